@@ -1,0 +1,78 @@
+"""The named errors of napari-smse.
+
+Every message says what is wrong with which file and what to do about it, in one
+line: the command line prints it as it is, and the napari side shows it as a
+notification.
+"""
+
+
+class SmseError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class SlideError(SmseError):
+    """Something is wrong with a slide file."""
+
+
+class SlideNotFoundError(SlideError):
+    """There is no file or folder at this path."""
+
+
+class NotASlideError(SlideError):
+    """The file exists but no backend can open it as an image."""
+
+
+class DamagedSlideError(SlideError):
+    """The file opens, or claims to, but its pixels cannot be read."""
+
+
+class MissingScaleError(SlideError):
+    """The slide does not state its um/px."""
+
+
+class ImplausibleScaleError(MissingScaleError):
+    """The slide states a um/px that no microscope has."""
+
+
+class NotBrightfieldError(SlideError):
+    """The slide is not a stained section on bright glass."""
+
+
+class NoTissueError(SlideError):
+    """No tissue was found where tiles were asked for."""
+
+
+class ModelError(SmseError):
+    """Something is wrong with a model."""
+
+
+class ModelNotFoundError(ModelError):
+    """There is no model of this name or at this path."""
+
+
+class DamagedModelError(ModelError):
+    """The weights or the card cannot be read, or do not belong together."""
+
+
+class SelfTestError(ModelError):
+    """The model does not give the outputs its card promises."""
+
+
+class UnknownTrunkError(ModelError):
+    """Neither timm nor torchvision knows a trunk of this name."""
+
+
+class ScaleError(SmseError):
+    """A scale was asked for that cannot be read or scored."""
+
+
+class RegionError(SmseError):
+    """A region of interest is empty, malformed or off the slide."""
+
+
+class DeviceError(SmseError):
+    """The device that was asked for is not on this machine."""
+
+
+class OutputError(SmseError):
+    """Results cannot be written, or would replace another run's."""
