@@ -1,0 +1,1 @@
+"""Results and annotations in files that other programs read."""
