@@ -1,0 +1,48 @@
+# make demo   scores the sample slide and, where there is a screen, shows it in napari
+# make test   runs the tests, on Debian as root with the system libraries they need
+# make lint   style, types and the contracts between the floors
+# make docs   the screenshots in docs/
+# make env    the environment with everything, in .venv
+#
+# Each creates .venv first if need be. Another Python: make PYTHON=python3.12 demo
+export PYTHON
+
+# Installing again is only worth it when one of these changes.
+INSTALLED_BY := pyproject.toml .ci/constraints.txt scripts/make_environment.sh
+USER_ENV := .venv/.installed-all
+FULL_ENV := .venv/.installed-all,train,test,dev
+
+# Screenshots need a screen, if only a virtual one.
+SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"))
+
+.PHONY: demo test lint docs env clean
+
+demo: $(USER_ENV)
+	scripts/demo.sh
+
+test: $(FULL_ENV)
+	scripts/system_libraries.sh
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(FULL_ENV)
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+docs: $(FULL_ENV)
+	scripts/system_libraries.sh
+	$(SCREEN) .venv/bin/python docs/screenshots.py
+
+env: $(FULL_ENV)
+
+clean:
+	rm -rf .venv demo_output dist build
+
+$(FULL_ENV): $(INSTALLED_BY)
+	scripts/make_environment.sh all,train,test,dev
+	touch $(FULL_ENV) $(USER_ENV)
+
+$(USER_ENV): $(INSTALLED_BY)
+	scripts/make_environment.sh all
+	touch $(USER_ENV)
