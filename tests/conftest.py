@@ -1,0 +1,55 @@
+"""What all tests share: data kept outside the repository, and a home of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOME = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything heavy is imported: a fresh home, and few threads."""
+    home = Path(tempfile.mkdtemp(prefix="napari-smse-home-"))
+    config.stash[_HOME] = str(home)
+    # Fonts are slow to find, so that one cache outlives the run.
+    os.environ["MPLCONFIGDIR"] = str(config.cache.mkdir("matplotlib"))
+    os.environ["NAPARI_CONFIG"] = str(home / "napari" / "settings.yaml")
+    for variable, folder in {
+        "HOME": "",
+        "USERPROFILE": "",
+        "APPDATA": "roaming",
+        "LOCALAPPDATA": "local",
+        "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "XDG_DATA_HOME": "data",
+        "XDG_STATE_HOME": "state",
+    }.items():
+        os.environ[variable] = str(home / folder)
+    # torch reads this when it is first imported, so no test pays for importing it here.
+    os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if home := config.stash.get(_HOME, None):
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real slides and images, which are never part of the repository."""
+    data = Path(os.environ.get("SMSE_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not data.is_dir():
+        pytest.skip(f"no test data at {data}; say where it is in SMSE_TEST_DATA")
+    return data
+
+
+@pytest.fixture(scope="session")
+def sample_slide() -> Path:
+    """The generated slide that is shipped with the package."""
+    return ROOT / "sample_data" / "sample_slide.tif"
