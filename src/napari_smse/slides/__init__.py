@@ -1,0 +1,23 @@
+"""Open any slide and read any region of it at any um/px."""
+
+from napari_smse.slides.backend import Level
+from napari_smse.slides.opening import SLIDE_SUFFIXES, looks_like_slide, open_slide
+from napari_smse.slides.pyramid import LevelArray, pyramid_arrays
+from napari_smse.slides.region import Region
+from napari_smse.slides.scale import PhysicalScale, ScaleSource
+from napari_smse.slides.slide import Slide
+from napari_smse.slides.window import Window
+
+__all__ = [
+    "SLIDE_SUFFIXES",
+    "Level",
+    "LevelArray",
+    "PhysicalScale",
+    "Region",
+    "ScaleSource",
+    "Slide",
+    "Window",
+    "looks_like_slide",
+    "open_slide",
+    "pyramid_arrays",
+]

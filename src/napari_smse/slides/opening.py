@@ -1,0 +1,217 @@
+"""Opening whatever is a slide with what reads it best."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+
+from napari_smse.errors import (
+    DamagedSlideError,
+    NotASlideError,
+    SlideError,
+    SlideNotFoundError,
+)
+from napari_smse.slides.backend import Backend, Level, SlideFacts
+from napari_smse.slides.image_backend import ImageBackend
+from napari_smse.slides.openslide_backend import OpenSlideBackend
+from napari_smse.slides.scale import StatedScale, choose_scale, user_scale
+from napari_smse.slides.slide import Slide
+from napari_smse.slides.tifffile_backend import TifffileBackend
+
+logger = logging.getLogger(__name__)
+
+SLIDE_SUFFIXES: frozenset[str] = frozenset(
+    {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".tif", ".tiff"}
+    | {".btf", ".dcm", ".png", ".jpg", ".jpeg"}
+)
+"""Suffixes, in lower case, of files that may be slides."""
+
+_PLAIN_TIFF_VENDORS = {"", "generic-tiff", "aperio"}
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_DICOM_MAGIC = b"DICM"
+
+
+def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
+    """Open a slide with the backend that gives most of it.
+
+    OpenSlide and tifffile are both asked where both can: OpenSlide sees one level of an
+    OME-TIFF pyramid, tifffile decodes tiles of plain TIFFs faster, and only OpenSlide
+    knows most scanners' formats.
+
+    Parameters
+    ----------
+    path : str or Path
+        A slide file, an ordinary picture, or a folder with a DICOM slide.
+    mpp : float, optional
+        um/px the user states; it counts more than what the file says.
+
+    Raises
+    ------
+    SlideNotFoundError
+        When there is nothing at the path.
+    NotASlideError
+        When it is empty, no image, a folder without a slide, or not 8-bit RGB.
+    DamagedSlideError
+        When it is a slide but cut short or broken.
+    SlideError
+        When it may not be read.
+    ScaleError
+        When ``mpp`` lies outside 0.05-10 um/px.
+    """
+    path = Path(path)
+    stated = None if mpp is None else user_scale(mpp)
+    try:
+        backend = _open_backend(_slide_file(path))
+    except PermissionError as error:
+        raise SlideError(f"{path} may not be read; ask for permission to read it") from error
+    return Slide(path, backend, stated or choose_scale(backend.facts.stated_scale))
+
+
+def looks_like_slide(path: str | Path) -> bool:
+    """Tell from the name, or from a folder's files, whether this may be a slide.
+
+    Cheap: no pixels are opened; it never raises.
+    """
+    try:
+        path = Path(path)
+        if path.is_dir():
+            return any(_is_dicom(file) for file in sorted(path.iterdir())[:64])
+        return path.suffix.lower() in SLIDE_SUFFIXES and path.is_file()
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _slide_file(path: Path) -> Path:
+    """Return the file to open, having told apart what is no file at all."""
+    if path.is_dir():
+        return _file_in_folder(path)
+    if not path.exists():
+        raise SlideNotFoundError(f"there is no file {path}; check the path")
+    if path.stat().st_size == 0:
+        raise NotASlideError(f"{path.name} is empty (0 bytes); copy it again")
+    return path
+
+
+def _file_in_folder(folder: Path) -> Path:
+    for file in sorted(folder.iterdir()):
+        if _is_dicom(file):
+            return file
+    raise NotASlideError(f"the folder {folder.name} holds no DICOM slide; open a slide file")
+
+
+def _is_dicom(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(132)[128:] == _DICOM_MAGIC
+
+
+def _open_backend(file: Path) -> Backend:
+    with file.open("rb") as stream:
+        magic = stream.read(4)
+    scanner, scanner_error = _try_openslide(file)
+    vendor = "" if scanner is None else scanner.facts.vendor
+    if magic in _TIFF_MAGIC and vendor in _PLAIN_TIFF_VENDORS:
+        return _open_tiff(file, scanner)
+    if scanner is not None:
+        return scanner
+    if scanner_error is not None:
+        raise DamagedSlideError(
+            f"{file.name} cannot be opened ({scanner_error}); copy it again with all its files"
+        ) from scanner_error
+    return ImageBackend(file)
+
+
+def _try_openslide(
+    file: Path,
+) -> tuple[OpenSlideBackend | None, openslide.OpenSlideError | None]:
+    try:
+        return OpenSlideBackend(file), None
+    except openslide.OpenSlideUnsupportedFormatError:
+        return None, None
+    except openslide.OpenSlideError as error:
+        return None, error
+
+
+def _open_tiff(file: Path, scanner: OpenSlideBackend | None) -> Backend:
+    try:
+        tiff = TifffileBackend(file)
+    except NotASlideError:
+        if scanner is not None:
+            return scanner
+        return _open_picture_or_raise(file)
+    if scanner is None:
+        return tiff
+    if _tifffile_serves(tiff, scanner):
+        return _MergedBackend(pixels=tiff, other=scanner)
+    return _MergedBackend(pixels=scanner, other=tiff)
+
+
+def _open_picture_or_raise(file: Path) -> Backend:
+    """Let Pillow read what it can (palettes, CMYK), else repeat what tifffile said."""
+    try:
+        return ImageBackend(file)
+    except (NotASlideError, DamagedSlideError):
+        TifffileBackend(file).close()
+        raise
+
+
+def _tifffile_serves(tiff: TifffileBackend, scanner: OpenSlideBackend) -> bool:
+    if len(tiff.levels) > len(scanner.levels):
+        return True
+    same = [(a.width, a.height) for a in tiff.levels] == [
+        (b.width, b.height) for b in scanner.levels
+    ]
+    return same and tiff.plainly_tiled
+
+
+class _MergedBackend:
+    """Pixels from one backend, with what another knows about the slide added."""
+
+    def __init__(
+        self, pixels: TifffileBackend | OpenSlideBackend, other: TifffileBackend | OpenSlideBackend
+    ) -> None:
+        self._pixels, self._other = pixels, other
+        self.name = pixels.name
+        self.levels: tuple[Level, ...] = pixels.levels
+        both = (pixels, other)
+        scanner = next(backend for backend in both if isinstance(backend, OpenSlideBackend))
+        tiff = next(backend for backend in both if isinstance(backend, TifffileBackend))
+        self.facts = _merged_facts(scanner.facts, tiff.facts)
+
+    def read_level(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Return level pixels (height, width, 3) of a box that lies inside the level."""
+        return self._pixels.read_level(level, x, y, width, height)
+
+    def associated_image(self, name: str) -> NDArray[np.uint8]:
+        """Return a picture either of the two knows."""
+        owner = self._pixels if name in self._pixels.facts.associated_images else self._other
+        return owner.associated_image(name)
+
+    def close(self) -> None:
+        """Close both."""
+        self._pixels.close()
+        self._other.close()
+
+
+def _merged_facts(scanner: SlideFacts, tiff: SlideFacts) -> SlideFacts:
+    first, second = scanner.stated_scale, tiff.stated_scale
+    properties: Mapping[str, str] = {**tiff.properties, **scanner.properties}
+    names = dict.fromkeys((*scanner.associated_images, *tiff.associated_images))
+    return replace(
+        scanner,
+        vendor=tiff.vendor if scanner.vendor == "generic-tiff" else scanner.vendor,
+        properties=properties,
+        stated_scale=StatedScale(
+            first.vendor or second.vendor,
+            first.tiff or second.tiff,
+            first.objective_power or second.objective_power,
+        ),
+        associated_images=tuple(names),
+    )

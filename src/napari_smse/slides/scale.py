@@ -1,0 +1,120 @@
+"""What a slide's um/px is, and who says so."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from napari_smse.errors import ScaleError
+
+logger = logging.getLogger(__name__)
+
+PLAUSIBLE_MPP = (0.05, 10.0)
+"""um/px that a microscope can have; a 72-dpi TIFF reads as 352."""
+
+ANISOTROPY_WARNING = 0.01
+"""Relative difference of um/px across and down beyond which a warning is logged."""
+
+
+class ScaleSource(StrEnum):
+    """Who stated the um/px, most trusted first."""
+
+    USER = "user override"
+    VENDOR = "vendor metadata"
+    TIFF = "TIFF resolution"
+    OBJECTIVE = "objective power (estimate)"
+    NONE = "not stated"
+
+
+@dataclass(frozen=True)
+class PhysicalScale:
+    """The um/px of level 0 and where it comes from.
+
+    Parameters
+    ----------
+    mpp : float or None
+        um/px, or None when nothing plausible is stated.
+    source : ScaleSource
+        Who stated it.
+    rejected : float or None
+        The first implausible um/px the file stated, kept to be told.
+    """
+
+    mpp: float | None
+    source: ScaleSource
+    rejected: float | None = None
+
+
+@dataclass(frozen=True)
+class StatedScale:
+    """Everything a file says about its scale, in um/px, None where it is silent."""
+
+    vendor: float | None = None
+    tiff: float | None = None
+    objective_power: float | None = None
+
+
+def is_plausible(mpp: float) -> bool:
+    """Tell whether a um/px lies within what microscopes have."""
+    low, high = PLAUSIBLE_MPP
+    return math.isfinite(mpp) and low <= mpp <= high
+
+
+def user_scale(mpp: float) -> PhysicalScale:
+    """Return the scale a user typed in.
+
+    Raises
+    ------
+    ScaleError
+        When it lies outside 0.05-10 um/px.
+    """
+    if not is_plausible(mpp):
+        low, high = PLAUSIBLE_MPP
+        raise ScaleError(
+            f"{mpp:g} um/px is no scale of a microscope; give a value between {low:g} and {high:g}"
+        )
+    return PhysicalScale(float(mpp), ScaleSource.USER)
+
+
+def choose_scale(stated: StatedScale) -> PhysicalScale:
+    """Take the most trusted plausible um/px of those a file states.
+
+    The order is vendor metadata, TIFF resolution, objective power (10/power, the
+    usual rule that 20x is 0.5 um/px), none.
+    """
+    power = stated.objective_power
+    estimate = 10.0 / power if power is not None and power > 0 else None
+    rejected = None
+    for mpp, source in (
+        (stated.vendor, ScaleSource.VENDOR),
+        (stated.tiff, ScaleSource.TIFF),
+        (estimate, ScaleSource.OBJECTIVE),
+    ):
+        if mpp is None:
+            continue
+        if is_plausible(mpp):
+            return PhysicalScale(mpp, source, rejected)
+        rejected = mpp if rejected is None else rejected
+    return PhysicalScale(None, ScaleSource.NONE, rejected)
+
+
+def mean_mpp(across: float | None, down: float | None, where: str) -> float | None:
+    """Join um/px across and down into one; a slide has one scale here.
+
+    Parameters
+    ----------
+    across, down : float or None
+        um/px along x and y; when one is None the other counts.
+    where : str
+        File to name in the warning when they differ by more than 1%.
+    """
+    if across is None or down is None:
+        return across if down is None else down
+    mean = (across + down) / 2
+    if mean > 0 and abs(across - down) > ANISOTROPY_WARNING * mean:
+        logger.warning(
+            "%s: %g um/px across but %g down; the mean %g is used", where, across, down, mean
+        )
+    return mean

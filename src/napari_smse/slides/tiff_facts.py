@@ -1,0 +1,116 @@
+"""What TIFF tags, OME-XML and Aperio descriptions say about a slide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+import tifffile
+
+from napari_smse.slides.backend import SlideFacts
+from napari_smse.slides.scale import StatedScale, mean_mpp
+
+_MICROMETRES = {
+    "nm": 1e-3,
+    "µm": 1.0,  # micro sign
+    "μm": 1.0,  # Greek mu
+    "um": 1.0,
+    "micron": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+    "pm": 1e-6,
+    "Å": 1e-4,
+    "in": 25400.0,
+    "pt": 25400.0 / 72,
+}
+_RESOLUTION_UNITS = {2: 25400.0, 3: 10000.0}  # inch, centimetre; 1 means none
+
+
+def tiff_facts(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> SlideFacts:
+    """Return what a TIFF states about the slide in one of its series."""
+    page = series.keyframe
+    description = page.description or ""
+    properties = {"tiff.ImageDescription": description} if description else {}
+    vendor_mpp, power, vendor = None, None, "generic-tiff"
+    if tiff.is_ome:
+        vendor = "ome-tiff"
+        index = [other.index for other in tiff.series].index(series.index)
+        vendor_mpp, power = _ome_scale(tiff.ome_metadata or "", index, tiff.filename)
+    elif description.startswith("Aperio"):
+        vendor = "aperio"
+        stated = aperio_fields(description)
+        properties.update({f"aperio.{key}": value for key, value in stated.items()})
+        vendor_mpp, power = positive(stated.get("MPP")), positive(stated.get("AppMag"))
+    return SlideFacts(
+        vendor=vendor,
+        properties=properties,
+        stated_scale=StatedScale(vendor_mpp, _tag_mpp(page, tiff.filename), power),
+    )
+
+
+def aperio_fields(description: str) -> dict[str, str]:
+    """Return the ``key = value`` fields of an Aperio image description."""
+    pairs = (field.partition("=") for field in description.split("|")[1:])
+    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def positive(text: str | None) -> float | None:
+    """Return the positive number a text states, or None."""
+    try:
+        value = float((text or "").replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def _tag_mpp(page: tifffile.TiffPage, name: str) -> float | None:
+    unit = page.tags.valueof("ResolutionUnit", 2)  # inch is TIFF's default
+    micrometres = _RESOLUTION_UNITS.get(int(unit))
+    if micrometres is None:
+        return None
+    across, down = (_per_pixel(page, f"{side}Resolution", micrometres) for side in "XY")
+    return mean_mpp(across, down, name)
+
+
+def _per_pixel(page: tifffile.TiffPage, tag: str, micrometres: float) -> float | None:
+    value = page.tags.valueof(tag)
+    try:
+        numerator, denominator = value
+    except TypeError:
+        return None
+    return None if numerator <= 0 or denominator <= 0 else micrometres * denominator / numerator
+
+
+def _ome_scale(xml: str, index: int, name: str) -> tuple[float | None, float | None]:
+    """Return um/px and objective power of the image at an index of OME-XML."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return None, None
+    images = root.findall("{*}Image")
+    if index >= len(images):
+        return None, None
+    image = images[index]
+    pixels = image.find("{*}Pixels")
+    attributes: Mapping[str, str] = {} if pixels is None else pixels.attrib
+    across, down = (_physical_size(attributes, side) for side in "XY")
+    return mean_mpp(across, down, name), _nominal_power(root, image)
+
+
+def _physical_size(attributes: Mapping[str, str], side: str) -> float | None:
+    size = positive(attributes.get(f"PhysicalSize{side}"))
+    unit = attributes.get(f"PhysicalSize{side}Unit", "µm")
+    factor = _MICROMETRES.get(unit)
+    return None if size is None or factor is None else size * factor
+
+
+def _nominal_power(root: ElementTree.Element, image: ElementTree.Element) -> float | None:
+    settings = image.find("{*}ObjectiveSettings")
+    if settings is None:
+        return None
+    for objective in root.iterfind(".//{*}Objective"):
+        if objective.get("ID") == settings.get("ID"):
+            return positive(objective.get("NominalMagnification"))
+    return None

@@ -1,0 +1,239 @@
+"""One level of a TIFF as the segments its file stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_smse.errors import DamagedSlideError, NotASlideError
+from napari_smse.slides.positional_file import PositionalFile
+
+_MIN_IS_WHITE = 0
+_READABLE_PHOTOMETRICS = {0, 1, 2, 6}  # min-is-white, min-is-black, RGB, YCbCr
+_UNCOMPRESSED = 1
+_YCBCR = 6
+_JPEG_CODECS = {6, 7}
+_RAW_STRIP_BYTES = 2**20
+_LARGEST_SEGMENT = 2**29
+# OpenSlide knows the colours of Aperio's JPEG 2000; the rest is decoded as it is stored.
+_SELF_DECODED = {1, 5, 7, 8, 32773, 32946, 50000, 50001}
+
+Decode = Callable[[bytes, int], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Where the segments of one page, or of one colour plane of it, lie.
+
+    Parameters
+    ----------
+    file : PositionalFile
+        File that holds them.
+    offsets, counts : numpy.ndarray
+        int64 position and length in bytes of each segment, row by row.
+    first : int
+        Index of the first of them within the page.
+    decode : callable
+        Turns the bytes of a segment and its index in the page into (h, w, samples).
+    """
+
+    file: PositionalFile
+    offsets: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    first: int
+    decode: Decode
+
+
+@dataclass(frozen=True)
+class TiffLevel:
+    """One level: its size, the grid of its segments and the planes that make its samples."""
+
+    width: int
+    height: int
+    tile_width: int
+    tile_height: int
+    planes: tuple[Plane, ...]
+    tiled: bool
+    plainly_coded: bool
+    inverted: bool
+
+    @property
+    def columns(self) -> int:
+        """Segments in a row."""
+        return -(-self.width // self.tile_width)
+
+    @property
+    def rows(self) -> int:
+        """Rows of segments."""
+        return -(-self.height // self.tile_height)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every segment is stored; scanners leave empty ones out."""
+        return all(bool((plane.counts > 0).all()) for plane in self.planes)
+
+    @property
+    def stored_end(self) -> int:
+        """Bytes the file must have, judged by the segments that lie last."""
+        return max(
+            int((plane.offsets + plane.counts)[plane.counts > 0].max(initial=0))
+            for plane in self.planes
+        )
+
+    def segment(self, row: int, column: int) -> NDArray[np.uint8] | None:
+        """Read and decode one segment, (h, w, samples); None when it is not stored."""
+        parts = []
+        for plane in self.planes:
+            index = row * self.columns + column
+            offset, count = int(plane.offsets[index]), int(plane.counts[index])
+            if count == 0:
+                return None
+            data = plane.file.read(offset, count)
+            if len(data) < count:
+                raise DamagedSlideError(
+                    f"{plane.file.path.name} ends inside a tile; copy it again from the scanner"
+                )
+            parts.append(plane.decode(data, plane.first + index))
+        pixels = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        return 255 - pixels if self.inverted else pixels
+
+
+def tiff_level(series: tifffile.TiffPageSeries, files: dict[Path, PositionalFile]) -> TiffLevel:
+    """Describe one level of a tifffile series.
+
+    Parameters
+    ----------
+    series : tifffile.TiffPageSeries
+        One level, with axes YX, YXS, SYX or CYX.
+    files : dict
+        Files open so far, by path; those this level needs are added.
+
+    Raises
+    ------
+    NotASlideError
+        When the pixels are not 8-bit grey or RGB, in one line saying what they are.
+    """
+    page = series.keyframe
+    _check_pixels(series, page)
+    tile_width = page.tilewidth if page.is_tiled else page.imagewidth
+    tile_height = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
+    level = TiffLevel(
+        width=page.imagewidth,
+        height=page.imagelength,
+        tile_width=tile_width,
+        tile_height=tile_height,
+        planes=(),
+        tiled=bool(page.is_tiled),
+        plainly_coded=page.compression in _SELF_DECODED,
+        inverted=page.photometric == _MIN_IS_WHITE,
+    )
+    pages = [stored for stored in series.pages if stored is not None]
+    if page.compression == _UNCOMPRESSED and page.is_contiguous and not page.is_tiled:
+        return _raw_strips(level, pages, page, files)
+    planes = [plane for stored in pages for plane in _planes(level, stored, page, files)]
+    return replace(level, planes=tuple(planes))
+
+
+def _check_pixels(series: tifffile.TiffPageSeries, page: tifffile.TiffPage) -> None:
+    name = page.parent.filename
+    colours = {"YX": 1, "YXS": series.shape[-1], "SYX": series.shape[0], "CYX": series.shape[0]}
+    samples = colours.get(series.axes)
+    fix = "export it as 8-bit RGB"
+    if samples is None:
+        raise NotASlideError(f"{name} is a stack of images (axes {series.axes}), not a slide")
+    if series.dtype != np.uint8:
+        raise NotASlideError(f"{name} has {series.dtype} pixels, not 8-bit RGB; {fix}")
+    if samples > 4 or (series.axes == "CYX" and samples != 3):
+        raise NotASlideError(f"{name} has {samples} channels, not RGB; {fix}")
+    if page.photometric not in _READABLE_PHOTOMETRICS:
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise NotASlideError(f"{name} has {kind} colours, not RGB; {fix}")
+    if page.photometric == _YCBCR and page.compression not in _JPEG_CODECS:
+        raise NotASlideError(f"{name} has YCbCr colours without JPEG; {fix}")
+
+
+def _planes(
+    level: TiffLevel,
+    stored: Any,  # TiffPage or TiffFrame, which share no base class
+    page: tifffile.TiffPage,
+    files: dict[Path, PositionalFile],
+) -> list[Plane]:
+    file = _file_of(stored, files)
+    offsets = np.asarray(stored.dataoffsets, dtype=np.int64)
+    counts = np.asarray(stored.databytecounts, dtype=np.int64)
+    count = level.rows * level.columns
+    separate = page.planarconfig == 2 and page.samplesperpixel > 1
+    repeats = page.samplesperpixel if separate else 1
+    if min(len(offsets), len(counts)) < count * repeats:
+        raise DamagedSlideError(
+            f"{file.path.name} lists {len(offsets)} of its {count * repeats} tiles; copy it again"
+        )
+    if level.tile_width * level.tile_height * page.samplesperpixel > _LARGEST_SEGMENT:
+        raise NotASlideError(
+            f"{file.path.name} is stored in one piece of {level.width} x {level.height} px; "
+            "convert it to a tiled TIFF"
+        )
+    decode = _decoder(stored, page)
+    return [
+        Plane(file, offsets[first : first + count], counts[first : first + count], first, decode)
+        for first in range(0, count * repeats, count)
+    ]
+
+
+def _decoder(stored: Any, page: tifffile.TiffPage) -> Decode:
+    decode = page.decode  # made here: making it on first use is not safe between threads
+    arguments: dict[str, bytes | None] = {}
+    if page.compression in _JPEG_CODECS:
+        arguments = {"jpegtables": stored.jpegtables, "jpegheader": page.jpegheader}
+
+    def decoded(data: bytes, index: int) -> NDArray[np.uint8]:
+        segment = decode(data, index, **arguments)[0]
+        if segment is None:
+            raise ValueError("no pixels")
+        return np.asarray(segment[0], dtype=np.uint8)
+
+    return decoded
+
+
+def _raw_strips(
+    level: TiffLevel,
+    pages: list[Any],
+    page: tifffile.TiffPage,
+    files: dict[Path, PositionalFile],
+) -> TiffLevel:
+    """Cut uncompressed pixels into strips of about 1 MiB, however the file calls them."""
+    separate = page.planarconfig == 2 and page.samplesperpixel > 1
+    samples = 1 if separate else page.samplesperpixel
+    row_bytes = level.width * samples
+    rows = max(1, min(level.height, _RAW_STRIP_BYTES // row_bytes))
+    starts = np.arange(0, level.height, rows, dtype=np.int64)
+    counts = np.minimum(rows, level.height - starts) * row_bytes
+    planes = []
+    for stored in pages:
+        for colour in range(page.samplesperpixel if separate else 1):
+            first = int(stored.dataoffsets[0]) + colour * level.height * row_bytes
+            offsets = first + starts * row_bytes
+            planes.append(
+                Plane(_file_of(stored, files), offsets, counts, 0, _unpacker(level.width, samples))
+            )
+    return replace(level, tile_height=rows, planes=tuple(planes))
+
+
+def _unpacker(width: int, samples: int) -> Decode:
+    def unpack(data: bytes, index: int) -> NDArray[np.uint8]:
+        return np.frombuffer(data, dtype=np.uint8).reshape(-1, width, samples)
+
+    return unpack
+
+
+def _file_of(stored: Any, files: dict[Path, PositionalFile]) -> PositionalFile:
+    path = Path(stored.parent.filehandle.path)
+    if path not in files:
+        files[path] = PositionalFile(path)
+    return files[path]

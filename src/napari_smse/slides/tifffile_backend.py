@@ -1,0 +1,169 @@
+"""TIFF slides read as the segments their files store, decoded by tifffile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
+from napari_smse.slides.backend import as_rgb, whole_levels
+from napari_smse.slides.cache import ArrayCache
+from napari_smse.slides.positional_file import PositionalFile
+from napari_smse.slides.tiff_facts import tiff_facts
+from napari_smse.slides.tiff_level import TiffLevel, tiff_level
+
+CACHE_BYTES = 64 * 2**20
+_ASSOCIATED_LIMIT = 50_000_000
+
+
+class TifffileBackend:
+    """Reads the largest pyramid of a TIFF, segment by segment.
+
+    Bytes are read at their positions without a lock and decoded in the thread that
+    asks for them, so threads do not wait for each other.
+
+    Parameters
+    ----------
+    path : Path
+        A TIFF.
+
+    Raises
+    ------
+    NotASlideError
+        When its pixels are not 8-bit grey or RGB.
+    DamagedSlideError
+        When its header cannot be followed, or tiles would lie beyond its end.
+    """
+
+    name = "tifffile"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._files: dict[Path, PositionalFile] = {}
+        self._cache = ArrayCache(CACHE_BYTES)
+        try:
+            with tifffile.TiffFile(path) as tiff:
+                self._describe(tiff)
+        except BaseException as error:
+            self.close()
+            # A damaged header makes tifffile fail in more ways than it names.
+            if not isinstance(error, Exception) or isinstance(error, SlideError | PermissionError):
+                raise
+            raise DamagedSlideError(
+                f"{path.name} has a damaged TIFF header ({error}); copy it again"
+            ) from error
+
+    @property
+    def plainly_tiled(self) -> bool:
+        """Whether every level is tiled, has all its tiles and a codec without surprises."""
+        return all(
+            level.tiled and level.complete and level.plainly_coded for level in self._tiff_levels
+        )
+
+    def read_level(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Return level pixels (height, width, 3) of a box that lies inside the level."""
+        stored = self._tiff_levels[level]
+        tile_width, tile_height = stored.tile_width, stored.tile_height
+        out = np.empty((height, width, 3), dtype=np.uint8)
+        for row in range(y // tile_height, (y + height - 1) // tile_height + 1):
+            for column in range(x // tile_width, (x + width - 1) // tile_width + 1):
+                left, top = column * tile_width, row * tile_height
+                x0, y0 = max(x, left), max(y, top)
+                x1, y1 = min(x + width, left + tile_width), min(y + height, top + tile_height)
+                target = out[y0 - y : y1 - y, x0 - x : x1 - x]
+                segment = self._segment(level, row, column)
+                if segment is None:
+                    target[:] = self.facts.background
+                else:
+                    target[:] = segment[y0 - top : y1 - top, x0 - left : x1 - left]
+        return out
+
+    def associated_image(self, name: str) -> NDArray[np.uint8]:
+        """Return a smaller picture the file also holds, (height, width, 3)."""
+        with tifffile.TiffFile(self._path) as tiff:
+            series = tiff.series[self._associated[name]]
+            pixels = series.asarray()
+        return as_rgb(np.moveaxis(pixels, 0, -1) if series.axes in {"SYX", "CYX"} else pixels)
+
+    def close(self) -> None:
+        """Close the file; a read after this fails."""
+        self._cache.clear()
+        for file in self._files.values():
+            file.close()
+
+    def _describe(self, tiff: tifffile.TiffFile) -> None:
+        series = max(tiff.series, key=_pixel_count, default=None)
+        if series is None or not _pixel_count(series):
+            raise DamagedSlideError(f"{self._path.name} holds no image; copy it again")
+        self._tiff_levels = _usable_levels(series, self._files)
+        self._check_length()
+        self.levels = whole_levels(
+            [(level.width, level.height) for level in self._tiff_levels],
+            [(level.tile_width, level.tile_height) for level in self._tiff_levels],
+        )
+        self._associated = _associated(tiff, series)
+        facts = tiff_facts(tiff, series)
+        self.facts = replace(facts, associated_images=tuple(self._associated))
+
+    def _check_length(self) -> None:
+        size = self._path.stat().st_size
+        needed = max(level.stored_end for level in self._tiff_levels)
+        if len(self._files) == 1 and needed > size:
+            raise DamagedSlideError(
+                f"{self._path.name} is cut short: it has {size} of {needed} bytes; copy it again"
+            )
+
+    def _segment(self, level: int, row: int, column: int) -> NDArray[np.uint8] | None:
+        key = (level, row, column)
+        pixels = self._cache.get(key)
+        if pixels is not None:
+            return pixels
+        try:
+            stored = self._tiff_levels[level].segment(row, column)
+        except SlideError:
+            raise
+        except Exception as error:  # each codec has its own errors, some plain ones
+            raise DamagedSlideError(
+                f"{self._path.name}: the tile in row {row}, column {column} of level {level} "
+                f"cannot be decoded ({error}); copy it again"
+            ) from error
+        if stored is None:
+            return None
+        pixels = as_rgb(stored, self.facts.background)
+        self._cache.put(key, pixels)
+        return pixels
+
+
+def _pixel_count(series: tifffile.TiffPageSeries) -> int:
+    sides = dict(zip(series.axes, series.shape, strict=False))
+    return int(sides.get("X", 0)) * int(sides.get("Y", 0))
+
+
+def _usable_levels(
+    series: tifffile.TiffPageSeries, files: dict[Path, PositionalFile]
+) -> tuple[TiffLevel, ...]:
+    """Describe the levels; those below the first that cannot be read are left out."""
+    levels = [tiff_level(series.levels[0], files)]
+    for smaller in series.levels[1:]:
+        try:
+            level = tiff_level(smaller, files)
+        except NotASlideError:
+            break
+        if not 0 < level.width < levels[-1].width:
+            break
+        levels.append(level)
+    return tuple(levels)
+
+
+def _associated(tiff: tifffile.TiffFile, slide: tifffile.TiffPageSeries) -> dict[str, int]:
+    """Return the indices of the smaller 8-bit pictures by name."""
+    found: dict[str, int] = {}
+    for index, series in enumerate(tiff.series):
+        small = series is not slide and _pixel_count(series) <= _ASSOCIATED_LIMIT
+        if small and series.dtype == np.uint8 and series.axes in {"YX", "YXS", "SYX", "CYX"}:
+            found.setdefault((series.name or f"image {index}").lower(), index)
+    return found

@@ -1,0 +1,92 @@
+"""Level pixels held once and cut into many tiles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_smse.errors import RegionError
+from napari_smse.slides.region import Region
+
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in level-0 px."""
+
+# Bilinear resizing by s takes in s source pixels to each side of an output pixel's centre.
+_SUPPORT = 1.0
+_ROUNDING = 1e-6
+
+
+def filter_margin(reduction: float) -> int:
+    """Return the source pixels a crop needs around its box when it shrinks ``reduction`` times."""
+    return math.ceil(_SUPPORT * max(1.0, reduction)) + 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of one level, from which tiles of several scales are cut.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        uint8 RGB of shape (height, width, 3), level pixels.
+    x, y : float
+        Position of the left and top edge of ``pixels``, level-0 px.
+    downsample : float
+        Level-0 px that one of these pixels spans.
+    """
+
+    pixels: NDArray[np.uint8]
+    x: float
+    y: float
+    downsample: float
+
+    def crop(self, region: Region, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Cut a region and bring it to a size, anti-aliased.
+
+        Parameters
+        ----------
+        region : Region
+            What to cut, level-0 px; it must lie inside the window.
+        size : tuple of int
+            (width, height) of the result, px.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 RGB of shape (height, width, 3).
+
+        Raises
+        ------
+        RegionError
+            When the region is empty or reaches outside the window.
+        """
+        return self.crop_box((region.x, region.y, region.width, region.height), size)
+
+    def crop_box(self, box: Box, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Cut a box given in fractional level-0 px, as `crop` does."""
+        left, top = (box[0] - self.x) / self.downsample, (box[1] - self.y) / self.downsample
+        width, height = box[2] / self.downsample, box[3] / self.downsample
+        if min(width, height, *size) <= 0:
+            raise RegionError(f"a region of {box[2]:g} x {box[3]:g} px is empty; give it an area")
+        x0, x1, left = _source_span(left, width, size[0], self.pixels.shape[1])
+        y0, y1, top = _source_span(top, height, size[1], self.pixels.shape[0])
+        # Only the pixels the filter reaches are handed over: Pillow copies what it is given.
+        image = Image.fromarray(np.ascontiguousarray(self.pixels[y0:y1, x0:x1]))
+        edges = (left, top, min(left + width, x1 - x0), min(top + height, y1 - y0))
+        resized = image.resize(size, Image.Resampling.BILINEAR, box=edges)
+        return np.asarray(resized)
+
+
+def _source_span(start: float, length: float, out: int, available: int) -> tuple[int, int, float]:
+    """Return first and last+1 source pixel the filter needs, and the start within that span."""
+    if start < -_ROUNDING or start + length > available + _ROUNDING:
+        raise RegionError("the region reaches outside the window; cut inside it")
+    start = max(0.0, start)
+    margin = filter_margin(length / out)
+    first = max(0, math.floor(start) - margin)
+    last = min(available, math.ceil(start + length) + margin)
+    return first, last, start - first
