@@ -1,0 +1,24 @@
+"""Tissue, tiles at a physical scale, and planned reads."""
+
+from napari_smse.tiles.brightfield import is_brightfield, require_brightfield
+from napari_smse.tiles.grid import TileGrid
+from napari_smse.tiles.plan import ReadBlock, ScaleTiles, TilePlan, plan_tiles
+from napari_smse.tiles.roi import tiles_in_region
+from napari_smse.tiles.spec import TileSpec
+from napari_smse.tiles.tissue import Ground, TissueMask, classify_ground, find_tissue
+
+__all__ = [
+    "Ground",
+    "ReadBlock",
+    "ScaleTiles",
+    "TileGrid",
+    "TilePlan",
+    "TileSpec",
+    "TissueMask",
+    "classify_ground",
+    "find_tissue",
+    "is_brightfield",
+    "plan_tiles",
+    "require_brightfield",
+    "tiles_in_region",
+]

@@ -1,0 +1,59 @@
+"""Tell a stained section on bright glass from anything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import NotBrightfieldError
+
+DARK = 45
+"""A pixel whose brightest channel is below this let no lamp through (0..255)."""
+
+_LEAST_LIT_SHARE = 0.01
+_LEAST_LIT_LUMINANCE = 80.0
+_MOST_DARK_SHARE = 0.5
+_GLASS = 170
+_LEAST_GLASS_SHARE = 0.02
+_REC709 = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+
+
+def is_brightfield(rgb: NDArray[np.uint8]) -> bool:
+    """Whether an overview looks like transmitted light rather than fluorescence.
+
+    In transmitted light what is not dark is light: glass, or stained tissue,
+    which still lets most of the lamp through. In fluorescence the background is
+    black and the signal a pure, dim colour. Black borders and missing parts of
+    a brightfield scan pass as long as some bright glass is left beside them.
+
+    Parameters
+    ----------
+    rgb
+        Overview of the slide, (h, w, 3).
+    """
+    lit = rgb.max(axis=2) >= DARK
+    if lit.mean() < _LEAST_LIT_SHARE:
+        return False
+    lit_pixels = rgb[lit].astype(np.float32)
+    if float(np.median(lit_pixels @ _REC709)) < _LEAST_LIT_LUMINANCE:
+        return False
+    glass_share = float((lit_pixels.min(axis=1) >= _GLASS).mean())
+    mostly_dark = 1 - lit.mean() > _MOST_DARK_SHARE
+    return not (mostly_dark and glass_share < _LEAST_GLASS_SHARE)
+
+
+def require_brightfield(rgb: NDArray[np.uint8], path: Path) -> None:
+    """Refuse a slide that `is_brightfield` does not recognise.
+
+    Raises
+    ------
+    NotBrightfieldError
+        If the overview is dark-field, fluorescence, or black.
+    """
+    if not is_brightfield(rgb):
+        raise NotBrightfieldError(
+            f"{path.name} is not a brightfield slide (its background is dark, as in "
+            "fluorescence): only H&E sections on bright glass can be scored."
+        )

@@ -1,0 +1,75 @@
+"""Where tiles lie on a slide."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.slides import Region
+from napari_smse.tiles.spec import TileSpec
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """A regular grid of tiles over an area of a slide.
+
+    The grid hangs on the area's top-left corner whatever region is scored, so
+    that results of several regions of one slide fit together. The last column
+    and row reach over the far edge rather than leave tissue out.
+
+    Parameters
+    ----------
+    spec
+        Size and spacing of the tiles.
+    area
+        The scanned area, level-0 px.
+    """
+
+    spec: TileSpec
+    area: Region
+
+    @property
+    def columns(self) -> int:
+        """Number of tiles side by side."""
+        return self._count(self.area.width)
+
+    @property
+    def rows(self) -> int:
+        """Number of tiles one below the other."""
+        return self._count(self.area.height)
+
+    @property
+    def edge(self) -> int:
+        """Edge of a tile in whole level-0 px."""
+        return max(1, round(self.spec.size_level0))
+
+    def _count(self, extent: int) -> int:
+        beyond_first = (extent - self.spec.size_level0) / self.spec.stride_level0
+        return 1 + max(0, math.ceil(beyond_first - 1e-6))
+
+    def left(self, columns: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Left edges of grid columns, level-0 px; rounded, so never off by more than half."""
+        return self._edges(self.area.x, columns)
+
+    def top(self, rows: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Top edges of grid rows, level-0 px."""
+        return self._edges(self.area.y, rows)
+
+    def _edges(self, origin: int, index: NDArray[np.integer]) -> NDArray[np.int32]:
+        return np.rint(origin + index * self.spec.stride_level0).astype(np.int32)
+
+    def tiles_at(self, x: float, y: float) -> tuple[range, range]:
+        """Columns and rows of the tiles that cover a level-0 point (several when they overlap)."""
+        return (
+            self._covering(x - self.area.x, self.columns),
+            self._covering(y - self.area.y, self.rows),
+        )
+
+    def _covering(self, distance: float, count: int) -> range:
+        stride, size = self.spec.stride_level0, self.spec.size_level0
+        first = math.floor((distance - size) / stride + 1e-9) + 1
+        last = math.floor(distance / stride)
+        return range(max(0, first), min(count, last + 1))

@@ -1,0 +1,205 @@
+"""Tissue, pen, dark and glass on an overview of an H&E slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage import color, filters, morphology
+
+from napari_smse.slides import Region, Slide
+from napari_smse.tiles.brightfield import DARK, require_brightfield
+
+OVERVIEW_MPP = 8.0
+"""Scale of the overview that tissue is looked for on, um/px."""
+
+_OVERVIEW_SIDES = (512, 4096)
+_SMOOTHING_UM = 4.0
+_SMALLEST_TISSUE_UM2 = 5_000.0
+_LARGEST_HOLE_UM2 = 20_000.0
+# Hues in degrees on white-balanced colours. Haematoxylin is blue-violet and eosin
+# pink, so everything they dye lies between; blue pen lies below, red pen and ink
+# are purer than eosin, and green or yellow is never H&E.
+_HUE_FROM, _HUE_TO = 235.0, 20.0
+_BLUE_PEN_HUE, _BLUE_PEN_SATURATION = 255.0, 0.55
+_RED_PEN_HUE, _RED_PEN_SATURATION = 345.0, 0.75
+_PEN_SATURATION, _BLACK_PEN_SATURATION, _BLACK_PEN_ABSORBANCE = 0.15, 0.25, 0.45
+_TISSUE_SATURATION = 0.04
+_ABSORBANCE_BETWEEN = (0.03, 0.10)
+_DIMMEST_GLASS = 215.0
+
+
+class Ground(IntEnum):
+    """What a pixel of the overview shows."""
+
+    GLASS = 0
+    TISSUE = 1
+    PEN = 2
+    DARK = 3
+
+
+@dataclass(frozen=True)
+class TissueMask:
+    """What lies where on a slide.
+
+    Parameters
+    ----------
+    ground
+        A `Ground` per overview pixel, (h, w) uint8.
+    region
+        The part of the slide that the overview shows, level-0 px.
+    """
+
+    ground: NDArray[np.uint8]
+    region: Region
+
+    @property
+    def tissue(self) -> NDArray[np.bool_]:
+        """Where there is tissue, (h, w)."""
+        return self.ground == Ground.TISSUE
+
+    @property
+    def cell(self) -> tuple[float, float]:
+        """Width and height of an overview pixel, level-0 px."""
+        height, width = self.ground.shape
+        return self.region.width / width, self.region.height / height
+
+    def share(self, ground: Ground) -> float:
+        """Share of the overview that shows this ground, 0..1."""
+        return float((self.ground == ground).mean())
+
+    def fraction(
+        self, x: NDArray[np.integer], y: NDArray[np.integer], edge: int
+    ) -> NDArray[np.float32]:
+        """Share of each square tile that is tissue.
+
+        Exact for the mask: overview pixels count by the area they share with
+        the tile, and what lies outside the overview is not tissue.
+
+        Parameters
+        ----------
+        x, y
+            Top-left corners of the tiles, level-0 px, (n,).
+        edge
+            Edge of the tiles, level-0 px.
+
+        Returns
+        -------
+        (n,) in 0..1
+        """
+        sums = np.pad(self.tissue.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+        cell_width, cell_height = self.cell
+        left, right = ((x + d - self.region.x) / cell_width for d in (0, edge))
+        top, bottom = ((y + d - self.region.y) / cell_height for d in (0, edge))
+        inside = (
+            _interpolate(sums, bottom, right)
+            - _interpolate(sums, top, right)
+            - _interpolate(sums, bottom, left)
+            + _interpolate(sums, top, left)
+        )
+        return np.clip(inside * cell_width * cell_height / edge**2, 0, 1).astype(np.float32)
+
+
+def _interpolate(
+    sums: NDArray[np.float64], row: NDArray[np.float64], column: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Bilinear value of a summed-area table: exact for areas that cut pixels."""
+    row = np.clip(row, 0, sums.shape[0] - 1)
+    column = np.clip(column, 0, sums.shape[1] - 1)
+    r0 = np.minimum(row.astype(np.intp), max(0, sums.shape[0] - 2))
+    c0 = np.minimum(column.astype(np.intp), max(0, sums.shape[1] - 2))
+    dr, dc = row - r0, column - c0
+    upper = sums[r0, c0] * (1 - dc) + sums[r0, c0 + 1] * dc
+    lower = sums[r0 + 1, c0] * (1 - dc) + sums[r0 + 1, c0 + 1] * dc
+    return np.asarray(upper * (1 - dr) + lower * dr)
+
+
+def overview_mpp(slide: Slide) -> float:
+    """Scale to look for tissue at: 8 um/px, finer on small images, coarser on huge ones."""
+    longest_um = max(slide.bounds.width, slide.bounds.height) * slide.mpp
+    fewest, most = _OVERVIEW_SIDES
+    mpp = min(max(OVERVIEW_MPP, longest_um / most), longest_um / fewest)
+    return max(mpp, slide.mpp)
+
+
+def find_tissue(slide: Slide) -> TissueMask:
+    """Find the tissue on a slide.
+
+    Raises
+    ------
+    MissingScaleError
+        If the slide's um/px is unknown.
+    NotBrightfieldError
+        If the slide is fluorescence, dark-field or black.
+    """
+    mpp = overview_mpp(slide)
+    overview = slide.read(slide.bounds, mpp)
+    require_brightfield(overview, slide.path)
+    return TissueMask(classify_ground(overview, mpp), slide.bounds)
+
+
+def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
+    """Classify each overview pixel as glass, tissue, pen or dark.
+
+    Parameters
+    ----------
+    rgb
+        Overview, (h, w, 3).
+    mpp
+        Its scale, um/px; smoothing and the smallest piece kept are physical.
+
+    Returns
+    -------
+    (h, w) uint8 of `Ground`
+    """
+    smooth = filters.gaussian(
+        rgb.astype(np.float32), sigma=_SMOOTHING_UM / mpp / 2, channel_axis=2, preserve_range=True
+    )
+    absorbance, hue, saturation = _absorbance_and_colour(smooth)
+    dark = smooth.max(axis=2) < DARK
+    threshold = _absorbance_threshold(absorbance[~dark])
+    dyed = (absorbance > threshold) & ~dark
+    pen = dyed & _is_pen(absorbance, hue, saturation)
+    h_and_e = ((hue >= _HUE_FROM) | (hue <= _HUE_TO)) & (saturation > _TISSUE_SATURATION)
+    tissue = _drop_specks(dyed & h_and_e & ~pen, mpp) & ~pen & ~dark
+    ground = np.full(dark.shape, Ground.GLASS, dtype=np.uint8)
+    ground[tissue], ground[pen], ground[dark] = Ground.TISSUE, Ground.PEN, Ground.DARK
+    return ground
+
+
+def _absorbance_and_colour(
+    rgb: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Mean absorbance (log10), hue in degrees and saturation, relative to the glass."""
+    glass = np.maximum(np.percentile(rgb, 99, axis=(0, 1)), _DIMMEST_GLASS)
+    transmitted = np.clip(rgb / glass, 1 / 255, 1).astype(np.float32)
+    hsv = color.rgb2hsv(transmitted)
+    return -np.log10(transmitted).mean(axis=2), hsv[..., 0] * 360, hsv[..., 1]
+
+
+def _absorbance_threshold(absorbance: NDArray[np.float32]) -> float:
+    """Otsu's threshold, held between what paper-thin and what thick tissue absorbs."""
+    low, high = _ABSORBANCE_BETWEEN
+    if absorbance.size == 0 or float(np.ptp(absorbance)) < low:
+        return low
+    return float(np.clip(filters.threshold_otsu(absorbance), low, high))
+
+
+def _is_pen(
+    absorbance: NDArray[np.float32], hue: NDArray[np.float32], saturation: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    unlike_h_and_e = (hue > _HUE_TO) & (hue < _HUE_FROM) & (saturation > _PEN_SATURATION)
+    blue = (hue < _BLUE_PEN_HUE) & (hue >= _HUE_FROM) & (saturation > _BLUE_PEN_SATURATION)
+    red = ((hue >= _RED_PEN_HUE) | (hue <= _HUE_TO)) & (saturation > _RED_PEN_SATURATION)
+    black = (absorbance > _BLACK_PEN_ABSORBANCE) & (saturation < _BLACK_PEN_SATURATION)
+    return unlike_h_and_e | blue | red | black
+
+
+def _drop_specks(tissue: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
+    """Remove dust and close small lumens, both by physical area."""
+    smallest = min(_SMALLEST_TISSUE_UM2 / mpp**2, tissue.size / 10)
+    largest_hole = _LARGEST_HOLE_UM2 / mpp**2
+    kept = morphology.remove_small_objects(tissue, max_size=int(smallest))
+    return np.asarray(morphology.remove_small_holes(kept, max_size=int(largest_hole)))

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_smse.errors import NotBrightfieldError
+from napari_smse.slides import open_slide
+from napari_smse.tiles import is_brightfield, require_brightfield
+
+
+def plain(colour, shape=(100, 120)):
+    return np.full((*shape, 3), colour, dtype=np.uint8)
+
+
+def test_glass_and_stained_tissue_are_brightfield():
+    assert is_brightfield(plain((240, 240, 238)))
+    assert is_brightfield(plain((190, 110, 170)))
+
+
+def test_a_black_border_around_a_section_is_brightfield():
+    rgb = plain((0, 0, 0))
+    rgb[30:70, 30:80] = 235
+    rgb[40:60, 40:60] = (180, 100, 160)
+    assert is_brightfield(rgb)
+
+
+@pytest.mark.parametrize("signal", [(20, 40, 255), (0, 255, 0), (255, 255, 255)])
+def test_sparse_signal_on_black_is_not_brightfield(signal):
+    rgb = plain((2, 2, 6))
+    rgb[::12, ::12] = signal
+    assert not is_brightfield(rgb)
+
+
+def test_a_black_image_is_not_brightfield_and_the_message_says_what_can_be_scored():
+    with pytest.raises(NotBrightfieldError, match=r"dapi\.ndpi.*H&E"):
+        require_brightfield(plain((0, 0, 0)), Path("dapi.ndpi"))
+
+
+def test_real_slides(shared_data):
+    slides = shared_data / "slides"
+    with open_slide(slides / "fluorescence-dapi.ndpi") as fluorescence:
+        assert not is_brightfield(fluorescence.thumbnail(512))
+    with open_slide(slides / "CMU-1-Small-Region.svs") as stained:
+        assert is_brightfield(stained.thumbnail(512))

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import shapely
+
+from napari_smse.errors import NoTissueError, RegionError, ScaleError
+from napari_smse.slides import Region
+from napari_smse.tiles import Ground, TissueMask, plan_tiles
+
+
+class FlatSlide:
+    """As much of a slide as planning needs."""
+
+    def __init__(self, width=20_000, height=12_000, mpp=0.25, downsamples=(1, 4)):
+        from pathlib import Path
+
+        from napari_smse.slides import Level
+
+        self.path, self.name, self.mpp = Path("flat.svs"), "flat", mpp
+        self.width, self.height = width, height
+        self.bounds = Region(0, 0, width, height)
+        self.levels = tuple(
+            Level(int(width / d), int(height / d), float(d), 256, 256) for d in downsamples
+        )
+
+
+def full_mask(slide, ground=Ground.TISSUE):
+    return TissueMask(np.full((60, 100), ground, np.uint8), slide.bounds)
+
+
+def plan(slide, mpps, **options):
+    options.setdefault("mask", full_mask(slide))
+    return plan_tiles(slide, mpps, **options)
+
+
+@pytest.mark.parametrize("mpps", [[0.5], [0.5, 0.25], [0.25, 0.5, 4.0], [0.3, 0.7]])
+def test_every_tile_is_read_once_by_a_block_that_holds_it(mpps):
+    slide = FlatSlide()
+    tiles = plan(slide, mpps)
+    assert [s.grid.spec.mpp for s in tiles.scales] == sorted(mpps)
+    for number, scale in enumerate(tiles.scales):
+        read = np.zeros(len(scale), dtype=int)
+        for block in tiles.blocks:
+            for member, start, stop in block.members:
+                if member == number:
+                    read[start:stop] += 1
+                    for x, y in zip(scale.x[start:stop], scale.y[start:stop], strict=True):
+                        assert block.region.x <= x
+                        assert block.region.y <= y
+                        assert x + scale.grid.edge <= block.region.x + block.region.width
+                        assert y + scale.grid.edge <= block.region.y + block.region.height
+        assert (read == 1).all()
+    assert sum(block.tile_count for block in tiles.blocks) == tiles.tile_count
+
+
+def test_near_scales_share_reads_and_far_ones_do_not():
+    slide = FlatSlide()
+    near = plan(slide, [0.25, 0.5])
+    assert any(len(block.members) == 2 for block in near.blocks)
+    assert {block.mpp for block in near.blocks} == {0.25}
+    far = plan(slide, [0.25, 4.0])
+    assert all(len(block.members) == 1 for block in far.blocks)
+
+
+def test_a_second_scale_costs_few_more_pixels():
+    slide = FlatSlide()
+
+    def pixels(mpps):
+        return sum(b.region.width * b.region.height for b in plan(slide, mpps).blocks)
+
+    assert pixels([0.5, 1.0]) < 1.1 * pixels([0.5])
+
+
+def test_blocks_stay_small():
+    slide = FlatSlide(width=60_000, height=50_000)
+    for block in plan(slide, [0.25, 0.5]).blocks:
+        assert max(block.region.width, block.region.height) <= 2048 + 448
+
+
+def test_only_tiles_with_enough_tissue_are_chosen():
+    slide = FlatSlide()
+    ground = np.zeros((60, 100), np.uint8)
+    ground[:, :50] = Ground.TISSUE
+    tiles = plan(slide, [0.5], mask=TissueMask(ground, slide.bounds), min_tissue=0.6).scales[0]
+    assert tiles.tissue.min() >= 0.6
+    assert tiles.x.max() + 448 * 0.6 <= 10_000 + 1
+
+
+def test_a_region_of_interest_keeps_the_slides_grid():
+    slide = FlatSlide()
+    everything = plan(slide, [0.5]).scales[0]
+    some = plan(slide, [0.5], roi=shapely.box(3000, 3000, 6000, 5000)).scales[0]
+    places = set(zip(everything.x.tolist(), everything.y.tolist(), strict=True))
+    chosen = set(zip(some.x.tolist(), some.y.tolist(), strict=True))
+    assert 0 < len(chosen) < len(places)
+    assert chosen < places
+
+
+def test_no_tissue_is_said_so():
+    slide = FlatSlide()
+    with pytest.raises(NoTissueError, match=r"No tissue found on flat\.svs"):
+        plan(slide, [0.5], mask=full_mask(slide, Ground.GLASS))
+    with pytest.raises(NoTissueError, match="region of interest"):
+        plan(slide, [0.5], mask=full_mask(slide, Ground.PEN), roi=shapely.box(0, 0, 900, 900))
+
+
+@pytest.mark.parametrize("roi", [shapely.box(30_000, 0, 31_000, 10), shapely.Polygon()])
+def test_a_region_off_the_slide_is_said_so(roi):
+    with pytest.raises(RegionError, match="does not lie on"):
+        plan(FlatSlide(), [0.5], roi=roi)
+
+
+def test_scales_much_finer_than_the_slide_are_refused():
+    with pytest.raises(ScaleError, match="too coarse"):
+        plan(FlatSlide(mpp=2.0), [0.5])
+    with pytest.raises(ScaleError, match="No scale"):
+        plan(FlatSlide(), [])

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_smse.slides import Region, open_slide
+from napari_smse.tiles import Ground, TissueMask, classify_ground, find_tissue
+
+GLASS = (242, 241, 243)
+H_AND_E = {
+    "eosin-rich stroma": (228, 170, 205),
+    "dense nuclei": (130, 85, 150),
+    "typical": (200, 130, 180),
+    "pale": (236, 210, 226),
+}
+NOT_TISSUE = {
+    "green pen": (60, 160, 90),
+    "blue pen": (40, 70, 190),
+    "red pen": (215, 30, 45),
+    "black pen": (60, 60, 64),
+    "grey dust": (200, 200, 200),
+    "black border": (0, 0, 0),
+}
+
+
+def on_glass(colour, seed=0):
+    """A 400 x 400 um patch in the middle of 800 x 800 um of glass, at 8 um/px, with noise."""
+    rgb = np.full((100, 100, 3), GLASS, dtype=np.int16)
+    rgb[25:75, 25:75] = colour
+    rgb += np.random.default_rng(seed).integers(-3, 4, rgb.shape, dtype=np.int16)
+    return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("colour", H_AND_E.values(), ids=H_AND_E)
+def test_stained_tissue_is_found_where_it_is(colour):
+    tissue = classify_ground(on_glass(colour), 8.0) == Ground.TISSUE
+    assert tissue[27:73, 27:73].mean() > 0.95
+    assert tissue[:20].mean() == 0
+
+
+@pytest.mark.parametrize("colour", NOT_TISSUE.values(), ids=NOT_TISSUE)
+def test_ink_dust_and_borders_are_not_tissue(colour):
+    ground = classify_ground(on_glass(colour), 8.0)
+    assert (ground == Ground.TISSUE).mean() < 0.01
+
+
+def test_pen_and_dark_are_told_apart():
+    assert classify_ground(on_glass(NOT_TISSUE["green pen"]), 8.0)[50, 50] == Ground.PEN
+    assert classify_ground(on_glass(NOT_TISSUE["black border"]), 8.0)[50, 50] == Ground.DARK
+
+
+def test_tissue_beside_pen_is_kept_and_the_pen_is_not():
+    rgb = on_glass(H_AND_E["typical"])
+    rgb[25:75, 55:75] = NOT_TISSUE["blue pen"]
+    ground = classify_ground(rgb, 8.0)
+    assert (ground[30:70, 28:50] == Ground.TISSUE).all()
+    assert (ground[30:70, 60:72] == Ground.PEN).all()
+
+
+@pytest.mark.parametrize("level", [200, 243, 255])
+def test_all_glass_has_no_tissue(level):
+    assert (classify_ground(np.full((60, 60, 3), level, np.uint8), 8.0) == Ground.GLASS).all()
+
+
+def test_an_image_full_of_tissue_is_all_tissue():
+    rgb = np.full((60, 60, 3), H_AND_E["typical"], np.uint8)
+    assert (classify_ground(rgb, 8.0) == Ground.TISSUE).all()
+
+
+def test_specks_go_and_small_lumens_close_by_physical_size():
+    rgb = on_glass(H_AND_E["typical"])
+    rgb[48:52, 48:52] = GLASS  # a lumen of 32 um
+    rgb[5:8, 5:8] = H_AND_E["typical"]  # a speck of 24 um
+    tissue = classify_ground(rgb, 8.0) == Ground.TISSUE
+    assert tissue[50, 50]
+    assert not tissue[:15, :15].any()
+
+
+@given(
+    data=st.data(),
+    x=st.lists(st.integers(-300, 900), min_size=1, max_size=8),
+    edge=st.integers(1, 400),
+)
+def test_the_tissue_share_of_a_tile_agrees_with_counting_its_pixels(data, x, edge):
+    cells = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 2, (6, 8))
+    mask = TissueMask((cells * Ground.TISSUE).astype(np.uint8), Region(20, -30, 8 * 50, 6 * 50))
+    x = np.array(x)
+    y = np.array([data.draw(st.integers(-300, 600)) for _ in x])
+    pixels = np.zeros((2600, 2600), dtype=bool)
+    pixels[970:1270, 1020:1420] = np.kron(cells, np.ones((50, 50)))
+    expected = [
+        pixels[1000 + j : 1000 + j + edge, 1000 + i : 1000 + i + edge].mean()
+        for i, j in zip(x, y, strict=True)
+    ]
+    np.testing.assert_allclose(mask.fraction(x, y, edge), expected, atol=1e-5)
+
+
+def test_the_mask_knows_its_cell_and_shares():
+    mask = TissueMask(np.array([[1, 0], [2, 3]], np.uint8), Region(0, 0, 100, 60))
+    assert mask.cell == (50, 30)
+    assert [mask.share(ground) for ground in Ground] == [0.25] * 4
+
+
+def test_a_real_slide(shared_data):
+    with open_slide(shared_data / "slides" / "CMU-1-Small-Region.svs") as slide:
+        mask = find_tissue(slide)
+    assert mask.region == Region(0, 0, 2220, 2967)
+    assert 0.3 < mask.share(Ground.TISSUE) < 0.95
+    assert mask.share(Ground.PEN) < 0.01
