@@ -39,7 +39,9 @@ def test_a_region_beside_all_tiles_takes_none():
 def test_agrees_with_a_slow_loop(x, y, width, height):
     region = shapely.box(x, y, x + width, y + height)
     shares = {
-        (i, j): region.intersection(shapely.box(i * 100, j * 100, i * 100 + 100, j * 100 + 100)).area
+        (i, j): region.intersection(
+            shapely.box(i * 100, j * 100, i * 100 + 100, j * 100 + 100)
+        ).area
         for i in range(6)
         for j in range(5)
     }

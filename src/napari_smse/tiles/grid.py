@@ -59,7 +59,8 @@ class TileGrid:
         return self._edges(self.area.y, rows)
 
     def _edges(self, origin: int, index: NDArray[np.integer]) -> NDArray[np.int32]:
-        return np.rint(origin + index * self.spec.stride_level0).astype(np.int32)
+        exact = origin + index * self.spec.stride_level0
+        return np.asarray(np.rint(exact), dtype=np.int32)
 
     def tiles_at(self, x: float, y: float) -> tuple[range, range]:
         """Columns and rows of the tiles that cover a level-0 point (several when they overlap)."""

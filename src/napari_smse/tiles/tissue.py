@@ -18,7 +18,7 @@ OVERVIEW_MPP = 8.0
 _OVERVIEW_SIDES = (512, 4096)
 _SMOOTHING_UM = 4.0
 _SMALLEST_TISSUE_UM2 = 5_000.0
-_LARGEST_HOLE_UM2 = 20_000.0
+_LARGEST_HOLE_UM2 = 5_000.0
 # Hues in degrees on white-balanced colours. Haematoxylin is blue-violet and eosin
 # pink, so everything they dye lies between; blue pen lies below, red pen and ink
 # are purer than eosin, and green or yellow is never H&E.
@@ -58,7 +58,7 @@ class TissueMask:
     @property
     def tissue(self) -> NDArray[np.bool_]:
         """Where there is tissue, (h, w)."""
-        return self.ground == Ground.TISSUE
+        return np.asarray(self.ground == Ground.TISSUE)
 
     @property
     def cell(self) -> tuple[float, float]:

@@ -1,0 +1,37 @@
+"""Tiles to embeddings and probabilities, stored as they come, shown as heat maps."""
+
+from napari_smse.scoring.device import ComputeDevice, choose_device, list_devices
+from napari_smse.scoring.engine import Progress, TileScores, read_block, score
+from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.request import (
+    ScoreRequest,
+    describe_scale,
+    is_trained_scale,
+    objective_power,
+    parse_scale,
+    scale_warnings,
+)
+from napari_smse.scoring.run import open_run
+from napari_smse.scoring.store import ScaleScores, ScoreStore
+
+__all__ = [
+    "ComputeDevice",
+    "HeatMap",
+    "HeatMapBuilder",
+    "Progress",
+    "ScaleScores",
+    "ScoreRequest",
+    "ScoreStore",
+    "TileScores",
+    "choose_device",
+    "describe_scale",
+    "fuse",
+    "is_trained_scale",
+    "list_devices",
+    "objective_power",
+    "open_run",
+    "parse_scale",
+    "read_block",
+    "scale_warnings",
+    "score",
+]

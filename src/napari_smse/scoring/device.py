@@ -1,0 +1,103 @@
+"""Where the network runs: chosen once, told by name, never changed behind the user's back."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_smse.errors import DeviceError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+_BATCH = {"cuda": 256, "mps": 64, "cpu": 16}
+
+
+@dataclass(frozen=True)
+class ComputeDevice:
+    """A processor to run the network on.
+
+    Parameters
+    ----------
+    torch_name
+        What torch calls it: ``cpu``, ``cuda:0`` or ``mps``.
+    label
+        What a person calls it: ``CPU, AMD EPYC (2 cores)``.
+    precision
+        Number format of the arithmetic: the fastest that this processor has in
+        hardware. Results are always float32.
+    batch_size
+        Tiles given to the network at once.
+    """
+
+    torch_name: str
+    label: str
+    precision: Precision
+    batch_size: int
+
+
+def list_devices() -> list[ComputeDevice]:
+    """Every usable device of this machine, the fastest kind first."""
+    import torch
+
+    found = [
+        _device(f"cuda:{number}", f"GPU, {torch.cuda.get_device_name(number)}", "float16")
+        for number in range(torch.cuda.device_count())
+    ]
+    if torch.backends.mps.is_available():
+        found.append(_device("mps", "GPU, Apple Metal", "float32"))
+    precision: Precision = "bfloat16" if _cpu_has_bfloat16() else "float32"
+    found.append(_device("cpu", f"CPU, {_cpu_name()} ({os.cpu_count()} cores)", precision))
+    return found
+
+
+def choose_device(wanted: str = "auto") -> ComputeDevice:
+    """The device of this name, or the fastest for ``auto``.
+
+    Parameters
+    ----------
+    wanted
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+
+    Raises
+    ------
+    DeviceError
+        If this machine has no such device. There is no fall-back to the CPU:
+        a run of minutes must not become one of hours unnoticed.
+    """
+    devices = list_devices()
+    if wanted == "auto":
+        return devices[0]
+    name = "cuda:0" if wanted == "cuda" else wanted
+    for device in devices:
+        if device.torch_name == name:
+            return device
+    offered = ", ".join(device.torch_name for device in devices)
+    raise DeviceError(
+        f"There is no device {wanted!r} on this machine: choose auto or one of {offered}. "
+        "`napari-smse doctor` tells why a GPU is not seen."
+    )
+
+
+def _device(torch_name: str, label: str, precision: Precision) -> ComputeDevice:
+    return ComputeDevice(torch_name, label, precision, _BATCH[torch_name.partition(":")[0]])
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 itself; where it only emulates it, float32 is faster."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return False
+    words = cpuinfo.read_text().split()
+    return "avx512_bf16" in words or "amx_bf16" in words
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,120 @@
+"""What the user asked to be scored, and what to warn about before it is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from napari_smse.errors import ScaleError
+from napari_smse.network.card import ModelCard
+from napari_smse.slides import Slide
+from napari_smse.tiles import TilePlan, TissueMask, plan_tiles
+
+_RANGE_TOLERANCE = 1.05
+_TELL_UPSAMPLING = 1.25
+_OBJECTIVE_MPP = 10.0
+"""um/px times objective power, for the usual scanners: 20x is 0.5 um/px."""
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Which tiles of a slide to score.
+
+    Parameters
+    ----------
+    mpps
+        Scales, um/px.
+    overlap
+        Share of a tile's edge that its neighbour covers too.
+    min_tissue
+        A tile is scored if at least this share of it is tissue.
+    roi
+        Region, (x, y) in level-0 px; None for the whole slide.
+    """
+
+    mpps: tuple[float, ...]
+    overlap: float = 0.0
+    min_tissue: float = 0.25
+    roi: BaseGeometry | None = None
+
+    def plan(self, slide: Slide, card: ModelCard, mask: TissueMask | None = None) -> TilePlan:
+        """The tiles to score; raises what `plan_tiles` raises."""
+        return plan_tiles(
+            slide,
+            self.mpps,
+            tile_px=card.tile_px,
+            overlap=self.overlap,
+            min_tissue=self.min_tissue,
+            roi=self.roi,
+            mask=mask,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """The request as JSON values; a region by the hash of its outline."""
+        outline = None if self.roi is None else shapely.to_wkb(shapely.normalize(self.roi))
+        return {
+            "mpps": sorted(set(self.mpps)),
+            "overlap": self.overlap,
+            "min_tissue": self.min_tissue,
+            "roi": None if outline is None else hashlib.sha256(outline).hexdigest()[:16],
+        }
+
+
+def parse_scale(text: str) -> float:
+    """Read a scale as um/px (``0.5``) or objective power (``20x``, taken as 10/20 um/px).
+
+    Raises
+    ------
+    ScaleError
+        If it is neither.
+    """
+    stripped = text.strip().lower()
+    is_power = stripped.endswith("x")
+    try:
+        value = float(stripped.removesuffix("x"))
+        mpp = _OBJECTIVE_MPP / value if is_power else value
+    except (ValueError, ZeroDivisionError):
+        mpp = -1.0
+    if not 0 < mpp < float("inf"):
+        raise ScaleError(
+            f"{text!r} is not a scale: give um/px, such as 0.5, or an objective power, such as 20x."
+        )
+    return mpp
+
+
+def objective_power(mpp: float) -> float:
+    """The objective power that a scale amounts to: 10 / (um/px)."""
+    return _OBJECTIVE_MPP / mpp
+
+
+def describe_scale(mpp: float) -> str:
+    """A scale as a pathologist and as a physicist says it: ``20x, 0.5 um/px``."""
+    return f"{objective_power(mpp):.3g}x, {mpp:.3g} um/px"
+
+
+def is_trained_scale(mpp: float, card: ModelCard) -> bool:
+    """Whether the model saw this scale in training (within 5 %)."""
+    low, high = card.mpp_range
+    return low / _RANGE_TOLERANCE <= mpp <= high * _RANGE_TOLERANCE
+
+
+def scale_warnings(slide: Slide, card: ModelCard, mpps: tuple[float, ...]) -> list[str]:
+    """What a reader of the results must know about the scales, one line each."""
+    low, high = card.mpp_range
+    told = []
+    for mpp in sorted(set(mpps)):
+        if not is_trained_scale(mpp, card):
+            told.append(
+                f"{mpp:g} um/px lies outside the {low:g}-{high:g} um/px that model {card.name} "
+                "was trained on: take its map as unknown."
+            )
+        if slide.mpp > _TELL_UPSAMPLING * mpp:
+            told.append(
+                f"{slide.name} has {slide.mpp:.3g} um/px: tiles at {mpp:g} um/px are magnified "
+                f"{slide.mpp / mpp:.1f} times and show no finer detail."
+            )
+    return told

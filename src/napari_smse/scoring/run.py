@@ -1,0 +1,82 @@
+"""Open the store of a run: a new one, or the one that an earlier run left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_smse.errors import OutputError
+from napari_smse.network.card import ModelCard
+from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.request import ScoreRequest
+from napari_smse.scoring.store import ScoreStore, signature
+from napari_smse.slides import Slide
+from napari_smse.tiles import TilePlan
+
+
+def run_facts(
+    slide: Slide, card: ModelCard, request: ScoreRequest, device: ComputeDevice
+) -> dict[str, Any]:
+    """What the scores depend on, as JSON values."""
+    return {
+        "slide": {
+            "name": slide.path.name,
+            "quick_hash": slide.quick_hash,
+            "width": slide.width,
+            "height": slide.height,
+            "mpp": slide.mpp,
+            "mpp_source": str(slide.scale.source),
+        },
+        "model": {"name": card.name, "version": card.version, "hash": card.weights_sha256},
+        "request": request.facts(),
+        "precision": device.precision,
+    }
+
+
+def open_run(
+    path: Path,
+    slide: Slide,
+    card: ModelCard,
+    request: ScoreRequest,
+    plan: TilePlan,
+    device: ComputeDevice,
+    *,
+    overwrite: bool = False,
+) -> ScoreStore:
+    """Open the store to score into.
+
+    A store of the same slide, model and request is continued; it may be
+    complete already. One of anything else is kept unless `overwrite`.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    slide, card, request, plan, device
+        The run.
+    overwrite
+        Start anew whatever is there.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or holds another run's scores.
+    """
+    facts = run_facts(slide, card, request, device)
+    if path.exists() and not overwrite:
+        store = ScoreStore.open(path)
+        if store.facts["signature"] == signature(facts):
+            return store
+        changed = [name for name in facts if store.facts.get(name) != facts[name]]
+        raise OutputError(
+            f"{path} holds the scores of another run (different {', '.join(changed)}): choose "
+            "another folder, or overwrite it."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot make the folder {path.parent}: {error.strerror or error}. Choose a folder "
+            "that you may write to."
+        ) from error
+    return ScoreStore.create(path, plan, card.classes, card.embedding_dim, facts)

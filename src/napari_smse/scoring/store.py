@@ -1,0 +1,287 @@
+"""The per-slide store: what was scored, where, by which model, how far it got."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from napari_smse.errors import OutputError
+from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.slides import Region
+from napari_smse.tiles import ScaleTiles, TileGrid, TilePlan, TileSpec
+
+FORMAT, VERSION = "napari-smse scores", 1
+_ROWS_A_CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class ScaleScores:
+    """The tiles of one scale and what the network said of them.
+
+    Parameters
+    ----------
+    tiles
+        Where the tiles lie.
+    probability
+        (n, classes) float32; NaN for a tile that was not scored yet.
+    embedding
+        (n, d) float16, L2-normalised.
+    """
+
+    tiles: ScaleTiles
+    probability: NDArray[np.float32]
+    embedding: NDArray[np.float16]
+
+    @property
+    def mpp(self) -> float:
+        """The scale, um/px."""
+        return self.tiles.grid.spec.mpp
+
+    def heat_map(self, class_index: int) -> HeatMap:
+        """The map of one class."""
+        builder = HeatMapBuilder(self.tiles.grid)
+        builder.add(self.tiles.columns, self.tiles.rows, self.probability[:, class_index])
+        return builder.heat_map()
+
+
+class ScoreStore:
+    """A zarr group with the scores of one slide, written block by block.
+
+    A block counts as done only after all its rows are on disk, so a killed run
+    goes on where it stopped.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    group
+        The open zarr group.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        self.path = path
+        self._group = group
+        # zarr cannot tell an array from a group before it looks, so these are typed loosely.
+        self._scales: list[Any] = [group[f"scale_{n}"] for n in range(self.facts["scales"])]
+        self._blocks_done: Any = group["blocks_done"]
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        plan: TilePlan,
+        classes: Sequence[str],
+        embedding_dim: int,
+        facts: Mapping[str, Any],
+    ) -> ScoreStore:
+        """Start a store, replacing one that is there.
+
+        Parameters
+        ----------
+        path
+            Folder to write, by custom ending in ``.zarr``.
+        plan
+            The tiles to be scored.
+        classes
+            Class names, in the order of the probabilities.
+        embedding_dim
+            Length of an embedding.
+        facts
+            What the scores depend on (slide, model, request), as JSON values;
+            `signature` of it tells whether a later run may go on from here.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        try:
+            if path.exists():
+                shutil.rmtree(path)
+            group = zarr.open_group(path, mode="w-")
+            for number, tiles in enumerate(plan.scales):
+                _create_scale(group, number, tiles, len(classes), embedding_dim)
+            _array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)
+            group.attrs.update(
+                {
+                    "format": FORMAT,
+                    "version": VERSION,
+                    "signature": signature(facts),
+                    "classes": list(classes),
+                    "scales": len(plan.scales),
+                    "complete": False,
+                    **facts,
+                }
+            )
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write results to {path}: {error.strerror or error}. Choose a folder "
+                "that you may write to, on a disk with room."
+            ) from error
+        return cls(path, group)
+
+    @classmethod
+    def open(cls, path: Path) -> ScoreStore:
+        """Open a store that is there.
+
+        Raises
+        ------
+        OutputError
+            If there is none, or it is of another kind or version.
+        """
+        try:
+            group = zarr.open_group(path, mode="r+")
+        except (OSError, ValueError, KeyError) as error:
+            raise OutputError(f"{path} holds no readable scores: score the slide again.") from error
+        if group.attrs.get("format") != FORMAT or group.attrs.get("version") != VERSION:
+            raise OutputError(
+                f"{path} was not written by this version of napari-smse: score the slide again."
+            )
+        return cls(path, group)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Everything written about the run, as JSON values."""
+        return dict(self._group.attrs)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the probabilities."""
+        return tuple(self.facts["classes"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile was scored."""
+        return bool(self.facts["complete"])
+
+    @property
+    def scale_count(self) -> int:
+        """Number of scales."""
+        return len(self._scales)
+
+    def blocks_done(self) -> NDArray[np.bool_]:
+        """Which blocks of the plan are on disk."""
+        return np.asarray(self._blocks_done[:], dtype=bool)
+
+    def write_rows(
+        self,
+        scale: int,
+        start: int,
+        probability: NDArray[np.float32],
+        embedding: NDArray[np.floating],
+    ) -> None:
+        """Write consecutive tiles of one scale.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or the folder was taken away.
+        """
+        rows = slice(start, start + len(probability))
+        with _writing(self.path):
+            self._scales[scale]["probability"][rows] = probability
+            self._scales[scale]["embedding"][rows] = embedding.astype(np.float16)
+
+    def mark_done(self, blocks: Sequence[int]) -> None:
+        """Count blocks as done; call it only after their rows are written."""
+        with _writing(self.path):
+            done = self._blocks_done[:]
+            done[list(blocks)] = 1
+            self._blocks_done[:] = done
+
+    def finish(self, **facts: Any) -> None:
+        """Mark the store as complete, with closing facts such as times."""
+        with _writing(self.path):
+            self._group.attrs.update({**facts, "complete": True})
+
+    def scale(self, number: int) -> ScaleScores:
+        """Read back one scale."""
+        group = self._scales[number]
+        return ScaleScores(
+            _read_tiles(group),
+            np.asarray(group["probability"][:]),
+            np.asarray(group["embedding"][:]),
+        )
+
+    def fused(self, class_index: int, scales: Sequence[int] | None = None) -> HeatMap:
+        """The map of one class over several scales, all by default."""
+        numbers = range(self.scale_count) if scales is None else scales
+        return fuse([self.scale(number).heat_map(class_index) for number in numbers])
+
+
+def signature(facts: Mapping[str, Any]) -> str:
+    """A short hash of what scores depend on; equal means a run can be continued."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class _writing:  # noqa: N801 - reads as a phrase: `with _writing(path)`
+    """Turn a failed write into a named error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"Cannot go on writing {self.path}: {error.strerror or error}. What was scored "
+                "so far is kept; make room and run again to continue."
+            ) from error
+
+
+def _array(
+    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any, fill: float
+) -> zarr.Array[Any]:
+    rows = max(1, min(shape[0], _ROWS_A_CHUNK))
+    return group.create_array(
+        name, shape=shape, chunks=(rows, *shape[1:]), dtype=dtype, fill_value=fill
+    )
+
+
+def _create_scale(
+    root: zarr.Group, number: int, tiles: ScaleTiles, classes: int, embedding_dim: int
+) -> None:
+    group = root.create_group(f"scale_{number}")
+    spec, area = tiles.grid.spec, tiles.grid.area
+    group.attrs.update(
+        {
+            "mpp": spec.mpp,
+            "tile_px": spec.size_px,
+            "slide_mpp": spec.slide_mpp,
+            "overlap": spec.overlap,
+            "area": [area.x, area.y, area.width, area.height],
+        }
+    )
+    count = len(tiles)
+    for name, values in (
+        ("column", tiles.columns),
+        ("row", tiles.rows),
+        ("x", tiles.x),
+        ("y", tiles.y),
+        ("tissue", tiles.tissue),
+    ):
+        _array(group, name, (count,), values.dtype, 0)[:] = values
+    _array(group, "probability", (count, classes), np.float32, np.nan)
+    _array(group, "embedding", (count, embedding_dim), np.float16, 0)
+
+
+def _read_tiles(group: Any) -> ScaleTiles:
+    attrs = group.attrs
+    spec = TileSpec(attrs["tile_px"], attrs["mpp"], attrs["slide_mpp"], attrs["overlap"])
+    return ScaleTiles(
+        TileGrid(spec, Region(*attrs["area"])),
+        np.asarray(group["column"][:]),
+        np.asarray(group["row"][:]),
+        np.asarray(group["tissue"][:]),
+    )

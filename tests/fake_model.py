@@ -1,0 +1,39 @@
+"""A network whose answer is known: the redder a tile, the more malignant."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from napari_smse.network import Model, ModelCard, NetworkOutput
+
+
+class RednessNetwork(torch.nn.Module):
+    """Logit of malignant = (mean red - mean green) / 16; its embedding is the mean colour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> NetworkOutput:
+        self.batches.append(len(images))
+        colour = images.float().mean(dim=(2, 3))
+        redness = (colour[:, 0] - colour[:, 1]) / 16
+        embedding = torch.nn.functional.normalize(colour + 1, dim=1)
+        return NetworkOutput(embedding, torch.stack([torch.zeros_like(redness), redness], dim=1))
+
+
+def redness_model(tile_px: int = 64) -> Model:
+    card = ModelCard(
+        name="redness",
+        version="1",
+        classes=("benign", "malignant"),
+        tile_px=tile_px,
+        mpp_range=(0.2, 0.6),
+        trunk="none",
+        embedding_dim=3,
+        weights_sha256=hashlib.sha256(str(tile_px).encode()).hexdigest(),
+    )
+    return Model(RednessNetwork(), card, Path("redness.safetensors"))
