@@ -8,9 +8,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _HOME = pytest.StashKey[str]()
+
+# How long an example takes says nothing on a busy machine; what CI finds, anyone must find again.
+settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,1 +1,54 @@
 """Results and annotations in files that other programs read."""
+
+from napari_smse.exchange.colours import (
+    CLASS_COLOURS,
+    UNKNOWN_COLOUR,
+    class_colours,
+    class_ramp,
+    diverging_ramp,
+)
+from napari_smse.exchange.geojson import read_regions, write_qupath_tiles
+from napari_smse.exchange.picture import HeatMap, write_heat_map_picture
+from napari_smse.exchange.run_record import (
+    ModelRecord,
+    RunRecord,
+    ScaleRecord,
+    SlideRecord,
+    package_versions,
+    write_run_json,
+)
+from napari_smse.exchange.tables import (
+    TILE_COLUMNS,
+    ScaleTiles,
+    tile_columns,
+    tile_table,
+    write_csv,
+    write_parquet,
+)
+from napari_smse.exchange.whole_file import output_error, written_whole
+
+__all__ = [
+    "CLASS_COLOURS",
+    "TILE_COLUMNS",
+    "UNKNOWN_COLOUR",
+    "HeatMap",
+    "ModelRecord",
+    "RunRecord",
+    "ScaleRecord",
+    "ScaleTiles",
+    "SlideRecord",
+    "class_colours",
+    "class_ramp",
+    "diverging_ramp",
+    "output_error",
+    "package_versions",
+    "read_regions",
+    "tile_columns",
+    "tile_table",
+    "write_csv",
+    "write_heat_map_picture",
+    "write_parquet",
+    "write_qupath_tiles",
+    "write_run_json",
+    "written_whole",
+]

@@ -1,0 +1,84 @@
+"""Colours of the classes, and of heat maps.
+
+The class colours are Okabe and Ito's (2008), which people with any of the common
+colour-vision deficiencies can tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Colour = tuple[int, int, int]
+
+CLASS_COLOURS: dict[str, Colour] = {
+    "benign": (0, 114, 178),
+    "malignant": (213, 94, 0),
+}
+UNKNOWN_COLOUR: Colour = (140, 140, 140)
+
+_OTHERS: tuple[Colour, ...] = (
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (86, 180, 233),
+    (230, 159, 0),
+)
+# From sure of the other classes over undecided to sure of this one.
+_DIVERGING: tuple[Colour, ...] = (
+    (5, 73, 135),
+    (67, 147, 195),
+    (236, 232, 226),
+    (235, 128, 50),
+    (163, 32, 8),
+)
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
+    """Give each class a colour: its own if it has one, otherwise the next that is free."""
+    unnamed = [name for name in classes if name not in CLASS_COLOURS]
+    others = {name: _OTHERS[i % len(_OTHERS)] for i, name in enumerate(unnamed)}
+    return {name: CLASS_COLOURS.get(name) or others[name] for name in classes}
+
+
+def class_ramp(colour: Colour, steps: int = 256) -> NDArray[np.float32]:
+    """Colours for a map that is laid over the slide: nothing at 0, the class's colour at 1.
+
+    The low end is transparent, because a translucent map would otherwise tint the
+    whole slide where its value is 0.
+
+    Parameters
+    ----------
+    colour
+        RGB, 0..255.
+    steps
+        Number of colours.
+
+    Returns
+    -------
+    numpy.ndarray
+        (steps, 4) RGBA, 0..1.
+    """
+    value = np.linspace(0, 1, steps, dtype=np.float32)
+    full = np.asarray(colour, dtype=np.float32) / 255
+    pale = 0.35 + 0.65 * full
+    rgb = pale + (full - pale) * value[:, None]
+    alpha = np.clip(value * 1.25, 0, 1)
+    return np.column_stack([rgb, alpha]).astype(np.float32)
+
+
+def diverging_ramp(steps: int = 256) -> NDArray[np.float32]:
+    """Opaque colours from blue (0, surely not) over pale grey (0.5) to dark orange (1, surely).
+
+    Returns
+    -------
+    numpy.ndarray
+        (steps, 4) RGBA, 0..1.
+    """
+    at = np.linspace(0, 1, len(_DIVERGING))
+    stops = np.asarray(_DIVERGING, dtype=np.float32).T / 255
+    value = np.linspace(0, 1, steps)
+    channels = [np.interp(value, at, stop) for stop in stops]
+    return np.column_stack([*channels, np.ones(steps)]).astype(np.float32)

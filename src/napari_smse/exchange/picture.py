@@ -1,0 +1,143 @@
+"""Heat maps as one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.exchange.colours import diverging_ramp
+from napari_smse.exchange.whole_file import written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+NOTICE = "Research use only"
+_PANEL_WIDTH = 5.0  # inches
+_MOST_IN_A_ROW = 3
+_OPACITY = 0.72
+
+Extent = tuple[float, float, float, float]
+
+
+class HeatMap(NamedTuple):
+    """A map to show.
+
+    Attributes
+    ----------
+    title
+        What it shows, such as `P(malignant) at 0.5 um/px`.
+    values
+        (rows, columns) probabilities, NaN where there was nothing to score.
+    extent
+        Left, right, bottom, top of the array in um of the slide; the slide's corner is
+        (0, 0) and y points down, so that bottom > top.
+    """
+
+    title: str
+    values: NDArray[np.float32]
+    extent: Extent
+
+
+def write_heat_map_picture(
+    path: Path,
+    thumbnail: NDArray[np.uint8],
+    maps: Sequence[HeatMap | tuple[str, NDArray[np.float32], Extent]],
+    *,
+    extent: Extent,
+    caption: str,
+) -> None:
+    """Show the slide and, beside it, each map laid over it, in one PNG file.
+
+    Parameters
+    ----------
+    path
+        The file, written whole or not at all.
+    thumbnail
+        (height, width, 3) RGB picture of the slide.
+    maps
+        The maps, of one class each.
+    extent
+        Left, right, bottom, top of the thumbnail in um.
+    caption
+        What stands under the picture: slide, model, date. "Research use only" is added.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    panels = [HeatMap(*each) for each in maps]
+    figure = _figure(panels, thumbnail, extent)
+    figure.text(0.01, 0.01, f"{caption}\n{NOTICE}", ha="left", va="bottom", fontsize=9)
+    with written_whole(path) as part:
+        figure.savefig(part, format="png", dpi=150)
+
+
+def _figure(panels: Sequence[HeatMap], thumbnail: NDArray[np.uint8], extent: Extent) -> Figure:
+    # Half a second of importing that only this function needs.
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    count = len(panels) + 1
+    columns = count if count <= _MOST_IN_A_ROW else math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    left, right, bottom, top = extent
+    aspect = min(max((bottom - top) / (right - left), 0.3), 2.5)
+    size = (columns * _PANEL_WIDTH + 0.8, rows * (_PANEL_WIDTH * aspect + 0.7) + 0.6)
+    caption_share = 0.5 / size[1]
+    layout = ConstrainedLayoutEngine(rect=(0, caption_share, 1, 1 - caption_share))
+    figure = Figure(figsize=size, layout=layout)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    axes = list(grid.ravel())
+    _show_slide(axes[0], "Slide", thumbnail, extent)
+    for axis, panel in zip(axes[1:], panels, strict=False):
+        shown = _show_map(axis, panel, thumbnail, extent)
+    for axis in axes[len(panels) + 1 :]:
+        axis.set_axis_off()
+    if panels:
+        figure.colorbar(shown, ax=axes, label="Probability", shrink=0.8, pad=0.01)
+    return figure
+
+
+def _show_slide(axis: Axes, title: str, picture: NDArray[Any], extent: Extent) -> None:
+    unit, um = ("mm", 1000.0) if extent[1] - extent[0] > 2000 else ("um", 1.0)
+    axis.imshow(picture, extent=extent, interpolation="antialiased")
+    axis.set_title(title, fontsize=11, loc="left")
+    axis.set_xlabel(unit, fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value / um:g}")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value / um:g}")
+
+
+def _show_map(
+    axis: Axes, panel: HeatMap, thumbnail: NDArray[np.uint8], extent: Extent
+) -> AxesImage:
+    from matplotlib.colors import ListedColormap
+
+    _show_slide(axis, panel.title, _faded(thumbnail), extent)
+    shown = axis.imshow(
+        np.ma.masked_invalid(panel.values),
+        extent=panel.extent,
+        cmap=ListedColormap(diverging_ramp()),
+        vmin=0,
+        vmax=1,
+        alpha=_OPACITY,
+        interpolation="nearest",
+    )
+    # The last picture decides the limits, and a map may reach over the slide's edge.
+    axis.set_xlim(extent[0], extent[1])
+    axis.set_ylim(extent[2], extent[3])
+    return shown
+
+
+def _faded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey and pale, so that the only colours are the map's."""
+    grey = picture.mean(axis=2, keepdims=True)
+    return np.repeat(255 - (255 - grey) * 0.75, 3, axis=2).astype(np.uint8)

@@ -1,0 +1,205 @@
+"""Everything a scored slide leaves behind, in one folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import OutputError
+from napari_smse.exchange.geojson import write_qupath_tiles
+from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
+from napari_smse.exchange.run_record import (
+    ModelRecord,
+    RunRecord,
+    ScaleRecord,
+    SlideRecord,
+    write_run_json,
+)
+from napari_smse.exchange.tables import TileRows, tile_table, write_csv, write_parquet
+from napari_smse.exchange.whole_file import output_error
+from napari_smse.network.card import ModelCard
+from napari_smse.scoring import (
+    HeatMap,
+    ScaleScores,
+    ScoreStore,
+    describe_scale,
+    fused_scales,
+    is_trained_scale,
+)
+from napari_smse.slides import Slide
+
+STORE_NAME = "scores.zarr"
+_THUMBNAIL_SIDE = 1600
+_SHOWN_CLASS = "malignant"
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a result must say about how it came about, besides the scores.
+
+    Parameters
+    ----------
+    card
+        The model's card.
+    device
+        The device, as a person calls it.
+    warnings
+        What a reader of the results must know, one line each.
+    """
+
+    card: ModelCard
+    device: str
+    warnings: Sequence[str] = ()
+
+
+def save_results(
+    folder: Path, slide: Slide, store: ScoreStore, context: RunContext, *, geojson: bool = False
+) -> None:
+    """Write tables, heat-map picture, run record and store of a scored slide.
+
+    `run.json` is written last: a folder that has it is whole.
+
+    Parameters
+    ----------
+    folder
+        Where to; the store is copied there unless it lies there already.
+    slide, store
+        The slide and its complete scores.
+    context
+        Model, device, warnings.
+    geojson
+        Also write the tiles for QuPath.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or the scores are not complete.
+    """
+    if not store.complete:
+        raise OutputError(
+            f"The scores of {slide.path.name} are not complete: run to the end before saving."
+        )
+    _bring_store(store, folder)
+    scales = [store.scale(number) for number in range(store.scale_count)]
+    table = tile_table([_rows(scores) for scores in scales], store.classes)
+    write_parquet(table, folder / "tiles.parquet")
+    write_csv(table, folder / "tiles.csv")
+    if geojson:
+        write_qupath_tiles(
+            folder / "tiles.geojson",
+            table,
+            store.classes,
+            bounds_origin=(slide.bounds.x, slide.bounds.y),
+        )
+    _write_picture(folder / "heatmap.png", slide, store, scales, context)
+    write_run_json(folder / "run.json", _record(slide, store, scales, context))
+
+
+def _bring_store(store: ScoreStore, folder: Path) -> None:
+    target = folder / STORE_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.json").unlink(missing_ok=True)
+        if target.resolve() == store.path.resolve():
+            return
+        part = target.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(store.path, part)
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)
+    except OSError as error:
+        raise output_error(target, error) from error
+
+
+def _rows(scores: ScaleScores) -> TileRows:
+    tiles = scores.tiles
+    edge = np.full(len(tiles), tiles.grid.edge, dtype=np.int32)
+    regions = np.column_stack([tiles.x, tiles.y, edge, edge])
+    return TileRows(scores.mpp, regions, tiles.tissue, scores.probability)
+
+
+def _write_picture(
+    path: Path,
+    slide: Slide,
+    store: ScoreStore,
+    scales: Sequence[ScaleScores],
+    context: RunContext,
+) -> None:
+    shown = _SHOWN_CLASS if _SHOWN_CLASS in store.classes else store.classes[-1]
+    number = store.classes.index(shown)
+    panels = []
+    for scores in scales:
+        known = is_trained_scale(scores.mpp, context.card)
+        title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if known else ': untrained scale'}"
+        panels.append(_panel(title, scores.heat_map(number), slide))
+    if len(scales) > 1:
+        fused = store.fused(number, fused_scales([s.mpp for s in scales], context.card))
+        panels.append(_panel(f"P({shown}), all trained scales", fused, slide))
+    write_heat_map_picture(
+        path,
+        _thumbnail(slide),
+        panels,
+        extent=(0, slide.width * slide.mpp, slide.height * slide.mpp, 0),
+        caption=f"{slide.path.name}, model {context.card.name} {context.card.version}",
+    )
+
+
+def _thumbnail(slide: Slide) -> NDArray[np.uint8]:
+    return slide.thumbnail(_THUMBNAIL_SIDE)
+
+
+def _panel(title: str, heat_map: HeatMap, slide: Slide) -> MapPanel:
+    rows, columns = heat_map.values.shape
+    left, top = heat_map.x * slide.mpp, heat_map.y * slide.mpp
+    cell = heat_map.cell * slide.mpp
+    return MapPanel(title, heat_map.values, (left, left + columns * cell, top + rows * cell, top))
+
+
+def _record(
+    slide: Slide, store: ScoreStore, scales: Sequence[ScaleScores], context: RunContext
+) -> RunRecord:
+    facts, card, finished = store.facts, context.card, datetime.now(UTC)
+    seconds = float(facts["seconds"])
+    return RunRecord(
+        slide=SlideRecord(
+            path=str(slide.path),
+            quick_hash=slide.quick_hash,
+            backend=slide.backend_name,
+            width=slide.width,
+            height=slide.height,
+            mpp=slide.mpp,
+            mpp_source=str(slide.scale.source),
+            objective_power=slide.objective_power,
+        ),
+        model=ModelRecord(
+            name=card.name,
+            version=card.version,
+            weights_sha256=card.weights_sha256,
+            classes=card.classes,
+        ),
+        scales=tuple(_scale_record(scores, card) for scores in scales),
+        device=context.device,
+        precision=facts["precision"],
+        started=finished - timedelta(seconds=seconds),
+        finished=finished,
+        seconds=seconds,
+        settings=facts["request"],
+        warnings=tuple(context.warnings),
+    )
+
+
+def _scale_record(scores: ScaleScores, card: ModelCard) -> ScaleRecord:
+    spec = scores.tiles.grid.spec
+    return ScaleRecord(
+        mpp=scores.mpp,
+        tile_px=spec.size_px,
+        stride_px=spec.size_px * (1 - spec.overlap),
+        tiles=len(scores.tiles),
+        in_trained_range=is_trained_scale(scores.mpp, card),
+    )

@@ -1,0 +1,120 @@
+"""What was done to a slide, with what and when: `run.json`."""
+
+from __future__ import annotations
+
+import platform
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from napari_smse.exchange.whole_file import written_whole
+
+_PACKAGES = (
+    "napari-smse",
+    "torch",
+    "torchvision",
+    "timm",
+    "openslide-python",
+    "openslide-bin",
+    "tifffile",
+    "imagecodecs",
+    "numpy",
+    "zarr",
+    "pyarrow",
+)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SlideRecord(_Record):
+    """Which slide, and how large a pixel of it is."""
+
+    path: str
+    quick_hash: str
+    backend: str
+    width: PositiveInt
+    height: PositiveInt
+    mpp: PositiveFloat
+    mpp_source: str
+    objective_power: float | None = None
+
+
+class ModelRecord(_Record):
+    """Which network gave the probabilities."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    classes: tuple[str, ...]
+
+
+class ScaleRecord(_Record):
+    """What was scored at one scale."""
+
+    mpp: PositiveFloat
+    tile_px: PositiveInt
+    stride_px: PositiveInt
+    tiles: NonNegativeInt
+    in_trained_range: bool = True
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what takes part in a result, without importing any of it."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+class RunRecord(_Record):
+    """Everything one needs to say where a result came from, or to get it again.
+
+    Attributes
+    ----------
+    device
+        Device by name, as it was shown to the user.
+    precision
+        Number format of the network's inner work, such as `float32`.
+    started, finished
+        With time zone.
+    seconds
+        Time spent scoring; less than `finished - started` if the run was resumed.
+    settings
+        What the user chose: overlap, least tissue, region of interest ...
+    warnings
+        One line each, as shown to the user.
+    """
+
+    format: Literal[1] = 1
+    notice: str = "Research use only. Not a medical device; not for diagnosis."
+    slide: SlideRecord
+    model: ModelRecord
+    scales: tuple[ScaleRecord, ...]
+    device: str
+    precision: str
+    started: datetime
+    finished: datetime
+    seconds: float = Field(ge=0)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    versions: dict[str, str] = Field(default_factory=package_versions)
+
+
+def write_run_json(path: Path, record: RunRecord) -> None:
+    """Write a run's record, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with written_whole(path) as part:
+        part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")

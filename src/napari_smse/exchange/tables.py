@@ -1,0 +1,145 @@
+"""One row a tile, as Parquet and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from napari_smse.exchange.whole_file import written_whole
+
+_PLACE_TYPES = {
+    "x": pa.int32(),
+    "y": pa.int32(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "mpp": pa.float64(),
+    "tissue": pa.float32(),
+}
+
+
+def probability_column(name: str) -> str:
+    """Name the column that holds a class's probability."""
+    return f"p_{name}"
+
+
+def tile_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a tile table for these classes, in order."""
+    return (*_PLACE_TYPES, *map(probability_column, classes))
+
+
+TILE_COLUMNS = tile_columns(("benign", "malignant"))
+
+
+@dataclass(frozen=True)
+class ScaleTiles:
+    """The tiles of one scale and what was found in them.
+
+    Attributes
+    ----------
+    mpp
+        Scale at which they were scored, um/px.
+    regions
+        (n, 4) integers: x, y of the top-left corner, width, height, all in level-0 px.
+    tissue
+        (n,) share of each tile that is tissue, 0..1.
+    probabilities
+        (n, classes) in the order of the classes; NaN where a tile was not scored.
+    """
+
+    mpp: float
+    regions: NDArray[np.integer[Any]]
+    tissue: NDArray[np.floating[Any]]
+    probabilities: NDArray[np.floating[Any]]
+
+    def __post_init__(self) -> None:
+        n = len(self.regions)
+        if self.regions.shape != (n, 4) or self.tissue.shape != (n,):
+            raise ValueError(
+                f"regions {self.regions.shape} and tissue {self.tissue.shape} do not fit: "
+                "(n, 4) and (n,) are needed"
+            )
+        if self.probabilities.ndim != 2 or len(self.probabilities) != n:
+            raise ValueError(f"{n} tiles, but probabilities of shape {self.probabilities.shape}")
+
+
+def tile_schema(classes: Sequence[str]) -> pa.Schema:
+    """Types of the columns of a tile table."""
+    probabilities = {probability_column(name): pa.float32() for name in classes}
+    return pa.schema(_PLACE_TYPES | probabilities)
+
+
+def tile_table(scales: Iterable[ScaleTiles], classes: Sequence[str]) -> pa.Table:
+    """Put the tiles of all scales under each other.
+
+    Parameters
+    ----------
+    scales
+        The tiles of each scale.
+    classes
+        Names of the classes, in the order of the columns of the probabilities.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns `tile_columns(classes)`: positions and sizes as int32 level-0 px,
+        `mpp` as float64 um/px, tissue and probabilities as float32.
+
+    Raises
+    ------
+    ValueError
+        If the number of classes and of probabilities differ.
+    """
+    schema = tile_schema(classes)
+    batches = [_scale_batch(tiles, schema) for tiles in scales]
+    return pa.Table.from_batches(batches, schema)
+
+
+def _scale_batch(tiles: ScaleTiles, schema: pa.Schema) -> pa.RecordBatch:
+    classes = len(schema) - len(_PLACE_TYPES)
+    if tiles.probabilities.shape[1] != classes:
+        raise ValueError(
+            f"{classes} classes, but {tiles.probabilities.shape[1]} probabilities a tile"
+        )
+    columns = [
+        *tiles.regions.T,
+        np.full(len(tiles.regions), tiles.mpp),
+        tiles.tissue,
+        *tiles.probabilities.T,
+    ]
+    arrays = [
+        pa.array(np.ascontiguousarray(column)).cast(field.type)
+        for column, field in zip(columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a tile table as Parquet, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with written_whole(path) as part:
+        pa.parquet.write_table(table, part)
+
+
+def write_csv(table: pa.Table, path: Path) -> None:
+    """Write a tile table as CSV with a header, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with written_whole(path) as part:
+        pa.csv.write_csv(table, part)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_smse.exchange import CLASS_COLOURS, class_colours, class_ramp, diverging_ramp
+
+
+def test_known_classes_keep_their_colour_whatever_the_order() -> None:
+    assert class_colours(["malignant", "benign"]) == CLASS_COLOURS
+
+
+def test_other_classes_get_colours_of_their_own() -> None:
+    colours = class_colours(["normal", "benign", "in situ", "malignant"])
+    assert list(colours) == ["normal", "benign", "in situ", "malignant"]
+    assert len(set(colours.values())) == 4
+
+
+def test_the_low_end_of_a_ramp_is_transparent() -> None:
+    ramp = class_ramp(CLASS_COLOURS["malignant"])
+    assert ramp.shape == (256, 4)
+    assert ramp[0, 3] == 0
+    np.testing.assert_allclose(ramp[-1], [213 / 255, 94 / 255, 0, 1], atol=1e-6)
+    assert (np.diff(ramp[:, 3]) >= 0).all()
+
+
+def test_the_diverging_ramp_is_opaque_and_palest_in_the_middle() -> None:
+    ramp = diverging_ramp(101)
+    assert (ramp[:, 3] == 1).all()
+    assert ramp[:, :3].sum(axis=1).argmax() == pytest.approx(50, abs=1)
+    assert ramp[0, 2] > ramp[0, 0]
+    assert ramp[-1, 0] > ramp[-1, 2]

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from napari_smse.errors import OutputError
+from napari_smse.exchange import (
+    TILE_COLUMNS,
+    ScaleTiles,
+    tile_columns,
+    tile_table,
+    write_csv,
+    write_parquet,
+)
+
+CLASSES = ("benign", "malignant")
+
+
+@st.composite
+def scale_tiles(draw: st.DrawFn, classes: int = 2) -> ScaleTiles:
+    n = draw(st.integers(0, 30))
+    share = st.floats(0, 1, width=32)
+    return ScaleTiles(
+        mpp=draw(st.floats(0.05, 10)),
+        regions=draw(arrays(np.int64, (n, 4), elements=st.integers(-(2**31), 2**31 - 1))),
+        tissue=draw(arrays(np.float32, n, elements=share)),
+        probabilities=draw(arrays(np.float32, (n, classes), elements=share | st.just(np.nan))),
+    )
+
+
+def one_tile() -> pa.Table:
+    tiles = ScaleTiles(
+        0.5, np.array([[10, 20, 448, 448]]), np.array([0.75]), np.array([[0.25, 0.75]])
+    )
+    return tile_table([tiles], CLASSES)
+
+
+def test_columns_stand_in_the_promised_order() -> None:
+    assert TILE_COLUMNS == (
+        "x",
+        "y",
+        "width",
+        "height",
+        "mpp",
+        "tissue",
+        "p_benign",
+        "p_malignant",
+    )
+    assert tuple(one_tile().column_names) == TILE_COLUMNS
+    assert tile_columns(("a", "b c"))[-2:] == ("p_a", "p_b c")
+
+
+def test_types_are_the_promised_ones() -> None:
+    types = [str(field.type) for field in one_tile().schema]
+    assert types == ["int32"] * 4 + ["double"] + ["float"] * 3
+
+
+@given(st.lists(scale_tiles(), max_size=3))
+def test_every_tile_of_every_scale_is_there_in_order(scales: list[ScaleTiles]) -> None:
+    table = tile_table(scales, CLASSES)
+    assert len(table) == sum(len(tiles.regions) for tiles in scales)
+    start = 0
+    for tiles in scales:
+        rows = table.slice(start, len(tiles.regions))
+        start += len(rows)
+        places = np.column_stack([rows[name].to_numpy() for name in ("x", "y", "width", "height")])
+        np.testing.assert_array_equal(places, tiles.regions)
+        np.testing.assert_array_equal(rows["p_malignant"].to_numpy(), tiles.probabilities[:, 1])
+        assert set(rows["mpp"].to_pylist()) <= {tiles.mpp}
+
+
+@given(st.lists(scale_tiles(), max_size=2))
+def test_both_files_give_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, scales: list[ScaleTiles]
+) -> None:
+    folder = tmp_path_factory.mktemp("tables")
+    table = tile_table(scales, CLASSES)
+    write_parquet(table, folder / "tiles.parquet")
+    write_csv(table, folder / "tiles.csv")
+    types = pa.csv.ConvertOptions(column_types=table.schema, null_values=[])
+    from_csv = pa.csv.read_csv(folder / "tiles.csv", convert_options=types)
+    for read in (pa.parquet.read_table(folder / "tiles.parquet"), from_csv):
+        assert read.column_names == table.column_names
+        for name in table.column_names:
+            np.testing.assert_array_equal(read[name].to_numpy(), table[name].to_numpy())
+    assert sorted(file.name for file in folder.iterdir()) == ["tiles.csv", "tiles.parquet"]
+
+
+def test_an_empty_run_still_has_its_columns() -> None:
+    assert tuple(tile_table([], CLASSES).column_names) == TILE_COLUMNS
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    regions, tissue = np.zeros((2, 4), int), np.zeros(2)
+    with pytest.raises(ValueError, match="do not fit"):
+        ScaleTiles(0.5, regions, np.zeros(3), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="probabilities of shape"):
+        ScaleTiles(0.5, regions, tissue, np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="3 classes, but 2"):
+        tile_table([ScaleTiles(0.5, regions, tissue, np.zeros((2, 2)))], ("a", "b", "c"))
+
+
+def test_a_place_beyond_int32_is_refused_rather_than_wrapped() -> None:
+    regions = np.array([[2**31, 0, 1, 1]])
+    with pytest.raises(pa.ArrowInvalid):
+        tile_table([ScaleTiles(0.5, regions, np.zeros(1), np.zeros((1, 2)))], CLASSES)
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_csv])
+def test_a_missing_folder_is_named(tmp_path: Path, write: object) -> None:
+    assert callable(write)
+    with pytest.raises(OutputError, match="its folder does not exist"):
+        write(one_tile(), tmp_path / "none" / "tiles")
