@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -74,7 +75,9 @@ def level_downsample(full: tuple[int, int], level: tuple[int, int]) -> float:
     Pyramids are nearly always made by whole steps, and a level's size is then the
     full size divided and rounded up or down; dividing the sizes gives 8.014 for a
     level that was made by 8, which shifts its far edge by four level-0 px. So a
-    whole number that explains both sides is taken, else the longer side's ratio.
+    whole number that explains both sides is taken, else the longer side's ratio. Files
+    whose levels were resized to a rounded size instead are then off by less than one
+    level px at their far edge; sizes do not tell the two apart.
 
     Parameters
     ----------
@@ -82,7 +85,9 @@ def level_downsample(full: tuple[int, int], level: tuple[int, int]) -> float:
         (width, height) of level 0 and of the level, px.
     """
     ratios = [f / n for f, n in zip(full, level, strict=True)]
-    for step in {round(ratio) for ratio in ratios}:
+    # A level of a few pixels is explained by several steps; halving made most of them.
+    halvings = [2 ** round(math.log2(ratio)) for ratio in ratios]
+    for step in (*halvings, *map(round, ratios)):
         if step >= 1 and all(
             f // step <= n <= -(-f // step) for f, n in zip(full, level, strict=True)
         ):

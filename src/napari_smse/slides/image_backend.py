@@ -19,6 +19,7 @@ PIXEL_LIMIT = 500_000_000
 
 _CONVERT = {"P": "RGBA", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
 _EIGHT_BIT = {"L", "LA", "RGB", "RGBA"}
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
 _limit_lock = threading.Lock()
 
 
@@ -73,6 +74,10 @@ def _open_picture(path: Path) -> Image.Image:
             finally:
                 Image.MAX_IMAGE_PIXELS = usual
     except UnidentifiedImageError as error:
+        with path.open("rb") as stream:
+            known = stream.read(8).startswith(_MAGIC)
+        if known:
+            raise DamagedSlideError(f"{path.name} has a damaged header; copy it again") from error
         raise NotASlideError(
             f"{path.name} is no image that OpenSlide, tifffile or Pillow knows; open a slide file"
         ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import openslide
+import tifffile
 from numpy.typing import NDArray
 
 from napari_smse.errors import (
@@ -34,6 +35,7 @@ SLIDE_SUFFIXES: frozenset[str] = frozenset(
 
 _PLAIN_TIFF_VENDORS = {"", "generic-tiff", "aperio"}
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RGB = 2
 _DICOM_MAGIC = b"DICM"
 
 
@@ -99,8 +101,9 @@ def _slide_file(path: Path) -> Path:
 
 
 def _file_in_folder(folder: Path) -> Path:
-    for file in sorted(folder.iterdir()):
-        if _is_dicom(file):
+    dicom = [file for file in sorted(folder.iterdir()) if _is_dicom(file)]
+    for file in dicom:
+        if openslide.OpenSlide.detect_format(str(file)) is not None:
             return file
     raise NotASlideError(f"the folder {folder.name} holds no DICOM slide; open a slide file")
 
@@ -125,6 +128,10 @@ def _open_backend(file: Path) -> Backend:
         raise DamagedSlideError(
             f"{file.name} cannot be opened ({scanner_error}); copy it again with all its files"
         ) from scanner_error
+    if file.suffix.lower() == ".mrxs":  # which is itself a small JPEG
+        raise DamagedSlideError(
+            f"{file.name} lacks its data; put the folder {file.stem} of the scan beside it"
+        )
     return ImageBackend(file)
 
 
@@ -143,9 +150,13 @@ def _open_tiff(file: Path, scanner: OpenSlideBackend | None) -> Backend:
     try:
         tiff = TifffileBackend(file)
     except NotASlideError:
-        if scanner is not None:
+        # OpenSlide and Pillow silently show 16-bit pixels and the first of a stack; they are
+        # asked for palettes, CMYK and the like only, OpenSlide for what it knows as Aperio.
+        if scanner is not None and scanner.facts.vendor == "aperio":
             return scanner
-        return _open_picture_or_raise(file)
+        if not _has_other_colours(file):
+            raise
+        return ImageBackend(file) if scanner is None else scanner
     if scanner is None:
         return tiff
     if _tifffile_serves(tiff, scanner):
@@ -153,13 +164,11 @@ def _open_tiff(file: Path, scanner: OpenSlideBackend | None) -> Backend:
     return _MergedBackend(pixels=scanner, other=tiff)
 
 
-def _open_picture_or_raise(file: Path) -> Backend:
-    """Let Pillow read what it can (palettes, CMYK), else repeat what tifffile said."""
-    try:
-        return ImageBackend(file)
-    except (NotASlideError, DamagedSlideError):
-        TifffileBackend(file).close()
-        raise
+def _has_other_colours(file: Path) -> bool:
+    """Tell whether a TIFF is one 8-bit page in colours other than grey and RGB."""
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages.first
+        return len(tiff.pages) == 1 and page.bitspersample in {1, 8} and page.photometric != _RGB
 
 
 def _tifffile_serves(tiff: TifffileBackend, scanner: OpenSlideBackend) -> bool:

@@ -20,7 +20,7 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.slides.backend import Backend, Level
-from napari_smse.slides.hashing import quick_hash
+from napari_smse.slides.identity import quick_hash, slide_name
 from napari_smse.slides.region import Region
 from napari_smse.slides.scale import PhysicalScale, user_scale
 from napari_smse.slides.window import Box, Window, filter_margin
@@ -249,8 +249,7 @@ class Slide:
             When the region is empty or needs more than 100 megapixels.
         """
         downsample = self._downsample(mpp)
-        window = self._window((region.x, region.y, region.width, region.height), downsample)
-        return window
+        return self._window((region.x, region.y, region.width, region.height), downsample)
 
     def read(self, region: Region, mpp: float) -> NDArray[np.uint8]:
         """Read a region at a um/px, anti-aliased down from the nearest finer level.
@@ -340,11 +339,3 @@ class Slide:
             band = (box[0], box[1] + top * per_row, box[2], count * per_row)
             out[top : top + count] = self._window(band, downsample).crop_box(band, (size[0], count))
         return out
-
-
-def slide_name(path: Path) -> str:
-    """Return a file's name without its suffix; ``.ome.tif`` counts as one."""
-    for suffix in (".ome.tiff", ".ome.tif", ".ome.btf"):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem if path.suffix else path.name

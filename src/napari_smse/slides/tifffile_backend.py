@@ -133,9 +133,21 @@ class TifffileBackend:
             ) from error
         if stored is None:
             return None
+        self._check_segment(level, row, column, stored.shape)
         pixels = as_rgb(stored, self.facts.background)
         self._cache.put(key, pixels)
         return pixels
+
+    def _check_segment(self, level: int, row: int, column: int, shape: tuple[int, ...]) -> None:
+        """Refuse a tile that decodes to fewer pixels than the level shows of it."""
+        stored = self._tiff_levels[level]
+        height = min(stored.tile_height, stored.height - row * stored.tile_height)
+        width = min(stored.tile_width, stored.width - column * stored.tile_width)
+        if shape[0] < height or shape[1] < width:
+            raise DamagedSlideError(
+                f"{self._path.name}: the tile in row {row}, column {column} of level {level} "
+                f"has {shape[1]} x {shape[0]} px instead of {width} x {height}; copy it again"
+            )
 
 
 def _pixel_count(series: tifffile.TiffPageSeries) -> int:

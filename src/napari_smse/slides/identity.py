@@ -1,4 +1,4 @@
-"""A slide's content named without reading all of it."""
+"""What a slide is called, and its content named without reading all of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import hashlib
 from pathlib import Path
 
 _BLOCK = 2**16
+
+
+def slide_name(path: Path) -> str:
+    """Return a file's name without its suffix; ``.ome.tif`` counts as one."""
+    for suffix in (".ome.tiff", ".ome.tif", ".ome.btf"):
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem if path.suffix else path.name
 
 
 def quick_hash(path: Path) -> str:
