@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Polygon, box, mapping
 
 from napari_smse.errors import OutputError, RegionError
-from napari_smse.exchange import ScaleTiles, read_regions, tile_table, write_qupath_tiles
+from napari_smse.exchange import TileRows, read_regions, tile_table, write_qupath_tiles
 
 CLASSES = ("benign", "malignant")
 SQUARE = box(10, 20, 110, 220)
@@ -166,7 +166,7 @@ def test_tiles_stand_where_qupath_looks_for_them(
     path = tmp_path_factory.mktemp("tiles") / "tiles.geojson"
     regions = np.array([(x, y, side, side + 1) for x, y, side, _ in tiles]).reshape(-1, 4)
     p = np.array([p for *_, p in tiles], np.float64)
-    scale = ScaleTiles(0.5, regions, np.ones(len(p)), np.column_stack([1 - p, p]))
+    scale = TileRows(0.5, regions, np.ones(len(p)), np.column_stack([1 - p, p]))
     write_qupath_tiles(path, tile_table([scale], CLASSES), CLASSES, bounds_origin=origin)
     features = json.loads(path.read_text())["features"]
     assert len(features) == len(tiles)
@@ -181,7 +181,7 @@ def test_tiles_stand_where_qupath_looks_for_them(
 def tiles_of(probabilities: list[list[float]]) -> Any:
     n = len(probabilities)
     regions = np.tile([0, 0, 8, 8], (n, 1))
-    return tile_table([ScaleTiles(0.25, regions, np.ones(n), np.array(probabilities))], CLASSES)
+    return tile_table([TileRows(0.25, regions, np.ones(n), np.array(probabilities))], CLASSES)
 
 
 def test_a_tile_is_classified_as_its_most_probable_class(tmp_path: Path) -> None:

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import HeatMap, write_heat_map_picture
+from napari_smse.exchange import MapPanel, write_heat_map_picture
 
 EXTENT = (0.0, 1000.0, 800.0, 0.0)
 PALE = np.full((80, 100, 3), 240, np.uint8)
 
 
-def heat_map(value: float) -> HeatMap:
-    return HeatMap("P(malignant) at 0.5 um/px", np.full((8, 10), value, np.float32), EXTENT)
+def heat_map(value: float) -> MapPanel:
+    return MapPanel("P(malignant) at 0.5 um/px", np.full((8, 10), value, np.float32), EXTENT)
 
 
-def picture(path: Path, *maps: HeatMap) -> NDArray[np.int64]:
+def picture(path: Path, *maps: MapPanel) -> NDArray[np.int64]:
     write_heat_map_picture(path, PALE, maps, extent=EXTENT, caption="a slide")
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
@@ -42,7 +42,7 @@ def test_malignant_is_red_benign_is_blue_and_no_tissue_neither(tmp_path: Path) -
 
 
 def test_a_map_of_a_part_of_the_slide_lies_on_that_part(tmp_path: Path) -> None:
-    right_half = HeatMap("part", np.ones((8, 5), np.float32), (500.0, 1000.0, 800.0, 0.0))
+    right_half = MapPanel("part", np.ones((8, 5), np.float32), (500.0, 1000.0, 800.0, 0.0))
     whole = share(picture(tmp_path / "whole.png", heat_map(1)), 0)
     part = share(picture(tmp_path / "part.png", right_half), 0)
     assert part == pytest.approx(whole / 2, rel=0.1)

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from napari_smse.errors import OutputError
 from napari_smse.exchange import (
     TILE_COLUMNS,
-    ScaleTiles,
+    TileRows,
     tile_columns,
     tile_table,
     write_csv,
@@ -25,10 +25,10 @@ CLASSES = ("benign", "malignant")
 
 
 @st.composite
-def scale_tiles(draw: st.DrawFn, classes: int = 2) -> ScaleTiles:
+def scale_tiles(draw: st.DrawFn, classes: int = 2) -> TileRows:
     n = draw(st.integers(0, 30))
     share = st.floats(0, 1, width=32)
-    return ScaleTiles(
+    return TileRows(
         mpp=draw(st.floats(0.05, 10)),
         regions=draw(arrays(np.int64, (n, 4), elements=st.integers(-(2**31), 2**31 - 1))),
         tissue=draw(arrays(np.float32, n, elements=share)),
@@ -37,7 +37,7 @@ def scale_tiles(draw: st.DrawFn, classes: int = 2) -> ScaleTiles:
 
 
 def one_tile() -> pa.Table:
-    tiles = ScaleTiles(
+    tiles = TileRows(
         0.5, np.array([[10, 20, 448, 448]]), np.array([0.75]), np.array([[0.25, 0.75]])
     )
     return tile_table([tiles], CLASSES)
@@ -64,7 +64,7 @@ def test_types_are_the_promised_ones() -> None:
 
 
 @given(st.lists(scale_tiles(), max_size=3))
-def test_every_tile_of_every_scale_is_there_in_order(scales: list[ScaleTiles]) -> None:
+def test_every_tile_of_every_scale_is_there_in_order(scales: list[TileRows]) -> None:
     table = tile_table(scales, CLASSES)
     assert len(table) == sum(len(tiles.regions) for tiles in scales)
     start = 0
@@ -79,7 +79,7 @@ def test_every_tile_of_every_scale_is_there_in_order(scales: list[ScaleTiles]) -
 
 @given(st.lists(scale_tiles(), max_size=2))
 def test_both_files_give_back_what_was_written(
-    tmp_path_factory: pytest.TempPathFactory, scales: list[ScaleTiles]
+    tmp_path_factory: pytest.TempPathFactory, scales: list[TileRows]
 ) -> None:
     folder = tmp_path_factory.mktemp("tables")
     table = tile_table(scales, CLASSES)
@@ -101,17 +101,17 @@ def test_an_empty_run_still_has_its_columns() -> None:
 def test_sizes_that_do_not_fit_are_refused() -> None:
     regions, tissue = np.zeros((2, 4), int), np.zeros(2)
     with pytest.raises(ValueError, match="do not fit"):
-        ScaleTiles(0.5, regions, np.zeros(3), np.zeros((2, 2)))
+        TileRows(0.5, regions, np.zeros(3), np.zeros((2, 2)))
     with pytest.raises(ValueError, match="probabilities of shape"):
-        ScaleTiles(0.5, regions, tissue, np.zeros((3, 2)))
+        TileRows(0.5, regions, tissue, np.zeros((3, 2)))
     with pytest.raises(ValueError, match="3 classes, but 2"):
-        tile_table([ScaleTiles(0.5, regions, tissue, np.zeros((2, 2)))], ("a", "b", "c"))
+        tile_table([TileRows(0.5, regions, tissue, np.zeros((2, 2)))], ("a", "b", "c"))
 
 
 def test_a_place_beyond_int32_is_refused_rather_than_wrapped() -> None:
     regions = np.array([[2**31, 0, 1, 1]])
     with pytest.raises(pa.ArrowInvalid):
-        tile_table([ScaleTiles(0.5, regions, np.zeros(1), np.zeros((1, 2)))], CLASSES)
+        tile_table([TileRows(0.5, regions, np.zeros(1), np.zeros((1, 2)))], CLASSES)
 
 
 @pytest.mark.parametrize("write", [write_parquet, write_csv])

@@ -15,5 +15,5 @@ def test_auto_is_the_first_and_the_cpu_is_always_there():
 
 @pytest.mark.parametrize("wanted", ["cuda:99", "tpu", ""])
 def test_a_device_that_is_not_there_is_an_error_not_the_cpu(wanted):
-    with pytest.raises(DeviceError, match="choose auto or one of.*cpu"):
+    with pytest.raises(DeviceError, match=r"choose auto or one of.*cpu"):
         choose_device(wanted)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+
 from fake_model import redness_model
 from generated import write_pyramid_tiff
-
 from napari_smse.errors import DamagedSlideError, OutputError
 from napari_smse.scoring import (
     ScoreRequest,

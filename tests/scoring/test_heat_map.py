@@ -8,8 +8,8 @@ from napari_smse.slides import Region
 from napari_smse.tiles import TileGrid, TileSpec
 
 
-def grid_of(overlap=0.0, area=Region(0, 0, 1000, 700), size=100):
-    return TileGrid(TileSpec(size, 0.5, 0.5, overlap), area)
+def grid_of(overlap=0.0):
+    return TileGrid(TileSpec(100, 0.5, 0.5, overlap), Region(0, 0, 1000, 700))
 
 
 def all_tiles(grid):

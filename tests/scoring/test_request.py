@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 import shapely
-from fake_model import redness_model
 
+from fake_model import redness_model
 from napari_smse.errors import ScaleError
 from napari_smse.scoring import ScoreRequest, describe_scale, parse_scale, scale_warnings
 

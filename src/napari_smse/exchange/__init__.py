@@ -8,7 +8,8 @@ from napari_smse.exchange.colours import (
     diverging_ramp,
 )
 from napari_smse.exchange.geojson import read_regions, write_qupath_tiles
-from napari_smse.exchange.picture import HeatMap, write_heat_map_picture
+from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
+from napari_smse.exchange.results import STORE_NAME, RunContext, save_results
 from napari_smse.exchange.run_record import (
     ModelRecord,
     RunRecord,
@@ -19,7 +20,7 @@ from napari_smse.exchange.run_record import (
 )
 from napari_smse.exchange.tables import (
     TILE_COLUMNS,
-    ScaleTiles,
+    TileRows,
     tile_columns,
     tile_table,
     write_csv,
@@ -29,20 +30,23 @@ from napari_smse.exchange.whole_file import output_error, written_whole
 
 __all__ = [
     "CLASS_COLOURS",
+    "STORE_NAME",
     "TILE_COLUMNS",
     "UNKNOWN_COLOUR",
-    "HeatMap",
+    "MapPanel",
     "ModelRecord",
+    "RunContext",
     "RunRecord",
     "ScaleRecord",
-    "ScaleTiles",
     "SlideRecord",
+    "TileRows",
     "class_colours",
     "class_ramp",
     "diverging_ramp",
     "output_error",
     "package_versions",
     "read_regions",
+    "save_results",
     "tile_columns",
     "tile_table",
     "write_csv",

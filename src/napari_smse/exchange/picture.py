@@ -26,7 +26,7 @@ _OPACITY = 0.72
 Extent = tuple[float, float, float, float]
 
 
-class HeatMap(NamedTuple):
+class MapPanel(NamedTuple):
     """A map to show.
 
     Attributes
@@ -48,7 +48,7 @@ class HeatMap(NamedTuple):
 def write_heat_map_picture(
     path: Path,
     thumbnail: NDArray[np.uint8],
-    maps: Sequence[HeatMap | tuple[str, NDArray[np.float32], Extent]],
+    maps: Sequence[MapPanel | tuple[str, NDArray[np.float32], Extent]],
     *,
     extent: Extent,
     caption: str,
@@ -73,14 +73,14 @@ def write_heat_map_picture(
     OutputError
         If the file cannot be written.
     """
-    panels = [HeatMap(*each) for each in maps]
+    panels = [MapPanel(*each) for each in maps]
     figure = _figure(panels, thumbnail, extent)
     figure.text(0.01, 0.01, f"{caption}\n{NOTICE}", ha="left", va="bottom", fontsize=9)
     with written_whole(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
 
-def _figure(panels: Sequence[HeatMap], thumbnail: NDArray[np.uint8], extent: Extent) -> Figure:
+def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Extent) -> Figure:
     # Half a second of importing that only this function needs.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -117,7 +117,7 @@ def _show_slide(axis: Axes, title: str, picture: NDArray[Any], extent: Extent) -
 
 
 def _show_map(
-    axis: Axes, panel: HeatMap, thumbnail: NDArray[np.uint8], extent: Extent
+    axis: Axes, panel: MapPanel, thumbnail: NDArray[np.uint8], extent: Extent
 ) -> AxesImage:
     from matplotlib.colors import ListedColormap
 

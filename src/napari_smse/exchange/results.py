@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +164,7 @@ def _panel(title: str, heat_map: HeatMap, slide: Slide) -> MapPanel:
 def _record(
     slide: Slide, store: ScoreStore, scales: Sequence[ScaleScores], context: RunContext
 ) -> RunRecord:
-    facts, card, finished = store.facts, context.card, datetime.now(UTC)
-    seconds = float(facts["seconds"])
+    facts, card = store.facts, context.card
     return RunRecord(
         slide=SlideRecord(
             path=str(slide.path),
@@ -186,9 +185,9 @@ def _record(
         scales=tuple(_scale_record(scores, card) for scores in scales),
         device=context.device,
         precision=facts["precision"],
-        started=finished - timedelta(seconds=seconds),
-        finished=finished,
-        seconds=seconds,
+        started=datetime.fromisoformat(facts["started"]),
+        finished=datetime.fromisoformat(facts["finished"]),
+        seconds=float(facts["seconds"]),
         settings=facts["request"],
         warnings=tuple(context.warnings),
     )

@@ -58,7 +58,7 @@ class ScaleRecord(_Record):
 
     mpp: PositiveFloat
     tile_px: PositiveInt
-    stride_px: PositiveInt
+    stride_px: PositiveFloat
     tiles: NonNegativeInt
     in_trained_range: bool = True
 

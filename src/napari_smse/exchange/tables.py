@@ -39,7 +39,7 @@ TILE_COLUMNS = tile_columns(("benign", "malignant"))
 
 
 @dataclass(frozen=True)
-class ScaleTiles:
+class TileRows:
     """The tiles of one scale and what was found in them.
 
     Attributes
@@ -76,7 +76,7 @@ def tile_schema(classes: Sequence[str]) -> pa.Schema:
     return pa.schema(_PLACE_TYPES | probabilities)
 
 
-def tile_table(scales: Iterable[ScaleTiles], classes: Sequence[str]) -> pa.Table:
+def tile_table(scales: Iterable[TileRows], classes: Sequence[str]) -> pa.Table:
     """Put the tiles of all scales under each other.
 
     Parameters
@@ -102,7 +102,7 @@ def tile_table(scales: Iterable[ScaleTiles], classes: Sequence[str]) -> pa.Table
     return pa.Table.from_batches(batches, schema)
 
 
-def _scale_batch(tiles: ScaleTiles, schema: pa.Schema) -> pa.RecordBatch:
+def _scale_batch(tiles: TileRows, schema: pa.Schema) -> pa.RecordBatch:
     classes = len(schema) - len(_PLACE_TYPES)
     if tiles.probabilities.shape[1] != classes:
         raise ValueError(

@@ -6,6 +6,7 @@ from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.request import (
     ScoreRequest,
     describe_scale,
+    fused_scales,
     is_trained_scale,
     objective_power,
     parse_scale,
@@ -26,6 +27,7 @@ __all__ = [
     "choose_device",
     "describe_scale",
     "fuse",
+    "fused_scales",
     "is_trained_scale",
     "list_devices",
     "objective_power",

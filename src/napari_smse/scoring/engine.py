@@ -132,7 +132,8 @@ def score(
                     group.write(store)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    store.finish(seconds=round(clock.elapsed, 3), tiles_scored_now=clock.scored)
+    if not store.complete:
+        store.finish(seconds=round(clock.elapsed, 3))
 
 
 def _read_ahead(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,12 @@ def is_trained_scale(mpp: float, card: ModelCard) -> bool:
     """Whether the model saw this scale in training (within 5 %)."""
     low, high = card.mpp_range
     return low / _RANGE_TOLERANCE <= mpp <= high * _RANGE_TOLERANCE
+
+
+def fused_scales(mpps: Sequence[float], card: ModelCard) -> list[int]:
+    """Which of several scales a fused map may use: the trained ones, or all if none is."""
+    trained = [number for number, mpp in enumerate(mpps) if is_trained_scale(mpp, card)]
+    return trained or list(range(len(mpps)))
 
 
 def scale_warnings(slide: Slide, card: ModelCard, mpps: tuple[float, ...]) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ class ScoreStore:
                     "classes": list(classes),
                     "scales": len(plan.scales),
                     "complete": False,
+                    "started": _now(),
                     **facts,
                 }
             )
@@ -201,7 +203,7 @@ class ScoreStore:
     def finish(self, **facts: Any) -> None:
         """Mark the store as complete, with closing facts such as times."""
         with _writing(self.path):
-            self._group.attrs.update({**facts, "complete": True})
+            self._group.attrs.update({**facts, "finished": _now(), "complete": True})
 
     def scale(self, number: int) -> ScaleScores:
         """Read back one scale."""
@@ -223,7 +225,11 @@ def signature(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-class _writing:  # noqa: N801 - reads as a phrase: `with _writing(path)`
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class _writing:
     """Turn a failed write into a named error."""
 
     def __init__(self, path: Path) -> None:
