@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 SLIDE_SUFFIXES: frozenset[str] = frozenset(
     {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".tif", ".tiff"}
-    | {".btf", ".dcm", ".png", ".jpg", ".jpeg"}
+    | {".dcm", ".png", ".jpg", ".jpeg"}
 )
 """Suffixes, in lower case, of files that may be slides."""
 

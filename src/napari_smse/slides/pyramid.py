@@ -67,6 +67,10 @@ class LevelArray:
         """Name the shape and the downsample."""
         return f"<LevelArray {self.shape}, downsample {self.downsample:g}>"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> LevelArray:
+        """Return itself, as nothing of it can be changed; napari copies a layer's data."""
+        return self
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return self.shape[0]

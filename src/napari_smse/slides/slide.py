@@ -60,6 +60,10 @@ class Slide:
         mpp = "unknown" if self.scale.mpp is None else f"{self.scale.mpp:.4g}"
         return f"<Slide {self.path.name} {self.width} x {self.height} px, {mpp} um/px>"
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Slide:
+        """Return itself: a copy would be of an open file; napari copies a layer's metadata."""
+        return self
+
     def __enter__(self) -> Slide:
         """Return the slide."""
         return self

@@ -1,0 +1,137 @@
+"""Slides as napari layers, in um."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import openslide
+import tifffile
+
+from napari_smse.slides import Slide, looks_like_slide, open_slide, pyramid_arrays
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""Data, keyword arguments and type of a napari layer."""
+
+Reader = Callable[[str | Sequence[str]], list[LayerData]]
+
+METADATA_KEY = "napari_smse"
+"""Key of a slide layer's metadata: a plain dict of what is known about the slide."""
+
+SLIDE_KEY = "napari_smse_slide"
+"""Key of a slide layer's metadata: the open `napari_smse.slides.Slide` itself."""
+
+_SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"}
+_TIFF_SUFFIXES = {".tif", ".tiff"}
+_RGB_PHOTOMETRICS = {2, 6}  # RGB, YCbCr
+_LARGE_PIXELS = 25_000_000
+
+
+def get_reader(path: str | Sequence[str]) -> Reader | None:
+    """Return a reader if this is a slide; napari asks before it opens anything.
+
+    Ordinary TIFFs are left to napari's own reader: a TIFF counts as a slide when it is
+    8-bit colour and tiled, a pyramid, or larger than 25 megapixels. Never raises.
+
+    Parameters
+    ----------
+    path : str or list of str
+        A file, a folder with a DICOM slide, or several of them.
+    """
+    paths = [path] if isinstance(path, str | Path) else path
+    try:
+        ours = bool(paths) and all(_is_slide(Path(one)) for one in paths)
+    except Exception:  # napari goes on to its other readers only if nothing is raised
+        return None
+    return read_slides if ours else None
+
+
+def read_slides(path: str | Sequence[str]) -> list[LayerData]:
+    """Open one slide or several as multiscale image layers.
+
+    Raises
+    ------
+    SlideError
+        When a file cannot be opened as a slide; its one line says why, and napari shows it.
+    """
+    paths = [path] if isinstance(path, str | Path) else path
+    return [slide_layer(open_slide(one)) for one in paths]
+
+
+def slide_layer(slide: Slide) -> LayerData:
+    """Return the image layer that shows a slide.
+
+    It lies in um, level-0 pixel (0, 0) centred on the origin; in pixels when the slide's
+    um/px is not known.
+    """
+    mpp = slide.scale.mpp
+    if mpp is None:
+        _warn_of_missing_scale(slide)
+    side, unit = (1.0, "pixel") if mpp is None else (mpp, "um")
+    arguments: dict[str, Any] = {
+        "name": slide.name,
+        "multiscale": True,
+        "rgb": True,
+        "scale": (side, side),
+        "units": (unit, unit),
+        "axis_labels": ("y", "x"),
+        "metadata": {METADATA_KEY: slide_metadata(slide), SLIDE_KEY: slide},
+    }
+    return pyramid_arrays(slide), arguments, "image"
+
+
+def slide_metadata(slide: Slide) -> dict[str, Any]:
+    """Return what is known about a slide as plain values, sizes in level-0 px."""
+    return {
+        "path": str(slide.path),
+        "mpp": slide.scale.mpp,
+        "mpp_source": str(slide.scale.source),
+        "objective_power": slide.objective_power,
+        "vendor": slide.vendor,
+        "width": slide.width,
+        "height": slide.height,
+        "quick_hash": slide.quick_hash,
+        "properties": dict(slide.properties),
+    }
+
+
+def _warn_of_missing_scale(slide: Slide) -> None:
+    from napari.utils.notifications import show_warning
+
+    rejected = slide.scale.rejected
+    said = "states no um/px" if rejected is None else f"states {rejected:g} um/px, which cannot be"
+    show_warning(
+        f"{slide.path.name} {said}: it is shown in pixels, and the score dock asks for its um/px"
+    )
+
+
+def _is_slide(path: Path) -> bool:
+    if path.is_dir():
+        return looks_like_slide(path)
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        return False
+    if suffix in _TIFF_SUFFIXES:
+        return _is_slide_tiff(path)
+    if suffix == ".dcm":
+        return openslide.OpenSlide.detect_format(str(path)) is not None
+    return suffix in _SCANNER_SUFFIXES
+
+
+def _is_slide_tiff(path: Path) -> bool:
+    """Judge a TIFF by its first page; no pixels are read."""
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages.first
+            colour = page.photometric in _RGB_PHOTOMETRICS and page.bitspersample == 8
+            pyramid = page.is_tiled or page.subifds is not None
+            return bool(colour and (pyramid or page.imagewidth * page.imagelength > _LARGE_PIXELS))
+    except Exception:
+        # Nobody can read it; but ours says in one line that it is empty or damaged.
+        return path.stat().st_size == 0 or _has_tiff_magic(path)
+
+
+def _has_tiff_magic(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) in {b"II", b"MM"}
