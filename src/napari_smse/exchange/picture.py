@@ -90,9 +90,9 @@ def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Ex
     rows = math.ceil(count / columns)
     left, right, bottom, top = extent
     aspect = min(max((bottom - top) / (right - left), 0.3), 2.5)
-    size = (columns * _PANEL_WIDTH + 0.8, rows * (_PANEL_WIDTH * aspect + 0.7) + 0.6)
+    size = (columns * _PANEL_WIDTH + 0.8, rows * (0.88 * _PANEL_WIDTH * aspect + 0.75) + 0.6)
     caption_share = 0.5 / size[1]
-    layout = ConstrainedLayoutEngine(rect=(0, caption_share, 1, 1 - caption_share))
+    layout = ConstrainedLayoutEngine(compress=True, rect=(0, caption_share, 1, 1 - caption_share))
     figure = Figure(figsize=size, layout=layout)
     grid = figure.subplots(rows, columns, squeeze=False)
     axes = list(grid.ravel())
