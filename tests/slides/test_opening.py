@@ -12,6 +12,7 @@ from generated import cut, noise_image, write_ome_pyramid, write_pyramid_tiff, w
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
 from napari_smse.slides import SLIDE_SUFFIXES, looks_like_slide, open_slide
 from napari_smse.slides.openslide_backend import OpenSlideBackend
+from napari_smse.slides.tifffile_backend import TifffileBackend
 
 IMAGE = noise_image(500, 400)
 
@@ -148,8 +149,37 @@ def test_openslide_reads_on_after_a_damaged_tile(tmp_path: Path) -> None:
         backend.read_level(0, 300, 0, 50, 50)
     assert (backend.read_level(0, 0, 0, 200, 200) == IMAGE[:200, :200]).all()
     backend.close()
-    with pytest.raises(DamagedSlideError, match="closed"):
-        backend.read_level(0, 0, 0, 10, 10)
+
+
+@pytest.mark.parametrize("backend", [OpenSlideBackend, TifffileBackend])
+def test_reading_a_closed_slide_is_told(tmp_path: Path, backend: type) -> None:
+    opened = backend(write_pyramid_tiff(tmp_path / "slide.tif", IMAGE))
+    opened.close()
+    opened.close()
+    with pytest.raises(SlideError, match="was closed"):
+        opened.read_level(0, 0, 0, 10, 10)
+
+
+def test_a_drive_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_svs(tmp_path / "slide.svs", IMAGE)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(DamagedSlideError, match="Input/output error"):
+        open_slide(path)
+
+
+def test_a_relative_path_holds_after_the_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_svs(tmp_path / "slide.svs", IMAGE)
+    monkeypatch.chdir(tmp_path)
+    with open_slide("slide.svs") as slide:
+        monkeypatch.chdir(tmp_path.parent)
+        assert slide.path == tmp_path / "slide.svs"
+        assert slide.quick_hash
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import openslide
 import pytest
+import tifffile
 from PIL import Image as Picture
 
 from generated import noise_image, pyramid, write_pyramid_tiff
-from napari_smse.slides import Region
+from napari_smse.errors import DamagedSlideError
+from napari_smse.slides import Region, openslide_backend
 from napari_smse.slides.openslide_backend import OpenSlideBackend, number
 
 IMAGE = noise_image(1203, 901, seed=7)
@@ -40,6 +43,38 @@ def test_a_pixel_is_the_same_in_every_read(backend: OpenSlideBackend, level: int
     for x, y in ((1, 1), (37, 51), (size.width - 41, size.height - 31)):
         found = backend.read_level(level, x, y, 40, 30)
         assert (found == whole[y : y + 30, x : x + 40]).all()
+
+
+def test_threads_read_what_one_thread_reads(backend: OpenSlideBackend) -> None:
+    rng = np.random.default_rng(0)
+    boxes = [(int(x), int(y), 90, 70) for x, y in rng.integers(0, 300, (100, 2))]
+    boxes = [(level, *box) for level in (0, 1) for box in boxes]
+    expected = [backend.read_level(*box) for box in boxes]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda box: backend.read_level(*box), boxes))
+    assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+    assert backend._idle.qsize() <= openslide_backend.MAX_HANDLES
+
+
+def test_one_threads_damaged_tile_leaves_the_others_alone(tmp_path: Path) -> None:
+    path = write_pyramid_tiff(tmp_path / "slide.tif", IMAGE, levels=1, tile=128)
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.pages[0].dataoffsets[0]
+    with path.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(b"\xff" * 64)
+    backend = OpenSlideBackend(path)
+
+    def outcome(index: int) -> bool:
+        x = 0 if index % 3 == 0 else 200
+        try:
+            pixels = backend.read_level(0, x, 200 * (x > 0), 50, 50)
+        except DamagedSlideError:
+            return x == 0
+        return x == 200 and bool((pixels == IMAGE[200:250, 200:250]).all())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(outcome, range(120)))
 
 
 class _FakeSlide:

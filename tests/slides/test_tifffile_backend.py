@@ -167,3 +167,27 @@ def test_four_channels_are_not_rgb(tmp_path: Path) -> None:
     tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "CYX"})
     with pytest.raises(NotASlideError, match="4 channels"):
         TifffileBackend(path)
+
+
+def test_a_set_of_files_that_lacks_one_is_damaged(tmp_path: Path) -> None:
+    planes = np.moveaxis(IMAGE, -1, 0)
+    for index, plane in enumerate(planes):
+        tifffile.imwrite(tmp_path / f"{index}.ome.tif", plane, metadata={"axes": "YX"})
+    data = "".join(
+        f'<TiffData FirstC="{index}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{index}.ome.tif">urn:uuid:0000000{index}-0000-0000-0000-000000000000'
+        "</UUID></TiffData>"
+        for index in range(3)
+    )
+    xml = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        'UUID="urn:uuid:00000000-0000-0000-0000-000000000000"><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="333" SizeY="270" '
+        f'SizeC="3" SizeZ="1" SizeT="1">{data}</Pixels></Image></OME>'
+    )
+    tifffile.tiffcomment(tmp_path / "0.ome.tif", xml.encode())
+    with open_slide(tmp_path / "0.ome.tif") as slide:
+        assert (slide.read_level(0, 0, 0, 333, 270) == IMAGE).all()
+    (tmp_path / "2.ome.tif").unlink()
+    with pytest.raises(DamagedSlideError, match="not there"):
+        open_slide(tmp_path / "0.ome.tif")

@@ -66,12 +66,16 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     ScaleError
         When ``mpp`` lies outside 0.05-10 um/px.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # backends open it again later, from wherever
     stated = None if mpp is None else user_scale(mpp)
     try:
         backend = _open_backend(_slide_file(path))
     except PermissionError as error:
         raise SlideError(f"{path} may not be read; ask for permission to read it") from error
+    except OSError as error:
+        raise DamagedSlideError(
+            f"{path} cannot be read ({error.strerror or error}); check its drive, or copy it again"
+        ) from error
     return Slide(path, backend, stated or choose_scale(backend.facts.stated_scale))
 
 

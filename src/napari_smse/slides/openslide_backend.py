@@ -13,7 +13,7 @@ import openslide
 from numpy.typing import NDArray
 from openslide import OpenSlideCache, OpenSlideError
 
-from napari_smse.errors import DamagedSlideError
+from napari_smse.errors import DamagedSlideError, SlideError
 from napari_smse.slides.backend import WHITE, Level, SlideFacts, as_rgb, level_downsample
 from napari_smse.slides.cache import ArrayCache
 from napari_smse.slides.region import Region
@@ -87,7 +87,7 @@ class OpenSlideBackend:
         """Lend a handle that no other thread uses."""
         with self._slots:
             if self._closed:
-                raise DamagedSlideError(f"{self._path.name} was closed; open it again to read it")
+                raise SlideError(f"{self._path.name} was closed; open it again to read it")
             try:
                 handle = self._idle.get_nowait()
             except Empty:

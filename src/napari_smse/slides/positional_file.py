@@ -6,6 +6,8 @@ import os
 import threading
 from pathlib import Path
 
+from napari_smse.errors import SlideError
+
 
 class PositionalFile:
     """Reads bytes at an offset; threads do not disturb each other.
@@ -24,6 +26,8 @@ class PositionalFile:
 
     def read(self, offset: int, count: int) -> bytes:
         """Return ``count`` bytes from ``offset``, fewer at the end of the file."""
+        if self._file.closed:
+            raise SlideError(f"{self.path.name} was closed; open it again to read it")
         if hasattr(os, "pread"):
             return os.pread(self._file.fileno(), count, offset)
         with self._lock:  # Windows has no pread

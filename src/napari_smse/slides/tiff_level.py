@@ -133,7 +133,11 @@ def tiff_level(series: tifffile.TiffPageSeries, files: dict[Path, PositionalFile
         plainly_coded=page.compression in _SELF_DECODED,
         inverted=page.photometric == _MIN_IS_WHITE,
     )
-    pages = [stored for stored in series.pages if stored is not None]
+    pages = list(series.pages)
+    if any(stored is None for stored in pages):
+        raise DamagedSlideError(
+            f"{page.parent.filename} refers to files that are not there; put them beside it"
+        )
     if page.compression == _UNCOMPRESSED and page.is_contiguous and not page.is_tiled:
         return _raw_strips(level, pages, page, files)
     planes = [plane for stored in pages for plane in _planes(level, stored, page, files)]
