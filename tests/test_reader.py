@@ -183,3 +183,13 @@ def test_errors_say_what_is_wrong_in_one_line(tmp_path: Path) -> None:
             reader(str(path))
         assert path.name in str(raised.value)
         assert "\n" not in str(raised.value)
+
+
+def test_napari_finds_the_reader_through_the_manifest(slide_path: Path) -> None:
+    from napari.plugins import _initialize_plugins
+
+    _initialize_plugins()
+    viewer = ViewerModel()
+    (layer,) = viewer.open(str(slide_path), plugin="napari-smse")
+    assert layer.metadata[METADATA_KEY]["path"] == str(slide_path)
+    assert layer.source.reader_plugin == "napari-smse"
