@@ -1,0 +1,164 @@
+"""A scored slide's folder: every file tells the same story as the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from PIL import Image
+
+from fake_model import redness_model
+from generated import write_pyramid_tiff
+from napari_smse.errors import OutputError
+from napari_smse.exchange import RunContext, RunRecord, read_regions, save_results
+from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
+from napari_smse.slides import Slide, open_slide
+
+MODEL = redness_model()
+CONTEXT = RunContext(MODEL.card, "CPU of the test", ("one warning",))
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slide]:
+    """Pink tissue with one red square, glass on the right; 0.25 um/px."""
+    rgb = np.full((640, 900, 3), 240, np.uint8)
+    rgb[:, :700] = (205, 150, 190)
+    rgb[128:256, 256:384] = (230, 90, 150)
+    path = tmp_path_factory.mktemp("slide") / "slide.tif"
+    write_pyramid_tiff(path, rgb, mpp=0.25)
+    with open_slide(path) as opened:
+        yield opened
+
+
+def scored(slide: Slide, path: Path, *, finish: bool = True) -> ScoreStore:
+    request, device = ScoreRequest((0.25, 0.5)), choose_device("cpu")
+    plan = request.plan(slide, MODEL.card)
+    store = open_run(path, slide, MODEL.card, request, plan, device)
+    if finish:
+        for _ in score(slide, MODEL, plan, store, device):
+            pass
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(slide: Slide, tmp_path_factory: pytest.TempPathFactory) -> ScoreStore:
+    return scored(slide, tmp_path_factory.mktemp("cache") / "scores.zarr")
+
+
+@pytest.fixture(scope="module")
+def folder(slide: Slide, store: ScoreStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out") / "slide"
+    save_results(folder, slide, store, CONTEXT, geojson=True)
+    return folder
+
+
+def test_the_promised_files_are_there_and_no_others(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [
+        "heatmap.png",
+        "run.json",
+        "scores.zarr",
+        "tiles.csv",
+        "tiles.geojson",
+        "tiles.parquet",
+    ]
+
+
+def test_the_table_holds_what_the_store_holds(folder: Path, store: ScoreStore) -> None:
+    table = parquet.read_table(folder / "tiles.parquet")
+    scales = [store.scale(number) for number in range(store.scale_count)]
+    assert len(scales) == 2
+    mpp = table["mpp"].to_numpy()
+    for scores in scales:
+        rows = table.filter(mpp == scores.mpp)
+        np.testing.assert_array_equal(rows["x"].to_numpy(), scores.tiles.x)
+        np.testing.assert_array_equal(rows["y"].to_numpy(), scores.tiles.y)
+        np.testing.assert_allclose(rows["p_malignant"].to_numpy(), scores.probability[:, 1])
+        assert set(rows["width"].to_pylist()) == {round(64 * scores.mpp / 0.25)}
+
+
+def test_the_red_square_is_the_most_malignant_tile(folder: Path) -> None:
+    table = parquet.read_table(folder / "tiles.parquet")
+    worst = table.take([int(np.argmax(table["p_malignant"].to_numpy()))]).to_pylist()[0]
+    assert 256 <= worst["x"] < 384
+    assert 128 <= worst["y"] < 256
+
+
+def test_the_tiles_for_qupath_cover_the_tiles_of_the_table(folder: Path) -> None:
+    table = parquet.read_table(folder / "tiles.parquet")
+    features = json.loads((folder / "tiles.geojson").read_text())["features"]
+    assert len(features) == len(table)
+    left = min(table["x"].to_pylist())
+    assert read_regions(folder / "tiles.geojson").bounds[0] == left
+
+
+def test_the_record_says_how_it_came_about(folder: Path, store: ScoreStore, slide: Slide) -> None:
+    record = RunRecord.model_validate_json((folder / "run.json").read_text())
+    assert record.slide.mpp == 0.25
+    assert record.slide.quick_hash == slide.quick_hash
+    assert record.model.weights_sha256 == MODEL.card.weights_sha256
+    assert record.device == "CPU of the test"
+    assert record.warnings == ("one warning",)
+    assert [scale.tiles for scale in record.scales] == [
+        len(store.scale(number).tiles) for number in range(2)
+    ]
+    assert record.started <= record.finished
+
+
+def test_the_picture_shows_it(folder: Path) -> None:
+    with Image.open(folder / "heatmap.png") as image:
+        assert image.width > 800
+        assert np.asarray(image.convert("L")).std() > 10
+
+
+def test_the_store_comes_along_whole(folder: Path, store: ScoreStore) -> None:
+    copied = ScoreStore.open(folder / "scores.zarr")
+    assert copied.complete
+    np.testing.assert_array_equal(copied.scale(0).embedding, store.scale(0).embedding)
+
+
+def test_saving_again_replaces_what_was_there(
+    slide: Slide, store: ScoreStore, tmp_path: Path
+) -> None:
+    save_results(tmp_path, slide, store, CONTEXT)
+    before = (tmp_path / "tiles.csv").read_bytes()
+    (tmp_path / "tiles.csv").write_text("broken")
+    save_results(tmp_path, slide, store, CONTEXT)
+    assert (tmp_path / "tiles.csv").read_bytes() == before
+    assert not (tmp_path / "tiles.geojson").exists()
+
+
+def test_a_store_that_lies_there_already_is_not_copied(slide: Slide, tmp_path: Path) -> None:
+    store = scored(slide, tmp_path / "scores.zarr")
+    save_results(tmp_path, slide, store, CONTEXT)
+    assert ScoreStore.open(tmp_path / "scores.zarr").complete
+
+
+def test_unfinished_scores_are_not_saved_as_a_result(slide: Slide, tmp_path: Path) -> None:
+    store = scored(slide, tmp_path / "cache.zarr", finish=False)
+    with pytest.raises(OutputError, match="not complete"):
+        save_results(tmp_path / "out", slide, store, CONTEXT)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failure_halfway_leaves_no_record(
+    slide: Slide, store: ScoreStore, tmp_path: Path
+) -> None:
+    save_results(tmp_path, slide, store, CONTEXT)
+    (tmp_path / "heatmap.png").unlink()
+    (tmp_path / "heatmap.png").mkdir()  # in the way of the picture
+    with pytest.raises(OutputError, match="there is a folder of that name"):
+        save_results(tmp_path, slide, store, CONTEXT)
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_file_in_the_way_of_the_folder_is_named(
+    slide: Slide, store: ScoreStore, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match=str(tmp_path / "out")):
+        save_results(tmp_path / "out", slide, store, CONTEXT)
