@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_smse.slides.cache import ArrayCache
@@ -32,6 +32,7 @@ def test_the_last_stays_even_when_too_large() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 20)), max_size=60))
+@settings(deadline=None)
 def test_bytes_are_counted(puts: list[tuple[int, int]]) -> None:
     cache = ArrayCache(50)
     for key, size in puts:

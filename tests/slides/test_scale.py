@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -37,6 +37,7 @@ def test_most_trusted_plausible_scale_is_taken(
 
 
 @given(*[st.none() | st.floats(allow_nan=True, allow_infinity=True)] * 3)
+@settings(deadline=None)
 def test_a_chosen_scale_is_always_plausible(
     vendor: float | None, tiff: float | None, power: float | None
 ) -> None:

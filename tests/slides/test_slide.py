@@ -124,6 +124,16 @@ def test_tile_from_a_large_window_equals_the_same_tile_read_alone(
     assert np.abs(cut.astype(int) - alone).max() <= 1
 
 
+@pytest.mark.parametrize("mpp", [0.5, 1.3])
+def test_what_is_read_may_be_written_to(noise: Slide, ramp: Slide, mpp: float) -> None:
+    for opened in (noise, ramp):
+        before = opened.read(Region(0, 0, 100, 100), mpp)
+        opened.read(Region(0, 0, 100, 100), mpp)[:] = 0
+        opened.read_level(0, 0, 0, 100, 100)[:] = 0
+        opened.thumbnail(50)[:] = 0
+        assert (opened.read(Region(0, 0, 100, 100), mpp) == before).all()
+
+
 def test_tile_equals_the_same_area_of_a_big_read(noise: Slide) -> None:
     big = noise.read(Region(0, 0, 800, 600), 1.0)
     tile = noise.read(Region(200, 100, 200, 200), 1.0)
@@ -165,6 +175,7 @@ def test_step_between_levels_is_the_one_it_was_made_with(
 
 
 @given(width=st.integers(256, 10**6), height=st.integers(256, 10**6), halvings=st.integers(0, 6))
+@settings(deadline=None)
 def test_repeated_halving_is_recognised(width: int, height: int, halvings: int) -> None:
     step = 2**halvings
     for level in ((width // step, height // step), (-(-width // step), -(-height // step))):

@@ -115,6 +115,8 @@ class OpenSlideBackend:
         step = self._steps[level]
         with self._handle() as handle:
             image = handle.read_region((round(x * step), round(y * step)), level, (width, height))
+        if image.getchannel("A").getextrema()[0] == 255:
+            return np.array(image.convert("RGB"))  # three times as fast as picking out channels
         return as_rgb(np.asarray(image), self.facts.background)
 
     def _read_from_blocks(

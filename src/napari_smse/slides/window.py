@@ -77,8 +77,8 @@ class Window:
         # Only the pixels the filter reaches are handed over: Pillow copies what it is given.
         image = Image.fromarray(np.ascontiguousarray(self.pixels[y0:y1, x0:x1]))
         edges = (left, top, min(left + width, x1 - x0), min(top + height, y1 - y0))
-        resized = image.resize(size, Image.Resampling.BILINEAR, box=edges)
-        return np.asarray(resized)
+        # A copy, as what Pillow hands out cannot be written to, and torch warns of that.
+        return np.array(image.resize(size, Image.Resampling.BILINEAR, box=edges))
 
 
 def _source_span(start: float, length: float, out: int, available: int) -> tuple[int, int, float]:
