@@ -1,0 +1,1 @@
+"""Labelled tiles, case-grouped splits, sampling, training, and metrics."""

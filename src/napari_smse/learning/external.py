@@ -1,0 +1,59 @@
+"""The external test: BACH, another hospital and scanner. Never trained or tuned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from napari_smse.learning.crops import crop_at
+
+BACH_MPP: Final = 0.56
+# The stored files are squeezed; this is their true shape at a scale of 0.56 um/px.
+BACH_SIZE: Final = (1536, 1152)
+_LABELS: Final = {"normal": 0, "benign": 0, "insitu": 1, "invasive": 1}
+
+
+def bach_probabilities(
+    network: nn.Module, folder: Path, mpp: float = 0.5
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return label and mean malignant probability over tiles of each BACH image.
+
+    Parameters
+    ----------
+    network
+        Whose second class is malignant.
+    folder
+        With one folder of images a class.
+    mpp
+        Scale of the tiles, um/px.
+    """
+    labels, scores = [], []
+    for name, label in _LABELS.items():
+        for path in sorted((folder / name).glob("*.jp*g")):
+            with Image.open(path) as file:
+                image = file.convert("RGB").resize(BACH_SIZE, Image.Resampling.BICUBIC)
+            tiles = np.stack(tile_grid(image, BACH_MPP, mpp))
+            with torch.inference_mode():
+                logits = network(torch.from_numpy(tiles).permute(0, 3, 1, 2)).logits
+            labels.append(label)
+            scores.append(float(torch.softmax(logits, dim=1)[:, 1].mean()))
+    return np.array(labels), np.array(scores)
+
+
+def tile_grid(
+    image: Image.Image, mpp: float, target: float, size: int = 224
+) -> list[NDArray[np.uint8]]:
+    """Cover an image evenly with tiles at a target scale, none of them beyond its edge."""
+    side = size * target / mpp
+    across, down = (max(1, int(length // side)) for length in image.size)
+    return [
+        crop_at(image, mpp, target, (x, y), size)
+        for y in np.linspace(0, 1, down)
+        for x in np.linspace(0, 1, across)
+    ]
