@@ -13,7 +13,8 @@ has_screen() {
   esac
 }
 
-"$smse" score "$slide" --out "$out" --mpp 0.5 --mpp 0.25
+# The folder is the demo's own, and an older model may have left its scores there.
+"$smse" score "$slide" --out "$out" --mpp 0.5 --mpp 0.25 --overwrite
 
 results=$out/$(basename "$slide" .tif)
 cat <<END
