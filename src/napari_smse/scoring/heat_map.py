@@ -88,6 +88,15 @@ class HeatMapBuilder:
                 np.add.at(self._sum, cell, values * (height * width))
                 np.add.at(self._weight, cell, height * width)
 
+    def value_at(self, x: float, y: float) -> float:
+        """The value so far of the cell at a level-0 point; NaN where nothing was scored."""
+        area, cell = self.grid.area, self.grid.spec.stride_level0
+        row, column = int((y - area.y) // cell), int((x - area.x) // cell)
+        rows, columns = self._sum.shape
+        if not (0 <= row < rows and 0 <= column < columns and self._weight[row, column]):
+            return math.nan
+        return float(self._sum[row, column] / self._weight[row, column])
+
     def heat_map(self) -> HeatMap:
         """The map of what was added so far."""
         values = np.full(self._sum.shape, np.nan, dtype=np.float32)

@@ -1,0 +1,71 @@
+"""A model's card for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
+
+from napari_smse.network import Figure, ModelCard, TrainingSource
+from napari_smse.scoring import describe_scale
+
+
+class CardDialog(QDialog):
+    """Shows what a model was trained on, how well it does, and what it is not for."""
+
+    def __init__(self, card: ModelCard, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"Model card: {card.name}")
+        self.resize(640, 600)
+        self.text = QTextBrowser()
+        self.text.setHtml(card_html(card))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.text)
+        layout.addWidget(buttons)
+
+
+def card_html(card: ModelCard) -> str:
+    """The card as HTML."""
+    low, high = card.mpp_range
+    parts = [
+        f"<h2>{escape(card.name)} {escape(card.version)}</h2>",
+        f"<p><b>{escape(card.intended_use)}</b></p>",
+        f"<p>Classes: {escape(', '.join(card.classes))}. Tiles of {card.tile_px} px, trained from "
+        f"{describe_scale(low)} to {describe_scale(high)}. Trunk {escape(card.trunk)}, "
+        f"embedding of {card.embedding_dim} numbers.</p>",
+        "<h3>How well it does on cases it never saw</h3>",
+        _list(_figure(figure) for figure in card.figures) or "<p>Not measured.</p>",
+        "<h3>What it was trained on</h3>",
+        _list(_source(source) for source in card.training) or "<p>Not stated.</p>",
+        "<h3>Limits</h3>",
+        _list(escape(limit) for limit in card.limits) or "<p>Not stated.</p>",
+        _list(escape(note) for note in card.notes),
+        f"<p><small>weights {escape(card.weights_sha256[:16])}</small></p>",
+    ]
+    return "".join(parts)
+
+
+def _list(items: Iterable[str]) -> str:
+    lines = [f"<li>{item}</li>" for item in items]
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _figure(figure: Figure) -> str:
+    interval = ""
+    if figure.low is not None and figure.high is not None:
+        interval = f" (95 % interval {figure.low:.2f} to {figure.high:.2f})"
+    return (
+        f"{escape(figure.data)}: <b>{escape(figure.metric)} {figure.value:.2f}</b>{interval}. "
+        f"{escape(figure.how)}"
+    )
+
+
+def _source(source: TrainingSource) -> str:
+    counts = ", ".join(f"{number} {escape(name)}" for name, number in source.images.items())
+    return (
+        f"{escape(source.name)} ({escape(source.organ)}, {escape(source.scanner)}): {counts} "
+        f"images of {source.cases_total} cases. {escape(source.licence)}."
+    )

@@ -1,0 +1,50 @@
+"""Colour maps for heat maps that lie on a slide: nothing where the value is low."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.utils import Colormap
+from napari.utils.colormaps import ensure_colormap
+from numpy.typing import NDArray
+
+from napari_smse.exchange import class_colours, class_ramp, diverging_ramp
+
+CLASS_COLOUR = "Class colour"
+DIVERGING = "Blue to orange"
+COLOUR_MAPS = (CLASS_COLOUR, DIVERGING, "viridis", "inferno", "turbo")
+_STEPS = 256
+
+
+def map_colours(
+    name: str,
+    class_name: str,
+    *,
+    threshold: float = 0.0,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Colormap:
+    """A napari colour map for the map of one class.
+
+    Parameters
+    ----------
+    name
+        One of `COLOUR_MAPS`.
+    class_name
+        The class that the map shows.
+    threshold
+        Probability below which a cell is not coloured at all.
+    limits
+        The probabilities that the ends of the colour map stand for.
+    """
+    colours = _ramp(name, class_name)
+    value = np.linspace(*limits, len(colours))
+    colours[value < threshold, 3] = 0
+    return Colormap(colours, name=f"{name} {class_name} {threshold:.3f} {limits}")
+
+
+def _ramp(name: str, class_name: str) -> NDArray[np.float32]:
+    if name == CLASS_COLOUR:
+        known = class_colours([class_name])
+        return class_ramp(known[class_name], _STEPS)
+    if name == DIVERGING:
+        return diverging_ramp(_STEPS)
+    return np.asarray(ensure_colormap(name).map(np.linspace(0, 1, _STEPS)), dtype=np.float32).copy()

@@ -1,0 +1,96 @@
+"""How the heat maps look: which one, colours, range, threshold, opacity."""
+
+from __future__ import annotations
+
+from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from superqt import QLabeledDoubleRangeSlider, QLabeledDoubleSlider
+
+from napari_smse.widgets.heat_layers import HeatLayers, MapName
+from napari_smse.widgets.map_colours import COLOUR_MAPS, map_colours
+
+
+class MapControls(QWidget):
+    """Choose a heat map and change how all maps look.
+
+    The look holds for every map of the run, so that switching between scales
+    compares like with like.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._maps: HeatLayers | None = None
+        self.which = QComboBox()
+        self.colours = QComboBox()
+        self.colours.addItems(COLOUR_MAPS)
+        self.range = _slider(QLabeledDoubleRangeSlider, (0.0, 1.0))
+        self.range.setEdgeLabelMode(QLabeledDoubleRangeSlider.EdgeLabelMode.NoLabel)
+        self.threshold = _slider(QLabeledDoubleSlider, 0.0)
+        self.opacity = _slider(QLabeledDoubleSlider, 0.7)
+        self.threshold.setToolTip("Cells below this probability are not coloured.")
+        self.range.setToolTip("Probabilities that the two ends of the colours stand for.")
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for label, widget in (
+            ("Map", self.which),
+            ("Colours", self.colours),
+            ("Range", self.range),
+            ("Hide below", self.threshold),
+            ("Opacity", self.opacity),
+        ):
+            form.addRow(label, widget)
+        self.which.currentIndexChanged.connect(self._show_map)
+        self.colours.currentTextChanged.connect(self._apply)
+        for slider in (self.range, self.threshold, self.opacity):
+            slider.valueChanged.connect(self._apply)
+        self.setEnabled(False)
+
+    def follow(self, maps: HeatLayers | None) -> None:
+        """Control these maps from now on."""
+        self._maps = maps
+        self.setEnabled(maps is not None)
+        self.which.blockSignals(True)
+        self.which.clear()
+        if maps is not None:
+            for name in maps:
+                self.which.addItem(str(name), name)
+            shown = [name for name, layer in maps.layers.items() if layer.visible]
+            self.which.setCurrentIndex(list(maps).index(shown[0]) if shown else -1)
+        self.which.blockSignals(False)
+        self._apply()
+
+    def _show_map(self) -> None:
+        name = self.which.currentData()
+        if self._maps is not None and isinstance(name, MapName):
+            self._maps.show_only(name)
+
+    def _apply(self) -> None:
+        if self._maps is None:
+            return
+        for name, layer in self._maps.layers.items():
+            self._dress(layer, name)
+
+    def _dress(self, layer: Image, name: MapName) -> None:
+        low, high = self.range.value()
+        limits = (low, max(high, low + 0.01))
+        layer.contrast_limits = limits
+        layer.opacity = self.opacity.value()
+        layer.colormap = map_colours(
+            self.colours.currentText(),
+            name.class_name,
+            threshold=self.threshold.value(),
+            limits=limits,
+        )
+
+
+def _slider(
+    kind: type[QLabeledDoubleSlider] | type[QLabeledDoubleRangeSlider], value: object
+) -> QLabeledDoubleSlider | QLabeledDoubleRangeSlider:
+    slider = kind(Qt.Orientation.Horizontal)
+    slider.setRange(0.0, 1.0)
+    slider.setSingleStep(0.01)
+    slider.setDecimals(2)
+    slider.setValue(value)
+    return slider

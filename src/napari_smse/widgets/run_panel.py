@@ -1,0 +1,86 @@
+"""Run, cancel, and how far it is."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_smse.scoring import Progress
+
+_STEPS = 1000
+
+
+class RunPanel(QWidget):
+    """The Run and Cancel buttons with what is to be said about the run."""
+
+    run_pressed = Signal()
+    cancel_pressed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.count = QLabel()
+        self.run = QPushButton("Run")
+        self.run.setMinimumHeight(32)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setMinimumHeight(32)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _STEPS)
+        self.state = QLabel()
+        self.warning = _notice("#b26a00")
+        self.problem = _notice("#c62828")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run, stretch=2)
+        buttons.addWidget(self.cancel, stretch=1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.count)
+        layout.addLayout(buttons)
+        for widget in (self.bar, self.state, self.warning, self.problem):
+            layout.addWidget(widget)
+        for label in (self.count, self.state):
+            label.setWordWrap(True)
+        self.run.clicked.connect(self.run_pressed)
+        self.cancel.clicked.connect(self.cancel_pressed)
+        self.set_running(False)
+
+    def set_running(self, running: bool) -> None:
+        """Say whether a run is under way."""
+        self.run.setEnabled(not running)
+        self.cancel.setEnabled(running)
+        self.bar.setVisible(running)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far the run is, how fast, and for how long."""
+        self.bar.setValue(_STEPS * progress.done // max(1, progress.total))
+        text = f"{progress.done:,} of {progress.total:,} tiles"
+        if progress.seconds_left is not None:
+            text += f", {progress.rate:.0f} tiles/s, {_duration(progress.seconds_left)} left"
+        self.state.setText(text)
+
+    def show_stage(self, text: str) -> None:
+        """Say what is done before the first tile."""
+        self.bar.setValue(0)
+        self.state.setText(text)
+
+    def tell_problem(self, text: str) -> None:
+        """Show what went wrong until the next run; nothing clears it."""
+        self.problem.setText(text)
+        self.problem.setVisible(bool(text))
+
+    def tell_warnings(self, warnings: tuple[str, ...]) -> None:
+        """Show what a reader of the results must know; nothing clears it."""
+        self.warning.setText("\n".join(warnings))
+        self.warning.setVisible(bool(warnings))
+
+
+def _notice(colour: str) -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setStyleSheet(f"color: white; background: {colour}; padding: 4px; border-radius: 3px;")
+    label.hide()
+    return label
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,355 @@
+"""The dock *SMSE: Score slide*: from a slide to its heat maps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import napari
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_smse.errors import SmseError
+from napari_smse.exchange import RunContext, save_results
+from napari_smse.network import ModelCard, read_card
+from napari_smse.scoring import (
+    ComputeDevice,
+    Progress,
+    ScoreRequest,
+    TileScores,
+    fused_scales,
+    list_devices,
+)
+from napari_smse.slides import Slide
+from napari_smse.widgets.background import BackgroundTask
+from napari_smse.widgets.card_dialog import CardDialog
+from napari_smse.widgets.cursor_status import CursorStatus
+from napari_smse.widgets.heat_layers import HeatLayers
+from napari_smse.widgets.map_controls import MapControls
+from napari_smse.widgets.regions import chosen_region
+from napari_smse.widgets.run_panel import RunPanel
+from napari_smse.widgets.score_form import ScoreForm
+from napari_smse.widgets.score_job import ScoreJob, Stage, Started
+from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
+from napari_smse.widgets.tile_counter import Question, TileCounter
+from napari_smse.widgets.tile_marker import fly_to
+from napari_smse.widgets.tile_table import TileRow, TileTable
+from napari_smse.widgets.tissue_layer import show_tissue
+from napari_smse.widgets.triton_guard import guard_against_triton
+
+_REFRESH_S = 0.2
+_TABLE_S = 1.0
+_NO_SLIDE = "Open a slide first: File > Open."
+_NOTICE = "Research use only: not for diagnosis."
+
+
+class ScoreDock(QWidget):
+    """Choose a slide and scales, press Run, watch the heat maps fill in.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        guard_against_triton()
+        self.viewer = napari_viewer
+        self.slide: Slide | None = None
+        self.maps: HeatLayers | None = None
+        self.started: Started | None = None
+        self._card: ModelCard | None = None
+        self._layer: Image | None = None
+        self._job: ScoreJob | None = None
+        self._waiting: list[TileScores] = []
+        self._refreshed = self._tabled = 0.0
+        self._make_widgets()
+        self._make_tasks()
+        self._connect()
+        self._choose_model("bundled")
+        self._find_slides()
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
+        self.form = ScoreForm()
+        self.panel = RunPanel()
+        self.controls = MapControls()
+        self.table = TileTable()
+        self.table.setMinimumHeight(160)
+        self.save = QPushButton("Save results …")
+        self.save.setEnabled(False)
+        self.cursor = CursorStatus(self.viewer)
+        notice = QLabel(_NOTICE)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        for widget in (notice, self.form, self.panel, self.controls):
+            layout.addWidget(widget)
+        layout.addWidget(self.table, stretch=1)
+        layout.addWidget(self.save)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(400)
+
+    def _make_tasks(self) -> None:
+        # They have no parent: a worker may still speak while the dock is being destroyed.
+        self.scoring, self.saving, self.asking = (BackgroundTask() for _ in range(3))
+        self.counter = TileCounter(self._question, self)
+        self._tasks = (self.scoring, self.saving, self.asking, self.counter.task)
+        self.destroyed.connect(partial(_cancel_all, self._tasks))
+
+    def _connect(self) -> None:
+        form, panel = self.form, self.panel
+        form.slide_chosen.connect(self._choose_slide)
+        form.mpp_typed.connect(self._override_mpp)
+        form.model_chosen.connect(self._choose_model)
+        form.card_wanted.connect(self._show_card)
+        form.tissue_wanted.connect(self._show_tissue)
+        form.changed.connect(self.counter.count_soon)
+        form.problem.connect(panel.tell_problem)
+        panel.run_pressed.connect(self.run)
+        panel.cancel_pressed.connect(self.cancel)
+        self.counter.said.connect(panel.count.setText)
+        self.scoring.told.connect(self._hear)
+        self.scoring.failed.connect(self._fail)
+        self.scoring.ended.connect(self._finish)
+        self.saving.told.connect(self._tell_saved)
+        self.saving.failed.connect(self._tell_problem)
+        self.asking.told.connect(form.show_devices)
+        self.table.tile_chosen.connect(self._fly_to)
+        self.save.clicked.connect(self._ask_where_to_save)
+        self.viewer.layers.events.inserted.connect(self._find_slides)
+        self.viewer.layers.events.removed.connect(self._find_slides)
+        # Naming the devices imports torch, which the dock must not wait for.
+        self.asking.start(_devices)
+
+    # -- slide and model -------------------------------------------------------------
+
+    def _find_slides(self, _event: object = None) -> None:
+        self.form.show_slide_layers(list(slide_layers(self.viewer)))
+        if self.form.slide_layer is None:
+            self._choose_slide(None)
+
+    def _choose_slide(self, layer: Image | None) -> None:
+        self.slide = None
+        self.panel.tell_problem("")
+        try:
+            self.slide = None if layer is None else slide_of(layer)
+        except SmseError as error:
+            self._tell_problem(str(error))
+        self.form.show_slide(self.slide)
+        self.panel.run.setEnabled(self.slide is not None and not self.scoring.is_running)
+        self.counter.count_soon()
+
+    def _override_mpp(self, mpp: float) -> None:
+        layer = self.form.slide_layer
+        if self.slide is None or layer is None or mpp <= 0:
+            return
+        try:
+            self.slide = self.slide.with_mpp(mpp)
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
+        set_scale(layer, self.slide)
+        self.panel.tell_problem("")
+        self.form.show_slide(self.slide)
+        self.counter.count_soon()
+
+    def _choose_model(self, name: str) -> None:
+        try:
+            self._card = read_card(name)
+        except SmseError as error:
+            self._card = None
+            self._tell_problem(str(error))
+        self.form.show_card(self._card)
+        self.counter.count_soon()
+
+    def _show_card(self) -> None:
+        if self._card is not None:
+            CardDialog(self._card, self).exec()
+
+    # -- tissue and tile count -------------------------------------------------------
+
+    def _request(self) -> ScoreRequest:
+        """What the form asks for; raises `RegionError` if no region is drawn."""
+        form, layer = self.form, self.form.slide_layer
+        roi = None if layer is None else chosen_region(form.region_choice, self.viewer, layer)
+        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi)
+
+    def _question(self) -> Question | None:
+        """What the tile counter is to count."""
+        if self.slide is None or self._card is None:
+            return None
+        self.slide.mpp  # noqa: B018 - raises if the um/px is not known
+        return self.slide, self._card, self._request()
+
+    def _show_tissue(self) -> None:
+        layer = self.form.slide_layer
+        if self.slide is None or layer is None:
+            self._tell_problem(_NO_SLIDE)
+            return
+        try:
+            show_tissue(self.viewer, layer, self.slide, self.counter.tissue(self.slide))
+        except SmseError as error:
+            self._tell_problem(str(error))
+
+    # -- running ---------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Score what the form asks for; what an earlier run stored is not scored again."""
+        if self.scoring.is_running:
+            return
+        self.panel.tell_problem("")
+        self.panel.tell_warnings(())
+        layer = self.form.slide_layer
+        if self.slide is None or layer is None:
+            self._tell_problem(_NO_SLIDE)
+            return
+        try:
+            slide = slide_of(layer)
+            request = self._request()
+            mask = self.counter.known_tissue(slide)
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
+        form = self.form
+        again = form.again.isChecked()
+        job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again)
+        self._layer, self._job = layer, job
+        self.started = None
+        self._waiting.clear()
+        self.save.setEnabled(False)
+        self.panel.set_running(True)
+        self.panel.show_stage("Starting …")
+        self.scoring.start(job.run)
+
+    def cancel(self) -> None:
+        """Stop; the maps keep what was scored, and the next run goes on from there."""
+        if self.scoring.cancel():
+            self._show_new(everything=True)
+            self.panel.set_running(False)
+            self.panel.state.setText("Cancelled. Run goes on from here.")
+
+    def _hear(self, said: Stage | Started | Progress) -> None:
+        if isinstance(said, Stage):
+            self.panel.show_stage(said.text)
+        elif isinstance(said, Started):
+            self._begin(said)
+        else:
+            self._waiting.extend(said.scores)
+            self.panel.show_progress(said)
+            self._show_new()
+
+    def _begin(self, started: Started) -> None:
+        self.started = started
+        self.panel.tell_warnings(started.warnings)
+        fused = fused_scales([t.grid.spec.mpp for t in started.plan.scales], started.card)
+        self.maps = HeatLayers(
+            self.viewer, self._layer, self._job.slide, started.plan, started.card.classes, fused
+        )
+        self.controls.follow(self.maps)
+        self.cursor.follow(self.maps, self._layer)
+        self.viewer.canvas.overlays.scale_bar.visible = True
+        self._refreshed = self._tabled = 0.0
+
+    def _show_new(self, *, everything: bool = False) -> None:
+        """Bring maps and table up to date, but not more often than an eye can follow."""
+        now = time.monotonic()
+        if self.maps is None or self.started is None:
+            return
+        if everything or now - self._refreshed >= _REFRESH_S:
+            self._refreshed = now
+            self.maps.add(self._waiting)
+            self._waiting.clear()
+            self.maps.refresh(hidden=everything)
+        if everything or now - self._tabled >= _TABLE_S:
+            self._tabled = now
+            self.table.show_scores(self.maps.scores(), self.started.card.classes)
+
+    def _finish(self) -> None:
+        self._show_new(everything=True)
+        self.panel.set_running(False)
+        self.save.setEnabled(True)
+        if self.started is not None:
+            self.panel.state.setText(
+                f"Done: {self.started.plan.tile_count:,} tiles on {self.started.device.label}."
+            )
+
+    def _fail(self, text: str) -> None:
+        self._show_new(everything=True)
+        self.panel.set_running(False)
+        self.panel.state.setText("")
+        self._tell_problem(text)
+
+    def _tell_problem(self, text: str) -> None:
+        self.panel.tell_problem(text)
+        show_error(text)
+
+    # -- afterwards ------------------------------------------------------------------
+
+    def _fly_to(self, tile: TileRow) -> None:
+        if self.maps is not None:
+            fly_to(self.viewer, self._layer, tile.region)
+
+    def _ask_where_to_save(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Save results in")
+        if chosen:
+            self.save_to(Path(chosen))
+
+    def save_to(self, folder: Path) -> None:
+        """Write tables, picture, QuPath tiles and store into ``folder/<slide name>``."""
+        if self.started is None:
+            return
+        started, slide = self.started, self._job.slide
+        context = RunContext(started.card, started.device.label, started.warnings)
+        target = folder / slide.name
+        self.panel.state.setText(f"Saving to {target} …")
+        self.saving.start(partial(_save, target, slide, started, context))
+
+    def _tell_saved(self, folder: Path) -> None:
+        self.panel.state.setText(f"Saved to {folder}.")
+        show_info(f"Results saved to {folder}.")
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        """Stop all work and leave the viewer as it was."""
+        _cancel_all(self._tasks)
+        self.cursor.stop()
+        self.viewer.layers.events.inserted.disconnect(self._find_slides)
+        self.viewer.layers.events.removed.disconnect(self._find_slides)
+        super().closeEvent(event)
+
+
+def _save(folder: Path, slide: Slide, started: Started, context: RunContext) -> Iterator[Path]:
+    save_results(folder, slide, started.store, context, geojson=True)
+    yield folder
+
+
+def _cancel_all(tasks: tuple[BackgroundTask, ...], *_: Any) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+def _devices() -> Iterator[list[ComputeDevice]]:
+    yield list_devices()

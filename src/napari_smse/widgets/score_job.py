@@ -1,0 +1,100 @@
+"""What happens when Run is pressed, as a generator without any Qt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from napari_smse.network import ModelCard, load_model
+from napari_smse.scoring import (
+    ComputeDevice,
+    Progress,
+    ScoreRequest,
+    ScoreStore,
+    choose_device,
+    open_run,
+    scale_warnings,
+    score,
+)
+from napari_smse.scoring.run import run_facts
+from napari_smse.scoring.store import signature
+from napari_smse.slides import Slide
+from napari_smse.tiles import TilePlan, TissueMask
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is being done before the first tile."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """Everything is ready, and tiles will follow."""
+
+    plan: TilePlan
+    store: ScoreStore
+    card: ModelCard
+    device: ComputeDevice
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """A slide, and how to score it.
+
+    Parameters
+    ----------
+    slide
+        The slide, with the um/px that the user agreed to.
+    model
+        ``bundled`` or a path.
+    request
+        Which tiles.
+    device
+        ``auto`` or a device's name.
+    mask
+        The slide's tissue, if it was found before.
+    again
+        Score tiles that an earlier run stored, too.
+    """
+
+    slide: Slide
+    model: str
+    request: ScoreRequest
+    device: str = "auto"
+    mask: TissueMask | None = None
+    again: bool = False
+
+    def run(self) -> Iterator[Stage | Started | Progress]:
+        """Plan, load, score; raises what these raise."""
+        yield Stage("Loading the model …")
+        model = load_model(self.model)
+        device = choose_device(self.device)
+        yield Stage("Looking for tissue …")
+        plan = self.request.plan(self.slide, model.card, self.mask)
+        store = self._open_store(model.card, plan, device)
+        warnings = scale_warnings(self.slide, model.card, self.request.mpps)
+        yield Started(plan, store, model.card, device, tuple(warnings))
+        yield from score(self.slide, model, plan, store, device, threads=spare_threads(), readers=1)
+
+    def _open_store(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> ScoreStore:
+        """Scores live in the cache until they are saved, so that a crash loses none."""
+        facts = run_facts(self.slide, card, self.request, device)
+        path = runs_folder() / f"{self.slide.name}-{signature(facts)}.zarr"
+        return open_run(path, self.slide, card, self.request, plan, device, overwrite=self.again)
+
+
+def runs_folder() -> Path:
+    """Where the scores of runs lie that were not saved elsewhere."""
+    return platformdirs.user_cache_path("napari-smse") / "runs"
+
+
+def spare_threads() -> int:
+    """CPU threads for the network that leave one core to the viewer."""
+    return max(1, (os.cpu_count() or 1) - 1)

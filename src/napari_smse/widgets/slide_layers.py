@@ -1,0 +1,79 @@
+"""The slides behind a viewer's layers, and the way between layer, world and level-0 px."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
+
+from napari_smse.errors import SlideNotFoundError
+from napari_smse.reader import SLIDE_KEY
+from napari_smse.slides import Slide, open_slide
+
+
+def slide_layers(viewer: ViewerModel) -> Iterator[Image]:
+    """Layers that show a slide, or a colour picture from a file that can be opened as one."""
+    for layer in viewer.layers:
+        if isinstance(layer, Image) and (SLIDE_KEY in layer.metadata or _is_picture_file(layer)):
+            yield layer
+
+
+def _is_picture_file(layer: Image) -> bool:
+    return bool(layer.rgb and layer.source.path and Path(layer.source.path).exists())
+
+
+def slide_of(layer: Layer) -> Slide:
+    """The open slide of a layer.
+
+    Raises
+    ------
+    SlideError
+        If the layer's file cannot be opened as a slide.
+    """
+    slide = layer.metadata.get(SLIDE_KEY)
+    if not isinstance(slide, Slide):
+        if not layer.source.path:
+            raise SlideNotFoundError(
+                f"Layer {layer.name!r} does not come from a slide file: open the slide with "
+                "File > Open."
+            )
+        slide = layer.metadata[SLIDE_KEY] = open_slide(layer.source.path)
+    if not slide.path.exists():
+        raise SlideNotFoundError(
+            f"{slide.path} is gone: put the file back, or open the slide from where it is now."
+        )
+    return slide
+
+
+def set_scale(layer: Layer, slide: Slide) -> None:
+    """Give a slide layer the um/px of this slide, as when the user typed it."""
+    layer.metadata[SLIDE_KEY] = slide
+    layer.scale = (slide.mpp, slide.mpp)
+    layer.units = ("um", "um")
+
+
+def world_to_level0(layer: Layer, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """World points of napari, (n, 2) as (y, x), to the slide's level-0 px, (n, 2) as (x, y).
+
+    napari's pixel i reaches from i - 0.5 to i + 0.5; here it reaches from i to i + 1.
+    """
+    data = (np.asarray(points, dtype=np.float64) - _translate(layer)) / _scale(layer)
+    return data[:, ::-1] + 0.5
+
+
+def level0_to_world(layer: Layer, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The slide's level-0 px, (n, 2) as (x, y), to world points of napari, (n, 2) as (y, x)."""
+    data = np.asarray(points, dtype=np.float64)[:, ::-1] - 0.5
+    return data * _scale(layer) + _translate(layer)
+
+
+def _scale(layer: Layer) -> NDArray[np.float64]:
+    return np.asarray(layer.scale, dtype=np.float64)[-2:]
+
+
+def _translate(layer: Layer) -> NDArray[np.float64]:
+    return np.asarray(layer.translate, dtype=np.float64)[-2:]

@@ -1,0 +1,146 @@
+"""The scored tiles as a table; click one to fly to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from napari_smse.scoring import ScaleScores, objective_power
+from napari_smse.slides import Region
+
+_DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class TileRow:
+    """A tile of the table: its scale in um/px and its place on the slide."""
+
+    mpp: float
+    region: Region
+
+
+class TileTableModel(QAbstractTableModel):
+    """Scored tiles of all scales, kept as columns of numbers so that sorting is quick."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.headers: list[str] = []
+        self._columns: list[NDArray[Any]] = []
+        self._edges: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._mpps: NDArray[np.float64] = np.empty(0)
+        self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._sorted_by: tuple[int, Qt.SortOrder] | None = None
+
+    def set_scores(self, scales: Sequence[ScaleScores], classes: Sequence[str]) -> None:
+        """Show these scores; tiles that were not scored yet are left out."""
+        self.beginResetModel()
+        scored = [np.isfinite(s.probability[:, 0]) for s in scales]
+        self.headers = ["Scale", "x", "y", "Tissue", *classes]
+        per_scale = [_columns(s, keep) for s, keep in zip(scales, scored, strict=True)]
+        self._columns = [np.concatenate(parts) for parts in zip(*per_scale, strict=True)]
+        count = [int(keep.sum()) for keep in scored]
+        self._edges = np.repeat([s.tiles.grid.edge for s in scales], count)
+        self._mpps = np.repeat([s.mpp for s in scales], count)
+        self._order = np.arange(sum(count))
+        if self._sorted_by is not None:
+            self._sort(*self._sorted_by)
+        self.endResetModel()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.beginResetModel()
+        self._columns, self._order = [], np.empty(0, dtype=np.int64)
+        self.endResetModel()
+
+    def tile(self, row: int) -> TileRow:
+        """The tile shown in a row."""
+        number = self._order[row]
+        x, y, edge = (int(values[number]) for values in (*self._columns[1:3], self._edges))
+        return TileRow(float(self._mpps[number]), Region(x, y, edge, edge))
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Number of tiles."""
+        return len(self._order)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Number of columns."""
+        return len(self.headers)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Text of a cell, numbers to the right."""
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        if role != Qt.ItemDataRole.DisplayRole:
+            return None
+        value = self._columns[index.column()][self._order[index.row()]]
+        if index.column() == 0:
+            return f"{value:.3g}x"
+        return f"{value:d}" if index.column() < 3 else f"{value:.{_DECIMALS}f}"
+
+    def headerData(
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = Qt.ItemDataRole.DisplayRole,
+    ) -> Any:
+        """Names of the columns; a class stands for its probability."""
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return self.headers[section]
+        return None
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column."""
+        self._sorted_by = (column, order)
+        self.layoutAboutToBeChanged.emit()
+        self._sort(column, order)
+        self.layoutChanged.emit()
+
+    def _sort(self, column: int, order: Qt.SortOrder) -> None:
+        if 0 <= column < len(self._columns):
+            self._order = np.argsort(self._columns[column], kind="stable")
+            if order == Qt.SortOrder.DescendingOrder:
+                self._order = self._order[::-1]
+
+
+def _columns(scores: ScaleScores, keep: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    tiles = scores.tiles
+    power = np.full(int(keep.sum()), objective_power(scores.mpp))
+    probabilities = [column[keep] for column in scores.probability.T]
+    return [power, tiles.x[keep], tiles.y[keep], tiles.tissue[keep], *probabilities]
+
+
+class TileTable(QTableView):
+    """A sortable table of tiles."""
+
+    tile_chosen = Signal(object)
+    """The `TileRow` that was clicked, or reached with the keys."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.tiles = TileTableModel(self)
+        self.setModel(self.tiles)
+        self.setSortingEnabled(True)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.verticalHeader().hide()
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.setToolTip("Click a tile to fly to it; click a heading to sort.")
+        self.selectionModel().currentRowChanged.connect(self._choose)
+
+    def show_scores(self, scales: Sequence[ScaleScores], classes: Sequence[str]) -> None:
+        """Show these scores, the most likely of the last class first unless sorted otherwise."""
+        first_time = not self.tiles.headers
+        self.tiles.set_scores(scales, classes)
+        if first_time:
+            self.sortByColumn(len(self.tiles.headers) - 1, Qt.SortOrder.DescendingOrder)
+
+    def _choose(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        if current.isValid():
+            self.tile_chosen.emit(self.tiles.tile(current.row()))
