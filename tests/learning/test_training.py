@@ -109,7 +109,9 @@ def test_training_tells_the_classes_apart_and_survives_the_disk(
 def test_cross_validation_judges_each_image_once_and_other_sources_never(
     records: list[Record], pooled: Activations
 ) -> None:
-    held_out = cross_validate(new_tail, records, pooled, QUICK, source="here", folds=3)
+    held_out = cross_validate(
+        new_tail, records, pooled, QUICK, source="here", joining=["there"], folds=3
+    )
     here = [i for i, r in enumerate(records) if r.source == "here"]
     assert sorted(held_out.records.tolist()) == here
     found = summarise(held_out, records)
@@ -122,9 +124,11 @@ def test_cross_validation_judges_each_image_once_and_other_sources_never(
 
 
 def test_a_left_out_source_is_judged_as_a_whole(records: list[Record], pooled: Activations) -> None:
-    held_out = leave_source_out(new_tail, records, pooled, QUICK, "there")
+    held_out = leave_source_out(new_tail, records, pooled, QUICK, "there", trained_on=["here"])
     assert {records[i].source for i in held_out.records} == {"there"}
     assert len(held_out.records) == 8
+    with pytest.raises(ValueError, match="trained on it"):
+        leave_source_out(new_tail, records, pooled, QUICK, "there", trained_on=["there"])
 
 
 def test_fitting_never_touches_what_is_not_allowed(

@@ -129,25 +129,18 @@ def cross_validate(
     recipe: Recipe,
     *,
     source: str = "breakhis",
+    joining: Sequence[str] = (),
     folds: int = 5,
-    source_weights: dict[str, float] | None = None,
     seed: int = 0,
 ) -> HeldOut:
-    """Hold out each fold of `source` in turn; all other records join every training side."""
+    """Hold out each fold of `source` in turn; the sources `joining` are always learnt from."""
     fold_of = source_folds(records, source, folds)
+    joins = of_sources(records, joining)
     found = []
     for fold in range(folds):
-        held_out = fold_of == fold
-        tail = fit(
-            new_tail,
-            records,
-            activations,
-            ~held_out,
-            recipe,
-            source_weights=source_weights,
-            seed=seed,
-        )
-        images, logits = judge(tail, activations, held_out)
+        allowed = joins | ((fold_of >= 0) & (fold_of != fold))
+        tail = fit(new_tail, records, activations, allowed, recipe, seed=seed)
+        images, logits = judge(tail, activations, fold_of == fold)
         found.append((images, logits))
         labels = [records[i].label for i in images]
         _log.info("fold %d: AUC %.3f", fold, auc(labels, logits[:, 1] - logits[:, 0]))
@@ -162,13 +155,27 @@ def leave_source_out(
     recipe: Recipe,
     source: str,
     *,
+    trained_on: Sequence[str],
     seed: int = 0,
 ) -> HeldOut:
-    """Train on all other sources and judge the images of `source`."""
-    held_out = np.array([record.source == source for record in records])
-    tail = fit(new_tail, records, activations, ~held_out, recipe, seed=seed)
-    images, logits = judge(tail, activations, held_out)
+    """Train on the sources `trained_on` and judge all images of `source`.
+
+    Raises
+    ------
+    ValueError
+        `source` is among those trained on.
+    """
+    if source in trained_on:
+        raise ValueError(f"{source} cannot be judged by a network trained on it.")
+    allowed = of_sources(records, trained_on)
+    tail = fit(new_tail, records, activations, allowed, recipe, seed=seed)
+    images, logits = judge(tail, activations, of_sources(records, [source]))
     return HeldOut(images, logits, np.zeros(len(images), dtype=np.int64))
+
+
+def of_sources(records: Sequence[Record], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Mark the records of some sources."""
+    return np.array([record.source in names for record in records])
 
 
 def summarise(held_out: HeldOut, records: Sequence[Record]) -> dict[str, Estimate]:
