@@ -31,7 +31,10 @@ def test_the_grid_reaches_over_the_far_edge_and_no_further(spec, area):
 def test_tiles_never_stray_from_the_exact_grid_by_more_than_half_a_pixel(spec, area):
     grid = TileGrid(spec, area)
     columns = np.arange(min(grid.columns, 500))
-    assert np.abs(grid.left(columns) - (area.x + columns * spec.stride_level0)).max() <= 0.5
+    left = area.x + columns * spec.stride_level0
+    assert np.abs(grid.left(columns) - left).max() <= 0.5
+    assert np.abs(grid.right(columns) - (left + spec.size_level0)).max() <= 0.5
+    assert np.abs(grid.right(columns) - grid.left(columns) - grid.edge).max() <= 1
 
 
 @given(specs, areas, st.floats(0, 1), st.floats(0, 1))

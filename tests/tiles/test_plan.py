@@ -43,11 +43,11 @@ def test_every_tile_is_read_once_by_a_block_that_holds_it(mpps):
             for member, start, stop in block.members:
                 if member == number:
                     read[start:stop] += 1
-                    for x, y in zip(scale.x[start:stop], scale.y[start:stop], strict=True):
-                        assert block.region.x <= x
-                        assert block.region.y <= y
-                        assert x + scale.grid.edge <= block.region.x + block.region.width
-                        assert y + scale.grid.edge <= block.region.y + block.region.height
+                    for tile in (scale.region(index) for index in range(start, stop)):
+                        assert block.region.x <= tile.x
+                        assert block.region.y <= tile.y
+                        assert tile.x + tile.width <= block.region.x + block.region.width
+                        assert tile.y + tile.height <= block.region.y + block.region.height
         assert (read == 1).all()
     assert sum(block.tile_count for block in tiles.blocks) == tiles.tile_count
 

@@ -119,8 +119,7 @@ def _bring_store(store: ScoreStore, folder: Path) -> None:
 
 def _rows(scores: ScaleScores) -> TileRows:
     tiles = scores.tiles
-    edge = np.full(len(tiles), tiles.grid.edge, dtype=np.int32)
-    regions = np.column_stack([tiles.x, tiles.y, edge, edge])
+    regions = np.column_stack([tiles.x, tiles.y, tiles.width, tiles.height])
     return TileRows(scores.mpp, regions, tiles.tissue, scores.probability)
 
 

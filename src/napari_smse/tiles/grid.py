@@ -43,7 +43,7 @@ class TileGrid:
 
     @property
     def edge(self) -> int:
-        """Edge of a tile in whole level-0 px."""
+        """Edge of a tile in whole level-0 px; single tiles may have one more or less."""
         return max(1, round(self.spec.size_level0))
 
     def _count(self, extent: int) -> int:
@@ -58,7 +58,15 @@ class TileGrid:
         """Top edges of grid rows, level-0 px."""
         return self._edges(self.area.y, rows)
 
-    def _edges(self, origin: int, index: NDArray[np.integer]) -> NDArray[np.int32]:
+    def right(self, columns: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Right edges of grid columns, level-0 px, rounded for themselves as the left ones are."""
+        return self._edges(self.area.x + self.spec.size_level0, columns)
+
+    def bottom(self, rows: NDArray[np.integer]) -> NDArray[np.int32]:
+        """Bottom edges of grid rows, level-0 px."""
+        return self._edges(self.area.y + self.spec.size_level0, rows)
+
+    def _edges(self, origin: float, index: NDArray[np.integer]) -> NDArray[np.int32]:
         exact = origin + index * self.spec.stride_level0
         return np.asarray(np.rint(exact), dtype=np.int32)
 

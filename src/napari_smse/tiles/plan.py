@@ -59,11 +59,20 @@ class ScaleTiles:
         """Top edges, level-0 px, (n,)."""
         return self.grid.top(self.rows)
 
+    @property
+    def width(self) -> NDArray[np.int32]:
+        """Widths, level-0 px, (n,): all the same but for rounding."""
+        return self.grid.right(self.columns) - self.x
+
+    @property
+    def height(self) -> NDArray[np.int32]:
+        """Heights, level-0 px, (n,): all the same but for rounding."""
+        return self.grid.bottom(self.rows) - self.y
+
     def region(self, index: int) -> Region:
-        """The piece of slide that a tile shows."""
-        x = int(self.grid.left(self.columns[index : index + 1])[0])
-        y = int(self.grid.top(self.rows[index : index + 1])[0])
-        return Region(x, y, self.grid.edge, self.grid.edge)
+        """The piece of slide that a tile shows, no edge off its exact place by over half a px."""
+        tile = self.take(np.array([index]))
+        return Region(*(int(side[0]) for side in (tile.x, tile.y, tile.width, tile.height)))
 
     def take(self, index: NDArray[np.integer]) -> ScaleTiles:
         """The tiles at these positions, in this order."""
@@ -278,11 +287,10 @@ def _union(scales: Sequence[ScaleTiles], members: Sequence[tuple[int, int, int]]
     """The smallest region that holds all the tiles of a block."""
     left, top, right, bottom = [], [], [], []
     for scale, start, stop in members:
-        tiles = scales[scale]
-        x, y, edge = tiles.x[start:stop], tiles.y[start:stop], tiles.grid.edge
-        left.append(x.min())
-        top.append(y.min())
-        right.append(x.max() + edge)
-        bottom.append(y.max() + edge)
+        tiles = scales[scale].take(np.arange(start, stop))
+        left.append(tiles.x.min())
+        top.append(tiles.y.min())
+        right.append((tiles.x + tiles.width).max())
+        bottom.append((tiles.y + tiles.height).max())
     x0, y0 = int(min(left)), int(min(top))
     return Region(x0, y0, int(max(right)) - x0, int(max(bottom)) - y0)

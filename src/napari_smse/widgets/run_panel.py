@@ -18,6 +18,7 @@ class RunPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._ready = False
         self.count = QLabel()
         self.run = QPushButton("Run")
         self.run.setMinimumHeight(32)
@@ -43,9 +44,14 @@ class RunPanel(QWidget):
         self.cancel.clicked.connect(self.cancel_pressed)
         self.set_running(False)
 
+    def set_ready(self, ready: bool) -> None:
+        """Say whether there is a slide to score."""
+        self._ready = ready
+        self.run.setEnabled(ready and not self.cancel.isEnabled())
+
     def set_running(self, running: bool) -> None:
         """Say whether a run is under way."""
-        self.run.setEnabled(not running)
+        self.run.setEnabled(self._ready and not running)
         self.cancel.setEnabled(running)
         self.bar.setVisible(running)
 

@@ -160,7 +160,7 @@ class ScoreDock(QWidget):
         except SmseError as error:
             self._tell_problem(str(error))
         self.form.show_slide(self.slide)
-        self.panel.run.setEnabled(self.slide is not None and not self.scoring.is_running)
+        self.panel.set_ready(self.slide is not None)
         self.counter.count_soon()
 
     def _override_mpp(self, mpp: float) -> None:

@@ -32,7 +32,7 @@ class TileTableModel(QAbstractTableModel):
         super().__init__(parent)
         self.headers: list[str] = []
         self._columns: list[NDArray[Any]] = []
-        self._edges: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._sizes: NDArray[np.int32] = np.empty((0, 2), dtype=np.int32)
         self._mpps: NDArray[np.float64] = np.empty(0)
         self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._sorted_by: tuple[int, Qt.SortOrder] | None = None
@@ -45,7 +45,8 @@ class TileTableModel(QAbstractTableModel):
         per_scale = [_columns(s, keep) for s, keep in zip(scales, scored, strict=True)]
         self._columns = [np.concatenate(parts) for parts in zip(*per_scale, strict=True)]
         count = [int(keep.sum()) for keep in scored]
-        self._edges = np.repeat([s.tiles.grid.edge for s in scales], count)
+        sizes = [np.column_stack([s.tiles.width, s.tiles.height]) for s in scales]
+        self._sizes = np.concatenate([s[keep] for s, keep in zip(sizes, scored, strict=True)])
         self._mpps = np.repeat([s.mpp for s in scales], count)
         self._order = np.arange(sum(count))
         if self._sorted_by is not None:
@@ -61,8 +62,9 @@ class TileTableModel(QAbstractTableModel):
     def tile(self, row: int) -> TileRow:
         """The tile shown in a row."""
         number = self._order[row]
-        x, y, edge = (int(values[number]) for values in (*self._columns[1:3], self._edges))
-        return TileRow(float(self._mpps[number]), Region(x, y, edge, edge))
+        x, y = (int(values[number]) for values in self._columns[1:3])
+        width, height = (int(side) for side in self._sizes[number])
+        return TileRow(float(self._mpps[number]), Region(x, y, width, height))
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Number of tiles."""

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication
+
+from fake_model import redness_model
+from generated import write_pyramid_tiff
+from napari_smse.widgets import score_job
+from napari_smse.widgets.triton_guard import guard_against_triton
+
+GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
+
+
+@pytest.fixture
+def slide_path(tmp_path):
+    """1300 x 1100 px at 0.25 um/px: pink tissue with a red square at x 512-640, y 256-384."""
+    rgb = np.full((1100, 1300, 3), GLASS, np.uint8)
+    rgb[:, :900] = PINK
+    rgb[256:384, 512:640] = RED
+    path = tmp_path / "slide.tif"
+    write_pyramid_tiff(path, rgb, mpp=0.25)
+    return path
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    made = make_napari_viewer(show=True)
+    guard_against_triton()
+    return made
+
+
+@pytest.fixture
+def redness(monkeypatch, tmp_path):
+    """The model whose answers are known, in place of any other; runs are kept in tmp_path."""
+    model = redness_model()
+    monkeypatch.setattr(score_job, "load_model", lambda _name: model)
+    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: model.card)
+    return model
+
+
+@pytest.fixture
+def until(qtbot):
+    """Wait until something holds, letting the viewer live."""
+
+    def wait(condition, timeout=30_000):
+        qtbot.waitUntil(condition, timeout=timeout)
+
+    return wait
+
+
+@pytest.fixture
+def settle():
+    def process():
+        for _ in range(5):
+            QApplication.processEvents()
+
+    return process

@@ -1,0 +1,112 @@
+import re
+import threading
+
+import pytest
+
+from napari_smse.errors import NoTissueError
+from napari_smse.widgets.background import BackgroundTask
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def task(qtbot):
+    made = BackgroundTask()
+    made.heard, made.failures, made.ends = [], [], []
+    made.told.connect(made.heard.append)
+    made.failed.connect(made.failures.append)
+    made.ended.connect(lambda: made.ends.append(True))
+    return made
+
+
+def test_everything_is_told_in_order_on_the_gui_thread(task, qtbot):
+    threads = set()
+    task.told.connect(lambda _: threads.add(threading.get_ident()))
+
+    def work():
+        threads_of_work.add(threading.get_ident())
+        yield from range(50)
+
+    threads_of_work = set()
+    task.start(work)
+    qtbot.waitUntil(lambda: task.ends == [True])
+    assert task.heard == list(range(50))
+    assert threads == {threading.get_ident()}
+    assert threading.get_ident() not in threads_of_work
+    assert not task.is_running
+
+
+def test_a_named_error_is_told_in_its_own_words(task, qtbot):
+    def work():
+        yield 1
+        raise NoTissueError("No tissue found on a.svs")
+
+    task.start(work)
+    qtbot.waitUntil(lambda: bool(task.failures))
+    assert task.failures == ["No tissue found on a.svs"]
+    assert task.ends == []
+    assert not task.is_running
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MemoryError(), "Out of memory"), (ZeroDivisionError("x"), r"unforeseen.*ZeroDivisionError")],
+)
+def test_other_errors_are_told_with_what_to_do(task, qtbot, error, words):
+    def work():
+        raise error
+        yield
+
+    task.start(work)
+    qtbot.waitUntil(lambda: bool(task.failures))
+    assert re.search(words, task.failures[0])
+
+
+def test_cancelled_work_is_closed_in_its_thread_and_no_longer_heard(task, qtbot):
+    go_on, closed = threading.Event(), threading.Event()
+
+    def work():
+        try:
+            yield "before"
+            go_on.wait(10)
+            yield "after"
+            yield "never"
+        finally:
+            closed.set()
+
+    task.start(work)
+    qtbot.waitUntil(lambda: task.heard == ["before"])
+    assert task.cancel()
+    assert not task.is_running
+    go_on.set()
+    assert closed.wait(10)
+    qtbot.wait(50)
+    assert task.heard == ["before"]
+    assert task.ends == []
+    assert not task.cancel()
+
+
+def test_new_work_waits_until_the_old_has_let_go(task, qtbot):
+    go_on, log = threading.Event(), []
+
+    def old():
+        try:
+            yield "old"
+            go_on.wait(10)
+            yield "late"
+        finally:
+            log.append("old closed")
+
+    def new():
+        log.append("new began")
+        yield "new"
+
+    task.start(old)
+    qtbot.waitUntil(lambda: task.heard == ["old"])
+    task.start(new)
+    qtbot.wait(50)
+    assert log == []
+    go_on.set()
+    qtbot.waitUntil(lambda: task.ends == [True])
+    assert log == ["old closed", "new began"]
+    assert task.heard == ["old", "new"]
