@@ -7,10 +7,10 @@ from napari.components import ViewerModel
 from fake_model import redness_model
 from generated import write_pyramid_tiff
 from napari_smse.reader import slide_layer
-from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
+from napari_smse.scoring import MapName, ScoreMaps, ScoreRequest, choose_device, open_run, score
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TileSpec, TissueMask
-from napari_smse.widgets.heat_layers import HeatLayers, MapName
+from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.slide_layers import level0_to_world, slide_of, world_to_level0
 
 PINK, RED = (205, 150, 190), (230, 90, 150)
@@ -39,16 +39,19 @@ def tile_of(grid, column, row):
     return ScaleTiles(grid, *index).region(0)
 
 
-def scored_maps(slide, layer, viewer, request, tmp_path):
+def scored_layers(slide, layer, viewer, request, tmp_path):
     device = choose_device("cpu")
     everywhere = TissueMask(np.full((9, 9), Ground.TISSUE, np.uint8), slide.bounds)
     plan = request.plan(slide, MODEL.card, everywhere)
     store = open_run(tmp_path / "scores.zarr", slide, MODEL.card, request, plan, device)
-    maps = HeatLayers(viewer, layer, slide, plan, MODEL.card.classes, [0])
+    layers = HeatLayers(viewer, layer, slide, ScoreMaps(plan, MODEL.card.classes, [0]))
+    while layers.add_next():
+        pass
     for progress in score(slide, MODEL, plan, store, device):
-        maps.add(progress.scores)
-    maps.refresh(hidden=True)
-    return maps
+        layers.maps.add(progress.scores)
+    layers.mark_stale()
+    layers.refresh(hidden=True)
+    return layers
 
 
 @pytest.mark.parametrize(
@@ -63,9 +66,9 @@ def test_the_marked_tile_lights_up_in_its_place(
     viewer = ViewerModel()
     data, arguments, _ = slide_layer(slide)
     layer = viewer.add_image(data, **arguments, translate=translate)
-    maps = scored_maps(slide, layer, viewer, ScoreRequest((mpp,)), tmp_path)
-    name = MapName("malignant", maps.scale_names[0])
-    shown = maps.layers[name]
+    layers = scored_layers(slide, layer, viewer, ScoreRequest((mpp,)), tmp_path)
+    name = MapName("malignant", layers.maps.scale_names[0])
+    shown = layers.layers[name]
 
     cell = np.unravel_index(np.nanargmax(shown.data), shown.data.shape)
     assert cell == (row, column)
@@ -103,14 +106,14 @@ def test_the_canvas_shows_the_marked_tile_where_the_slide_shows_it(make_napari_v
     viewer = make_napari_viewer(show=True)
     data, arguments, _ = slide_layer(slide)
     layer = viewer.add_image(data, **arguments)
-    maps = scored_maps(slide, layer, viewer, ScoreRequest((0.5,)), tmp_path)
-    name = MapName("malignant", maps.scale_names[0])
+    layers = scored_layers(slide, layer, viewer, ScoreRequest((0.5,)), tmp_path)
+    name = MapName("malignant", layers.maps.scale_names[0])
     viewer.reset_view()
-    for other in maps.layers.values():
+    for other in layers.layers.values():
         other.visible = False
     slide_box = box_of(viewer, lambda rgb: rgb[..., 1] < 120)
     layer.visible = False
-    shown = maps.layers[name]
+    shown = layers.layers[name]
     shown.visible = True
     shown.opacity = 1
     top = float(np.nanmax(shown.data))

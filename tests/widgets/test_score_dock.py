@@ -7,8 +7,9 @@ from qtpy.QtCore import Qt
 
 from generated import write_pyramid_tiff
 from napari_smse.errors import DamagedSlideError
+from napari_smse.scoring import MapName
 from napari_smse.slides import Slide
-from napari_smse.widgets.heat_layers import MAP_KEY, MapName
+from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.score_dock import ScoreDock
 from napari_smse.widgets.tile_marker import MARKER_NAME
 
@@ -71,6 +72,7 @@ def test_scales_that_the_model_never_saw_are_marked(dock):
 def test_run_fills_a_map_per_class_and_scale_and_fused_ones(dock, viewer, until):
     tick(dock, 0.25, 0.5)
     run_to_end(dock, until)
+    until(lambda: len(map_layers(viewer)) == 6)
     names = {layer.name for layer in map_layers(viewer)}
     assert names == {
         f"P({c}) {scale} · slide"
@@ -92,7 +94,7 @@ def test_run_fills_a_map_per_class_and_scale_and_fused_ones(dock, viewer, until)
 def test_maps_fill_in_while_running(dock, viewer, until, gate):
     gate.let(2)
     dock.panel.run.click()
-    until(lambda: dock.maps is not None and shown(viewer) > 0)
+    until(lambda: dock.layers is not None and shown(viewer) > 0)
     assert dock.scoring.is_running
     assert "left" in dock.panel.state.text()
     assert dock.panel.bar.isVisible()
@@ -144,7 +146,7 @@ def gate(dock, monkeypatch):
 def test_cancel_returns_at_once_and_run_goes_on_from_there(dock, viewer, until, gate, redness):
     gate.let(3)
     dock.panel.run.click()
-    until(lambda: dock.maps is not None and shown(viewer) > 0)
+    until(lambda: dock.layers is not None and shown(viewer) > 0)
     dock.panel.cancel.click()
     assert not dock.scoring.is_running
     assert dock.panel.run.isEnabled()
@@ -207,8 +209,8 @@ def test_an_untrained_scale_is_warned_of_and_left_out_of_the_fused_map(dock, unt
     run_to_end(dock, until)
     assert "1 um/px lies outside" in dock.panel.warning.text()
     np.testing.assert_array_equal(
-        dock.maps.heat_map(MapName("malignant", "fused")).values,
-        dock.maps.heat_map(MapName("malignant", "20x")).values,
+        dock.layers.maps.heat_map(MapName("malignant", "fused")).values,
+        dock.layers.maps.heat_map(MapName("malignant", "20x")).values,
     )
 
 
@@ -340,7 +342,7 @@ def test_a_deleted_file_is_said_so(dock, slide_path, until):
 def test_removing_the_slide_during_a_run_does_no_harm(dock, viewer, until, gate):
     gate.let(2)
     dock.panel.run.click()
-    until(lambda: dock.maps is not None)
+    until(lambda: dock.layers is not None)
     viewer.layers.clear()
     gate.open()
     until(lambda: not dock.scoring.is_running)
@@ -351,7 +353,7 @@ def test_removing_the_slide_during_a_run_does_no_harm(dock, viewer, until, gate)
 def test_closing_the_dock_stops_the_run(dock, viewer, until, gate, redness):
     gate.let(2)
     dock.panel.run.click()
-    until(lambda: dock.maps is not None)
+    until(lambda: dock.layers is not None)
     dock.close()
     assert not dock.scoring.is_running
     gate.open()

@@ -13,14 +13,18 @@ from napari_smse.scoring.request import (
     scale_warnings,
 )
 from napari_smse.scoring.run import open_run
+from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 
 __all__ = [
+    "FUSED",
     "ComputeDevice",
     "HeatMap",
     "HeatMapBuilder",
+    "MapName",
     "Progress",
     "ScaleScores",
+    "ScoreMaps",
     "ScoreRequest",
     "ScoreStore",
     "TileScores",

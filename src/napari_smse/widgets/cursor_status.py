@@ -6,7 +6,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_smse.widgets.heat_layers import HeatLayers
+from napari_smse.scoring import ScoreMaps
 from napari_smse.widgets.slide_layers import world_to_level0
 
 _MARK = "SMSE"
@@ -23,11 +23,11 @@ class CursorStatus:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._maps: HeatLayers | None = None
+        self._maps: ScoreMaps | None = None
         self._slide_layer: Layer | None = None
         viewer.events.status.connect(self._on_status)
 
-    def follow(self, maps: HeatLayers | None, slide_layer: Layer | None) -> None:
+    def follow(self, maps: ScoreMaps | None, slide_layer: Layer | None) -> None:
         """Tell of these maps from now on; of none if there are none."""
         self._maps, self._slide_layer = maps, slide_layer
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from napari.layers import Image
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 from superqt import QLabeledDoubleRangeSlider, QLabeledDoubleSlider
 
-from napari_smse.widgets.heat_layers import HeatLayers, MapName
+from napari_smse.scoring import MapName
+from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.map_colours import COLOUR_MAPS, map_colours
 
 
@@ -20,7 +20,7 @@ class MapControls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._maps: HeatLayers | None = None
+        self._layers: HeatLayers | None = None
         self.which = QComboBox()
         self.colours = QComboBox()
         self.colours.addItems(COLOUR_MAPS)
@@ -42,47 +42,45 @@ class MapControls(QWidget):
         ):
             form.addRow(label, widget)
         self.which.currentIndexChanged.connect(self._show_map)
-        self.colours.currentTextChanged.connect(self._apply)
+        self.colours.currentTextChanged.connect(self.dress)
         for slider in (self.range, self.threshold, self.opacity):
-            slider.valueChanged.connect(self._apply)
+            slider.valueChanged.connect(self.dress)
         self.setEnabled(False)
 
-    def follow(self, maps: HeatLayers | None) -> None:
+    def follow(self, layers: HeatLayers) -> None:
         """Control these maps from now on."""
-        self._maps = maps
-        self.setEnabled(maps is not None)
-        self.which.blockSignals(True)
-        self.which.clear()
-        if maps is not None:
-            for name in maps:
+        self._layers = layers
+        self.setEnabled(True)
+        names = list(layers.maps)
+        with QSignalBlocker(self.which):
+            self.which.clear()
+            for name in names:
                 self.which.addItem(str(name), name)
-            shown = [name for name, layer in maps.layers.items() if layer.visible]
-            self.which.setCurrentIndex(list(maps).index(shown[0]) if shown else -1)
-        self.which.blockSignals(False)
-        self._apply()
+            if layers.shown is not None:
+                self.which.setCurrentIndex(names.index(layers.shown))
+        self.dress()
+
+    def dress(self) -> None:
+        """Give every map layer that is there the chosen look."""
+        if self._layers is None:
+            return
+        low, high = self.range.value()
+        limits = (low, max(high, low + 0.01))
+        for name, layer in self._layers.layers.items():
+            layer.contrast_limits = limits
+            layer.opacity = self.opacity.value()
+            layer.colormap = map_colours(
+                self.colours.currentText(),
+                name.class_name,
+                threshold=self.threshold.value(),
+                limits=limits,
+            )
 
     def _show_map(self) -> None:
         name = self.which.currentData()
-        if self._maps is not None and isinstance(name, MapName):
-            self._maps.show_only(name)
-
-    def _apply(self) -> None:
-        if self._maps is None:
-            return
-        for name, layer in self._maps.layers.items():
-            self._dress(layer, name)
-
-    def _dress(self, layer: Image, name: MapName) -> None:
-        low, high = self.range.value()
-        limits = (low, max(high, low + 0.01))
-        layer.contrast_limits = limits
-        layer.opacity = self.opacity.value()
-        layer.colormap = map_colours(
-            self.colours.currentText(),
-            name.class_name,
-            threshold=self.threshold.value(),
-            limits=limits,
-        )
+        if self._layers is not None and isinstance(name, MapName):
+            self._layers.show_only(name)
+            self.dress()
 
 
 def _slider(

@@ -11,7 +11,7 @@ from typing import Any
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -29,6 +29,7 @@ from napari_smse.network import ModelCard, read_card
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,
+    ScoreMaps,
     ScoreRequest,
     TileScores,
     fused_scales,
@@ -71,7 +72,7 @@ class ScoreDock(QWidget):
         guard_against_triton()
         self.viewer = napari_viewer
         self.slide: Slide | None = None
-        self.maps: HeatLayers | None = None
+        self.layers: HeatLayers | None = None
         self.started: Started | None = None
         self._card: ModelCard | None = None
         self._layer: Image | None = None
@@ -119,6 +120,8 @@ class ScoreDock(QWidget):
         self.counter = TileCounter(self._question, self)
         self._tasks = (self.scoring, self.saving, self.asking, self.counter.task)
         self.destroyed.connect(partial(_cancel_all, self._tasks))
+        self._add_layers = QTimer(self)
+        self._add_layers.timeout.connect(self._add_next_layer)
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
@@ -266,27 +269,35 @@ class ScoreDock(QWidget):
         self.started = started
         self.panel.tell_warnings(started.warnings)
         fused = fused_scales([t.grid.spec.mpp for t in started.plan.scales], started.card)
-        self.maps = HeatLayers(
-            self.viewer, self._layer, self._job.slide, started.plan, started.card.classes, fused
-        )
-        self.controls.follow(self.maps)
-        self.cursor.follow(self.maps, self._layer)
+        maps = ScoreMaps(started.plan, started.card.classes, fused)
+        self.layers = HeatLayers(self.viewer, self._layer, self._job.slide, maps)
+        self.controls.follow(self.layers)
+        self.cursor.follow(maps, self._layer)
+        self._add_layers.start()
         self.viewer.canvas.overlays.scale_bar.visible = True
         self._refreshed = self._tabled = 0.0
+
+    def _add_next_layer(self) -> None:
+        """Add a map layer each time the viewer has nothing else to do."""
+        if self.layers is not None and self.layers.add_next():
+            self.controls.dress()
+        else:
+            self._add_layers.stop()
 
     def _show_new(self, *, everything: bool = False) -> None:
         """Bring maps and table up to date, but not more often than an eye can follow."""
         now = time.monotonic()
-        if self.maps is None or self.started is None:
+        if self.layers is None or self.started is None:
             return
         if everything or now - self._refreshed >= _REFRESH_S:
             self._refreshed = now
-            self.maps.add(self._waiting)
+            self.layers.maps.add(self._waiting)
             self._waiting.clear()
-            self.maps.refresh(hidden=everything)
+            self.layers.mark_stale()
+            self.layers.refresh(hidden=everything)
         if everything or now - self._tabled >= _TABLE_S:
             self._tabled = now
-            self.table.show_scores(self.maps.scores(), self.started.card.classes)
+            self.table.show_scores(self.layers.maps.scores(), self.started.card.classes)
 
     def _finish(self) -> None:
         self._show_new(everything=True)
@@ -310,7 +321,7 @@ class ScoreDock(QWidget):
     # -- afterwards ------------------------------------------------------------------
 
     def _fly_to(self, tile: TileRow) -> None:
-        if self.maps is not None:
+        if self._layer is not None:
             fly_to(self.viewer, self._layer, tile.region)
 
     def _ask_where_to_save(self) -> None:

@@ -1,0 +1,104 @@
+"""The maps of a run while it runs: per class and scale, and fused over scales."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_smse.scoring.engine import TileScores
+from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.request import objective_power
+from napari_smse.scoring.store import ScaleScores
+from napari_smse.tiles import TilePlan
+
+FUSED = "fused"
+
+
+@dataclass(frozen=True)
+class MapName:
+    """Which map: of which class, at which scale.
+
+    Parameters
+    ----------
+    class_name
+        The class whose probability it is.
+    scale
+        Objective power, such as ``20x``, or `FUSED`.
+    """
+
+    class_name: str
+    scale: str
+
+    def __str__(self) -> str:
+        """As a reader calls it: ``P(malignant) 20x``."""
+        return f"P({self.class_name}) {self.scale}"
+
+
+class ScoreMaps:
+    """Takes in results in any order and gives the maps and tables so far.
+
+    Parameters
+    ----------
+    plan
+        The tiles that are being scored.
+    classes
+        Class names, in the order of the probabilities.
+    fused
+        Numbers of the scales that the fused maps are made of.
+    """
+
+    def __init__(self, plan: TilePlan, classes: Sequence[str], fused: Sequence[int]) -> None:
+        self.plan, self.classes = plan, tuple(classes)
+        self._fused = tuple(fused)
+        self._builders = [[HeatMapBuilder(tiles.grid) for _ in classes] for tiles in plan.scales]
+        self._probability = [
+            np.full((len(tiles), len(classes)), np.nan, dtype=np.float32) for tiles in plan.scales
+        ]
+
+    @property
+    def scale_names(self) -> list[str]:
+        """Each scale of the plan by its objective power, or by its um/px if two would be alike."""
+        mpps = [tiles.grid.spec.mpp for tiles in self.plan.scales]
+        powers = [f"{objective_power(mpp):.3g}x" for mpp in mpps]
+        return powers if len(set(powers)) == len(powers) else [f"{mpp:g} um/px" for mpp in mpps]
+
+    def __iter__(self) -> Iterator[MapName]:
+        """Names of the maps: scale by scale, and the fused ones last if there are several."""
+        scales = self.scale_names + ([FUSED] if len(self.plan.scales) > 1 else [])
+        return (MapName(class_name, scale) for scale in scales for class_name in self.classes)
+
+    def add(self, scores: Sequence[TileScores]) -> None:
+        """Take in new results."""
+        for part in scores:
+            tiles = self.plan.scales[part.scale]
+            self._probability[part.scale][part.index] = part.probability
+            for number, builder in enumerate(self._builders[part.scale]):
+                builder.add(
+                    tiles.columns[part.index], tiles.rows[part.index], part.probability[:, number]
+                )
+
+    def heat_map(self, name: MapName) -> HeatMap:
+        """The values of a map so far."""
+        number = self.classes.index(name.class_name)
+        if name.scale == FUSED:
+            return fuse([self._builders[scale][number].heat_map() for scale in self._fused])
+        return self._builders[self.scale_names.index(name.scale)][number].heat_map()
+
+    def scores(self) -> list[ScaleScores]:
+        """All results so far, without embeddings; NaN where a tile was not scored yet."""
+        none = np.empty((0, 0), dtype=np.float16)
+        return [
+            ScaleScores(tiles, probability, none)
+            for tiles, probability in zip(self.plan.scales, self._probability, strict=True)
+        ]
+
+    def values_at(self, x: float, y: float) -> dict[str, dict[str, float]]:
+        """Probabilities by scale and class at a level-0 point, where a tile was scored."""
+        found: dict[str, dict[str, float]] = {}
+        for scale, builders in zip(self.scale_names, self._builders, strict=True):
+            values = [builder.value_at(x, y) for builder in builders]
+            if np.isfinite(values).all():
+                found[scale] = dict(zip(self.classes, values, strict=True))
+        return found
