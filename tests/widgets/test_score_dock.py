@@ -96,7 +96,7 @@ def test_maps_fill_in_while_running(dock, viewer, until, gate):
     dock.panel.run.click()
     until(lambda: dock.layers is not None and shown(viewer) > 0)
     assert dock.scoring.is_running
-    assert "left" in dock.panel.state.text()
+    assert "left" in dock.panel.bar.text()
     assert dock.panel.bar.isVisible()
     first = shown(viewer)
     gate.let(1)

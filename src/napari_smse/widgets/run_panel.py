@@ -54,6 +54,7 @@ class RunPanel(QWidget):
         self.run.setEnabled(self._ready and not running)
         self.cancel.setEnabled(running)
         self.bar.setVisible(running)
+        self.state.setVisible(not running)
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the run is, how fast, and for how long."""
@@ -61,12 +62,13 @@ class RunPanel(QWidget):
         text = f"{progress.done:,} of {progress.total:,} tiles"
         if progress.seconds_left is not None:
             text += f", {progress.rate:.0f} tiles/s, {_duration(progress.seconds_left)} left"
-        self.state.setText(text)
+        # Text in the bar, unlike text in a label, does not lay out the whole dock again.
+        self.bar.setFormat(text)
 
     def show_stage(self, text: str) -> None:
         """Say what is done before the first tile."""
         self.bar.setValue(0)
-        self.state.setText(text)
+        self.bar.setFormat(text)
 
     def tell_problem(self, text: str) -> None:
         """Show what went wrong until the next run; nothing clears it."""
