@@ -94,7 +94,7 @@ def test_run_fills_a_map_per_class_and_scale_and_fused_ones(dock, viewer, until)
 def test_maps_fill_in_while_running(dock, viewer, until, gate):
     gate.let(2)
     dock.panel.run.click()
-    until(lambda: dock.layers is not None and shown(viewer) > 0)
+    until(lambda: dock.live.layers is not None and shown(viewer) > 0)
     assert dock.scoring.is_running
     assert "left" in dock.panel.bar.text()
     assert dock.panel.bar.isVisible()
@@ -146,7 +146,7 @@ def gate(dock, monkeypatch):
 def test_cancel_returns_at_once_and_run_goes_on_from_there(dock, viewer, until, gate, redness):
     gate.let(3)
     dock.panel.run.click()
-    until(lambda: dock.layers is not None and shown(viewer) > 0)
+    until(lambda: dock.live.layers is not None and shown(viewer) > 0)
     dock.panel.cancel.click()
     assert not dock.scoring.is_running
     assert dock.panel.run.isEnabled()
@@ -209,8 +209,8 @@ def test_an_untrained_scale_is_warned_of_and_left_out_of_the_fused_map(dock, unt
     run_to_end(dock, until)
     assert "1 um/px lies outside" in dock.panel.warning.text()
     np.testing.assert_array_equal(
-        dock.layers.maps.heat_map(MapName("malignant", "fused")).values,
-        dock.layers.maps.heat_map(MapName("malignant", "20x")).values,
+        dock.live.layers.maps.heat_map(MapName("malignant", "fused")).values,
+        dock.live.layers.maps.heat_map(MapName("malignant", "20x")).values,
     )
 
 
@@ -253,10 +253,10 @@ def test_what_is_in_view_is_scored(dock, viewer, until):
 def test_the_status_bar_tells_the_scores_under_the_cursor(dock, viewer, until):
     tick(dock, 0.25, 0.5)
     run_to_end(dock, until)
-    red = dock.cursor.describe((320 * 0.25, 576 * 0.25))
+    red = dock.live.cursor.describe((320 * 0.25, 576 * 0.25))
     assert red.startswith("SMSE tile at (576, 320) px: 40x P(benign) 0.0")
     assert "| 20x" in red
-    assert dock.cursor.describe((320 * 0.25, 1200 * 0.25)) == ""
+    assert dock.live.cursor.describe((320 * 0.25, 1200 * 0.25)) == ""
     viewer.cursor.position = (320 * 0.25, 576 * 0.25)
     viewer.status = {"coordinates": "x", "layer_base": "", "source_type": "", "plugin": ""}
     assert viewer.status == red
@@ -342,7 +342,7 @@ def test_a_deleted_file_is_said_so(dock, slide_path, until):
 def test_removing_the_slide_during_a_run_does_no_harm(dock, viewer, until, gate):
     gate.let(2)
     dock.panel.run.click()
-    until(lambda: dock.layers is not None)
+    until(lambda: dock.live.layers is not None)
     viewer.layers.clear()
     gate.open()
     until(lambda: not dock.scoring.is_running)
@@ -350,11 +350,15 @@ def test_removing_the_slide_during_a_run_does_no_harm(dock, viewer, until, gate)
     assert not dock.panel.run.isEnabled()
 
 
-def test_closing_the_dock_stops_the_run(dock, viewer, until, gate, redness):
+@pytest.mark.parametrize("how", ["closed", "taken out of the window"])
+def test_a_dock_that_is_gone_stops_the_run(dock, viewer, until, gate, redness, how):
     gate.let(2)
     dock.panel.run.click()
-    until(lambda: dock.layers is not None)
-    dock.close()
+    until(lambda: dock.live.layers is not None)
+    if how == "closed":
+        dock.close()
+    else:
+        viewer.window.remove_dock_widget(dock)
     assert not dock.scoring.is_running
     gate.open()
     viewer.layers.clear()

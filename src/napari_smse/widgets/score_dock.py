@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -29,17 +28,13 @@ from napari_smse.network import ModelCard, read_card
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,
-    ScoreMaps,
     ScoreRequest,
-    TileScores,
-    fused_scales,
     list_devices,
 )
 from napari_smse.slides import Slide
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.card_dialog import CardDialog
-from napari_smse.widgets.cursor_status import CursorStatus
-from napari_smse.widgets.heat_layers import HeatLayers
+from napari_smse.widgets.live_results import LiveResults
 from napari_smse.widgets.map_controls import MapControls
 from napari_smse.widgets.regions import chosen_region
 from napari_smse.widgets.run_panel import RunPanel
@@ -52,8 +47,6 @@ from napari_smse.widgets.tile_table import TileRow, TileTable
 from napari_smse.widgets.tissue_layer import show_tissue
 from napari_smse.widgets.triton_guard import guard_against_triton
 
-_REFRESH_S = 0.2
-_TABLE_S = 1.0
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOTICE = "Research use only: not for diagnosis."
 
@@ -72,13 +65,11 @@ class ScoreDock(QWidget):
         guard_against_triton()
         self.viewer = napari_viewer
         self.slide: Slide | None = None
-        self.layers: HeatLayers | None = None
         self.started: Started | None = None
         self._card: ModelCard | None = None
         self._layer: Image | None = None
         self._job: ScoreJob | None = None
-        self._waiting: list[TileScores] = []
-        self._refreshed = self._tabled = 0.0
+        self._left = False
         self._make_widgets()
         self._make_tasks()
         self._connect()
@@ -93,9 +84,9 @@ class ScoreDock(QWidget):
         self.controls = MapControls()
         self.table = TileTable()
         self.table.setMinimumHeight(160)
+        self.live = LiveResults(self.viewer, self.controls, self.table, self)
         self.save = QPushButton("Save results …")
         self.save.setEnabled(False)
-        self.cursor = CursorStatus(self.viewer)
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         inner = QWidget()
@@ -120,8 +111,6 @@ class ScoreDock(QWidget):
         self.counter = TileCounter(self._question, self)
         self._tasks = (self.scoring, self.saving, self.asking, self.counter.task)
         self.destroyed.connect(partial(_cancel_all, self._tasks))
-        self._add_layers = QTimer(self)
-        self._add_layers.timeout.connect(self._add_next_layer)
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
@@ -242,7 +231,6 @@ class ScoreDock(QWidget):
         job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again)
         self._layer, self._job = layer, job
         self.started = None
-        self._waiting.clear()
         self.save.setEnabled(False)
         self.panel.set_running(True)
         self.panel.show_stage("Starting …")
@@ -251,7 +239,7 @@ class ScoreDock(QWidget):
     def cancel(self) -> None:
         """Stop; the maps keep what was scored, and the next run goes on from there."""
         if self.scoring.cancel():
-            self._show_new(everything=True)
+            self.live.show_everything()
             self.panel.set_running(False)
             self.panel.state.setText("Cancelled. Run goes on from here.")
 
@@ -261,46 +249,16 @@ class ScoreDock(QWidget):
         elif isinstance(said, Started):
             self._begin(said)
         else:
-            self._waiting.extend(said.scores)
             self.panel.show_progress(said)
-            self._show_new()
+            self.live.take(said.scores)
 
     def _begin(self, started: Started) -> None:
         self.started = started
         self.panel.tell_warnings(started.warnings)
-        fused = fused_scales([t.grid.spec.mpp for t in started.plan.scales], started.card)
-        maps = ScoreMaps(started.plan, started.card.classes, fused)
-        self.layers = HeatLayers(self.viewer, self._layer, self._job.slide, maps)
-        self.controls.follow(self.layers)
-        self.cursor.follow(maps, self._layer)
-        self._add_layers.start()
-        self.viewer.canvas.overlays.scale_bar.visible = True
-        self._refreshed = self._tabled = 0.0
-
-    def _add_next_layer(self) -> None:
-        """Add a map layer each time the viewer has nothing else to do."""
-        if self.layers is not None and self.layers.add_next():
-            self.controls.dress()
-        else:
-            self._add_layers.stop()
-
-    def _show_new(self, *, everything: bool = False) -> None:
-        """Bring maps and table up to date, but not more often than an eye can follow."""
-        now = time.monotonic()
-        if self.layers is None or self.started is None:
-            return
-        if everything or now - self._refreshed >= _REFRESH_S:
-            self._refreshed = now
-            self.layers.maps.add(self._waiting)
-            self._waiting.clear()
-            self.layers.mark_stale()
-            self.layers.refresh(hidden=everything)
-        if everything or now - self._tabled >= _TABLE_S:
-            self._tabled = now
-            self.table.show_scores(self.layers.maps.scores(), self.started.card.classes)
+        self.live.begin(started, self._layer, self._job.slide)
 
     def _finish(self) -> None:
-        self._show_new(everything=True)
+        self.live.show_everything()
         self.panel.set_running(False)
         self.save.setEnabled(True)
         if self.started is not None:
@@ -309,7 +267,7 @@ class ScoreDock(QWidget):
             )
 
     def _fail(self, text: str) -> None:
-        self._show_new(everything=True)
+        self.live.show_everything()
         self.panel.set_running(False)
         self.panel.state.setText("")
         self._tell_problem(text)
@@ -343,13 +301,26 @@ class ScoreDock(QWidget):
         self.panel.state.setText(f"Saved to {folder}.")
         show_info(f"Results saved to {folder}.")
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Stop all work and leave the viewer as it was."""
+    def leave(self) -> None:
+        """Stop all work and let go of the viewer; the maps stay. Calling it again does nothing."""
+        if self._left:
+            return
+        self._left = True
         _cancel_all(self._tasks)
-        self.cursor.stop()
+        self.live.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        """Leave when the window closes."""
+        self.leave()
         super().closeEvent(event)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Leave when napari takes the dock out of its window, which it does without closing it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self.leave()
+        super().changeEvent(event)
 
 
 def _save(folder: Path, slide: Slide, started: Started, context: RunContext) -> Iterator[Path]:
