@@ -58,7 +58,7 @@ class LiveResults(QObject):
         self._viewer.canvas.overlays.scale_bar.visible = True
         self._waiting.clear()
         self._refreshed = self._tabled = 0.0
-        self._adding.start()
+        self._adding.stop()
 
     def take(self, scores: Sequence[TileScores]) -> None:
         """Take in new results, and show them if it is time to."""
@@ -72,9 +72,13 @@ class LiveResults(QObject):
             self._refresh_table()
 
     def show_everything(self) -> None:
-        """Bring all maps and the table up to date, as at the end of a run."""
+        """Bring all maps and the table up to date, and add the maps not looked at so far.
+
+        They come at the end of a run because each holds up the viewer for a moment.
+        """
         self._refresh_maps(hidden=True)
         self._refresh_table()
+        self._adding.start()
 
     def leave(self) -> None:
         """Let go of the viewer; the maps stay."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.scoring import Progress
 
 _STEPS = 1000
+_TELL_S = 0.2
 
 
 class RunPanel(QWidget):
@@ -19,6 +22,7 @@ class RunPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._ready = False
+        self._told = 0.0
         self.count = QLabel()
         self.run = QPushButton("Run")
         self.run.setMinimumHeight(32)
@@ -57,16 +61,24 @@ class RunPanel(QWidget):
         self.state.setVisible(not running)
 
     def show_progress(self, progress: Progress) -> None:
-        """Show how far the run is, how fast, and for how long."""
-        self.bar.setValue(_STEPS * progress.done // max(1, progress.total))
+        """Show how far the run is, how fast, and for how long; a few times a second at most."""
+        now = time.monotonic()
+        if now - self._told < _TELL_S and progress.done < progress.total:
+            return
+        self._told = now
         text = f"{progress.done:,} of {progress.total:,} tiles"
         if progress.seconds_left is not None:
             text += f", {progress.rate:.0f} tiles/s, {_duration(progress.seconds_left)} left"
-        # Text in the bar, unlike text in a label, does not lay out the whole dock again.
+        # Text in the bar, unlike text in a label, does not lay out the whole dock again; and
+        # without updates the bar does not repaint the window at once, canvas and all.
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setValue(_STEPS * progress.done // max(1, progress.total))
         self.bar.setFormat(text)
+        self.bar.setUpdatesEnabled(True)
 
     def show_stage(self, text: str) -> None:
         """Say what is done before the first tile."""
+        self._told = 0.0
         self.bar.setValue(0)
         self.bar.setFormat(text)
 

@@ -37,6 +37,7 @@ from napari_smse.widgets.card_dialog import CardDialog
 from napari_smse.widgets.live_results import LiveResults
 from napari_smse.widgets.map_controls import MapControls
 from napari_smse.widgets.regions import chosen_region
+from napari_smse.widgets.responsive import Responsive
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_form import ScoreForm
 from napari_smse.widgets.score_job import ScoreJob, Stage, Started
@@ -70,6 +71,7 @@ class ScoreDock(QWidget):
         self._layer: Image | None = None
         self._job: ScoreJob | None = None
         self._left = False
+        self._responsive = Responsive()
         self._make_widgets()
         self._make_tasks()
         self._connect()
@@ -232,7 +234,7 @@ class ScoreDock(QWidget):
         self._layer, self._job = layer, job
         self.started = None
         self.save.setEnabled(False)
-        self.panel.set_running(True)
+        self._set_running(True)
         self.panel.show_stage("Starting …")
         self.scoring.start(job.run)
 
@@ -240,7 +242,7 @@ class ScoreDock(QWidget):
         """Stop; the maps keep what was scored, and the next run goes on from there."""
         if self.scoring.cancel():
             self.live.show_everything()
-            self.panel.set_running(False)
+            self._set_running(False)
             self.panel.state.setText("Cancelled. Run goes on from here.")
 
     def _hear(self, said: Stage | Started | Progress) -> None:
@@ -257,9 +259,13 @@ class ScoreDock(QWidget):
         self.panel.tell_warnings(started.warnings)
         self.live.begin(started, self._layer, self._job.slide)
 
+    def _set_running(self, running: bool) -> None:
+        self.panel.set_running(running)
+        (self._responsive.begin if running else self._responsive.end)()
+
     def _finish(self) -> None:
         self.live.show_everything()
-        self.panel.set_running(False)
+        self._set_running(False)
         self.save.setEnabled(True)
         if self.started is not None:
             self.panel.state.setText(
@@ -268,7 +274,7 @@ class ScoreDock(QWidget):
 
     def _fail(self, text: str) -> None:
         self.live.show_everything()
-        self.panel.set_running(False)
+        self._set_running(False)
         self.panel.state.setText("")
         self._tell_problem(text)
 
@@ -307,6 +313,7 @@ class ScoreDock(QWidget):
             return
         self._left = True
         _cancel_all(self._tasks)
+        self._responsive.end()
         self.live.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)

@@ -1,0 +1,43 @@
+"""Keep the viewer quick while a worker thread is busy in the same interpreter."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+_SWITCH_INTERVAL = 0.001
+
+
+class Responsive:
+    """Favours the GUI thread from `begin` to `end`.
+
+    Every Qt call gives the interpreter lock away and asks for it back, which
+    takes up to a switch interval (5 ms by default) while a worker computes: a
+    few calls add up to a stall that can be felt. And a full garbage collection
+    walks through all that napari and torch ever made, which takes a third of a
+    second; what is there already is therefore left out of it for a while.
+    """
+
+    def __init__(self) -> None:
+        self._before: float | None = None
+        self._froze = False
+
+    def begin(self) -> None:
+        """Begin; does nothing if it began before."""
+        if self._before is not None:
+            return
+        self._before = sys.getswitchinterval()
+        sys.setswitchinterval(min(self._before, _SWITCH_INTERVAL))
+        # Somebody else's frozen objects must stay frozen when this ends.
+        self._froze = gc.get_freeze_count() == 0
+        if self._froze:
+            gc.freeze()
+
+    def end(self) -> None:
+        """Put everything back as it was."""
+        if self._before is None:
+            return
+        sys.setswitchinterval(self._before)
+        self._before = None
+        if self._froze:
+            gc.unfreeze()
