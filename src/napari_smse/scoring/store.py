@@ -105,10 +105,11 @@ class ScoreStore:
         OutputError
             If the folder cannot be written.
         """
+        # Made beside its place and moved there: a store is either whole in its plan or not there.
+        part = path.with_name(path.name + ".part")
         try:
-            if path.exists():
-                shutil.rmtree(path)
-            group = zarr.open_group(path, mode="w-")
+            shutil.rmtree(part, ignore_errors=True)
+            group = zarr.open_group(part, mode="w-")
             for number, tiles in enumerate(plan.scales):
                 _create_scale(group, number, tiles, len(classes), embedding_dim)
             _array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)
@@ -124,12 +125,15 @@ class ScoreStore:
                     **facts,
                 }
             )
+            if path.exists():
+                shutil.rmtree(path)
+            part.rename(path)
         except OSError as error:
             raise OutputError(
                 f"Cannot write results to {path}: {error.strerror or error}. Choose a folder "
                 "that you may write to, on a disk with room."
             ) from error
-        return cls(path, group)
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> ScoreStore:

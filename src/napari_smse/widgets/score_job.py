@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from napari_smse.scoring.run import run_facts
 from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
+
+_RUNS_KEPT = 50
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,21 @@ class ScoreJob:
         """Scores live in the cache until they are saved, so that a crash loses none."""
         facts = run_facts(self.slide, card, self.request, device)
         path = runs_folder() / f"{self.slide.name}-{signature(facts)}.zarr"
+        forget_old_runs(path.parent)
         return open_run(path, self.slide, card, self.request, plan, device, overwrite=self.again)
 
 
 def runs_folder() -> Path:
     """Where the scores of runs lie that were not saved elsewhere."""
     return platformdirs.user_cache_path("napari-smse") / "runs"
+
+
+def forget_old_runs(folder: Path, keep: int = _RUNS_KEPT) -> None:
+    """Remove all but the newest runs from the cache; what was saved elsewhere is not touched."""
+    runs = [path for path in folder.glob("*.zarr") if (path / "zarr.json").exists()]
+    runs.sort(key=lambda path: (path / "zarr.json").stat().st_mtime)
+    for path in runs[: max(0, len(runs) - keep)]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def spare_threads() -> int:

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores
+from napari_smse.slides import Region
+from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
+
+AREA = Region(0, 0, 400, 200)
+CLASSES = ("benign", "malignant")
+
+
+def plan_of(*mpps):
+    scales = []
+    for mpp in mpps:
+        grid = TileGrid(TileSpec(50, mpp, 0.25), AREA)
+        rows, columns = (i.ravel().astype(np.int32) for i in np.mgrid[: grid.rows, : grid.columns])
+        scales.append(ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32)))
+    mask = TissueMask(np.full((2, 4), Ground.TISSUE, np.uint8), AREA)
+    return TilePlan(tuple(scales), (), mask)
+
+
+def scores(scale, index, malignant):
+    malignant = np.asarray(malignant, dtype=np.float32)
+    return TileScores(scale, np.array(index), np.stack([1 - malignant, malignant], axis=1))
+
+
+def test_names_go_scale_by_scale_with_the_fused_last():
+    names = [str(name) for name in ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0, 1])]
+    assert names == [f"P({c}) {s}" for s in ("40x", "20x", "fused") for c in CLASSES]
+    assert [name.scale for name in ScoreMaps(plan_of(0.5), CLASSES, [0])] == ["20x", "20x"]
+
+
+def test_scales_that_round_to_one_power_keep_apart():
+    maps = ScoreMaps(plan_of(0.3333, 0.3334), CLASSES, [0, 1])
+    assert maps.scale_names == ["0.3333 um/px", "0.3334 um/px"]
+
+
+def test_maps_tables_and_points_tell_the_same():
+    maps = ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0, 1])
+    maps.add([scores(0, [0, 9], [0.9, 0.3]), scores(1, [0], [0.5])])
+    malignant = maps.heat_map(MapName("malignant", "40x")).values
+    assert malignant[0, 0] == pytest.approx(0.9)
+    assert malignant[1, 1] == pytest.approx(0.3)
+    assert np.isfinite(malignant).sum() == 2
+    assert maps.heat_map(MapName("malignant", FUSED)).values[0, 0] == pytest.approx(0.7)
+    table = maps.scores()
+    assert table[0].probability[9, 1] == pytest.approx(0.3)
+    assert np.isnan(table[0].probability[1]).all()
+    assert maps.values_at(10, 10) == {
+        "40x": {"benign": pytest.approx(0.1), "malignant": pytest.approx(0.9)},
+        "20x": {"benign": pytest.approx(0.5), "malignant": pytest.approx(0.5)},
+    }
+    assert maps.values_at(390, 190) == {}
+    assert maps.values_at(-5, 10) == {}
+
+
+def test_an_untrained_scale_is_left_out_of_the_fused_map():
+    maps = ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0])
+    maps.add([scores(0, [0], [0.2]), scores(1, [0], [1.0])])
+    fused = maps.heat_map(MapName("malignant", FUSED)).values
+    assert fused[0, 0] == pytest.approx(0.2)
+    assert np.isnan(fused[1, 1])
