@@ -82,8 +82,7 @@ def fetch_cmu_small_region(downloader: Any = None, folder: Path | None = None) -
             f"what came for {CMU_NAME} is not that slide (another SHA-256); {by_hand}"
         ) from error
     except OSError as error:  # which the errors of requests are too
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SlideNotFoundError(
-            f"{CMU_NAME} could not be fetched ({reason}); be online, or {by_hand}"
+            f"{CMU_NAME} could not be fetched ({type(error).__name__}); be online, or {by_hand}"
         ) from error
     return Path(fetched)

@@ -381,3 +381,32 @@ def test_a_slide_without_scale_asks_for_it(viewer, redness, tmp_path, until):
     run_to_end(dock, until)
     assert dock.panel.state.text().startswith("Done")
     dock.close()
+
+
+def test_a_slide_that_is_opened_is_chosen_and_the_earlier_one_can_be_chosen_again(
+    dock, viewer, tmp_path, until
+):
+    rgb = np.full((700, 900, 3), (205, 150, 190), np.uint8)
+    write_pyramid_tiff(tmp_path / "second.tif", rgb, mpp=0.5)
+    viewer.open(tmp_path / "second.tif", plugin="napari-smse")
+    assert dock.form.slide.currentText() == "second"
+    assert dock.form.mpp.value() == 0.5
+    dock.form.slide.setCurrentIndex(0)
+    assert dock.form.mpp.value() == 0.25
+    viewer.add_image(np.zeros((9, 9)), name="not a slide")
+    assert dock.form.slide.currentText() == "slide"
+    viewer.layers.remove("slide")
+    assert dock.form.slide.currentText() == "second"
+    run_to_end(dock, until)
+    assert dock.panel.state.text().startswith("Done")
+
+
+def test_a_fluorescence_slide_is_refused(dock, viewer, tmp_path, until):
+    rgb = np.zeros((700, 900, 3), np.uint8)
+    rgb[::20, ::20] = (30, 60, 255)
+    write_pyramid_tiff(tmp_path / "dapi.tif", rgb, mpp=0.25)
+    viewer.open(tmp_path / "dapi.tif", plugin="napari-smse")
+    until(lambda: "not a brightfield slide" in dock.panel.count.text())
+    run_to_end(dock, until)
+    assert "not a brightfield slide" in dock.panel.problem.text()
+    assert map_layers(viewer) == []

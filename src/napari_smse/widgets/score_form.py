@@ -107,15 +107,19 @@ class ScoreForm(QWidget):
     # -- what is shown ---------------------------------------------------------------
 
     def show_slide_layers(self, layers: list[Image]) -> None:
-        """Offer these layers, keeping the choice if it is still among them."""
+        """Offer these layers, and choose one that is new; otherwise the choice stays."""
         before = self.slide_layer
+        offered = [self.slide.itemData(row) for row in range(self.slide.count())]
+        new = [layer for layer in layers if layer not in offered]
         with QSignalBlocker(self.slide):
             self.slide.clear()
             for layer in layers:
                 self.slide.addItem(layer.name, layer)
-            if before in layers:
+            if new:
+                self.slide.setCurrentIndex(layers.index(new[-1]))
+            elif before in layers:
                 self.slide.setCurrentIndex(layers.index(before))
-            elif layers:
+            else:
                 self.slide.setCurrentIndex(len(layers) - 1)
         if self.slide_layer is not before:
             self.slide_chosen.emit(self.slide_layer)
