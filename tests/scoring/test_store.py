@@ -103,3 +103,20 @@ def test_what_is_no_store_is_said_so(tmp_path, content):
 def test_a_signature_is_the_same_for_the_same_facts_only():
     assert signature({"a": 1, "b": [2]}) == signature({"b": [2], "a": 1})
     assert signature({"a": 1}) != signature({"a": 2})
+
+
+@pytest.mark.parametrize("damaged", ["scale_0/zarr.json", "blocks_done/c/0", "zarr.json"])
+def test_a_damaged_store_is_said_so_when_it_is_opened(tmp_path, plan, damaged):
+    store = create(tmp_path / "scores.zarr", plan)
+    store.mark_done([0])
+    (tmp_path / "scores.zarr" / damaged).write_bytes(b"{")
+    with pytest.raises(OutputError, match="no readable scores: remove it"):
+        ScoreStore.open(tmp_path / "scores.zarr")
+
+
+def test_damaged_scores_are_said_so_when_they_are_read(tmp_path, plan):
+    store = create(tmp_path / "scores.zarr", plan)
+    (tmp_path / "scores.zarr" / "scale_0" / "x" / "c" / "0").write_bytes(b"{")
+    (tmp_path / "scores.zarr" / "scale_0" / "row" / "c" / "0").write_bytes(b"{")
+    with pytest.raises(OutputError, match="no readable scores: remove it"):
+        store.scale(0)

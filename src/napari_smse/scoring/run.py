@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +64,6 @@ def open_run(
         If the folder cannot be written, or holds another run's scores.
     """
     facts = run_facts(slide, card, request, device)
-    if path.exists() and not overwrite:
-        store = ScoreStore.open(path)
-        if store.facts["signature"] == signature(facts):
-            return store
-        changed = [name for name in facts if store.facts.get(name) != facts[name]]
-        raise OutputError(
-            f"{path} holds the scores of another run (different {', '.join(changed)}): choose "
-            "another folder, or overwrite it."
-        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,4 +71,22 @@ def open_run(
             f"Cannot make the folder {path.parent}: {error.strerror or error}. Choose a folder "
             "that you may write to."
         ) from error
+    if path.exists() and not overwrite:
+        store = ScoreStore.open(path)
+        if store.facts.get("signature") == signature(facts):
+            return store
+        raise OutputError(
+            f"{path} holds the scores of another run (different "
+            f"{', '.join(_changed(store.facts, facts))}): choose another folder, or overwrite it."
+        )
     return ScoreStore.create(path, plan, card.classes, card.embedding_dim, facts)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Which facts differ, as `request overlap`."""
+    for name, value in now.items():
+        other = before.get(name)
+        if isinstance(value, dict) and isinstance(other, dict):
+            yield from (f"{name} {key}" for key in value if value[key] != other.get(key))
+        elif value != other:
+            yield name

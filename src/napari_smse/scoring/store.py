@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,15 +145,16 @@ class ScoreStore:
         OutputError
             If there is none, or it is of another kind or version.
         """
-        try:
+        with _reading(path):
             group = zarr.open_group(path, mode="r+")
-        except (OSError, ValueError, KeyError) as error:
-            raise OutputError(f"{path} holds no readable scores: score the slide again.") from error
-        if group.attrs.get("format") != FORMAT or group.attrs.get("version") != VERSION:
-            raise OutputError(
-                f"{path} was not written by this version of napari-smse: score the slide again."
-            )
-        return cls(path, group)
+            if group.attrs.get("format") != FORMAT or group.attrs.get("version") != VERSION:
+                raise OutputError(
+                    f"{path} was not written by this version of napari-smse: remove it and "
+                    "score the slide again."
+                )
+            store = cls(path, group)
+            store.blocks_done()
+        return store
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -210,13 +212,20 @@ class ScoreStore:
             self._group.attrs.update({**facts, "finished": _now(), "complete": True})
 
     def scale(self, number: int) -> ScaleScores:
-        """Read back one scale."""
+        """Read back one scale.
+
+        Raises
+        ------
+        OutputError
+            If the files are damaged.
+        """
         group = self._scales[number]
-        return ScaleScores(
-            _read_tiles(group),
-            np.asarray(group["probability"][:]),
-            np.asarray(group["embedding"][:]),
-        )
+        with _reading(self.path):
+            return ScaleScores(
+                _read_tiles(group),
+                np.asarray(group["probability"][:]),
+                np.asarray(group["embedding"][:]),
+            )
 
     def fused(self, class_index: int, scales: Sequence[int] | None = None) -> HeatMap:
         """The map of one class over several scales, all by default."""
@@ -248,6 +257,17 @@ class _writing:
                 f"Cannot go on writing {self.path}: {error.strerror or error}. What was scored "
                 "so far is kept; make room and run again to continue."
             ) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn a failed read into a named error; zarr's codecs raise RuntimeError."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise OutputError(
+            f"{path} holds no readable scores: remove it and score the slide again."
+        ) from error
 
 
 def _array(
