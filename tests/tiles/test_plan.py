@@ -103,6 +103,19 @@ def test_no_tissue_is_said_so():
         plan(slide, [0.5], mask=full_mask(slide, Ground.PEN), roi=shapely.box(0, 0, 900, 900))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (100, 100), (2000, 100)])
+def test_a_slide_smaller_than_a_tile_is_not_called_empty(size):
+    slide = FlatSlide(*size, downsamples=(1,))
+    with pytest.raises(NoTissueError, match=rf"only {size[0]} x {size[1]} px.*448 x 448 px at 0.5"):
+        plan(slide, [0.5])
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_an_impossible_share_of_tissue_is_said_so(share):
+    with pytest.raises(ScaleError, match="least share as 0 to 1"):
+        plan(FlatSlide(), [0.5], min_tissue=share)
+
+
 @pytest.mark.parametrize("roi", [shapely.box(30_000, 0, 31_000, 10), shapely.Polygon()])
 def test_a_region_off_the_slide_is_said_so(roi):
     with pytest.raises(RegionError, match="does not lie on"):

@@ -161,26 +161,43 @@ def plan_tiles(
     MissingScaleError
         If the slide's um/px is unknown.
     ScaleError
-        If a scale is impossible, or much finer than the slide.
+        If a scale is impossible or much finer than the slide, or a share is outside 0-1.
     NotBrightfieldError
         If the slide is fluorescence, dark-field or black.
     RegionError
         If the region of interest lies off the slide.
     NoTissueError
-        If no tile holds enough tissue.
+        If no tile holds enough tissue, or the slide is smaller than one.
     """
     specs = [TileSpec(tile_px, mpp, slide.mpp, overlap) for mpp in sorted(set(mpps))]
     _refuse_empty_magnification(specs, slide)
+    if not 0 <= min_tissue <= 1:
+        raise ScaleError(
+            f"No tile holds {min_tissue:g} of tissue: give the least share as 0 to 1, such as 0.25."
+        )
     _require_on_slide(roi, slide)
     mask = find_tissue(slide) if mask is None else mask
     chosen = [_choose(TileGrid(spec, slide.bounds), mask, roi, min_tissue) for spec in specs]
     if not any(len(tiles) for tiles in chosen):
-        where = "on" if roi is None else "in the region of interest on"
-        raise NoTissueError(
-            f"No tissue found {where} {slide.path.name} (no tile with at least "
-            f"{min_tissue:.0%} tissue): choose another region, or lower the tissue share."
-        )
+        raise _no_tiles(slide, specs[0], min_tissue, roi)
     return _plan_reads(slide, chosen, mask)
+
+
+def _no_tiles(
+    slide: Slide, finest: TileSpec, min_tissue: float, roi: BaseGeometry | None
+) -> NoTissueError:
+    area, edge = slide.bounds, finest.size_level0
+    if min(area.width, edge) * min(area.height, edge) < min_tissue * edge**2:
+        return NoTissueError(
+            f"{slide.path.name} has only {area.width} x {area.height} px, too few for a tile "
+            f"({edge:.0f} x {edge:.0f} px at {finest.mpp:g} um/px): open the whole slide, or "
+            "choose a finer scale."
+        )
+    where = "on" if roi is None else "in the region of interest on"
+    return NoTissueError(
+        f"No tissue found {where} {slide.path.name} (no tile with at least "
+        f"{min_tissue:.0%} tissue): choose another region, or lower the tissue share."
+    )
 
 
 def _refuse_empty_magnification(specs: Sequence[TileSpec], slide: Slide) -> None:
