@@ -8,9 +8,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +18,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
+from shapely.affinity import translate
 
+from napari_smse import network
 from napari_smse.errors import DeviceError, SmseError
-from napari_smse.exchange import STORE_NAME, RunContext, read_regions, save_results
-from napari_smse.network import load_model, read_card
+from napari_smse.exchange import (
+    STORE_NAME,
+    RunContext,
+    read_regions,
+    remove_results,
+    result_folder_names,
+    save_results,
+)
 from napari_smse.scoring import (
     Progress,
     ScoreRequest,
@@ -35,6 +41,7 @@ from napari_smse.scoring import (
     score,
 )
 from napari_smse.slides import Slide, open_slide
+from napari_smse.tiles import TileSpec
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -43,7 +50,8 @@ if TYPE_CHECKING:
     from napari_smse.scoring import ComputeDevice
 
 app = typer.Typer(
-    help="Score whole-slide images with similarity-based multi-scale embeddings. Research use only.",
+    help="Score whole-slide images with similarity-based multi-scale embeddings. "
+    "Research use only.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -54,19 +62,34 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def main() -> None:
     """Run the command line; every named error becomes one line and exit status 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    _show_log()
     try:
         app()
-    except SmseError as error:
+    except (SmseError, OSError) as error:
         _tell_error(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        _err.print("Stopped. What was scored is kept: the same command goes on from there.")
-        sys.exit(130)
 
 
-def _tell_error(error: SmseError) -> None:
-    _err.print(f"error: {error}", markup=False, style="red")
+class _LogLines(logging.Handler):
+    """What this package logs, in the manner of its errors."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _err.print(f"{record.levelname.lower()}: {record.getMessage()}", markup=False)
+
+
+def _show_log() -> None:
+    """Show this package's log; what libraries say of a damaged file, an error says better."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("napari_smse").handlers = [_LogLines()]
+    # `score` itself warns of scales that magnify a slide.
+    logging.getLogger("napari_smse.slides").setLevel(logging.ERROR)
+
+
+def _tell_error(error: SmseError | OSError) -> None:
+    reason = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = f"{error.filename} cannot be read or written: {error.strerror}; check the path"
+    _err.print(f"error: {' '.join(reason.split())}", markup=False, style="red")
 
 
 @app.command("score")
@@ -94,85 +117,89 @@ def score_slides(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Score slides: tables, heat maps and embeddings, a folder for each slide."""
-    request = ScoreRequest(tuple(parse_scale(text) for text in mpp or ["0.5"]), overlap, min_tissue)
-    run = _Run(out, request, load_model(model), choose_device(device), geojson, overwrite, quiet)
+    if quiet:
+        logging.getLogger("napari_smse").setLevel(logging.ERROR)
+    slides = list({path.absolute(): path for path in slides}.values())
+    request = _request(mpp or ["0.5"], overlap, min_tissue)
+    # Whatever is wrong with all slides alike is told once, before anything takes time.
+    outlines = None if roi is None else read_regions(roi)
+    chosen = choose_device(device)
+    run = _Run(out, request, network.load_model(model), chosen, geojson, overwrite, quiet, outlines)
     run.say(f"Model {run.model.card.name} on {run.device.label}. Research use only.")
-    failed = 0
-    for path, name in zip(slides, _folder_names(slides), strict=True):
-        try:
-            with open_slide(path, mpp=slide_mpp) as slide:
-                run.score(slide, name, roi)
-        except SmseError as error:
-            _tell_error(error)
-            failed += 1
+    try:
+        failed = run.score_all(slides, slide_mpp)
+    except KeyboardInterrupt as stop:
+        again = "the same command without --overwrite" if overwrite else "the same command"
+        _err.print(f"Stopped. What was scored is kept: {again} goes on from there.")
+        raise typer.Exit(130) from stop
     if failed:
         if len(slides) > 1:
             _err.print(f"{failed} of {len(slides)} slides could not be scored.")
         raise typer.Exit(1)
 
 
-def _folder_names(slides: list[Path]) -> list[str]:
-    """A results folder per slide: its name, or its whole file name where two slides share one."""
-    names = [path.name.split(".")[0] if path.is_dir() else _stem(path) for path in slides]
-    return [
-        path.name if names.count(name) > 1 else name
-        for path, name in zip(slides, names, strict=True)
-    ]
+def _request(scales: Sequence[str], overlap: float, min_tissue: float) -> ScoreRequest:
+    mpps = tuple(parse_scale(text) for text in scales)
+    for mpp in mpps:
+        TileSpec(1, mpp, mpp, overlap)  # refuses impossible scales and overlaps
+    return ScoreRequest(mpps, overlap, min_tissue)
 
 
-def _stem(path: Path) -> str:
-    stem = path.name.removesuffix(path.suffix)
-    return stem.removesuffix(".ome")
-
-
+@dataclass(frozen=True)
 class _Run:
     """One call of `score`: what is the same for every slide."""
 
-    def __init__(
-        self,
-        out: Path,
-        request: ScoreRequest,
-        model: Model,
-        device: ComputeDevice,
-        geojson: bool,
-        overwrite: bool,
-        quiet: bool,
-    ) -> None:
-        self.out, self.request, self.model, self.device = out, request, model, device
-        self.geojson, self.overwrite, self.quiet = geojson, overwrite, quiet
+    out: Path
+    request: ScoreRequest
+    model: Model
+    device: ComputeDevice
+    geojson: bool
+    overwrite: bool
+    quiet: bool
+    outlines: BaseGeometry | None
 
     def say(self, text: str, style: str | None = None) -> None:
         if not self.quiet:
             _out.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
-    def score(self, slide: Slide, name: str, roi_path: Path | None) -> None:
+    def score_all(self, paths: Sequence[Path], mpp: float | None) -> int:
+        """Score slide after slide, telling of those that fail, and how many."""
+        failed = 0
+        for path, name in zip(paths, result_folder_names(paths), strict=True):
+            try:
+                with open_slide(path, mpp=mpp) as slide:
+                    self.score(slide, name)
+            except (SmseError, OSError) as error:
+                _tell_error(error)
+                failed += 1
+        return failed
+
+    def score(self, slide: Slide, name: str) -> None:
         """Score one slide and write its results."""
-        roi: BaseGeometry | None = None
-        if roi_path is not None:
-            roi = read_regions(roi_path, bounds_origin=(slide.bounds.x, slide.bounds.y))
-        request = ScoreRequest(
-            self.request.mpps, self.request.overlap, self.request.min_tissue, roi
-        )
-        card = self.model.card
+        card, request = self.model.card, replace(self.request, roi=self._roi_on(slide))
         plan = request.plan(slide, card)
         warnings = scale_warnings(slide, card, request.mpps)
         for warning in warnings:
             self.say(f"warning: {warning}", "yellow")
         folder = self.out / name
+        if self.overwrite:
+            remove_results(folder)
         store = open_run(
-            folder / STORE_NAME,
-            slide,
-            card,
-            request,
-            plan,
-            self.device,
-            overwrite=self.overwrite,
+            folder / STORE_NAME, slide, card, request, plan, self.device, overwrite=self.overwrite
         )
+        if not store.complete:
+            remove_results(folder)
         running = score(slide, self.model, plan, store, self.device, threads=os.cpu_count() or 1)
         _show_progress(running, name, quiet=self.quiet)
         context = RunContext(card, self.device.label, warnings)
         save_results(folder, slide, store, context, geojson=self.geojson)
         self.say(f"{slide.path.name}: {plan.tile_count} tiles, results in {folder}")
+
+    def _roi_on(self, slide: Slide) -> BaseGeometry | None:
+        """The region of interest in level-0 px; QuPath counts from the slide's bounds."""
+        if self.outlines is None:
+            return None
+        return translate(self.outlines, slide.bounds.x, slide.bounds.y)
 
 
 def _show_progress(running: Iterator[Progress], name: str, *, quiet: bool) -> None:
@@ -207,11 +234,9 @@ def info(
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    table = Table(show_header=False, box=None)
+    del facts["properties"]
     for key, value in facts.items():
-        if key != "properties":
-            table.add_row(key.replace("_", " "), _readable(value))
-    _out.print(table)
+        typer.echo(f"{key.replace('_', ' '):18}{_readable(value)}")
 
 
 def slide_facts(slide: Slide) -> dict[str, Any]:
@@ -248,16 +273,15 @@ def _readable(value: Any) -> str:
 @app.command()
 def doctor() -> None:
     """Check this installation: versions, devices, the bundled model."""
-    _out.print(f"napari-smse {metadata.version('napari-smse')}, Python {platform.python_version()}")
+    typer.echo(f"napari-smse {_version('napari-smse')}, Python {platform.python_version()}")
     for package in ("torch", "torchvision", "timm", "openslide-python", "tifffile", "zarr"):
-        _out.print(f"  {package} {metadata.version(package)}")
-    _out.print(f"  napari {_version('napari')}, Qt binding: {_qt_binding()}")
+        typer.echo(f"  {package} {_version(package)}")
+    typer.echo(f"  napari {_version('napari')}, Qt binding: {_qt_binding() or 'none'}")
     for device in list_devices():
-        _out.print(f"device {device.torch_name}: {device.label}, {device.precision}", markup=False)
-    _out.print(_why_no_gpu())
-    with _reported("bundled model"):
-        card = load_model("bundled").card
-        _out.print(f"bundled model: {card.name} {card.version}, self-test passed")
+        typer.echo(f"device {device.torch_name}: {device.label}, {device.precision}")
+    typer.echo(_why_no_gpu())
+    card = network.load_model("bundled").card
+    typer.echo(f"bundled model: {card.name} {card.version}, self-test passed")
 
 
 def _version(package: str) -> str:
@@ -267,11 +291,8 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _qt_binding() -> str:
-    for name in ("PyQt6", "PySide6", "PyQt5"):
-        if util.find_spec(name):
-            return name
-    return 'none (pip install "napari-smse[all]" brings one)'
+def _qt_binding() -> str | None:
+    return next((name for name in ("PyQt6", "PySide6", "PyQt5") if util.find_spec(name)), None)
 
 
 def _why_no_gpu() -> str:
@@ -284,22 +305,12 @@ def _why_no_gpu() -> str:
     return "GPU: none seen (no NVIDIA driver, or no Apple Metal); slides are scored on the CPU"
 
 
-@contextmanager
-def _reported(what: str) -> Iterator[None]:
-    """Let `doctor` finish its list and still exit with 1."""
-    try:
-        yield
-    except SmseError as error:
-        _err.print(f"{what}: {error}", markup=False, style="red")
-        raise typer.Exit(1) from error
-
-
 @app.command()
 def card(
     model: Annotated[str, typer.Argument(help="'bundled' or the path of a model.")] = "bundled",
 ) -> None:
     """Print a model's card as JSON."""
-    typer.echo(read_card(model).model_dump_json(indent=2))
+    typer.echo(network.read_card(model).model_dump_json(indent=2))
 
 
 @app.command()
@@ -312,6 +323,8 @@ def view(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
         raise DeviceError("There is no display here: run `napari-smse view` on a desktop.")
+    if util.find_spec("napari") is None or _qt_binding() is None:
+        raise DeviceError('napari or Qt is not installed: run pip install "napari-smse[all]".')
     # The path comes first: after -w, napari would take it for a widget's name.
     command = [sys.executable, "-m", "napari", str(slide), "-w", "napari-smse", "SMSE: Score slide"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

@@ -9,7 +9,8 @@ from napari_smse.exchange.colours import (
 )
 from napari_smse.exchange.geojson import read_regions, write_qupath_tiles
 from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
-from napari_smse.exchange.results import STORE_NAME, RunContext, save_results
+from napari_smse.exchange.result_folder import STORE_NAME, remove_results, result_folder_names
+from napari_smse.exchange.results import RunContext, save_results
 from napari_smse.exchange.run_record import (
     ModelRecord,
     RunRecord,
@@ -46,6 +47,8 @@ __all__ = [
     "output_error",
     "package_versions",
     "read_regions",
+    "remove_results",
+    "result_folder_names",
     "save_results",
     "tile_columns",
     "tile_table",

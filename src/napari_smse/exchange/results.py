@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import OutputError
 from napari_smse.exchange.geojson import write_qupath_tiles
 from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
+from napari_smse.exchange.result_folder import RECORD_NAME, STORE_NAME, remove_results
 from napari_smse.exchange.run_record import (
     ModelRecord,
     RunRecord,
@@ -34,7 +35,6 @@ from napari_smse.scoring import (
 )
 from napari_smse.slides import Slide
 
-STORE_NAME = "scores.zarr"
 _THUMBNAIL_SIDE = 1600
 _SHOWN_CLASS = "malignant"
 
@@ -98,16 +98,17 @@ def save_results(
             bounds_origin=(slide.bounds.x, slide.bounds.y),
         )
     _write_picture(folder / "heatmap.png", slide, store, scales, context)
-    write_run_json(folder / "run.json", _record(slide, store, scales, context))
+    write_run_json(folder / RECORD_NAME, _record(slide, store, scales, context))
 
 
 def _bring_store(store: ScoreStore, folder: Path) -> None:
     target = folder / STORE_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").unlink(missing_ok=True)
+        (folder / RECORD_NAME).unlink(missing_ok=True)
         if target.resolve() == store.path.resolve():
             return
+        remove_results(folder)
         part = target.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(store.path, part)
@@ -138,8 +139,9 @@ def _write_picture(
         title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if known else ': untrained scale'}"
         panels.append(_panel(title, scores.heat_map(number), slide))
     if len(scales) > 1:
-        fused = store.fused(number, fused_scales([s.mpp for s in scales], context.card))
-        panels.append(_panel(f"P({shown}), all trained scales", fused, slide))
+        mpps = [scores.mpp for scores in scales]
+        fused = store.fused(number, fused_scales(mpps, context.card))
+        panels.append(_panel(f"P({shown}), {_fused_from(mpps, context.card)}", fused, slide))
     write_heat_map_picture(
         path,
         _thumbnail(slide),
@@ -147,6 +149,13 @@ def _write_picture(
         extent=(0, slide.width * slide.mpp, slide.height * slide.mpp, 0),
         caption=f"{slide.path.name}, model {context.card.name} {context.card.version}",
     )
+
+
+def _fused_from(mpps: Sequence[float], card: ModelCard) -> str:
+    trained = sum(is_trained_scale(mpp, card) for mpp in mpps)
+    if not trained:
+        return "all scales: untrained"
+    return "all scales" if trained == len(mpps) else "trained scales only"
 
 
 def _thumbnail(slide: Slide) -> NDArray[np.uint8]:

@@ -77,7 +77,8 @@ def open_run(
             return store
         raise OutputError(
             f"{path} holds the scores of another run (different "
-            f"{', '.join(_changed(store.facts, facts))}): choose another folder, or overwrite it."
+            f"{', '.join(_changed(store.facts, facts))}): choose another folder, or "
+            "overwrite it (in a shell: --overwrite)."
         )
     return ScoreStore.create(path, plan, card.classes, card.embedding_dim, facts)
 
