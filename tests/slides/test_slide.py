@@ -21,6 +21,7 @@ from generated import (
 from napari_smse.errors import RegionError, ScaleError, SlideError
 from napari_smse.slides import Region, Slide, open_slide, slide
 from napari_smse.slides.backend import level_downsample
+from napari_smse.slides.tiff_level import TiffLevel
 
 WIDTH, HEIGHT = 1003, 777
 COORDINATES = coordinate_image(WIDTH, HEIGHT)
@@ -182,16 +183,38 @@ def test_repeated_halving_is_recognised(width: int, height: int, halvings: int) 
         assert level_downsample((width, height), level) == step
 
 
-def test_large_regions_are_read_in_bands(noise: Slide, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_regions_are_read_in_pieces(noise: Slide, monkeypatch: pytest.MonkeyPatch) -> None:
     region = Region(-40, -30, 1100, 850)
     whole = noise.read(region, 0.8)
     thumbnail = noise.thumbnail(300)
-    monkeypatch.setattr(slide, "_BAND_PIXELS", 60_000)
+    monkeypatch.setattr(slide, "_PIECE_SIDE", 245)
     monkeypatch.setattr(slide, "MAX_WINDOW_PIXELS", 700_000)
     assert np.abs(noise.read(region, 0.8).astype(int) - whole).max() <= 1
     assert np.abs(noise.thumbnail(300).astype(int) - thumbnail).max() <= 1
     with pytest.raises(RegionError, match="megapixels"):
         noise.window(region, 0.5)
+
+
+def test_an_overview_decodes_few_tiles_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slide, "_PIECE_SIDE", 512)
+    monkeypatch.setattr(slide, "MAX_WINDOW_PIXELS", 800 * 800)
+    monkeypatch.setattr("napari_smse.slides.tifffile_backend.CACHE_BYTES", 20 * 64 * 64 * 3)
+    decoded = []
+    decode = TiffLevel.segment
+
+    def counted(level: TiffLevel, row: int, column: int) -> np.ndarray | None:
+        decoded.append((row, column))
+        return decode(level, row, column)
+
+    monkeypatch.setattr(TiffLevel, "segment", counted)
+    path = write_pyramid_tiff(tmp_path / "a.tif", noise_image(4000, 1000, seed=3), MPP, 1, tile=64)
+    with open_slide(path) as wide:
+        assert len(wide.levels) == 1
+        assert wide.thumbnail(200).shape == (50, 200, 3)
+    assert len(set(decoded)) == 63 * 16
+    assert len(decoded) < 2 * 63 * 16
 
 
 def test_too_large_a_result_is_refused(noise: Slide) -> None:

@@ -28,7 +28,7 @@ from napari_smse.slides.window import Box, Window, filter_margin
 logger = logging.getLogger(__name__)
 
 MAX_WINDOW_PIXELS = 100_000_000
-_BAND_PIXELS = 16_000_000
+_PIECE_SIDE = 4096
 _LEVEL_TOLERANCE = 1.01
 _TOLD_UPSAMPLING = 1.25
 
@@ -266,7 +266,7 @@ class Slide:
         Raises
         ------
         MissingScaleError, ScaleError, RegionError, DamagedSlideError
-            As `window`; large regions are read in bands, up to a result of 100 megapixels.
+            As `window`; large regions are read in pieces, up to a result of 100 megapixels.
         """
         downsample = self._downsample(mpp)
         size = (
@@ -323,7 +323,7 @@ class Slide:
         return x, y, right - x, bottom - y
 
     def _read(self, box: Box, downsample: float, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Read a box in one window, or in bands of rows when it needs too many pixels."""
+        """Read a box in one window, or in pieces when it needs too many pixels."""
         if size[0] * size[1] > MAX_WINDOW_PIXELS:
             raise RegionError(
                 f"{self.path.name}: {size[0]} x {size[1]} px are too many for one array; "
@@ -331,15 +331,23 @@ class Slide:
             )
         if box[2] <= 0 or box[3] <= 0:
             raise RegionError(f"a region of {box[2]:g} x {box[3]:g} px is empty; give it an area")
-        _, _, width, height = self._level_box(self.level_for(downsample), box, downsample)
-        if width * height <= _BAND_PIXELS:
+        level = self.level_for(downsample)
+        _, _, width, height = self._level_box(level, box, downsample)
+        if width * height <= _PIECE_SIDE**2:
             return self._window(box, downsample).crop_box(box, size)
-        bands = math.ceil(width * height / _BAND_PIXELS)
-        rows = max(1, size[1] // bands)
+        # Squares, not bands: a band as wide as the slide pushes its tiles out of the cache.
+        side = max(1, int(_PIECE_SIDE * self.levels[level].downsample / downsample))
         out = np.empty((size[1], size[0], 3), dtype=np.uint8)
-        per_row = box[3] / size[1]
-        for top in range(0, size[1], rows):
-            count = min(rows, size[1] - top)
-            band = (box[0], box[1] + top * per_row, box[2], count * per_row)
-            out[top : top + count] = self._window(band, downsample).crop_box(band, (size[0], count))
+        across, down = box[2] / size[0], box[3] / size[1]
+        for top in range(0, size[1], side):
+            for left in range(0, size[0], side):
+                part = out[top : top + side, left : left + side]
+                rows, columns = part.shape[:2]
+                piece = (
+                    box[0] + left * across,
+                    box[1] + top * down,
+                    columns * across,
+                    rows * down,
+                )
+                part[:] = self._window(piece, downsample).crop_box(piece, (columns, rows))
         return out
