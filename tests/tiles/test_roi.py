@@ -25,6 +25,30 @@ def test_a_small_region_across_four_tiles_takes_the_one_that_shows_most():
     assert chosen(shapely.box(290, 290, 309, 309)) == {(2, 2)}
 
 
+def test_a_small_part_of_a_region_is_not_lost_beside_a_large_one():
+    small = shapely.box(410, 310, 415, 312)
+    both = shapely.MultiPolygon([shapely.box(0, 0, 200, 200), small])
+    assert chosen(both) == {(0, 0), (1, 0), (0, 1), (1, 1), (4, 3)}
+
+
+def test_parts_that_each_cover_too_little_of_a_tile_count_together():
+    apart = shapely.MultiPolygon([shapely.box(0, 0, 130, 100), shapely.box(170, 0, 300, 100)])
+    assert chosen(apart) == {(0, 0), (1, 0), (2, 0)}
+    assert (1, 0) not in chosen(apart.geoms[0]) | chosen(apart.geoms[1])
+
+
+def test_tiles_within_a_region_are_not_cut_out_of_it(monkeypatch):
+    cut, intersection = [], shapely.intersection
+
+    def counted(region, boxes):
+        cut.extend(boxes)
+        return intersection(region, boxes)
+
+    monkeypatch.setattr(shapely, "intersection", counted)
+    assert len(chosen(shapely.box(-10, -10, 550, 450))) == 29
+    assert len(cut) == 10  # the last column and row, on the outline
+
+
 def test_a_hole_is_left_out():
     ring = shapely.box(0, 0, 300, 300) - shapely.box(100, 100, 200, 200)
     assert (1, 1) not in chosen(ring)

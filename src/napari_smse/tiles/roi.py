@@ -16,8 +16,9 @@ def tiles_in_region(
     """Which tiles lie in a region of interest.
 
     A tile belongs to the region if they share at least half of the smaller of
-    the two. A region too small or thin for that gets the tile that shows most
-    of it, so that drawing on the slide always asks about something.
+    the two. Each part of a region counts for itself, too, and one too small or
+    thin gets the tile that shows most of it, so that drawing on the slide
+    always asks about something.
 
     Parameters
     ----------
@@ -29,11 +30,24 @@ def tiles_in_region(
         Edge of the tiles, level-0 px.
     """
     boxes = shapely.box(x, y, x + edge, y + edge)
-    shapely.prepare(region)
-    near = np.flatnonzero(shapely.intersects(region, boxes))
+    tree = shapely.STRtree(boxes)
+    shared = np.zeros(len(boxes))
     inside = np.zeros(len(boxes), dtype=bool)
-    shared = shapely.area(shapely.intersection(region, boxes[near]))
-    inside[near] = shared >= _LEAST_SHARE * min(float(edge) ** 2, region.area)
-    if near.size and not inside.any():
-        inside[near[shared.argmax()]] = True
-    return inside
+    for part in shapely.get_parts(region):
+        near = tree.query(part, predicate="intersects")
+        if not near.size:
+            continue
+        area = _shared_area(part, boxes[near], edge)
+        shared[near] += area
+        most = area >= _LEAST_SHARE * min(float(edge) ** 2, part.area)
+        inside[near[most] if most.any() else near[area.argmax()]] = True
+    return inside | (shared >= _LEAST_SHARE * edge**2)
+
+
+def _shared_area(part: BaseGeometry, boxes: NDArray[np.object_], edge: int) -> NDArray[np.float64]:
+    """Area that each box shares with a part; only those on its outline are worth cutting out."""
+    shapely.prepare(part)
+    area = np.full(len(boxes), float(edge) ** 2)
+    cut = np.flatnonzero(~shapely.covers(part, boxes))
+    area[cut] = shapely.area(shapely.intersection(part, boxes[cut]))
+    return area
