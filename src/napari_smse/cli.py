@@ -325,6 +325,8 @@ def view(
         raise DeviceError("There is no display here: run `napari-smse view` on a desktop.")
     if util.find_spec("napari") is None or _qt_binding() is None:
         raise DeviceError('napari or Qt is not installed: run pip install "napari-smse[all]".')
-    # The path comes first: after -w, napari would take it for a widget's name.
-    command = [sys.executable, "-m", "napari", str(slide), "-w", "napari-smse", "SMSE: Score slide"]
+    # The path comes first: after -w, napari would take it for a widget's name. Without a plugin's
+    # name it would ask which of several readers to use.
+    launch = [sys.executable, "-m", "napari", str(slide), "--plugin", "napari-smse"]
+    command = [*launch, "-w", "napari-smse", "SMSE: Score slide"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

@@ -57,7 +57,7 @@ class BackgroundTask(QObject):
         self.cancel()
         number = self._current = next(self._numbers)
         stop = self._stop = threading.Event()
-        worker = GeneratorWorker(_until, work, stop, self._turn)
+        worker = _Worker(_until, work, stop, self._turn)
         worker.yielded.connect(lambda value: self._tell(number, value))
         worker.errored.connect(lambda error: self._fail(number, error))
         worker.returned.connect(lambda _: self._end(number))
@@ -86,6 +86,18 @@ class BackgroundTask(QObject):
         if number == self._current:
             self._current = 0
             self.ended.emit()
+
+
+class _Worker(GeneratorWorker):
+    """A worker that may outlive the application, as while torch is being imported."""
+
+    def run(self) -> None:
+        """Run; Qt would end the process for an exception that leaves this."""
+        try:
+            super().run()
+        except RuntimeError:
+            # Speaking failed: the application was closed, and took the signals with it.
+            logger.debug("work ended after the application", exc_info=True)
 
 
 def _until(work: Work, stop: threading.Event, turn: threading.Lock) -> Iterator[Any]:
