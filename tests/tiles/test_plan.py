@@ -3,8 +3,9 @@ import pytest
 import shapely
 
 from napari_smse.errors import NoTissueError, RegionError, ScaleError
-from napari_smse.slides import Region
+from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TissueMask, plan_tiles
+from napari_smse.tiles.plan import MOST_TILES_A_BLOCK
 
 
 class FlatSlide:
@@ -21,6 +22,8 @@ class FlatSlide:
         self.levels = tuple(
             Level(int(width / d), int(height / d), float(d), 256, 256) for d in downsamples
         )
+
+    level_for = Slide.level_for
 
 
 def full_mask(slide, ground=Ground.TISSUE):
@@ -74,6 +77,24 @@ def test_blocks_stay_small():
     slide = FlatSlide(width=60_000, height=50_000)
     for block in plan(slide, [0.25, 0.5]).blocks:
         assert max(block.region.width, block.region.height) <= 2048 + 448
+
+
+def test_tiles_that_overlap_much_come_in_more_blocks():
+    for mpps in ([0.25], [0.25, 0.5, 1.0]):
+        blocks = plan(FlatSlide(6000, 5000), mpps, overlap=0.9).blocks
+        assert max(block.tile_count for block in blocks) <= 1.2 * MOST_TILES_A_BLOCK
+
+
+def test_a_small_region_does_not_cost_the_whole_grid(monkeypatch):
+    looked_at, fraction = [], TissueMask.fraction
+
+    def counted(self, x, y, edge):
+        looked_at.append(len(x))
+        return fraction(self, x, y, edge)
+
+    monkeypatch.setattr(TissueMask, "fraction", counted)
+    tiles = plan(FlatSlide(), [0.25], overlap=0.5, roi=shapely.box(3000, 3000, 3500, 3500))
+    assert 9 <= tiles.tile_count <= sum(looked_at) <= 64
 
 
 def test_only_tiles_with_enough_tissue_are_chosen():

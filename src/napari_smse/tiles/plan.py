@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from napari_smse.tiles.tissue import TissueMask, find_tissue
 
 BLOCK_EDGE = 2048
 """Edge of the neighbourhood read at once, in px of the level that serves it."""
+
+MOST_TILES_A_BLOCK = 512
+"""Tiles that overlap much are many to a neighbourhood; all of a block's are held at once."""
 
 _SHARED_READ_RATIO = 4.0
 """Scales within this ratio share a read; beyond it the coarser level is cheaper."""
@@ -227,8 +231,7 @@ def _choose(
 ) -> ScaleTiles:
     """Tiles with enough tissue that lie in the region of interest."""
     rows, columns = (
-        index.ravel().astype(np.int32)
-        for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
+        index.ravel() for index in np.meshgrid(*_rows_and_columns_near(grid, roi), indexing="ij")
     )
     x, y = grid.left(columns), grid.top(rows)
     tissue = mask.fraction(x, y, grid.edge)
@@ -236,6 +239,20 @@ def _choose(
     if roi is not None:
         keep = keep[tiles_in_region(roi, x[keep], y[keep], grid.edge)]
     return ScaleTiles(grid, columns[keep], rows[keep], tissue[keep])
+
+
+def _rows_and_columns_near(
+    grid: TileGrid, roi: BaseGeometry | None
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Those that a region's bounds touch: a small region must not cost the whole grid."""
+    rows, columns = (np.arange(count, dtype=np.int32) for count in (grid.rows, grid.columns))
+    if roi is None:
+        return rows, columns
+    left, top, right, bottom = roi.bounds
+    return (
+        rows[(grid.bottom(rows) >= top) & (grid.top(rows) <= bottom)],
+        columns[(grid.right(columns) >= left) & (grid.left(columns) <= right)],
+    )
 
 
 def _plan_reads(slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask) -> TilePlan:
@@ -267,16 +284,10 @@ def _groups_sharing_reads(chosen: Sequence[ScaleTiles]) -> Iterator[list[int]]:
 def _pitch(slide: Slide, specs: Sequence[TileSpec]) -> float:
     """Edge of a block in level-0 px: whole steps of the coarsest scale, so few tiles straddle."""
     step = specs[-1].stride_level0
-    return step * max(1, round(BLOCK_EDGE * _served_at(slide, specs[0].mpp) / step))
-
-
-def _served_at(slide: Slide, mpp: float) -> float:
-    """Downsample of the level that a read at this scale comes from."""
-    wanted = mpp / slide.mpp
-    return max(
-        (level.downsample for level in slide.levels if level.downsample <= wanted * 1.01),
-        default=1.0,
-    )
+    level = slide.levels[slide.level_for(specs[0].mpp / slide.mpp)]
+    tiles_a_px = sum(spec.stride_level0**-2 for spec in specs)
+    edge = min(BLOCK_EDGE * level.downsample, math.sqrt(MOST_TILES_A_BLOCK / tiles_a_px))
+    return step * max(1, round(edge / step))
 
 
 def _block_of(tiles: ScaleTiles, area: Region, pitch: float) -> NDArray[np.int64]:
