@@ -152,6 +152,21 @@ def test_another_runs_scores_are_kept_unless_asked(slide, tmp_path):
     assert not store.complete
 
 
+@pytest.mark.parametrize("blocks", [250, 800])
+def test_a_run_does_not_go_on_among_the_blocks_of_another_plan(
+    slide, tmp_path, monkeypatch, blocks
+):
+    path = tmp_path / "scores.zarr"
+    plan, store = start(slide, path)
+    running = score(slide, MODEL, plan, store, DEVICE)
+    while not store.blocks_done().any():
+        next(running)
+    running.close()
+    monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", blocks)
+    with pytest.raises(OutputError, match="different tiles"):
+        start(slide, path)
+
+
 def test_a_slide_that_breaks_half_way_says_so_and_keeps_what_was_scored(
     slide, tmp_path, monkeypatch
 ):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from napari_smse.errors import OutputError
 from napari_smse.network.card import ModelCard
@@ -34,6 +37,19 @@ def run_facts(
     }
 
 
+def plan_hash(plan: TilePlan) -> str:
+    """A short hash of which tiles are in which block.
+
+    It changes with the tissue found, so with the versions of what finds it: a run must
+    not go on among the blocks of another plan.
+    """
+    digest = hashlib.sha256()
+    for tiles in plan.scales:
+        digest.update(np.ascontiguousarray([tiles.columns, tiles.rows], dtype="<i4").tobytes())
+    digest.update(repr([block.members for block in plan.blocks]).encode())
+    return digest.hexdigest()[:16]
+
+
 def open_run(
     path: Path,
     slide: Slide,
@@ -46,7 +62,7 @@ def open_run(
 ) -> ScoreStore:
     """Open the store to score into.
 
-    A store of the same slide, model and request is continued; it may be
+    A store of the same slide, model, request and tiles is continued; it may be
     complete already. One of anything else is kept unless `overwrite`.
 
     Parameters
@@ -63,7 +79,7 @@ def open_run(
     OutputError
         If the folder cannot be written, or holds another run's scores.
     """
-    facts = run_facts(slide, card, request, device)
+    facts = run_facts(slide, card, request, device) | {"tiles": plan_hash(plan)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
