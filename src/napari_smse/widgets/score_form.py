@@ -34,6 +34,11 @@ from napari_smse.widgets.regions import RegionChoice
 _USUAL_MPPS = (0.25, 0.5, 1.0, 2.0)
 _OVERLAPS = {"none": 0.0, "a quarter": 0.25, "half": 0.5, "three quarters": 0.75}
 _MPP = Qt.ItemDataRole.UserRole
+# Without a border, empty boxes are lost in napari's dark theme.
+_SCALES_STYLE = """
+QListWidget::item { padding: 2px; }
+QListWidget::indicator:unchecked { border: 1px solid gray; border-radius: 2px; }
+"""
 
 
 class ScoreForm(QWidget):
@@ -174,6 +179,7 @@ class ScoreForm(QWidget):
         self.scales = QListWidget()
         self.scales.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scales.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.scales.setStyleSheet(_SCALES_STYLE)
         for mpp in _USUAL_MPPS:
             self._add_scale(mpp, ticked=mpp == 0.5)
         self._fit_scales()
@@ -211,6 +217,11 @@ class ScoreForm(QWidget):
         self.tissue.clicked.connect(self.tissue_wanted)
         self.device = QComboBox()
         self.device.addItem("Automatic", "auto")
+        self.device.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        # Names of processors can be longer than the dock is wide.
+        self.device.currentTextChanged.connect(self.device.setToolTip)
         self.again = QCheckBox("Score again what an earlier run stored")
         for combo in (self.region, self.overlap):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
@@ -226,17 +237,25 @@ class ScoreForm(QWidget):
         form.addRow("Scales", _column(self.scales, self.other_scale))
         form.addRow("Model", _row(self.model, self.browse, self.card))
         form.addRow("Region", _row(self.region, self.tissue))
-        more = QCollapsible("More settings")
-        more.collapse(animate=False)
+        self.more = self._make_more()
+        form.addRow(self.more)
+
+    def _make_more(self) -> QCollapsible:
+        """What is seldom changed, folded away."""
         inner = QWidget()
-        inner_form = QFormLayout(inner)
-        inner_form.addRow("Tile overlap", self.overlap)
-        inner_form.addRow("Least tissue", self.tissue_share)
-        inner_form.addRow("Device", self.device)
-        inner_form.addRow(self.again)
+        form = QFormLayout(inner)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Tile overlap", self.overlap)
+        form.addRow("Least tissue", self.tissue_share)
+        form.addRow("Device", self.device)
+        form.addRow(self.again)
+        more = QCollapsible("More settings", expandedIcon="▼", collapsedIcon="▶")
+        more.layout().setContentsMargins(0, 0, 0, 0)
         more.setContent(inner)
-        form.addRow(more)
-        self.more = more
+        # Only now: folding hides the content that is there.
+        more.collapse(animate=False)
+        return more
 
     # -- reacting --------------------------------------------------------------------
 
@@ -298,7 +317,7 @@ def _tell_scale(slide: Slide) -> str:
     if slide.scale.mpp is None:
         if slide.scale.rejected is not None:
             return f"the file says {slide.scale.rejected:g}, which cannot be: type it"
-        return "not stated: type it"
+        return "type it, e.g. 0.25"
     return f"from {slide.scale.source}"
 
 
