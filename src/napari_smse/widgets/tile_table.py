@@ -15,6 +15,13 @@ from napari_smse.scoring import ScaleScores, objective_power
 from napari_smse.slides import Region
 
 _DECIMALS = 3
+_ROW_PX = 22
+_MEANING = (
+    "Objective power that the tile was scored at",
+    "Left edge of the tile, level-0 px",
+    "Top edge of the tile, level-0 px",
+    "Share of the tile that is tissue, 0 to 1",
+)
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,14 @@ class TileTableModel(QAbstractTableModel):
         role: int = Qt.ItemDataRole.DisplayRole,
     ) -> Any:
         """Names of the columns; a class stands for its probability."""
-        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+        if orientation != Qt.Orientation.Horizontal or section >= len(self.headers):
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
             return self.headers[section]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return (*_MEANING, *(f"Probability of {name}" for name in self.headers[4:]))[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:  # the arrow of sorting takes the right
+            return int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         return None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -132,7 +145,10 @@ class TileTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(_ROW_PX)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        # Width by what is in view; thousands of tiles would take too long.
+        self.horizontalHeader().setResizeContentsPrecision(0)
         self.setToolTip("Click a tile to fly to it; click a heading to sort.")
         self.selectionModel().currentRowChanged.connect(self._choose)
 
@@ -141,7 +157,15 @@ class TileTable(QTableView):
         first_time = not self.tiles.headers
         self.tiles.set_scores(scales, classes)
         if first_time:
+            self._share_width()
             self.sortByColumn(len(self.tiles.headers) - 1, Qt.SortOrder.DescendingOrder)
+
+    def _share_width(self) -> None:
+        """Give each column what it needs, and the rest to the last, by which tiles are sorted."""
+        for column in range(len(self.tiles.headers) - 1):
+            self.horizontalHeader().setSectionResizeMode(
+                column, QHeaderView.ResizeMode.ResizeToContents
+            )
 
     def _choose(self, current: QModelIndex, _previous: QModelIndex) -> None:
         if current.isValid():
