@@ -25,9 +25,11 @@ class MapControls(QWidget):
         self.colours = QComboBox()
         self.colours.addItems(COLOUR_MAPS)
         self.range = _slider(QLabeledDoubleRangeSlider, (0.0, 1.0))
-        self.range.setEdgeLabelMode(QLabeledDoubleRangeSlider.EdgeLabelMode.NoLabel)
+        # Labels above the handles are cut off at both ends.
+        self.range.setHandleLabelPosition(QLabeledDoubleRangeSlider.LabelPosition.NoLabel)
+        self.range.setEdgeLabelMode(QLabeledDoubleRangeSlider.EdgeLabelMode.LabelIsValue)
         self.threshold = _slider(QLabeledDoubleSlider, 0.0)
-        self.opacity = _slider(QLabeledDoubleSlider, 0.7)
+        self.opacity = _slider(QLabeledDoubleSlider, 0.5)
         self.threshold.setToolTip("Cells below this probability are not coloured.")
         self.range.setToolTip("Probabilities that the two ends of the colours stand for.")
         form = QFormLayout(self)
