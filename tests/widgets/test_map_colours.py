@@ -29,3 +29,8 @@ def test_the_low_end_of_a_class_colour_is_transparent_and_its_nan_too():
 def test_colour_maps_of_other_settings_have_other_names():
     names = {map_colours("viridis", "a", threshold=t).name for t in (0.0, 0.1, 0.2)}
     assert len(names) == 3
+
+
+def test_napari_displays_a_short_name_whatever_the_settings():
+    colours = map_colours("viridis", "malignant", threshold=0.123, limits=(0.1, 0.9))
+    assert colours._display_name == "viridis"

@@ -38,7 +38,9 @@ def map_colours(
     colours = _ramp(name, class_name)
     value = np.linspace(*limits, len(colours))
     colours[value < threshold, 3] = 0
-    return Colormap(colours, name=f"{name} {class_name} {threshold:.3f} {limits}")
+    # napari keeps colour maps by name, and widens its controls for what it displays.
+    unique = f"{name} {class_name} {threshold:.3f} {limits}"
+    return Colormap(colours, display_name=name, name=unique)
 
 
 def _ramp(name: str, class_name: str) -> NDArray[np.float32]:
