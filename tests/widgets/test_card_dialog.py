@@ -27,3 +27,20 @@ def test_the_bundled_card_can_be_shown(qtbot):
     dialog = CardDialog(read_card("bundled"))
     qtbot.addWidget(dialog)
     assert read_card("bundled").name in dialog.text.toPlainText()
+
+
+def test_limits_come_before_figures():
+    text = card_html(read_card("bundled"))
+    assert text.index("Limits") < text.index("How well it does")
+
+
+def test_how_figures_were_measured_is_told_once_for_all_measured_alike():
+    alike = [
+        Figure(data=name, metric="AUC", value=0.8, low=None, high=None, how="by case")
+        for name in ("breast", "colon")
+    ]
+    other = Figure(data="oral", metric="AUC", value=0.6, low=None, high=None, how="left out")
+    card = redness_model().card.model_copy(update={"figures": (*alike, other)})
+    html = card_html(card)
+    assert html.count("by case") == 1
+    assert html.index("colon") < html.index("by case") < html.index("oral") < html.index("left out")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import groupby
 
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
@@ -36,12 +37,12 @@ def card_html(card: ModelCard) -> str:
         f"<p>Classes: {escape(', '.join(card.classes))}. Tiles of {card.tile_px} px, trained from "
         f"{describe_scale(low)} to {describe_scale(high)}. Trunk {escape(card.trunk)}, "
         f"embedding of {card.embedding_dim} numbers.</p>",
-        "<h3>How well it does on cases it never saw</h3>",
-        _list(_figure(figure) for figure in card.figures) or "<p>Not measured.</p>",
-        "<h3>What it was trained on</h3>",
-        _list(_source(source) for source in card.training) or "<p>Not stated.</p>",
         "<h3>Limits</h3>",
         _list(escape(limit) for limit in card.limits) or "<p>Not stated.</p>",
+        "<h3>How well it does on cases it never saw</h3>",
+        _figures(card.figures) or "<p>Not measured.</p>",
+        "<h3>What it was trained on</h3>",
+        _list(_source(source) for source in card.training) or "<p>Not stated.</p>",
         _list(escape(note) for note in card.notes),
         f"<p><small>weights {escape(card.weights_sha256[:16])}</small></p>",
     ]
@@ -53,14 +54,19 @@ def _list(items: Iterable[str]) -> str:
     return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
-def _figure(figure: Figure) -> str:
-    interval = ""
-    if figure.low is not None and figure.high is not None:
-        interval = f" (95 % interval {figure.low:.2f} to {figure.high:.2f})"
-    return (
-        f"{escape(figure.data)}: <b>{escape(figure.metric)} {figure.value:.2f}</b>{interval}. "
-        f"{escape(figure.how)}"
+def _figures(figures: Sequence[Figure]) -> str:
+    """Figures in groups that were measured alike, how they were in small print below each."""
+    return "".join(
+        f"{_list(map(_figure, group))}<p><small>{escape(how)}</small></p>"
+        for how, group in groupby(figures, key=lambda figure: figure.how)
     )
+
+
+def _figure(figure: Figure) -> str:
+    span = ""
+    if figure.low is not None and figure.high is not None:
+        span = f" ({figure.low:.2f} to {figure.high:.2f})"
+    return f"{escape(figure.data)}: <b>{escape(figure.metric)} {figure.value:.2f}</b>{span}"
 
 
 def _source(source: TrainingSource) -> str:
