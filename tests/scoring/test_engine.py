@@ -1,3 +1,7 @@
+import threading
+from concurrent import futures
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 
@@ -184,6 +188,41 @@ def test_a_slide_that_breaks_half_way_says_so_and_keeps_what_was_scored(
     with pytest.raises(DamagedSlideError):
         list(score(slide, MODEL, plan, store, DEVICE))
     assert not store.complete
+
+
+def test_a_read_that_ends_just_after_the_wait_is_no_failure(slide, tmp_path, monkeypatch):
+    plan, store = start(slide, tmp_path / "scores.zarr")
+    begun, ended = threading.Event(), threading.Event()
+    done, read = Future.done, Slide.window
+
+    def slow(self, region, mpp):
+        begun.set()
+        assert ended.wait(30)
+        return read(self, region, mpp)
+
+    def done_late(self):
+        if begun.is_set():  # zarr has futures of its own
+            ended.set()
+            futures.wait([self])
+        return done(self)
+
+    monkeypatch.setattr(Slide, "window", slow)
+    monkeypatch.setattr(Future, "done", done_late)
+    for _ in score(slide, MODEL, plan, store, DEVICE):
+        if begun.is_set():
+            ended.set()
+    assert store.complete
+
+
+def test_a_time_out_of_the_drive_is_told(slide, tmp_path, monkeypatch):
+    plan, store = start(slide, tmp_path / "scores.zarr")
+
+    def timed_out(self, region, mpp):
+        raise TimeoutError("drive gone")
+
+    monkeypatch.setattr(Slide, "window", timed_out)
+    with pytest.raises(TimeoutError, match="drive gone"):
+        list(score(slide, MODEL, plan, store, DEVICE))
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(slide, tmp_path):

@@ -6,8 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -152,15 +151,12 @@ def _read_ahead(
         if not pending:
             return
         number, future = pending[0]
-        try:
-            tiles = future.result(timeout=_PATIENCE)
-        except NotYet:
-            if future.done():  # the read itself raised a TimeoutError
-                raise
+        # Asking first: a TimeoutError of result() could be that of the read itself.
+        if not wait([future], timeout=_PATIENCE).done:
             yield None
             continue
         pending.popleft()
-        yield number, tiles
+        yield number, future.result()
 
 
 def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uint8]:
