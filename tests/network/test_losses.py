@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from napari_smse.network import FocalLoss, PairLoss, ReinforcedFocalLoss, TripletLoss
+from napari_smse.network import (
+    FocalLoss,
+    PairLoss,
+    ReinforcedFocalLoss,
+    TripletLoss,
+    random_pairs,
+)
 
 seeds = st.integers(0, 2**31 - 1)
 margins = st.sampled_from([0.1, 0.5, 1.0, 2.0])
@@ -144,6 +150,16 @@ def test_pair_loss_of_coinciding_embeddings_has_a_finite_gradient() -> None:
     assert loss.item() == pytest.approx(0.25)
     assert first.grad is not None
     assert torch.isfinite(first.grad).all()
+
+
+def test_no_pairs_cost_nothing_and_still_backpropagate() -> None:
+    (embedding,) = random(0, (6, 4))
+    first, second, same = random_pairs(torch.zeros(6, dtype=torch.long))
+    loss = PairLoss()(embedding[first], embedding[second], same)
+    loss.backward()
+    assert loss.item() == 0
+    assert embedding.grad is not None
+    assert not embedding.grad.any()
 
 
 def test_no_triplets_cost_nothing_and_still_backpropagate() -> None:

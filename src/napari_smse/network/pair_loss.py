@@ -11,7 +11,8 @@ def pair_loss(first: Tensor, second: Tensor, same: Tensor, margin: float = 1.0) 
 
     .. math:: \tfrac12 \left[ y d^2 + (1 - y) \max(0, m - d)^2 \right]
 
-    with the Euclidean distance :math:`d` and :math:`y = 1` for the same class.
+    with the Euclidean distance :math:`d` and :math:`y = 1` for the same class, and zero
+    for no pairs at all.
 
     Parameters
     ----------
@@ -31,7 +32,9 @@ def pair_loss(first: Tensor, second: Tensor, same: Tensor, margin: float = 1.0) 
     # vector_norm has a gradient of zero, not NaN, where two embeddings coincide.
     distance = torch.linalg.vector_norm(first - second, dim=1)
     apart = (margin - distance).clamp(min=0).square()
-    return 0.5 * torch.where(same.bool(), square, apart).mean()
+    losses = 0.5 * torch.where(same.bool(), square, apart)
+    # A batch of one class has no pairs; the mean of nothing would be NaN.
+    return losses.mean() if len(losses) else losses.sum()
 
 
 class PairLoss(nn.Module):
