@@ -32,8 +32,9 @@ def test_tiles_never_stray_from_the_exact_grid_by_more_than_half_a_pixel(spec, a
     grid = TileGrid(spec, area)
     columns = np.arange(min(grid.columns, 500))
     left = area.x + columns * spec.stride_level0
-    assert np.abs(grid.left(columns) - left).max() <= 0.5
-    assert np.abs(grid.right(columns) - (left + spec.size_level0)).max() <= 0.5
+    half = 0.5 + 1e-6  # what is not whole in binary may round the other way
+    assert np.abs(grid.left(columns) - left).max() <= half
+    assert np.abs(grid.right(columns) - (left + spec.size_level0)).max() <= half
     assert np.abs(grid.right(columns) - grid.left(columns) - grid.edge).max() <= 1
 
 

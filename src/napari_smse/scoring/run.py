@@ -19,7 +19,7 @@ from napari_smse.tiles import TilePlan
 
 
 def run_facts(
-    slide: Slide, card: ModelCard, request: ScoreRequest, device: ComputeDevice
+    slide: Slide, card: ModelCard, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
 ) -> dict[str, Any]:
     """What the scores depend on, as JSON values."""
     return {
@@ -34,6 +34,7 @@ def run_facts(
         "model": {"name": card.name, "version": card.version, "hash": card.weights_sha256},
         "request": request.facts(),
         "precision": device.precision,
+        "tiles": plan_hash(plan),
     }
 
 
@@ -79,7 +80,7 @@ def open_run(
     OutputError
         If the folder cannot be written, or holds another run's scores.
     """
-    facts = run_facts(slide, card, request, device) | {"tiles": plan_hash(plan)}
+    facts = run_facts(slide, card, request, plan, device)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -88,7 +88,7 @@ class ScoreJob:
 
     def _open_store(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> ScoreStore:
         """Scores live in the cache until they are saved, so that a crash loses none."""
-        facts = run_facts(self.slide, card, self.request, device)
+        facts = run_facts(self.slide, card, self.request, plan, device)
         path = runs_folder() / f"{self.slide.name}-{signature(facts)}.zarr"
         forget_old_runs(path.parent)
         return open_run(path, self.slide, card, self.request, plan, device, overwrite=self.again)
