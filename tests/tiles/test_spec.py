@@ -16,6 +16,11 @@ def test_every_size_is_the_same_piece_of_glass(size, mpp, slide_mpp, overlap):
     assert 0 < spec.stride_level0 <= spec.size_level0
 
 
+@given(size=st.integers(1, 4096), mpp=st.floats(0.05, 2.5), times=st.sampled_from([1, 2, 4]))
+def test_whole_ratios_give_whole_sizes(size, mpp, times):
+    assert TileSpec(size, mpp * times, mpp).size_level0 == size * times
+
+
 def test_a_20x_tile_on_a_40x_slide_covers_twice_its_pixels():
     spec = TileSpec(224, mpp=0.5, slide_mpp=0.25, overlap=0.5)
     assert (spec.size_level0, spec.stride_level0, spec.upsampling) == (448, 224, 0.5)

@@ -58,7 +58,7 @@ class TileSpec:
     @property
     def size_level0(self) -> float:
         """Edge of the tile in level-0 px."""
-        return self.size_um / self.slide_mpp
+        return self.size_px * (self.mpp / self.slide_mpp)  # exact where one is a multiple
 
     @property
     def stride_level0(self) -> float:
