@@ -64,13 +64,21 @@ def test_near_scales_share_reads_and_far_ones_do_not():
     assert all(len(block.members) == 1 for block in far.blocks)
 
 
+def test_a_scale_is_read_from_its_own_level_whatever_else_is_asked_for():
+    slide = FlatSlide(downsamples=(1, 2, 4))
+    for block in plan(slide, [0.25, 0.5, 0.7, 1.0]).blocks:
+        for number, _, _ in block.members:
+            mpp = (0.25, 0.5, 0.7, 1.0)[number]
+            assert slide.level_for(block.mpp / 0.25) == slide.level_for(mpp / 0.25)
+
+
 def test_a_second_scale_costs_few_more_pixels():
     slide = FlatSlide()
 
     def pixels(mpps):
         return sum(b.region.width * b.region.height for b in plan(slide, mpps).blocks)
 
-    assert pixels([0.5, 1.0]) < 1.1 * pixels([0.5])
+    assert pixels([0.25, 0.5]) < 1.1 * pixels([0.25])
 
 
 def test_blocks_stay_small():

@@ -160,7 +160,7 @@ def _read_ahead(
 
 
 def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uint8]:
-    """Read the tiles of a block, all scales from the same pixels.
+    """Read the tiles of a block, those of all its scales from the same pixels.
 
     Returns
     -------

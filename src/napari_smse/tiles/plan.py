@@ -24,7 +24,7 @@ MOST_TILES_A_BLOCK = 512
 """Tiles that overlap much are many to a neighbourhood; all of a block's are held at once."""
 
 _SHARED_READ_RATIO = 4.0
-"""Scales within this ratio share a read; beyond it the coarser level is cheaper."""
+"""Scales beyond this ratio share no read, even if one level serves both: blocks would be huge."""
 
 MOST_UPSAMPLING = 2.5
 """A slide is never magnified by more than this: there is nothing there to see."""
@@ -85,7 +85,7 @@ class ScaleTiles:
 
 @dataclass(frozen=True)
 class ReadBlock:
-    """A neighbourhood that is read once for every scale.
+    """A neighbourhood that is read once for the scales that one level serves.
 
     Parameters
     ----------
@@ -259,8 +259,9 @@ def _plan_reads(slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask) ->
     """Sort each scale's tiles by the block that holds their centre, and list the blocks."""
     scales = list(chosen)
     blocks: list[ReadBlock] = []
-    for group in _groups_sharing_reads(chosen):
-        pitch = _pitch(slide, [chosen[scale].grid.spec for scale in group])
+    specs = [tiles.grid.spec for tiles in chosen]
+    for group in _groups_sharing_reads(slide, specs):
+        pitch = _pitch(slide, [specs[scale] for scale in group])
         keys = {}
         for scale in group:
             key = _block_of(chosen[scale], slide.bounds, pitch)
@@ -270,11 +271,18 @@ def _plan_reads(slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask) ->
     return TilePlan(tuple(scales), tuple(blocks), mask)
 
 
-def _groups_sharing_reads(chosen: Sequence[ScaleTiles]) -> Iterator[list[int]]:
+def _groups_sharing_reads(slide: Slide, specs: Sequence[TileSpec]) -> Iterator[list[int]]:
+    """Numbers of the scales that the same level serves.
+
+    A scale is never cut from a finer level than its own, so that its scores do not depend
+    on the other scales asked for.
+    """
+    levels = [slide.level_for(spec.mpp / slide.mpp) for spec in specs]
     group = [0]
-    for scale in range(1, len(chosen)):
-        finest = chosen[group[0]].grid.spec.mpp
-        if chosen[scale].grid.spec.mpp > _SHARED_READ_RATIO * finest:
+    for scale in range(1, len(specs)):
+        first = group[0]
+        far = specs[scale].mpp > _SHARED_READ_RATIO * specs[first].mpp
+        if far or levels[scale] != levels[first]:
             yield group
             group = []
         group.append(scale)
