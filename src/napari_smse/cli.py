@@ -34,6 +34,7 @@ from napari_smse.scoring import (
     Progress,
     ScoreRequest,
     choose_device,
+    describe_scale,
     list_devices,
     open_run,
     parse_scale,
@@ -41,7 +42,7 @@ from napari_smse.scoring import (
     score,
 )
 from napari_smse.slides import Slide, open_slide
-from napari_smse.tiles import TileSpec
+from napari_smse.tiles import TilePlan, TileSpec
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -178,7 +179,7 @@ class _Run:
         """Score one slide and write its results."""
         card, request = self.model.card, replace(self.request, roi=self._roi_on(slide))
         plan = request.plan(slide, card)
-        warnings = scale_warnings(slide, card, request.mpps)
+        warnings = [*scale_warnings(slide, card, request.mpps), *_empty_scales(slide, plan)]
         for warning in warnings:
             self.say(f"warning: {warning}", "yellow")
         folder = self.out / name
@@ -200,6 +201,13 @@ class _Run:
         if self.outlines is None:
             return None
         return translate(self.outlines, slide.bounds.x, slide.bounds.y)
+
+
+def _empty_scales(slide: Slide, plan: TilePlan) -> Iterator[str]:
+    for tiles in plan.scales:
+        if not len(tiles):
+            scale = describe_scale(tiles.grid.spec.mpp)
+            yield f"no tile of {slide.name} at {scale} holds enough tissue: its map stays empty."
 
 
 def _show_progress(running: Iterator[Progress], name: str, *, quiet: bool) -> None:

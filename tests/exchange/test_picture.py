@@ -74,7 +74,15 @@ def test_research_use_only_is_written_on_it(
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", look)
     picture(tmp_path / "note.png", heat_map(1))
-    assert seen == ["a slide\nResearch use only"]
+    assert seen == ["a slide", "Research use only"]
+
+
+@pytest.mark.parametrize(("value", "told"), [(np.nan, True), (0.5, False)])
+def test_a_map_without_a_tile_says_so(tmp_path: Path, value: float, told: bool) -> None:
+    image = picture(tmp_path / "map.png", heat_map(value))
+    height, width = image.shape[:2]
+    inside = image[int(height * 0.4) : int(height * 0.6), int(width * 0.6) : int(width * 0.8)]
+    assert (inside.max(axis=2) < 100).any() == told  # black letters on pale glass
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

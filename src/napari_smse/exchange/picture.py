@@ -75,7 +75,8 @@ def write_heat_map_picture(
     """
     panels = [MapPanel(*each) for each in maps]
     figure = _figure(panels, thumbnail, extent)
-    figure.text(0.01, 0.01, f"{caption}\n{NOTICE}", ha="left", va="bottom", fontsize=9)
+    figure.text(0.01, 0.01, caption, ha="left", va="bottom", fontsize=9)
+    figure.text(0.99, 0.01, NOTICE, ha="right", va="bottom", fontsize=9, weight="bold")
     with written_whole(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
@@ -90,8 +91,8 @@ def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Ex
     rows = math.ceil(count / columns)
     left, right, bottom, top = extent
     aspect = min(max((bottom - top) / (right - left), 0.3), 2.5)
-    size = (columns * _PANEL_WIDTH + 0.8, rows * (0.88 * _PANEL_WIDTH * aspect + 0.75) + 0.6)
-    caption_share = 0.5 / size[1]
+    size = (columns * _PANEL_WIDTH + 0.8, rows * (0.88 * _PANEL_WIDTH * aspect + 0.75) + 0.4)
+    caption_share = 0.3 / size[1]
     layout = ConstrainedLayoutEngine(compress=True, rect=(0, caption_share, 1, 1 - caption_share))
     figure = Figure(figsize=size, layout=layout)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -102,7 +103,7 @@ def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Ex
     for axis in axes[len(panels) + 1 :]:
         axis.set_axis_off()
     if panels:
-        figure.colorbar(shown, ax=axes, label="Probability", shrink=0.8, pad=0.01)
+        figure.colorbar(shown, ax=axes, label="Probability", shrink=0.8, pad=0.01, aspect=30)
     return figure
 
 
@@ -131,6 +132,8 @@ def _show_map(
         alpha=_OPACITY,
         interpolation="nearest",
     )
+    if not np.isfinite(panel.values).any():
+        axis.text(0.5, 0.5, "nothing scored", transform=axis.transAxes, ha="center", fontsize=11)
     # The last picture decides the limits, and a map may reach over the slide's edge.
     axis.set_xlim(extent[0], extent[1])
     axis.set_ylim(extent[2], extent[3])
