@@ -1,0 +1,52 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fake_model import RednessNetwork, redness_model
+from napari_smse.errors import DeviceError
+from napari_smse.network import NetworkOutput
+from napari_smse.scoring import choose_device
+from napari_smse.scoring.inference import TileClassifier
+
+DEVICE = replace(choose_device("cpu"), label="GPU, small", batch_size=16, precision="float32")
+TILES = np.random.default_rng(0).integers(0, 256, (13, 8, 8, 3)).astype(np.uint8)
+
+
+class SmallDeviceNetwork(RednessNetwork):
+    """Runs out of memory on more tiles than fit."""
+
+    def __init__(self, fit: int) -> None:
+        super().__init__()
+        self.fit = fit
+
+    def forward(self, images: torch.Tensor) -> NetworkOutput:
+        output = super().forward(images)
+        if len(images) > self.fit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return output
+
+
+def classifier(network):
+    model = redness_model()
+    model.network = network
+    return TileClassifier(model, DEVICE, 1)
+
+
+@pytest.mark.parametrize("fit", [1, 4, 13])
+def test_batches_too_large_for_the_device_are_split(fit):
+    probability, embedding = classifier(RednessNetwork())(TILES)
+    network = SmallDeviceNetwork(fit)
+    small = classifier(network)
+    found = small(TILES)
+    np.testing.assert_allclose(found[0], probability, atol=1e-6)
+    np.testing.assert_allclose(found[1], embedding, atol=1e-6)
+    network.batches.clear()
+    small(TILES)
+    assert max(network.batches) <= fit  # what did not fit is not tried again
+
+
+def test_a_device_without_room_for_a_tile_is_told():
+    with pytest.raises(DeviceError, match=r"GPU, small.*choose the device cpu"):
+        classifier(SmallDeviceNetwork(0))(TILES)
