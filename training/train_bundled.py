@@ -168,7 +168,7 @@ def cv_figures(what: str, found: dict[str, Estimate]) -> list[Figure]:
             metric=name,
             **rounded(estimate),
             how="5 folds grouped by case and stratified by class; image = mean over plain crops at "
-            "0.25 and 0.5 um/px; "
+            "0.25 and 0.5 um/px (200X copies: 0.4); "
             + (
                 "mean, smallest and largest of the folds"
                 if name == "auc by fold"
