@@ -79,7 +79,9 @@ class HeatLayers:
             if layer not in self._viewer.layers:
                 self._stale.discard(name)
             elif layer.visible or hidden:
-                layer.data = self.maps.heat_map(name).values
+                # In place, as setting the data would have napari measure the layer anew each time.
+                layer.data[...] = self.maps.heat_map(name).values
+                layer.refresh(extent=False, highlight=False, thumbnail=hidden)
                 self._stale.discard(name)
 
     def show_only(self, name: MapName) -> None:
@@ -130,7 +132,7 @@ class HeatLayers:
             colormap=map_colours(CLASS_COLOUR, name.class_name),
             contrast_limits=(0, 1),
             interpolation2d="nearest",
-            opacity=0.7,
+            opacity=0.5,
             blending="translucent",
             visible=False,
             metadata={MAP_KEY: mark},

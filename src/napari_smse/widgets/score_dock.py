@@ -96,7 +96,6 @@ class ScoreDock(QWidget):
         for widget in (notice, self.form, self.panel, self.controls):
             layout.addWidget(widget)
         layout.addWidget(self.table, stretch=1)
-        layout.addWidget(self.save)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -104,6 +103,8 @@ class ScoreDock(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
+        # Outside what scrolls, so that it is seen in a small window too.
+        outer.addWidget(self.save)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(400)
 
