@@ -130,6 +130,7 @@ def test_a_cancelled_run_goes_on_where_it_stopped(slide, tmp_path):
     plan, store = start(slide, path, request)
     told = list(score(slide, MODEL, plan, store, DEVICE))
     assert told[0].done == np.isfinite(told[0].scores[0].probability[:, 0]).sum() > 0
+    assert told[0].rate == 0  # what was scored before says nothing of the pace
     assert store.complete
     np.testing.assert_array_equal(store.scale(0).probability, whole.scale(0).probability)
     np.testing.assert_array_equal(store.scale(0).embedding, whole.scale(0).embedding)

@@ -84,3 +84,11 @@ def test_values_at_points():
     heat_map = HeatMap(np.array([[0.1, 0.2]], np.float32), 100, 0, 10)
     found = heat_map.at(np.array([100.0, 119.9, 120.0, 99.0]), np.array([0.0, 9.9, 5.0, 5.0]))
     np.testing.assert_allclose(found, [0.1, 0.2, np.nan, np.nan])
+
+
+def test_fusing_asks_the_other_maps_at_the_middle_of_each_cell():
+    fine = HeatMap(np.zeros((3, 3), np.float32), x=10, y=20, cell=2.0)
+    coarse = HeatMap(np.array([[0, 1], [2, 3]], np.float32), x=10, y=20, cell=2.9)
+    # Cell 1 reaches from 2 to 4, so that its corner lies in the first coarse cell and its
+    # middle, at 3, in the second.
+    np.testing.assert_allclose(fuse([fine, coarse]).values * 2, [[0, 1, 1], [2, 3, 3], [2, 3, 3]])

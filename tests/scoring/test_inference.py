@@ -47,6 +47,20 @@ def test_batches_too_large_for_the_device_are_split(fit):
     assert max(network.batches) <= fit  # what did not fit is not tried again
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_network_works_in_the_devices_precision_and_answers_in_float32(precision):
+    class Multiplying(RednessNetwork):
+        def forward(self, images):
+            self.inside = (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
+            return super().forward(images)
+
+    model = redness_model()
+    model.network = network = Multiplying()
+    found = TileClassifier(model, replace(DEVICE, precision=precision), 1)(TILES)
+    assert network.inside == getattr(torch, precision)
+    assert {part.dtype for part in found} == {np.dtype(np.float32)}
+
+
 def test_a_device_without_room_for_a_tile_is_told():
     with pytest.raises(DeviceError, match=r"GPU, small.*choose the device cpu"):
         classifier(SmallDeviceNetwork(0))(TILES)

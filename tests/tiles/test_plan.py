@@ -114,6 +114,15 @@ def test_only_tiles_with_enough_tissue_are_chosen():
     assert tiles.x.max() + 448 * 0.6 <= 10_000 + 1
 
 
+def test_tiles_without_any_tissue_are_never_chosen():
+    slide = FlatSlide()
+    ground = np.zeros((60, 100), np.uint8)
+    ground[:, :50] = Ground.TISSUE
+    tiles = plan(slide, [0.5], mask=TissueMask(ground, slide.bounds), min_tissue=0).scales[0]
+    assert tiles.tissue.min() > 0
+    assert tiles.x.max() < 10_000
+
+
 def test_a_region_of_interest_keeps_the_slides_grid():
     slide = FlatSlide()
     everything = plan(slide, [0.5]).scales[0]
