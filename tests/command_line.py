@@ -1,0 +1,67 @@
+"""The command line as a user meets it: words in; status, stdout and stderr out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from fake_model import redness_model
+from generated import Image, write_pyramid_tiff
+from napari_smse.cli import main
+from napari_smse.network import Model
+
+GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
+
+
+class Answer(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Calls `napari-smse` in this process, with a model whose answers are known."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: Model
+    ) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        self.model = model
+        monkeypatch.setattr("napari_smse.network.load_model", lambda _name: model)
+
+    def __call__(self, *words: str | Path) -> Answer:
+        self._monkeypatch.setattr(sys, "argv", ["napari-smse", *map(str, words)])
+        self._capsys.readouterr()
+        log = logging.getLogger("napari_smse")
+        before = log.handlers, log.level
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            log.handlers, log.level = before
+            logging.getLogger("napari_smse.slides").setLevel(logging.NOTSET)
+        said = self._capsys.readouterr()
+        return Answer(int(ended.value.code or 0), said.out, said.err)
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys, redness_model())
+
+
+def section(width: int = 700, height: int = 520) -> Image:
+    """Pink tissue with a red square at x 256-320, y 128-192, glass on the right."""
+    rgb = np.full((height, width, 3), GLASS, np.uint8)
+    rgb[:, : width * 3 // 4] = PINK
+    rgb[128:192, 256:320] = RED
+    return rgb
+
+
+def write_section(path: Path, mpp: float | None = 0.5, **size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_pyramid_tiff(path, section(**size), mpp=mpp)

@@ -1,0 +1,61 @@
+"""A folder for each slide, and nothing in it that belongs to another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_smse.errors import OutputError
+from napari_smse.exchange import remove_results, result_folder_names
+
+
+@pytest.mark.parametrize(
+    ("slides", "names"),
+    [
+        (["a.svs", "b.ndpi"], ["a", "b"]),
+        (["in/a.ome.tif", "a.b.svs", "noext"], ["a", "a.b", "noext"]),
+        (["a.svs", "a.ndpi", "b.svs"], ["a.svs", "a.ndpi", "b"]),
+        (["x/a.svs", "y/a.svs", "a.tif"], ["x_a.svs", "y_a.svs", "a.tif"]),
+        (["p/x/a.svs", "q/x/a.svs"], ["x_a.svs", "x_a.svs_2"]),
+    ],
+)
+def test_slides_get_the_shortest_names_that_differ(slides: list[str], names: list[str]) -> None:
+    assert result_folder_names([Path(slide) for slide in slides]) == names
+
+
+def test_dots_in_the_name_of_a_dicom_folder_are_no_suffix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1.2.840.1").mkdir()
+    assert result_folder_names([tmp_path / "1.2.840.1"]) == ["1.2.840.1"]
+    monkeypatch.chdir(tmp_path / "1.2.840.1")
+    assert result_folder_names([Path()]) == ["1.2.840.1"]
+
+
+part = st.text("abA.", min_size=1, max_size=3).filter(lambda name: set(name) != {"."})
+
+
+@given(st.lists(st.tuples(part, part), min_size=1, max_size=6, unique=True))
+def test_no_two_slides_share_a_folder(parts: list[tuple[str, str]]) -> None:
+    names = result_folder_names([Path("/slides") / folder / file for folder, file in parts])
+    assert len({name.casefold() for name in names}) == len(parts)
+    assert all(name and "/" not in name for name in names)
+
+
+def test_results_go_and_scores_and_other_files_stay(tmp_path: Path) -> None:
+    derived = ["run.json", "tiles.parquet", "tiles.csv", "tiles.geojson", "heatmap.png"]
+    for name in [*derived, "my notes.txt"]:
+        (tmp_path / name).touch()
+    (tmp_path / "scores.zarr").mkdir()
+    remove_results(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my notes.txt", "scores.zarr"]
+    remove_results(tmp_path / "not there yet")
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tiles.csv").mkdir()
+    with pytest.raises(OutputError, match=r"tiles\.csv"):
+        remove_results(tmp_path)
