@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
@@ -14,9 +16,9 @@ from PIL import Image
 from fake_model import redness_model
 from generated import write_pyramid_tiff
 from napari_smse.errors import OutputError
-from napari_smse.exchange import RunContext, RunRecord, read_regions, save_results
+from napari_smse.exchange import MapPanel, RunContext, RunRecord, read_regions, save_results
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
-from napari_smse.slides import Slide, open_slide
+from napari_smse.slides import Region, Slide, open_slide
 
 MODEL = redness_model()
 CONTEXT = RunContext(MODEL.card, "CPU of the test", ("one warning",))
@@ -68,17 +70,32 @@ def test_the_promised_files_are_there_and_no_others(folder: Path) -> None:
     ]
 
 
+def test_the_tables_have_the_promised_columns_and_no_others(folder: Path) -> None:
+    columns = ["x", "y", "width", "height", "mpp", "tissue", "p_benign", "p_malignant"]
+    assert parquet.read_table(folder / "tiles.parquet").column_names == columns
+    assert csv.read_csv(folder / "tiles.csv").column_names == columns
+
+
 def test_the_table_holds_what_the_store_holds(folder: Path, store: ScoreStore) -> None:
     table = parquet.read_table(folder / "tiles.parquet")
     scales = [store.scale(number) for number in range(store.scale_count)]
     assert len(scales) == 2
+    assert len(table) == sum(len(scores.tiles) for scores in scales)
     mpp = table["mpp"].to_numpy()
     for scores in scales:
         rows = table.filter(mpp == scores.mpp)
-        np.testing.assert_array_equal(rows["x"].to_numpy(), scores.tiles.x)
-        np.testing.assert_array_equal(rows["y"].to_numpy(), scores.tiles.y)
-        np.testing.assert_allclose(rows["p_malignant"].to_numpy(), scores.probability[:, 1])
+        for name in ("x", "y", "width", "height", "tissue"):
+            np.testing.assert_array_equal(rows[name].to_numpy(), getattr(scores.tiles, name))
+        for number, name in enumerate(store.classes):
+            given = rows[f"p_{name}"].to_numpy()
+            np.testing.assert_allclose(given, scores.probability[:, number], rtol=1e-6)
         assert set(rows["width"].to_pylist()) == {round(64 * scores.mpp / 0.25)}
+
+
+def test_both_tables_say_the_same(folder: Path) -> None:
+    exact, text = parquet.read_table(folder / "tiles.parquet"), csv.read_csv(folder / "tiles.csv")
+    for name in exact.column_names:
+        np.testing.assert_allclose(text[name].to_numpy(), exact[name].to_numpy(), atol=1e-5)
 
 
 def test_the_red_square_is_the_most_malignant_tile(folder: Path) -> None:
@@ -96,6 +113,18 @@ def test_the_tiles_for_qupath_cover_the_tiles_of_the_table(folder: Path) -> None
     assert read_regions(folder / "tiles.geojson").bounds[0] == left
 
 
+def test_tiles_for_qupath_count_from_the_bounds_of_the_slide(
+    slide: Slide, store: ScoreStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slide, "bounds", property(lambda _: Region(40, 24, 800, 600)))
+    save_results(tmp_path, slide, store, CONTEXT, geojson=True)
+    rows = parquet.read_table(tmp_path / "tiles.parquet").to_pylist()
+    features = json.loads((tmp_path / "tiles.geojson").read_text())["features"]
+    for row, feature in zip(rows, features, strict=True):
+        corner = feature["geometry"]["coordinates"][0][0]
+        assert corner == [row["x"] - 40, row["y"] - 24]
+
+
 def test_the_record_says_how_it_came_about(folder: Path, store: ScoreStore, slide: Slide) -> None:
     record = RunRecord.model_validate_json((folder / "run.json").read_text())
     assert record.slide.mpp == 0.25
@@ -107,11 +136,21 @@ def test_the_record_says_how_it_came_about(folder: Path, store: ScoreStore, slid
         len(store.scale(number).tiles) for number in range(2)
     ]
     assert record.started <= record.finished
+    assert record.slide.mpp_source == str(slide.scale.source)
+    assert [(scale.mpp, scale.tile_px, scale.stride_px) for scale in record.scales] == [
+        (0.25, 64, 64),
+        (0.5, 64, 64),
+    ]
+    assert all(scale.in_trained_range for scale in record.scales)
+    assert record.settings["overlap"] == 0
+    assert {"napari-smse", "torch", "numpy"} <= set(record.versions)
 
 
 def test_the_picture_shows_it(folder: Path) -> None:
     with Image.open(folder / "heatmap.png") as image:
-        assert image.width > 800
+        assert image.format == "PNG"
+        assert 800 < image.width < 4000
+        assert 400 < image.height < 4000
         assert np.asarray(image.convert("L")).std() > 10
 
 
@@ -130,6 +169,50 @@ def test_saving_again_replaces_what_was_there(
     save_results(tmp_path, slide, store, CONTEXT)
     assert (tmp_path / "tiles.csv").read_bytes() == before
     assert not (tmp_path / "tiles.geojson").exists()
+
+
+def test_saving_a_run_over_another_leaves_nothing_of_the_other(
+    slide: Slide, store: ScoreStore, tmp_path: Path
+) -> None:
+    for name in ("tiles.geojson", "tiles.csv", "run.json"):
+        (tmp_path / name).write_text("of another run")
+    (tmp_path / "scores.zarr").mkdir()
+    (tmp_path / "scores.zarr" / "of another run").touch()
+    save_results(tmp_path, slide, store, CONTEXT)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["heatmap.png", "run.json", "scores.zarr", "tiles.csv", "tiles.parquet"]
+    assert not (tmp_path / "scores.zarr" / "of another run").exists()
+    assert ScoreStore.open(tmp_path / "scores.zarr").complete
+
+
+@pytest.mark.parametrize(
+    ("mpp_range", "told"),
+    [
+        ((0.2, 0.6), "P(malignant), all scales"),
+        ((0.2, 0.3), "P(malignant), trained scales only"),
+        ((2.0, 4.0), "P(malignant), all scales: untrained"),
+    ],
+)
+def test_the_fused_map_says_what_it_is_made_of(
+    slide: Slide,
+    store: ScoreStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mpp_range: tuple[float, float],
+    told: str,
+) -> None:
+    titles: list[str] = []
+
+    def look(_path: Path, _thumbnail: Any, maps: list[MapPanel], **_: Any) -> None:
+        titles.extend(panel.title for panel in maps)
+
+    monkeypatch.setattr("napari_smse.exchange.results.write_heat_map_picture", look)
+    card = MODEL.card.model_copy(update={"mpp_range": mpp_range})
+    save_results(tmp_path, slide, store, RunContext(card, "CPU"))
+    assert titles[-1] == told
+    assert [": untrained scale" in title for title in titles[:2]] == [
+        not mpp_range[0] <= mpp <= mpp_range[1] for mpp in (0.25, 0.5)
+    ]
 
 
 def test_a_store_that_lies_there_already_is_not_copied(slide: Slide, tmp_path: Path) -> None:
