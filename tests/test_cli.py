@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from command_line import Shell, shell, write_section
+from generated import cut
 from napari_smse.exchange import RunRecord
 from napari_smse.network import Model
 from napari_smse.scoring import ScoreStore
@@ -93,6 +94,14 @@ class TestScoring:
         trained = [scale.in_trained_range for scale in record(tmp_path / "slide").scales]
         assert trained == [True, False]
 
+    def test_a_scale_that_magnifies_is_warned_of_once(
+        self, shell: Shell, slide: Path, tmp_path: Path
+    ) -> None:
+        answer = shell("score", slide, "--out", tmp_path, "--mpp", "0.25")
+        assert answer.err == ""
+        assert answer.out.count("magnified 2.0 times") == 1
+        assert answer.out.count("warning: ") == 1
+
     def test_a_scale_without_tiles_is_warned_of(
         self, shell: Shell, slide: Path, tmp_path: Path
     ) -> None:
@@ -143,6 +152,18 @@ class TestRegion:
         rows = table(tmp_path / "slide")
         assert set(rows["x"].to_pylist()) == {128, 192, 256}
         assert set(rows["y"].to_pylist()) == {64, 128, 192}
+
+    def test_an_outline_that_crosses_itself_is_mended_and_told_of(
+        self, shell: Shell, slide: Path, tmp_path: Path
+    ) -> None:
+        bow_tie = [[64, 64], [320, 320], [320, 64], [64, 320], [64, 64]]
+        roi = tmp_path / "roi.geojson"
+        roi.write_text(json.dumps({"type": "Polygon", "coordinates": [bow_tie]}))
+        answer = shell("score", slide, "--out", tmp_path, "--roi", roi)
+        assert answer.status == 0
+        assert answer.err.startswith(f"warning: {roi}: mended an outline")
+        assert len(answer.err.splitlines()) == 1
+        assert shell("score", slide, "--out", tmp_path, "--roi", roi, "--quiet") == (0, "", "")
 
     def test_the_region_counts_from_the_slides_bounds_as_in_qupath(
         self, shell: Shell, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -453,7 +474,7 @@ class TestInstalledCommand:
         self, tmp_path: Path
     ) -> None:
         path = write_section(tmp_path / "slide.tif")
-        path.write_bytes(path.read_bytes()[:-2000])
+        cut(path, path.stat().st_size // 2)
         done = command("score", path, "--out", tmp_path / "out")
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
