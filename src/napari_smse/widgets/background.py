@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any, cast
 
@@ -45,6 +45,7 @@ class BackgroundTask(QObject):
         self._current = 0
         self._stop = threading.Event()
         self._turn = threading.Lock()
+        self.closing = threading.Event()
         self._worker: GeneratorWorker | None = None
 
     @property
@@ -57,7 +58,7 @@ class BackgroundTask(QObject):
         self.cancel()
         number = self._current = next(self._numbers)
         stop = self._stop = threading.Event()
-        worker = _Worker(_until, work, stop, self._turn)
+        worker = _Worker(_until, work, (stop, self.closing), self._turn)
         worker.yielded.connect(lambda value: self._tell(number, value))
         worker.errored.connect(lambda error: self._fail(number, error))
         worker.returned.connect(lambda _: self._end(number))
@@ -100,14 +101,14 @@ class _Worker(GeneratorWorker):
             logger.debug("work ended after the application", exc_info=True)
 
 
-def _until(work: Work, stop: threading.Event, turn: threading.Lock) -> Iterator[Any]:
+def _until(work: Work, stops: Sequence[threading.Event], turn: threading.Lock) -> Iterator[Any]:
     """Hand out what a generator yields until told to stop, and close it in its own thread.
 
     Work waits until the cancelled work before it has let go of its files.
     """
     with turn, closing(cast("Generator[Any, None, None]", work())) as values:
         for value in values:
-            if stop.is_set():
+            if any(stop.is_set() for stop in stops):
                 return
             yield value
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ class ScoreDock(QWidget):
         self.scoring, self.saving, self.asking = (BackgroundTask() for _ in range(3))
         self.counter = TileCounter(self._question, self)
         self._tasks = (self.scoring, self.saving, self.asking, self.counter.task)
-        self.destroyed.connect(partial(_cancel_all, self._tasks))
+        # Only events: the tasks may be half collected when the dock is destroyed.
+        self.destroyed.connect(partial(_set_all, [task.closing for task in self._tasks]))
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
@@ -313,7 +315,8 @@ class ScoreDock(QWidget):
         if self._left:
             return
         self._left = True
-        _cancel_all(self._tasks)
+        for task in self._tasks:
+            task.cancel()
         self._responsive.end()
         self.live.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
@@ -336,9 +339,9 @@ def _save(folder: Path, slide: Slide, started: Started, context: RunContext) -> 
     yield folder
 
 
-def _cancel_all(tasks: tuple[BackgroundTask, ...], *_: Any) -> None:
-    for task in tasks:
-        task.cancel()
+def _set_all(events: Sequence[threading.Event], *_: Any) -> None:
+    for event in events:
+        event.set()
 
 
 def _devices() -> Iterator[list[ComputeDevice]]:
