@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import napari
 from napari.layers import Image
@@ -114,8 +114,10 @@ class ScoreDock(QWidget):
         self.scoring, self.saving, self.asking = (BackgroundTask() for _ in range(3))
         self.counter = TileCounter(self._question, self)
         self._tasks = (self.scoring, self.saving, self.asking, self.counter.task)
-        # Only events: the tasks may be half collected when the dock is destroyed.
-        self.destroyed.connect(partial(_set_all, [task.closing for task in self._tasks]))
+        # The finaliser keeps the events alive: collected together with the dock, they would be
+        # half gone when Qt says that it is destroyed.
+        closing = tuple(task.closing for task in self._tasks)
+        self.destroyed.connect(weakref.finalize(self, _set_all, closing))
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
@@ -339,7 +341,7 @@ def _save(folder: Path, slide: Slide, started: Started, context: RunContext) -> 
     yield folder
 
 
-def _set_all(events: Sequence[threading.Event], *_: Any) -> None:
+def _set_all(events: Sequence[threading.Event]) -> None:
     for event in events:
         event.set()
 
