@@ -30,14 +30,13 @@ from napari_smse.learning.crossval import (
 )
 from napari_smse.learning.external import bach_probabilities
 from napari_smse.learning.imagenet_start import PARENT, start_from_imagenet
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.metrics import auc, case_bootstrap
 from napari_smse.learning.sources import (
     CLASSES,
     COLON_MPP,
     MPP_RANGE,
     ORAL_400X_MPP,
-    Record,
-    count_by_class,
     read_sources,
 )
 from napari_smse.learning.trainer import Recipe
@@ -150,7 +149,7 @@ def new_tail() -> Tail:
     return Tail(network)
 
 
-def activations(records: list[Record], cache: Path | None) -> Activations:
+def activations(records: list[LabelledImage], cache: Path | None) -> Activations:
     """Compute the features of all crops, or read them from an earlier run."""
     if cache is not None and cache.is_file():
         return Activations(**torch.load(cache, weights_only=False))
@@ -179,7 +178,7 @@ def cv_figures(what: str, found: dict[str, Estimate]) -> list[Figure]:
     ]
 
 
-def source_figure(name: str, records: list[Record], pooled: Activations) -> Figure:
+def source_figure(name: str, records: list[LabelledImage], pooled: Activations) -> Figure:
     """Train on the other sources trained on and measure on this one."""
     others = [other for other in TRAINED_ON if other != name]
     held_out = leave_source_out(new_tail, records, pooled, RECIPE, name, trained_on=others)
@@ -191,7 +190,7 @@ def source_figure(name: str, records: list[Record], pooled: Activations) -> Figu
     )
 
 
-def held_out_temperature(held_out: HeldOut, records: list[Record]) -> float:
+def held_out_temperature(held_out: HeldOut, records: list[LabelledImage]) -> float:
     """Fit the temperature with both classes weighted alike."""
     labels = torch.tensor([records[i].label for i in held_out.records])
     return fit_temperature(held_out.logits, labels, 1 / torch.bincount(labels).float())
@@ -227,7 +226,7 @@ def rounded(estimate: Estimate) -> dict[str, float]:
     return {name: round(float(value), 3) for name, value in estimate._asdict().items()}
 
 
-def make_card(records: list[Record], figures: list[Figure], temperature: float) -> ModelCard:
+def make_card(records: list[LabelledImage], figures: list[Figure], temperature: float) -> ModelCard:
     """Say what the model is."""
     return ModelCard(
         name=NAME,
@@ -256,10 +255,10 @@ def make_card(records: list[Record], figures: list[Figure], temperature: float) 
     )
 
 
-def source_of(name: str, records: list[Record]) -> TrainingSource:
+def source_of(name: str, records: list[LabelledImage]) -> TrainingSource:
     """Describe a source and count what was used of it."""
     own = [record for record in records if record.source == name]
-    images, cases = count_by_class(own)
+    images, cases = LabelledSet(CLASSES, tuple(own)).count()
     return TrainingSource.model_validate(
         {
             **SOURCES[name],

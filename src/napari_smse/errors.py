@@ -76,3 +76,11 @@ class DeviceError(SmseError):
 
 class OutputError(SmseError):
     """Results cannot be written, or would replace another run's."""
+
+
+class DataError(SmseError):
+    """Labelled images cannot be read, or are not enough to learn from."""
+
+
+class TrainingError(SmseError):
+    """A training cannot start, or go on, as asked."""

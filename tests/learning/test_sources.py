@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.errors import SmseError
+from napari_smse.errors import DataError
+from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.sources import (
+    CLASSES,
     MPP_RANGE,
-    count_by_class,
     read_breakhis,
     read_colon,
     read_oral,
@@ -33,7 +34,7 @@ def test_colon_leaves_out_what_has_no_label(tmp_path: Path) -> None:
     records = read_colon(folder)
     assert [(r.path.name, r.label) for r in records] == [("a.jpg", 1), ("c.jpg", 0)]
     # One case with both classes counts in both.
-    assert count_by_class(records) == (
+    assert LabelledSet(CLASSES, tuple(records)).count() == (
         {"benign": 1, "malignant": 1},
         {"benign": 1, "malignant": 1},
     )
@@ -71,18 +72,18 @@ def test_a_case_without_a_number_is_refused(tmp_path: Path) -> None:
         "path,label,subtype,patient,case,magnification,um_per_px,source\n"
         "a.jpg,benign,A,x,AB,200X,0.098,original\n",
     )
-    with pytest.raises(SmseError, match="AB"):
+    with pytest.raises(DataError, match="AB"):
         read_breakhis(folder)
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SmseError, match=r"images\.csv is missing"):
+    with pytest.raises(DataError, match=r"images\.csv is missing"):
         read_sources(tmp_path)
 
 
 def test_the_real_tables_hold_what_their_readme_says(shared_data: Path) -> None:
     records = read_sources(shared_data)
-    images, cases = count_by_class([r for r in records if r.source == "breakhis"])
+    images, cases = LabelledSet(CLASSES, tuple(records)).of_sources(["breakhis"]).count()
     assert cases == {"benign": 11, "malignant": 41}
     assert sum(images.values()) == 1222
     assert {r.source for r in records} == {"breakhis", "colon", "oral"}

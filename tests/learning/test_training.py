@@ -23,9 +23,9 @@ from napari_smse.learning.crossval import (
     summarise,
 )
 from napari_smse.learning.external import bach_probabilities, tile_grid
+from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.sampling import BalancedBatches
-from napari_smse.learning.sources import Record
 from napari_smse.learning.trainer import Recipe, similarity_loss
 from napari_smse.network import ModelCard, SmseNetwork, load_model, save_model
 from napari_smse.network.self_test import generated_tile
@@ -39,7 +39,7 @@ def new_tail() -> Tail:
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledImage]:
     """Dense large nuclei are benign, sparse small ones malignant; 2 images a case."""
     folder = tmp_path_factory.mktemp("images")
     found = []
@@ -49,16 +49,18 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
         tile = generated_tile((2 if label else 8) + 12 * image, 128, 128) + noise
         Image.fromarray(np.clip(tile, 0, 255).astype(np.uint8)).save(path)
         source = "here" if case < 3 else "there"
-        found.append(Record(path, label, f"{label}-{case}", 0.5, (0.4, 0.6), source, source))
+        found.append(LabelledImage(path, label, f"{label}-{case}", 0.5, (0.4, 0.6), source, source))
     return found
 
 
 @pytest.fixture(scope="module")
-def pooled(records: list[Record]) -> Activations:
+def pooled(records: list[LabelledImage]) -> Activations:
     return compute_activations(new_tail(), records, [2] * len(records))
 
 
-def test_pooled_features_are_the_networks_own(records: list[Record], pooled: Activations) -> None:
+def test_pooled_features_are_the_networks_own(
+    records: list[LabelledImage], pooled: Activations
+) -> None:
     from napari_smse.learning.crops import plain_crops
 
     assert pooled.values.shape == (len(records) * 3, 1280)
@@ -81,13 +83,13 @@ def test_a_tail_with_stages_and_its_early_part_are_the_network() -> None:
     assert early.ndim == 4
 
 
-def test_activations_repeat(records: list[Record], pooled: Activations) -> None:
+def test_activations_repeat(records: list[LabelledImage], pooled: Activations) -> None:
     again = compute_activations(new_tail(), records[:2], [2, 2])
     assert torch.equal(again.values, pooled.values[: len(again.values)])
 
 
 def test_training_tells_the_classes_apart_and_survives_the_disk(
-    records: list[Record], pooled: Activations, tmp_path: Path
+    records: list[LabelledImage], pooled: Activations, tmp_path: Path
 ) -> None:
     everything = np.ones(len(records), dtype=bool)
     tail = fit(new_tail, records, pooled, everything, replace(QUICK, steps=100, rate=0.02))
@@ -107,7 +109,7 @@ def test_training_tells_the_classes_apart_and_survives_the_disk(
 
 
 def test_cross_validation_judges_each_image_once_and_other_sources_never(
-    records: list[Record], pooled: Activations
+    records: list[LabelledImage], pooled: Activations
 ) -> None:
     held_out = cross_validate(
         new_tail, records, pooled, QUICK, source="here", joining=["there"], folds=3
@@ -123,7 +125,9 @@ def test_cross_validation_judges_each_image_once_and_other_sources_never(
     assert np.sum(fold_of >= 0) == len(here)
 
 
-def test_a_left_out_source_is_judged_as_a_whole(records: list[Record], pooled: Activations) -> None:
+def test_a_left_out_source_is_judged_as_a_whole(
+    records: list[LabelledImage], pooled: Activations
+) -> None:
     held_out = leave_source_out(new_tail, records, pooled, QUICK, "there", trained_on=["here"])
     assert {records[i].source for i in held_out.records} == {"there"}
     assert len(held_out.records) == 8
@@ -132,7 +136,7 @@ def test_a_left_out_source_is_judged_as_a_whole(records: list[Record], pooled: A
 
 
 def test_fitting_never_touches_what_is_not_allowed(
-    records: list[Record], pooled: Activations
+    records: list[LabelledImage], pooled: Activations
 ) -> None:
     allowed = np.array([r.source == "here" for r in records])
     spoilt = Activations(pooled.values.clone(), pooled.record, pooled.plain)
@@ -144,7 +148,7 @@ def test_fitting_never_touches_what_is_not_allowed(
 
 @pytest.mark.parametrize("train_trunk", [False, True])
 def test_only_what_the_recipe_names_learns(
-    records: list[Record], pooled: Activations, train_trunk: bool
+    records: list[LabelledImage], pooled: Activations, train_trunk: bool
 ) -> None:
     few = records[:2] + records[-2:]
     spatial = compute_activations(Tail(SmseNetwork(embedding_dim=4).eval(), 1), few, [0] * 4)
@@ -173,7 +177,7 @@ def test_every_similarity_gives_a_finite_gradient(similarity: str) -> None:
     assert bool(embedding.grad.any()) is (similarity != "none")
 
 
-def test_batches_are_balanced_by_class_and_by_case(records: list[Record]) -> None:
+def test_batches_are_balanced_by_class_and_by_case(records: list[LabelledImage]) -> None:
     owners = np.repeat(np.arange(len(records)), [9, *[1] * (len(records) - 1)])
     batches = BalancedBatches(records, owners, cases_per_class=6, crops_per_case=2, seed=3)
     labels, cases = [], []
@@ -188,7 +192,7 @@ def test_batches_are_balanced_by_class_and_by_case(records: list[Record]) -> Non
     assert max(benign_here) < 1.5 * min(benign_here)
 
 
-def test_sources_are_drawn_by_their_weight(records: list[Record]) -> None:
+def test_sources_are_drawn_by_their_weight(records: list[LabelledImage]) -> None:
     owners = np.arange(len(records))
     batches = BalancedBatches(records, owners, source_weights={"here": 3.0}, seed=0)
     drawn = [records[i].source for _ in range(50) for i in batches.draw()]

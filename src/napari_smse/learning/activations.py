@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from napari_smse.learning.crops import augmented_crop, plain_crops
-from napari_smse.learning.sources import Record
+from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.network.output import NetworkOutput
 from napari_smse.network.smse_network import SmseNetwork
 
@@ -75,7 +75,7 @@ class Tail(nn.Module):
 
 
 def compute_activations(
-    tail: Tail, records: Sequence[Record], augmented: Sequence[int], seed: int = 0
+    tail: Tail, records: Sequence[LabelledImage], augmented: Sequence[int], seed: int = 0
 ) -> Activations:
     """Run the early trunk over the crops of each record.
 
@@ -112,7 +112,7 @@ _Batch = tuple[list[NDArray[np.uint8]], list[int], list[bool]]
 
 
 def _batches(
-    records: Sequence[Record], augmented: Sequence[int], seed: int, size: int = 32
+    records: Sequence[LabelledImage], augmented: Sequence[int], seed: int, size: int = 32
 ) -> Iterator[_Batch]:
     crops: list[NDArray[np.uint8]] = []
     owners: list[int] = []

@@ -9,11 +9,11 @@ import torch
 
 from napari_smse.learning.activations import Activations
 from napari_smse.learning.crossval import HeldOut, image_means, source_folds
-from napari_smse.learning.sources import Record
+from napari_smse.learning.labelled_set import LabelledImage
 
 
 def frozen_baseline(
-    records: Sequence[Record], pooled: Activations, source: str = "breakhis", folds: int = 5
+    records: Sequence[LabelledImage], pooled: Activations, source: str = "breakhis", folds: int = 5
 ) -> HeldOut:
     """Cross-validate logistic regression on frozen features, on the folds of `cross_validate`.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.learning.activations import Activations, Tail
+from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.metrics import (
     Metric,
     auc,
@@ -21,7 +22,6 @@ from napari_smse.learning.metrics import (
     within_auc,
 )
 from napari_smse.learning.sampling import BalancedBatches
-from napari_smse.learning.sources import Record
 from napari_smse.learning.splits import case_folds
 from napari_smse.learning.start import start_embedding
 from napari_smse.learning.trainer import Recipe, predict, train_tail
@@ -57,14 +57,14 @@ class HeldOut:
     folds: NDArray[np.int64]
 
 
-def crop_labels(records: Sequence[Record], activations: Activations) -> Tensor:
+def crop_labels(records: Sequence[LabelledImage], activations: Activations) -> Tensor:
     """Return the class index of each crop."""
     return torch.tensor([records[i].label for i in activations.record])
 
 
 def fit(
     new_tail: NewTail,
-    records: Sequence[Record],
+    records: Sequence[LabelledImage],
     activations: Activations,
     allowed: NDArray[np.bool_],
     recipe: Recipe,
@@ -113,7 +113,9 @@ def image_means(record: NDArray[np.int64], values: Tensor) -> tuple[NDArray[np.i
     return images, total / torch.from_numpy(np.bincount(group)).float()[:, None]
 
 
-def source_folds(records: Sequence[Record], source: str, folds: int = 5) -> NDArray[np.int64]:
+def source_folds(
+    records: Sequence[LabelledImage], source: str, folds: int = 5
+) -> NDArray[np.int64]:
     """Return the case-grouped fold of each of the source's records, and -1 for all others."""
     inside = np.array([record.source == source for record in records])
     own = [record for record in records if record.source == source]
@@ -124,7 +126,7 @@ def source_folds(records: Sequence[Record], source: str, folds: int = 5) -> NDAr
 
 def cross_validate(
     new_tail: NewTail,
-    records: Sequence[Record],
+    records: Sequence[LabelledImage],
     activations: Activations,
     recipe: Recipe,
     *,
@@ -150,7 +152,7 @@ def cross_validate(
 
 def leave_source_out(
     new_tail: NewTail,
-    records: Sequence[Record],
+    records: Sequence[LabelledImage],
     activations: Activations,
     recipe: Recipe,
     source: str,
@@ -173,12 +175,12 @@ def leave_source_out(
     return HeldOut(images, logits, np.zeros(len(images), dtype=np.int64))
 
 
-def of_sources(records: Sequence[Record], names: Sequence[str]) -> NDArray[np.bool_]:
+def of_sources(records: Sequence[LabelledImage], names: Sequence[str]) -> NDArray[np.bool_]:
     """Mark the records of some sources."""
     return np.array([record.source in names for record in records])
 
 
-def summarise(held_out: HeldOut, records: Sequence[Record]) -> dict[str, Estimate]:
+def summarise(held_out: HeldOut, records: Sequence[LabelledImage]) -> dict[str, Estimate]:
     """Return AUC, AUC within strata and balanced accuracy, with case-bootstrap intervals.
 
     ``"auc by fold"`` is the mean over folds, with the smallest and the largest.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.learning.sources import Record
+from napari_smse.learning.labelled_set import LabelledImage
 
 
 class BalancedBatches:
@@ -23,7 +23,7 @@ class BalancedBatches:
     records
         All records.
     crop_record
-        Record index of each crop that may be drawn.
+        LabelledImage index of each crop that may be drawn.
     cases_per_class, crops_per_case
         P and K.
     source_weights
@@ -35,7 +35,7 @@ class BalancedBatches:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Sequence[LabelledImage],
         crop_record: NDArray[np.int64],
         *,
         cases_per_class: int = 8,

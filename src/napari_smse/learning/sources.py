@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from napari_smse.errors import SmseError
+from napari_smse.errors import DataError
+from napari_smse.learning.labelled_set import LabelledImage
 
 CLASSES: Final = ("benign", "malignant")
 # Neither table states its scale. From crypts of 60-80 um measuring 55-75 px, and from
@@ -20,47 +20,15 @@ ORAL_400X_MPP: Final = 0.85
 MPP_RANGE: Final = (0.2, 0.6)
 
 
-@dataclass(frozen=True)
-class Record:
-    """One labelled image.
-
-    Attributes
-    ----------
-    path
-        Of the image file.
-    label
-        Class index into `CLASSES`.
-    case
-        The unit to split by, unique over all sources.
-    mpp
-        Scale of the file, um/px.
-    mpp_range
-        Scales its pixels support, um/px, finest first.
-    source
-        Data set.
-    stratum
-        Part of the data set whose images look alike apart from the class
-        (magnification, kind of copy); batches are balanced within it.
-    """
-
-    path: Path
-    label: int
-    case: str
-    mpp: float
-    mpp_range: tuple[float, float]
-    source: str
-    stratum: str
-
-
-def read_breakhis(folder: Path) -> list[Record]:
+def read_breakhis(folder: Path) -> list[LabelledImage]:
     """Read the BreakHis part: a case is a numeric id, whatever its block letters."""
     return [_breakhis_record(folder, row) for row in _rows(folder)]
 
 
-def read_colon(folder: Path) -> list[Record]:
+def read_colon(folder: Path) -> list[LabelledImage]:
     """Read EBHI-Seg; rows without a label (neoplasia, serrated adenoma) are left out."""
     return [
-        Record(
+        LabelledImage(
             path=folder / row["path"],
             label=CLASSES.index(row["label"]),
             case=f"colon {row['case']}",
@@ -74,10 +42,10 @@ def read_colon(folder: Path) -> list[Record]:
     ]
 
 
-def read_oral(folder: Path) -> list[Record]:
+def read_oral(folder: Path) -> list[LabelledImage]:
     """Read the oral mucosa images at 400x; those at 100x are too coarse (about 3.4 um/px)."""
     return [
-        Record(
+        LabelledImage(
             path=folder / row["path"],
             label=CLASSES.index(row["label"]),
             case=f"oral {row['block']}",
@@ -91,46 +59,38 @@ def read_oral(folder: Path) -> list[Record]:
     ]
 
 
-READERS: Final[dict[str, tuple[str, Callable[[Path], list[Record]]]]] = {
+READERS: Final[dict[str, tuple[str, Callable[[Path], list[LabelledImage]]]]] = {
     "breakhis": ("breakhis", read_breakhis),
     "colon": ("colon_ebhi", read_colon),
     "oral": ("oral_oscc", read_oral),
 }
 
 
-def read_sources(data: Path, names: Iterable[str] = tuple(READERS)) -> list[Record]:
+def read_sources(data: Path, names: Iterable[str] = tuple(READERS)) -> list[LabelledImage]:
     """Read several sources from their folders under `data`."""
-    records: list[Record] = []
+    records: list[LabelledImage] = []
     for name in names:
         folder, reader = READERS[name]
         records += reader(data / folder)
     return records
 
 
-def count_by_class(records: Sequence[Record]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return images and cases by class name; a case with both classes counts in both."""
-    images = {name: 0 for name in CLASSES}
-    cases: dict[str, set[str]] = {name: set() for name in CLASSES}
-    for record in records:
-        images[CLASSES[record.label]] += 1
-        cases[CLASSES[record.label]].add(record.case)
-    return images, {name: len(found) for name, found in cases.items()}
-
-
-def _breakhis_record(folder: Path, row: dict[str, str]) -> Record:
+def _breakhis_record(folder: Path, row: dict[str, str]) -> LabelledImage:
     digits = re.match(r"\d+", row["case"])
     if digits is None:
-        raise SmseError(f"{folder / 'images.csv'} names a case without a number: {row['case']!r}.")
+        raise DataError(f"{folder / 'images.csv'} names a case without a number: {row['case']!r}.")
     copy = "copy" in row["source"]
     magnification = row["magnification"]
     mpp = 0.201 if copy else float(row["um_per_px"])
-    return Record(
+    return LabelledImage(
         path=folder / row["path"],
         label=CLASSES.index(row["label"]),
         case=f"breakhis {digits[0]}",
         mpp=mpp,
         mpp_range=_breakhis_range(magnification, copy),
         source="breakhis",
+        subtype=row["subtype"],
+        magnification=magnification,
         stratum=f"breakhis {magnification}{' copy' if copy else ''}",
     )
 
@@ -153,4 +113,4 @@ def _rows(folder: Path) -> list[dict[str, str]]:
         with table.open(newline="", encoding="utf-8") as stream:
             return list(csv.DictReader(stream))
     except FileNotFoundError as error:
-        raise SmseError(f"{table} is missing: point --data at the data folder.") from error
+        raise DataError(f"{table} is missing: point --data at the data folder.") from error

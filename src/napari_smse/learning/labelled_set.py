@@ -1,0 +1,141 @@
+"""Labelled images and where they come from: what every training and every test is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from napari_smse.errors import DataError
+from napari_smse.slides import Region
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that images come from, as its model's card will name it.
+
+    Attributes
+    ----------
+    name
+        Unique in a training; `LabelledImage.source` refers to it.
+    organ, scanner, licence, citation
+        As the data set states them.
+    scale_note
+        How its um/px is known.
+    """
+
+    name: str
+    organ: str = "not stated"
+    scanner: str = "not stated"
+    licence: str = "not stated"
+    citation: str = ""
+    scale_note: str = ""
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One labelled image, or one labelled field of a slide.
+
+    Attributes
+    ----------
+    path
+        Of the image file, or of the slide.
+    label
+        Class index into the set's classes.
+    case
+        The unit to split by, unique over all sources.
+    mpp
+        Scale of the file, um/px.
+    mpp_range
+        Scales its pixels support, um/px, finest first.
+    source
+        Name of the data set.
+    stratum
+        Part of the data set whose images look alike apart from the class
+        (magnification, kind of copy); batches are balanced within it.
+    subtype
+        Finer diagnosis, where it is known.
+    magnification
+        As the data set calls it ("100X"); only for tables, never for computing.
+    region
+        Where on the slide the field lies, level-0 px; none for an image file.
+    """
+
+    path: Path
+    label: int
+    case: str
+    mpp: float
+    mpp_range: tuple[float, float]
+    source: str
+    stratum: str
+    subtype: str = ""
+    magnification: str = ""
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be used, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Labelled images of one or several sources.
+
+    Attributes
+    ----------
+    classes
+        Class names; an image's label is an index into them.
+    images
+        All that can be used.
+    sources
+        By name.
+    skipped
+        What could not be used, for the user to see.
+    """
+
+    classes: tuple[str, ...]
+    images: tuple[LabelledImage, ...]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def cases(self) -> frozenset[str]:
+        """All cases."""
+        return frozenset(image.case for image in self.images)
+
+    def of_sources(self, names: Sequence[str]) -> LabelledSet:
+        """Return the part from the sources named."""
+        return replace(
+            self,
+            images=tuple(image for image in self.images if image.source in names),
+            sources={name: self.sources[name] for name in names if name in self.sources},
+        )
+
+    def count(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return images and cases by class name; a case with both classes counts in both."""
+        images = dict.fromkeys(self.classes, 0)
+        cases: dict[str, set[str]] = {name: set() for name in self.classes}
+        for image in self.images:
+            images[self.classes[image.label]] += 1
+            cases[self.classes[image.label]].add(image.case)
+        return images, {name: len(found) for name, found in cases.items()}
+
+    def check_trainable(self) -> None:
+        """Raise `DataError` if a class has no image, or all images come from one case."""
+        images, _ = self.count()
+        empty = [name for name, number in images.items() if not number]
+        if empty:
+            raise DataError(
+                f"No image of class {' or '.join(empty)} can be used "
+                f"({len(self.images)} images, {len(self.skipped)} skipped): add some, or check "
+                "the labels."
+            )
+        if len(self.cases) < 2:
+            raise DataError(
+                "All images come from one case, so nothing can be held out: add another case, "
+                "or check how cases are named."
+            )
