@@ -1,0 +1,72 @@
+"""Predictions for images by networks that saw none of their case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out logits of images, each predicted by a network that saw none of its case.
+
+    Attributes
+    ----------
+    images
+        ``(n,)`` indices into the labelled set's images; published folds may test an
+        image more than once.
+    logits
+        ``(n, classes)``, float32.
+    folds, repeats
+        ``(n,)`` which fold of which repeat tested the image, from 0.
+    """
+
+    images: NDArray[np.int64]
+    logits: Tensor
+    folds: NDArray[np.int64]
+    repeats: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.images), len(self.logits), len(self.folds), len(self.repeats)}
+        if len(lengths) > 1 or self.logits.ndim != 2:
+            raise ValueError(f"Held-out arrays of lengths {sorted(lengths)} do not fit together.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """``(n, classes)``, the softmax of the logits."""
+        return np.asarray(torch.softmax(self.logits.double(), dim=1).cpu().numpy())
+
+    def part(self, chosen: NDArray[np.bool_]) -> HeldOut:
+        """Return the rows marked in `chosen`, ``(n,)``."""
+        rows = np.flatnonzero(chosen)
+        logits = self.logits[torch.from_numpy(rows)]
+        return HeldOut(self.images[rows], logits, self.folds[rows], self.repeats[rows])
+
+
+def of_fold(images: Sequence[int], logits: Tensor, fold: int = 0, repeat: int = 0) -> HeldOut:
+    """Return the held-out predictions of one fold."""
+    indices = np.asarray(images, dtype=np.int64)
+    return HeldOut(
+        indices,
+        logits.detach().float().cpu(),
+        np.full(len(indices), fold, dtype=np.int64),
+        np.full(len(indices), repeat, dtype=np.int64),
+    )
+
+
+def join(parts: Sequence[HeldOut]) -> HeldOut:
+    """Put folds and repeats together."""
+    return HeldOut(
+        np.concatenate([part.images for part in parts]),
+        torch.cat([part.logits for part in parts]),
+        np.concatenate([part.folds for part in parts]),
+        np.concatenate([part.repeats for part in parts]),
+    )

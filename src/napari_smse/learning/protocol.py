@@ -1,0 +1,237 @@
+"""Protocols that measure a learner on cases it never saw.
+
+A learner is anything that trains on some images and then predicts others; what it is,
+the protocols do not know. Each hands out its training and validation side, and sees to it
+that no case is predicted that was on either.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from napari_smse.errors import DataError, TrainingError
+from napari_smse.learning.held_out import HeldOut, join, of_fold
+from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.splits import Fold, grouped_folds, hold_out, shared_cases
+
+_log = logging.getLogger(__name__)
+
+Predictor = Callable[[Sequence[int]], Tensor]
+"""Image indices -> ``(n, classes)`` logits."""
+Learner = Callable[[LabelledSet, Sequence[int], Sequence[int], int], Predictor]
+"""Labelled set, training indices, validation indices, seed -> trained predictor."""
+
+
+@dataclass(frozen=True)
+class FoldDone:
+    """One fold of a cross-validation, trained and tested.
+
+    Attributes
+    ----------
+    done, total
+        Folds over all repeats.
+    held_out
+        Of this fold.
+    predictor
+        What was trained; asked for any case it learnt from, it raises `TrainingError`.
+    fold
+        Its division.
+    """
+
+    done: int
+    total: int
+    held_out: HeldOut
+    predictor: Predictor
+    fold: Fold
+
+
+def cross_validation(
+    learner: Learner,
+    labelled_set: LabelledSet,
+    folds: int | Sequence[Fold] = 5,
+    *,
+    repeats: int = 1,
+    validation_share: float = 0.2,
+    seed: int = 0,
+) -> Iterator[FoldDone]:
+    """Train and test fold after fold, and yield each as it is done.
+
+    Parameters
+    ----------
+    learner
+        Trained anew for every fold.
+    labelled_set
+        The images.
+    folds
+        How many to make, dealt anew by case for each repeat; or given ones, that all
+        repeats use with another seed for the learner.
+    repeats
+        How many times to go through all folds.
+    validation_share
+        Share of each training side's cases that the learner gets for choosing its
+        weights; the test side is never used for that.
+    seed
+        Of folds, validation cases and learner.
+
+    Raises
+    ------
+    DataError
+        The images cannot be divided so, or a given fold has a case on both sides.
+    TrainingError
+        A learner predicts a case that it was trained on.
+    """
+    labelled_set.check_trainable()
+    number = folds if isinstance(folds, int) else len(folds)
+    for repeat in range(repeats):
+        divided = (
+            grouped_folds(labelled_set.images, folds, seed + repeat)
+            if isinstance(folds, int)
+            else folds
+        )
+        for position, fold in enumerate(divided):
+            # Far apart, so that no two folds of any repeat share a seed.
+            own_seed = seed + 1000 * repeat + position
+            predictor = train_fold(learner, labelled_set, fold, validation_share, own_seed)
+            held_out = of_fold(fold.test.tolist(), predictor(fold.test.tolist()), position, repeat)
+            done = repeat * number + position + 1
+            yield FoldDone(done, repeats * number, held_out, predictor, fold)
+
+
+def cross_validate(
+    learner: Learner,
+    labelled_set: LabelledSet,
+    folds: int | Sequence[Fold] = 5,
+    *,
+    repeats: int = 1,
+    validation_share: float = 0.2,
+    seed: int = 0,
+) -> HeldOut:
+    """Return the predictions of all folds of `cross_validation`."""
+    running = cross_validation(
+        learner,
+        labelled_set,
+        folds,
+        repeats=repeats,
+        validation_share=validation_share,
+        seed=seed,
+    )
+    return join([one.held_out for one in running])
+
+
+def train_fold(
+    learner: Learner, labelled_set: LabelledSet, fold: Fold, validation_share: float, seed: int
+) -> Predictor:
+    """Train on a fold's training side; what comes back refuses cases it learnt from.
+
+    Raises
+    ------
+    DataError
+        A case is on both sides, or the training side lacks a class.
+    """
+    images = labelled_set.images
+    if shared := shared_cases(images, fold.training.tolist(), fold.test.tolist()):
+        raise DataError(f"Fold {fold.name} has {', '.join(shared)} on both sides: divide by case.")
+    lacking = set(range(len(labelled_set.classes))) - {images[i].label for i in fold.training}
+    if lacking:
+        names = " or ".join(labelled_set.classes[label] for label in sorted(lacking))
+        raise DataError(
+            f"Fold {fold.name} has no image of {names} to train on: add cases, or ask for "
+            "fewer folds."
+        )
+    training, validation = hold_out(images, fold.training.tolist(), validation_share, seed)
+    _log.debug(
+        "fold %s: %d training, %d validation, %d test images",
+        fold.name,
+        len(training),
+        len(validation),
+        len(fold.test),
+    )
+    predictor = learner(labelled_set, training, validation, seed)
+    return unseen_only(predictor, labelled_set, [*training, *validation])
+
+
+def unseen_only(predictor: Predictor, labelled_set: LabelledSet, seen: Sequence[int]) -> Predictor:
+    """Return the predictor, made to raise `TrainingError` for cases of the images `seen`."""
+
+    def predict(indices: Sequence[int]) -> Tensor:
+        if known := shared_cases(labelled_set.images, seen, indices):
+            raise TrainingError(
+                f"{', '.join(known[:3])} would be predicted by a network that was trained on it: "
+                "such a figure means nothing, so divide the images by case."
+            )
+        return predictor(indices)
+
+    return predict
+
+
+def leave_source_out(
+    learner: Learner,
+    labelled_set: LabelledSet,
+    source: str,
+    *,
+    validation_share: float = 0.2,
+    seed: int = 0,
+) -> HeldOut:
+    """Train on all other sources and predict all images of `source`.
+
+    Raises
+    ------
+    DataError
+        There is no such source, or no other.
+    """
+    inside = np.array([image.source == source for image in labelled_set.images], dtype=bool)
+    if not inside.any() or inside.all():
+        names = ", ".join(sorted({image.source for image in labelled_set.images}))
+        raise DataError(
+            f"Source {source!r} cannot be left out of {names}: name one of several sources."
+        )
+    fold = Fold(f"without {source}", np.flatnonzero(~inside), np.flatnonzero(inside))
+    predictor = train_fold(learner, labelled_set, fold, validation_share, seed)
+    return of_fold(fold.test.tolist(), predictor(fold.test.tolist()))
+
+
+def leave_scale_out(
+    learner: Learner,
+    labelled_set: LabelledSet,
+    magnification: str,
+    folds: int | Sequence[Fold] = 5,
+    *,
+    validation_share: float = 0.2,
+    seed: int = 0,
+) -> tuple[HeldOut, HeldOut]:
+    """Predict one magnification's images without and with that magnification in training.
+
+    Both go through the same case-grouped folds and test the same images, so that
+    their paired difference says what training at the very scale is worth.
+
+    Returns
+    -------
+    tuple[HeldOut, HeldOut]
+        Trained on the other magnifications only; trained on all.
+
+    Raises
+    ------
+    DataError
+        There is no such magnification, or no other.
+    """
+    images = labelled_set.images
+    inside = np.array([image.magnification == magnification for image in images], dtype=bool)
+    if not inside.any() or inside.all():
+        names = ", ".join(sorted({image.magnification or "none stated" for image in images}))
+        raise DataError(
+            f"Magnification {magnification!r} cannot be left out of {names}: name one of several."
+        )
+    divided = grouped_folds(images, folds, seed) if isinstance(folds, int) else folds
+    tested = [Fold(f.name, f.training, f.test[inside[f.test]]) for f in divided]
+    tested = [fold for fold in tested if len(fold.test)]
+    without = [Fold(f.name, f.training[~inside[f.training]], f.test) for f in tested]
+    first, second = (
+        cross_validate(learner, labelled_set, some, validation_share=validation_share, seed=seed)
+        for some in (without, tested)
+    )
+    return first, second

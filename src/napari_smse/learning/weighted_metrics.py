@@ -1,0 +1,200 @@
+"""Figures of merit of weighted images, for many sets of weights at once.
+
+Drawing cases with replacement gives each image an integer weight, so a bootstrap is one
+matrix of weights ``(draws, n)`` and no loop over the draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = NDArray[np.float64]
+WeightedMetric = Callable[["Judged", Weights], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Truth and prediction of n images.
+
+    Attributes
+    ----------
+    probabilities
+        ``(n, classes)``.
+    labels
+        ``(n,)`` class indices.
+    cases, strata, repeats
+        ``(n,)`` integer codes.
+    positive
+        Of two classes, the one that sensitivity is about.
+    """
+
+    probabilities: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    cases: NDArray[np.int64]
+    strata: NDArray[np.int64]
+    repeats: NDArray[np.int64]
+    positive: int = 1
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return int(self.probabilities.shape[1])
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """``(n,)`` whether the most probable class is the true one."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.labels)
+
+    def part(self, chosen: NDArray[np.bool_]) -> Judged:
+        """Return the rows marked in `chosen`."""
+        arrays = {
+            field.name: getattr(self, field.name)[chosen]
+            for field in fields(self)
+            if field.name != "positive"
+        }
+        return Judged(**arrays, positive=self.positive)
+
+
+def _share(marked: NDArray[np.bool_] | NDArray[np.float64], weights: Weights) -> Weights:
+    """Return the weighted mean of ``(n,)`` values, NaN where all weights are 0."""
+    total = weights.sum(axis=1)
+    found = weights @ marked.astype(np.float64)
+    missing = np.full(len(total), np.nan)
+    return np.asarray(np.divide(found, total, out=missing, where=total > 0))
+
+
+def accuracy(judged: Judged, weights: Weights) -> Weights:
+    """Return the share of images that are right."""
+    return _share(judged.right, weights)
+
+
+def patient_recognition_rate(judged: Judged, weights: Weights) -> Weights:
+    """Return the mean over patients (cases) of the share of their images that are right.
+
+    References
+    ----------
+    Spanhol et al., IEEE TBME 2016.
+    """
+    images = np.bincount(judged.cases)[judged.cases]
+    return _share(judged.right, weights / images)
+
+
+def recall(judged: Judged, weights: Weights, label: int) -> Weights:
+    """Return the share of a class's images that are right."""
+    inside = judged.labels == label
+    return _share(judged.right[inside], weights[:, inside])
+
+
+def sensitivity(judged: Judged, weights: Weights) -> Weights:
+    """Return the recall of the positive of two classes; NaN for more classes."""
+    if judged.classes != 2:
+        return np.full(len(weights), np.nan)
+    return recall(judged, weights, judged.positive)
+
+
+def specificity(judged: Judged, weights: Weights) -> Weights:
+    """Return the recall of the negative of two classes; NaN for more classes."""
+    if judged.classes != 2:
+        return np.full(len(weights), np.nan)
+    return recall(judged, weights, 1 - judged.positive)
+
+
+def balanced_accuracy(judged: Judged, weights: Weights) -> Weights:
+    """Return the mean recall over all classes; NaN where one of them has no image."""
+    recalls = [recall(judged, weights, label) for label in range(judged.classes)]
+    return np.asarray(np.mean(recalls, axis=0))
+
+
+def brier(judged: Judged, weights: Weights) -> Weights:
+    """Return the mean squared error of the probabilities, halved sum over classes: 0 to 1.
+
+    With two classes this is the mean of ``(p - y)**2`` (Brier, Monthly Weather Review 1950).
+    """
+    truth = np.eye(judged.classes)[judged.labels]
+    return _share(np.sum((judged.probabilities - truth) ** 2, axis=1) / 2, weights)
+
+
+def auc(judged: Judged, weights: Weights) -> Weights:
+    """Return the area under the ROC curve; over more than two classes, the mean one-vs-rest.
+
+    Ties count half. NaN where a class has no image.
+    """
+    return _mean_over_classes(judged, weights, np.zeros(len(judged), dtype=np.int64))
+
+
+def auc_within_stratum(judged: Judged, weights: Weights) -> Weights:
+    """Return the AUC over pairs of images of one stratum only.
+
+    Where classes are mixed differently at each magnification or source, the plain AUC
+    rewards telling these apart; this one does not.
+    """
+    return _mean_over_classes(judged, weights, judged.strata)
+
+
+def _mean_over_classes(judged: Judged, weights: Weights, strata: NDArray[np.int64]) -> Weights:
+    labels = [judged.positive] if judged.classes == 2 else range(judged.classes)
+    found = []
+    for label in labels:
+        right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+        for stratum in np.unique(strata):
+            inside = strata == stratum
+            truth = judged.labels[inside] == label
+            part = _ordered_pairs(truth, judged.probabilities[inside, label], weights[:, inside])
+            right, pairs = right + part[0], pairs + part[1]
+        missing = np.full(len(weights), np.nan)
+        found.append(np.divide(right, pairs, out=missing, where=pairs > 0))
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _ordered_pairs(
+    truth: NDArray[np.bool_], scores: NDArray[np.float64], weights: Weights
+) -> tuple[Weights, Weights]:
+    """Return the weight of (positive, negative) pairs in the right order, and of all pairs."""
+    order = np.argsort(scores, kind="stable")
+    ranked = scores[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    ordered = weights[:, order]
+    positive = np.add.reduceat(ordered * truth[order], starts, axis=1)
+    negative = np.add.reduceat(ordered * ~truth[order], starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    return (positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1)
+
+
+def calibration_error(judged: Judged, weights: Weights) -> Weights:
+    """Return the expected calibration error; weights must be whole numbers."""
+    from napari_smse.learning.calibration import expected_calibration_error
+
+    found = []
+    for row in weights:
+        drawn = np.repeat(np.arange(len(judged)), row.astype(np.int64))
+        found.append(expected_calibration_error(judged.probabilities[drawn], judged.labels[drawn]))
+    return np.array(found, dtype=np.float64)
+
+
+METRICS: dict[str, WeightedMetric] = {
+    "auc": auc,
+    "auc_within_stratum": auc_within_stratum,
+    "accuracy": accuracy,
+    "patient_recognition_rate": patient_recognition_rate,
+    "balanced_accuracy": balanced_accuracy,
+    "sensitivity": sensitivity,
+    "specificity": specificity,
+    "brier": brier,
+    "ece": calibration_error,
+}
+
+
+def over_repeats(metric: WeightedMetric, judged: Judged, weights: Weights) -> Weights:
+    """Return the mean over repeats of a metric on each repeat's images."""
+    found = [
+        metric(judged.part(judged.repeats == repeat), weights[:, judged.repeats == repeat])
+        for repeat in np.unique(judged.repeats)
+    ]
+    return np.asarray(np.mean(found, axis=0))
