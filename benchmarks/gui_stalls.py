@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,29 +59,46 @@ def measure(slide: Path, overlap: str) -> dict:
     timer.setTimerType(Qt.TimerType.PreciseTimer)
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
     timer.start(TICK_MS)
+    ticks.append(time.perf_counter())
 
-    def live_until(condition: Callable[[], bool]) -> np.ndarray:
-        """Let the event loop run as it does in an application; the gaps meanwhile, ms."""
-        ticks.clear()
-        loop, watch = QEventLoop(), QTimer()
+    def live_until(condition: Callable[[], bool], end: Any = None) -> np.ndarray:
+        """Let the event loop run as it does in an application; the gaps meanwhile, ms.
+
+        The phase ends with the signal `end`; what is done after it is the next phase's.
+        """
+        loop, watch, ended = QEventLoop(), QTimer(), []
         watch.timeout.connect(lambda: condition() and loop.quit())
-        watch.start(50)
+        watch.start(TICK_MS)
+        if end is not None:
+            end.connect(lambda: ended.append(time.perf_counter()))
         loop.exec()
         watch.stop()
-        return np.diff(ticks) * 1000
+        last = ended[0] if ended else time.perf_counter()
+        phase = [tick for tick in ticks if tick < last] + [last]
+        ticks[:] = [last, *(tick for tick in ticks if tick > last)]
+        return np.diff(phase) * 1000
+
+    def live_for(seconds: float) -> np.ndarray:
+        end = time.perf_counter() + seconds
+        return live_until(lambda: time.perf_counter() > end)
 
     _, dock = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Score slide")
     phases = {}
-    idle_until = time.perf_counter() + 8
-    phases["dock opening (torch)"] = live_until(lambda: time.perf_counter() > idle_until)
-    idle_until = time.perf_counter() + 2
-    phases["idle"] = live_until(lambda: time.perf_counter() > idle_until)
+    phases["dock opening (torch)"] = live_for(8)
+    phases["idle"] = live_for(2)
     dock.form.overlap.setCurrentText(overlap)
     dock.form.again.setChecked(True)
     for name in ("first run", "second run"):
         dock.run()
-        phases[f"{name}, start"] = live_until(lambda: dock.started is not None)
-        phases[f"{name}, scoring"] = live_until(lambda: not dock.scoring.is_running)
+        # The first heat map is drawn, which compiles its shader, before the first tile is scored.
+        phases[f"{name}, start"] = live_until(
+            lambda: dock.started is not None and dock.started.shown.is_set()
+        )
+        # Scoring ends with the last tile; what the viewer does then is a phase of its own.
+        phases[f"{name}, scoring"] = live_until(
+            lambda: not dock.scoring.is_running, dock.scoring.ended
+        )
+        phases[f"{name}, afterwards"] = live_for(3)
     tiles = dock.started.plan.tile_count
     viewer.close()
     scoring = [gaps for name, gaps in phases.items() if name.endswith("scoring")]

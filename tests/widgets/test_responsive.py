@@ -1,9 +1,11 @@
 import gc
 import sys
+import time
 
 import pytest
+from qtpy.QtCore import QTimer
 
-from napari_smse.widgets.responsive import Responsive
+from napari_smse.widgets.responsive import Responsive, WhenQuiet
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +39,18 @@ def test_what_others_chose_is_kept():
     assert sys.getswitchinterval() == pytest.approx(0.0005)
     responsive.end()
     assert gc.get_freeze_count() > 0
+
+
+def test_quiet_comes_only_after_the_event_loop_has_caught_up(qtbot):
+    said = []
+    waiting = WhenQuiet(lambda: said.append(time.perf_counter()))
+    busy_until = time.perf_counter() + 0.3
+    busy = QTimer()
+    busy.timeout.connect(lambda: time.sleep(0.06) if time.perf_counter() < busy_until else None)
+    busy.start(0)
+    qtbot.waitUntil(lambda: bool(said), timeout=5000)
+    busy.stop()
+    assert said[0] >= busy_until
+    qtbot.wait(200)
+    assert len(said) == 1
+    del waiting

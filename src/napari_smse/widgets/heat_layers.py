@@ -107,12 +107,21 @@ class HeatLayers:
             if name is None:
                 self._viewer.layers.remove(layer)
                 continue
-            heat_map = self.maps.heat_map(name)
-            layer.data = heat_map.values
-            layer.scale, layer.translate = self._placed(heat_map)
+            self._lay(layer, self.maps.heat_map(name))
             layer.events.visible.connect(self.refresh)
             self.layers[name] = layer
             self._to_add.remove(name)
+        self.mark_stale()
+
+    def _lay(self, layer: Image, heat_map: HeatMap) -> None:
+        """Lay another map into a layer, touching only what differs: each touch is a redraw."""
+        if layer.data.shape != heat_map.values.shape:
+            layer.data = heat_map.values
+        scale, translate = self._placed(heat_map)
+        if not np.array_equal(layer.scale, scale):
+            layer.scale = scale
+        if not np.array_equal(layer.translate, translate):
+            layer.translate = translate
 
     def _made(self, name: MapName) -> Image:
         heat_map = self.maps.heat_map(name)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
+from collections.abc import Callable
+
+from qtpy.QtCore import QObject, QTimer
 
 _SWITCH_INTERVAL = 0.001
+_BEAT_MS = 20
+_QUIET_BEATS = 4
 
 
 class Responsive:
@@ -41,3 +47,31 @@ class Responsive:
         self._before = None
         if self._froze:
             gc.unfreeze()
+
+
+class WhenQuiet(QObject):
+    """Calls once the event loop has nothing to catch up with, as after a first drawing.
+
+    Parameters
+    ----------
+    call
+        What to call.
+    parent
+        Dropped with it, uncalled.
+    """
+
+    def __init__(self, call: Callable[[], None], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._call, self._quiet, self._beat = call, 0, time.perf_counter()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._listen)
+        self._timer.start(_BEAT_MS)
+
+    def _listen(self) -> None:
+        now = time.perf_counter()
+        late = (now - self._beat) * 1000 > 2 * _BEAT_MS
+        self._beat, self._quiet = now, 0 if late else self._quiet + 1
+        if self._quiet >= _QUIET_BEATS:
+            self._timer.stop()
+            self._call()
+            self.deleteLater()

@@ -38,7 +38,7 @@ from napari_smse.widgets.card_dialog import CardDialog
 from napari_smse.widgets.live_results import LiveResults
 from napari_smse.widgets.map_controls import MapControls
 from napari_smse.widgets.regions import chosen_region
-from napari_smse.widgets.responsive import Responsive
+from napari_smse.widgets.responsive import Responsive, WhenQuiet
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_form import ScoreForm
 from napari_smse.widgets.score_job import ScoreJob, Stage, Started
@@ -246,6 +246,8 @@ class ScoreDock(QWidget):
     def cancel(self) -> None:
         """Stop; the maps keep what was scored, and the next run goes on from there."""
         if self.scoring.cancel():
+            if self.started is not None:
+                self.started.shown.set()
             self.live.show_everything()
             self._set_running(False)
             self.panel.state.setText("Cancelled. Run goes on from here.")
@@ -263,6 +265,7 @@ class ScoreDock(QWidget):
         self.started = started
         self.panel.tell_warnings(started.warnings)
         self.live.begin(started, self._layer, self._job.slide)
+        WhenQuiet(started.shown.set, self)
 
     def _set_running(self, running: bool) -> None:
         self.panel.set_running(running)

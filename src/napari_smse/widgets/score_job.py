@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -27,6 +28,8 @@ from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
 
 _RUNS_KEPT = 50
+# Nobody may be looking: a run then starts all the same.
+_FIRST_DRAWING_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Started:
-    """Everything is ready, and tiles will follow."""
+    """Everything is ready, and tiles will follow once `shown` is set.
+
+    Drawing a heat map for the first time can hold a viewer up for a second; nothing
+    should compete with it, and nothing be missed meanwhile.
+    """
 
     plan: TilePlan
     store: ScoreStore
     card: ModelCard
     device: ComputeDevice
     warnings: tuple[str, ...]
+    shown: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,9 @@ class ScoreJob:
         plan = self.request.plan(self.slide, model.card, self.mask)
         store = self._open_store(model.card, plan, device)
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
-        yield Started(plan, store, model.card, device, tuple(warnings))
+        started = Started(plan, store, model.card, device, tuple(warnings))
+        yield started
+        started.shown.wait(_FIRST_DRAWING_S)
         yield from score(self.slide, model, plan, store, device, threads=spare_threads(), readers=1)
 
     def _open_store(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> ScoreStore:
