@@ -10,8 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from napari_smse.errors import DamagedModelError, ModelNotFoundError
-from napari_smse.network import ExpectedOutput, ModelCard, bundled_models, read_card
-from napari_smse.network.card import card_json
+from napari_smse.network import (
+    ExpectedOutput,
+    ModelCard,
+    TrainingSource,
+    bundled_models,
+    read_card,
+)
+from napari_smse.network.card import card_json, case_hash
 
 
 def card(**changes: object) -> ModelCard:
@@ -107,3 +113,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="Surprise"):
         _ = network.Surprise
+
+
+def test_a_case_is_remembered_by_a_hash_that_says_nothing_of_it() -> None:
+    assert case_hash("breakhis 22549") == case_hash("breakhis 22549")
+    assert case_hash("breakhis 22549") != case_hash("breakhis 22550")
+    assert "22549" not in case_hash("breakhis 22549")
+    source = TrainingSource(
+        name="x", organ="breast", scanner="s", licence="l", case_hashes=(case_hash("a"),)
+    )
+    written = card(training=(source,))
+    assert ModelCard.model_validate_json(card_json(written)) == written

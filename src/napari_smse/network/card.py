@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Final
@@ -26,6 +27,7 @@ class TrainingSource(_Strict):
     """One data set that went into the training.
 
     `images` and `cases` count by class name; a case with both classes counts in both.
+    `case_hashes` tell whether a case was trained on without naming it (`case_hash`).
     """
 
     name: str
@@ -38,6 +40,7 @@ class TrainingSource(_Strict):
     images: dict[str, int] = Field(default_factory=dict)
     cases: dict[str, int] = Field(default_factory=dict)
     cases_total: int = 0
+    case_hashes: tuple[str, ...] = ()
 
 
 class Figure(_Strict):
@@ -104,6 +107,11 @@ class ModelCard(_Strict):
             if set(output.probabilities) != set(self.classes):
                 raise ValueError(f"expected output of tile {output.tile} names other classes")
         return self
+
+
+def case_hash(case: str) -> str:
+    """Return the short hash by which a card remembers a case."""
+    return hashlib.sha256(case.encode()).hexdigest()[:12]
 
 
 def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
