@@ -1,0 +1,114 @@
+"""The controls a recipe has to be compared with: every loss with every other, same folds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from napari_smse.learning.figures import Estimate, estimate, paired_difference
+from napari_smse.learning.held_out import HeldOut, join
+from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.protocol import Learner, cross_validation
+from napari_smse.learning.splits import Fold
+
+SIMILARITIES: Final = ("none", "pair", "triplet")
+CLASSIFICATIONS: Final = ("cross-entropy", "focal", "reinforced focal")
+REFERENCE: Final = ("none", "cross-entropy")
+SHOWN: Final = ("auc", "accuracy", "patient_recognition_rate")
+
+Losses = tuple[str, str]
+"""Similarity and classification loss."""
+
+
+@dataclass(frozen=True)
+class ControlProgress:
+    """A fold more is done.
+
+    Attributes
+    ----------
+    done, total
+        Folds over all losses.
+    losses
+        Whose fold it was.
+    held_out
+        All predictions of these losses once their last fold is done.
+    """
+
+    done: int
+    total: int
+    losses: Losses
+    held_out: HeldOut | None
+
+
+@dataclass(frozen=True)
+class ControlRow:
+    """One row of the table.
+
+    Attributes
+    ----------
+    figures
+        By metric, with case-clustered intervals.
+    differences
+        To no similarity loss with cross-entropy, paired; none in that row itself.
+    """
+
+    similarity: str
+    classification: str
+    figures: dict[str, Estimate]
+    differences: dict[str, Estimate] | None
+
+
+def run_controls(
+    make_learner: Callable[[str, str], Learner],
+    labelled_set: LabelledSet,
+    folds: int | Sequence[Fold] = 5,
+    *,
+    repeats: int = 1,
+    validation_share: float = 0.2,
+    seed: int = 0,
+) -> Iterator[ControlProgress]:
+    """Cross-validate every pair of losses on the same folds, and yield after each fold.
+
+    Parameters
+    ----------
+    make_learner
+        Similarity and classification loss -> learner, otherwise the same.
+    labelled_set, folds, repeats, validation_share, seed
+        As for `protocol.cross_validation`.
+    """
+    every = list(itertools.product(SIMILARITIES, CLASSIFICATIONS))
+    # The reference first, so that all others can be compared as they come.
+    for place, losses in enumerate(sorted(every, key=lambda losses: losses != REFERENCE)):
+        running = cross_validation(
+            make_learner(*losses),
+            labelled_set,
+            folds,
+            repeats=repeats,
+            validation_share=validation_share,
+            seed=seed,
+        )
+        parts = []
+        for fold in running:
+            parts.append(fold.held_out)
+            whole = join(parts) if fold.done == fold.total else None
+            done = place * fold.total + fold.done
+            yield ControlProgress(done, len(every) * fold.total, losses, whole)
+
+
+def control_table(
+    held_out: Mapping[Losses, HeldOut], labelled_set: LabelledSet, *, draws: int = 1000
+) -> list[ControlRow]:
+    """Return a row for each pair of losses, with its paired difference to the reference."""
+    rows = []
+    for losses, found in held_out.items():
+        figures = {name: estimate(found, labelled_set, name, draws=draws) for name in SHOWN}
+        differences = None
+        if losses != REFERENCE and REFERENCE in held_out:
+            differences = {
+                name: paired_difference(found, held_out[REFERENCE], labelled_set, name, draws=draws)
+                for name in SHOWN
+            }
+        rows.append(ControlRow(*losses, figures, differences))
+    return rows

@@ -1,0 +1,219 @@
+"""An evaluation or a cross-validation as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from napari_smse.errors import SmseError
+from napari_smse.learning import report_plots
+from napari_smse.learning.controls import ControlRow
+from napari_smse.learning.figures import Estimate, Summary, judge
+from napari_smse.learning.held_out import HeldOut
+from napari_smse.learning.judged_images import (
+    JudgedImage,
+    judged_cases,
+    judged_images,
+    most_wrong,
+)
+from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.report_tables import (
+    bullets,
+    case_table,
+    control_tables,
+    figure_table,
+    magnification_tables,
+    optimistic_tables,
+    shown,
+    table,
+)
+
+_log = logging.getLogger(__name__)
+NOTICE: Final = "Research use only. Not a medical device, not for diagnosis."
+_STYLE: Final = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1d1d1d; background: #fff;
+  max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+.notice { border-left: 4px solid #c75a00; background: #fdf3ea; padding: .5rem .9rem; }
+.headline { font-size: 1.1rem; }
+table { border-collapse: collapse; width: 100%; margin: .6rem 0; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
+  vertical-align: top; } th { border-bottom: 2px solid #888; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+tr.all td { font-weight: 600; } tr.wrong td { background: #fdf3ea; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }
+.plots figure { flex: 1 1 18rem; max-width: 30rem; } .plots img { width: 100%; }
+.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr));
+  gap: 1rem; } .images img { width: 100%; border: 1px solid #ccc; }
+figcaption, .small { font-size: .85rem; color: #444; overflow-wrap: anywhere; }
+@media print { body { margin: 0; max-width: none; font-size: 11px; }
+  h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
+"""
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What a report tells.
+
+    Attributes
+    ----------
+    title
+        First line.
+    how
+        How the figures were measured, in a sentence or two.
+    held_out, labelled_set, summary
+        Predictions, the images, and their figures.
+    settings
+        What was asked for, in the order to show it.
+    notices
+        What the reader must know: partial lists, skipped files, scales out of range.
+    scale_curve
+        (um/px, AUC) at several scales, or nothing.
+    controls
+        Rows of the table of losses, or nothing.
+    optimistic
+        Figures of the weights that are best on the test side itself, or none.
+    """
+
+    title: str
+    how: str
+    held_out: HeldOut
+    labelled_set: LabelledSet
+    summary: Summary
+    settings: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    scale_curve: Sequence[tuple[float, Estimate]] = ()
+    controls: Sequence[ControlRow] = ()
+    optimistic: Summary | None = None
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the report as one file: pictures are inside, and it links to nothing.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(report_html(content), encoding="utf-8")
+        os.replace(part, path)  # noqa: PTH105 - the one call that promises to be atomic
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def report_html(content: ReportContent) -> str:
+    """Return the report as HTML."""
+    title = escape(content.title)
+    judged = judged_images(content.held_out, content.labelled_set)
+    sections = [
+        _opening(content),
+        figure_table(content.summary),
+        *magnification_tables(content.summary, "By magnification"),
+        *optimistic_tables(content.optimistic),
+        _plots(content, judged),
+        *_scale(content.scale_curve),
+        *control_tables(content.controls),
+        _wrong(content, judged),
+        case_table(judged_cases(judged), content.labelled_set.classes),
+        _settings(content),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>"
+        f'<h1>{title}</h1><p class="notice">{NOTICE}</p>' + "\n".join(sections) + "</body></html>\n"
+    )
+
+
+def _opening(content: ReportContent) -> str:
+    summary, found = content.summary, content.summary.estimates["auc"]
+    number = f"{summary.images:,} images of {summary.cases:,} cases"
+    if found.value is None:
+        first = f"{number}. They are of one class, so there is no AUC."
+    else:
+        first = f"{number}: AUC {shown(found)}."
+    notices = bullets(content.notices)
+    return f'<p class="headline">{first}</p><p>{escape(content.how)}</p>{notices}'
+
+
+def _plots(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
+    classes = content.labelled_set.classes
+    arrays = judge(content.held_out, content.labelled_set)
+    truth = np.array([one.image.label for one in judged])
+    called = np.array([one.called for one in judged])
+    roc = report_plots.roc_plot(arrays, classes)
+    plots = [
+        _plot(roc, "ROC curve: what is found, against what is falsely called.") if roc else "",
+        _plot(
+            report_plots.confusion_plot(truth, called, classes),
+            "Images by true class and class called.",
+        ),
+        _plot(
+            report_plots.reliability_plot(arrays, classes),
+            "Reliability: on the dotted line, probabilities are what is observed.",
+        ),
+    ]
+    return f'<h2>Plots</h2><div class="plots">{"".join(plots)}</div>'
+
+
+def _plot(svg: bytes, caption: str) -> str:
+    return f"<figure>{_image(svg, 'svg+xml', caption)}<figcaption>{caption}</figcaption></figure>"
+
+
+def _image(blob: bytes, kind: str, alt: str) -> str:
+    code = base64.b64encode(blob).decode()
+    return f'<img src="data:image/{kind};base64,{code}" alt="{escape(alt)}">'
+
+
+def _scale(curve: Sequence[tuple[float, Estimate]]) -> Iterator[str]:
+    if curve:
+        rows = [("", (f"{mpp:.2f}", shown(one))) for mpp, one in curve]
+        plot = _plot(report_plots.scale_plot(curve), "AUC when images are judged at one scale.")
+        yield f"<h2>Scale</h2>{plot}{table(('um/px', 'AUC'), rows)}"
+
+
+def _wrong(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
+    wrong = most_wrong(judged)
+    if not wrong:
+        return "<h2>Most wrong images</h2><p>No image was called wrong.</p>"
+    cards = "".join(_card(one, content.labelled_set.classes) for one in wrong)
+    return (
+        "<h2>Most wrong images</h2><p>Those whose true class got the least probability, at most "
+        "two of a case. Worth a look: is it the network or the label?</p>"
+        f'<div class="images">{cards}</div>'
+    )
+
+
+def _card(one: JudgedImage, classes: Sequence[str]) -> str:
+    from napari_smse.learning.pixels import read_pixels
+
+    name = one.image.path.name
+    try:
+        picture = _image(report_plots.thumbnail(read_pixels(one.image)), "jpeg", name)
+    except (SmseError, OSError) as error:
+        _log.warning("%s has no thumbnail in the report: %s", name, error)
+        picture = ""
+    caption = (
+        f"<b>{escape(classes[one.image.label])}</b>, called {escape(classes[one.called])} "
+        f"({one.probabilities[one.called]:.2f})<br>{escape(one.image.case)}"
+        f" {escape(one.image.magnification)}<br>{escape(name)}"
+    )
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+
+
+def _settings(content: ReportContent) -> str:
+    rows = [("", (name, value)) for name, value in content.settings.items()]
+    skipped = bullets(f"{one.path}: {one.reason}" for one in content.labelled_set.skipped[:200])
+    number = len(content.labelled_set.skipped)
+    told = f"<h2>Files not used ({number})</h2>{skipped}" if number else ""
+    return f"<h2>Settings</h2>{table(('', ''), rows, numbers=2)}{told}<p>{NOTICE}</p>"

@@ -1,0 +1,182 @@
+"""Plots of a report, each one as an SVG or JPEG that can stand inside a page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.learning.figures import Estimate, case_draws
+from napari_smse.learning.weighted_metrics import Judged, Weights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+# Blue and orange tell apart for every kind of colour vision, and in print.
+_LINE: Final = "#1f5a96"
+_BAND: Final = "#b9d3ec"
+_COLOURS: Final = ("#1f5a96", "#c75a00", "#3c7a3c", "#7d4a9c", "#8a6d00", "#555555")
+_GRID: Final = np.linspace(0, 1, 101)
+_STYLE: Final[dict[str, Any]] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "svg.hashsalt": "napari-smse",
+}
+
+
+def _styled() -> AbstractContextManager[None]:
+    import matplotlib as mpl
+
+    style: dict[Any, Any] = _STYLE
+    return mpl.rc_context(style)
+
+
+def _figure(width: float = 4.4, height: float = 4.0) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def roc_plot(judged: Judged, classes: Sequence[str], draws: int = 300) -> bytes | None:
+    """Return the ROC curve with its case-clustered band; one curve a class if there are more.
+
+    None where it has no meaning: one class only.
+    """
+    shown = [judged.positive] if len(classes) == 2 else list(range(len(classes)))
+    shown = [label for label in shown if 0 < np.sum(judged.labels == label) < len(judged)]
+    if not shown:
+        return None
+    with _styled():
+        figure, axes = _figure()
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+        for label, colour in zip(shown, _COLOURS * len(shown), strict=False):
+            _draw_roc(axes, judged, label, classes[label], colour, draws, band=len(shown) == 1)
+        axes.set_xlabel("1 - specificity: share of the others called so")
+        axes.set_ylabel("sensitivity: share found")
+        axes.set_aspect("equal")
+        axes.legend(frameon=False, loc="lower right")
+        return _svg(figure)
+
+
+def _draw_roc(
+    axes: Axes, judged: Judged, label: int, name: str, colour: str, draws: int, *, band: bool
+) -> None:
+    if band and judged.cases.max() > 0:
+        weights = case_draws(judged, draws)[:, judged.cases].astype(np.float64)
+        curves = roc_curves(judged, label, weights)
+        low, high = np.nanpercentile(curves, [2.5, 97.5], axis=0)
+        axes.fill_between(_GRID, low, high, color=_BAND, linewidth=0, label="95 % interval")
+    curve = roc_curves(judged, label, np.ones((1, len(judged))))[0]
+    axes.plot(_GRID, curve, color=colour, linewidth=2, label=name)
+
+
+def roc_curves(judged: Judged, label: int, weights: Weights) -> NDArray[np.float64]:
+    """Return sensitivity at 0, 0.01 ... 1 of false positives, ``(draws, 101)``."""
+    order = np.argsort(-judged.probabilities[:, label], kind="stable")
+    scores, truth = judged.probabilities[order, label], judged.labels[order] == label
+    starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
+    ordered = weights[:, order]
+    found, false = (
+        np.cumsum(np.add.reduceat(ordered * side, starts, axis=1), axis=1)
+        for side in (truth, ~truth)
+    )
+    curves = []
+    for hits, alarms in zip(found, false, strict=True):
+        x, y = np.r_[0, alarms / alarms[-1]], np.r_[0, hits / hits[-1]]
+        curves.append(np.interp(_GRID, x, y))
+    return np.array(curves)
+
+
+def confusion_plot(
+    truth: NDArray[np.int64], called: NDArray[np.int64], classes: Sequence[str]
+) -> bytes:
+    """Return the confusion matrix: images by true class (rows) and called class (columns)."""
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(counts, (truth, called), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    with _styled():
+        size = max(4.0, 1.0 + 0.8 * len(classes))
+        figure, axes = _figure(size + 0.4, size)
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1.2)
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if share[row, column] > 0.7 else "black"
+            text = f"{count}\n{share[row, column]:.0%}"
+            axes.text(column, row, text, ha="center", va="center", color=colour)
+        axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) < 4 else 40)
+        axes.set_yticks(range(len(classes)), classes, rotation=90, va="center")
+        axes.set_xlabel("called by the network")
+        axes.set_ylabel("true")
+        return _svg(figure)
+
+
+def reliability_plot(judged: Judged, classes: Sequence[str], bins: int = 10) -> bytes:
+    """Return how often images are what their probability says, and how many there are.
+
+    With two classes about the positive one; with more, about the class called.
+    """
+    if len(classes) == 2:
+        stated = judged.probabilities[:, judged.positive]
+        happened = judged.labels == judged.positive
+        said, is_so = f"probability of {classes[judged.positive]}", "share that is"
+    else:
+        stated, happened = judged.probabilities.max(axis=1), judged.right
+        said, is_so = "probability of the class called", "share that is right"
+    place = np.minimum((stated * bins).astype(int), bins - 1)
+    with _styled():
+        figure, axes = _figure()
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+        number = np.bincount(place, minlength=bins)
+        known = np.flatnonzero(number)
+        x = [stated[place == one].mean() for one in known]
+        y = [happened[place == one].mean() for one in known]
+        axes.bar(
+            (np.arange(bins) + 0.5) / bins,
+            0.25 * number / number.max(),
+            width=0.9 / bins,
+            color="#dddddd",
+            label="how many images",
+        )
+        axes.plot(x, y, color=_LINE, marker="o", linewidth=1.5, label="observed")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=said, ylabel=is_so, aspect="equal")
+        axes.legend(frameon=False, loc="upper left")
+        return _svg(figure)
+
+
+def scale_plot(curve: Sequence[tuple[float, Estimate]]) -> bytes:
+    """Return AUC against um/px, with intervals."""
+    known = [(mpp, one.value, one) for mpp, one in curve if one.value is not None]
+    x, y = [mpp for mpp, _, _ in known], [value for _, value, _ in known]
+    low = [value if one.low is None else one.low for _, value, one in known]
+    high = [value if one.high is None else one.high for _, value, one in known]
+    with _styled():
+        figure, axes = _figure(6.0, 3.4)
+        axes.fill_between(x, low, high, color=_BAND, linewidth=0, label="95 % interval")
+        axes.plot(x, y, color=_LINE, marker="o", label="AUC")
+        axes.axhline(0.5, color="#999999", linewidth=1, linestyle=":")
+        axes.set(ylim=(min(0.45, *y), 1), xlabel="scale, um/px", ylabel="AUC")
+        axes.legend(frameon=False, loc="lower right")
+        return _svg(figure)
+
+
+def thumbnail(picture: Image.Image, side: int = 360) -> bytes:
+    """Return the picture as a small JPEG."""
+    small = picture.convert("RGB")
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, format="JPEG", quality=85)
+    return buffer.getvalue()

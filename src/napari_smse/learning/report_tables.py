@@ -1,0 +1,173 @@
+"""Tables of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from typing import Final
+
+from napari_smse.learning.controls import ControlRow
+from napari_smse.learning.figures import ALL, Estimate, Spread, Summary
+from napari_smse.learning.judged_images import JudgedCase
+
+_NONE: Final = "-"
+_WORDS: Final = {
+    "auc": (
+        "AUC",
+        "Of one {positive} and one other image, how often the {positive} one gets the higher "
+        "probability; 0.5 is chance.",
+    ),
+    "auc_within_stratum": (
+        "AUC among like images",
+        "The same, comparing only images of one source and magnification.",
+    ),
+    "accuracy": ("Images called right", "Share of all images."),
+    "patient_recognition_rate": (
+        "Patient recognition rate",
+        "Share of a case's images called right, averaged over cases, so that each counts alike.",
+    ),
+    "balanced_accuracy": ("Balanced accuracy", "Share called right, averaged over the classes."),
+    "sensitivity": ("Sensitivity", "Share of the {positive} images called {positive}."),
+    "specificity": ("Specificity", "Share of the other images not called {positive}."),
+    "brier": ("Brier score", "Squared error of the probabilities; 0 is best."),
+    "ece": (
+        "Calibration error",
+        "How far the probabilities lie from what is observed, on average; 0 is best.",
+    ),
+}
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Return the lines as a list, nothing if there are none."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def shown(one: Estimate, scale: float = 1, digits: int = 3) -> str:
+    """Return ``0.831 (0.749 to 0.911)``, or a dash."""
+    if one.value is None:
+        return _NONE
+    value = f"{one.value * scale:.{digits}f}"
+    if one.low is None or one.high is None:
+        return value
+    return f"{value} ({one.low * scale:.{digits}f} to {one.high * scale:.{digits}f})"
+
+
+def percent(spread: Spread) -> str:
+    """Return ``88.64 ± 3.80`` per cent, or a dash."""
+    if spread.mean is None:
+        return _NONE
+    mean = f"{100 * spread.mean:.2f}"
+    return mean if spread.std is None else f"{mean} ± {100 * spread.std:.2f}"
+
+
+def table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], numbers: int = 1) -> str:
+    """Build a table; columns from `numbers` on are numbers, each row has a CSS class."""
+    kinds = ['class="n"' if column >= numbers else "" for column in range(len(head))]
+    top = "".join(f"<th {kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, head, strict=True))
+    body = "".join(
+        f'<tr class="{name}">'
+        + "".join(f"<td {k}>{escape(cell)}</td>" for k, cell in zip(kinds, cells, strict=True))
+        + "</tr>"
+        for name, cells in rows
+    )
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def figure_table(summary: Summary) -> str:
+    """Return all figures, each with its interval and what it says."""
+    positive = summary.positive or "class in question"
+    rows = [
+        ("", (_WORDS[name][0], shown(one), _WORDS[name][1].format(positive=positive)))
+        for name, one in summary.estimates.items()
+        if one.value is not None
+    ]
+    return (
+        "<h2>Figures</h2>"
+        + table(("", "value (95 % interval)", "what it says"), rows, numbers=3)
+        + '<p class="small">Intervals come from drawing whole cases with replacement, 1,000 times: '
+        "images of one case are alike and count together.</p>"
+    )
+
+
+def magnification_tables(summary: Summary, title: str) -> Iterator[str]:
+    """Yield the table by magnification, unless it would say nothing new."""
+    every = summary.magnifications[-1]
+    folds = every.accuracy_by_fold.folds
+    if len(summary.magnifications) == 1 and folds == 1:
+        return
+    head = ("", "images", "cases", "image accuracy, %", "patient recognition rate, %", "AUC")
+    rows = [
+        (
+            "all" if row.magnification == ALL else "",
+            (
+                row.magnification,
+                str(row.images),
+                str(row.cases),
+                percent(row.accuracy_by_fold),
+                percent(row.patient_by_fold),
+                shown(row.estimates["auc"]),
+            ),
+        )
+        for row in summary.magnifications
+    ]
+    said = f"Percentages: mean ± standard deviation over {folds} folds. " if folds > 1 else ""
+    yield (
+        f"<h2>{escape(title)}</h2>{table(head, rows)}"
+        f'<p class="small">{said}AUC: all folds together, with its interval.</p>'
+    )
+
+
+def optimistic_tables(summary: Summary | None) -> Iterator[str]:
+    """Yield what choosing the epoch on the test side gives, and that it is too good."""
+    if summary is not None:
+        yield from magnification_tables(summary, "Best test epoch: optimistic")
+        yield (
+            '<p class="notice">Here the epoch was chosen on the test images themselves, as the '
+            "published table did (patient recognition rate 88.64 %). Such figures are too good; "
+            "they stand here for comparison with that table only.</p>"
+        )
+
+
+def control_tables(rows: Sequence[ControlRow]) -> Iterator[str]:
+    """Yield the table of losses, if there is one."""
+    if rows:
+        head = ("similarity loss", "classification loss", "AUC", "difference", "patient rate, %")
+        cells = [
+            (
+                "",
+                (
+                    row.similarity,
+                    row.classification,
+                    shown(row.figures["auc"]),
+                    shown(row.differences["auc"]) if row.differences else "reference",
+                    shown(row.figures["patient_recognition_rate"], 100, 1),
+                ),
+            )
+            for row in rows
+        ]
+        yield (
+            f"<h2>Controls</h2>{table(head, cells, numbers=2)}"
+            '<p class="small">Difference: of the AUC to no similarity loss with cross-entropy, '
+            "same folds, same cases drawn for both.</p>"
+        )
+
+
+def case_table(cases: Sequence[JudgedCase], classes: Sequence[str]) -> str:
+    """Return a row for each case."""
+    head = ("case", "true class", "images", "right", "right, %", *(f"mean p {c}" for c in classes))
+    rows = [
+        (
+            "wrong" if 2 * case.right < case.images else "",
+            (
+                case.case,
+                ", ".join(classes[label] for label in case.labels),
+                str(case.images),
+                str(case.right),
+                f"{100 * case.right / case.images:.0f}",
+                *(f"{value:.2f}" for value in case.probabilities),
+            ),
+        )
+        for case in cases
+    ]
+    return f"<h2>Cases, the worst first</h2>{table(head, rows, numbers=2)}"

@@ -1,0 +1,48 @@
+"""All pairs of losses on the same folds."""
+
+from __future__ import annotations
+
+import itertools
+
+from labelled_images import NameLearner, random_set
+from napari_smse.learning.controls import (
+    CLASSIFICATIONS,
+    REFERENCE,
+    SIMILARITIES,
+    control_table,
+    run_controls,
+)
+from napari_smse.learning.figures import paired_difference
+
+
+def test_every_pair_of_losses_runs_on_the_same_folds() -> None:
+    data = random_set(12)
+    learners: dict[tuple[str, str], NameLearner] = {}
+
+    def make(similarity: str, classification: str) -> NameLearner:
+        right = 0.95 if (similarity, classification) == ("triplet", "focal") else 0.6
+        learners[similarity, classification] = NameLearner(right)
+        return learners[similarity, classification]
+
+    told = list(run_controls(make, data, 3, repeats=2))
+    assert set(learners) == set(itertools.product(SIMILARITIES, CLASSIFICATIONS))
+    assert [(one.done, one.total) for one in told] == [(done, 54) for done in range(1, 55)]
+    assert {str(one.asked) for one in learners.values()} == {str(learners[REFERENCE].asked)}
+    found = {one.losses: one.held_out for one in told if one.held_out is not None}
+    assert next(iter(found)) == REFERENCE
+    rows = control_table(found, data, draws=50)
+    assert len(rows) == 9
+    assert rows[0].differences is None
+    best = next(row for row in rows if (row.similarity, row.classification) == ("triplet", "focal"))
+    assert best.differences["auc"].low > 0
+    assert best.differences["auc"] == paired_difference(
+        found["triplet", "focal"], found[REFERENCE], data, "auc", draws=50
+    )
+
+
+def test_without_the_reference_there_is_nothing_to_differ_from() -> None:
+    data = random_set(12)
+    told = list(run_controls(lambda *_: NameLearner(), data, 2))
+    found = {one.losses: one.held_out for one in told if one.held_out is not None}
+    del found[REFERENCE]
+    assert all(row.differences is None for row in control_table(found, data, draws=10))
