@@ -159,3 +159,30 @@ def test_an_empty_validation_side_is_allowed() -> None:
     data, learner = random_set(14), NameLearner()
     cross_validate(learner, data, 2, validation_share=0)
     assert all(not validation for _, validation, _ in learner.asked)
+
+
+class Peeker:
+    """Right when it may look at the test images, wrong when not."""
+
+    def __init__(self, data: LabelledSet) -> None:
+        self.data = data
+
+    def __call__(self, indices: Sequence[int]) -> torch.Tensor:
+        return torch.eye(2)[[1 - self.data.images[i].label for i in indices]]
+
+    def peek(self, indices: Sequence[int]) -> torch.Tensor:
+        return torch.eye(2)[[self.data.images[i].label for i in indices]]
+
+
+def test_what_was_chosen_on_the_test_side_is_kept_apart_and_guarded_too() -> None:
+    data = random_set(14)
+    for done in cross_validation(lambda data, *_: Peeker(data), data, 3):
+        labels = [data.images[i].label for i in done.fold.test]
+        assert done.held_out.logits.argmax(dim=1).tolist() == [1 - label for label in labels]
+        assert done.peeked.logits.argmax(dim=1).tolist() == labels
+        with pytest.raises(TrainingError, match="was trained on it"):
+            done.predictor.peek(done.fold.training.tolist())
+
+
+def test_most_learners_do_not_peek() -> None:
+    assert next(cross_validation(NameLearner(), random_set(14), 3)).peeked is None

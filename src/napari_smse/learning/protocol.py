@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -27,6 +28,21 @@ Learner = Callable[[LabelledSet, Sequence[int], Sequence[int], int], Predictor]
 """Labelled set, training indices, validation indices, seed -> trained predictor."""
 
 
+@runtime_checkable
+class PeekingPredictor(Protocol):
+    """A predictor that can also choose its weights by the test images themselves.
+
+    Published figures are often chosen so; they are too good, and are only ever reported
+    beside honest ones.
+    """
+
+    def __call__(self, indices: Sequence[int], /) -> Tensor:
+        """Return the logits of weights chosen without the images."""
+
+    def peek(self, indices: Sequence[int], /) -> Tensor:
+        """Return the logits of the weights that are best on these very images."""
+
+
 @dataclass(frozen=True)
 class FoldDone:
     """One fold of a cross-validation, trained and tested.
@@ -37,6 +53,8 @@ class FoldDone:
         Folds over all repeats.
     held_out
         Of this fold.
+    peeked
+        The same with weights chosen on the test side, from a learner that offers it.
     predictor
         What was trained; asked for any case it learnt from, it raises `TrainingError`.
     fold
@@ -46,6 +64,7 @@ class FoldDone:
     done: int
     total: int
     held_out: HeldOut
+    peeked: HeldOut | None
     predictor: Predictor
     fold: Fold
 
@@ -97,9 +116,13 @@ def cross_validation(
             # Far apart, so that no two folds of any repeat share a seed.
             own_seed = seed + 1000 * repeat + position
             predictor = train_fold(learner, labelled_set, fold, validation_share, own_seed)
-            held_out = of_fold(fold.test.tolist(), predictor(fold.test.tolist()), position, repeat)
+            test = fold.test.tolist()
+            held_out = of_fold(test, predictor(test), position, repeat)
+            peeked = None
+            if isinstance(predictor, PeekingPredictor):
+                peeked = of_fold(test, predictor.peek(test), position, repeat)
             done = repeat * number + position + 1
-            yield FoldDone(done, repeats * number, held_out, predictor, fold)
+            yield FoldDone(done, repeats * number, held_out, peeked, predictor, fold)
 
 
 def cross_validate(
@@ -157,16 +180,37 @@ def train_fold(
 
 def unseen_only(predictor: Predictor, labelled_set: LabelledSet, seen: Sequence[int]) -> Predictor:
     """Return the predictor, made to raise `TrainingError` for cases of the images `seen`."""
+    guarded = _Peeking if isinstance(predictor, PeekingPredictor) else _UnseenOnly
+    return guarded(predictor, labelled_set, seen)
 
-    def predict(indices: Sequence[int]) -> Tensor:
-        if known := shared_cases(labelled_set.images, seen, indices):
+
+class _UnseenOnly:
+    """A predictor that refuses cases it learnt from."""
+
+    def __init__(
+        self, predictor: Predictor, labelled_set: LabelledSet, seen: Sequence[int]
+    ) -> None:
+        self._predictor = predictor
+        self._labelled_set = labelled_set
+        self._seen = seen
+
+    def __call__(self, indices: Sequence[int], /) -> Tensor:
+        self._check(indices)
+        return self._predictor(indices)
+
+    def _check(self, indices: Sequence[int]) -> None:
+        if known := shared_cases(self._labelled_set.images, self._seen, indices):
             raise TrainingError(
                 f"{', '.join(known[:3])} would be predicted by a network that was trained on it: "
                 "such a figure means nothing, so divide the images by case."
             )
-        return predictor(indices)
 
-    return predict
+
+class _Peeking(_UnseenOnly):
+    def peek(self, indices: Sequence[int], /) -> Tensor:
+        self._check(indices)
+        assert isinstance(self._predictor, PeekingPredictor)
+        return self._predictor.peek(indices)
 
 
 def leave_source_out(

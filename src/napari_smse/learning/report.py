@@ -216,4 +216,4 @@ def _settings(content: ReportContent) -> str:
     skipped = bullets(f"{one.path}: {one.reason}" for one in content.labelled_set.skipped[:200])
     number = len(content.labelled_set.skipped)
     told = f"<h2>Files not used ({number})</h2>{skipped}" if number else ""
-    return f"<h2>Settings</h2>{table(('', ''), rows, numbers=2)}{told}<p>{NOTICE}</p>"
+    return f"<h2>Settings</h2>{table(('', ''), rows, numbers=())}{told}<p>{NOTICE}</p>"

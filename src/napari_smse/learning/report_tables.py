@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
@@ -43,14 +43,14 @@ def bullets(lines: Iterable[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def shown(one: Estimate, scale: float = 1, digits: int = 3) -> str:
-    """Return ``0.831 (0.749 to 0.911)``, or a dash."""
+def shown(one: Estimate, scale: float = 1, form: str = ".3f") -> str:
+    """Return ``0.831 (0.749 to 0.911)``, or a dash; `form` as in a format string."""
     if one.value is None:
         return _NONE
-    value = f"{one.value * scale:.{digits}f}"
+    value = format(one.value * scale, form)
     if one.low is None or one.high is None:
         return value
-    return f"{value} ({one.low * scale:.{digits}f} to {one.high * scale:.{digits}f})"
+    return f"{value} ({format(one.low * scale, form)} to {format(one.high * scale, form)})"
 
 
 def percent(spread: Spread) -> str:
@@ -61,9 +61,13 @@ def percent(spread: Spread) -> str:
     return mean if spread.std is None else f"{mean} ± {100 * spread.std:.2f}"
 
 
-def table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], numbers: int = 1) -> str:
-    """Build a table; columns from `numbers` on are numbers, each row has a CSS class."""
-    kinds = ['class="n"' if column >= numbers else "" for column in range(len(head))]
+def table(
+    head: Sequence[str],
+    rows: Iterable[tuple[str, Sequence[str]]],
+    numbers: Container[int] = range(1, 99),
+) -> str:
+    """Build a table; the columns in `numbers` are numbers, each row has a CSS class."""
+    kinds = ['class="n"' if column in numbers else "" for column in range(len(head))]
     top = "".join(f"<th {kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, head, strict=True))
     body = "".join(
         f'<tr class="{name}">'
@@ -84,7 +88,7 @@ def figure_table(summary: Summary) -> str:
     ]
     return (
         "<h2>Figures</h2>"
-        + table(("", "value (95 % interval)", "what it says"), rows, numbers=3)
+        + table(("", "value (95 % interval)", "what it says"), rows, numbers=(1,))
         + '<p class="small">Intervals come from drawing whole cases with replacement, 1,000 times: '
         "images of one case are alike and count together.</p>"
     )
@@ -140,14 +144,14 @@ def control_tables(rows: Sequence[ControlRow]) -> Iterator[str]:
                     row.similarity,
                     row.classification,
                     shown(row.figures["auc"]),
-                    shown(row.differences["auc"]) if row.differences else "reference",
-                    shown(row.figures["patient_recognition_rate"], 100, 1),
+                    shown(row.differences["auc"], form="+.3f") if row.differences else "reference",
+                    shown(row.figures["patient_recognition_rate"], 100, ".1f"),
                 ),
             )
             for row in rows
         ]
         yield (
-            f"<h2>Controls</h2>{table(head, cells, numbers=2)}"
+            f"<h2>Controls</h2>{table(head, cells, numbers=range(2, 99))}"
             '<p class="small">Difference: of the AUC to no similarity loss with cross-entropy, '
             "same folds, same cases drawn for both.</p>"
         )
@@ -170,4 +174,4 @@ def case_table(cases: Sequence[JudgedCase], classes: Sequence[str]) -> str:
         )
         for case in cases
     ]
-    return f"<h2>Cases, the worst first</h2>{table(head, rows, numbers=2)}"
+    return f"<h2>Cases, the worst first</h2>{table(head, rows, numbers=range(2, 99))}"

@@ -1,0 +1,220 @@
+"""What a saved model is worth on labelled images it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import torch
+
+from napari_smse.errors import DataError
+from napari_smse.learning.figures import Summary, summarise
+from napari_smse.learning.held_out import HeldOut, of_fold
+from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.network import Model, ModelCard
+from napari_smse.network.card import case_hash
+
+_CHUNK: Final = 16
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What of the images the model was trained on, as far as its card tells.
+
+    Attributes
+    ----------
+    cases, images
+        Known to have been trained on, and left out.
+    possible
+        The card does not name its cases, but a source of the same name: the figures may
+        be too good.
+    note
+        For the user; empty if there is nothing to say.
+    """
+
+    cases: int = 0
+    images: int = 0
+    possible: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's figures on labelled images.
+
+    Attributes
+    ----------
+    labelled_set
+        The images measured, their labels in the order of the model's classes.
+    warnings
+        Scales the model was not trained at, and overlap with its training.
+    """
+
+    held_out: HeldOut
+    labelled_set: LabelledSet
+    summary: Summary
+    overlap: Overlap
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationProgress:
+    """Images predicted so far; the last one brings the evaluation."""
+
+    done: int
+    total: int
+    evaluation: Evaluation | None = None
+
+
+def evaluate(
+    model: Model, labelled_set: LabelledSet, *, device: str = "cpu"
+) -> Iterator[EvaluationProgress]:
+    """Predict all images of cases that the model was not trained on, and measure.
+
+    Raises
+    ------
+    DataError
+        The classes are not the model's, or nothing is left to measure.
+    """
+    from napari_smse.learning.training import predict_images
+
+    matched = match_classes(labelled_set, model.card)
+    unseen, overlap = leave_out_seen(matched, model.card)
+    total, parts = len(unseen.images), []
+    model.network.to(device)
+    for start in range(0, total, _CHUNK):
+        yield EvaluationProgress(start, total)
+        chunk = unseen.images[start : start + _CHUNK]
+        parts.append(predict_images(model.network, chunk, device=device).float().cpu())
+    held_out = of_fold(range(total), torch.cat(parts))
+    warnings = [overlap.note] if overlap.note else []
+    evaluation = Evaluation(
+        held_out,
+        unseen,
+        summarise(held_out, unseen),
+        overlap,
+        (*warnings, *scale_notes(unseen, model.card)),
+    )
+    yield EvaluationProgress(total, total, evaluation)
+
+
+def match_classes(labelled_set: LabelledSet, card: ModelCard) -> LabelledSet:
+    """Return the images with their labels in the order of the model's classes.
+
+    Upper and lower case do not matter; classes of the model that the images lack are fine.
+
+    Raises
+    ------
+    DataError
+        The images have a class that the model does not know; the message names it.
+    """
+    if not labelled_set.images:
+        raise DataError(
+            f"No image can be used ({len(labelled_set.skipped)} skipped): check the folder."
+        )
+    known = {name.strip().casefold(): label for label, name in enumerate(card.classes)}
+    used = {image.label for image in labelled_set.images}
+    names = {label: labelled_set.classes[label] for label in used}
+    strange = sorted(name for name in names.values() if name.strip().casefold() not in known)
+    if strange:
+        raise DataError(
+            f"Model {card.name} tells {', '.join(card.classes)} apart and does not know "
+            f"{', '.join(strange)}: name the classes of the images as the model does."
+        )
+    label_of = {label: known[name.strip().casefold()] for label, name in names.items()}
+    images = tuple(replace(image, label=label_of[image.label]) for image in labelled_set.images)
+    return replace(labelled_set, classes=card.classes, images=images)
+
+
+def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[LabelledSet, Overlap]:
+    """Return the images of cases the model was not trained on, and what was left out.
+
+    Raises
+    ------
+    DataError
+        It was trained on all of them.
+    """
+    hashes = {one for source in card.training for one in source.case_hashes}
+    seen = {case for case in labelled_set.cases if case_hash(case) in hashes}
+    if not seen:
+        return labelled_set, _possible_overlap(labelled_set, card)
+    kept = tuple(image for image in labelled_set.images if image.case not in seen)
+    if not kept:
+        raise DataError(
+            f"Model {card.name} was trained on every case of these images, so they say nothing "
+            "about it: give it images of other cases, or use `napari-smse crossval`."
+        )
+    dropped = len(labelled_set.images) - len(kept)
+    note = (
+        f"{dropped} images of {len(seen)} cases are left out: model {card.name} was trained on them"
+    )
+    return replace(labelled_set, images=kept), Overlap(len(seen), dropped, False, note)
+
+
+def _possible_overlap(labelled_set: LabelledSet, card: ModelCard) -> Overlap:
+    trained = {_first_word(source.name) for source in card.training if not source.case_hashes}
+    used = {image.source for image in labelled_set.images}
+    same = sorted(name for name in used if _first_word(name) in trained)
+    if not same:
+        return Overlap()
+    return Overlap(
+        possible=True,
+        note=f"model {card.name} was trained on cases of {', '.join(same)} and its card does not "
+        "say which: if these are among them, the figures are too good",
+    )
+
+
+def _first_word(name: str) -> str:
+    return (name.replace("_", " ").replace("-", " ").split() or [""])[0].casefold()
+
+
+def scale_notes(labelled_set: LabelledSet, card: ModelCard) -> tuple[str, ...]:
+    """Say how many images support no scale that the model was trained at."""
+    low, high = card.mpp_range
+    outside = [
+        image.mpp
+        for image in labelled_set.images
+        if image.mpp_range[0] > high * 1.05 or image.mpp_range[1] < low / 1.05
+    ]
+    if not outside:
+        return ()
+    found = " and ".join(sorted({f"{mpp:g}" for mpp in (min(outside), max(outside))}))
+    return (
+        f"{len(outside)} images at {found} um/px support no scale within the {low:g}-{high:g} "
+        f"um/px that model {card.name} was trained at: their predictions mean little",
+    )
+
+
+def evaluation_json(evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:
+    """Return the evaluation as JSON values; what cannot be measured is null, with the reason."""
+    summary, data = evaluation.summary, evaluation.labelled_set
+    estimates = summary.estimates
+    flat: dict[str, Any] = {name: one.value for name, one in estimates.items()}
+    images, cases = data.count()
+    auc = estimates["auc"]
+    return {
+        "model": card.name,
+        "version": card.version,
+        **flat,
+        "auc_low": auc.low,
+        "auc_high": auc.high,
+        "auc_reason": None if auc.value is not None else _why_no_auc(images),
+        "classes": list(data.classes),
+        "positive": summary.positive or None,
+        "images": summary.images,
+        "cases": summary.cases,
+        "images_by_class": images,
+        "cases_by_class": cases,
+        "intervals": {name: [one.low, one.high] for name, one in estimates.items()},
+        "magnifications": [asdict(row) for row in summary.magnifications],
+        "overlap": asdict(evaluation.overlap),
+        "warnings": list(evaluation.warnings),
+        "skipped": [{"path": str(s.path), "reason": s.reason} for s in data.skipped],
+        "research_use_only": True,
+    }
+
+
+def _why_no_auc(images: dict[str, int]) -> str:
+    lacking = [name for name, number in images.items() if not number]
+    return f"no image of {' or '.join(lacking)}, so there is nothing to tell apart"
