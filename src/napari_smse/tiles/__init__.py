@@ -1,5 +1,6 @@
 """Tissue, tiles at a physical scale, and planned reads."""
 
+from napari_smse.tiles.annotations import read_class_regions, read_regions
 from napari_smse.tiles.brightfield import is_brightfield, require_brightfield
 from napari_smse.tiles.grid import TileGrid
 from napari_smse.tiles.plan import ReadBlock, ScaleTiles, TilePlan, plan_tiles
@@ -19,6 +20,8 @@ __all__ = [
     "find_tissue",
     "is_brightfield",
     "plan_tiles",
+    "read_class_regions",
+    "read_regions",
     "require_brightfield",
     "tiles_in_region",
 ]

@@ -1,0 +1,202 @@
+"""Areas drawn on a slide, read from GeoJSON the way QuPath writes it.
+
+QuPath crops a slide to OpenSlide's bounds and counts its pixels from there, while
+everything in this package counts from the corner of level 0. `bounds_origin`, the
+corner of the bounds in level-0 px, leads from one to the other.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from shapely import MultiPolygon, Polygon
+from shapely.geometry import shape
+
+from napari_smse.errors import RegionError
+
+logger = logging.getLogger(__name__)
+
+_POLYGONS = ("Polygon", "MultiPolygon")
+_NOT_AREAS = ("Point", "MultiPoint", "LineString", "MultiLineString")
+_EXPORT_AGAIN = "export the annotations again, in QuPath by File > Export objects as GeoJSON"
+
+
+def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> MultiPolygon:
+    """Read the areas in a GeoJSON file.
+
+    A FeatureCollection, a Feature, a GeometryCollection, a bare geometry or a list of
+    any of these will do. Areas that overlap become one. Points and lines are left out
+    and outlines that cross themselves are mended; the log tells of both.
+
+    Parameters
+    ----------
+    path
+        The file.
+    bounds_origin
+        Corner of OpenSlide's bounds, level-0 px, if the file counts from there as
+        QuPath does.
+
+    Returns
+    -------
+    shapely.MultiPolygon
+        Valid and not empty, in level-0 px.
+
+    Raises
+    ------
+    RegionError
+        If the file cannot be read, is not GeoJSON, or holds no area.
+    """
+    found = [polygon for _, polygons in _areas(path) for polygon in polygons]
+    if not found:
+        raise _no_area(path)
+    return _merged(found, bounds_origin)
+
+
+def read_class_regions(
+    path: Path, *, bounds_origin: tuple[int, int] = (0, 0)
+) -> dict[str, MultiPolygon]:
+    """Read the areas of each class in a GeoJSON file.
+
+    As `read_regions` does, but only areas of one class become one. Areas without a class,
+    and those of classes that QuPath is told to ignore (their names end in ``*``), are left
+    out with a word in the log.
+
+    Parameters
+    ----------
+    path
+        The file; a feature's class is its ``properties.classification.name``.
+    bounds_origin
+        Corner of OpenSlide's bounds, level-0 px.
+
+    Returns
+    -------
+    dict
+        Valid areas in level-0 px by class name, sorted by name.
+
+    Raises
+    ------
+    RegionError
+        If the file cannot be read, is not GeoJSON, or holds no area with a class.
+    """
+    by_class: dict[str, list[Polygon]] = defaultdict(list)
+    for name, polygons in _areas(path):
+        if name and not name.endswith("*"):
+            by_class[name] += polygons
+        else:
+            logger.info("%s: left out an area of %s", path, name or "no class")
+    found = {name: polygons for name, polygons in sorted(by_class.items()) if polygons}
+    if not found:
+        raise RegionError(
+            f"{path} holds no area with a class; set a class for at least one annotation and "
+            f"{_EXPORT_AGAIN}"
+        )
+    return {name: _merged(polygons, bounds_origin) for name, polygons in found.items()}
+
+
+def _areas(path: Path) -> Iterator[tuple[str, list[Polygon]]]:
+    for name, node in _geometries(_load(path), path):
+        yield name, _mended(_parsed(node, path), path)
+
+
+def _merged(polygons: Sequence[Polygon], origin: tuple[int, int]) -> MultiPolygon:
+    merged = shapely.union_all(polygons)
+    moved = shapely.transform(merged, lambda points: points + origin)
+    return moved if isinstance(moved, MultiPolygon) else MultiPolygon([moved])
+
+
+def _no_area(path: Path) -> RegionError:
+    return RegionError(
+        f"{path} holds no area; draw at least one closed outline and {_EXPORT_AGAIN}"
+    )
+
+
+def _load(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        reason = error.strerror or "unknown error"
+        raise RegionError(f"cannot read regions from {path}: {reason}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise RegionError(f"{path} is not a text file; {_EXPORT_AGAIN}") from error
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RegionError(f"{path} is not JSON ({error}); {_EXPORT_AGAIN}") from error
+
+
+def _geometries(node: Any, path: Path, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Walk down to the geometries that can have an area, each with its feature's class."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _geometries(item, path, name)
+        return
+    kind = node.get("type") if isinstance(node, dict) else None
+    if kind in _POLYGONS:
+        yield name, node
+    elif kind == "FeatureCollection":
+        yield from _geometries(_part(node, "features", path), path)
+    elif kind == "GeometryCollection":
+        yield from _geometries(_part(node, "geometries", path), path, name)
+    elif kind == "Feature":
+        if node.get("geometry") is not None:  # GeoJSON allows a feature without a place
+            yield from _geometries(node["geometry"], path, _class_name(node))
+    elif kind in _NOT_AREAS:
+        logger.info("%s: left out a %s, which has no area", path, kind)
+    else:
+        raise RegionError(f"{path} is not GeoJSON (type {kind!r}); {_EXPORT_AGAIN}")
+
+
+def _class_name(feature: dict[str, Any]) -> str:
+    """Return the class of a feature, empty if it has none."""
+    properties = feature.get("properties")
+    found = properties.get("classification") if isinstance(properties, dict) else None
+    if isinstance(found, dict):
+        # QuPath writes derived classes as a list of names.
+        names = found.get("names")
+        joined = ": ".join(map(str, names)) if isinstance(names, list) else ""
+        found = found.get("name") or joined
+    return found.strip() if isinstance(found, str) else ""
+
+
+def _part(node: dict[str, Any], key: str, path: Path) -> list[Any]:
+    part = node.get(key)
+    if not isinstance(part, list):
+        raise RegionError(f"{path} is not GeoJSON ({node['type']} without {key}); {_EXPORT_AGAIN}")
+    return part
+
+
+def _parsed(node: dict[str, Any], path: Path) -> Polygon | MultiPolygon:
+    try:
+        with np.errstate(invalid="ignore"):  # NaN is dealt with below
+            geometry = shapely.force_2d(shape(node))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise _bad_outline(path) from error
+    except shapely.errors.ShapelyError as error:
+        raise _bad_outline(path) from error
+    if not all(map(math.isfinite, shapely.get_coordinates(geometry).ravel())):
+        raise _bad_outline(path)
+    return geometry
+
+
+def _bad_outline(path: Path) -> RegionError:
+    return RegionError(
+        f"{path} holds an outline whose coordinates are not at least 3 points of 2 numbers; "
+        f"{_EXPORT_AGAIN}"
+    )
+
+
+def _mended(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
+    if not geometry.is_valid:
+        reason = shapely.is_valid_reason(geometry)
+        logger.warning("%s: mended an outline (%s)", path, reason)
+        geometry = shapely.make_valid(geometry)
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    return [part for part in parts if isinstance(part, Polygon) and part.area > 0]
