@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ class Source:
     ----------
     name
         Unique in a training; `LabelledImage.source` refers to it.
+    title
+        What the data set is called in a model's card; its name if empty.
     organ, scanner, licence, citation
         As the data set states them.
     scale_note
@@ -30,6 +33,7 @@ class Source:
     licence: str = "not stated"
     citation: str = ""
     scale_note: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,10 @@ class LabelledSet:
             cases[self.classes[image.label]].add(image.case)
         return images, {name: len(found) for name, found in cases.items()}
 
+    def count_skipped(self) -> dict[str, int]:
+        """Return how many files were skipped for each reason, the most frequent first."""
+        return dict(Counter(one.reason for one in self.skipped).most_common())
+
     def check_trainable(self) -> None:
         """Raise `DataError` if a class has no image, or all images come from one case."""
         images, _ = self.count()
@@ -139,3 +147,37 @@ class LabelledSet:
                 "All images come from one case, so nothing can be held out: add another case, "
                 "or check how cases are named."
             )
+
+
+def join_sets(sets: Sequence[LabelledSet]) -> LabelledSet:
+    """Join the labelled sets of several sources into one.
+
+    Raises
+    ------
+    DataError
+        There is none, they have different classes, or two have a source of the same name.
+    """
+    if not sets:
+        raise DataError("There is no source to join: name at least one.")
+    for one in sets[1:]:
+        if one.classes != sets[0].classes:
+            raise DataError(
+                f"Sources with different classes cannot be learnt from together: "
+                f"{_described(sets[0])}, but {_described(one)}. Map their labels to the same "
+                "classes."
+            )
+    names = Counter(name for one in sets for name in one.sources)
+    twice = [name for name, number in names.items() if number > 1]
+    if twice:
+        raise DataError(f"Two sources are called {twice[0]!r}: give each a name of its own.")
+    return LabelledSet(
+        sets[0].classes,
+        tuple(image for one in sets for image in one.images),
+        {name: source for one in sets for name, source in one.sources.items()},
+        tuple(skipped for one in sets for skipped in one.skipped),
+    )
+
+
+def _described(labelled_set: LabelledSet) -> str:
+    """Name a set's sources and classes for a message."""
+    return f"{', '.join(labelled_set.sources)} has {', '.join(labelled_set.classes) or 'none'}"

@@ -1,0 +1,210 @@
+"""Slides with annotations, cut into labelled fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import MultiPolygon
+
+from napari_smse.errors import DataError, SmseError
+from napari_smse.learning.candidates import Candidate, Reading, choose_usable, class_order
+from napari_smse.learning.csv_rows import read_csv_rows
+from napari_smse.learning.image_header import files_below, leads_out
+from napari_smse.learning.labelled_set import LabelledSet, Skipped
+from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
+from napari_smse.slides.identity import slide_name
+from napari_smse.tiles import (
+    Ground,
+    TileGrid,
+    TileSpec,
+    TissueMask,
+    find_tissue,
+    read_class_regions,
+)
+
+FIELD_PX: Final = 224
+FIELD_MPP: Final = 0.6
+"""A field is a tile of 224 px at 0.6 um/px, 134 um wide, so that any finer tile fits in."""
+
+CASES: Final = "cases.csv"
+_LEAST_TISSUE = 0.25
+_OF_A_CLASS = 0.5
+_COMPETES = 0.25
+_SUFFIX = ".geojson"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A square piece of a slide.
+
+    Attributes
+    ----------
+    region
+        Level-0 px.
+    label
+        Class that holds at least half of its tissue; empty if classes compete for it.
+    """
+
+    region: Region
+    label: str
+
+
+def annotation_of(slide: Path) -> Path | None:
+    """Return the annotations beside a slide, named after it with or without its suffix."""
+    for name in (slide.name, slide_name(slide)):
+        path = slide.with_name(name + _SUFFIX)
+        if path.is_file():
+            return path
+    return None
+
+
+def slides_below(folder: Path) -> list[Path]:
+    """Return the slide files in a folder at any depth, in order."""
+    return [path for path in files_below(folder) if path.suffix.lower() in SLIDE_SUFFIXES]
+
+
+def holds_annotated_slides(folder: Path) -> bool:
+    """Tell whether a folder holds, at any depth, a slide with annotations of its name."""
+    return any(annotation_of(slide) is not None for slide in slides_below(folder))
+
+
+def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
+    """Cut annotated slides into labelled fields.
+
+    Annotations are GeoJSON as QuPath exports it, named as the slide (``a.svs`` has
+    ``a.geojson`` or ``a.svs.geojson``), counted from OpenSlide's bounds; a class is
+    ``properties.classification.name``. A field of 134 um takes a class if at least half of
+    its tissue lies in regions of that class. Fields where two classes each hold more than a
+    quarter of the tissue are skipped, and so are fields with less than a quarter of tissue.
+
+    A case is a slide, unless ``cases.csv`` (columns ``slide`` and ``case``) in the folder
+    says otherwise.
+
+    Parameters
+    ----------
+    folder
+        Searched at any depth.
+    reading
+        How to read it; its `mpp` overrides what the slides say.
+
+    Raises
+    ------
+    DataError
+        ``cases.csv`` cannot be read, or gives a slide two cases.
+    """
+    cases = _read_cases(folder / CASES)
+    found: list[Candidate] = []
+    skipped: list[Skipped] = []
+    used: set[Path] = set()
+    for path in slides_below(folder):
+        annotation = annotation_of(path)
+        if annotation is None:
+            skipped.append(Skipped(path, "has no annotations of the same name"))
+            continue
+        used.add(annotation)
+        try:
+            if leads_out(path, folder) or leads_out(annotation, folder):
+                raise DataError("lies, or links to a file, outside the folder")
+            fields, mpp = cut_fields(path, annotation, reading.mpp)
+        except SmseError as error:
+            skipped.append(Skipped(path, str(error)))
+            continue
+        case = cases.get(path.name) or cases.get(slide_name(path)) or slide_name(path)
+        skipped += [Skipped(path, _conflict(one.region)) for one in fields if not one.label]
+        found += [_candidate(path, case, one, mpp) for one in fields if one.label]
+    lost = [path for path in files_below(folder) if path.suffix.lower() == _SUFFIX]
+    skipped += [Skipped(path, "has no slide of its name") for path in lost if path not in used]
+    names = class_order(reading.classes.get(one.label, one.label) for one in found)
+    return choose_usable(found, folder, reading, classes=names, skipped=skipped)
+
+
+def cut_fields(path: Path, annotation: Path, mpp: float | None = None) -> tuple[list[Field], float]:
+    """Return the fields of a slide that lie in annotated tissue, and the slide's um/px.
+
+    Raises
+    ------
+    SmseError
+        The slide cannot be read or has no um/px, or its annotations hold no classes.
+    """
+    with open_slide(path, mpp=mpp) as slide:
+        origin = (slide.bounds.x, slide.bounds.y)
+        regions = read_class_regions(annotation, bounds_origin=origin)
+        grid = TileGrid(TileSpec(FIELD_PX, FIELD_MPP, slide.mpp), slide.bounds)
+        return list(_labelled(grid, regions, find_tissue(slide))), slide.mpp
+
+
+def _labelled(
+    grid: TileGrid, regions: Mapping[str, MultiPolygon], mask: TissueMask
+) -> Iterator[Field]:
+    rows, columns = (
+        index.ravel()
+        for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
+    )
+    x, y = grid.left(columns), grid.top(rows)
+    tissue = mask.fraction(x, y, grid.edge)
+    shares = np.stack([_share(mask, area, x, y, grid.edge, tissue) for area in regions.values()])
+    competing = (shares > _COMPETES).sum(axis=0) > 1
+    taken = (shares >= _OF_A_CLASS).any(axis=0)
+    names = list(regions)
+    for i in np.flatnonzero((tissue >= _LEAST_TISSUE) & (competing | taken)):
+        region = Region(int(x[i]), int(y[i]), grid.edge, grid.edge)
+        yield Field(region, "" if competing[i] else names[int(shares[:, i].argmax())])
+
+
+def _share(
+    mask: TissueMask,
+    area: MultiPolygon,
+    x: NDArray[np.int32],
+    y: NDArray[np.int32],
+    edge: int,
+    tissue: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Share of each field's tissue that lies in an area, (n,); 0 where there is no tissue."""
+    inside = np.where(tissue_inside(mask, area), Ground.TISSUE, Ground.GLASS).astype(np.uint8)
+    part = TissueMask(inside, mask.region).fraction(x, y, edge).astype(np.float64)
+    return np.divide(part, tissue, out=np.zeros_like(part), where=tissue > 0)
+
+
+def tissue_inside(mask: TissueMask, area: MultiPolygon) -> NDArray[np.bool_]:
+    """Tell which overview pixels are tissue with their centre in an area, (h, w)."""
+    width, height = mask.cell
+    rows, columns = np.nonzero(mask.tissue)
+    x = mask.region.x + (columns + 0.5) * width
+    y = mask.region.y + (rows + 0.5) * height
+    found = np.zeros(mask.ground.shape, dtype=bool)
+    shapely.prepare(area)
+    found[rows, columns] = shapely.contains_xy(area, x, y)
+    return found
+
+
+def _conflict(region: Region) -> str:
+    return f"has a field claimed by two classes, at {region.x}, {region.y} (level-0 px)"
+
+
+def _candidate(path: Path, case: str, field: Field, mpp: float) -> Candidate:
+    return Candidate(
+        path=path,
+        label=field.label,
+        case=case,
+        mpp=mpp,
+        columns={"label": field.label, "slide": slide_name(path), "case": case},
+        size=(field.region.width, field.region.height),
+        region=field.region,
+    )
+
+
+def _read_cases(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    found: dict[str, str] = {}
+    for row in read_csv_rows(path, ("slide", "case")).rows:
+        slide, case = row["slide"], row["case"]
+        if found.setdefault(slide, case) != case:
+            raise DataError(f"{path} gives the slide {slide} two cases: keep one.")
+    return found

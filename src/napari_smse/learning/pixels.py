@@ -1,0 +1,112 @@
+"""The pixels of labelled images."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from napari_smse.errors import DataError, SmseError
+from napari_smse.learning.image_header import UNREADABLE, open_header
+from napari_smse.learning.labelled_set import LabelledImage
+from napari_smse.slides import Slide, open_slide
+
+MOST_OPEN_SLIDES: Final = 16
+
+
+def read_pixels(image: LabelledImage) -> Image.Image:
+    """Return an image, or a field of a slide, as RGB at ``image.mpp``.
+
+    Transparent parts are laid on white. May be called from several threads at once; slides
+    are kept open between calls.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or has no 8-bit pixels.
+    """
+    return _read_file(image.path) if image.region is None else _read_field(image)
+
+
+def close_slides() -> None:
+    """Close all slides that `read_pixels` keeps open and that nobody reads just now."""
+    _slides.close_idle(keep=0)
+
+
+def _read_file(path: Path) -> Image.Image:
+    try:
+        with open_header(path) as picture:
+            picture.load()
+            return _rgb(picture)
+    except DataError as error:
+        raise DataError(f"{path} {error}: replace it, or leave it out.") from error
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} cannot be decoded ({reason}): copy it again.") from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.has_transparency_data:
+        over = picture.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        return Image.alpha_composite(white, over).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _read_field(image: LabelledImage) -> Image.Image:
+    region = image.region
+    assert region is not None
+    try:
+        with _slides.lent(image.path) as slide:
+            # image.mpp is the slide's own scale, so that nothing is resampled.
+            pixels = slide.read_level(0, region.x, region.y, region.width, region.height)
+    except SmseError as error:
+        raise DataError(
+            f"A field of {image.path} cannot be read ({error}): copy the slide again."
+        ) from error
+    return Image.fromarray(pixels)
+
+
+class _OpenSlides:
+    """The slides read last, kept open; one that is being read is never closed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._open: OrderedDict[Path, Slide] = OrderedDict()
+        self._readers: dict[Path, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def lent(self, path: Path) -> Iterator[Slide]:
+        """Lend a slide, opened if need be, for as long as the context lasts."""
+        with self._lock:
+            if path not in self._open:
+                self._open[path] = open_slide(path)
+            self._open.move_to_end(path)
+            self._readers[path] = self._readers.get(path, 0) + 1
+            slide = self._open[path]
+        try:
+            yield slide
+        finally:
+            with self._lock:
+                self._readers[path] -= 1
+            self.close_idle(self._most)
+
+    def close_idle(self, keep: int) -> None:
+        """Close slides that nobody reads, the longest unused first, down to `keep`."""
+        with self._lock:
+            idle = [path for path in self._open if not self._readers[path]]
+            for path in idle[: max(0, len(self._open) - keep)]:
+                self._open.pop(path).close()
+                del self._readers[path]
+
+
+_slides = _OpenSlides(MOST_OPEN_SLIDES)

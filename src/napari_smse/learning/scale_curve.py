@@ -1,0 +1,111 @@
+"""How well images are told apart at each um/px: magnification independence, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.learning.metrics import auc, case_bootstrap
+
+SCALES: Final = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
+"""um/px that are measured unless told otherwise."""
+
+PredictAt = Callable[[Sequence[LabelledImage], float], Tensor]
+"""Images and a um/px to judge them at, to logits ``(n, classes)``."""
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class ScalePoint:
+    """The AUC at one scale.
+
+    Attributes
+    ----------
+    mpp
+        um/px at which the images were judged.
+    auc, low, high
+        Over these images, with the 95 % interval from resampling cases; NaN where a class
+        has no image. Over more than two classes, the mean one-vs-rest.
+    images, cases
+        How many there are whose pixels support this scale.
+    """
+
+    mpp: float
+    auc: float
+    low: float
+    high: float
+    images: int
+    cases: int
+
+
+def scale_curve(
+    predict_at: PredictAt,
+    labelled_set: LabelledSet,
+    indices: Sequence[int],
+    mpps: Sequence[float] = SCALES,
+    *,
+    common: bool = False,
+    draws: int = 1000,
+    seed: int = 0,
+) -> list[ScalePoint]:
+    """Measure the AUC at each scale, over the images whose pixels support it.
+
+    Parameters
+    ----------
+    predict_at
+        Must never have learnt from a case of these images.
+    labelled_set, indices
+        The images to judge.
+    mpps
+        Scales, um/px.
+    common
+        Only images that support all the scales, so that every point is about the same ones.
+    draws, seed
+        Of the bootstrap.
+    """
+    images = [labelled_set.images[i] for i in indices]
+    if common:
+        images = [one for one in images if all(supports(one, mpp) for mpp in mpps)]
+    return [
+        _point(predict_at, [one for one in images if supports(one, mpp)], mpp, draws, seed)
+        for mpp in mpps
+    ]
+
+
+def supports(image: LabelledImage, mpp: float) -> bool:
+    """Tell whether an image's pixels support a scale, um/px."""
+    finest, coarsest = image.mpp_range
+    return finest - _ROUNDING <= mpp <= coarsest + _ROUNDING
+
+
+def _point(
+    predict_at: PredictAt, images: Sequence[LabelledImage], mpp: float, draws: int, seed: int
+) -> ScalePoint:
+    cases = [one.case for one in images]
+    labels = np.array([one.label for one in images], dtype=np.int64)
+    if len(set(labels.tolist())) < 2:
+        nan = float("nan")
+        return ScalePoint(float(mpp), nan, nan, nan, len(images), len(set(cases)))
+    with torch.inference_mode():
+        logits = predict_at(images, mpp).double().cpu()
+        probabilities = torch.softmax(logits, dim=1).numpy()
+    value = _auc(labels, probabilities)
+    low, high = case_bootstrap(_auc, labels, probabilities, cases, draws=draws, seed=seed)
+    return ScalePoint(float(mpp), value, low, high, len(images), len(set(cases)))
+
+
+def _auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Return the AUC of ``(n, classes)`` probabilities; of more than two, mean one-vs-rest."""
+    classes = probabilities.shape[1]
+    if classes == 2:
+        return auc(labels == 1, probabilities[:, 1])
+    present = np.unique(labels)
+    return float(np.mean([auc(labels == label, probabilities[:, label]) for label in present]))
