@@ -24,8 +24,6 @@ from napari_smse.learning.figures import (
 )
 from napari_smse.learning.held_out import HeldOut, join, of_fold
 
-pytest.importorskip("napari_smse.learning.calibration")
-
 
 def test_the_bootstrap_draws_what_the_plain_one_draws() -> None:
     data = random_set(14, seed=2)

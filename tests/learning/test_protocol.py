@@ -115,6 +115,12 @@ def test_one_case_or_an_empty_class_cannot_be_cross_validated() -> None:
         cross_validate(NameLearner(), labelled_set([image("a", 1), image("b", 1)]), 2)
 
 
+def test_a_single_class_leaves_nothing_to_tell_apart() -> None:
+    data = labelled_set([image("a", 0), image("b", 0)], ["benign"])
+    with pytest.raises(DataError, match="All images are of class benign"):
+        cross_validate(NameLearner(), data, 2)
+
+
 def two_sources() -> LabelledSet:
     made = [*random_set(10, source="here").images, *random_set(8, seed=3, source="there").images]
     return labelled_set(made)

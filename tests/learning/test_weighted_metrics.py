@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.learning import metrics
+from napari_smse.learning.calibration import expected_calibration_error
 from napari_smse.learning.weighted_metrics import METRICS, Judged, over_repeats
 
 
@@ -96,6 +97,16 @@ def test_patient_recognition_rate_is_the_mean_over_patients(seed: int, drawn: li
     weights = np.array([[drawn[case] for case in one.cases]], dtype=float)
     found = METRICS["patient_recognition_rate"](one, weights)[0]
     assert found == pytest.approx(mean(rates), nan_ok=True)
+
+
+@given(st.integers(0, 50), st.lists(st.integers(0, 3), min_size=30, max_size=30))
+def test_calibration_error_of_weights_is_that_of_so_many_images(
+    seed: int, weights: list[int]
+) -> None:
+    one, rows = judged(seed), np.repeat(np.arange(30), weights)
+    expected = expected_calibration_error(one.probabilities[rows], one.labels[rows])
+    found = METRICS["ece"](one, np.array([weights], dtype=float))[0]
+    assert found == pytest.approx(expected, nan_ok=True)
 
 
 def test_large_patients_weigh_no_more_than_small_ones() -> None:

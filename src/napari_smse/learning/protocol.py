@@ -104,7 +104,7 @@ def cross_validation(
     TrainingError
         A learner predicts a case that it was trained on.
     """
-    labelled_set.check_trainable()
+    check_learnable(labelled_set)
     number = folds if isinstance(folds, int) else len(folds)
     for repeat in range(repeats):
         divided = (
@@ -144,6 +144,16 @@ def cross_validate(
         seed=seed,
     )
     return join([one.held_out for one in running])
+
+
+def check_learnable(labelled_set: LabelledSet) -> None:
+    """Raise `DataError` if there is only one class, an empty class, or only one case."""
+    labelled_set.check_trainable()
+    if len(labelled_set.classes) < 2:
+        raise DataError(
+            f"All images are of class {' '.join(labelled_set.classes)}, so there is nothing to "
+            "tell apart: add images of another class."
+        )
 
 
 def train_fold(

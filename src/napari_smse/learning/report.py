@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from napari_smse.learning.judged_images import (
     most_wrong,
 )
 from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.report_tables import (
     bullets,
     case_table,
@@ -35,6 +37,7 @@ from napari_smse.learning.report_tables import (
     shown,
     table,
 )
+from napari_smse.learning.scale_curve import ScalePoint
 
 _log = logging.getLogger(__name__)
 NOTICE: Final = "Research use only. Not a medical device, not for diagnosis."
@@ -76,7 +79,7 @@ class ReportContent:
     notices
         What the reader must know: partial lists, skipped files, scales out of range.
     scale_curve
-        (um/px, AUC) at several scales, or nothing.
+        The AUC at several scales, or nothing.
     controls
         Rows of the table of losses, or nothing.
     optimistic
@@ -90,7 +93,7 @@ class ReportContent:
     summary: Summary
     settings: Mapping[str, str] = field(default_factory=dict)
     notices: Sequence[str] = ()
-    scale_curve: Sequence[tuple[float, Estimate]] = ()
+    scale_curve: Sequence[ScalePoint] = ()
     controls: Sequence[ControlRow] = ()
     optimistic: Summary | None = None
 
@@ -175,11 +178,24 @@ def _image(blob: bytes, kind: str, alt: str) -> str:
     return f'<img src="data:image/{kind};base64,{code}" alt="{escape(alt)}">'
 
 
-def _scale(curve: Sequence[tuple[float, Estimate]]) -> Iterator[str]:
-    if curve:
-        rows = [("", (f"{mpp:.2f}", shown(one))) for mpp, one in curve]
+def _scale(points: Sequence[ScalePoint]) -> Iterator[str]:
+    if points:
+        curve = [(one.mpp, _estimate(one)) for one in points]
+        rows = [
+            ("", (f"{one.mpp:.2f}", shown(found), str(one.images), str(one.cases)))
+            for one, (_, found) in zip(points, curve, strict=True)
+        ]
         plot = _plot(report_plots.scale_plot(curve), "AUC when images are judged at one scale.")
-        yield f"<h2>Scale</h2>{plot}{table(('um/px', 'AUC'), rows)}"
+        head = ("um/px", "AUC", "images", "cases")
+        yield (
+            f"<h2>Scale</h2>{plot}{table(head, rows)}"
+            '<p class="small">At each scale, the images whose pixels support it.</p>'
+        )
+
+
+def _estimate(point: ScalePoint) -> Estimate:
+    known = (None if math.isnan(value) else value for value in (point.auc, point.low, point.high))
+    return Estimate(*known)
 
 
 def _wrong(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
@@ -195,8 +211,6 @@ def _wrong(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
 
 
 def _card(one: JudgedImage, classes: Sequence[str]) -> str:
-    from napari_smse.learning.pixels import read_pixels
-
     name = one.image.path.name
     try:
         picture = _image(report_plots.thumbnail(read_pixels(one.image)), "jpeg", name)

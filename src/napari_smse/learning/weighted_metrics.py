@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.learning.calibration import expected_calibration_error
+
 Weights = NDArray[np.float64]
 WeightedMetric = Callable[["Judged", Weights], NDArray[np.float64]]
 
@@ -168,13 +170,11 @@ def _ordered_pairs(
 
 
 def calibration_error(judged: Judged, weights: Weights) -> Weights:
-    """Return the expected calibration error; weights must be whole numbers."""
-    from napari_smse.learning.calibration import expected_calibration_error
-
-    found = []
-    for row in weights:
-        drawn = np.repeat(np.arange(len(judged)), row.astype(np.int64))
-        found.append(expected_calibration_error(judged.probabilities[drawn], judged.labels[drawn]))
+    """Return the expected calibration error of the class called."""
+    found = [
+        expected_calibration_error(judged.probabilities, judged.labels, weights=row)
+        for row in weights
+    ]
     return np.array(found, dtype=np.float64)
 
 
