@@ -235,8 +235,12 @@ class _Tally:
             f"{self.enlarged} images are enlarged up to {self.most:.2g} times, so fine detail "
             "is missing."
         )
+        if source.scale_note:
+            # Whoever described the source knows.
+            logger.info("%s: %s", source.name, note)
+            return source
         logger.warning("%s: %s", source.name, note)
-        return replace(source, scale_note=source.scale_note or note)
+        return replace(source, scale_note=note)
 
 
 def _usable(

@@ -56,7 +56,7 @@ def open_header(path: Path) -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError("is too large for one image; annotate it as a slide") from error
     except UNREADABLE as error:
-        raise DataError(f"cannot be read ({_first_line(error)})") from error
+        raise DataError(f"cannot be read ({short_reason(error)})") from error
     reason = _why_not_rgb(picture)
     if reason:
         picture.close()
@@ -84,6 +84,13 @@ def leads_out(path: Path, folder: Path) -> bool:
     return not path.resolve().is_relative_to(folder.resolve())
 
 
+def short_reason(error: Exception) -> str:
+    """Return what an error says, in one line and without the file's name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _why_unknown(path: Path) -> str:
     return "is empty (0 bytes)" if not path.stat().st_size else "is no image, or damaged"
 
@@ -94,7 +101,3 @@ def _why_not_rgb(picture: Image.Image) -> str:
     if picture.mode not in EIGHT_BIT_MODES:
         return f"has {picture.mode} pixels, not 8-bit RGB"
     return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

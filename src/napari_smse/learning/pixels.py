@@ -12,7 +12,7 @@ from typing import Final
 from PIL import Image
 
 from napari_smse.errors import DataError, SmseError
-from napari_smse.learning.image_header import UNREADABLE, open_header
+from napari_smse.learning.image_header import UNREADABLE, open_header, short_reason
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.slides import Slide, open_slide
 
@@ -46,8 +46,9 @@ def _read_file(path: Path) -> Image.Image:
     except DataError as error:
         raise DataError(f"{path} {error}: replace it, or leave it out.") from error
     except UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path} cannot be decoded ({reason}): copy it again.") from error
+        raise DataError(
+            f"{path} cannot be decoded ({short_reason(error)}): copy it again."
+        ) from error
 
 
 def _rgb(picture: Image.Image) -> Image.Image:

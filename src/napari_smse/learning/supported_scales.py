@@ -62,7 +62,8 @@ def supported_range(
     finest = max(low, min(finest, max(high / _LEAST_SPAN, real / MOST_ENLARGED)))
     half_filled = min(size) * mpp / _HALF_A_TILE_PX
     coarsest = min(high, max(half_filled, finest * _LEAST_SPAN))
-    return max(low, round(finest, 2)), min(high, max(round(coarsest, 2), round(finest, 2)))
+    finest = min(high, max(low, round(finest, 2)))
+    return finest, max(finest, min(high, round(coarsest, 2)))
 
 
 def is_tiny(size: tuple[int, int], mpp: float, mpp_range: tuple[float, float]) -> bool:

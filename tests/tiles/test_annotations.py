@@ -1,0 +1,84 @@
+"""Areas by class, as QuPath writes them; that areas are read at all is tested in exchange."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shapely import box
+from shapely.geometry import mapping
+
+from napari_smse.errors import RegionError
+from napari_smse.tiles import read_class_regions
+
+LEFT, RIGHT = box(0, 0, 10, 10), box(20, 0, 30, 10)
+RING = box(0, 0, 30, 30) - box(10, 10, 20, 20)
+
+
+def feature(geometry: Any, classification: Any = None) -> dict[str, Any]:
+    properties = {"objectType": "annotation"}
+    if classification is not None:
+        properties["classification"] = classification
+    return {"type": "Feature", "properties": properties, "geometry": mapping(geometry)}
+
+
+def written(folder: Path, features: list[dict[str, Any]]) -> Path:
+    path = folder / "slide.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "classification",
+    [
+        {"name": "Tumor", "color": [1, 2, 3]},
+        {"name": " Tumor ", "colorRGB": -1},
+        {"names": ["Tumor"]},
+        "Tumor",
+    ],
+    ids=["0.4", "0.2", "0.5", "plain"],
+)
+def test_every_way_to_name_a_class(tmp_path: Path, classification: Any) -> None:
+    found = read_class_regions(written(tmp_path, [feature(LEFT, classification)]))
+    assert list(found) == ["Tumor"]
+    assert found["Tumor"].equals(LEFT)
+
+
+def test_areas_of_a_class_become_one_and_classes_stay_apart(tmp_path: Path) -> None:
+    features = [
+        feature(RING, {"name": "stroma"}),
+        feature(LEFT, {"name": "Tumor"}),
+        feature(RIGHT, {"name": "Tumor"}),
+        feature(box(5, 0, 25, 10), {"name": "Tumor"}),
+    ]
+    found = read_class_regions(written(tmp_path, features), bounds_origin=(100, 200))
+    assert list(found) == ["Tumor", "stroma"]
+    assert found["Tumor"].equals(box(100, 200, 130, 210))
+    assert found["stroma"].area == RING.area
+    assert len(found["stroma"].geoms[0].interiors) == 1
+
+
+def test_areas_without_a_class_and_ignored_ones_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    features = [
+        feature(LEFT, {"name": "Tumor"}),
+        feature(RIGHT),
+        feature(RIGHT, {}),
+        feature(RIGHT, {"name": "Ignore*"}),
+    ]
+    with caplog.at_level(logging.INFO, logger="napari_smse"):
+        found = read_class_regions(written(tmp_path, features))
+    assert list(found) == ["Tumor"]
+    assert caplog.text.count("left out an area of no class") == 2
+    assert "left out an area of Ignore*" in caplog.text
+
+
+def test_no_class_at_all_is_an_error(tmp_path: Path) -> None:
+    path = written(tmp_path, [feature(LEFT)])
+    with pytest.raises(RegionError, match="holds no area with a class") as raised:
+        read_class_regions(path)
+    assert str(path) in str(raised.value)
