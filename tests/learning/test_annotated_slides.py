@@ -25,7 +25,7 @@ from napari_smse.learning.annotated_slides import (
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.labelled_set import LabelledSet, Source
 from napari_smse.learning.pixels import close_slides, read_pixels
-from napari_smse.slides import Region
+from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TileGrid, TileSpec, TissueMask
 
 SIDE = 1400
@@ -219,6 +219,19 @@ def test_a_stated_scale_counts_more_than_the_slides(tmp_path: Path) -> None:
     assert {one.mpp for one in images} == {0.3}
     assert read_pixels(images[0]).size == (448, 448)
     close_slides()
+
+
+def test_annotations_count_from_the_bounds_as_qupath_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_slide(tmp_path / "a.tif")
+    annotation = annotate(tmp_path / "a.geojson", {"t": box(0, 0, 448, 224)})
+    monkeypatch.setattr(Slide, "bounds", Region(100, 60, 1200, 1200))
+    fields, _ = cut_fields(path, annotation)
+    assert [one.region for one in fields] == [
+        Region(100, 60, 224, 224),
+        Region(324, 60, 224, 224),
+    ]
 
 
 def test_labels_can_be_mapped(tmp_path: Path) -> None:

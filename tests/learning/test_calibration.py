@@ -78,6 +78,12 @@ def test_known_calibration_errors() -> None:
     assert math.isnan(expected_calibration_error(np.empty((0, 2)), []))
 
 
+def test_bins_are_closed_above() -> None:
+    values = np.array([[0.75, 0.25], [0.875, 0.125]])
+    # Each in a bin of its own: (0.5, 0.75] and (0.75, 1].
+    assert expected_calibration_error(values, [0, 1], bins=4) == (0.25 + 0.875) / 2
+
+
 def test_the_temperature_of_logits_made_too_sure_is_found() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4000, 2, generator=generator)
