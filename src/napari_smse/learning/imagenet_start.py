@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.network.smse_network import SmseNetwork
-from napari_smse.network.trunk import DEFAULT_TRUNK
+from napari_smse.network.trunk import DEFAULT_TRUNK, base_name
 
 PARENT: Final = (
     "EfficientNet-Lite0, ImageNet (Google; Apache-2.0), by way of the PyPI package "
@@ -52,7 +52,7 @@ def start_from_imagenet(network: SmseNetwork) -> None:
     ValueError
         The trunk is not the default one.
     """
-    if network.trunk_name != DEFAULT_TRUNK:
+    if base_name(network.trunk_name) != DEFAULT_TRUNK:
         raise ValueError(f"ImageNet weights are for {DEFAULT_TRUNK}, not {network.trunk_name}.")
     weights = imagenet_weights(network.trunk.body.bn1.eps)  # type: ignore[union-attr, arg-type]
     weights = {name: w for name, w in weights.items() if not name.startswith("classifier")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import torch
@@ -12,6 +13,8 @@ from napari_smse.errors import UnknownTrunkError
 
 DEFAULT_TRUNK: Final = "efficientnet_lite0"
 TORCHVISION_PREFIX: Final = "torchvision/"
+STAGES_SUFFIX: Final = "+stages"
+_STAGES: Final = 3
 _IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 _IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
@@ -47,6 +50,47 @@ class Trunk(nn.Module):
         return cast("Tensor", self.body(images))
 
 
+class StagedTrunk(Trunk):
+    """A timm trunk read at its last stages instead of its final layer.
+
+    ImageNet's final layer knows objects; texture, which is what tissue is, lives in the
+    stages before. Each of the last three gives the mean and the standard deviation of
+    its channels over the tile.
+
+    Parameters
+    ----------
+    body, mean, std
+        As for `Trunk`.
+    channels
+        Of each of the last stages.
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        channels: Sequence[int],
+        mean: tuple[float, ...] = _IMAGENET_MEAN,
+        std: tuple[float, ...] = _IMAGENET_STD,
+    ) -> None:
+        super().__init__(body, 2 * sum(channels), mean, std)
+        self._stages = len(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the stages' means and deviations ``(n, features)`` of normalised images."""
+        body: Any = self.body
+        stages = body.forward_intermediates(
+            images, indices=self._stages, stop_early=True, intermediates_only=True
+        )
+        return torch.cat([_mean_and_deviation(stage) for stage in stages], dim=1)
+
+
+def _mean_and_deviation(maps: Tensor) -> Tensor:
+    values = maps.float().flatten(2)
+    # The floor keeps the root's gradient finite where a channel is constant.
+    deviation = values.var(dim=2, correction=0).clamp(min=1e-8).sqrt()
+    return torch.cat([values.mean(dim=2), deviation], dim=1)
+
+
 def build_trunk(name: str = DEFAULT_TRUNK) -> Trunk:
     """Build an untrained trunk by its timm or torchvision name.
 
@@ -57,7 +101,8 @@ def build_trunk(name: str = DEFAULT_TRUNK) -> Trunk:
     Parameters
     ----------
     name
-        A timm name (``"efficientnet_lite0"``), or ``"torchvision/resnet18"``.
+        A timm name (``"efficientnet_lite0"``), the same with ``+stages`` for a
+        `StagedTrunk`, or ``"torchvision/resnet18"``.
 
     Raises
     ------
@@ -72,6 +117,7 @@ def build_trunk(name: str = DEFAULT_TRUNK) -> Trunk:
 def _timm_trunk(name: str) -> Trunk:
     import timm
 
+    name, staged = base_name(name), name.endswith(STAGES_SUFFIX)
     if not timm.is_model(name):
         raise _unknown(name, timm.list_models())
     # Typed as Any: timm's attributes are not part of nn.Module.
@@ -79,7 +125,16 @@ def _timm_trunk(name: str) -> Trunk:
     config = body.pretrained_cfg
     # Some trunks (MobileNetV3) have a layer more between pooling and classifier.
     features = int(getattr(body, "head_hidden_size", 0) or body.num_features)
-    return Trunk(body, features, tuple(config["mean"]), tuple(config["std"]))
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    if not staged:
+        return Trunk(body, features, mean, std)
+    channels = [int(stage["num_chs"]) for stage in body.feature_info[-_STAGES:]]
+    return StagedTrunk(body, channels, mean, std)
+
+
+def base_name(name: str) -> str:
+    """Return a trunk's name without what is done with its stages."""
+    return name.removesuffix(STAGES_SUFFIX)
 
 
 def _torchvision_trunk(name: str) -> Trunk:
