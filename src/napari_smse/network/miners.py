@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
+from typing import Final
 
 import torch
 from torch import Tensor
 
 Triplets = tuple[Tensor, Tensor, Tensor]
+# Triplets looked at in one go: 16 MB of distances' differences.
+_MOST_AT_ONCE: Final = 4_000_000
 
 
 class Mining(StrEnum):
@@ -51,11 +55,42 @@ def mine_triplets(
     """
     if Mining(mining) is Mining.NONE:
         return random_triplets(labels, generator)
+    found = [
+        torch.stack(torch.where(mask)) + torch.tensor([[first], [0], [0]], device=labels.device)
+        for first, mask in triplet_masks(embedding, labels, mining, margin)
+    ]
+    anchor, near, far = torch.cat(found, dim=1) if found else labels.new_empty(3, 0)
+    return anchor, near, far
+
+
+def triplet_masks(
+    embedding: Tensor, labels: Tensor, mining: Mining | str, margin: float
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield which triplets are mined, few anchors at a time, so that memory stays bounded.
+
+    Parameters
+    ----------
+    embedding, labels, margin
+        As for `mine_triplets`.
+    mining
+        Semi-hard or hard.
+
+    Yields
+    ------
+    tuple of int and Tensor
+        The first anchor's index, and for it and those that follow ``(anchors, n, n)``,
+        true at ``[anchor - first, positive, negative]`` of a mined triplet.
+    """
+    semi_hard = Mining(mining) is Mining.SEMI_HARD
     square = torch.cdist(embedding.detach().float(), embedding.detach().float()).square()
-    anchor, positive, negative = all_triplets(labels)
-    gap = square[anchor, negative] - square[anchor, positive]
-    keep = (gap > 0) & (gap <= margin) if Mining(mining) is Mining.SEMI_HARD else gap <= 0
-    return anchor[keep], positive[keep], negative[keep]
+    positive, negative = _masks(labels)
+    number = len(labels)
+    anchors = max(1, _MOST_AT_ONCE // max(1, number * number))
+    for first in range(0, number, anchors):
+        some = slice(first, first + anchors)
+        gap = square[some, None, :] - square[some, :, None]
+        wanted = (gap > 0) & (gap <= margin) if semi_hard else gap <= 0
+        yield first, wanted & positive[some, :, None] & negative[some, None, :]
 
 
 def all_triplets(labels: Tensor) -> Triplets:
@@ -88,6 +123,53 @@ def random_pairs(
     anchor, near, far = random_triplets(labels, generator)
     same = torch.rand(len(anchor), generator=generator, device=labels.device) < 0.5
     return anchor, torch.where(same, near, far), same
+
+
+def mine_pairs(
+    embedding: Tensor,
+    labels: Tensor,
+    mining: Mining | str = Mining.SEMI_HARD,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return first, second, same: pairs of a batch, as many of one class as of two.
+
+    ``"none"`` draws them as `random_pairs` does. ``"hard"`` gives each anchor its farthest
+    positive and its nearest negative. ``"semi-hard"`` gives it a random positive, and the nearest
+    negative of those farther than that; anchors without one are left out.
+
+    Parameters
+    ----------
+    embedding
+        ``(n, d)``; no gradient flows through the choice.
+    labels
+        ``(n,)`` class indices.
+    mining
+        Which pairs.
+    generator
+        For the random draws.
+
+    References
+    ----------
+    Hard: the "batch hard" of Hermans, Beyer, Leibe, arXiv 1703.07737, for pairs. Semi-hard:
+    the negative of Schroff et al., FaceNet, CVPR 2015.
+    """
+    if Mining(mining) is Mining.NONE:
+        return random_pairs(labels, generator)
+    anchor, near, _ = random_triplets(labels, generator)
+    distance = torch.cdist(embedding.detach().float(), embedding.detach().float())[anchor]
+    positive, negative = (mask[anchor] for mask in _masks(labels))
+    if Mining(mining) is Mining.HARD:
+        if len(anchor):
+            near = distance.masked_fill(~positive, -1).argmax(dim=1)
+    else:
+        negative = negative & (distance > distance.gather(1, near[:, None]))
+        kept = negative.any(dim=1)
+        anchor, near, distance, negative = anchor[kept], near[kept], distance[kept], negative[kept]
+    far = near
+    if len(anchor):
+        far = distance.masked_fill(~negative, torch.inf).argmin(dim=1)
+    same = torch.arange(2 * len(anchor), device=labels.device) < len(anchor)
+    return torch.cat([anchor, anchor]), torch.cat([near, far]), same
 
 
 def _masks(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,130 @@
+"""Recipes: everything that decides how a network is trained, in one record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from napari_smse.learning.supported_scales import MPP_LIMITS
+from napari_smse.network.miners import Mining
+from napari_smse.network.trunk import DEFAULT_TRUNK
+
+Similarity = Literal["none", "pair", "triplet"]
+Classification = Literal["cross-entropy", "focal", "reinforced focal"]
+Learns = Literal["head", "stage", "all"]
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+_USUAL_GAMMA = {"cross-entropy": 0.0, "focal": 2.0, "reinforced focal": 1.5}
+
+
+class Recipe(BaseModel):
+    """How to train a network; goes into its card.
+
+    Attributes
+    ----------
+    network
+        Trunk name for `build_trunk`, or ``"smse_cnn"``.
+    embedding_dim
+        Length of the embedding; the paper's network has its own.
+    pca_start
+        Start the embedding from the principal components of the trunk's features of training
+        crops. False keeps the heads as they come, to go on with a trained model.
+    tile_px
+        Side of the crops, px.
+    similarity, similarity_weight, margin, mining
+        Similarity loss, how it weighs beside the classification loss, its margin (in distance
+        for pairs, squared distance for triplets), and which pairs or triplets of a batch count.
+    classification, gamma, label_smoothing
+        Classification loss; focus of the focal losses (none: 2 for focal, 1.5 for reinforced
+        focal); smoothing, for cross-entropy only.
+    learns
+        The heads, also the trunk's last stage, or all.
+    rate, trunk_rate
+        Highest learning rates of the heads and of what learns of the trunk.
+    steps, warm_up
+        Of the cosine schedule.
+    weight_decay, clip_norm
+        Of AdamW; largest norm of the gradient (0: not clipped).
+    cases_per_class, crops_per_case
+        P and K of the batches.
+    mpp_limits
+        Finest and coarsest um/px of the crops.
+    stain, colour, blur
+        Strength of the stain jitter (1 is strong) and of the colour jitter (0.1: by a tenth);
+        share of crops that are blurred.
+    ema_decay
+        Of the running average of the weights, which is then what is judged and kept; 0 is off.
+    distillation
+        Weight of the distance between the trunk's features and those it started with.
+    validate_every, patience
+        Steps between two looks at the validation cases; after how many without improvement
+        training stops (0: never).
+    seed
+        Of all that is drawn.
+    precision
+        Of the arithmetic inside the trunk; weights and losses are always float32.
+    threads
+        That read images.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: str = DEFAULT_TRUNK
+    embedding_dim: Count = 128
+    pca_start: bool = True
+    tile_px: Annotated[int, Field(ge=8)] = 224
+    similarity: Similarity = "triplet"
+    similarity_weight: NotNegative = 1.0
+    margin: Positive = 0.2
+    mining: Mining = Mining.SEMI_HARD
+    classification: Classification = "focal"
+    gamma: NotNegative | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    learns: Learns = "stage"
+    rate: Positive = 1e-3
+    trunk_rate: Positive = 1e-4
+    steps: Count = 600
+    warm_up: Annotated[int, Field(ge=0)] = 30
+    weight_decay: NotNegative = 1e-2
+    clip_norm: NotNegative = 1.0
+    cases_per_class: Count = 8
+    crops_per_case: Count = 4
+    mpp_limits: tuple[Positive, Positive] = MPP_LIMITS
+    stain: NotNegative = 1.0
+    colour: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    blur: Share = 0.5
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    distillation: NotNegative = 0.0
+    validate_every: Count = 50
+    patience: Annotated[int, Field(ge=0)] = 6
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: Count = 2
+
+    @field_validator("classification", mode="before")
+    @classmethod
+    def _with_a_space(cls, value: Any) -> Any:
+        return value.replace("-focal", " focal") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.mpp_limits[0] > self.mpp_limits[1]:
+            raise ValueError("mpp_limits must rise")
+        if self.label_smoothing and self.classification != "cross-entropy":
+            raise ValueError("label_smoothing goes with cross-entropy only")
+        return self
+
+    @property
+    def focus(self) -> float:
+        """The classification loss's gamma, the usual one if none is given."""
+        return _USUAL_GAMMA[self.classification] if self.gamma is None else self.gamma
+
+
+def default_recipe() -> Recipe:
+    """Return the recipe to start from: triplets with semi-hard mining, and focal loss."""
+    return Recipe()
