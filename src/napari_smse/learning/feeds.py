@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -79,7 +79,7 @@ def feed(
     steps: range,
     share: slice = slice(None),
     threads: int = 2,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield the batches of some steps in order, made ahead by threads.
 
     Each crop has a generator of its own, seeded by seed, step and its position in the joint

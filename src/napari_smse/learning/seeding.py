@@ -14,8 +14,10 @@ def seed_of(*parts: int) -> int:
     *parts
         Not negative.
     """
+    # Numbers are padded with zeros, so that (1, 2) and (1, 2, 0) would be the same.
+    mixed = np.random.SeedSequence([len(parts), *parts]).generate_state(1, np.uint64)[0]
     # torch takes signed 64-bit seeds.
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(mixed >> np.uint64(1))
 
 
 def generator_of(*parts: int) -> torch.Generator:

@@ -1,0 +1,111 @@
+"""What a network says of whole images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_smse.learning.frames import whole_frame
+from napari_smse.learning.labelled_set import LabelledImage
+from napari_smse.learning.metrics import auc
+from napari_smse.learning.pixels import read_pixels
+from napari_smse.learning.views import judged_tiles
+
+_IMAGES_AT_ONCE: Final = 8
+_TILES_AT_ONCE: Final = 32
+_READERS: Final = 2
+
+Read = Callable[[LabelledImage], Image.Image]
+
+
+def predict_images(
+    network: nn.Module, images: Sequence[LabelledImage], *, device: str = "cpu"
+) -> Tensor:
+    """Return the logits ``(n, classes)`` of images, each the mean over its judged tiles.
+
+    A network that takes whole images of one size is given these. It is put into evaluation mode
+    and stays on the device.
+
+    Parameters
+    ----------
+    network
+        Gives `NetworkOutput` of RGB images.
+    images
+        To judge.
+    device
+        For torch.
+
+    Raises
+    ------
+    DataError
+        An image cannot be read.
+    """
+    parts = list(predict_some(network.to(device), images))
+    return torch.cat(parts) if parts else torch.empty(0, 0)
+
+
+def predict_some(
+    network: nn.Module,
+    images: Sequence[LabelledImage],
+    *,
+    tile_px: int = 224,
+    read: Read = read_pixels,
+) -> Iterator[Tensor]:
+    """Yield the logits of a few images at a time, float32 on the CPU.
+
+    Parameters
+    ----------
+    network, images
+        As for `predict_images`.
+    tile_px
+        Side of the tiles.
+    read
+        What reads an image.
+    """
+    network.eval()
+    frame: tuple[int, int] | None = getattr(network, "input_size", None)
+
+    def tiles_of(image: LabelledImage) -> Tensor:
+        if frame is not None:
+            return whole_frame(read(image), frame)[None]
+        tiles = np.stack(judged_tiles(read(image), image, tile_px))
+        return torch.from_numpy(tiles).permute(0, 3, 1, 2)
+
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="judged") as pool:
+        for first in range(0, len(images), _IMAGES_AT_ONCE):
+            tiles = list(pool.map(tiles_of, images[first : first + _IMAGES_AT_ONCE]))
+            logits = _logits(network, torch.cat(tiles))
+            parts = torch.split(logits, [len(one) for one in tiles])
+            yield torch.stack([part.mean(dim=0) for part in parts])
+
+
+def held_out_figures(logits: Tensor, labels: Sequence[int]) -> Mapping[str, float]:
+    """Return AUC, accuracy and cross-entropy of images that were not learnt from.
+
+    Of more than two classes, the AUC is the mean of each against the rest; NaN if there is only
+    one class.
+    """
+    truth = torch.tensor(list(labels))
+    scores = torch.softmax(logits.double(), dim=1)
+    kinds = [1] if logits.shape[1] == 2 else range(logits.shape[1])
+    areas = [auc((truth == kind).numpy(), scores[:, kind].numpy()) for kind in kinds]
+    known = [area for area in areas if not np.isnan(area)]
+    return {
+        "auc": float(np.mean(known)) if known else float("nan"),
+        "accuracy": float((logits.argmax(dim=1) == truth).double().mean()),
+        "loss": float(functional.cross_entropy(logits.double(), truth)),
+    }
+
+
+def _logits(network: nn.Module, tiles: Tensor) -> Tensor:
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        parts = [network(part.to(device)).logits for part in torch.split(tiles, _TILES_AT_ONCE)]
+        return torch.cat(parts).float().cpu()
