@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from napari_smse.learning.crops import crop_at
+from napari_smse.learning.views import tile_grid
 
 BACH_MPP: Final = 0.56
 # The stored files are squeezed; this is their true shape at a scale of 0.56 um/px.
@@ -44,16 +44,3 @@ def bach_probabilities(
             labels.append(label)
             scores.append(float(torch.softmax(logits, dim=1)[:, 1].mean()))
     return np.array(labels), np.array(scores)
-
-
-def tile_grid(
-    image: Image.Image, mpp: float, target: float, size: int = 224
-) -> list[NDArray[np.uint8]]:
-    """Cover an image evenly with tiles at a target scale, none of them beyond its edge."""
-    side = size * target / mpp
-    across, down = (max(1, int(length // side)) for length in image.size)
-    return [
-        crop_at(image, mpp, target, (x, y), size)
-        for y in np.linspace(0, 1, down)
-        for x in np.linspace(0, 1, across)
-    ]

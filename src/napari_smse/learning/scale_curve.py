@@ -11,8 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.metrics import auc, case_bootstrap
+from napari_smse.learning.pixels import read_pixels
+from napari_smse.learning.views import tile_grid
+from napari_smse.network.smse_network import SmseNetwork
 
 SCALES: Final = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 """um/px that are measured unless told otherwise."""
@@ -109,3 +113,27 @@ def _auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float
         return auc(labels == 1, probabilities[:, 1])
     present = np.unique(labels)
     return float(np.mean([auc(labels == label, probabilities[:, label]) for label in present]))
+
+
+class ScaleFeatures:
+    """Features of images at any scale, computed once for all networks that share a trunk.
+
+    Parameters
+    ----------
+    table
+        Whose trunk to use.
+    """
+
+    def __init__(self, table: FeatureTable) -> None:
+        self._table = table
+        self._known: dict[tuple[LabelledImage, float], Tensor] = {}
+
+    def logits(self, network: SmseNetwork, image: LabelledImage, mpp: float) -> Tensor:
+        """Return an image's logits ``(classes,)`` at a um/px, the mean over its tiles."""
+        if (image, mpp) not in self._known:
+            tiles = np.stack(tile_grid(read_pixels(image), image.mpp, mpp))
+            self._known[image, mpp] = self._table.features(
+                torch.from_numpy(tiles).permute(0, 3, 1, 2)
+            )
+        with torch.inference_mode():
+            return network.head(self._known[image, mpp].float()).logits.mean(dim=0)

@@ -61,6 +61,20 @@ class ExpectedOutput(_Strict):
     probabilities: dict[str, Probability]
 
 
+class Undecided(_Strict):
+    """Probabilities of the second class between which nothing is to be called.
+
+    `accuracy` is what was reached outside of them on held-out cases, on a share
+    `coverage` of the images; `target` is what was asked for.
+    """
+
+    low: Probability
+    high: Probability
+    accuracy: Probability | None
+    coverage: Probability
+    target: Probability
+
+
 class ModelCard(_Strict):
     """What a model is, what it was trained on, and what it must answer.
 
@@ -72,6 +86,13 @@ class ModelCard(_Strict):
         Side of the tiles the network was trained on, in px at the target scale.
     mpp_range
         Smallest and largest um/px seen in training; outside it, results mean nothing.
+    undecided
+        The band of probabilities to abstain in.
+    prototypes
+        Each class's mean embedding, of length 1.
+    outlier_thresholds
+        By um/px, the Euclidean distance to the nearest prototype that 95 % of held-out
+        tiles do not exceed; a tile further off is unlike what was trained on.
     expected
         Self-test: probabilities of generated tiles, by class name.
     weights_sha256
@@ -93,6 +114,9 @@ class ModelCard(_Strict):
     intended_use: str = "Research use only."
     limits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    undecided: Undecided | None = None
+    prototypes: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    outlier_thresholds: dict[str, float] = Field(default_factory=dict)
     expected: tuple[ExpectedOutput, ...] = ()
     weights_sha256: str = ""
     parent: str = ""
@@ -103,6 +127,10 @@ class ModelCard(_Strict):
             raise ValueError("class names must differ")
         if self.mpp_range[0] > self.mpp_range[1]:
             raise ValueError("mpp_range must rise")
+        if self.prototypes and set(self.prototypes) != set(self.classes):
+            raise ValueError("prototypes are of other classes")
+        if any(len(one) != self.embedding_dim for one in self.prototypes.values()):
+            raise ValueError("prototypes must be as long as the embedding")
         for output in self.expected:
             if set(output.probabilities) != set(self.classes):
                 raise ValueError(f"expected output of tile {output.tile} names other classes")
