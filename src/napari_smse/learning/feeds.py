@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,10 +16,18 @@ from napari_smse.learning.frames import whole_frame
 from napari_smse.learning.image_cache import ImageCache
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.recipe import Recipe
-from napari_smse.learning.sampling import DrawnCrop, ScaleBatches
+from napari_smse.learning.sampling import DrawnCrop
 from napari_smse.learning.seeding import generator_of
 
 _BATCHES_AHEAD: Final = 2
+
+
+class Draws(Protocol):
+    """What says which crops are in a step's joint batch."""
+
+    def draw(self, step: int) -> list[DrawnCrop]:
+        """Return the crops, in order; the same whenever asked."""
+
 
 MakeTile = Callable[[DrawnCrop, torch.Generator], Tensor]
 
@@ -72,7 +80,7 @@ def tile_maker(
 
 
 def feed(
-    draws: ScaleBatches,
+    draws: Draws,
     make_tile: MakeTile,
     *,
     seed: int,

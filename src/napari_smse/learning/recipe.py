@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_USUAL_GAMMA = {"cross-entropy": 0.0, "focal": 2.0, "reinforced focal": 1.5}
+_USUAL_GAMMA = {"focal": 2.0, "reinforced focal": 1.5}
 
 
 class Recipe(BaseModel):
@@ -122,6 +122,8 @@ class Recipe(BaseModel):
     @property
     def focus(self) -> float:
         """The classification loss's gamma, the usual one if none is given."""
+        if self.classification == "cross-entropy":
+            return 0.0
         return _USUAL_GAMMA[self.classification] if self.gamma is None else self.gamma
 
 

@@ -246,9 +246,8 @@ class _Run:
 
     def _take_steps(self, log: TrainingLog | None) -> Generator[None, None, None]:
         state, recipe = self._state, self._recipe
-        if state.finished:
-            return
-        with closing(self._feed(range(state.step, recipe.steps), self._share)) as batches:
+        left = range(state.step, state.step if state.finished else recipe.steps)
+        with closing(self._feed(left, self._share)) as batches:
             for batch in batches:
                 yield from self._look(log)
                 if state.finished:

@@ -172,13 +172,7 @@ class TrainingState:
             "best_step": self.best_step,
             # JSON has neither infinity nor NaN.
             "best_score": [part if math.isfinite(part) else None for part in self._best_score],
-            "figures": self.figures
-            and {
-                name: value if math.isfinite(value) else None
-                for name, value in self.figures.items()
-            },
-            "stale": self._stale,
-            "finished": self.finished,
+            "figures": None if self.figures is None else _without_nan(self.figures),
         }
         return Saved(tensors, facts)
 
@@ -256,6 +250,10 @@ def rate_share(step: int, recipe: Recipe) -> float:
         return (step + 1) / (recipe.warm_up + 1)
     done = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _without_nan(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
 def _copied(weights: Mapping[str, Tensor]) -> Weights:

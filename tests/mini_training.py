@@ -1,0 +1,61 @@
+"""A training small enough for tests: tiny pictures, a tiny trunk, a few steps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from labelled_images import write_picture
+
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
+from napari_smse.learning.recipe import Recipe
+from napari_smse.network import SmseNetwork
+
+TRUNK = "test_efficientnet"
+SMALL = Recipe(
+    network=TRUNK,
+    embedding_dim=4,
+    tile_px=32,
+    learns="all",
+    steps=8,
+    warm_up=2,
+    rate=0.02,
+    trunk_rate=0.002,
+    cases_per_class=2,
+    crops_per_case=2,
+    validate_every=4,
+    classification="cross-entropy",
+    colour=0.02,
+    stain=0.2,
+)
+
+
+def mini_network(seed: int = 0, embedding_dim: int = 4) -> SmseNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return SmseNetwork(TRUNK, embedding_dim).eval()
+
+
+def mini_set(folder: Path, cases: int = 4, images: int = 2) -> LabelledSet:
+    """Cases of each class with a few pictures each, from two sources by turns."""
+    found = []
+    for label, case, number in itertools.product((0, 1), range(cases), range(images)):
+        name = f"{label}-{case}-{number}"
+        path = folder / f"{name}.png"
+        if not path.exists():
+            write_picture(path, label, hash((label, case, number)) % 1000, (48, 40))
+        source = ("one", "two")[case % 2]
+        found.append(
+            LabelledImage(path, label, f"{label}-{case}", 0.5, (0.4, 0.7), source, source)
+        )
+    return LabelledSet(
+        ("benign", "malignant"), tuple(found), {name: Source(name) for name in ("one", "two")}
+    )
+
+
+def by_case(data: LabelledSet, cases: Iterable[int]) -> list[int]:
+    """Indices of the images of the cases of these numbers, both classes."""
+    wanted = {f"{label}-{case}" for label in (0, 1) for case in cases}
+    return [i for i, image in enumerate(data.images) if image.case in wanted]
