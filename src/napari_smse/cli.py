@@ -30,6 +30,7 @@ from napari_smse.exchange import (
     result_folder_names,
     save_results,
 )
+from napari_smse.learn_cli import register
 from napari_smse.scoring import (
     Progress,
     ScoreRequest,
@@ -338,3 +339,6 @@ def view(
     launch = [sys.executable, "-m", "napari", str(slide), "--plugin", "napari-smse"]
     command = [*launch, "-w", "napari-smse", "SMSE: Score slide"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+register(app)

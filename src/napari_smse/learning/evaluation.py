@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
 from napari_smse.errors import DataError
 from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import HeldOut, of_fold
-from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.learning.scale_curve import SCALES, ScalePoint, scale_curve
+from napari_smse.learning.training import predict_images
 from napari_smse.network import Model, ModelCard
 from napari_smse.network.card import case_hash
 
@@ -77,8 +80,6 @@ def evaluate(
     DataError
         The classes are not the model's, or nothing is left to measure.
     """
-    from napari_smse.learning.training import predict_images
-
     matched = match_classes(labelled_set, model.card)
     unseen, overlap = leave_out_seen(matched, model.card)
     total, parts = len(unseen.images), []
@@ -97,6 +98,35 @@ def evaluate(
         (*warnings, *scale_notes(unseen, model.card)),
     )
     yield EvaluationProgress(total, total, evaluation)
+
+
+def model_scale_curve(
+    model: Model, labelled_set: LabelledSet, *, device: str = "cpu"
+) -> Iterator[ScalePoint]:
+    """Measure the AUC at each um/px that the model was trained for, and yield it.
+
+    A network that takes whole images of one size, as the paper's, has no such curve.
+
+    Parameters
+    ----------
+    model, labelled_set
+        As measured: the images of an `Evaluation`.
+    device
+        For torch.
+    """
+
+    def predict_at(images: Sequence[LabelledImage], mpp: float) -> Tensor:
+        # An image that supports one scale only is judged at that scale.
+        at_scale = [replace(image, mpp_range=(mpp, mpp)) for image in images]
+        return predict_images(model.network, at_scale, device=device)
+
+    if getattr(model.network, "input_size", None) is not None:
+        return
+    low, high = model.card.mpp_range
+    every = range(len(labelled_set.images))
+    for mpp in SCALES:
+        if low <= mpp <= high:
+            yield from scale_curve(predict_at, labelled_set, every, [mpp])
 
 
 def match_classes(labelled_set: LabelledSet, card: ModelCard) -> LabelledSet:

@@ -1,0 +1,142 @@
+"""What the learning commands share: saying things, reading data, checking where to write."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from napari_smse.errors import DataError, OutputError
+
+if TYPE_CHECKING:
+    from napari_smse.learning.figures import Summary
+    from napari_smse.learning.labelled_set import LabelledSet
+
+
+class Speaker:
+    """Says what a user asked to hear: all, nothing but errors, or JSON on stdout.
+
+    Parameters
+    ----------
+    quiet
+        Say errors only.
+    as_json
+        Keep stdout for the JSON; what else is said goes to stderr.
+    """
+
+    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        self.quiet = quiet
+        self.as_json = as_json
+        self.console = Console(stderr=as_json, quiet=quiet)
+        self.errors = Console(stderr=True, soft_wrap=True, highlight=False)
+        if quiet:
+            logging.getLogger("napari_smse").setLevel(logging.ERROR)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print a line as it is."""
+        self.console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self.say(f"warning: {text}", "yellow")
+
+    def show(self, table: Table) -> None:
+        """Print a table."""
+        self.console.print(table)
+
+    def print_json(self, values: Any) -> None:
+        """Print JSON on stdout, whatever else was asked for."""
+        typer.echo(json_text(values), nl=False)
+
+
+def json_text(values: Any) -> str:
+    """Return indented JSON; NaN, which JSON has not, becomes null."""
+    return json.dumps(_finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return values
+
+
+def read_data(path: Path, mpp: float | None, speaker: Speaker) -> LabelledSet:
+    """Read labelled images, and say what was found and what was skipped.
+
+    Raises
+    ------
+    DataError
+        There is nothing at the path, or nothing that can be used.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist: give a folder of labelled images, or a list.")
+    from napari_smse.learning.training_set import read_training_set
+
+    found = read_training_set(path, mpp=mpp)
+    images, cases = found.count()
+    for name in found.classes:
+        speaker.say(f"{name}: {images[name]} images of {cases[name]} cases")
+    reasons = Counter(one.reason for one in found.skipped)
+    for reason, number in reasons.most_common(5):
+        first = next(one.path for one in found.skipped if one.reason == reason)
+        more = f" and {number - 1} more" if number > 1 else ""
+        speaker.warn(f"skipped {first}{more}: {reason}")
+    if len(reasons) > 5:
+        speaker.warn(f"{len(found.skipped)} files skipped in all, for {len(reasons)} reasons")
+    return found
+
+
+def check_folder(path: Path, what: str) -> None:
+    """Refuse to start long work whose result could not be written.
+
+    Raises
+    ------
+    OutputError
+        The path's folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {what} {path}: its folder does not exist; create it first")
+
+
+def figure_table(summary: Summary) -> Table:
+    """Return all figures with their intervals."""
+    from napari_smse.learning.report_tables import shown
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure")
+    table.add_column("value (95 % interval by cases)", justify="right")
+    for name, one in summary.estimates.items():
+        if one.value is not None:
+            table.add_row(name.replace("_", " "), shown(one))
+    return table
+
+
+def magnification_table(summary: Summary) -> Table:
+    """Return image accuracy, patient recognition rate and AUC by magnification."""
+    from napari_smse.learning.report_tables import percent, shown
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("magnification")
+    for head in ("images", "cases", "image accuracy, %", "patient rate, %", "AUC"):
+        table.add_column(head, justify="right")
+    for row in summary.magnifications:
+        table.add_row(
+            row.magnification,
+            str(row.images),
+            str(row.cases),
+            percent(row.accuracy_by_fold),
+            percent(row.patient_by_fold),
+            shown(row.estimates["auc"]),
+        )
+    return table

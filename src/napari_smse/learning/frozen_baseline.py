@@ -1,0 +1,113 @@
+"""The control: logistic regression on the features of a trunk that learns nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_smse.errors import TrainingError
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.learning.pixels import read_pixels
+from napari_smse.learning.protocol import Predictor
+from napari_smse.learning.views import judged_tiles
+from napari_smse.network.smse_network import SmseNetwork
+
+_BATCH: Final = 16
+
+
+class FrozenBaseline:
+    """Learns a logistic regression on pooled features of the tiles an image is judged by.
+
+    Features are standardised and the classes weighted alike; an image's logits are the mean
+    over its tiles. Features are computed once for each image, whatever the folds. Validation
+    cases are not needed, so they are learnt from too.
+
+    Parameters
+    ----------
+    network
+        Whose trunk to use.
+    device
+        For torch.
+    doing
+        Told what is being done.
+    """
+
+    def __init__(
+        self,
+        network: SmseNetwork,
+        *,
+        device: str = "cpu",
+        doing: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._network = network.eval().to(device)
+        self._device = device
+        self._doing = doing
+        self._features: dict[LabelledImage, NDArray[np.float32]] = {}
+
+    def __call__(
+        self,
+        labelled_set: LabelledSet,
+        training: Sequence[int],
+        validation: Sequence[int],
+        seed: int,
+    ) -> Predictor:
+        """Fit, and return the predictor.
+
+        Raises
+        ------
+        TrainingError
+            scikit-learn is not installed.
+        """
+        images = [labelled_set.images[i] for i in [*training, *validation]]
+        features = [self._of(image) for image in images]
+        labels = np.repeat([image.label for image in images], [len(one) for one in features])
+        model = _regression()
+        model.fit(np.concatenate(features), labels)
+
+        def predict(indices: Sequence[int]) -> Tensor:
+            found = [_logits(model, self._of(labelled_set.images[i])) for i in indices]
+            return torch.from_numpy(np.stack(found)).float()
+
+        return predict
+
+    def _of(self, image: LabelledImage) -> NDArray[np.float32]:
+        """Return the features of an image's tiles, ``(tiles, features)``."""
+        if image not in self._features:
+            self._features[image] = self._compute(image)
+            self._doing(f"features of {len(self._features)} images")
+        return self._features[image]
+
+    def _compute(self, image: LabelledImage) -> NDArray[np.float32]:
+        tiles = np.stack(judged_tiles(read_pixels(image), image))
+        batches = torch.split(torch.from_numpy(tiles).permute(0, 3, 1, 2), _BATCH)
+        with torch.inference_mode():
+            found = [self._network.features(one.to(self._device)).float().cpu() for one in batches]
+        return np.asarray(torch.cat(found).numpy(), dtype=np.float32)
+
+
+def _regression() -> Any:
+    try:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ImportError as error:
+        raise TrainingError(
+            'The frozen control needs scikit-learn: run pip install "napari-smse[train]".'
+        ) from error
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500)
+    )
+
+
+def _logits(model: Any, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return ``(classes,)``, the mean over tiles."""
+    decision = np.asarray(model.decision_function(features), dtype=np.float64)
+    if decision.ndim == 1:
+        # Two classes give the log odds of the second.
+        decision = np.stack([-decision / 2, decision / 2], axis=1)
+    return np.asarray(decision.mean(axis=0))

@@ -1,0 +1,129 @@
+"""Learners for the protocols, by name: a recipe, the frozen control, the paper's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from napari_smse.errors import TrainingError
+from napari_smse.learning.frozen_baseline import FrozenBaseline
+from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.network_start import new_network
+from napari_smse.learning.protocol import Learner, Predictor
+from napari_smse.learning.recipe import Recipe, default_recipe
+from napari_smse.learning.training import predict_images, train
+from napari_smse.network.smse_network import SmseNetwork
+
+DEFAULT: Final = "default"
+PAPER: Final = "paper"
+FROZEN: Final = "frozen"
+Doing = Callable[[str], None]
+
+
+def _silent(_text: str) -> None:
+    """Say nothing."""
+
+
+def recipe_of(config: str, **changes: Any) -> Recipe:
+    """Return the recipe of this name or JSON file, with some of its fields changed.
+
+    Parameters
+    ----------
+    config
+        ``"default"`` or the path of a recipe as JSON.
+    **changes
+        Fields of `Recipe`; None leaves them as they are.
+
+    Raises
+    ------
+    TrainingError
+        There is no such recipe, or a value is impossible.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        fields = (default_recipe() if config == DEFAULT else _read(Path(config))).model_dump()
+        return Recipe.model_validate(fields | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = " ".join(str(part) for part in first["loc"]) or "recipe"
+        raise TrainingError(
+            f"Recipe {config} cannot be used: {place}: {first['msg']}; correct it."
+        ) from error
+
+
+def _read(path: Path) -> Recipe:
+    try:
+        return Recipe.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise TrainingError(
+            f"There is no recipe {str(path)!r}: give {DEFAULT}, {PAPER} or a JSON file."
+        ) from error
+
+
+def learner_of(
+    config: str,
+    *,
+    device: str = "cpu",
+    steps: int | None = None,
+    doing: Doing = _silent,
+    **losses: str,
+) -> Learner:
+    """Return the learner that a name or a recipe file stands for.
+
+    Parameters
+    ----------
+    config
+        ``"default"``, ``"paper"``, ``"frozen"``, or the path of a recipe as JSON.
+    device
+        For torch.
+    steps
+        Of training, epochs for the paper's; None leaves the recipe's.
+    doing
+        Told what is being done.
+    **losses
+        `similarity` and `classification`, instead of the recipe's.
+
+    Raises
+    ------
+    TrainingError
+        There is no such recipe, or the frozen control is asked to use a loss.
+    """
+    if config == FROZEN:
+        if losses:
+            raise TrainingError("The frozen control has no losses to compare: give a recipe.")
+        return frozen_baseline_learner(device=device, doing=doing)
+    return network_learner(recipe_of(config, steps=steps, **losses), device=device, doing=doing)
+
+
+def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
+    """Return a learner that trains a new network by a recipe, each time with another seed."""
+
+    def learn(
+        labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
+    ) -> Predictor:
+        own = recipe.model_copy(update={"seed": seed})
+        network, _ = new_network(own, len(labelled_set.classes))
+        running = train(
+            network, labelled_set, own, training=training, validation=validation, device=device
+        )
+        for progress in running:
+            doing(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
+
+        def predict(indices: Sequence[int]) -> Tensor:
+            images = [labelled_set.images[i] for i in indices]
+            return predict_images(network, images, device=device)
+
+        return predict
+
+    return learn
+
+
+def frozen_baseline_learner(*, device: str = "cpu", doing: Doing = _silent) -> FrozenBaseline:
+    """Return the control on the default trunk as every training begins with it."""
+    network, _ = new_network(default_recipe(), 2)
+    assert isinstance(network, SmseNetwork)
+    return FrozenBaseline(network, device=device, doing=doing)

@@ -1,0 +1,272 @@
+"""train, evaluate and crossval as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from command_line import Shell, shell
+from labelled_images import NameLearner, write_picture
+
+__all__ = ["shell"]  # the fixture
+
+Write = Callable[..., Path]
+
+
+def write_table(
+    folder: Path,
+    cases: int = 6,
+    images: int = 3,
+    classes: tuple[str, ...] = ("benign", "malignant"),
+    size: tuple[int, int] = (64, 64),
+    mpp: float = 0.5,
+) -> Path:
+    """A folder with images.csv; case after case is of the next class."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for case in range(cases):
+        label = case % len(classes)
+        for number in range(images):
+            name = f"{case}_{number}.png"
+            write_picture(folder / name, label, 100 * case + number, size)
+            rows.append([name, classes[label], f"case{case}", str(mpp)])
+    with (folder / "images.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["path", "label", "case", "um_per_px"], *rows])
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_table(tmp_path / "data")
+
+
+class TestEvaluate:
+    @pytest.fixture(autouse=True)
+    def parameter(self, shell: Shell) -> None:
+        """A network's device is where its parameters are, so it needs one."""
+        shell.model.network.register_parameter("one", torch.nn.Parameter(torch.zeros(1)))
+
+    def test_the_json_has_the_image_level_auc(self, shell: Shell, data: Path) -> None:
+        answer = shell("evaluate", "bundled", data, "--json")
+        assert answer.status == 0, answer.err
+        values = json.loads(answer.out)
+        assert values["auc"] == 1
+        assert values["auc_low"] <= values["auc"] <= values["auc_high"]
+        assert (values["images"], values["cases"]) == (18, 6)
+        assert values["model"] == "redness"
+        for name in (
+            "accuracy",
+            "balanced_accuracy",
+            "sensitivity",
+            "specificity",
+            "patient_recognition_rate",
+            "ece",
+        ):
+            assert 0 <= values[name] <= 1
+        assert values["magnifications"][-1]["magnification"] == "all"
+        assert values["skipped"] == []
+        assert values["overlap"]["cases"] == 0
+
+    def test_people_get_a_table_and_a_notice(self, shell: Shell, data: Path) -> None:
+        answer = shell("evaluate", "bundled", data)
+        assert (answer.status, answer.err) == (0, "")
+        for words in ("Research use only", "18 images of 6 cases", "auc", "patient recognition"):
+            assert words in answer.out
+
+    def test_a_report_is_written_beside_it(self, shell: Shell, data: Path, tmp_path: Path) -> None:
+        answer = shell("evaluate", "bundled", data, "--report", tmp_path / "r.html", "--quiet")
+        assert (answer.status, answer.out, answer.err) == (0, "", "")
+        html = (tmp_path / "r.html").read_text(encoding="utf-8")
+        assert "Model redness on data" in html
+        assert "Research use only" in html
+
+    def test_one_class_gives_null_and_a_reason(self, shell: Shell, tmp_path: Path) -> None:
+        folder = write_table(tmp_path / "one", classes=("malignant",))
+        answer = shell("evaluate", "bundled", folder, "--json")
+        assert answer.status == 0, answer.err
+        values = json.loads(answer.out)
+        assert values["auc"] is None
+        assert "no image of benign" in values["auc_reason"]
+
+    def test_other_classes_are_refused_by_name(self, shell: Shell, tmp_path: Path) -> None:
+        folder = write_table(tmp_path / "other", classes=("benign", "in situ"))
+        told(shell("evaluate", "bundled", folder), "does not know in situ")
+
+    def test_unreadable_files_are_listed_and_skipped(self, shell: Shell, data: Path) -> None:
+        (data / "0_0.png").write_bytes(b"no picture")
+        answer = shell("evaluate", "bundled", data, "--json")
+        values = json.loads(answer.out)
+        assert values["images"] == 17
+        assert [Path(one["path"]).name for one in values["skipped"]] == ["0_0.png"]
+        assert "skipped" in answer.err
+
+    def test_a_report_folder_that_is_not_there_is_told_first(
+        self, shell: Shell, data: Path, tmp_path: Path
+    ) -> None:
+        answer = shell("evaluate", "bundled", data, "--report", tmp_path / "no" / "r.html")
+        told(answer, "its folder does not exist")
+        assert answer.out == ""
+
+
+def told(answer: object, words: str) -> None:
+    """One line on stderr, exit status 1, no traceback."""
+    assert answer.status == 1
+    assert answer.err.startswith("error: ")
+    assert len(answer.err.strip().splitlines()) == 1
+    assert words in answer.err
+
+
+@pytest.mark.parametrize(
+    "words", [("evaluate", "bundled"), ("crossval",), ("train", "--out", "{out}")]
+)
+class TestWrongData:
+    def run(self, shell: Shell, words: tuple[str, ...], data: Path, tmp_path: Path) -> object:
+        return shell(*(word.format(out=tmp_path / "m") for word in words), data)
+
+    def test_a_missing_folder(self, shell: Shell, words: tuple[str, ...], tmp_path: Path) -> None:
+        told(self.run(shell, words, tmp_path / "nowhere", tmp_path), "does not exist")
+
+    def test_an_empty_folder(self, shell: Shell, words: tuple[str, ...], tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        told(self.run(shell, words, tmp_path / "empty", tmp_path), "empty")
+
+    def test_a_table_without_its_columns(
+        self, shell: Shell, words: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "bad"
+        folder.mkdir()
+        (folder / "images.csv").write_text("file,kind\na.png,benign\n", encoding="utf-8")
+        told(self.run(shell, words, folder, tmp_path), "images.csv")
+
+
+@pytest.mark.parametrize("words", [("crossval",), ("train", "--out", "{out}")])
+class TestTooLittleToLearnFrom:
+    def test_one_class(self, shell: Shell, words: tuple[str, ...], tmp_path: Path) -> None:
+        folder = write_table(tmp_path / "one", classes=("malignant",))
+        answer = shell(*(word.format(out=tmp_path / "m") for word in words), folder)
+        assert answer.status == 1
+        assert "class" in answer.err
+
+    def test_one_case(self, shell: Shell, words: tuple[str, ...], tmp_path: Path) -> None:
+        folder = write_table(tmp_path / "one", cases=2)
+        table = folder / "images.csv"
+        table.write_text(table.read_text().replace("case1", "case0"), encoding="utf-8")
+        answer = shell(*(word.format(out=tmp_path / "m") for word in words), folder)
+        assert answer.status == 1
+        assert "one case" in answer.err
+
+
+class TestCrossval:
+    @pytest.fixture(autouse=True)
+    def learner(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+        asked: dict[str, object] = {"losses": [], "learners": []}
+
+        def learner_of(config: str, **options: object) -> NameLearner:
+            asked["config"] = config
+            asked["losses"].append((options.get("similarity"), options.get("classification")))
+            asked["learners"].append(NameLearner(0.9))
+            return asked["learners"][-1]
+
+        monkeypatch.setattr("napari_smse.learning.learners.learner_of", learner_of)
+        return asked
+
+    def test_it_prints_tables(self, shell: Shell, data: Path) -> None:
+        answer = shell("crossval", data, "--folds-count", "3")
+        assert (answer.status, answer.err) == (0, "")
+        for words in ("patient rate", "±", "auc", "Research use only"):
+            assert words in answer.out
+
+    def test_it_writes_figures_predictions_and_a_report(
+        self, shell: Shell, data: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        answer = shell("crossval", data, "--folds-count", "3", "--out", out, "--repeats", "2")
+        assert answer.status == 0, answer.err
+        assert sorted(path.name for path in out.iterdir()) == [
+            "crossval.json",
+            "held_out.csv",
+            "report.html",
+        ]
+        values = json.loads((out / "crossval.json").read_text(encoding="utf-8"))
+        assert values["selection"] == "validation cases"
+        assert values["summary"]["magnifications"][-1]["patient_by_fold"]["folds"] == 6
+        with (out / "held_out.csv").open(encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        assert len(rows) == 36
+        by_case: dict[tuple[str, str], set[str]] = {}
+        for row in rows:
+            by_case.setdefault((row["case"], row["repeat"]), set()).add(row["fold"])
+        assert all(len(folds) == 1 for folds in by_case.values())
+
+    def test_runs_train_the_same_folds_again(
+        self, shell: Shell, data: Path, learner: dict[str, object]
+    ) -> None:
+        assert shell("crossval", data, "--folds-count", "3", "--runs", "2").status == 0
+        (one,) = learner["learners"]
+        assert one.predicted[:3] == one.predicted[3:]
+
+    def test_controls_compare_nine_losses(
+        self, shell: Shell, data: Path, learner: dict[str, object]
+    ) -> None:
+        answer = shell("crossval", data, "--folds-count", "2", "--controls", "--json")
+        assert answer.status == 0, answer.err
+        rows = json.loads(answer.out)["controls"]
+        assert [(row["similarity"], row["classification"]) for row in rows] == learner["losses"]
+        assert len(rows) == 9
+        assert [row["differences"] is None for row in rows] == [True] + [False] * 8
+
+    def test_lists_divide_as_they_say(
+        self, shell: Shell, data: Path, tmp_path: Path, learner: dict[str, object]
+    ) -> None:
+        lists = tmp_path / "lists"
+        lists.mkdir()
+        (lists / "fold1.txt").write_text("0_0\n0_1\n0_2\ncase1\nsomebody else\n")
+        answer = shell("crossval", data, "--folds", lists, "--json")
+        assert answer.status == 0, answer.err
+        values = json.loads(answer.out)
+        assert values["summary"]["images"] == 6
+        assert any("partial: 4 of 5" in notice for notice in values["notices"])
+
+    def test_a_list_that_splits_a_case_is_refused_with_the_way_on(
+        self, shell: Shell, data: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "fold1.txt").write_text("0_0\ncase1\n")
+        told(shell("crossval", data, "--folds", tmp_path / "fold1.txt"), "--drop-split-cases")
+        answer = shell("crossval", data, "--folds", tmp_path / "fold1.txt", "--drop-split-cases")
+        assert answer.status == 0
+        assert "left out of training" in answer.out
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("--folds", "nowhere.txt"), "nowhere.txt does not exist"),
+            (("--folds-count", "7"), "6 cases cannot be split into 7 folds"),
+            (("--folds-count", "1"), "cannot be split into 1 folds"),
+            (("--repeats", "2", "--runs", "2"), "only one of both"),
+            (("--runs", "0"), "whole number above 0"),
+            (("--validation-share", "1"), "validation share of 1"),
+            (("--device", "cuda:99"), "no device"),
+        ],
+    )
+    def test_what_cannot_be_done_is_told_in_one_line(
+        self, shell: Shell, data: Path, words: tuple[str, ...], message: str
+    ) -> None:
+        told(shell("crossval", data, "--quiet", *words), message)
+
+
+@pytest.mark.parametrize("words", [(), ("train",), ("evaluate",), ("crossval",)])
+def test_help_needs_no_torch(words: tuple[str, ...]) -> None:
+    look = (
+        "import sys; from napari_smse.cli import main; sys.argv[1:] = [*sys.argv[1:], '--help']\n"
+        "try: main()\n"
+        "except SystemExit: sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", look, *words], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
