@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from labelled_images import write_picture
 
+from labelled_images import write_picture
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.recipe import Recipe
 from napari_smse.network import SmseNetwork
@@ -45,11 +45,9 @@ def mini_set(folder: Path, cases: int = 4, images: int = 2) -> LabelledSet:
         name = f"{label}-{case}-{number}"
         path = folder / f"{name}.png"
         if not path.exists():
-            write_picture(path, label, hash((label, case, number)) % 1000, (48, 40))
+            write_picture(path, label, 100 * label + 10 * case + number, (48, 40))
         source = ("one", "two")[case % 2]
-        found.append(
-            LabelledImage(path, label, f"{label}-{case}", 0.5, (0.4, 0.7), source, source)
-        )
+        found.append(LabelledImage(path, label, f"{label}-{case}", 0.5, (0.4, 0.7), source, source))
     return LabelledSet(
         ("benign", "malignant"), tuple(found), {name: Source(name) for name in ("one", "two")}
     )

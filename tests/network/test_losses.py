@@ -82,8 +82,8 @@ def test_triplet_loss_is_the_slow_one(seed: int, margin: float) -> None:
     assert_same(ours, theirs)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("margin", [0.5, 1.0, 4.0])
+@settings(max_examples=20, deadline=None)
+@given(seeds, margins)
 def test_triplet_loss_is_that_of_pytorch_metric_learning(seed: int, margin: float) -> None:
     distances = pytest.importorskip("pytorch_metric_learning.distances")
     losses = pytest.importorskip("pytorch_metric_learning.losses")
@@ -108,8 +108,8 @@ def test_triplet_loss_is_that_of_pytorch_metric_learning(seed: int, margin: floa
     assert_same(with_gradients(ours, [embedding]), with_gradients(theirs, [embedding]))
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("margin", [0.5, 1.0, 4.0])
+@settings(max_examples=20, deadline=None)
+@given(seeds, margins)
 def test_pair_loss_is_that_of_pytorch_metric_learning(seed: int, margin: float) -> None:
     # Its contrastive loss is linear in the distance it is given; the pair loss is half
     # the square. So positives go through squared distances, negatives are squared after.
@@ -188,7 +188,8 @@ def test_focal_loss_is_the_slow_one(seed: int, gamma: float, weighted: bool, det
     assert_same(with_gradients(ours, inputs), with_gradients(total / 7, inputs))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@settings(max_examples=20, deadline=None)
+@given(seeds)
 def test_focal_loss_without_focus_is_cross_entropy(seed: int) -> None:
     inputs = random(seed, (9, 2))
     labels = torch.arange(9) % 2
@@ -197,9 +198,11 @@ def test_focal_loss_without_focus_is_cross_entropy(seed: int) -> None:
     assert_same(with_gradients(ours, inputs), with_gradients(theirs, inputs))
 
 
-def test_focal_loss_is_torchvisions_where_both_are_defined() -> None:
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_focal_loss_is_torchvisions_where_both_are_defined(seed: int) -> None:
     ops = pytest.importorskip("torchvision.ops")
-    inputs = random(3, (9, 1))
+    inputs = random(seed, (9, 1))
     labels = torch.arange(9) % 2
     # A sigmoid of one logit is a softmax over it and zero.
     logits = torch.cat([torch.zeros_like(inputs[0]), inputs[0]], dim=1)

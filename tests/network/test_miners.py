@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from napari_smse.network import mine_triplets, random_pairs
-from napari_smse.network.miners import Triplets, all_triplets
+from napari_smse.network import mine_triplets, miners, random_pairs
+from napari_smse.network.miners import Triplets, all_triplets, mine_pairs
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -28,10 +28,10 @@ def as_set(triplets: Triplets) -> set[tuple[int, ...]]:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(("mining", "oracle_type"), [("semi-hard", "semihard"), ("hard", "hard")])
 def test_miners_choose_as_pytorch_metric_learning(seed: int, mining: str, oracle_type: str) -> None:
-    miners = pytest.importorskip("pytorch_metric_learning.miners")
+    oracles = pytest.importorskip("pytorch_metric_learning.miners")
     distances = pytest.importorskip("pytorch_metric_learning.distances")
     embedding, labels = batch(seed)
-    oracle = miners.TripletMarginMiner(
+    oracle = oracles.TripletMarginMiner(
         margin=0.3,
         type_of_triplets=oracle_type,
         distance=distances.LpDistance(normalize_embeddings=False, p=2, power=2),
@@ -90,3 +90,63 @@ def test_pairs_are_half_and_half_and_say_so() -> None:
 def test_an_unknown_mining_is_refused() -> None:
     with pytest.raises(ValueError, match="easy"):
         mine_triplets(torch.randn(4, 2), torch.tensor([0, 0, 1, 1]), "easy")
+
+
+@pytest.mark.parametrize("mining", ["semi-hard", "hard"])
+@pytest.mark.parametrize("at_once", [1, 300, 10**9])
+def test_triplets_are_the_same_however_few_anchors_are_looked_at(
+    mining: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding, labels = batch(3, size=20)
+    square = torch.cdist(embedding, embedding).square()
+    a, p, n = all_triplets(labels)
+    gap = square[a, n] - square[a, p]
+    keep = (gap > 0) & (gap <= 0.3) if mining == "semi-hard" else gap <= 0
+    monkeypatch.setattr(miners, "_MOST_AT_ONCE", at_once)
+    found = mine_triplets(embedding, labels, mining, 0.3)
+    for ours, theirs in zip(found, (a[keep], p[keep], n[keep]), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_a_thousand_embeddings_are_mined_in_bounded_parts() -> None:
+    embedding, labels = batch(0, size=1000)
+    square = torch.cdist(embedding, embedding).square()
+    done = 0
+    for first, mask in miners.triplet_masks(embedding, labels, "hard", 0.2):
+        assert first == done
+        assert mask.numel() <= miners._MOST_AT_ONCE
+        for anchor, found in enumerate(mask, start=first):
+            near = square[anchor, (labels == labels[anchor]) & (torch.arange(1000) != anchor)]
+            far = square[anchor, labels != labels[anchor]].sort().values
+            # How many negatives are no farther than each positive.
+            expected = torch.searchsorted(far, near, right=True).sum()
+            assert found.sum() == expected
+        done += len(mask)
+    assert done == 1000
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.sampled_from(["semi-hard", "hard"]))
+def test_mined_pairs_are_what_their_definition_says(seed: int, mining: str) -> None:
+    embedding, labels = batch(seed)
+    distance = torch.cdist(embedding, embedding)
+    first, second, same = mine_pairs(embedding, labels, mining, torch.Generator().manual_seed(seed))
+    assert torch.equal(same, labels[first] == labels[second])
+    assert not (first == second).any()
+    assert same.sum() * 2 == len(same)
+    half = len(same) // 2
+    for anchor, near, far in zip(first[:half], second[:half], second[half:], strict=True):
+        others = distance[anchor][labels != labels[anchor]]
+        if mining == "hard":
+            alike = labels == labels[anchor]
+            assert distance[anchor, near] == distance[anchor][alike].max()
+            assert distance[anchor, far] == others.min()
+        else:
+            assert distance[anchor, far] == others[others > distance[anchor, near]].min()
+
+
+@pytest.mark.parametrize("mining", ["none", "semi-hard", "hard"])
+def test_a_batch_of_one_class_has_no_pairs(mining: str) -> None:
+    found = mine_pairs(torch.randn(4, 2), torch.zeros(4, dtype=torch.long), mining)
+    assert all(len(part) == 0 for part in found)
