@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_smse.learning.crops import augmented_crop, crop_at, draw_scale, plain_crops
-from napari_smse.learning.stain import jitter_stain
+from napari_smse.learning.crops import crop_at
 
 unit = st.floats(0, 1)
 side = st.integers(1, 250)
@@ -52,52 +51,3 @@ def test_what_is_missing_is_mirrored() -> None:
     assert (crop[0, left : left + 40, 0] == np.arange(40)).all()
     assert (crop[0, :left, 0] == np.arange(left, 0, -1)).all()
     assert (crop[0, left + 40 :, 0] == np.arange(38, 38 - 12, -1)).all()
-
-
-@given(st.integers(0, 10_000))
-def test_scales_stay_in_range(seed: int) -> None:
-    assert 0.2 <= draw_scale((0.2, 0.6), np.random.default_rng(seed)) <= 0.6
-
-
-def test_scales_are_log_uniform() -> None:
-    rng = np.random.default_rng(0)
-    drawn = np.log([draw_scale((0.1, 1.0), rng) for _ in range(4000)])
-    assert np.median(drawn) == pytest.approx(np.log(0.1**0.5), abs=0.06)
-
-
-def test_plain_crops_are_at_the_products_scales() -> None:
-    image = ramp(250, 250)
-    both = plain_crops(image, 0.2, (0.2, 0.6), 64)
-    # 250 px at 0.2 are 200 px at 0.25: two crops; 100 px at 0.5: two.
-    assert len(both) == 4
-    assert len(plain_crops(image, 0.2, (0.2, 0.4), 64)) == 2
-    (only,) = plain_crops(ramp(90, 90), 0.35, (0.3, 0.4), 64)
-    span = float(only[32, -1, 0]) - float(only[32, 0, 0])
-    assert span == pytest.approx(63 * 0.4 / 0.35, rel=0.05)
-
-
-def test_augmentation_repeats_with_its_seed_and_varies_without() -> None:
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8))
-    crops = [
-        augmented_crop(image, 0.5, (0.4, 0.6), np.random.default_rng(seed), 64)
-        for seed in (1, 1, 2)
-    ]
-    assert np.array_equal(crops[0], crops[1])
-    assert not np.array_equal(crops[0], crops[2])
-    assert crops[0].shape == (64, 64, 3)
-
-
-def test_stain_jitter_of_no_strength_changes_nothing() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    same = jitter_stain(image, np.random.default_rng(1), 0.0)
-    assert np.abs(same.astype(int) - image).max() <= 1
-
-
-def test_stain_jitter_changes_colour_and_keeps_structure() -> None:
-    rng = np.random.default_rng(0)
-    image = np.full((32, 32, 3), (220, 170, 200), dtype=np.uint8)
-    image[8:24, 8:24] = (90, 60, 140)
-    for _ in range(20):
-        changed = jitter_stain(image, rng).astype(int)
-        assert changed[0, 0].sum() > changed[16, 16].sum()
-    assert np.abs(changed - image).max() > 3

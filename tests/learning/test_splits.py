@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from labelled_images import image, labelled_set
 from napari_smse.errors import DataError
 from napari_smse.learning.labelled_set import LabelledImage
-from napari_smse.learning.sources import read_breakhis, read_sources
 from napari_smse.learning.splits import (
     case_folds,
     grouped_folds,
@@ -20,6 +19,9 @@ from napari_smse.learning.splits import (
     shared_cases,
     validation_cases,
 )
+from napari_smse.learning.training_set import read_training_set
+
+BUNDLED = Path(__file__).parents[2] / "training" / "bundled.toml"
 
 images = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 1)), min_size=30, max_size=200)
 
@@ -59,31 +61,16 @@ def test_splits_are_the_same_every_time() -> None:
     assert not np.array_equal(case_folds(cases, labels, 5, 3), case_folds(cases, labels, 5, 4))
 
 
-def test_blocks_of_one_breakhis_case_stay_together(tmp_path: Path) -> None:
-    header = "path,label,subtype,patient,case,magnification,um_per_px,source\n"
-    patients = ["22549AB", "22549CD", "21998AB", "14134", "13413", "2523"]
-    lines = [
-        f"{p}.jpg,{'benign' if i % 2 else 'malignant'},A,{p},{p},100X,0.197,original\n"
-        for i, p in enumerate(patients)
-    ]
-    (tmp_path / "images.csv").write_text(header + "".join(lines), encoding="utf-8")
-    records = read_breakhis(tmp_path)
-    assert records[0].case == records[1].case == "breakhis 22549"
-    fold_of = case_folds([r.case for r in records], [r.label for r in records], 3)
-    assert fold_of[0] == fold_of[1]
-
-
 def test_real_tables_split_without_leaks(shared_data: Path) -> None:
-    records = read_sources(shared_data)
-    cases = [r.case for r in records]
-    fold_of = case_folds(cases, [r.label for r in records], 5)
+    images = read_training_set(BUNDLED, base=shared_data).images
+    cases = [image.case for image in images]
+    fold_of = case_folds(cases, [image.label for image in images], 5)
     for case in set(cases):
         assert len({int(f) for c, f in zip(cases, fold_of, strict=True) if c == case}) == 1
-    assert len({r.case for r in records if r.source == "breakhis"}) == 52
     assert "breakhis 22549" in cases
     assert not any("22549A" in case for case in cases)
     for fold in range(5):
-        assert {r.label for r, f in zip(records, fold_of, strict=True) if f == fold} == {0, 1}
+        assert {i.label for i, f in zip(images, fold_of, strict=True) if f == fold} == {0, 1}
 
 
 # Blocks of one BreakHis case share its number; readers make that the case.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
-
-from napari_smse.learning.stain import jitter_stain
+from PIL import Image
 
 
 def crop_at(
@@ -33,55 +31,6 @@ def crop_at(
     box = (left, top, left + width, top + height)
     part = image.resize(pixels, Image.Resampling.BILINEAR, box=box)
     return _mirrored(np.asarray(part), size)
-
-
-def draw_scale(mpp_range: tuple[float, float], rng: np.random.Generator) -> float:
-    """Draw a um/px log-uniformly."""
-    return float(np.exp(rng.uniform(*np.log(mpp_range))))
-
-
-def augmented_crop(
-    image: Image.Image,
-    mpp: float,
-    mpp_range: tuple[float, float],
-    rng: np.random.Generator,
-    size: int = 224,
-) -> NDArray[np.uint8]:
-    """Return a crop at a random scale and place, turned, blurred and stained at random."""
-    x, y = rng.uniform(size=2)
-    crop = crop_at(image, mpp, draw_scale(mpp_range, rng), (x, y), size)
-    crop = np.rot90(crop, int(rng.integers(4)))
-    if rng.integers(2):
-        crop = crop[:, ::-1]
-    return jitter_stain(_defocused(crop, rng), rng)
-
-
-def plain_crops(
-    image: Image.Image, mpp: float, mpp_range: tuple[float, float], size: int = 224
-) -> list[NDArray[np.uint8]]:
-    """Return the crops an image is judged by: at 0.25 and 0.5 um/px where it supports them.
-
-    Where it supports neither, at the nearest scale it does; images wider than 1.5
-    crops give two.
-    """
-    low, high = mpp_range
-    scales = [scale for scale in (0.25, 0.5) if low <= scale <= high]
-    if not scales:
-        scales = [min(max(0.5, low), high)]
-    crops = []
-    for scale in scales:
-        wide = image.width * mpp / scale > 1.5 * size
-        for x in (0.15, 0.85) if wide else (0.5,):
-            crops.append(crop_at(image, mpp, scale, (x, 0.5), size))
-    return crops
-
-
-def _defocused(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Blur half the crops, so that a source's sharpness says nothing of the class."""
-    if rng.integers(2):
-        return crop
-    blur = ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.2)))
-    return np.asarray(Image.fromarray(np.ascontiguousarray(crop)).filter(blur))
 
 
 def _mirrored(part: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from napari_smse.learning.external import bach_probabilities
+from napari_smse.learning.views import tile_grid
+from napari_smse.network import SmseNetwork
+
+
+def test_the_external_images_are_unsqueezed_and_covered(tmp_path: Path) -> None:
+    for name in ("benign", "invasive"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (96, 96), (200, 150, 180)).save(tmp_path / name / "a.jpg")
+    labels, scores = bach_probabilities(SmseNetwork(embedding_dim=8).eval(), tmp_path, mpp=1.2)
+    assert labels.tolist() == [0, 1]
+    assert ((scores > 0) & (scores < 1)).all()
+    # 1536 x 1152 at 0.56 um/px is 1720 x 1290 at 0.5: seven tiles across, five down.
+    assert len(tile_grid(Image.new("RGB", (1536, 1152)), 0.56, 0.5)) == 35

@@ -1,0 +1,194 @@
+"""The figures of the bundled model's card, and the card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_smse.learning.calibration import AbstainBand
+from napari_smse.learning.figures import Estimate, estimate, paired_difference, summarise
+from napari_smse.learning.held_out import HeldOut
+from napari_smse.learning.imagenet_start import PARENT
+from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.metrics import auc, case_bootstrap
+from napari_smse.learning.model_making import recipe_facts, training_sources
+from napari_smse.learning.recipe import Recipe
+from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.network import Figure, ModelCard, SmseNetwork
+from napari_smse.network.card import Undecided
+
+VERSION: Final = "0.2.0"
+SHOWN: Final = (
+    "auc",
+    "auc_within_stratum",
+    "patient_recognition_rate",
+    "balanced_accuracy",
+    "ece",
+)
+_FOLDS: Final = (
+    "5 folds grouped by case, dealt anew 3 times; image = mean over its 224-px tiles at 0.25 and "
+    "0.5 um/px (200X copies: 0.4)"
+)
+_POOLED: Final = f"{_FOLDS}; mean over repeats, 95 % interval from 1,000 bootstraps of cases"
+LIMITS: Final = (
+    "Research use only; not a medical device, not for diagnosis.",
+    "Only 11 benign breast cases were trained on; intervals over cases are wide.",
+    "Two classes only: in situ, dysplastic and inflamed tissue was hardly or not trained on, "
+    "nor was stroma, fat or blood labelled as such.",
+    "Outside 0.2-0.6 um/px, or on organs other than those trained on, results mean nothing.",
+)
+
+
+def cross_validated_figures(
+    what: str, held_out: HeldOut, data: LabelledSet, metrics: Sequence[str] = SHOWN
+) -> list[Figure]:
+    """Describe cross-validated figures, and the mean AUC over folds."""
+    found = [
+        figure(f"BreakHis, {what}", name, estimate(held_out, data, name), _POOLED)
+        for name in metrics
+    ]
+    if "auc" in metrics:
+        spread = summarise(held_out, data, draws=10).magnifications[-1].auc_by_fold
+        assert spread.mean is not None
+        std = spread.std or 0.0
+        over_folds = Estimate(spread.mean, spread.mean - std, spread.mean + std)
+        how = f"{_FOLDS}; mean over {spread.folds} folds, and one standard deviation"
+        found.append(figure(f"BreakHis, {what}", "auc by fold", over_folds, how))
+    return found
+
+
+def difference_figures(
+    control: str, own: HeldOut, other: HeldOut, data: LabelledSet
+) -> list[Figure]:
+    """Describe how much better the recipe is than a control, on the same folds."""
+    return [
+        figure(
+            f"BreakHis, this recipe minus {control}",
+            f"{name} difference",
+            paired_difference(own, other, data, name),
+            _POOLED,
+        )
+        for name in ("auc", "auc_within_stratum")
+    ]
+
+
+def magnification_figures(held_out: HeldOut, data: LabelledSet) -> Iterator[Figure]:
+    """Describe each magnification and kind of copy by itself."""
+    strata = np.array([data.images[i].stratum for i in held_out.images])
+    for stratum in np.unique(strata):
+        part = held_out.part(strata == stratum)
+        number = len(np.unique(part.images))
+        how = f"{number} images; {_POOLED}"
+        yield figure(
+            f"{stratum}, this recipe, all sources", "auc", estimate(part, data, "auc"), how
+        )
+
+
+def left_out_figure(held_out: HeldOut, data: LabelledSet, name: str) -> Figure:
+    """Describe a source that the training did not see at all."""
+    others = " and ".join(other for other in data.sources if other != name)
+    how = f"trained on {others} only; 95 % interval from 1,000 bootstraps of cases"
+    title = data.sources[name].title or name
+    return figure(f"{title}, left out as a whole", "auc", estimate(held_out, data, "auc"), how)
+
+
+def scale_figures(points: Sequence[ScalePoint]) -> list[Figure]:
+    """Describe the AUC at each um/px."""
+    how = "5 folds grouped by case; {} images of {} cases whose pixels support the scale"
+    return [
+        figure(
+            f"BreakHis, this recipe, all sources, at {point.mpp:g} um/px",
+            "auc",
+            Estimate(point.auc, point.low, point.high),
+            how.format(point.images, point.cases),
+        )
+        for point in points
+        if not math.isnan(point.auc)
+    ]
+
+
+def external_figure(
+    card: ModelCard, labels: NDArray[np.int64], scores: NDArray[np.float64]
+) -> ModelCard:
+    """Add the external figure to the card, and say first among the limits what it is."""
+    low, high = case_bootstrap(auc, labels, scores, [str(i) for i in range(len(labels))])
+    found = figure(
+        "BACH (48 images; another hospital and scanner)",
+        "auc",
+        Estimate(auc(labels, scores), low, high),
+        "external, measured once with the final weights; normal and benign against in situ and "
+        "invasive; image = mean probability of its 224-px tiles at 0.5 um/px; 95 % interval from "
+        "1,000 bootstraps of images",
+    )
+    limit = (
+        "On slides from a laboratory it never saw, trust it no further than this: "
+        f"{found.data}: AUC {found.value} ({found.low} to {found.high})."
+    )
+    return card.model_copy(
+        update={"figures": (*card.figures, found), "limits": (limit, *card.limits)}
+    )
+
+
+def figure(data: str, metric: str, found: Estimate, how: str) -> Figure:
+    """Round an estimate to three digits."""
+    value, low, high = (
+        None if one is None else round(float(one), 3)
+        for one in (found.value, found.low, found.high)
+    )
+    assert value is not None
+    return Figure(
+        data=data, metric=metric.replace("_", " "), value=value, low=low, high=high, how=how
+    )
+
+
+def card_of(
+    name: str,
+    data: LabelledSet,
+    recipe: Recipe,
+    network: SmseNetwork,
+    figures: Sequence[Figure],
+    *,
+    temperature: float,
+    band: AbstainBand,
+    prototypes: Tensor,
+    thresholds: dict[float, float],
+) -> ModelCard:
+    """Say what the model is."""
+    finest, coarsest = recipe.mpp_limits
+    return ModelCard(
+        name=name,
+        version=VERSION,
+        classes=data.classes,
+        tile_px=recipe.tile_px,
+        mpp_range=(finest, coarsest),
+        trunk=network.trunk_name,
+        embedding_dim=recipe.embedding_dim,
+        training=training_sources(data, range(len(data.images))),
+        recipe={**recipe_facts(recipe), "temperature": round(temperature, 4)},
+        figures=tuple(figures),
+        intended_use="Research use only: to find regions worth a look on H&E slides of breast, "
+        "and to try the software. Not for diagnosis.",
+        limits=LIMITS,
+        notes=(
+            "The trunk is ImageNet's, unchanged, read at its last three stages; embedding and "
+            "class head were learnt with a similarity loss.",
+        ),
+        undecided=Undecided(
+            low=round(band.low, 3),
+            high=round(band.high, 3),
+            accuracy=None if math.isnan(band.accuracy) else round(band.accuracy, 3),
+            coverage=round(band.coverage, 3),
+            target=band.target,
+        ),
+        prototypes={
+            label: tuple(round(float(value), 4) for value in one)
+            for label, one in zip(data.classes, prototypes, strict=True)
+        },
+        outlier_thresholds={f"{mpp:g}": round(value, 4) for mpp, value in thresholds.items()},
+        parent=PARENT,
+    )
