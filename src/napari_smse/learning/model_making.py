@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -13,6 +13,8 @@ from napari_smse.learning.calibration import apply_temperature, fit_temperature
 from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import of_fold
 from napari_smse.learning.labelled_set import LabelledSet, Source
+from napari_smse.learning.paper import train_paper
+from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.protocol import check_learnable
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.splits import hold_out
@@ -27,6 +29,10 @@ _LIMITS: Final = (
     "Research use only; not a medical device, not for diagnosis.",
     "Outside the scales, organs and stains it was trained on, results mean nothing.",
 )
+_WHOLE_FRAMES: Final = (
+    "It takes whole frames of 700 x 460 px, as BreakHis has them, and cannot score slides."
+)
+_FRAME_PX: Final = 460
 _SHOWN: Final = (
     "auc",
     "auc_within_stratum",
@@ -82,7 +88,7 @@ class ModelMaking:
     def __init__(
         self,
         labelled_set: LabelledSet,
-        recipe: Recipe,
+        recipe: Recipe | PaperRecipe,
         network: SmseNetwork | SmseCnn,
         out: Path,
         *,
@@ -110,15 +116,17 @@ class ModelMaking:
 
     def run(self) -> Generator[TrainingProgress, None, None]:
         """Train, or go on with a training that was stopped."""
-        yield from train(
-            self.network,
-            self.labelled_set,
-            self.recipe,
-            training=self.training,
-            validation=self.validation,
-            folder=self.folder,
-            device=self.device,
-        )
+        options: dict[str, Any] = {
+            "training": self.training,
+            "validation": self.validation,
+            "folder": self.folder,
+            "device": self.device,
+        }
+        if isinstance(self.recipe, Recipe):
+            yield from train(self.network, self.labelled_set, self.recipe, **options)
+            return
+        assert isinstance(self.network, SmseCnn)
+        yield from train_paper(self.network, self.labelled_set, self.recipe, **options)
 
     def finish(self) -> Made:
         """Calibrate and measure on the validation cases, and save."""
@@ -142,20 +150,20 @@ class ModelMaking:
             name=self.stem.name,
             version=VERSION,
             classes=data.classes,
-            tile_px=self.recipe.tile_px,
+            tile_px=getattr(self.recipe, "tile_px", None) or _FRAME_PX,
             mpp_range=self._mpp_range(),
             trunk=network.trunk_name,
             embedding_dim=_embedding_dim(network),
             training=training_sources(data, [*self.training, *self.validation]),
             recipe={**recipe_facts(self.recipe), "temperature": round(temperature, 4)},
             figures=validation_figures(summary, data),
-            limits=_LIMITS,
+            limits=_LIMITS + ((_WHOLE_FRAMES,) if isinstance(network, SmseCnn) else ()),
             parent=self.parent,
         )
 
     def _mpp_range(self) -> tuple[float, float]:
         images = [self.labelled_set.images[i] for i in self.training]
-        if isinstance(self.network, SmseCnn):
+        if isinstance(self.network, SmseCnn) or isinstance(self.recipe, PaperRecipe):
             # It sees images as they are, at their own scale.
             return min(image.mpp for image in images), max(image.mpp for image in images)
         supported = min(i.mpp_range[0] for i in images), max(i.mpp_range[1] for i in images)
@@ -183,7 +191,7 @@ def _embedding_dim(network: SmseNetwork | SmseCnn) -> int:
     return last.out_features
 
 
-def recipe_facts(recipe: Recipe) -> dict[str, str | int | float]:
+def recipe_facts(recipe: Recipe | PaperRecipe) -> dict[str, str | int | float]:
     """Return a recipe as a card has it: flat, and only numbers and words."""
     return dict(_flat(recipe.model_dump(mode="json")))
 

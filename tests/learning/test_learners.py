@@ -1,0 +1,129 @@
+"""Learners by name, trained for a few steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from labelled_images import image, labelled_set, write_picture
+from mini_training import SMALL, mini_set
+from napari_smse.errors import TrainingError
+from napari_smse.learning.learners import (
+    PaperPredictor,
+    learner_of,
+    network_learner,
+    paper_learner,
+    recipe_of,
+)
+from napari_smse.learning.paper_recipe import PaperRecipe
+from napari_smse.learning.protocol import PeekingPredictor, cross_validate
+from napari_smse.learning.recipe import Recipe
+from napari_smse.network import SmseCnn
+
+
+class TestRecipes:
+    def test_default_and_paper_by_name(self) -> None:
+        assert recipe_of("default") == Recipe()
+        assert recipe_of("paper") == PaperRecipe()
+
+    def test_fields_are_changed_and_none_leaves_them(self) -> None:
+        found = recipe_of("default", steps=7, similarity="pair", classification=None)
+        assert found == Recipe(steps=7, similarity="pair")
+        paper = recipe_of("paper", steps=3, classification="reinforced focal", similarity=None)
+        assert paper == PaperRecipe(epochs=3, classification="reinforced focal")
+
+    def test_a_recipe_is_read_from_json(self, tmp_path: Path) -> None:
+        (tmp_path / "r.json").write_text(SMALL.model_dump_json(), encoding="utf-8")
+        assert recipe_of(str(tmp_path / "r.json"), steps=5) == SMALL.model_copy(update={"steps": 5})
+
+    @pytest.mark.parametrize(
+        ("config", "changes", "message"),
+        [
+            ("nowhere.json", {}, "There is no recipe 'nowhere.json'"),
+            ("frozen", {}, "There is no recipe 'frozen'"),
+            ("default", {"similarity": "quadruplet"}, "similarity: .*pair"),
+            ("default", {"steps": 0}, "steps: "),
+            ("paper", {"steps": -1}, "epochs: "),
+            ("default", {"speed": 3}, "speed: "),
+        ],
+    )
+    def test_what_cannot_be_is_told_in_one_line(
+        self, config: str, changes: dict[str, object], message: str
+    ) -> None:
+        with pytest.raises(TrainingError, match=message) as told:
+            recipe_of(config, **changes)
+        assert "\n" not in str(told.value)
+
+    def test_a_damaged_file_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "r.json").write_text("{", encoding="utf-8")
+        with pytest.raises(TrainingError, match=r"r\.json cannot be used"):
+            recipe_of(str(tmp_path / "r.json"))
+
+    def test_the_frozen_control_has_no_losses(self) -> None:
+        with pytest.raises(TrainingError, match="no losses"):
+            learner_of("frozen", similarity="pair")
+
+
+def test_a_recipe_learns_colours_and_tells_its_steps(tmp_path: Path) -> None:
+    data, said = mini_set(tmp_path), []
+    recipe = SMALL.model_copy(update={"steps": 24, "ema_decay": 0.0})
+    held_out = cross_validate(
+        network_learner(recipe, doing=said.append), data, 2, validation_share=0
+    )
+    assert sorted(held_out.images) == list(range(len(data.images)))
+    labels = torch.tensor([data.images[i].label for i in held_out.images])
+    assert float((held_out.logits.argmax(dim=1) == labels).float().mean()) > 0.7
+    assert said[-1].startswith("step 24 of 24, loss ")
+
+
+def test_the_seed_given_by_the_protocol_decides(tmp_path: Path) -> None:
+    data = mini_set(tmp_path)
+    training, test = list(range(12)), [12, 13, 14, 15]
+    learner = network_learner(SMALL.model_copy(update={"steps": 2}))
+    first, again, other = (learner(data, training, (), seed)(test) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> object:
+    made = [
+        replace(
+            image(str(i), i % 2),
+            path=write_picture(tmp_path / f"{i}.png", i % 2, i, (700, 460)),
+        )
+        for i in range(6)
+    ]
+    return labelled_set(made)
+
+
+def constant(label: int) -> dict[str, torch.Tensor]:
+    """Weights that call everything the same."""
+    network = SmseCnn()
+    with torch.no_grad():
+        network.class_head[-1].weight.zero_()
+        network.class_head[-1].bias.copy_(torch.eye(2)[label])
+    return network.state_dict()
+
+
+def test_peeking_takes_the_epoch_best_on_the_images_and_predicting_does_not(
+    frames: object,
+) -> None:
+    network = SmseCnn()
+    network.load_state_dict(constant(0))
+    predictor = PaperPredictor(network, frames, [constant(0), constant(1), constant(0)])
+    assert isinstance(predictor, PeekingPredictor)
+    assert predictor([1, 3]).argmax(dim=1).tolist() == [0, 0]
+    assert predictor.peek([1, 3]).argmax(dim=1).tolist() == [1, 1]
+    assert predictor.peek([0, 2]).argmax(dim=1).tolist() == [0, 0]
+    assert predictor([1, 3]).argmax(dim=1).tolist() == [0, 0]
+
+
+def test_the_papers_learner_keeps_every_epoch(frames: object) -> None:
+    learner = paper_learner(PaperRecipe(epochs=2, batch=2))
+    predictor = learner(frames, [0, 1, 2, 3], [], 3)
+    assert len(predictor._epochs) == 2
+    assert predictor.peek([4, 5]).shape == (2, 2)
