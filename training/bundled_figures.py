@@ -130,7 +130,7 @@ def external_figure(
         f"{found.data}: AUC {found.value} ({found.low} to {found.high})."
     )
     return card.model_copy(
-        update={"figures": (*card.figures, found), "limits": (limit, *card.limits)}
+        update={"figures": (found, *card.figures), "limits": (limit, *card.limits)}
     )
 
 

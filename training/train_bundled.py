@@ -86,14 +86,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     data = read_training_set(HERE / "bundled.toml", base=options.data)
     table = filled_table(data)
-    figures = [*compare(data, table), *left_out(data, table)]
     measured = measure(data, table)
-    figures += cross_validated_figures("this recipe, all sources", measured.held_out, data)
-    figures += magnification_figures(measured.held_out, data)
-    figures += scale_figures(scale_points(data, table))
     temperature, labels = held_out_temperature(measured.held_out, data)
     calibrated = replace(measured.held_out, logits=measured.held_out.logits / temperature)
-    figures += cross_validated_figures("this recipe, after calibration", calibrated, data, ["ece"])
+    figures = [
+        *cross_validated_figures("this recipe, all sources", measured.held_out, data),
+        *cross_validated_figures("this recipe, after calibration", calibrated, data, ["ece"]),
+        *magnification_figures(measured.held_out, data),
+        *left_out(data, table),
+        *compare(data, table),
+        *scale_figures(scale_points(data, table)),
+    ]
     network = final_network(data, table, temperature)
     card = card_of(
         NAME,

@@ -2,6 +2,7 @@ import pytest
 
 from fake_model import redness_model
 from napari_smse.network import Figure, read_card
+from napari_smse.network.card import Undecided
 from napari_smse.widgets.card_dialog import CardDialog, card_html
 
 pytestmark = pytest.mark.gui
@@ -44,3 +45,15 @@ def test_how_figures_were_measured_is_told_once_for_all_measured_alike():
     html = card_html(card)
     assert html.count("by case") == 1
     assert html.index("colon") < html.index("by case") < html.index("oral") < html.index("left out")
+
+
+def test_the_card_says_where_to_call_nothing():
+    card = redness_model().card
+    band = Undecided(low=0.3, high=0.7, accuracy=0.91, coverage=0.4, target=0.9)
+    text = card_html(card.model_copy(update={"undecided": band}))
+    assert "between 0.30 and 0.70 decide nothing" in text
+    assert "91%" in text
+    assert "40%" in text
+    never = Undecided(low=0, high=1, accuracy=None, coverage=0, target=0.9)
+    assert "At no probability" in card_html(card.model_copy(update={"undecided": never}))
+    assert "decide nothing" not in card_html(card)

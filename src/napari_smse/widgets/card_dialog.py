@@ -40,6 +40,7 @@ def card_html(card: ModelCard) -> str:
         "<h3>Limits</h3>",
         _list(escape(limit) for limit in card.limits) or "<p>Not stated.</p>",
         "<h3>How well it does on cases it never saw</h3>",
+        _undecided(card),
         _figures(card.figures) or "<p>Not measured.</p>",
         "<h3>What it was trained on</h3>",
         _list(_source(source) for source in card.training) or "<p>Not stated.</p>",
@@ -66,7 +67,25 @@ def _figure(figure: Figure) -> str:
     span = ""
     if figure.low is not None and figure.high is not None:
         span = f" ({figure.low:.2f} to {figure.high:.2f})"
-    return f"{escape(figure.data)}: <b>{escape(figure.metric)} {figure.value:.2f}</b>{span}"
+    metric = escape(figure.metric.replace("auc", "AUC").replace("ece", "calibration error"))
+    return f"{escape(figure.data)}: <b>{metric} {figure.value:.2f}</b>{span}"
+
+
+def _undecided(card: ModelCard) -> str:
+    """Between which probabilities a reader should call nothing."""
+    band = card.undecided
+    if band is None:
+        return ""
+    if band.accuracy is None:
+        return (
+            f"<p>At no probability were {band.target:.0%} of held-out images right: call nothing "
+            "by its number alone.</p>"
+        )
+    return (
+        f"<p>Probabilities of {escape(card.classes[1])} between {band.low:.2f} and {band.high:.2f} "
+        f"decide nothing. Outside them, {band.accuracy:.0%} of the held-out images were right; "
+        f"that is {band.coverage:.0%} of all.</p>"
+    )
 
 
 def _source(source: TrainingSource) -> str:
