@@ -91,6 +91,16 @@ class TestOverlap:
         card = trained_on("breakhis 99", name="breakhis")
         assert leave_out_seen(data, card)[1].note == ""
 
+    def test_breakhis_is_known_by_its_names_wherever_it_lies(self) -> None:
+        name = "SOB_M_DC-14-22549AB-100-001.png"
+        data = labelled_set([image("x", 1, name, source="my folder"), image("y", 0)])
+        kept, overlap = leave_out_seen(data, trained_on("breakhis 22549", name="breakhis"))
+        assert [one.case for one in kept.images] == ["made up y"]
+        assert overlap.cases == 1
+        _, overlap = leave_out_seen(data, trained_on(name="BreakHis (part)"))
+        assert overlap.possible
+        assert "breakhis" in overlap.note
+
 
 class TestScales:
     def test_images_far_from_the_models_scales_are_told(self) -> None:

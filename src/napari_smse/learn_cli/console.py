@@ -127,9 +127,9 @@ def magnification_table(summary: Summary) -> Table:
     from napari_smse.learning.report_tables import percent, shown
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("magnification")
-    for head in ("images", "cases", "image accuracy, %", "patient rate, %", "AUC"):
-        table.add_column(head, justify="right")
+    table.add_column("scale")
+    for head in ("images", "cases", "accuracy, %", "patient rate, %", "AUC"):
+        table.add_column(head, justify="right", no_wrap=True)
     for row in summary.magnifications:
         table.add_row(
             row.magnification,

@@ -12,11 +12,11 @@ from torch import Tensor
 from napari_smse.errors import DataError
 from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import HeldOut, of_fold
+from napari_smse.learning.known_cases import data_set_of, hash_of_case
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.scale_curve import SCALES, ScalePoint, scale_curve
 from napari_smse.learning.training import predict_images
 from napari_smse.network import Model, ModelCard
-from napari_smse.network.card import case_hash
 
 _CHUNK: Final = 16
 
@@ -166,7 +166,7 @@ def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[Labelled
         It was trained on all of them.
     """
     hashes = {one for source in card.training for one in source.case_hashes}
-    seen = {case for case in labelled_set.cases if case_hash(case) in hashes}
+    seen = {image.case for image in labelled_set.images if hash_of_case(image) in hashes}
     if not seen:
         return labelled_set, _possible_overlap(labelled_set, card)
     kept = tuple(image for image in labelled_set.images if image.case not in seen)
@@ -184,7 +184,7 @@ def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[Labelled
 
 def _possible_overlap(labelled_set: LabelledSet, card: ModelCard) -> Overlap:
     trained = {_first_word(source.name) for source in card.training if not source.case_hashes}
-    used = {image.source for image in labelled_set.images}
+    used = {data_set_of(image) for image in labelled_set.images}
     same = sorted(name for name in used if _first_word(name) in trained)
     if not same:
         return Overlap()

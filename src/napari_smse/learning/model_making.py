@@ -12,6 +12,7 @@ import torch
 from napari_smse.learning.calibration import apply_temperature, fit_temperature
 from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import of_fold
+from napari_smse.learning.known_cases import hash_of_case
 from napari_smse.learning.labelled_set import LabelledSet, Source
 from napari_smse.learning.paper import train_paper
 from napari_smse.learning.paper_recipe import PaperRecipe
@@ -20,7 +21,7 @@ from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.splits import hold_out
 from napari_smse.learning.training import TrainingProgress, predict_images, train
 from napari_smse.network import Figure, ModelCard, TrainingSource, save_model
-from napari_smse.network.card import case_hash, stem_of
+from napari_smse.network.card import stem_of
 from napari_smse.network.smse_cnn import SmseCnn
 from napari_smse.network.smse_network import SmseNetwork
 
@@ -235,7 +236,7 @@ def training_sources(labelled_set: LabelledSet, used: Sequence[int]) -> tuple[Tr
                 images=numbers,
                 cases=cases,
                 cases_total=len(part.cases),
-                case_hashes=tuple(sorted(case_hash(case) for case in part.cases)),
+                case_hashes=tuple(sorted({hash_of_case(image) for image in own})),
             )
         )
     return tuple(found)

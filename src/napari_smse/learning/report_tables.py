@@ -116,10 +116,8 @@ def magnification_tables(summary: Summary, title: str) -> Iterator[str]:
         for row in summary.magnifications
     ]
     said = f"Percentages: mean ± standard deviation over {folds} folds. " if folds > 1 else ""
-    yield (
-        f"<h2>{escape(title)}</h2>{table(head, rows)}"
-        f'<p class="small">{said}AUC: all folds together, with its interval.</p>'
-    )
+    pooled = "all folds together, with its interval" if folds > 1 else "with its 95 % interval"
+    yield (f'<h2>{escape(title)}</h2>{table(head, rows)}<p class="small">{said}AUC: {pooled}.</p>')
 
 
 def optimistic_tables(summary: Summary | None) -> Iterator[str]:
