@@ -42,7 +42,7 @@ from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.network_start import new_network
 from napari_smse.learning.protocol import Learner, cross_validation, leave_source_out
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
-from napari_smse.learning.recipe import Recipe
+from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.scale_curve import SCALES, ScaleFeatures, ScalePoint, scale_curve
 from napari_smse.learning.splits import Fold, grouped_folds
 from napari_smse.learning.training_set import read_training_set
@@ -55,18 +55,7 @@ VALIDATED = "breakhis"
 REPEATS = 3
 CROPS_PER_IMAGE = 8
 # Chosen by cross-validation and by leaving sources out: docs/experiments.md.
-RECIPE = Recipe(
-    network="efficientnet_lite0+stages",
-    learns="head",
-    similarity="triplet",
-    classification="cross-entropy",
-    steps=200,
-    cases_per_class=12,
-    stain=0.3,
-    colour=0.0,
-    blur=0.0,
-    precision="bfloat16",
-)
+RECIPE = default_recipe().model_copy(update={"precision": "bfloat16"})
 _log = logging.getLogger("train_bundled")
 
 

@@ -107,7 +107,7 @@ def score_slides(
     ] = None,
     model: Annotated[str, typer.Option(help="'bundled' or the path of a model.")] = "bundled",
     roi: Annotated[
-        Path | None, typer.Option(help="GeoJSON polygons, as QuPath exports them: score only there.")
+        Path | None, typer.Option(help="GeoJSON polygons, as from QuPath: score only there.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     overlap: Annotated[float, typer.Option(help="Share of a tile its neighbour covers too.")] = 0.0,

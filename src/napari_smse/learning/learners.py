@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from napari_smse.errors import TrainingError
+from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
+from napari_smse.learning.head_training import HeadLearner
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.network_start import new_network
 from napari_smse.learning.paper import train_paper
@@ -24,6 +26,7 @@ from napari_smse.network.smse_network import SmseNetwork
 DEFAULT: Final = "default"
 PAPER: Final = "paper"
 FROZEN: Final = "frozen"
+_PAIR_MARGIN: Final = 1.0
 Doing = Callable[[str], None]
 
 
@@ -54,6 +57,9 @@ def recipe_of(config: str, *, steps: int | None = None, **changes: Any) -> Recip
         if config == PAPER:
             return PaperRecipe.model_validate(given | length)
         fields = (default_recipe() if config == DEFAULT else _read(Path(config))).model_dump()
+        if given.get("similarity") == "pair" and fields["similarity"] != "pair":
+            # A margin is in distance for pairs, in squared distance for triplets.
+            given.setdefault("margin", _PAIR_MARGIN)
         return Recipe.model_validate(fields | given | length)
     except ValidationError as error:
         first = error.errors()[0]
@@ -111,7 +117,12 @@ def learner_of(
 
 
 def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
-    """Return a learner that trains a new network by a recipe, each time with another seed."""
+    """Return a learner that trains a new network by a recipe, each time with another seed.
+
+    Where only the heads learn, all of its networks share the features of one frozen trunk.
+    """
+    if recipe.learns == "head" and recipe.network != SmseCnn.trunk_name:
+        return _head_learner(recipe, device=device, doing=doing)
 
     def learn(
         labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
@@ -129,6 +140,22 @@ def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _sile
             return predict_images(network, images, device=device)
 
         return predict
+
+    return learn
+
+
+def _head_learner(recipe: Recipe, *, device: str, doing: Doing) -> Learner:
+    network, _ = new_network(recipe, 2)
+    assert isinstance(network, SmseNetwork)
+    table = FeatureTable(network, recipe, device=device)
+    heads = HeadLearner(table, recipe)
+
+    def learn(
+        labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
+    ) -> Predictor:
+        for done, total in table.fill(labelled_set.images):
+            doing(f"features of {done} of {total} images")
+        return heads(labelled_set, training, validation, seed)
 
     return learn
 
@@ -203,6 +230,6 @@ class PaperPredictor:
 
 def frozen_baseline_learner(*, device: str = "cpu", doing: Doing = _silent) -> FrozenBaseline:
     """Return the control on the default trunk as every training begins with it."""
-    network, _ = new_network(default_recipe(), 2)
+    network, _ = new_network(Recipe(), 2)
     assert isinstance(network, SmseNetwork)
     return FrozenBaseline(network, device=device, doing=doing)

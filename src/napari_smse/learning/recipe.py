@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from napari_smse.learning.supported_scales import MPP_LIMITS
 from napari_smse.network.miners import Mining
-from napari_smse.network.trunk import DEFAULT_TRUNK
+from napari_smse.network.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 
 Similarity = Literal["none", "pair", "triplet"]
 Classification = Literal["cross-entropy", "focal", "reinforced focal"]
@@ -128,5 +128,18 @@ class Recipe(BaseModel):
 
 
 def default_recipe() -> Recipe:
-    """Return the recipe to start from: triplets with semi-hard mining, and focal loss."""
-    return Recipe()
+    """Return the recipe the bundled model is made by, which cross-validation chose.
+
+    It learns the heads only, so a few minutes on a CPU are enough; docs/experiments.md has
+    what it was compared with.
+    """
+    return Recipe(
+        network=f"{DEFAULT_TRUNK}{STAGES_SUFFIX}",
+        learns="head",
+        classification="cross-entropy",
+        steps=200,
+        cases_per_class=12,
+        stain=0.3,
+        colour=0.0,
+        blur=0.0,
+    )
