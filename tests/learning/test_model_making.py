@@ -128,6 +128,7 @@ def test_one_class_is_refused_before_anything_starts(tmp_path: Path) -> None:
         ModelMaking(replace(data, images=some), SMALL, mini_network(), tmp_path / "m")
 
 
+@pytest.mark.slow
 def test_the_papers_network_sees_images_at_their_own_scale(tmp_path: Path) -> None:
     data = mini_set(tmp_path, cases=3, images=1)
     one = ModelMaking(data, PaperRecipe(epochs=1, batch=2), SmseCnn(), tmp_path / "paper")

