@@ -116,12 +116,14 @@ def test_a_thousand_embeddings_are_mined_in_bounded_parts() -> None:
     for first, mask in miners.triplet_masks(embedding, labels, "hard", 0.2):
         assert first == done
         assert mask.numel() <= miners._MOST_AT_ONCE
-        for anchor, found in enumerate(mask, start=first):
+        for anchor in range(first, first + len(mask)):
+            if anchor % 50:
+                continue
             near = square[anchor, (labels == labels[anchor]) & (torch.arange(1000) != anchor)]
             far = square[anchor, labels != labels[anchor]].sort().values
             # How many negatives are no farther than each positive.
             expected = torch.searchsorted(far, near, right=True).sum()
-            assert found.sum() == expected
+            assert mask[anchor - first].sum() == expected
         done += len(mask)
     assert done == 1000
 

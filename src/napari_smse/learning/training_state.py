@@ -173,6 +173,8 @@ class TrainingState:
             # JSON has neither infinity nor NaN.
             "best_score": [part if math.isfinite(part) else None for part in self._best_score],
             "figures": None if self.figures is None else _without_nan(self.figures),
+            "stale": self._stale,
+            "finished": self.finished,
         }
         return Saved(tensors, facts)
 
