@@ -55,7 +55,6 @@ class LiveResults(QObject):
         self.layers = HeatLayers(self._viewer, slide_layer, slide, maps)
         self._controls.follow(self.layers)
         self.cursor.follow(maps, slide_layer)
-        self._viewer.canvas.overlays.scale_bar.visible = True
         self._waiting.clear()
         self._refreshed = self._tabled = 0.0
         self._adding.stop()

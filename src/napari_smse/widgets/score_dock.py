@@ -158,6 +158,9 @@ class ScoreDock(QWidget):
             self.slide = None if layer is None else slide_of(layer)
         except SmseError as error:
             self._tell_problem(str(error))
+        if self.slide is not None:
+            # Now rather than with the first map: its first drawing takes a moment.
+            self.viewer.canvas.overlays.scale_bar.visible = True
         self.form.show_slide(self.slide)
         self.panel.set_ready(self.slide is not None)
         self.counter.count_soon()
