@@ -25,6 +25,7 @@ from bundled_figures import (
     left_out_figure,
     magnification_figures,
     scale_figures,
+    unseen_scale_figures,
 )
 
 from napari_smse.learning.calibration import (
@@ -40,7 +41,12 @@ from napari_smse.learning.head_training import HeadLearner, fresh_heads, train_h
 from napari_smse.learning.held_out import HeldOut, join, of_fold
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.network_start import new_network
-from napari_smse.learning.protocol import Learner, cross_validation, leave_source_out
+from napari_smse.learning.protocol import (
+    Learner,
+    cross_validation,
+    leave_scale_out,
+    leave_source_out,
+)
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.scale_curve import SCALES, ScaleFeatures, ScalePoint, scale_curve
@@ -85,6 +91,7 @@ def main() -> None:
         *left_out(data, table),
         *compare(data, table),
         *scale_figures(scale_points(data, table)),
+        *scales_left_out(data, table),
     ]
     network = final_network(data, table, temperature)
     card = card_of(
@@ -173,6 +180,15 @@ def left_out(data: LabelledSet, table: FeatureTable) -> Iterator[Figure]:
     """Yield figures of each source, learning from the others."""
     for name in data.sources:
         yield left_out_figure(leave_source_out(HeadLearner(table, RECIPE), data, name), data, name)
+
+
+def scales_left_out(data: LabelledSet, table: FeatureTable) -> Iterator[Figure]:
+    """Yield what it costs not to have trained at the very magnification that is judged."""
+    own = [image for image in data.images if image.source == VALIDATED]
+    folds = divided(data, 0, joined=True)
+    for magnification in sorted({image.magnification for image in own if image.magnification}):
+        without, with_it = leave_scale_out(HeadLearner(table, RECIPE), data, magnification, folds)
+        yield from unseen_scale_figures(magnification, without, with_it, data)
 
 
 def measure(data: LabelledSet, table: FeatureTable) -> Measured:
