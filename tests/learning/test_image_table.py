@@ -77,7 +77,6 @@ def test_wrong_rows_are_listed_and_the_others_kept(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "text.png").write_text("no image")
     (folder / "zero.png").write_bytes(b"")
-    (folder / "link.png").symlink_to(write_picture(tmp_path / "other.png", 0, 0))
     (folder / "folder.tif").mkdir()
     Image.new("I;16", (224, 224)).save(folder / "deep.png")
     found = read(
@@ -95,7 +94,6 @@ def test_wrong_rows_are_listed_and_the_others_kept(tmp_path: Path) -> None:
         "coarse.png,benign,3,2\n"
         "missing.jpg,benign,3,0.5\n"
         "../outside.png,benign,3,0.5\n"
-        "link.png,benign,3,0.5\n"
         "folder.tif,benign,3,0.5\n"
         "text.png,benign,3,0.5\n"
         "zero.png,benign,3,0.5\n"
@@ -114,8 +112,7 @@ def test_wrong_rows_are_listed_and_the_others_kept(tmp_path: Path) -> None:
         "caseless.png": "has no case",
         "coarse.png": "has 2 um/px, too coarse for 0.6 um/px (enlarged by more than 2.5)",
         "missing.jpg": "is missing",
-        "outside.png": "lies, or links to a file, outside the folder",
-        "link.png": "lies, or links to a file, outside the folder",
+        "outside.png": "lies outside the folder",
         "folder.tif": "cannot be read (Is a directory)",
         "text.png": "is no image, or damaged",
         "zero.png": "is empty (0 bytes)",

@@ -110,7 +110,7 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
         used.add(annotation)
         try:
             if leads_out(path, folder) or leads_out(annotation, folder):
-                raise DataError("lies, or links to a file, outside the folder")
+                raise DataError("lies outside the folder")
             fields, mpp = cut_fields(path, annotation, reading.mpp)
         except SmseError as error:
             skipped.append(Skipped(path, str(error)))

@@ -250,7 +250,7 @@ def _usable(
     if one.problem:
         raise DataError(one.problem)
     if leads_out(one.path, folder):
-        raise DataError("lies, or links to a file, outside the folder")
+        raise DataError("lies outside the folder")
     mpp = _checked_scale(one.mpp if one.mpp is not None else reading.mpp)
     size = one.size or image_size(one.path)
     mpp_range = reading.mpp_range or supported_range(size, mpp, one.detail, reading.mpp_limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -80,8 +81,12 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def leads_out(path: Path, folder: Path) -> bool:
-    """Tell whether a path, links followed, lies outside a folder."""
-    return not path.resolve().is_relative_to(folder.resolve())
+    """Tell whether a path, as it is written, lies outside a folder.
+
+    Links are followed: people make subsets of a collection out of them.
+    """
+    written = Path(os.path.normpath(path.absolute()))
+    return not written.is_relative_to(os.path.normpath(folder.absolute()))
 
 
 def short_reason(error: Exception) -> str:
