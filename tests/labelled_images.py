@@ -85,10 +85,11 @@ class NameLearner:
     ) -> Predictor:
         self.asked.append((list(training), list(validation), seed))
         rng = np.random.default_rng(seed)
+        number = {image.path: i for i, image in enumerate(data.images)}
 
-        def predict(indices: Sequence[int]) -> torch.Tensor:
-            self.predicted.append(list(indices))
-            labels = np.array([data.images[i].label for i in indices])
+        def predict(images: Sequence[LabelledImage]) -> torch.Tensor:
+            self.predicted.append([number[image.path] for image in images])
+            labels = np.array([image.label for image in images])
             wrong = rng.uniform(size=len(labels)) > self.right
             called = (labels + wrong) % len(data.classes)
             return torch.eye(len(data.classes))[torch.from_numpy(called)] * 2

@@ -185,6 +185,22 @@ class TestCrossval:
         for words in ("patient rate", "±", "auc", "Research use only"):
             assert words in answer.out
 
+    def test_it_measures_each_scale_apart_if_asked(
+        self, shell: Shell, data: Path, tmp_path: Path
+    ) -> None:
+        answer = shell("crossval", data, "--scale-curve", "--folds-count", "3", "--out", tmp_path)
+        assert answer.status == 0, answer.err
+        assert "0.5 um/px: AUC" in answer.out
+        values = json.loads((tmp_path / "crossval.json").read_text(encoding="utf-8"))
+        assert values["scale_curve"][0]["mpp"] == 0.2
+        assert "<h2>Scale</h2>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("words", [("--controls",), ("--config", "paper")])
+    def test_a_scale_curve_that_would_mean_nothing_is_refused(
+        self, shell: Shell, data: Path, words: tuple[str, ...]
+    ) -> None:
+        told(shell("crossval", data, "--scale-curve", *words), "--scale-curve needs one recipe")
+
     def test_it_writes_figures_predictions_and_a_report(
         self, shell: Shell, data: Path, tmp_path: Path
     ) -> None:

@@ -49,7 +49,7 @@ from napari_smse.learning.protocol import (
 )
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe, default_recipe
-from napari_smse.learning.scale_curve import SCALES, ScaleFeatures, ScalePoint, scale_curve
+from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.learning.splits import Fold, grouped_folds
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.network import Figure, SmseNetwork, load_model, save_model
@@ -199,7 +199,7 @@ def measure(data: LabelledSet, table: FeatureTable) -> Measured:
         for fold in divided(data, repeat, joined=True):
             predictor = learner(data, fold.training.tolist(), [], 1000 * repeat)
             test = fold.test.tolist()
-            logits = predictor(test)
+            logits = predictor(data.some(test))
             parts.append(of_fold(test, logits, int(fold.name) - 1, repeat))
             near = prototypes_of(learner.network, table, data, fold.training.tolist())
             away, at = prototype_distances(learner.network, table, data, test, near)
@@ -210,22 +210,8 @@ def measure(data: LabelledSet, table: FeatureTable) -> Measured:
 
 def scale_points(data: LabelledSet, table: FeatureTable) -> list[ScalePoint]:
     """Measure each scale, every image by the network of its own held-out fold."""
-    features = ScaleFeatures(table)
-    learner = HeadLearner(table, RECIPE)
-    judges = {}
-    folds = divided(data, 0, joined=True)
-    for fold in folds:
-        learner(data, fold.training.tolist(), [], 0)
-        judges.update(dict.fromkeys((data.images[i] for i in fold.test), learner.network))
-    tested = np.concatenate([fold.test for fold in folds]).tolist()
-    return scale_curve(
-        lambda images, mpp: torch.stack(
-            [features.logits(judges[image], image, mpp) for image in images]
-        ),
-        data,
-        tested,
-        SCALES,
-    )
+    done = list(cross_validation(HeadLearner(table, RECIPE), data, divided(data, 0, joined=True)))
+    return list(held_out_scale_curve(done, data))
 
 
 def held_out_temperature(held_out: HeldOut, data: LabelledSet) -> tuple[float, list[int]]:

@@ -110,7 +110,9 @@ class TestScales:
         assert note.startswith("1 images at 2 um/px support no scale within the 0.2-0.6")
 
 
-def redness_predictions(network: object, images: object, *, device: str) -> torch.Tensor:
+def redness_predictions(
+    network: object, images: object, *, tile_px: int, device: str
+) -> torch.Tensor:
     """What `predict_images` gives, from whole pictures."""
     arrays = [np.asarray(Image.open(one.path).convert("RGB")) for one in images]
     tensor = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
@@ -186,9 +188,11 @@ class TestEvaluating:
     ) -> None:
         seen: list[set[tuple[float, float]]] = []
 
-        def spy(network: object, images: Sequence[LabelledImage], *, device: str) -> torch.Tensor:
+        def spy(
+            network: object, images: Sequence[LabelledImage], **options: object
+        ) -> torch.Tensor:
             seen.append({one.mpp_range for one in images})
-            return redness_predictions(network, images, device=device)
+            return redness_predictions(network, images, **options)
 
         monkeypatch.setattr("napari_smse.learning.evaluation.predict_images", spy)
         list(model_scale_curve(redness_model(), pictures))

@@ -23,7 +23,7 @@ from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.protocol import cross_validate
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe
-from napari_smse.learning.scale_curve import ScaleFeatures
+from napari_smse.learning.scale_curve import at_scale
 from napari_smse.learning.views import judged_tiles, tile_grid
 from napari_smse.network import SmseNetwork
 from napari_smse.network.self_test import generated_tile
@@ -67,23 +67,25 @@ def table(data: LabelledSet) -> FeatureTable:
 
 def test_a_table_holds_the_networks_own_features(data: LabelledSet, table: FeatureTable) -> None:
     image = data.images[3]
-    found = table[image]
+    found, crops = table.judged(image), table.crops(image)
     tiles = np.stack(judged_tiles(read_pixels(image), image, 64))
     with torch.inference_mode():
         own = table.network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2))
-    torch.testing.assert_close(found.judged.float(), own, rtol=2e-3, atol=2e-3)
-    assert found.judged_mpps.tolist() == [0.5] * 4
-    assert len(found.crops) == len(found.mpps) == 3
-    assert all(0.4 <= mpp <= 0.6 for mpp in found.mpps)
+    torch.testing.assert_close(found.values.float(), own, rtol=2e-3, atol=2e-3)
+    assert found.mpps.tolist() == [0.5] * 4
+    assert len(crops.values) == len(crops.mpps) == 3
+    assert all(0.4 <= mpp <= 0.6 for mpp in crops.mpps)
 
 
 def test_an_images_crops_do_not_depend_on_the_others(
     data: LabelledSet, table: FeatureTable
 ) -> None:
-    alone = FeatureTable(table.network, RECIPE, crops_per_image=3)[data.images[7]]
-    torch.testing.assert_close(alone.mpps, table[data.images[7]].mpps)
-    torch.testing.assert_close(alone.crops, table[data.images[7]].crops, rtol=2e-3, atol=2e-3)
-    assert not torch.equal(alone.mpps, table[data.images[8]].mpps)
+    alone = FeatureTable(table.network, RECIPE, crops_per_image=3).crops(data.images[7])
+    torch.testing.assert_close(alone.mpps, table.crops(data.images[7]).mpps)
+    torch.testing.assert_close(
+        alone.values, table.crops(data.images[7]).values, rtol=2e-3, atol=2e-3
+    )
+    assert not torch.equal(alone.mpps, table.crops(data.images[8]).mpps)
 
 
 def test_heads_learn_and_are_the_same_every_time(data: LabelledSet, table: FeatureTable) -> None:
@@ -130,7 +132,7 @@ def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureTable) ->
 
     def mean(index: int) -> torch.Tensor:
         with torch.inference_mode():
-            return network.head(table[data.images[index]].judged.float()).embedding.mean(0)
+            return network.head(table.judged(data.images[index]).values.float()).embedding.mean(0)
 
     benign = (mean(0) + mean(1)) / 2 + mean(2)
     malignant = mean(10) + mean(12)
@@ -138,27 +140,23 @@ def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureTable) ->
         torch.testing.assert_close(one, expected / expected.norm(), rtol=1e-4, atol=1e-5)
     distances, scales = prototype_distances(network, table, data, [4], found)
     with torch.inference_mode():
-        embedded = network.head(table[data.images[4]].judged.float()).embedding
+        embedded = network.head(table.judged(data.images[4]).values.float()).embedding
     slow = [min(float((tile - one).norm()) for one in found) for tile in embedded]
     np.testing.assert_allclose(distances, slow, rtol=1e-4)
     assert scales.tolist() == [0.5] * 4
 
 
-def test_scale_features_are_those_of_the_tiles_at_that_scale(
-    data: LabelledSet, table: FeatureTable
-) -> None:
+def test_an_image_can_be_judged_at_any_one_scale(data: LabelledSet, table: FeatureTable) -> None:
     image = data.images[0]
-    network = fresh_heads(table.network, RECIPE, 2)
-    scales = ScaleFeatures(table)
-    found = scales.logits(network, image, 0.4)
-    tiles = np.stack(tile_grid(read_pixels(image), 0.5, 0.4))
+    found = table.judged(at_scale(image, 0.4))
+    tiles = np.stack(tile_grid(read_pixels(image), 0.5, 0.4, 64))
     with torch.inference_mode():
-        own = network(torch.from_numpy(tiles).permute(0, 3, 1, 2)).logits.mean(0)
-    torch.testing.assert_close(found, own, rtol=1e-2, atol=1e-2)
-    assert torch.equal(found, scales.logits(network, image, 0.4))
+        own = table.network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2))
+    torch.testing.assert_close(found.values.float(), own, rtol=2e-3, atol=2e-3)
+    assert found.mpps.tolist() == [0.4] * len(tiles)
 
 
 def test_nothing_is_read_before_it_is_needed(tmp_path: Path, table: FeatureTable) -> None:
     missing = LabelledImage(tmp_path / "gone.png", 0, "x", 0.5, (0.4, 0.6), "here", "here")
     with pytest.raises(Exception, match=r"gone\.png"):
-        _ = table[missing]
+        table.judged(missing)

@@ -83,7 +83,7 @@ def test_a_recipe_learns_colours_and_tells_its_steps(tmp_path: Path) -> None:
 
 def test_the_seed_given_by_the_protocol_decides(tmp_path: Path) -> None:
     data = mini_set(tmp_path)
-    training, test = list(range(12)), [12, 13, 14, 15]
+    training, test = list(range(12)), data.some([12, 13, 14, 15])
     learner = network_learner(SMALL.model_copy(update={"steps": 2}))
     first, again, other = (learner(data, training, (), seed)(test) for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -116,16 +116,16 @@ def test_peeking_takes_the_epoch_best_on_the_images_and_predicting_does_not(
 ) -> None:
     network = SmseCnn()
     network.load_state_dict(constant(0))
-    predictor = PaperPredictor(network, frames, [constant(0), constant(1), constant(0)])
+    predictor = PaperPredictor(network, [constant(0), constant(1), constant(0)])
     assert isinstance(predictor, PeekingPredictor)
-    assert predictor([1, 3]).argmax(dim=1).tolist() == [0, 0]
-    assert predictor.peek([1, 3]).argmax(dim=1).tolist() == [1, 1]
-    assert predictor.peek([0, 2]).argmax(dim=1).tolist() == [0, 0]
-    assert predictor([1, 3]).argmax(dim=1).tolist() == [0, 0]
+    assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor.peek(frames.some([1, 3])).argmax(dim=1).tolist() == [1, 1]
+    assert predictor.peek(frames.some([0, 2])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
 
 
 def test_the_papers_learner_keeps_every_epoch(frames: object) -> None:
     learner = paper_learner(PaperRecipe(epochs=2, batch=2))
     predictor = learner(frames, [0, 1, 2, 3], [], 3)
     assert len(predictor._epochs) == 2
-    assert predictor.peek([4, 5]).shape == (2, 2)
+    assert predictor.peek(frames.some([4, 5])).shape == (2, 2)

@@ -24,7 +24,7 @@ def output(seed: int = 0) -> NetworkOutput:
 
 def total(recipe: Recipe, step: int = 0, drift: Tensor | None = None) -> float:
     made = batch_loss(output(), LABELS, recipe, generator=generator_of(0, step), drift=drift)
-    return float(made.total)
+    return float(made.total.detach())
 
 
 @pytest.mark.parametrize("similarity", ["none", "pair", "triplet"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from labelled_images import NameLearner, image, labelled_set, random_set
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.protocol import (
     cross_validate,
     cross_validation,
@@ -81,18 +81,18 @@ def test_asking_for_a_case_it_learnt_from_is_an_error() -> None:
     data = random_set(14)
     done = next(cross_validation(NameLearner(), data, 3))
     with pytest.raises(TrainingError, match="was trained on it"):
-        done.predictor(done.fold.training.tolist()[:1])
+        done.predictor(data.some(done.fold.training.tolist()[:1]))
     for index in done.fold.training.tolist():
         with pytest.raises(TrainingError):
-            done.predictor([*done.fold.test.tolist(), index])
+            done.predictor(data.some([*done.fold.test.tolist(), index]))
 
 
 def test_another_image_of_a_known_case_is_refused_too() -> None:
     data = labelled_set([image("a", 0, "1.png"), image("a", 0, "2.png"), image("b", 1, "3.png")])
-    guarded = unseen_only(lambda indices: torch.zeros(len(indices), 2), data, [0])
+    guarded = unseen_only(lambda images: torch.zeros(len(images), 2), data.some([0]))
     with pytest.raises(TrainingError, match="made up a"):
-        guarded([1])
-    assert guarded([2]).shape == (1, 2)
+        guarded(data.some([1]))
+    assert guarded(data.some([2])).shape == (1, 2)
 
 
 def test_given_folds_that_split_a_case_are_refused() -> None:
@@ -170,24 +170,21 @@ def test_an_empty_validation_side_is_allowed() -> None:
 class Peeker:
     """Right when it may look at the test images, wrong when not."""
 
-    def __init__(self, data: LabelledSet) -> None:
-        self.data = data
+    def __call__(self, images: Sequence[LabelledImage]) -> torch.Tensor:
+        return torch.eye(2)[[1 - image.label for image in images]]
 
-    def __call__(self, indices: Sequence[int]) -> torch.Tensor:
-        return torch.eye(2)[[1 - self.data.images[i].label for i in indices]]
-
-    def peek(self, indices: Sequence[int]) -> torch.Tensor:
-        return torch.eye(2)[[self.data.images[i].label for i in indices]]
+    def peek(self, images: Sequence[LabelledImage]) -> torch.Tensor:
+        return torch.eye(2)[[image.label for image in images]]
 
 
 def test_what_was_chosen_on_the_test_side_is_kept_apart_and_guarded_too() -> None:
     data = random_set(14)
-    for done in cross_validation(lambda data, *_: Peeker(data), data, 3):
+    for done in cross_validation(lambda *_: Peeker(), data, 3):
         labels = [data.images[i].label for i in done.fold.test]
         assert done.held_out.logits.argmax(dim=1).tolist() == [1 - label for label in labels]
         assert done.peeked.logits.argmax(dim=1).tolist() == labels
         with pytest.raises(TrainingError, match="was trained on it"):
-            done.predictor.peek(done.fold.training.tolist())
+            done.predictor.peek(data.some(done.fold.training.tolist()))
 
 
 def test_most_learners_do_not_peek() -> None:

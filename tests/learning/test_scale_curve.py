@@ -11,9 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from labelled_images import random_set
+from labelled_images import NameLearner, random_set
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.scale_curve import SCALES, scale_curve, supports
+from napari_smse.learning.protocol import Predictor, cross_validation
+from napari_smse.learning.scale_curve import (
+    SCALES,
+    at_scale,
+    held_out_scale_curve,
+    scale_curve,
+    supports,
+)
 
 RANGES = {"40X": (0.45, 0.6), "100X": (0.2, 0.6), "200X": (0.2, 0.4), "400X": (0.2, 0.25)}
 
@@ -55,6 +62,40 @@ def test_each_scale_is_measured_on_the_images_that_support_it() -> None:
         assert point.images == len(expected)
         assert point.cases == len({one.case for one in expected})
         assert point.low <= point.auc <= point.high
+
+
+class Tied(NameLearner):
+    """Right at fine scales and wrong at coarse ones; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.shown: list[list[LabelledImage]] = []
+
+    def __call__(
+        self, data: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
+    ) -> Predictor:
+        predict = super().__call__(data, training, validation, seed)
+
+        def tied(images: Sequence[LabelledImage]) -> Tensor:
+            self.shown.append(list(images))
+            coarse = torch.tensor([one.mpp_range[0] > 0.4 for one in images])
+            return torch.where(coarse[:, None], -1, 1) * predict(images)
+
+        return tied
+
+
+def test_each_image_is_judged_by_the_network_of_its_own_fold_at_the_scale_alone() -> None:
+    data, learner = ranged(), Tied()
+    done = list(cross_validation(learner, data, 3))
+    learner.shown.clear()
+    points = list(held_out_scale_curve(done, data, (0.25, 0.5)))
+    assert [point.auc for point in points] == [1, 0]
+    asked = [image for images in learner.shown for image in images]
+    for mpp in (0.25, 0.5):
+        found = {image for image in asked if image.mpp_range == (mpp, mpp)}
+        assert found == {at_scale(one, mpp) for one in data.images if supports(one, mpp)}
+    # Three folds at two scales; a network of another fold would have refused its own cases.
+    assert len(learner.shown) == 6
 
 
 def test_a_network_tied_to_fine_scales_is_found_out() -> None:

@@ -18,6 +18,7 @@ from napari_smse.errors import DataError, OutputError
 if TYPE_CHECKING:
     from napari_smse.learning.figures import Summary
     from napari_smse.learning.labelled_set import LabelledSet
+    from napari_smse.learning.scale_curve import ScalePoint
 
 
 class Speaker:
@@ -120,6 +121,16 @@ def figure_table(summary: Summary) -> Table:
         if one.value is not None:
             table.add_row(name.replace("_", " "), shown(one))
     return table
+
+
+def scale_line(point: ScalePoint) -> str:
+    """Say what images are worth at one scale."""
+    if math.isnan(point.auc):
+        return f"{point.mpp:g} um/px: no AUC, as a class has no image whose pixels support it"
+    return (
+        f"{point.mpp:g} um/px: AUC {point.auc:.3f} ({point.low:.3f} to {point.high:.3f}), "
+        f"{point.images} images of {point.cases} cases"
+    )
 
 
 def magnification_table(summary: Summary) -> Table:

@@ -20,6 +20,7 @@ from napari_smse.learn_cli.console import (
     json_text,
     magnification_table,
     read_data,
+    scale_line,
 )
 from napari_smse.scoring import choose_device
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from napari_smse.learning.figures import Summary
     from napari_smse.learning.held_out import HeldOut
     from napari_smse.learning.labelled_set import LabelledSet
-    from napari_smse.learning.protocol import Learner
+    from napari_smse.learning.protocol import FoldDone, Learner
+    from napari_smse.learning.scale_curve import ScalePoint
     from napari_smse.learning.splits import Fold
 
 GROUPED = "grouped"
@@ -53,6 +55,7 @@ class _Run:
     held_out: HeldOut | None = None
     peeked: HeldOut | None = None
     controls: list[ControlRow] = field(default_factory=list)
+    scale_curve: list[ScalePoint] = field(default_factory=list)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -83,6 +86,9 @@ def crossval(
     controls: Annotated[
         bool, typer.Option("--controls", help="Compare all losses on the same folds.")
     ] = False,
+    scale_curve: Annotated[
+        bool, typer.Option("--scale-curve", help="Also measure at each um/px apart (slow).")
+    ] = False,
     drop_split_cases: Annotated[
         bool,
         typer.Option(
@@ -108,10 +114,16 @@ def crossval(
     Prints image accuracy and patient recognition rate (mean and standard deviation over folds),
     AUC, sensitivity and specificity with 95 % intervals from drawing whole cases.
     """
+    from napari_smse.learning.learners import judges_scales
     from napari_smse.learning.protocol import check_learnable
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     _check(repeats, runs, folds)
+    if scale_curve and (controls or not judges_scales(config)):
+        raise TrainingError(
+            "--scale-curve needs one recipe whose network takes tiles at a scale: leave out "
+            f"--controls, and give another --config than {config} if that is the paper's."
+        )
     chosen = choose_device(device)
     images = read_data(data, mpp, speaker)
     check_learnable(images)
@@ -130,7 +142,9 @@ def crossval(
     run = _Run(data, images, divided, max(repeats, runs), validation_share, seed, settings, notices)
     speaker.say(f"Cross-validating {config} on {chosen.label}. Research use only.")
     try:
-        _train_all(run, config, controls, steps, chosen.torch_name, speaker)
+        done = _train_all(run, config, controls, steps, chosen.torch_name, speaker)
+        if scale_curve:
+            _measure_scales(run, done, speaker)
     except KeyboardInterrupt as stop:
         speaker.errors.print("Stopped. A cross-validation is not kept until it is whole.")
         raise typer.Exit(130) from stop
@@ -165,7 +179,8 @@ def _divide(
 
 def _train_all(
     run: _Run, config: str, controls: bool, steps: int | None, device: str, speaker: Speaker
-) -> None:
+) -> list[FoldDone]:
+    """Train and predict all folds; return those of the first repeat."""
     from napari_smse.learning.learners import learner_of
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
@@ -181,24 +196,35 @@ def _train_all(
         def make(**losses: str) -> Learner:
             return learner_of(config, device=device, steps=steps, doing=doing, **losses)
 
-        if controls:
-            _run_controls(run, make, bar, task)
-        else:
-            _run_folds(run, make(), bar, task)
+        if not controls:
+            return _run_folds(run, make(), bar, task)
+        _run_controls(run, make, bar, task)
+        return []
 
 
-def _run_folds(run: _Run, learner: Learner, bar: ProgressBar, task: Any) -> None:
+def _run_folds(run: _Run, learner: Learner, bar: ProgressBar, task: Any) -> list[FoldDone]:
     from napari_smse.learning.held_out import join
     from napari_smse.learning.protocol import cross_validation
 
-    honest, peeked = [], []
+    honest, peeked, first = [], [], []
     for done in cross_validation(learner, run.images, run.folds, **run.options):
         honest.append(done.held_out)
         if done.peeked is not None:
             peeked.append(done.peeked)
+        if done.done * run.repeats <= done.total:
+            first.append(done)
         bar.update(task, completed=done.done, total=done.total)
     run.held_out = join(honest)
     run.peeked = join(peeked) if peeked else None
+    return first
+
+
+def _measure_scales(run: _Run, folds: Sequence[FoldDone], speaker: Speaker) -> None:
+    from napari_smse.learning.scale_curve import held_out_scale_curve
+
+    for point in held_out_scale_curve(folds, run.images):
+        speaker.say(scale_line(point))
+        run.scale_curve.append(point)
 
 
 def _run_controls(run: _Run, make: Any, bar: ProgressBar, task: Any) -> None:
@@ -283,6 +309,8 @@ def _values(run: _Run, summary: Summary, peeked: Summary | None) -> dict[str, An
     }
     if peeked is not None:
         values["best_test_epoch"] = {"note": _EPOCH_NOTE, "summary": asdict(peeked)}
+    if run.scale_curve:
+        values["scale_curve"] = [asdict(point) for point in run.scale_curve]
     if run.controls:
         values["controls"] = [asdict(row) for row in run.controls]
     return values
@@ -310,6 +338,7 @@ def _write(
         run.settings,
         run.notices,
         controls=run.controls,
+        scale_curve=run.scale_curve,
         optimistic=peeked,
     )
     write_report(out / "report.html", content)

@@ -17,6 +17,7 @@ from napari_smse.learn_cli.console import (
     figure_table,
     magnification_table,
     read_data,
+    scale_line,
 )
 from napari_smse.scoring import choose_device
 
@@ -77,7 +78,7 @@ def _curve(model: Model, evaluation: Evaluation, device: str, speaker: Speaker) 
 
     curve = []
     for point in model_scale_curve(model, evaluation.labelled_set, device=device):
-        speaker.say(f"{point.mpp:g} um/px: AUC {point.auc:.3f} of {point.images} images")
+        speaker.say(scale_line(point))
         curve.append(point)
     return curve
 

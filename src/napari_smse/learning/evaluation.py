@@ -14,7 +14,7 @@ from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import HeldOut, of_fold
 from napari_smse.learning.known_cases import data_set_of, hash_of_case
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.scale_curve import SCALES, ScalePoint, scale_curve
+from napari_smse.learning.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
 from napari_smse.learning.training import predict_images
 from napari_smse.network import Model, ModelCard
 
@@ -87,7 +87,7 @@ def evaluate(
     for start in range(0, total, _CHUNK):
         yield EvaluationProgress(start, total)
         chunk = unseen.images[start : start + _CHUNK]
-        parts.append(predict_images(model.network, chunk, device=device).float().cpu())
+        parts.append(_predict(model, chunk, device).float().cpu())
     held_out = of_fold(range(total), torch.cat(parts))
     warnings = [overlap.note] if overlap.note else []
     evaluation = Evaluation(
@@ -116,9 +116,7 @@ def model_scale_curve(
     """
 
     def predict_at(images: Sequence[LabelledImage], mpp: float) -> Tensor:
-        # An image that supports one scale only is judged at that scale.
-        at_scale = [replace(image, mpp_range=(mpp, mpp)) for image in images]
-        return predict_images(model.network, at_scale, device=device)
+        return _predict(model, [at_scale(image, mpp) for image in images], device)
 
     if getattr(model.network, "input_size", None) is not None:
         return
@@ -127,6 +125,10 @@ def model_scale_curve(
     for mpp in SCALES:
         if low <= mpp <= high:
             yield from scale_curve(predict_at, labelled_set, every, [mpp])
+
+
+def _predict(model: Model, images: Sequence[LabelledImage], device: str) -> Tensor:
+    return predict_images(model.network, images, tile_px=model.card.tile_px, device=device)
 
 
 def match_classes(labelled_set: LabelledSet, card: ModelCard) -> LabelledSet:

@@ -10,6 +10,7 @@ from zlib import crc32
 
 import numpy as np
 import torch
+from PIL.Image import Image as Picture
 from torch import Tensor
 
 from napari_smse.learning.augment import augmented_tile
@@ -23,26 +24,21 @@ from napari_smse.network.smse_network import SmseNetwork
 
 _READERS: Final = 2
 _BATCH: Final = 32
+_Tiles = tuple[Tensor, Tensor]
 
 
-class ImageFeatures(NamedTuple):
-    """Features of an image's tiles.
+class TileFeatures(NamedTuple):
+    """Features of tiles of one image.
 
     Attributes
     ----------
-    judged
-        ``(tiles, features)`` float16 of `judged_tiles`.
-    judged_mpps
-        ``(tiles,)`` their um/px, float64.
-    crops
-        ``(crops, features)`` float16 of augmented crops.
+    values
+        ``(tiles, features)`` float16.
     mpps
-        ``(crops,)`` um/px of the crops, float64.
+        ``(tiles,)`` their um/px, float64.
     """
 
-    judged: Tensor
-    judged_mpps: Tensor
-    crops: Tensor
+    values: Tensor
     mpps: Tensor
 
 
@@ -74,14 +70,20 @@ class FeatureTable:
         self.recipe = recipe
         self.crops_per_image = crops_per_image
         self.device = device
-        self._known: dict[LabelledImage, ImageFeatures] = {}
+        self._judged: dict[LabelledImage, TileFeatures] = {}
+        self._crops: dict[LabelledImage, TileFeatures] = {}
 
-    def __getitem__(self, image: LabelledImage) -> ImageFeatures:
-        """Return an image's features, computed now if `fill` did not."""
-        if image not in self._known:
-            for _ in self.fill([image]):
-                pass
-        return self._known[image]
+    def judged(self, image: LabelledImage) -> TileFeatures:
+        """Return the features of the tiles an image is judged by, computed now if need be."""
+        if image not in self._judged:
+            self._judged[image] = self._found(*self._judged_tiles(image))
+        return self._judged[image]
+
+    def crops(self, image: LabelledImage) -> TileFeatures:
+        """Return the features of an image's augmented crops, computed now if need be."""
+        if image not in self._crops:
+            self._crops[image] = self._found(*self._augmented_tiles(image))
+        return self._crops[image]
 
     def fill(self, images: Sequence[LabelledImage]) -> Iterator[tuple[int, int]]:
         """Compute what is missing, yielding how many images are done, and of how many.
@@ -91,23 +93,34 @@ class FeatureTable:
         DataError
             An image cannot be read.
         """
-        missing = [image for image in dict.fromkeys(images) if image not in self._known]
+        known = self._judged.keys() & self._crops.keys()
+        missing = [image for image in dict.fromkeys(images) if image not in known]
         done = len(images) - len(missing)
-        for image, (tiles, mpps) in zip(missing, _ahead(self._tiles, missing), strict=True):
-            values = torch.cat([self.features(part) for part in torch.split(tiles, _BATCH)])
+        for image, (tiles, mpps) in zip(missing, _ahead(self._all_tiles, missing), strict=True):
+            found = self._found(tiles, mpps)
             judged = len(tiles) - self.crops_per_image
-            self._known[image] = ImageFeatures(
-                values[:judged], mpps[:judged], values[judged:], mpps[judged:]
-            )
+            self._judged[image] = TileFeatures(found.values[:judged], mpps[:judged])
+            self._crops[image] = TileFeatures(found.values[judged:], mpps[judged:])
             done += 1
             yield done, len(images)
 
-    def _tiles(self, image: LabelledImage) -> tuple[Tensor, Tensor]:
-        """Return judged tiles, then crops, ``(n, 3, size, size)``, and the um/px of all."""
-        picture, recipe = read_pixels(image), self.recipe
+    def _all_tiles(self, image: LabelledImage) -> _Tiles:
+        """Return judged tiles, then crops, in as few batches as can be."""
+        picture = read_pixels(image)
+        both = self._judged_tiles(image, picture), self._augmented_tiles(image, picture)
+        tiles, mpps = (torch.cat(parts) for parts in zip(*both, strict=True))
+        return tiles, mpps
+
+    def _judged_tiles(self, image: LabelledImage, picture: Picture | None = None) -> _Tiles:
+        """Return uint8 tiles ``(n, 3, size, size)`` and their um/px."""
+        views = judged_views(picture or read_pixels(image), image, self.recipe.tile_px)
+        tiles = torch.from_numpy(np.stack([view.tile for view in views])).permute(0, 3, 1, 2)
+        return tiles, torch.tensor([view.mpp for view in views], dtype=torch.float64)
+
+    def _augmented_tiles(self, image: LabelledImage, picture: Picture | None = None) -> _Tiles:
+        """Return uint8 crops ``(n, 3, size, size)`` and their um/px."""
+        picture, recipe = picture or read_pixels(image), self.recipe
         generator = generator_of(recipe.seed, crc32(f"{image.path.name} {image.region}".encode()))
-        views = judged_views(picture, image, recipe.tile_px)
-        judged = torch.from_numpy(np.stack([view.tile for view in views])).permute(0, 3, 1, 2)
         low, high = np.log(np.clip(image.mpp_range, *recipe.mpp_limits))
         places = torch.rand(self.crops_per_image, generator=generator, dtype=torch.float64)
         mpps = torch.exp(low + (high - low) * places)
@@ -115,8 +128,11 @@ class FeatureTable:
             augmented_tile(picture, image.mpp, DrawnCrop(0, float(mpp)), recipe, generator)
             for mpp in mpps
         ]
-        seen = torch.tensor([view.mpp for view in views], dtype=torch.float64)
-        return torch.cat([judged, torch.stack(crops)]), torch.cat([seen, mpps])
+        return torch.stack(crops), mpps
+
+    def _found(self, tiles: Tensor, mpps: Tensor) -> TileFeatures:
+        values = [self.features(part) for part in torch.split(tiles, _BATCH)]
+        return TileFeatures(torch.cat(values), mpps)
 
     def features(self, tiles: Tensor) -> Tensor:
         """Return the trunk's features ``(n, features)`` float16 of uint8 tiles."""
@@ -124,9 +140,6 @@ class FeatureTable:
         kind = torch.device(self.device).type
         with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=mixed):
             return self.network.features(tiles.to(self.device)).half().cpu()
-
-
-_Tiles = tuple[Tensor, Tensor]
 
 
 def _ahead(

@@ -69,8 +69,8 @@ class FrozenBaseline:
         model = _regression()
         model.fit(np.concatenate(features), labels)
 
-        def predict(indices: Sequence[int]) -> Tensor:
-            found = [_logits(model, self._of(labelled_set.images[i])) for i in indices]
+        def predict(unseen: Sequence[LabelledImage]) -> Tensor:
+            found = [_logits(model, self._of(image)) for image in unseen]
             return torch.from_numpy(np.stack(found)).float()
 
         return predict

@@ -72,7 +72,7 @@ def train_heads(
     )
     labels = torch.from_numpy(batches.labels)
     if recipe.pca_start:
-        _start(network, [table[images[i]].crops for i in training], recipe.seed)
+        _start(network, [table.crops(images[i]).values for i in training], recipe.seed)
     heads = torch.nn.ModuleList([network.embedding_head, network.class_head]).train()
     optimiser = torch.optim.AdamW(
         heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
@@ -132,9 +132,7 @@ class HeadLearner:
         every = [*training, *validation]
         for _ in train_heads(network, self._table, labelled_set, every, recipe):
             pass
-        return lambda indices: judge_images(
-            network, self._table, [labelled_set.images[i] for i in indices]
-        )
+        return lambda images: judge_images(network, self._table, images)
 
 
 def fresh_heads(network: SmseNetwork, recipe: Recipe, classes: int) -> SmseNetwork:
@@ -154,15 +152,14 @@ def judge_images(
     """Return logits ``(n, classes)``, the mean over the tiles each image is judged by."""
     network.eval()
     with torch.inference_mode():
-        return torch.stack(
-            [network.head(table[image].judged.float()).logits.mean(dim=0) for image in images]
-        )
+        tiles = (table.judged(image).values.float() for image in images)
+        return torch.stack([network.head(one).logits.mean(dim=0) for one in tiles])
 
 
 def _row(table: FeatureTable, images: Sequence[LabelledImage], crop: DrawnCrop) -> Tensor:
     """Return the features of the image's crop whose scale is nearest to the one drawn."""
-    found = table[images[crop.image]]
-    return found.crops[int((found.mpps / crop.mpp).log().abs().argmin())]
+    crops = table.crops(images[crop.image])
+    return crops.values[int((crops.mpps / crop.mpp).log().abs().argmin())]
 
 
 def _start(network: SmseNetwork, crops: Sequence[Tensor], seed: int) -> None:

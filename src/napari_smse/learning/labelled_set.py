@@ -111,6 +111,10 @@ class LabelledSet:
         """All cases."""
         return frozenset(image.case for image in self.images)
 
+    def some(self, indices: Sequence[int]) -> list[LabelledImage]:
+        """Return the images of these indices, in their order."""
+        return [self.images[i] for i in indices]
+
     def of_sources(self, names: Sequence[str]) -> LabelledSet:
         """Return the part from the sources named."""
         return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from napari_smse.errors import TrainingError
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
 from napari_smse.learning.head_training import HeadLearner
-from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.network_start import new_network
 from napari_smse.learning.paper import train_paper
 from napari_smse.learning.paper_recipe import PaperRecipe, best_epoch
@@ -116,6 +117,20 @@ def learner_of(
     return network_learner(recipe, device=device, doing=doing)
 
 
+def judges_scales(config: str) -> bool:
+    """Tell whether this recipe's networks take tiles at a scale, rather than whole images.
+
+    Raises
+    ------
+    TrainingError
+        There is no such recipe.
+    """
+    if config == FROZEN:
+        return True
+    recipe = recipe_of(config)
+    return isinstance(recipe, Recipe) and recipe.network != SmseCnn.trunk_name
+
+
 def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
     """Return a learner that trains a new network by a recipe, each time with another seed.
 
@@ -135,11 +150,7 @@ def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _sile
         for progress in running:
             doing(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
 
-        def predict(indices: Sequence[int]) -> Tensor:
-            images = [labelled_set.images[i] for i in indices]
-            return predict_images(network, images, device=device)
-
-        return predict
+        return lambda images: predict_images(network, images, tile_px=own.tile_px, device=device)
 
     return learn
 
@@ -180,7 +191,7 @@ def paper_learner(recipe: PaperRecipe, *, device: str = "cpu", doing: Doing = _s
             doing(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
             if progress.epoch is not None:
                 epochs.append(progress.epoch.weights)
-        return PaperPredictor(network, labelled_set, epochs, device)
+        return PaperPredictor(network, epochs, device)
 
     return learn
 
@@ -192,8 +203,6 @@ class PaperPredictor:
     ----------
     network
         With the weights of that epoch.
-    labelled_set
-        The images.
     epochs
         Weights after every epoch.
     device
@@ -203,29 +212,22 @@ class PaperPredictor:
     def __init__(
         self,
         network: SmseCnn,
-        labelled_set: LabelledSet,
         epochs: Sequence[dict[str, Tensor]],
         device: str = "cpu",
     ) -> None:
-        self._network, self._labelled_set = network, labelled_set
-        self._epochs, self._device = epochs, device
+        self._network, self._epochs, self._device = network, epochs, device
 
-    def __call__(self, indices: Sequence[int], /) -> Tensor:
+    def __call__(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of the epoch chosen without these images."""
-        return self._predict(self._network, indices)
+        return predict_images(self._network, images, device=self._device)
 
-    def peek(self, indices: Sequence[int], /) -> Tensor:
+    def peek(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of the epoch that is right most often on these very images."""
-        network = SmseCnn(len(self._labelled_set.classes))
-        found = []
+        network, found = copy.deepcopy(self._network), []
         for weights in self._epochs:
             network.load_state_dict(weights)
-            found.append(self._predict(network, indices))
-        return found[best_epoch(found, [self._labelled_set.images[i].label for i in indices])]
-
-    def _predict(self, network: SmseCnn, indices: Sequence[int]) -> Tensor:
-        images = [self._labelled_set.images[i] for i in indices]
-        return predict_images(network, images, device=self._device)
+            found.append(predict_images(network, images, device=self._device))
+        return found[best_epoch(found, [image.label for image in images])]
 
 
 def frozen_baseline_learner(*, device: str = "cpu", doing: Doing = _silent) -> FrozenBaseline:

@@ -26,7 +26,11 @@ Read = Callable[[LabelledImage], Image.Image]
 
 
 def predict_images(
-    network: nn.Module, images: Sequence[LabelledImage], *, device: str = "cpu"
+    network: nn.Module,
+    images: Sequence[LabelledImage],
+    *,
+    tile_px: int = 224,
+    device: str = "cpu",
 ) -> Tensor:
     """Return the logits ``(n, classes)`` of images, each the mean over its judged tiles.
 
@@ -39,6 +43,8 @@ def predict_images(
         Gives `NetworkOutput` of RGB images.
     images
         To judge.
+    tile_px
+        Side of the tiles.
     device
         For torch.
 
@@ -47,7 +53,7 @@ def predict_images(
     DataError
         An image cannot be read.
     """
-    parts = list(predict_some(network.to(device), images))
+    parts = list(predict_some(network.to(device), images, tile_px=tile_px))
     return torch.cat(parts) if parts else torch.empty(0, 0)
 
 

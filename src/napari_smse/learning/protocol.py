@@ -17,13 +17,13 @@ from torch import Tensor
 
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.held_out import HeldOut, join, of_fold
-from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.splits import Fold, grouped_folds, hold_out, shared_cases
 
 _log = logging.getLogger(__name__)
 
-Predictor = Callable[[Sequence[int]], Tensor]
-"""Image indices -> ``(n, classes)`` logits."""
+Predictor = Callable[[Sequence[LabelledImage]], Tensor]
+"""Images -> ``(n, classes)`` logits."""
 Learner = Callable[[LabelledSet, Sequence[int], Sequence[int], int], Predictor]
 """Labelled set, training indices, validation indices, seed -> trained predictor."""
 
@@ -36,10 +36,10 @@ class PeekingPredictor(Protocol):
     beside honest ones.
     """
 
-    def __call__(self, indices: Sequence[int], /) -> Tensor:
+    def __call__(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of weights chosen without the images."""
 
-    def peek(self, indices: Sequence[int], /) -> Tensor:
+    def peek(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of the weights that are best on these very images."""
 
 
@@ -117,10 +117,11 @@ def cross_validation(
             own_seed = seed + 1000 * repeat + position
             predictor = train_fold(learner, labelled_set, fold, validation_share, own_seed)
             test = fold.test.tolist()
-            held_out = of_fold(test, predictor(test), position, repeat)
+            images = labelled_set.some(test)
+            held_out = of_fold(test, predictor(images), position, repeat)
             peeked = None
             if isinstance(predictor, PeekingPredictor):
-                peeked = of_fold(test, predictor.peek(test), position, repeat)
+                peeked = of_fold(test, predictor.peek(images), position, repeat)
             done = repeat * number + position + 1
             yield FoldDone(done, repeats * number, held_out, peeked, predictor, fold)
 
@@ -185,31 +186,28 @@ def train_fold(
         len(fold.test),
     )
     predictor = learner(labelled_set, training, validation, seed)
-    return unseen_only(predictor, labelled_set, [*training, *validation])
+    return unseen_only(predictor, labelled_set.some([*training, *validation]))
 
 
-def unseen_only(predictor: Predictor, labelled_set: LabelledSet, seen: Sequence[int]) -> Predictor:
+def unseen_only(predictor: Predictor, seen: Sequence[LabelledImage]) -> Predictor:
     """Return the predictor, made to raise `TrainingError` for cases of the images `seen`."""
     guarded = _Peeking if isinstance(predictor, PeekingPredictor) else _UnseenOnly
-    return guarded(predictor, labelled_set, seen)
+    return guarded(predictor, seen)
 
 
 class _UnseenOnly:
     """A predictor that refuses cases it learnt from."""
 
-    def __init__(
-        self, predictor: Predictor, labelled_set: LabelledSet, seen: Sequence[int]
-    ) -> None:
+    def __init__(self, predictor: Predictor, seen: Sequence[LabelledImage]) -> None:
         self._predictor = predictor
-        self._labelled_set = labelled_set
-        self._seen = seen
+        self._seen = {image.case for image in seen}
 
-    def __call__(self, indices: Sequence[int], /) -> Tensor:
-        self._check(indices)
-        return self._predictor(indices)
+    def __call__(self, images: Sequence[LabelledImage], /) -> Tensor:
+        self._check(images)
+        return self._predictor(images)
 
-    def _check(self, indices: Sequence[int]) -> None:
-        if known := shared_cases(self._labelled_set.images, self._seen, indices):
+    def _check(self, images: Sequence[LabelledImage]) -> None:
+        if known := sorted(self._seen & {image.case for image in images}):
             raise TrainingError(
                 f"{', '.join(known[:3])} would be predicted by a network that was trained on it: "
                 "such a figure means nothing, so divide the images by case."
@@ -217,10 +215,10 @@ class _UnseenOnly:
 
 
 class _Peeking(_UnseenOnly):
-    def peek(self, indices: Sequence[int], /) -> Tensor:
-        self._check(indices)
+    def peek(self, images: Sequence[LabelledImage], /) -> Tensor:
+        self._check(images)
         assert isinstance(self._predictor, PeekingPredictor)
-        return self._predictor.peek(indices)
+        return self._predictor.peek(images)
 
 
 def leave_source_out(
@@ -246,7 +244,8 @@ def leave_source_out(
         )
     fold = Fold(f"without {source}", np.flatnonzero(~inside), np.flatnonzero(inside))
     predictor = train_fold(learner, labelled_set, fold, validation_share, seed)
-    return of_fold(fold.test.tolist(), predictor(fold.test.tolist()))
+    test = fold.test.tolist()
+    return of_fold(test, predictor(labelled_set.some(test)))
 
 
 def leave_scale_out(

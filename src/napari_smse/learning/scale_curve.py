@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,12 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.metrics import auc, case_bootstrap
-from napari_smse.learning.pixels import read_pixels
-from napari_smse.learning.views import tile_grid
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.learning.protocol import FoldDone
 
 SCALES: Final = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 """um/px that are measured unless told otherwise."""
@@ -90,6 +87,11 @@ def supports(image: LabelledImage, mpp: float) -> bool:
     return finest - _ROUNDING <= mpp <= coarsest + _ROUNDING
 
 
+def at_scale(image: LabelledImage, mpp: float) -> LabelledImage:
+    """Return the image as one that is judged at a um/px alone."""
+    return replace(image, mpp_range=(mpp, mpp))
+
+
 def _point(
     predict_at: PredictAt, images: Sequence[LabelledImage], mpp: float, draws: int, seed: int
 ) -> ScalePoint:
@@ -115,25 +117,31 @@ def _auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float
     return float(np.mean([auc(labels == label, probabilities[:, label]) for label in present]))
 
 
-class ScaleFeatures:
-    """Features of images at any scale, computed once for all networks that share a trunk.
+def held_out_scale_curve(
+    folds: Sequence[FoldDone], labelled_set: LabelledSet, mpps: Sequence[float] = SCALES
+) -> Iterator[ScalePoint]:
+    """Measure each scale, every image by the network of its own held-out fold, and yield it.
 
     Parameters
     ----------
-    table
-        Whose trunk to use.
+    folds
+        Of one cross-validation; an image tested in several is judged by the last.
+    labelled_set
+        What was cross-validated.
+    mpps
+        Scales, um/px.
     """
+    fold_of = {int(i): fold for fold in folds for i in fold.fold.test}
+    position = {labelled_set.images[i]: i for i in fold_of}
 
-    def __init__(self, table: FeatureTable) -> None:
-        self._table = table
-        self._known: dict[tuple[LabelledImage, float], Tensor] = {}
+    def predict_at(images: Sequence[LabelledImage], mpp: float) -> Tensor:
+        logits: dict[LabelledImage, Tensor] = {}
+        for fold in folds:
+            own = [image for image in images if fold_of[position[image]] is fold]
+            if own:
+                found = fold.predictor([at_scale(image, mpp) for image in own])
+                logits.update(zip(own, found, strict=True))
+        return torch.stack([logits[image] for image in images])
 
-    def logits(self, network: SmseNetwork, image: LabelledImage, mpp: float) -> Tensor:
-        """Return an image's logits ``(classes,)`` at a um/px, the mean over its tiles."""
-        if (image, mpp) not in self._known:
-            tiles = np.stack(tile_grid(read_pixels(image), image.mpp, mpp))
-            self._known[image, mpp] = self._table.features(
-                torch.from_numpy(tiles).permute(0, 3, 1, 2)
-            )
-        with torch.inference_mode():
-            return network.head(self._known[image, mpp].float()).logits.mean(dim=0)
+    for mpp in mpps:
+        yield from scale_curve(predict_at, labelled_set, sorted(fold_of), [mpp])
