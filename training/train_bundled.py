@@ -34,6 +34,7 @@ from napari_smse.learning.calibration import (
     fit_temperature,
     outlier_thresholds,
 )
+from napari_smse.learning.exemplar_choice import choose_exemplars
 from napari_smse.learning.external import bach_probabilities
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
@@ -53,6 +54,7 @@ from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.learning.splits import Fold, grouped_folds
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.network import Figure, SmseNetwork, load_model, save_model
+from napari_smse.network.exemplars import exemplars_path, save_exemplars
 from napari_smse.network.trunk import DEFAULT_TRUNK
 
 HERE = Path(__file__).resolve().parent
@@ -109,6 +111,9 @@ def main() -> None:
     if options.external:
         found = bach_probabilities(load_model(path).network, options.data / "breast_bach_eval")
         save_model(network, external_figure(card, *found), path)
+    exemplars = choose_exemplars(network, table, data)
+    weights = load_model(path).card.weights_sha256
+    save_exemplars(replace(exemplars, model=weights), exemplars_path(path))
     for figure in load_model(path).card.figures:
         _log.info("%s", json.dumps(figure.model_dump(exclude={"how"})))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from napari_smse.network.card import (
 from napari_smse.network.self_test import expected_outputs, run_self_test
 from napari_smse.network.smse_cnn import SmseCnn
 from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.network.whole_blob import write_whole
 
 
 @dataclass
@@ -103,8 +102,8 @@ def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:
             "expected": expected_outputs(stored, card),
         }
     )
-    _write_whole(weights, blob)
-    _write_whole(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
+    write_whole(weights, blob)
+    write_whole(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
     return weights
 
 
@@ -151,18 +150,3 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         raise DamagedModelError(
             f"{path} does not fit the network its card describes ({reason}): get both again."
         ) from error
-
-
-def _write_whole(path: Path, blob: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(blob)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files private to the user; a model is an ordinary file.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

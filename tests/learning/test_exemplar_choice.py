@@ -1,0 +1,60 @@
+"""The tiles that stand for all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import torch
+
+from labelled_images import random_set
+from napari_smse.learning.exemplar_choice import choose_exemplars
+from napari_smse.learning.feature_table import TileFeatures
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.network import SmseNetwork
+
+
+class Table:
+    """Two tiles an image, the second twice as coarse; features say which image and tile."""
+
+    def __init__(self, data: LabelledSet) -> None:
+        self.number = {image: i for i, image in enumerate(data.images)}
+
+    def judged(self, image: LabelledImage) -> TileFeatures:
+        values = torch.zeros(2, 1280)
+        values[0, self.number[image]] = values[1, 1000 + self.number[image]] = 1
+        return TileFeatures(values.half(), torch.tensor([0.25, 0.5], dtype=torch.float64))
+
+
+def two_sources() -> LabelledSet:
+    data = random_set(cases=10, images=3)
+    images = [
+        replace(one, source="left" if i < 12 else "right") for i, one in enumerate(data.images)
+    ]
+    return replace(data, images=tuple(images))
+
+
+def test_kinds_and_cases_are_drawn_alike() -> None:
+    data, network = two_sources(), SmseNetwork(embedding_dim=8)
+    found = choose_exemplars(network, Table(data), data, each=4)
+    kinds = Counter(zip(found.sources, found.labels.tolist(), strict=True))
+    assert set(kinds.values()) == {4}
+    assert len(kinds) == len({(one.source, one.label) for one in data.images})
+    for source, label in kinds:
+        cases = Counter(
+            case
+            for case, *kind in zip(found.cases, found.sources, found.labels.tolist(), strict=True)
+            if kind == [source, label]
+        )
+        assert max(cases.values()) - min(cases.values()) <= 1
+    assert set(found.mpps.tolist()) == {0.25, 0.5}
+    torch.testing.assert_close(found.embeddings.norm(dim=1), torch.ones(len(found)))
+    again = choose_exemplars(network, Table(data), data, each=4)
+    assert torch.equal(found.embeddings, again.embeddings)
+
+
+def test_no_tile_is_taken_twice_and_all_if_there_are_few() -> None:
+    data, network = two_sources(), SmseNetwork(embedding_dim=8)
+    found = choose_exemplars(network, Table(data), data, each=1000)
+    assert len(found) == 2 * len(data.images)
+    assert len({tuple(row) for row in found.embeddings.tolist()}) == len(found)
