@@ -34,7 +34,7 @@ from napari_smse.learning.calibration import (
     fit_temperature,
     outlier_thresholds,
 )
-from napari_smse.learning.exemplar_choice import choose_exemplars
+from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
 from napari_smse.learning.external import bach_probabilities
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
@@ -111,7 +111,7 @@ def main() -> None:
     if options.external:
         found = bach_probabilities(load_model(path).network, options.data / "breast_bach_eval")
         save_model(network, external_figure(card, *found), path)
-    exemplars = choose_exemplars(network, table, data)
+    exemplars = choose_exemplars(table_tiles(network, table, data))
     weights = load_model(path).card.weights_sha256
     save_exemplars(replace(exemplars, model=weights), exemplars_path(path))
     for figure in load_model(path).card.figures:

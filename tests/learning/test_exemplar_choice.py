@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from labelled_images import random_set
-from napari_smse.learning.exemplar_choice import choose_exemplars
+from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
 from napari_smse.learning.feature_table import TileFeatures
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.network import SmseNetwork
@@ -35,8 +35,9 @@ def two_sources() -> LabelledSet:
 
 
 def test_kinds_and_cases_are_drawn_alike() -> None:
-    data, network = two_sources(), SmseNetwork(embedding_dim=8)
-    found = choose_exemplars(network, Table(data), data, each=4)
+    data = two_sources()
+    tiles = table_tiles(SmseNetwork(embedding_dim=8), Table(data), data)
+    found = choose_exemplars(tiles, each=4)
     kinds = Counter(zip(found.sources, found.labels.tolist(), strict=True))
     assert set(kinds.values()) == {4}
     assert len(kinds) == len({(one.source, one.label) for one in data.images})
@@ -49,12 +50,13 @@ def test_kinds_and_cases_are_drawn_alike() -> None:
         assert max(cases.values()) - min(cases.values()) <= 1
     assert set(found.mpps.tolist()) == {0.25, 0.5}
     torch.testing.assert_close(found.embeddings.norm(dim=1), torch.ones(len(found)))
-    again = choose_exemplars(network, Table(data), data, each=4)
+    again = choose_exemplars(tiles, each=4)
     assert torch.equal(found.embeddings, again.embeddings)
 
 
 def test_no_tile_is_taken_twice_and_all_if_there_are_few() -> None:
-    data, network = two_sources(), SmseNetwork(embedding_dim=8)
-    found = choose_exemplars(network, Table(data), data, each=1000)
+    data = two_sources()
+    tiles = table_tiles(SmseNetwork(embedding_dim=8), Table(data), data)
+    found = choose_exemplars(tiles, each=1000)
     assert len(found) == 2 * len(data.images)
     assert len({tuple(row) for row in found.embeddings.tolist()}) == len(found)

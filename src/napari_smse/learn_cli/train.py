@@ -12,9 +12,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from napari_smse.errors import OutputError
 from napari_smse.learn_cli.console import Speaker, check_folder, figure_table, read_data
-from napari_smse.network.card import CARD_SUFFIX, WEIGHTS_SUFFIX, stem_of
+from napari_smse.learn_cli.model_files import model_files, refuse_existing
+from napari_smse.network.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def train(
     """
     speaker = Speaker(quiet=quiet, as_json=as_json)
     check_folder(out, "the model")
-    _refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite)
     chosen = choose_device(device)
     images = read_data(data, mpp, speaker)
     making = _making(
@@ -81,22 +81,9 @@ def train(
     _tell(made, making, speaker)
 
 
-def _model_files(out: Path) -> list[Path]:
-    stem = stem_of(out)
-    return [stem.with_name(stem.name + suffix) for suffix in (WEIGHTS_SUFFIX, CARD_SUFFIX)]
-
-
-def _refuse_existing(out: Path, overwrite: bool) -> None:
-    for path in _model_files(out):
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"{path} exists already: give another --out, or --overwrite to replace it."
-            )
-
-
 def _remove(making: ModelMaking) -> None:
     """Remove an older model and its training, so that a stop leaves no doubt what is whose."""
-    for path in _model_files(making.stem):
+    for path in model_files(making.stem):
         path.unlink(missing_ok=True)
     if making.folder.is_dir():
         shutil.rmtree(making.folder)

@@ -167,8 +167,7 @@ def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[Labelled
     DataError
         It was trained on all of them.
     """
-    hashes = {one for source in card.training for one in source.case_hashes}
-    seen = {image.case for image in labelled_set.images if hash_of_case(image) in hashes}
+    seen = seen_cases(labelled_set.images, card)
     if not seen:
         return labelled_set, _possible_overlap(labelled_set, card)
     kept = tuple(image for image in labelled_set.images if image.case not in seen)
@@ -182,6 +181,12 @@ def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[Labelled
         f"{dropped} images of {len(seen)} cases are left out: model {card.name} was trained on them"
     )
     return replace(labelled_set, images=kept), Overlap(len(seen), dropped, False, note)
+
+
+def seen_cases(images: Sequence[LabelledImage], card: ModelCard) -> frozenset[str]:
+    """Return the cases of these images that a model's card says it was trained on."""
+    hashes = {one for source in card.training for one in source.case_hashes}
+    return frozenset(image.case for image in images if hash_of_case(image) in hashes)
 
 
 def _possible_overlap(labelled_set: LabelledSet, card: ModelCard) -> Overlap:

@@ -7,29 +7,19 @@ from collections import defaultdict
 import numpy as np
 import torch
 
+from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.network.exemplars import Exemplars
 from napari_smse.network.smse_network import SmseNetwork
 
 
-def choose_exemplars(
-    network: SmseNetwork,
-    table: FeatureTable,
-    labelled_set: LabelledSet,
-    *,
-    each: int = 150,
-    seed: int = 0,
-) -> Exemplars:
+def choose_exemplars(tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0) -> Exemplars:
     """Draw as many tiles of every class of every source, from as many cases as there are.
 
     Parameters
     ----------
-    network
-        Whose embedding.
-    table
-        Features of the images.
-    labelled_set
+    tiles
         What was learnt from.
     each
         Tiles of a class of a source, fewer where there are fewer.
@@ -42,38 +32,49 @@ def choose_exemplars(
         Of no model yet: it has a name when its weights are written.
     """
     rng = np.random.default_rng(seed)
-    kinds: dict[tuple[str, int], dict[str, list[tuple[int, int]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for number, image in enumerate(labelled_set.images):
-        for tile in range(len(table.judged(image).mpps)):
-            kinds[image.source, image.label][image.case].append((number, tile))
-    chosen = [
-        one for kind in sorted(kinds) for one in _by_turns(list(kinds[kind].values()), each, rng)
+    kinds: dict[tuple[str, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    keys = zip(tiles.sources, tiles.labels.tolist(), tiles.cases, strict=True)
+    for row, (source, label, case) in enumerate(keys):
+        kinds[source, label][case].append(row)
+    rows = [
+        row for kind in sorted(kinds) for row in _by_turns(list(kinds[kind].values()), each, rng)
     ]
-    images = [labelled_set.images[number] for number, _ in chosen]
-    found = [(table.judged(image), tile) for image, (_, tile) in zip(images, chosen, strict=True)]
-    with torch.inference_mode():
-        values = torch.stack([one.values[tile] for one, tile in found]).float()
-        embeddings = network.head(values).embedding
     return Exemplars(
-        embeddings.clone(),
-        torch.tensor([image.label for image in images]),
-        torch.tensor([float(one.mpps[tile]) for one, tile in found]),
-        labelled_set.classes,
-        tuple(image.case for image in images),
-        tuple(image.source for image in images),
+        tiles.embeddings[rows],
+        tiles.labels[rows],
+        tiles.mpps[rows],
+        tiles.classes,
+        tuple(tiles.cases[row] for row in rows),
+        tuple(tiles.sources[row] for row in rows),
         model="",
     )
 
 
-def _by_turns(
-    cases: list[list[tuple[int, int]]], count: int, rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    """Take one tile of each case after the other, in a random order, until there are enough."""
+def table_tiles(
+    network: SmseNetwork, table: FeatureTable, labelled_set: LabelledSet
+) -> EmbeddedTiles:
+    """Return all judged tiles of a feature table, as a network with its trunk embeds them."""
+    images = labelled_set.images
+    found = [table.judged(image) for image in images]
+    rows = [number for number, one in enumerate(found) for _ in one.mpps]
+    with torch.inference_mode():
+        embeddings = [network.head(one.values.float()).embedding for one in found]
+    return EmbeddedTiles(
+        torch.cat(embeddings).clone(),
+        torch.tensor([images[row].label for row in rows]),
+        torch.tensor(rows),
+        torch.cat([one.mpps for one in found]).float(),
+        tuple(images[row].case for row in rows),
+        tuple(images[row].source for row in rows),
+        labelled_set.classes,
+    )
+
+
+def _by_turns(cases: list[list[int]], count: int, rng: np.random.Generator) -> list[int]:
+    """Take one row of each case after the other, in a random order, until there are enough."""
     waiting = [[case[i] for i in rng.permutation(len(case))] for case in cases]
     rng.shuffle(waiting)
-    taken: list[tuple[int, int]] = []
+    taken: list[int] = []
     while waiting and len(taken) < count:
         taken += [case.pop() for case in waiting[: count - len(taken)]]
         waiting = [case for case in waiting if case]

@@ -19,7 +19,7 @@ from napari_smse.learning.network_start import new_network
 from napari_smse.learning.paper import train_paper
 from napari_smse.learning.paper_recipe import PaperRecipe, best_epoch
 from napari_smse.learning.protocol import Learner, Predictor
-from napari_smse.learning.recipe import Recipe, default_recipe
+from napari_smse.learning.recipe import Recipe, default_recipe, why_impossible
 from napari_smse.learning.training import predict_images, train
 from napari_smse.network.smse_cnn import SmseCnn
 from napari_smse.network.smse_network import SmseNetwork
@@ -63,10 +63,8 @@ def recipe_of(config: str, *, steps: int | None = None, **changes: Any) -> Recip
             given.setdefault("margin", _PAIR_MARGIN)
         return Recipe.model_validate(fields | given | length)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = " ".join(str(part) for part in first["loc"]) or "recipe"
         raise TrainingError(
-            f"Recipe {config} cannot be used: {place}: {first['msg']}; correct it."
+            f"Recipe {config} cannot be used: {why_impossible(error)}; correct it."
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +16,32 @@ from napari_smse.learning.frames import whole_frame
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.pixels import read_pixels
-from napari_smse.learning.views import judged_tiles
+from napari_smse.learning.views import judged_views
+from napari_smse.network.output import NetworkOutput
 
 _IMAGES_AT_ONCE: Final = 8
 _TILES_AT_ONCE: Final = 32
 _READERS: Final = 2
 
 Read = Callable[[LabelledImage], Image.Image]
+
+
+class JudgedTiles(NamedTuple):
+    """What a network says of the tiles that an image is judged by, float32 on the CPU.
+
+    Attributes
+    ----------
+    embedding
+        ``(tiles, d)``.
+    logits
+        ``(tiles, classes)``.
+    mpps
+        ``(tiles,)``, um/px.
+    """
+
+    embedding: Tensor
+    logits: Tensor
+    mpps: Tensor
 
 
 def predict_images(
@@ -64,7 +83,7 @@ def predict_some(
     tile_px: int = 224,
     read: Read = read_pixels,
 ) -> Iterator[Tensor]:
-    """Yield the logits of a few images at a time, float32 on the CPU.
+    """Yield the logits ``(1, classes)`` of image after image, float32 on the CPU.
 
     Parameters
     ----------
@@ -75,21 +94,51 @@ def predict_some(
     read
         What reads an image.
     """
+    for found in tile_outputs(network, images, tile_px=tile_px, read=read):
+        yield found.logits.mean(dim=0, keepdim=True)
+
+
+def tile_outputs(
+    network: nn.Module,
+    images: Sequence[LabelledImage],
+    *,
+    tile_px: int = 224,
+    read: Read = read_pixels,
+) -> Iterator[JudgedTiles]:
+    """Yield what a network says of the tiles that image after image is judged by.
+
+    Parameters
+    ----------
+    network, images
+        As for `predict_images`.
+    tile_px
+        Side of the tiles.
+    read
+        What reads an image.
+
+    Yields
+    ------
+    JudgedTiles
+        Of an image.
+    """
     network.eval()
     frame: tuple[int, int] | None = getattr(network, "input_size", None)
 
-    def tiles_of(image: LabelledImage) -> Tensor:
+    def tiles_of(image: LabelledImage) -> tuple[Tensor, list[float]]:
         if frame is not None:
-            return whole_frame(read(image), frame)[None]
-        tiles = np.stack(judged_tiles(read(image), image, tile_px))
-        return torch.from_numpy(tiles).permute(0, 3, 1, 2)
+            return whole_frame(read(image), frame)[None], [image.mpp]
+        views = judged_views(read(image), image, tile_px)
+        tiles = torch.from_numpy(np.stack([view.tile for view in views])).permute(0, 3, 1, 2)
+        return tiles, [view.mpp for view in views]
 
     with ThreadPoolExecutor(_READERS, thread_name_prefix="judged") as pool:
         for first in range(0, len(images), _IMAGES_AT_ONCE):
-            tiles = list(pool.map(tiles_of, images[first : first + _IMAGES_AT_ONCE]))
-            logits = _logits(network, torch.cat(tiles))
-            parts = torch.split(logits, [len(one) for one in tiles])
-            yield torch.stack([part.mean(dim=0) for part in parts])
+            made = list(pool.map(tiles_of, images[first : first + _IMAGES_AT_ONCE]))
+            sizes = [len(mpps) for _, mpps in made]
+            output = _outputs(network, torch.cat([tiles for tiles, _ in made]))
+            parts = zip(*(torch.split(one, sizes) for one in output), strict=True)
+            for (embedding, logits), (_, mpps) in zip(parts, made, strict=True):
+                yield JudgedTiles(embedding, logits, torch.tensor(mpps))
 
 
 def held_out_figures(logits: Tensor, labels: Sequence[int]) -> Mapping[str, float]:
@@ -110,8 +159,9 @@ def held_out_figures(logits: Tensor, labels: Sequence[int]) -> Mapping[str, floa
     }
 
 
-def _logits(network: nn.Module, tiles: Tensor) -> Tensor:
+def _outputs(network: nn.Module, tiles: Tensor) -> NetworkOutput:
     device = next(network.parameters()).device
     with torch.inference_mode():
-        parts = [network(part.to(device)).logits for part in torch.split(tiles, _TILES_AT_ONCE)]
-        return torch.cat(parts).float().cpu()
+        parts = [network(part.to(device)) for part in torch.split(tiles, _TILES_AT_ONCE)]
+        columns = zip(*parts, strict=True)
+        return NetworkOutput(*(torch.cat(column).float().cpu() for column in columns))

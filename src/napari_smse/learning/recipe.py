@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from napari_smse.learning.supported_scales import MPP_LIMITS
 from napari_smse.network.miners import Mining
@@ -125,6 +132,13 @@ class Recipe(BaseModel):
         if self.classification == "cross-entropy":
             return 0.0
         return _USUAL_GAMMA[self.classification] if self.gamma is None else self.gamma
+
+
+def why_impossible(error: ValidationError) -> str:
+    """Return the first field of a recipe that is wrong, and why."""
+    first = error.errors()[0]
+    place = " ".join(str(part) for part in first["loc"]) or "recipe"
+    return f"{place}: {first['msg']}"
 
 
 def default_recipe() -> Recipe:

@@ -6,7 +6,7 @@ They are what a later training must not forget, and hold no pixel of any patient
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -56,6 +56,27 @@ class Exemplars:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def joined(self, older: Exemplars, embeddings: Tensor) -> Exemplars:
+        """Return these and, where the classes are the same, older ones.
+
+        Parameters
+        ----------
+        older
+            Of the model that these came from.
+        embeddings
+            ``(n, d)``, where the older ones lie for the model of these.
+        """
+        if older.classes != self.classes:
+            return self
+        return replace(
+            self,
+            embeddings=torch.cat([embeddings, self.embeddings]),
+            labels=torch.cat([older.labels, self.labels]),
+            mpps=torch.cat([older.mpps, self.mpps]),
+            cases=older.cases + self.cases,
+            sources=older.sources + self.sources,
+        )
 
 
 def exemplars_path(weights: Path) -> Path:

@@ -1,0 +1,63 @@
+"""What a network is worth on held-out tiles: calls, neighbours, and what it has not forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor
+
+from napari_smse.learning.embedded_tiles import EmbeddedTiles
+from napari_smse.learning.held_out import HeldOut, of_fold
+
+RECALLS: Final = (1, 5)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a network says of held-out images.
+
+    Attributes
+    ----------
+    held_out
+        Logits of each image.
+    recall
+        By k: share of held-out tiles that have one of their class among the k nearest tiles
+        learnt from.
+    """
+
+    held_out: HeldOut
+    recall: dict[int, float]
+
+
+def judge_tiles(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) -> Judgement:
+    """Judge held-out tiles by their logits, and by the tiles learnt from.
+
+    Parameters
+    ----------
+    held_out, learnt_from
+        As the same network embeds them.
+    logits
+        ``(n, classes)`` of the held-out tiles.
+    """
+    images, means = held_out.image_means(logits)
+    return Judgement(of_fold(images, means), recalls(held_out, learnt_from))
+
+
+def recalls(
+    queries: EmbeddedTiles, gallery: EmbeddedTiles, ks: Sequence[int] = RECALLS
+) -> dict[int, float]:
+    """Return by k how many queries have a tile of their class among the k nearest of the gallery.
+
+    Distances are Euclidean, between embeddings of length 1.
+    """
+    alike = queries.embeddings @ gallery.embeddings.T
+    nearest = alike.topk(min(max(ks), len(gallery)), dim=1).indices
+    right = gallery.labels[nearest] == queries.labels[:, None]
+    return {k: float(right[:, :k].any(dim=1).float().mean()) for k in ks}
+
+
+def share_right(logits: Tensor, labels: Tensor) -> float:
+    """Return the share of tiles that are called what they are."""
+    return float((logits.argmax(dim=1) == labels).float().mean())

@@ -1,0 +1,58 @@
+"""What a fine-tuning learns from, and what it is judged by."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from napari_smse.errors import DataError
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.learning.region_hold_out import hold_out_regions
+from napari_smse.learning.splits import hold_out
+
+
+def divide(labelled_set: LabelledSet, share: float, seed: int) -> tuple[list[int], list[int], bool]:
+    """Divide images into those to learn from and held-out ones of other cases.
+
+    Where a class has one case only, whole regions of slides are held out instead.
+
+    Returns
+    -------
+    tuple[list[int], list[int], bool]
+        Indices to learn from, held out, and whether these are regions only.
+
+    Raises
+    ------
+    DataError
+        Nothing of a class can be held out; the message says what to add.
+    """
+    images = labelled_set.images
+    if _has_cases_for_both(images):
+        return *hold_out(images, range(len(images)), share, seed), False
+    if all(image.region is not None for image in images):
+        return *hold_out_regions(images, share, seed), True
+    lonely = [
+        name
+        for label, name in enumerate(labelled_set.classes)
+        if len({image.case for image in images if image.label == label}) < 2
+    ]
+    raise DataError(
+        f"Class {' and '.join(lonely)} has one case only, so nothing of it can be held out and "
+        "no figure would mean anything: add images of another case."
+    )
+
+
+def _has_cases_for_both(images: Sequence[LabelledImage]) -> bool:
+    """Tell whether every class has a case to learn from and another to hold out.
+
+    Cases are held out by the classes and the source they are of, and the only one of a kind is
+    learnt from.
+    """
+    kinds: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for image in images:
+        kinds[image.case].add((image.source, image.label))
+    numbers: dict[tuple[tuple[str, int], ...], int] = defaultdict(int)
+    for held in kinds.values():
+        numbers[tuple(sorted(held))] += 1
+    divided = {label for kind, number in numbers.items() if number > 1 for _, label in kind}
+    return divided == {image.label for image in images}

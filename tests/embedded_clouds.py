@@ -1,0 +1,31 @@
+"""Embedded tiles made up: noisy clouds, one a class."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from napari_smse.learning.embedded_tiles import EmbeddedTiles
+
+NAMES = ("benign", "malignant")
+DIM = 8
+
+
+def clouds(
+    seed: int, tiles: int = 40, classes: tuple[str, ...] = NAMES, cases: int = 5, axis: int = 0
+) -> EmbeddedTiles:
+    """Noisy clouds, told apart along one axis that an untuned head does not look at."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(tiles) % len(classes)
+    points = rng.normal(size=(tiles, DIM))
+    points[:, axis] += 2 * labels
+    return EmbeddedTiles(
+        normalize(torch.from_numpy(points).float(), dim=1),
+        torch.from_numpy(labels),
+        torch.arange(tiles),
+        torch.full((tiles,), 0.5),
+        tuple(f"case {i % cases}" for i in range(tiles)),
+        ("here",) * tiles,
+        classes,
+    )
