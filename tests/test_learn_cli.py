@@ -14,10 +14,10 @@ import torch
 
 from command_line import Shell, shell
 from labelled_images import NameLearner, write_picture
-from mini_training import SMALL
+from mini_training import SMALL, TRUNK, mini_network
 from napari_smse.learning.model_making import ModelMaking
 from napari_smse.learning.training import TrainingProgress
-from napari_smse.network import load_model
+from napari_smse.network import ModelCard, load_model, read_card, save_model
 
 __all__ = ["shell"]  # the fixture
 
@@ -126,7 +126,13 @@ def told(answer: object, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("evaluate", "bundled"), ("crossval",), ("train", "--out", "{out}")]
+    "words",
+    [
+        ("evaluate", "bundled"),
+        ("crossval",),
+        ("train", "--out", "{out}"),
+        ("finetune", "bundled", "--out", "{out}"),
+    ],
 )
 class TestWrongData:
     def run(self, shell: Shell, words: tuple[str, ...], data: Path, tmp_path: Path) -> object:
@@ -418,6 +424,86 @@ def test_the_papers_configuration_runs_from_end_to_end(shell: Shell, tmp_path: P
     assert "Best test epoch: optimistic" in html
 
 
+class TestFinetune:
+    @pytest.fixture(autouse=True)
+    def model(self, shell: Shell, tmp_path: Path) -> Path:
+        """A real, tiny network instead of the one whose answers are known."""
+        card = ModelCard(
+            name="mini",
+            version="1",
+            classes=("benign", "malignant"),
+            tile_px=32,
+            mpp_range=(0.2, 0.6),
+            trunk=TRUNK,
+            embedding_dim=4,
+        )
+        (tmp_path / "models").mkdir()
+        path = save_model(mini_network(), card, tmp_path / "models" / "mini")
+        shell.model.network, shell.model.card = mini_network(), read_card(path)
+        shell.model.path = path
+        return path
+
+    @pytest.fixture
+    def cases(self, tmp_path: Path) -> Path:
+        return write_table(tmp_path / "cases", cases=8, images=2)
+
+    @pytest.mark.parametrize("loss", ["pair", "triplet"])
+    def test_it_says_what_it_was_worth_and_writes_a_model(
+        self, shell: Shell, cases: Path, tmp_path: Path, loss: str
+    ) -> None:
+        out = tmp_path / "models" / "mine"
+        words = ("--out", out, "--loss", loss, "--json")
+        answer = shell("finetune", "mini", cases, *words)
+        assert answer.status == 0, answer.err
+        values = json.loads(answer.out)
+        change = values["difference"]["auc"]["value"]
+        assert change == pytest.approx(values["auc"] - values["auc_before"])
+        assert (values["training_images"], values["held_out_images"]) == (12, 4)
+        card = read_card(out)
+        assert card.recipe["similarity"] == loss
+        assert card.parent.startswith("mini 1, weights ")
+        assert sorted(path.name for path in out.parent.glob("mine*")) == [
+            "mine.exemplars.safetensors",
+            "mine.json",
+            "mine.safetensors",
+        ]
+
+    def test_it_prints_a_table(self, shell: Shell, cases: Path, tmp_path: Path) -> None:
+        answer = shell(
+            "finetune", "mini", cases, "--out", tmp_path / "models" / "x", "--steps", "3"
+        )
+        assert (answer.status, answer.err) == (0, "")
+        for words in ("before", "after", "difference", "recall@5", "Research use only"):
+            assert words in answer.out
+
+    def test_a_model_that_is_there_is_left_alone(
+        self, shell: Shell, cases: Path, model: Path
+    ) -> None:
+        told(shell("finetune", "mini", cases, "--out", model), "--overwrite")
+
+    @pytest.mark.parametrize(
+        ("cases_of", "words", "message"),
+        [
+            (2, (), "has one case only"),
+            (8, ("--margin", "-1"), "margin"),
+            (8, ("--share", "1"), "impossible"),
+            (8, ("--device", "cuda:7"), "cuda"),
+        ],
+    )
+    def test_what_cannot_be_done_is_said_in_a_line(
+        self,
+        shell: Shell,
+        tmp_path: Path,
+        cases_of: int,
+        words: tuple[str, ...],
+        message: str,
+    ) -> None:
+        data = write_table(tmp_path / "few", cases=cases_of)
+        out = tmp_path / "models" / "x"
+        told(shell("finetune", "mini", data, "--out", out, "--quiet", *words), message)
+        assert not list(out.parent.glob("x*"))
+
+
 @pytest.mark.slow
 def test_the_frozen_control_runs_from_the_command_line(shell: Shell, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
@@ -428,7 +514,7 @@ def test_the_frozen_control_runs_from_the_command_line(shell: Shell, tmp_path: P
     assert json.loads(answer.out)["auc"] > 0.9
 
 
-@pytest.mark.parametrize("words", [(), ("train",), ("evaluate",), ("crossval",)])
+@pytest.mark.parametrize("words", [(), ("train",), ("evaluate",), ("crossval",), ("finetune",)])
 def test_help_needs_no_torch(words: tuple[str, ...]) -> None:
     look = (
         "import sys; from napari_smse.cli import main; sys.argv[1:] = [*sys.argv[1:], '--help']\n"

@@ -53,7 +53,7 @@ from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.learning.splits import Fold, grouped_folds
 from napari_smse.learning.training_set import read_training_set
-from napari_smse.network import Figure, SmseNetwork, load_model, save_model
+from napari_smse.network import Figure, SmseNetwork, load_model, read_card, save_model
 from napari_smse.network.exemplars import exemplars_path, save_exemplars
 from napari_smse.network.trunk import DEFAULT_TRUNK
 
@@ -112,7 +112,7 @@ def main() -> None:
         found = bach_probabilities(load_model(path).network, options.data / "breast_bach_eval")
         save_model(network, external_figure(card, *found), path)
     exemplars = choose_exemplars(table_tiles(network, table, data))
-    weights = load_model(path).card.weights_sha256
+    weights = read_card(path).weights_sha256
     save_exemplars(replace(exemplars, model=weights), exemplars_path(path))
     for figure in load_model(path).card.figures:
         _log.info("%s", json.dumps(figure.model_dump(exclude={"how"})))

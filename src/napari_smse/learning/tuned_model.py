@@ -13,7 +13,7 @@ from napari_smse.learning.figures import Estimate, estimate, paired_difference
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning
 from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.model_making import recipe_facts, training_sources
-from napari_smse.network import Figure, ModelCard, load_model, save_model
+from napari_smse.network import Figure, ModelCard, read_card, save_model
 from napari_smse.network.card import stem_of
 from napari_smse.network.exemplars import Exemplars, exemplars_path, save_exemplars
 
@@ -41,7 +41,7 @@ def save_tuned(tuning: FineTuning, tuned: FineTuned, out: Path) -> Path:
         The folder cannot be written.
     """
     path = save_model(tuned.network, tuned_card(tuning, tuned, stem_of(out).name), out)
-    weights = load_model(path, self_test=False).card.weights_sha256
+    weights = read_card(path).weights_sha256
     save_exemplars(replace(tuned.exemplars, model=weights), exemplars_path(path))
     return path
 

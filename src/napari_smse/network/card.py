@@ -15,6 +15,7 @@ BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
 BUNDLED_NAME: Final = "smse_v0"
 WEIGHTS_SUFFIX: Final = ".safetensors"
 CARD_SUFFIX: Final = ".json"
+EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -165,7 +166,7 @@ def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
 
 def bundled_models() -> list[str]:
     """Return the names of the models that come with the package."""
-    return sorted(path.stem for path in BUNDLED_FOLDER.glob(f"*{WEIGHTS_SUFFIX}"))
+    return sorted(path.stem for path in BUNDLED_FOLDER.glob(f"*{CARD_SUFFIX}"))
 
 
 def read_card(model: str | Path = "bundled") -> ModelCard:
@@ -213,7 +214,8 @@ def _stem(model: str | Path) -> Path:
 
 def _what_exists(folder: Path) -> str:
     names = [f"bundled ({name})" for name in bundled_models()]
-    names += [str(path) for path in sorted(folder.glob(f"*{WEIGHTS_SUFFIX}"))[:8]]
+    weights = sorted(folder.glob(f"*{WEIGHTS_SUFFIX}"))
+    names += [str(path) for path in weights if not path.name.endswith(EXEMPLARS_SUFFIX)][:8]
     return f"Available: {', '.join(names)}." if names else "No model is installed."
 
 

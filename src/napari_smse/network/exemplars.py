@@ -16,13 +16,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from napari_smse.errors import DamagedModelError
-from napari_smse.network.card import WEIGHTS_SUFFIX
+from napari_smse.network.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX
 from napari_smse.network.whole_blob import write_whole
 
 if TYPE_CHECKING:
     from napari_smse.network.checkpoint import Model
 
-EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
 _FACTS: Final = ("classes", "cases", "sources", "model")
 
 
