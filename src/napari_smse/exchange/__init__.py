@@ -1,5 +1,11 @@
 """Results and annotations in files that other programs read."""
 
+from napari_smse.exchange.annotations import (
+    Annotation,
+    AnnotationSet,
+    read_annotations,
+    write_annotations,
+)
 from napari_smse.exchange.colours import (
     CLASS_COLOURS,
     UNKNOWN_COLOUR,
@@ -34,6 +40,8 @@ __all__ = [
     "STORE_NAME",
     "TILE_COLUMNS",
     "UNKNOWN_COLOUR",
+    "Annotation",
+    "AnnotationSet",
     "MapPanel",
     "ModelRecord",
     "RunContext",
@@ -46,12 +54,14 @@ __all__ = [
     "diverging_ramp",
     "output_error",
     "package_versions",
+    "read_annotations",
     "read_regions",
     "remove_results",
     "result_folder_names",
     "save_results",
     "tile_columns",
     "tile_table",
+    "write_annotations",
     "write_csv",
     "write_heat_map_picture",
     "write_parquet",

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import shapely
-from numpy.typing import NDArray
 from shapely import MultiPolygon
 
 from napari_smse.errors import DataError, SmseError
@@ -17,10 +15,10 @@ from napari_smse.learning.candidates import Candidate, Reading, choose_usable, c
 from napari_smse.learning.csv_rows import read_csv_rows
 from napari_smse.learning.image_header import files_below, leads_out
 from napari_smse.learning.labelled_set import LabelledSet, Skipped
+from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import slide_name
 from napari_smse.tiles import (
-    Ground,
     TileGrid,
     TileSpec,
     TissueMask,
@@ -33,9 +31,6 @@ FIELD_MPP: Final = 0.6
 """A field is a tile of 224 px at 0.6 um/px, 134 um wide, so that any finer tile fits in."""
 
 CASES: Final = "cases.csv"
-_LEAST_TISSUE = 0.25
-_OF_A_CLASS = 0.5
-_COMPETES = 0.25
 _SUFFIX = ".geojson"
 
 
@@ -147,40 +142,10 @@ def _labelled(
         for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
     )
     x, y = grid.left(columns), grid.top(rows)
-    tissue = mask.fraction(x, y, grid.edge)
-    shares = np.stack([_share(mask, area, x, y, grid.edge, tissue) for area in regions.values()])
-    competing = (shares > _COMPETES).sum(axis=0) > 1
-    taken = (shares >= _OF_A_CLASS).any(axis=0)
-    names = list(regions)
-    for i in np.flatnonzero((tissue >= _LEAST_TISSUE) & (competing | taken)):
+    names, labels = list(regions), label_tiles(x, y, grid.edge, regions, mask)
+    for i in np.flatnonzero(labels != NO_CLASS):
         region = Region(int(x[i]), int(y[i]), grid.edge, grid.edge)
-        yield Field(region, "" if competing[i] else names[int(shares[:, i].argmax())])
-
-
-def _share(
-    mask: TissueMask,
-    area: MultiPolygon,
-    x: NDArray[np.int32],
-    y: NDArray[np.int32],
-    edge: int,
-    tissue: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Share of each field's tissue that lies in an area, (n,); 0 where there is no tissue."""
-    inside = np.where(tissue_inside(mask, area), Ground.TISSUE, Ground.GLASS).astype(np.uint8)
-    part = TissueMask(inside, mask.region).fraction(x, y, edge).astype(np.float64)
-    return np.divide(part, tissue, out=np.zeros_like(part), where=tissue > 0)
-
-
-def tissue_inside(mask: TissueMask, area: MultiPolygon) -> NDArray[np.bool_]:
-    """Tell which overview pixels are tissue with their centre in an area, (h, w)."""
-    width, height = mask.cell
-    rows, columns = np.nonzero(mask.tissue)
-    x = mask.region.x + (columns + 0.5) * width
-    y = mask.region.y + (rows + 0.5) * height
-    found = np.zeros(mask.ground.shape, dtype=bool)
-    shapely.prepare(area)
-    found[rows, columns] = shapely.contains_xy(area, x, y)
-    return found
+        yield Field(region, "" if labels[i] == CONFLICT else names[labels[i]])
 
 
 def _conflict(region: Region) -> str:

@@ -1,6 +1,11 @@
 """Tissue, tiles at a physical scale, and planned reads."""
 
-from napari_smse.tiles.annotations import read_class_regions, read_regions
+from napari_smse.tiles.annotations import (
+    DrawnArea,
+    read_areas,
+    read_class_regions,
+    read_regions,
+)
 from napari_smse.tiles.brightfield import is_brightfield, require_brightfield
 from napari_smse.tiles.grid import TileGrid
 from napari_smse.tiles.plan import ReadBlock, ScaleTiles, TilePlan, plan_tiles
@@ -9,6 +14,7 @@ from napari_smse.tiles.spec import TileSpec
 from napari_smse.tiles.tissue import Ground, TissueMask, classify_ground, find_tissue
 
 __all__ = [
+    "DrawnArea",
     "Ground",
     "ReadBlock",
     "ScaleTiles",
@@ -20,6 +26,7 @@ __all__ = [
     "find_tissue",
     "is_brightfield",
     "plan_tiles",
+    "read_areas",
     "read_class_regions",
     "read_regions",
     "require_brightfield",

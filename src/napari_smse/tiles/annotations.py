@@ -12,6 +12,7 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,25 @@ logger = logging.getLogger(__name__)
 _POLYGONS = ("Polygon", "MultiPolygon")
 _NOT_AREAS = ("Point", "MultiPoint", "LineString", "MultiLineString")
 _EXPORT_AGAIN = "export the annotations again, in QuPath by File > Export objects as GeoJSON"
+
+
+@dataclass(frozen=True)
+class DrawnArea:
+    """An area drawn on a slide.
+
+    Attributes
+    ----------
+    class_name
+        Empty if it has none.
+    polygons
+        Valid ones that it consists of, as in the file.
+    feature
+        The GeoJSON feature that it is from; empty for a bare geometry.
+    """
+
+    class_name: str
+    polygons: list[Polygon]
+    feature: dict[str, Any]
 
 
 def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> MultiPolygon:
@@ -54,7 +74,7 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
     RegionError
         If the file cannot be read, is not GeoJSON, or holds no area.
     """
-    found = [polygon for _, polygons in _areas(path) for polygon in polygons]
+    found = [polygon for area in read_areas(path) for polygon in area.polygons]
     if not found:
         raise _no_area(path)
     return _merged(found, bounds_origin)
@@ -87,9 +107,10 @@ def read_class_regions(
         If the file cannot be read, is not GeoJSON, or holds no area with a class.
     """
     by_class: dict[str, list[Polygon]] = defaultdict(list)
-    for name, polygons in _areas(path):
+    for area in read_areas(path):
+        name = area.class_name
         if name and not name.endswith("*"):
-            by_class[name] += polygons
+            by_class[name] += area.polygons
         else:
             logger.info("%s: left out an area of %s", path, name or "no class")
     found = {name: polygons for name, polygons in sorted(by_class.items()) if polygons}
@@ -101,9 +122,16 @@ def read_class_regions(
     return {name: _merged(polygons, bounds_origin) for name, polygons in found.items()}
 
 
-def _areas(path: Path) -> Iterator[tuple[str, list[Polygon]]]:
-    for name, node in _geometries(_load(path), path):
-        yield name, _mended(_parsed(node, path), path)
+def read_areas(path: Path) -> Iterator[DrawnArea]:
+    """Yield the areas in a GeoJSON file one by one, as they are in the file.
+
+    Raises
+    ------
+    RegionError
+        If the file cannot be read or is not GeoJSON.
+    """
+    for feature, node in _geometries(_load(path), path):
+        yield DrawnArea(_class_name(feature), _mended(_parsed(node, path), path), feature)
 
 
 def _merged(polygons: Sequence[Polygon], origin: tuple[int, int]) -> MultiPolygon:
@@ -132,22 +160,24 @@ def _load(path: Path) -> Any:
         raise RegionError(f"{path} is not JSON ({error}); {_EXPORT_AGAIN}") from error
 
 
-def _geometries(node: Any, path: Path, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Walk down to the geometries that can have an area, each with its feature's class."""
+def _geometries(
+    node: Any, path: Path, feature: dict[str, Any] | None = None
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Walk down to the geometries that can have an area, each with its feature."""
     if isinstance(node, list):
         for item in node:
-            yield from _geometries(item, path, name)
+            yield from _geometries(item, path, feature)
         return
     kind = node.get("type") if isinstance(node, dict) else None
     if kind in _POLYGONS:
-        yield name, node
+        yield feature or {}, node
     elif kind == "FeatureCollection":
         yield from _geometries(_part(node, "features", path), path)
     elif kind == "GeometryCollection":
-        yield from _geometries(_part(node, "geometries", path), path, name)
+        yield from _geometries(_part(node, "geometries", path), path, feature)
     elif kind == "Feature":
         if node.get("geometry") is not None:  # GeoJSON allows a feature without a place
-            yield from _geometries(node["geometry"], path, _class_name(node))
+            yield from _geometries(node["geometry"], path, node)
     elif kind in _NOT_AREAS:
         logger.info("%s: left out a %s, which has no area", path, kind)
     else:

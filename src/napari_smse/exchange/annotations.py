@@ -1,0 +1,199 @@
+"""Annotations of a slide, kept with all that QuPath wrote about them.
+
+QuPath counts pixels from OpenSlide's bounds, and everything here from the corner of
+level 0; `bounds_origin`, the corner of the bounds in level-0 px, leads from one to the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import shapely
+from shapely import MultiPolygon, Polygon
+
+from napari_smse.exchange.colours import Colour, class_colours
+from napari_smse.exchange.whole_file import written_whole
+from napari_smse.tiles import DrawnArea, read_areas
+
+
+def _new_id() -> str:
+    return str(uuid4())
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A region that a person drew and gave a class.
+
+    Attributes
+    ----------
+    class_name
+        Empty if it has none yet.
+    geometry
+        Valid, in level-0 px; one area with holes, or several.
+    id
+        A UUID, QuPath's own where it gave one.
+    properties
+        What else a file said of it (name, measurements, lock, ...), written back as it was.
+    """
+
+    class_name: str
+    geometry: Polygon | MultiPolygon
+    id: str = field(default_factory=_new_id)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnnotationSet:
+    """The annotations of one slide, and the colours of their classes.
+
+    Attributes
+    ----------
+    annotations
+        In the order they were drawn.
+    colours
+        RGB, 0..255, by class name; classes without one get one when written.
+    """
+
+    annotations: tuple[Annotation, ...] = ()
+    colours: Mapping[str, Colour] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes with a colour, then those without, each once."""
+        used = (one.class_name for one in self.annotations if one.class_name)
+        return tuple(dict.fromkeys([*self.colours, *used]))
+
+    def colour_of(self, name: str) -> Colour:
+        """Return the colour of a class, given or its own."""
+        return self.colours.get(name) or class_colours(self.classes or (name,))[name]
+
+    def regions(self) -> dict[str, MultiPolygon]:
+        """Return what the annotations of each class cover, level-0 px, by class name.
+
+        Classes that QuPath is told to ignore (their names end in ``*``) are left out.
+        """
+        drawn: dict[str, list[Polygon | MultiPolygon]] = defaultdict(list)
+        for one in self.annotations:
+            if one.class_name and not one.class_name.endswith("*"):
+                drawn[one.class_name].append(one.geometry)
+        return {name: _several(shapely.union_all(found)) for name, found in sorted(drawn.items())}
+
+
+def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> AnnotationSet:
+    """Read annotations from GeoJSON as QuPath exports it.
+
+    Points and lines are left out and outlines that cross themselves are mended; the log tells of
+    both. Areas without a class are kept.
+
+    Parameters
+    ----------
+    path
+        The file.
+    bounds_origin
+        Corner of OpenSlide's bounds, level-0 px.
+
+    Raises
+    ------
+    RegionError
+        If the file cannot be read or is not GeoJSON.
+    """
+    found: list[Annotation] = []
+    colours: dict[str, Colour] = {}
+    seen: set[str] = set()
+    for area in read_areas(path):
+        if not area.polygons:
+            continue
+        one = _annotation(area, bounds_origin)
+        if one.id in seen:
+            # A feature of several geometries, or a file put together from two.
+            one = replace(one, id=_new_id())
+        seen.add(one.id)
+        found.append(one)
+        colour = _colour(area.feature)
+        if area.class_name and colour is not None:
+            colours.setdefault(area.class_name, colour)
+    return AnnotationSet(tuple(found), colours)
+
+
+def write_annotations(
+    path: Path, annotations: AnnotationSet, *, bounds_origin: tuple[int, int] = (0, 0)
+) -> None:
+    """Write annotations as QuPath reads them, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file, usually ending in ``.geojson``.
+    annotations
+        What to write.
+    bounds_origin
+        Corner of OpenSlide's bounds, level-0 px.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    features = [_feature(one, annotations, bounds_origin) for one in annotations.annotations]
+    text = json.dumps({"type": "FeatureCollection", "features": features})
+    with written_whole(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def _annotation(area: DrawnArea, origin: tuple[int, int]) -> Annotation:
+    whole = area.polygons[0] if len(area.polygons) == 1 else MultiPolygon(area.polygons)
+    given = area.feature.get("properties")
+    given = given if isinstance(given, dict) else {}
+    kept = {key: value for key, value in given.items() if key != "classification"}
+    identity = area.feature.get("id")
+    return Annotation(
+        area.class_name,
+        _moved(whole, origin),
+        identity if isinstance(identity, str) and identity else _new_id(),
+        kept,
+    )
+
+
+def _feature(
+    one: Annotation, annotations: AnnotationSet, origin: tuple[int, int]
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {"objectType": "annotation", **one.properties}
+    if one.class_name:
+        colour = list(annotations.colour_of(one.class_name))
+        properties["classification"] = {"name": one.class_name, "color": colour}
+    geometry = shapely.geometry.mapping(_moved(one.geometry, (-origin[0], -origin[1])))
+    return {"type": "Feature", "id": one.id, "geometry": geometry, "properties": properties}
+
+
+def _moved(geometry: Polygon | MultiPolygon, by: Iterable[float]) -> Polygon | MultiPolygon:
+    step = tuple(by)
+    return shapely.transform(geometry, lambda points: points + step)
+
+
+def _several(geometry: Polygon | MultiPolygon) -> MultiPolygon:
+    return geometry if isinstance(geometry, MultiPolygon) else MultiPolygon([geometry])
+
+
+def _colour(feature: Mapping[str, Any]) -> Colour | None:
+    """Return a class's colour: a list of three, or the signed integer of older QuPath files."""
+    properties = feature.get("properties")
+    found = properties.get("classification") if isinstance(properties, dict) else None
+    if not isinstance(found, dict):
+        return None
+    colour = found.get("color")
+    if isinstance(colour, list) and len(colour) == 3 and all(_is_byte(one) for one in colour):
+        return colour[0], colour[1], colour[2]
+    packed = found.get("colorRGB")
+    if isinstance(packed, int):
+        return packed >> 16 & 255, packed >> 8 & 255, packed & 255
+    return None
+
+
+def _is_byte(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= 255
