@@ -14,6 +14,9 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import RegionError
 from napari_smse.widgets.slide_layers import world_to_level0
 
+AREAS = ("rectangle", "polygon", "ellipse")
+"""Kinds of shapes that have an area."""
+
 _ELLIPSE_POINTS = 64
 
 
@@ -71,11 +74,12 @@ def drawn_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
 def _outlines(layer: Shapes) -> list[NDArray[np.float64]]:
     """World outlines, (n, 2) as (y, x), of the selected shapes of a layer, or of all."""
     chosen = sorted(layer.selected_data) or range(len(layer.data))
-    return [
-        _in_world(layer, _outline(layer.data[index], layer.shape_type[index]))
-        for index in chosen
-        if layer.shape_type[index] in ("rectangle", "polygon", "ellipse")
-    ]
+    return [world_outline(layer, i) for i in chosen if layer.shape_type[i] in AREAS]
+
+
+def world_outline(layer: Shapes, index: int) -> NDArray[np.float64]:
+    """Outline of a shape in the world, (n, 2) as (y, x)."""
+    return _in_world(layer, _outline(layer.data[index], layer.shape_type[index]))
 
 
 def _outline(vertices: NDArray[np.floating], kind: str) -> NDArray[np.float64]:
