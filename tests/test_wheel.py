@@ -41,8 +41,11 @@ def test_all_of_the_package_is_in_the_wheel(wheel_names: set[str]) -> None:
 
 def test_the_bundled_weights_are_in_the_wheel(wheel_names: set[str]) -> None:
     bundled = [name for name in wheel_names if name.startswith("napari_smse/network/bundled/")]
-    assert sum(name.endswith(".safetensors") for name in bundled) == 1
-    assert sum(name.endswith(".json") for name in bundled) == 1
+    assert sorted(name.rsplit("/", 1)[1] for name in bundled) == [
+        "smse_v0.exemplars.safetensors",
+        "smse_v0.json",
+        "smse_v0.safetensors",
+    ]
 
 
 def test_the_sample_slide_is_in_the_wheel(wheel_names: set[str]) -> None:
