@@ -1,0 +1,75 @@
+"""How many tiles and how much tissue the annotations of each class give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from shapely import MultiPolygon
+
+from napari_smse.learning.region_tiles import CONFLICT, LEAST_TISSUE, label_tiles
+from napari_smse.slides import Slide
+from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
+
+TILE_PX: Final = 224
+TILE_MPP: Final = 0.5
+
+
+@dataclass(frozen=True)
+class AnnotationCounts:
+    """What the annotations of a slide come to.
+
+    Attributes
+    ----------
+    slide, mask
+        The slide and its tissue.
+    tiles
+        Tiles of 112 um (20x) by class name.
+    conflicts
+        Tiles that two classes claim, which are not used.
+    on_glass
+        Classes whose regions hold hardly any tissue.
+    """
+
+    slide: Slide
+    mask: TissueMask
+    tiles: dict[str, int]
+    conflicts: int
+    on_glass: tuple[str, ...]
+
+
+def count_tiles(
+    slide: Slide, regions: Mapping[str, MultiPolygon], mask: TissueMask | None
+) -> Iterator[AnnotationCounts]:
+    """Yield the counts, once; the slide's tissue is looked for if it is not given.
+
+    Raises
+    ------
+    SlideError
+        The slide cannot be read, or is no bright-field slide.
+    """
+    mask = mask or find_tissue(slide)
+    grid = TileGrid(TileSpec(TILE_PX, TILE_MPP, slide.mpp), slide.bounds)
+    rows, columns = (
+        index.ravel()
+        for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
+    )
+    x, y = grid.left(columns), grid.top(rows)
+    labels = label_tiles(x, y, grid.edge, regions, mask)
+    tiles = {name: int((labels == i).sum()) for i, name in enumerate(regions)}
+    dry = [
+        name
+        for name, area in regions.items()
+        if not tiles[name] and _tissue_share(mask, area) < LEAST_TISSUE
+    ]
+    yield AnnotationCounts(slide, mask, tiles, int((labels == CONFLICT).sum()), tuple(dry))
+
+
+def _tissue_share(mask: TissueMask, area: MultiPolygon) -> float:
+    """Return the share of an area's bounding box that is tissue, roughly."""
+    left, top, right, bottom = area.bounds
+    edge = max(1, round(max(right - left, bottom - top)))
+    x, y = (np.array([round(value)], dtype=np.int32) for value in (left, top))
+    return float(mask.fraction(x, y, edge)[0])
