@@ -195,6 +195,31 @@ def card() -> None:
         dialog.close()
 
 
+def annotate() -> None:
+    """Regions of two classes, drawn and counted."""
+    import numpy as np
+
+    with Stage() as stage:
+        stage.dock.leave()
+        stage.viewer.window.remove_dock_widget(stage.dock)
+        dock = stage.viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate")[1]
+        stage.live()
+        stage.viewer.reset_view()
+        angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        wave = 1 + 0.15 * np.sin(3 * angle)
+        dock.modes["Freehand"].click()
+        for row, places in enumerate((((1200, 1300), (1900, 2300)), ((4200, 1100), (4900, 1900)))):
+            dock.table.choose(row)
+            for x, y in places:
+                outline = np.stack([np.sin(angle) * wave, np.cos(angle) * wave], axis=1) * 420
+                dock.drawing.layer.selected_data = set()
+                dock.drawing.layer.add(np.add(outline, (y, x)), shape_type="polygon")
+        stage.until(lambda: "take a class" in dock.note.text())
+        stage.live()
+        stage.shoot("annotate")
+        dock.leave()
+
+
 def shell() -> None:
     """The picture that the shell writes."""
     from PIL import Image
@@ -209,14 +234,15 @@ def shell() -> None:
 
 
 SHOTS = {
-    made.__name__: made for made in (before, result, running, warning, missing_scale, card, shell)
+    made.__name__: made
+    for made in (before, result, running, warning, missing_scale, card, annotate, shell)
 }
 
 
 def main(names: Iterable[str]) -> None:
     """Make these pictures, or all; in a cache of their own, so that no earlier run is found."""
     with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
         for name in names or SHOTS:
             SHOTS[name]()
 

@@ -123,7 +123,7 @@ def test_two_classes_on_one_tile_are_told(dock, until):
 def test_regions_on_glass_and_beside_the_slide_are_told(dock, until):
     draw(dock, 1000, 0, 250, 250)
     draw(dock, 5000, 0, 250, 250)
-    until(lambda: "benign lie on glass" in dock.note.text())
+    until(lambda: "benign hold hardly any tissue" in dock.note.text())
     assert "1 shapes are lines or lie beside" in dock.note.text()
 
 

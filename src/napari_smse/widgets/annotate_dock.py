@@ -88,6 +88,7 @@ class AnnotateDock(QWidget):
         self.recovery = RecoveryBar()
         self.table = ClassTable()
         self.table.setMinimumHeight(140)
+        self.table.setMaximumHeight(300)
         self.add = QPushButton("Add class")
         self.colour = QPushButton("Colour …")
         self.remove = QPushButton("Remove class")
@@ -398,7 +399,7 @@ def _notes(counts: AnnotationCounts, left_out: int) -> list[str]:
     if counts.conflicts:
         notes.append(f"{counts.conflicts:,} lie in two classes and are not used.")
     for name in counts.on_glass:
-        notes.append(f"Regions of {name} lie on glass: draw them on tissue.")
+        notes.append(f"Regions of {name} hold hardly any tissue, and no tile takes their class.")
     if left_out:
         notes.append(f"{left_out} shapes are lines or lie beside the slide, and do not count.")
     return notes

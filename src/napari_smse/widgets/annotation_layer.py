@@ -28,6 +28,7 @@ ANNOTATIONS_KEY = "napari_smse_annotations"
 CLASS, IDENTITY, HOLE = "class", "annotation", "hole"
 _DONE = ("added", "removed", "changed")
 _FILL = 0.2
+_EDGE_UM = 5.0
 _UNDOS = 100
 
 
@@ -194,8 +195,8 @@ class AnnotationLayer(QObject):
             units=self._slide_layer.units[-2:],
             axis_labels=self._slide_layer.axis_labels[-2:],
             features=_features([]),
-            # In screen px whatever the zoom would be better; napari's widths are in data px.
-            edge_width=2 / max(float(self._slide_layer.scale[-1]), 1e-6),
+            edge_width=_EDGE_UM / max(float(self._slide_layer.scale[-1]), 1e-6),
+            opacity=1,
             metadata={ANNOTATIONS_KEY: self._slide.quick_hash},
         )
         self._viewer.layers.append(layer)
