@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from napari_smse.learning.labelled_set import LabelledSet
-from napari_smse.learning.prediction import tile_outputs
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.learning.prediction import JudgedTiles, tile_outputs
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ class EmbeddedTiles:
 
 
 def embed_images(
-    network: nn.Module, labelled_set: LabelledSet, indices: Sequence[int], tile_px: int = 224
+    network: nn.Module,
+    labelled_set: LabelledSet,
+    indices: Sequence[int],
+    tile_px: int = 224,
+    known: Mapping[LabelledImage, JudgedTiles] | None = None,
 ) -> Generator[int, None, tuple[EmbeddedTiles, Tensor]]:
     """Embed the tiles that images are judged by, yielding how many images are done.
 
@@ -69,6 +73,8 @@ def embed_images(
         The images; `EmbeddedTiles.images` are indices into the set.
     tile_px
         Side of the tiles.
+    known
+        What the network said of some images before; these are not read.
 
     Returns
     -------
@@ -80,9 +86,14 @@ def embed_images(
     DataError
         An image cannot be read.
     """
-    images, found = labelled_set.some(indices), []
-    for output in tile_outputs(network, images, tile_px=tile_px):
-        found.append(output)
+    images, found, known = labelled_set.some(indices), [], known or {}
+    unknown = [image for image in images if image not in known]
+    outputs = tile_outputs(network, unknown, tile_px=tile_px)
+    for image in images:
+        found.append(known[image] if image in known else next(outputs))
+        if image not in known:
+            yield len(found)
+    if not unknown:
         yield len(found)
     rows = [i for i, output in enumerate(found) for _ in output.mpps]
     tiles = EmbeddedTiles(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,9 +14,10 @@ from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.embedded_tiles import EmbeddedTiles, embed_images
 from napari_smse.learning.evaluation import match_classes, seen_cases
 from napari_smse.learning.exemplar_choice import choose_exemplars
-from napari_smse.learning.head_tuning import start_heads, tune_heads, tuned_network
+from napari_smse.learning.head_tuning import TunedHeads, start_heads, tune_heads, tuned_network
 from napari_smse.learning.judgement import Judgement, judge_tiles, share_right
-from napari_smse.learning.labelled_set import LabelledSet
+from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.learning.recipe import Learns, Recipe, Similarity, why_impossible
 from napari_smse.learning.training import train
 from napari_smse.learning.tuning_split import divide
@@ -69,6 +70,9 @@ class FineTuned:
     old_right
         Share of the model's exemplars called right, before and after; none where that cannot be
         told.
+    heads
+        What turns embeddings of the model tuned into those of this network; none if more than
+        the heads learnt.
     """
 
     network: SmseNetwork
@@ -76,6 +80,7 @@ class FineTuned:
     after: Judgement
     exemplars: Exemplars
     old_right: tuple[float, float] | None
+    heads: TunedHeads | None = None
 
 
 def tuning_recipe(
@@ -142,6 +147,8 @@ class FineTuning:
         recipe's distillation guards what it knows).
     device
         For torch.
+    known
+        What the model said of some of the images before, as a run stored it.
 
     Attributes
     ----------
@@ -167,11 +174,12 @@ class FineTuning:
         share: float = HELD_OUT_SHARE,
         keep: float = 1.0,
         device: str = "cpu",
+        known: Mapping[LabelledImage, JudgedTiles] | None = None,
     ) -> None:
         self._network = _tunable(model)
         self.model, self.recipe = model, recipe
         self.labelled_set = _known_classes(labelled_set, model)
-        self.labelled_set.check_trainable()
+        self.labelled_set.check_classes()
         self.training, self.testing, by_region = divide(self.labelled_set, share, recipe.seed)
         self.warnings = [FLATTERS] if by_region else []
         if not self.same_classes:
@@ -185,7 +193,7 @@ class FineTuning:
                 f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
                 "was trained on: its figures 'before' are too good, and the difference too small."
             )
-        self._keep, self._device = keep, device
+        self._keep, self._device, self._known = keep, device, known
         self._exemplars = exemplars_of(model)
 
     @property
@@ -228,8 +236,8 @@ class FineTuning:
             now = self._right(heads.logits(old.embeddings))
             old_right = None if right is None or now is None else (right, now)
             exemplars = exemplars.joined(old, heads.embed(old.embeddings))
-        network = tuned_network(self._network, heads)
-        return FineTuned(network, before, judge_tiles(held, logits, learnt), exemplars, old_right)
+        network, after = tuned_network(self._network, heads), judge_tiles(held, logits, learnt)
+        return FineTuned(network, before, after, exemplars, old_right, heads)
 
     def _train_trunk(
         self, learnt: EmbeddedTiles, held: EmbeddedTiles
@@ -252,7 +260,9 @@ class FineTuning:
     def _embed(
         self, network: SmseNetwork, indices: Sequence[int], doing: Doing
     ) -> Generator[FineTuningProgress, None, tuple[EmbeddedTiles, Tensor]]:
-        running = embed_images(network, self.labelled_set, indices, self.model.card.tile_px)
+        # What is known is what the model said, before it learnt.
+        known = self._known if doing == "reading" else None
+        running = embed_images(network, self.labelled_set, indices, self.model.card.tile_px, known)
         while True:
             try:
                 done = next(running)

@@ -58,6 +58,12 @@ class TunedHeads(nn.Module):
         with torch.no_grad():
             return self.forward(embeddings).logits
 
+    def probabilities(self, embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return probabilities ``(n, classes)`` of stored embeddings ``(n, d)``."""
+        stored = torch.from_numpy(embeddings.astype(np.float32))
+        found = torch.softmax(self.logits(functional.normalize(stored, dim=1)), dim=1)
+        return np.asarray(found.numpy())
+
     def forward(self, embeddings: Tensor) -> NetworkOutput:
         """Return `NetworkOutput` of embeddings ``(n, d)`` of the model tuned."""
         embedding = functional.normalize(embeddings @ self.matrix.T, dim=1)

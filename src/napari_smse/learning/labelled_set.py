@@ -136,8 +136,8 @@ class LabelledSet:
         """Return how many files were skipped for each reason, the most frequent first."""
         return dict(Counter(one.reason for one in self.skipped).most_common())
 
-    def check_trainable(self) -> None:
-        """Raise `DataError` if a class has no image, or all images come from one case."""
+    def check_classes(self) -> None:
+        """Raise `DataError` if a class has no image."""
         images, _ = self.count()
         empty = [name for name, number in images.items() if not number]
         if empty:
@@ -146,6 +146,10 @@ class LabelledSet:
                 f"({len(self.images)} images, {len(self.skipped)} skipped): add some, or check "
                 "the labels."
             )
+
+    def check_trainable(self) -> None:
+        """Raise `DataError` if a class has no image, or all images come from one case."""
+        self.check_classes()
         if len(self.cases) < 2:
             raise DataError(
                 "All images come from one case, so nothing can be held out: add another case, "
