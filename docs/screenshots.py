@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import napari
 
+    from napari_smse.widgets.annotate_dock import AnnotateDock
     from napari_smse.widgets.score_dock import ScoreDock
 
 HERE = Path(__file__).resolve().parent
@@ -197,27 +198,50 @@ def card() -> None:
 
 def annotate() -> None:
     """Regions of two classes, drawn and counted."""
-    import numpy as np
-
     with Stage() as stage:
         stage.dock.leave()
         stage.viewer.window.remove_dock_widget(stage.dock)
         dock = stage.viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate")[1]
         stage.live()
         stage.viewer.reset_view()
-        angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-        wave = 1 + 0.15 * np.sin(3 * angle)
-        dock.modes["Freehand"].click()
-        for row, places in enumerate((((1200, 1300), (1900, 2300)), ((4200, 1100), (4900, 1900)))):
-            dock.table.choose(row)
-            for x, y in places:
-                outline = np.stack([np.sin(angle) * wave, np.cos(angle) * wave], axis=1) * 420
-                dock.drawing.layer.selected_data = set()
-                dock.drawing.layer.add(np.add(outline, (y, x)), shape_type="polygon")
+        draw_regions(dock)
         stage.until(lambda: "take a class" in dock.note.text())
         stage.live()
         stage.shoot("annotate")
         dock.leave()
+
+
+def fine_tune() -> None:
+    """The bundled model tuned on four regions of the sample slide."""
+    with Stage() as stage:
+        stage.dock.form.overlap.setCurrentText("half")
+        stage.tick(0.5)
+        stage.run()
+        window = stage.viewer.window
+        drawing = window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate", tabify=True)[1]
+        tuning = window.add_plugin_dock_widget("napari-smse", "SMSE: Fine-tune", tabify=True)[1]
+        draw_regions(drawing)
+        tuning.panel.run.click()
+        stage.until(lambda: tuning.result is not None and not tuning.learning.is_running)
+        stage.live(1)
+        stage.shoot("fine_tune")
+        for dock in (drawing, tuning):
+            dock.leave()
+
+
+def draw_regions(dock: AnnotateDock) -> None:
+    """Draw two regions of either class."""
+    import numpy as np
+
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    wave = 1 + 0.15 * np.sin(3 * angle)
+    outline = np.stack([np.sin(angle) * wave, np.cos(angle) * wave], axis=1) * 420
+    dock.modes["Freehand"].click()
+    for row, places in enumerate((((1200, 1300), (1900, 2300)), ((4200, 1100), (4900, 1900)))):
+        dock.table.choose(row)
+        for x, y in places:
+            dock.drawing.layer.selected_data = set()
+            dock.drawing.layer.add(np.add(outline, (y, x)), shape_type="polygon")
 
 
 def shell() -> None:
@@ -235,7 +259,7 @@ def shell() -> None:
 
 SHOTS = {
     made.__name__: made
-    for made in (before, result, running, warning, missing_scale, card, annotate, shell)
+    for made in (before, result, running, warning, missing_scale, card, annotate, fine_tune, shell)
 }
 
 

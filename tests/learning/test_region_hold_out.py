@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,18 @@ def test_whole_regions_are_held_out_and_nothing_lies_near_them() -> None:
     assert sorted(training + held_out) == list(range(16))
     assert {images[i].label for i in held_out} == {0, 1}
     assert {i // 4 for i in held_out}.isdisjoint({i // 4 for i in training})
+
+
+def test_regions_that_were_drawn_apart_stay_apart_though_their_fields_touch() -> None:
+    near = [
+        replace(field(EDGE * i, 2000 * label, label), drawn=f"{label} {i // 5}")
+        for label in (0, 1)
+        for i in range(10)
+    ]
+    training, held_out = hold_out_regions(near)
+    assert {near[i].drawn for i in held_out}.isdisjoint({near[i].drawn for i in training})
+    # One field of each class lies beside a held-out one.
+    assert len(near) - len(training) - len(held_out) == 2
 
 
 def test_neighbours_of_what_is_held_out_are_dropped() -> None:
@@ -36,12 +50,12 @@ def test_neighbours_of_what_is_held_out_are_dropped() -> None:
 @pytest.mark.parametrize("labels", [(0, 0, 1), (0, 1)])
 def test_one_region_of_a_class_is_too_few(labels: tuple[int, ...]) -> None:
     images = [one for i, label in enumerate(labels) for one in block(1000 * i, 0, label)]
-    with pytest.raises(DataError, match="draw at least two regions of every class"):
-        hold_out_regions(images)
+    with pytest.raises(DataError, match=r"Class .*b has one region only.*draw at least two"):
+        hold_out_regions(images, classes=("a", "b"))
 
 
 def test_regions_that_touch_all_over_leave_nothing() -> None:
-    images = [field(EDGE * i, 0, i % 2) for i in range(4)]
+    images = [field(EDGE * i * 3 // 2, 0, i % 2) for i in range(4)]
     for seed in range(4):
         with pytest.raises(DataError, match="further apart"):
             hold_out_regions(images, seed=seed)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon
 from shapely.geometry import box
 
-from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles
+from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.slides import Region
 from napari_smse.tiles import Ground, TissueMask
 
@@ -67,3 +67,9 @@ def test_without_regions_no_tile_has_a_class() -> None:
     corner = np.zeros(3, dtype=np.int32)
     found = label_tiles(corner, corner, 50, {}, mask_of(np.ones((SIDE, SIDE), dtype=bool)))
     assert found.tolist() == [NO_CLASS] * 3
+
+
+def test_the_area_of_a_tile_is_the_one_its_centre_lies_in_or_is_nearest_to() -> None:
+    drawn = MultiPolygon([box(0, 0, 100, 100), box(200, 0, 300, 100)])
+    x = np.array([0, 180, 120, 140], dtype=np.int32)
+    assert nearest_areas(x, np.zeros_like(x), 40, drawn).tolist() == [0, 1, 0, 1]

@@ -15,7 +15,7 @@ from napari_smse.learning.candidates import Candidate, Reading, choose_usable, c
 from napari_smse.learning.csv_rows import read_csv_rows
 from napari_smse.learning.image_header import files_below, leads_out
 from napari_smse.learning.labelled_set import LabelledSet, Skipped
-from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles
+from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import slide_name
 from napari_smse.tiles import (
@@ -44,10 +44,13 @@ class Field:
         Level-0 px.
     label
         Class that holds at least half of its tissue; empty if classes compete for it.
+    drawn
+        Which region of that class.
     """
 
     region: Region
     label: str
+    drawn: str = ""
 
 
 def annotation_of(slide: Path) -> Path | None:
@@ -145,7 +148,12 @@ def _labelled(
     names, labels = list(regions), label_tiles(x, y, grid.edge, regions, mask)
     for i in np.flatnonzero(labels != NO_CLASS):
         region = Region(int(x[i]), int(y[i]), grid.edge, grid.edge)
-        yield Field(region, "" if labels[i] == CONFLICT else names[labels[i]])
+        if labels[i] == CONFLICT:
+            yield Field(region, "")
+            continue
+        name = names[labels[i]]
+        (area,) = nearest_areas(x[i : i + 1], y[i : i + 1], grid.edge, regions[name])
+        yield Field(region, name, f"{name} {area}")
 
 
 def _conflict(region: Region) -> str:
@@ -161,6 +169,7 @@ def _candidate(path: Path, case: str, field: Field, mpp: float) -> Candidate:
         columns={"label": field.label, "slide": slide_name(path), "case": case},
         size=(field.region.width, field.region.height),
         region=field.region,
+        drawn=field.drawn,
     )
 
 

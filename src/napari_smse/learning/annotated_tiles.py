@@ -13,7 +13,7 @@ from shapely import MultiPolygon
 from napari_smse.errors import DataError
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.prediction import JudgedTiles
-from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles
+from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import TissueMask
@@ -93,10 +93,15 @@ def annotated_tiles(slides: Sequence[AnnotatedSlide], classes: Sequence[str]) ->
             labels = label_tiles(tiles.x, tiles.y, tiles.grid.edge, regions, one.mask)
             labels[np.isnan(scores.probability[:, 0])] = NO_CLASS
             conflicts += int((labels == CONFLICT).sum())
-            order = [list(classes).index(name) for name in regions]
-            for row in np.flatnonzero(labels >= 0):
-                image = _image(one, tiles, int(row), order[labels[row]])
-                known[image] = _judged(scores.embedding[row], scores.probability[row], scores.mpp)
+            for which, (name, drawn) in enumerate(regions.items()):
+                rows = np.flatnonzero(labels == which)
+                areas = nearest_areas(tiles.x[rows], tiles.y[rows], tiles.grid.edge, drawn)
+                for row, area in zip(rows.tolist(), areas.tolist(), strict=True):
+                    label = list(classes).index(name)
+                    image = _image(one, tiles, row, label, f"{name} {area}")
+                    known[image] = _judged(
+                        scores.embedding[row], scores.probability[row], scores.mpp
+                    )
     if not known:
         raise DataError(
             "No scored tile lies in a region: draw regions on tissue that was scored, each at "
@@ -106,7 +111,9 @@ def annotated_tiles(slides: Sequence[AnnotatedSlide], classes: Sequence[str]) ->
     return AnnotatedTiles(labelled, known, conflicts)
 
 
-def _image(one: AnnotatedSlide, tiles: ScaleTiles, row: int, label: int) -> LabelledImage:
+def _image(
+    one: AnnotatedSlide, tiles: ScaleTiles, row: int, label: int, drawn: str
+) -> LabelledImage:
     mpp = tiles.grid.spec.mpp
     x, y = int(tiles.x[row]), int(tiles.y[row])
     return LabelledImage(
@@ -118,6 +125,7 @@ def _image(one: AnnotatedSlide, tiles: ScaleTiles, row: int, label: int) -> Labe
         source=SOURCE,
         stratum=f"{SOURCE} {mpp:g}",
         region=Region(x, y, int(tiles.width[row]), int(tiles.height[row])),
+        drawn=drawn,
     )
 
 

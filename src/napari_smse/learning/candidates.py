@@ -80,8 +80,8 @@ class Candidate:
         What `Reading.keep` can choose by.
     size
         Width and height, px, if they are known already.
-    region
-        Of a field of a slide, level-0 px.
+    region, drawn
+        Of a field of a slide: where it lies, level-0 px, and of which drawn region it is.
     """
 
     path: Path
@@ -96,6 +96,7 @@ class Candidate:
     columns: Mapping[str, str] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     region: Region | None = None
+    drawn: str = ""
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -267,6 +268,7 @@ def _usable(
         subtype=one.subtype,
         magnification=one.magnification,
         region=one.region,
+        drawn=one.drawn,
     )
 
 

@@ -63,6 +63,8 @@ class LabelledImage:
         As the data set calls it ("100X"); only for tables, never for computing.
     region
         Where on the slide the field lies, level-0 px; none for an image file.
+    drawn
+        Which of the regions drawn on the slide the field is of, where that is known.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class LabelledImage:
     subtype: str = ""
     magnification: str = ""
     region: Region | None = None
+    drawn: str = ""
 
 
 @dataclass(frozen=True)

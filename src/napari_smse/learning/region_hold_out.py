@@ -14,12 +14,16 @@ from napari_smse.slides import Region
 
 
 def hold_out_regions(
-    images: Sequence[LabelledImage], share: float = 0.25, seed: int = 0
+    images: Sequence[LabelledImage],
+    share: float = 0.25,
+    seed: int = 0,
+    classes: Sequence[str] = (),
 ) -> tuple[list[int], list[int]]:
     """Divide fields into those to learn from and those of whole regions that are held out.
 
-    Fields of a slide and class that touch are one region. A field to learn from that touches
-    a held-out one is dropped, so that at least a field's width lies between both.
+    Fields of one drawn region belong together, or where that is not known, those of a slide and
+    class that touch. A field to learn from that lies less
+    than a field's width from a held-out one is dropped.
 
     Parameters
     ----------
@@ -29,6 +33,8 @@ def hold_out_regions(
         Of each class's regions to hold out, at least one and never all.
     seed
         Of the choice.
+    classes
+        Names, for messages.
 
     Returns
     -------
@@ -44,10 +50,12 @@ def hold_out_regions(
     of_class: dict[int, list[int]] = defaultdict(list)
     for number, fields in enumerate(regions):
         of_class[images[fields[0]].label].append(number)
-    if any(len(found) < 2 for found in of_class.values()):
+    lonely = [label for label, found in sorted(of_class.items()) if len(found) < 2]
+    if lonely:
+        names = " and ".join(classes[label] if classes else str(label) for label in lonely)
         raise DataError(
-            "A class has one region only, so nothing of it can be held out: draw at least two "
-            "regions of every class, apart from each other, or annotate another slide."
+            f"Class {names} has one region only, so nothing of it can be held out: draw at least "
+            "two regions of every class, apart from each other, or annotate another slide."
         )
     rng = np.random.default_rng(seed)
     chosen: set[int] = set()
@@ -57,7 +65,7 @@ def hold_out_regions(
         chosen |= {found[i] for i in rng.permutation(len(found))[:wanted]}
     held_out = sorted(i for number in chosen for i in regions[number])
     rest = sorted(set(range(len(images))) - set(held_out))
-    training = [i for i in rest if not any(_touch(images[i], images[j]) for j in held_out)]
+    training = [i for i in rest if not any(_near(images[i], images[j]) for j in held_out)]
     lacking = set(of_class) - {images[i].label for i in training}
     if lacking:
         raise DataError(
@@ -68,7 +76,7 @@ def hold_out_regions(
 
 
 def _regions(images: Sequence[LabelledImage]) -> list[list[int]]:
-    """Group fields that touch, directly or through others of the same class."""
+    """Group fields that belong together, directly or through others of the same class."""
     waiting, found = set(range(len(images))), []
     while waiting:
         edge, group = [min(waiting)], []
@@ -79,7 +87,7 @@ def _regions(images: Sequence[LabelledImage]) -> list[list[int]]:
             near = {
                 j
                 for j in waiting
-                if images[j].label == images[i].label and _touch(images[i], images[j])
+                if images[j].label == images[i].label and _together(images[i], images[j])
             }
             waiting -= near
             edge += sorted(near)
@@ -87,11 +95,24 @@ def _regions(images: Sequence[LabelledImage]) -> list[list[int]]:
     return found
 
 
-def _touch(one: LabelledImage, other: LabelledImage) -> bool:
-    """Tell whether less than a field's width lies between two fields of one slide."""
-    if one.path != other.path or one.region is None or other.region is None:
+def _together(one: LabelledImage, other: LabelledImage) -> bool:
+    """Tell whether two fields of a class are of one drawn region, or if unknown, touch."""
+    if one.path != other.path:
         return False
-    return _gap(one.region, other.region) < max(one.region.width, other.region.width)
+    if one.drawn and other.drawn:
+        return one.drawn == other.drawn
+    return _gap(_place(one), _place(other)) <= 0
+
+
+def _near(one: LabelledImage, other: LabelledImage) -> bool:
+    """Tell whether less than a field's width lies between two fields of one slide."""
+    first, second = _place(one), _place(other)
+    return one.path == other.path and _gap(first, second) < max(first.width, second.width)
+
+
+def _place(one: LabelledImage) -> Region:
+    assert one.region is not None, "only fields of slides"
+    return one.region
 
 
 def _gap(one: Region, other: Region) -> float:

@@ -56,6 +56,14 @@ def label_tiles(
     return labels.astype(np.int64)
 
 
+def nearest_areas(
+    x: NDArray[np.int32], y: NDArray[np.int32], edge: int, drawn: MultiPolygon
+) -> NDArray[np.int64]:
+    """Return which of a class's areas each tile's centre lies in or is nearest to, ``(n,)``."""
+    centres = shapely.points(x + edge / 2, y + edge / 2)
+    return np.asarray(shapely.STRtree(list(drawn.geoms)).nearest(centres), dtype=np.int64)
+
+
 def _share(
     mask: TissueMask,
     area: MultiPolygon,

@@ -30,7 +30,7 @@ def divide(labelled_set: LabelledSet, share: float, seed: int) -> tuple[list[int
     if _has_cases_for_both(images):
         return *hold_out(images, range(len(images)), share, seed), False
     if all(image.region is not None for image in images):
-        return *hold_out_regions(images, share, seed), True
+        return *hold_out_regions(images, share, seed, labelled_set.classes), True
     lonely = [
         name
         for label, name in enumerate(labelled_set.classes)

@@ -10,7 +10,7 @@ import numpy as np
 from napari_smse.scoring.engine import TileScores
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.request import objective_power
-from napari_smse.scoring.store import ScaleScores
+from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.tiles import TilePlan
 
 FUSED = "fused"
@@ -78,6 +78,13 @@ class ScoreMaps:
                 builder.add(
                     tiles.columns[part.index], tiles.rows[part.index], part.probability[:, number]
                 )
+
+    def add_stored(self, store: ScoreStore) -> None:
+        """Take in all that a store holds of the plan's tiles so far."""
+        for number in range(store.scale_count):
+            probability = store.scale(number).probability
+            done = np.flatnonzero(~np.isnan(probability[:, 0]))
+            self.add([TileScores(number, done, probability[done])])
 
     def heat_map(self, name: MapName) -> HeatMap:
         """The values of a map so far."""

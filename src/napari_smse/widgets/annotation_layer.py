@@ -87,22 +87,9 @@ class AnnotationLayer(QObject):
 
     def annotations(self) -> AnnotationSet:
         """Return what is drawn, in level-0 px; what has no area on the slide is left out."""
-        parts: dict[str, list[tuple[bool, Polygon]]] = {}
-        names: dict[str, str] = {}
-        features = self.layer.features
-        for index, kind in enumerate(self.layer.shape_type):
-            if kind not in AREAS:
-                continue
-            row = features.iloc[index]
-            parts.setdefault(row[IDENTITY], []).append((bool(row[HOLE]), self._polygon(index)))
-            names[row[IDENTITY]] = str(row[CLASS])
-        drawn = []
-        for identity, found in parts.items():
-            geometry = _whole(found, self._slide)
-            if geometry is not None:
-                kept = self._known[identity].properties if identity in self._known else {}
-                drawn.append(Annotation(names[identity], geometry, identity, kept))
-        return AnnotationSet(tuple(drawn), dict(self._colours))
+        return annotations_in(
+            self.layer, self._slide_layer, self._slide, self._known, self._colours
+        )
 
     @property
     def left_out(self) -> int:
@@ -277,10 +264,6 @@ class AnnotationLayer(QObject):
                 layer.current_face_color = (*colour[:3], _FILL)
                 layer.feature_defaults = {CLASS: self._class, IDENTITY: "", HOLE: False}
 
-    def _polygon(self, index: int) -> Polygon:
-        outline = world_outline(self.layer, index)
-        return Polygon(world_to_level0(self._slide_layer, outline))
-
     def _as_shapes(self, annotations: AnnotationSet) -> _Snapshot:
         outlines, rows = [], []
         for one in annotations.annotations:
@@ -297,6 +280,49 @@ class AnnotationLayer(QObject):
             yield
         finally:
             self._quiet = before
+
+
+def drawn_on(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> AnnotationSet:
+    """Return what is drawn on a slide; nothing if it has no annotation layer."""
+    layer = _layer_of(viewer, slide)
+    return AnnotationSet() if layer is None else annotations_in(layer, slide_layer, slide)
+
+
+def annotations_in(
+    layer: Shapes,
+    slide_layer: Layer,
+    slide: Slide,
+    known: Mapping[str, Annotation] | None = None,
+    colours: Mapping[str, Colour] | None = None,
+) -> AnnotationSet:
+    """Return what is drawn in an annotation layer, in level-0 px.
+
+    Parameters
+    ----------
+    layer, slide_layer, slide
+        Where it is drawn, and on what.
+    known
+        By identity, annotations whose further properties are to be kept.
+    colours
+        Of the classes.
+    """
+    parts: dict[str, list[tuple[bool, Polygon]]] = {}
+    names: dict[str, str] = {}
+    for index, kind in enumerate(layer.shape_type):
+        if kind not in AREAS:
+            continue
+        row = layer.features.iloc[index]
+        outline = world_to_level0(slide_layer, world_outline(layer, index))
+        parts.setdefault(row[IDENTITY], []).append((bool(row[HOLE]), Polygon(outline)))
+        names[row[IDENTITY]] = str(row[CLASS])
+    drawn = []
+    for identity, found in parts.items():
+        geometry = _whole(found, slide)
+        if geometry is not None:
+            one = (known or {}).get(identity)
+            kept = {} if one is None else one.properties
+            drawn.append(Annotation(names[identity], geometry, identity, kept))
+    return AnnotationSet(tuple(drawn), dict(colours or {}))
 
 
 def _layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:

@@ -76,6 +76,17 @@ class RunPanel(QWidget):
         self.bar.setFormat(text)
         self.bar.setUpdatesEnabled(True)
 
+    def show_share(self, share: float, text: str) -> None:
+        """Show how far work is that is not counted in tiles; a few times a second at most."""
+        now = time.monotonic()
+        if now - self._told < _TELL_S and share < 1:
+            return
+        self._told = now
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setValue(round(_STEPS * share))
+        self.bar.setFormat(text)
+        self.bar.setUpdatesEnabled(True)
+
     def show_stage(self, text: str) -> None:
         """Say what is done before the first tile."""
         self._told = 0.0

@@ -41,7 +41,7 @@ from napari_smse.widgets.regions import chosen_region
 from napari_smse.widgets.responsive import Responsive, WhenQuiet
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_form import ScoreForm
-from napari_smse.widgets.score_job import ScoreJob, Stage, Started
+from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Stage, Started
 from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
 from napari_smse.widgets.tile_counter import Question, TileCounter
 from napari_smse.widgets.tile_marker import fly_to
@@ -267,6 +267,7 @@ class ScoreDock(QWidget):
     def _begin(self, started: Started) -> None:
         self.started = started
         self.panel.tell_warnings(started.warnings)
+        self._layer.metadata[RUN_KEY] = started
         self.live.begin(started, self._layer, self._job.slide)
         WhenQuiet(started.shown.set, self)
 

@@ -27,6 +27,9 @@ from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
 
+RUN_KEY = "napari_smse_run"
+"""Key of a slide layer's metadata: the `Started` of its last run."""
+
 _RUNS_KEPT = 50
 # Nobody may be looking: a run then starts all the same.
 _FIRST_DRAWING_S = 5.0
@@ -52,6 +55,7 @@ class Started:
     card: ModelCard
     device: ComputeDevice
     warnings: tuple[str, ...]
+    model: str
     shown: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
@@ -91,7 +95,7 @@ class ScoreJob:
         plan = self.request.plan(self.slide, model.card, self.mask)
         store = self._open_store(model.card, plan, device)
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
-        started = Started(plan, store, model.card, device, tuple(warnings))
+        started = Started(plan, store, model.card, device, tuple(warnings), self.model)
         yield started
         started.shown.wait(_FIRST_DRAWING_S)
         yield from score(self.slide, model, plan, store, device, threads=spare_threads(), readers=1)
