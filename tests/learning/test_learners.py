@@ -90,6 +90,21 @@ def test_the_seed_given_by_the_protocol_decides(tmp_path: Path) -> None:
     assert not torch.equal(first, other)
 
 
+def test_learners_of_one_trunk_compute_its_features_once(tmp_path: Path) -> None:
+    data, tables = mini_set(tmp_path), {}
+    head = SMALL.model_copy(update={"learns": "head", "steps": 2})
+    other = head.model_copy(update={"similarity": "none", "classification": "focal"})
+    said: list[str] = []
+    for recipe in (head, other):
+        learn = network_learner(recipe, doing=said.append, tables=tables)
+        learn(data, list(range(12)), (), 0)(data.some([12, 13]))
+    assert len(tables) == 1
+    assert sum(text.startswith("features") for text in said) == len(data.images)
+    changed = head.model_copy(update={"stain": 0.9})
+    network_learner(changed, tables=tables)
+    assert len(tables) == 2
+
+
 @pytest.fixture
 def frames(tmp_path: Path) -> object:
     made = [

@@ -181,7 +181,7 @@ def _train_all(
     run: _Run, config: str, controls: bool, steps: int | None, device: str, speaker: Speaker
 ) -> list[FoldDone]:
     """Train and predict all folds; return those of the first repeat."""
-    from napari_smse.learning.learners import learner_of
+    from napari_smse.learning.learners import Tables, learner_of
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
     tail = (MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[doing]}"))
@@ -193,8 +193,12 @@ def _train_all(
         def doing(text: str) -> None:
             bar.update(task, doing=text)
 
+        tables: Tables = {}
+
         def make(**losses: str) -> Learner:
-            return learner_of(config, device=device, steps=steps, doing=doing, **losses)
+            return learner_of(
+                config, device=device, steps=steps, doing=doing, tables=tables, **losses
+            )
 
         if not controls:
             return _run_folds(run, make(), bar, task)

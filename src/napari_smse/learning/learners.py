@@ -29,6 +29,12 @@ PAPER: Final = "paper"
 FROZEN: Final = "frozen"
 _PAIR_MARGIN: Final = 1.0
 Doing = Callable[[str], None]
+Tables = dict[str, FeatureTable]
+"""Feature tables that learners share, by what they depend on."""
+
+_OF_FEATURES: Final = frozenset(
+    {"network", "tile_px", "mpp_limits", "stain", "colour", "blur", "seed", "precision"}
+)
 
 
 def _silent(_text: str) -> None:
@@ -83,6 +89,7 @@ def learner_of(
     device: str = "cpu",
     steps: int | None = None,
     doing: Doing = _silent,
+    tables: Tables | None = None,
     **losses: str,
 ) -> Learner:
     """Return the learner that a name or a recipe file stands for.
@@ -97,6 +104,8 @@ def learner_of(
         Of training, epochs for the paper's; None leaves the recipe's.
     doing
         Told what is being done.
+    tables
+        Given to several learners whose trunk does not learn, they compute its features once.
     **losses
         `similarity` and `classification`, instead of the recipe's.
 
@@ -112,7 +121,7 @@ def learner_of(
     recipe = recipe_of(config, steps=steps, **losses)
     if isinstance(recipe, PaperRecipe):
         return paper_learner(recipe, device=device, doing=doing)
-    return network_learner(recipe, device=device, doing=doing)
+    return network_learner(recipe, device=device, doing=doing, tables=tables)
 
 
 def judges_scales(config: str) -> bool:
@@ -129,13 +138,19 @@ def judges_scales(config: str) -> bool:
     return isinstance(recipe, Recipe) and recipe.network != SmseCnn.trunk_name
 
 
-def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
+def network_learner(
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    doing: Doing = _silent,
+    tables: Tables | None = None,
+) -> Learner:
     """Return a learner that trains a new network by a recipe, each time with another seed.
 
     Where only the heads learn, all of its networks share the features of one frozen trunk.
     """
     if recipe.learns == "head" and recipe.network != SmseCnn.trunk_name:
-        return _head_learner(recipe, device=device, doing=doing)
+        return _head_learner(recipe, {} if tables is None else tables, device, doing)
 
     def learn(
         labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
@@ -153,10 +168,13 @@ def network_learner(recipe: Recipe, *, device: str = "cpu", doing: Doing = _sile
     return learn
 
 
-def _head_learner(recipe: Recipe, *, device: str, doing: Doing) -> Learner:
-    network, _ = new_network(recipe, 2)
-    assert isinstance(network, SmseNetwork)
-    table = FeatureTable(network, recipe, device=device)
+def _head_learner(recipe: Recipe, tables: Tables, device: str, doing: Doing) -> Learner:
+    key = recipe.model_dump_json(include=set(_OF_FEATURES))
+    if key not in tables:
+        network, _ = new_network(recipe, 2)
+        assert isinstance(network, SmseNetwork)
+        tables[key] = FeatureTable(network, recipe, device=device)
+    table = tables[key]
     heads = HeadLearner(table, recipe)
 
     def learn(

@@ -35,6 +35,7 @@ from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned
 from napari_smse.widgets.heat_layers import HeatLayers
+from napari_smse.widgets.responsive import Responsive
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_job import RUN_KEY, Stage
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
@@ -76,6 +77,7 @@ class FineTuneDock(QWidget):
         self.result: Tuned | None = None
         self._slides: list[tuple[Image, ScoredSlide]] = []
         self._left = False
+        self._responsive = Responsive()
         self._make_widgets()
         self.learning, self.saving = BackgroundTask(), BackgroundTask()
         closing = (self.learning.closing, self.saving.closing)
@@ -165,14 +167,14 @@ class FineTuneDock(QWidget):
             self.steps.value(),
             1.0 if self.keep.isChecked() else 0.0,
         )
-        self.panel.set_running(True)
+        self._set_running(True)
         self.panel.show_stage("Starting …")
         self.learning.start(job.run)
 
     def cancel(self) -> None:
         """Stop; the model and the maps stay as they were."""
         if self.learning.cancel():
-            self.panel.set_running(False)
+            self._set_running(False)
             self.panel.state.setText("Cancelled. The model and the maps are as they were.")
 
     def roll_back(self) -> None:
@@ -230,8 +232,12 @@ class FineTuneDock(QWidget):
         shown.mark_stale()
         shown.refresh(hidden=True)
 
+    def _set_running(self, running: bool) -> None:
+        self.panel.set_running(running)
+        (self._responsive.begin if running else self._responsive.end)()
+
     def _finish(self) -> None:
-        self.panel.set_running(False)
+        self._set_running(False)
         if self.result is not None:
             tuning = self.result.tuning
             self.panel.state.setText(
@@ -240,7 +246,7 @@ class FineTuneDock(QWidget):
             )
 
     def _fail(self, text: str) -> None:
-        self.panel.set_running(False)
+        self._set_running(False)
         self.panel.tell_problem(text)
         show_error(text)
 
@@ -298,6 +304,7 @@ class FineTuneDock(QWidget):
         self._left = True
         self.learning.cancel()
         self.saving.cancel()
+        self._responsive.end()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Leave when the window closes."""
