@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[variable] = str(home / folder)
     # torch reads this when it is first imported, so no test pays for importing it here.
     os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))
+    # A shell starts what it puts in the background with Ctrl-C ignored, which tests of it must not
+    # inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
