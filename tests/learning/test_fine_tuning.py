@@ -187,3 +187,58 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
     running.close()
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, held[name]), name
+
+
+def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model: Model) -> None:
+    said = list(FineTuning(model, data, tuning_recipe("triplet", steps=80)).run())
+    looks = [one.look for one in said if one.look]
+    assert [one.step for one in looks] == list(range(2, 81, 2))
+    assert all(0 <= one.accuracy <= 1 and -2 <= one.separation <= 2 for one in looks)
+    assert looks[-1].separation > looks[0].separation
+
+
+def test_a_trunk_that_learns_is_looked_at_too(data: LabelledSet, model: Model) -> None:
+    said = list(FineTuning(model, data, tuning_recipe("pair", "stage", steps=10)).run())
+    assert [one.look.step for one in said if one.look] == [2, 4, 6, 8]
+
+
+def stopped_at(tuning: FineTuning, step: int) -> FineTuned:
+    running = tuning.run()
+    while True:
+        try:
+            said = next(running)
+        except StopIteration as end:
+            return end.value
+        if said.doing == "learning" and said.done == step:
+            tuning.stop()
+
+
+@pytest.mark.parametrize("learns", ["head", "stage"])
+def test_stopped_it_keeps_what_was_learnt_so_far(
+    data: LabelledSet, model: Model, learns: str
+) -> None:
+    found = stopped_at(FineTuning(model, data, tuning_recipe("triplet", learns, steps=500)), 7)
+    assert found.steps == 7
+    assert len(found.after.held_out) == len(found.before.held_out)
+    assert found.after.held_out.logits.isfinite().all()
+
+
+def test_stopped_in_a_bad_moment_the_best_heads_are_kept(data: LabelledSet, model: Model) -> None:
+    # A rate so high that it leaves the good heads again at once.
+    recipe = tuning_recipe("triplet", steps=500, rate=30.0, clip_norm=0.0)
+    found = stopped_at(FineTuning(model, data, recipe, keep=0.0), 3)
+    start = stopped_at(FineTuning(model, data, tuning_recipe(steps=500, rate=1e-9)), 1)
+    labels = torch.tensor([data.images[i].label for i in found.after.held_out.images])
+    loss = torch.nn.functional.cross_entropy
+    ends = [loss(one.after.held_out.logits, labels) for one in (found, start)]
+    assert ends[0] < ends[1] + 1
+
+
+def test_a_time_budget_ends_it(
+    data: LabelledSet, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr("napari_smse.learning.fine_tuning.time.monotonic", lambda: next(clock))
+    tuning = FineTuning(model, data, tuning_recipe(steps=500), seconds=5)
+    # By this clock a step takes a second.
+    assert finished(tuning.run()).steps == 5

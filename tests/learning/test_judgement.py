@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from embedded_clouds import clouds
-from napari_smse.learning.judgement import judge_tiles, recalls, share_right
+from napari_smse.learning.judgement import judge_tiles, recalls, separation, share_right
 
 
 def test_recall_is_what_a_slow_loop_finds() -> None:
@@ -36,3 +37,21 @@ def test_an_images_logits_are_the_mean_over_its_tiles() -> None:
 
 def test_the_share_of_right_calls() -> None:
     assert share_right(torch.eye(4), torch.tensor([0, 1, 2, 0])) == 0.75
+
+
+def test_separation_is_what_a_slow_loop_finds() -> None:
+    tiles = clouds(0, 30)
+    alike, unlike = [], []
+    for i in range(30):
+        for j in range(30):
+            if i != j:
+                apart = float((tiles.embeddings[i] - tiles.embeddings[j]).norm())
+                (alike if tiles.labels[i] == tiles.labels[j] else unlike).append(apart)
+    expected = sum(unlike) / len(unlike) - sum(alike) / len(alike)
+    assert separation(tiles) == pytest.approx(expected, abs=1e-5)
+
+
+def test_separation_of_one_class_is_unknown_and_many_tiles_are_thinned() -> None:
+    one_class = clouds(0, 10)
+    assert math.isnan(separation(replace(one_class, labels=torch.zeros(10, dtype=torch.int64))))
+    assert separation(clouds(0, 3001)) == pytest.approx(separation(clouds(1, 599)), abs=0.1)

@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, TypeVar
 
-from pydantic import ValidationError
+import torch
 from torch import Tensor
 
 from napari_smse.errors import DataError, TrainingError
+from napari_smse.learning.best_heads import BestHeads
 from napari_smse.learning.embedded_tiles import EmbeddedTiles, embed_images
 from napari_smse.learning.evaluation import match_classes, seen_cases
 from napari_smse.learning.exemplar_choice import choose_exemplars
 from napari_smse.learning.head_tuning import TunedHeads, start_heads, tune_heads, tuned_network
-from napari_smse.learning.judgement import Judgement, judge_tiles, share_right
+from napari_smse.learning.judgement import Judgement, judge_tiles, separation, share_right
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.prediction import JudgedTiles
-from napari_smse.learning.recipe import Learns, Recipe, Similarity, why_impossible
+from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import train
+from napari_smse.learning.tuning_progress import Doing, FineTuningProgress, Look
+from napari_smse.learning.tuning_recipe import tuning_recipe
 from napari_smse.learning.tuning_split import divide
 from napari_smse.network import Model
 from napari_smse.network.exemplars import Exemplars, exemplars_of
 from napari_smse.network.smse_network import SmseNetwork
 
+__all__ = ["FineTuned", "FineTuning", "FineTuningProgress", "Look", "tuning_recipe"]
+
 HELD_OUT_SHARE: Final = 0.25
-_PAIR_MARGIN: Final = 1.0
+_HEAD_LOOKS: Final = 40
+_TRUNK_LOOKS: Final = 5
+_LOOK_IMAGES: Final = 64
 FLATTERS: Final = (
     "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
     "worse than these figures."
 )
-Doing = Literal["reading", "learning", "checking"]
-
-
-@dataclass(frozen=True)
-class FineTuningProgress:
-    """How far a fine-tuning is.
-
-    Attributes
-    ----------
-    doing
-        Reading tiles, learning, or checking what came out.
-    done, total
-        Images, steps, images.
-    loss
-        Of the last step; none while not learning.
-    """
-
-    doing: Doing
-    done: int
-    total: int
-    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +61,8 @@ class FineTuned:
     heads
         What turns embeddings of the model tuned into those of this network; none if more than
         the heads learnt.
+    steps
+        That were taken; fewer than the recipe's if it was stopped.
     """
 
     network: SmseNetwork
@@ -81,51 +71,10 @@ class FineTuned:
     exemplars: Exemplars
     old_right: tuple[float, float] | None
     heads: TunedHeads | None = None
+    steps: int = 0
 
 
-def tuning_recipe(
-    similarity: Similarity = "triplet", learns: Learns = "head", **changes: object
-) -> Recipe:
-    """Return the recipe of a fine-tuning.
-
-    Parameters
-    ----------
-    similarity
-        Similarity loss; the cross-entropy is added to it.
-    learns
-        The heads (seconds, from embeddings), also the trunk's last stage, or all.
-    **changes
-        Fields of `Recipe`; None leaves them as they are.
-
-    Raises
-    ------
-    TrainingError
-        A value is impossible.
-    """
-    head = learns == "head"
-    usual: dict[str, object] = {
-        "similarity": similarity,
-        "learns": learns,
-        "classification": "cross-entropy",
-        "pca_start": False,
-        "steps": 200 if head else 60,
-        "warm_up": 0 if head else 5,
-        "cases_per_class": 8 if head else 4,
-        "stain": 0.3,
-        "colour": 0.0,
-        "blur": 0.0,
-        "ema_decay": 0.0 if head else 0.9,
-        "distillation": 0.0 if head else 1.0,
-    }
-    if similarity == "pair":
-        usual["margin"] = _PAIR_MARGIN
-    given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return Recipe.model_validate(usual | given)
-    except ValidationError as error:
-        raise TrainingError(
-            f"Such a fine-tuning is impossible: {why_impossible(error)}; correct it."
-        ) from error
+_Step = TypeVar("_Step")
 
 
 class FineTuning:
@@ -149,6 +98,8 @@ class FineTuning:
         For torch.
     known
         What the model said of some of the images before, as a run stored it.
+    seconds
+        To learn for at most; pauses between two words of `run` do not count.
 
     Attributes
     ----------
@@ -175,6 +126,7 @@ class FineTuning:
         keep: float = 1.0,
         device: str = "cpu",
         known: Mapping[LabelledImage, JudgedTiles] | None = None,
+        seconds: float | None = None,
     ) -> None:
         self._network = _tunable(model)
         self.model, self.recipe = model, recipe
@@ -195,11 +147,20 @@ class FineTuning:
             )
         self._keep, self._device, self._known = keep, device, known
         self._exemplars = exemplars_of(model)
+        self._seconds, self._stopped = seconds, threading.Event()
 
     @property
     def same_classes(self) -> bool:
         """Whether the model's classes are the images'."""
         return self.labelled_set.classes == self.model.card.classes
+
+    def stop(self) -> None:
+        """End the learning after the step under way, and keep the best so far; from any thread.
+
+        The best are the heads that call the tiles learnt from best, since the held-out ones must
+        not choose; of a trunk that learns, what it is then.
+        """
+        self._stopped.set()
 
     def run(self) -> Generator[FineTuningProgress, None, FineTuned]:
         """Learn, yielding progress; return what came out.
@@ -226,8 +187,19 @@ class FineTuning:
         heads = start_heads(self._network, learnt, self.model.card.classes)
         before = judge_tiles(held, heads.logits(held.embeddings), learnt)
         right = self._right(heads.logits(old.embeddings)) if old else None
-        for step in tune_heads(heads, learnt, self.recipe, exemplars=old, keep=self._keep):
-            yield FineTuningProgress("learning", step.step, step.steps, step.loss)
+        best, done = BestHeads(heads, learnt), 0
+        best.note()
+        running = tune_heads(heads, learnt, self.recipe, exemplars=old, keep=self._keep)
+        for step in self._until_stopped(running):
+            done, look = step.step, None
+            if self._is_time(done, _HEAD_LOOKS):
+                best.note()
+                moved = held.moved(heads.embed(held.embeddings))
+                look = self._look(done, moved, heads.logits(held.embeddings))
+            yield FineTuningProgress("learning", done, step.steps, step.loss, look)
+        if done < self.recipe.steps:
+            best.note()
+            best.restore()
         logits = heads.logits(held.embeddings)
         learnt, held = (one.moved(heads.embed(one.embeddings)) for one in (learnt, held))
         exemplars = choose_exemplars(learnt)
@@ -237,7 +209,7 @@ class FineTuning:
             old_right = None if right is None or now is None else (right, now)
             exemplars = exemplars.joined(old, heads.embed(old.embeddings))
         network, after = tuned_network(self._network, heads), judge_tiles(held, logits, learnt)
-        return FineTuned(network, before, after, exemplars, old_right, heads)
+        return FineTuned(network, before, after, exemplars, old_right, heads, done)
 
     def _train_trunk(
         self, learnt: EmbeddedTiles, held: EmbeddedTiles
@@ -249,13 +221,22 @@ class FineTuning:
         running = train(
             network, self.labelled_set, self.recipe, training=self.training, device=self._device
         )
-        for step in running:
-            yield FineTuningProgress("learning", step.step, step.steps, step.loss)
+        done = 0
+        for step in self._until_stopped(running):
+            done = step.step
+            yield FineTuningProgress("learning", done, step.steps, step.loss)
+            if self._is_time(done, _TRUNK_LOOKS) and 0 < done < step.steps:
+                # Reading and embedding takes long, so few are looked at.
+                some = self.testing[:: 1 + (len(self.testing) - 1) // _LOOK_IMAGES]
+                look = self._look(done, *(yield from self._embed(network, some, "checking")))
+                yield FineTuningProgress("learning", done, step.steps, step.loss, look)
         learnt, _ = yield from self._embed(network, self.training, "checking")
         held, logits = yield from self._embed(network, self.testing, "checking")
         after = judge_tiles(held, logits, learnt)
         # Only pixels, which are not kept, could say where the old exemplars lie now.
-        return FineTuned(network.cpu().eval(), before, after, choose_exemplars(learnt), None)
+        return FineTuned(
+            network.cpu().eval(), before, after, choose_exemplars(learnt), None, None, done
+        )
 
     def _embed(
         self, network: SmseNetwork, indices: Sequence[int], doing: Doing
@@ -270,6 +251,23 @@ class FineTuning:
                 found: tuple[EmbeddedTiles, Tensor] = end.value
                 return found
             yield FineTuningProgress(doing, done, len(indices))
+
+    def _until_stopped(self, running: Iterator[_Step]) -> Iterator[_Step]:
+        spent, began = 0.0, time.monotonic()
+        for step in running:
+            spent += time.monotonic() - began
+            yield step
+            if self._stopped.is_set() or (self._seconds is not None and spent >= self._seconds):
+                return
+            began = time.monotonic()
+
+    def _look(self, step: int, held: EmbeddedTiles, logits: Tensor) -> Look:
+        images, means = held.image_means(logits)
+        labels = torch.tensor([self.labelled_set.images[i].label for i in images])
+        return Look(step, share_right(means, labels), separation(held))
+
+    def _is_time(self, step: int, looks: int) -> bool:
+        return step % max(1, self.recipe.steps // looks) == 0
 
     def _right(self, logits: Tensor) -> float | None:
         """Return the share of the model's exemplars called right, if that can be told."""

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.held_out import HeldOut, of_fold
 
 RECALLS: Final = (1, 5)
+_MOST_COMPARED: Final = 600
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,20 @@ def recalls(
 def share_right(logits: Tensor, labels: Tensor) -> float:
     """Return the share of tiles that are called what they are."""
     return float((logits.argmax(dim=1) == labels).float().mean())
+
+
+def separation(tiles: EmbeddedTiles) -> float:
+    """Return how much further tiles of different classes lie apart than tiles of the same class.
+
+    The difference of the two mean Euclidean distances, so 0 says that the embedding knows nothing
+    of the classes; NaN if there is one class only. Of many tiles, some drawn at random, always
+    the same, are compared.
+    """
+    # Not every so-manyth, which could all be of one class.
+    order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))
+    some = order[:_MOST_COMPARED]
+    embeddings, labels = tiles.embeddings[some], tiles.labels[some]
+    apart = torch.cdist(embeddings, embeddings)
+    unlike = labels[:, None] != labels[None]
+    alike = ~unlike & ~torch.eye(len(labels), dtype=torch.bool)
+    return float(apart[unlike].mean() - apart[alike].mean())
