@@ -190,7 +190,8 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
 
 
 def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model: Model) -> None:
-    said = list(FineTuning(model, data, tuning_recipe("triplet", steps=80)).run())
+    recipe = tuning_recipe("triplet", steps=80, rate=0.02)
+    said = list(FineTuning(model, data, recipe).run())
     looks = [one.look for one in said if one.look]
     assert [one.step for one in looks] == list(range(2, 81, 2))
     assert all(0 <= one.accuracy <= 1 and -2 <= one.separation <= 2 for one in looks)
