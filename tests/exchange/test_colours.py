@@ -16,6 +16,19 @@ def test_other_classes_get_colours_of_their_own() -> None:
     assert len(set(colours.values())) == 4
 
 
+def test_given_colours_come_first_and_are_not_given_twice() -> None:
+    green = class_colours(["first"])["first"]
+    colours = class_colours(["first", "benign", "second"], {"second": green, "benign": (1, 2, 3)})
+    assert colours["second"] == green
+    assert colours["benign"] == (1, 2, 3)
+    assert len(set(colours.values())) == 3
+
+
+def test_many_classes_share_colours_rather_than_fail() -> None:
+    names = [f"class {i}" for i in range(12)]
+    assert len(class_colours(names, dict.fromkeys(names[:2], (0, 158, 115)))) == 12
+
+
 def test_the_low_end_of_a_ramp_is_transparent() -> None:
     ramp = class_ramp(CLASS_COLOURS["malignant"])
     assert ramp.shape == (256, 4)

@@ -197,6 +197,14 @@ def test_a_tile_is_classified_as_its_most_probable_class(tmp_path: Path) -> None
     assert third["measurements"] == {"um/px": 0.25, "Tissue": 1.0}
 
 
+def test_tiles_take_the_colours_given_and_else_the_usual_ones(tmp_path: Path) -> None:
+    path = tmp_path / "tiles.geojson"
+    tiles = tiles_of([[0.9, 0.1], [0.2, 0.8]])
+    write_qupath_tiles(path, tiles, CLASSES, colours={"malignant": (1, 2, 3)})
+    found = [f["properties"]["classification"] for f in json.loads(path.read_text())["features"]]
+    assert [one["color"] for one in found] == [[0, 114, 178], [1, 2, 3]]
+
+
 def test_our_own_tiles_can_be_a_region_of_interest(tmp_path: Path) -> None:
     path = tmp_path / "tiles.geojson"
     write_qupath_tiles(path, tiles_of([[0.9, 0.1]]), CLASSES, bounds_origin=(100, 200))

@@ -41,6 +41,14 @@ def test_malignant_is_red_benign_is_blue_and_no_tissue_neither(tmp_path: Path) -
     assert share(none, 2) < 0.01
 
 
+def test_a_map_in_its_class_colour_shows_nothing_where_the_class_is_not(tmp_path: Path) -> None:
+    low, high = (heat_map(value)._replace(colour=(0, 40, 220)) for value in (0, 1))
+    assert share(picture(tmp_path / "high.png", high), 2) > 0.2
+    blank, none = picture(tmp_path / "low.png", low), picture(tmp_path / "n.png", heat_map(np.nan))
+    # But for the colour bar and its letters, the two are the same.
+    assert share(blank, 2) == pytest.approx(share(none, 2), abs=0.01)
+
+
 def test_a_map_of_a_part_of_the_slide_lies_on_that_part(tmp_path: Path) -> None:
     right_half = MapPanel("part", np.ones((8, 5), np.float32), (500.0, 1000.0, 800.0, 0.0))
     whole = share(picture(tmp_path / "whole.png", heat_map(1)), 0)

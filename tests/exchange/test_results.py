@@ -215,6 +215,24 @@ def test_the_fused_map_says_what_it_is_made_of(
     ]
 
 
+def test_the_models_colours_go_into_picture_and_tiles(
+    slide: Slide, store: ScoreStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panels: list[MapPanel] = []
+    monkeypatch.setattr(
+        "napari_smse.exchange.results.write_heat_map_picture",
+        lambda _path, _thumbnail, maps, **_: panels.extend(maps),
+    )
+    colours = {"benign": (1, 2, 3), "malignant": (9, 8, 7)}
+    card = MODEL.card.model_copy(update={"class_colours": colours})
+    save_results(tmp_path, slide, store, RunContext(card, "CPU"), geojson=True)
+    assert {panel.colour for panel in panels} == {(9, 8, 7)}
+    features = json.loads((tmp_path / "tiles.geojson").read_text())["features"]
+    found = {tuple(one["properties"]["classification"]["color"]) for one in features}
+    assert found <= set(colours.values())
+    assert found
+
+
 def test_a_store_that_lies_there_already_is_not_copied(slide: Slide, tmp_path: Path) -> None:
     store = scored(slide, tmp_path / "scores.zarr")
     save_results(tmp_path, slide, store, CONTEXT)

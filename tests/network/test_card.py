@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,15 @@ def test_a_card_survives_json() -> None:
     assert ModelCard.model_validate_json(card_json(written)) == written
 
 
+def test_class_colours_survive_json_and_older_cards_have_none() -> None:
+    written = card(class_colours={"malignant": (0, 128, 255)})
+    again = ModelCard.model_validate_json(card_json(written))
+    assert again.class_colours == {"malignant": (0, 128, 255)}
+    facts = json.loads(card_json(written))
+    del facts["class_colours"]
+    assert ModelCard.model_validate(facts).class_colours == {}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -47,6 +57,9 @@ def test_a_card_survives_json() -> None:
         {"mpp_range": (0.0, 0.2)},
         {"tile_px": 0},
         {"surprise": 1},
+        {"class_colours": {"tumour": (1, 2, 3)}},
+        {"class_colours": {"benign": (1, 2)}},
+        {"class_colours": {"benign": (1, 2, 256)}},
         {"expected": [{"tile": 0, "probabilities": {"benign": 0.5, "tumour": 0.5}}]},
         {"expected": [{"tile": 0, "probabilities": {"benign": 1.5, "malignant": -0.5}}]},
     ],

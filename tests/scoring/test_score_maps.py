@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores
+from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores, shown_class
 from napari_smse.slides import Region
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
 
@@ -28,6 +28,11 @@ def test_names_go_scale_by_scale_with_the_fused_last():
     names = [str(name) for name in ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0, 1])]
     assert names == [f"P({c}) {s}" for s in ("40x", "20x", "fused") for c in CLASSES]
     assert [name.scale for name in ScoreMaps(plan_of(0.5), CLASSES, [0])] == ["20x", "20x"]
+
+
+def test_malignant_is_shown_first_and_else_the_last_class():
+    assert shown_class(("malignant", "benign")) == "malignant"
+    assert shown_class(("stroma", "tumour", "necrosis")) == "necrosis"
 
 
 def test_scales_that_round_to_one_power_keep_apart():

@@ -24,6 +24,14 @@ def test_the_card_says_what_a_reader_must_know():
     assert "Research use only" in html
 
 
+def test_classes_stand_beside_their_colours(qtbot):
+    card = redness_model().card.model_copy(update={"class_colours": {"malignant": (9, 8, 7)}})
+    dialog = CardDialog(card)
+    qtbot.addWidget(dialog)
+    assert "Classes: benign, ■ malignant." in dialog.text.toPlainText()
+    assert "#090807" in dialog.text.toHtml()
+
+
 def test_the_bundled_card_can_be_shown(qtbot):
     dialog = CardDialog(read_card("bundled"))
     qtbot.addWidget(dialog)

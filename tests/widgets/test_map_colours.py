@@ -26,6 +26,12 @@ def test_the_low_end_of_a_class_colour_is_transparent_and_its_nan_too():
     assert colours.nan_color[3] == 0
 
 
+def test_a_class_takes_the_colour_given():
+    usual, given = (map_colours(COLOUR_MAPS[0], "x", colour=c) for c in (None, (10, 20, 30)))
+    assert given.colors[-1, :3] == pytest.approx([10 / 255, 20 / 255, 30 / 255])
+    assert given.name != usual.name
+
+
 def test_colour_maps_of_other_settings_have_other_names():
     names = {map_colours("viridis", "a", threshold=t).name for t in (0.0, 0.1, 0.2)}
     assert len(names) == 3

@@ -6,7 +6,7 @@ colour-vision deficiencies can tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,24 @@ _DIVERGING: tuple[Colour, ...] = (
 )
 
 
-def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
-    """Give each class a colour: its own if it has one, otherwise the next that is free."""
-    unnamed = [name for name in classes if name not in CLASS_COLOURS]
-    others = {name: _OTHERS[i % len(_OTHERS)] for i, name in enumerate(unnamed)}
-    return {name: CLASS_COLOURS.get(name) or others[name] for name in classes}
+def class_colours(
+    classes: Sequence[str], given: Mapping[str, Colour] | None = None
+) -> dict[str, Colour]:
+    """Give each class a colour: the one given, else its own, else the next that is free.
+
+    Parameters
+    ----------
+    classes
+        All classes that are shown side by side, as they share out the free colours.
+    given
+        Colours that a model or a person chose, by class name.
+    """
+    known = {**CLASS_COLOURS, **(given or {})}
+    taken = {known[name] for name in classes if name in known}
+    free = [colour for colour in _OTHERS if colour not in taken] or _OTHERS
+    unnamed = [name for name in classes if name not in known]
+    others = {name: free[i % len(free)] for i, name in enumerate(unnamed)}
+    return {name: known.get(name) or others[name] for name in classes}
 
 
 def class_ramp(colour: Colour, steps: int = 256) -> NDArray[np.float32]:

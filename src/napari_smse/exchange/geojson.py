@@ -31,6 +31,7 @@ def write_qupath_tiles(
     classes: Sequence[str],
     *,
     bounds_origin: tuple[int, int] = (0, 0),
+    colours: Mapping[str, Colour] | None = None,
 ) -> None:
     """Write scored tiles as QuPath tile objects, whole or not at all.
 
@@ -47,18 +48,20 @@ def write_qupath_tiles(
         The classes whose probabilities the table holds.
     bounds_origin
         Corner of OpenSlide's bounds, level-0 px.
+    colours
+        Of the classes, RGB 0..255; classes without one get a usual colour.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    colours = class_colours(classes)
+    dyes = class_colours(classes, colours)
     with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         separator = "\n"
         for row in _rows(table):
-            file.write(separator + json.dumps(_tile_feature(row, colours, bounds_origin)))
+            file.write(separator + json.dumps(_tile_feature(row, dyes, bounds_origin)))
             separator = ",\n"
         file.write("\n]}\n")
 

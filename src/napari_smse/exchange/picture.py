@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.exchange.colours import diverging_ramp
+from napari_smse.exchange.colours import Colour, class_ramp, diverging_ramp
 from napari_smse.exchange.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -38,11 +38,14 @@ class MapPanel(NamedTuple):
     extent
         Left, right, bottom, top of the array in um of the slide; the slide's corner is
         (0, 0) and y points down, so that bottom > top.
+    colour
+        Of the class, RGB 0..255; without one, the map goes from blue to orange.
     """
 
     title: str
     values: NDArray[np.float32]
     extent: Extent
+    colour: Colour | None = None
 
 
 def write_heat_map_picture(
@@ -126,10 +129,9 @@ def _show_map(
     shown = axis.imshow(
         np.ma.masked_invalid(panel.values),
         extent=panel.extent,
-        cmap=ListedColormap(diverging_ramp()),
+        cmap=ListedColormap(_ramp(panel.colour)),
         vmin=0,
         vmax=1,
-        alpha=_OPACITY,
         interpolation="nearest",
     )
     if not np.isfinite(panel.values).any():
@@ -138,6 +140,14 @@ def _show_map(
     axis.set_xlim(extent[0], extent[1])
     axis.set_ylim(extent[2], extent[3])
     return shown
+
+
+def _ramp(colour: Colour | None) -> NDArray[np.float32]:
+    # Made translucent here: an opacity given to the picture would replace that of the ramp's low
+    # end, which shows the tissue.
+    ramp = diverging_ramp() if colour is None else class_ramp(colour)
+    ramp[:, 3] *= _OPACITY
+    return ramp
 
 
 def _faded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import OutputError
+from napari_smse.exchange.colours import Colour
 from napari_smse.exchange.geojson import write_qupath_tiles
 from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
 from napari_smse.exchange.result_folder import RECORD_NAME, STORE_NAME, remove_results
@@ -32,11 +33,11 @@ from napari_smse.scoring import (
     describe_scale,
     fused_scales,
     is_trained_scale,
+    shown_class,
 )
 from napari_smse.slides import Slide
 
 _THUMBNAIL_SIDE = 1600
-_SHOWN_CLASS = "malignant"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def save_results(
             table,
             store.classes,
             bounds_origin=(slide.bounds.x, slide.bounds.y),
+            colours=context.card.class_colours,
         )
     _write_picture(folder / "heatmap.png", slide, store, scales, context)
     write_run_json(folder / RECORD_NAME, _record(slide, store, scales, context))
@@ -131,17 +133,18 @@ def _write_picture(
     scales: Sequence[ScaleScores],
     context: RunContext,
 ) -> None:
-    shown = _SHOWN_CLASS if _SHOWN_CLASS in store.classes else store.classes[-1]
-    number = store.classes.index(shown)
+    shown = shown_class(store.classes)
+    number, colour = store.classes.index(shown), context.card.class_colours.get(shown)
     panels = []
     for scores in scales:
         known = is_trained_scale(scores.mpp, context.card)
         title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if known else ': untrained scale'}"
-        panels.append(_panel(title, scores.heat_map(number), slide))
+        panels.append(_panel(title, scores.heat_map(number), slide, colour))
     if len(scales) > 1:
         mpps = [scores.mpp for scores in scales]
         fused = store.fused(number, fused_scales(mpps, context.card))
-        panels.append(_panel(f"P({shown}), {_fused_from(mpps, context.card)}", fused, slide))
+        title = f"P({shown}), {_fused_from(mpps, context.card)}"
+        panels.append(_panel(title, fused, slide, colour))
     write_heat_map_picture(
         path,
         _thumbnail(slide),
@@ -162,11 +165,12 @@ def _thumbnail(slide: Slide) -> NDArray[np.uint8]:
     return slide.thumbnail(_THUMBNAIL_SIDE)
 
 
-def _panel(title: str, heat_map: HeatMap, slide: Slide) -> MapPanel:
+def _panel(title: str, heat_map: HeatMap, slide: Slide, colour: Colour | None) -> MapPanel:
     rows, columns = heat_map.values.shape
     left, top = heat_map.x * slide.mpp, heat_map.y * slide.mpp
     cell = heat_map.cell * slide.mpp
-    return MapPanel(title, heat_map.values, (left, left + columns * cell, top + rows * cell, top))
+    extent = (left, left + columns * cell, top + rows * cell, top)
+    return MapPanel(title, heat_map.values, extent, colour)
 
 
 def _record(

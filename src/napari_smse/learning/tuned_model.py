@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from napari_smse.learning.fine_tuning import FineTuned, FineTuning
 from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.network import Figure, ModelCard, read_card, save_model
-from napari_smse.network.card import stem_of
+from napari_smse.network.card import Colour, stem_of
 from napari_smse.network.exemplars import Exemplars, exemplars_path, save_exemplars
 
 METRICS: Final = ("auc", "accuracy", "balanced_accuracy")
@@ -25,8 +26,23 @@ _LIMITS: Final = (
 )
 
 
-def save_tuned(tuning: FineTuning, tuned: FineTuned, out: Path) -> Path:
+def save_tuned(
+    tuning: FineTuning,
+    tuned: FineTuned,
+    out: Path,
+    *,
+    colours: Mapping[str, Colour] | None = None,
+) -> Path:
     """Write weights, card and exemplars, each whole or not at all.
+
+    Parameters
+    ----------
+    tuning, tuned
+        What was learnt.
+    out
+        The weights, the card, or their common stem.
+    colours
+        Of the classes, as for `tuned_card`.
 
     Returns
     -------
@@ -40,19 +56,38 @@ def save_tuned(tuning: FineTuning, tuned: FineTuned, out: Path) -> Path:
     OSError
         The folder cannot be written.
     """
-    path = save_model(tuned.network, tuned_card(tuning, tuned, stem_of(out).name), out)
+    card = tuned_card(tuning, tuned, stem_of(out).name, colours=colours)
+    path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
     save_exemplars(replace(tuned.exemplars, model=weights), exemplars_path(path))
     return path
 
 
-def tuned_card(tuning: FineTuning, tuned: FineTuned, name: str) -> ModelCard:
-    """Describe a fine-tuned model: what it was, what it learnt, what that was worth."""
+def tuned_card(
+    tuning: FineTuning,
+    tuned: FineTuned,
+    name: str,
+    *,
+    colours: Mapping[str, Colour] | None = None,
+) -> ModelCard:
+    """Describe a fine-tuned model: what it was, what it learnt, what that was worth.
+
+    Parameters
+    ----------
+    tuning, tuned
+        What was learnt.
+    name
+        Of the new model.
+    colours
+        RGB 0..255 by class name, upper and lower case alike; other classes are left out. The
+        model tuned gives the colours of the classes that lack one.
+    """
     base, data = tuning.model.card, tuning.labelled_set
     return ModelCard(
         name=name,
         version="1",
         classes=data.classes,
+        class_colours=_colours_of(data.classes, base.class_colours, colours or {}),
         tile_px=base.tile_px,
         mpp_range=base.mpp_range,
         trunk=base.trunk,
@@ -76,6 +111,15 @@ def differences(tuning: FineTuning, tuned: FineTuned) -> dict[str, Estimate]:
 def estimates(tuning: FineTuning, held_out: HeldOut) -> dict[str, Estimate]:
     """Return the figures of held-out images."""
     return {name: estimate(held_out, tuning.labelled_set, name) for name in METRICS}
+
+
+def _colours_of(
+    classes: Sequence[str], older: Mapping[str, Colour], given: Mapping[str, Colour]
+) -> dict[str, Colour]:
+    # Case does not tell classes apart in a fine-tuning either.
+    known = {name.strip().casefold(): colour for name, colour in [*older.items(), *given.items()]}
+    found = {name: known.get(name.strip().casefold()) for name in classes}
+    return {name: colour for name, colour in found.items() if colour is not None}
 
 
 def _figures(tuning: FineTuning, tuned: FineTuned) -> tuple[Figure, ...]:

@@ -18,6 +18,8 @@ CARD_SUFFIX: Final = ".json"
 EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[int, int, int]
 
 
 class _Strict(BaseModel):
@@ -83,6 +85,8 @@ class ModelCard(_Strict):
     ----------
     classes
         Class names in the order of the logits.
+    class_colours
+        Colours to show classes in, RGB 0..255; classes without one get a usual colour.
     tile_px
         Side of the tiles the network was trained on, in px at the target scale.
     mpp_range
@@ -105,6 +109,7 @@ class ModelCard(_Strict):
     name: str
     version: str
     classes: tuple[str, ...] = Field(min_length=2)
+    class_colours: dict[str, tuple[Byte, Byte, Byte]] = Field(default_factory=dict)
     tile_px: int = Field(default=224, gt=0)
     mpp_range: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     trunk: str
@@ -126,6 +131,8 @@ class ModelCard(_Strict):
     def _consistent(self) -> ModelCard:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("class names must differ")
+        if strange := sorted(set(self.class_colours) - set(self.classes)):
+            raise ValueError(f"class_colours names other classes: {', '.join(strange)}")
         if self.mpp_range[0] > self.mpp_range[1]:
             raise ValueError("mpp_range must rise")
         if self.prototypes and set(self.prototypes) != set(self.classes):

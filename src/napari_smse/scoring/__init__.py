@@ -13,7 +13,7 @@ from napari_smse.scoring.request import (
     scale_warnings,
 )
 from napari_smse.scoring.run import open_run
-from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps
+from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "read_block",
     "scale_warnings",
     "score",
+    "shown_class",
 ]

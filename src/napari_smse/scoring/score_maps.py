@@ -14,6 +14,7 @@ from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.tiles import TilePlan
 
 FUSED = "fused"
+_MALIGNANT = "malignant"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class MapName:
     def __str__(self) -> str:
         """As a reader calls it: ``P(malignant) 20x``."""
         return f"P({self.class_name}) {self.scale}"
+
+
+def shown_class(classes: Sequence[str]) -> str:
+    """The class whose map is shown first: malignant if there is such, else the last."""
+    return _MALIGNANT if _MALIGNANT in classes else classes[-1]
 
 
 class ScoreMaps:

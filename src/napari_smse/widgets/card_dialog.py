@@ -31,10 +31,11 @@ class CardDialog(QDialog):
 def card_html(card: ModelCard) -> str:
     """The card as HTML."""
     low, high = card.mpp_range
+    classes = ", ".join(_class(card, name) for name in card.classes)
     parts = [
         f"<h2>{escape(card.name)} {escape(card.version)}</h2>",
         f"<p><b>{escape(card.intended_use)}</b></p>",
-        f"<p>Classes: {escape(', '.join(card.classes))}. Tiles of {card.tile_px} px, trained from "
+        f"<p>Classes: {classes}. Tiles of {card.tile_px} px, trained from "
         f"{describe_scale(low)} to {describe_scale(high)}. Trunk {escape(card.trunk)}, "
         f"embedding of {card.embedding_dim} numbers.</p>",
         "<h3>Limits</h3>",
@@ -48,6 +49,12 @@ def card_html(card: ModelCard) -> str:
         f"<p><small>weights {escape(card.weights_sha256[:16])}</small></p>",
     ]
     return "".join(parts)
+
+
+def _class(card: ModelCard, name: str) -> str:
+    colour = card.class_colours.get(name)
+    square = "" if colour is None else f'<span style="color: rgb{colour}">■</span> '
+    return f"{square}{escape(name)}"
 
 
 def _list(items: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -16,11 +16,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.exchange.colours import Colour, class_colours
+from napari_smse.widgets.swatch import swatch
 
 _HEADS = ("Key", "Class", "Shapes", "Tiles", "mm²")
 _NAME = 1
 _COLOUR = Qt.ItemDataRole.UserRole
 _OLD_NAME = Qt.ItemDataRole.UserRole + 1
+_CHOSEN = Qt.ItemDataRole.UserRole + 2
 _KEYS = 9
 
 
@@ -67,12 +69,13 @@ class ClassTable(QTableWidget):
 
     # -- changing it -----------------------------------------------------------------
 
-    def show_classes(self, colours: Mapping[str, Colour]) -> None:
-        """Show these classes and choose the first."""
+    def show_classes(self, colours: Mapping[str, Colour], *, chosen: bool = False) -> None:
+        """Show these classes and choose the first; say whether somebody chose the colours."""
         with QSignalBlocker(self):
             self.setRowCount(0)
-            for name, colour in colours.items():
+            for row, (name, colour) in enumerate(colours.items()):
                 self._append(name, colour)
+                self._item(row, _NAME).setData(_CHOSEN, chosen)
         if colours:
             self.choose(0)
 
@@ -109,10 +112,21 @@ class ClassTable(QTableWidget):
             self.set_colour(row, (picked.red(), picked.green(), picked.blue()))
 
     def set_colour(self, row: int, colour: Colour) -> None:
-        """Give a class a colour."""
+        """Give a class the colour that somebody chose."""
         with QSignalBlocker(self):
             _dye(self._item(row, _NAME), colour)
+            self._item(row, _NAME).setData(_CHOSEN, True)
         self.recoloured.emit()
+
+    def suggest_colours(self, colours: Mapping[str, Colour]) -> bool:
+        """Give these colours to the classes whose colour nobody chose; True if any differs."""
+        before = self.colours
+        with QSignalBlocker(self):
+            for row, name in enumerate(before):
+                item = self._item(row, _NAME)
+                if name in colours and not item.data(_CHOSEN):
+                    _dye(item, colours[name])
+        return self.colours != before
 
     def show_counts(
         self,
@@ -195,7 +209,5 @@ class ClassTable(QTableWidget):
 
 
 def _dye(item: QTableWidgetItem, colour: Colour) -> None:
-    swatch = QPixmap(14, 14)
-    swatch.fill(QColor(*colour))
-    item.setIcon(QIcon(swatch))
+    item.setIcon(swatch(colour))
     item.setData(_COLOUR, tuple(colour))

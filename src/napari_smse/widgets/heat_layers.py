@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps
+from napari_smse.exchange import class_colours
+from napari_smse.exchange.colours import Colour
+from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, shown_class
 from napari_smse.slides import Slide
 from napari_smse.widgets.map_colours import CLASS_COLOUR, map_colours
 
 MAP_KEY = "napari_smse_map"
-"""Key of a map layer's metadata: slide, class and scale that it shows."""
+"""Key of a map layer's metadata: slide, class and scale that it shows, and whose values."""
+
+_numbers = itertools.count(1)
 
 
 class HeatLayers:
@@ -30,20 +38,28 @@ class HeatLayers:
         The slide they lie on.
     maps
         What they show.
+    colours
+        Of the classes, RGB 0..255; classes without one get a usual colour.
     """
 
     def __init__(
-        self, viewer: ViewerModel, slide_layer: Layer, slide: Slide, maps: ScoreMaps
+        self,
+        viewer: ViewerModel,
+        slide_layer: Layer,
+        slide: Slide,
+        maps: ScoreMaps,
+        colours: Mapping[str, Colour] | None = None,
     ) -> None:
         self.maps = maps
+        self.colours = class_colours(maps.classes, colours)
         self.layers: dict[MapName, Image] = {}
+        self._number = next(_numbers)
         self._viewer, self._slide_layer, self._slide = viewer, slide_layer, slide
-        self._to_add = sorted(maps, key=_most_telling_first)
+        self._to_add = sorted(maps, key=partial(_most_telling_first, shown_class(maps.classes)))
         self._stale: set[MapName] = set()
+        first = self._to_add[0]
         self._use_old_layers()
-        if self._to_add and not self.layers:
-            self.add_next()
-        self.show_only(min(self.layers, key=_most_telling_first))
+        self.show_only(first)
         viewer.layers.selection.active = self._shown()
 
     @property
@@ -76,7 +92,9 @@ class HeatLayers:
         """Show what is new, in hidden layers only on request."""
         for name in list(self._stale):
             layer = self.layers[name]
-            if layer not in self._viewer.layers:
+            # Another model's maps may have taken the layer over.
+            ours = layer.metadata[MAP_KEY]["of"] == self._number
+            if not ours or layer not in self._viewer.layers:
                 self._stale.discard(name)
             elif layer.visible or hidden:
                 # In place, as setting the data would have napari measure the layer anew each time.
@@ -103,10 +121,11 @@ class HeatLayers:
             mark = layer.metadata.get(MAP_KEY, {})
             if mark.get("slide") != self._slide.quick_hash:
                 continue
-            name = wanted.get((mark["class"], mark["scale"]))
+            name = wanted.pop((mark["class"], mark["scale"]), None)
             if name is None:
                 self._viewer.layers.remove(layer)
                 continue
+            layer.metadata[MAP_KEY] = self._mark(name)
             self._lay(layer, self.maps.heat_map(name))
             layer.events.visible.connect(self.refresh)
             self.layers[name] = layer
@@ -126,11 +145,7 @@ class HeatLayers:
     def _made(self, name: MapName) -> Image:
         heat_map = self.maps.heat_map(name)
         scale, translate = self._placed(heat_map)
-        mark = {
-            "slide": self._slide.quick_hash,
-            "class": name.class_name,
-            "scale": name.scale,
-        }
+        colour = self.colours[name.class_name]
         return Image(
             heat_map.values,
             name=f"{name} · {self._slide.name}",
@@ -138,14 +153,22 @@ class HeatLayers:
             translate=translate,
             units=self._slide_layer.units[-2:],
             axis_labels=self._slide_layer.axis_labels[-2:],
-            colormap=map_colours(CLASS_COLOUR, name.class_name),
+            colormap=map_colours(CLASS_COLOUR, name.class_name, colour=colour),
             contrast_limits=(0, 1),
             interpolation2d="nearest",
             opacity=0.5,
             blending="translucent",
             visible=False,
-            metadata={MAP_KEY: mark},
+            metadata={MAP_KEY: self._mark(name)},
         )
+
+    def _mark(self, name: MapName) -> dict[str, object]:
+        return {
+            "slide": self._slide.quick_hash,
+            "class": name.class_name,
+            "scale": name.scale,
+            "of": self._number,
+        }
 
     def _placed(self, heat_map: HeatMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scale and translation of a map's layer.
@@ -159,6 +182,6 @@ class HeatLayers:
         return px * heat_map.cell, shift + px * (origin + (heat_map.cell - 1) / 2)
 
 
-def _most_telling_first(name: MapName) -> tuple[bool, bool]:
-    """Sort key: malignant before other classes, fused before single scales."""
-    return name.class_name != "malignant", name.scale != FUSED
+def _most_telling_first(shown: str, name: MapName) -> tuple[bool, bool]:
+    """Sort key: the class shown first before others, fused before single scales."""
+    return name.class_name != shown, name.scale != FUSED

@@ -52,7 +52,8 @@ class LiveResults(QObject):
         """Follow a new run."""
         fused = fused_scales([t.grid.spec.mpp for t in started.plan.scales], started.card)
         maps = ScoreMaps(started.plan, started.card.classes, fused)
-        self.layers = HeatLayers(self._viewer, slide_layer, slide, maps)
+        colours = started.card.class_colours
+        self.layers = HeatLayers(self._viewer, slide_layer, slide, maps, colours)
         self._controls.follow(self.layers)
         self.cursor.follow(maps, slide_layer)
         self._waiting.clear()

@@ -8,6 +8,7 @@ from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
 from napari_smse.exchange import class_colours, class_ramp, diverging_ramp
+from napari_smse.exchange.colours import Colour
 
 CLASS_COLOUR = "Class colour"
 DIVERGING = "Blue to orange"
@@ -19,6 +20,7 @@ def map_colours(
     name: str,
     class_name: str,
     *,
+    colour: Colour | None = None,
     threshold: float = 0.0,
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> Colormap:
@@ -30,23 +32,25 @@ def map_colours(
         One of `COLOUR_MAPS`.
     class_name
         The class that the map shows.
+    colour
+        Of the class, RGB 0..255; without one it gets its usual colour.
     threshold
         Probability below which a cell is not coloured at all.
     limits
         The probabilities that the ends of the colour map stand for.
     """
-    colours = _ramp(name, class_name)
+    colour = colour or class_colours([class_name])[class_name]
+    colours = _ramp(name, colour)
     value = np.linspace(*limits, len(colours))
     colours[value < threshold, 3] = 0
     # napari keeps colour maps by name, and widens its controls for what it displays.
-    unique = f"{name} {class_name} {threshold:.3f} {limits}"
+    unique = f"{name} {class_name} {colour} {threshold:.3f} {limits}"
     return Colormap(colours, display_name=name, name=unique)
 
 
-def _ramp(name: str, class_name: str) -> NDArray[np.float32]:
+def _ramp(name: str, colour: Colour) -> NDArray[np.float32]:
     if name == CLASS_COLOUR:
-        known = class_colours([class_name])
-        return class_ramp(known[class_name], _STEPS)
+        return class_ramp(colour, _STEPS)
     if name == DIVERGING:
         return diverging_ramp(_STEPS)
     return np.asarray(ensure_colormap(name).map(np.linspace(0, 1, _STEPS)), dtype=np.float32).copy()

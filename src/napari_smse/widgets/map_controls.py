@@ -9,6 +9,7 @@ from superqt import QLabeledDoubleRangeSlider, QLabeledDoubleSlider
 from napari_smse.scoring import MapName
 from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.map_colours import COLOUR_MAPS, map_colours
+from napari_smse.widgets.swatch import swatch
 
 
 class MapControls(QWidget):
@@ -57,7 +58,7 @@ class MapControls(QWidget):
         with QSignalBlocker(self.which):
             self.which.clear()
             for name in names:
-                self.which.addItem(str(name), name)
+                self.which.addItem(swatch(layers.colours[name.class_name]), str(name), name)
             if layers.shown is not None:
                 self.which.setCurrentIndex(names.index(layers.shown))
         self.dress()
@@ -74,6 +75,7 @@ class MapControls(QWidget):
             layer.colormap = map_colours(
                 self.colours.currentText(),
                 name.class_name,
+                colour=self._layers.colours[name.class_name],
                 threshold=self.threshold.value(),
                 limits=limits,
             )
