@@ -11,7 +11,7 @@ import torch
 from labelled_images import write_picture
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.recipe import Recipe
-from napari_smse.network import SmseNetwork
+from napari_smse.network import Model, ModelCard, SmseNetwork, load_model, save_model
 
 TRUNK = "test_efficientnet"
 SMALL = Recipe(
@@ -57,3 +57,18 @@ def by_case(data: LabelledSet, cases: Iterable[int]) -> list[int]:
     """Indices of the images of the cases of these numbers, both classes."""
     wanted = {f"{label}-{case}" for label in (0, 1) for case in cases}
     return [i for i, image in enumerate(data.images) if image.case in wanted]
+
+
+def mini_model(folder: Path) -> Model:
+    """A model of its own, saved in a folder."""
+    card = ModelCard(
+        name="mini",
+        version="3",
+        classes=("benign", "malignant"),
+        tile_px=32,
+        mpp_range=(0.4, 0.7),
+        trunk=TRUNK,
+        embedding_dim=4,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return load_model(save_model(mini_network(), card, folder / "mini"))

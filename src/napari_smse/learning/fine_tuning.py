@@ -17,6 +17,7 @@ from napari_smse.learning.best_heads import BestHeads
 from napari_smse.learning.embedded_tiles import EmbeddedTiles, embed_images
 from napari_smse.learning.evaluation import match_classes, seen_cases
 from napari_smse.learning.exemplar_choice import choose_exemplars
+from napari_smse.learning.hardest_triplets import Triplet, hardest_triplets
 from napari_smse.learning.head_tuning import TunedHeads, start_heads, tune_heads, tuned_network
 from napari_smse.learning.judgement import Judgement, judge_tiles, separation, share_right
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
@@ -63,6 +64,8 @@ class FineTuned:
         the heads learnt.
     steps
         That were taken; fewer than the recipe's if it was stopped.
+    hardest
+        Triplets of the tiles learnt from that the network gets most wrong.
     """
 
     network: SmseNetwork
@@ -72,6 +75,7 @@ class FineTuned:
     old_right: tuple[float, float] | None
     heads: TunedHeads | None = None
     steps: int = 0
+    hardest: tuple[Triplet, ...] = ()
 
 
 _Step = TypeVar("_Step")
@@ -209,7 +213,8 @@ class FineTuning:
             old_right = None if right is None or now is None else (right, now)
             exemplars = exemplars.joined(old, heads.embed(old.embeddings))
         network, after = tuned_network(self._network, heads), judge_tiles(held, logits, learnt)
-        return FineTuned(network, before, after, exemplars, old_right, heads, done)
+        hardest = tuple(hardest_triplets(learnt))
+        return FineTuned(network, before, after, exemplars, old_right, heads, done, hardest)
 
     def _train_trunk(
         self, learnt: EmbeddedTiles, held: EmbeddedTiles
@@ -234,9 +239,9 @@ class FineTuning:
         held, logits = yield from self._embed(network, self.testing, "checking")
         after = judge_tiles(held, logits, learnt)
         # Only pixels, which are not kept, could say where the old exemplars lie now.
-        return FineTuned(
-            network.cpu().eval(), before, after, choose_exemplars(learnt), None, None, done
-        )
+        network, exemplars = network.cpu().eval(), choose_exemplars(learnt)
+        hardest = tuple(hardest_triplets(learnt))
+        return FineTuned(network, before, after, exemplars, None, None, done, hardest)
 
     def _embed(
         self, network: SmseNetwork, indices: Sequence[int], doing: Doing

@@ -1,0 +1,70 @@
+"""The triplets that an embedding gets most wrong: what to look at, and correct, first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+import torch
+
+from napari_smse.learning.embedded_tiles import EmbeddedTiles
+
+_MOST_COMPARED: Final = 2000
+_USES: Final = 2
+
+
+class Triplet(NamedTuple):
+    """Three tiles by their images' indices in the labelled set.
+
+    Attributes
+    ----------
+    anchor, positive, negative
+        The positive is the tile of the anchor's class that lies furthest from it, the negative the
+        nearest of another class.
+    violation
+        How much nearer the negative is than the positive, in Euclidean distance; negative where
+        all is well.
+    """
+
+    anchor: int
+    positive: int
+    negative: int
+    violation: float
+
+
+def hardest_triplets(tiles: EmbeddedTiles, most: int = 12) -> list[Triplet]:
+    """Return the triplets with the largest violation, hardest first.
+
+    A tile is at most twice the same part of a triplet, so that one bad tile does not fill the list.
+    Of very many tiles, some drawn at random, always the same, are compared.
+
+    Parameters
+    ----------
+    tiles
+        As the network embeds them after it learnt.
+    most
+        How many to return.
+    """
+    order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))
+    some = order[:_MOST_COMPARED].sort().values
+    embeddings, labels = tiles.embeddings[some], tiles.labels[some]
+    apart = torch.cdist(embeddings, embeddings)
+    alike = labels[:, None] == labels[None]
+    others = alike & ~torch.eye(len(some), dtype=torch.bool)
+    far, positives = apart.masked_fill(~others, -torch.inf).max(dim=1)
+    near, negatives = apart.masked_fill(alike, torch.inf).min(dim=1)
+    violation = far - near
+    images = tiles.images[some]
+    used: list[Counter[int]] = [Counter(), Counter()]
+    found: list[Triplet] = []
+    for row in violation.argsort(descending=True).tolist():
+        if len(found) == most or not torch.isfinite(violation[row]):
+            break
+        parts = int(positives[row]), int(negatives[row])
+        if any(count[part] >= _USES for count, part in zip(used, parts, strict=True)):
+            continue
+        for count, part in zip(used, parts, strict=True):
+            count[part] += 1
+        anchor, positive, negative = (int(images[one]) for one in (row, *parts))
+        found.append(Triplet(anchor, positive, negative, float(violation[row])))
+    return found
