@@ -14,6 +14,7 @@ from napari_smse.learning.figures import Estimate, estimate, paired_difference
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning
 from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.model_making import recipe_facts, training_sources
+from napari_smse.learning.tuning_history import TRAINING_IMAGES
 from napari_smse.network import Figure, ModelCard, read_card, save_model
 from napari_smse.network.card import Colour, stem_of
 from napari_smse.network.exemplars import Exemplars, exemplars_path, save_exemplars
@@ -93,7 +94,7 @@ def tuned_card(
         trunk=base.trunk,
         embedding_dim=base.embedding_dim,
         training=(*base.training, *training_sources(data, tuning.training)),
-        recipe=recipe_facts(tuning.recipe),
+        recipe=recipe_facts(tuning.recipe) | {TRAINING_IMAGES: len(tuning.training)},
         figures=_figures(tuning, tuned),
         intended_use=base.intended_use,
         limits=(*_LIMITS, *tuning.warnings),
