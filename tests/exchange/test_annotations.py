@@ -17,6 +17,7 @@ from shapely.geometry import MultiPolygon, Polygon, box, mapping
 from napari_smse.errors import OutputError, RegionError
 from napari_smse.exchange import Annotation, AnnotationSet, read_annotations, write_annotations
 from napari_smse.tiles import read_class_regions
+from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 RING = box(0, 0, 100, 100).difference(box(20, 20, 40, 40))
 PARTS = MultiPolygon([RING, box(200, 0, 300, 50)])
@@ -159,3 +160,31 @@ def test_what_is_no_geojson_and_where_nothing_can_be_written(tmp_path: Path) -> 
         read_annotations(written(tmp_path / "a.geojson", {"type": "Nonsense"}))
     with pytest.raises(OutputError, match="create it first"):
         write_annotations(tmp_path / "missing" / "a.geojson", AnnotationSet())
+
+
+PLACE = TilePlace("hash", 0.5, 10, 20, 224, 224)
+LINK = TileLink(PLACE, TilePlace("other", 0.25, 0, 0, 112, 112), False)
+
+
+def test_links_and_remarks_come_back_where_they_were(tmp_path: Path) -> None:
+    said = AnnotationSet(
+        (Annotation("Tumor", box(0, 0, 5, 5)),),
+        links=(LINK,),
+        remarks=(TileRemark(PLACE, "class", "Stroma"),),
+    )
+    path = tmp_path / "a.geojson"
+    # Tiles are counted from the slide's corner, whatever origin QuPath's geometry has.
+    write_annotations(path, said, bounds_origin=(300, 400))
+    found = read_annotations(path, bounds_origin=(300, 400))
+    assert (found.links, found.remarks) == (said.links, said.remarks)
+    assert found.annotations[0].geometry.equals(said.annotations[0].geometry)
+    write_annotations(path, AnnotationSet(links=(LINK,)))
+    assert read_annotations(path) == AnnotationSet(links=(LINK,))
+
+
+def test_damaged_notes_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.geojson", QUPATH | {"napari_smse": {"links": [3]}})
+    with pytest.raises(RegionError, match="remove its member"):
+        read_annotations(path)
+    # For whoever wants the areas only, they are whole.
+    assert read_class_regions(path)

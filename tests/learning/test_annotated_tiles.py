@@ -17,12 +17,14 @@ from napari_smse.errors import DataError
 from napari_smse.learning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.fine_tuning import FLATTERS, FineTuned, FineTuning, tuning_recipe
+from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.recolouring import tuned_maps
 from napari_smse.network import Model, ModelCard, load_model, save_model
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
+from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 CLASSES = ("benign", "malignant")
 EDGE = 64
@@ -177,3 +179,108 @@ def test_conflicts_are_counted_and_other_classes_left_out(scored: list[Scored]) 
     assert some.conflicts > 0
     assert {image.label for image in some.labelled_set.images} == {0}
     assert all(image.region.x < 512 for image in some.labelled_set.images)
+
+
+def place_of(one: Scored, image: LabelledImage) -> TilePlace:
+    assert image.region is not None
+    region = image.region
+    return TilePlace(one.slide.quick_hash, 0.5, region.x, region.y, region.width, region.height)
+
+
+def test_what_is_said_of_a_tile_goes_before_its_region(scored: list[Scored]) -> None:
+    one = scored[0]
+    plain = one.annotated(benign=LEFT, malignant=MIDDLE)
+    images = annotated_tiles([plain], CLASSES).labelled_set.images
+    wrong, ignored, kept = [image for image in images if image.label == 0][:3]
+    outside = TilePlace(one.slide.quick_hash, 0.5, 10_000_000, 0, 64, 64)
+    remarks = (
+        TileRemark(place_of(one, wrong), "class", "malignant"),
+        TileRemark(place_of(one, ignored), "ignore"),
+        TileRemark(place_of(one, kept), "exemplar"),
+        TileRemark(outside, "ignore"),
+        TileRemark(place_of(one, kept), "class", "nobody"),
+    )
+    found = annotated_tiles([replace(plain, remarks=remarks)], CLASSES)
+    labels = {image.region: image.label for image in found.labelled_set.images}
+    assert labels[wrong.region] == 1
+    assert ignored.region not in labels
+    assert len(labels) == len(images) - 1
+    assert [image.region for image in found.exemplars] == [kept.region]
+    assert found.unmatched == 2
+    # Held out by itself: it is of no region of its new class.
+    (corrected,) = (one for one in found.labelled_set.images if one.region == wrong.region)
+    assert corrected.drawn.startswith("tile ")
+
+
+def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Scored]) -> None:
+    slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored[:2]]
+    sets = [annotated_tiles([one], CLASSES) for one in slides]
+    ends = [
+        place_of(one, found.labelled_set.images[0])
+        for one, found in zip(scored[:2], sets, strict=True)
+    ]
+    nowhere = replace(ends[0], mpp=3.0)
+    links = [TileLink(ends[0], ends[1], True), TileLink(ends[0], nowhere, False)]
+    found = annotated_tiles(slides, CLASSES, links)
+    assert found.links is not None
+    assert found.links.alike.tolist() == [True]
+    assert found.unmatched == 1
+    for end, one in zip((found.links.first, found.links.second), sets, strict=True):
+        torch.testing.assert_close(end, one.known[one.labelled_set.images[0]].embedding)
+
+
+def test_an_ignored_wrong_label_changes_what_is_learnt(scored: list[Scored], model: Model) -> None:
+    slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
+    image = annotated_tiles(slides, CLASSES).labelled_set.images[0]
+    remark = TileRemark(place_of(scored[0], image), "class", "malignant")
+    heads = []
+    for remarks in ((), (remark,), (replace(remark, says="ignore"),)):
+        found = annotated_tiles([replace(slides[0], remarks=remarks), *slides[1:]], CLASSES)
+        tuning = FineTuning(
+            model, found.labelled_set, tuning_recipe(steps=20, rate=0.02), known=found.known
+        )
+        tuned = finished(tuning).heads
+        assert tuned is not None
+        heads.append(tuned.class_head.weight)
+    assert not torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[1], heads[2])
+
+
+def test_marked_exemplars_and_links_reach_the_tuned_model(
+    scored: list[Scored], model: Model
+) -> None:
+    slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
+    plain = annotated_tiles(slides, CLASSES)
+    recipe = tuning_recipe(steps=10, rate=0.02)
+    tuning = FineTuning(model, plain.labelled_set, recipe, known=plain.known)
+    image = plain.labelled_set.images[tuning.training[-1]]
+    other = plain.labelled_set.images[tuning.training[0]]
+    by_path = {one.slide.path: one for one in scored}
+    which, whose = by_path[image.path], by_path[other.path]
+    link = TileLink(place_of(which, image), place_of(whose, other), True)
+    found = annotated_tiles(slides, CLASSES, [link])
+    tuning = FineTuning(
+        model,
+        found.labelled_set,
+        recipe,
+        known=found.known,
+        links=found.links,
+        exemplars=(image,),
+    )
+    tuned = finished(tuning)
+    assert tuned.links_held is not None
+    assert tuned.links_held[2] == 1
+    place = tuned.heads.embed(found.known[image].embedding)  # type: ignore[union-attr]
+    assert ((tuned.exemplars.embeddings - place).norm(dim=1) < 1e-5).any()
+
+
+def test_links_are_told_to_be_left_out_where_the_trunk_learns(
+    scored: list[Scored], model: Model
+) -> None:
+    slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
+    images = annotated_tiles(slides[:1], CLASSES).labelled_set.images
+    link = TileLink(place_of(scored[0], images[0]), place_of(scored[0], images[1]), True)
+    found = annotated_tiles(slides, CLASSES, [link])
+    recipe = tuning_recipe("pair", "stage")
+    tuning = FineTuning(model, found.labelled_set, recipe, known=found.known, links=found.links)
+    assert any("Links between tiles" in warning for warning in tuning.warnings)

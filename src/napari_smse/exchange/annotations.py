@@ -20,6 +20,14 @@ from shapely import MultiPolygon, Polygon
 from napari_smse.exchange.colours import Colour, class_colours
 from napari_smse.exchange.whole_file import written_whole
 from napari_smse.tiles import DrawnArea, read_areas
+from napari_smse.tiles.tile_notes import (
+    MEMBER,
+    TileLink,
+    TileNotes,
+    TileRemark,
+    notes_member,
+    read_notes,
+)
 
 
 def _new_id() -> str:
@@ -58,10 +66,14 @@ class AnnotationSet:
         In the order they were drawn.
     colours
         RGB, 0..255, by class name; classes without one get one when written.
+    links, remarks
+        What was said of single tiles.
     """
 
     annotations: tuple[Annotation, ...] = ()
     colours: Mapping[str, Colour] = field(default_factory=dict)
+    links: tuple[TileLink, ...] = ()
+    remarks: tuple[TileRemark, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -89,7 +101,7 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
     """Read annotations from GeoJSON as QuPath exports it.
 
     Points and lines are left out and outlines that cross themselves are mended; the log tells of
-    both. Areas without a class are kept.
+    both. Areas without a class are kept. What this program said of tiles is read, too.
 
     Parameters
     ----------
@@ -101,7 +113,7 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
     Raises
     ------
     RegionError
-        If the file cannot be read or is not GeoJSON.
+        If the file cannot be read or is not GeoJSON, or what it says of tiles is damaged.
     """
     found: list[Annotation] = []
     colours: dict[str, Colour] = {}
@@ -118,7 +130,8 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
         colour = _colour(area.feature)
         if area.class_name and colour is not None:
             colours.setdefault(area.class_name, colour)
-    return AnnotationSet(tuple(found), colours)
+    notes = _notes(path)
+    return AnnotationSet(tuple(found), colours, notes.links, notes.remarks)
 
 
 def write_annotations(
@@ -141,9 +154,19 @@ def write_annotations(
         If the file cannot be written.
     """
     features = [_feature(one, annotations, bounds_origin) for one in annotations.annotations]
-    text = json.dumps({"type": "FeatureCollection", "features": features})
+    said = notes_member(annotations.links, annotations.remarks)
+    text = json.dumps({"type": "FeatureCollection", "features": features, **said})
     with written_whole(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
+
+
+def _notes(path: Path) -> TileNotes:
+    text = path.read_text(encoding="utf-8-sig")
+    # Files of other programs, which may be large, are not decoded a second time.
+    if f'"{MEMBER}"' not in text:
+        return TileNotes()
+    decoded = json.loads(text)
+    return read_notes(decoded, path) if isinstance(decoded, dict) else TileNotes()
 
 
 def _annotation(area: DrawnArea, origin: tuple[int, int]) -> Annotation:

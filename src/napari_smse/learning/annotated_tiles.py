@@ -9,15 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from shapely import MultiPolygon
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from napari_smse.errors import DataError
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
+from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
-from napari_smse.scoring import ScoreStore
+from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import TissueMask
 from napari_smse.tiles.plan import ScaleTiles
+from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 SOURCE = "annotations"
 
@@ -38,6 +42,8 @@ class AnnotatedSlide:
         Its scores by the model to tune.
     case
         The patient; the slide's name if that is not known.
+    remarks
+        What was said of single tiles.
     """
 
     slide: Slide
@@ -45,6 +51,7 @@ class AnnotatedSlide:
     mask: TissueMask
     store: ScoreStore
     case: str
+    remarks: Sequence[TileRemark] = ()
 
 
 @dataclass(frozen=True)
@@ -59,15 +66,29 @@ class AnnotatedTiles:
         What the model said of each tile.
     conflicts
         How many tiles two classes claim; they are left out.
+    exemplars
+        Tiles that must not be forgotten.
+    links
+        Tiles that must be alike or differ; none if there are no links.
+    unmatched
+        Links and remarks on tiles that were not scored, or of no class that is known; they are
+        left out.
     """
 
     labelled_set: LabelledSet
     known: dict[LabelledImage, JudgedTiles]
     conflicts: int
+    exemplars: tuple[LabelledImage, ...] = ()
+    links: LinkedTiles | None = None
+    unmatched: int = 0
 
 
-def annotated_tiles(slides: Sequence[AnnotatedSlide], classes: Sequence[str]) -> AnnotatedTiles:
-    """Label the stored tiles of slides by the regions they lie in.
+def annotated_tiles(
+    slides: Sequence[AnnotatedSlide],
+    classes: Sequence[str],
+    links: Sequence[TileLink] = (),
+) -> AnnotatedTiles:
+    """Label the stored tiles of slides by the regions they lie in, and by what was said of them.
 
     Parameters
     ----------
@@ -75,6 +96,8 @@ def annotated_tiles(slides: Sequence[AnnotatedSlide], classes: Sequence[str]) ->
         Scored by one model.
     classes
         In the order of the labels; regions of others are left out.
+    links
+        Between tiles of these slides.
 
     Raises
     ------
@@ -83,32 +106,120 @@ def annotated_tiles(slides: Sequence[AnnotatedSlide], classes: Sequence[str]) ->
     OutputError
         A store cannot be read.
     """
-    known: dict[LabelledImage, JudgedTiles] = {}
-    conflicts = 0
+    found = _Found(tuple(classes), links)
     for one in slides:
-        regions = {name: area for name, area in one.regions.items() if name in classes}
         for number in range(one.store.scale_count):
-            scores = one.store.scale(number)
-            tiles = scores.tiles
-            labels = label_tiles(tiles.x, tiles.y, tiles.grid.edge, regions, one.mask)
-            labels[np.isnan(scores.probability[:, 0])] = NO_CLASS
-            conflicts += int((labels == CONFLICT).sum())
-            for which, (name, drawn) in enumerate(regions.items()):
-                rows = np.flatnonzero(labels == which)
-                areas = nearest_areas(tiles.x[rows], tiles.y[rows], tiles.grid.edge, drawn)
-                for row, area in zip(rows.tolist(), areas.tolist(), strict=True):
-                    label = list(classes).index(name)
-                    image = _image(one, tiles, row, label, f"{name} {area}")
-                    known[image] = _judged(
-                        scores.embedding[row], scores.probability[row], scores.mpp
-                    )
-    if not known:
+            found.take(one, one.store.scale(number))
+    if not found.known:
         raise DataError(
             "No scored tile lies in a region: draw regions on tissue that was scored, each at "
             "least as large as a tile."
         )
-    labelled = LabelledSet(tuple(classes), tuple(known), {SOURCE: Source(SOURCE)})
-    return AnnotatedTiles(labelled, known, conflicts)
+    labelled = LabelledSet(tuple(classes), tuple(found.known), {SOURCE: Source(SOURCE)})
+    linked = found.linked()
+    said = sum(len(one.remarks) for one in slides) + len(links)
+    return AnnotatedTiles(
+        labelled,
+        found.known,
+        found.conflicts,
+        tuple(found.exemplars),
+        linked,
+        said - found.heard - (0 if linked is None else len(linked)),
+    )
+
+
+class _Found:
+    """What is gathered from slide after slide, scale after scale."""
+
+    def __init__(self, classes: tuple[str, ...], links: Sequence[TileLink]) -> None:
+        self.known: dict[LabelledImage, JudgedTiles] = {}
+        self.exemplars: list[LabelledImage] = []
+        self.conflicts = self.heard = 0
+        self._classes, self._links = classes, links
+        self._ends: dict[TilePlace, Tensor] = {}
+
+    def take(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
+        """Label the tiles of a slide at one scale."""
+        tiles = scores.tiles
+        regions = {name: area for name, area in one.regions.items() if name in self._classes}
+        drawn = label_tiles(tiles.x, tiles.y, tiles.grid.edge, regions, one.mask)
+        labels = drawn.copy()
+        for which, name in enumerate(regions):
+            labels[drawn == which] = self._classes.index(name)
+        labels[np.isnan(scores.probability[:, 0])] = NO_CLASS
+        kept, corrected = self._hear(one, scores, labels)
+        self.conflicts += int((labels == CONFLICT).sum())
+        for label, name in enumerate(self._classes):
+            rows = np.flatnonzero(labels == label)
+            areas = _areas(tiles, rows, regions.get(name))
+            for row, area in zip(rows.tolist(), areas.tolist(), strict=True):
+                # A tile that takes its class from what was said of it is of no region.
+                region = f"tile {row}" if row in corrected else f"{name} {area}"
+                image = _image(one, tiles, row, label, region)
+                self.known[image] = _judged(
+                    scores.embedding[row], scores.probability[row], scores.mpp
+                )
+                if row in kept:
+                    self.exemplars.append(image)
+        self._note_ends(one, scores)
+
+    def linked(self) -> LinkedTiles | None:
+        """Return the links whose tiles were both scored; None if there is none."""
+        ends = self._ends
+        whole = [one for one in self._links if one.first in ends and one.second in ends]
+        if not whole:
+            return None
+        return LinkedTiles(
+            torch.stack([ends[one.first] for one in whole]),
+            torch.stack([ends[one.second] for one in whole]),
+            torch.tensor([one.alike for one in whole]),
+        )
+
+    def _hear(
+        self, one: AnnotatedSlide, scores: ScaleScores, labels: NDArray[np.int64]
+    ) -> tuple[set[int], set[int]]:
+        """Take remarks into the labels; return the rows of exemplars, and of other classes."""
+        kept, corrected = set(), set()
+        for remark in one.remarks:
+            row = _row_of(one.slide, scores, remark.place)
+            if row is None or (remark.says == "class" and remark.class_name not in self._classes):
+                continue
+            self.heard += 1
+            if remark.says == "exemplar":
+                kept.add(row)
+            elif remark.says == "ignore":
+                labels[row] = NO_CLASS
+            else:
+                labels[row] = self._classes.index(remark.class_name)
+                corrected.add(row)
+        return kept, corrected
+
+    def _note_ends(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
+        for place in {end for link in self._links for end in (link.first, link.second)}:
+            row = _row_of(one.slide, scores, place)
+            if row is not None:
+                vector = torch.from_numpy(scores.embedding[row].astype(np.float32))
+                self._ends[place] = normalize(vector, dim=0)
+
+
+def _row_of(slide: Slide, scores: ScaleScores, place: TilePlace) -> int | None:
+    """Return which of the scored tiles lies at a place, if any."""
+    if place.slide != slide.quick_hash or place.mpp != scores.mpp:
+        return None
+    tiles = scores.tiles
+    rows = np.flatnonzero((tiles.x == place.x) & (tiles.y == place.y))
+    if not len(rows) or np.isnan(scores.probability[rows[0], 0]):
+        return None
+    return int(rows[0])
+
+
+def _areas(
+    tiles: ScaleTiles, rows: NDArray[np.integer], drawn: MultiPolygon | None
+) -> NDArray[np.int64]:
+    """Return which area of a class each tile lies in, or is nearest to."""
+    if drawn is None or not len(rows):
+        return np.zeros(len(rows), dtype=np.int64)
+    return nearest_areas(tiles.x[rows], tiles.y[rows], tiles.grid.edge, drawn)
 
 
 def _image(

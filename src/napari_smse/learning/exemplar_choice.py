@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from napari_smse.network.exemplars import Exemplars
 from napari_smse.network.smse_network import SmseNetwork
 
 
-def choose_exemplars(tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0) -> Exemplars:
+def choose_exemplars(
+    tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0, always: Collection[int] = ()
+) -> Exemplars:
     """Draw as many tiles of every class of every source, from as many cases as there are.
 
     Parameters
@@ -25,6 +28,8 @@ def choose_exemplars(tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0) ->
         Tiles of a class of a source, fewer where there are fewer.
     seed
         Of the draw.
+    always
+        Images whose tiles are taken besides.
 
     Returns
     -------
@@ -38,6 +43,12 @@ def choose_exemplars(tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0) ->
         kinds[source, label][case].append(row)
     rows = [
         row for kind in sorted(kinds) for row in _by_turns(list(kinds[kind].values()), each, rng)
+    ]
+    drawn = set(rows)
+    rows += [
+        row
+        for row, image in enumerate(tiles.images.tolist())
+        if image in always and row not in drawn
     ]
     return Exemplars(
         tiles.embeddings[rows],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -21,6 +21,7 @@ from napari_smse.learning.hardest_triplets import Triplet, hardest_triplets
 from napari_smse.learning.head_tuning import TunedHeads, start_heads, tune_heads, tuned_network
 from napari_smse.learning.judgement import Judgement, judge_tiles, separation, share_right
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import train
@@ -37,6 +38,7 @@ HELD_OUT_SHARE: Final = 0.25
 _HEAD_LOOKS: Final = 40
 _TRUNK_LOOKS: Final = 5
 _LOOK_IMAGES: Final = 64
+_FEW: Final = 20
 FLATTERS: Final = (
     "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
     "worse than these figures."
@@ -66,6 +68,8 @@ class FineTuned:
         That were taken; fewer than the recipe's if it was stopped.
     hardest
         Triplets of the tiles learnt from that the network gets most wrong.
+    links_held
+        How many links held before, hold after, and there are; none without any.
     """
 
     network: SmseNetwork
@@ -76,6 +80,7 @@ class FineTuned:
     heads: TunedHeads | None = None
     steps: int = 0
     hardest: tuple[Triplet, ...] = ()
+    links_held: tuple[int, int, int] | None = None
 
 
 _Step = TypeVar("_Step")
@@ -104,6 +109,10 @@ class FineTuning:
         What the model said of some of the images before, as a run stored it.
     seconds
         To learn for at most; pauses between two words of `run` do not count.
+    links
+        Tiles that must be alike or differ (heads only).
+    exemplars
+        Images that are to be among the exemplars of the tuned model, if learnt from.
 
     Attributes
     ----------
@@ -131,6 +140,8 @@ class FineTuning:
         device: str = "cpu",
         known: Mapping[LabelledImage, JudgedTiles] | None = None,
         seconds: float | None = None,
+        links: LinkedTiles | None = None,
+        exemplars: Collection[LabelledImage] = (),
     ) -> None:
         self._network = _tunable(model)
         self.model, self.recipe = model, recipe
@@ -138,6 +149,11 @@ class FineTuning:
         self.labelled_set.check_classes()
         self.training, self.testing, by_region = divide(self.labelled_set, share, recipe.seed)
         self.warnings = [FLATTERS] if by_region else []
+        if len(self.training) < _FEW:
+            self.warnings.append(
+                f"Only {len(self.training)} images are left to learn from beside those held out: "
+                "add more; regions further apart lose fewer."
+            )
         if not self.same_classes:
             self.warnings.append(
                 f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
@@ -152,6 +168,13 @@ class FineTuning:
         self._keep, self._device, self._known = keep, device, known
         self._exemplars = exemplars_of(model)
         self._seconds, self._stopped = seconds, threading.Event()
+        self._links = links
+        self._always = {i for i, one in enumerate(self.labelled_set.images) if one in exemplars}
+        if links is not None and recipe.learns != "head":
+            self.warnings.append(
+                "Links between tiles are heard only where the heads alone learn: they were left "
+                "out."
+            )
 
     @property
     def same_classes(self) -> bool:
@@ -193,7 +216,9 @@ class FineTuning:
         right = self._right(heads.logits(old.embeddings)) if old else None
         best, done = BestHeads(heads, learnt), 0
         best.note()
-        running = tune_heads(heads, learnt, self.recipe, exemplars=old, keep=self._keep)
+        running = tune_heads(
+            heads, learnt, self.recipe, exemplars=old, keep=self._keep, links=self._links
+        )
         for step in self._until_stopped(running):
             done, look = step.step, None
             if self._is_time(done, _HEAD_LOOKS):
@@ -206,15 +231,17 @@ class FineTuning:
             best.restore()
         logits = heads.logits(held.embeddings)
         learnt, held = (one.moved(heads.embed(one.embeddings)) for one in (learnt, held))
-        exemplars = choose_exemplars(learnt)
+        exemplars = choose_exemplars(learnt, always=self._always)
         old_right = None
         if old is not None:
             now = self._right(heads.logits(old.embeddings))
             old_right = None if right is None or now is None else (right, now)
             exemplars = exemplars.joined(old, heads.embed(old.embeddings))
         network, after = tuned_network(self._network, heads), judge_tiles(held, logits, learnt)
-        hardest = tuple(hardest_triplets(learnt))
-        return FineTuned(network, before, after, exemplars, old_right, heads, done, hardest)
+        hardest, links = tuple(hardest_triplets(learnt)), None
+        if self._links is not None:
+            links = self._links.held(), self._links.moved(heads).held(), len(self._links)
+        return FineTuned(network, before, after, exemplars, old_right, heads, done, hardest, links)
 
     def _train_trunk(
         self, learnt: EmbeddedTiles, held: EmbeddedTiles
@@ -239,7 +266,7 @@ class FineTuning:
         held, logits = yield from self._embed(network, self.testing, "checking")
         after = judge_tiles(held, logits, learnt)
         # Only pixels, which are not kept, could say where the old exemplars lie now.
-        network, exemplars = network.cpu().eval(), choose_exemplars(learnt)
+        network, exemplars = network.cpu().eval(), choose_exemplars(learnt, always=self._always)
         hardest = tuple(hardest_triplets(learnt))
         return FineTuned(network, before, after, exemplars, None, None, done, hardest)
 

@@ -19,11 +19,13 @@ from torch.nn import functional
 
 from napari_smse.errors import TrainingError
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
+from napari_smse.learning.linked_tiles import FAR, LinkedTiles
 from napari_smse.learning.objective import batch_loss
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.seeding import generator_of
 from napari_smse.network.exemplars import Exemplars
 from napari_smse.network.output import NetworkOutput
+from napari_smse.network.pair_loss import pair_loss
 from napari_smse.network.smse_network import SmseNetwork
 
 _LOGIT_SCALE = 5.0
@@ -82,6 +84,8 @@ class TuningStep:
         Total, and its main parts unweighted.
     kept
         How far exemplars are from being called right, the cross-entropy; NaN without any.
+    linked
+        Pair loss of the linked tiles; NaN without any.
     """
 
     step: int
@@ -90,6 +94,7 @@ class TuningStep:
     similarity: float
     classification: float
     kept: float
+    linked: float
 
 
 def start_heads(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]) -> TunedHeads:
@@ -123,6 +128,7 @@ def tune_heads(
     *,
     exemplars: Exemplars | None = None,
     keep: float = 1.0,
+    links: LinkedTiles | None = None,
 ) -> Iterator[TuningStep]:
     """Tune heads in place, and yield after every step.
 
@@ -139,6 +145,8 @@ def tune_heads(
         with others, they stay where they were.
     keep
         How much that weighs; 0 lets the model forget.
+    links
+        Tiles that must be alike or differ; their pair loss counts as much as the others.
 
     Raises
     ------
@@ -157,6 +165,8 @@ def tune_heads(
         )
         kept = torch.tensor(float("nan")) if old is None else old.loss(heads, step)
         total = parts.total if old is None else parts.total + keep * kept
+        linked = _linked_loss(heads, links)
+        total = total if links is None else total + linked
         if not torch.isfinite(total):
             raise TrainingError(
                 f"The loss is not a number any more at step {step + 1}: give a lower rate."
@@ -169,7 +179,7 @@ def tune_heads(
         yield TuningStep(
             step + 1,
             recipe.steps,
-            *(float(one.detach()) for one in (total, parts.similarity, parts.classification, kept)),
+            *(float(one.detach()) for one in (total, *parts[1:3], kept, linked)),
         )
 
 
@@ -183,6 +193,13 @@ def tuned_network(network: SmseNetwork, heads: TunedHeads) -> SmseNetwork:
         tuned.embedding_head.bias.copy_(heads.matrix @ network.embedding_head.bias)
     tuned.class_head = copy.deepcopy(heads.class_head)
     return tuned.eval()
+
+
+def _linked_loss(heads: TunedHeads, links: LinkedTiles | None) -> Tensor:
+    if links is None:
+        return torch.tensor(float("nan"))
+    first, second = (heads.forward(one).embedding for one in (links.first, links.second))
+    return pair_loss(first, second, links.alike, FAR)
 
 
 class _Draws:

@@ -112,7 +112,13 @@ def _curve(tuning: FineTuning, held_out: HeldOut) -> Rates:
 
 
 def _note(tuned: FineTuned) -> str:
-    if tuned.old_right is None:
-        return ""
-    before, after = tuned.old_right
-    return f"Of what the model knew before, {before:.0%} was called right, now {after:.0%}."
+    told = []
+    if tuned.old_right is not None:
+        before, after = tuned.old_right
+        told.append(
+            f"Of what the model knew before, {before:.0%} was called right, now {after:.0%}."
+        )
+    if tuned.links_held is not None:
+        before, after, links = tuned.links_held
+        told.append(f"Of {links} links between tiles, {before} held before, {after} hold now.")
+    return " ".join(told)
