@@ -5,8 +5,14 @@ import pytest
 import shapely
 
 from fake_model import redness_model
-from napari_smse.errors import ScaleError
-from napari_smse.scoring import ScoreRequest, describe_scale, parse_scale, scale_warnings
+from napari_smse.errors import ModelError, ScaleError
+from napari_smse.scoring import (
+    ScoreRequest,
+    describe_scale,
+    parse_scale,
+    require_tiles,
+    scale_warnings,
+)
 
 CARD = redness_model().card
 
@@ -37,6 +43,13 @@ def test_scales_outside_the_training_are_told():
     (warning,) = scale_warnings(slide(0.25), CARD, (0.5, 1.0))
     assert "1 um/px lies outside" in warning
     assert "unknown" in warning
+
+
+def test_a_network_for_whole_images_is_refused():
+    paper = CARD.model_copy(update={"trunk": "smse_cnn"})
+    with pytest.raises(ModelError, match=r"judges whole images .* choose a model for tiles"):
+        ScoreRequest((0.5,)).plan(slide(0.25), paper)
+    require_tiles(CARD)
 
 
 def test_magnifying_is_told():

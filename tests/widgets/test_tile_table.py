@@ -57,3 +57,14 @@ def test_the_name_of_the_class_sorted_by_has_room_beside_the_arrow(table):
     header = table.horizontalHeader()
     text = header.fontMetrics().horizontalAdvance("malignant")
     assert header.sectionSize(5) >= text + 20
+
+
+def test_other_classes_take_the_columns_and_the_sorting_over(table):
+    table.show_scores([scores(0.2, 0.9)], NAMES)
+    table.show_scores([scores(0.2, 0.9)], ("malignant", "benign"))
+    assert table.horizontalHeader().sortIndicatorSection() == 4
+    assert shown(table, 4) == ["0.800", "0.100"]
+    table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
+    table.show_scores([scores(0.2, 0.9)], ("fat", "nerve"))
+    assert shown(table, 1) == ["0", "448"]
+    assert shown(table, 5) == ["0.200", "0.900"]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_smse.errors import DamagedModelError, ModelNotFoundError
 
 BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
+WHOLE_IMAGE_TRUNK: Final = "smse_cnn"
 BUNDLED_NAME: Final = "smse_v0"
 WEIGHTS_SUFFIX: Final = ".safetensors"
 CARD_SUFFIX: Final = ".json"
@@ -126,6 +127,11 @@ class ModelCard(_Strict):
     expected: tuple[ExpectedOutput, ...] = ()
     weights_sha256: str = ""
     parent: str = ""
+
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether the network takes tiles, rather than whole images of one size."""
+        return self.trunk != WHOLE_IMAGE_TRUNK
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelCard:

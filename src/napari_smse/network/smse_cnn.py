@@ -7,6 +7,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from napari_smse.network.card import WHOLE_IMAGE_TRUNK
 from napari_smse.network.output import NetworkOutput
 
 _CHANNELS = (3, 4, 4, 8, 16, 32, 64)
@@ -32,7 +33,7 @@ class SmseCnn(nn.Module):
     """
 
     input_size: tuple[int, int] | None = (460, 700)
-    trunk_name = "smse_cnn"
+    trunk_name = WHOLE_IMAGE_TRUNK
 
     def __init__(self, classes: int = 2) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from napari_smse.scoring.request import (
     is_trained_scale,
     objective_power,
     parse_scale,
+    require_tiles,
     scale_warnings,
 )
 from napari_smse.scoring.run import open_run
@@ -38,6 +39,7 @@ __all__ = [
     "open_run",
     "parse_scale",
     "read_block",
+    "require_tiles",
     "scale_warnings",
     "score",
     "shown_class",

@@ -10,7 +10,7 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from napari_smse.errors import ScaleError
+from napari_smse.errors import ModelError, ScaleError
 from napari_smse.network.card import ModelCard
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask, plan_tiles
@@ -43,7 +43,8 @@ class ScoreRequest:
     roi: BaseGeometry | None = None
 
     def plan(self, slide: Slide, card: ModelCard, mask: TissueMask | None = None) -> TilePlan:
-        """The tiles to score; raises what `plan_tiles` raises."""
+        """The tiles to score; raises what `plan_tiles` and `require_tiles` raise."""
+        require_tiles(card)
         return plan_tiles(
             slide,
             self.mpps,
@@ -63,6 +64,21 @@ class ScoreRequest:
             "min_tissue": self.min_tissue,
             "roi": None if outline is None else hashlib.sha256(outline).hexdigest()[:16],
         }
+
+
+def require_tiles(card: ModelCard) -> None:
+    """Refuse a network that cannot look at tiles.
+
+    Raises
+    ------
+    ModelError
+        It takes whole images of one size.
+    """
+    if not card.takes_tiles:
+        raise ModelError(
+            f"Model {card.name} ({card.trunk}) judges whole images and cannot score the tiles of a "
+            "slide: choose a model for tiles, such as the bundled one."
+        )
 
 
 def parse_scale(text: str) -> float:

@@ -31,7 +31,13 @@ def run_facts(
             "mpp": slide.mpp,
             "mpp_source": str(slide.scale.source),
         },
-        "model": {"name": card.name, "version": card.version, "hash": card.weights_sha256},
+        "model": {
+            "name": card.name,
+            "version": card.version,
+            "hash": card.weights_sha256,
+            # A card can give the same weights' answers other names.
+            "classes": list(card.classes),
+        },
         "request": request.facts(),
         "precision": device.precision,
         "tiles": plan_hash(plan),

@@ -11,20 +11,17 @@ from pathlib import Path
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QFileDialog,
-    QFrame,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_smse.errors import SmseError
-from napari_smse.exchange import RunContext, save_results
 from napari_smse.network import ModelCard, read_card
 from napari_smse.scoring import (
     ComputeDevice,
@@ -37,11 +34,13 @@ from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.card_dialog import CardDialog
 from napari_smse.widgets.live_results import LiveResults
 from napari_smse.widgets.map_controls import MapControls
+from napari_smse.widgets.model_choice import ModelChoice
 from napari_smse.widgets.regions import chosen_region
 from napari_smse.widgets.responsive import Responsive, WhenQuiet
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_form import ScoreForm
-from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Stage, Started
+from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Stage, Started, save_run
+from napari_smse.widgets.scrolled import scrolled
 from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
 from napari_smse.widgets.tile_counter import Question, TileCounter
 from napari_smse.widgets.tile_marker import fly_to
@@ -68,15 +67,16 @@ class ScoreDock(QWidget):
         self.viewer = napari_viewer
         self.slide: Slide | None = None
         self.started: Started | None = None
-        self._card: ModelCard | None = None
+        # What the results shown are of, and what a run that has only begun will be of.
         self._layer: Image | None = None
         self._job: ScoreJob | None = None
+        self._next: tuple[Image, ScoreJob] | None = None
         self._left = False
         self._responsive = Responsive()
         self._make_widgets()
         self._make_tasks()
         self._connect()
-        self._choose_model("bundled")
+        self.models.choose(self.form.model_name)
         self._find_slides()
 
     # -- making ----------------------------------------------------------------------
@@ -92,28 +92,20 @@ class ScoreDock(QWidget):
         self.save.setEnabled(False)
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
-        inner = QWidget()
-        layout = QVBoxLayout(inner)
-        for widget in (notice, self.form, self.panel, self.controls):
-            layout.addWidget(widget)
-        layout.addWidget(self.table, stretch=1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(scrolled([notice, self.form, self.panel, self.controls, self.table]))
         # Outside what scrolls, so that it is seen in a small window too.
         outer.addWidget(self.save)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
         # They have no parent: a worker may still speak while the dock is being destroyed.
         self.scoring, self.saving, self.asking = (BackgroundTask() for _ in range(3))
         self.counter = TileCounter(self._question, self)
-        self._tasks = (self.scoring, self.saving, self.asking, self.counter.task)
+        self.models = ModelChoice(self.form.models, lambda name: read_card(name), self)
+        tasks = (self.scoring, self.saving, self.asking)
+        self._tasks = (*tasks, self.counter.task, self.models.task)
         # The finaliser keeps the events alive: collected together with the dock, they would be
         # half gone when Qt says that it is destroyed.
         closing = tuple(task.closing for task in self._tasks)
@@ -123,8 +115,10 @@ class ScoreDock(QWidget):
         form, panel = self.form, self.panel
         form.slide_chosen.connect(self._choose_slide)
         form.mpp_typed.connect(self._override_mpp)
-        form.model_chosen.connect(self._choose_model)
-        form.card_wanted.connect(self._show_card)
+        form.models.card_wanted.connect(self._show_card)
+        self.models.changed.connect(self._show_model)
+        self.models.problem.connect(self._tell_problem)
+        self.models.said.connect(panel.state.setText)
         form.tissue_wanted.connect(self._show_tissue)
         form.changed.connect(self.counter.count_soon)
         form.problem.connect(panel.tell_problem)
@@ -179,18 +173,17 @@ class ScoreDock(QWidget):
         self.form.show_slide(self.slide)
         self.counter.count_soon()
 
-    def _choose_model(self, name: str) -> None:
-        try:
-            self._card = read_card(name)
-        except SmseError as error:
-            self._card = None
-            self._tell_problem(str(error))
-        self.form.show_card(self._card)
+    def _show_model(self, card: ModelCard, chosen: bool) -> None:
+        self.panel.tell_problem("")
+        self.form.show_card(card)
+        if chosen:
+            self.form.tick_a_trained_scale()
         self.counter.count_soon()
 
     def _show_card(self) -> None:
-        if self._card is not None:
-            CardDialog(self._card, self).exec()
+        self.models.read_again()
+        if self.models.card is not None:
+            CardDialog(self.models.card, self).exec()
 
     # -- tissue and tile count -------------------------------------------------------
 
@@ -202,10 +195,11 @@ class ScoreDock(QWidget):
 
     def _question(self) -> Question | None:
         """What the tile counter is to count."""
-        if self.slide is None or self._card is None:
+        card = self.models.card
+        if self.slide is None or card is None:
             return None
         self.slide.mpp  # noqa: B018 - raises if the um/px is not known
-        return self.slide, self._card, self._request()
+        return self.slide, card, self._request()
 
     def _show_tissue(self) -> None:
         layer = self.form.slide_layer
@@ -229,6 +223,7 @@ class ScoreDock(QWidget):
         if self.slide is None or layer is None:
             self._tell_problem(_NO_SLIDE)
             return
+        self.models.read_again()
         try:
             slide = slide_of(layer)
             request = self._request()
@@ -239,9 +234,8 @@ class ScoreDock(QWidget):
         form = self.form
         again = form.again.isChecked()
         job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again)
-        self._layer, self._job = layer, job
-        self.started = None
-        self.save.setEnabled(False)
+        # Until it has begun, the results shown can still be looked at and saved.
+        self._next = layer, job
         self._set_running(True)
         self.panel.show_stage("Starting …")
         self.scoring.start(job.run)
@@ -266,6 +260,7 @@ class ScoreDock(QWidget):
 
     def _begin(self, started: Started) -> None:
         self.started = started
+        self._layer, self._job = self._next
         self.panel.tell_warnings(started.warnings)
         self._layer.metadata[RUN_KEY] = started
         self.live.begin(started, self._layer, self._job.slide)
@@ -273,12 +268,13 @@ class ScoreDock(QWidget):
 
     def _set_running(self, running: bool) -> None:
         self.panel.set_running(running)
+        whole = self.started is not None and self.started.store.complete
+        self.save.setEnabled(whole and not running)
         (self._responsive.begin if running else self._responsive.end)()
 
     def _finish(self) -> None:
         self.live.show_everything()
         self._set_running(False)
-        self.save.setEnabled(True)
         if self.started is not None:
             self.panel.state.setText(
                 f"Done: {self.started.plan.tile_count:,} tiles on {self.started.device.label}."
@@ -309,11 +305,10 @@ class ScoreDock(QWidget):
         """Write tables, picture, QuPath tiles and store into ``folder/<slide name>``."""
         if self.started is None:
             return
-        started, slide = self.started, self._job.slide
-        context = RunContext(started.card, started.device.label, started.warnings)
+        slide = self._job.slide
         target = folder / slide.name
         self.panel.state.setText(f"Saving to {target} …")
-        self.saving.start(partial(_save, target, slide, started, context))
+        self.saving.start(partial(save_run, target, slide, self.started))
 
     def _tell_saved(self, folder: Path) -> None:
         self.panel.state.setText(f"Saved to {folder}.")
@@ -341,11 +336,6 @@ class ScoreDock(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
             self.leave()
         super().changeEvent(event)
-
-
-def _save(folder: Path, slide: Slide, started: Started, context: RunContext) -> Iterator[Path]:
-    save_results(folder, slide, started.store, context, geojson=True)
-    yield folder
 
 
 def _set_all(events: Sequence[threading.Event]) -> None:

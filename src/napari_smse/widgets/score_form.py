@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QListWidget,
-    QListWidgetItem,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -27,18 +21,13 @@ from superqt import QCollapsible
 
 from napari_smse.errors import ScaleError
 from napari_smse.network import ModelCard
-from napari_smse.scoring import ComputeDevice, describe_scale, is_trained_scale, parse_scale
+from napari_smse.scoring import ComputeDevice, describe_scale, parse_scale
 from napari_smse.slides import Slide
+from napari_smse.widgets.model_field import ModelField
 from napari_smse.widgets.regions import RegionChoice
+from napari_smse.widgets.scale_list import ScaleList
 
-_USUAL_MPPS = (0.25, 0.5, 1.0, 2.0)
 _OVERLAPS = {"none": 0.0, "a quarter": 0.25, "half": 0.5, "three quarters": 0.75}
-_MPP = Qt.ItemDataRole.UserRole
-# Without a border, empty boxes are lost in napari's dark theme.
-_SCALES_STYLE = """
-QListWidget::item { padding: 2px; }
-QListWidget::indicator:unchecked { border: 1px solid gray; border-radius: 2px; }
-"""
 
 
 class ScoreForm(QWidget):
@@ -50,8 +39,6 @@ class ScoreForm(QWidget):
     mpp_typed = Signal(float)
     """The user typed the slide's um/px."""
 
-    model_chosen = Signal(str)
-    card_wanted = Signal()
     tissue_wanted = Signal()
 
     changed = Signal()
@@ -64,7 +51,7 @@ class ScoreForm(QWidget):
         super().__init__(parent)
         self._make_slide_fields()
         self._make_scale_fields()
-        self._make_model_fields()
+        self.models = ModelField()
         self._make_tile_fields()
         self._lay_out()
 
@@ -79,15 +66,12 @@ class ScoreForm(QWidget):
     @property
     def mpps(self) -> tuple[float, ...]:
         """The ticked scales, um/px."""
-        items = (self.scales.item(row) for row in range(self.scales.count()))
-        return tuple(
-            float(item.data(_MPP)) for item in items if item.checkState() == Qt.CheckState.Checked
-        )
+        return self.scales.ticked
 
     @property
     def model_name(self) -> str:
         """``bundled`` or a path."""
-        return str(self.model.currentData())
+        return self.models.name
 
     @property
     def region_choice(self) -> RegionChoice:
@@ -139,11 +123,17 @@ class ScoreForm(QWidget):
 
     def show_card(self, card: ModelCard | None) -> None:
         """Say which scales the model was trained on."""
-        for row in range(self.scales.count()):
-            item = self.scales.item(row)
-            mpp = float(item.data(_MPP))
-            trained = card is None or is_trained_scale(mpp, card)
-            item.setText(describe_scale(mpp) + ("" if trained else ", untrained"))
+        self.scales.mark(card)
+        self.scale_note.hide()
+
+    def tick_a_trained_scale(self) -> None:
+        """See to it that the model was trained on one of the ticked scales, and say so."""
+        mpp = self.scales.tick_a_trained_one()
+        self.scale_note.setVisible(mpp is not None)
+        if mpp is not None:
+            self.scale_note.setText(
+                f"{describe_scale(mpp)} was ticked: the model was trained on none of the others."
+            )
 
     def show_devices(self, devices: list[ComputeDevice]) -> None:
         """Offer the devices of this machine by name."""
@@ -176,30 +166,14 @@ class ScoreForm(QWidget):
         self.source.setWordWrap(True)
 
     def _make_scale_fields(self) -> None:
-        self.scales = QListWidget()
-        self.scales.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scales.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.scales.setStyleSheet(_SCALES_STYLE)
-        for mpp in _USUAL_MPPS:
-            self._add_scale(mpp, ticked=mpp == 0.5)
-        self._fit_scales()
-        self.scales.setToolTip(
-            "Untrained: the model never saw this scale, take its map as unknown."
-        )
+        self.scales = ScaleList()
         self.scales.itemChanged.connect(lambda _: self.changed.emit())
+        self.scale_note = QLabel()
+        self.scale_note.setWordWrap(True)
+        self.scale_note.hide()
         self.other_scale = QLineEdit()
         self.other_scale.setPlaceholderText("another: 30x, or 0.35 (um/px)")
         self.other_scale.returnPressed.connect(self._add_other_scale)
-
-    def _make_model_fields(self) -> None:
-        self.model = QComboBox()
-        self.model.addItem("Bundled", "bundled")
-        self.model.currentIndexChanged.connect(lambda _: self.model_chosen.emit(self.model_name))
-        self.browse = QPushButton("Open …")
-        self.browse.clicked.connect(self._browse_model)
-        self.card = QPushButton("Card")
-        self.card.setToolTip("What the model was trained on, and how well it does.")
-        self.card.clicked.connect(self.card_wanted)
 
     def _make_tile_fields(self) -> None:
         self.region = QComboBox()
@@ -234,8 +208,8 @@ class ScoreForm(QWidget):
         form.addRow("Slide", self.slide)
         form.addRow("", self.facts)
         form.addRow("um/px", _row(self.mpp, self.source))
-        form.addRow("Scales", _column(self.scales, self.other_scale))
-        form.addRow("Model", _row(self.model, self.browse, self.card))
+        form.addRow("Scales", _column(self.scales, self.other_scale, self.scale_note))
+        form.addRow("Model", self.models)
         form.addRow("Region", _row(self.region, self.tissue))
         self.more = self._make_more()
         form.addRow(self.more)
@@ -259,17 +233,6 @@ class ScoreForm(QWidget):
 
     # -- reacting --------------------------------------------------------------------
 
-    def _add_scale(self, mpp: float, *, ticked: bool) -> None:
-        item = QListWidgetItem(describe_scale(mpp))
-        item.setData(_MPP, mpp)
-        item.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
-        item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
-        self.scales.addItem(item)
-
-    def _fit_scales(self) -> None:
-        row = max(18, self.scales.sizeHintForRow(0))
-        self.scales.setFixedHeight(min(self.scales.count(), 6) * row + 6)
-
     def _add_other_scale(self) -> None:
         try:
             mpp = parse_scale(self.other_scale.text())
@@ -277,22 +240,8 @@ class ScoreForm(QWidget):
             self.problem.emit(str(error))
             return
         self.other_scale.clear()
-        self._add_scale(mpp, ticked=True)
-        self._fit_scales()
+        self.scales.add(mpp, ticked=True)
         self.changed.emit()
-        self.model_chosen.emit(self.model_name)
-
-    def _browse_model(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Open a model", "", "Models (*.safetensors *.json)"
-        )
-        if path:
-            self.add_model(path)
-
-    def add_model(self, path: str) -> None:
-        """Offer a model file, and choose it."""
-        self.model.addItem(Path(path).stem, path)
-        self.model.setCurrentIndex(self.model.count() - 1)
 
 
 def _row(*widgets: QWidget) -> QWidget:

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
-from napari_smse.network import ModelCard, load_model
+from napari_smse.exchange import RunContext, save_results
+from napari_smse.network import ModelCard
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,
@@ -26,6 +28,9 @@ from napari_smse.scoring.run import run_facts
 from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
+
+if TYPE_CHECKING:
+    from napari_smse.network import Model
 
 RUN_KEY = "napari_smse_run"
 """Key of a slide layer's metadata: the `Started` of its last run."""
@@ -106,6 +111,20 @@ class ScoreJob:
         path = runs_folder() / f"{self.slide.name}-{signature(facts)}.zarr"
         forget_old_runs(path.parent)
         return open_run(path, self.slide, card, self.request, plan, device, overwrite=self.again)
+
+
+def load_model(name: str) -> Model:
+    """Load a model; only now is torch imported, for which a dock must not wait."""
+    from napari_smse.network import load_model
+
+    return load_model(name)
+
+
+def save_run(folder: Path, slide: Slide, started: Started) -> Iterator[Path]:
+    """Write a finished run's results, and yield the folder; raises what `save_results` raises."""
+    context = RunContext(started.card, started.device.label, started.warnings)
+    save_results(folder, slide, started.store, context, geojson=True)
+    yield folder
 
 
 def runs_folder() -> Path:

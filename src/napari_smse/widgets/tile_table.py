@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from napari_smse.scoring import ScaleScores, objective_power
+from napari_smse.scoring import ScaleScores, objective_power, shown_class
 from napari_smse.slides import Region
 
 _DECIMALS = 3
@@ -104,7 +104,8 @@ class TileTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self.headers[section]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return (*_MEANING, *(f"Probability of {name}" for name in self.headers[4:]))[section]
+            classes = (f"Probability of {name}" for name in self.headers[len(_MEANING) :])
+            return (*_MEANING, *classes)[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:  # the arrow of sorting takes the right
             return int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -153,19 +154,27 @@ class TileTable(QTableView):
         self.selectionModel().currentRowChanged.connect(self._choose)
 
     def show_scores(self, scales: Sequence[ScaleScores], classes: Sequence[str]) -> None:
-        """Show these scores, the most likely of the last class first unless sorted otherwise."""
-        first_time = not self.tiles.headers
+        """Show these scores, the most likely of the class shown first on top.
+
+        What the user sorted by stays, but for a class that another model may not have.
+        """
+        before, places = self.tiles.headers, len(_MEANING)
+        by_place = bool(before) and self.horizontalHeader().sortIndicatorSection() < places
         self.tiles.set_scores(scales, classes)
-        if first_time:
-            self._share_width()
-            self.sortByColumn(len(self.tiles.headers) - 1, Qt.SortOrder.DescendingOrder)
+        if self.tiles.headers == before:
+            return
+        self._share_width()
+        if not by_place:
+            column = places + list(classes).index(shown_class(classes))
+            self.sortByColumn(column, Qt.SortOrder.DescendingOrder)
 
     def _share_width(self) -> None:
-        """Give each column what it needs, and the rest to the last, by which tiles are sorted."""
-        for column in range(len(self.tiles.headers) - 1):
-            self.horizontalHeader().setSectionResizeMode(
-                column, QHeaderView.ResizeMode.ResizeToContents
-            )
+        """Give each column what it needs, and the rest to the last."""
+        last = len(self.tiles.headers) - 1
+        for column in range(last + 1):
+            mode = QHeaderView.ResizeMode
+            fits = mode.Stretch if column == last else mode.ResizeToContents
+            self.horizontalHeader().setSectionResizeMode(column, fits)
 
     def _choose(self, current: QModelIndex, _previous: QModelIndex) -> None:
         if current.isValid():

@@ -1,0 +1,83 @@
+"""A model file that a user picked, looked at before it is chosen; without any Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_smse.errors import ModelError, SmseError
+from napari_smse.network import ModelCard, read_card
+from napari_smse.network.card import (
+    CARD_SUFFIX,
+    EXEMPLARS_SUFFIX,
+    WEIGHTS_SUFFIX,
+    model_paths,
+)
+from napari_smse.scoring import require_tiles
+
+_PICK = "pick a model's .safetensors file, or the .json that lies beside one"
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model that can score slides.
+
+    Attributes
+    ----------
+    path
+        Of the weights.
+    card
+        What it is.
+    """
+
+    path: str
+    card: ModelCard
+
+
+def check_model(picked: str) -> Iterator[FoundModel]:
+    """Yield the model behind a file, once.
+
+    The weights are read, and the network tried, since a card alone may promise anything.
+
+    Raises
+    ------
+    ModelError
+        It cannot score slides; the message says what to pick instead.
+    """
+    path = Path(picked)
+    _refuse_exemplars(path)
+    _refuse_other_json(path)
+    # Before the weights, as these may take a while, and so does importing torch.
+    require_tiles(read_card(path))
+    from napari_smse.network import load_model
+
+    model = load_model(path)
+    yield FoundModel(str(model.path), model.card)
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names or paths (weights, card, stem) lead to the same model."""
+    return _place(one) == _place(other)
+
+
+def _place(name: str) -> Path:
+    try:
+        weights, _ = model_paths(name)
+    except SmseError:
+        # It was there once.
+        return Path(name).resolve()
+    return weights.resolve()
+
+
+def _refuse_exemplars(path: Path) -> None:
+    if not path.name.endswith(EXEMPLARS_SUFFIX):
+        return
+    own = path.with_name(path.name.removesuffix(EXEMPLARS_SUFFIX) + WEIGHTS_SUFFIX)
+    instead = f"pick {own.name} beside it" if own.is_file() else _PICK
+    raise ModelError(f"{path} holds a model's exemplars, not the model: {instead}.")
+
+
+def _refuse_other_json(path: Path) -> None:
+    if path.suffix == CARD_SUFFIX and not path.with_suffix(WEIGHTS_SUFFIX).is_file():
+        raise ModelError(f"{path} has no weights beside it, so it is no model: {_PICK}.")
