@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from annotating_docks import Docks, seeing_model, write_slide
 from fake_model import redness_model
 from generated import write_pyramid_tiff
-from napari_smse.widgets import score_job
+from napari_smse.learning import tuning_history
+from napari_smse.widgets import annotation_autosave, finetune_dock, finetune_job, score_job
 from napari_smse.widgets.triton_guard import guard_against_triton
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
@@ -57,3 +59,35 @@ def settle():
             QApplication.processEvents()
 
     return process
+
+
+@pytest.fixture
+def model(monkeypatch, tmp_path):
+    """A real, tiny network in place of any other; everything is kept in tmp_path."""
+    made = seeing_model(tmp_path)
+    for place in (score_job, finetune_job):
+        monkeypatch.setattr(place, "load_model", lambda _name: made)
+    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: made.card)
+    monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
+    monkeypatch.setattr(tuning_history, "history_folder", lambda: tmp_path / "history")
+    return made
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the fine-tune dock complained of."""
+    texts = []
+    monkeypatch.setattr(finetune_dock, "show_error", texts.append)
+    return texts
+
+
+@pytest.fixture
+def docks(viewer, model, told, tmp_path, until):
+    """All docks, and a slide in the viewer."""
+    viewer.open(write_slide(tmp_path), plugin="napari-smse")
+    made = Docks(viewer, until)
+    until(lambda: "tiles to score" in made.score.panel.count.text())
+    yield made
+    for dock in made.all:
+        dock.close()

@@ -110,3 +110,45 @@ def test_new_work_waits_until_the_old_has_let_go(task, qtbot):
     qtbot.waitUntil(lambda: task.ends == [True])
     assert log == ["old closed", "new began"]
     assert task.heard == ["old", "new"]
+
+
+def test_paused_work_waits_and_goes_on(task, qtbot):
+    steps = []
+
+    def work():
+        for number in range(1000):
+            steps.append(number)
+            yield number
+
+    task.told.connect(lambda number: task.pause() if number == 3 else None)
+    task.start(work)
+    qtbot.waitUntil(lambda: task.is_paused)
+    qtbot.wait(150)
+    there = len(steps)
+    qtbot.wait(250)
+    assert len(steps) == there
+    assert task.ends == []
+    task.go_on()
+    assert not task.is_paused
+    qtbot.waitUntil(lambda: task.ends == [True])
+    assert task.heard == list(range(1000))
+
+
+@pytest.mark.parametrize("by", ["cancel", "closing"])
+def test_paused_work_can_be_stopped(task, qtbot, by):
+    closed = threading.Event()
+
+    def work():
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    task.start(work)
+    qtbot.waitUntil(lambda: bool(task.heard))
+    task.pause()
+    qtbot.wait(50)
+    task.cancel() if by == "cancel" else task.closing.set()
+    qtbot.waitUntil(closed.is_set)
+    assert not (by == "cancel" and task.is_running)

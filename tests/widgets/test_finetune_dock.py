@@ -1,148 +1,21 @@
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import Qt
 
-from generated import write_pyramid_tiff
-from mini_training import TRUNK, mini_network
-from napari_smse.learning.start import start_embedding
-from napari_smse.network import ModelCard, load_model, read_card, save_model
-from napari_smse.widgets import annotation_autosave, finetune_dock, finetune_job, score_job
-from napari_smse.widgets.annotate_dock import AnnotateDock
+from annotating_docks import RED, contrast, write_slide
+from napari_smse.network import load_model, read_card
+from napari_smse.widgets.difference_layer import DIFFERENCE_KEY
 from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY
-from napari_smse.widgets.score_dock import ScoreDock
 
 pytestmark = pytest.mark.gui
-
-GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (200, 60, 120)
-
-
-@pytest.fixture
-def model(monkeypatch, tmp_path):
-    """A real, tiny network in place of any other."""
-    card = ModelCard(
-        name="mini",
-        version="1",
-        classes=("benign", "malignant"),
-        tile_px=64,
-        mpp_range=(0.2, 0.6),
-        trunk=TRUNK,
-        embedding_dim=4,
-    )
-    made = load_model(save_model(seeing_network(), card, tmp_path / "mini"))
-    for place in (score_job, finetune_job):
-        monkeypatch.setattr(place, "load_model", lambda _name: made)
-    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
-    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: made.card)
-    monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
-    return made
-
-
-def seeing_network():
-    """A tiny network that tells colours apart as a trained one does, and calls them wrong."""
-    network = mini_network()
-    rng = np.random.default_rng(0)
-    mix = rng.uniform(size=(80, 1, 1, 1))
-    tiles = mix * np.reshape(PINK, (1, 3, 1, 1)) + (1 - mix) * np.reshape(RED, (1, 3, 1, 1))
-    tiles = np.clip(tiles + rng.normal(scale=6, size=(80, 3, 64, 64)), 0, 255).astype(np.uint8)
-    with torch.no_grad():
-        start_embedding(network, network.features(torch.from_numpy(tiles)).float())
-        network.class_head.weight.mul_(-1)
-    return network
-
-
-@pytest.fixture
-def told(monkeypatch):
-    texts = []
-    monkeypatch.setattr(finetune_dock, "show_error", texts.append)
-    return texts
-
-
-def write_slide(folder, name="slide", seed=0):
-    """Pink tissue, red tissue, glass; 1536 x 768 px at 0.5 um/px."""
-    rgb = np.full((768, 1536, 3), PINK, np.float64)
-    rgb[:, 512:1024], rgb[:, 1024:] = RED, GLASS
-    rgb += np.random.default_rng(seed).normal(scale=6, size=rgb.shape)
-    path = folder / f"{name}.tif"
-    write_pyramid_tiff(path, np.clip(rgb, 0, 255).astype(np.uint8), mpp=0.5)
-    return path
-
-
-class Docks:
-    def __init__(self, viewer, until):
-        self.viewer, self.until = viewer, until
-        self.score, self.annotate, self.tune = (
-            kind(viewer) for kind in (ScoreDock, AnnotateDock, FineTuneDock)
-        )
-        for dock in self.all:
-            viewer.window.add_dock_widget(dock)
-
-    @property
-    def all(self):
-        return self.score, self.annotate, self.tune
-
-    def run_score(self):
-        scales = self.score.form.scales
-        for row in range(scales.count()):
-            ticked = scales.item(row).data(Qt.ItemDataRole.UserRole) == 0.5
-            state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
-            scales.item(row).setCheckState(state)
-        self.score.panel.run.click()
-        self.until(lambda: not self.score.scoring.is_running)
-        self.until(lambda: not self.score.live._adding.isActive())
-
-    def draw(self, row, *places):
-        self.annotate.table.choose(row)
-        for x, y, width, height in places:
-            corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-            self.annotate.drawing.layer.selected_data = set()
-            self.annotate.drawing.layer.add(
-                np.array([(b - 0.5, a - 0.5) for a, b in corners]), shape_type="rectangle"
-            )
-
-    def draw_both(self):
-        self.draw(0, (0, 0, 320, 256), (0, 512, 320, 256))
-        self.draw(1, (576, 0, 320, 256), (576, 512, 320, 256))
-
-    def finetune(self):
-        self.tune.panel.run.click()
-        self.until(lambda: not self.tune.learning.is_running)
-
-    @property
-    def mapped(self):
-        marks = (one.metadata.get(MAP_KEY) for one in self.viewer.layers)
-        return {mark["class"] for mark in marks if mark}
-
-    def map_of(self, name):
-        (layer,) = (
-            one for one in self.viewer.layers if one.metadata.get(MAP_KEY, {}).get("class") == name
-        )
-        return np.array(layer.data)
-
-
-@pytest.fixture
-def docks(viewer, model, told, tmp_path, until):
-    viewer.open(write_slide(tmp_path), plugin="napari-smse")
-    made = Docks(viewer, until)
-    until(lambda: "tiles to score" in made.score.panel.count.text())
-    yield made
-    for dock in made.all:
-        dock.close()
-
-
-def contrast(values):
-    """How much more malignant the red tissue is than the pink."""
-    width = values.shape[1]
-    third = width // 3
-    return np.nanmean(values[:, third + 1 : 2 * third - 1]) - np.nanmean(values[:, : third - 1])
 
 
 def test_the_plugin_menu_opens_the_dock(viewer):
     _, dock = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Fine-tune")
     assert isinstance(dock, FineTuneDock)
     assert "First score a slide" in dock.panel.count.text()
-    assert not dock.save.isEnabled()
+    assert dock.outcome.isHidden()
     dock.close()
 
 
@@ -151,19 +24,19 @@ def test_score_annotate_tune_look_roll_back_tune_keep(docks, tmp_path, until, lo
     docks.run_score()
     docks.draw_both()
     own = docks.map_of("malignant")
-    docks.tune.loss.setCurrentIndex(loss)
-    docks.tune.steps.setValue(400)
+    docks.tune.form.loss.setCurrentIndex(loss)
+    docks.tune.form.steps.setValue(400)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     assert "Regions of the same slide are held out" in docks.tune.panel.warning.text()
     tuned = docks.map_of("malignant")
     assert contrast(own) < 0
     assert contrast(tuned) > 0.1
-    assert docks.tune.table.item(0, 0).text() == "AUC"
+    assert docks.tune.outcome.figures.table.item(0, 0).text() == "AUC"
     assert docks.tune.panel.state.text().startswith("Learnt from ")
-    docks.tune.back.click()
+    docks.tune.outcome.back.click()
     np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)
-    assert not docks.tune.save.isEnabled()
+    assert docks.tune.outcome.isHidden()
     docks.finetune()
     np.testing.assert_allclose(docks.map_of("malignant"), tuned, atol=1e-5)
     docks.tune.save_to(tmp_path / "mine")
@@ -190,25 +63,178 @@ def test_classes_of_ones_own_get_maps_of_their_own(docks):
         one.metadata[MAP_KEY]["class"] for one in docks.viewer.layers if MAP_KEY in one.metadata
     }
     assert names == {"stroma", "tumour"}
-    docks.tune.back.click()
+    docks.tune.outcome.back.click()
     names = {
         one.metadata[MAP_KEY]["class"] for one in docks.viewer.layers if MAP_KEY in one.metadata
     }
     assert names == {"benign", "malignant"}
 
 
-def test_cancel_leaves_everything_as_it_was(docks):
+def begin_to_learn(docks):
     docks.run_score()
     docks.draw_both()
     own = docks.map_of("malignant")
-    docks.tune.steps.setValue(5000)
+    docks.tune.form.steps.setValue(2000)
     docks.tune.panel.run.click()
-    docks.until(lambda: "learning" in docks.tune.panel.bar.format())
+    docks.until(lambda: docks.tune.panel.bar.format().startswith("step"))
+    return own
+
+
+def test_cancelled_it_asks_and_restores_the_old(docks):
+    own = begin_to_learn(docks)
     docks.tune.panel.cancel.click()
+    assert not docks.tune.stop_bar.isHidden()
+    assert "Stopped after step" in docks.tune.stop_bar.text.text()
+    docks.tune.stop_bar.restore.click()
+    assert docks.tune.stop_bar.isHidden()
     assert "as they were" in docks.tune.panel.state.text()
     assert docks.tune.result is None
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
-    docks.tune.steps.setValue(20)
+    docks.tune.form.steps.setValue(20)
+    docks.finetune()
+    assert docks.tune.result is not None
+
+
+def test_cancelled_it_keeps_the_best_so_far_if_wanted(docks):
+    own = begin_to_learn(docks)
+    docks.tune.panel.cancel.click()
+    docks.tune.stop_bar.keep.click()
+    docks.until(lambda: not docks.tune.learning.is_running)
+    assert 0 < docks.tune.result.tuned.steps < 2000
+    assert " steps, " in docks.tune.panel.state.text()
+    assert contrast(docks.map_of("malignant")) > contrast(own)
+
+
+def test_it_goes_on_after_a_pause_or_a_mistaken_cancel_and_draws_every_step(docks, qtbot):
+    begin_to_learn(docks)
+    docks.tune.panel.cancel.click()
+    docks.tune.stop_bar.go_on.click()
+    docks.tune.panel.pause.click()
+    assert docks.tune.panel.bar.format() == "paused"
+    qtbot.wait(200)
+    there = docks.tune._told.done
+    qtbot.wait(300)
+    assert docks.tune._told.done == there
+    docks.tune.panel.pause.click()
+    docks.until(lambda: not docks.tune.learning.is_running)
+    assert docks.tune.result.tuned.steps == 2000
+    steps, losses = docks.tune.curves.loss.getData()
+    assert len(steps) == len(losses) == 2000
+    steps, right = docks.tune.curves.accuracy.getData()
+    assert len(steps) == 40
+    assert np.all((right >= 0) & (right <= 1))
+
+
+def test_a_time_limit_ends_it(docks):
+    docks.run_score()
+    docks.draw_both()
+    docks.tune.form.steps.setValue(2000)
+    docks.tune.form.seconds.setValue(1)
+    docks.finetune()
+    assert docks.tune.result.tuned.steps < 2000
+
+
+@pytest.mark.parametrize("learns", [1, 2])
+def test_a_trunk_that_learns_has_the_slide_scored_again(docks, learns):
+    docks.run_score()
+    docks.draw_both()
+    own = docks.map_of("malignant")
+    docks.tune.form.learns.setCurrentIndex(learns)
+    docks.tune.form.steps.setValue(10)
+    docks.finetune()
+    assert docks.tune.result is not None, docks.tune.panel.problem.text()
+    assert docks.tune.result.tuned.heads is None
+    tuned = docks.map_of("malignant")
+    assert np.array_equal(np.isnan(tuned), np.isnan(own))
+    assert np.nanmax(np.abs(tuned - own)) > 0.01
+    docks.tune.outcome.back.click()
+    np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)
+
+
+def test_before_after_and_change_are_shown(docks):
+    docks.run_score()
+    docks.draw_both()
+    own = docks.map_of("malignant")
+    docks.finetune()
+    tuned = docks.map_of("malignant")
+    view = docks.tune.outcome.view
+    view.setCurrentText("Before")
+    np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)
+    view.setCurrentText("Change")
+    (change,) = (one for one in docks.viewer.layers if DIFFERENCE_KEY in one.metadata)
+    assert change.visible
+    np.testing.assert_allclose(change.data, tuned - own, atol=1e-5)
+    seen = [one for one in docks.viewer.layers if MAP_KEY in one.metadata and one.visible]
+    assert seen == []
+    view.setCurrentText("After")
+    assert not any(DIFFERENCE_KEY in one.metadata for one in docks.viewer.layers)
+    np.testing.assert_allclose(docks.map_of("malignant"), tuned, atol=1e-6)
+
+
+def test_flipped_tiles_are_listed_with_pictures_and_flown_to(docks):
+    docks.run_score()
+    docks.draw_both()
+    docks.tune.form.steps.setValue(400)
+    docks.finetune()
+    flipped = docks.tune.outcome.flipped
+    assert "tiles are called otherwise" in flipped.title.text()
+    assert flipped.list.count() > 5
+    assert "→" in flipped.list.item(0).text()
+    docks.until(lambda: not flipped.pictures.task.is_running)
+    assert all(not flipped.list.item(row).icon().isNull() for row in range(flipped.list.count()))
+    flipped.list.setCurrentRow(2)
+    region = flipped.tiles[2].region
+    centre = (region.y + region.height / 2 - 0.5) * 0.5, (region.x + region.width / 2 - 0.5) * 0.5
+    assert docks.viewer.scene.camera.center[-2:] == pytest.approx(centre)
+
+
+def test_a_wrong_label_is_corrected_and_taken_by_the_next_run(docks):
+    docks.run_score()
+    docks.draw_both()
+    docks.finetune()
+    strip = docks.tune.outcome.triplets
+    assert strip.table.rowCount() > 0
+    assert not strip.fix.isEnabled()
+    docks.until(lambda: not strip.pictures.task.is_running)
+    assert not strip.table.item(0, 2).icon().isNull()
+    strip.table.setCurrentCell(0, 0)
+    before = strip.table.item(0, 0).text()
+    assert strip.classes.currentText() != before
+    number = len(docks.tune.result.tuning.labelled_set.images)
+    strip.ignore.click()
+    assert "1 tile corrected" in strip.remarks.text()
+    docks.finetune()
+    assert len(docks.tune.result.tuning.labelled_set.images) == number - 1
+    strip.table.setCurrentCell(0, 0)
+    place = strip.chosen.region
+    name = strip.classes.currentText()
+    strip.fix.click()
+    docks.finetune()
+    data = docks.tune.result.tuning.labelled_set
+    (image,) = (one for one in data.images if one.region == place)
+    assert data.classes[image.label] == name
+    strip.forget.click()
+    docks.finetune()
+    assert len(docks.tune.result.tuning.labelled_set.images) == number
+
+
+def test_scoring_and_training_take_turns(docks, told):
+    docks.run_score()
+    docks.draw_both()
+    docks.tune.form.steps.setValue(2000)
+    docks.tune.panel.run.click()
+    docks.score.panel.run.click()
+    assert not docks.score.scoring.is_running
+    assert "A model is being fine-tuned" in docks.score.panel.problem.text()
+    docks.tune.panel.cancel.click()
+    if not docks.tune.stop_bar.isHidden():
+        docks.tune.stop_bar.restore.click()
+    docks.score.form.again.setChecked(True)
+    docks.score.panel.run.click()
+    docks.tune.panel.run.click()
+    assert "A slide is being scored" in docks.tune.panel.problem.text()
+    docks.until(lambda: not docks.score.scoring.is_running)
+    docks.tune.form.steps.setValue(20)
     docks.finetune()
     assert docks.tune.result is not None
 

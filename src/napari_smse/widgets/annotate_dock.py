@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,14 +26,16 @@ from qtpy.QtWidgets import (
 
 from napari_smse.errors import SmseError
 from napari_smse.exchange import AnnotationSet, class_colours, read_annotations, write_annotations
+from napari_smse.exchange.colours import Colour
 from napari_smse.slides import Slide
-from napari_smse.tiles import TissueMask
 from napari_smse.widgets.annotation_autosave import Autosave
-from napari_smse.widgets.annotation_counts import AnnotationCounts, count_tiles
 from napari_smse.widgets.annotation_layer import AnnotationLayer
-from napari_smse.widgets.background import BackgroundTask
+from napari_smse.widgets.annotation_tally import AnnotationTally
+from napari_smse.widgets.class_keys import bind_class_keys, unbind_class_keys
+from napari_smse.widgets.class_memory import last_classes, remember_classes
 from napari_smse.widgets.class_table import ClassTable
 from napari_smse.widgets.recovery_bar import RecoveryBar
+from napari_smse.widgets.score_job import RUN_KEY
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
 _FIRST_CLASSES = ("benign", "malignant")
@@ -67,17 +69,17 @@ class AnnotateDock(QWidget):
         self.slide: Slide | None = None
         self.drawing: AnnotationLayer | None = None
         self._autosave: Autosave | None = None
-        self._masks: dict[str, TissueMask] = {}
+        self._met: set[str] = set()
         self._dirty = self._left = False
         self._make_widgets()
-        self.counting = BackgroundTask()
+        self.tally = AnnotationTally(self.table, self)
         # See the score dock: collected together with the dock, the event would be half gone.
-        self.destroyed.connect(weakref.finalize(self, _set_all, (self.counting.closing,)))
+        self.destroyed.connect(weakref.finalize(self, _set_all, (self.tally.task.closing,)))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
         self._connect()
-        self.table.show_classes(class_colours(_FIRST_CLASSES))
+        self._show_last_classes()
         self._find_slides()
 
     # -- making ----------------------------------------------------------------------
@@ -128,15 +130,10 @@ class AnnotateDock(QWidget):
         self.recovery.wanted.connect(self._recover)
         self.recovery.unwanted.connect(self._discard)
         self._soon.timeout.connect(self._keep_up)
-        self.counting.told.connect(self._tell_counts)
-        self.counting.failed.connect(self.note.setText)
+        self.tally.said.connect(self.note.setText)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
-        for key, row in _keys():
-            self.viewer.bind_key(key, self._by_key(row), overwrite=True)
-
-    def _by_key(self, row: int) -> Callable[[object], None]:
-        return lambda _: self.table.choose(row)
+        bind_class_keys(self.viewer, self.table.choose)
 
     # -- slide -----------------------------------------------------------------------
 
@@ -144,6 +141,7 @@ class AnnotateDock(QWidget):
         layers = list(slide_layers(self.viewer))
         known = [self.slides.itemData(i) for i in range(self.slides.count())]
         if layers == known:
+            self._take_models_colours()
             return
         current = self.slides.currentData()
         self.slides.blockSignals(True)
@@ -171,6 +169,7 @@ class AnnotateDock(QWidget):
         self.facts.setText(facts)
         self._autosave = Autosave(slide)
         self._offer_recovery()
+        self._bring_classes(slide, self._autosave)
         self._layer_of(layer, slide)
 
     def _layer_of(self, layer: Image, slide: Slide) -> None:
@@ -179,9 +178,8 @@ class AnnotateDock(QWidget):
             self.table.add_class(name)
         self.table.choose(0)
         self.drawing.set_colours(self.table.colours)
-        for key, row in _keys():
-            # Before the Shapes layer's own keys, some of which are digits.
-            self.drawing.layer.bind_key(key, self._by_key(row), overwrite=True)
+        # Before the Shapes layer's own keys, some of which are digits.
+        bind_class_keys(self.drawing.layer, self.table.choose)
         self.drawing.changed.connect(self._change)
         self._count()
 
@@ -192,9 +190,37 @@ class AnnotateDock(QWidget):
         self.slide = self.drawing = self._autosave = None
         self._dirty = False
         self.recovery.hide()
-        self.counting.cancel()
+        self.tally.stop()
 
     # -- classes ---------------------------------------------------------------------
+
+    def _show_last_classes(self) -> None:
+        usual = class_colours(_FIRST_CLASSES)
+        last = last_classes(self.viewer) or usual
+        self.table.show_classes(last, chosen=last != usual)
+
+    def _bring_classes(self, slide: Slide, saved: Autosave) -> None:
+        """Bring the classes back that the slide was annotated with, also those without a region."""
+        met = slide.quick_hash in self._met
+        self._met.add(slide.quick_hash)
+        # Later on, a class that is missing was removed. What a crash left is asked for first.
+        if not met and saved.left_behind is None:
+            self._go_on_with(saved.classes)
+
+    def _go_on_with(self, colours: Mapping[str, Colour], used: Iterable[str] = ()) -> None:
+        """Take a slide's own classes: in place of the usual ones, or beside those in use."""
+        if colours and list(self.table.colours) == list(_FIRST_CLASSES):
+            self.table.show_classes(colours, chosen=True)
+        for name in dict.fromkeys([*colours, *used]):
+            self.table.add_class(name, colours.get(name))
+
+    def _take_models_colours(self) -> None:
+        """Show classes as in the heat maps, but for those whose colour was chosen here."""
+        layer = self.slides.currentData()
+        run = layer.metadata.get(RUN_KEY) if isinstance(layer, Image) else None
+        differs = run is not None and self.table.suggest_colours(run.card.class_colours)
+        if differs and self.drawing is not None:
+            self.drawing.set_colours(self.table.colours)
 
     def _choose_class(self, name: str) -> None:
         if self.drawing is not None:
@@ -257,32 +283,10 @@ class AnnotateDock(QWidget):
     def _drawn(self) -> AnnotationSet:
         return AnnotationSet() if self.drawing is None else self.drawing.annotations()
 
-    # -- counting --------------------------------------------------------------------
-
     def _count(self) -> None:
-        if self.slide is None or self.drawing is None:
-            return
-        drawn = self._drawn()
-        regions = drawn.regions()
-        shapes = Counter(one.class_name for one in drawn.annotations)
-        self._show(shapes, None)
-        self.counting.start(
-            partial(count_tiles, self.slide, regions, self._masks.get(self.slide.quick_hash))
-        )
-
-    def _show(self, shapes: Counter[str], tiles: dict[str, int] | None) -> None:
-        assert self.slide is not None
-        mm2 = (self.slide.mpp / 1000) ** 2
-        areas = {name: area.area * mm2 for name, area in self._drawn().regions().items()}
-        self.table.show_counts(shapes, areas, tiles)
-
-    def _tell_counts(self, counts: AnnotationCounts) -> None:
-        if self.slide is None or self.drawing is None:
-            return
-        self._masks[self.slide.quick_hash] = counts.mask
-        drawn = self._drawn()
-        self._show(Counter(one.class_name for one in drawn.annotations), counts.tiles)
-        self.note.setText(" ".join(_notes(counts, self.drawing.left_out)))
+        if self.slide is not None and self.drawing is not None:
+            self._take_models_colours()
+            self.tally.count(self.slide, self._drawn(), self.drawing.left_out)
 
     # -- files -----------------------------------------------------------------------
 
@@ -299,6 +303,7 @@ class AnnotateDock(QWidget):
             return
         left = self._autosave.left_behind
         if left is not None:
+            self._go_on_with(left.colours, [one.class_name for one in self._drawn().annotations])
             self._take_in(left)
         self._autosave.decided(self._drawn())
 
@@ -327,9 +332,10 @@ class AnnotateDock(QWidget):
     def _take_in(self, found: AnnotationSet) -> None:
         assert self.drawing is not None
         for name in found.classes:
-            self.table.add_class(name)
+            self.table.add_class(name, found.colours.get(name))
+        for row, name in enumerate(self.table.colours):
             if name in found.colours:
-                self.table.set_colour(list(self.table.colours).index(name), found.colours[name])
+                self.table.set_colour(row, found.colours[name])
         self.drawing.set_colours(self.table.colours)
         self.drawing.add(found)
         self.table.choose(0)
@@ -355,7 +361,7 @@ class AnnotateDock(QWidget):
             return
         self._dirty = False
         if self._autosave is not None and self._autosave.left_behind is None:
-            self._autosave.forget()
+            self._autosave.forget(self.table.colours)
         show_info(f"Saved to {path}.")
 
     # -- leaving ---------------------------------------------------------------------
@@ -365,11 +371,11 @@ class AnnotateDock(QWidget):
         if self._left:
             return
         self._left = True
+        remember_classes(self.viewer, self.table.colours)
         self._let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
-        for key, _ in _keys():
-            self.viewer.bind_key(key, None, overwrite=True)
+        unbind_class_keys(self.viewer)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Leave when the window closes."""
@@ -388,21 +394,6 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         layout.addWidget(widget)
     return layout
-
-
-def _keys() -> list[tuple[str, int]]:
-    return [(str(row + 1), row) for row in range(9)]
-
-
-def _notes(counts: AnnotationCounts, left_out: int) -> list[str]:
-    notes = [f"{sum(counts.tiles.values()):,} tiles of 112 um (20x) take a class."]
-    if counts.conflicts:
-        notes.append(f"{counts.conflicts:,} lie in two classes and are not used.")
-    for name in counts.on_glass:
-        notes.append(f"Regions of {name} hold hardly any tissue, and no tile takes their class.")
-    if left_out:
-        notes.append(f"{left_out} shapes are lines or lie beside the slide, and do not count.")
-    return notes
 
 
 def _set_all(events: Sequence[threading.Event]) -> None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import platformdirs
 
 from napari_smse.errors import SmseError
-from napari_smse.exchange import Annotation, AnnotationSet, read_annotations, write_annotations
+from napari_smse.exchange import (
+    Annotation,
+    AnnotationSet,
+    read_annotations,
+    write_annotations,
+    written_whole,
+)
 from napari_smse.exchange.colours import Colour
 from napari_smse.slides import Slide
+
+_CLASSES = ".classes.json"
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +35,20 @@ class Autosave:
     """The unsaved annotations of one slide on disk.
 
     What an earlier session left is only offered, and stays on disk until the user has decided;
-    what is drawn meanwhile goes to a second file.
+    what is drawn meanwhile goes to a second file. The classes lie in files of their own, as GeoJSON
+    has no place for those that no region is of.
 
     Parameters
     ----------
     slide
         Known by its quick hash, wherever it lies.
+
+    Attributes
+    ----------
+    left_behind
+        What an earlier session left, until the user has decided.
+    classes
+        Classes and colours that the slide was annotated with last, in order.
     """
 
     def __init__(self, slide: Slide) -> None:
@@ -39,6 +57,7 @@ class Autosave:
         self._own, self._meanwhile = (
             folder / f"{stem}{ending}" for ending in (".geojson", ".new.geojson")
         )
+        self.classes = self._read_classes()
         self.left_behind = self._read()
 
     @property
@@ -58,11 +77,20 @@ class Autosave:
         path = self._own if self.left_behind is None else self._meanwhile
         path.parent.mkdir(parents=True, exist_ok=True)
         write_annotations(path, annotations)
+        _write_classes(path, annotations.colours)
 
-    def forget(self) -> None:
-        """Remove the files: everything was saved elsewhere, or is not wanted."""
+    def forget(self, classes: Mapping[str, Colour]) -> None:
+        """Remove the regions, which were saved elsewhere; the classes stay.
+
+        Raises
+        ------
+        OutputError
+            The classes cannot be written.
+        """
         for path in self._files():
             path.unlink(missing_ok=True)
+        self._own.parent.mkdir(parents=True, exist_ok=True)
+        _write_classes(self._own, classes)
 
     def decided(self, annotations: AnnotationSet) -> None:
         """Say that the user took back what was left behind, or does not want it.
@@ -74,14 +102,15 @@ class Autosave:
         """
         self.left_behind = None
         self.save(annotations)
-        self._meanwhile.unlink(missing_ok=True)
+        for path in (self._meanwhile, _classes_beside(self._meanwhile)):
+            path.unlink(missing_ok=True)
 
     def _files(self) -> tuple[Path, Path]:
         return self._own, self._meanwhile
 
     def _read(self) -> AnnotationSet | None:
         found: dict[str, Annotation] = {}
-        colours: dict[str, Colour] = {}
+        colours = dict(self.classes)
         for path in self._files():
             if not path.exists():
                 continue
@@ -94,3 +123,36 @@ class Autosave:
             found |= {annotation.id: annotation for annotation in one.annotations}
             colours |= one.colours
         return AnnotationSet(tuple(found.values()), colours) if found else None
+
+    def _read_classes(self) -> dict[str, Colour]:
+        found: dict[str, Colour] = {}
+        for path in self._files():
+            found |= _read_classes(_classes_beside(path))
+        return found
+
+
+def _classes_beside(regions: Path) -> Path:
+    return regions.with_suffix(_CLASSES)
+
+
+def _write_classes(regions: Path, colours: Mapping[str, Colour]) -> None:
+    with written_whole(_classes_beside(regions)) as part:
+        part.write_text(json.dumps(dict(colours), ensure_ascii=False), encoding="utf-8")
+
+
+def _read_classes(path: Path) -> dict[str, Colour]:
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): _colour(*channels) for name, channels in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        # A list of names is soon typed again; it must not keep anybody from annotating.
+        logger.warning("%s cannot be read and is not used", path, exc_info=True)
+        return {}
+
+
+def _colour(red: int, green: int, blue: int) -> Colour:
+    if not all(isinstance(one, int) and 0 <= one <= 255 for one in (red, green, blue)):
+        raise ValueError(f"{red}, {green}, {blue} is no colour")
+    return red, green, blue

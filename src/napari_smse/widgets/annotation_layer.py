@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import numpy as np
@@ -21,9 +21,13 @@ from napari_smse.exchange.colours import Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.regions import AREAS, world_outline
 from napari_smse.widgets.slide_layers import level0_to_world, world_to_level0
+from napari_smse.widgets.slide_notes import notes_of
 
 ANNOTATIONS_KEY = "napari_smse_annotations"
 """Key of an annotation layer's metadata: the slide that it is of, by quick hash."""
+
+COLOURS_KEY = "napari_smse_colours"
+"""Key of an annotation layer's metadata: the colours of the classes, RGB 0..255."""
 
 CLASS, IDENTITY, HOLE = "class", "annotation", "hole"
 _DONE = ("added", "removed", "changed")
@@ -74,6 +78,8 @@ class AnnotationLayer(QObject):
         self._quiet = False
         self._undos: list[_Snapshot] = []
         self.layer = _layer_of(viewer, slide) or self._new_layer()
+        self.layer.metadata[COLOURS_KEY] = self._colours
+        self._notes = notes_of(slide_layer)
         self._now = self._snapshot()
         self._recolour()
         self._listen()
@@ -103,17 +109,18 @@ class AnnotationLayer(QObject):
         """Show these in place of what is drawn."""
         self._known = {one.id: one for one in annotations.annotations}
         self._restore(self._as_shapes(annotations))
+        self._notes.take_in(annotations.links, annotations.remarks)
         self._note()
 
     def add(self, annotations: AnnotationSet) -> None:
         """Show these beside what is drawn; one of the same identity is replaced."""
         new = {one.id for one in annotations.annotations}
         kept = tuple(one for one in self.annotations().annotations if one.id not in new)
-        self.show(AnnotationSet(kept + annotations.annotations, self._colours))
+        self.show(replace(annotations, annotations=kept + annotations.annotations))
 
     def set_colours(self, colours: Mapping[str, Colour]) -> None:
         """Take other colours for the classes."""
-        self._colours = dict(colours)
+        self._colours = self.layer.metadata[COLOURS_KEY] = dict(colours)
         if self._class not in colours:
             self._class = next(iter(colours), "")
         self._recolour()
@@ -170,6 +177,7 @@ class AnnotationLayer(QObject):
         self.layer.events.data.disconnect(self._hear)
         self.layer.events.features.disconnect(self._hear_features)
         self._viewer.layers.events.removed.disconnect(self._hear_removed)
+        self._notes.changed.disconnect(self.changed)
 
     # -- inside ----------------------------------------------------------------------
 
@@ -194,6 +202,7 @@ class AnnotationLayer(QObject):
         # Pasting is told by nothing else.
         self.layer.events.features.connect(self._hear_features)
         self._viewer.layers.events.removed.connect(self._hear_removed)
+        self._notes.changed.connect(self.changed)
 
     def _hear(self, event: object) -> None:
         action = str(getattr(getattr(event, "action", ""), "value", ""))
@@ -304,7 +313,7 @@ def annotations_in(
     known
         By identity, annotations whose further properties are to be kept.
     colours
-        Of the classes.
+        Of the classes; those of the layer by default.
     """
     parts: dict[str, list[tuple[bool, Polygon]]] = {}
     names: dict[str, str] = {}
@@ -322,7 +331,9 @@ def annotations_in(
             one = (known or {}).get(identity)
             kept = {} if one is None else one.properties
             drawn.append(Annotation(names[identity], geometry, identity, kept))
-    return AnnotationSet(tuple(drawn), dict(colours or {}))
+    notes = notes_of(slide_layer)
+    of_layer = layer.metadata.get(COLOURS_KEY, {})
+    return AnnotationSet(tuple(drawn), dict(colours or of_layer), notes.links, notes.remarks)
 
 
 def _layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:

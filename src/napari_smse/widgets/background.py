@@ -19,6 +19,8 @@ from napari_smse.errors import SmseError
 
 logger = logging.getLogger(__name__)
 
+_LOOK_UP_S = 0.1
+
 Work = Callable[[], Iterator[Any]]
 """Starts a generator; every value it yields is handed to the GUI thread."""
 
@@ -44,6 +46,7 @@ class BackgroundTask(QObject):
         self._numbers = itertools.count(1)
         self._current = 0
         self._stop = threading.Event()
+        self._go = threading.Event()
         self._turn = threading.Lock()
         self.closing = threading.Event()
         self._worker: GeneratorWorker | None = None
@@ -53,12 +56,19 @@ class BackgroundTask(QObject):
         """Whether work is under way that was not cancelled."""
         return self._current != 0
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether work is under way that waits at its next word, or will."""
+        return self.is_running and not self._go.is_set()
+
     def start(self, work: Work) -> None:
         """Start work; whatever ran before is cancelled."""
         self.cancel()
         number = self._current = next(self._numbers)
         stop = self._stop = threading.Event()
-        worker = _Worker(_until, work, (stop, self.closing), self._turn)
+        go = self._go = threading.Event()
+        go.set()
+        worker = _Worker(_until, work, (stop, self.closing), go, self._turn)
         worker.yielded.connect(lambda value: self._tell(number, value))
         worker.errored.connect(lambda error: self._fail(number, error))
         worker.returned.connect(lambda _: self._end(number))
@@ -71,6 +81,14 @@ class BackgroundTask(QObject):
         self._current = 0
         self._stop.set()
         return was_running
+
+    def pause(self) -> None:
+        """Let what runs wait at its next word, until `go_on` or a cancel."""
+        self._go.clear()
+
+    def go_on(self) -> None:
+        """Let what waits go on."""
+        self._go.set()
 
     def _tell(self, number: int, value: object) -> None:
         if number == self._current:
@@ -101,23 +119,35 @@ class _Worker(GeneratorWorker):
             logger.debug("work ended after the application", exc_info=True)
 
 
-def _until(work: Work, stops: Sequence[threading.Event], turn: threading.Lock) -> Iterator[Any]:
+def _until(
+    work: Work,
+    stops: Sequence[threading.Event],
+    go: threading.Event,
+    turn: threading.Lock,
+) -> Iterator[Any]:
     """Hand out what a generator yields until told to stop, and close it in its own thread.
 
-    Work waits until the cancelled work before it has let go of its files.
+    Work waits until the cancelled work before it has let go of its files, and while it is paused.
     """
+
+    def stopped() -> bool:
+        return any(stop.is_set() for stop in stops)
+
     with turn, closing(cast("Generator[Any, None, None]", work())) as values:
         for value in values:
-            if any(stop.is_set() for stop in stops):
+            if stopped():
                 return
             yield value
+            while not go.wait(_LOOK_UP_S):
+                if stopped():
+                    return
 
 
 def _message(error: Exception) -> str:
     if isinstance(error, SmseError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "Out of memory: close other programs, or score a smaller region."
+        return "Out of memory: close other programs, or take fewer tiles or a smaller region."
     return (
         f"Something unforeseen went wrong ({type(error).__name__}: {error}). What was scored so "
         "far is kept; please report it with the log."

@@ -79,12 +79,21 @@ class ClassTable(QTableWidget):
         if colours:
             self.choose(0)
 
-    def add_class(self, name: str = "") -> str:
-        """Add a class, with a colour that is free, and choose it; return its name."""
+    def add_class(self, name: str = "", colour: Colour | None = None) -> str:
+        """Add a class, unless there is one of the name, and choose it; return its name.
+
+        Parameters
+        ----------
+        name
+            Some free one by default.
+        colour
+            That somebody chose for it; one that is free by default.
+        """
         name = name or self._free_name()
         if name not in self.colours:
             with QSignalBlocker(self):
-                self._append(name, self._free_colour(name))
+                self._append(name, colour or self._free_colour(name))
+                self._item(self.rowCount() - 1, _NAME).setData(_CHOSEN, colour is not None)
         self.choose(list(self.colours).index(name))
         return name
 

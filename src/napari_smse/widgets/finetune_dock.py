@@ -4,61 +4,49 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
-from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
-    QPushButton,
-    QSpinBox,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtGui import QCloseEvent, QEnterEvent
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 from napari_smse.errors import SmseError
-from napari_smse.scoring import ScoreMaps, fused_scales
-from napari_smse.widgets.annotation_layer import drawn_on
+from napari_smse.scoring import list_devices
+from napari_smse.tiles.tile_notes import TileRemark
 from napari_smse.widgets.background import BackgroundTask
-from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned
-from napari_smse.widgets.heat_layers import HeatLayers
+from napari_smse.widgets.finetune_form import FineTuneForm
+from napari_smse.widgets.finetune_job import Colouring, FineTuneJob, Ready, Tuned
+from napari_smse.widgets.history_panel import HistoryPanel
+from napari_smse.widgets.learning_curves import LearningCurves
+from napari_smse.widgets.one_at_a_time import Turn
+from napari_smse.widgets.pace import Pace
 from napari_smse.widgets.responsive import Responsive
 from napari_smse.widgets.run_panel import RunPanel
-from napari_smse.widgets.score_job import RUN_KEY, Stage
-from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.score_dock import ScoreDock
+from napari_smse.widgets.score_job import Stage
+from napari_smse.widgets.scored_slides import find_scored_slides, notes_in, tell_slides
+from napari_smse.widgets.scrolled import scrolled
+from napari_smse.widgets.slide_layers import layer_with
+from napari_smse.widgets.slide_notes import notes_of
+from napari_smse.widgets.stop_bar import StopBar
 from napari_smse.widgets.triton_guard import guard_against_triton
+from napari_smse.widgets.tuning_result import TuningResult
 
 if TYPE_CHECKING:
     from napari_smse.learning.fine_tuning import FineTuningProgress
+    from napari_smse.scoring import ComputeDevice
 
 _NOTICE = "Research use only: not for diagnosis."
+_MOST_RECENT = 8
 _NOTHING = (
     "First score a slide (SMSE: Score slide) and draw regions of two classes on it "
     "(SMSE: Annotate)."
 )
-_LOSSES = {
-    "Triplet: alike nearer than unlike": "triplet",
-    "Pair: forgets least": "pair",
-}
-_HEADS = ("Held out", "Before", "After", "Difference")
-_WORDS = {
-    "auc": "AUC",
-    "accuracy": "Called right",
-    "balanced_accuracy": "Called right, classes alike",
-}
 
 
 class FineTuneDock(QWidget):
@@ -74,204 +62,244 @@ class FineTuneDock(QWidget):
         super().__init__()
         guard_against_triton()
         self.viewer = napari_viewer
-        self.result: Tuned | None = None
-        self._slides: list[tuple[Image, ScoredSlide]] = []
+        self._ready: Ready | None = None
+        self._told: FineTuningProgress | None = None
+        self._recent: dict[Path, Tuned] = {}
         self._left = False
-        self._responsive = Responsive()
+        self._responsive, self._pace = Responsive(), Pace()
+        self._turn = Turn("A model is being fine-tuned")
         self._make_widgets()
-        self.learning, self.saving = BackgroundTask(), BackgroundTask()
-        closing = (self.learning.closing, self.saving.closing)
+        self.learning, self.saving, self.asking = (BackgroundTask() for _ in range(3))
+        pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
+        self._tasks = (self.learning, self.saving, self.asking, *(one.task for one in pictures))
         # See the score dock: collected together with the dock, the events would be half gone.
+        closing = tuple(task.closing for task in self._tasks)
         self.destroyed.connect(weakref.finalize(self, _set_all, closing))
         self._connect()
-        self._set_result(None)
         self.panel.set_ready(True)
+        self.show_slides()
+
+    @property
+    def result(self) -> Tuned | None:
+        """What was learnt last, unless it was rolled back."""
+        return self.outcome.result
 
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
-        self.loss = QComboBox()
-        self.loss.addItems(list(_LOSSES))
-        self.steps = QSpinBox()
-        self.steps.setRange(10, 5000)
-        self.steps.setValue(200)
-        self.keep = QCheckBox("Keep what the model knew")
-        self.keep.setChecked(True)
-        form = QFormLayout()
-        form.addRow("Loss", self.loss)
-        form.addRow("Steps", self.steps)
-        form.addRow(self.keep)
-        self.panel = RunPanel()
+        self.form = FineTuneForm()
+        self.panel = RunPanel(pausable=True)
         self.panel.run.setText("Fine-tune")
-        self.panel.count.setText(_NOTHING)
-        self.table = QTableWidget(0, len(_HEADS))
-        self.table.setHorizontalHeaderLabels(_HEADS)
-        vertical, horizontal = self.table.verticalHeader(), self.table.horizontalHeader()
-        assert vertical is not None
-        assert horizontal is not None
-        vertical.hide()
-        horizontal.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
-        self.save = QPushButton("Keep as a model …")
-        self.back = QPushButton("Roll back")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.save)
-        buttons.addWidget(self.back)
-        layout = QVBoxLayout(self)
-        layout.addWidget(notice)
-        layout.addLayout(form)
-        layout.addWidget(self.panel)
-        layout.addWidget(self.table)
-        layout.addWidget(self.note)
-        layout.addLayout(buttons)
-        layout.addStretch()
-        self.table.setMaximumHeight(190)
-        self.setMinimumWidth(400)
+        self.stop_bar = StopBar()
+        self.curves = LearningCurves()
+        self.curves.hide()
+        self.outcome = TuningResult(self.viewer)
+        self.history = HistoryPanel()
+        self._past = QCollapsible("Earlier fine-tunings", expandedIcon="▼", collapsedIcon="▶")
+        self._past.layout().setContentsMargins(0, 0, 0, 0)
+        self._past.setContent(self.history)
+        # Only now: folding hides the content that is there.
+        self._past.collapse(animate=False)
+        rest = QWidget()
+        self._scroll = scrolled(
+            [
+                notice,
+                self.form,
+                self.panel,
+                self.stop_bar,
+                self.curves,
+                self.outcome,
+                self._past,
+                rest,
+            ]
+        )
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._scroll)
+        self.setMinimumWidth(430)
 
     def _connect(self) -> None:
         self.panel.run_pressed.connect(self.run)
         self.panel.cancel_pressed.connect(self.cancel)
+        self.panel.pause_pressed.connect(self._pause)
+        self.stop_bar.keep_wanted.connect(self._keep_best)
+        self.stop_bar.restore_wanted.connect(self._restore)
+        self.stop_bar.go_on_wanted.connect(lambda: self._pause(False))
         self.learning.told.connect(self._hear)
         self.learning.failed.connect(self._fail)
         self.learning.ended.connect(self._finish)
         self.saving.told.connect(self._tell_saved)
-        self.saving.failed.connect(self._fail)
-        self.save.clicked.connect(self._ask_where_to_save)
-        self.back.clicked.connect(self.roll_back)
+        self.saving.failed.connect(self._tell_problem)
+        self.asking.told.connect(self.form.show_devices)
+        self.outcome.keep_wanted.connect(self._ask_where_to_save)
+        self.outcome.rolled_back.connect(self._tell_rolled_back)
+        self.outcome.triplets.remark_made.connect(self._remark)
+        self.outcome.triplets.forget_wanted.connect(self._forget_remarks)
+        self.history.show_wanted.connect(self._show_again)
+        self.history.use_wanted.connect(self._score_with)
+        self.history.problem.connect(self._tell_problem)
+        self.asking.start(_devices)
+
+    def show_slides(self) -> None:
+        """Say which slides there are to learn from."""
+        if not self.learning.is_running:
+            found = find_scored_slides(self.viewer)
+            self.panel.count.setText(tell_slides([one for _, one in found]) or _NOTHING)
+            self.outcome.triplets.show_remarks(
+                [one for n in notes_in(self.viewer) for one in n.remarks]
+            )
 
     # -- learning --------------------------------------------------------------------
 
     def run(self) -> None:
         """Learn from all slides that were scored and annotated."""
+        if self.learning.is_running:
+            return
         self.panel.tell_problem("")
         self.panel.tell_warnings(())
         try:
-            slides = self._find_slides()
+            slides = [one for _, one in find_scored_slides(self.viewer, strict=True)]
         except SmseError as error:
             self._fail(str(error))
             return
-        if not slides:
-            self._fail(_NOTHING)
+        reason = self._turn.take() if slides else _NOTHING
+        if reason:
+            self._fail(reason)
             return
-        if self.result is not None:
-            self.roll_back()
-        self._slides = slides
-        self.panel.count.setText(_summary(slides))
-        job = FineTuneJob(
-            [scored for _, scored in slides],
-            _LOSSES[self.loss.currentText()],  # type: ignore[arg-type]
-            self.steps.value(),
-            1.0 if self.keep.isChecked() else 0.0,
-        )
+        self.outcome.roll_back()
+        self.panel.count.setText(tell_slides(slides))
+        job = FineTuneJob(slides, self.form.wish, self.form.device_name, self.history.history)
+        self._ready = self._told = None
+        self._pace.begin()
+        self.curves.clear_curves()
         self._set_running(True)
         self.panel.show_stage("Starting …")
         self.learning.start(job.run)
 
     def cancel(self) -> None:
-        """Stop; the model and the maps stay as they were."""
+        """Stop; while it learns, ask what is to become of what was learnt so far."""
+        if not self.learning.is_running:
+            return
+        told = self._told
+        if self._ready is None or told is None or told.doing != "learning" or not told.done:
+            self._restore()
+            return
+        self.learning.pause()
+        self.panel.cancel.setEnabled(False)
+        self.panel.pause.setEnabled(False)
+        self.stop_bar.ask(f"Stopped after step {told.done} of {told.total}.")
+
+    def _pause(self, paused: bool) -> None:
+        if not self.learning.is_running:
+            return
+        if paused:
+            self.learning.pause()
+            self.panel.bar.setFormat("paused")
+            return
+        self._pace.begin()
+        self.learning.go_on()
+        self.panel.cancel.setEnabled(True)
+        self.panel.pause.setEnabled(True)
+        self.panel.pause.setChecked(False)
+
+    def _keep_best(self) -> None:
+        if self._ready is not None:
+            self._ready.tuning.stop()
+        self._pause(False)
+
+    def _restore(self) -> None:
         if self.learning.cancel():
             self._set_running(False)
             self.panel.state.setText("Cancelled. The model and the maps are as they were.")
 
-    def roll_back(self) -> None:
-        """Show the maps of the model that scored the slides again."""
-        if self.result is None:
-            return
-        for layer, one in self._slides:
-            run = one.started
-            fused = fused_scales([t.grid.spec.mpp for t in run.plan.scales], run.card)
-            maps = ScoreMaps(run.plan, run.card.classes, fused)
-            maps.add_stored(run.store)
-            self._show(layer, one, maps)
-        self._set_result(None)
-        self.panel.state.setText("Rolled back: the maps are the model's own again.")
-
-    def _find_slides(self) -> list[tuple[Image, ScoredSlide]]:
-        found = []
-        for layer in slide_layers(self.viewer):
-            run = layer.metadata.get(RUN_KEY)
-            if run is None:
-                continue
-            slide = slide_of(layer)
-            regions = drawn_on(self.viewer, layer, slide).regions()
-            if regions:
-                found.append((layer, ScoredSlide(slide, run, regions)))
-        return found
-
-    def _hear(self, said: Stage | FineTuningProgress | Tuned) -> None:
+    def _hear(self, said: Stage | Ready | FineTuningProgress | Colouring | Tuned) -> None:
         if isinstance(said, Stage):
+            # Nothing can be kept of what is not judged yet, nor stopped half-way any more.
+            self._told = None
             self.panel.show_stage(said.text)
+        elif isinstance(said, Ready):
+            self._ready = said
+            self.panel.tell_warnings(tuple(said.tuning.warnings))
         elif isinstance(said, Tuned):
             self._show_result(said)
-        elif said.loss is not None:
-            self.panel.show_share(said.done / said.total, f"learning, loss {said.loss:.3f}")
+        elif isinstance(said, Colouring):
+            left = self._pace.seconds_left(said.done, said.total)
+            self.panel.show_share(
+                said.done / max(1, said.total), f"{said.done:,} of {said.total:,} tiles", left
+            )
         else:
-            self.panel.show_share(said.done / said.total, f"{said.doing} tiles")
+            self._follow(said)
+
+    def _follow(self, said: FineTuningProgress) -> None:
+        self._told = said
+        if said.look is not None:
+            self.curves.add_look(said.look.step, said.look.accuracy, said.look.separation)
+        if said.loss is None:
+            self.panel.show_share(said.done / max(1, said.total), f"{said.doing} tiles")
+            return
+        self.curves.add_loss(said.done, said.loss)
+        if not self.learning.is_paused:
+            text = f"step {said.done:,} of {said.total:,}, loss {said.loss:.3f}"
+            left = self._pace.seconds_left(said.done, said.total)
+            self.panel.show_share(said.done / said.total, text, left)
 
     def _show_result(self, result: Tuned) -> None:
-        for layer, one in self._slides:
-            self._show(layer, one, result.maps[one.slide.quick_hash])
-        self._set_result(result)
-        warnings = list(result.tuning.warnings)
-        if result.conflicts:
-            warnings.append(
-                f"{result.conflicts} tiles lie in regions of two classes and were not learnt from."
-            )
-        self.panel.tell_warnings(tuple(warnings))
-
-    def _show(self, layer: Image, one: ScoredSlide, maps: ScoreMaps) -> None:
-        if layer not in self.viewer.layers:
-            return
-        shown = HeatLayers(self.viewer, layer, one.slide, maps)
-        while shown.add_next():
-            pass
-        shown.mark_stale()
-        shown.refresh(hidden=True)
+        self.curves.draw()
+        self.outcome.show_result(result)
+        self._scroll.ensureWidgetVisible(self.panel, 0, 0)
+        self.panel.tell_warnings(tuple(result.warnings))
+        if result.kept is not None:
+            self._recent[result.kept] = result
+            while len(self._recent) > _MOST_RECENT:
+                del self._recent[next(iter(self._recent))]
+        self.history.show_entries(self._recent)
 
     def _set_running(self, running: bool) -> None:
         self.panel.set_running(running)
+        self.stop_bar.hide()
         (self._responsive.begin if running else self._responsive.end)()
+        if running:
+            self.curves.show()
+        else:
+            self._turn.give_back()
 
     def _finish(self) -> None:
         self._set_running(False)
         if self.result is not None:
-            tuning = self.result.tuning
+            tuning, steps = self.result.tuning, self.result.tuned.steps
+            early = "" if steps >= tuning.recipe.steps else f" in {steps:,} steps"
             self.panel.state.setText(
-                f"Learnt from {len(tuning.training):,} tiles, {len(tuning.testing):,} held out. "
-                "The maps show the tuned model: keep it, or roll back."
+                f"Learnt from {len(tuning.training):,} tiles{early}, {len(tuning.testing):,} held "
+                "out. The maps show the tuned model: keep it, or roll back."
             )
 
     def _fail(self, text: str) -> None:
         self._set_running(False)
+        self._tell_problem(text)
+
+    def _tell_problem(self, text: str) -> None:
         self.panel.tell_problem(text)
         show_error(text)
 
-    # -- what it is worth ------------------------------------------------------------
+    def _tell_rolled_back(self) -> None:
+        self.panel.state.setText("Rolled back: the maps are the model's own again.")
 
-    def _set_result(self, result: Tuned | None) -> None:
-        self.result = result
-        self.save.setEnabled(result is not None)
-        self.back.setEnabled(result is not None)
-        self.table.setVisible(result is not None)
-        self.note.setVisible(result is not None)
-        if result is None:
-            return
-        rows = list(_rows(result))
-        self.table.setRowCount(len(rows))
-        for row, cells in enumerate(rows):
-            for column, text in enumerate(cells):
-                self.table.setItem(row, column, QTableWidgetItem(text))
-        known = result.tuned.old_right
-        self.note.setText(
-            ""
-            if known is None
-            else f"Of what the model knew before, {known[0]:.0%} was called right, now "
-            f"{known[1]:.0%}."
-        )
+    # -- remarks on tiles ------------------------------------------------------------
+
+    def _remark(self, remark: TileRemark) -> None:
+        layer = layer_with(self.viewer, remark.place.slide)
+        if layer is not None:
+            notes_of(layer).add_remark(remark)
+            self.show_slides()
+
+    def _forget_remarks(self) -> None:
+        for notes in notes_in(self.viewer):
+            notes.forget_remarks()
+        self.show_slides()
+
+    # -- keeping ---------------------------------------------------------------------
 
     def _ask_where_to_save(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Keep as a model", "my_model.safetensors")
@@ -284,16 +312,32 @@ class FineTuneDock(QWidget):
         if result is None:
             return
 
-        def work() -> object:
+        def work() -> Iterator[Path]:
             from napari_smse.learning.tuned_model import save_tuned
 
-            yield save_tuned(result.tuning, result.tuned, path)
+            yield save_tuned(result.tuning, result.tuned, path, colours=result.colours)
 
-        self.saving.start(work)  # type: ignore[arg-type]
+        self.saving.start(work)
 
     def _tell_saved(self, path: Path) -> None:
         self.panel.state.setText(f"Kept as {path}. Open it as the model in SMSE: Score slide.")
         show_info(f"Model saved to {path}.")
+
+    # -- earlier ones ----------------------------------------------------------------
+
+    def _show_again(self, path: Path) -> None:
+        if not self.learning.is_running and path in self._recent:
+            self.outcome.roll_back()
+            self.outcome.show_result(self._recent[path])
+            self.panel.state.setText(f"The maps show {path.stem}.")
+
+    def _score_with(self, path: Path) -> None:
+        dock = self.window().findChild(ScoreDock)
+        if dock is None:
+            self._tell_problem(f"Open SMSE: Score slide, press Open … and choose {path}.")
+        else:
+            dock.models.open(str(path))
+            self.panel.state.setText(f"{path.stem} is the model in SMSE: Score slide now.")
 
     # -- leaving ---------------------------------------------------------------------
 
@@ -302,9 +346,15 @@ class FineTuneDock(QWidget):
         if self._left:
             return
         self._left = True
-        self.learning.cancel()
-        self.saving.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._responsive.end()
+        self._turn.give_back()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Look again what there is to learn from when the mouse comes."""
+        self.show_slides()
+        super().enterEvent(event)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Leave when the window closes."""
@@ -318,36 +368,8 @@ class FineTuneDock(QWidget):
         super().changeEvent(event)
 
 
-def _rows(result: Tuned) -> list[tuple[str, str, str, str]]:
-    from napari_smse.learning.report_tables import shown
-    from napari_smse.learning.tuned_model import differences, estimates
-
-    tuning, tuned = result.tuning, result.tuned
-    before, after = (estimates(tuning, one.held_out) for one in (tuned.before, tuned.after))
-    change = differences(tuning, tuned)
-    rows = [
-        (
-            words,
-            shown(before[name], form=".2f"),
-            shown(after[name], form=".2f"),
-            shown(change[name], form="+.2f"),
-        )
-        for name, words in _WORDS.items()
-    ]
-    for k, now in tuned.after.recall.items():
-        then = tuned.before.recall[k]
-        words = "Nearest is alike" if k == 1 else f"One of {k} nearest is alike"
-        rows.append((words, f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
-    return rows
-
-
-def _summary(slides: Sequence[tuple[Image, ScoredSlide]]) -> str:
-    mm2: dict[str, float] = {}
-    for _, one in slides:
-        for name, area in one.regions.items():
-            mm2[name] = mm2.get(name, 0.0) + area.area * (one.slide.mpp / 1000) ** 2
-    drawn = ", ".join(f"{name} {area:.2f} mm²" for name, area in mm2.items())
-    return f"{len(slides)} slide{'s' if len(slides) > 1 else ''} with regions: {drawn}"
+def _devices() -> Iterator[list[ComputeDevice]]:
+    yield list_devices()
 
 
 def _set_all(events: Sequence[threading.Event]) -> None:

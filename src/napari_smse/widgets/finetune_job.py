@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapely import MultiPolygon
 
-from napari_smse.errors import DataError
-from napari_smse.network import load_model
-from napari_smse.scoring import ScoreMaps, fused_scales
+from napari_smse.errors import DataError, SmseError
+from napari_smse.exchange.colours import Colour
+from napari_smse.learning.tuning_history import TuningHistory
+from napari_smse.network import Model, load_model
+from napari_smse.scoring import ComputeDevice, ScoreMaps, choose_device, fused_scales
 from napari_smse.slides import Slide
-from napari_smse.widgets.score_job import Stage, Started
+from napari_smse.tiles.tile_notes import TileLink, TileRemark
+from napari_smse.widgets.score_job import Stage, Started, spare_threads
 
 if TYPE_CHECKING:
+    from napari_smse.learning.annotated_tiles import AnnotatedTiles
     from napari_smse.learning.fine_tuning import FineTuned, FineTuning, FineTuningProgress
-    from napari_smse.learning.recipe import Similarity
+    from napari_smse.learning.flipped_tiles import FlippedTile
+    from napari_smse.learning.recipe import Classification, Learns, Similarity
+    from napari_smse.learning.tuning_worth import Worth
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,90 @@ class ScoredSlide:
         The slide and its last run.
     regions
         What is drawn of each class, level-0 px.
+    colours
+        Of the classes, RGB 0..255.
+    links, remarks
+        What was said of single tiles.
     """
 
     slide: Slide
     started: Started
     regions: Mapping[str, MultiPolygon]
+    colours: Mapping[str, Colour] = field(default_factory=dict)
+    links: Sequence[TileLink] = ()
+    remarks: Sequence[TileRemark] = ()
+
+    @property
+    def fused(self) -> list[int]:
+        """Numbers of the scales that the fused maps are made of."""
+        mpps = [tiles.grid.spec.mpp for tiles in self.started.plan.scales]
+        return fused_scales(mpps, self.started.card)
+
+
+@dataclass(frozen=True)
+class TuningWish:
+    """How to learn; None is the usual value.
+
+    Attributes
+    ----------
+    similarity, margin, mining
+        Similarity loss, its margin, and which pairs or triplets of a batch count.
+    classification
+        Loss of the class head.
+    learns
+        Heads, also the trunk's last stage, or the whole network.
+    rate, steps, seconds
+        Learning rate of the heads; how long to learn at most.
+    keep
+        How much it weighs to keep what the model knew.
+    """
+
+    similarity: Similarity = "triplet"
+    margin: float | None = None
+    mining: str | None = None
+    classification: Classification = "cross-entropy"
+    learns: Learns = "head"
+    rate: float | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    keep: float = 1.0
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Learning is about to begin; the tuning can be told to stop."""
+
+    tuning: FineTuning
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """How far the slides are scored again, tiles."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class TunedSlide:
+    """A slide as the model saw it before, and as the tuned one sees it.
+
+    Attributes
+    ----------
+    scored
+        What was learnt from.
+    before, after
+        Maps.
+    flipped, flips
+        Tiles of another class than before, furthest moved first, and how many there are in all;
+        none with other classes.
+    """
+
+    scored: ScoredSlide
+    before: ScoreMaps
+    after: ScoreMaps
+    flipped: Sequence[FlippedTile]
+    flips: int
 
 
 @dataclass(frozen=True)
@@ -44,16 +130,33 @@ class Tuned:
     ----------
     tuning, tuned
         What was learnt, and what it is worth.
-    maps
-        The new maps of each slide, by its quick hash.
+    slides
+        Each slide, before and after.
     conflicts
         Tiles that two classes claim; they were not learnt from.
+    worth
+        Figures of what was held out.
+    colours
+        Of the classes, RGB 0..255.
+    kept
+        Where it lies in the history; None if it could not be written there.
+    warnings
+        What the user must know.
     """
 
     tuning: FineTuning
     tuned: FineTuned
-    maps: dict[str, ScoreMaps]
+    slides: Sequence[TunedSlide]
     conflicts: int
+    worth: Worth
+    colours: Mapping[str, Colour]
+    kept: Path | None
+    warnings: Sequence[str]
+
+    @property
+    def maps(self) -> dict[str, ScoreMaps]:
+        """The new maps of each slide, by its quick hash."""
+        return {one.scored.slide.quick_hash: one.after for one in self.slides}
 
 
 @dataclass(frozen=True)
@@ -64,51 +167,117 @@ class FineTuneJob:
     ----------
     slides
         All scored by one model.
-    similarity
-        Similarity loss.
-    steps
-        Of training.
-    keep
-        How much it weighs to keep what the model knew.
+    wish
+        How to learn.
+    device
+        ``auto`` or a device's name; used where the trunk learns.
+    history
+        Where every finished fine-tuning is kept.
     """
 
     slides: Sequence[ScoredSlide]
-    similarity: Similarity = "triplet"
-    steps: int = 200
-    keep: float = 1.0
+    wish: TuningWish = TuningWish()
+    device: str = "auto"
+    history: TuningHistory = field(default_factory=TuningHistory)
 
-    def run(self) -> Iterator[Stage | FineTuningProgress | Tuned]:
-        """Collect, learn, recolour; raises what these raise."""
-        from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
+    def run(self) -> Iterator[Stage | Ready | FineTuningProgress | Colouring | Tuned]:
+        """Collect, learn, colour the maps; raises what these raise."""
         from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
-        from napari_smse.learning.recolouring import tuned_maps
+        from napari_smse.learning.tuning_worth import worth
 
         yield Stage("Loading the model …")
         model = load_model(self._model())
+        device = choose_device(self.device)
         yield Stage("Collecting tiles …")
-        classes = self._classes(model.card.classes)
-        tiles = annotated_tiles(
-            [
-                AnnotatedSlide(
-                    one.slide, one.regions, one.started.plan.mask, one.started.store, one.slide.name
-                )
-                for one in self.slides
-            ],
-            classes,
+        tiles = self._tiles(model)
+        wish = self.wish
+        recipe = tuning_recipe(
+            wish.similarity,
+            wish.learns,
+            classification=wish.classification,
+            margin=wish.margin,
+            mining=wish.mining,
+            rate=wish.rate,
+            steps=wish.steps,
+            distillation=0.0 if wish.learns != "head" and not wish.keep else None,
         )
-        recipe = tuning_recipe(self.similarity, steps=self.steps)
-        tuning = FineTuning(model, tiles.labelled_set, recipe, keep=self.keep, known=tiles.known)
+        tuning = FineTuning(
+            model,
+            tiles.labelled_set,
+            recipe,
+            keep=wish.keep,
+            device="cpu" if wish.learns == "head" else device.torch_name,
+            known=tiles.known,
+            seconds=wish.seconds,
+            links=tiles.links,
+            exemplars=tiles.exemplars,
+        )
+        yield Ready(tuning)
         tuned = yield from tuning.run()
-        assert tuned.heads is not None  # only heads are tuned here
         yield Stage("Colouring the maps …")
-        maps = {}
+        slides = []
         for one in self.slides:
-            run = one.started
-            fused = fused_scales([t.grid.spec.mpp for t in run.plan.scales], run.card)
-            maps[one.slide.quick_hash] = tuned_maps(
-                run.store, run.plan, tuned.heads, tuning.labelled_set.classes, fused
+            after = yield from self._maps(one, tuning, tuned, device)
+            slides.append(_compared(one, after))
+        yield Stage("Judging …")
+        found = worth(tuning, tuned)
+        warnings = [*tuning.warnings, *_told(tiles)]
+        kept = self._keep(tuning, tuned, warnings)
+        yield Tuned(
+            tuning, tuned, slides, tiles.conflicts, found, self._colours, kept, tuple(warnings)
+        )
+
+    def _keep(self, tuning: FineTuning, tuned: FineTuned, warnings: list[str]) -> Path | None:
+        """Keep the model in the history; what was learnt is not lost if that fails."""
+        try:
+            kept = self.history.add(tuning, tuned, colours=self._colours)
+        except (SmseError, OSError) as error:
+            warnings.append(f"It could not be kept in the history: {error}")
+            return None
+        self.history.forget_old()
+        return kept
+
+    @property
+    def _colours(self) -> dict[str, Colour]:
+        return {name: one for slide in self.slides for name, one in slide.colours.items()}
+
+    def _tiles(self, model: Model) -> AnnotatedTiles:
+        from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
+
+        slides = [
+            AnnotatedSlide(
+                one.slide,
+                one.regions,
+                one.started.plan.mask,
+                one.started.store,
+                one.slide.name,
+                one.remarks,
             )
-        yield Tuned(tuning, tuned, maps, tiles.conflicts)
+            for one in self.slides
+        ]
+        links = [link for one in self.slides for link in one.links]
+        return annotated_tiles(slides, self._classes(model.card.classes), links)
+
+    def _maps(
+        self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, device: ComputeDevice
+    ) -> Generator[Colouring, None, ScoreMaps]:
+        from napari_smse.learning.recolouring import tuned_maps
+        from napari_smse.learning.rescoring import rescored_maps
+        from napari_smse.learning.tuned_model import tuned_card
+
+        run = one.started
+        if tuned.heads is not None:
+            classes = tuning.labelled_set.classes
+            return tuned_maps(run.store, run.plan, tuned.heads, classes, one.fused)
+        model = Model(tuned.network, tuned_card(tuning, tuned, "tuned"), tuning.model.path)
+        running = rescored_maps(one.slide, model, run.plan, one.fused, device, spare_threads())
+        while True:
+            try:
+                progress = next(running)
+            except StopIteration as end:
+                maps: ScoreMaps = end.value
+                return maps
+            yield Colouring(progress.done, progress.total)
 
     def _model(self) -> str:
         weights = {one.started.card.weights_sha256 for one in self.slides}
@@ -131,3 +300,29 @@ class FineTuneJob:
                 "regions of another class too."
             )
         return drawn
+
+
+def _told(tiles: AnnotatedTiles) -> list[str]:
+    told = []
+    if tiles.conflicts:
+        told.append(
+            f"{tiles.conflicts} tiles lie in regions of two classes and were not learnt from."
+        )
+    if tiles.unmatched:
+        told.append(
+            f"{tiles.unmatched} links or corrections are of tiles that this run did not score, or "
+            "of other classes: they were left out."
+        )
+    return told
+
+
+def _compared(one: ScoredSlide, after: ScoreMaps) -> TunedSlide:
+    from napari_smse.learning.flipped_tiles import flipped_tiles
+
+    run = one.started
+    before = ScoreMaps(run.plan, run.card.classes, one.fused)
+    before.add_stored(run.store)
+    if before.classes != after.classes:
+        return TunedSlide(one, before, after, (), 0)
+    flipped, flips = flipped_tiles(before.scores(), after.scores(), after.classes)
+    return TunedSlide(one, before, after, flipped, flips)

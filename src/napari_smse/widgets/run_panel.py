@@ -14,12 +14,21 @@ _TELL_S = 0.2
 
 
 class RunPanel(QWidget):
-    """The Run and Cancel buttons with what is to be said about the run."""
+    """The Run and Cancel buttons with what is to be said about the run.
+
+    Parameters
+    ----------
+    pausable
+        Whether there is a Pause button, too.
+    """
 
     run_pressed = Signal()
     cancel_pressed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    pause_pressed = Signal(bool)
+    """True to pause, False to go on."""
+
+    def __init__(self, parent: QWidget | None = None, *, pausable: bool = False) -> None:
         super().__init__(parent)
         self._ready = False
         self._told = 0.0
@@ -28,6 +37,10 @@ class RunPanel(QWidget):
         self.run.setMinimumHeight(32)
         self.cancel = QPushButton("Cancel")
         self.cancel.setMinimumHeight(32)
+        self.pause = QPushButton("Pause")
+        self.pause.setMinimumHeight(32)
+        self.pause.setCheckable(True)
+        self.pause.setVisible(pausable)
         self.bar = QProgressBar()
         self.bar.setRange(0, _STEPS)
         self.state = QLabel()
@@ -35,6 +48,8 @@ class RunPanel(QWidget):
         self.problem = _notice("#c62828")
         buttons = QHBoxLayout()
         buttons.addWidget(self.run, stretch=2)
+        if pausable:
+            buttons.addWidget(self.pause, stretch=1)
         buttons.addWidget(self.cancel, stretch=1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -46,6 +61,7 @@ class RunPanel(QWidget):
             label.setWordWrap(True)
         self.run.clicked.connect(self.run_pressed)
         self.cancel.clicked.connect(self.cancel_pressed)
+        self.pause.toggled.connect(self._toggle_pause)
         self.set_running(False)
 
     def set_ready(self, ready: bool) -> None:
@@ -57,8 +73,14 @@ class RunPanel(QWidget):
         """Say whether a run is under way."""
         self.run.setEnabled(self._ready and not running)
         self.cancel.setEnabled(running)
+        self.pause.setEnabled(running)
+        self.pause.setChecked(False)
         self.bar.setVisible(running)
         self.state.setVisible(not running)
+
+    def _toggle_pause(self, paused: bool) -> None:
+        self.pause.setText("Go on" if paused else "Pause")
+        self.pause_pressed.emit(paused)
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the run is, how fast, and for how long; a few times a second at most."""
@@ -76,12 +98,14 @@ class RunPanel(QWidget):
         self.bar.setFormat(text)
         self.bar.setUpdatesEnabled(True)
 
-    def show_share(self, share: float, text: str) -> None:
+    def show_share(self, share: float, text: str, seconds_left: float | None = None) -> None:
         """Show how far work is that is not counted in tiles; a few times a second at most."""
         now = time.monotonic()
         if now - self._told < _TELL_S and share < 1:
             return
         self._told = now
+        if seconds_left is not None:
+            text += f", {_duration(seconds_left)} left"
         self.bar.setUpdatesEnabled(False)
         self.bar.setValue(round(_STEPS * share))
         self.bar.setFormat(text)

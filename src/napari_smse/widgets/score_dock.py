@@ -35,6 +35,7 @@ from napari_smse.widgets.card_dialog import CardDialog
 from napari_smse.widgets.live_results import LiveResults
 from napari_smse.widgets.map_controls import MapControls
 from napari_smse.widgets.model_choice import ModelChoice
+from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.regions import chosen_region
 from napari_smse.widgets.responsive import Responsive, WhenQuiet
 from napari_smse.widgets.run_panel import RunPanel
@@ -73,6 +74,7 @@ class ScoreDock(QWidget):
         self._next: tuple[Image, ScoreJob] | None = None
         self._left = False
         self._responsive = Responsive()
+        self._turn = Turn("A slide is being scored")
         self._make_widgets()
         self._make_tasks()
         self._connect()
@@ -234,6 +236,9 @@ class ScoreDock(QWidget):
         form = self.form
         again = form.again.isChecked()
         job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again)
+        if reason := self._turn.take():
+            self._tell_problem(reason)
+            return
         # Until it has begun, the results shown can still be looked at and saved.
         self._next = layer, job
         self._set_running(True)
@@ -271,6 +276,8 @@ class ScoreDock(QWidget):
         whole = self.started is not None and self.started.store.complete
         self.save.setEnabled(whole and not running)
         (self._responsive.begin if running else self._responsive.end)()
+        if not running:
+            self._turn.give_back()
 
     def _finish(self) -> None:
         self.live.show_everything()
@@ -322,6 +329,7 @@ class ScoreDock(QWidget):
         for task in self._tasks:
             task.cancel()
         self._responsive.end()
+        self._turn.give_back()
         self.live.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)

@@ -26,6 +26,15 @@ def _is_picture_file(layer: Image) -> bool:
     return bool(layer.rgb and layer.source.path and Path(layer.source.path).exists())
 
 
+def layer_with(viewer: ViewerModel, quick_hash: str) -> Image | None:
+    """Return the layer of an open slide, whatever it is called now; None if it was removed."""
+    for layer in slide_layers(viewer):
+        slide = layer.metadata.get(SLIDE_KEY)
+        if isinstance(slide, Slide) and slide.quick_hash == quick_hash:
+            return layer
+    return None
+
+
 def slide_of(layer: Layer) -> Slide:
     """The open slide of a layer.
 

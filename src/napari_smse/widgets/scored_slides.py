@@ -1,0 +1,65 @@
+"""The slides of a viewer that were scored and annotated, to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_smse.errors import SmseError
+from napari_smse.widgets.annotation_layer import drawn_on
+from napari_smse.widgets.finetune_job import ScoredSlide
+from napari_smse.widgets.score_job import RUN_KEY
+from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.slide_notes import NOTES_KEY, SlideNotes
+
+
+def find_scored_slides(
+    viewer: ViewerModel, *, strict: bool = False
+) -> list[tuple[Image, ScoredSlide]]:
+    """Return the slides that were scored and have regions, with their layers.
+
+    Raises
+    ------
+    SlideError
+        The file of one is gone; only if `strict`, else it is left out.
+    """
+    found = []
+    for layer in slide_layers(viewer):
+        run = layer.metadata.get(RUN_KEY)
+        if run is None:
+            continue
+        try:
+            slide = slide_of(layer)
+        except SmseError:
+            if strict:
+                raise
+            continue
+        drawn = drawn_on(viewer, layer, slide)
+        regions = drawn.regions()
+        if regions:
+            colours = {name: drawn.colour_of(name) for name in regions}
+            one = ScoredSlide(slide, run, regions, colours, drawn.links, drawn.remarks)
+            found.append((layer, one))
+    return found
+
+
+def notes_in(viewer: ViewerModel) -> list[SlideNotes]:
+    """Return the notes of all slides that have any."""
+    found = (layer.metadata.get(NOTES_KEY) for layer in slide_layers(viewer))
+    return [notes for notes in found if isinstance(notes, SlideNotes)]
+
+
+def tell_slides(slides: Sequence[ScoredSlide]) -> str:
+    """Say what is drawn on the slides, and which model scored them; nothing if there are none."""
+    if not slides:
+        return ""
+    mm2: dict[str, float] = {}
+    for one in slides:
+        for name, area in one.regions.items():
+            mm2[name] = mm2.get(name, 0.0) + area.area * (one.slide.mpp / 1000) ** 2
+    drawn = ", ".join(f"{name} {area:.2f} mm²" for name, area in mm2.items())
+    number = "1 slide" if len(slides) == 1 else f"{len(slides)} slides"
+    models = ", ".join(dict.fromkeys(one.started.card.name for one in slides))
+    return f"Model {models}. {number} with regions: {drawn}"

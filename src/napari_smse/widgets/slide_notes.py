@@ -1,0 +1,64 @@
+"""What was said of single tiles of a slide: links between them, and remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari.layers import Layer
+from qtpy.QtCore import QObject, Signal
+
+from napari_smse.tiles.tile_notes import TileLink, TileRemark
+
+NOTES_KEY = "napari_smse_notes"
+"""Key of a slide layer's metadata: the `SlideNotes` of its slide."""
+
+
+class SlideNotes(QObject):
+    """The links and remarks of one slide; all docks share them."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: tuple[TileLink, ...] = ()
+        self.remarks: tuple[TileRemark, ...] = ()
+
+    def add_link(self, link: TileLink) -> None:
+        """Add a link; one between the same tiles is replaced."""
+        ends = {link.first, link.second}
+        kept = [one for one in self.links if {one.first, one.second} != ends]
+        self.links = (*kept, link)
+        self.changed.emit()
+
+    def remove_link(self, link: TileLink) -> None:
+        """Remove a link."""
+        self.links = tuple(one for one in self.links if one.id != link.id)
+        self.changed.emit()
+
+    def add_remark(self, remark: TileRemark) -> None:
+        """Add a remark; an earlier one on the same tile is replaced."""
+        kept = [one for one in self.remarks if one.place != remark.place]
+        self.remarks = (*kept, remark)
+        self.changed.emit()
+
+    def forget_remarks(self) -> None:
+        """Remove all remarks."""
+        self.remarks = ()
+        self.changed.emit()
+
+    def take_in(self, links: Sequence[TileLink], remarks: Sequence[TileRemark]) -> None:
+        """Add these; one of the same identity, or on the same tile, is replaced."""
+        if not links and not remarks:
+            return
+        ids, places = {one.id for one in links}, {one.place for one in remarks}
+        self.links = (*(one for one in self.links if one.id not in ids), *links)
+        self.remarks = (*(one for one in self.remarks if one.place not in places), *remarks)
+        self.changed.emit()
+
+
+def notes_of(slide_layer: Layer) -> SlideNotes:
+    """Return the notes of a slide's layer, made when first asked for."""
+    notes = slide_layer.metadata.get(NOTES_KEY)
+    if not isinstance(notes, SlideNotes):
+        notes = slide_layer.metadata[NOTES_KEY] = SlideNotes()
+    return notes

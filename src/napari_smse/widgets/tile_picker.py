@@ -1,0 +1,91 @@
+"""Pick scored tiles with the mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import napari
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_smse.slides import Region
+from napari_smse.widgets.score_job import RUN_KEY, Started
+from napari_smse.widgets.slide_layers import slide_layers, slide_of, world_to_level0
+from napari_smse.widgets.tile_pictures import TileOnSlide
+
+_STILL_PX = 5.0
+
+
+class TilePicker(QObject):
+    """While it is on, a click on the slide picks the tile there; dragging still moves the view.
+
+    Parameters
+    ----------
+    viewer
+        Whose canvas is clicked.
+    """
+
+    picked = Signal(object)
+    """The `TileOnSlide` that was clicked."""
+
+    missed = Signal(str)
+    """There is no scored tile there; the text says what to do."""
+
+    def __init__(self, viewer: napari.Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._on = False
+
+    def set_on(self, on: bool) -> None:
+        """Begin or end picking."""
+        if on == self._on:
+            return
+        self._on = on
+        callbacks = self._viewer.mouse_drag_callbacks
+        if not on:
+            callbacks.remove(self._watch)
+            return
+        callbacks.append(self._watch)
+        # Otherwise a click could draw a shape, too.
+        layer = next(iter(slide_layers(self._viewer)), None)
+        if layer is not None:
+            self._viewer.layers.selection.active = layer
+
+    def pick(self, world: tuple[float, ...]) -> None:
+        """Pick the tile at a world point (y, x)."""
+        for layer in reversed(list(slide_layers(self._viewer))):
+            if layer.visible:
+                tile = tile_at(layer, world)
+                if tile is not None:
+                    self.picked.emit(tile)
+                    return
+        self.missed.emit("There is no scored tile: score the slide first (SMSE: Score slide).")
+
+    def _watch(self, _viewer: object, event: object) -> Iterator[None]:
+        start = np.asarray(event.pos)
+        yield
+        moved = False
+        while event.type == "mouse_move":
+            moved |= bool(np.linalg.norm(np.asarray(event.pos) - start) > _STILL_PX)
+            yield
+        if not moved:
+            self.pick(event.position)
+
+
+def tile_at(layer: Image, world: tuple[float, ...]) -> TileOnSlide | None:
+    """Return the tile of a slide's last run at a world point, of the finest scale; or None."""
+    run = layer.metadata.get(RUN_KEY)
+    if not isinstance(run, Started):
+        return None
+    ((x, y),) = world_to_level0(layer, np.array([world[-2:]]))
+    for tiles in sorted(run.plan.scales, key=lambda one: one.grid.spec.mpp):
+        left, top = x - tiles.x, y - tiles.y
+        inside = (left >= 0) & (left < tiles.width) & (top >= 0) & (top < tiles.height)
+        rows = np.flatnonzero(inside)
+        if len(rows):
+            # Where tiles overlap, the one whose centre is nearest.
+            off = np.hypot(left - tiles.width / 2, top - tiles.height / 2)[rows]
+            region: Region = tiles.region(int(rows[off.argmin()]))
+            return TileOnSlide(slide_of(layer), region, tiles.grid.spec.mpp)
+    return None

@@ -1,0 +1,86 @@
+"""Small pictures of tiles, read from their slides off the GUI thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QIcon, QImage, QPixmap
+
+from napari_smse.errors import SmseError
+from napari_smse.slides import Region, Slide
+from napari_smse.widgets.background import BackgroundTask
+
+logger = logging.getLogger(__name__)
+
+PICTURE_PX = 72
+
+
+@dataclass(frozen=True)
+class TileOnSlide:
+    """A tile, and the open slide it lies on.
+
+    Attributes
+    ----------
+    slide
+        The slide.
+    region
+        Its place, level-0 px.
+    mpp
+        Scale it was scored at, um/px.
+    """
+
+    slide: Slide
+    region: Region
+    mpp: float
+
+
+class TilePictures(QObject):
+    """Reads pictures of tiles, the ones asked for last."""
+
+    read = Signal(object, object)
+    """Key of the tile, and its `QIcon`."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        # Without a parent, as a worker may still speak while its dock is being destroyed.
+        self.task = BackgroundTask()
+        self.task.told.connect(self._hear)
+
+    def ask(self, tiles: Sequence[tuple[Hashable, TileOnSlide]]) -> None:
+        """Read these; what was asked before and is not read yet is forgotten."""
+        wanted = list(tiles)
+        self.task.start(lambda: _pictures(wanted))
+
+    def stop(self) -> None:
+        """Read no more."""
+        self.task.cancel()
+
+    def _hear(self, said: tuple[Hashable, NDArray[np.uint8]]) -> None:
+        key, pixels = said
+        self.read.emit(key, icon_of(pixels))
+
+
+def _pictures(
+    tiles: Sequence[tuple[Hashable, TileOnSlide]],
+) -> Iterator[tuple[Hashable, NDArray[np.uint8]]]:
+    for key, tile in tiles:
+        side = max(tile.region.width, tile.region.height)
+        try:
+            pixels = tile.slide.read(tile.region, tile.slide.mpp * max(1.0, side / PICTURE_PX))
+        except SmseError:
+            # A list without a picture is better than none.
+            logger.warning("a tile of %s cannot be read", tile.slide.name, exc_info=True)
+            continue
+        yield key, np.ascontiguousarray(pixels)
+
+
+def icon_of(pixels: NDArray[np.uint8]) -> QIcon:
+    """Return RGB pixels ``(h, w, 3)`` as an icon."""
+    height, width = pixels.shape[:2]
+    image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    return QIcon(QPixmap.fromImage(image.copy()))

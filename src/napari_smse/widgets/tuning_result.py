@@ -1,0 +1,155 @@
+"""What came out of a fine-tuning: maps before and after, figures, tiles; keep it or roll back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_smse.exchange.colours import Colour
+from napari_smse.scoring import ScoreMaps
+from napari_smse.widgets.before_after import BeforeAfter
+from napari_smse.widgets.difference_layer import difference_of, hide_difference, show_difference
+from napari_smse.widgets.finetune_job import Tuned, TunedSlide
+from napari_smse.widgets.flipped_list import FlippedList
+from napari_smse.widgets.heat_layers import MAP_KEY, HeatLayers
+from napari_smse.widgets.slide_layers import layer_with
+from napari_smse.widgets.tile_marker import fly_to
+from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.widgets.triplet_strip import TripletStrip
+
+BEFORE, AFTER, CHANGE = "Before", "After", "Change"
+
+
+class TuningResult(QWidget):
+    """Hidden until there is a result, and again once it was rolled back.
+
+    Parameters
+    ----------
+    viewer
+        Where the maps are shown.
+    """
+
+    keep_wanted = Signal()
+    """Keep the tuned model as a file."""
+
+    rolled_back = Signal()
+    """The result is dropped, and the maps are the model's own again."""
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.result: Tuned | None = None
+        self._viewer = viewer
+        self.view = QComboBox()
+        self.view.addItems([AFTER, BEFORE, CHANGE])
+        self.view.setToolTip("Which maps the slide shows.")
+        self.save = QPushButton("Keep as a model …")
+        self.back = QPushButton("Roll back")
+        self.figures, self.flipped, self.triplets = BeforeAfter(), FlippedList(), TripletStrip()
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.figures, "Worth")
+        self.tabs.addTab(self.flipped, "Flipped")
+        self.tabs.addTab(self.triplets, "Hardest")
+        buttons = QHBoxLayout()
+        buttons.addWidget(QLabel("Maps"))
+        for widget in (self.view, self.save, self.back):
+            buttons.addWidget(widget, stretch=1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        layout.addWidget(self.tabs)
+        self.view.currentTextChanged.connect(self.show_maps)
+        self.save.clicked.connect(self.keep_wanted)
+        self.back.clicked.connect(self.roll_back)
+        for pictures in (self.flipped, self.triplets):
+            pictures.tile_chosen.connect(self._fly_to)
+        self.hide()
+
+    def show_result(self, result: Tuned) -> None:
+        """Show a result, its new maps first."""
+        self.result = result
+        self.figures.show_worth(result.worth)
+        self.flipped.show_slides(result.slides)
+        self.triplets.show_triplets(result)
+        same = all(one.before.classes == one.after.classes for one in result.slides)
+        self.view.model().item(2).setEnabled(same)
+        self.tabs.setCurrentIndex(0)
+        if self.view.currentText() == AFTER:
+            self.show_maps(AFTER)
+        else:
+            self.view.setCurrentText(AFTER)
+        self.show()
+
+    def show_maps(self, which: str) -> None:
+        """Show the maps before or after, or what changed."""
+        if self.result is None:
+            return
+        for one in self.result.slides:
+            layer = layer_with(self._viewer, one.scored.slide.quick_hash)
+            if layer is None:
+                continue
+            if which == CHANGE:
+                self._show_change(layer, one)
+            else:
+                hide_difference(self._viewer, one.scored.slide)
+                self._show(layer, one, one.before if which == BEFORE else one.after)
+
+    def roll_back(self) -> None:
+        """Show the maps of the model that scored the slides again, and drop the result."""
+        if self.result is None:
+            return
+        self.show_maps(BEFORE)
+        self.drop()
+        self.rolled_back.emit()
+
+    def drop(self) -> None:
+        """Forget the result; the maps stay as they are."""
+        self.result = None
+        self.flipped.pictures.stop()
+        self.triplets.pictures.stop()
+        self.hide()
+
+    def leave(self) -> None:
+        """Read no more pictures."""
+        self.flipped.pictures.stop()
+        self.triplets.pictures.stop()
+
+    def _show(self, layer: Image, one: TunedSlide, maps: ScoreMaps) -> None:
+        shown = HeatLayers(self._viewer, layer, one.scored.slide, maps, self._colours(maps, one))
+        while shown.add_next():
+            pass
+        shown.mark_stale()
+        shown.refresh(hidden=True)
+
+    def _colours(self, maps: ScoreMaps, one: TunedSlide) -> Mapping[str, Colour]:
+        if maps is one.before or self.result is None:
+            return one.scored.started.card.class_colours
+        return self.result.colours
+
+    def _show_change(self, layer: Image, one: TunedSlide) -> None:
+        slide = one.scored.slide
+        found = difference_of(self._viewer, slide) or show_difference(
+            self._viewer, layer, slide, one.before, one.after
+        )
+        if found is not None:
+            self._show(layer, one, one.after)
+            for other in self._viewer.layers:
+                if other.metadata.get(MAP_KEY, {}).get("slide") == slide.quick_hash:
+                    other.visible = False
+            found.visible = True
+
+    def _fly_to(self, tile: TileOnSlide) -> None:
+        layer = layer_with(self._viewer, tile.slide.quick_hash)
+        if layer is not None:
+            fly_to(self._viewer, layer, tile.region)

@@ -1,0 +1,114 @@
+"""A viewer with the docks to score, annotate and fine-tune, and a slide to learn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from qtpy.QtCore import Qt
+
+from generated import write_pyramid_tiff
+from mini_training import TRUNK, mini_network
+from napari_smse.learning.start import start_embedding
+from napari_smse.network import ModelCard, load_model, save_model
+from napari_smse.widgets.annotate_dock import AnnotateDock
+from napari_smse.widgets.finetune_dock import FineTuneDock
+from napari_smse.widgets.heat_layers import MAP_KEY
+from napari_smse.widgets.score_dock import ScoreDock
+
+GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (200, 60, 120)
+
+
+def seeing_model(folder):
+    """A real, tiny model that tells colours apart, and calls them wrong."""
+    card = ModelCard(
+        name="mini",
+        version="1",
+        classes=("benign", "malignant"),
+        tile_px=64,
+        mpp_range=(0.2, 0.6),
+        trunk=TRUNK,
+        embedding_dim=4,
+    )
+    return load_model(save_model(seeing_network(), card, folder / "mini"))
+
+
+def seeing_network():
+    """A tiny network that tells colours apart as a trained one does, and calls them wrong."""
+    network = mini_network()
+    rng = np.random.default_rng(0)
+    mix = rng.uniform(size=(80, 1, 1, 1))
+    tiles = mix * np.reshape(PINK, (1, 3, 1, 1)) + (1 - mix) * np.reshape(RED, (1, 3, 1, 1))
+    tiles = np.clip(tiles + rng.normal(scale=6, size=(80, 3, 64, 64)), 0, 255).astype(np.uint8)
+    with torch.no_grad():
+        start_embedding(network, network.features(torch.from_numpy(tiles)).float())
+        network.class_head.weight.mul_(-1)
+    return network
+
+
+def write_slide(folder, name="slide", seed=0):
+    """Pink tissue, red tissue, glass; 1536 x 768 px at 0.5 um/px."""
+    rgb = np.full((768, 1536, 3), PINK, np.float64)
+    rgb[:, 512:1024], rgb[:, 1024:] = RED, GLASS
+    rgb += np.random.default_rng(seed).normal(scale=6, size=rgb.shape)
+    path = folder / f"{name}.tif"
+    write_pyramid_tiff(path, np.clip(rgb, 0, 255).astype(np.uint8), mpp=0.5)
+    return path
+
+
+class Docks:
+    def __init__(self, viewer, until):
+        self.viewer, self.until = viewer, until
+        self.score, self.annotate, self.tune = (
+            kind(viewer) for kind in (ScoreDock, AnnotateDock, FineTuneDock)
+        )
+        for dock in self.all:
+            viewer.window.add_dock_widget(dock)
+
+    @property
+    def all(self):
+        return self.score, self.annotate, self.tune
+
+    def run_score(self):
+        scales = self.score.form.scales
+        for row in range(scales.count()):
+            ticked = scales.item(row).data(Qt.ItemDataRole.UserRole) == 0.5
+            state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+            scales.item(row).setCheckState(state)
+        self.score.panel.run.click()
+        self.until(lambda: not self.score.scoring.is_running)
+        self.until(lambda: not self.score.live._adding.isActive())
+
+    def draw(self, row, *places):
+        self.annotate.table.choose(row)
+        for x, y, width, height in places:
+            corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+            self.annotate.drawing.layer.selected_data = set()
+            self.annotate.drawing.layer.add(
+                np.array([(b - 0.5, a - 0.5) for a, b in corners]), shape_type="rectangle"
+            )
+
+    def draw_both(self):
+        self.draw(0, (0, 0, 320, 256), (0, 512, 320, 256))
+        self.draw(1, (576, 0, 320, 256), (576, 512, 320, 256))
+
+    def finetune(self):
+        self.tune.panel.run.click()
+        self.until(lambda: not self.tune.learning.is_running)
+
+    @property
+    def mapped(self):
+        marks = (one.metadata.get(MAP_KEY) for one in self.viewer.layers)
+        return {mark["class"] for mark in marks if mark}
+
+    def map_of(self, name):
+        (layer,) = (
+            one for one in self.viewer.layers if one.metadata.get(MAP_KEY, {}).get("class") == name
+        )
+        return np.array(layer.data)
+
+
+def contrast(values):
+    """How much more malignant the red tissue is than the pink."""
+    width = values.shape[1]
+    third = width // 3
+    return np.nanmean(values[:, third + 1 : 2 * third - 1]) - np.nanmean(values[:, : third - 1])
