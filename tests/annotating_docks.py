@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from qtpy.QtCore import Qt
 
-from generated import write_pyramid_tiff
+from annotated_folder import PINK, RED
 from mini_training import TRUNK, mini_network
 from napari_smse.learning.start import start_embedding
 from napari_smse.network import ModelCard, load_model, save_model
@@ -14,8 +14,6 @@ from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.score_dock import ScoreDock
-
-GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (200, 60, 120)
 
 
 def seeing_model(folder):
@@ -43,16 +41,6 @@ def seeing_network():
         start_embedding(network, network.features(torch.from_numpy(tiles)).float())
         network.class_head.weight.mul_(-1)
     return network
-
-
-def write_slide(folder, name="slide", seed=0):
-    """Pink tissue, red tissue, glass; 1536 x 768 px at 0.5 um/px."""
-    rgb = np.full((768, 1536, 3), PINK, np.float64)
-    rgb[:, 512:1024], rgb[:, 1024:] = RED, GLASS
-    rgb += np.random.default_rng(seed).normal(scale=6, size=rgb.shape)
-    path = folder / f"{name}.tif"
-    write_pyramid_tiff(path, np.clip(rgb, 0, 255).astype(np.uint8), mpp=0.5)
-    return path
 
 
 class Docks:

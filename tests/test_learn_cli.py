@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from annotated_folder import annotate, write_red_slide
 from command_line import Shell, shell
 from labelled_images import NameLearner, write_picture
 from mini_training import SMALL, TRUNK, mini_network
@@ -476,6 +477,26 @@ class TestFinetune:
         for words in ("before", "after", "difference", "recall@5", "Research use only"):
             assert words in answer.out
 
+    def test_annotated_slides_are_learnt_from_as_in_the_viewer(
+        self, shell: Shell, tmp_path: Path
+    ) -> None:
+        slides = tmp_path / "slides"
+        slides.mkdir()
+        for number in range(3):
+            annotate(write_red_slide(slides, f"s{number}", number))
+        out = tmp_path / "models" / "mine"
+        words = ("--scale", "20x", "--steps", "5", "--mining", "hard", "--json")
+        answer = shell("finetune", "mini", slides, "--out", out, *words)
+        assert answer.status == 0, answer.err
+        values = json.loads(answer.out)
+        assert values["held_out_images"] > 20
+        assert read_card(out).recipe["mining"] == "hard"
+
+    def test_a_time_limit_ends_it(self, shell: Shell, cases: Path, tmp_path: Path) -> None:
+        words = ("--steps", "5000", "--seconds", "0.2", "--json")
+        answer = shell("finetune", "mini", cases, "--out", tmp_path / "models" / "x", *words)
+        assert json.loads(answer.out)["steps"] < 5000
+
     def test_a_model_that_is_there_is_left_alone(
         self, shell: Shell, cases: Path, model: Path
     ) -> None:
@@ -486,6 +507,8 @@ class TestFinetune:
         [
             (2, (), "has one case only"),
             (8, ("--margin", "-1"), "margin"),
+            (8, ("--mining", "deep"), "mining"),
+            (8, ("--scale", "0.5"), "--scale is for annotated slides"),
             (8, ("--share", "1"), "impossible"),
             (8, ("--device", "cuda:7"), "cuda"),
         ],

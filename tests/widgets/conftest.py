@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
-from annotating_docks import Docks, seeing_model, write_slide
+from annotated_folder import write_red_slide
+from annotating_docks import Docks, seeing_model
 from fake_model import redness_model
 from generated import write_pyramid_tiff
 from napari_smse.learning import tuning_history
@@ -85,7 +86,7 @@ def told(monkeypatch):
 @pytest.fixture
 def docks(viewer, model, told, tmp_path, until):
     """All docks, and a slide in the viewer."""
-    viewer.open(write_slide(tmp_path), plugin="napari-smse")
+    viewer.open(write_red_slide(tmp_path), plugin="napari-smse")
     made = Docks(viewer, until)
     until(lambda: "tiles to score" in made.score.panel.count.text())
     yield made

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from annotating_docks import RED, contrast, write_slide
+from annotated_folder import RED, write_red_slide
+from annotating_docks import contrast
 from napari_smse.network import load_model, read_card
 from napari_smse.widgets.difference_layer import DIFFERENCE_KEY
 from napari_smse.widgets.finetune_dock import FineTuneDock
@@ -257,7 +258,7 @@ def test_what_is_missing_is_said(docks, told):
 def test_several_slides_are_held_out_whole(docks, tmp_path, until):
     docks.run_score()
     docks.draw_both()
-    docks.viewer.open(write_slide(tmp_path, "second", 1), plugin="napari-smse")
+    docks.viewer.open(write_red_slide(tmp_path, "second", 1), plugin="napari-smse")
     docks.score.form.slide.setCurrentIndex(docks.score.form.slide.findText("second"))
     docks.annotate.slides.setCurrentIndex(docks.annotate.slides.findText("second"))
     until(lambda: "tiles to score" in docks.score.panel.count.text())

@@ -20,14 +20,7 @@ from shapely import MultiPolygon, Polygon
 from napari_smse.exchange.colours import Colour, class_colours
 from napari_smse.exchange.whole_file import written_whole
 from napari_smse.tiles import DrawnArea, read_areas
-from napari_smse.tiles.tile_notes import (
-    MEMBER,
-    TileLink,
-    TileNotes,
-    TileRemark,
-    notes_member,
-    read_notes,
-)
+from napari_smse.tiles.tile_notes import TileLink, TileRemark, notes_member, read_tile_notes
 
 
 def _new_id() -> str:
@@ -130,7 +123,7 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
         colour = _colour(area.feature)
         if area.class_name and colour is not None:
             colours.setdefault(area.class_name, colour)
-    notes = _notes(path)
+    notes = read_tile_notes(path)
     return AnnotationSet(tuple(found), colours, notes.links, notes.remarks)
 
 
@@ -158,15 +151,6 @@ def write_annotations(
     text = json.dumps({"type": "FeatureCollection", "features": features, **said})
     with written_whole(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
-
-
-def _notes(path: Path) -> TileNotes:
-    text = path.read_text(encoding="utf-8-sig")
-    # Files of other programs, which may be large, are not decoded a second time.
-    if f'"{MEMBER}"' not in text:
-        return TileNotes()
-    decoded = json.loads(text)
-    return read_notes(decoded, path) if isinstance(decoded, dict) else TileNotes()
 
 
 def _annotation(area: DrawnArea, origin: tuple[int, int]) -> Annotation:

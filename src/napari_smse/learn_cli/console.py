@@ -85,6 +85,12 @@ def read_data(path: Path, mpp: float | None, speaker: Speaker) -> LabelledSet:
     from napari_smse.learning.training_set import read_training_set
 
     found = read_training_set(path, mpp=mpp)
+    tell_data(found, speaker)
+    return found
+
+
+def tell_data(found: LabelledSet, speaker: Speaker) -> None:
+    """Say what was found and what was skipped."""
     images, cases = found.count()
     for name in found.classes:
         speaker.say(f"{name}: {images[name]} images of {cases[name]} cases")
@@ -95,7 +101,6 @@ def read_data(path: Path, mpp: float | None, speaker: Speaker) -> LabelledSet:
         speaker.warn(f"skipped {first}{more}: {reason}")
     if len(reasons) > 5:
         speaker.warn(f"{len(found.skipped)} files skipped in all, for {len(reasons)} reasons")
-    return found
 
 
 def check_folder(path: Path, what: str) -> None:

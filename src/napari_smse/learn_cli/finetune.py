@@ -14,10 +14,11 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from napari_smse import network
-from napari_smse.learn_cli.console import Speaker, check_folder, read_data
+from napari_smse.learn_cli.console import Speaker, check_folder
+from napari_smse.learn_cli.labelled_tiles import read_tiles
 from napari_smse.learn_cli.model_files import refuse_existing
 from napari_smse.network.card import CARD_SUFFIX, stem_of
-from napari_smse.scoring import choose_device
+from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
     from napari_smse.learning.fine_tuning import FineTuned, FineTuning, FineTuningProgress
@@ -60,12 +61,26 @@ def finetune(
         str | None,
         typer.Option(help="Classification loss: cross-entropy, focal or 'reinforced focal'."),
     ] = None,
+    mining: Annotated[
+        str | None, typer.Option(help="Which pairs or triplets count: semi-hard, hard or none.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate of the heads.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Learn that long at most, and keep the best so far.")
+    ] = None,
     keep: Annotated[
         float, typer.Option(help="How much it weighs to keep what the model knew (head).")
     ] = 1.0,
     share: Annotated[float, typer.Option(help="Share of cases to hold out and judge by.")] = 0.25,
     mpp: Annotated[float | None, typer.Option(help="um/px of images that state none.")] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of the tiles of annotated slides, as for scoring: um/px or power (0.5, 20x); "
+            "may be repeated. 0.5 by default."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of held-out cases and training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another model.")] = False,
@@ -84,15 +99,29 @@ def finetune(
     refuse_existing(out, overwrite)
     chosen = choose_device(device)
     loaded = network.load_model(model)
-    images = read_data(data, mpp, speaker)
     changes: dict[str, Any] = {
         "margin": margin,
         "classification": classification,
+        "mining": mining,
+        "rate": rate,
         "steps": steps,
         "seed": seed,
     }
     recipe = tuning_recipe(loss.value, learn.value, **changes)
-    tuning = FineTuning(loaded, images, recipe, share=share, keep=keep, device=chosen.torch_name)
+    mpps = [parse_scale(one) for one in scale or ()]
+    tiles = read_tiles(data, mpp, mpps, loaded, chosen, speaker)
+    tuning = FineTuning(
+        loaded,
+        tiles.labelled_set,
+        recipe,
+        share=share,
+        keep=keep,
+        device=chosen.torch_name,
+        known=tiles.known,
+        seconds=seconds,
+        links=tiles.links,
+        exemplars=tiles.exemplars,
+    )
     for warning in tuning.warnings:
         speaker.warn(warning)
     speaker.say(
@@ -192,6 +221,8 @@ def _values(tuning: FineTuning, tuned: FineTuned, path: Path) -> dict[str, Any]:
         "classes": list(tuning.labelled_set.classes),
         "training_images": len(tuning.training),
         "held_out_images": len(tuning.testing),
+        "steps": tuned.steps,
+        "links_held": tuned.links_held,
         "auc_before": before["auc"]["value"],
         "auc": after["auc"]["value"],
         "before": before,

@@ -96,7 +96,7 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
     DataError
         ``cases.csv`` cannot be read, or gives a slide two cases.
     """
-    cases = _read_cases(folder / CASES)
+    cases = read_cases(folder / CASES)
     found: list[Candidate] = []
     skipped: list[Skipped] = []
     used: set[Path] = set()
@@ -173,7 +173,14 @@ def _candidate(path: Path, case: str, field: Field, mpp: float) -> Candidate:
     )
 
 
-def _read_cases(path: Path) -> dict[str, str]:
+def read_cases(path: Path) -> dict[str, str]:
+    """Return the cases that a list gives to slides; none if there is no list.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or gives a slide two cases.
+    """
     if not path.is_file():
         return {}
     found: dict[str, str] = {}

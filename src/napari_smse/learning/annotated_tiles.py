@@ -83,6 +83,31 @@ class AnnotatedTiles:
     unmatched: int = 0
 
 
+def classes_to_learn(known: Sequence[str], drawn: Sequence[str]) -> tuple[str, ...]:
+    """Return the model's classes, if no others are drawn; else those that are drawn.
+
+    Parameters
+    ----------
+    known
+        The model's.
+    drawn
+        Classes with regions, each once.
+
+    Raises
+    ------
+    DataError
+        One class only is drawn, and the model does not know it.
+    """
+    if set(drawn) <= set(known):
+        return tuple(known)
+    if len(drawn) < 2:
+        raise DataError(
+            f"Only {drawn[0]} is drawn, so there is nothing to tell it apart from: draw regions "
+            "of another class too."
+        )
+    return tuple(drawn)
+
+
 def annotated_tiles(
     slides: Sequence[AnnotatedSlide],
     classes: Sequence[str],

@@ -7,6 +7,7 @@ whatever origin the geometries have, as links may lead to other slides.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -103,6 +104,22 @@ def notes_member(links: Sequence[TileLink], remarks: Sequence[TileRemark]) -> di
     if not links and not remarks:
         return {}
     return {MEMBER: asdict(TileNotes(tuple(links), tuple(remarks)))}
+
+
+def read_tile_notes(path: Path) -> TileNotes:
+    """Return what a GeoJSON file says of tiles; nothing if it does not.
+
+    Raises
+    ------
+    RegionError
+        What it says cannot be read.
+    """
+    text = path.read_text(encoding="utf-8-sig")
+    # Files of other programs, which may be large, are not decoded for this.
+    if f'"{MEMBER}"' not in text:
+        return TileNotes()
+    decoded = json.loads(text)
+    return read_notes(decoded, path) if isinstance(decoded, dict) else TileNotes()
 
 
 def read_notes(collection: Mapping[str, Any], path: Path) -> TileNotes:

@@ -242,7 +242,11 @@ class FineTuneJob:
         return {name: one for slide in self.slides for name, one in slide.colours.items()}
 
     def _tiles(self, model: Model) -> AnnotatedTiles:
-        from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
+        from napari_smse.learning.annotated_tiles import (
+            AnnotatedSlide,
+            annotated_tiles,
+            classes_to_learn,
+        )
 
         slides = [
             AnnotatedSlide(
@@ -256,7 +260,8 @@ class FineTuneJob:
             for one in self.slides
         ]
         links = [link for one in self.slides for link in one.links]
-        return annotated_tiles(slides, self._classes(model.card.classes), links)
+        drawn = list(dict.fromkeys(name for one in self.slides for name in one.regions))
+        return annotated_tiles(slides, classes_to_learn(model.card.classes, drawn), links)
 
     def _maps(
         self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, device: ComputeDevice
@@ -288,18 +293,6 @@ class FineTuneJob:
                 "the one to fine-tune."
             )
         return self.slides[0].started.model
-
-    def _classes(self, known: Sequence[str]) -> tuple[str, ...]:
-        """Return the model's classes, if no others are drawn; else those that are drawn."""
-        drawn = tuple(dict.fromkeys(name for one in self.slides for name in one.regions))
-        if set(drawn) <= set(known):
-            return tuple(known)
-        if len(drawn) < 2:
-            raise DataError(
-                f"Only {drawn[0]} is drawn, so there is nothing to tell it apart from: draw "
-                "regions of another class too."
-            )
-        return drawn
 
 
 def _told(tiles: AnnotatedTiles) -> list[str]:
