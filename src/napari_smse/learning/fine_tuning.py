@@ -197,8 +197,17 @@ class FineTuning:
         DataError
             An image cannot be read.
         TrainingError
-            The loss is not a number any more.
+            The loss is not a number any more, or there is not enough memory.
         """
+        try:
+            return (yield from self._run())
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise TrainingError(
+                f"Not enough memory on {self._device} to fine-tune: learn the heads only, choose "
+                "another device, or close other programs."
+            ) from error
+
+    def _run(self) -> Generator[FineTuningProgress, None, FineTuned]:
         network = self._network.to(self._device)
         learnt, _ = yield from self._embed(network, self.training, "reading")
         held, _ = yield from self._embed(network, self.testing, "reading")
