@@ -54,6 +54,7 @@ def test_maps_tables_and_points_tell_the_same():
     assert maps.values_at(10, 10) == {
         "40x": {"benign": pytest.approx(0.1), "malignant": pytest.approx(0.9)},
         "20x": {"benign": pytest.approx(0.5), "malignant": pytest.approx(0.5)},
+        FUSED: {"benign": pytest.approx(0.3), "malignant": pytest.approx(0.7)},
     }
     assert maps.values_at(390, 190) == {}
     assert maps.values_at(-5, 10) == {}
@@ -65,3 +66,17 @@ def test_an_untrained_scale_is_left_out_of_the_fused_map():
     fused = maps.heat_map(MapName("malignant", FUSED)).values
     assert fused[0, 0] == pytest.approx(0.2)
     assert np.isnan(fused[1, 1])
+
+
+def test_the_fused_value_at_a_point_is_that_of_the_fused_map():
+    maps = ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0, 1])
+    rng = np.random.default_rng(0)
+    for number, tiles in enumerate(maps.plan.scales):
+        some = np.flatnonzero(rng.uniform(size=len(tiles)) < 0.7)
+        maps.add([scores(number, some, rng.uniform(size=len(some)))])
+    fused = maps.heat_map(MapName("malignant", FUSED))
+    for x, y in rng.uniform(0, 400, size=(200, 2)):
+        expected = float(fused.at(np.array(x), np.array(y)))
+        found = maps.values_at(x, y)
+        if found:
+            assert found[FUSED]["malignant"] == pytest.approx(expected, abs=1e-6)

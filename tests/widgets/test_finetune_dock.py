@@ -158,6 +158,8 @@ def test_before_after_and_change_are_shown(docks):
     own = docks.map_of("malignant")
     docks.finetune()
     tuned = docks.map_of("malignant")
+    told = docks.score.live.cursor.describe((16.0, 16.0))
+    assert f"P(malignant) {tuned[0, 0]:.2f}" in told
     view = docks.tune.outcome.view
     view.setCurrentText("Before")
     np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)

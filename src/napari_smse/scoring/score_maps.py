@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -108,10 +109,32 @@ class ScoreMaps:
         ]
 
     def values_at(self, x: float, y: float) -> dict[str, dict[str, float]]:
-        """Probabilities by scale and class at a level-0 point, where a tile was scored."""
+        """Probabilities by scale and class at a level-0 point, where a tile was scored.
+
+        With several scales, those of the fused maps come last.
+        """
         found: dict[str, dict[str, float]] = {}
         for scale, builders in zip(self.scale_names, self._builders, strict=True):
             values = [builder.value_at(x, y) for builder in builders]
             if np.isfinite(values).all():
                 found[scale] = dict(zip(self.classes, values, strict=True))
+        if found and len(self.plan.scales) > 1:
+            fused = self._fused_at(x, y)
+            if np.isfinite(fused).all():
+                found[FUSED] = dict(zip(self.classes, fused, strict=True))
         return found
+
+    def _fused_at(self, x: float, y: float) -> list[float]:
+        """Each class's value of the fused map's cell at a level-0 point; NaN where it has none."""
+        used = [self._builders[number] for number in self._fused]
+        finest = min((one[0].grid for one in used), key=lambda grid: grid.spec.stride_level0)
+        cell, area = finest.spec.stride_level0, finest.area
+        # As in the map, what counts is what the scales say of the middle of the cell.
+        x, y = (
+            (math.floor((at - low) / cell) + 0.5) * cell + low
+            for at, low in ((x, area.x), (y, area.y))
+        )
+        values = np.array([[builder.value_at(x, y) for builder in one] for one in used])
+        known = values[np.isfinite(values).all(axis=1)]
+        means = known.mean(axis=0) if len(known) else np.full(len(self.classes), np.nan)
+        return [float(mean) for mean in means]

@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_smse.scoring import ScoreMaps
+from napari_smse.widgets.heat_layers import SHOWN_KEY
 from napari_smse.widgets.slide_layers import world_to_level0
 
 _MARK = "SMSE"
@@ -40,9 +41,11 @@ class CursorStatus:
         if self._maps is None or self._slide_layer is None:
             return ""
         ((x, y),) = world_to_level0(self._slide_layer, np.array([world[-2:]]))
+        # A fine-tuning shows other maps than those of the run.
+        maps: ScoreMaps = self._slide_layer.metadata.get(SHOWN_KEY, self._maps)
         told = [
             f"{scale} " + ", ".join(f"P({name}) {value:.2f}" for name, value in by_class.items())
-            for scale, by_class in self._maps.values_at(x, y).items()
+            for scale, by_class in maps.values_at(x, y).items()
         ]
         return f"{_MARK} tile at ({x:.0f}, {y:.0f}) px: " + " | ".join(told) if told else ""
 

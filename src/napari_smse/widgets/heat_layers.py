@@ -20,6 +20,9 @@ from napari_smse.widgets.map_colours import CLASS_COLOUR, map_colours
 MAP_KEY = "napari_smse_map"
 """Key of a map layer's metadata: slide, class and scale that it shows, and whose values."""
 
+SHOWN_KEY = "napari_smse_shown"
+"""Key of a slide layer's metadata: the `ScoreMaps` that its map layers show."""
+
 _numbers = itertools.count(1)
 
 
@@ -55,6 +58,7 @@ class HeatLayers:
         self.layers: dict[MapName, Image] = {}
         self._number = next(_numbers)
         self._viewer, self._slide_layer, self._slide = viewer, slide_layer, slide
+        slide_layer.metadata[SHOWN_KEY] = maps
         self._to_add = sorted(maps, key=partial(_most_telling_first, shown_class(maps.classes)))
         self._stale: set[MapName] = set()
         first = self._to_add[0]
