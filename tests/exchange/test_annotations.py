@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -180,6 +181,27 @@ def test_links_and_remarks_come_back_where_they_were(tmp_path: Path) -> None:
     assert found.annotations[0].geometry.equals(said.annotations[0].geometry)
     write_annotations(path, AnnotationSet(links=(LINK,)))
     assert read_annotations(path) == AnnotationSet(links=(LINK,))
+
+
+PLACES = st.builds(TilePlace, mpp=st.floats(0.05, 10))
+LINKS = st.builds(TileLink, PLACES, PLACES, st.booleans(), st.uuids().map(str))
+REMARKS = st.builds(TileRemark, PLACES)
+
+
+@given(
+    st.lists(LINKS, max_size=3).map(tuple),
+    st.lists(REMARKS, max_size=3).map(tuple),
+    st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
+)
+def test_any_notes_of_one_are_read_by_another(
+    links: tuple[TileLink, ...], remarks: tuple[TileRemark, ...], origin: tuple[int, int]
+) -> None:
+    said = AnnotationSet(links=links, remarks=remarks)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.geojson"
+        write_annotations(path, said, bounds_origin=origin)
+        # Whoever reads it for another slide, with other bounds, finds the tiles where they are.
+        assert read_annotations(path) == said
 
 
 def test_damaged_notes_are_told(tmp_path: Path) -> None:

@@ -212,6 +212,65 @@ def test_what_is_said_of_a_tile_goes_before_its_region(scored: list[Scored]) -> 
     assert corrected.drawn.startswith("tile ")
 
 
+def test_a_class_said_of_a_tile_holds_outside_all_regions_and_in_a_conflict(
+    scored: list[Scored],
+) -> None:
+    one = scored[0]
+    drawn = annotated_tiles([one.annotated(benign=LEFT, malignant=MIDDLE)], CLASSES)
+    some = [image for image in drawn.labelled_set.images if image.label == 0][:2]
+    remarks = tuple(TileRemark(place_of(one, image), "class", "malignant") for image in some)
+    bare = annotated_tiles([replace(one.annotated(), remarks=remarks)], CLASSES)
+    claimed = replace(one.annotated(benign=LEFT, malignant=LEFT), remarks=remarks)
+    both = annotated_tiles([claimed], CLASSES)
+    for found in (bare, both):
+        images = found.labelled_set.images
+        assert {image.region for image in images} == {image.region for image in some}
+        assert {image.label for image in images} == {1}
+        assert found.unmatched == 0
+    without = [one.annotated(benign=LEFT, malignant=LEFT), scored[1].annotated(benign=LEFT)]
+    assert both.conflicts == annotated_tiles(without, CLASSES).conflicts - len(some)
+
+
+def test_a_tile_said_to_be_of_its_own_class_stays_in_its_region(scored: list[Scored]) -> None:
+    plain = scored[0].annotated(benign=LEFT, malignant=MIDDLE)
+    found = annotated_tiles([plain], CLASSES)
+    image = found.labelled_set.images[0]
+    remark = TileRemark(place_of(scored[0], image), "class", CLASSES[image.label])
+    confirmed = annotated_tiles([replace(plain, remarks=(remark,))], CLASSES)
+    assert confirmed.labelled_set.images == found.labelled_set.images
+
+
+def test_an_exemplar_of_no_class_is_told(scored: list[Scored]) -> None:
+    one = scored[0]
+    plain = one.annotated(benign=LEFT, malignant=MIDDLE)
+    images = annotated_tiles([plain], CLASSES).labelled_set.images
+    outside = next(image for image in images if image.label == 1)
+    ignored = next(image for image in images if image.label == 0)
+    remarks = (
+        TileRemark(place_of(one, outside), "exemplar"),
+        TileRemark(place_of(one, ignored), "exemplar"),
+        TileRemark(place_of(one, ignored), "ignore"),
+    )
+    found = annotated_tiles([replace(one.annotated(benign=LEFT), remarks=remarks)], CLASSES)
+    assert found.exemplars == ()
+    assert found.unmatched == 2
+    # Once it has a class, it is one, whichever was said first.
+    also = (*remarks[:1], TileRemark(place_of(one, outside), "class", "malignant"))
+    found = annotated_tiles([replace(one.annotated(benign=LEFT), remarks=also)], CLASSES)
+    assert [(image.region, image.label) for image in found.exemplars] == [(outside.region, 1)]
+    assert found.unmatched == 0
+
+
+def test_a_link_that_two_files_hold_counts_once(scored: list[Scored]) -> None:
+    slide = scored[0].annotated(benign=LEFT, malignant=MIDDLE)
+    images = annotated_tiles([slide], CLASSES).labelled_set.images
+    link = TileLink(place_of(scored[0], images[0]), place_of(scored[0], images[1]), False)
+    found = annotated_tiles([slide], CLASSES, [link, replace(link)])
+    assert found.links is not None
+    assert len(found.links) == 1
+    assert found.unmatched == 0
+
+
 def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Scored]) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored[:2]]
     sets = [annotated_tiles([one], CLASSES) for one in slides]

@@ -54,6 +54,20 @@ def test_kinds_and_cases_are_drawn_alike() -> None:
     assert torch.equal(found.embeddings, again.embeddings)
 
 
+def test_tiles_of_given_images_are_always_among_them_once() -> None:
+    data = two_sources()
+    tiles = table_tiles(SmseNetwork(embedding_dim=8), Table(data), data)
+    always = {0, 7, 19}
+    drawn, found = (choose_exemplars(tiles, each=4, always=some) for some in ((), always))
+    rows = {tuple(row) for row in found.embeddings.tolist()}
+    wanted = torch.tensor([image in always for image in tiles.images.tolist()])
+    assert rows == {
+        tuple(row) for row in torch.cat([drawn.embeddings, tiles.embeddings[wanted]]).tolist()
+    }
+    assert len(rows) == len(found) == len(found.cases) == len(found.labels)
+    assert len(found) > len(drawn)
+
+
 def test_no_tile_is_taken_twice_and_all_if_there_are_few() -> None:
     data = two_sources()
     tiles = table_tiles(SmseNetwork(embedding_dim=8), Table(data), data)

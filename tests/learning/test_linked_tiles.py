@@ -44,6 +44,21 @@ def test_links_draw_together_and_push_apart_what_no_class_speaks_of() -> None:
     assert (apart(after)[10:] > apart(asked)[10:]).all()
 
 
+def test_links_weigh_as_much_as_asked() -> None:
+    asked, recipe = links(), tuning_recipe(steps=3, rate=0.01)
+    plain, light, heavy = heads(), heads(), heads()
+    list(tune_heads(plain, clouds(0), recipe))
+    list(tune_heads(light, clouds(0), recipe, links=asked, link_weight=0.0))
+    torch.testing.assert_close(light.matrix, plain.matrix)
+    (once, *_), (thrice, *_) = (
+        list(tune_heads(one, clouds(0), recipe, links=asked, link_weight=weight))
+        for one, weight in ((heads(), 1.0), (heavy, 3.0))
+    )
+    assert thrice.linked == once.linked
+    assert abs(thrice.loss - once.loss - 2 * once.linked) < 1e-5
+    assert not torch.allclose(heavy.matrix, plain.matrix)
+
+
 def test_without_links_nothing_is_said_of_them() -> None:
     (step,) = tune_heads(heads(), clouds(0), tuning_recipe(steps=1))
     assert step.linked != step.linked

@@ -55,6 +55,8 @@ def damaged(change: Any) -> dict[str, Any]:
     [
         lambda one: one["links"][0].pop("alike"),
         lambda one: one["links"][0].update(first=7),
+        lambda one: one["links"][0]["first"].update(mpp=float("nan")),
+        lambda one: one["links"][0]["first"].update(mpp=0),
         lambda one: one.update(remarks=[{"says": "burn"}]),
         lambda one: one.update(links={"a": 1}),
     ],

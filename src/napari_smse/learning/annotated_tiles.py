@@ -71,8 +71,8 @@ class AnnotatedTiles:
     links
         Tiles that must be alike or differ; none if there are no links.
     unmatched
-        Links and remarks on tiles that were not scored, or of no class that is known; they are
-        left out.
+        Links and remarks on tiles that were not scored or of no class that is learnt, and
+        exemplars that have no class; they are left out.
     """
 
     labelled_set: LabelledSet
@@ -122,7 +122,7 @@ def annotated_tiles(
     classes
         In the order of the labels; regions of others are left out.
     links
-        Between tiles of these slides.
+        Between tiles of these slides; one given twice counts once.
 
     Raises
     ------
@@ -131,6 +131,7 @@ def annotated_tiles(
     OutputError
         A store cannot be read.
     """
+    links = tuple(dict.fromkeys(links))
     found = _Found(tuple(classes), links)
     for one in slides:
         for number in range(one.store.scale_count):
@@ -204,20 +205,27 @@ class _Found:
         self, one: AnnotatedSlide, scores: ScaleScores, labels: NDArray[np.int64]
     ) -> tuple[set[int], set[int]]:
         """Take remarks into the labels; return the rows of exemplars, and of other classes."""
-        kept, corrected = set(), set()
+        marked: list[int] = []
+        corrected: set[int] = set()
         for remark in one.remarks:
             row = _row_of(one.slide, scores, remark.place)
             if row is None or (remark.says == "class" and remark.class_name not in self._classes):
                 continue
-            self.heard += 1
             if remark.says == "exemplar":
-                kept.add(row)
-            elif remark.says == "ignore":
-                labels[row] = NO_CLASS
-            else:
-                labels[row] = self._classes.index(remark.class_name)
-                corrected.add(row)
-        return kept, corrected
+                marked.append(row)
+                continue
+            label = NO_CLASS
+            if remark.says == "class":
+                label = self._classes.index(remark.class_name)
+                # One that is of its region's class already goes on being held out with it.
+                if labels[row] != label:
+                    corrected.add(row)
+            labels[row] = label
+            self.heard += 1
+        # Of no class when all is said, a tile would be an exemplar of nothing.
+        kept = [row for row in marked if labels[row] >= 0]
+        self.heard += len(kept)
+        return set(kept), corrected
 
     def _note_ends(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
         for place in {end for link in self._links for end in (link.first, link.second)}:

@@ -129,6 +129,7 @@ def tune_heads(
     exemplars: Exemplars | None = None,
     keep: float = 1.0,
     links: LinkedTiles | None = None,
+    link_weight: float = 1.0,
 ) -> Iterator[TuningStep]:
     """Tune heads in place, and yield after every step.
 
@@ -146,7 +147,9 @@ def tune_heads(
     keep
         How much that weighs; 0 lets the model forget.
     links
-        Tiles that must be alike or differ; their pair loss counts as much as the others.
+        Tiles that must be alike or differ; their pair loss is added at every step.
+    link_weight
+        How much that weighs.
 
     Raises
     ------
@@ -166,7 +169,7 @@ def tune_heads(
         kept = torch.tensor(float("nan")) if old is None else old.loss(heads, step)
         total = parts.total if old is None else parts.total + keep * kept
         linked = _linked_loss(heads, links)
-        total = total if links is None else total + linked
+        total = total if links is None else total + link_weight * linked
         if not torch.isfinite(total):
             raise TrainingError(
                 f"The loss is not a number any more at step {step + 1}: give a lower rate."

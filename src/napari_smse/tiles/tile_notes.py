@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from napari_smse.errors import RegionError
 
@@ -41,7 +41,7 @@ class TilePlace:
     """
 
     slide: str
-    mpp: float
+    mpp: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     x: int
     y: int
     width: int
