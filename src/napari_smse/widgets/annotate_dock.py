@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import napari
@@ -15,9 +14,6 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QVBoxLayout,
@@ -25,33 +21,27 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.errors import SmseError
-from napari_smse.exchange import AnnotationSet, class_colours, read_annotations, write_annotations
-from napari_smse.exchange.colours import Colour
+from napari_smse.exchange import AnnotationSet, read_annotations, write_annotations
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_autosave import Autosave
+from napari_smse.widgets.annotation_files import ask_what_to_import, ask_where_to_save
 from napari_smse.widgets.annotation_layer import AnnotationLayer
 from napari_smse.widgets.annotation_tally import AnnotationTally
 from napari_smse.widgets.class_keys import bind_class_keys, unbind_class_keys
-from napari_smse.widgets.class_memory import last_classes, remember_classes
+from napari_smse.widgets.class_lists import ClassLists
 from napari_smse.widgets.class_table import ClassTable
+from napari_smse.widgets.draw_buttons import DrawButtons
 from napari_smse.widgets.recovery_bar import RecoveryBar
-from napari_smse.widgets.score_job import RUN_KEY
+from napari_smse.widgets.rows import row_of
+from napari_smse.widgets.slide_combo import SlideCombo
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
-_FIRST_CLASSES = ("benign", "malignant")
-_MODES = {
-    "Rectangle": "add_rectangle",
-    "Polygon": "add_polygon",
-    "Freehand": "add_polygon_lasso",
-    "Ellipse": "add_ellipse",
-    "Select": "select",
-}
+_NO_SLIDE = "Open a slide first: File > Open."
 _HINT = (
     "Keys 1 to 9 give the selected shapes a class, or else the next ones. Draw at least two "
     "regions of each class, on several slides if you can."
 )
 _SOON_MS = 400
-_FILES = "GeoJSON (*.geojson *.json)"
 
 
 class AnnotateDock(QWidget):
@@ -69,7 +59,6 @@ class AnnotateDock(QWidget):
         self.slide: Slide | None = None
         self.drawing: AnnotationLayer | None = None
         self._autosave: Autosave | None = None
-        self._met: set[str] = set()
         self._dirty = self._left = False
         self._make_widgets()
         self.tally = AnnotationTally(self.table, self)
@@ -79,22 +68,21 @@ class AnnotateDock(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
         self._connect()
-        self._show_last_classes()
+        self.lists = ClassLists(self.table, napari_viewer)
         self._find_slides()
 
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
-        self.slides = QComboBox()
-        self.facts = QLabel("Open a slide first: File > Open.")
+        self.slides = SlideCombo()
+        self.facts = QLabel(_NO_SLIDE)
         self.recovery = RecoveryBar()
         self.table = ClassTable()
-        self.table.setMinimumHeight(140)
-        self.table.setMaximumHeight(300)
         self.add = QPushButton("Add class")
         self.colour = QPushButton("Colour …")
         self.remove = QPushButton("Remove class")
-        self.modes = {name: QPushButton(name) for name in _MODES}
+        self.drawing_modes = DrawButtons()
+        self.modes = self.drawing_modes.buttons
         self.undo = QPushButton("Undo")
         self.load = QPushButton("Import …")
         self.save = QPushButton("Save for QuPath …")
@@ -103,9 +91,9 @@ class AnnotateDock(QWidget):
         layout = QVBoxLayout(self)
         for widget in (self.slides, self.facts, self.recovery, self.table):
             layout.addWidget(widget)
-        layout.addLayout(_row(self.add, self.colour, self.remove))
-        layout.addLayout(_row(*self.modes.values()))
-        layout.addLayout(_row(self.undo, self.load, self.save))
+        layout.addLayout(row_of(self.add, self.colour, self.remove))
+        layout.addWidget(self.drawing_modes)
+        layout.addLayout(row_of(self.undo, self.load, self.save))
         layout.addWidget(self.note)
         layout.addWidget(hint)
         layout.addStretch()
@@ -114,7 +102,7 @@ class AnnotateDock(QWidget):
         self.setMinimumWidth(400)
 
     def _connect(self) -> None:
-        self.slides.currentIndexChanged.connect(self._choose_slide)
+        self.slides.chosen.connect(self._choose_slide)
         self.table.chosen.connect(self._choose_class)
         self.table.renamed.connect(self._rename_class)
         self.table.recoloured.connect(self._recolour)
@@ -122,13 +110,12 @@ class AnnotateDock(QWidget):
         self.add.clicked.connect(self._add_class)
         self.colour.clicked.connect(self.table.ask_colour)
         self.remove.clicked.connect(self._remove_class)
-        for name, button in self.modes.items():
-            button.clicked.connect(partial(self._draw, _MODES[name]))
+        self.drawing_modes.wanted.connect(self._draw)
         self.undo.clicked.connect(self._undo)
         self.load.clicked.connect(self._ask_what_to_import)
         self.save.clicked.connect(self._ask_where_to_save)
         self.recovery.wanted.connect(self._recover)
-        self.recovery.unwanted.connect(self._discard)
+        self.recovery.unwanted.connect(self._decide)
         self._soon.timeout.connect(self._keep_up)
         self.tally.said.connect(self.note.setText)
         self.viewer.layers.events.inserted.connect(self._find_slides)
@@ -138,26 +125,14 @@ class AnnotateDock(QWidget):
     # -- slide -----------------------------------------------------------------------
 
     def _find_slides(self, _event: object = None) -> None:
-        layers = list(slide_layers(self.viewer))
-        known = [self.slides.itemData(i) for i in range(self.slides.count())]
-        if layers == known:
-            self._take_models_colours()
-            return
-        current = self.slides.currentData()
-        self.slides.blockSignals(True)
-        self.slides.clear()
-        for layer in layers:
-            self.slides.addItem(layer.name, layer)
-        self.slides.setCurrentIndex(layers.index(current) if current in layers else 0)
-        self.slides.blockSignals(False)
-        if self.slides.currentData() is not current or current is None:
-            self._choose_slide()
+        self.slides.show_layers(list(slide_layers(self.viewer)))
+        self._take_models_colours()
 
-    def _choose_slide(self, _index: int = 0) -> None:
+    def _choose_slide(self) -> None:
         self._let_go()
-        layer = self.slides.currentData()
-        if not isinstance(layer, Image):
-            self.facts.setText("Open a slide first: File > Open.")
+        layer = self.slides.layer
+        if layer is None:
+            self.facts.setText(_NO_SLIDE)
             return
         try:
             slide = slide_of(layer)
@@ -168,12 +143,13 @@ class AnnotateDock(QWidget):
         self.slide = slide
         self.facts.setText(facts)
         self._autosave = Autosave(slide)
-        self._offer_recovery()
-        self._bring_classes(slide, self._autosave)
+        self.recovery.ask(self._autosave.question)
+        self.lists.bring(slide, self._autosave)
         self._layer_of(layer, slide)
 
     def _layer_of(self, layer: Image, slide: Slide) -> None:
         self.drawing = AnnotationLayer(self.viewer, layer, slide, self.table.colours)
+        self._select_nothing()
         for name in self.drawing.annotations().classes:
             self.table.add_class(name)
         self.table.choose(0)
@@ -194,39 +170,22 @@ class AnnotateDock(QWidget):
 
     # -- classes ---------------------------------------------------------------------
 
-    def _show_last_classes(self) -> None:
-        usual = class_colours(_FIRST_CLASSES)
-        last = last_classes(self.viewer) or usual
-        self.table.show_classes(last, chosen=last != usual)
-
-    def _bring_classes(self, slide: Slide, saved: Autosave) -> None:
-        """Bring the classes back that the slide was annotated with, also those without a region."""
-        met = slide.quick_hash in self._met
-        self._met.add(slide.quick_hash)
-        # Later on, a class that is missing was removed. What a crash left is asked for first.
-        if not met and saved.left_behind is None:
-            self._go_on_with(saved.classes)
-
-    def _go_on_with(self, colours: Mapping[str, Colour], used: Iterable[str] = ()) -> None:
-        """Take a slide's own classes: in place of the usual ones, or beside those in use."""
-        if colours and list(self.table.colours) == list(_FIRST_CLASSES):
-            self.table.show_classes(colours, chosen=True)
-        for name in dict.fromkeys([*colours, *used]):
-            self.table.add_class(name, colours.get(name))
-
     def _take_models_colours(self) -> None:
-        """Show classes as in the heat maps, but for those whose colour was chosen here."""
-        layer = self.slides.currentData()
-        run = layer.metadata.get(RUN_KEY) if isinstance(layer, Image) else None
-        differs = run is not None and self.table.suggest_colours(run.card.class_colours)
+        differs = self.lists.take_models_colours(self.slides.layer)
         if differs and self.drawing is not None:
             self.drawing.set_colours(self.table.colours)
+
+    def _select_nothing(self) -> None:
+        """Choosing a class gives it to selected shapes, which only the user may mean."""
+        if self.drawing is not None:
+            self.drawing.layer.selected_data = set()
 
     def _choose_class(self, name: str) -> None:
         if self.drawing is not None:
             self.drawing.choose_class(name)
 
     def _add_class(self) -> None:
+        self._select_nothing()
         self.table.add_class()
         self._recolour()
 
@@ -239,25 +198,26 @@ class AnnotateDock(QWidget):
                 "them, first."
             )
             return
+        self._select_nothing()
         self.table.remove_current()
         self._recolour()
 
     def _rename_class(self, old: str, new: str) -> None:
         if self.drawing is not None:
-            self.drawing.set_colours(self.table.colours)
+            # In this order, or the class to draw next would be gone for a moment, and be another.
             self.drawing.rename_class(old, new)
+            self.drawing.set_colours(self.table.colours)
 
     def _recolour(self) -> None:
         if self.drawing is not None:
             self.drawing.set_colours(self.table.colours)
-            self.drawing.choose_class(self.table.current)
             self._change()
 
     # -- drawing ---------------------------------------------------------------------
 
     def _draw(self, mode: str) -> None:
         if self.drawing is None:
-            show_error("Open a slide first: File > Open.")
+            show_error(_NO_SLIDE)
         else:
             self.drawing.draw(mode)
 
@@ -290,36 +250,30 @@ class AnnotateDock(QWidget):
 
     # -- files -----------------------------------------------------------------------
 
-    def _offer_recovery(self) -> None:
-        saved = self._autosave
-        if saved is None or saved.left_behind is None:
-            return
-        when = f" of {saved.when:%d %b %Y, %H:%M}" if saved.when else ""
-        number = len(saved.left_behind.annotations)
-        self.recovery.ask(f"{number} regions{when} were not saved to a file.")
-
     def _recover(self) -> None:
-        if self._autosave is None or self.drawing is None:
-            return
-        left = self._autosave.left_behind
-        if left is not None:
-            self._go_on_with(left.colours, [one.class_name for one in self._drawn().annotations])
+        left = None if self._autosave is None else self._autosave.left_behind
+        if left is not None and self.drawing is not None:
+            self._select_nothing()
+            used = [one.class_name for one in self._drawn().annotations]
+            self.lists.go_on_with(left.colours, used)
             self._take_in(left)
-        self._autosave.decided(self._drawn())
+        self._decide()
 
-    def _discard(self) -> None:
-        if self._autosave is not None:
-            self._autosave.decided(self._drawn())
+    def _decide(self) -> None:
+        try:
+            if self._autosave is not None:
+                self._autosave.decided(self._drawn())
+        except SmseError as error:
+            show_error(str(error))
 
     def _ask_what_to_import(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Import annotations", "", _FILES)
-        if chosen:
-            self.import_from(Path(chosen))
+        if path := ask_what_to_import(self):
+            self.import_from(path)
 
     def import_from(self, path: Path) -> None:
         """Add the annotations in a file to what is drawn."""
         if self.slide is None:
-            show_error("Open a slide first: File > Open.")
+            show_error(_NO_SLIDE)
             return
         try:
             found = read_annotations(path, bounds_origin=(self.slide.bounds.x, self.slide.bounds.y))
@@ -331,6 +285,7 @@ class AnnotateDock(QWidget):
 
     def _take_in(self, found: AnnotationSet) -> None:
         assert self.drawing is not None
+        self._select_nothing()
         for name in found.classes:
             self.table.add_class(name, found.colours.get(name))
         for row, name in enumerate(self.table.colours):
@@ -342,12 +297,9 @@ class AnnotateDock(QWidget):
 
     def _ask_where_to_save(self) -> None:
         if self.slide is None:
-            show_error("Open a slide first: File > Open.")
-            return
-        usual = str(self.slide.path.with_suffix(".geojson"))
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save annotations", usual, _FILES)
-        if chosen:
-            self.save_to(Path(chosen))
+            show_error(_NO_SLIDE)
+        elif path := ask_where_to_save(self, self.slide):
+            self.save_to(path)
 
     def save_to(self, path: Path) -> None:
         """Write what is drawn as QuPath reads it."""
@@ -356,12 +308,12 @@ class AnnotateDock(QWidget):
         origin = (self.slide.bounds.x, self.slide.bounds.y)
         try:
             write_annotations(path, self._drawn(), bounds_origin=origin)
+            self._dirty = False
+            if self._autosave is not None and self._autosave.left_behind is None:
+                self._autosave.forget(self.table.colours)
         except SmseError as error:
             show_error(str(error))
             return
-        self._dirty = False
-        if self._autosave is not None and self._autosave.left_behind is None:
-            self._autosave.forget(self.table.colours)
         show_info(f"Saved to {path}.")
 
     # -- leaving ---------------------------------------------------------------------
@@ -371,7 +323,7 @@ class AnnotateDock(QWidget):
         if self._left:
             return
         self._left = True
-        remember_classes(self.viewer, self.table.colours)
+        self.lists.remember()
         self._let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
@@ -387,13 +339,6 @@ class AnnotateDock(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
             self.leave()
         super().changeEvent(event)
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    layout = QHBoxLayout()
-    for widget in widgets:
-        layout.addWidget(widget)
-    return layout
 
 
 def _set_all(events: Sequence[threading.Event]) -> None:

@@ -20,6 +20,7 @@ from napari_smse.exchange import (
 )
 from napari_smse.exchange.colours import Colour
 from napari_smse.slides import Slide
+from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 _CLASSES = ".classes.json"
 
@@ -59,6 +60,18 @@ class Autosave:
         )
         self.classes = self._read_classes()
         self.left_behind = self._read()
+
+    @property
+    def question(self) -> str:
+        """What was left behind, as a reader is asked whether to take it back; empty if nothing."""
+        left = self.left_behind
+        if left is None:
+            return ""
+        what = [f"{len(left.annotations)} regions"] if left.annotations else []
+        if notes := len(left.links) + len(left.remarks):
+            what.append(f"{notes} notes on tiles")
+        when = f" of {self.when:%d %b %Y, %H:%M}" if self.when else ""
+        return f"{' and '.join(what)}{when} were not saved to a file."
 
     @property
     def when(self) -> datetime | None:
@@ -110,6 +123,8 @@ class Autosave:
 
     def _read(self) -> AnnotationSet | None:
         found: dict[str, Annotation] = {}
+        links: dict[str, TileLink] = {}
+        remarks: dict[TilePlace, TileRemark] = {}
         colours = dict(self.classes)
         for path in self._files():
             if not path.exists():
@@ -121,8 +136,14 @@ class Autosave:
                 path.rename(path.with_suffix(".damaged"))
                 continue
             found |= {annotation.id: annotation for annotation in one.annotations}
+            links |= {link.id: link for link in one.links}
+            remarks |= {remark.place: remark for remark in one.remarks}
             colours |= one.colours
-        return AnnotationSet(tuple(found.values()), colours) if found else None
+        if not (found or links or remarks):
+            return None
+        return AnnotationSet(
+            tuple(found.values()), colours, tuple(links.values()), tuple(remarks.values())
+        )
 
     def _read_classes(self) -> dict[str, Colour]:
         found: dict[str, Colour] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 KEYS: Final = tuple(str(number) for number in range(1, 10))
@@ -12,7 +11,7 @@ KEYS: Final = tuple(str(number) for number in range(1, 10))
 def bind_class_keys(owner: Any, choose: Callable[[int], None]) -> None:
     """Have the keys of a viewer or a layer choose a class by its row."""
     for row, key in enumerate(KEYS):
-        owner.bind_key(key, partial(_pressed, choose, row), overwrite=True)
+        owner.bind_key(key, _chooser(choose, row), overwrite=True)
 
 
 def unbind_class_keys(owner: Any) -> None:
@@ -21,5 +20,9 @@ def unbind_class_keys(owner: Any) -> None:
         owner.bind_key(key, None, overwrite=True)
 
 
-def _pressed(choose: Callable[[int], None], row: int, _owner: object) -> None:
-    choose(row)
+def _chooser(choose: Callable[[int], None], row: int) -> Callable[[object], None]:
+    # A function, as napari asks what it binds for its name.
+    def choose_class(_owner: object) -> None:
+        choose(row)
+
+    return choose_class

@@ -50,6 +50,8 @@ class ClassTable(QTableWidget):
         vertical.hide()
         horizontal.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         horizontal.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        self.setMinimumHeight(140)
+        self.setMaximumHeight(300)
         self.setToolTip("Double-click a name to change it.")
         self.itemSelectionChanged.connect(self._tell_chosen)
         self.itemChanged.connect(self._rename)

@@ -28,9 +28,9 @@ class RecoveryBar(QWidget):
         self.hide()
 
     def ask(self, text: str) -> None:
-        """Ask."""
+        """Ask, unless there is nothing to ask."""
         self.text.setText(text)
-        self.show()
+        self.setVisible(bool(text))
 
     def _answer_yes(self) -> None:
         self.hide()
