@@ -343,3 +343,28 @@ def test_links_are_told_to_be_left_out_where_the_trunk_learns(
     recipe = tuning_recipe("pair", "stage")
     tuning = FineTuning(model, found.labelled_set, recipe, known=found.known, links=found.links)
     assert any("Links between tiles" in warning for warning in tuning.warnings)
+
+
+def test_links_to_held_out_tiles_are_left_out_and_told(scored: list[Scored], model: Model) -> None:
+    slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
+    plain = annotated_tiles(slides, CLASSES)
+    tuning = FineTuning(model, plain.labelled_set, tuning_recipe(steps=3), known=plain.known)
+    by_path = {one.slide.path: one for one in scored}
+    inside, outside = (
+        [plain.labelled_set.images[i] for i in part[:2]]
+        for part in (tuning.training, tuning.testing)
+    )
+
+    def link(*images: LabelledImage) -> TileLink:
+        first, second = (place_of(by_path[image.path], image) for image in images)
+        return TileLink(first, second, True)
+
+    links = [link(*inside), link(inside[0], outside[0]), link(*outside)]
+    found = annotated_tiles(slides, CLASSES, links)
+    tuning = FineTuning(
+        model, found.labelled_set, tuning_recipe(steps=3), known=found.known, links=found.links
+    )
+    assert any("2 links lead to tiles that are held out" in one for one in tuning.warnings)
+    tuned = finished(tuning)
+    assert tuned.links_held is not None
+    assert tuned.links_held[2] == 1

@@ -39,7 +39,7 @@ CARD = ModelCard(
 
 @pytest.fixture
 def data(tmp_path: Path) -> LabelledSet:
-    return mini_set(tmp_path / "data")
+    return mini_set(tmp_path / "data", cases=6)
 
 
 @pytest.fixture

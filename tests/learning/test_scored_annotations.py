@@ -90,6 +90,12 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     assert found.links is not None
     assert found.links.alike.tolist() == [True]
     assert found.unmatched == 0
+    # Also of a tile that no region reaches, as in the viewer, which scores the whole slide.
+    outside = replace(place, x=64, y=320)
+    write_annotations(path, replace(said, remarks=(TileRemark(outside, "class", "malignant"),)))
+    found = read(folder, model)
+    assert found.unmatched == 0
+    assert len(found.labelled_set.images) == len(plain.labelled_set.images) + 1
 
 
 def test_what_cannot_be_learnt_from_is_skipped_with_the_reason(folder: Path, model: Model) -> None:

@@ -93,6 +93,12 @@ def test_keys_choose_the_class_of_the_next_and_of_selected_shapes(dock, qtbot, s
     assert dock.table.current == "malignant"
     draw(dock, 0, 0, 100, 100)
     assert list(dock.drawing.layer.features[CLASS]) == ["malignant"]
+    # While drawing, what was just drawn stays selected, and what it is.
+    dock.drawing.layer.selected_data = {0}
+    qtbot.keyClick(canvas.native, Qt.Key.Key_1)
+    assert list(dock.drawing.layer.features[CLASS]) == ["malignant"]
+    assert dock.table.current == "benign"
+    dock.modes["Select"].click()
     dock.drawing.layer.selected_data = {0}
     qtbot.keyClick(canvas.native, Qt.Key.Key_1)
     assert list(dock.drawing.layer.features[CLASS]) == ["benign"]

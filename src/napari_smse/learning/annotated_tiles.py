@@ -163,6 +163,7 @@ class _Found:
         self.conflicts = self.heard = 0
         self._classes, self._links = classes, links
         self._ends: dict[TilePlace, Tensor] = {}
+        self._images: dict[TilePlace, LabelledImage] = {}
 
     def take(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
         """Label the tiles of a slide at one scale."""
@@ -174,6 +175,7 @@ class _Found:
             labels[drawn == which] = self._classes.index(name)
         labels[np.isnan(scores.probability[:, 0])] = NO_CLASS
         kept, corrected = self._hear(one, scores, labels)
+        found: dict[int, LabelledImage] = {}
         self.conflicts += int((labels == CONFLICT).sum())
         for label, name in enumerate(self._classes):
             rows = np.flatnonzero(labels == label)
@@ -181,13 +183,13 @@ class _Found:
             for row, area in zip(rows.tolist(), areas.tolist(), strict=True):
                 # A tile that takes its class from what was said of it is of no region.
                 region = f"tile {row}" if row in corrected else f"{name} {area}"
-                image = _image(one, tiles, row, label, region)
+                image = found[row] = _image(one, tiles, row, label, region)
                 self.known[image] = _judged(
                     scores.embedding[row], scores.probability[row], scores.mpp
                 )
                 if row in kept:
                     self.exemplars.append(image)
-        self._note_ends(one, scores)
+        self._note_ends(one, scores, found)
 
     def linked(self) -> LinkedTiles | None:
         """Return the links whose tiles were both scored; None if there is none."""
@@ -199,6 +201,7 @@ class _Found:
             torch.stack([ends[one.first] for one in whole]),
             torch.stack([ends[one.second] for one in whole]),
             torch.tensor([one.alike for one in whole]),
+            tuple((self._images.get(one.first), self._images.get(one.second)) for one in whole),
         )
 
     def _hear(
@@ -227,12 +230,16 @@ class _Found:
         self.heard += len(kept)
         return set(kept), corrected
 
-    def _note_ends(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
+    def _note_ends(
+        self, one: AnnotatedSlide, scores: ScaleScores, found: Mapping[int, LabelledImage]
+    ) -> None:
         for place in {end for link in self._links for end in (link.first, link.second)}:
             row = _row_of(one.slide, scores, place)
             if row is not None:
                 vector = torch.from_numpy(scores.embedding[row].astype(np.float32))
                 self._ends[place] = normalize(vector, dim=0)
+                if row in found:
+                    self._images[place] = found[row]
 
 
 def _row_of(slide: Slide, scores: ScaleScores, place: TilePlace) -> int | None:

@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.head_tuning import TunedHeads
+from napari_smse.learning.linked_tiles import FAR, LinkedTiles
+from napari_smse.network.pair_loss import pair_loss
 
 
 class BestHeads:
@@ -23,16 +25,20 @@ class BestHeads:
         Those that learn.
     tiles
         That they learn from.
+    links
+        Between tiles that they learn from.
     """
 
-    def __init__(self, heads: TunedHeads, tiles: EmbeddedTiles) -> None:
-        self._heads, self._tiles = heads, tiles
+    def __init__(
+        self, heads: TunedHeads, tiles: EmbeddedTiles, links: LinkedTiles | None = None
+    ) -> None:
+        self._heads, self._tiles, self._links = heads, tiles, links
         self._loss = math.inf
         self._state: dict[str, Tensor] = {}
 
     def note(self) -> None:
         """Look at the heads as they are now."""
-        loss = self._class_mean_loss()
+        loss = self._class_mean_loss() + self._linked_loss()
         if loss < self._loss:
             self._loss = loss
             self._state = {name: one.clone() for name, one in self._heads.state_dict().items()}
@@ -41,6 +47,12 @@ class BestHeads:
         """Make the heads the best ones seen."""
         if self._state:
             self._heads.load_state_dict(self._state)
+
+    def _linked_loss(self) -> float:
+        if self._links is None:
+            return 0.0
+        moved = self._links.moved(self._heads)
+        return float(pair_loss(moved.first, moved.second, moved.alike, FAR))
 
     def _class_mean_loss(self) -> float:
         """Return the cross-entropy, every class weighing the same however many tiles it has."""

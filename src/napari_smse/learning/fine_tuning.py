@@ -38,7 +38,7 @@ HELD_OUT_SHARE: Final = 0.25
 _HEAD_LOOKS: Final = 40
 _TRUNK_LOOKS: Final = 5
 _LOOK_IMAGES: Final = 64
-_FEW: Final = 20
+_FEW: Final = 10
 FLATTERS: Final = (
     "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
     "worse than these figures."
@@ -168,13 +168,26 @@ class FineTuning:
         self._keep, self._device, self._known = keep, device, known
         self._exemplars = exemplars_of(model)
         self._seconds, self._stopped = seconds, threading.Event()
-        self._links = links
+        self._links = self._learnt_from(links)
         self._always = {i for i, one in enumerate(self.labelled_set.images) if one in exemplars}
         if links is not None and recipe.learns != "head":
             self.warnings.append(
                 "Links between tiles are heard only where the heads alone learn: they were left "
                 "out."
             )
+
+    def _learnt_from(self, links: LinkedTiles | None) -> LinkedTiles | None:
+        """Return the links between tiles that are not held out: others would teach the answers."""
+        if links is None:
+            return None
+        kept = links.without(set(self.labelled_set.some(self.testing)))
+        dropped = len(links) - (0 if kept is None else len(kept))
+        if dropped:
+            self.warnings.append(
+                f"{dropped} links lead to tiles that are held out, and were left out so that the "
+                "figures stay honest."
+            )
+        return kept
 
     @property
     def same_classes(self) -> bool:
@@ -223,7 +236,7 @@ class FineTuning:
         heads = start_heads(self._network, learnt, self.model.card.classes)
         before = judge_tiles(held, heads.logits(held.embeddings), learnt)
         right = self._right(heads.logits(old.embeddings)) if old else None
-        best, done = BestHeads(heads, learnt), 0
+        best, done = BestHeads(heads, learnt, self._links), 0
         best.note()
         running = tune_heads(
             heads, learnt, self.recipe, exemplars=old, keep=self._keep, links=self._links

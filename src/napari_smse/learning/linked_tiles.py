@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
+
+from napari_smse.learning.labelled_set import LabelledImage
 
 if TYPE_CHECKING:
     from napari_smse.learning.head_tuning import TunedHeads
@@ -25,18 +28,30 @@ class LinkedTiles:
         ``(n, d)``, each of length 1.
     alike
         ``(n,)`` bool.
+    images
+        Which labelled images the tiles of each link are; none where a tile has no label.
     """
 
     first: Tensor
     second: Tensor
     alike: Tensor
+    images: tuple[tuple[LabelledImage | None, LabelledImage | None], ...] = ()
 
     def __len__(self) -> int:
         return len(self.alike)
 
     def moved(self, heads: TunedHeads) -> LinkedTiles:
         """Return the same tiles as tuned heads embed them."""
-        return LinkedTiles(heads.embed(self.first), heads.embed(self.second), self.alike)
+        return replace(self, first=heads.embed(self.first), second=heads.embed(self.second))
+
+    def without(self, held_out: Collection[LabelledImage]) -> LinkedTiles | None:
+        """Return the links that lead to none of these images; None if there are none."""
+        ends = self.images or ((None, None),) * len(self)
+        rows = [row for row, pair in enumerate(ends) if not any(one in held_out for one in pair)]
+        if not rows:
+            return None
+        kept = tuple(ends[row] for row in rows)
+        return LinkedTiles(self.first[rows], self.second[rows], self.alike[rows], kept)
 
     def held(self) -> int:
         """Return how many links hold.

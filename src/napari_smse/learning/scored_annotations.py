@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import shapely
+from shapely import Polygon
 
 from napari_smse.errors import DataError, SmseError
 from napari_smse.learning.annotated_slides import CASES, annotation_of, read_cases, slides_below
@@ -104,9 +105,20 @@ def _scored(
     origin = (slide.bounds.x, slide.bounds.y)
     regions = read_class_regions(annotation, bounds_origin=origin)
     notes = read_tile_notes(annotation)
-    roi = shapely.union_all(list(regions.values()))
+    roi = shapely.union_all([*regions.values(), *_tiles_spoken_of(slide, notes)])
     plan = ScoreRequest(tuple(mpps), roi=roi).plan(slide, model.card)
     store = ScoreStore.create(path, plan, model.card.classes, model.card.embedding_dim, {})
     for _ in score(slide, model, plan, store, device):
         pass
     return AnnotatedSlide(slide, regions, plan.mask, store, case, notes.remarks), notes
+
+
+def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:
+    """Return where the tiles of a slide lie that have a link or a remark, level-0 px."""
+    ends = [end for link in notes.links for end in (link.first, link.second)]
+    places = [place for place in ends if place.slide == slide.quick_hash]
+    places += [one.place for one in notes.remarks if one.place.slide == slide.quick_hash]
+    return [
+        shapely.box(one.x + 1, one.y + 1, one.x + one.width - 1, one.y + one.height - 1)
+        for one in places
+    ]

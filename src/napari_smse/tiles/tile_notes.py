@@ -87,6 +87,14 @@ class TileRemark:
     says: Says
     class_name: str = ""
 
+    @property
+    def about(self) -> tuple[TilePlace, bool]:
+        """What it is about: of one tile, its class or that it is ignored, and that it is kept.
+
+        A later remark about the same goes before an earlier one.
+        """
+        return self.place, self.says == "exemplar"
+
 
 @dataclass(frozen=True)
 class TileNotes:

@@ -31,6 +31,8 @@ from napari_smse.widgets.class_keys import bind_class_keys, unbind_class_keys
 from napari_smse.widgets.class_lists import ClassLists
 from napari_smse.widgets.class_table import ClassTable
 from napari_smse.widgets.draw_buttons import DrawButtons
+from napari_smse.widgets.folded import folded
+from napari_smse.widgets.links_panel import LinksPanel
 from napari_smse.widgets.recovery_bar import RecoveryBar
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.slide_combo import SlideCombo
@@ -62,8 +64,9 @@ class AnnotateDock(QWidget):
         self._dirty = self._left = False
         self._make_widgets()
         self.tally = AnnotationTally(self.table, self)
-        # See the score dock: collected together with the dock, the event would be half gone.
-        self.destroyed.connect(weakref.finalize(self, _set_all, (self.tally.task.closing,)))
+        closing = (self.tally.task.closing, self.links.pictures.task.closing)
+        # See the score dock: collected together with the dock, the events would be half gone.
+        self.destroyed.connect(weakref.finalize(self, _set_all, closing))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
@@ -87,6 +90,7 @@ class AnnotateDock(QWidget):
         self.load = QPushButton("Import …")
         self.save = QPushButton("Save for QuPath …")
         self.note = QLabel()
+        self.links = LinksPanel(self.viewer)
         hint = QLabel(_HINT)
         layout = QVBoxLayout(self)
         for widget in (self.slides, self.facts, self.recovery, self.table):
@@ -96,6 +100,7 @@ class AnnotateDock(QWidget):
         layout.addLayout(row_of(self.undo, self.load, self.save))
         layout.addWidget(self.note)
         layout.addWidget(hint)
+        layout.addWidget(folded("Links between tiles", self.links))
         layout.addStretch()
         for label in (self.facts, self.note, hint):
             label.setWordWrap(True)
@@ -118,6 +123,7 @@ class AnnotateDock(QWidget):
         self.recovery.unwanted.connect(self._decide)
         self._soon.timeout.connect(self._keep_up)
         self.tally.said.connect(self.note.setText)
+        self.links.problem.connect(show_error)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
         bind_class_keys(self.viewer, self.table.choose)
@@ -143,9 +149,12 @@ class AnnotateDock(QWidget):
         self.slide = slide
         self.facts.setText(facts)
         self._autosave = Autosave(slide)
-        self.recovery.ask(self._autosave.question)
         self.lists.bring(slide, self._autosave)
         self._layer_of(layer, slide)
+        if self._autosave.is_drawn(self._drawn()):
+            # Chosen again, the slide has on it what was saved for it a moment ago.
+            self._decide()
+        self.recovery.ask(self._autosave.question)
 
     def _layer_of(self, layer: Image, slide: Slide) -> None:
         self.drawing = AnnotationLayer(self.viewer, layer, slide, self.table.colours)
@@ -157,6 +166,7 @@ class AnnotateDock(QWidget):
         # Before the Shapes layer's own keys, some of which are digits.
         bind_class_keys(self.drawing.layer, self.table.choose)
         self.drawing.changed.connect(self._change)
+        self.links.show_slide(layer)
         self._count()
 
     def _let_go(self) -> None:
@@ -166,6 +176,7 @@ class AnnotateDock(QWidget):
         self.slide = self.drawing = self._autosave = None
         self._dirty = False
         self.recovery.hide()
+        self.links.show_slide(None)
         self.tally.stop()
 
     # -- classes ---------------------------------------------------------------------

@@ -20,7 +20,7 @@ from napari_smse.exchange import (
 )
 from napari_smse.exchange.colours import Colour
 from napari_smse.slides import Slide
-from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.tiles.tile_notes import TileLink, TileRemark
 
 _CLASSES = ".classes.json"
 
@@ -118,13 +118,25 @@ class Autosave:
         for path in (self._meanwhile, _classes_beside(self._meanwhile)):
             path.unlink(missing_ok=True)
 
+    def is_drawn(self, drawn: AnnotationSet) -> bool:
+        """Tell whether what was left behind is drawn, as when a slide is chosen again."""
+        left = self.left_behind
+        if left is None:
+            return False
+        regions = {one.id for one in drawn.annotations}
+        return (
+            all(one.id in regions for one in left.annotations)
+            and set(left.links) <= set(drawn.links)
+            and set(left.remarks) <= set(drawn.remarks)
+        )
+
     def _files(self) -> tuple[Path, Path]:
         return self._own, self._meanwhile
 
     def _read(self) -> AnnotationSet | None:
         found: dict[str, Annotation] = {}
         links: dict[str, TileLink] = {}
-        remarks: dict[TilePlace, TileRemark] = {}
+        remarks: dict[object, TileRemark] = {}
         colours = dict(self.classes)
         for path in self._files():
             if not path.exists():
@@ -137,7 +149,7 @@ class Autosave:
                 continue
             found |= {annotation.id: annotation for annotation in one.annotations}
             links |= {link.id: link for link in one.links}
-            remarks |= {remark.place: remark for remark in one.remarks}
+            remarks |= {remark.about: remark for remark in one.remarks}
             colours |= one.colours
         if not (found or links or remarks):
             return None

@@ -126,8 +126,14 @@ class AnnotationLayer(QObject):
         self._recolour()
 
     def choose_class(self, name: str) -> bool:
-        """Give the selected shapes a class, or else the next ones; True if any were selected."""
+        """Give the selected shapes a class, or else the next ones; True if any were selected.
+
+        While the user draws, it is the next ones: napari leaves selected what was just drawn,
+        which got its class already.
+        """
         self._class = name
+        if self.layer.mode.startswith("add_"):
+            self.layer.selected_data = set()
         selected = sorted(self.layer.selected_data)
         if selected:
             identities = set(self.layer.features[IDENTITY].iloc[selected])

@@ -13,7 +13,6 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent, QEnterEvent
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_smse.errors import SmseError
 from napari_smse.scoring import list_devices
@@ -21,6 +20,7 @@ from napari_smse.tiles.tile_notes import TileRemark
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.finetune_form import FineTuneForm
 from napari_smse.widgets.finetune_job import Colouring, FineTuneJob, Ready, Tuned
+from napari_smse.widgets.folded import folded
 from napari_smse.widgets.history_panel import HistoryPanel
 from napari_smse.widgets.learning_curves import LearningCurves
 from napari_smse.widgets.one_at_a_time import Turn
@@ -97,11 +97,7 @@ class FineTuneDock(QWidget):
         self.curves.hide()
         self.outcome = TuningResult(self.viewer)
         self.history = HistoryPanel()
-        self._past = QCollapsible("Earlier fine-tunings", expandedIcon="▼", collapsedIcon="▶")
-        self._past.layout().setContentsMargins(0, 0, 0, 0)
-        self._past.setContent(self.history)
-        # Only now: folding hides the content that is there.
-        self._past.collapse(animate=False)
+        self._past = folded("Earlier fine-tunings", self.history)
         rest = QWidget()
         self._scroll = scrolled(
             [

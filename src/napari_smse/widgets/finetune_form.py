@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QS
 from superqt import QCollapsible
 
 from napari_smse.widgets.finetune_job import TuningWish
+from napari_smse.widgets.folded import folded
 
 if TYPE_CHECKING:
     from napari_smse.scoring import ComputeDevice
@@ -113,12 +114,7 @@ class FineTuneForm(QWidget):
         form.addRow("Mining", self.mining)
         form.addRow("Rate", self.rate)
         form.addRow("Device", self.device)
-        more = QCollapsible("More settings", expandedIcon="▼", collapsedIcon="▶")
-        more.layout().setContentsMargins(0, 0, 0, 0)
-        more.setContent(inner)
-        # Only now: folding hides the content that is there.
-        more.collapse(animate=False)
-        return more
+        return folded("More settings", inner)
 
 
 def _combo(choices: dict[str, str]) -> QComboBox:

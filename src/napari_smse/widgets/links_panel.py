@@ -7,7 +7,6 @@ from napari.layers import Image
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
-    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.tile_notes import TileLink, TilePlace
 from napari_smse.widgets.link_layer import show_links
+from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.slide_layers import layer_with, slide_of
 from napari_smse.widgets.slide_notes import SlideNotes, notes_of
 from napari_smse.widgets.tile_marker import fly_to
@@ -68,9 +68,9 @@ class LinksPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(about)
-        layout.addLayout(_row(self.pick, *self.icons, self.alike, self.differ))
+        layout.addLayout(row_of(self.pick, *self.icons, self.alike, self.differ))
         layout.addWidget(self.list)
-        layout.addLayout(_row(self.remove))
+        layout.addLayout(row_of(self.remove))
         self._connect()
         self._allow()
 
@@ -172,10 +172,3 @@ def _place(tile: TileOnSlide) -> TilePlace:
 
 def _told(place: TilePlace) -> str:
     return f"({place.x}, {place.y})"
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    layout = QHBoxLayout()
-    for widget in widgets:
-        layout.addWidget(widget)
-    return layout

@@ -23,6 +23,7 @@ from napari_smse.errors import ScaleError
 from napari_smse.network import ModelCard
 from napari_smse.scoring import ComputeDevice, describe_scale, parse_scale
 from napari_smse.slides import Slide
+from napari_smse.widgets.folded import folded
 from napari_smse.widgets.model_field import ModelField
 from napari_smse.widgets.regions import RegionChoice
 from napari_smse.widgets.scale_list import ScaleList
@@ -224,12 +225,7 @@ class ScoreForm(QWidget):
         form.addRow("Least tissue", self.tissue_share)
         form.addRow("Device", self.device)
         form.addRow(self.again)
-        more = QCollapsible("More settings", expandedIcon="▼", collapsedIcon="▶")
-        more.layout().setContentsMargins(0, 0, 0, 0)
-        more.setContent(inner)
-        # Only now: folding hides the content that is there.
-        more.collapse(animate=False)
-        return more
+        return folded("More settings", inner)
 
     # -- reacting --------------------------------------------------------------------
 

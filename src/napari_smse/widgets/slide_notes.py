@@ -36,8 +36,8 @@ class SlideNotes(QObject):
         self.changed.emit()
 
     def add_remark(self, remark: TileRemark) -> None:
-        """Add a remark; an earlier one on the same tile is replaced."""
-        kept = [one for one in self.remarks if one.place != remark.place]
+        """Add a remark; an earlier one about the same is replaced."""
+        kept = [one for one in self.remarks if one.about != remark.about]
         self.remarks = (*kept, remark)
         self.changed.emit()
 
@@ -47,12 +47,12 @@ class SlideNotes(QObject):
         self.changed.emit()
 
     def take_in(self, links: Sequence[TileLink], remarks: Sequence[TileRemark]) -> None:
-        """Add these; one of the same identity, or on the same tile, is replaced."""
+        """Add these; one of the same identity, or about the same, is replaced."""
         if not links and not remarks:
             return
-        ids, places = {one.id for one in links}, {one.place for one in remarks}
+        ids, about = {one.id for one in links}, {one.about for one in remarks}
         self.links = (*(one for one in self.links if one.id not in ids), *links)
-        self.remarks = (*(one for one in self.remarks if one.place not in places), *remarks)
+        self.remarks = (*(one for one in self.remarks if one.about not in about), *remarks)
         self.changed.emit()
 
 

@@ -8,7 +8,6 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QComboBox,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QPushButton,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets.finetune_job import Tuned
+from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.tile_pictures import TileOnSlide, TilePictures
 
 _HEADS = ("Tile", "Alike, yet far", "Unlike, yet near")
@@ -73,8 +73,8 @@ class TripletStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(about)
         layout.addWidget(self.table)
-        layout.addLayout(_row(self.classes, self.fix, self.ignore, self.exemplar))
-        layout.addLayout(_row(self.remarks, self.forget))
+        layout.addLayout(row_of(self.classes, self.fix, self.ignore, self.exemplar))
+        layout.addLayout(row_of(self.remarks, self.forget))
         self.pictures = TilePictures()
         self._tiles: dict[tuple[int, int], tuple[TileOnSlide, str]] = {}
         self.pictures.read.connect(self._show_picture)
@@ -154,10 +154,3 @@ class TripletStrip(QWidget):
     def _allow(self, allowed: bool) -> None:
         for widget in (self.classes, self.fix, self.ignore, self.exemplar):
             widget.setEnabled(allowed)
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    layout = QHBoxLayout()
-    for widget in widgets:
-        layout.addWidget(widget)
-    return layout
