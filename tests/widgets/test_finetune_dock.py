@@ -5,6 +5,7 @@ import torch
 from annotated_folder import RED, write_red_slide
 from annotating_docks import contrast
 from napari_smse.network import load_model, read_card
+from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.difference_layer import DIFFERENCE_KEY
 from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY
@@ -57,18 +58,49 @@ def test_classes_of_ones_own_get_maps_of_their_own(docks):
     docks.run_score()
     docks.annotate.table.item(0, 1).setText("stroma")
     docks.annotate.table.item(1, 1).setText("tumour")
+    docks.annotate.table.set_colour(1, (1, 2, 3))
     docks.draw_both()
     docks.finetune()
     assert "new class head for stroma, tumour" in docks.tune.panel.warning.text()
-    names = {
-        one.metadata[MAP_KEY]["class"] for one in docks.viewer.layers if MAP_KEY in one.metadata
-    }
-    assert names == {"stroma", "tumour"}
+    docks.until(lambda: docks.mapped == {"stroma", "tumour"})
+    # The score dock controls and lists what is shown.
+    which = docks.score.controls.which
+    assert which.itemText(which.currentIndex()) == "P(tumour) 20x"
+    which.setCurrentText("P(stroma) 20x")
+    seen = [one for one in docks.viewer.layers if MAP_KEY in one.metadata and one.visible]
+    assert [one.metadata[MAP_KEY]["class"] for one in seen] == ["stroma"]
+    assert docks.score.table.tiles.headers[-2:] == ["stroma", "tumour"]
     docks.tune.outcome.back.click()
-    names = {
-        one.metadata[MAP_KEY]["class"] for one in docks.viewer.layers if MAP_KEY in one.metadata
-    }
-    assert names == {"benign", "malignant"}
+    docks.until(lambda: docks.mapped == {"benign", "malignant"})
+    assert "P(malignant)" in which.currentText()
+    docks.finetune()
+    assert read_card(docks.tune.result.kept).class_colours["tumour"] == (1, 2, 3)
+
+
+def test_a_kept_model_scores_the_slide_as_its_maps_showed(docks, monkeypatch, tmp_path):
+    docks.run_score()
+    docks.draw_both()
+    docks.finetune()
+    tuned = docks.map_of("malignant")
+    docks.tune._past.expand(animate=False)
+    history = docks.tune.history
+    history.table.selectRow(0)
+    history.table.item(0, 4).setText("first try")
+    assert read_card(docks.tune.result.kept).notes == ("first try",)
+    for place in (score_job, finetune_job):
+        monkeypatch.setattr(place, "load_model", load_model)
+    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", read_card)
+    history.use.click()
+    docks.until(lambda: "is chosen" in docks.score.panel.state.text())
+    docks.run_score()
+    np.testing.assert_allclose(docks.map_of("malignant"), tuned, atol=0.02)
+    history.table.selectRow(0)
+    assert history.show_maps.isEnabled()
+    docks.tune.outcome.back.click()
+    history.show_maps.click()
+    np.testing.assert_allclose(docks.map_of("malignant"), tuned, atol=1e-5)
+    history.remove.click()
+    assert history.table.rowCount() == 0
 
 
 def begin_to_learn(docks):

@@ -25,12 +25,12 @@ class CursorStatus:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._maps: ScoreMaps | None = None
-        self._slide_layer: Layer | None = None
+        self.slide_layer: Layer | None = None
         viewer.events.status.connect(self._on_status)
 
     def follow(self, maps: ScoreMaps | None, slide_layer: Layer | None) -> None:
         """Tell of these maps from now on; of none if there are none."""
-        self._maps, self._slide_layer = maps, slide_layer
+        self._maps, self.slide_layer = maps, slide_layer
 
     def stop(self) -> None:
         """Leave the status bar alone again."""
@@ -38,11 +38,11 @@ class CursorStatus:
 
     def describe(self, world: tuple[float, ...]) -> str:
         """The scores at a world point (y, x), or nothing where no tile was scored."""
-        if self._maps is None or self._slide_layer is None:
+        if self._maps is None or self.slide_layer is None:
             return ""
-        ((x, y),) = world_to_level0(self._slide_layer, np.array([world[-2:]]))
+        ((x, y),) = world_to_level0(self.slide_layer, np.array([world[-2:]]))
         # A fine-tuning shows other maps than those of the run.
-        maps: ScoreMaps = self._slide_layer.metadata.get(SHOWN_KEY, self._maps)
+        maps: ScoreMaps = self.slide_layer.metadata.get(SHOWN_KEY, self._maps)
         told = [
             f"{scale} " + ", ".join(f"P({name}) {value:.2f}" for name, value in by_class.items())
             for scale, by_class in maps.values_at(x, y).items()

@@ -60,6 +60,17 @@ class LiveResults(QObject):
         self._refreshed = self._tabled = 0.0
         self._adding.stop()
 
+    def adopt(self, layers: HeatLayers, slide_layer: Layer) -> None:
+        """Control other maps of the slide whose run is shown, such as those of a tuned model."""
+        if self.layers is None or self.cursor.slide_layer is not slide_layer:
+            return
+        self._adding.stop()
+        self.layers = layers
+        self._waiting.clear()
+        self._controls.follow(layers)
+        self.cursor.follow(layers.maps, slide_layer)
+        self._refresh_table()
+
     def take(self, scores: Sequence[TileScores]) -> None:
         """Take in new results, and show them if it is time to."""
         self._waiting.extend(scores)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -47,10 +47,16 @@ class TuningResult(QWidget):
     rolled_back = Signal()
     """The result is dropped, and the maps are the model's own again."""
 
+    maps_shown = Signal(object, object)
+    """These `HeatLayers` are now those of this slide's layer."""
+
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.result: Tuned | None = None
         self._viewer = viewer
+        self._incomplete: list[HeatLayers] = []
+        self._adding = QTimer(self)
+        self._adding.timeout.connect(self._add_next_layer)
         self.view = QComboBox()
         self.view.addItems([AFTER, BEFORE, CHANGE])
         self.view.setToolTip("Which maps the slide shows.")
@@ -95,6 +101,7 @@ class TuningResult(QWidget):
         """Show the maps before or after, or what changed."""
         if self.result is None:
             return
+        self._incomplete.clear()
         for one in self.result.slides:
             layer = layer_with(self._viewer, one.scored.slide.quick_hash)
             if layer is None:
@@ -121,16 +128,28 @@ class TuningResult(QWidget):
         self.hide()
 
     def leave(self) -> None:
-        """Read no more pictures."""
+        """Read no more pictures, and add no more maps."""
+        self._adding.stop()
         self.flipped.pictures.stop()
         self.triplets.pictures.stop()
 
     def _show(self, layer: Image, one: TunedSlide, maps: ScoreMaps) -> None:
         shown = HeatLayers(self._viewer, layer, one.scored.slide, maps, self._colours(maps, one))
-        while shown.add_next():
-            pass
         shown.mark_stale()
         shown.refresh(hidden=True)
+        self.maps_shown.emit(shown, layer)
+        self._incomplete.append(shown)
+        self._adding.start()
+
+    def _add_next_layer(self) -> None:
+        """Add a map layer that is missing each time the viewer has nothing else to do."""
+        while self._incomplete:
+            shown = self._incomplete[0]
+            if shown.add_next():
+                shown.refresh(hidden=True)
+                return
+            self._incomplete.pop(0)
+        self._adding.stop()
 
     def _colours(self, maps: ScoreMaps, one: TunedSlide) -> Mapping[str, Colour]:
         if maps is one.before or self.result is None:
