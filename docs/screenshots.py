@@ -225,6 +225,12 @@ def fine_tune() -> None:
         stage.until(lambda: tuning.result is not None and not tuning.learning.is_running)
         stage.live(1)
         stage.shoot("fine_tune")
+        tuning.outcome.tabs.setCurrentWidget(tuning.outcome.triplets)
+        stage.until(lambda: not tuning.outcome.triplets.pictures.task.is_running)
+        tuning.outcome.triplets.table.setCurrentCell(0, 2)
+        tuning._scroll.verticalScrollBar().setValue(10_000)
+        stage.live(1)
+        stage.shoot("hardest")
         for dock in (drawing, tuning):
             dock.leave()
 

@@ -151,8 +151,8 @@ class FineTuning:
         self.warnings = [FLATTERS] if by_region else []
         if len(self.training) < _FEW:
             self.warnings.append(
-                f"Only {len(self.training)} images are left to learn from beside those held out: "
-                "add more; regions further apart lose fewer."
+                f"Only {len(self.training)} tiles or images are left to learn from beside those "
+                "held out: add more; regions further apart lose fewer."
             )
         if not self.same_classes:
             self.warnings.append(

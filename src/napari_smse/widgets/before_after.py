@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _HEADS = ("Held out", "Before", "After", "Difference")
 _BEFORE, _AFTER = "#9e9e9e", "#4fc3f7"
-_PLOT_PX = 170
+_PLOT_PX = 160
 
 
 class BeforeAfter(QWidget):
@@ -47,8 +47,8 @@ class BeforeAfter(QWidget):
         self.roc.setFixedWidth(_PLOT_PX)
         matrices = QVBoxLayout()
         for title, table in (("Before", self.before), ("After", self.after)):
-            label = QLabel(f"{title}: truth in rows, calls in columns")
-            matrices.addWidget(label)
+            matrices.addWidget(QLabel(title))
+            table.setToolTip("A row for each true class, a column for each call.")
             matrices.addWidget(table)
         matrices.addStretch()
         pictures = QHBoxLayout()

@@ -61,7 +61,7 @@ class TripletStrip(QWidget):
         self.classes = QComboBox()
         self.fix = QPushButton("Fix label")
         self.ignore = QPushButton("Ignore")
-        self.exemplar = QPushButton("Keep as exemplar")
+        self.exemplar = QPushButton("Exemplar")
         self.table.setWordWrap(True)
         self.fix.setToolTip("The chosen tile is of the class beside this button.")
         self.ignore.setToolTip("Don't learn from the chosen tile.")
