@@ -460,6 +460,7 @@ class TestFinetune:
         change = values["difference"]["auc"]["value"]
         assert change == pytest.approx(values["auc"] - values["auc_before"])
         assert (values["training_images"], values["held_out_images"]) == (12, 4)
+        assert values["crops"] == 8
         card = read_card(out)
         assert card.recipe["similarity"] == loss
         assert card.parent.startswith("mini 1, weights ")
@@ -490,6 +491,7 @@ class TestFinetune:
         assert answer.status == 0, answer.err
         values = json.loads(answer.out)
         assert values["held_out_images"] > 20
+        assert values["crops"] == 0
         assert read_card(out).recipe["mining"] == "hard"
 
     def test_a_time_limit_ends_it(self, shell: Shell, cases: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from slide_tuning_figures import HEAD, Run, read_runs, rows, run_path, save_run
 from slides_of_images import MOST_IMAGES, OTHER_SCANNER, Scanner, compose_slides
 from train_bundled import RECIPE
 
+from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.fine_tuning import (
     HELD_OUT_SHARE,
     FineTuned,
@@ -130,7 +131,9 @@ def measured(setting: Setting, everything: LabelledSet, options: argparse.Namesp
     model = model_of(everything, setting, options.out / "models")
     runs = options.out / f"runs-{options.share:g}"
     deals = [deal_cases(data, number, options.share) for number in range(options.deals)]
+    table = empty_table(data)
     fine_tune(model, data, runs / setting.name, "head", deals)
+    fine_tune(model, data, runs / setting.name, "head", deals, table)
     fine_tune(model, data, runs / setting.name, "stage", deals[: options.stage_deals])
     train_there(data, runs / f"there-{setting.slides}", deals)
     done = read_runs(runs / setting.name) | read_runs(runs / f"there-{setting.slides}")
@@ -211,21 +214,39 @@ def by_turns(data: LabelledSet, indices: Sequence[int], most: int, seed: int) ->
 
 
 def fine_tune(
-    model: Model, data: LabelledSet, folder: Path, learns: Learns, deals: Sequence[Deal]
+    model: Model,
+    data: LabelledSet,
+    folder: Path,
+    learns: Learns,
+    deals: Sequence[Deal],
+    table: FeatureTable | None = None,
 ) -> None:
-    """Fine-tune with both losses on a hundred images of every deal."""
+    """Fine-tune with both losses on a hundred images of every deal.
+
+    With a table, the heads learn from the trunk's features, computed once for all deals: the time
+    of the first deal is the one that a user waits.
+    """
     for deal in deals:
         for loss in LOSSES:
-            what = f"{loss}, {learns}"
+            what = f"{loss}, {learns}{'' if table is None else ' on features'}"
             if not run_path(folder, what, deal.number).is_file():
-                save_run(tuned_run(model, data, deal, loss, learns), folder)
+                run = tuned_run(model, data, deal, loss, learns, table)
+                save_run(replace(run, what=what), folder)
                 _log.info("%s: %s, deal %d", folder.name, what, deal.number)
 
 
-def tuned_run(model: Model, data: LabelledSet, deal: Deal, loss: Similarity, learns: Learns) -> Run:
+def tuned_run(
+    model: Model,
+    data: LabelledSet,
+    deal: Deal,
+    loss: Similarity,
+    learns: Learns,
+    table: FeatureTable | None = None,
+) -> Run:
     """Fine-tune once, by the clock."""
     recipe = tuning_recipe(loss, learns, seed=deal.number)
-    tuning = FineTuning(model, data, recipe, share=deal.share)
+    crops = 0 if table is None else table.crops_per_image
+    tuning = FineTuning(model, data, recipe, share=deal.share, crops=crops, table=table)
     assert sorted(tuning.testing) == sorted(deal.held)
     assert tuning.labelled_set.classes == data.classes
     # Of the cases learnt from, only so many regions were annotated.

@@ -167,13 +167,14 @@ def test_a_time_limit_ends_it(docks):
     assert docks.tune.result.tuned.steps < 2000
 
 
-@pytest.mark.parametrize("learns", [1, 2])
+@pytest.mark.parametrize("learns", [1, 2, 3])
 def test_a_trunk_that_learns_has_the_slide_scored_again(docks, learns):
     docks.run_score()
     docks.draw_both()
     own = docks.map_of("malignant")
     docks.tune.form.learns.setCurrentIndex(learns)
-    docks.tune.form.steps.setValue(10)
+    docks.tune.form.steps.setValue(200 if learns == 1 else 10)
+    docks.tune.form.rate.setValue(0.01)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     assert docks.tune.result.tuned.heads is None

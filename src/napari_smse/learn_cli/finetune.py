@@ -65,6 +65,15 @@ def finetune(
         str | None, typer.Option(help="Which pairs or triplets count: semi-hard, hard or none.")
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Learning rate of the heads.")] = None,
+    crops: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Augmented crops of each image that the heads learn from, with all that the "
+            "trunk sees; 0: from embeddings alone, as the viewer does in seconds. By default "
+            "about a minute's worth, and 0 for annotated slides.",
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seconds: Annotated[
         float | None, typer.Option(help="Learn that long at most, and keep the best so far.")
@@ -92,7 +101,7 @@ def finetune(
     The model itself is not changed. About a hundred labelled images of a new laboratory are
     often enough.
     """
-    from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
+    from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe, usual_crops
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     check_folder(out, "the model")
@@ -110,6 +119,8 @@ def finetune(
     recipe = tuning_recipe(loss.value, learn.value, **changes)
     mpps = [parse_scale(one) for one in scale or ()]
     tiles = read_tiles(data, mpp, mpps, loaded, chosen, speaker)
+    if crops is None:
+        crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))
     tuning = FineTuning(
         loaded,
         tiles.labelled_set,
@@ -121,6 +132,7 @@ def finetune(
         seconds=seconds,
         links=tiles.links,
         exemplars=tiles.exemplars,
+        crops=crops,
     )
     for warning in tuning.warnings:
         speaker.warn(warning)
@@ -222,6 +234,7 @@ def _values(tuning: FineTuning, tuned: FineTuned, path: Path) -> dict[str, Any]:
         "training_images": len(tuning.training),
         "held_out_images": len(tuning.testing),
         "steps": tuned.steps,
+        "crops": tuning.crops,
         "links_held": tuned.links_held,
         "auc_before": before["auc"]["value"],
         "auc": after["auc"]["value"],

@@ -6,7 +6,6 @@ import copy
 import threading
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import torch
@@ -17,7 +16,15 @@ from napari_smse.learning.best_heads import BestHeads
 from napari_smse.learning.embedded_tiles import EmbeddedTiles, embed_images
 from napari_smse.learning.evaluation import match_classes, seen_cases
 from napari_smse.learning.exemplar_choice import choose_exemplars
-from napari_smse.learning.hardest_triplets import Triplet, hardest_triplets
+from napari_smse.learning.feature_table import FeatureTable
+from napari_smse.learning.feature_tuning import (
+    FeatureHeads,
+    feature_tiles,
+    start_feature_heads,
+    usual_crops,
+)
+from napari_smse.learning.fine_tuned import FineTuned
+from napari_smse.learning.hardest_triplets import hardest_triplets
 from napari_smse.learning.head_tuning import TunedHeads, start_heads, tune_heads, tuned_network
 from napari_smse.learning.judgement import Judgement, judge_tiles, separation, share_right
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
@@ -29,10 +36,17 @@ from napari_smse.learning.tuning_progress import Doing, FineTuningProgress, Look
 from napari_smse.learning.tuning_recipe import tuning_recipe
 from napari_smse.learning.tuning_split import divide
 from napari_smse.network import Model
-from napari_smse.network.exemplars import Exemplars, exemplars_of
+from napari_smse.network.exemplars import exemplars_of
 from napari_smse.network.smse_network import SmseNetwork
 
-__all__ = ["FineTuned", "FineTuning", "FineTuningProgress", "Look", "tuning_recipe"]
+__all__ = [
+    "FineTuned",
+    "FineTuning",
+    "FineTuningProgress",
+    "Look",
+    "tuning_recipe",
+    "usual_crops",
+]
 
 HELD_OUT_SHARE: Final = 0.25
 _HEAD_LOOKS: Final = 40
@@ -43,44 +57,6 @@ FLATTERS: Final = (
     "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
     "worse than these figures."
 )
-
-
-@dataclass(frozen=True)
-class FineTuned:
-    """A network after fine-tuning, and what it is worth.
-
-    Attributes
-    ----------
-    network
-        On the CPU; shares the trunk with the model tuned if only the heads learnt.
-    before, after
-        Of the same held-out images.
-    exemplars
-        What a later training must not forget, as this network embeds them: those of the model
-        tuned, if only its heads learnt, and tiles learnt from now.
-    old_right
-        Share of the model's exemplars called right, before and after; none where that cannot be
-        told.
-    heads
-        What turns embeddings of the model tuned into those of this network; none if more than
-        the heads learnt.
-    steps
-        That were taken; fewer than the recipe's if it was stopped.
-    hardest
-        Triplets of the tiles learnt from that the network gets most wrong.
-    links_held
-        How many links held before, hold after, and there are; none without any.
-    """
-
-    network: SmseNetwork
-    before: Judgement
-    after: Judgement
-    exemplars: Exemplars
-    old_right: tuple[float, float] | None
-    heads: TunedHeads | None = None
-    steps: int = 0
-    hardest: tuple[Triplet, ...] = ()
-    links_held: tuple[int, int, int] | None = None
 
 
 _Step = TypeVar("_Step")
@@ -111,6 +87,12 @@ class FineTuning:
         To learn for at most; pauses between two words of `run` do not count.
     links
         Tiles that must be alike or differ (heads only).
+    crops
+        Of the heads: none to learn them from embeddings alone, as a run stores them; else how
+        many augmented crops of each image to read, and to learn the embedding head anew from the
+        trunk's features.
+    table
+        Features computed before, of as many crops; what is missing is added.
     exemplars
         Images that are to be among the exemplars of the tuned model, if learnt from.
 
@@ -142,29 +124,17 @@ class FineTuning:
         seconds: float | None = None,
         links: LinkedTiles | None = None,
         exemplars: Collection[LabelledImage] = (),
+        crops: int = 0,
+        table: FeatureTable | None = None,
     ) -> None:
         self._network = _tunable(model)
-        self.model, self.recipe = model, recipe
+        self.model, self.crops, self._table = model, crops, table
+        self.recipe = recipe.model_copy(update={"tile_px": model.card.tile_px})
         self.labelled_set = _known_classes(labelled_set, model)
         self.labelled_set.check_classes()
         self.training, self.testing, by_region = divide(self.labelled_set, share, recipe.seed)
         self.warnings = [FLATTERS] if by_region else []
-        if len(self.training) < _FEW:
-            self.warnings.append(
-                f"Only {len(self.training)} tiles or images are left to learn from beside those "
-                "held out: add more; regions further apart lose fewer."
-            )
-        if not self.same_classes:
-            self.warnings.append(
-                f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
-                f"new class head for {', '.join(self.labelled_set.classes)}, and 'before' is the "
-                "nearest class mean in its embedding."
-            )
-        if seen := seen_cases(self.labelled_set.some(self.testing), model.card):
-            self.warnings.append(
-                f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
-                "was trained on: its figures 'before' are too good, and the difference too small."
-            )
+        self.warnings += self._told()
         self._keep, self._device, self._known = keep, device, known
         self._exemplars = exemplars_of(model)
         self._seconds, self._stopped = seconds, threading.Event()
@@ -175,6 +145,27 @@ class FineTuning:
                 "Links between tiles are heard only where the heads alone learn: they were left "
                 "out."
             )
+
+    def _told(self) -> list[str]:
+        """Return what the user must know of the data."""
+        model, told = self.model, []
+        if len(self.training) < _FEW:
+            told.append(
+                f"Only {len(self.training)} tiles or images are left to learn from beside those "
+                "held out: add more; regions further apart lose fewer."
+            )
+        if not self.same_classes:
+            told.append(
+                f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
+                f"new class head for {', '.join(self.labelled_set.classes)}, and 'before' is the "
+                "nearest class mean in its embedding."
+            )
+        if seen := seen_cases(self.labelled_set.some(self.testing), model.card):
+            told.append(
+                f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
+                "was trained on: its figures 'before' are too good, and the difference too small."
+            )
+        return told
 
     def _learnt_from(self, links: LinkedTiles | None) -> LinkedTiles | None:
         """Return the links between tiles that are not held out: others would teach the answers."""
@@ -221,25 +212,47 @@ class FineTuning:
             ) from error
 
     def _run(self) -> Generator[FineTuningProgress, None, FineTuned]:
+        if self.recipe.learns == "head" and self.crops:
+            return (yield from self._tune_on_features())
         network = self._network.to(self._device)
         learnt, _ = yield from self._embed(network, self.training, "reading")
         held, _ = yield from self._embed(network, self.testing, "reading")
         self._network.cpu()
         if self.recipe.learns == "head":
-            return (yield from self._tune_heads(learnt, held))
+            heads = start_heads(self._network, learnt, self.model.card.classes)
+            return (yield from self._tune(heads, learnt, learnt, held))
         return (yield from self._train_trunk(learnt, held))
 
-    def _tune_heads(
-        self, learnt: EmbeddedTiles, held: EmbeddedTiles
+    def _tune_on_features(self) -> Generator[FineTuningProgress, None, FineTuned]:
+        data = self.labelled_set
+        table = self._table or FeatureTable(
+            self._network, self.recipe, crops_per_image=self.crops, device=self._device
+        )
+        images = len(self.training) + len(self.testing)
+        for done, _ in table.fill(data.some(self.training)):
+            yield FineTuningProgress("reading", done, images)
+        for number, image in enumerate(data.some(self.testing), start=1):
+            table.judged(image)
+            yield FineTuningProgress("reading", len(self.training) + number, images)
+        self._network.cpu()
+        tiles = feature_tiles(table, data, self.training, crops=True)
+        learnt = feature_tiles(table, data, self.training, crops=False)
+        held = feature_tiles(table, data, self.testing, crops=False)
+        heads = start_feature_heads(self._network, tiles, self.model.card.classes)
+        return (yield from self._tune(heads, tiles, learnt, held))
+
+    def _tune(
+        self, heads: TunedHeads, tiles: EmbeddedTiles, learnt: EmbeddedTiles, held: EmbeddedTiles
     ) -> Generator[FineTuningProgress, None, FineTuned]:
-        old = self._exemplars
-        heads = start_heads(self._network, learnt, self.model.card.classes)
-        before = judge_tiles(held, heads.logits(held.embeddings), learnt)
-        right = self._right(heads.logits(old.embeddings)) if old else None
-        best, done = BestHeads(heads, learnt, self._links), 0
+        """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
+        old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
+        before = _judged(heads, held, learnt)
+        right = self._right(heads.logits(old.embeddings)) if old and stored else None
+        links = None if self._links is None else self._links.held()
+        best, done = BestHeads(heads, tiles, self._links), 0
         best.note()
         running = tune_heads(
-            heads, learnt, self.recipe, exemplars=old, keep=self._keep, links=self._links
+            heads, tiles, self.recipe, exemplars=old, keep=self._keep, links=self._links
         )
         for step in self._until_stopped(running):
             done, look = step.step, None
@@ -251,19 +264,28 @@ class FineTuning:
         if done < self.recipe.steps:
             best.note()
             best.restore()
-        logits = heads.logits(held.embeddings)
-        learnt, held = (one.moved(heads.embed(one.embeddings)) for one in (learnt, held))
-        exemplars = choose_exemplars(learnt, always=self._always)
-        old_right = None
-        if old is not None:
+        after = _judged(heads, held, learnt)
+        learnt = learnt.moved(heads.embed(learnt.embeddings))
+        exemplars, old_right = choose_exemplars(learnt, always=self._always), None
+        # From embeddings alone nobody can tell what another embedding head makes of exemplars.
+        if old is not None and stored:
             now = self._right(heads.logits(old.embeddings))
             old_right = None if right is None or now is None else (right, now)
             exemplars = exemplars.joined(old, heads.embed(old.embeddings))
-        network, after = tuned_network(self._network, heads), judge_tiles(held, logits, learnt)
-        hardest, links = tuple(hardest_triplets(learnt)), None
-        if self._links is not None:
-            links = self._links.held(), self._links.moved(heads).held(), len(self._links)
-        return FineTuned(network, before, after, exemplars, old_right, heads, done, hardest, links)
+        held_now = None
+        if self._links is not None and links is not None:
+            held_now = links, self._links.moved(heads).held(), len(self._links)
+        return FineTuned(
+            tuned_network(self._network, heads),
+            before,
+            after,
+            exemplars,
+            old_right,
+            heads if stored else None,
+            done,
+            tuple(hardest_triplets(learnt)),
+            held_now,
+        )
 
     def _train_trunk(
         self, learnt: EmbeddedTiles, held: EmbeddedTiles
@@ -329,6 +351,11 @@ class FineTuning:
         if not self.same_classes or self._exemplars.classes != self.labelled_set.classes:
             return None
         return share_right(logits, self._exemplars.labels)
+
+
+def _judged(heads: TunedHeads, held: EmbeddedTiles, learnt: EmbeddedTiles) -> Judgement:
+    moved, known = (one.moved(heads.embed(one.embeddings)) for one in (held, learnt))
+    return judge_tiles(moved, heads.logits(held.embeddings), known)
 
 
 def _tunable(model: Model) -> SmseNetwork:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,6 +49,14 @@ class TunedHeads(nn.Module):
     def matrix(self) -> Tensor:
         """A, ``(d, d)``; the identity changes nothing."""
         return torch.eye(len(self.change), device=self.change.device) + self.change
+
+    def inputs_of(self, embeddings: Tensor) -> Tensor:
+        """Return what these heads are fed with where a tile's embedding ``(n, d)`` is known."""
+        return embeddings
+
+    def folded(self, embedding_head: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of an embedding head that does what these heads do."""
+        return self.matrix @ embedding_head.weight, self.matrix @ embedding_head.bias
 
     def embed(self, embeddings: Tensor) -> Tensor:
         """Return where embeddings ``(n, d)`` lie now; nothing can be learnt from it."""
@@ -109,8 +117,13 @@ def start_heads(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
     known
         The model's classes.
     """
+    return TunedHeads(start_class_head(network, tiles, known))
+
+
+def start_class_head(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]) -> nn.Linear:
+    """Return the model's class head, or with other classes one made from their mean embeddings."""
     if tuple(known) == tiles.classes:
-        return TunedHeads(network.class_head)
+        return network.class_head
     head = nn.Linear(tiles.embeddings.shape[1], len(tiles.classes))
     means = torch.stack(
         [tiles.embeddings[tiles.labels == k].mean(dim=0) for k in range(len(tiles.classes))]
@@ -118,7 +131,7 @@ def start_heads(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
     with torch.no_grad():
         head.weight.copy_(_LOGIT_SCALE * functional.normalize(means, dim=1))
         head.bias.zero_()
-    return TunedHeads(head)
+    return head
 
 
 def tune_heads(
@@ -157,7 +170,13 @@ def tune_heads(
         A class has no tile, or the loss is not a number any more.
     """
     draws = _Draws(tiles, recipe)
-    old = _Kept(exemplars, tiles.classes, recipe.seed) if exemplars is not None and keep else None
+    old = None
+    if exemplars is not None and keep:
+        old = _Kept(exemplars, heads.inputs_of(exemplars.embeddings), tiles.classes, recipe.seed)
+    if links is not None:
+        links = replace(
+            links, first=heads.inputs_of(links.first), second=heads.inputs_of(links.second)
+        )
     optimiser = torch.optim.AdamW(
         heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
@@ -192,8 +211,9 @@ def tuned_network(network: SmseNetwork, heads: TunedHeads) -> SmseNetwork:
     tuned._modules = dict(network._modules)
     tuned.embedding_head = copy.deepcopy(network.embedding_head)
     with torch.no_grad():
-        tuned.embedding_head.weight.copy_(heads.matrix @ network.embedding_head.weight)
-        tuned.embedding_head.bias.copy_(heads.matrix @ network.embedding_head.bias)
+        weight, bias = heads.folded(network.embedding_head)
+        tuned.embedding_head.weight.copy_(weight)
+        tuned.embedding_head.bias.copy_(bias)
     tuned.class_head = copy.deepcopy(heads.class_head)
     return tuned.eval()
 
@@ -237,14 +257,16 @@ def _by_case(tiles: EmbeddedTiles, label: int) -> list[NDArray[np.int64]]:
 class _Kept:
     """What holds the exemplars where they are told apart."""
 
-    def __init__(self, exemplars: Exemplars, classes: tuple[str, ...], seed: int) -> None:
-        self._exemplars, self._seed = exemplars, seed
+    def __init__(
+        self, exemplars: Exemplars, inputs: Tensor, classes: tuple[str, ...], seed: int
+    ) -> None:
+        self._exemplars, self._inputs, self._seed = exemplars, inputs, seed
         self._same_classes = exemplars.classes == classes
 
     def loss(self, heads: TunedHeads, step: int) -> Tensor:
         known = self._exemplars
         some = np.random.default_rng([self._seed, step, 1]).integers(len(known), size=128)
-        found = heads.forward(known.embeddings[some])
+        found = heads.forward(self._inputs[some])
         if self._same_classes:
             return functional.cross_entropy(found.logits, known.labels[some])
         return (1 - (found.embedding * known.embeddings[some]).sum(dim=1)).mean()

@@ -42,7 +42,8 @@ class LinkedTiles:
 
     def moved(self, heads: TunedHeads) -> LinkedTiles:
         """Return the same tiles as tuned heads embed them."""
-        return replace(self, first=heads.embed(self.first), second=heads.embed(self.second))
+        first, second = (heads.embed(heads.inputs_of(one)) for one in (self.first, self.second))
+        return replace(self, first=first, second=second)
 
     def without(self, held_out: Collection[LabelledImage]) -> LinkedTiles | None:
         """Return the links that lead to none of these images; None if there are none."""

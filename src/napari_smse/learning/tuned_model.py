@@ -94,7 +94,8 @@ def tuned_card(
         trunk=base.trunk,
         embedding_dim=base.embedding_dim,
         training=(*base.training, *training_sources(data, tuning.training)),
-        recipe=recipe_facts(tuning.recipe) | {TRAINING_IMAGES: len(tuning.training)},
+        recipe=recipe_facts(tuning.recipe)
+        | {TRAINING_IMAGES: len(tuning.training), "crops an image": tuning.crops},
         figures=_figures(tuning, tuned),
         intended_use=base.intended_use,
         limits=(*_LIMITS, *tuning.warnings),

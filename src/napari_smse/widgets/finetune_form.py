@@ -18,7 +18,8 @@ _LOSSES = {
     "Pair: forgets least": "pair",
 }
 _LEARNS = {
-    "Heads only: seconds": "head",
+    "Heads, on stored embeddings: seconds": "head",
+    "Heads, on tiles read anew: a minute": "features",
     "Also the trunk's last stage: minutes": "stage",
     "The whole network: longer still": "all",
 }
@@ -43,8 +44,8 @@ class FineTuneForm(QWidget):
         self.loss = _combo(_LOSSES)
         self.learns = _combo(_LEARNS)
         self.learns.setToolTip(
-            "Heads learn from stored embeddings. More than that reads the tiles again, and the "
-            "slides are scored again afterwards."
+            "Stored embeddings hold what the model looked for so far; tiles read anew hold all "
+            "that its trunk sees. The slides are then scored again, too."
         )
         self.steps = _spin(5000, " steps")
         self.seconds = _spin(36_000, " s")
@@ -66,13 +67,14 @@ class FineTuneForm(QWidget):
     @property
     def wish(self) -> TuningWish:
         """What is chosen."""
-        kept = self.keep.isChecked()
+        kept, learns = self.keep.isChecked(), self.learns.currentData()
         return TuningWish(
             similarity=self.loss.currentData(),
             margin=self.margin.value() or None,
             mining=self.mining.currentData(),
             classification=self.class_loss.currentData(),
-            learns=self.learns.currentData(),
+            learns="head" if learns == "features" else learns,
+            reads_anew=learns == "features",
             rate=self.rate.value() or None,
             steps=self.steps.value() or None,
             seconds=self.seconds.value() or None,

@@ -68,6 +68,9 @@ class TuningWish:
         Loss of the class head.
     learns
         Heads, also the trunk's last stage, or the whole network.
+    reads_anew
+        The heads learn from the trunk's features of tiles that are read anew, not from stored
+        embeddings.
     rate, steps, seconds
         Learning rate of the heads; how long to learn at most.
     keep
@@ -79,6 +82,7 @@ class TuningWish:
     mining: str | None = None
     classification: Classification = "cross-entropy"
     learns: Learns = "head"
+    reads_anew: bool = False
     rate: float | None = None
     steps: int | None = None
     seconds: float | None = None
@@ -182,7 +186,7 @@ class FineTuneJob:
 
     def run(self) -> Iterator[Stage | Ready | FineTuningProgress | Colouring | Tuned]:
         """Collect, learn, colour the maps; raises what these raise."""
-        from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
+        from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe, usual_crops
         from napari_smse.learning.tuning_worth import worth
 
         yield Stage("Loading the model …")
@@ -201,16 +205,18 @@ class FineTuneJob:
             steps=wish.steps,
             distillation=0.0 if wish.learns != "head" and not wish.keep else None,
         )
+        stored = wish.learns == "head" and not wish.reads_anew
         tuning = FineTuning(
             model,
             tiles.labelled_set,
             recipe,
             keep=wish.keep,
-            device="cpu" if wish.learns == "head" else device.torch_name,
+            device="cpu" if stored else device.torch_name,
             known=tiles.known,
             seconds=wish.seconds,
             links=tiles.links,
             exemplars=tiles.exemplars,
+            crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
         yield Ready(tuning)
         tuned = yield from tuning.run()

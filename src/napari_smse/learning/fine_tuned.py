@@ -1,0 +1,49 @@
+"""What comes out of a fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_smse.learning.hardest_triplets import Triplet
+from napari_smse.learning.head_tuning import TunedHeads
+from napari_smse.learning.judgement import Judgement
+from napari_smse.network.exemplars import Exemplars
+from napari_smse.network.smse_network import SmseNetwork
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A network after fine-tuning, and what it is worth.
+
+    Attributes
+    ----------
+    network
+        On the CPU; shares the trunk with the model tuned if only the heads learnt.
+    before, after
+        Of the same held-out images.
+    exemplars
+        What a later training must not forget, as this network embeds them: those of the model
+        tuned, if only its heads learnt, and tiles learnt from now.
+    old_right
+        Share of the model's exemplars called right, before and after; none where that cannot be
+        told.
+    heads
+        What turns embeddings of the model tuned into those of this network; none if more than
+        the heads learnt.
+    steps
+        That were taken; fewer than the recipe's if it was stopped.
+    hardest
+        Triplets of the tiles learnt from that the network gets most wrong.
+    links_held
+        How many links held before, hold after, and there are; none without any.
+    """
+
+    network: SmseNetwork
+    before: Judgement
+    after: Judgement
+    exemplars: Exemplars
+    old_right: tuple[float, float] | None
+    heads: TunedHeads | None = None
+    steps: int = 0
+    hardest: tuple[Triplet, ...] = ()
+    links_held: tuple[int, int, int] | None = None
