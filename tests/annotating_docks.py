@@ -82,6 +82,7 @@ class Docks:
     def finetune(self):
         self.tune.panel.run.click()
         self.until(lambda: not self.tune.learning.is_running)
+        self.until(lambda: not self.tune.outcome.is_filling)
 
     @property
     def mapped(self):

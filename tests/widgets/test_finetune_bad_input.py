@@ -27,6 +27,7 @@ def run_slowly(docks, meanwhile):
     docks.until(lambda: docks.tune.panel.bar.format().startswith("step"))
     meanwhile()
     docks.until(lambda: not docks.tune.learning.is_running)
+    docks.until(lambda: not docks.tune.outcome.is_filling)
 
 
 def test_a_slide_layer_renamed_meanwhile_still_gets_its_maps(docks):
@@ -168,6 +169,7 @@ def test_run_pressed_twice_runs_once(docks):
     docks.tune.panel.run.click()
     docks.tune.run()
     docks.until(lambda: not docks.tune.learning.is_running)
+    docks.until(lambda: not docks.tune.outcome.is_filling)
     assert len(docks.tune.history.entries) == 1
 
 

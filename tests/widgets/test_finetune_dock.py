@@ -98,6 +98,7 @@ def test_a_kept_model_scores_the_slide_as_its_maps_showed(docks, monkeypatch, tm
     assert history.show_maps.isEnabled()
     docks.tune.outcome.back.click()
     history.show_maps.click()
+    docks.until(lambda: not docks.tune.outcome.is_filling)
     np.testing.assert_allclose(docks.map_of("malignant"), tuned, atol=1e-5)
     history.remove.click()
     assert history.table.rowCount() == 0
@@ -133,6 +134,7 @@ def test_cancelled_it_keeps_the_best_so_far_if_wanted(docks):
     docks.tune.panel.cancel.click()
     docks.tune.stop_bar.keep.click()
     docks.until(lambda: not docks.tune.learning.is_running)
+    docks.until(lambda: not docks.tune.outcome.is_filling)
     assert 0 < docks.tune.result.tuned.steps < 2000
     assert " steps, " in docks.tune.panel.state.text()
     assert contrast(docks.map_of("malignant")) > contrast(own)
@@ -150,6 +152,7 @@ def test_it_goes_on_after_a_pause_or_a_mistaken_cancel_and_draws_every_step(dock
     assert docks.tune._told.done == there
     docks.tune.panel.pause.click()
     docks.until(lambda: not docks.tune.learning.is_running)
+    docks.until(lambda: not docks.tune.outcome.is_filling)
     assert docks.tune.result.tuned.steps == 2000
     steps, losses = docks.tune.curves.loss.getData()
     assert len(steps) == len(losses) == 2000

@@ -168,7 +168,7 @@ class FineTuneDock(QWidget):
         if reason:
             self._fail(reason)
             return
-        self.outcome.roll_back()
+        # What was learnt before stays until it is replaced, so that a cancel leaves all as it was.
         self.panel.count.setText(tell_slides(slides))
         job = FineTuneJob(slides, self.form.wish, self.form.device_name, self.history.history)
         self._ready = self._told = None

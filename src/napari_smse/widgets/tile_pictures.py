@@ -18,6 +18,8 @@ from napari_smse.widgets.background import BackgroundTask
 logger = logging.getLogger(__name__)
 
 PICTURE_PX = 72
+_AT_ONCE = 20
+_Picture = tuple[Hashable, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class TileOnSlide:
 
 
 class TilePictures(QObject):
-    """Reads pictures of tiles, the ones asked for last."""
+    """Reads pictures of tiles, the ones asked for last.
+
+    They are handed out several at a time, as each repaint takes as long as one of many.
+    """
 
     read = Signal(object, object)
     """Key of the tile, and its `QIcon`."""
@@ -60,14 +65,13 @@ class TilePictures(QObject):
         """Read no more."""
         self.task.cancel()
 
-    def _hear(self, said: tuple[Hashable, NDArray[np.uint8]]) -> None:
-        key, pixels = said
-        self.read.emit(key, icon_of(pixels))
+    def _hear(self, said: list[_Picture]) -> None:
+        for key, pixels in said:
+            self.read.emit(key, icon_of(pixels))
 
 
-def _pictures(
-    tiles: Sequence[tuple[Hashable, TileOnSlide]],
-) -> Iterator[tuple[Hashable, NDArray[np.uint8]]]:
+def _pictures(tiles: Sequence[tuple[Hashable, TileOnSlide]]) -> Iterator[list[_Picture]]:
+    ready: list[_Picture] = []
     for key, tile in tiles:
         side = max(tile.region.width, tile.region.height)
         try:
@@ -76,7 +80,11 @@ def _pictures(
             # A list without a picture is better than none.
             logger.warning("a tile of %s cannot be read", tile.slide.name, exc_info=True)
             continue
-        yield key, np.ascontiguousarray(pixels)
+        ready.append((key, np.ascontiguousarray(pixels)))
+        if len(ready) == _AT_ONCE:
+            yield ready
+            ready = []
+    yield ready
 
 
 def icon_of(pixels: NDArray[np.uint8]) -> QIcon:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -30,6 +30,7 @@ from napari_smse.widgets.tile_pictures import TileOnSlide
 from napari_smse.widgets.triplet_strip import TripletStrip
 
 BEFORE, AFTER, CHANGE = "Before", "After", "Change"
+_PART_MS = 40
 
 
 class TuningResult(QWidget):
@@ -57,6 +58,10 @@ class TuningResult(QWidget):
         self._incomplete: list[HeatLayers] = []
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
+        self._parts: list[Callable[[], None]] = []
+        self._filling = QTimer(self)
+        self._filling.setInterval(_PART_MS)
+        self._filling.timeout.connect(self._show_next_part)
         self.view = QComboBox()
         self.view.addItems([AFTER, BEFORE, CHANGE])
         self.view.setToolTip("Which maps the slide shows.")
@@ -82,20 +87,35 @@ class TuningResult(QWidget):
             pictures.tile_chosen.connect(self._fly_to)
         self.hide()
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether parts of a result are still to be shown."""
+        return bool(self._parts)
+
     def show_result(self, result: Tuned) -> None:
-        """Show a result, its new maps first."""
+        """Show a result part by part, its new maps first.
+
+        All at once would hold the viewer up for longer than one notices.
+        """
         self.result = result
-        self.figures.show_worth(result.worth)
-        self.flipped.show_slides(result.slides)
-        self.triplets.show_triplets(result)
         same = all(one.before.classes == one.after.classes for one in result.slides)
         self.view.model().item(2).setEnabled(same)
-        self.tabs.setCurrentIndex(0)
-        if self.view.currentText() == AFTER:
-            self.show_maps(AFTER)
-        else:
+        with QSignalBlocker(self.view):
             self.view.setCurrentText(AFTER)
-        self.show()
+        self._parts = [
+            lambda: self.show_maps(AFTER),
+            lambda: self.figures.show_worth(result.worth),
+            self.show,
+            lambda: self.flipped.show_slides(result.slides),
+            lambda: self.triplets.show_triplets(result),
+        ]
+        self._filling.start()
+
+    def _show_next_part(self) -> None:
+        if self._parts:
+            self._parts.pop(0)()
+        if not self._parts:
+            self._filling.stop()
 
     def show_maps(self, which: str) -> None:
         """Show the maps before or after, or what changed."""
@@ -123,12 +143,15 @@ class TuningResult(QWidget):
     def drop(self) -> None:
         """Forget the result; the maps stay as they are."""
         self.result = None
+        self._parts.clear()
         self.flipped.pictures.stop()
         self.triplets.pictures.stop()
         self.hide()
 
     def leave(self) -> None:
-        """Read no more pictures, and add no more maps."""
+        """Read no more pictures, and show no more of the result."""
+        self._parts.clear()
+        self._filling.stop()
         self._adding.stop()
         self.flipped.pictures.stop()
         self.triplets.pictures.stop()
