@@ -184,3 +184,27 @@ def test_the_dock_closed_meanwhile_stops_and_lets_others_work(docks, until):
     assert docks.score.scoring.is_running
     until(lambda: not docks.score.scoring.is_running)
     assert any(MAP_KEY in one.metadata for one in docks.viewer.layers)
+
+
+@pytest.mark.parametrize("annotating", [True, False])
+def test_another_um_per_px_moves_no_region_and_asks_to_score_again(docks, told, annotating):
+    ready(docks)
+    before = docks.annotate.drawing.annotations()
+    if not annotating:
+        docks.annotate.close()
+    docks.score.form.mpp.setValue(0.4)
+    if not annotating:
+        docks.annotate = type(docks.annotate)(docks.viewer)
+        docks.viewer.window.add_dock_widget(docks.annotate)
+    after = docks.annotate.drawing.annotations()
+    assert docks.annotate.slide.mpp == 0.4
+    assert "0.4 um/px" in docks.annotate.facts.text()
+    assert docks.annotate.recovery.isHidden()
+    for one, other in zip(before.annotations, after.annotations, strict=True):
+        assert one.id == other.id
+        assert one.geometry.equals_exact(other.geometry, 1e-6)
+    docks.finetune()
+    assert "First score a slide" in told[-1]
+    docks.run_score()
+    docks.finetune()
+    assert docks.tune.result is not None, docks.tune.panel.problem.text()

@@ -22,10 +22,11 @@ from qtpy.QtWidgets import (
 
 from napari_smse.errors import SmseError
 from napari_smse.exchange import AnnotationSet, read_annotations, write_annotations
+from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_autosave import Autosave
 from napari_smse.widgets.annotation_files import ask_what_to_import, ask_where_to_save
-from napari_smse.widgets.annotation_layer import AnnotationLayer
+from napari_smse.widgets.annotation_layer import AnnotationLayer, follow_scale
 from napari_smse.widgets.annotation_tally import AnnotationTally
 from napari_smse.widgets.class_keys import bind_class_keys, unbind_class_keys
 from napari_smse.widgets.class_lists import ClassLists
@@ -60,6 +61,7 @@ class AnnotateDock(QWidget):
         self.viewer = napari_viewer
         self.slide: Slide | None = None
         self.drawing: AnnotationLayer | None = None
+        self._layer: Image | None = None
         self._autosave: Autosave | None = None
         self._dirty = self._left = False
         self._make_widgets()
@@ -166,10 +168,22 @@ class AnnotateDock(QWidget):
         # Before the Shapes layer's own keys, some of which are digits.
         bind_class_keys(self.drawing.layer, self.table.choose)
         self.drawing.changed.connect(self._change)
+        self._layer = layer
+        layer.events.scale.connect(self._take_other_mpp)
         self.links.show_slide(layer)
         self._count()
 
+    def _take_other_mpp(self) -> None:
+        """The user typed another um/px."""
+        layer = self.slides.layer
+        if layer is not None and layer.metadata.get(SLIDE_KEY) is not self.slide:
+            follow_scale(self.viewer, layer, slide_of(layer))
+            self._choose_slide()
+
     def _let_go(self) -> None:
+        if self._layer is not None:
+            self._layer.events.scale.disconnect(self._take_other_mpp)
+            self._layer = None
         if self.drawing is not None:
             self._keep_up()
             self.drawing.leave()

@@ -297,6 +297,14 @@ class AnnotationLayer(QObject):
             self._quiet = before
 
 
+def follow_scale(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> None:
+    """Lay annotations over a slide whose um/px is another now; in level-0 px they stay the same."""
+    layer = _layer_of(viewer, slide)
+    if layer is not None:
+        layer.scale = slide_layer.scale[-2:]
+        layer.translate = slide_layer.translate[-2:]
+
+
 def drawn_on(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> AnnotationSet:
     """Return what is drawn on a slide; nothing if it has no annotation layer."""
     layer = _layer_of(viewer, slide)

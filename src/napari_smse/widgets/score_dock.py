@@ -30,6 +30,7 @@ from napari_smse.scoring import (
     list_devices,
 )
 from napari_smse.slides import Slide
+from napari_smse.widgets.annotation_layer import follow_scale
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.card_dialog import CardDialog
 from napari_smse.widgets.live_results import LiveResults
@@ -171,6 +172,9 @@ class ScoreDock(QWidget):
             self._tell_problem(str(error))
             return
         set_scale(layer, self.slide)
+        follow_scale(self.viewer, layer, self.slide)
+        # Nothing may be learnt from what was scored at another physical scale.
+        layer.metadata.pop(RUN_KEY, None)
         self.panel.tell_problem("")
         self.form.show_slide(self.slide)
         self.counter.count_soon()
