@@ -121,6 +121,19 @@ def test_wrong_rows_are_listed_and_the_others_kept(tmp_path: Path) -> None:
     }
 
 
+def test_paths_written_in_full_may_lead_anywhere(tmp_path: Path) -> None:
+    folder, other = tmp_path / "table", tmp_path / "images"
+    folder.mkdir()
+    rows = ["path,label,case,um_per_px"]
+    for number, label in enumerate(("benign", "malignant")):
+        path = other / f"{label}.png"
+        path.parent.mkdir(exist_ok=True)
+        write_picture(path, number, number)
+        rows.append(f"{path},{label},{number},0.5")
+    found = read(folder, "\n".join(rows) + "\n")
+    assert [one.path.parent for one in found.images] == [other, other]
+
+
 def test_rows_that_repeat_or_contradict(tmp_path: Path) -> None:
     found = read(
         tmp_path,

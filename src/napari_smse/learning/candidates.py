@@ -82,6 +82,8 @@ class Candidate:
         Width and height, px, if they are known already.
     region, drawn
         Of a field of a slide: where it lies, level-0 px, and of which drawn region it is.
+    elsewhere
+        Whether its path was written in full, so that it may lie outside the folder.
     """
 
     path: Path
@@ -97,6 +99,7 @@ class Candidate:
     size: tuple[int, int] | None = None
     region: Region | None = None
     drawn: str = ""
+    elsewhere: bool = False
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -250,7 +253,7 @@ def _usable(
     """Return the labelled image, or raise `DataError` with the reason against it."""
     if one.problem:
         raise DataError(one.problem)
-    if leads_out(one.path, folder):
+    if not one.elsewhere and leads_out(one.path, folder):
         raise DataError("lies outside the folder")
     mpp = _checked_scale(one.mpp if one.mpp is not None else reading.mpp)
     size = one.size or image_size(one.path)

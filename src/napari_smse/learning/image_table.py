@@ -103,6 +103,7 @@ def _candidate(folder: Path, row: Mapping[str, str]) -> Candidate:
         magnification=magnification,
         subtype=row.get("subtype", "") or (named.subtype if named else ""),
         columns=row,
+        elsewhere=Path(row["path"]).is_absolute(),
     )
 
 
