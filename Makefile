@@ -7,6 +7,9 @@
 # Each creates .venv first if need be. Another Python: make PYTHON=python3.12 demo
 export PYTHON
 
+# Tests at once; files stay whole, as tests in one share what is slow to make.
+WORKERS ?= 2
+
 # Installing again is only worth it when one of these changes.
 INSTALLED_BY := pyproject.toml .ci/constraints.txt scripts/make_environment.sh
 USER_ENV := .venv/.installed-all
@@ -22,7 +25,7 @@ demo: $(USER_ENV)
 
 test: $(FULL_ENV)
 	scripts/system_libraries.sh
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(FULL_ENV)
 	.venv/bin/ruff check

@@ -37,8 +37,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "XDG_STATE_HOME": "state",
     }.items():
         os.environ[variable] = str(home / folder)
-    # torch reads this when it is first imported, so no test pays for importing it here.
-    os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))
+    # torch reads this when it is first imported, so no test pays for importing it here. Tests that
+    # run beside each other share the cores.
+    beside = "PYTEST_XDIST_WORKER" in os.environ
+    os.environ["OMP_NUM_THREADS"] = "1" if beside else str(min(2, os.cpu_count() or 1))
     # A shell starts what it puts in the background with Ctrl-C ignored, which tests of it must not
     # inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
