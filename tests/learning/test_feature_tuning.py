@@ -128,7 +128,7 @@ def finished(tuning: FineTuning) -> FineTuned:
 @pytest.mark.parametrize("loss", ["pair", "triplet"])
 def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     model, data = mini_model(tmp_path / "models"), mini_set(tmp_path / "data", cases=6)
-    recipe = tuning_recipe(loss, steps=100, rate=0.02)
+    recipe = tuning_recipe(loss, steps=400, rate=0.02)
     tuning = FineTuning(model, data, recipe, crops=4)
     tuned = finished(tuning)
     assert tuned.heads is None

@@ -79,7 +79,7 @@ def test_held_out_cases_are_told_apart_better(
     data: LabelledSet, model: Model, similarity: str, learns: str
 ) -> None:
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
-    steps = {"head": 150, "stage": 30, "all": 30}[learns]
+    steps = {"head": 500, "stage": 30, "all": 30}[learns]
     recipe = tuning_recipe(similarity, learns, steps=steps, rate=0.02, trunk_rate=0.002, tile_px=32)
     tuning = FineTuning(model, data, recipe)
     running = tuning.run()
