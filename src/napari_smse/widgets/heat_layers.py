@@ -112,7 +112,8 @@ class HeatLayers:
             self._to_add.sort(key=lambda other: other != name)
             self.add_next()
         for other, layer in self.layers.items():
-            layer.visible = other == name
+            if layer.visible != (other == name):
+                layer.visible = other == name
         self.refresh()
 
     def _shown(self) -> Image | None:

@@ -70,15 +70,20 @@ class MapControls(QWidget):
         low, high = self.range.value()
         limits = (low, max(high, low + 0.01))
         for name, layer in self._layers.layers.items():
-            layer.contrast_limits = limits
-            layer.opacity = self.opacity.value()
-            layer.colormap = map_colours(
+            colours = map_colours(
                 self.colours.currentText(),
                 name.class_name,
                 colour=self._layers.colours[name.class_name],
                 threshold=self.threshold.value(),
                 limits=limits,
             )
+            # Only what differs, as each is a redraw even if it is the same.
+            if tuple(layer.contrast_limits) != limits:
+                layer.contrast_limits = limits
+            if layer.opacity != self.opacity.value():
+                layer.opacity = self.opacity.value()
+            if layer.colormap.name != colours.name:
+                layer.colormap = colours
 
     def _show_map(self) -> None:
         name = self.which.currentData()
