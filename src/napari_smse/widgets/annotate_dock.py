@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_smse.errors import SmseError
@@ -33,6 +28,7 @@ from napari_smse.widgets.class_lists import ClassLists
 from napari_smse.widgets.class_table import ClassTable
 from napari_smse.widgets.draw_buttons import DrawButtons
 from napari_smse.widgets.folded import folded
+from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.links_panel import LinksPanel
 from napari_smse.widgets.recovery_bar import RecoveryBar
 from napari_smse.widgets.rows import row_of
@@ -47,7 +43,7 @@ _HINT = (
 _SOON_MS = 400
 
 
-class AnnotateDock(QWidget):
+class AnnotateDock(LeavingDock):
     """Draw regions, say what they are, and see how many tiles that makes.
 
     Parameters
@@ -63,12 +59,10 @@ class AnnotateDock(QWidget):
         self.drawing: AnnotationLayer | None = None
         self._layer: Image | None = None
         self._autosave: Autosave | None = None
-        self._dirty = self._left = False
+        self._dirty = False
         self._make_widgets()
         self.tally = AnnotationTally(self.table, self)
-        closing = (self.tally.task.closing, self.links.pictures.task.closing)
-        # See the score dock: collected together with the dock, the events would be half gone.
-        self.destroyed.connect(weakref.finalize(self, _set_all, closing))
+        self.stop_when_destroyed((self.tally.task, self.links.pictures.task))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
@@ -343,29 +337,9 @@ class AnnotateDock(QWidget):
 
     # -- leaving ---------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """Let go of the viewer; the annotations stay, in it and on disk."""
-        if self._left:
-            return
-        self._left = True
+    def _let_go_of_all(self) -> None:
         self.lists.remember()
         self._let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
         unbind_class_keys(self.viewer)
-
-    def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Leave when the window closes."""
-        self.leave()
-        super().closeEvent(event)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Leave when napari takes the dock out of its window, which it does without closing it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.leave()
-        super().changeEvent(event)
-
-
-def _set_all(events: Sequence[threading.Event]) -> None:
-    for event in events:
-        event.set()

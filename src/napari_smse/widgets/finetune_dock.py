@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent
-from qtpy.QtGui import QCloseEvent, QEnterEvent
+from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
@@ -23,6 +20,7 @@ from napari_smse.widgets.finetune_job import Colouring, FineTuneJob, Ready, Tune
 from napari_smse.widgets.folded import folded
 from napari_smse.widgets.history_panel import HistoryPanel
 from napari_smse.widgets.learning_curves import LearningCurves
+from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.pace import Pace
 from napari_smse.widgets.responsive import Responsive
@@ -52,7 +50,7 @@ _NOTHING = (
 )
 
 
-class FineTuneDock(QWidget):
+class FineTuneDock(LeavingDock):
     """Fine-tune the model that scored the slides on the regions drawn on them.
 
     Parameters
@@ -68,16 +66,13 @@ class FineTuneDock(QWidget):
         self._ready: Ready | None = None
         self._told: FineTuningProgress | None = None
         self._recent: dict[Path, Tuned] = {}
-        self._left = False
         self._responsive, self._pace = Responsive(), Pace()
         self._turn = Turn("A model is being fine-tuned")
         self._make_widgets()
         self.learning, self.saving, self.asking = (BackgroundTask() for _ in range(3))
         pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
         self._tasks = (self.learning, self.saving, self.asking, *(one.task for one in pictures))
-        # See the score dock: collected together with the dock, the events would be half gone.
-        closing = tuple(task.closing for task in self._tasks)
-        self.destroyed.connect(weakref.finalize(self, _set_all, closing))
+        self.stop_when_destroyed(self._tasks)
         self._connect()
         self.panel.set_ready(True)
         self.show_slides()
@@ -347,11 +342,7 @@ class FineTuneDock(QWidget):
 
     # -- leaving ---------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """Stop all work; the maps stay."""
-        if self._left:
-            return
-        self._left = True
+    def _let_go_of_all(self) -> None:
         self.outcome.leave()
         for task in self._tasks:
             task.cancel()
@@ -363,22 +354,6 @@ class FineTuneDock(QWidget):
         self.show_slides()
         super().enterEvent(event)
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Leave when the window closes."""
-        self.leave()
-        super().closeEvent(event)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Leave when napari takes the dock out of its window, which it does without closing it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.leave()
-        super().changeEvent(event)
-
 
 def _devices() -> Iterator[list[ComputeDevice]]:
     yield list_devices()
-
-
-def _set_all(events: Sequence[threading.Event]) -> None:
-    for event in events:
-        event.set()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent
-from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_smse.errors import SmseError
@@ -33,6 +28,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_layer import follow_scale
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.card_dialog import CardDialog
+from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.live_results import LiveResults
 from napari_smse.widgets.map_controls import MapControls
 from napari_smse.widgets.model_choice import ModelChoice
@@ -54,7 +50,7 @@ _NO_SLIDE = "Open a slide first: File > Open."
 _NOTICE = "Research use only: not for diagnosis."
 
 
-class ScoreDock(QWidget):
+class ScoreDock(LeavingDock):
     """Choose a slide and scales, press Run, watch the heat maps fill in.
 
     Parameters
@@ -73,7 +69,6 @@ class ScoreDock(QWidget):
         self._layer: Image | None = None
         self._job: ScoreJob | None = None
         self._next: tuple[Image, ScoreJob] | None = None
-        self._left = False
         self._responsive = Responsive()
         self._turn = Turn("A slide is being scored")
         self._make_widgets()
@@ -103,16 +98,12 @@ class ScoreDock(QWidget):
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
-        # They have no parent: a worker may still speak while the dock is being destroyed.
         self.scoring, self.saving, self.asking = (BackgroundTask() for _ in range(3))
         self.counter = TileCounter(self._question, self)
         self.models = ModelChoice(self.form.models, lambda name: read_card(name), self)
         tasks = (self.scoring, self.saving, self.asking)
         self._tasks = (*tasks, self.counter.task, self.models.task)
-        # The finaliser keeps the events alive: collected together with the dock, they would be
-        # half gone when Qt says that it is destroyed.
-        closing = tuple(task.closing for task in self._tasks)
-        self.destroyed.connect(weakref.finalize(self, _set_all, closing))
+        self.stop_when_destroyed(self._tasks)
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
@@ -325,11 +316,7 @@ class ScoreDock(QWidget):
         self.panel.state.setText(f"Saved to {folder}.")
         show_info(f"Results saved to {folder}.")
 
-    def leave(self) -> None:
-        """Stop all work and let go of the viewer; the maps stay. Calling it again does nothing."""
-        if self._left:
-            return
-        self._left = True
+    def _let_go_of_all(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._responsive.end()
@@ -337,22 +324,6 @@ class ScoreDock(QWidget):
         self.live.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
-
-    def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Leave when the window closes."""
-        self.leave()
-        super().closeEvent(event)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Leave when napari takes the dock out of its window, which it does without closing it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.leave()
-        super().changeEvent(event)
-
-
-def _set_all(events: Sequence[threading.Event]) -> None:
-    for event in events:
-        event.set()
 
 
 def _devices() -> Iterator[list[ComputeDevice]]:
