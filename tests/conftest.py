@@ -64,3 +64,14 @@ def shared_data() -> Path:
 def sample_slide() -> Path:
     """The generated slide that is shipped with the package."""
     return ROOT / "sample_data" / "sample_slide.tif"
+
+
+@pytest.fixture(autouse=True)
+def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models run as the device says: what is fastest on a busy machine is another every time."""
+    from napari_smse.scoring import fastest
+
+    def as_it_is(device: fastest.ComputeDevice, model: object, threads: int) -> list[fastest.Speed]:
+        return [fastest.Speed("torch", device.precision, 1.0, 0.0)]
+
+    monkeypatch.setattr(fastest, "measure", as_it_is)

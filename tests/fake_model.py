@@ -11,14 +11,18 @@ from napari_smse.network import Model, ModelCard, NetworkOutput
 
 
 class RednessNetwork(torch.nn.Module):
-    """Logit of malignant = (mean red - mean green) / 16; its embedding is the mean colour."""
+    """Logit of malignant = (mean red - mean green) / 16; its embedding is the mean colour.
+
+    `batches` says how many tiles each call had.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[int] = []
 
     def forward(self, images: torch.Tensor) -> NetworkOutput:
-        self.batches.append(len(images))
+        # What fills up a batch is black, and no tile.
+        self.batches.append(int(images.flatten(1).any(dim=1).sum()))
         colour = images.float().mean(dim=(2, 3))
         redness = (colour[:, 0] - colour[:, 1]) / 16
         embedding = torch.nn.functional.normalize(colour + 1, dim=1)

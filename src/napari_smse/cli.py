@@ -37,6 +37,7 @@ from napari_smse.scoring import (
     choose_device,
     describe_scale,
     list_devices,
+    on_fastest,
     open_run,
     parse_scale,
     scale_warnings,
@@ -110,6 +111,9 @@ def score_slides(
         Path | None, typer.Option(help="GeoJSON polygons, as from QuPath: score only there.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compute in float32 by torch, faster or not.")
+    ] = False,
     overlap: Annotated[float, typer.Option(help="Share of a tile its neighbour covers too.")] = 0.0,
     min_tissue: Annotated[float, typer.Option(help="Least share of tissue in a tile.")] = 0.25,
     geojson: Annotated[bool, typer.Option("--geojson", help="Also write QuPath tiles.")] = False,
@@ -125,9 +129,12 @@ def score_slides(
     request = _request(mpp or ["0.5"], overlap, min_tissue)
     # Whatever is wrong with all slides alike is told once, before anything takes time.
     outlines = None if roi is None else read_regions(roi)
-    chosen = choose_device(device)
-    run = _Run(out, request, network.load_model(model), chosen, geojson, overwrite, quiet, outlines)
-    run.say(f"Model {run.model.card.name} on {run.device.label}. Research use only.")
+    chosen = choose_device(device, exact=exact)
+    loaded = network.load_model(model)
+    if not exact:
+        chosen = on_fastest(chosen, loaded, _threads())
+    run = _Run(out, request, loaded, chosen, geojson, overwrite, quiet, outlines)
+    run.say(f"Model {run.model.card.name} on {run.device.how}. Research use only.")
     try:
         failed = run.score_all(slides, slide_mpp)
     except KeyboardInterrupt as stop:
@@ -191,7 +198,7 @@ class _Run:
         )
         if not store.complete:
             remove_results(folder)
-        running = score(slide, self.model, plan, store, self.device, threads=os.cpu_count() or 1)
+        running = score(slide, self.model, plan, store, self.device, threads=_threads())
         _show_progress(running, name, quiet=self.quiet)
         context = RunContext(card, self.device.label, warnings)
         save_results(folder, slide, store, context, geojson=self.geojson)
@@ -202,6 +209,10 @@ class _Run:
         if self.outlines is None:
             return None
         return translate(self.outlines, slide.bounds.x, slide.bounds.y)
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1
 
 
 def _empty_scales(slide: Slide, plan: TilePlan) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from dataclasses import asdict
 from enum import StrEnum
@@ -18,7 +19,7 @@ from napari_smse.learn_cli.console import Speaker, check_folder
 from napari_smse.learn_cli.labelled_tiles import read_tiles
 from napari_smse.learn_cli.model_files import refuse_existing
 from napari_smse.network.card import CARD_SUFFIX, stem_of
-from napari_smse.scoring import choose_device, parse_scale
+from napari_smse.scoring import choose_device, on_fastest, parse_scale
 
 if TYPE_CHECKING:
     from napari_smse.learning.fine_tuning import FineTuned, FineTuning, FineTuningProgress
@@ -118,7 +119,8 @@ def finetune(
     }
     recipe = tuning_recipe(loss.value, learn.value, **changes)
     mpps = [parse_scale(one) for one in scale or ()]
-    tiles = read_tiles(data, mpp, mpps, loaded, chosen, speaker)
+    fastest = on_fastest(chosen, loaded, os.cpu_count() or 1)
+    tiles = read_tiles(data, mpp, mpps, loaded, fastest, speaker)
     if crops is None:
         crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))
     tuning = FineTuning(

@@ -1,8 +1,11 @@
 """Tiles to embeddings and probabilities, stored as they come, shown as heat maps."""
 
 from napari_smse.scoring.device import ComputeDevice, choose_device, list_devices
-from napari_smse.scoring.engine import Progress, TileScores, read_block, score
+from napari_smse.scoring.engine import Progress, TileScores, score
+from napari_smse.scoring.fastest import on_fastest
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.pipeline import read_block
+from napari_smse.scoring.reading_order import Viewport
 from napari_smse.scoring.request import (
     ScoreRequest,
     describe_scale,
@@ -29,6 +32,7 @@ __all__ = [
     "ScoreRequest",
     "ScoreStore",
     "TileScores",
+    "Viewport",
     "choose_device",
     "describe_scale",
     "fuse",
@@ -36,6 +40,7 @@ __all__ = [
     "is_trained_scale",
     "list_devices",
     "objective_power",
+    "on_fastest",
     "open_run",
     "parse_scale",
     "read_block",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from napari_smse.errors import DeviceError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Runtime = Literal["torch", "onnxruntime", "openvino"]
 
 _BATCH = {"cuda": 256, "mps": 64, "cpu": 16}
 
@@ -30,12 +31,20 @@ class ComputeDevice:
         hardware. Results are always float32.
     batch_size
         Tiles given to the network at once.
+    runtime
+        What computes the network.
     """
 
     torch_name: str
     label: str
     precision: Precision
     batch_size: int
+    runtime: Runtime = "torch"
+
+    @property
+    def how(self) -> str:
+        """What a run is done by: ``CPU, AMD EPYC (2 cores), torch in bfloat16``."""
+        return f"{self.label}, {self.runtime} in {self.precision}"
 
 
 def list_devices() -> list[ComputeDevice]:
@@ -48,18 +57,20 @@ def list_devices() -> list[ComputeDevice]:
     ]
     if torch.backends.mps.is_available():
         found.append(_device("mps", "GPU, Apple Metal", "float32"))
-    precision: Precision = "bfloat16" if _cpu_has_bfloat16() else "float32"
+    precision: Precision = "bfloat16" if computes_bfloat16() else "float32"
     found.append(_device("cpu", f"CPU, {_cpu_name()} ({os.cpu_count()} cores)", precision))
     return found
 
 
-def choose_device(wanted: str = "auto") -> ComputeDevice:
+def choose_device(wanted: str = "auto", *, exact: bool = False) -> ComputeDevice:
     """The device of this name, or the fastest for ``auto``.
 
     Parameters
     ----------
     wanted
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    exact
+        Compute in float32 even where something else is faster.
 
     Raises
     ------
@@ -68,6 +79,8 @@ def choose_device(wanted: str = "auto") -> ComputeDevice:
         a run of minutes must not become one of hours unnoticed.
     """
     devices = list_devices()
+    if exact:
+        devices = [replace(device, precision="float32") for device in devices]
     if wanted == "auto":
         return devices[0]
     name = "cuda:0" if wanted == "cuda" else wanted
@@ -85,7 +98,7 @@ def _device(torch_name: str, label: str, precision: Precision) -> ComputeDevice:
     return ComputeDevice(torch_name, label, precision, _BATCH[torch_name.partition(":")[0]])
 
 
-def _cpu_has_bfloat16() -> bool:
+def computes_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 itself; where it only emulates it, float32 is faster."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():

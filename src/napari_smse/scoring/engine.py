@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.inference import TileClassifier
+from napari_smse.scoring.pipeline import BatchScores, BlockScores, Pipeline
+from napari_smse.scoring.reading_order import ReadingOrder, Viewport
 from napari_smse.scoring.store import ScoreStore
 from napari_smse.slides import Slide
-from napari_smse.tiles import ReadBlock, TilePlan
+from napari_smse.tiles import TilePlan
 
 if TYPE_CHECKING:
     from napari_smse.network import Model
 
-_PATIENCE = 0.25
-"""Longest silence while a read is awaited, seconds: a cancel acts at the next word."""
-
-_READ_AHEAD = 2
-"""Blocks held ready for each reading thread."""
+_WRITE_EVERY_S = 1.0
+"""A write costs 10 ms; what was not written is lost if the program is killed."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +71,11 @@ def score(
     model: Model,
     plan: TilePlan,
     store: ScoreStore,
-    device: ComputeDevice,
+    device: ComputeDevice | Sequence[ComputeDevice],
     *,
     threads: int = 1,
     readers: int = 2,
+    viewport: Viewport | None = None,
 ) -> Iterator[Progress]:
     """Score what a store does not hold yet.
 
@@ -93,11 +89,13 @@ def score(
     store
         Made for this plan; results go there block by block.
     device
-        Where the network runs.
+        Where the network runs; several share the tiles.
     threads
-        CPU threads for the network.
+        CPU threads for each network.
     readers
-        Threads that read the slide.
+        Threads that read the slide; with 0, everything happens in the caller's thread.
+    viewport
+        What is looked at: its tiles come first. It may change while this runs.
 
     Yields
     ------
@@ -114,120 +112,59 @@ def score(
     """
     clock = _Clock(plan.tile_count)
     yield clock.tell(_stored_scores(plan, store), resumed=True)
-    classify = TileClassifier(model, device, threads)
-    todo = [int(number) for number in np.flatnonzero(~store.blocks_done())]
-    group = _Group(plan)
-    with ThreadPoolExecutor(readers, thread_name_prefix="read-slide") as pool:
-        try:
-            for ready in _read_ahead(pool, slide, plan, todo, readers * _READ_AHEAD):
-                if ready is None:
-                    yield clock.tell(())
-                    continue
-                number, tiles = ready
-                group.add(number, tiles)
-                if group.tile_count >= device.batch_size or number == todo[-1]:
-                    for scores in group.classify(classify, device.batch_size):
-                        yield clock.tell(scores)
-                    group.write(store)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    todo = np.flatnonzero(~store.blocks_done()).tolist()
+    order = ReadingOrder(plan, todo, viewport)
+    devices = [device] if isinstance(device, ComputeDevice) else list(device)
+    pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
+    keeper = _Keeper(plan, store)
+    try:
+        for batch in pipeline.run():
+            if batch is None:
+                yield clock.tell(())
+                continue
+            keeper.keep(batch.whole)
+            yield clock.tell(tuple(_by_scale(plan, batch)))
+    finally:
+        # Also after a cancel, or when the slide breaks: what is whole is kept.
+        keeper.write()
     if not store.complete:
         store.finish(seconds=round(clock.elapsed, 3))
 
 
-def _read_ahead(
-    pool: ThreadPoolExecutor,
-    slide: Slide,
-    plan: TilePlan,
-    todo: Sequence[int],
-    ahead: int,
-) -> Iterator[tuple[int, NDArray[np.uint8]] | None]:
-    """Blocks in order, a few being read in advance; None whenever one is waited for."""
-    waiting = iter(todo)
-    pending: deque[tuple[int, Future[NDArray[np.uint8]]]] = deque()
-    while True:
-        while len(pending) < ahead and (number := next(waiting, None)) is not None:
-            pending.append((number, pool.submit(read_block, slide, plan, plan.blocks[number])))
-        if not pending:
-            return
-        number, future = pending[0]
-        # Asking first: a TimeoutError of result() could be that of the read itself.
-        if not wait([future], timeout=_PATIENCE).done:
-            yield None
-            continue
-        pending.popleft()
-        yield number, future.result()
-
-
-def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uint8]:
-    """Read the tiles of a block, those of all its scales from the same pixels.
-
-    Returns
-    -------
-    (n, tile_px, tile_px, 3), in the order of the block's members
-    """
-    window = slide.window(block.region, block.mpp)
-    tiles = []
-    for scale, start, stop in block.members:
-        size = plan.scales[scale].grid.spec.size_px
-        for index in range(start, stop):
-            tiles.append(window.crop(plan.scales[scale].region(index), (size, size)))
-    return np.stack(tiles)
-
-
 @dataclass
-class _Group:
-    """Blocks that are classified and stored together, so that batches are full."""
+class _Keeper:
+    """Writes whole blocks to the store, those of about a second at once."""
 
     plan: TilePlan
-    numbers: list[int] = field(default_factory=list)
-    tiles: list[NDArray[np.uint8]] = field(default_factory=list)
-    tile_count: int = 0
-    _probability: list[NDArray[np.float32]] = field(default_factory=list)
-    _embedding: list[NDArray[np.float32]] = field(default_factory=list)
+    store: ScoreStore
+    _blocks: list[BlockScores] = field(default_factory=list)
+    _written: float = -_WRITE_EVERY_S
 
-    def add(self, number: int, tiles: NDArray[np.uint8]) -> None:
-        self.numbers.append(number)
-        self.tiles.append(tiles)
-        self.tile_count += len(tiles)
+    def keep(self, blocks: Sequence[BlockScores]) -> None:
+        self._blocks += blocks
+        if self._blocks and time.monotonic() - self._written >= _WRITE_EVERY_S:
+            self.write()
 
-    def classify(
-        self, classify: TileClassifier, batch_size: int
-    ) -> Iterator[tuple[TileScores, ...]]:
-        """Classify in batches of about equal size, giving the scores of each."""
-        scale, index = self._places()
-        batches = math.ceil(self.tile_count / batch_size)
-        tiles = np.concatenate(self.tiles)
-        for rows in np.array_split(np.arange(self.tile_count), batches):
-            probability, embedding = classify(tiles[rows])
-            self._probability.append(probability)
-            self._embedding.append(embedding)
-            yield tuple(
-                TileScores(int(s), index[rows[at]], probability[at])
-                for s in np.unique(scale[rows])
-                if (at := np.flatnonzero(scale[rows] == s)).size
-            )
-
-    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Scale and index of every tile, in the order they were read."""
-        members = [m for number in self.numbers for m in self.plan.blocks[number].members]
-        scale = np.concatenate([np.full(stop - start, s) for s, start, stop in members])
-        index = np.concatenate([np.arange(start, stop) for _, start, stop in members])
-        return scale, index
-
-    def write(self, store: ScoreStore) -> None:
-        """Store the rows, then count the blocks as done, and start anew."""
-        probability, embedding = np.concatenate(self._probability), np.concatenate(self._embedding)
-        row = 0
-        for number in self.numbers:
-            for scale, start, stop in self.plan.blocks[number].members:
+    def write(self) -> None:
+        """Write the rows, then count the blocks as done."""
+        for block in self._blocks:
+            row = 0
+            for scale, start, stop in self.plan.blocks[block.number].members:
                 rows = slice(row, row + stop - start)
-                store.write_rows(scale, start, probability[rows], embedding[rows])
+                self.store.write_rows(scale, start, block.probability[rows], block.embedding[rows])
                 row = rows.stop
-        store.mark_done(self.numbers)
-        for gathered in (self.numbers, self.tiles, self._probability, self._embedding):
-            gathered.clear()
-        self.tile_count = 0
+        if self._blocks:
+            self.store.mark_done([block.number for block in self._blocks])
+        self._blocks.clear()
+        self._written = time.monotonic()
+
+
+def _by_scale(plan: TilePlan, batch: BatchScores) -> Iterator[TileScores]:
+    """Sort a batch's answers by scale."""
+    tiles = np.array([plan.blocks[number].tile(row) for number, row in batch.places.tolist()])
+    for scale in np.unique(tiles[:, 0]):
+        at = tiles[:, 0] == scale
+        yield TileScores(int(scale), tiles[at, 1], batch.probability[at])
 
 
 @dataclass

@@ -1,7 +1,8 @@
-"""Run a network on tiles."""
+"""Run a network on any number of tiles."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DeviceError
 from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.runtime import Answer, make_runner
 
 if TYPE_CHECKING:
     from napari_smse.network import Model
@@ -17,29 +19,25 @@ if TYPE_CHECKING:
 class TileClassifier:
     """A network on a device, ready for tiles.
 
+    The network always sees batches of one size, the last one filled up: that is faster, and an
+    answer then depends on the tile alone, to the last bit, not on what else is in its batch.
+
     Parameters
     ----------
     model
-        The loaded model; its network is moved to the device.
+        The loaded model.
     device
         Where to run.
     threads
-        CPU threads for arithmetic. It holds for the thread that makes the
-        classifier, as OpenMP counts threads per caller.
+        CPU threads for arithmetic. Make and call a classifier in the same thread, as OpenMP
+        counts threads per caller.
     """
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
-        import torch
+        self._model, self._device, self._threads = model, device, threads
+        self._run = make_runner(model, device, threads)
 
-        torch.set_num_threads(threads)
-        self._device = torch.device(device.torch_name)
-        self._precision = getattr(torch, device.precision)
-        network = model.network.eval().to(self._device)
-        self._network = network.to(memory_format=torch.channels_last)
-        self._label = device.label
-        self._most = device.batch_size
-
-    def __call__(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
         """Classify tiles.
 
         Parameters
@@ -56,35 +54,45 @@ class TileClassifier:
         DeviceError
             If not even one tile fits in the device's memory; batches that do not are split.
         """
-        import torch
-
         parts = []
         while tiles.size:
             try:
-                parts.append(self._classified(tiles[: self._most]))
-            except torch.OutOfMemoryError as error:
-                if self._most == 1:
-                    raise DeviceError(
-                        f"{self._label} has too little free memory for a single tile: close what "
-                        "else uses it, or choose the device cpu."
-                    ) from error
-                self._most = max(1, min(self._most, len(tiles)) // 2)
+                parts.append(self._batch(tiles[: self._device.batch_size]))
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self._halve(error)
                 continue
             tiles = tiles[len(parts[-1][0]) :]
         probability, embedding = zip(*parts, strict=True)
         return np.concatenate(probability), np.concatenate(embedding)
 
-    def _classified(
-        self, tiles: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        import torch
+    def _batch(self, tiles: NDArray[np.uint8]) -> Answer:
+        probability, embedding = self._run(filled_up(tiles, self._device.batch_size))
+        return probability[: len(tiles)], embedding[: len(tiles)]
 
-        mixed = self._precision != torch.float32
-        images = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(self._device)
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, dtype=self._precision, enabled=mixed),
-        ):
-            output = self._network(images)
-            probability = output.logits.float().softmax(dim=1)
-        return probability.cpu().numpy(), output.embedding.float().cpu().numpy()
+    def _halve(self, error: BaseException) -> None:
+        """Take smaller batches from now on; runtimes other than torch are made for one size."""
+        if self._device.batch_size == 1:
+            raise DeviceError(
+                f"{self._device.label} has too little free memory for a single tile: close what "
+                "else uses it, or choose the device cpu."
+            ) from error
+        self._device = replace(self._device, batch_size=self._device.batch_size // 2)
+        if self._device.runtime != "torch":
+            self._run = make_runner(self._model, self._device, self._threads)
+
+
+def filled_up(tiles: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return this many tiles, the missing ones black."""
+    missing = size - len(tiles)
+    if not missing:
+        return np.ascontiguousarray(tiles)
+    return np.concatenate([tiles, np.zeros((missing, *tiles.shape[1:]), dtype=np.uint8)])
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    # The CPU's allocator has no error of its own.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "alloc" in str(error).lower()

@@ -40,6 +40,7 @@ def run_facts(
         },
         "request": request.facts(),
         "precision": device.precision,
+        "runtime": device.runtime,
         "tiles": plan_hash(plan),
     }
 

@@ -78,6 +78,12 @@ class ScaleTiles:
         tile = self.take(np.array([index]))
         return Region(*(int(side[0]) for side in (tile.x, tile.y, tile.width, tile.height)))
 
+    def regions(self, start: int, stop: int) -> list[Region]:
+        """The pieces of slide that consecutive tiles show."""
+        tiles = self.take(np.arange(start, stop))
+        sides = (tiles.x, tiles.y, tiles.width, tiles.height)
+        return [Region(*map(int, one)) for one in zip(*sides, strict=True)]
+
     def take(self, index: NDArray[np.integer]) -> ScaleTiles:
         """The tiles at these positions, in this order."""
         return ScaleTiles(self.grid, self.columns[index], self.rows[index], self.tissue[index])
@@ -105,6 +111,14 @@ class ReadBlock:
     def tile_count(self) -> int:
         """Number of tiles of all scales in the block."""
         return sum(stop - start for _, start, stop in self.members)
+
+    def tile(self, row: int) -> tuple[int, int]:
+        """Return scale and index of the block's tile in this row."""
+        for scale, start, stop in self.members:
+            if row < stop - start:
+                return scale, start + row
+            row -= stop - start
+        raise IndexError(row)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from napari_smse.errors import DataError, SmseError
 from napari_smse.exchange.colours import Colour
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.network import Model, load_model
-from napari_smse.scoring import ComputeDevice, ScoreMaps, choose_device, fused_scales
+from napari_smse.scoring import ScoreMaps, choose_device, fused_scales
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileLink, TileRemark
 from napari_smse.widgets.score_job import Stage, Started, spare_threads
@@ -223,7 +223,7 @@ class FineTuneJob:
         yield Stage("Colouring the maps …")
         slides = []
         for one in self.slides:
-            after = yield from self._maps(one, tuning, tuned, device)
+            after = yield from self._maps(one, tuning, tuned)
             slides.append(_compared(one, after))
         yield Stage("Judging …")
         found = worth(tuning, tuned)
@@ -270,7 +270,7 @@ class FineTuneJob:
         return annotated_tiles(slides, classes_to_learn(model.card.classes, drawn), links)
 
     def _maps(
-        self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, device: ComputeDevice
+        self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned
     ) -> Generator[Colouring, None, ScoreMaps]:
         from napari_smse.learning.recolouring import tuned_maps
         from napari_smse.learning.rescoring import rescored_maps
@@ -280,8 +280,9 @@ class FineTuneJob:
         if tuned.heads is not None:
             classes = tuning.labelled_set.classes
             return tuned_maps(run.store, run.plan, tuned.heads, classes, one.fused)
+        # As the maps before were made, so that what differs is what was learnt.
         model = Model(tuned.network, tuned_card(tuning, tuned, "tuned"), tuning.model.path)
-        running = rescored_maps(one.slide, model, run.plan, one.fused, device, spare_threads())
+        running = rescored_maps(one.slide, model, run.plan, one.fused, run.device, spare_threads())
         while True:
             try:
                 progress = next(running)

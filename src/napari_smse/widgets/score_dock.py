@@ -45,6 +45,7 @@ from napari_smse.widgets.tile_marker import fly_to
 from napari_smse.widgets.tile_table import TileRow, TileTable
 from napari_smse.widgets.tissue_layer import show_tissue
 from napari_smse.widgets.triton_guard import guard_against_triton
+from napari_smse.widgets.viewport_watch import ViewportWatch
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOTICE = "Research use only: not for diagnosis."
@@ -71,6 +72,7 @@ class ScoreDock(LeavingDock):
         self._next: tuple[Image, ScoreJob] | None = None
         self._responsive = Responsive()
         self._turn = Turn("A slide is being scored")
+        self._watch = ViewportWatch(self)
         self._make_widgets()
         self._make_tasks()
         self._connect()
@@ -237,6 +239,7 @@ class ScoreDock(LeavingDock):
         # Until it has begun, the results shown can still be looked at and saved.
         self._next = layer, job
         self._set_running(True)
+        self._watch.begin(layer, job.viewport)
         self.panel.show_stage("Starting …")
         self.scoring.start(job.run)
 
@@ -272,6 +275,7 @@ class ScoreDock(LeavingDock):
         self.save.setEnabled(whole and not running)
         (self._responsive.begin if running else self._responsive.end)()
         if not running:
+            self._watch.end()
             self._turn.give_back()
 
     def _finish(self) -> None:
@@ -279,7 +283,7 @@ class ScoreDock(LeavingDock):
         self._set_running(False)
         if self.started is not None:
             self.panel.state.setText(
-                f"Done: {self.started.plan.tile_count:,} tiles on {self.started.device.label}."
+                f"Done: {self.started.plan.tile_count:,} tiles on {self.started.device.how}."
             )
 
     def _fail(self, text: str) -> None:
@@ -320,6 +324,7 @@ class ScoreDock(LeavingDock):
         for task in self._tasks:
             task.cancel()
         self._responsive.end()
+        self._watch.end()
         self._turn.give_back()
         self.live.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)

@@ -19,7 +19,9 @@ from napari_smse.scoring import (
     Progress,
     ScoreRequest,
     ScoreStore,
+    Viewport,
     choose_device,
+    on_fastest,
     open_run,
     scale_warnings,
     score,
@@ -82,6 +84,8 @@ class ScoreJob:
         The slide's tissue, if it was found before.
     again
         Score tiles that an earlier run stored, too.
+    viewport
+        What of the slide is looked at; its tiles come first.
     """
 
     slide: Slide
@@ -90,12 +94,14 @@ class ScoreJob:
     device: str = "auto"
     mask: TissueMask | None = None
     again: bool = False
+    viewport: Viewport = field(default_factory=Viewport)
 
     def run(self) -> Iterator[Stage | Started | Progress]:
         """Plan, load, score; raises what these raise."""
         yield Stage("Loading the model …")
         model = load_model(self.model)
-        device = choose_device(self.device)
+        yield Stage("Finding the fastest way to run it …")
+        device = on_fastest(choose_device(self.device), model, spare_threads())
         yield Stage("Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         store = self._open_store(model.card, plan, device)
@@ -103,7 +109,16 @@ class ScoreJob:
         started = Started(plan, store, model.card, device, tuple(warnings), self.model)
         yield started
         started.shown.wait(_FIRST_DRAWING_S)
-        yield from score(self.slide, model, plan, store, device, threads=spare_threads(), readers=1)
+        yield from score(
+            self.slide,
+            model,
+            plan,
+            store,
+            device,
+            threads=spare_threads(),
+            readers=1,
+            viewport=self.viewport,
+        )
 
     def _open_store(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> ScoreStore:
         """Scores live in the cache until they are saved, so that a crash loses none."""

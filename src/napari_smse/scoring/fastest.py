@@ -1,0 +1,210 @@
+"""Which way to run a model is the fastest on this CPU: measured once, then remembered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
+from napari_smse.scoring.runtime import TileRunner, is_installed, make_runner
+
+if TYPE_CHECKING:
+    from napari_smse.network import Model
+
+TOLERANCE: Final = 0.01
+"""How far a probability may lie from float32's; see `deviation`."""
+
+Way = tuple[Runtime, Precision]
+_EXACT: Final[Way] = ("torch", "float32")
+_ROUNDS: Final = 6
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured of one way to run a model.
+
+    Parameters
+    ----------
+    runtime, precision
+        The way.
+    tiles_per_s
+        Tiles a second, of the fastest batch: what else the machine does can only slow one down.
+    deviation
+        Largest difference of a probability from torch's in float32, see `deviation`.
+    """
+
+    runtime: Runtime
+    precision: Precision
+    tiles_per_s: float
+    deviation: float
+
+
+def on_fastest(device: ComputeDevice, model: Model, threads: int) -> ComputeDevice:
+    """Return a device set to the fastest way to run a model on it that keeps its answers.
+
+    Ways to run are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
+    they are installed. They are measured with a few generated tiles the first time, which takes
+    seconds, and remembered for this machine, model and set of versions.
+
+    Parameters
+    ----------
+    device
+        As chosen; a GPU comes back as it is.
+    model
+        The loaded model.
+    threads
+        CPU threads for arithmetic.
+    """
+    if device.torch_name != "cpu":
+        return device
+    best = _remembered(_key(device, model, threads))
+    if best is None or not is_installed(best.runtime):
+        best = fastest(measure(device, model, threads))
+        _remember(_key(device, model, threads), best)
+    return replace(device, runtime=best.runtime, precision=best.precision)
+
+
+def fastest(speeds: list[Speed]) -> Speed:
+    """Return the fastest way among those within the tolerance."""
+    return max((s for s in speeds if s.deviation <= TOLERANCE), key=lambda s: s.tiles_per_s)
+
+
+def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
+    """Measure every way to run a model on the CPU; torch in float32 is always among them.
+
+    The ways take turns, so that what else the machine does at some moment counts for all.
+    """
+    tiles = _tiles(model.card.tile_px, device.batch_size)
+    runners = dict(_runners(device, model, threads))
+    answers = {way: run(tiles)[0] for way, run in runners.items()}
+    seconds = {way: math.inf for way in runners}
+    for _ in range(_ROUNDS):
+        for way, run in runners.items():
+            seconds[way] = min(seconds[way], _seconds(run, tiles))
+    exact = answers[_EXACT]
+    return [
+        Speed(*way, len(tiles) / seconds[way], deviation(answers[way], exact)) for way in runners
+    ]
+
+
+def deviation(probability: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+    """Largest difference of probabilities, each taken as if it were the one in doubt.
+
+    Near 0 and 1 the softmax hides what a network lost, so the difference is that of the
+    log-odds divided by four: what it comes to at a probability of 0.5.
+
+    Parameters
+    ----------
+    probability, exact
+        (n, classes).
+    """
+    one, other = (_log_odds(values) for values in (probability, exact))
+    return float(np.abs(one - other).max()) / 4
+
+
+def _log_odds(probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    kept = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(kept) - np.log1p(-kept))
+
+
+def _runners(device: ComputeDevice, model: Model, threads: int) -> Iterator[tuple[Way, TileRunner]]:
+    for way in _ways():
+        runtime, precision = way
+        try:
+            yield (
+                way,
+                make_runner(model, replace(device, runtime=runtime, precision=precision), threads),
+            )
+        except Exception:
+            # A converter fails in its own ways; what needs none remains.
+            if runtime == "torch":
+                raise
+            _log.warning("%s in %s cannot run %s", runtime, precision, model.card.name)
+            _log.debug("as it says", exc_info=True)
+
+
+def _ways() -> Iterator[Way]:
+    yield _EXACT
+    if computes_bfloat16():
+        yield "torch", "bfloat16"
+    if is_installed("onnxruntime"):
+        yield "onnxruntime", "float32"
+    if is_installed("openvino"):
+        # Not in bfloat16: it rounds the first layers too, which moved probabilities of real tiles
+        # by up to 0.045.
+        yield "openvino", "float32"
+
+
+def _tiles(tile_px: int, count: int) -> NDArray[np.uint8]:
+    from napari_smse.network.self_test import generated_tile
+
+    # Other ones than those that bfloat16 is corrected with.
+    return np.stack([generated_tile(100 + number, tile_px, tile_px) for number in range(count)])
+
+
+def _seconds(run: TileRunner, tiles: NDArray[np.uint8]) -> float:
+    """Time of the faster of two batches: what else the machine does can only slow one down."""
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        run(tiles)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _key(device: ComputeDevice, model: Model, threads: int) -> str:
+    """What a measurement holds for: another driver or trunk may turn the order round."""
+    versions = [_version(name) for name in ("torch", "onnxruntime", "openvino")]
+    card = model.card
+    shape = (card.trunk, card.tile_px, card.embedding_dim, card.weights_sha256[:12])
+    return "|".join(map(str, (device.label, threads, device.batch_size, *shape, *versions)))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "-"
+
+
+def _memory() -> Path:
+    return platformdirs.user_cache_path("napari-smse") / "fastest.json"
+
+
+def _read_memory() -> dict[str, Any]:
+    try:
+        known = json.loads(_memory().read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _remembered(key: str) -> Speed | None:
+    try:
+        return Speed(**_read_memory()[key])
+    except (KeyError, TypeError):
+        return None
+
+
+def _remember(key: str, speed: Speed) -> None:
+    """Write it down; if that fails, it is measured again another time."""
+    path = _memory()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({**_read_memory(), key: asdict(speed)}, indent=2))
+        part.replace(path)
+    except OSError as error:
+        _log.debug("%s cannot be written: %s", path, error)

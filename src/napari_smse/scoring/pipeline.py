@@ -1,0 +1,310 @@
+"""Blocks read, cut into tiles and classified, all at the same time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.inference import TileClassifier
+from napari_smse.scoring.reading_order import ReadingOrder
+from napari_smse.scoring.runtime import Answer
+from napari_smse.scoring.stages import StageTimes
+from napari_smse.slides import Slide
+from napari_smse.tiles import ReadBlock, TilePlan
+
+if TYPE_CHECKING:
+    from napari_smse.network import Model
+
+PATIENCE = 0.25
+"""Longest silence, seconds: a cancel acts at the next word."""
+
+_BATCHES_AHEAD = 2
+"""Tiles held ready for each network, in batches."""
+
+_NETWORKS_A_GPU = 2
+"""While one copies its tiles, the other computes."""
+
+
+@dataclass(frozen=True)
+class BlockScores:
+    """A block, whole, and what the network said of its tiles.
+
+    Parameters
+    ----------
+    number
+        Of the block in the plan.
+    probability
+        (n, classes), in the order of the block's members.
+    embedding
+        (n, d).
+    """
+
+    number: int
+    probability: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """A batch that was classified.
+
+    Parameters
+    ----------
+    places
+        Block, and row in it, of each tile, (n, 2).
+    probability
+        (n, classes).
+    whole
+        Blocks that it was the last missing part of.
+    """
+
+    places: NDArray[np.int64]
+    probability: NDArray[np.float32]
+    whole: tuple[BlockScores, ...]
+
+
+def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uint8]:
+    """Read the tiles of a block, those of all its scales from the same pixels.
+
+    Returns
+    -------
+    (n, tile_px, tile_px, 3), in the order of the block's members
+    """
+    window = slide.window(block.region, block.mpp)
+    size = plan.scales[block.members[0][0]].grid.spec.size_px
+    tiles = np.empty((block.tile_count, size, size, 3), dtype=np.uint8)
+    row = 0
+    for scale, start, stop in block.members:
+        for region in plan.scales[scale].regions(start, stop):
+            tiles[row] = window.crop(region, (size, size))
+            row += 1
+    return tiles
+
+
+class Pipeline:
+    """Reads, classifies, and hands out what is ready, a bounded number of tiles at a time.
+
+    Threads read and cut tiles; a thread for each network classifies them, in batches that run
+    across blocks. Whoever iterates only passes tiles on, so that reading, network and what is
+    done with the results overlap, and the slowest of them sets the pace.
+
+    Parameters
+    ----------
+    slide, model, plan
+        What to classify with what.
+    order
+        Which block comes next.
+    devices
+        Where the network runs; two or more share the tiles.
+    threads
+        CPU threads for each network.
+    readers
+        Threads that read the slide. With 0, whoever iterates reads and classifies, in turn.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        model: Model,
+        plan: TilePlan,
+        order: ReadingOrder,
+        devices: Sequence[ComputeDevice],
+        *,
+        threads: int = 1,
+        readers: int = 2,
+    ) -> None:
+        self.times = StageTimes()
+        self._slide, self._plan, self._order = slide, plan, order
+        self._batch_size = max(device.batch_size for device in devices)
+        self._readers = max(1, readers)
+        self._networks = _Networks(model, devices, threads, self.times)
+        self._inline = readers == 0
+        self._waiting = _WaitingTiles()
+        self._blocks: dict[int, _OpenBlock] = {}
+        self._reading: dict[Future[NDArray[np.uint8]], int] = {}
+        self._classifying: dict[Future[Answer], NDArray[np.int64]] = {}
+
+    def run(self) -> Iterator[BatchScores | None]:
+        """Yield each batch as it is ready, and None whenever none was for a quarter of a second.
+
+        Raises
+        ------
+        DamagedSlideError, DeviceError
+            As reading and classifying do.
+        """
+        networks = len(self._networks)
+        readers = _executor(self._readers, "read-slide", inline=self._inline)
+        classifiers = _executor(networks, "classify", inline=self._inline)
+        try:
+            while self._feed(readers, classifiers):
+                pending: list[Future[Any]] = [*self._reading, *self._classifying]
+                done = wait(pending, timeout=PATIENCE, return_when=FIRST_COMPLETED).done
+                if not done:
+                    yield None
+                for future in done:
+                    if future in self._reading:
+                        self._take_tiles(future)
+                    else:
+                        yield self._take_answer(future)
+        finally:
+            # A read may hang on its drive; a batch is soon done, and nothing may compute when
+            # the program ends.
+            readers.shutdown(wait=False, cancel_futures=True)
+            classifiers.shutdown(wait=True, cancel_futures=True)
+
+    def _feed(self, readers: Executor, classifiers: Executor) -> bool:
+        """Keep readers and networks busy; False when nothing is left to do."""
+        ahead = _BATCHES_AHEAD * self._batch_size * len(self._networks)
+        while len(self._reading) < self._readers and len(self._waiting) < ahead:
+            number = self._order.next()
+            if number is None:
+                break
+            self._reading[readers.submit(self._read, number)] = number
+        while len(self._classifying) <= len(self._networks):
+            batch = self._waiting.take(self._batch_size, all_read=not self._reading)
+            if batch is None:
+                break
+            tiles, places = batch
+            self._classifying[classifiers.submit(self._networks.classify, tiles)] = places
+        return bool(self._reading or self._classifying)
+
+    def _read(self, number: int) -> NDArray[np.uint8]:
+        with self.times.of("reading"):
+            return read_block(self._slide, self._plan, self._plan.blocks[number])
+
+    def _take_tiles(self, future: Future[Any]) -> None:
+        number = self._reading.pop(future)
+        tiles = future.result()
+        self._blocks[number] = _OpenBlock(number, len(tiles))
+        self._waiting.add(number, tiles)
+
+    def _take_answer(self, future: Future[Any]) -> BatchScores:
+        places = self._classifying.pop(future)
+        probability, embedding = future.result()
+        whole = []
+        for number in dict.fromkeys(places[:, 0].tolist()):
+            block, at = self._blocks[number], places[:, 0] == number
+            block.fill(places[at, 1], probability[at], embedding[at])
+            if block.is_whole:
+                whole.append(self._blocks.pop(number).scores())
+        return BatchScores(places, probability, tuple(whole))
+
+
+class _Networks:
+    """A classifier for every thread that classifies, made in that thread."""
+
+    def __init__(
+        self, model: Model, devices: Sequence[ComputeDevice], threads: int, times: StageTimes
+    ) -> None:
+        self._model, self._threads, self._times = model, threads, times
+        each = [
+            device
+            for device in devices
+            for _ in range(_NETWORKS_A_GPU if device.torch_name.startswith("cuda") else 1)
+        ]
+        self._count = len(each)
+        self._free: queue.SimpleQueue[ComputeDevice] = queue.SimpleQueue()
+        for device in each:
+            self._free.put(device)
+        self._mine = threading.local()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def classify(self, tiles: NDArray[np.uint8]) -> Answer:
+        if not hasattr(self._mine, "classifier"):
+            device = self._free.get()
+            self._mine.classifier = TileClassifier(self._model, device, self._threads)
+        classifier: TileClassifier = self._mine.classifier
+        with self._times.of("network"):
+            return classifier(tiles)
+
+
+@dataclass
+class _WaitingTiles:
+    """Tiles that were read and not classified yet, first come, first served."""
+
+    _parts: deque[tuple[int, int, NDArray[np.uint8]]] = field(default_factory=deque)
+    _count: int = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, number: int, tiles: NDArray[np.uint8]) -> None:
+        self._parts.append((number, 0, tiles))
+        self._count += len(tiles)
+
+    def take(
+        self, most: int, *, all_read: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+        """Return a full batch and where its tiles are from; fewer only if no more will come."""
+        if not self._count or (self._count < most and not all_read):
+            return None
+        taken: list[NDArray[np.uint8]] = []
+        places: list[NDArray[np.int64]] = []
+        missing = most
+        while missing and self._parts:
+            number, row, tiles = self._parts.popleft()
+            part = tiles[:missing]
+            taken.append(part)
+            rows = np.arange(row, row + len(part))
+            places.append(np.column_stack([np.full(len(part), number), rows]))
+            missing -= len(part)
+            if len(part) < len(tiles):
+                self._parts.appendleft((number, row + len(part), tiles[len(part) :]))
+        self._count -= most - missing
+        return np.concatenate(taken), np.concatenate(places)
+
+
+class _OpenBlock:
+    """A block of which some tiles are still to be classified."""
+
+    def __init__(self, number: int, tile_count: int) -> None:
+        self._number, self._missing = number, tile_count
+        self._parts: list[tuple[NDArray[np.int64], Answer]] = []
+
+    @property
+    def is_whole(self) -> bool:
+        return self._missing == 0
+
+    def fill(
+        self,
+        rows: NDArray[np.int64],
+        probability: NDArray[np.float32],
+        embedding: NDArray[np.float32],
+    ) -> None:
+        self._parts.append((rows, (probability, embedding)))
+        self._missing -= len(rows)
+
+    def scores(self) -> BlockScores:
+        # Two networks may end in another order than they began.
+        order = np.argsort(np.concatenate([rows for rows, _ in self._parts]))
+        probability, embedding = (
+            np.concatenate([answer[part] for _, answer in self._parts])[order] for part in (0, 1)
+        )
+        return BlockScores(self._number, probability, embedding)
+
+
+def _executor(threads: int, name: str, *, inline: bool) -> Executor:
+    return _Inline() if inline else ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+
+class _Inline(Executor):
+    """Does what it is given at once, in the caller's thread."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future

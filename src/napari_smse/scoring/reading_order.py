@@ -1,0 +1,88 @@
+"""Which block is read next: what somebody looks at comes first, outward from its centre."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.slides import Region
+from napari_smse.tiles import TilePlan
+
+
+class Viewport:
+    """What of a slide is looked at; set by one thread, read by another.
+
+    Parameters
+    ----------
+    region
+        Level-0 px; None while nobody looks.
+    """
+
+    def __init__(self, region: Region | None = None) -> None:
+        self._region = region
+        self._lock = threading.Lock()
+
+    @property
+    def region(self) -> Region | None:
+        """What is looked at now, level-0 px."""
+        with self._lock:
+            return self._region
+
+    def look_at(self, region: Region | None) -> None:
+        """Look at something else."""
+        with self._lock:
+            self._region = region
+
+
+class ReadingOrder:
+    """Hands out the blocks of a plan, asking for each anew what is looked at.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    todo
+        Numbers of the blocks to hand out.
+    viewport
+        What is looked at; without one, blocks come in the plan's order.
+    """
+
+    def __init__(
+        self, plan: TilePlan, todo: Sequence[int], viewport: Viewport | None = None
+    ) -> None:
+        self._left = np.asarray(todo, dtype=np.int64)
+        self._boxes = _boxes(plan)
+        self._viewport = viewport or Viewport()
+
+    def __len__(self) -> int:
+        """How many blocks are left."""
+        return len(self._left)
+
+    def next(self) -> int | None:
+        """Return the number of the next block, or None when all were handed out."""
+        if not len(self._left):
+            return None
+        view = self._viewport.region
+        place = 0 if view is None else _nearest(self._boxes[self._left], view)
+        number = int(self._left[place])
+        self._left = np.delete(self._left, place)
+        return number
+
+
+def _boxes(plan: TilePlan) -> NDArray[np.float64]:
+    """Left, top, right and bottom of every block, level-0 px, (n, 4)."""
+    regions = [block.region for block in plan.blocks]
+    edges = [(one.x, one.y, one.right, one.bottom) for one in regions]
+    return np.array(edges, dtype=np.float64).reshape(-1, 4)
+
+
+def _nearest(boxes: NDArray[np.float64], view: Region) -> int:
+    """Place of the box nearest to the centre of the view; those in view before all others."""
+    left, top, right, bottom = boxes.T
+    x, y = view.x + view.width / 2, view.y + view.height / 2
+    distance = np.hypot((left + right) / 2 - x, (top + bottom) / 2 - y)
+    seen = (left < view.right) & (right > view.x) & (top < view.bottom) & (bottom > view.y)
+    return int(np.lexsort((distance, ~seen))[0])

@@ -1,0 +1,76 @@
+"""What computes a network on a device: torch, or ONNX Runtime or OpenVINO where they are faster."""
+
+from __future__ import annotations
+
+from importlib import util
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import DeviceError
+from napari_smse.scoring.device import ComputeDevice, Runtime
+
+if TYPE_CHECKING:
+    from napari_smse.network import Model
+
+Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Probabilities (n, classes) and embeddings (n, d)."""
+
+EXTRAS: Final[dict[Runtime, str]] = {"onnxruntime": "onnx", "openvino": "openvino"}
+"""The extra of this package that brings a runtime; torch is always there."""
+
+_NEEDED: Final[dict[Runtime, tuple[str, ...]]] = {
+    "torch": ("torch",),
+    "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
+    "openvino": ("openvino",),
+}
+
+
+class TileRunner(Protocol):
+    """A network ready to classify tiles; one thread at a time may call it."""
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+        """Classify RGB tiles (n, h, w, 3)."""
+        ...
+
+
+def is_installed(runtime: Runtime) -> bool:
+    """Whether everything that a runtime needs is there; nothing is imported."""
+    return all(util.find_spec(package) is not None for package in _NEEDED[runtime])
+
+
+def make_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
+    """Make a network ready on a device, in the device's precision and by its runtime.
+
+    Parameters
+    ----------
+    model
+        The loaded model; its network is not changed.
+    device
+        Where to run. `batch_size` tiles are what it is made ready for.
+    threads
+        CPU threads for arithmetic. For torch they hold for the calling thread only, as OpenMP
+        counts threads per caller.
+
+    Raises
+    ------
+    DeviceError
+        If the runtime is not installed.
+    """
+    if not is_installed(device.runtime):
+        raise DeviceError(
+            f"{device.runtime} is not installed: run pip install "
+            f'"napari-smse[{EXTRAS[device.runtime]}]", or choose another runtime.'
+        )
+    if device.runtime == "onnxruntime":
+        from napari_smse.scoring.onnx_runner import OnnxRunner
+
+        return OnnxRunner(model, device, threads)
+    if device.runtime == "openvino":
+        from napari_smse.scoring.openvino_runner import OpenVinoRunner
+
+        return OpenVinoRunner(model, device, threads)
+    from napari_smse.scoring.torch_runner import TorchRunner
+
+    return TorchRunner(model, device, threads)
