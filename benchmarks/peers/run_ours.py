@@ -1,0 +1,55 @@
+"""napari-smse as a peer of the comparison; runs in the project's own environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from conversation import Answer, serve
+
+
+def prepare(facts: dict[str, Any]) -> Answer:
+    """Import, load the model and choose the device, as the dock has done when Run is pressed."""
+    import numpy as np
+
+    from napari_smse.network import load_model
+    from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
+    from napari_smse.scoring.inference import TileClassifier
+    from napari_smse.slides import open_slide
+
+    model, auto = load_model("bundled"), choose_device("auto")
+    store_path = Path(facts["folder"]) / "ours.zarr"
+
+    def answer(question: dict[str, Any]) -> dict[str, Any]:
+        device = replace(auto, precision=question.get("precision", auto.precision))
+        if "tiles" in question:
+            classify = TileClassifier(model, device, os.cpu_count() or 1)
+            return {"probabilities": classify(np.load(question["tiles"]))[0].tolist()}
+        shutil.rmtree(store_path, ignore_errors=True)
+        began = time.perf_counter()
+        with open_slide(question["slide"]) as slide:
+            request = ScoreRequest((facts["mpp"],))
+            plan = request.plan(slide, model.card)
+            store = open_run(store_path, slide, model.card, request, plan, device)
+            found = time.perf_counter()
+            for _ in score(slide, model, plan, store, device, threads=os.cpu_count() or 1):
+                pass
+        ended = time.perf_counter()
+        assert store.complete
+        return {
+            "tiles": plan.tile_count,
+            "seconds": ended - began,
+            "tile seconds": ended - found,
+            "precision": device.precision,
+            "batch": device.batch_size,
+        }
+
+    return answer
+
+
+if __name__ == "__main__":
+    serve(prepare)
