@@ -289,7 +289,8 @@ class TestStopping:
         assert whole < tiles_scored(shell.model) < 2 * whole
         answer = shell("score", slide, "--out", tmp_path / "halves")
         assert (answer.status, answer.err) == (0, "")
-        assert tiles_scored(shell.model) == 2 * whole
+        # What was under way when it was stopped is scored again, but nothing else.
+        assert 2 * whole <= tiles_scored(shell.model) <= 2 * whole + 48
         for name in ("tiles.csv", "tiles.parquet", "heatmap.png"):
             halves, undisturbed = (tmp_path / out / "slide" / name for out in ("halves", "whole"))
             assert halves.read_bytes() == undisturbed.read_bytes()

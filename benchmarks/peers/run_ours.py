@@ -17,17 +17,20 @@ def prepare(facts: dict[str, Any]) -> Answer:
     import numpy as np
 
     from napari_smse.network import load_model
-    from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
+    from napari_smse.scoring import ScoreRequest, choose_device, on_fastest, open_run, score
     from napari_smse.scoring.inference import TileClassifier
     from napari_smse.slides import open_slide
 
-    model, auto = load_model("bundled"), choose_device("auto")
+    model, threads = load_model("bundled"), os.cpu_count() or 1
+    auto = on_fastest(choose_device("auto"), model)
     store_path = Path(facts["folder"]) / "ours.zarr"
 
     def answer(question: dict[str, Any]) -> dict[str, Any]:
-        device = replace(auto, precision=question.get("precision", auto.precision))
+        device = auto
+        if "precision" in question:
+            device = replace(auto, precision=question["precision"], runtime="torch")
         if "tiles" in question:
-            classify = TileClassifier(model, device, os.cpu_count() or 1)
+            classify = TileClassifier(model, device, threads)
             return {"probabilities": classify(np.load(question["tiles"]))[0].tolist()}
         shutil.rmtree(store_path, ignore_errors=True)
         began = time.perf_counter()
@@ -36,7 +39,7 @@ def prepare(facts: dict[str, Any]) -> Answer:
             plan = request.plan(slide, model.card)
             store = open_run(store_path, slide, model.card, request, plan, device)
             found = time.perf_counter()
-            for _ in score(slide, model, plan, store, device, threads=os.cpu_count() or 1):
+            for _ in score(slide, model, plan, store, device, threads=threads):
                 pass
         ended = time.perf_counter()
         assert store.complete

@@ -132,7 +132,7 @@ def score_slides(
     chosen = choose_device(device, exact=exact)
     loaded = network.load_model(model)
     if not exact:
-        chosen = on_fastest(chosen, loaded, _threads())
+        chosen = on_fastest(chosen, loaded)
     run = _Run(out, request, loaded, chosen, geojson, overwrite, quiet, outlines)
     run.say(f"Model {run.model.card.name} on {run.device.how}. Research use only.")
     try:

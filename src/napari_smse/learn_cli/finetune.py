@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from dataclasses import asdict
 from enum import StrEnum
@@ -119,7 +118,7 @@ def finetune(
     }
     recipe = tuning_recipe(loss.value, learn.value, **changes)
     mpps = [parse_scale(one) for one in scale or ()]
-    fastest = on_fastest(chosen, loaded, os.cpu_count() or 1)
+    fastest = on_fastest(chosen, loaded)
     tiles = read_tiles(data, mpp, mpps, loaded, fastest, speaker)
     if crops is None:
         crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))

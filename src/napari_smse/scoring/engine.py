@@ -91,7 +91,7 @@ def score(
     device
         Where the network runs; several share the tiles.
     threads
-        CPU threads for each network.
+        CPU cores for the network.
     readers
         Threads that read the slide; with 0, everything happens in the caller's thread.
     viewport

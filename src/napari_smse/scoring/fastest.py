@@ -51,7 +51,7 @@ class Speed:
     deviation: float
 
 
-def on_fastest(device: ComputeDevice, model: Model, threads: int) -> ComputeDevice:
+def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
     """Return a device set to the fastest way to run a model on it that keeps its answers.
 
     Ways to run are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
@@ -65,7 +65,7 @@ def on_fastest(device: ComputeDevice, model: Model, threads: int) -> ComputeDevi
     model
         The loaded model.
     threads
-        CPU threads for arithmetic.
+        CPU threads for the arithmetic of one batch; a run gives each batch one.
     """
     if device.torch_name != "cpu":
         return device

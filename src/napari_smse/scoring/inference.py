@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,18 @@ class TileClassifier:
     device
         Where to run.
     threads
-        CPU threads for arithmetic. Make and call a classifier in the same thread, as OpenMP
-        counts threads per caller.
+        CPU threads for the arithmetic of one call.
     """
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         self._model, self._device, self._threads = model, device, threads
         self._run = make_runner(model, device, threads)
+
+    def twin(self) -> TileClassifier:
+        """Return another classifier of the same network, for another thread."""
+        other = copy.copy(self)
+        other._run = self._run.twin()
+        return other
 
     def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
         """Classify tiles.

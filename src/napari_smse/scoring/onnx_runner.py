@@ -37,6 +37,8 @@ class OnnxRunner:
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Threads that wait for work by counting take the cores that reading needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         exported = _exported(model, device.batch_size)
         self._session = onnxruntime.InferenceSession(
             exported, options, providers=["CPUExecutionProvider"]
@@ -48,9 +50,13 @@ class OnnxRunner:
         probability, embedding = self._session.run(None, {self._input: tiles})
         return probability, embedding
 
+    def twin(self) -> OnnxRunner:
+        """Return itself: a session takes calls from several threads."""
+        return self
+
 
 def _exported(model: Model, batch_size: int) -> bytes:
-    network = TilesToAnswer(folded(model.network.cpu()))
+    network = TilesToAnswer(folded(model.network).cpu())
     tiles = network.example(model.card.tile_px, batch_size)
     # The exporter tells of its own progress and of what it deprecated itself.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
-        network = TilesToAnswer(folded(model.network.cpu()))
+        network = TilesToAnswer(folded(model.network).cpu())
         tiles = network.example(model.card.tile_px, device.batch_size)
         with warnings.catch_warnings(), torch.no_grad():
             # It traces the network, which warns of Python numbers that stay as they are.
@@ -47,7 +48,17 @@ class OpenVinoRunner:
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        self._converted, self._settings = converted, settings
+        self._compile()
+
+    def _compile(self) -> None:
+        self._compiled = openvino.Core().compile_model(self._converted, "CPU", self._settings)
+
+    def twin(self) -> OpenVinoRunner:
+        """Return another runner of the same network, with threads of its own."""
+        other = copy.copy(self)
+        other._compile()
+        return other
 
     def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
         """Classify RGB tiles (n, h, w, 3)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
@@ -106,7 +105,7 @@ class Pipeline:
     devices
         Where the network runs; two or more share the tiles.
     threads
-        CPU threads for each network.
+        CPU cores for the network.
     readers
         Threads that read the slide. With 0, whoever iterates reads and classifies, in turn.
     """
@@ -200,33 +199,35 @@ class Pipeline:
 
 
 class _Networks:
-    """A classifier for every thread that classifies, made in that thread."""
+    """As many classifiers as can be busy at once, lent to whichever thread classifies.
+
+    On a CPU each has one core: they then never wait for each other, as the threads within one
+    network do after every layer.
+    """
 
     def __init__(
         self, model: Model, devices: Sequence[ComputeDevice], threads: int, times: StageTimes
     ) -> None:
-        self._model, self._threads, self._times = model, threads, times
-        each = [
-            device
-            for device in devices
-            for _ in range(_NETWORKS_A_GPU if device.torch_name.startswith("cuda") else 1)
-        ]
-        self._count = len(each)
-        self._free: queue.SimpleQueue[ComputeDevice] = queue.SimpleQueue()
-        for device in each:
-            self._free.put(device)
-        self._mine = threading.local()
+        self._times = times
+        self._free: queue.SimpleQueue[TileClassifier] = queue.SimpleQueue()
+        self._count = 0
+        for device in devices:
+            first = TileClassifier(model, device, 1)
+            each = threads if device.torch_name == "cpu" else _NETWORKS_A_GPU
+            for classifier in [first, *(first.twin() for _ in range(each - 1))]:
+                self._free.put(classifier)
+                self._count += 1
 
     def __len__(self) -> int:
         return self._count
 
     def classify(self, tiles: NDArray[np.uint8]) -> Answer:
-        if not hasattr(self._mine, "classifier"):
-            device = self._free.get()
-            self._mine.classifier = TileClassifier(self._model, device, self._threads)
-        classifier: TileClassifier = self._mine.classifier
-        with self._times.of("network"):
-            return classifier(tiles)
+        classifier = self._free.get()
+        try:
+            with self._times.of("network"):
+                return classifier(tiles)
+        finally:
+            self._free.put(classifier)
 
 
 @dataclass

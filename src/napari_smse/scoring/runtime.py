@@ -34,6 +34,10 @@ class TileRunner(Protocol):
         """Classify RGB tiles (n, h, w, 3)."""
         ...
 
+    def twin(self) -> TileRunner:
+        """Return another runner of the same network, for another thread."""
+        ...
+
 
 def is_installed(runtime: Runtime) -> bool:
     """Whether everything that a runtime needs is there; nothing is imported."""
@@ -50,8 +54,7 @@ def make_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner
     device
         Where to run. `batch_size` tiles are what it is made ready for.
     threads
-        CPU threads for arithmetic. For torch they hold for the calling thread only, as OpenMP
-        counts threads per caller.
+        CPU threads for the arithmetic of one call.
 
     Raises
     ------

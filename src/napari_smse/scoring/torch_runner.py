@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -43,18 +44,29 @@ class TorchRunner:
     """
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
-        torch.set_num_threads(threads)
         self._device = torch.device(device.torch_name)
         self._threads = threads
         lean = lean_network(model.network, model.card.tile_px, device)
         self._network = lean.to(self._device)
         self._autocast = _autocast(lean, device)
-        on_gpu = self._device.type == "cuda"
-        self._stream: Any = torch.cuda.Stream(self._device) if on_gpu else None  # type: ignore[no-untyped-call]
+        self._on_gpu = self._device.type == "cuda"
+        self._make_own()
+
+    def _make_own(self) -> None:
+        """Make what no other thread may use: the stream, and the buffer to copy tiles from."""
+        self._stream: Any = torch.cuda.Stream(self._device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._pinned: Tensor | None = None
+
+    def twin(self) -> TorchRunner:
+        """Return another runner of the same network, for another thread."""
+        other = copy.copy(self)
+        other._make_own()
+        return other
 
     def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
         """Classify RGB tiles (n, h, w, 3)."""
+        # Here, as OpenMP counts threads for each thread that calls it.
+        torch.set_num_threads(self._threads)
         with torch.inference_mode(), self._in_stream():
             images = self._on_device(tiles).permute(0, 3, 1, 2)
             with torch.autocast(
@@ -86,15 +98,16 @@ def lean_network(network: nn.Module, tile_px: int, device: ComputeDevice) -> nn.
     Normalisations are folded into convolutions, and on a CPU that computes in bfloat16 the
     convolutions do. A network for which folding changes the answers is taken as it is.
     """
+    network.eval()
     if not any(isinstance(module, nn.Conv2d) for module in network.modules()):
-        return network.eval()
-    tiles = _generated_tiles(tile_px)
-    lean = folded(network.cpu())
-    if not _same_answers(network.eval(), lean, tiles):
+        return network
+    tiles = _generated_tiles(tile_px).to(next(network.parameters()).device)
+    lean = folded(network)
+    if not _same_answers(network, lean, tiles):
         _log.warning("This network cannot be made leaner: it runs as it was built.")
-        return network.to(memory_format=torch.channels_last)
+        return copy.deepcopy(network).to(memory_format=torch.channels_last)
     if device.torch_name == "cpu" and device.precision == "bfloat16":
-        return in_bfloat16(lean, tiles)
+        return in_bfloat16(lean.cpu(), tiles.cpu())
     return lean
 
 

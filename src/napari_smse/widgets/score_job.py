@@ -101,7 +101,7 @@ class ScoreJob:
         yield Stage("Loading the model …")
         model = load_model(self.model)
         yield Stage("Finding the fastest way to run it …")
-        device = on_fastest(choose_device(self.device), model, spare_threads())
+        device = on_fastest(choose_device(self.device), model)
         yield Stage("Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         store = self._open_store(model.card, plan, device)
