@@ -4,7 +4,7 @@ from napari_smse.scoring.device import ComputeDevice, choose_device, list_device
 from napari_smse.scoring.engine import Progress, TileScores, score
 from napari_smse.scoring.fastest import on_fastest
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
-from napari_smse.scoring.pipeline import read_block
+from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.reading_order import Viewport
 from napari_smse.scoring.request import (
     ScoreRequest,

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.inference import TileClassifier
+from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.reading_order import ReadingOrder
 from napari_smse.scoring.runtime import Answer
 from napari_smse.scoring.stages import StageTimes
 from napari_smse.slides import Slide
-from napari_smse.tiles import ReadBlock, TilePlan
+from napari_smse.tiles import TilePlan
 
 if TYPE_CHECKING:
     from napari_smse.network import Model
@@ -69,24 +70,6 @@ class BatchScores:
     places: NDArray[np.int64]
     probability: NDArray[np.float32]
     whole: tuple[BlockScores, ...]
-
-
-def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uint8]:
-    """Read the tiles of a block, those of all its scales from the same pixels.
-
-    Returns
-    -------
-    (n, tile_px, tile_px, 3), in the order of the block's members
-    """
-    window = slide.window(block.region, block.mpp)
-    size = plan.scales[block.members[0][0]].grid.spec.size_px
-    tiles = np.empty((block.tile_count, size, size, 3), dtype=np.uint8)
-    row = 0
-    for scale, start, stop in block.members:
-        for region in plan.scales[scale].regions(start, stop):
-            tiles[row] = window.crop(region, (size, size))
-            row += 1
-    return tiles
 
 
 class Pipeline:
