@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.color import rgb2hsv
 
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, TissueMask, classify_ground, find_tissue
+from napari_smse.tiles.tissue import hue_and_saturation
 
 GLASS = (242, 241, 243)
 H_AND_E = {
@@ -107,3 +109,11 @@ def test_a_real_slide(shared_data):
     assert mask.region == Region(0, 0, 2220, 2967)
     assert 0.3 < mask.share(Ground.TISSUE) < 0.95
     assert mask.share(Ground.PEN) < 0.01
+
+
+def test_hue_and_saturation_are_those_of_skimage() -> None:
+    rgb = np.random.default_rng(0).integers(0, 8, (60, 50, 3)).astype(np.float32) / 7
+    hue, saturation = hue_and_saturation(*np.moveaxis(rgb, -1, 0))
+    hsv = rgb2hsv(rgb)
+    assert np.abs(hue - 360 * hsv[..., 0]).max() < 1e-3
+    assert np.abs(saturation - hsv[..., 1]).max() < 1e-5
