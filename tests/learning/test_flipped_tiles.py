@@ -8,8 +8,7 @@ import pytest
 from napari_smse.learning.flipped_tiles import flipped_tiles
 from napari_smse.scoring import ScaleScores
 from napari_smse.slides import Region
-from napari_smse.tiles import TileGrid, TileSpec
-from napari_smse.tiles.plan import ScaleTiles
+from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 
 CLASSES = ("benign", "malignant")
 

@@ -71,7 +71,7 @@ def save_results(
     folder
         Where to; the store is copied there unless it lies there already.
     slide, store
-        The slide and its complete scores.
+        The slide and its scores, to the end or to the end of the time there was.
     context
         Model, device, warnings.
     geojson
@@ -80,9 +80,9 @@ def save_results(
     Raises
     ------
     OutputError
-        If the folder cannot be written, or the scores are not complete.
+        If the folder cannot be written, or the run did not come to its end.
     """
-    if not store.complete:
+    if not store.finished:
         raise OutputError(
             f"The scores of {slide.path.name} are not complete: run to the end before saving."
         )
@@ -212,5 +212,6 @@ def _scale_record(scores: ScaleScores, card: ModelCard) -> ScaleRecord:
         tile_px=spec.size_px,
         stride_px=spec.size_px * (1 - spec.overlap),
         tiles=len(scores.tiles),
+        scored=int(np.isfinite(scores.probability[:, 0]).sum()),
         in_trained_range=is_trained_scale(scores.mpp, card),
     )

@@ -54,12 +54,13 @@ class ModelRecord(_Record):
 
 
 class ScaleRecord(_Record):
-    """What was scored at one scale."""
+    """What was scored at one scale: of all tiles, fewer only if there was no time for more."""
 
     mpp: PositiveFloat
     tile_px: PositiveInt
     stride_px: PositiveFloat
     tiles: NonNegativeInt
+    scored: NonNegativeInt | None = None
     in_trained_range: bool = True
 
 

@@ -19,8 +19,7 @@ from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
-from napari_smse.tiles import TissueMask
-from napari_smse.tiles.plan import ScaleTiles
+from napari_smse.tiles import ScaleTiles, TissueMask
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 SOURCE = "annotations"

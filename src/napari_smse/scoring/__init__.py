@@ -1,9 +1,11 @@
 """Tiles to embeddings and probabilities, stored as they come, shown as heat maps."""
 
 from napari_smse.scoring.device import ComputeDevice, choose_device, list_devices
-from napari_smse.scoring.engine import Progress, TileScores, score
+from napari_smse.scoring.engine import score
+from napari_smse.scoring.estimate import Estimate, estimate
 from napari_smse.scoring.fastest import on_fastest
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.progress import Progress, TileScores
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.reading_order import Viewport
 from napari_smse.scoring.request import (
@@ -23,6 +25,7 @@ from napari_smse.scoring.store import ScaleScores, ScoreStore
 __all__ = [
     "FUSED",
     "ComputeDevice",
+    "Estimate",
     "HeatMap",
     "HeatMapBuilder",
     "MapName",
@@ -35,6 +38,7 @@ __all__ = [
     "Viewport",
     "choose_device",
     "describe_scale",
+    "estimate",
     "fuse",
     "fused_scales",
     "is_trained_scale",

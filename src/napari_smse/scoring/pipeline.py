@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,18 +105,18 @@ class Pipeline:
         threads: int = 1,
         readers: int = 2,
     ) -> None:
-        self.times = StageTimes()
         self._slide, self._plan, self._order = slide, plan, order
         self._batch_size = max(device.batch_size for device in devices)
         self._readers = max(1, readers)
-        self._networks = _Networks(model, devices, threads, self.times)
+        self._networks = _Networks(model, devices, threads)
+        self.times = StageTimes(self._readers, len(self._networks))
         self._inline = readers == 0
         self._waiting = _WaitingTiles()
         self._blocks: dict[int, _OpenBlock] = {}
         self._reading: dict[Future[NDArray[np.uint8]], int] = {}
         self._classifying: dict[Future[Answer], NDArray[np.int64]] = {}
 
-    def run(self) -> Iterator[BatchScores | None]:
+    def run(self) -> Generator[BatchScores | None]:
         """Yield each batch as it is ready, and None whenever none was for a quarter of a second.
 
         Raises
@@ -156,12 +157,16 @@ class Pipeline:
             if batch is None:
                 break
             tiles, places = batch
-            self._classifying[classifiers.submit(self._networks.classify, tiles)] = places
+            self._classifying[classifiers.submit(self._classify, tiles)] = places
         return bool(self._reading or self._classifying)
 
     def _read(self, number: int) -> NDArray[np.uint8]:
         with self.times.of("reading"):
             return read_block(self._slide, self._plan, self._plan.blocks[number])
+
+    def _classify(self, tiles: NDArray[np.uint8]) -> Answer:
+        with self._networks.lent() as classifier, self.times.of("network"):
+            return classifier(tiles)
 
     def _take_tiles(self, future: Future[Any]) -> None:
         number = self._reading.pop(future)
@@ -188,10 +193,7 @@ class _Networks:
     network do after every layer.
     """
 
-    def __init__(
-        self, model: Model, devices: Sequence[ComputeDevice], threads: int, times: StageTimes
-    ) -> None:
-        self._times = times
+    def __init__(self, model: Model, devices: Sequence[ComputeDevice], threads: int) -> None:
         self._free: queue.SimpleQueue[TileClassifier] = queue.SimpleQueue()
         self._count = 0
         for device in devices:
@@ -204,11 +206,12 @@ class _Networks:
     def __len__(self) -> int:
         return self._count
 
-    def classify(self, tiles: NDArray[np.uint8]) -> Answer:
+    @contextmanager
+    def lent(self) -> Iterator[TileClassifier]:
+        """Lend a classifier that nobody else uses meanwhile."""
         classifier = self._free.get()
         try:
-            with self._times.of("network"):
-                return classifier(tiles)
+            yield classifier
         finally:
             self._free.put(classifier)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from napari_smse.slides import Region, Slide, Window
 from napari_smse.tiles import ReadBlock, TilePlan
@@ -50,8 +48,16 @@ def cut(window: Window, region: Region, edge: int) -> NDArray[np.uint8]:
         return window.crop(region, (edge, edge))
     if framed.shape[:2] == (edge + 2, edge + 2):
         return framed[1:-1, 1:-1]
-    # Torch's filter for bytes is Pillow's, to the bit, written for the vector units. It is given
-    # a copy, as it warns of pixels that cannot be written to.
-    pixels = torch.from_numpy(framed.copy()).permute(2, 0, 1)[None]
-    resized = interpolate(pixels, (edge + 2, edge + 2), mode="bilinear", antialias=True)
-    return np.asarray(resized[0].permute(1, 2, 0)[1:-1, 1:-1])
+    return _resized(framed, edge + 2)[1:-1, 1:-1]
+
+
+def _resized(pixels: NDArray[np.uint8], edge: int) -> NDArray[np.uint8]:
+    """Resize by torch's filter for bytes: Pillow's, to the bit, but written for vector units."""
+    # Not at the top, as docks open without torch.
+    import torch
+    from torch.nn.functional import interpolate
+
+    # A copy, as torch warns of pixels that cannot be written to.
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    resized = interpolate(image, (edge, edge), mode="bilinear", antialias=True)
+    return np.asarray(resized[0].permute(1, 2, 0))

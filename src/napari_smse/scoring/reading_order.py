@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.scoring.progress import TileScores
 from napari_smse.slides import Region
 from napari_smse.tiles import TilePlan
 
@@ -61,6 +62,9 @@ class ReadingOrder:
         """How many blocks are left."""
         return len(self._left)
 
+    def learn(self, scores: Sequence[TileScores]) -> None:
+        """Take in results; this order does not depend on them."""
+
     def next(self) -> int | None:
         """Return the number of the next block, or None when all were handed out."""
         if not len(self._left):
@@ -84,5 +88,13 @@ def _nearest(boxes: NDArray[np.float64], view: Region) -> int:
     left, top, right, bottom = boxes.T
     x, y = view.x + view.width / 2, view.y + view.height / 2
     distance = np.hypot((left + right) / 2 - x, (top + bottom) / 2 - y)
-    seen = (left < view.right) & (right > view.x) & (top < view.bottom) & (bottom > view.y)
-    return int(np.lexsort((distance, ~seen))[0])
+    return int(np.lexsort((distance, ~seen(boxes, view)))[0])
+
+
+def seen(boxes: NDArray[np.float64], view: Region | None) -> NDArray[np.bool_]:
+    """Which boxes (left, top, right, bottom) a view shows a part of, (n,); none without a view."""
+    if view is None:
+        return np.zeros(len(boxes), dtype=bool)
+    left, top, right, bottom = boxes.T
+    shown = (left < view.right) & (right > view.x) & (top < view.bottom) & (bottom > view.y)
+    return np.asarray(shown)

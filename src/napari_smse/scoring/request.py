@@ -15,6 +15,7 @@ from napari_smse.network.card import ModelCard
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask, plan_tiles
 
+_HALF_A_TILE = 0.5
 _RANGE_TOLERANCE = 1.05
 _TELL_UPSAMPLING = 1.25
 _OBJECTIVE_MPP = 10.0
@@ -35,12 +36,16 @@ class ScoreRequest:
         A tile is scored if at least this share of it is tissue.
     roi
         Region, (x, y) in level-0 px; None for the whole slide.
+    first_look
+        Show all tissue once, at the coarsest scale, before anything is looked at more closely. With
+        one scale, closer means half a tile further on.
     """
 
     mpps: tuple[float, ...]
     overlap: float = 0.0
     min_tissue: float = 0.25
     roi: BaseGeometry | None = None
+    first_look: bool = False
 
     def plan(self, slide: Slide, card: ModelCard, mask: TissueMask | None = None) -> TilePlan:
         """The tiles to score; raises what `plan_tiles` and `require_tiles` raise."""
@@ -49,21 +54,29 @@ class ScoreRequest:
             slide,
             self.mpps,
             tile_px=card.tile_px,
-            overlap=self.overlap,
+            overlap=self._tile_overlap,
             min_tissue=self.min_tissue,
             roi=self.roi,
             mask=mask,
+            first_look=self.first_look,
         )
+
+    @property
+    def _tile_overlap(self) -> float:
+        one = len(set(self.mpps)) == 1
+        return max(self.overlap, _HALF_A_TILE) if self.first_look and one else self.overlap
 
     def facts(self) -> dict[str, Any]:
         """The request as JSON values; a region by the hash of its outline."""
         outline = None if self.roi is None else shapely.to_wkb(shapely.normalize(self.roi))
-        return {
+        facts = {
             "mpps": sorted(set(self.mpps)),
             "overlap": self.overlap,
             "min_tissue": self.min_tissue,
             "roi": None if outline is None else hashlib.sha256(outline).hexdigest()[:16],
         }
+        # Told only where it is so: runs of earlier versions, which knew no other, can go on.
+        return facts | {"first_look": True} if self.first_look else facts
 
 
 def require_tiles(card: ModelCard) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_smse.scoring.engine import TileScores
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.progress import TileScores
 from napari_smse.scoring.request import objective_power
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.tiles import TilePlan

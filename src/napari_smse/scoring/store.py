@@ -172,6 +172,11 @@ class ScoreStore:
         return bool(self.facts["complete"])
 
     @property
+    def finished(self) -> bool:
+        """Whether a run came to its end: every tile was scored, or its time was up."""
+        return "finished" in self.facts
+
+    @property
     def scale_count(self) -> int:
         """Number of scales."""
         return len(self._scales)
@@ -206,10 +211,10 @@ class ScoreStore:
             done[list(blocks)] = 1
             self._blocks_done[:] = done
 
-    def finish(self, **facts: Any) -> None:
-        """Mark the store as complete, with closing facts such as times."""
+    def finish(self, *, complete: bool = True, **facts: Any) -> None:
+        """Mark the end of a run that scored every tile or all it had time for, with facts of it."""
         with _writing(self.path):
-            self._group.attrs.update({**facts, "finished": _now(), "complete": True})
+            self._group.attrs.update({**facts, "finished": _now(), "complete": complete})
 
     def scale(self, number: int) -> ScaleScores:
         """Read back one scale.

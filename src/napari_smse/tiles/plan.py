@@ -14,6 +14,7 @@ from napari_smse.errors import NoTissueError, RegionError, ScaleError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.grid import TileGrid
 from napari_smse.tiles.roi import tiles_in_region
+from napari_smse.tiles.scale_tiles import ReadBlock, ScaleTiles
 from napari_smse.tiles.spec import TileSpec
 from napari_smse.tiles.tissue import TissueMask, find_tissue
 
@@ -26,99 +27,11 @@ MOST_TILES_A_BLOCK = 512
 _SHARED_READ_RATIO = 4.0
 """Scales beyond this ratio share no read, even if one level serves both: blocks would be huge."""
 
+_LATER = 2**40
+"""Added to the number of a block that is looked at later: beyond any that a slide has."""
+
 MOST_UPSAMPLING = 2.5
 """A slide is never magnified by more than this: there is nothing there to see."""
-
-
-@dataclass(frozen=True)
-class ScaleTiles:
-    """The tiles to score at one scale, ordered so that a block's tiles are neighbours.
-
-    Parameters
-    ----------
-    grid
-        Where tiles can lie.
-    columns, rows
-        Grid position of each tile, (n,).
-    tissue
-        Share of each tile that is tissue, (n,) in 0..1.
-    """
-
-    grid: TileGrid
-    columns: NDArray[np.int32]
-    rows: NDArray[np.int32]
-    tissue: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        """Number of tiles."""
-        return len(self.columns)
-
-    @property
-    def x(self) -> NDArray[np.int32]:
-        """Left edges, level-0 px, (n,)."""
-        return self.grid.left(self.columns)
-
-    @property
-    def y(self) -> NDArray[np.int32]:
-        """Top edges, level-0 px, (n,)."""
-        return self.grid.top(self.rows)
-
-    @property
-    def width(self) -> NDArray[np.int32]:
-        """Widths, level-0 px, (n,): all the same but for rounding."""
-        return self.grid.right(self.columns) - self.x
-
-    @property
-    def height(self) -> NDArray[np.int32]:
-        """Heights, level-0 px, (n,): all the same but for rounding."""
-        return self.grid.bottom(self.rows) - self.y
-
-    def region(self, index: int) -> Region:
-        """The piece of slide that a tile shows, no edge off its exact place by over half a px."""
-        tile = self.take(np.array([index]))
-        return Region(*(int(side[0]) for side in (tile.x, tile.y, tile.width, tile.height)))
-
-    def regions(self, start: int, stop: int) -> list[Region]:
-        """The pieces of slide that consecutive tiles show."""
-        tiles = self.take(np.arange(start, stop))
-        sides = (tiles.x, tiles.y, tiles.width, tiles.height)
-        return [Region(*map(int, one)) for one in zip(*sides, strict=True)]
-
-    def take(self, index: NDArray[np.integer]) -> ScaleTiles:
-        """The tiles at these positions, in this order."""
-        return ScaleTiles(self.grid, self.columns[index], self.rows[index], self.tissue[index])
-
-
-@dataclass(frozen=True)
-class ReadBlock:
-    """A neighbourhood that is read once for the scales that one level serves.
-
-    Parameters
-    ----------
-    region
-        What to read, level-0 px.
-    mpp
-        The finest scale that the block serves, um/px.
-    members
-        For each scale served: its number in the plan, and the first and past-last tile.
-    """
-
-    region: Region
-    mpp: float
-    members: tuple[tuple[int, int, int], ...]
-
-    @property
-    def tile_count(self) -> int:
-        """Number of tiles of all scales in the block."""
-        return sum(stop - start for _, start, stop in self.members)
-
-    def tile(self, row: int) -> tuple[int, int]:
-        """Return scale and index of the block's tile in this row."""
-        for scale, start, stop in self.members:
-            if row < stop - start:
-                return scale, start + row
-            row -= stop - start
-        raise IndexError(row)
 
 
 @dataclass(frozen=True)
@@ -154,6 +67,7 @@ def plan_tiles(
     min_tissue: float = 0.25,
     roi: BaseGeometry | None = None,
     mask: TissueMask | None = None,
+    first_look: bool = False,
 ) -> TilePlan:
     """Choose the tiles to score on a slide and how to read them.
 
@@ -173,6 +87,9 @@ def plan_tiles(
         Region to score, (x, y) in level-0 px; the whole slide by default.
     mask
         The slide's tissue, if it was found before.
+    first_look
+        Let the blocks that show all tissue once, at the coarsest scale without overlap, be apart
+        from those that show it more closely.
 
     Raises
     ------
@@ -198,7 +115,7 @@ def plan_tiles(
     chosen = [_choose(TileGrid(spec, slide.bounds), mask, roi, min_tissue) for spec in specs]
     if not any(len(tiles) for tiles in chosen):
         raise _no_tiles(slide, specs[0], min_tissue, roi)
-    return _plan_reads(slide, chosen, mask)
+    return _plan_reads(slide, chosen, mask, first_look=first_look)
 
 
 def _no_tiles(
@@ -269,23 +186,37 @@ def _rows_and_columns_near(
     )
 
 
-def _plan_reads(slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask) -> TilePlan:
+def _plan_reads(
+    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, first_look: bool
+) -> TilePlan:
     """Sort each scale's tiles by the block that holds their centre, and list the blocks."""
     scales = list(chosen)
     blocks: list[ReadBlock] = []
     specs = [tiles.grid.spec for tiles in chosen]
-    for group in _groups_sharing_reads(slide, specs):
-        pitch = _pitch(slide, [specs[scale] for scale in group])
+    # What is looked at closely is chosen block by block: smaller ones choose better.
+    edge = BLOCK_EDGE // 2 if first_look else BLOCK_EDGE
+    for group in _groups_sharing_reads(slide, specs, apart=first_look):
+        pitch = _pitch(slide, [specs[scale] for scale in group], edge)
         keys = {}
         for scale in group:
             key = _block_of(chosen[scale], slide.bounds, pitch)
+            if first_look:
+                key[~_seen_first(chosen[scale], coarsest=scale == len(specs) - 1)] += _LATER
             order = np.argsort(key, kind="stable")
             scales[scale], keys[scale] = chosen[scale].take(order), key[order]
         blocks.extend(_blocks(scales, keys))
     return TilePlan(tuple(scales), tuple(blocks), mask)
 
 
-def _groups_sharing_reads(slide: Slide, specs: Sequence[TileSpec]) -> Iterator[list[int]]:
+def _seen_first(tiles: ScaleTiles, *, coarsest: bool) -> NDArray[np.bool_]:
+    """Those tiles of the coarsest scale that cover the tissue next to each other."""
+    every = max(1, round(1 / (1 - tiles.grid.spec.overlap)))
+    return np.asarray(coarsest & (tiles.columns % every == 0) & (tiles.rows % every == 0))
+
+
+def _groups_sharing_reads(
+    slide: Slide, specs: Sequence[TileSpec], *, apart: bool
+) -> Iterator[list[int]]:
     """Numbers of the scales that the same level serves.
 
     A scale is never cut from a finer level than its own, so that its scores do not depend
@@ -296,19 +227,19 @@ def _groups_sharing_reads(slide: Slide, specs: Sequence[TileSpec]) -> Iterator[l
     for scale in range(1, len(specs)):
         first = group[0]
         far = specs[scale].mpp > _SHARED_READ_RATIO * specs[first].mpp
-        if far or levels[scale] != levels[first]:
+        if apart or far or levels[scale] != levels[first]:
             yield group
             group = []
         group.append(scale)
     yield group
 
 
-def _pitch(slide: Slide, specs: Sequence[TileSpec]) -> float:
+def _pitch(slide: Slide, specs: Sequence[TileSpec], most_px: int) -> float:
     """Edge of a block in level-0 px: whole steps of the coarsest scale, so few tiles straddle."""
     step = specs[-1].stride_level0
     level = slide.levels[slide.level_for(specs[0].mpp / slide.mpp)]
     tiles_a_px = sum(spec.stride_level0**-2 for spec in specs)
-    edge = min(BLOCK_EDGE * level.downsample, math.sqrt(MOST_TILES_A_BLOCK / tiles_a_px))
+    edge = min(most_px * level.downsample, math.sqrt(MOST_TILES_A_BLOCK / tiles_a_px))
     return step * max(1, round(edge / step))
 
 
@@ -330,7 +261,8 @@ def _blocks(
             if stop > start:
                 members.append((scale, start, stop))
         mpp = min(scales[scale].grid.spec.mpp for scale, _, _ in members)
-        yield ReadBlock(_union(scales, members), mpp, tuple(members))
+        first = bool(key < _LATER)
+        yield ReadBlock(_union(scales, members), mpp, tuple(members), first_look=first)
 
 
 def _union(scales: Sequence[ScaleTiles], members: Sequence[tuple[int, int, int]]) -> Region:

@@ -271,7 +271,7 @@ class ScoreDock(LeavingDock):
 
     def _set_running(self, running: bool) -> None:
         self.panel.set_running(running)
-        whole = self.started is not None and self.started.store.complete
+        whole = self.started is not None and self.started.store.finished
         self.save.setEnabled(whole and not running)
         (self._responsive.begin if running else self._responsive.end)()
         if not running:

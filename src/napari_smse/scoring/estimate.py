@@ -1,0 +1,96 @@
+"""How long scoring will take, found out by scoring for two seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.pipeline import Pipeline
+from napari_smse.scoring.progress import PROBE_S
+from napari_smse.scoring.reading_order import ReadingOrder
+from napari_smse.scoring.stages import Limit
+from napari_smse.slides import Slide
+from napari_smse.tiles import TilePlan
+
+if TYPE_CHECKING:
+    from napari_smse.network import Model
+
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long scoring a slide will take, and why.
+
+    Parameters
+    ----------
+    tiles
+        How many there are to score.
+    rate
+        Tiles per second.
+    limit
+        What sets that pace.
+    """
+
+    tiles: int
+    rate: float
+    limit: Limit | None
+
+    @property
+    def seconds(self) -> float:
+        """Expected time for all tiles."""
+        return self.tiles / self.rate
+
+
+def estimate(
+    slide: Slide,
+    model: Model,
+    plan: TilePlan,
+    device: ComputeDevice | Sequence[ComputeDevice],
+    *,
+    threads: int = 1,
+    readers: int = 2,
+    seconds: float = PROBE_S,
+) -> Estimate:
+    """Score blocks from all over a slide for a while, keep nothing, and tell the pace.
+
+    Parameters
+    ----------
+    slide, model, plan, device, threads, readers
+        As for `score`.
+    seconds
+        How long to try, from the first batch on; a slide done sooner is done.
+
+    Raises
+    ------
+    DamagedSlideError, DeviceError
+        As `score` would.
+    """
+    # In any order, as neighbours are alike: thin tissue, or a drive's cached files.
+    blocks = np.random.default_rng(_SEED).permutation(len(plan.blocks)).tolist()
+    devices = [device] if isinstance(device, ComputeDevice) else list(device)
+    order = ReadingOrder(plan, blocks)
+    pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
+    began = first = time.monotonic()
+    tiles = of_first = 0
+    running = pipeline.run()
+    for batch in running:
+        now = time.monotonic()
+        if batch is not None:
+            tiles += len(batch.places)
+            if not of_first:
+                # The first batch waits for memory, threads and files, and later ones do not.
+                first, of_first = now, tiles
+        if tiles > of_first and now - first >= seconds:
+            break
+    limit = pipeline.times.limit()
+    ended = time.monotonic()
+    running.close()
+    if tiles == of_first:
+        return Estimate(plan.tile_count, tiles / max(ended - began, 1e-9), limit)
+    return Estimate(plan.tile_count, (tiles - of_first) / max(ended - first, 1e-9), limit)

@@ -1,0 +1,55 @@
+"""Whole blocks on their way to a store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from napari_smse.scoring.pipeline import BlockScores
+from napari_smse.scoring.store import ScoreStore
+from napari_smse.tiles import TilePlan
+
+_WRITE_EVERY_S = 1.0
+"""A write costs 10 ms; what was not written is lost if the program is killed."""
+
+
+@dataclass
+class Keeper:
+    """Writes whole blocks to a store, those of about a second at once.
+
+    Parameters
+    ----------
+    plan, store
+        What is scored, and where results go.
+    """
+
+    plan: TilePlan
+    store: ScoreStore
+    _blocks: list[BlockScores] = field(default_factory=list)
+    _written: float = -_WRITE_EVERY_S
+
+    def keep(self, blocks: Sequence[BlockScores]) -> None:
+        """Take blocks in, and write what has gathered if it is time.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+        self._blocks += blocks
+        if self._blocks and time.monotonic() - self._written >= _WRITE_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write the rows, then count the blocks as done."""
+        for block in self._blocks:
+            row = 0
+            for scale, start, stop in self.plan.blocks[block.number].members:
+                rows = slice(row, row + stop - start)
+                self.store.write_rows(scale, start, block.probability[rows], block.embedding[rows])
+                row = rows.stop
+        if self._blocks:
+            self.store.mark_done([block.number for block in self._blocks])
+        self._blocks.clear()
+        self._written = time.monotonic()

@@ -1,0 +1,105 @@
+"""The tiles of a scale, and the neighbourhoods that are read at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.slides import Region
+from napari_smse.tiles.grid import TileGrid
+
+
+@dataclass(frozen=True)
+class ScaleTiles:
+    """The tiles to score at one scale, ordered so that a block's tiles are neighbours.
+
+    Parameters
+    ----------
+    grid
+        Where tiles can lie.
+    columns, rows
+        Grid position of each tile, (n,).
+    tissue
+        Share of each tile that is tissue, (n,) in 0..1.
+    """
+
+    grid: TileGrid
+    columns: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    tissue: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return len(self.columns)
+
+    @property
+    def x(self) -> NDArray[np.int32]:
+        """Left edges, level-0 px, (n,)."""
+        return self.grid.left(self.columns)
+
+    @property
+    def y(self) -> NDArray[np.int32]:
+        """Top edges, level-0 px, (n,)."""
+        return self.grid.top(self.rows)
+
+    @property
+    def width(self) -> NDArray[np.int32]:
+        """Widths, level-0 px, (n,): all the same but for rounding."""
+        return self.grid.right(self.columns) - self.x
+
+    @property
+    def height(self) -> NDArray[np.int32]:
+        """Heights, level-0 px, (n,): all the same but for rounding."""
+        return self.grid.bottom(self.rows) - self.y
+
+    def region(self, index: int) -> Region:
+        """The piece of slide that a tile shows, no edge off its exact place by over half a px."""
+        tile = self.take(np.array([index]))
+        return Region(*(int(side[0]) for side in (tile.x, tile.y, tile.width, tile.height)))
+
+    def regions(self, start: int, stop: int) -> list[Region]:
+        """The pieces of slide that consecutive tiles show."""
+        tiles = self.take(np.arange(start, stop))
+        sides = (tiles.x, tiles.y, tiles.width, tiles.height)
+        return [Region(*map(int, one)) for one in zip(*sides, strict=True)]
+
+    def take(self, index: NDArray[np.integer]) -> ScaleTiles:
+        """The tiles at these positions, in this order."""
+        return ScaleTiles(self.grid, self.columns[index], self.rows[index], self.tissue[index])
+
+
+@dataclass(frozen=True)
+class ReadBlock:
+    """A neighbourhood that is read once for the scales that one level serves.
+
+    Parameters
+    ----------
+    region
+        What to read, level-0 px.
+    mpp
+        The finest scale that the block serves, um/px.
+    members
+        For each scale served: its number in the plan, and the first and past-last tile.
+    first_look
+        Whether it is read before anything is looked at more closely.
+    """
+
+    region: Region
+    mpp: float
+    members: tuple[tuple[int, int, int], ...]
+    first_look: bool = True
+
+    @property
+    def tile_count(self) -> int:
+        """Number of tiles of all scales in the block."""
+        return sum(stop - start for _, start, stop in self.members)
+
+    def tile(self, row: int) -> tuple[int, int]:
+        """Return scale and index of the block's tile in this row."""
+        for scale, start, stop in self.members:
+            if row < stop - start:
+                return scale, start + row
+            row -= stop - start
+        raise IndexError(row)
