@@ -77,8 +77,11 @@ class Clock:
     total: int
     deadline: float | None = None
     done: int = 0
-    _began: float = field(default_factory=time.monotonic)
-    _marks: deque[tuple[float, int]] = field(default_factory=deque)
+    _began: float = field(init=False)
+    _marks: deque[tuple[float, int]] = field(init=False, default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
 
     @property
     def elapsed(self) -> float:
