@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as ProgressBar
-from shapely.affinity import translate
 
-from napari_smse import network
+from napari_smse import learn_cli, network, score_cli
 from napari_smse.errors import DeviceError, SmseError
-from napari_smse.exchange import (
-    STORE_NAME,
-    RunContext,
-    read_regions,
-    remove_results,
-    result_folder_names,
-    save_results,
-)
-from napari_smse.learn_cli import register
-from napari_smse.scoring import (
-    Progress,
-    ScoreRequest,
-    choose_device,
-    describe_scale,
-    list_devices,
-    on_fastest,
-    open_run,
-    parse_scale,
-    scale_warnings,
-    score,
-)
+from napari_smse.score_cli.console import show_log, tell_error
+from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide
-from napari_smse.tiles import TilePlan, TileSpec
-
-if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
-
-    from napari_smse.network import Model
-    from napari_smse.scoring import ComputeDevice
 
 app = typer.Typer(
     help="Score whole-slide images with similarity-based multi-scale embeddings. "
@@ -59,188 +27,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-_out = Console()
-_err = Console(stderr=True, soft_wrap=True, highlight=False)
+score_cli.register(app)
 
 
 def main() -> None:
     """Run the command line; every named error becomes one line and exit status 1."""
-    _show_log()
+    show_log()
     try:
         app()
     except (SmseError, OSError) as error:
-        _tell_error(error)
+        tell_error(error)
         sys.exit(1)
-
-
-class _LogLines(logging.Handler):
-    """What this package logs, in the manner of its errors."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _err.print(f"{record.levelname.lower()}: {record.getMessage()}", markup=False)
-
-
-def _show_log() -> None:
-    """Show this package's log; what libraries say of a damaged file, an error says better."""
-    logging.getLogger().addHandler(logging.NullHandler())
-    logging.getLogger("napari_smse").handlers = [_LogLines()]
-    # `score` itself warns of scales that magnify a slide.
-    logging.getLogger("napari_smse.slides").setLevel(logging.ERROR)
-
-
-def _tell_error(error: SmseError | OSError) -> None:
-    reason = str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        reason = f"{error.filename} cannot be read or written: {error.strerror}; check the path"
-    _err.print(f"error: {' '.join(reason.split())}", markup=False, style="red")
-
-
-@app.command("score")
-def score_slides(
-    slides: Annotated[list[Path], typer.Argument(help="Slides to score.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
-    mpp: Annotated[
-        list[str] | None,
-        typer.Option(help="Scale in um/px (0.5) or objective power (20x); repeat for more. [0.5]"),
-    ] = None,
-    slide_mpp: Annotated[
-        float | None, typer.Option(help="um/px of the slide, if it states none or a wrong one.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="'bundled' or the path of a model.")] = "bundled",
-    roi: Annotated[
-        Path | None, typer.Option(help="GeoJSON polygons, as from QuPath: score only there.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Compute in float32 by torch, faster or not.")
-    ] = False,
-    overlap: Annotated[float, typer.Option(help="Share of a tile its neighbour covers too.")] = 0.0,
-    min_tissue: Annotated[float, typer.Option(help="Least share of tissue in a tile.")] = 0.25,
-    geojson: Annotated[bool, typer.Option("--geojson", help="Also write QuPath tiles.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another run's results.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-) -> None:
-    """Score slides: tables, heat maps and embeddings, a folder for each slide."""
-    if quiet:
-        logging.getLogger("napari_smse").setLevel(logging.ERROR)
-    slides = list({path.absolute(): path for path in slides}.values())
-    request = _request(mpp or ["0.5"], overlap, min_tissue)
-    # Whatever is wrong with all slides alike is told once, before anything takes time.
-    outlines = None if roi is None else read_regions(roi)
-    chosen = choose_device(device, exact=exact)
-    loaded = network.load_model(model)
-    if not exact:
-        chosen = on_fastest(chosen, loaded)
-    run = _Run(out, request, loaded, chosen, geojson, overwrite, quiet, outlines)
-    run.say(f"Model {run.model.card.name} on {run.device.how}. Research use only.")
-    try:
-        failed = run.score_all(slides, slide_mpp)
-    except KeyboardInterrupt as stop:
-        again = "the same command without --overwrite" if overwrite else "the same command"
-        _err.print(f"Stopped. What was scored is kept: {again} goes on from there.")
-        raise typer.Exit(130) from stop
-    if failed:
-        if len(slides) > 1:
-            _err.print(f"{failed} of {len(slides)} slides could not be scored.")
-        raise typer.Exit(1)
-
-
-def _request(scales: Sequence[str], overlap: float, min_tissue: float) -> ScoreRequest:
-    mpps = tuple(parse_scale(text) for text in scales)
-    for mpp in mpps:
-        TileSpec(1, mpp, mpp, overlap)  # refuses impossible scales and overlaps
-    return ScoreRequest(mpps, overlap, min_tissue)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One call of `score`: what is the same for every slide."""
-
-    out: Path
-    request: ScoreRequest
-    model: Model
-    device: ComputeDevice
-    geojson: bool
-    overwrite: bool
-    quiet: bool
-    outlines: BaseGeometry | None
-
-    def say(self, text: str, style: str | None = None) -> None:
-        if not self.quiet:
-            _out.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
-
-    def score_all(self, paths: Sequence[Path], mpp: float | None) -> int:
-        """Score slide after slide, telling of those that fail, and how many."""
-        failed = 0
-        for path, name in zip(paths, result_folder_names(paths), strict=True):
-            try:
-                with open_slide(path, mpp=mpp) as slide:
-                    self.score(slide, name)
-            except (SmseError, OSError) as error:
-                _tell_error(error)
-                failed += 1
-        return failed
-
-    def score(self, slide: Slide, name: str) -> None:
-        """Score one slide and write its results."""
-        card, request = self.model.card, replace(self.request, roi=self._roi_on(slide))
-        plan = request.plan(slide, card)
-        warnings = [*scale_warnings(slide, card, request.mpps), *_empty_scales(slide, plan)]
-        for warning in warnings:
-            self.say(f"warning: {warning}", "yellow")
-        folder = self.out / name
-        if self.overwrite:
-            remove_results(folder)
-        store = open_run(
-            folder / STORE_NAME, slide, card, request, plan, self.device, overwrite=self.overwrite
-        )
-        if not store.complete:
-            remove_results(folder)
-        running = score(slide, self.model, plan, store, self.device, threads=_threads())
-        _show_progress(running, name, quiet=self.quiet)
-        context = RunContext(card, self.device.label, warnings)
-        save_results(folder, slide, store, context, geojson=self.geojson)
-        self.say(f"{slide.path.name}: {plan.tile_count} tiles, results in {folder}")
-
-    def _roi_on(self, slide: Slide) -> BaseGeometry | None:
-        """The region of interest in level-0 px; QuPath counts from the slide's bounds."""
-        if self.outlines is None:
-            return None
-        return translate(self.outlines, slide.bounds.x, slide.bounds.y)
-
-
-def _threads() -> int:
-    return os.cpu_count() or 1
-
-
-def _empty_scales(slide: Slide, plan: TilePlan) -> Iterator[str]:
-    for tiles in plan.scales:
-        if not len(tiles):
-            scale = describe_scale(tiles.grid.spec.mpp)
-            yield f"no tile of {slide.name} at {scale} holds enough tissue: its map stays empty."
-
-
-def _show_progress(running: Iterator[Progress], name: str, *, quiet: bool) -> None:
-    """Run to the end behind a progress bar."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}"),
-    )
-    with ProgressBar(*columns, console=_out, disable=quiet) as bar:
-        task = bar.add_task(name, total=None, pace="")
-        for progress in running:
-            bar.update(task, completed=progress.done, total=progress.total, pace=_pace(progress))
-
-
-def _pace(progress: Progress) -> str:
-    if progress.seconds_left is None:
-        return ""
-    return f"{progress.rate:.0f} tiles/s, {progress.seconds_left:.0f} s left"
 
 
 @app.command()
@@ -352,4 +149,4 @@ def view(
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
-register(app)
+learn_cli.register(app)
