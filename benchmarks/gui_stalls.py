@@ -1,7 +1,8 @@
 """How long the viewer's event loop is held up while a slide is being scored.
 
 A timer asks for a tick every 5 ms in the GUI thread; the gaps between ticks are
-what a user feels. The limit is 100 ms. Run it with a display, or under Xvfb:
+what a user feels. The limit is 100 ms, and 50 ms for 99 of 100. The first cells of a map
+should be seen 1.5 s after Run, once the model is warm. Run it with a display, or under Xvfb:
 
     xvfb-run -a --server-args="-screen 0 1600x1000x24" .venv/bin/python benchmarks/gui_stalls.py
 """
@@ -13,10 +14,14 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_data" / "sample_slide.tif"
 LIMIT_MS = 100.0
+P99_LIMIT_MS = 50.0
+FIRST_CELLS_LIMIT_S = 1.5
 
 
 def main() -> None:
@@ -33,6 +38,9 @@ def main() -> None:
         figures = measure(options.slide, options.overlap)
     show(figures["phases"])
     print(f"max while scoring / limit: {figures['max_over_limit']:.2f} ({figures['tiles']} tiles)")
+    print(f"p99 while scoring / limit: {figures['p99_over_limit']:.2f}")
+    for name, seconds in figures["first_cells_s"].items():
+        print(f"first cells, {name}: {seconds:.2f} s, {seconds / FIRST_CELLS_LIMIT_S:.2f} of limit")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
     sys.exit(figures["max_over_limit"] > 1)
@@ -41,6 +49,7 @@ def main() -> None:
 def measure(slide: Path, overlap: str) -> dict:
     """Score a slide twice in a real viewer: the first run imports torch, the second is warm."""
     import napari
+    import numpy as np
     from loop_gaps import LoopGaps, summary
 
     viewer = napari.Viewer()
@@ -48,21 +57,25 @@ def measure(slide: Path, overlap: str) -> dict:
     viewer.open(slide, plugin="napari-smse")
     gaps = LoopGaps()
     _, dock = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Score slide")
-    phases = {}
+    phases, first_cells = {}, {}
     phases["dock opening (torch)"] = gaps.during(8)
     phases["idle"] = gaps.during(2)
+    # A slide of many tiles is still being looked at for tissue.
+    gaps.until(lambda: not dock.counter.task.is_running)
     dock.form.overlap.setCurrentText(overlap)
     dock.form.again.setChecked(True)
     for name in ("first run", "second run"):
+        began = time.perf_counter()
         dock.run()
         # The first heat map is drawn, which compiles its shader, before the first tile is scored.
         phases[f"{name}, start"] = gaps.until(
             lambda: dock.started is not None and dock.started.shown.is_set()
         )
+        until_first = gaps.until(lambda: shows_cells(dock))
+        first_cells[name] = time.perf_counter() - began
         # Scoring ends with the last tile; what the viewer does then is a phase of its own.
-        phases[f"{name}, scoring"] = gaps.until(
-            lambda: not dock.scoring.is_running, dock.scoring.ended
-        )
+        after_first = gaps.until(lambda: not dock.scoring.is_running, dock.scoring.ended)
+        phases[f"{name}, scoring"] = np.concatenate([until_first, after_first])
         phases[f"{name}, afterwards"] = gaps.during(3)
     tiles = dock.started.plan.tile_count
     viewer.close()
@@ -72,8 +85,16 @@ def measure(slide: Path, overlap: str) -> dict:
         "cores": os.cpu_count(),
         "limit_ms": LIMIT_MS,
         "max_over_limit": float(max(one.max() for one in scoring)) / LIMIT_MS,
+        "p99_over_limit": float(max(np.percentile(one, 99) for one in scoring)) / P99_LIMIT_MS,
+        "first_cells_s": first_cells,
         "phases": {name: summary(one) for name, one in phases.items()},
     }
+
+
+def shows_cells(dock: Any) -> bool:
+    """Whether tiles of the run under way were drawn into a map."""
+    told = dock._told
+    return told is not None and told.done > 0 and dock.live._refreshed > 0
 
 
 if __name__ == "__main__":

@@ -96,8 +96,10 @@ def test_maps_fill_in_while_running(dock, viewer, until, gate):
     dock.panel.run.click()
     until(lambda: dock.live.layers is not None and shown(viewer) > 0)
     assert dock.scoring.is_running
-    assert "left" in dock.panel.bar.text()
     assert dock.panel.bar.isVisible()
+    # A pace is told after two seconds, not before.
+    until(lambda: "left" in dock.panel.bar.text())
+    assert "sets the pace" in dock.panel.bar.toolTip()
     first = shown(viewer)
     gate.let(1)
     until(lambda: shown(viewer) > first)
@@ -303,6 +305,37 @@ def test_save_writes_everything(dock, until, tmp_path):
     record = json.loads((folder / "run.json").read_text())
     assert record["slide"]["mpp"] == 0.25
     assert record["model"]["name"] == "redness"
+
+
+def test_with_little_time_all_tissue_is_seen_once_and_run_looks_closer(
+    dock, viewer, until, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("napari_smse.widgets.score_form.ScoreForm.seconds", property(lambda _: 0.0))
+    tick(dock, 0.25, 0.5)
+    dock.form.minutes.setValue(1)
+    until(lambda: "as time allows" in dock.panel.count.text())
+    run_to_end(dock, until)
+    assert dock.panel.state.text().startswith("Time is up: ")
+    fine, coarse = dock.live.layers.maps.scores()
+    assert np.isnan(fine.probability).all()
+    assert np.isfinite(coarse.probability).all()
+    dock.save_to(tmp_path / "out")
+    until(lambda: "Saved to" in dock.panel.state.text())
+    record = json.loads((tmp_path / "out" / "slide" / "run.json").read_text())
+    assert [scale["scored"] for scale in record["scales"]] == [0, len(coarse.tiles)]
+    monkeypatch.setattr(
+        "napari_smse.widgets.score_form.ScoreForm.seconds", property(lambda _: 600.0)
+    )
+    run_to_end(dock, until)
+    assert dock.panel.state.text().startswith("Done: ")
+    assert all(np.isfinite(one.probability).all() for one in dock.live.layers.maps.scores())
+
+
+def test_time_is_unlimited_unless_given(dock):
+    assert dock.form.minutes.text() == "as long as it takes"
+    assert dock.form.seconds is None
+    dock.form.minutes.setValue(3)
+    assert dock.form.seconds == 180
 
 
 def test_saving_where_one_may_not_is_said_and_loses_nothing(dock, until, tmp_path):

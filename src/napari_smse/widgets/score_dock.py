@@ -66,6 +66,7 @@ class ScoreDock(LeavingDock):
         self.viewer = napari_viewer
         self.slide: Slide | None = None
         self.started: Started | None = None
+        self._told: Progress | None = None
         # What the results shown are of, and what a run that has only begun will be of.
         self._layer: Image | None = None
         self._job: ScoreJob | None = None
@@ -190,7 +191,8 @@ class ScoreDock(LeavingDock):
         """What the form asks for; raises `RegionError` if no region is drawn."""
         form, layer = self.form, self.form.slide_layer
         roi = None if layer is None else chosen_region(form.region_choice, self.viewer, layer)
-        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi)
+        first_look = form.seconds is not None
+        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi, first_look)
 
     def _question(self) -> Question | None:
         """What the tile counter is to count."""
@@ -232,12 +234,13 @@ class ScoreDock(LeavingDock):
             return
         form = self.form
         again = form.again.isChecked()
-        job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again)
+        job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again, form.seconds)
         if reason := self._turn.take():
             self._tell_problem(reason)
             return
         # Until it has begun, the results shown can still be looked at and saved.
         self._next = layer, job
+        self._told = None
         self._set_running(True)
         self._watch.begin(layer, job.viewport)
         self.panel.show_stage("Starting …")
@@ -258,6 +261,7 @@ class ScoreDock(LeavingDock):
         elif isinstance(said, Started):
             self._begin(said)
         else:
+            self._told = said
             self.panel.show_progress(said)
             self.live.take(said.scores)
 
@@ -282,9 +286,20 @@ class ScoreDock(LeavingDock):
         self.live.show_everything()
         self._set_running(False)
         if self.started is not None:
-            self.panel.state.setText(
-                f"Done: {self.started.plan.tile_count:,} tiles on {self.started.device.how}."
+            self.panel.state.setText(self._tell_end(self.started))
+
+    def _tell_end(self, started: Started) -> str:
+        total, how = started.plan.tile_count, started.device.how
+        text = f"Done: {total:,} tiles on {how}."
+        if not started.store.complete:
+            done = 0 if self._told is None else self._told.done
+            text = (
+                f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. "
+                "Run looks closer for as long again."
             )
+        if self._told is not None and self._told.limit is not None:
+            text += f" {self._told.limit[0].upper()}{self._told.limit[1:]} set the pace."
+        return text
 
     def _fail(self, text: str) -> None:
         self.live.show_everything()

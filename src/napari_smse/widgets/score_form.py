@@ -90,6 +90,11 @@ class ScoreForm(QWidget):
         return self.tissue_share.value() / 100
 
     @property
+    def seconds(self) -> float | None:
+        """Time to spend, s; None for as long as it takes."""
+        return 60.0 * self.minutes.value() or None
+
+    @property
     def device_name(self) -> str:
         """``auto`` or a device's name."""
         return str(self.device.currentData())
@@ -190,6 +195,15 @@ class ScoreForm(QWidget):
         self.tissue = QPushButton("Show tissue")
         self.tissue.setToolTip("Tissue that will be scored, and pen and dark that will not.")
         self.tissue.clicked.connect(self.tissue_wanted)
+        self.minutes = QSpinBox()
+        self.minutes.setRange(0, 24 * 60)
+        self.minutes.setSuffix(" min")
+        self.minutes.setSpecialValueText("as long as it takes")
+        self.minutes.setKeyboardTracking(False)
+        self.minutes.setToolTip(
+            "With a time, all tissue is first seen once at the coarsest scale; what is left of the "
+            "time goes to where the call is unsure or scales disagree."
+        )
         self.device = QComboBox()
         self.device.addItem("Automatic", "auto")
         self.device.setSizeAdjustPolicy(
@@ -200,7 +214,8 @@ class ScoreForm(QWidget):
         self.again = QCheckBox("Score again what an earlier run stored")
         for combo in (self.region, self.overlap):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
-        self.tissue_share.valueChanged.connect(lambda _: self.changed.emit())
+        for spin_box in (self.tissue_share, self.minutes):
+            spin_box.valueChanged.connect(lambda _: self.changed.emit())
 
     def _lay_out(self) -> None:
         form = QFormLayout(self)
@@ -223,6 +238,7 @@ class ScoreForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Tile overlap", self.overlap)
         form.addRow("Least tissue", self.tissue_share)
+        form.addRow("Time", self.minutes)
         form.addRow("Device", self.device)
         form.addRow(self.again)
         return folded("More settings", inner)

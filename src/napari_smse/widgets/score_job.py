@@ -84,6 +84,8 @@ class ScoreJob:
         The slide's tissue, if it was found before.
     again
         Score tiles that an earlier run stored, too.
+    seconds
+        Time to spend; None for as long as it takes.
     viewport
         What of the slide is looked at; its tiles come first.
     """
@@ -94,6 +96,7 @@ class ScoreJob:
     device: str = "auto"
     mask: TissueMask | None = None
     again: bool = False
+    seconds: float | None = None
     viewport: Viewport = field(default_factory=Viewport)
 
     def run(self) -> Iterator[Stage | Started | Progress]:
@@ -118,6 +121,7 @@ class ScoreJob:
             threads=spare_threads(),
             readers=1,
             viewport=self.viewport,
+            seconds=self.seconds,
         )
 
     def _open_store(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> ScoreStore:

@@ -78,7 +78,11 @@ class TileCounter(QObject):
             f"{len(tiles):,} at {objective_power(tiles.grid.spec.mpp):.3g}x"
             for tiles in plan.scales
         )
-        self.said.emit(f"{plan.tile_count:,} tiles to score: {each}")
+        text = f"{plan.tile_count:,} tiles to score: {each}"
+        first = sum(block.tile_count for block in plan.blocks if block.first_look)
+        if first < plan.tile_count:
+            text += f". {first:,} of them first, the others as time allows."
+        self.said.emit(text)
 
 
 def _key(slide: Slide) -> tuple[str, float]:
