@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -56,7 +56,8 @@ def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> Compute
 
     Ways to run are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
     they are installed. They are measured with a few generated tiles the first time, which takes
-    seconds, and remembered for this machine, model and set of versions.
+    10 to 20 seconds, and remembered for this machine, trunk and set of versions. Of another model
+    with the same trunk, such as a fine-tuned one, only the answers are compared.
 
     Parameters
     ----------
@@ -69,11 +70,35 @@ def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> Compute
     """
     if device.torch_name != "cpu":
         return device
-    best = _remembered(_key(device, model, threads))
-    if best is None or not is_installed(best.runtime):
-        best = fastest(measure(device, model, threads))
-        _remember(_key(device, model, threads), best)
+    trunk = _trunk_key(device, model, threads)
+    weights = f"{trunk}|{model.card.weights_sha256[:12]}"
+    best = next(iter(_remembered(weights)), None)
+    if best is None:
+        speeds = _remembered(trunk)
+        if speeds:
+            best = _fastest_that_keeps_answers(speeds, device, model, threads)
+        else:
+            speeds = measure(device, model, threads)
+            best = fastest(speeds)
+            _remember(trunk, speeds)
+        _remember(weights, [best])
     return replace(device, runtime=best.runtime, precision=best.precision)
+
+
+def _fastest_that_keeps_answers(
+    speeds: list[Speed], device: ComputeDevice, model: Model, threads: int
+) -> Speed:
+    """The fastest way, by what is known of the trunk, whose answers for these weights hold."""
+    tiles = _tiles(model.card.tile_px, device.batch_size)
+    ways = sorted(speeds, key=lambda speed: -speed.tiles_per_s)
+    exact = dict(_runners(device, model, threads, [_EXACT]))[_EXACT](tiles)[0]
+    for speed in ways:
+        way = speed.runtime, speed.precision
+        for run in dict(_runners(device, model, threads, [way])).values():
+            found = replace(speed, deviation=deviation(run(tiles)[0], exact))
+            if found.deviation <= TOLERANCE:
+                return found
+    return Speed(*_EXACT, tiles_per_s=math.nan, deviation=0.0)
 
 
 def fastest(speeds: list[Speed]) -> Speed:
@@ -87,7 +112,7 @@ def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
     The ways take turns, so that what else the machine does at some moment counts for all.
     """
     tiles = _tiles(model.card.tile_px, device.batch_size)
-    runners = dict(_runners(device, model, threads))
+    runners = dict(_runners(device, model, threads, _ways()))
     answers = {way: run(tiles)[0] for way, run in runners.items()}
     seconds = {way: math.inf for way in runners}
     for _ in range(_ROUNDS):
@@ -119,8 +144,10 @@ def _log_odds(probability: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.log(kept) - np.log1p(-kept))
 
 
-def _runners(device: ComputeDevice, model: Model, threads: int) -> Iterator[tuple[Way, TileRunner]]:
-    for way in _ways():
+def _runners(
+    device: ComputeDevice, model: Model, threads: int, ways: Iterable[Way]
+) -> Iterator[tuple[Way, TileRunner]]:
+    for way in ways:
         runtime, precision = way
         try:
             yield (
@@ -164,11 +191,10 @@ def _seconds(run: TileRunner, tiles: NDArray[np.uint8]) -> float:
     return min(seconds)
 
 
-def _key(device: ComputeDevice, model: Model, threads: int) -> str:
+def _trunk_key(device: ComputeDevice, model: Model, threads: int) -> str:
     """What a measurement holds for: another driver or trunk may turn the order round."""
     versions = [_version(name) for name in ("torch", "onnxruntime", "openvino")]
-    card = model.card
-    shape = (card.trunk, card.tile_px, card.embedding_dim, card.weights_sha256[:12])
+    shape = (model.card.trunk, model.card.tile_px, model.card.embedding_dim)
     return "|".join(map(str, (device.label, threads, device.batch_size, *shape, *versions)))
 
 
@@ -191,20 +217,22 @@ def _read_memory() -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _remembered(key: str) -> Speed | None:
+def _remembered(key: str) -> list[Speed]:
+    """What was measured, of ways that still can be gone; nothing if the file is damaged."""
     try:
-        return Speed(**_read_memory()[key])
+        speeds = [Speed(**one) for one in _read_memory()[key]]
+        return [speed for speed in speeds if is_installed(speed.runtime)]
     except (KeyError, TypeError):
-        return None
+        return []
 
 
-def _remember(key: str, speed: Speed) -> None:
+def _remember(key: str, speeds: list[Speed]) -> None:
     """Write it down; if that fails, it is measured again another time."""
     path = _memory()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps({**_read_memory(), key: asdict(speed)}, indent=2))
+        part.write_text(json.dumps({**_read_memory(), key: list(map(asdict, speeds))}, indent=2))
         part.replace(path)
     except OSError as error:
         _log.debug("%s cannot be written: %s", path, error)
