@@ -17,7 +17,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
-from napari_smse.scoring.runtime import TileRunner, is_installed, make_runner
+from napari_smse.scoring.runtime import TileRunner, is_installed, new_runner
 
 if TYPE_CHECKING:
     from napari_smse.network import Model
@@ -152,7 +152,7 @@ def _runners(
         try:
             yield (
                 way,
-                make_runner(model, replace(device, runtime=runtime, precision=precision), threads),
+                new_runner(model, replace(device, runtime=runtime, precision=precision), threads),
             )
         except Exception:
             # A converter fails in its own ways; what needs none remains.

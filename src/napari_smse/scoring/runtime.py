@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from importlib import util
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -12,6 +14,8 @@ from napari_smse.errors import DeviceError
 from napari_smse.scoring.device import ComputeDevice, Runtime
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from napari_smse.network import Model
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -44,8 +48,16 @@ def is_installed(runtime: Runtime) -> bool:
     return all(util.find_spec(package) is not None for package in _NEEDED[runtime])
 
 
+_Made = tuple[ComputeDevice, int, tuple[int, ...]]
+_ready: weakref.WeakKeyDictionary[nn.Module, tuple[_Made, TileRunner]] = weakref.WeakKeyDictionary()
+_making = threading.Lock()
+
+
 def make_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
-    """Make a network ready on a device, in the device's precision and by its runtime.
+    """Make a network ready on a device, or take what is ready since it was last asked for.
+
+    Making takes a fraction of a second by torch and seconds by the others. What is ready is
+    forgotten with the network, and when its weights have changed.
 
     Parameters
     ----------
@@ -61,6 +73,23 @@ def make_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner
     DeviceError
         If the runtime is not installed.
     """
+    made = device, threads, _state(model.network)
+    with _making:
+        known = _ready.get(model.network)
+        if known is not None and known[0] == made:
+            return known[1].twin()
+        runner = new_runner(model, device, threads)
+        _ready[model.network] = made, runner
+    return runner
+
+
+def _state(network: nn.Module) -> tuple[int, ...]:
+    """What changes whenever weights are written to: torch counts that for each tensor."""
+    return tuple(tensor._version for tensor in network.state_dict(keep_vars=True).values())
+
+
+def new_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
+    """Make a network ready on a device, as `make_runner` does, whatever is ready."""
     if not is_installed(device.runtime):
         raise DeviceError(
             f"{device.runtime} is not installed: run pip install "

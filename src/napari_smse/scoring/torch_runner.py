@@ -46,6 +46,9 @@ class TorchRunner:
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         self._device = torch.device(device.torch_name)
         self._threads = threads
+        # For this thread: beside a busy viewer, two threads that wait for each other after every
+        # layer take ten times as long as one.
+        torch.set_num_threads(threads)
         lean = lean_network(model.network, model.card.tile_px, device)
         self._network = lean.to(self._device)
         self._autocast = _autocast(lean, device)

@@ -38,6 +38,7 @@ RUN_KEY = "napari_smse_run"
 """Key of a slide layer's metadata: the `Started` of its last run."""
 
 _RUNS_KEPT = 50
+_last_loaded: dict[tuple[tuple[Path, int], ...], Model] = {}
 # Nobody may be looking: a run then starts all the same.
 _FIRST_DRAWING_S = 5.0
 
@@ -133,10 +134,20 @@ class ScoreJob:
 
 
 def load_model(name: str) -> Model:
-    """Load a model; only now is torch imported, for which a dock must not wait."""
-    from napari_smse.network import load_model
+    """Load a model, or take that of the last run if its files are the same.
 
-    return load_model(name)
+    Only now is torch imported, for which a dock must not wait.
+    """
+    from napari_smse.network import load_model
+    from napari_smse.network.card import model_paths
+
+    files = tuple((path, path.stat().st_mtime_ns) for path in model_paths(name) if path.exists())
+    known = _last_loaded.get(files)
+    if known is None:
+        known = load_model(name)
+        _last_loaded.clear()
+        _last_loaded[files] = known
+    return known
 
 
 def save_run(folder: Path, slide: Slide, started: Started) -> Iterator[Path]:
