@@ -33,6 +33,7 @@ class Shell:
         self._monkeypatch, self._capsys = monkeypatch, capsys
         self.model = model
         monkeypatch.setattr("napari_smse.network.load_model", lambda _name: model)
+        monkeypatch.setattr("napari_smse.score_cli.command.read_card", lambda _name: model.card)
 
     def __call__(self, *words: str | Path) -> Answer:
         self._monkeypatch.setattr(sys, "argv", ["napari-smse", *map(str, words)])

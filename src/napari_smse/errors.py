@@ -74,6 +74,10 @@ class DeviceError(SmseError):
     """The device that was asked for is not on this machine."""
 
 
+class WorkerError(SmseError):
+    """A worker, or the way to it, does not do what this machine asks for."""
+
+
 class OutputError(SmseError):
     """Results cannot be written, or would replace another run's."""
 

@@ -15,7 +15,13 @@ from napari_smse.exchange.colours import (
 )
 from napari_smse.exchange.geojson import read_regions, write_qupath_tiles
 from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
-from napari_smse.exchange.result_folder import STORE_NAME, remove_results, result_folder_names
+from napari_smse.exchange.remote_folder import RemoteFolder, is_url
+from napari_smse.exchange.result_folder import (
+    RECORD_NAME,
+    STORE_NAME,
+    remove_results,
+    result_folder_names,
+)
 from napari_smse.exchange.results import RunContext, save_results
 from napari_smse.exchange.run_record import (
     ModelRecord,
@@ -37,6 +43,7 @@ from napari_smse.exchange.whole_file import output_error, written_whole
 
 __all__ = [
     "CLASS_COLOURS",
+    "RECORD_NAME",
     "STORE_NAME",
     "TILE_COLUMNS",
     "UNKNOWN_COLOUR",
@@ -44,6 +51,7 @@ __all__ = [
     "AnnotationSet",
     "MapPanel",
     "ModelRecord",
+    "RemoteFolder",
     "RunContext",
     "RunRecord",
     "ScaleRecord",
@@ -52,6 +60,7 @@ __all__ = [
     "class_colours",
     "class_ramp",
     "diverging_ramp",
+    "is_url",
     "output_error",
     "package_versions",
     "read_annotations",

@@ -1,0 +1,138 @@
+"""The way to workers: started here for a while, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from napari_smse.errors import DeviceError, WorkerError
+
+if TYPE_CHECKING:
+    from distributed import Client, WorkerPlugin
+
+ANSWER_S = 10
+"""For so long an address is tried."""
+
+_WORKERS_S = 120
+"""Starting a Python with all it needs takes seconds, on a busy machine many."""
+
+
+@contextmanager
+def local_workers(count: int) -> Iterator[Client]:
+    """Start processes on this machine, each for one core, and stop them at the end.
+
+    One that dies is replaced.
+
+    Parameters
+    ----------
+    count
+        How many.
+
+    Raises
+    ------
+    DeviceError
+        If dask.distributed is not installed, or they do not start.
+    """
+    _require_distributed()
+    if count < 1:
+        raise DeviceError(f"There cannot be {count} workers: give at least 1.")
+    from distributed import Client, LocalCluster
+
+    with (
+        _quiet(),
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            # What a task holds is bounded; a limit would only kill workers of a large network.
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(_interruptions_ignored())
+        _wait_for(client, count, "this machine")
+        yield client
+
+
+@contextmanager
+def connected_to(address: str) -> Iterator[Client]:
+    """Use the workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    address
+        Such as ``tcp://10.0.0.5:8786``.
+
+    Raises
+    ------
+    DeviceError
+        If dask.distributed is not installed, or nobody answers at the address.
+    """
+    _require_distributed()
+    from distributed import Client
+
+    with _quiet():
+        try:
+            client = Client(address, timeout=ANSWER_S)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DeviceError(
+                f"No Dask scheduler answers at {address}: check the address (such as "
+                "tcp://10.0.0.5:8786), and that `dask scheduler` runs there."
+            ) from error
+        with client:
+            _wait_for(client, 1, address)
+            yield client
+
+
+def _interruptions_ignored() -> WorkerPlugin:
+    """Return what keeps Ctrl-C, which a shell sends to all, from those that are stopped anyway."""
+    from distributed import WorkerPlugin
+
+    class IgnoreInterruptions(WorkerPlugin):
+        def setup(self, worker: object) -> None:
+            del worker
+            # Only there can it be set; a worker process runs its event loop in it.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return IgnoreInterruptions()
+
+
+def _wait_for(client: Client, count: int, where: str) -> None:
+    from distributed import TimeoutError as TooLateError
+
+    try:
+        client.wait_for_workers(count, timeout=_WORKERS_S)
+    except TooLateError as error:
+        raise WorkerError(
+            f"No workers joined on {where} within {_WORKERS_S} s: check that `dask worker` "
+            "runs, with the same napari-smse as here."
+        ) from error
+
+
+def _require_distributed() -> None:
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise DeviceError(
+            "dask.distributed, which workers need, is not installed: run pip install "
+            '"napari-smse[cluster]".'
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's own log to itself: what matters is said in named errors."""
+    log = logging.getLogger("distributed")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,300 @@
+"""Many slides over many workers: who gets which blocks, and what comes of it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from napari_smse.cluster.block_task import score_blocks
+from napari_smse.cluster.slide_work import SlideWork
+from napari_smse.errors import SmseError, WorkerError
+from napari_smse.scoring import Progress, ScoreStore
+from napari_smse.scoring.keeper import Keeper
+from napari_smse.scoring.pipeline import PATIENCE, BlockScores
+from napari_smse.scoring.progress import Clock
+from napari_smse.tiles import TilePlan
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Task = Callable[[SlideWork, Sequence[int]], list[BlockScores] | SmseError]
+
+_TASKS_A_THREAD: Final = 2
+"""While one is scored, the next is on its way."""
+
+_FEWEST_TILES, _MOST_TILES = 64, 256
+"""In a task. Small ones end a slide together; large ones fill batches."""
+
+_RETRIES: Final = 2
+"""After an error without a name, such as of a network drive; deaths of workers Dask counts."""
+
+_COUNT_EVERY_S: Final = 5.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class ClusterJob:
+    """A slide that workers score.
+
+    Parameters
+    ----------
+    work
+        What they are told.
+    plan, store
+        What this process has: only it writes.
+    """
+
+    work: SlideWork
+    plan: TilePlan
+    store: ScoreStore
+    _keeper: Keeper = field(init=False)
+    _began: float = field(init=False)
+    _missing: set[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._keeper = Keeper(self.plan, self.store)
+        self._began = time.monotonic()
+        self._missing = set(np.flatnonzero(~self.store.blocks_done()).tolist())
+
+    @property
+    def todo(self) -> list[int]:
+        """Blocks that are still to be scored."""
+        return sorted(self._missing)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every block was scored."""
+        return not self._missing
+
+    def tiles_in(self, numbers: Iterable[int]) -> int:
+        """How many tiles some blocks have."""
+        return sum(self.plan.blocks[number].tile_count for number in numbers)
+
+    def keep(self, blocks: Sequence[BlockScores]) -> None:
+        """Take in blocks, and at the last of them end the run in the store."""
+        self._missing -= {block.number for block in blocks}
+        self._keeper.keep(blocks)
+        if self.is_whole:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what has gathered, and that this is all."""
+        self._keeper.write()
+        if not self.store.complete:
+            self.store.finish(seconds=round(time.monotonic() - self._began, 3))
+
+    def write(self) -> None:
+        """Write what has gathered."""
+        self._keeper.write()
+
+
+@dataclass(frozen=True)
+class ClusterProgress:
+    """What happened.
+
+    Parameters
+    ----------
+    progress
+        Tiles scored of those to score, over all slides begun.
+    ended
+        A slide that is whole or was given up.
+    error
+        Why it was given up.
+    """
+
+    progress: Progress
+    ended: ClusterJob | None = None
+    error: SmseError | None = None
+
+
+class ClusterScoring:
+    """Gives blocks of slides to workers, a bounded number at a time, and keeps the answers.
+
+    Blocks whose worker dies go to another. A slide that cannot be scored stops no other.
+
+    Parameters
+    ----------
+    client
+        The way to the workers.
+    task
+        What they do.
+    """
+
+    def __init__(self, client: Client, task: Task = score_blocks) -> None:
+        self._client, self._task = client, task
+        self._clock = Clock(0)
+        self._parts: deque[tuple[ClusterJob, list[int]]] = deque()
+        self._flying: dict[Future[Any], tuple[ClusterJob, list[int]]] = {}
+        self._answers: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._names = count()
+        self._threads, self._counted = 1, -_COUNT_EVERY_S
+
+    def run(self, jobs: Iterable[ClusterJob]) -> Generator[ClusterProgress]:
+        """Score slides; close the generator to cancel. Whole blocks stay in the stores.
+
+        Parameters
+        ----------
+        jobs
+            Taken one by one, as workers have hands free.
+
+        Raises
+        ------
+        WorkerError
+            If the way to the workers is lost.
+        """
+        source = iter(jobs)
+        try:
+            while True:
+                yield from self._feed(source)
+                if not self._flying:
+                    return
+                yield self._next_word()
+        finally:
+            if self._client.status == "running":
+                self._client.cancel(list(self._flying))
+            for job in self._jobs():
+                job.write()
+
+    def _feed(self, source: Iterator[ClusterJob]) -> Iterator[ClusterProgress]:
+        """Keep all workers busy, beginning other slides where one alone does not."""
+        while len(self._flying) < _TASKS_A_THREAD * self._count_threads():
+            while not self._parts:
+                job = next(source, None)
+                if job is None:
+                    return
+                yield self._begin(job)
+            self._submit(*self._parts.popleft())
+
+    def _begin(self, job: ClusterJob) -> ClusterProgress:
+        tiles = job.tiles_in(job.todo)
+        self._clock.total += tiles
+        if job.is_whole:
+            job.finish()
+            return self._word(job)
+        self._parts.extend((job, numbers) for numbers in self._shares(job, tiles))
+        return self._word()
+
+    def _shares(self, job: ClusterJob, tiles: int) -> Iterator[list[int]]:
+        """Divide a slide's blocks: the fewer tiles are left, the fewer a task has."""
+        share: list[int] = []
+        for number in job.todo:
+            share.append(number)
+            most = max(_MOST_TILES, job.work.device.batch_size)
+            wanted = min(most, max(_FEWEST_TILES, tiles // (3 * self._count_threads())))
+            if job.tiles_in(share) >= wanted:
+                yield share
+                tiles -= job.tiles_in(share)
+                share = []
+        if share:
+            yield share
+
+    def _submit(self, job: ClusterJob, numbers: list[int]) -> None:
+        future = self._client.submit(
+            self._task,
+            job.work,
+            numbers,
+            key=f"score-{id(self)}-{next(self._names)}",
+            pure=False,
+            retries=_RETRIES,
+        )
+        self._flying[future] = (job, numbers)
+        future.add_done_callback(self._answers.put)
+
+    def _next_word(self) -> ClusterProgress:
+        try:
+            future = self._answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            return self._word()
+        if future not in self._flying:  # of a slide that was given up
+            return self._word()
+        job, numbers = self._flying.pop(future)
+        try:
+            job.keep(_answer(future, job))
+        except _LostError:
+            raise WorkerError(
+                "The way to the Dask scheduler was lost. What was scored is kept: the same command "
+                "goes on from there."
+            ) from None
+        except SmseError as error:
+            return self._give_up(job, error)
+        self._clock.done += job.tiles_in(numbers)
+        return self._word(job if job.is_whole else None)
+
+    def _give_up(self, job: ClusterJob, error: SmseError) -> ClusterProgress:
+        """Forget a slide, but for what was scored of it."""
+        flying = [future for future, (whose, _) in self._flying.items() if whose is job]
+        self._client.cancel(flying)
+        for future in flying:
+            del self._flying[future]
+        self._parts = deque(part for part in self._parts if part[0] is not job)
+        self._clock.total -= job.tiles_in(job.todo)
+        try:
+            job.write()
+        except SmseError as also:
+            _log.debug("%s: %s", job.work.path, also)
+        return self._word(job, error)
+
+    def _word(
+        self, ended: ClusterJob | None = None, error: SmseError | None = None
+    ) -> ClusterProgress:
+        return ClusterProgress(self._clock.tell(()), ended, error)
+
+    def _jobs(self) -> set[ClusterJob]:
+        return {job for job, _ in (*self._parts, *self._flying.values())}
+
+    def _count_threads(self) -> int:
+        """Threads of all workers; they come and go."""
+        now = time.monotonic()
+        if now - self._counted >= _COUNT_EVERY_S:
+            threads = sum(self._client.nthreads().values())
+            if not threads:
+                _log.warning("No worker is there: waiting until one joins.")
+            self._threads, self._counted = max(1, threads), now
+        return self._threads
+
+
+class _LostError(Exception):
+    """The scheduler is gone."""
+
+
+def _answer(future: Future[Any], job: ClusterJob) -> list[BlockScores]:
+    """Return what a worker found.
+
+    Raises
+    ------
+    SmseError
+        If it cannot score the slide.
+    """
+    from distributed import KilledWorker
+
+    name = job.work.path.name
+    try:
+        answer: list[BlockScores] | SmseError = future.result()
+    except CancelledError as error:
+        raise _LostError from error
+    except KilledWorker as error:
+        raise WorkerError(
+            f"Workers died again and again while they scored {name}: most often, memory ran out; "
+            "take fewer workers to a machine. What was scored is kept: the same command goes on "
+            "from there."
+        ) from error
+    except Exception as error:
+        # Whatever a worker's machine makes of it, the other slides go on.
+        raise WorkerError(
+            f"Workers cannot score {name} ({type(error).__name__}: {error}): check that they have "
+            "the same napari-smse, runtimes and files as this machine."
+        ) from error
+    finally:
+        future.release()
+    if isinstance(answer, SmseError):
+        raise answer
+    return answer

@@ -1,0 +1,81 @@
+"""What a worker is told of a slide: enough to plan the same tiles, and to notice if it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_smse.network.card import bundled_models
+from napari_smse.scoring import ComputeDevice, ScoreRequest
+from napari_smse.scoring.run import plan_hash
+from napari_smse.slides import Slide
+from napari_smse.tiles import TilePlan
+
+if TYPE_CHECKING:
+    from napari_smse.network import Model
+
+
+@dataclass(frozen=True)
+class SlideWork:
+    """A slide to score, in words that mean the same on every machine that sees the same files.
+
+    Parameters
+    ----------
+    path
+        Of the slide, absolute.
+    mpp
+        um/px of its level 0.
+    quick_hash
+        Of its content.
+    request
+        Which tiles to score.
+    plan
+        Hash of the plan that this machine made.
+    model
+        A bundled model's name, or a path, absolute.
+    weights_sha256
+        Of the model.
+    device
+        Where and how the network runs: the same for all, so that all compute alike.
+    """
+
+    path: Path
+    mpp: float
+    quick_hash: str
+    request: ScoreRequest
+    plan: str
+    model: str
+    weights_sha256: str
+    device: ComputeDevice
+
+    @classmethod
+    def of(
+        cls,
+        slide: Slide,
+        model: Model,
+        model_name: str,
+        request: ScoreRequest,
+        plan: TilePlan,
+        device: ComputeDevice,
+    ) -> SlideWork:
+        """Describe what is to be done on a slide.
+
+        Parameters
+        ----------
+        slide, model, request, plan, device
+            As they are here.
+        model_name
+            What the model was loaded by.
+        """
+        bundled = model_name == "bundled" or model_name in bundled_models()
+        return cls(
+            path=slide.path,
+            mpp=slide.mpp,
+            quick_hash=slide.quick_hash,
+            request=request,
+            plan=plan_hash(plan),
+            model=model_name if bundled else str(model.path.absolute()),
+            weights_sha256=model.card.weights_sha256,
+            device=device,
+        )

@@ -1,0 +1,136 @@
+"""Results where a URL points to: S3 and whatever else fsspec reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_smse.errors import OutputError
+from napari_smse.exchange.result_folder import RECORD_NAME
+
+
+def is_url(place: str) -> bool:
+    """Whether this is a URL, as ``s3://bucket/x``, rather than a path."""
+    return "://" in place
+
+
+class RemoteFolder:
+    """A folder that a URL points to; it need not be there yet.
+
+    Parameters
+    ----------
+    url
+        As ``s3://bucket/x``; everything fsspec has a backend for.
+
+    Raises
+    ------
+    OutputError
+        If what reaches it is not installed, or there is no such kind of place.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._files, self._path = _reached(self.url)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is none.
+
+        Raises
+        ------
+        OutputError
+            If the place cannot be reached, or may not be read.
+        """
+        with self._doing("read"):
+            try:
+                content: bytes = self._files.cat_file(f"{self._path}/{name}")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return content
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of this name; raises as `read` does."""
+        with self._doing("read"):
+            return bool(self._files.exists(f"{self._path}/{name}"))
+
+    def put(self, folder: Path, name: str) -> None:
+        """Copy a results folder to one of a name, in place of what is there.
+
+        The run record comes last: a copy that was interrupted has none, so that it never looks
+        whole.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written. What was scored is still in the local folder.
+        """
+        target = f"{self._path}/{name}"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        content = [path for path in files if path != folder / RECORD_NAME]
+        with self._doing("write"):
+            self._remove(target)
+            self._put_all(
+                [str(path) for path in content],
+                [f"{target}/{path.relative_to(folder).as_posix()}" for path in content],
+            )
+            self._files.put_file(str(folder / RECORD_NAME), f"{target}/{RECORD_NAME}")
+
+    def _put_all(self, local: list[str], remote: list[str]) -> None:
+        if self._files.async_impl:
+            self._files.put(local, remote)  # many at once
+            return
+        for source, target in zip(local, remote, strict=True):
+            self._files.put_file(source, target)
+
+    def _remove(self, target: str) -> None:
+        record = f"{target}/{RECORD_NAME}"
+        if self._files.exists(record):
+            self._files.rm_file(record)
+        if self._files.exists(target):
+            self._files.rm(target, recursive=True)
+
+    @contextmanager
+    def _doing(self, what: str) -> Iterator[None]:
+        """Turn whatever a backend raises into a named error: each has errors of its own."""
+        try:
+            yield
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise OutputError(
+                f"cannot {what} {self.url}: {reason}; check the address, and that you may {what} "
+                "there. What was scored is kept: the same command goes on from there."
+            ) from error
+
+
+def _reached(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL, and the path on it."""
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise OutputError(
+            f'fsspec, which reaches {url}, is not installed: run pip install "napari-smse[remote]".'
+        ) from error
+    try:
+        # Object stores have no folders, and others make them as they need; a local disk does not.
+        options = {"auto_mkdir": True} if url.startswith(("file://", "local://")) else {}
+        files, path = url_to_fs(url, **options)
+    except ImportError as error:
+        raise OutputError(f"{url} cannot be reached: {_what_to_install(url, error)}.") from error
+    except ValueError as error:
+        raise OutputError(
+            f"{url} is no place that results can be written to ({error}): give a folder, or a URL "
+            "such as s3://bucket/folder."
+        ) from error
+    return files, str(path).rstrip("/")
+
+
+def _what_to_install(url: str, error: ImportError) -> str:
+    """Say which package has the backend; fsspec knows it, in words of its own."""
+    from fsspec.registry import known_implementations
+
+    known = known_implementations.get(url.partition("://")[0], {})
+    package = str(known.get("class", "")).partition(".")[0]
+    if package and package != "fsspec":
+        return f"its backend is not installed; run pip install {package}"
+    return str(known.get("err", error)).rstrip(".")

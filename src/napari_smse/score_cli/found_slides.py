@@ -1,0 +1,139 @@
+"""Which slides are meant by paths, folders and patterns."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import tifffile
+
+from napari_smse.errors import SlideNotFoundError
+from napari_smse.exchange import STORE_NAME
+from napari_smse.slides import looks_like_slide
+
+_PARTS_LISTED_IN = {".vms", ".vmu"}
+"""Hamamatsu's index files: the pixels lie in files beside them, some of which end in .jpg."""
+
+_OME_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.btf")
+
+
+def find_slides(words: Sequence[str]) -> list[Path]:
+    """List the slides that paths, folders and patterns stand for, each once.
+
+    A file counts whatever its name. A folder stands for all slide files in it and below, or for
+    itself if it holds a DICOM slide. What is hidden, and results of ours, are left out, as are
+    files that only belong to a slide beside them.
+
+    Parameters
+    ----------
+    words
+        As given in a shell; ``*``, ``?``, ``[…]`` and ``**`` make a pattern of what is no path.
+
+    Raises
+    ------
+    SlideNotFoundError
+        If there is no slide in a folder, or none that a pattern matches.
+    """
+    found: dict[str, Path] = {}
+    for word in words:
+        for path in _meant_by(word):
+            found.setdefault(os.path.normcase(path.absolute()), path)
+    return list(found.values())
+
+
+def _meant_by(word: str) -> list[Path]:
+    path = Path(word)
+    if path.is_dir():
+        slides = list(_below(path))
+        if not slides:
+            raise SlideNotFoundError(
+                f"there is no slide in {word}: the folder {path.resolve().name} holds no DICOM "
+                "slide and no file that ends as slides do; open a slide file or another folder"
+            )
+        return slides
+    if path.exists() or not glob.has_magic(word):
+        return [path]  # if there is none, opening it says so
+    slides = list(_matching(word))
+    if not slides:
+        raise SlideNotFoundError(
+            f"no slide matches {word}; check the pattern, and that the files end as slides do, "
+            "such as .svs or .tif"
+        )
+    return slides
+
+
+def _matching(pattern: str) -> Iterator[Path]:
+    matches = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207
+    files = [path for path in matches if path.is_file() and not _in_results(path)]
+    yield from _slides_among(files)
+    for folder in matches:
+        if folder.is_dir() and not _belongs_to_others(folder):
+            yield from _below(folder)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Slides in a folder and in those below, sorted by name."""
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    slides = [path for path in inside if path.is_file()]
+    if looks_like_slide(folder):
+        yield folder
+        slides = [path for path in slides if path.suffix.lower() != ".dcm"]
+    yield from _slides_among(slides)
+    for path in inside:
+        if path.is_dir() and not _belongs_to_others(path) and not _leads_back(path):
+            yield from _below(path)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a link leads to a folder that it lies in."""
+    return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("x").parents
+
+
+def _belongs_to_others(folder: Path) -> bool:
+    """Whether a folder holds results of ours, or the pixels of a MIRAX slide beside it."""
+    ours = (folder / STORE_NAME).exists() or folder.suffix == ".zarr"
+    return ours or (folder.parent / f"{folder.name}.mrxs").is_file()
+
+
+def _in_results(file: Path) -> bool:
+    """Whether a file lies among results of ours, as the picture of a heat map does."""
+    return any(_belongs_to_others(folder) for folder in file.absolute().parents)
+
+
+def _slides_among(files: Sequence[Path]) -> Iterator[Path]:
+    """Files that are slides by their names, without those that belong to another of them."""
+    slides = [path for path in files if looks_like_slide(path)]
+    parts: set[Path] = set()
+    for path in slides:
+        if path.suffix.lower() in _PARTS_LISTED_IN:
+            parts |= _listed_parts(path)
+    for path in slides:
+        if path not in parts:
+            parts |= _other_ome_parts(path)
+            yield path
+
+
+def _listed_parts(index: Path) -> set[Path]:
+    """Files beside an index file that it names."""
+    try:
+        lines = index.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()  # opening it says why
+    return {index.with_name(line.partition("=")[2].strip()) for line in lines if "=" in line}
+
+
+def _other_ome_parts(path: Path) -> set[Path]:
+    """Other files that the OME-XML of a file counts to the same image."""
+    if not path.name.lower().endswith(_OME_SUFFIXES):
+        return set()
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            description = tiff.pages.first.description
+    except Exception:
+        # A damaged file fails in any way it likes; opening it says why.
+        return set()
+    names = set(re.findall(r'<UUID[^>]*\bFileName="([^"]+)"', description))
+    return {path.with_name(name) for name in names} - {path}

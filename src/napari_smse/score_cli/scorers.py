@@ -1,0 +1,125 @@
+"""Ways to score slides: in this process, or by workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
+from napari_smse.errors import SmseError
+from napari_smse.score_cli.slides_to_score import PreparedSlide, SlideToScore
+from napari_smse.score_cli.slides_told import SlidesTold
+from napari_smse.scoring import score
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from napari_smse.network import Model
+    from napari_smse.scoring import ComputeDevice
+
+
+def score_here(
+    slides: Sequence[SlideToScore], model: Model, device: ComputeDevice, told: SlidesTold
+) -> None:
+    """Score slides one after the other in this process; those that fail stop no others."""
+    for wanted in slides:
+        try:
+            prepared = wanted.prepare(device)
+            with prepared.slide as slide:
+                told.warn(prepared.warnings)
+                running = score(
+                    slide, model, prepared.plan, prepared.store, device, threads=_threads()
+                )
+                for progress in running:
+                    told.tiles(wanted.name, progress)
+                told.done(prepared.save())
+        except (SmseError, OSError) as error:
+            told.fail(error)
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1
+
+
+def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:
+    """Start workers here, or use those of a scheduler; raises as these do."""
+    if scheduler is not None:
+        return connected_to(scheduler)
+    return local_workers(local or 1)
+
+
+class WorkerScorer:
+    """Has workers score slides, several at once where one does not keep them all busy.
+
+    Parameters
+    ----------
+    client
+        The way to the workers.
+    model
+        The model, as loaded here.
+    model_name
+        What workers load it by.
+    device
+        Where and how each of them runs it.
+    """
+
+    def __init__(
+        self, client: Client, model: Model, model_name: str, device: ComputeDevice
+    ) -> None:
+        self._client, self._model, self._model_name = client, model, model_name
+        self._device = device
+        self._prepared: dict[ClusterJob, PreparedSlide] = {}
+
+    def score(self, slides: Sequence[SlideToScore], told: SlidesTold) -> None:
+        """Score slides; those that fail stop no others.
+
+        Raises
+        ------
+        WorkerError
+            If the way to the workers is lost.
+        """
+        running = ClusterScoring(self._client).run(self._jobs(slides, told))
+        try:
+            for word in running:
+                told.tiles("tiles", word.progress)
+                if word.ended is not None:
+                    self._end(word.ended, word.error, told)
+        finally:
+            running.close()
+            for prepared in self._prepared.values():
+                prepared.slide.close()
+
+    def _jobs(self, slides: Sequence[SlideToScore], told: SlidesTold) -> Iterator[ClusterJob]:
+        for wanted in slides:
+            try:
+                prepared = wanted.prepare(self._device)
+            except (SmseError, OSError) as error:
+                told.fail(error)
+                continue
+            told.warn(prepared.warnings)
+            job = ClusterJob(self._work(prepared), prepared.plan, prepared.store)
+            self._prepared[job] = prepared
+            yield job
+
+    def _work(self, prepared: PreparedSlide) -> SlideWork:
+        return SlideWork.of(
+            prepared.slide,
+            self._model,
+            self._model_name,
+            prepared.request,
+            prepared.plan,
+            self._device,
+        )
+
+    def _end(self, job: ClusterJob, error: SmseError | None, told: SlidesTold) -> None:
+        prepared = self._prepared.pop(job)
+        with prepared.slide:
+            if error is not None:
+                told.fail(error)
+                return
+            try:
+                told.done(prepared.save())
+            except (SmseError, OSError) as failure:
+                told.fail(failure)

@@ -1,0 +1,213 @@
+"""Slides on their way from a path to a results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapely.affinity import translate
+
+from napari_smse.errors import OutputError
+from napari_smse.exchange import (
+    STORE_NAME,
+    RunContext,
+    remove_results,
+    result_folder_names,
+    save_results,
+)
+from napari_smse.network.card import ModelCard
+from napari_smse.score_cli.finished import Finished
+from napari_smse.score_cli.target import Target
+from napari_smse.scoring import (
+    ComputeDevice,
+    ScoreRequest,
+    ScoreStore,
+    describe_scale,
+    open_run,
+    scale_warnings,
+)
+from napari_smse.slides import Slide, open_slide
+from napari_smse.tiles import TilePlan
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, the same for every slide.
+
+    Parameters
+    ----------
+    target
+        Where results go.
+    request
+        Which tiles to score, the region apart.
+    card
+        Of the model.
+    outlines
+        Where to score, (x, y) in level-0 px from the slide's bounds; None for everywhere.
+    mpp
+        um/px that the user states.
+    exact
+        Computed in float32 by torch.
+    geojson
+        Also write tiles for QuPath.
+    overwrite
+        Replace another run's results.
+    """
+
+    target: Target
+    request: ScoreRequest
+    card: ModelCard
+    outlines: BaseGeometry | None = None
+    mpp: float | None = None
+    exact: bool = False
+    geojson: bool = False
+    overwrite: bool = False
+
+    def request_on(self, slide: Slide) -> ScoreRequest:
+        """Return the request for a slide; QuPath counts from the slide's bounds."""
+        if self.outlines is None:
+            return self.request
+        roi = translate(self.outlines, slide.bounds.x, slide.bounds.y)
+        return replace(self.request, roi=roi)
+
+
+@dataclass(frozen=True)
+class SlideToScore:
+    """A slide, the name of its results folder, and what is asked for.
+
+    Parameters
+    ----------
+    path
+        The slide.
+    name
+        Of its results folder.
+    asked
+        What is asked for.
+    """
+
+    path: Path
+    name: str
+    asked: Asked
+
+    @property
+    def where(self) -> str:
+        """Where its results are, once they are there."""
+        return self.asked.target.where(self.name)
+
+    def is_finished(self) -> bool:
+        """Whether its results are there, whole and as asked for; quick, and without the network.
+
+        Raises
+        ------
+        SlideError
+            If it cannot be opened.
+        OutputError
+            If results of other settings lie at a URL, which only overwriting may replace.
+        """
+        asked = self.asked
+        if asked.overwrite:
+            return False
+        finished = Finished.find(asked.target, self.name)
+        if finished is None:
+            return False
+        with open_slide(self.path, mpp=asked.mpp) as slide:
+            other = finished.differences(
+                slide, asked.card, asked.request_on(slide), exact=asked.exact
+            )
+        if other and not (asked.target.folder(self.name) / STORE_NAME).exists():
+            raise OutputError(
+                f"{self.where} holds the scores of another run (different "
+                f"{', '.join(other)}): choose another folder, or overwrite it (in a shell: "
+                "--overwrite)."
+            )
+        return not other and finished.has_all(geojson=asked.geojson)
+
+    def prepare(self, device: ComputeDevice) -> PreparedSlide:
+        """Open it, plan its tiles, and open its store.
+
+        Raises
+        ------
+        SlideError, ScaleError, RegionError, OutputError
+            As opening, planning and `open_run` do.
+        """
+        slide = open_slide(self.path, mpp=self.asked.mpp)
+        try:
+            return self._prepared(slide, device)
+        except BaseException:
+            slide.close()
+            raise
+
+    def _prepared(self, slide: Slide, device: ComputeDevice) -> PreparedSlide:
+        asked, request = self.asked, self.asked.request_on(slide)
+        plan = request.plan(slide, asked.card)
+        folder = asked.target.folder(self.name)
+        if asked.overwrite:
+            remove_results(folder)
+        path = folder / STORE_NAME
+        store = open_run(path, slide, asked.card, request, plan, device, overwrite=asked.overwrite)
+        if not store.complete:
+            remove_results(folder)
+        return PreparedSlide(self, slide, request, plan, store, device)
+
+
+@dataclass(frozen=True)
+class PreparedSlide:
+    """A slide that is open, with its plan and store.
+
+    Parameters
+    ----------
+    wanted
+        What it was made of.
+    slide, request, plan, store
+        What to score, and where to.
+    device
+        What it is scored on.
+    """
+
+    wanted: SlideToScore
+    slide: Slide
+    request: ScoreRequest
+    plan: TilePlan
+    store: ScoreStore
+    device: ComputeDevice
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the results must know, one line each."""
+        card = self.wanted.asked.card
+        return [*scale_warnings(self.slide, card, self.request.mpps), *self._empty_scales()]
+
+    def _empty_scales(self) -> Iterator[str]:
+        for tiles in self.plan.scales:
+            if not len(tiles):
+                scale = describe_scale(tiles.grid.spec.mpp)
+                yield (
+                    f"no tile of {self.slide.name} at {scale} holds enough tissue: its map stays "
+                    "empty."
+                )
+
+    def save(self) -> str:
+        """Write tables, picture and record where they belong; return a line that says where.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+        wanted, target = self.wanted, self.wanted.asked.target
+        context = RunContext(wanted.asked.card, self.device.label, self.warnings)
+        folder = target.folder(wanted.name)
+        save_results(folder, self.slide, self.store, context, geojson=wanted.asked.geojson)
+        target.deliver(wanted.name)
+        return f"{wanted.path.name}: {self.plan.tile_count} tiles, results in {wanted.where}"
+
+
+def slides_to_score(paths: Sequence[Path], asked: Asked) -> list[SlideToScore]:
+    """Give each slide a results folder of its own name."""
+    names = result_folder_names(paths)
+    return [SlideToScore(path, name, asked) for path, name in zip(paths, names, strict=True)]
