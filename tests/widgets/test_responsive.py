@@ -5,7 +5,10 @@ import time
 import pytest
 from qtpy.QtCore import QTimer
 
-from napari_smse.widgets.responsive import Responsive, WhenQuiet
+from napari_smse.widgets.live_results import LiveResults
+from napari_smse.widgets.map_controls import MapControls
+from napari_smse.widgets.responsive import HeldUp, Responsive, WhenQuiet
+from napari_smse.widgets.tile_table import TileTable
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +57,28 @@ def test_quiet_comes_only_after_the_event_loop_has_caught_up(qtbot):
     qtbot.wait(200)
     assert len(said) == 1
     del waiting
+
+
+def test_what_holds_the_event_loop_up_is_measured_with_what_follows_from_it(qtbot):
+    held_up = HeldUp()
+    held_up.watch()
+    time.sleep(0.1)  # something is shown,
+    QTimer.singleShot(0, lambda: time.sleep(0.2))  # which is drawn a moment later
+    qtbot.waitUntil(lambda: held_up.seconds > 0, timeout=5000)
+    assert held_up.seconds >= 0.3
+
+
+def test_maps_are_drawn_less_often_where_drawing_takes_long(viewer, qtbot):
+    live = LiveResults(viewer, MapControls(), TileTable())
+    drawn = []
+    live._refresh_maps = lambda: drawn.append(time.perf_counter())
+    for seconds, times in ((0.0, 3), (0.1, 1)):
+        live._held_up.seconds = seconds
+        drawn.clear()
+        end = time.perf_counter() + 0.7
+        while time.perf_counter() < end:
+            live.take(())
+            time.sleep(0.01)
+        # Every 0.2 s, or 0.1 s / 5 % = every two seconds.
+        assert len(drawn) == pytest.approx(times, abs=1)
+    live.leave()

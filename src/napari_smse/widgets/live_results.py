@@ -14,11 +14,14 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.cursor_status import CursorStatus
 from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.map_controls import MapControls
+from napari_smse.widgets.responsive import HeldUp
 from napari_smse.widgets.score_job import Started
 from napari_smse.widgets.tile_table import TileTable
 
 _REFRESH_S = 0.2
 _TABLE_S = 1.0
+_MOST_SHARE = 0.05
+"""Of the time, that drawing maps may hold the viewer up: without a graphics card it takes long."""
 
 
 class LiveResults(QObject):
@@ -43,6 +46,7 @@ class LiveResults(QObject):
         self.layers: HeatLayers | None = None
         self.cursor = CursorStatus(viewer)
         self._viewer, self._controls, self._table = viewer, controls, table
+        self._held_up = HeldUp(self)
         self._waiting: list[TileScores] = []
         self._refreshed = self._tabled = 0.0
         self._adding = QTimer(self)
@@ -75,8 +79,9 @@ class LiveResults(QObject):
         """Take in new results, and show them if it is time to."""
         self._waiting.extend(scores)
         now = time.monotonic()
-        if now - self._refreshed >= _REFRESH_S:
+        if now - self._refreshed >= max(_REFRESH_S, self._held_up.seconds / _MOST_SHARE):
             self._refreshed = now
+            self._held_up.watch()
             self._refresh_maps()
         if now - self._tabled >= _TABLE_S:
             self._tabled = now

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
 
 _SWITCH_INTERVAL = 0.001
 _BEAT_MS = 20
@@ -75,3 +75,39 @@ class WhenQuiet(QObject):
             self._timer.stop()
             self._call()
             self.deleteLater()
+
+
+class HeldUp(QObject):
+    """Measures how long the event loop is held up by what is shown, drawing included.
+
+    Parameters
+    ----------
+    parent
+        Dropped with it.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.seconds = 0.0
+        self._began = self._beat = self._late = 0.0
+        self._quiet = 0
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._listen)
+
+    def watch(self) -> None:
+        """Begin, before something is shown; `seconds` is told a few beats later."""
+        self._began = self._beat = self._late = time.perf_counter()
+        self._quiet = 0
+        self._timer.start(_BEAT_MS)
+
+    def _listen(self) -> None:
+        now = time.perf_counter()
+        if (now - self._beat) * 1000 > 2 * _BEAT_MS:
+            self._late, self._quiet = now, 0
+        else:
+            self._quiet += 1
+        self._beat = now
+        if self._quiet >= _QUIET_BEATS:
+            self._timer.stop()
+            self.seconds = self._late - self._began
