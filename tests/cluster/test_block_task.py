@@ -1,0 +1,103 @@
+"""What a worker does, called in this process."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_smse.cluster import ClusterJob
+from napari_smse.cluster.block_task import score_blocks
+from napari_smse.errors import SmseError, WorkerError
+from napari_smse.network import Model
+from napari_smse.slides import open_slide
+from worker_slides import job_on, scored_here, write_model, write_slide
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    return write_slide(tmp_path / "slide.tif")
+
+
+@pytest.fixture
+def job(slide: Path, model: Model, tmp_path: Path) -> ClusterJob:
+    with open_slide(slide) as opened:
+        return job_on(opened, model, tmp_path / "job.zarr")
+
+
+def error(job: ClusterJob, **changes: object) -> SmseError:
+    """What a worker answers when it is told something else."""
+    answer = score_blocks(replace(job.work, **changes), [0])
+    assert isinstance(answer, WorkerError)
+    assert "the worker on " in str(answer)
+    assert "cannot score slide.tif: " in str(answer)
+    return answer
+
+
+def test_blocks_are_scored_as_in_one_process(
+    job: ClusterJob, slide: Path, model: Model, tmp_path: Path
+) -> None:
+    assert len(job.plan.blocks) > 3
+    whole = scored_here(slide, model, tmp_path / "here.zarr")
+    # Work as it arrives elsewhere; blocks in any company and order.
+    work = pickle.loads(pickle.dumps(job.work))
+    for numbers in ([2], [3, 0]):
+        answer = score_blocks(work, numbers)
+        assert isinstance(answer, list)
+        assert [block.number for block in answer] == numbers
+        for block in answer:
+            row = 0
+            for scale, start, stop in job.plan.blocks[block.number].members:
+                there = whole.scale(scale).probability[start:stop]
+                assert np.array_equal(block.probability[row : row + stop - start], there)
+                row += stop - start
+
+
+def test_a_slide_is_opened_and_planned_once(
+    job: ClusterJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = score_blocks(job.work, [0])
+    monkeypatch.setattr("napari_smse.cluster.block_task.open_slide", None)
+    second = score_blocks(job.work, [0])
+    assert isinstance(first, list)
+    assert isinstance(second, list)
+    assert np.array_equal(first[0].embedding, second[0].embedding)
+
+
+def test_another_file_under_the_same_name_is_noticed(job: ClusterJob) -> None:
+    assert "is another file there" in str(error(job, quick_hash="other"))
+
+
+def test_another_plan_is_noticed(job: ClusterJob) -> None:
+    told = str(error(job, plan="other"))
+    assert "finds other tiles than this machine" in told
+    assert "same versions of napari-smse" in told
+
+
+def test_another_model_is_noticed(job: ClusterJob) -> None:
+    assert "is another one" in str(error(job, weights_sha256="other"))
+
+
+def test_a_slide_that_it_does_not_see_is_told(job: ClusterJob, tmp_path: Path) -> None:
+    answer = score_blocks(replace(job.work, path=tmp_path / "missing.tif"), [0])
+    assert isinstance(answer, WorkerError)
+    assert "there is no file" in str(answer)
+
+
+def test_a_device_that_it_has_not_is_told(job: ClusterJob) -> None:
+    device = replace(job.work.device, torch_name="cuda:9")
+    assert "no device 'cuda:9'" in str(error(job, device=device))
+
+
+def test_a_cpu_without_bfloat16_is_told(job: ClusterJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_smse.cluster.block_task.computes_bfloat16", lambda: False)
+    device = replace(job.work.device, precision="bfloat16")
+    assert "add --exact" in str(error(job, device=device))
