@@ -70,6 +70,10 @@ class RegionError(SmseError):
     """A region of interest is empty, malformed or off the slide."""
 
 
+class RequestError(SmseError):
+    """What is asked for contradicts itself."""
+
+
 class DeviceError(SmseError):
     """The device that was asked for is not on this machine."""
 

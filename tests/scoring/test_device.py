@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from napari_smse.errors import DeviceError
-from napari_smse.scoring import choose_device, list_devices
+from napari_smse.scoring import choose_device, choose_devices, list_devices
 
 
 def test_auto_is_the_first_and_the_cpu_is_always_there():
@@ -17,3 +19,33 @@ def test_auto_is_the_first_and_the_cpu_is_always_there():
 def test_a_device_that_is_not_there_is_an_error_not_the_cpu(wanted):
     with pytest.raises(DeviceError, match=r"choose auto or one of.*cpu"):
         choose_device(wanted)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    cpu = choose_device("cpu", exact=True)
+    gpus = [
+        replace(cpu, torch_name=f"cuda:{number}", label="GPU", precision="float16")
+        for number in range(2)
+    ]
+    monkeypatch.setattr("napari_smse.scoring.device.list_devices", lambda: [*gpus, cpu])
+
+
+@pytest.mark.usefixtures("two_gpus")
+class TestSeveral:
+    def test_they_are_named_with_commas(self):
+        names = [device.torch_name for device in choose_devices("cuda:0, cuda:1")]
+        assert names == ["cuda:0", "cuda:1"]
+
+    def test_one_stays_one(self):
+        assert [device.torch_name for device in choose_devices("auto")] == ["cuda:0"]
+
+    def test_the_same_twice_is_refused(self):
+        with pytest.raises(DeviceError, match="names a device twice"):
+            choose_devices("cuda,cuda:0")
+
+    def test_those_that_compute_differently_are_refused_unless_all_compute_exactly(self):
+        with pytest.raises(DeviceError, match="compute differently"):
+            choose_devices("cuda:0,cpu")
+        exact = choose_devices("cuda:0,cpu", exact=True)
+        assert {device.precision for device in exact} == {"float32"}

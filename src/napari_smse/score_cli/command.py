@@ -5,52 +5,49 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from napari_smse import network
-from napari_smse.errors import DeviceError, SmseError
+from napari_smse.errors import RequestError, SmseError
 from napari_smse.exchange import read_regions
 from napari_smse.network import read_card
 from napari_smse.score_cli.console import tell
 from napari_smse.score_cli.found_slides import find_slides
+from napari_smse.score_cli.options import (
+    DeviceNames,
+    Exact,
+    MinTissue,
+    ModelName,
+    Overlap,
+    Quiet,
+    Roi,
+    Scales,
+    SlideMpp,
+    Slides,
+)
+from napari_smse.score_cli.preparation import load, request_of
 from napari_smse.score_cli.scorers import WorkerScorer, score_here, workers
 from napari_smse.score_cli.slides_to_score import Asked, SlideToScore, slides_to_score
 from napari_smse.score_cli.slides_told import SlidesTold
 from napari_smse.score_cli.target import target_of
-from napari_smse.scoring import ScoreRequest, choose_device, on_fastest, parse_scale
-from napari_smse.tiles import TileSpec
-
-if TYPE_CHECKING:
-    from napari_smse.network import Model
-    from napari_smse.scoring import ComputeDevice
 
 
 def score_slides(
-    slides: Annotated[
-        list[str],
-        typer.Argument(help="Slides, folders of them, or patterns.", show_default=False),
-    ],
+    slides: Slides,
     out: Annotated[str, typer.Option(help="Folder for the results, or a URL.", show_default=False)],
-    mpp: Annotated[
-        list[str] | None,
-        typer.Option(help="Scale in um/px (0.5) or objective power (20x); repeat for more. [0.5]"),
+    mpp: Scales = None,
+    slide_mpp: SlideMpp = None,
+    model: ModelName = "bundled",
+    roi: Roi = None,
+    device: DeviceNames = "auto",
+    exact: Exact = False,
+    overlap: Overlap = 0.0,
+    min_tissue: MinTissue = 0.25,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Time for each slide: all tissue once, then closer where in doubt."),
     ] = None,
-    slide_mpp: Annotated[
-        float | None, typer.Option(help="um/px of the slide, if it states none or a wrong one.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="'bundled' or the path of a model.")] = "bundled",
-    roi: Annotated[
-        Path | None, typer.Option(help="GeoJSON polygons, as from QuPath: score only there.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Compute in float32 by torch, faster or not.")
-    ] = False,
-    overlap: Annotated[float, typer.Option(help="Share of a tile its neighbour covers too.")] = 0.0,
-    min_tissue: Annotated[float, typer.Option(help="Least share of tissue in a tile.")] = 0.25,
     geojson: Annotated[bool, typer.Option("--geojson", help="Also write QuPath tiles.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another run's results.")
@@ -61,7 +58,7 @@ def score_slides(
     scheduler: Annotated[
         str | None, typer.Option(help="Score by the workers of a Dask scheduler (tcp://…).")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score slides: tables, heat maps and embeddings, a folder for each slide.
 
@@ -69,15 +66,15 @@ def score_slides(
     """
     if quiet:
         logging.getLogger("napari_smse").setLevel(logging.ERROR)
-    if local_workers is not None and scheduler is not None:
-        raise DeviceError("Give --local-workers or --scheduler, not both.")
+    _refuse_contradictions(local_workers, scheduler, minutes)
     # Whatever is wrong with all slides alike is told once, before anything takes time.
     asked = Asked(
         target=target_of(out),
-        request=_request(mpp or ["0.5"], overlap, min_tissue),
+        request=request_of(mpp, overlap, min_tissue, first_look=minutes is not None),
         card=read_card(model),
         outlines=None if roi is None else read_regions(roi),
         mpp=slide_mpp,
+        seconds=None if minutes is None else 60 * minutes,
         exact=exact,
         geojson=geojson,
         overwrite=overwrite,
@@ -97,11 +94,21 @@ def score_slides(
         raise typer.Exit(1)
 
 
-def _request(scales: Sequence[str], overlap: float, min_tissue: float) -> ScoreRequest:
-    mpps = tuple(parse_scale(text) for text in scales)
-    for mpp in mpps:
-        TileSpec(1, mpp, mpp, overlap)  # refuses impossible scales and overlaps
-    return ScoreRequest(mpps, overlap, min_tissue)
+def _refuse_contradictions(
+    local_workers: int | None, scheduler: str | None, minutes: float | None
+) -> None:
+    if local_workers is not None and scheduler is not None:
+        raise RequestError("Give --local-workers or --scheduler, not both.")
+    if minutes is None:
+        return
+    if not 0 < minutes < float("inf"):
+        raise RequestError(f"There is no scoring in {minutes:g} minutes: give more than 0.")
+    if local_workers is not None or scheduler is not None:
+        # Where to look closer is decided on all answers so far, which no worker has.
+        raise RequestError(
+            "Workers score everything: leave out --minutes, or score in this process, without "
+            "--local-workers and --scheduler."
+        )
 
 
 @dataclass(frozen=True)
@@ -110,14 +117,14 @@ class Scoring:
 
     Parameters
     ----------
-    model, device
+    model, devices
         By name.
     local_workers, scheduler
         Which workers score, if any.
     """
 
     model: str
-    device: str
+    devices: str
     local_workers: int | None
     scheduler: str | None
 
@@ -127,20 +134,14 @@ class Scoring:
         if not slides:
             return
         if self.local_workers is None and self.scheduler is None:
-            model, device = self._loaded(asked, told)
-            score_here(slides, model, device, told)
+            model, devices = load(self.model, self.devices, told, exact=asked.exact)
+            score_here(slides, model, devices, told)
             return
         with workers(self.local_workers, self.scheduler) as client:
-            model, device = self._loaded(asked, told)
-            WorkerScorer(client, model, self.model, device).score(slides, told)
-
-    def _loaded(self, asked: Asked, told: SlidesTold) -> tuple[Model, ComputeDevice]:
-        device = choose_device(self.device, exact=asked.exact)
-        model = network.load_model(self.model)
-        if not asked.exact:
-            device = on_fastest(device, model)
-        told.say(f"Model {model.card.name} on {device.how}. Research use only.")
-        return model, device
+            model, devices = load(self.model, self.devices, told, exact=asked.exact)
+            if len(devices) > 1:
+                raise RequestError("Each worker runs the network on one device: name one only.")
+            WorkerScorer(client, model, self.model, devices[0]).score(slides, told)
 
 
 def _is_settled(slide: SlideToScore, told: SlidesTold) -> bool:

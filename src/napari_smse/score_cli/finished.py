@@ -66,8 +66,15 @@ class Finished:
             found.append("precision")
         return found
 
-    def has_all(self, *, geojson: bool) -> bool:
-        """Whether every tile was scored, and every file is there that is asked for.
+    def has_all(self, *, geojson: bool, seconds: float | None = None) -> bool:
+        """Whether every tile or all in the time was scored, and every file asked for is there.
+
+        Parameters
+        ----------
+        geojson
+            Tiles for QuPath are asked for.
+        seconds
+            Time that may be spent; None for as long as it takes.
 
         Raises
         ------
@@ -76,6 +83,7 @@ class Finished:
         """
         wanted = (*_ALWAYS, *(["tiles.geojson"] if geojson else []), _STORE_FACTS)
         scored = all(scale.scored in (None, scale.tiles) for scale in self.record.scales)
+        scored = scored or (seconds is not None and self.record.seconds >= seconds)
         if not scored or not all(self.target.exists(self.name, file) for file in wanted):
             return False
         self.target.check_scores(self.name)

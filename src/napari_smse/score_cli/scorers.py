@@ -21,26 +21,31 @@ if TYPE_CHECKING:
 
 
 def score_here(
-    slides: Sequence[SlideToScore], model: Model, device: ComputeDevice, told: SlidesTold
+    slides: Sequence[SlideToScore],
+    model: Model,
+    devices: Sequence[ComputeDevice],
+    told: SlidesTold,
 ) -> None:
     """Score slides one after the other in this process; those that fail stop no others."""
     for wanted in slides:
         try:
-            prepared = wanted.prepare(device)
+            prepared = wanted.prepare(devices)
             with prepared.slide as slide:
                 told.warn(prepared.warnings)
                 running = score(
-                    slide, model, prepared.plan, prepared.store, device, threads=_threads()
+                    slide,
+                    model,
+                    prepared.plan,
+                    prepared.store,
+                    devices,
+                    threads=os.cpu_count() or 1,
+                    seconds=wanted.asked.seconds,
                 )
                 for progress in running:
                     told.tiles(wanted.name, progress)
                 told.done(prepared.save())
         except (SmseError, OSError) as error:
             told.fail(error)
-
-
-def _threads() -> int:
-    return os.cpu_count() or 1
 
 
 def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:
@@ -94,7 +99,7 @@ class WorkerScorer:
     def _jobs(self, slides: Sequence[SlideToScore], told: SlidesTold) -> Iterator[ClusterJob]:
         for wanted in slides:
             try:
-                prepared = wanted.prepare(self._device)
+                prepared = wanted.prepare([self._device])
             except (SmseError, OSError) as error:
                 told.fail(error)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ class Asked:
         Where to score, (x, y) in level-0 px from the slide's bounds; None for everywhere.
     mpp
         um/px that the user states.
+    seconds
+        Time for each slide; None for as long as it takes.
     exact
         Computed in float32 by torch.
     geojson
@@ -64,16 +67,10 @@ class Asked:
     card: ModelCard
     outlines: BaseGeometry | None = None
     mpp: float | None = None
+    seconds: float | None = None
     exact: bool = False
     geojson: bool = False
     overwrite: bool = False
-
-    def request_on(self, slide: Slide) -> ScoreRequest:
-        """Return the request for a slide; QuPath counts from the slide's bounds."""
-        if self.outlines is None:
-            return self.request
-        roi = translate(self.outlines, slide.bounds.x, slide.bounds.y)
-        return replace(self.request, roi=roi)
 
 
 @dataclass(frozen=True)
@@ -116,19 +113,23 @@ class SlideToScore:
         if finished is None:
             return False
         with open_slide(self.path, mpp=asked.mpp) as slide:
-            other = finished.differences(
-                slide, asked.card, asked.request_on(slide), exact=asked.exact
-            )
+            request = request_on(slide, asked.request, asked.outlines)
+            other = finished.differences(slide, asked.card, request, exact=asked.exact)
         if other and not (asked.target.folder(self.name) / STORE_NAME).exists():
             raise OutputError(
                 f"{self.where} holds the scores of another run (different "
                 f"{', '.join(other)}): choose another folder, or overwrite it (in a shell: "
                 "--overwrite)."
             )
-        return not other and finished.has_all(geojson=asked.geojson)
+        return not other and finished.has_all(geojson=asked.geojson, seconds=asked.seconds)
 
-    def prepare(self, device: ComputeDevice) -> PreparedSlide:
+    def prepare(self, devices: Sequence[ComputeDevice]) -> PreparedSlide:
         """Open it, plan its tiles, and open its store.
+
+        Parameters
+        ----------
+        devices
+            What it will be scored on; all compute alike.
 
         Raises
         ------
@@ -137,22 +138,25 @@ class SlideToScore:
         """
         slide = open_slide(self.path, mpp=self.asked.mpp)
         try:
-            return self._prepared(slide, device)
+            return self._prepared(slide, devices)
         except BaseException:
             slide.close()
             raise
 
-    def _prepared(self, slide: Slide, device: ComputeDevice) -> PreparedSlide:
-        asked, request = self.asked, self.asked.request_on(slide)
+    def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> PreparedSlide:
+        asked = self.asked
+        request = request_on(slide, asked.request, asked.outlines)
         plan = request.plan(slide, asked.card)
         folder = asked.target.folder(self.name)
         if asked.overwrite:
             remove_results(folder)
         path = folder / STORE_NAME
-        store = open_run(path, slide, asked.card, request, plan, device, overwrite=asked.overwrite)
+        store = open_run(
+            path, slide, asked.card, request, plan, devices[0], overwrite=asked.overwrite
+        )
         if not store.complete:
             remove_results(folder)
-        return PreparedSlide(self, slide, request, plan, store, device)
+        return PreparedSlide(self, slide, request, plan, store, devices)
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class PreparedSlide:
         What it was made of.
     slide, request, plan, store
         What to score, and where to.
-    device
+    devices
         What it is scored on.
     """
 
@@ -174,7 +178,7 @@ class PreparedSlide:
     request: ScoreRequest
     plan: TilePlan
     store: ScoreStore
-    device: ComputeDevice
+    devices: Sequence[ComputeDevice]
 
     @property
     def warnings(self) -> list[str]:
@@ -200,11 +204,27 @@ class PreparedSlide:
             If they cannot be written.
         """
         wanted, target = self.wanted, self.wanted.asked.target
-        context = RunContext(wanted.asked.card, self.device.label, self.warnings)
+        label = " and ".join(device.label for device in self.devices)
+        context = RunContext(wanted.asked.card, label, self.warnings)
         folder = target.folder(wanted.name)
         save_results(folder, self.slide, self.store, context, geojson=wanted.asked.geojson)
         target.deliver(wanted.name)
-        return f"{wanted.path.name}: {self.plan.tile_count} tiles, results in {wanted.where}"
+        return f"{wanted.path.name}: {self._tiles_scored()}, results in {wanted.where}"
+
+    def _tiles_scored(self) -> str:
+        total = self.plan.tile_count
+        if self.store.complete:
+            return f"{total} tiles"
+        done = self.store.blocks_done()
+        scored = sum(block.tile_count for block in compress(self.plan.blocks, done))
+        return f"{scored} of {total} tiles in the time there was"
+
+
+def request_on(slide: Slide, request: ScoreRequest, outlines: BaseGeometry | None) -> ScoreRequest:
+    """Return a request for a slide with its region, if any; QuPath counts from its bounds."""
+    if outlines is None:
+        return request
+    return replace(request, roi=translate(outlines, slide.bounds.x, slide.bounds.y))
 
 
 def slides_to_score(paths: Sequence[Path], asked: Asked) -> list[SlideToScore]:

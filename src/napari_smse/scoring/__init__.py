@@ -1,6 +1,6 @@
 """Tiles to embeddings and probabilities, stored as they come, shown as heat maps."""
 
-from napari_smse.scoring.device import ComputeDevice, choose_device, list_devices
+from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devices, list_devices
 from napari_smse.scoring.engine import score
 from napari_smse.scoring.estimate import Estimate, estimate
 from napari_smse.scoring.fastest import on_fastest
@@ -37,6 +37,7 @@ __all__ = [
     "TileScores",
     "Viewport",
     "choose_device",
+    "choose_devices",
     "describe_scale",
     "estimate",
     "fuse",

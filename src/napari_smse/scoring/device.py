@@ -94,6 +94,31 @@ def choose_device(wanted: str = "auto", *, exact: bool = False) -> ComputeDevice
     )
 
 
+def choose_devices(wanted: str = "auto", *, exact: bool = False) -> list[ComputeDevice]:
+    """Several devices that share a run's tiles, separated by commas, or one.
+
+    Parameters
+    ----------
+    wanted, exact
+        As for `choose_device`.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device, one is named twice, or they compute in other numbers: then it
+        would be chance by which a tile is scored.
+    """
+    chosen = [choose_device(name.strip(), exact=exact) for name in wanted.split(",")]
+    if len(set(chosen)) < len(chosen):
+        raise DeviceError(f"{wanted!r} names a device twice: name each once.")
+    if len({(device.precision, device.runtime) for device in chosen}) > 1:
+        raise DeviceError(
+            f"{wanted!r} names devices that compute differently: choose devices of one kind, "
+            "such as cuda:0,cuda:1, or in a shell add --exact."
+        )
+    return chosen
+
+
 def _device(torch_name: str, label: str, precision: Precision) -> ComputeDevice:
     return ComputeDevice(torch_name, label, precision, _BATCH[torch_name.partition(":")[0]])
 

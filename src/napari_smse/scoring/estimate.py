@@ -44,7 +44,7 @@ class Estimate:
     @property
     def seconds(self) -> float:
         """Expected time for all tiles."""
-        return self.tiles / self.rate
+        return self.tiles / self.rate if self.tiles else 0.0
 
 
 def estimate(
