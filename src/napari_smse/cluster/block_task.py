@@ -76,6 +76,21 @@ def _told_by_whom(work: SlideWork) -> Iterator[None]:
 @lru_cache(maxsize=_SLIDES_OPEN)
 def _opened(work: SlideWork) -> tuple[Slide, TilePlan]:
     slide = open_slide(work.path, mpp=work.mpp)
+    try:
+        return slide, _same_plan(work, slide)
+    except SmseError:
+        slide.close()
+        raise
+
+
+def _same_plan(work: SlideWork, slide: Slide) -> TilePlan:
+    """Plan as the machine did that asks.
+
+    Raises
+    ------
+    WorkerError
+        If the slide or the plan is another one here.
+    """
     if slide.quick_hash != work.quick_hash:
         raise WorkerError(
             f"{work.path} is another file there; give workers the same folders under the same names"
@@ -86,7 +101,7 @@ def _opened(work: SlideWork) -> tuple[Slide, TilePlan]:
             "it finds other tiles than this machine; install the same versions of napari-smse, "
             "openslide-bin, scikit-image and tifffile on all of them"
         )
-    return slide, plan
+    return plan
 
 
 @lru_cache(maxsize=1)

@@ -50,7 +50,7 @@ def local_workers(count: int) -> Iterator[Client]:
             processes=True,
             # What a task holds is bounded; a limit would only kill workers of a large network.
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: nobody is told of it
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

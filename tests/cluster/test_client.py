@@ -1,0 +1,59 @@
+"""The way to workers, and what is told where there is none."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_smse.cluster import connected_to, local_workers
+from napari_smse.errors import DeviceError, WorkerError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_smse.cluster.client.ANSWER_S", 0.5)
+    monkeypatch.setattr("napari_smse.cluster.client._WORKERS_S", 0.5)
+
+
+def test_workers_are_reached_by_their_scheduler(workers: Client) -> None:
+    with connected_to(workers.scheduler.address) as client:
+        assert client.submit(sum, [1, 2]).result(timeout=30) == 3
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address", "http://127.0.0.1:9", ""])
+def test_an_address_where_nobody_answers_is_told(address: str) -> None:
+    with pytest.raises(DeviceError, match="No Dask scheduler answers at"), connected_to(address):
+        pass
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_scheduler_without_workers_is_told() -> None:
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        pytest.raises(WorkerError, match="No workers joined"),
+        connected_to(cluster.scheduler_address),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_workers_are_refused(count: int) -> None:
+    with pytest.raises(DeviceError, match="give at least 1"), local_workers(count):
+        pass
+
+
+@pytest.mark.parametrize("way", [lambda: local_workers(1), lambda: connected_to("tcp://x:1")])
+def test_a_missing_package_is_told_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, way: object
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(DeviceError, match=r'pip install "napari-smse\[cluster\]"'), way():
+        pass
