@@ -102,8 +102,10 @@ def test_only_what_shares_pixels_with_a_view_is_seen() -> None:
 
 @pytest.mark.parametrize(
     ("x", "y", "is_seen"),
-    [(40, 50, False), (41, 50, True), (60, 50, False), (59, 50, True)]
-    + [(50, 40, False), (50, 41, True), (50, 60, False), (50, 59, True)],
+    [
+        *[(40, 50, False), (41, 50, True), (60, 50, False), (59, 50, True)],
+        *[(50, 40, False), (50, 41, True), (50, 60, False), (50, 59, True)],
+    ],
 )
 def test_a_view_that_only_touches_a_block_does_not_see_it(x: int, y: int, is_seen: bool) -> None:
     box = np.array([[50.0, 50.0, 60.0, 60.0]])
