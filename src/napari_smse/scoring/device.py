@@ -13,7 +13,9 @@ from napari_smse.errors import DeviceError
 Precision = Literal["float32", "bfloat16", "float16"]
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 
-_BATCH = {"cuda": 256, "mps": 64, "cpu": 16}
+# On a CPU, larger ones are slower: what the bundled network's layers need for 16 tiles, the C
+# library takes from the system and gives back every time.
+_BATCH = {"cuda": 256, "mps": 64, "cpu": 8}
 
 
 @dataclass(frozen=True)
