@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
+import dask
 import pytest
 
 from napari_smse.cluster import connected_to, local_workers
@@ -42,6 +46,22 @@ def test_a_scheduler_without_workers_is_told() -> None:
         connected_to(cluster.scheduler_address),
     ):
         pass
+
+
+def test_a_worker_that_died_is_replaced_however_long_it_takes_to_start() -> None:
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}),
+        local_workers(1) as client,
+    ):
+        [(address, process)] = client.run(os.getpid).items()
+        os.kill(process, signal.SIGKILL)
+        for _ in range(600):
+            known = client.cluster.scheduler_info["workers"]
+            if known and address not in known:
+                break
+            time.sleep(0.1)
+        [now] = client.run(os.getpid).values()
+        assert now != process
 
 
 @pytest.mark.parametrize("count", [0, -1])

@@ -20,6 +20,9 @@ ANSWER_S = 10
 _WORKERS_S = 120
 """Starting a Python with all it needs takes seconds, on a busy machine many."""
 
+_LOST_S = 3600
+"""A worker that died and is being started again counts as lost only then."""
+
 
 @contextmanager
 def local_workers(count: int) -> Iterator[Client]:
@@ -40,10 +43,13 @@ def local_workers(count: int) -> Iterator[Client]:
     _require_distributed()
     if count < 1:
         raise DeviceError(f"There cannot be {count} workers: give at least 1.")
+    import dask
     from distributed import Client, LocalCluster
 
     with (
         _quiet(),
+        # Dask gives up for good whoever is not back so soon, but a busy machine starts slowly.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": f"{_LOST_S}s"}),
         LocalCluster(
             n_workers=count,
             threads_per_worker=1,
