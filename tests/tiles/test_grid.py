@@ -27,15 +27,17 @@ def test_the_grid_reaches_over_the_far_edge_and_no_further(spec, area):
         assert (grid.columns - 2) * spec.stride_level0 + spec.size_level0 < area.width
 
 
-@given(specs, areas)
-def test_tiles_never_stray_from_the_exact_grid_by_more_than_half_a_pixel(spec, area):
-    grid = TileGrid(spec, area)
+@given(specs, areas, st.sampled_from([1, 2, 4, 16]))
+def test_tiles_never_stray_from_the_exact_grid_by_more_than_half_a_pixel(spec, area, pixel):
+    grid = TileGrid(spec, area, pixel)
     columns = np.arange(min(grid.columns, 500))
     left = area.x + columns * spec.stride_level0
-    half = 0.5 + 1e-6  # what is not whole in binary may round the other way
+    half = pixel * (0.5 + 1e-6)  # what is not whole in binary may round the other way
     assert np.abs(grid.left(columns) - left).max() <= half
     assert np.abs(grid.right(columns) - (left + spec.size_level0)).max() <= half
-    assert np.abs(grid.right(columns) - grid.left(columns) - grid.edge).max() <= 1
+    assert np.abs(grid.right(columns) - grid.left(columns) - grid.edge).max() <= pixel
+    for edges in (grid.left(columns), grid.right(columns), grid.top(columns), grid.edge):
+        assert not np.any(np.asarray(edges) % pixel)
 
 
 @given(specs, areas, st.floats(0, 1), st.floats(0, 1))

@@ -48,10 +48,13 @@ def run_facts(
 def plan_hash(plan: TilePlan) -> str:
     """A short hash of which tiles are in which block.
 
-    It changes with the tissue found, so with the versions of what finds it: a run must
-    not go on among the blocks of another plan.
+    It changes with the tissue found, so with the versions of what finds it, and with the pixels
+    that tiles begin at: a run must not go on among the blocks of another plan.
     """
     digest = hashlib.sha256()
+    pixels = [tiles.grid.pixel for tiles in plan.scales]
+    if any(pixel != 1 for pixel in pixels):  # runs of earlier versions, which knew no other, go on
+        digest.update(repr(pixels).encode())
     for tiles in plan.scales:
         digest.update(np.ascontiguousarray([tiles.columns, tiles.rows], dtype="<i4").tobytes())
     digest.update(repr([block.members for block in plan.blocks]).encode())

@@ -296,6 +296,7 @@ def _create_scale(
             "slide_mpp": spec.slide_mpp,
             "overlap": spec.overlap,
             "area": [area.x, area.y, area.width, area.height],
+            "pixel": tiles.grid.pixel,
         }
     )
     count = len(tiles)
@@ -315,7 +316,7 @@ def _read_tiles(group: Any) -> ScaleTiles:
     attrs = group.attrs
     spec = TileSpec(attrs["tile_px"], attrs["mpp"], attrs["slide_mpp"], attrs["overlap"])
     return ScaleTiles(
-        TileGrid(spec, Region(*attrs["area"])),
+        TileGrid(spec, Region(*attrs["area"]), attrs.get("pixel", 1)),
         np.asarray(group["column"][:]),
         np.asarray(group["row"][:]),
         np.asarray(group["tissue"][:]),

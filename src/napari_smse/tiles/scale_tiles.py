@@ -55,7 +55,7 @@ class ScaleTiles:
         return self.grid.bottom(self.rows) - self.y
 
     def region(self, index: int) -> Region:
-        """The piece of slide that a tile shows, no edge off its exact place by over half a px."""
+        """The piece of slide that a tile shows, edges within half a level px of their place."""
         tile = self.take(np.array([index]))
         return Region(*(int(side[0]) for side in (tile.x, tile.y, tile.width, tile.height)))
 
