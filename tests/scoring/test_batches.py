@@ -30,6 +30,7 @@ OUT_OF_MEMORY = [
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
     RuntimeError("std::bad_alloc"),
     MemoryError(),
+    type("Fail", (Exception,), {})("[ONNXRuntimeError] : 1 : Failed to allocate memory for buffer"),
 ]
 
 

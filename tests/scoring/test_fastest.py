@@ -39,6 +39,7 @@ class Machine:
         self.made: list[Way] = []
         self.measured = 0
         self.fails: set[Way] = set()
+        self.fails_when_run: set[Way] = set()
         self.installed = {"torch": True, "onnxruntime": True, "openvino": True}
         self.shift: dict[Way, float] = {}
         """How far each way's probabilities are from torch's."""
@@ -50,6 +51,8 @@ class Machine:
         self.made.append(way)
 
         def run(tiles: NDArray[np.uint8]) -> Answer:
+            if way in self.fails_when_run:
+                raise ValueError("no kernel for this shape")
             self.now += SECONDS[way]
             malignant = np.linspace(0.3, 0.7, len(tiles)) + self.shift.get(way, 0.0)
             probability = np.stack([1 - malignant, malignant], axis=1).astype(np.float32)
@@ -205,6 +208,18 @@ def test_an_error_of_torch_itself_is_not_hidden(machine: Machine) -> None:
     machine.fails = {TORCH}
     with pytest.raises(NotImplementedError, match="no such operator"):
         on_fastest(CPU, model_of())
+
+
+def test_what_converts_but_does_not_run_is_passed_over(machine: Machine) -> None:
+    machine.fails_when_run = {OPENVINO}
+    assert way_of(on_fastest(CPU, model_of("a" * 64))) == ONNX
+    machine.fails_when_run |= {ONNX}
+    assert way_of(on_fastest(CPU, model_of("b" * 64))) == ROUNDED
+
+
+def test_a_network_whose_answers_are_no_numbers_runs_as_it_was_built(machine: Machine) -> None:
+    machine.shift = dict.fromkeys(SECONDS, np.nan)
+    assert way_of(on_fastest(CPU, model_of())) == TORCH
 
 
 def test_what_is_not_installed_is_not_tried(machine: Machine) -> None:

@@ -19,7 +19,7 @@ def folded(network: nn.Module) -> nn.Module:
 
     A convolution counts as followed by the normalisation registered right after it, as long as
     their channels agree. As that is a custom and not a rule, whoever uses the copy compares it
-    with the original (`napari_smse.scoring.runtime.agree`).
+    with the original.
 
     Parameters
     ----------

@@ -51,6 +51,9 @@ class Speed:
     deviation: float
 
 
+_AS_BUILT: Final = Speed(*_EXACT, tiles_per_s=math.nan, deviation=0.0)
+
+
 def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
     """Return a device set to the fastest way to run a model on it that keeps its answers.
 
@@ -91,19 +94,23 @@ def _fastest_that_keeps_answers(
     """The fastest way, by what is known of the trunk, whose answers for these weights hold."""
     tiles = _tiles(model.card.tile_px, device.batch_size)
     ways = sorted(speeds, key=lambda speed: -speed.tiles_per_s)
-    exact = dict(_runners(device, model, threads, [_EXACT]))[_EXACT](tiles)[0]
+    exact = dict(_runners(device, model, threads, [_EXACT], tiles))[_EXACT](tiles)[0]
     for speed in ways:
         way = speed.runtime, speed.precision
-        for run in dict(_runners(device, model, threads, [way])).values():
+        for run in dict(_runners(device, model, threads, [way], tiles)).values():
             found = replace(speed, deviation=deviation(run(tiles)[0], exact))
             if found.deviation <= TOLERANCE:
                 return found
-    return Speed(*_EXACT, tiles_per_s=math.nan, deviation=0.0)
+    return _AS_BUILT
 
 
 def fastest(speeds: list[Speed]) -> Speed:
-    """Return the fastest way among those within the tolerance."""
-    return max((s for s in speeds if s.deviation <= TOLERANCE), key=lambda s: s.tiles_per_s)
+    """Return the fastest way among those within the tolerance.
+
+    Where nothing can be compared, as a network answers NaN, it is torch in float32.
+    """
+    kept = (speed for speed in speeds if speed.deviation <= TOLERANCE)
+    return max(kept, key=lambda speed: speed.tiles_per_s, default=_AS_BUILT)
 
 
 def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
@@ -112,7 +119,7 @@ def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
     The ways take turns, so that what else the machine does at some moment counts for all.
     """
     tiles = _tiles(model.card.tile_px, device.batch_size)
-    runners = dict(_runners(device, model, threads, _ways()))
+    runners = dict(_runners(device, model, threads, _ways(), tiles))
     answers = {way: run(tiles)[0] for way, run in runners.items()}
     seconds = {way: math.inf for way in runners}
     for _ in range(_ROUNDS):
@@ -145,17 +152,22 @@ def _log_odds(probability: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _runners(
-    device: ComputeDevice, model: Model, threads: int, ways: Iterable[Way]
+    device: ComputeDevice,
+    model: Model,
+    threads: int,
+    ways: Iterable[Way],
+    tiles: NDArray[np.uint8],
 ) -> Iterator[tuple[Way, TileRunner]]:
+    """Make a runner each way that can classify some tiles."""
     for way in ways:
         runtime, precision = way
         try:
-            yield (
-                way,
-                new_runner(model, replace(device, runtime=runtime, precision=precision), threads),
-            )
+            chosen = replace(device, runtime=runtime, precision=precision)
+            run = new_runner(model, chosen, threads)
+            run(tiles)
+            yield way, run
         except Exception:
-            # A converter fails in its own ways; what needs none remains.
+            # Converters, and what they convert, fail in their own ways; what needs none remains.
             if runtime == "torch":
                 raise
             _log.warning("%s in %s cannot run %s", runtime, precision, model.card.name)

@@ -64,7 +64,7 @@ class TileClassifier:
         while tiles.size:
             try:
                 parts.append(self._batch(tiles[: self._device.batch_size]))
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:  # each runtime has classes of its own
                 if not _out_of_memory(error):
                     raise
                 self._halve(error)
