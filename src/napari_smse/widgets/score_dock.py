@@ -73,7 +73,7 @@ class ScoreDock(LeavingDock):
         self._next: tuple[Image, ScoreJob] | None = None
         self._responsive = Responsive()
         self._turn = Turn("A slide is being scored")
-        self._watch = ViewportWatch(self)
+        self._watch = ViewportWatch(self.viewer, self)
         self._make_widgets()
         self._make_tasks()
         self._connect()

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import shapely
 from napari.layers import Image
+from napari.viewer import Viewer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_smse.scoring import Viewport
 from napari_smse.slides import Region
+from napari_smse.widgets.regions import visible_region
 
 _EVERY_MS = 200
 
 
 class ViewportWatch(QObject):
-    """Tells a `Viewport` what is shown of a slide, a few times a second from `begin` to `end`."""
+    """Tells a `Viewport` what is shown of a slide, a few times a second from `begin` to `end`.
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    Parameters
+    ----------
+    viewer
+        The viewer; nothing is told of a slide that it does not hold any longer.
+    parent
+        Dropped with it.
+    """
+
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._viewer = viewer
         self._layer: Image | None = None
         self._viewport = Viewport()
         self._timer = QTimer(self)
@@ -34,16 +46,15 @@ class ViewportWatch(QObject):
         self._layer = None
 
     def _look(self) -> None:
-        if self._layer is not None:
-            self._viewport.look_at(shown_region(self._layer))
+        if self._layer in self._viewer.layers:
+            self._viewport.look_at(shown_region(self._viewer, self._layer))
 
 
-def shown_region(layer: Image) -> Region | None:
+def shown_region(viewer: Viewer, layer: Image) -> Region | None:
     """Return what the canvas shows of a slide's layer, level-0 px; None if it shows nothing."""
-    # Rows and columns of the level that napari shows. While a layer is hidden, what was shown last.
-    (top, left), (bottom, right) = layer.corner_pixels[:, -2:]
-    down, along = layer.downsample_factors[layer.data_level][-2:]
-    width, height = round((right - left + 1) * along), round((bottom - top + 1) * down)
-    if width <= 1 or height <= 1:
+    height, width = layer.data[0].shape[:2]
+    shown = visible_region(viewer, layer).intersection(shapely.box(0, 0, width, height))
+    if not shown.area:
         return None
-    return Region(round(left * along), round(top * down), width, height)
+    left, top, right, bottom = (round(edge) for edge in shown.bounds)
+    return Region(left, top, max(1, right - left), max(1, bottom - top))
