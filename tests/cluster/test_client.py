@@ -64,11 +64,6 @@ def test_a_worker_that_died_is_replaced_however_long_it_takes_to_start() -> None
         assert now != process
 
 
-def test_workers_keep_memory_that_the_next_layer_needs(workers: Client) -> None:
-    for variables in workers.run(lambda: dict(os.environ)).values():
-        assert "MALLOC_TRIM_THRESHOLD_" not in variables
-
-
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_workers_are_refused(count: int) -> None:
     with pytest.raises(DeviceError, match="give at least 1"), local_workers(count):

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_smse.errors import DeviceError, WorkerError
 
@@ -48,7 +48,8 @@ def local_workers(count: int) -> Iterator[Client]:
 
     with (
         _quiet(),
-        dask.config.set(_settings()),
+        # Dask gives up for good whoever is not back after 15 s, but a busy machine starts slowly.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": f"{_LOST_S}s"}),
         LocalCluster(
             n_workers=count,
             threads_per_worker=1,
@@ -93,17 +94,6 @@ def connected_to(address: str) -> Iterator[Client]:
         with client:
             _wait_for(client, 1, address)
             yield client
-
-
-def _settings() -> dict[str, Any]:
-    """What of Dask's own settings does not suit a network on this machine."""
-    return {
-        # Dask has workers give freed memory back at once. A network frees and takes megabytes at
-        # every layer: to fetch them anew each time costs it a third of its pace.
-        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
-        # Dask gives up for good whoever is not back after 15 s, but a busy machine starts slowly.
-        "distributed.deploy.lost-worker-timeout": f"{_LOST_S}s",
-    }
 
 
 def _interruptions_ignored() -> WorkerPlugin:

@@ -17,6 +17,7 @@ from napari_smse.network.bfloat16 import in_bfloat16
 from napari_smse.network.folding import folded
 from napari_smse.network.self_test import generated_tile
 from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.kept_memory import keep_memory
 from napari_smse.scoring.runtime import Answer
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class TorchRunner:
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         self._device = torch.device(device.torch_name)
+        if self._device.type == "cpu":
+            keep_memory()
         self._threads = threads
         # For this thread: beside a busy viewer, two threads that wait for each other after every
         # layer take ten times as long as one.
