@@ -21,13 +21,16 @@ def prepare(facts: dict[str, Any]) -> Answer:
     from napari_smse.scoring.inference import TileClassifier
     from napari_smse.slides import open_slide
 
-    model, threads = load_model("bundled"), os.cpu_count() or 1
-    auto = on_fastest(choose_device("auto"), model)
+    # One for each precision, as a network is kept ready for the device it was last used on.
+    as_installed, in_float32 = load_model("bundled"), load_model("bundled")
+    threads = os.cpu_count() or 1
+    auto = on_fastest(choose_device("auto"), as_installed)
     store_path = Path(facts["folder"]) / "ours.zarr"
 
     def answer(question: dict[str, Any]) -> dict[str, Any]:
-        device = auto
+        device, model = auto, as_installed
         if "precision" in question:
+            model = in_float32
             device = replace(auto, precision=question["precision"], runtime="torch")
         if "tiles" in question:
             classify = TileClassifier(model, device, threads)
