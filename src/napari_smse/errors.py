@@ -82,6 +82,18 @@ class WorkerError(SmseError):
     """A worker, or the way to it, does not do what this machine asks for."""
 
 
+class BankError(SmseError):
+    """An exemplar bank cannot be read or written, or does not fit the model."""
+
+
+class IndexFilesError(SmseError):
+    """An index of slides cannot be read or written, or does not fit the model."""
+
+
+class QueryError(SmseError):
+    """There is nothing to look for, or nothing to look in."""
+
+
 class OutputError(SmseError):
     """Results cannot be written, or would replace another run's."""
 

@@ -1,0 +1,1 @@
+"""What lies near what in the embedding space: evidence, search, prototypes, the unknown."""

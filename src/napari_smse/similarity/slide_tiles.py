@@ -1,0 +1,131 @@
+"""All scored tiles of a slide in one table: where they lie, what they are like, what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.scoring import HeatMap, HeatMapBuilder, ScoreStore
+from napari_smse.similarity.bank import of_length_1
+from napari_smse.slides import Region
+from napari_smse.tiles import ScaleTiles
+
+
+@dataclass(frozen=True)
+class SlideTiles:
+    """The tiles of a slide that were scored, those of all scales one after the other.
+
+    Attributes
+    ----------
+    scales
+        The tiles of each scale, fine to coarse; only those that were scored.
+    embeddings
+        ``(n, d)`` float32, each of length 1.
+    probability
+        ``(n, classes)`` float32.
+    classes
+        Names, in the order of the probabilities.
+    """
+
+    scales: tuple[ScaleTiles, ...]
+    embeddings: NDArray[np.float32]
+    probability: NDArray[np.float32]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of tiles of all scales."""
+        return len(self.embeddings)
+
+    @cached_property
+    def scale(self) -> NDArray[np.intp]:
+        """Number of each tile's scale, ``(n,)``."""
+        return np.repeat(np.arange(len(self.scales)), [len(tiles) for tiles in self.scales])
+
+    @cached_property
+    def mpps(self) -> NDArray[np.float32]:
+        """um/px of each tile, ``(n,)``."""
+        known = [tiles.grid.spec.mpp for tiles in self.scales]
+        return np.asarray(known, dtype=np.float32)[self.scale]
+
+    @cached_property
+    def places(self) -> NDArray[np.int32]:
+        """Where each tile lies, ``(n, 4)``: x, y, width, height, level-0 px."""
+        sides = [np.stack([t.x, t.y, t.width, t.height], axis=1) for t in self.scales]
+        return np.concatenate([np.empty((0, 4), np.int32), *sides]).astype(np.int32)
+
+    def rows_of(self, scale: int) -> slice:
+        """Rows of the tiles of one scale."""
+        first = sum(len(tiles) for tiles in self.scales[:scale])
+        return slice(first, first + len(self.scales[scale]))
+
+    def region(self, row: int) -> Region:
+        """Where a tile lies, level-0 px."""
+        return Region(*(int(side) for side in self.places[row]))
+
+    def at(self, x: float, y: float) -> list[int]:
+        """Rows of the tiles at a level-0 point, finest first.
+
+        Of each scale one at most: where tiles overlap, the one whose middle is nearest.
+        """
+        left, top, width, height = self.places.T
+        inside = (left <= x) & (x < left + width) & (top <= y) & (y < top + height)
+        off = np.hypot(left + width / 2 - x, top + height / 2 - y)
+        found = []
+        for number in range(len(self.scales)):
+            rows = np.flatnonzero(inside & (self.scale == number))
+            if len(rows):
+                found.append(int(rows[off[rows].argmin()]))
+        return found
+
+    def index_in(self, planned: Sequence[ScaleTiles]) -> list[NDArray[np.int64]]:
+        """Return which of the tiles of a run's plan these are, scale by scale."""
+        return [_index_in(all_of, own) for all_of, own in zip(planned, self.scales, strict=True)]
+
+    def heat_map(self, values: NDArray[np.floating], scale: int) -> HeatMap:
+        """Return a map of one scale.
+
+        Parameters
+        ----------
+        values
+            ``(n,)``, of all tiles; NaN leaves a place empty.
+        scale
+            Number of the scale.
+        """
+        tiles = self.scales[scale]
+        builder = HeatMapBuilder(tiles.grid)
+        builder.add(tiles.columns, tiles.rows, np.asarray(values)[self.rows_of(scale)])
+        return builder.heat_map()
+
+
+def _index_in(planned: ScaleTiles, scored: ScaleTiles) -> NDArray[np.int64]:
+    wide = np.int64(planned.grid.columns) + 1
+    place = planned.rows.astype(np.int64) * wide + planned.columns
+    order = np.argsort(place, kind="stable")
+    wanted = scored.rows.astype(np.int64) * wide + scored.columns
+    return np.asarray(order[np.searchsorted(place, wanted, sorter=order)], dtype=np.int64)
+
+
+def slide_tiles(store: ScoreStore) -> SlideTiles:
+    """Return what a store holds so far.
+
+    Raises
+    ------
+    OutputError
+        The store cannot be read.
+    """
+    scales, embeddings, probability = [], [], []
+    for number in range(store.scale_count):
+        scores = store.scale(number)
+        # A run that is still going writes a tile's embedding a moment after its probability.
+        written = scores.embedding.any(axis=1)
+        done = np.flatnonzero(~np.isnan(scores.probability[:, 0]) & written)
+        scales.append(scores.tiles.take(done))
+        embeddings.append(of_length_1(scores.embedding[done]))
+        probability.append(scores.probability[done])
+    return SlideTiles(
+        tuple(scales), np.concatenate(embeddings), np.concatenate(probability), store.classes
+    )

@@ -1,0 +1,59 @@
+"""Exemplar banks and scored tiles made up for the tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank
+from napari_smse.similarity.slide_tiles import SlideTiles
+from napari_smse.slides import Region
+from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
+
+CLASSES = ("benign", "malignant")
+AREA = Region(0, 0, 640, 640)
+MODEL = "a" * 64
+
+
+def unit(points):
+    """Rows scaled to length 1, float32."""
+    points = np.asarray(points, dtype=np.float64)
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    return (points / np.maximum(length, 1e-12)).astype(np.float32)
+
+
+def made_bank(number, seed=0, *, dim=8, cases=4, classes=CLASSES, spread=0.6, pictures=False):
+    """Noisy clouds, one a class, around axes; every second exemplar lies on a slide."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, len(classes), number)
+    points = rng.normal(scale=spread, size=(number, dim))
+    points[np.arange(number), labels] += 1
+    where = rng.integers(0, 1000, (number, 4)).astype(np.int32)
+    shape = (number, THUMBNAIL_PX, THUMBNAIL_PX, 3)
+    return ExemplarBank(
+        unit(points),
+        labels.astype(np.int64),
+        rng.choice([0.25, 0.5, 1.0], number).astype(np.float32),
+        classes,
+        tuple(f"case {i % cases}" for i in range(number)),
+        tuple(f"source {i % 2}" for i in range(number)),
+        MODEL,
+        tuple("" if i % 2 else f"slide {i % 3}" for i in range(number)),
+        where,
+        rng.integers(0, 256, shape, dtype=np.uint8) if pictures else None,
+        "CC BY 4.0" if pictures else "",
+    )
+
+
+def made_scale(mpp, columns, rows, *, overlap=0.0, area=AREA):
+    """Tiles of 64 px at a scale, on a slide of 0.5 um/px, at these places of the grid."""
+    columns, rows = np.asarray(columns, np.int32), np.asarray(rows, np.int32)
+    grid = TileGrid(TileSpec(64, mpp, 0.5, overlap), area)
+    return ScaleTiles(grid, columns, rows, np.ones(len(columns), np.float32))
+
+
+def made_tiles(scales, probability, embeddings=None):
+    """Scored tiles of these scales."""
+    probability = np.asarray(probability, np.float32)
+    if embeddings is None:
+        embeddings = unit(np.random.default_rng(1).normal(size=(len(probability), 8)))
+    return SlideTiles(tuple(scales), embeddings, probability, CLASSES)
