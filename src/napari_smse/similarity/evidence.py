@@ -1,0 +1,190 @@
+"""Why a tile is called what it is called: the known tiles that are most like it, and their vote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.neighbours import nearest
+from napari_smse.similarity.slide_tiles import SlideTiles
+
+SIMILAR_SCALE: Final = 1.5
+"""Scales are alike whose um/px differ by no more than this factor."""
+
+_LEAST_DISTANCE: Final = 0.01
+"""Nearer exemplars weigh no more: float16 does not tell them apart."""
+
+
+@dataclass(frozen=True)
+class KnownTile:
+    """An exemplar, and how far a tile lies from it.
+
+    Attributes
+    ----------
+    row
+        In its bank.
+    class_name, case, source, mpp
+        What the bank says of it.
+    distance
+        Euclidean, between embeddings of length 1: 0 to 2.
+    """
+
+    row: int
+    class_name: str
+    case: str
+    source: str
+    mpp: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The exemplars nearest to a tile, and how they vote.
+
+    Attributes
+    ----------
+    nearest
+        Nearest first; empty if there is nothing to compare with.
+    shares
+        Share of the vote by class, of all classes of the bank. An exemplar at distance d weighs
+        1 / max(d, 0.01); a class's share is the weight of its exemplars among the nearest, divided
+        by the weight of them all. They add up to 1, or are all 0 if there is no exemplar.
+    """
+
+    nearest: tuple[KnownTile, ...]
+    shares: Mapping[str, float]
+
+    @property
+    def called(self) -> str:
+        """Class with the largest share, the first of those alike; empty without exemplars."""
+        return max(self.shares, key=lambda name: self.shares[name]) if self.nearest else ""
+
+    @property
+    def distance(self) -> float:
+        """To the nearest; infinite without exemplars."""
+        return self.nearest[0].distance if self.nearest else float("inf")
+
+    def count(self, class_name: str) -> int:
+        """How many of the nearest are of a class."""
+        return sum(one.class_name == class_name for one in self.nearest)
+
+
+@dataclass(frozen=True)
+class TileEvidence:
+    """A tile of a slide, what the class head says of it, and the evidence.
+
+    Attributes
+    ----------
+    row
+        Among the slide's tiles.
+    mpp
+        Scale of the tile, um/px.
+    probability
+        By class, as the run scored it.
+    evidence
+        What it is like.
+    """
+
+    row: int
+    mpp: float
+    probability: Mapping[str, float]
+    evidence: Evidence
+
+
+def evidence_of(
+    embedding: NDArray[np.floating],
+    bank: ExemplarBank,
+    k: int = 5,
+    *,
+    mpp: float | None = None,
+) -> Evidence:
+    """Return the exemplars nearest to a tile, and how they vote.
+
+    Parameters
+    ----------
+    embedding
+        ``(d,)`` of length 1, by the bank's model.
+    bank
+        What to compare with.
+    k
+        How many exemplars.
+    mpp
+        Only those of about this scale, um/px; of any scale by default.
+    """
+    rows = np.arange(len(bank)) if mpp is None else of_similar_scale(bank, mpp)
+    found = nearest(np.asarray(embedding)[np.newaxis], bank.embeddings[rows], max(0, k))
+    known = tuple(
+        _known(bank, int(rows[row]), float(distance))
+        for row, distance in zip(found.rows[0], found.distances[0], strict=True)
+    )
+    return Evidence(known, _vote(known, bank.classes))
+
+
+def evidence_at(
+    tiles: SlideTiles,
+    bank: ExemplarBank,
+    x: float,
+    y: float,
+    k: int = 5,
+    *,
+    similar_scale: bool = False,
+) -> list[TileEvidence]:
+    """Return the evidence at a level-0 point: of each scale's tile there, finest first.
+
+    Parameters
+    ----------
+    tiles
+        Of the slide.
+    bank
+        Of the model that scored it.
+    x, y
+        The point.
+    k
+        How many exemplars for each tile.
+    similar_scale
+        Compare a tile only with exemplars of about its own scale.
+    """
+    return [
+        evidence_of_row(tiles, bank, row, k, similar_scale=similar_scale) for row in tiles.at(x, y)
+    ]
+
+
+def evidence_of_row(
+    tiles: SlideTiles, bank: ExemplarBank, row: int, k: int = 5, *, similar_scale: bool = False
+) -> TileEvidence:
+    """Return the evidence for one of a slide's tiles."""
+    mpp = float(tiles.mpps[row])
+    found = evidence_of(tiles.embeddings[row], bank, k, mpp=mpp if similar_scale else None)
+    said = zip(tiles.classes, tiles.probability[row].tolist(), strict=True)
+    return TileEvidence(row, mpp, dict(said), found)
+
+
+def of_similar_scale(bank: ExemplarBank, mpp: float) -> NDArray[np.intp]:
+    """Return the rows of the exemplars of about this scale."""
+    apart = np.abs(np.log(bank.mpps / mpp))
+    # What is stored in float32 may lie a little beyond.
+    return np.flatnonzero(apart <= np.log(SIMILAR_SCALE) + 1e-6)
+
+
+def _known(bank: ExemplarBank, row: int, distance: float) -> KnownTile:
+    return KnownTile(
+        row,
+        bank.class_name(row),
+        bank.cases[row],
+        bank.sources[row],
+        float(bank.mpps[row]),
+        distance,
+    )
+
+
+def _vote(known: tuple[KnownTile, ...], classes: tuple[str, ...]) -> dict[str, float]:
+    weights = [1.0 / max(one.distance, _LEAST_DISTANCE) for one in known]
+    shares = dict.fromkeys(classes, 0.0)
+    for one, weight in zip(known, weights, strict=True):
+        shares[one.class_name] += weight / sum(weights)
+    return shares
