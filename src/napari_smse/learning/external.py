@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -34,13 +35,24 @@ def bach_probabilities(
         Scale of the tiles, um/px.
     """
     labels, scores = [], []
+    for image, label in bach_images(folder):
+        tiles = np.stack(tile_grid(image, BACH_MPP, mpp))
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(tiles).permute(0, 3, 1, 2)).logits
+        labels.append(label)
+        scores.append(float(torch.softmax(logits, dim=1)[:, 1].mean()))
+    return np.array(labels), np.array(scores)
+
+
+def bach_images(folder: Path) -> Iterator[tuple[Image.Image, int]]:
+    """Yield the images of BACH in their true shape, at `BACH_MPP`, with 1 for malignant.
+
+    Parameters
+    ----------
+    folder
+        With one folder of images a class.
+    """
     for name, label in _LABELS.items():
         for path in sorted((folder / name).glob("*.jp*g")):
             with Image.open(path) as file:
-                image = file.convert("RGB").resize(BACH_SIZE, Image.Resampling.BICUBIC)
-            tiles = np.stack(tile_grid(image, BACH_MPP, mpp))
-            with torch.inference_mode():
-                logits = network(torch.from_numpy(tiles).permute(0, 3, 1, 2)).logits
-            labels.append(label)
-            scores.append(float(torch.softmax(logits, dim=1)[:, 1].mean()))
-    return np.array(labels), np.array(scores)
+                yield file.convert("RGB").resize(BACH_SIZE, Image.Resampling.BICUBIC), label
