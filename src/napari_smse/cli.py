@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_smse import learn_cli, network, score_cli
+from napari_smse import learn_cli, network, score_cli, search_cli
 from napari_smse.errors import DeviceError, SmseError
 from napari_smse.score_cli.console import show_log, tell_error
 from napari_smse.scoring import list_devices
@@ -28,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 score_cli.register(app)
+search_cli.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,378 @@
+"""The files of an index of many slides: a folder with one for each, which grows by appending."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import IndexFilesError
+from napari_smse.network.whole_blob import write_whole
+from napari_smse.similarity.index_shard import (
+    SHARD_SUFFIX,
+    IndexedSlide,
+    Shard,
+    ShardTiles,
+    SlideState,
+    read_embeddings,
+    read_shard,
+    read_slide,
+    read_tiles,
+    shard_path,
+    write_shard,
+)
+
+logger = logging.getLogger(__name__)
+
+INDEX_NAME: Final = "index.json"
+FORMAT: Final = "napari-smse index"
+VERSION: Final = 1
+
+MEMORY_BYTES: Final = 2 * 2**30
+"""Embeddings of at most so many bytes are kept in float32: 4 million tiles of 128 numbers."""
+
+_STRAY_FOR_S: Final = 24 * 3600.0
+"""A temporary file this old is no longer being written."""
+
+_Stamp = tuple[int, int]
+
+
+class Added(StrEnum):
+    """What adding a slide came to."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    SAME = "already in the index"
+
+
+class IndexFiles:
+    """The scored tiles of many slides, in a folder.
+
+    It looks for the tiles of all its shards, whoever wrote them; what cannot be read is named in
+    `warnings` and left out. One thread at a time may use it.
+
+    Parameters
+    ----------
+    folder
+        The index.
+    memory_bytes
+        Embeddings of at most so many bytes are kept.
+
+    Raises
+    ------
+    IndexFilesError
+        There is no index in the folder, or none that this version can read.
+    """
+
+    def __init__(self, folder: Path, *, memory_bytes: int = MEMORY_BYTES) -> None:
+        self.folder = folder
+        self.model = self.model_name = ""
+        self.warnings: tuple[str, ...] = ()
+        self._slides: dict[str, IndexedSlide] = {}
+        self._stamps: dict[str, _Stamp] = {}
+        self._kept: dict[str, NDArray[np.float32]] = {}
+        self._memory_bytes = memory_bytes
+        if not (folder / INDEX_NAME).is_file() and not any(_shards(folder)):
+            raise IndexFilesError(_no_index(folder))
+        self.refresh()
+
+    @classmethod
+    def make(cls, folder: Path, model: str, model_name: str) -> Self:
+        """Open an index to add slides of a model to, or start one.
+
+        Parameters
+        ----------
+        folder
+            The index; made if there is none.
+        model, model_name
+            sha256 of the weights, and what the model is called.
+
+        Raises
+        ------
+        IndexFilesError
+            The index is of another model, or the folder cannot be written.
+        """
+        about = folder / INDEX_NAME
+        if not about.is_file() and not any(_shards(folder)):
+            told = {"format": FORMAT, "version": VERSION, "model": model, "model_name": model_name}
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                write_whole(about, json.dumps(told, indent=2).encode())
+            except OSError as error:
+                raise _not_written(folder, error) from error
+        index = cls(folder)
+        index.require_model(model, model_name)
+        return index
+
+    @property
+    def slides(self) -> tuple[IndexedSlide, ...]:
+        """The slides that can be searched, by name."""
+        return tuple(sorted(self._slides.values(), key=lambda one: (one.name, one.path)))
+
+    @property
+    def tile_count(self) -> int:
+        """Number of tiles of all slides and scales."""
+        return sum(one.tile_count for one in self._slides.values())
+
+    @property
+    def mpps(self) -> tuple[float, ...]:
+        """Scales that any slide has, um/px, fine to coarse."""
+        return tuple(sorted({mpp for one in self._slides.values() for mpp, _ in one.scales}))
+
+    @property
+    def most_tiles(self) -> int:
+        """Number of tiles of the scale that has most."""
+        counts: dict[float, int] = {}
+        for one in self._slides.values():
+            for mpp, tiles in one.scales:
+                counts[mpp] = counts.get(mpp, 0) + tiles
+        return max(counts.values(), default=0)
+
+    def find(self, quick_hash: str) -> IndexedSlide | None:
+        """Return a slide; None if it is not there."""
+        return self._slides.get(quick_hash)
+
+    def at_path(self, path: Path) -> IndexedSlide | None:
+        """Return the slide that lay at a path when it was indexed; None if none did."""
+        where = str(path.absolute())
+        return next((one for one in self._slides.values() if one.path == where), None)
+
+    def shard(self, slide: IndexedSlide) -> Shard:
+        """Return a slide with its tiles; raises `IndexFilesError` if its file is damaged."""
+        return read_shard(self.folder, slide)
+
+    def tiles(self, slide: IndexedSlide) -> ShardTiles:
+        """Return a slide with its tiles, not their embeddings; raises as `shard` does."""
+        return read_tiles(self.folder, slide)
+
+    def embeddings(self, slide: IndexedSlide) -> NDArray[np.float32]:
+        """Return the embeddings of a slide, ``(n, d)``, kept while there is room.
+
+        Raises
+        ------
+        IndexFilesError
+            Its file is gone or damaged.
+        """
+        known = self._kept.get(slide.quick_hash)
+        if known is not None:
+            return known
+        read = read_embeddings(self.folder, slide)
+        # What is searched from end to end is best kept first come, first served: with the least
+        # recently used thrown out, each shard would be gone just before its turn.
+        if sum(one.nbytes for one in self._kept.values()) + read.nbytes <= self._memory_bytes:
+            self._kept[slide.quick_hash] = read
+        return read
+
+    def require_model(self, model: str, name: str) -> None:
+        """Refuse the embeddings of another model.
+
+        Raises
+        ------
+        IndexFilesError
+            They are of another model; the message names both.
+        """
+        if self.model and self.model != model:
+            raise IndexFilesError(
+                f"The index {self.folder} was made by the model {self.model_name} "
+                f"({self.model[:12]}), not by {name} ({model[:12]}): embeddings of two models do "
+                "not compare. Score with the index's model, or make another index for this one."
+            )
+
+    def refresh(self) -> None:
+        """Look for slides that were added, replaced or removed by anyone.
+
+        Raises
+        ------
+        IndexFilesError
+            The folder is gone, or was written by another version.
+        """
+        about, warnings = _read_about(self.folder)
+        self.model, self.model_name = about
+        stamps: dict[str, _Stamp] = {}
+        before, self._slides = self._slides, {}
+        for path in _shards(self.folder):
+            try:
+                status = path.stat()
+                stamp = status.st_mtime_ns, status.st_size
+                known = before.get(path.stem) if self._stamps.get(path.stem) == stamp else None
+                slide = known or read_slide(path)
+                self._take_model_of(slide, path)
+            except FileNotFoundError:
+                continue  # removed just now
+            except IndexFilesError as error:
+                warnings.append(f"Left out: {error}")
+                continue
+            self._slides[path.stem], stamps[path.stem] = slide, stamp
+        changed = [key for key in self._kept if self._stamps.get(key) != stamps.get(key)]
+        for key in changed:
+            del self._kept[key]
+        self._stamps, self.warnings = stamps, tuple(warnings)
+
+    def _take_model_of(self, slide: IndexedSlide, path: Path) -> None:
+        if not self.model:
+            self.model, self.model_name = slide.model, slide.model_name
+        if slide.model != self.model:
+            raise IndexFilesError(
+                f"{path} holds tiles of the model {slide.model_name} ({slide.model[:12]}), the "
+                f"index is of {self.model_name} ({self.model[:12]}): remove the file, and index "
+                f"{slide.name} with the index's model."
+            )
+
+    def planned(self, slide: IndexedSlide, *, replace: bool = False) -> Added:
+        """Tell what adding a slide would come to, from its facts alone.
+
+        Raises
+        ------
+        IndexFilesError
+            It is of another model; or it is there with other settings, or another slide was
+            indexed from its path, and it should not be replaced.
+        """
+        self.require_model(slide.model, slide.model_name)
+        there = self.find(slide.quick_hash)
+        older = self.at_path(Path(slide.path))
+        other = there.differences(slide) if there is not None else []
+        if other and not replace:
+            raise IndexFilesError(
+                f"{slide.name} is in the index {self.folder} with other settings (different "
+                f"{', '.join(other)}): index it with the same ones, or replace it (in a shell: "
+                "--overwrite)."
+            )
+        if older is not None and older.quick_hash != slide.quick_hash and not replace:
+            raise IndexFilesError(
+                f"{slide.path} changed since it was added to the index {self.folder}: keep the "
+                "old one's tiles by indexing the new slide from another path, or replace them (in "
+                "a shell: --overwrite)."
+            )
+        if there is None:
+            return Added.ADDED if older is None else Added.REPLACED
+        return Added.REPLACED if other else Added.SAME
+
+    def move(self, slide: IndexedSlide) -> bool:
+        """Note where a slide lies now; whether it had to be, as it is gone from where it was.
+
+        Raises
+        ------
+        IndexFilesError
+            Its file is damaged, or cannot be written.
+        """
+        there = self.find(slide.quick_hash)
+        if there is None or not _has_moved(slide, there):
+            return False
+        where = {"name": slide.name, "path": slide.path}
+        whole = self.shard(there)
+        self._write(replace(whole, slide=there.model_copy(update=where)))
+        return True
+
+    def add(self, shard: Shard, *, replace: bool = False) -> Added:
+        """Add a slide; with the settings it is there with, this costs nothing.
+
+        Parameters
+        ----------
+        shard
+            The slide and its tiles.
+        replace
+            Take the place of the same slide with other settings, and of the slide that lay at the
+            same path before.
+
+        Raises
+        ------
+        IndexFilesError
+            As `planned`; or it cannot be written, and what was there still is.
+        """
+        planned = self.planned(shard.slide, replace=replace)
+        there = self.find(shard.slide.quick_hash)
+        if there is not None and planned is Added.SAME and not _says_more(shard.slide, there):
+            return planned
+        older = self.at_path(Path(shard.slide.path))
+        self._write(shard)
+        if older is not None and older.quick_hash != shard.slide.quick_hash:
+            self._remove(older)
+        return planned
+
+    def _write(self, shard: Shard) -> None:
+        try:
+            write_shard(self.folder, shard)
+        except OSError as error:
+            raise _not_written(self.folder, error) from error
+        _remove_strays(self.folder)
+        self._forget(shard.slide)
+
+    def _remove(self, slide: IndexedSlide) -> None:
+        try:
+            shard_path(self.folder, slide.quick_hash).unlink(missing_ok=True)
+        except OSError as error:
+            raise _not_written(self.folder, error) from error
+        self._forget(slide)
+
+    def _forget(self, slide: IndexedSlide) -> None:
+        """Read anew what was kept of a slide: its file may be as large, and as old, as before."""
+        self._kept.pop(slide.quick_hash, None)
+        self._stamps.pop(slide.quick_hash, None)
+        self.refresh()
+
+
+def _shards(folder: Path) -> list[Path]:
+    """Files of slides; what is being written has a name that begins with a dot."""
+    return sorted(path for path in folder.glob(f"*{SHARD_SUFFIX}") if not path.name.startswith("."))
+
+
+def _read_about(folder: Path) -> tuple[tuple[str, str], list[str]]:
+    """Return hash and name of the model that an index is of, and what to warn about."""
+    path = folder / INDEX_NAME
+    if not path.is_file():
+        if not folder.is_dir():
+            raise IndexFilesError(_no_index(folder))
+        return ("", ""), []
+    try:
+        told = json.loads(path.read_bytes())
+        kind, version = told["format"], told["version"]
+        about = str(told["model"]), str(told["model_name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # The slides say of which model they are.
+        return ("", ""), [f"{path} is damaged: remove it; the slides of the index are not harmed"]
+    if (kind, version) != (FORMAT, VERSION):
+        raise IndexFilesError(
+            f"{path} was written by another version of napari-smse: use that one, or make the "
+            "index again in another folder."
+        )
+    return about, []
+
+
+def _no_index(folder: Path) -> str:
+    return (
+        f"There is no index in {folder}: choose the folder of an index, or make one (in a shell: "
+        f"napari-smse index SLIDES --out {folder})."
+    )
+
+
+def _not_written(folder: Path, error: OSError) -> IndexFilesError:
+    return IndexFilesError(
+        f"The index {folder} cannot be written ({error.strerror or error}): choose a folder that "
+        "you may write to, on a disk with room. What was in it still is."
+    )
+
+
+def _says_more(slide: IndexedSlide, there: IndexedSlide) -> bool:
+    """Whether a slide with the same settings has more tiles, or was moved."""
+    return slide.tile_count > there.tile_count or _has_moved(slide, there)
+
+
+def _has_moved(slide: IndexedSlide, there: IndexedSlide) -> bool:
+    return slide.path != there.path and there.state() is not SlideState.SAME
+
+
+def _remove_strays(folder: Path) -> None:
+    """Remove what writers that were killed left behind."""
+    for path in folder.glob(f".*{SHARD_SUFFIX}.*"):
+        try:
+            if time.time() - path.stat().st_mtime > _STRAY_FOR_S:
+                path.unlink()
+        except OSError:
+            logger.info("a stray file cannot be removed: %s", path)

@@ -1,0 +1,343 @@
+"""One slide of an index: its scored tiles in one file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from napari_smse.errors import IndexFilesError, SlideError
+from napari_smse.network.whole_blob import write_whole
+from napari_smse.scoring import ScoreStore
+from napari_smse.similarity.slide_tiles import slide_tiles
+from napari_smse.slides import Region, Slide
+from napari_smse.slides.identity import quick_hash
+
+SHARD_SUFFIX: Final = ".safetensors"
+FORMAT: Final = "napari-smse index shard"
+VERSION: Final = 1
+
+
+class SlideState(StrEnum):
+    """What became of a slide since it was indexed."""
+
+    SAME = "same"
+    CHANGED = "changed"
+    GONE = "gone"
+
+
+class IndexedSlide(BaseModel):
+    """What an index knows of a slide, without its tiles.
+
+    Attributes
+    ----------
+    name, path, quick_hash
+        The slide, where it lay, and what its content is named by.
+    width, height
+        Level-0 px.
+    mpp, mpp_source
+        um/px of level 0, and who says so.
+    model, model_name
+        sha256 of the weights that scored it, and what the model is called.
+    classes
+        Names, in the order of the probabilities.
+    settings
+        What was asked to be scored, as `ScoreRequest.facts` gives it.
+    scales
+        um/px and number of tiles, fine to coarse; the tiles lie in this order.
+    checksums
+        CRC-32 of each tensor.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    name: str
+    path: str
+    quick_hash: str
+    width: int
+    height: int
+    mpp: float
+    mpp_source: str
+    model: str
+    model_name: str
+    classes: tuple[str, ...]
+    settings: dict[str, Any]
+    scales: tuple[tuple[float, int], ...]
+    checksums: dict[str, int] = {}
+
+    @property
+    def tile_count(self) -> int:
+        """Number of tiles of all scales."""
+        return sum(tiles for _, tiles in self.scales)
+
+    def rows_of(self, mpp: float | None) -> slice:
+        """Rows of the tiles of one scale, or of all; none if the slide has no such scale."""
+        if mpp is None:
+            return slice(0, self.tile_count)
+        first = 0
+        for known, tiles in self.scales:
+            if same_scale(known, mpp):
+                return slice(first, first + tiles)
+            first += tiles
+        return slice(0, 0)
+
+    def differences(self, other: IndexedSlide) -> list[str]:
+        """Name the settings that another one of the same slide was scored with."""
+        found = [name for name in ("mpp", "model", "classes") if _differ(self, other, name)]
+        for key in sorted(self.settings.keys() | other.settings.keys()):
+            if self.settings.get(key) != other.settings.get(key):
+                found.append(key.replace("_", " "))
+        return found
+
+    def state(self) -> SlideState:
+        """Look whether the slide is still what was indexed; reads a few blocks of it."""
+        try:
+            same = quick_hash(Path(self.path)) == self.quick_hash
+        except (OSError, IndexError):  # a folder without files has no first one
+            return SlideState.GONE
+        return SlideState.SAME if same else SlideState.CHANGED
+
+
+@dataclass(frozen=True)
+class ShardTiles:
+    """The tiles of a slide of an index, without their embeddings.
+
+    Attributes
+    ----------
+    slide
+        The slide.
+    probability
+        ``(n, classes)`` float32.
+    places
+        ``(n, 4)`` int32: x, y, width, height, level-0 px.
+    """
+
+    slide: IndexedSlide
+    probability: NDArray[np.float32]
+    places: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return len(self.places)
+
+    @property
+    def scale(self) -> NDArray[np.uint8]:
+        """Number of each tile's scale, ``(n,)``."""
+        counts = [tiles for _, tiles in self.slide.scales]
+        return np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
+
+    @property
+    def mpps(self) -> NDArray[np.float32]:
+        """um/px of each tile, ``(n,)``."""
+        return np.array([mpp for mpp, _ in self.slide.scales], dtype=np.float32)[self.scale]
+
+    def mpp_of(self, row: int) -> float:
+        """um/px of a tile, as its scale was asked for."""
+        return self.slide.scales[int(self.scale[row])][0]
+
+    def region(self, row: int) -> Region:
+        """Where a tile lies, level-0 px."""
+        return Region(*(int(side) for side in self.places[row]))
+
+
+@dataclass(frozen=True)
+class Shard(ShardTiles):
+    """A slide of an index with its tiles.
+
+    Attributes
+    ----------
+    embeddings
+        ``(n, d)`` float16, each of length 1.
+    """
+
+    embeddings: NDArray[np.float16]
+
+
+def same_scale(one: float, other: float) -> bool:
+    """Whether two um/px mean the same scale, however they were written down."""
+    return abs(one - other) <= 1e-3 * max(one, other)
+
+
+def indexed_slide(slide: Slide, facts: Mapping[str, Any]) -> IndexedSlide:
+    """Describe a slide as it would be indexed, before its tiles are known.
+
+    Parameters
+    ----------
+    slide
+        The open slide.
+    facts
+        `model` (`hash`, `name`, `classes`) and `request`, as a store's facts have them.
+    """
+    model = facts["model"]
+    return IndexedSlide(
+        name=slide.name,
+        path=str(slide.path.absolute()),
+        quick_hash=slide.quick_hash,
+        width=slide.width,
+        height=slide.height,
+        mpp=slide.mpp,
+        mpp_source=str(slide.scale.source),
+        model=model["hash"],
+        model_name=model["name"],
+        classes=tuple(model["classes"]),
+        # There and back, as JSON has lists only.
+        settings=json.loads(json.dumps(facts["request"])),
+        scales=(),
+    )
+
+
+def shard_of(slide: Slide, store: ScoreStore) -> Shard:
+    """Return what an index keeps of a scored slide.
+
+    Raises
+    ------
+    IndexFilesError
+        The run has not come to its end, or scored nothing.
+    SlideError
+        The file is another one by now than was scored.
+    OutputError
+        The store cannot be read.
+    """
+    if not store.finished:
+        raise IndexFilesError(
+            f"{slide.name} is not scored to its end yet: wait for the run, or run it again."
+        )
+    if store.facts["slide"]["quick_hash"] != quick_hash(slide.path):
+        raise SlideError(f"{slide.path} changed since it was scored: open and score it again.")
+    tiles = slide_tiles(store)
+    if not len(tiles):
+        raise IndexFilesError(f"No tile of {slide.name} was scored: score it again.")
+    scales = tuple((one.grid.spec.mpp, len(one)) for one in tiles.scales)
+    known = indexed_slide(slide, store.facts).model_copy(update={"scales": scales})
+    return Shard(known, tiles.probability, tiles.places, tiles.embeddings.astype(np.float16))
+
+
+def shard_path(folder: Path, quick_hash: str) -> Path:
+    """Return where a slide's shard lies in an index."""
+    return folder / f"{quick_hash}{SHARD_SUFFIX}"
+
+
+def write_shard(folder: Path, shard: Shard) -> None:
+    """Write a shard, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what was there before still is.
+    """
+    tensors: dict[str, NDArray[Any]] = {
+        "embeddings": shard.embeddings.astype(np.float16),
+        "probability": shard.probability.astype(np.float32),
+        "places": shard.places.astype(np.int32),
+        "scale": shard.scale,
+        "mpps": shard.mpps,
+    }
+    whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    sums = {name: zlib.crc32(tensor.data) for name, tensor in whole.items()}
+    facts = shard.slide.model_copy(update={"checksums": sums}).model_dump_json()
+    told = {"format": FORMAT, "version": str(VERSION), "slide": facts}
+    write_whole(shard_path(folder, shard.slide.quick_hash), save(whole, metadata=told))
+
+
+def read_slide(path: Path) -> IndexedSlide:
+    """Read what a shard says of its slide; of the tiles, only that they are all there.
+
+    Raises
+    ------
+    IndexFilesError
+        The file is cut off, damaged, or holds something else.
+    """
+    with _reading(path), safe_open(path, framework="numpy") as file:
+        told = file.metadata() or {}
+        if told.get("format") != FORMAT:
+            raise ValueError("it is no part of an index")
+        if told.get("version") != str(VERSION):
+            raise ValueError(f"it has version {told.get('version')}, this program {VERSION}")
+        slide = IndexedSlide.model_validate_json(told["slide"])
+        for name in ("embeddings", "probability", "places"):
+            if file.get_slice(name).get_shape()[0] != slide.tile_count:
+                raise ValueError("its columns do not fit together")
+    if path.name != shard_path(path.parent, slide.quick_hash).name:
+        raise _damaged(path, "its name is that of another slide")
+    return slide
+
+
+def read_embeddings(folder: Path, slide: IndexedSlide) -> NDArray[np.float32]:
+    """Read a slide's embeddings, ``(n, d)``, each of length 1.
+
+    Raises
+    ------
+    IndexFilesError
+        The file is gone or damaged.
+    """
+    exact = _tensor(folder, slide, "embeddings").astype(np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", exact, exact))
+    exact /= np.maximum(length, np.finfo(np.float32).tiny)[:, None]
+    return exact
+
+
+def read_shard(folder: Path, slide: IndexedSlide) -> Shard:
+    """Read a slide with all its tiles.
+
+    Raises
+    ------
+    IndexFilesError
+        The file is gone or damaged.
+    """
+    names = ("probability", "places", "embeddings")
+    return Shard(slide, *(_tensor(folder, slide, name) for name in names))
+
+
+def read_tiles(folder: Path, slide: IndexedSlide) -> ShardTiles:
+    """Read a slide with its tiles but not their embeddings, which are most of the file.
+
+    Raises
+    ------
+    IndexFilesError
+        The file is gone or damaged.
+    """
+    names = ("probability", "places")
+    return ShardTiles(slide, *(_tensor(folder, slide, name) for name in names))
+
+
+def _tensor(folder: Path, slide: IndexedSlide, name: str) -> NDArray[Any]:
+    path = shard_path(folder, slide.quick_hash)
+    with _reading(path), safe_open(path, framework="numpy") as file:
+        tensor: NDArray[Any] = file.get_tensor(name)
+        if tensor.ndim != 2 or len(tensor) != slide.tile_count:
+            raise ValueError("its columns do not fit together")
+        if zlib.crc32(np.ascontiguousarray(tensor).data) != slide.checksums.get(name):
+            raise ValueError(f"its {name} are not what was written")
+    return tensor
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError, ValidationError, KeyError, ValueError, TypeError) as error:
+        # pydantic says in many lines what a program may want to know.
+        many = isinstance(error, ValidationError | KeyError)
+        raise _damaged(path, "its facts are not whole" if many else str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> IndexFilesError:
+    told = (reason or "cut off").splitlines()[0]
+    return IndexFilesError(
+        f"{path} cannot be read ({told}): remove the file and index its slide again."
+    )
+
+
+def _differ(one: IndexedSlide, other: IndexedSlide, name: str) -> bool:
+    return bool(getattr(one, name) != getattr(other, name))
