@@ -1,0 +1,284 @@
+"""Whether an embedding tells slides apart better than classes: stain and scanner, not biology."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_smse.errors import QueryError
+from napari_smse.similarity.neighbours import nearest
+
+_AT_ONCE: Final = 512
+_FEWEST: Final = 5
+"""Fewer tiles of a group say nothing of it."""
+
+_NEAREST: Final = 0.05
+"""Tiles nearer than this all weigh the same."""
+
+_HARDLY: Final = 0.1
+"""So little above chance, slides are told by accident."""
+
+Embed = Callable[[NDArray[np.intp], int | None], NDArray[np.float32]]
+"""Embeds tiles, given by their numbers: as they are, or, given a seed, with another stain."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """How often the nearest neighbours tell what a tile is of.
+
+    Attributes
+    ----------
+    accuracy
+        Mean over the groups of the share of their tiles that is told right.
+    chance
+        What guessing reaches: one over the number of groups.
+    groups
+        How many groups there are.
+    """
+
+    accuracy: float
+    chance: float
+    groups: int
+
+    @property
+    def above_chance(self) -> float:
+        """0 where it is chance or worse, 1 where all is told."""
+        return max(0.0, (self.accuracy - self.chance) / (1.0 - self.chance))
+
+
+@dataclass(frozen=True)
+class BatchEffect:
+    """How well an embedding tells slides, and classes.
+
+    Attributes
+    ----------
+    slide
+        Of the slide, or the source.
+    of_class
+        Of the class; None if fewer than two classes are on two slides (or cases) each.
+    unit
+        What a slide is called.
+    """
+
+    slide: Told
+    of_class: Told | None
+    unit: str = "slide"
+
+    @property
+    def slides_differ_more(self) -> bool:
+        """Whether slides are told better than classes, each measured from its chance."""
+        return self.of_class is None or self.slide.above_chance > self.of_class.above_chance
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        told = f"The embedding tells the {self.unit} in {_percent(self.slide)}"
+        if self.of_class is None:
+            return (
+                f"{told}. There are no two classes that each lie on two {self.unit}s, so it cannot "
+                "be compared with classes."
+            )
+        told = f"{told} and the class in {_percent(self.of_class)}"
+        verdict = "slides" if self.unit == "slide" else f"{self.unit}s"
+        if self.slide.above_chance < _HARDLY:
+            return f"{told}: {verdict} hardly differ."
+        more = "more than classes do" if self.slides_differ_more else "less than classes do"
+        return f"{told}: {verdict} differ {more}."
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many tiles of how many are embedded."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class BeforeAndAfter:
+    """The effect as it is, and with the stain of each tile changed at random."""
+
+    before: BatchEffect
+    after: BatchEffect
+
+
+def batch_effect(
+    embeddings: NDArray[np.float32],
+    slides: Sequence[str],
+    classes: Sequence[str],
+    *,
+    cases: Sequence[str] | None = None,
+    places: ArrayLike | None = None,
+    apart: float = 2.0,
+    k: int = 10,
+    unit: str = "slide",
+) -> BatchEffect:
+    """Ask the nearest neighbours of each tile of which slide, and of which class, it is.
+
+    A neighbour at distance d votes with ``1 / (n max(d, 0.05))``, n being the number of tiles of
+    its group that may vote, so that large groups do not win by size. The accuracy is the mean over
+    groups, so that chance is one over their number. (What a neighbourhood is mixed of as a measure
+    of batch effects: Büttner et al., Nature Methods 2019.) For the class, neighbours of the same
+    slide do not vote: else a slide of one class would answer for it. A class that lies on one slide
+    only is left out.
+
+    Parameters
+    ----------
+    embeddings
+        ``(n, d)`` float32, each of length 1.
+    slides, classes
+        ``(n,)``; groups of fewer than five tiles are left out.
+    cases
+        ``(n,)``; where given, neighbours of the same case vote for neither, and for the class those
+        of the same slide may: it is a source of many cases then.
+    places
+        ``(n, 2)``, middles of the tiles in tile edges; neighbours of the same slide that are nearer
+        than `apart` do not vote, as they show the same tissue.
+    k
+        How many neighbours.
+    unit
+        What a slide is called in the verdict, such as ``source``.
+
+    Raises
+    ------
+    QueryError
+        There are not two slides with at least five tiles.
+    """
+    slide, of_class = np.asarray(slides, dtype=str), np.asarray(classes, dtype=str)
+    case = slide if cases is None else np.asarray(cases, dtype=str)
+    kept = _large(slide)
+    if len(np.unique(slide[kept])) < 2:
+        raise QueryError(
+            f"There is one {unit} only to compare: score at least two, with five tiles or more "
+            "each."
+        )
+    near = None if places is None else _Near(slide, np.asarray(places, dtype=np.float64), apart)
+
+    def not_for_slide(some: NDArray[np.intp], among: NDArray[np.intp]) -> NDArray[np.bool_]:
+        if cases is not None:
+            return _same(case, some, among)
+        return near(some, among) if near is not None else some[:, None] == among[None, :]
+
+    told = _told(embeddings, slide, kept, not_for_slide, k)
+    both = kept & _large(of_class) & _in_several(of_class, case)
+    if len(np.unique(of_class[both])) < 2:
+        return BatchEffect(told, None, unit)
+    by_class = _told(embeddings, of_class, both, lambda some, among: _same(case, some, among), k)
+    return BatchEffect(told, by_class, unit)
+
+
+def before_and_after(
+    embed: Embed,
+    slides: Sequence[str],
+    classes: Sequence[str],
+    *,
+    cases: Sequence[str] | None = None,
+    at_once: int = 64,
+    seed: int = 0,
+    unit: str = "slide",
+) -> Iterator[Share | BeforeAndAfter]:
+    """Measure the effect, and again with every tile stained anew at random.
+
+    What of the slide is still told then is not its stain.
+
+    Parameters
+    ----------
+    embed
+        Embeds tiles by their numbers; called with a seed, each with a stain of its own.
+    slides, classes, cases, unit
+        As for `batch_effect`.
+    at_once
+        How many tiles are embedded at once.
+    seed
+        Of the stains.
+
+    Yields
+    ------
+    Share or BeforeAndAfter
+        How far it is, and last the result.
+    """
+    number, views = len(slides), []
+    for turn, drawn in enumerate((None, seed)):
+        parts = []
+        for first in range(0, number, at_once):
+            rows = np.arange(first, min(first + at_once, number))
+            parts.append(embed(rows, drawn))
+            yield Share(turn * number + int(rows[-1]) + 1, 2 * number)
+        views.append(np.concatenate(parts))
+    before, after = (batch_effect(one, slides, classes, cases=cases, unit=unit) for one in views)
+    yield BeforeAndAfter(before, after)
+
+
+class _Near:
+    """Tells which tiles of the same slide lie near each other."""
+
+    def __init__(self, slides: NDArray[np.str_], places: NDArray[np.float64], apart: float) -> None:
+        self._slides, self._places, self._apart = slides, places, apart
+
+    def __call__(self, some: NDArray[np.intp], among: NDArray[np.intp]) -> NDArray[np.bool_]:
+        off = np.abs(self._places[some][:, None] - self._places[among][None, :]).max(axis=2)
+        found: NDArray[np.bool_] = (off < self._apart) & _same(self._slides, some, among)
+        return found
+
+
+def _told(
+    embeddings: NDArray[np.float32],
+    groups: NDArray[np.str_],
+    kept: NDArray[np.bool_],
+    excluded: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]],
+    k: int,
+) -> Told:
+    rows = np.flatnonzero(kept)
+    names, number = np.unique(groups[rows], return_inverse=True)
+    of_group = np.eye(len(names), dtype=np.float32)[number]
+    right, judged = np.zeros(len(names)), np.zeros(len(names))
+    for first in range(0, len(rows), _AT_ONCE):
+        part = slice(first, min(first + _AT_ONCE, len(rows)))
+        some = rows[part]
+        barred = excluded(some, rows)
+        size = (~barred).astype(np.float32) @ of_group
+        found = nearest(embeddings[some], embeddings[rows], k, excluded=barred)
+        taken = np.isfinite(found.distances)
+        # By nearness, as votes that tie would all go to one group.
+        weight = np.where(taken, 1.0 / np.maximum(found.distances, _NEAREST), 0.0)
+        votes = np.zeros((len(some), len(names)))
+        for column in range(taken.shape[1]):
+            voted = number[found.rows[:, column]]
+            voter = np.arange(len(some))
+            votes[voter, voted] += weight[:, column] / np.maximum(size[voter, voted], 1)
+        heard = taken.any(axis=1)
+        truth = number[part]
+        hit = (votes.argmax(axis=1) == truth) & heard
+        right += np.bincount(truth, weights=hit, minlength=len(names))
+        judged += np.bincount(truth, weights=heard, minlength=len(names))
+    known = judged > 0
+    accuracy = float((right[known] / judged[known]).mean()) if known.any() else float("nan")
+    return Told(accuracy, 1.0 / len(names), len(names))
+
+
+def _same(
+    groups: NDArray[np.str_], some: NDArray[np.intp], among: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = groups[some][:, None] == groups[among][None, :]
+    return found
+
+
+def _large(groups: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Tell which tiles are of a group of five or more, ``(n,)``."""
+    _, number, size = np.unique(groups, return_inverse=True, return_counts=True)
+    found: NDArray[np.bool_] = size[number] >= _FEWEST
+    return found
+
+
+def _in_several(classes: NDArray[np.str_], cases: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Tell which tiles are of a class of two cases or more, ``(n,)``."""
+    several = [one for one in np.unique(classes) if len(np.unique(cases[classes == one])) > 1]
+    return np.isin(classes, several)
+
+
+def _percent(told: Told) -> str:
+    return f"{told.accuracy:.0%} of tiles (chance {told.chance:.0%})".replace("%", " %")
