@@ -3,7 +3,12 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_smse.errors import RegionError
-from napari_smse.widgets.regions import RegionChoice, chosen_region, drawn_region
+from napari_smse.widgets.regions import (
+    NO_REGION_KEY,
+    RegionChoice,
+    chosen_region,
+    drawn_region,
+)
 
 
 @pytest.fixture
@@ -60,3 +65,11 @@ def test_what_has_no_area_is_said_so(viewer, kind):
         viewer.add_shapes([np.array([[0, 0], [20, 20]], dtype=float)], shape_type=kind)
     with pytest.raises(RegionError, match="No area is drawn"):
         drawn_region(viewer, viewer.layers["slide"])
+
+
+def test_what_the_program_outlined_itself_is_no_region(viewer):
+    viewer.add_shapes([RECTANGLE], metadata={NO_REGION_KEY: True})
+    with pytest.raises(RegionError, match="No area is drawn"):
+        drawn_region(viewer, viewer.layers["slide"])
+    viewer.add_shapes([RECTANGLE + 50])
+    assert drawn_region(viewer, viewer.layers["slide"]).bounds[0] == pytest.approx(140.5)

@@ -17,6 +17,9 @@ from napari_smse.widgets.slide_layers import world_to_level0
 AREAS = ("rectangle", "polygon", "ellipse")
 """Kinds of shapes that have an area."""
 
+NO_REGION_KEY = "napari_smse_no_region"
+"""Key of a Shapes layer's metadata: what it shows is no region that a user drew to be scored."""
+
 _ELLIPSE_POINTS = 64
 
 
@@ -56,7 +59,11 @@ def visible_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
 
 def drawn_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
     """The selected shapes; all shapes of the selected, or else of any Shapes layer, if none is."""
-    layers = [layer for layer in viewer.layers if isinstance(layer, Shapes)]
+    layers = [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Shapes) and NO_REGION_KEY not in layer.metadata
+    ]
     selected = [layer for layer in layers if layer in viewer.layers.selection]
     outlines = [
         outline for layer in selected or layers for outline in _outlines(layer) if len(outline) >= 3

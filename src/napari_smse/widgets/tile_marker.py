@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
 
 from napari_smse.slides import Region
+from napari_smse.widgets.regions import NO_REGION_KEY
 from napari_smse.widgets.slide_layers import level0_to_world
 
 MARKER_NAME = "Chosen tile"
@@ -43,6 +44,7 @@ def _outline(viewer: ViewerModel, slide_layer: Layer, outline: np.ndarray, *, wi
         face_color="transparent",
         units=slide_layer.units[-2:],
         axis_labels=slide_layer.axis_labels[-2:],
+        metadata={NO_REGION_KEY: True},
     )
     viewer.add_layer(marker)
     viewer.layers.selection.active = active
