@@ -1,0 +1,72 @@
+"""Make the pictures of *Why does it say malignant?*: the real dock, model and sample slide.
+
+Run it from the repository's folder, where there is no screen in a virtual one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from screenshots import Stage, draw_regions
+
+if TYPE_CHECKING:
+    from napari_smse.widgets.evidence_dock import EvidenceDock
+
+MALIGNANT, BENIGN = (1500, 1300), (4300, 1300)
+
+
+def settled(stage: Stage, dock: EvidenceDock) -> None:
+    """Let the dock do what it has to."""
+    stage.live(0.5)
+    stage.until(lambda: dock.read is not None and not any(t.is_running for t in dock._tasks))
+    stage.live(1)
+
+
+def click(stage: Stage, dock: EvidenceDock, x: float, y: float) -> None:
+    """Click a level-0 point of the slide."""
+    import numpy as np
+
+    from napari_smse.widgets.slide_layers import level0_to_world
+
+    (world,) = level0_to_world(dock.slides.layer, np.array([[x, y]]))
+    dock.pointer.picker.pick(tuple(world))
+    settled(stage, dock)
+
+
+def evidence() -> None:
+    """The evidence for a tile, the unknown, where scales agree, and tiles from annotations."""
+    with Stage() as stage:
+        stage.tick(0.25, 0.5)
+        stage.run()
+        window = stage.viewer.window
+        drawing = window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate", tabify=True)[1]
+        dock = window.add_plugin_dock_widget("napari-smse", "SMSE: Evidence", tabify=True)[1]
+        settled(stage, dock)
+        click(stage, dock, *MALIGNANT)
+        stage.shoot("evidence")
+        dock.overlays.unknown.setChecked(True)
+        stage.live(1)
+        stage.shoot("evidence_unknown")
+        dock.overlays.unknown.setChecked(False)
+        dock.overlays.agreement.setChecked(True)
+        settled(stage, dock)
+        stage.shoot("evidence_scales")
+        dock.overlays.agreement.setChecked(False)
+        draw_regions(drawing)
+        dock.bank.keep_pictures.setChecked(True)
+        dock.bank.add.click()
+        settled(stage, dock)
+        dock.colour_by.choice.setCurrentIndex(2)
+        settled(stage, dock)
+        click(stage, dock, *MALIGNANT)
+        stage.shoot("evidence_added")
+        for one in (drawing, dock):
+            one.leave()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
+        evidence()

@@ -1,0 +1,318 @@
+"""The dock *SMSE: Evidence*: why a tile is called what it is called, and what the model knows."""
+
+from __future__ import annotations
+
+import napari
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from qtpy.QtGui import QEnterEvent
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
+
+from napari_smse.errors import SmseError
+from napari_smse.exchange import class_colours
+from napari_smse.exchange.colours import Colour
+from napari_smse.slides import Slide
+from napari_smse.widgets.annotation_layer import drawn_on
+from napari_smse.widgets.background import BackgroundTask
+from napari_smse.widgets.bank_desk import BankDesk
+from napari_smse.widgets.bank_panel import BankPanel
+from napari_smse.widgets.colour_by import ColourBy
+from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, read_tiles
+from napari_smse.widgets.evidence_overlays import EvidenceOverlays
+from napari_smse.widgets.evidence_panel import EvidencePanel
+from napari_smse.widgets.heat_layers import HeatLayers
+from napari_smse.widgets.leaving_dock import LeavingDock
+from napari_smse.widgets.rows import row_of
+from napari_smse.widgets.score_dock import ScoreDock
+from napari_smse.widgets.score_job import RUN_KEY, Started
+from napari_smse.widgets.scrolled import scrolled
+from napari_smse.widgets.slide_combo import SlideCombo
+from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
+from napari_smse.widgets.tile_marker import fly_to
+from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.widgets.tile_pointer import TilePointer
+from napari_smse.widgets.triton_guard import guard_against_triton
+
+_NOTICE = "Research use only: not for diagnosis."
+_QUESTION = "Why does it say malignant? Click a tile on the slide to see what it is like."
+_NOTHING = "First score a slide (SMSE: Score slide)."
+
+
+class EvidenceDock(LeavingDock):
+    """Show which known tiles a tile is like, and colour the maps by them.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        guard_against_triton()
+        self.viewer = napari_viewer
+        self.read: ScoredTiles | None = None
+        self._clicked: TileOnSlide | None = None
+        self._make_widgets()
+        self.reading = BackgroundTask()
+        self._tasks = (
+            self.reading,
+            self.desk.task,
+            self.colour_by.task,
+            self.overlays.measuring,
+            self.overlays.comparing,
+            self.evidence.card.pictures.task,
+            self.evidence.known.pictures.task,
+        )
+        self.stop_when_destroyed(self._tasks)
+        self._connect()
+        self.pointer.set_clicking(True)
+        self._find_slides()
+
+    @property
+    def known(self) -> KnownBank | None:
+        """The bank that the chosen slide is compared with."""
+        return self.desk.known
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
+        notice, question = QLabel(_NOTICE), QLabel(_QUESTION)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        self.state = QLabel()
+        for label in (question, self.state):
+            label.setWordWrap(True)
+        self.slides = SlideCombo()
+        # A long name must not push everything else out of sight.
+        self.slides.setSizeAdjustPolicy(
+            SlideCombo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.clicks = QCheckBox("Click picks a tile")
+        self.clicks.setChecked(True)
+        self.hovers = QCheckBox("Follow the mouse")
+        self.pointer = TilePointer(self.viewer, self)
+        self.overlays = EvidenceOverlays(self.viewer)
+        self.evidence = EvidencePanel(self._slide_with, self.overlays.unlike_of)
+        self.colour_by = ColourBy(self.viewer, self._why_not_recolour)
+        self.bank = BankPanel()
+        self.desk = BankDesk(self.viewer, self.bank, self)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(
+            scrolled(
+                [
+                    notice,
+                    question,
+                    self.slides,
+                    self.overlays,
+                    self.colour_by,
+                    self.state,
+                    self.evidence,
+                    self.bank,
+                ]
+            )
+        )
+        outer.addLayout(row_of(self.clicks, self.hovers))
+        self.setMinimumWidth(430)
+
+    def _connect(self) -> None:
+        self.slides.chosen.connect(self._choose_slide)
+        self.clicks.toggled.connect(self.pointer.set_clicking)
+        self.hovers.toggled.connect(self.pointer.set_hovering)
+        self.pointer.clicked.connect(self._show_clicked)
+        self.pointer.hovered.connect(lambda x, y: self.evidence.point_at(x, y, quietly=True))
+        self.pointer.missed.connect(self._say)
+        self.reading.told.connect(self._show_slide)
+        self.reading.failed.connect(self._tell_problem)
+        self.evidence.problem.connect(self._say)
+        self.evidence.exemplar_clicked.connect(self._fly_to_exemplar)
+        self.evidence.exemplar_chosen.connect(self.desk.choose)
+        self.overlays.problem.connect(self._tell_problem)
+        self.overlays.measured.connect(self.evidence.tell_unlike)
+        self.colour_by.problem.connect(self._tell_problem)
+        self.colour_by.colouring.maps_shown.connect(self._hand_to_score_dock)
+        self.desk.changed.connect(self._compare_with)
+        self.desk.problem.connect(self._tell_problem)
+        self.viewer.layers.events.inserted.connect(self._find_slides)
+        self.viewer.layers.events.removed.connect(self._find_slides)
+
+    # -- slides ----------------------------------------------------------------------
+
+    def _find_slides(self, _event: object = None) -> None:
+        scored = [
+            layer
+            for layer in slide_layers(self.viewer)
+            if isinstance(layer.metadata.get(RUN_KEY), Started)
+        ]
+        self.slides.show_layers(scored)
+        if not scored and self.read is None:
+            self._say(_NOTHING)
+
+    def look_again(self) -> None:
+        """Read anew what was scored since; notice maps that others have replaced."""
+        self._find_slides()
+        layer = self.slides.layer
+        if layer is None or self.reading.is_running:
+            return
+        run = layer.metadata.get(RUN_KEY)
+        if self.read is None or run is not self.read.started or self._has_grown(self.read):
+            self._choose_slide()
+        else:
+            self.colour_by.look_again()
+
+    def _has_grown(self, read: ScoredTiles) -> bool:
+        if read.blocks == len(read.started.plan.blocks):
+            return False
+        try:
+            return int(read.started.store.blocks_done().sum()) != read.blocks
+        except SmseError:
+            return False
+
+    def _choose_slide(self) -> None:
+        layer = self.slides.layer
+        self.reading.cancel()
+        try:
+            slide = None if layer is None else slide_of(layer)
+        except SmseError as error:
+            self._follow(None)
+            self._tell_problem(str(error))
+            return
+        if slide is None or layer is None:
+            self._follow(None)
+            self._say(_NOTHING)
+            return
+        # What is shown of a slide stays while more of it is read.
+        if self.read is not None and self.read.slide.quick_hash != slide.quick_hash:
+            self._follow(None)
+        self._say("Reading what was scored …")
+        started = layer.metadata[RUN_KEY]
+        self.reading.start(lambda: read_tiles(slide, started))
+
+    def _show_slide(self, read: ScoredTiles) -> None:
+        if not len(read.tiles):
+            self._say("No tile of this slide is scored yet.")
+            return
+        same = self.read is not None and self.read.slide.quick_hash == read.slide.quick_hash
+        point = self.evidence.point if same else None
+        self._say("")
+        self._follow(read)
+        clicked, self._clicked = self._clicked, None
+        if clicked is not None and clicked.slide.quick_hash == read.slide.quick_hash:
+            self._point_at(clicked)
+        elif point is not None:
+            self.evidence.point_at(*point, quietly=True)
+
+    def _follow(self, read: ScoredTiles | None) -> None:
+        self.read = read
+        layer = None if read is None else self.slides.layer
+        self.evidence.follow(read)
+        self.pointer.follow(layer)
+        # The bank comes last, as it is what the others then compare with.
+        for part in (self.overlays, self.colour_by, self.desk):
+            part.follow(layer, read)
+
+    def _slide_with(self, quick_hash: str) -> Slide | None:
+        layer = layer_with(self.viewer, quick_hash)
+        try:
+            return None if layer is None else slide_of(layer)
+        except SmseError:
+            return None
+
+    # -- evidence --------------------------------------------------------------------
+
+    def _show_clicked(self, tile: TileOnSlide) -> None:
+        layer = layer_with(self.viewer, tile.slide.quick_hash)
+        read = self.read
+        if layer is None:
+            return
+        if layer is self.slides.layer and read is not None:
+            self._point_at(tile)
+            return
+        self._clicked = tile
+        self._find_slides()
+        if layer is not self.slides.layer:
+            self.slides.setCurrentIndex(self.slides.findData(layer))
+        elif not self.reading.is_running:
+            self._choose_slide()
+
+    def _point_at(self, tile: TileOnSlide) -> None:
+        region = tile.region
+        self.evidence.point_at(region.x + region.width / 2, region.y + region.height / 2)
+
+    def _fly_to_exemplar(self, row: int) -> None:
+        known = self.known
+        if known is None or row >= len(known.bank):
+            return
+        bank = known.bank
+        region, layer = bank.region(row), layer_with(self.viewer, bank.slides[row])
+        if region is None:
+            self._say(
+                f"This known tile comes from {bank.sources[row]}: there is no slide to show it on."
+            )
+        elif layer is None:
+            self._say(
+                f"This known tile lies on the slide {bank.sources[row]}, which is not open: open "
+                "it to see the tile there."
+            )
+        else:
+            self._say("")
+            fly_to(self.viewer, layer, region)
+
+    # -- the bank --------------------------------------------------------------------
+
+    def _compare_with(self, known: KnownBank) -> None:
+        colours = self._colours(known)
+        self.colour_by.show_bank(known, colours)
+        self.evidence.show_bank(known.bank, colours)
+
+    def _colours(self, known: KnownBank) -> dict[str, Colour]:
+        read, layer = self.read, self.slides.layer
+        assert read is not None
+        given = dict(read.started.card.class_colours)
+        if layer is not None:
+            given = {**drawn_on(self.viewer, layer, read.slide).colours, **given}
+        return class_colours(known.bank.classes, given)
+
+    # -- others ----------------------------------------------------------------------
+
+    def _score_dock(self) -> ScoreDock | None:
+        return self.window().findChild(ScoreDock)
+
+    def _why_not_recolour(self) -> str:
+        dock = self._score_dock()
+        running = dock is not None and dock.scoring.is_running
+        if running and dock.live.cursor.slide_layer is self.slides.layer:
+            return "The slide is being scored: wait until that is done, and try again."
+        return ""
+
+    def _hand_to_score_dock(self, layers: HeatLayers, layer: Image) -> None:
+        """Let its choice of map, colours and table be those of the maps that are shown."""
+        dock = self._score_dock()
+        if dock is not None:
+            dock.live.adopt(layers, layer)
+
+    def _say(self, text: str) -> None:
+        self.state.setText(text)
+        self.state.setVisible(bool(text))
+
+    def _tell_problem(self, text: str) -> None:
+        self._say(text)
+        show_error(text)
+
+    # -- leaving ---------------------------------------------------------------------
+
+    def _let_go_of_all(self) -> None:
+        self.pointer.leave()
+        self.overlays.leave()
+        self.colour_by.leave()
+        self.desk.leave()
+        self.evidence.leave()
+        self.viewer.layers.events.inserted.disconnect(self._find_slides)
+        self.viewer.layers.events.removed.disconnect(self._find_slides)
+        for task in self._tasks:
+            task.cancel()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Look again what was scored when the mouse comes."""
+        self.look_again()
+        super().enterEvent(event)

@@ -1,0 +1,182 @@
+"""What the Evidence dock has done off the GUI thread, as plain functions without any Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely import MultiPolygon
+
+from napari_smse.errors import SmseError
+from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
+from napari_smse.similarity.annotated_exemplars import annotated_rows, exemplars_of
+from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
+from napari_smse.similarity.exemplar_scoring import ExemplarScoring, Way, fitted_temperature
+from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
+from napari_smse.slides import Region, Slide
+from napari_smse.widgets.score_job import Started
+
+
+@dataclass(frozen=True)
+class KnownBank:
+    """A bank, and where it is from.
+
+    Attributes
+    ----------
+    bank
+        Its exemplars now.
+    name
+        What it is called.
+    own
+        Whether it is the model's own, unchanged.
+    origin
+        As it was loaded; temperatures are fitted on that, so that they stay when exemplars come
+        and go.
+    """
+
+    bank: ExemplarBank
+    name: str
+    own: bool
+    origin: ExemplarBank
+
+    def changed(self, bank: ExemplarBank) -> KnownBank:
+        """Return it with other exemplars."""
+        name = self.name if self.name.endswith(_CHANGED) else self.name + _CHANGED
+        return KnownBank(bank, name, False, self.origin)
+
+
+_CHANGED = ", changed"
+
+
+@dataclass(frozen=True)
+class ScoredTiles:
+    """A scored slide, read back.
+
+    Attributes
+    ----------
+    slide, started
+        The slide and its last run.
+    tiles
+        What the run stored so far.
+    blocks
+        How many blocks that was.
+    own_bank
+        The model's own.
+    note
+        What is wrong with that, if anything is.
+    """
+
+    slide: Slide
+    started: Started
+    tiles: SlideTiles
+    blocks: int
+    own_bank: KnownBank
+    note: str = ""
+    _scorings: dict[Way, tuple[ExemplarBank, ExemplarScoring]] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """sha256 of the weights that scored the slide."""
+        return self.started.card.weights_sha256
+
+    @cached_property
+    def _index(self) -> list[NDArray[np.int64]]:
+        """Which of the plan's tiles the stored ones are, scale by scale."""
+        return self.tiles.index_in(self.started.plan.scales)
+
+    def maps(self, probability: NDArray[np.float32], classes: Sequence[str]) -> ScoreMaps:
+        """Return the maps of these probabilities, ``(n, classes)``."""
+        plan = self.started.plan
+        mpps = [tiles.grid.spec.mpp for tiles in plan.scales]
+        made = ScoreMaps(plan, classes, fused_scales(mpps, self.started.card))
+        made.add(
+            [
+                TileScores(number, index, probability[self.tiles.rows_of(number)])
+                for number, index in enumerate(self._index)
+            ]
+        )
+        return made
+
+    def head_maps(self) -> ScoreMaps:
+        """Return the maps by the class head."""
+        return self.maps(self.tiles.probability, self.tiles.classes)
+
+    def exemplar_maps(self, known: KnownBank, way: Way) -> ScoreMaps:
+        """Return the maps by a bank; what did not change since the last call is not taken again.
+
+        Raises
+        ------
+        BankError
+            The bank holds no exemplar.
+        """
+        origin, scoring = self._scorings.get(way, (None, None))
+        if scoring is None or origin is not known.origin:
+            temperature = fitted_temperature(known.origin, way)
+            scoring = ExemplarScoring(self.tiles.embeddings, known.bank, way, temperature)
+            self._scorings[way] = known.origin, scoring
+        else:
+            scoring.update(known.bank)
+        return self.maps(scoring.probability(), scoring.classes)
+
+
+def read_tiles(slide: Slide, started: Started) -> Iterator[ScoredTiles]:
+    """Read back a run, and the exemplars of its model."""
+    blocks = int(started.store.blocks_done().sum())
+    tiles = slide_tiles(started.store)
+    bank, note = _own_bank(started)
+    own = KnownBank(bank, f"{started.card.name}, the model's own", True, bank)
+    yield ScoredTiles(slide, started, tiles, blocks, own, note)
+
+
+def annotated_bank(
+    read: ScoredTiles, regions: Mapping[str, MultiPolygon], pictures: bool
+) -> ExemplarBank:
+    """Return the tiles in regions as exemplars, with their pictures on request.
+
+    Raises
+    ------
+    QueryError
+        Nothing is drawn, or no scored tile lies in it.
+    SlideError
+        A picture cannot be read.
+    """
+    rows, labels = annotated_rows(read.tiles, regions)
+    thumbnails = None
+    if pictures:
+        thumbnails = np.stack([_thumbnail(read.slide, read.tiles.region(row)) for row in rows])
+    return exemplars_of(
+        read.tiles,
+        rows,
+        labels,
+        tuple(regions),
+        model=read.model,
+        slide=read.slide.quick_hash,
+        name=read.slide.name,
+        thumbnails=thumbnails,
+    )
+
+
+def _own_bank(started: Started) -> tuple[ExemplarBank, str]:
+    """Return the bank beside the model, or an empty one and why."""
+    nothing = empty_bank(started.card)
+    try:
+        found = bank_of(started.model)
+        if found is None:
+            return nothing, "This model brings no known tiles: add some from annotations."
+        found.require_model(started.card.weights_sha256, started.card.name)
+    except SmseError as error:
+        return nothing, str(error)
+    return found, ""
+
+
+def _thumbnail(slide: Slide, region: Region) -> NDArray[np.uint8]:
+    """Read a tile as a square of `THUMBNAIL_PX`."""
+    side = max(region.width, region.height)
+    pixels = slide.read(region, slide.mpp * max(1.0, side / THUMBNAIL_PX))
+    rows, columns = (
+        np.linspace(0, edge - 1, THUMBNAIL_PX).round().astype(np.intp) for edge in pixels.shape[:2]
+    )
+    return np.ascontiguousarray(pixels[np.ix_(rows, columns)])

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from fake_model import redness_model
+from made_banks import AREA, CLASSES, made_bank, made_scale
+from napari_smse.errors import BankError
+from napari_smse.scoring import MapName, ScoreMaps, ScoreStore, fused_scales
+from napari_smse.similarity.bank import save_bank
+from napari_smse.similarity.exemplar_scoring import ExemplarScoring, fitted_temperature
+from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
+from napari_smse.widgets.evidence_job import KnownBank, read_tiles
+from napari_smse.widgets.score_job import Started
+
+
+@pytest.fixture
+def started(tmp_path):
+    """A run at two scales of which some tiles are scored, in an order of blocks, not of rows."""
+    rng = np.random.default_rng(0)
+    fine = made_scale(0.5, [3, 4, 3, 0, 1, 0], [0, 0, 1, 0, 0, 1])
+    coarse = made_scale(1.0, [1, 0, 2], [0, 0, 0])
+    blocks = (ReadBlock(AREA, 0.5, ((0, 0, 6), (1, 0, 3))),)
+    plan = TilePlan(
+        (fine, coarse), blocks, TissueMask(np.full((4, 4), Ground.TISSUE, np.uint8), AREA)
+    )
+    store = ScoreStore.create(tmp_path / "scores.zarr", plan, CLASSES, 8, {"slide": "a"})
+    for scale, start, number in ((0, 0, 2), (0, 4, 2), (1, 1, 1)):
+        malignant = rng.random(number)
+        store.write_rows(
+            scale,
+            start,
+            np.stack([1 - malignant, malignant], axis=1).astype(np.float32),
+            made_bank(number, start).embeddings,
+        )
+    return Started(plan, store, redness_model().card, None, (), "nowhere")
+
+
+@pytest.fixture
+def read(started):
+    (made,) = read_tiles(None, started)
+    return made
+
+
+def test_the_class_heads_maps_are_those_of_the_run(read, started):
+    wanted = ScoreMaps(started.plan, CLASSES, fused_scales([0.5, 1.0], started.card))
+    wanted.add_stored(started.store)
+    found = read.head_maps()
+    assert list(found) == list(wanted)
+    for name in wanted:
+        np.testing.assert_array_equal(found.heat_map(name).values, wanted.heat_map(name).values)
+
+
+def test_maps_by_known_tiles_lie_where_the_tiles_do(read):
+    origin = made_bank(30, cases=5)
+    known = KnownBank(origin, "mine", False, origin)
+    first = read.exemplar_maps(known, "nearest")
+    fewer = known.changed(origin.without([0, 1, 2]))
+    assert fewer.name == "mine, changed"
+    assert fewer.changed(origin).name == "mine, changed"
+    found = read.exemplar_maps(fewer, "nearest")
+    # What was fitted on the bank as it was loaded stays, so that only the change is seen.
+    temperature = fitted_temperature(origin, "nearest")
+    wanted = ExemplarScoring(read.tiles.embeddings, fewer.bank, "nearest", temperature)
+    heat_map = read.tiles.heat_map(wanted.probability()[:, 1], 0)
+    name = MapName("malignant", found.scale_names[0])
+    np.testing.assert_allclose(found.heat_map(name).values, heat_map.values, atol=1e-5)
+    known_cells = np.isfinite(first.heat_map(name).values)
+    np.testing.assert_array_equal(known_cells, np.isfinite(heat_map.values))
+    assert known_cells.sum() == 4
+    with pytest.raises(BankError):
+        read.exemplar_maps(known.changed(origin.take([])), "prototypes")
+
+
+def test_the_models_own_bank_is_read_or_it_is_said_why_not(started, tmp_path, read):
+    assert len(read.own_bank.bank) == 0
+    assert "There is no model" in read.note
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes(b"")
+    mine = Started(**{**started.__dict__, "model": str(weights)})
+    (found,) = read_tiles(None, mine)
+    assert "brings no known tiles" in found.note
+    save_bank(made_bank(4), tmp_path / "mine.exemplars.safetensors")
+    (found,) = read_tiles(None, mine)
+    assert len(found.own_bank.bank) == 0
+    assert "embeddings of two models do not compare" in found.note
+    bank = made_bank(4)
+    object.__setattr__(bank, "model", started.card.weights_sha256)
+    save_bank(bank, tmp_path / "mine.exemplars.safetensors")
+    (found,) = read_tiles(None, mine)
+    assert len(found.own_bank.bank) == 4
+    assert found.own_bank.own
+    assert found.note == ""

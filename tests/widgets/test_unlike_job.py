@@ -1,0 +1,82 @@
+"""How unlike everything known the tiles of slides are, without Qt."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fake_model import redness_model
+from generated import noise_image, write_pyramid_tiff
+from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
+from napari_smse.similarity.appearance import MEASURES
+from napari_smse.similarity.slide_tiles import slide_tiles
+from napari_smse.similarity.unknown import KnownLooks, fitted_look
+from napari_smse.slides import open_slide
+from napari_smse.widgets import unlike_job
+from napari_smse.widgets.unlike_job import Unlike, measure_unlike
+
+
+@pytest.fixture
+def scored(tmp_path):
+    rgb = (200 - noise_image(600, 500) // 4 * np.array([1, 2, 1])).astype(np.uint8)
+    path = write_pyramid_tiff(tmp_path / "slide.tif", rgb, mpp=0.5)
+    model, device = redness_model(), choose_device("cpu", exact=True)
+    with open_slide(path) as slide:
+        request = ScoreRequest((0.5,))
+        plan = request.plan(slide, model.card)
+        store = open_run(tmp_path / "s.zarr", slide, model.card, request, plan, device)
+        for _ in score(slide, model, plan, store, device):
+            pass
+        started = SimpleNamespace(plan=plan, store=store, card=model.card, model="redness")
+        yield slide, started, slide_tiles(store)
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    rng = np.random.default_rng(0)
+    known = KnownLooks(
+        model="m", looks=(fitted_look("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),)
+    )
+    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: known)
+    monkeypatch.setattr(unlike_job, "_looks", {})
+
+
+@pytest.mark.usefixtures("looks")
+def test_a_slide_is_looked_at_once(scored):
+    slide, started, tiles = scored
+    *shares, last = measure_unlike(slide, started, tiles)
+    assert shares[-1] == 1
+    assert isinstance(last, Unlike)
+    assert last.known
+    assert (last.values > 1).all()
+    [again] = measure_unlike(slide, started, tiles)
+    np.testing.assert_array_equal(again.values, last.values)
+
+
+@pytest.mark.usefixtures("looks")
+def test_what_was_read_of_another_plan_is_forgotten(scored):
+    slide, started, tiles = scored
+    wrong = [np.zeros((len(one) + 1, len(MEASURES)), np.float32) for one in started.plan.scales]
+    unlike_job._looks[started.store.path] = wrong
+    *shares, last = measure_unlike(slide, started, tiles)
+    assert shares
+    assert len(last.values) == len(tiles)
+
+
+def test_only_some_runs_are_kept(scored, looks):
+    slide, started, tiles = scored
+    for number in range(20):
+        unlike_job._looks[started.store.path / str(number)] = []
+    list(measure_unlike(slide, started, tiles))
+    assert len(unlike_job._looks) == 8
+    assert started.store.path in unlike_job._looks
+
+
+def test_a_model_that_does_not_say_what_it_knows_tells_nothing(scored, monkeypatch):
+    slide, started, tiles = scored
+    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: None)
+    [said] = measure_unlike(slide, started, tiles)
+    assert not said.known
+    assert np.isnan(said.values).all()
