@@ -1,0 +1,107 @@
+"""Make the picture of the folder search: the real part of a dock in a real viewer.
+
+`.venv/bin/python docs/folder_search_screenshots.py`, where there is no screen under `xvfb-run -a`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from screenshots import SAMPLE, Stage
+
+TUMOUR = (4200, 1100)
+"""A place on the sample slide, level-0 px."""
+
+
+def other_slides(folder: Path) -> list[Path]:
+    """Write two slides of the sample's tissue: mirrored, and darker."""
+    import numpy as np
+    import tifffile
+
+    from napari_smse.slides import Region, open_slide
+
+    with open_slide(SAMPLE) as slide:
+        pixels = slide.read(Region(0, 0, slide.width, slide.height), slide.mpp)
+        mpp = slide.mpp
+    made = {
+        "patient_2_mirrored": pixels[:, ::-1],
+        "patient_3_paler": (255 - (255 - pixels.astype(np.float32)) * 0.85).astype(np.uint8),
+    }
+    paths = []
+    for name, rgb in made.items():
+        path = folder / f"{name}.tif"
+        resolution = {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(
+            path,
+            np.ascontiguousarray(rgb),
+            photometric="rgb",
+            tile=(256, 256),
+            compression="jpeg",
+            **resolution,
+        )
+        paths.append(path)
+    return paths
+
+
+def query_of(run: Any) -> Any:
+    """Return the tiles at a place, as the dock would ask for them."""
+    from napari_smse.similarity.slide_tiles import slide_tiles
+
+    tiles = slide_tiles(run.store)
+    rows = tiles.at(*TUMOUR)[:1]
+    return (
+        tiles.embeddings[rows],
+        float(tiles.mpps[rows[0]]),
+        run.card.weights_sha256,
+        run.card.name,
+    )
+
+
+def main() -> None:
+    """Score the sample, search two other slides, go to the best hit."""
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = name
+        shoot(Path(name))
+
+
+def shoot(folder: Path) -> None:
+    """Make the pictures."""
+    from typer.testing import CliRunner
+
+    from napari_smse.cli import app
+    from napari_smse.similarity.index_search import LeftOut
+    from napari_smse.slides import Region
+    from napari_smse.widgets.folder_search import FolderSearch
+    from napari_smse.widgets.score_job import RUN_KEY
+    from napari_smse.widgets.slide_layers import slide_of
+
+    index = folder / "archive 2024"
+    done = CliRunner().invoke(app, ["index", *map(str, other_slides(folder)), "--out", str(index)])
+    assert done.exit_code == 0, done.output
+    with Stage() as stage:
+        stage.tick(0.5)
+        stage.run()
+        (layer,) = (one for one in stage.viewer.layers if RUN_KEY in one.metadata)
+        run, slide = layer.metadata[RUN_KEY], slide_of(layer)
+        left_out = LeftOut(slide.quick_hash, Region(TUMOUR[0] - 300, TUMOUR[1] - 300, 600, 600))
+        part = FolderSearch(stage.viewer, lambda: query_of(run), left_out=lambda: left_out)
+        stage.viewer.window.add_dock_widget(part, name="Folder search", tabify=True)
+        stage.live(1)
+        part.set_folder(index)
+        part.add_slide()
+        stage.until(lambda: not part.adding.is_running and not part.looking.is_running)
+        part.run()
+        stage.until(lambda: part.answer is not None and not part.picturing.is_running)
+        stage.live(1)
+        found = next(one for one in part.answer.slides if one.slide.name != slide.name)
+        part.go_to(found, found.hits[0])
+        stage.live(2)
+        stage.shoot("folder_search")
+        part.leave()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,357 @@
+"""Search a folder of slides for what is looked for on one: part of a dock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+from numpy.typing import NDArray
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_smse.errors import SmseError
+from napari_smse.similarity.index_files import Added
+from napari_smse.similarity.index_search import Hit, IndexAnswer, LeftOut, Searched, SlideHits
+from napari_smse.similarity.index_shard import IndexedSlide, SlideState
+from napari_smse.widgets.background import BackgroundTask
+from napari_smse.widgets.clear_view import ClearView
+from napari_smse.widgets.folder_hits import FolderHits
+from napari_smse.widgets.folder_search_job import (
+    AboutIndex,
+    FolderQuery,
+    FolderSearchJob,
+    SlideAdded,
+    WouldReplace,
+    add_slide,
+    look_into,
+    read_pictures,
+)
+from napari_smse.widgets.rows import row_of
+from napari_smse.widgets.score_job import RUN_KEY, Started
+from napari_smse.widgets.slide_layers import layer_with, set_scale, slide_layers, slide_of
+from napari_smse.widgets.tile_marker import fly_to
+
+QueryTuple = tuple[NDArray[np.floating], float, str, str]
+"""Embeddings ``(n, d)``, um/px, sha256 of the model's weights, the model's name."""
+
+_NO_FOLDER = "Choose the folder of an index, or one to start an index in."
+_FIRST_HITS = 50
+
+
+class FolderSearch(QWidget):
+    """Choose an index, search it, see where slides look alike, and add slides to it.
+
+    Parameters
+    ----------
+    viewer
+        Where slides are opened.
+    query
+        Returns what to look for: embeddings ``(n, d)``, their um/px, sha256 of the model's weights
+        and its name. Raises `QueryError` if there is nothing.
+    left_out
+        Returns where that lies, which is no hit; None if nothing is to be left out.
+    slide_layer
+        Returns the layer of the slide to add; by default the selected slide, or else the first
+        that was scored.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        query: Callable[[], QueryTuple],
+        *,
+        left_out: Callable[[], LeftOut | None] = lambda: None,
+        slide_layer: Callable[[], Image | None] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._query, self._left_out = viewer, query, left_out
+        self._slide_layer = slide_layer or self._layer_in_viewer
+        self._job: FolderSearchJob | None = None
+        self._view = ClearView(viewer)
+        self.answer: IndexAnswer | None = None
+        # Without a parent, as workers may still speak while the dock is being destroyed.
+        self.searching, self.adding = BackgroundTask(), BackgroundTask()
+        self.looking, self.picturing = BackgroundTask(), BackgroundTask()
+        self.choose = QPushButton("Choose folder…")
+        self.where, self.about = QLabel(_NO_FOLDER), QLabel()
+        self.number = QSpinBox()
+        self.search = QPushButton("Search the folder")
+        self.add = QPushButton("Add this slide")
+        self.replace = QPushButton("Replace what is there")
+        self.bar = QProgressBar()
+        self.state, self.problem = QLabel(), QLabel()
+        self.hits = FolderHits()
+        self._arrange()
+        self._connect()
+        self._show_what_can_be_done()
+
+    @property
+    def tasks(self) -> tuple[BackgroundTask, ...]:
+        """All that works in the background, for the dock to stop when it is destroyed."""
+        return self.searching, self.adding, self.looking, self.picturing
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that was chosen."""
+        return None if self._job is None else self._job.folder
+
+    def _arrange(self) -> None:
+        self.number.setRange(1, 1000)
+        self.number.setValue(_FIRST_HITS)
+        self.number.setPrefix("find ")
+        self.number.setSuffix(" tiles")
+        self.number.setToolTip("How many tiles of all slides together to show.")
+        self.search.setToolTip("Look in all slides of the folder for what you look for here.")
+        self.add.setToolTip("Let this slide be found, too: its scored tiles go into the folder.")
+        self.problem.setStyleSheet("color: #ff9d5c")
+        for label in (self.where, self.about, self.state, self.problem):
+            label.setWordWrap(True)
+        top = QHBoxLayout()
+        top.addWidget(self.where, stretch=1)
+        top.addWidget(self.choose)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.about)
+        layout.addLayout(row_of(self.search, self.number, self.add))
+        for widget in (self.bar, self.problem, self.replace, self.state):
+            layout.addWidget(widget)
+        layout.addWidget(self.hits, stretch=1)
+        layout.addStretch()  # keeps the buttons on top while there are no hits
+        for widget in (self.about, self.bar, self.problem, self.replace, self.state, self.hits):
+            widget.hide()
+
+    def _connect(self) -> None:
+        self.choose.clicked.connect(self._ask_folder)
+        self.search.clicked.connect(self.run)
+        self.add.clicked.connect(lambda: self.add_slide())
+        self.replace.clicked.connect(lambda: self.add_slide(replace=True))
+        self.hits.chosen.connect(self.go_to)
+        self.searching.told.connect(self._hear)
+        self.searching.failed.connect(self._fail)
+        self.searching.ended.connect(self._end)
+        self.adding.told.connect(self._hear_added)
+        self.adding.failed.connect(self._fail_adding)
+        self.adding.ended.connect(self._show_what_can_be_done)
+        self.looking.told.connect(self._hear_about)
+        self.looking.failed.connect(self._tell_problem)
+        self.picturing.told.connect(self.hits.show_pictures)
+
+    # -- the folder --------------------------------------------------------------------
+
+    def _ask_folder(self) -> None:
+        before = "" if self.folder is None else str(self.folder)
+        title = "Folder of an index of slides"
+        chosen = QFileDialog.getExistingDirectory(self, title, before)
+        if chosen:
+            self.set_folder(Path(chosen))
+
+    def set_folder(self, folder: Path) -> None:
+        """Take another index; what was found in the last one is no longer shown."""
+        self.cancel()
+        self._job = FolderSearchJob(folder)
+        self.where.setText(f"<b>{folder.name}</b>")
+        self.where.setToolTip(str(folder))
+        self.hits.show_groups(())
+        self.hits.hide()
+        self._tell_state("")
+        self._tell_problem("")
+        self._look()
+
+    def _look(self) -> None:
+        folder = self.folder
+        if folder is not None:
+            self.looking.start(lambda: look_into(folder))
+        self._show_what_can_be_done()
+
+    def _hear_about(self, about: AboutIndex) -> None:
+        self.about.setText(about.text)
+        self.about.show()
+        if about.warnings:
+            self._tell_problem("\n".join(about.warnings))
+
+    # -- searching ---------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Search; while a search runs, stop it."""
+        if self.searching.is_running:
+            self.cancel()
+            self._tell_state("Stopped.")
+            return
+        if self._job is None:
+            self._tell_problem(_NO_FOLDER)
+            return
+        self._tell_problem("")
+        try:
+            embeddings, mpp, model, model_name = self._query()
+            query = FolderQuery(embeddings, mpp, model, model_name, self._left_out())
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
+        job, number = self._job, self.number.value()
+        self.picturing.cancel()
+        self._tell_state("Searching…")
+        self.bar.setRange(0, 0)
+        self.bar.show()
+        self.searching.start(lambda: job.search(query, number))
+        self._show_what_can_be_done()
+
+    def cancel(self) -> None:
+        """Stop searching; what is shown stays."""
+        self.searching.cancel()
+        self.picturing.cancel()
+        self._end()
+
+    def _hear(self, said: Searched | IndexAnswer) -> None:
+        if isinstance(said, Searched):
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(round(1000 * said.done / max(1, said.total)))
+            return
+        self.answer = said
+        self.hits.show_groups(said.slides)
+        self.hits.setVisible(bool(said.slides))
+        self._tell_state(_told(said))
+        self._tell_problem("\n".join(said.warnings))
+        groups = list(self.hits.keyed())
+        self.picturing.start(lambda: read_pictures(groups))
+
+    def _fail(self, reason: str) -> None:
+        self._end()
+        self._tell_state("")
+        self._tell_problem(reason)
+
+    def _end(self) -> None:
+        self.bar.hide()
+        self._show_what_can_be_done()
+
+    # -- adding ------------------------------------------------------------------------
+
+    def add_slide(self, *, replace: bool = False) -> None:
+        """Add the chosen slide of the viewer to the index.
+
+        Parameters
+        ----------
+        replace
+            Also where it is there with other settings.
+        """
+        folder = self.folder
+        if folder is None:
+            self._tell_problem(_NO_FOLDER)
+            return
+        layer = self._slide_layer()
+        run = None if layer is None else layer.metadata.get(RUN_KEY)
+        if layer is None or not isinstance(run, Started):
+            what = "Open a slide and score it" if layer is None else f"Score {layer.name}"
+            self._tell_problem(f"{what} first (SMSE: Score slide), then add it.")
+            return
+        try:
+            slide = slide_of(layer)
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
+        self._tell_problem("")
+        self._tell_state(f"Adding {slide.name}…")
+        store = run.store
+        self.adding.start(lambda: add_slide(folder, slide, store, replace=replace))
+        self._show_what_can_be_done()
+
+    def _hear_added(self, said: SlideAdded | WouldReplace) -> None:
+        if isinstance(said, WouldReplace):
+            self._fail_adding(said.text)
+            self.replace.show()
+            return
+        same = said.added is Added.SAME
+        told = "is in the index already" if same else f"is in the index now, {said.tiles:,} tiles"
+        self._tell_state(f"{said.slide} {told}.")
+        self._look()
+
+    def _fail_adding(self, reason: str) -> None:
+        self._tell_state("")
+        self._tell_problem(reason)
+        self._show_what_can_be_done()
+
+    def _layer_in_viewer(self) -> Image | None:
+        layers = list(slide_layers(self._viewer))
+        chosen = [one for one in layers if one in self._viewer.layers.selection]
+        scored = [one for one in layers if RUN_KEY in one.metadata]
+        return next(iter([*chosen, *scored, *layers]), None)
+
+    # -- going to a hit ----------------------------------------------------------------
+
+    def go_to(self, found: SlideHits, hit: Hit) -> None:
+        """Show a hit on its slide, which is opened unless it is open."""
+        self._tell_problem("")
+        try:
+            layer = layer_with(self._viewer, found.slide.quick_hash) or self._open(found.slide)
+            if layer is None:
+                return
+            slide = slide_of(layer)
+        except (SmseError, OSError) as error:
+            self._tell_problem(str(error))
+            return
+        self._view.show(layer, slide, maps=True)
+        fly_to(self._viewer, layer, hit.region)
+
+    def _open(self, indexed: IndexedSlide) -> Image | None:
+        state = indexed.state()
+        if state is not SlideState.SAME:
+            become = "is gone" if state is SlideState.GONE else "changed since it was indexed"
+            self._tell_problem(
+                f"{indexed.path} {become}: index the slide again to see the tile where it lies."
+            )
+            return None
+        (layer,) = self._viewer.open(indexed.path, plugin="napari-smse")
+        slide = slide_of(layer)
+        if slide.scale.mpp != indexed.mpp:
+            # Whoever scored it stated another um/px.
+            set_scale(layer, slide.with_mpp(indexed.mpp))
+        return layer
+
+    # -- what there is to say ----------------------------------------------------------
+
+    def _show_what_can_be_done(self) -> None:
+        there = self._job is not None
+        running = self.searching.is_running
+        self.search.setText("Stop" if running else "Search the folder")
+        self.search.setEnabled(there)
+        self.number.setEnabled(there and not running)
+        self.add.setEnabled(there and not self.adding.is_running)
+
+    def _tell_state(self, text: str) -> None:
+        self.state.setText(text)
+        self.state.setVisible(bool(text))
+
+    def _tell_problem(self, text: str) -> None:
+        self.replace.hide()
+        self.problem.setText(text)
+        self.problem.setVisible(bool(text))
+
+    def leave(self) -> None:
+        """Let go of everything; calling it again does nothing."""
+        for task in self.tasks:
+            task.cancel()
+        self._view.restore()
+        self._job = None
+        self._show_what_can_be_done()
+
+
+def _told(answer: IndexAnswer) -> str:
+    hits = sum(len(found.hits) for found in answer.slides)
+    if not hits:
+        return "Nothing else at this scale is in the folder."
+    tiles = "1 tile" if hits == 1 else f"{hits} tiles"
+    slides = "1 slide" if len(answer.slides) == 1 else f"{len(answer.slides)} slides"
+    how = ", approximately," if answer.approximate else ""
+    return f"The {tiles} most alike{how} of {answer.tiles:,}, on {slides}. Double-click one."

@@ -1,0 +1,186 @@
+"""What a folder search does off the GUI thread, as generators without any Qt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import IndexFilesError, SmseError
+from napari_smse.scoring import ScoreStore
+from napari_smse.similarity.index_files import INDEX_NAME, Added
+from napari_smse.similarity.index_search import (
+    Hit,
+    IndexAnswer,
+    LeftOut,
+    Searched,
+    SlideHits,
+)
+from napari_smse.similarity.index_shard import IndexedSlide, SlideState, shard_of
+from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.slides import Slide, open_slide
+from napari_smse.widgets.tile_pictures import PICTURE_PX
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 10
+
+
+@dataclass(frozen=True)
+class FolderQuery:
+    """What to look for.
+
+    Attributes
+    ----------
+    embeddings
+        ``(n, d)``.
+    mpp
+        Scale of the tiles, um/px.
+    model, model_name
+        sha256 of the weights that made them, and what the model is called.
+    left_out
+        Where they lie: these tiles are no hits.
+    """
+
+    embeddings: NDArray[np.floating]
+    mpp: float
+    model: str
+    model_name: str
+    left_out: LeftOut | None = None
+
+
+@dataclass(frozen=True)
+class AboutIndex:
+    """What is in an index, in words, and what is wrong with it."""
+
+    text: str
+    warnings: tuple[str, ...] = ()
+    searchable: bool = False
+
+
+@dataclass(frozen=True)
+class SlideAdded:
+    """What became of a slide that was to be added."""
+
+    slide: str
+    tiles: int
+    added: Added
+
+
+@dataclass(frozen=True)
+class WouldReplace:
+    """A slide is there otherwise, as the text says; it was not added."""
+
+    text: str
+
+
+class FolderSearchJob:
+    """Searches one index again and again; what was read stays in memory.
+
+    Parameters
+    ----------
+    folder
+        The index.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._index: SlideIndex | None = None
+
+    def search(self, query: FolderQuery, k: int) -> Iterator[Searched | IndexAnswer]:
+        """Look for tiles, and tell how far it got; one search at a time.
+
+        Raises
+        ------
+        IndexFilesError, QueryError
+            As `SlideIndex` does.
+        """
+        if self._index is None:
+            self._index = SlideIndex(self.folder)
+        index = self._index
+        index.refresh()
+        if index.slides:
+            index.require_model(query.model, query.model_name)
+        yield from index.searching(query.embeddings, k, mpp=query.mpp, left_out=query.left_out)
+
+
+def look_into(folder: Path) -> Iterator[AboutIndex]:
+    """Say what is in an index; nothing is an error yet."""
+    try:
+        index = SlideIndex(folder)
+    except IndexFilesError:
+        if (folder / INDEX_NAME).is_file():
+            raise
+        text = "There is no index in this folder yet. “Add this slide” starts one here."
+        yield AboutIndex(text)
+        return
+    slides = "1 slide" if len(index.slides) == 1 else f"{len(index.slides):,} slides"
+    text = f"{slides}, {index.tile_count:,} tiles, scored by the model {index.model_name}."
+    if not index.slides:
+        text = "The index is empty: add slides to it."
+    yield AboutIndex(text, index.warnings, bool(index.slides))
+
+
+def add_slide(
+    folder: Path, slide: Slide, store: ScoreStore, *, replace: bool = False
+) -> Iterator[SlideAdded | WouldReplace]:
+    """Add a scored slide to an index, which is started if there is none.
+
+    Where it is there with other settings, or another lay at its path, that is told, and nothing is
+    done unless it should be replaced.
+
+    Raises
+    ------
+    IndexFilesError, SlideError, OutputError
+        As `SlideIndex.make`, `SlideIndex.add` and `shard_of` do.
+    """
+    model = store.facts["model"]
+    shard = shard_of(slide, store)
+    index = SlideIndex.make(folder, model["hash"], model["name"])
+    try:
+        index.planned(shard.slide, replace=replace)
+    except IndexFilesError as error:
+        yield WouldReplace(str(error))
+        return
+    yield SlideAdded(slide.name, len(shard), index.add(shard, replace=replace))
+
+
+def read_pictures(
+    groups: Sequence[tuple[SlideHits, Sequence[tuple[Hashable, Hit]]]],
+) -> Iterator[list[tuple[Hashable, NDArray[np.uint8]]]]:
+    """Read small pictures of hits; each slide is opened, read and closed here.
+
+    A slide that is gone or changed has none: what lies there is not what was found.
+    """
+    for found, hits in groups:
+        if found.state is not SlideState.SAME:
+            continue
+        try:
+            with _opened(found.slide) as slide:
+                yield from _pictures(slide, hits)
+        except (SmseError, OSError):
+            # A list without pictures is better than none.
+            logger.warning("no pictures of %s", found.slide.path, exc_info=True)
+
+
+def _opened(slide: IndexedSlide) -> Slide:
+    # The um/px may have been typed by whoever scored it.
+    return open_slide(Path(slide.path), mpp=slide.mpp)
+
+
+def _pictures(
+    slide: Slide, hits: Sequence[tuple[Hashable, Hit]]
+) -> Iterator[list[tuple[Hashable, NDArray[np.uint8]]]]:
+    ready: list[tuple[Hashable, NDArray[np.uint8]]] = []
+    for key, hit in hits:
+        side = max(hit.region.width, hit.region.height)
+        pixels = slide.read(hit.region, slide.mpp * max(1.0, side / PICTURE_PX))
+        ready.append((key, np.ascontiguousarray(pixels)))
+        if len(ready) == _AT_ONCE:
+            yield ready
+            ready = []
+    yield ready

@@ -1,0 +1,104 @@
+"""What happens when something is looked for on a slide, as a generator without any Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from napari_smse.errors import QueryError
+from napari_smse.scoring import HeatMap
+from napari_smse.similarity.hit_regions import hit_regions
+from napari_smse.similarity.slide_search import Found, look_for
+from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
+from napari_smse.widgets.score_job import Started
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What was found, and in what.
+
+    Attributes
+    ----------
+    run
+        The run whose tiles were searched.
+    tiles
+        All that the run had scored by then.
+    mpp
+        The scale that was searched.
+    found
+        The answer.
+    distances
+        The answer as a map.
+    blocks
+        How many blocks were scored by then.
+    """
+
+    run: Started
+    tiles: SlideTiles
+    mpp: float
+    found: Found
+    distances: HeatMap
+    blocks: int
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """A run, and what to look for in it.
+
+    Parameters
+    ----------
+    run
+        The run whose tiles are searched.
+    mpp
+        The scale to search.
+    like, unlike
+        Areas, (x, y) in level-0 px.
+    tiles
+        What the run scored, if that was read before and is all there will be.
+    seen
+        Search only if other blocks than so many are scored.
+    """
+
+    run: Started
+    mpp: float
+    like: Sequence[BaseGeometry]
+    unlike: Sequence[BaseGeometry]
+    tiles: SlideTiles | None = None
+    seen: int = -1
+
+    def run_search(self) -> Iterator[Searched]:
+        """Read what was scored, and search it; raises what these raise."""
+        # Counted before they are read: what comes in between is seen as new the next time.
+        blocks = int(self.run.store.blocks_done().sum())
+        if blocks == self.seen:
+            return
+        tiles = slide_tiles(self.run.store) if self.tiles is None else self.tiles
+        mpps = [one.grid.spec.mpp for one in tiles.scales]
+        model = self.run.card.weights_sha256
+        found = look_for(tiles, mpps.index(self.mpp), self.like, self.unlike, model)
+        # Here, as each takes a moment on a large slide.
+        _ = found.order, found.reach, found.first_radius
+        yield Searched(self.run, tiles, self.mpp, found, found.heat_map(), blocks)
+
+
+def regions_within(found: Found, radius: float, most: int) -> Iterator[list[Polygon]]:
+    """Yield the regions that the hits cover.
+
+    Raises
+    ------
+    QueryError
+        There are none, or more than a person could look through.
+    """
+    polygons = hit_regions(found.tiles, found.hits(radius))
+    if not polygons:
+        raise QueryError("Nothing lies within the radius: make it larger.")
+    if len(polygons) > most:
+        raise QueryError(
+            f"The hits are {len(polygons):,} separate regions, more than anyone could look "
+            f"through (at most {most}): change the radius, search a coarser scale, or keep them "
+            "as points."
+        )
+    yield polygons
