@@ -1,0 +1,57 @@
+"""Make the picture of docs/embedding_map.md: the dock on the sample slide, with the bundled model.
+
+.venv/bin/python docs/embedding_map_screenshots.py
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import numpy as np
+import shapely
+from screenshots import Stage
+
+
+def embedding_map() -> None:
+    """Tiles of two scales, a group of them chosen, and where these lie on the slide."""
+    from napari_smse.widgets.space_dock import SpaceDock
+
+    with Stage() as stage:
+        stage.dock.form.overlap.setCurrentText("half")
+        stage.tick(0.25, 0.5)
+        stage.run()
+        stage.dock.leave()
+        window = stage.viewer.window
+        window.remove_dock_widget(stage.dock)
+        dock = SpaceDock(stage.viewer)
+        window.add_dock_widget(dock, name="SMSE: Embedding map", area="right")
+        stage.live()
+        stage.viewer.reset_view()
+        stage.until(lambda: dock.space is not None and not dock.mapping.is_running)
+        stage.live(1)
+        dock.form.exemplars.setChecked(True)
+        stage.shoot("embedding_map")
+        dock.form.exemplars.setChecked(False)
+        corner = np.quantile(dock.space.points, 0.72, axis=0)
+        round_it = shapely.box(*corner, *dock.space.points.max(axis=0) + 1)
+        dock.plot._choose(round_it, adds=False)
+        for layer in stage.viewer.layers:
+            if "P(" in layer.name:
+                layer.visible = False
+        row = int(np.flatnonzero(dock.plot.selection)[0])
+        dock.plot.hovered.emit(row, None)
+        stage.live(1)
+        stage.shoot("embedding_map_chosen")
+        dock.leave()
+
+
+def main() -> None:
+    """Make it in a cache of its own, so that no earlier run is found."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
+        embedding_map()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""What the points of an embedding map are coloured by, and what the colours mean."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.exchange import UNKNOWN_COLOUR, class_colours, diverging_ramp
+from napari_smse.exchange.colours import Colour
+from napari_smse.scoring import describe_scale, shown_class
+from napari_smse.widgets.space_job import SpaceMap
+from napari_smse.widgets.unlike_job import Unlike
+
+_STEPS: Final = 256
+_PLAIN: Final[tuple[Colour, ...]] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (213, 94, 0),
+    (0, 114, 178),
+)
+_GOLDEN: Final = 0.618034
+# From like an exemplar over the threshold, at the middle, to unlike any.
+_UNLIKE: Final[tuple[Colour, ...]] = ((70, 80, 95), (150, 160, 170), (255, 60, 200))
+MOST_UNLIKE: Final = 2.0
+"""Distance over threshold from which on colours differ no more."""
+
+
+class ColouredBy(StrEnum):
+    """What colours stand for."""
+
+    CLASS = "Class called"
+    PROBABILITY = "Probability"
+    SLIDE = "Slide"
+    SCALE = "Scale"
+    CLUSTER = "Group of alike tiles"
+    UNLIKE = "Unlike the exemplars"
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """Colours for numbers: of the lower end, the upper end, and all between, ``(steps, 3)``."""
+
+    low: str
+    high: str
+    colours: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """The colour of each point, and what it means.
+
+    Attributes
+    ----------
+    colours
+        ``(n, 3)`` uint8.
+    names
+        What single colours stand for.
+    ramp
+        What colours of numbers stand for, if they do.
+    """
+
+    colours: NDArray[np.uint8]
+    names: tuple[tuple[str, Colour], ...] = ()
+    ramp: Ramp | None = None
+
+
+def colouring(
+    space: SpaceMap,
+    by: ColouredBy,
+    *,
+    clusters: NDArray[np.intp] | None = None,
+    unlike: Unlike | None = None,
+) -> Colouring:
+    """Return colours for the tiles of a map.
+
+    Where groups or what is unlike are asked for and not known (yet), all are grey, and the legend
+    says why.
+    """
+    if by is ColouredBy.CLASS:
+        return by_class(space)
+    if by is ColouredBy.PROBABILITY:
+        classes = space.slides[0].tiles.classes
+        name = shown_class(classes)
+        values = space.probability[:, classes.index(name)]
+        return _by_number(values, f"{name} 0", "1", diverging_ramp(_STEPS))
+    if by is ColouredBy.SLIDE:
+        return _by_name(space.slide_number, [one.slide.name for one in space.slides])
+    if by is ColouredBy.SCALE:
+        mpps, number = np.unique(space.mpps, return_inverse=True)
+        return _by_name(number, [describe_scale(float(mpp)) for mpp in mpps])
+    if by is ColouredBy.CLUSTER and clusters is not None:
+        sizes = np.bincount(clusters)
+        return _by_name(clusters, [f"{i + 1} ({size:,})" for i, size in enumerate(sizes)])
+    if by is ColouredBy.UNLIKE and unlike is not None and unlike.known:
+        values = unlike.values
+        share = float(np.mean(values > 1)) if len(values) else 0.0
+        high = f"unlike ({share:.0%} of the tiles)"
+        return _by_number(values / MOST_UNLIKE, "like the training", high, _unlike_ramp())
+    why = "being worked out …"
+    if by is ColouredBy.UNLIKE and unlike is not None:
+        why = "this model does not say what its training tiles look like"
+    return _of_table(np.zeros(len(space), np.intp), [(why, UNKNOWN_COLOUR)])
+
+
+def by_class(space: SpaceMap) -> Colouring:
+    """Return the colours of the classes called, as the heat maps show them."""
+    classes = space.slides[0].tiles.classes
+    known = class_colours(classes, space.card.class_colours)
+    return _of_table(space.probability.argmax(axis=1), [(name, known[name]) for name in classes])
+
+
+def plain_colours(number: int) -> list[Colour]:
+    """Return so many colours that can be told apart: seven well, further ones by their hue."""
+    further = (
+        colorsys.hsv_to_rgb(i * _GOLDEN % 1, 0.55 + 0.4 * (i % 2), 0.95 - 0.25 * (i % 3 == 2))
+        for i in range(max(0, number - len(_PLAIN)))
+    )
+    hues = [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in further]
+    return [*_PLAIN[:number], *hues]
+
+
+def _by_name(number: NDArray[np.intp], names: Sequence[str]) -> Colouring:
+    return _of_table(number, list(zip(names, plain_colours(len(names)), strict=True)))
+
+
+def _of_table(number: NDArray[np.intp], names: Sequence[tuple[str, Colour]]) -> Colouring:
+    table = np.array([colour for _, colour in names], dtype=np.uint8)
+    return Colouring(table[number], tuple(names))
+
+
+def _by_number(
+    values: NDArray[np.floating], low: str, high: str, ramp: NDArray[np.float32]
+) -> Colouring:
+    table = (ramp[:, :3] * 255).round().astype(np.uint8)
+    at = np.clip(np.nan_to_num(values) * (_STEPS - 1), 0, _STEPS - 1).astype(np.intp)
+    return Colouring(table[at], ramp=Ramp(low, high, table))
+
+
+def _unlike_ramp() -> NDArray[np.float32]:
+    at = np.linspace(0, 1, _STEPS)
+    stops = np.array(_UNLIKE, dtype=np.float32).T / 255
+    return np.stack([np.interp(at, (0, 0.5, 1), stop) for stop in stops], axis=1).astype(np.float32)

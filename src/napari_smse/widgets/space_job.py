@@ -1,0 +1,206 @@
+"""What a map of the embedding space is made of, as a generator without any Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import SmseError
+from napari_smse.network import ModelCard
+from napari_smse.similarity.bank import ExemplarBank, bank_of
+from napari_smse.similarity.clusters import Clusters, find_clusters
+from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
+from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
+from napari_smse.slides import Slide
+from napari_smse.widgets.score_job import Stage, Started
+from napari_smse.widgets.unlike_job import Unlike, measure_unlike
+
+
+class LaidOutBy(StrEnum):
+    """How embeddings get their places in the plane."""
+
+    PCA = "Principal components"
+    UMAP = "UMAP (slower)"
+
+
+@dataclass(frozen=True)
+class MappedSlide:
+    """A slide, its run, and what of it was scored when the map was made."""
+
+    slide: Slide
+    started: Started
+    tiles: SlideTiles
+    finished: bool
+
+
+@dataclass(frozen=True)
+class SpaceMap:
+    """The tiles of slides as points of a plane, those of all slides one after the other.
+
+    Attributes
+    ----------
+    slides
+        All scored by one model.
+    points
+        ``(n, 2)`` float32.
+    axes
+        What the two directions are; empty if they mean nothing by themselves.
+    bank
+        Exemplars of the model; None if it has none.
+    exemplar_points
+        ``(e, 2)`` float32.
+    """
+
+    slides: tuple[MappedSlide, ...]
+    points: NDArray[np.float32]
+    axes: tuple[str, str]
+    bank: ExemplarBank | None
+    exemplar_points: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return len(self.points)
+
+    @property
+    def card(self) -> ModelCard:
+        """Card of the model that scored the slides."""
+        return self.slides[0].started.card
+
+    @cached_property
+    def slide_number(self) -> NDArray[np.intp]:
+        """Which slide each tile is of, ``(n,)``."""
+        return np.repeat(np.arange(len(self.slides)), [len(one.tiles) for one in self.slides])
+
+    @cached_property
+    def mpps(self) -> NDArray[np.float32]:
+        """um/px of each tile, ``(n,)``."""
+        return np.concatenate([one.tiles.mpps for one in self.slides])
+
+    @cached_property
+    def probability(self) -> NDArray[np.float32]:
+        """``(n, classes)``."""
+        return np.concatenate([one.tiles.probability for one in self.slides])
+
+    def rows_of(self, number: int) -> slice:
+        """Rows of the tiles of one slide."""
+        first = sum(len(one.tiles) for one in self.slides[:number])
+        return slice(first, first + len(self.slides[number].tiles))
+
+    def place_of(self, row: int) -> tuple[MappedSlide, int]:
+        """Return the slide of a tile, and the tile's row there."""
+        number = int(self.slide_number[row])
+        return self.slides[number], row - self.rows_of(number).start
+
+
+@dataclass(frozen=True)
+class SpaceJob:
+    """Slides to lay out, and how.
+
+    Parameters
+    ----------
+    runs
+        Slides and their runs, all of one model.
+    way
+        How they get their places.
+    """
+
+    runs: tuple[tuple[Slide, Started], ...]
+    way: LaidOutBy = LaidOutBy.PCA
+
+    def run(self) -> Iterator[Stage | SpaceMap]:
+        """Read and lay out; raises what these raise."""
+        slides = []
+        for slide, started in self.runs:
+            yield Stage(f"Reading the tiles of {slide.name} …")
+            finished = started.store.finished
+            tiles = slide_tiles(started.store)
+            if len(tiles):
+                slides.append(MappedSlide(slide, started, tiles, finished))
+        embeddings = embeddings_of(slides)
+        bank = _bank_of(self.runs[0][1])
+        points, axes = np.empty((0, 2), np.float32), ("", "")
+        project: Project | None = None
+        if self.way is LaidOutBy.PCA:
+            yield Stage("Finding the principal components …")
+            pca = fit_pca(embeddings)
+            points, project = pca(embeddings), pca
+            first, second = pca.explained
+            axes = (_axis(1, first), _axis(2, second))
+        else:
+            for said in umap_layout(embeddings):
+                if isinstance(said, UmapLayout):
+                    points, project = said.points, said.project
+                else:
+                    yield Stage(_tell_umap(said.done, said.total))
+        yield SpaceMap(tuple(slides), points, axes, bank, _placed(bank, project))
+
+
+@dataclass(frozen=True)
+class ClusterJob:
+    """Tiles to divide into groups."""
+
+    slides: Sequence[MappedSlide]
+    k: int
+
+    def run(self) -> Iterator[tuple[int, Clusters]]:
+        """Yield how many groups were asked for, and those that were found."""
+        yield self.k, find_clusters(embeddings_of(self.slides), self.k)
+
+
+@dataclass(frozen=True)
+class UnlikeJob:
+    """Slides whose tiles are to be compared with what their model knows."""
+
+    slides: Sequence[MappedSlide]
+
+    def run(self) -> Iterator[float | Unlike]:
+        """Yield the share that is done, and how unlike the tiles of all slides are."""
+        found: list[Unlike] = []
+        for number, one in enumerate(self.slides):
+            for said in measure_unlike(one.slide, one.started, one.tiles):
+                if isinstance(said, Unlike):
+                    found.append(said)
+                else:
+                    yield (number + said) / len(self.slides)
+        values = np.concatenate([one.values for one in found])
+        yield Unlike(values, known=all(one.known for one in found))
+
+
+def embeddings_of(slides: Sequence[MappedSlide]) -> NDArray[np.float32]:
+    """Return the embeddings of all tiles, ``(n, d)``."""
+    found = [one.tiles.embeddings for one in slides]
+    if len(found) == 1:
+        return found[0]
+    return np.concatenate(found) if found else np.empty((0, 2), np.float32)
+
+
+def _bank_of(started: Started) -> ExemplarBank | None:
+    """Exemplars that compare with the run's embeddings; the map is worth showing without them."""
+    try:
+        bank = bank_of(started.model)
+        if bank is not None:
+            bank.require_model(started.card.weights_sha256, started.card.name)
+    except SmseError:
+        return None
+    return bank if bank is not None and len(bank) else None
+
+
+def _placed(bank: ExemplarBank | None, project: Project | None) -> NDArray[np.float32]:
+    if bank is None or project is None:
+        return np.empty((0, 2), np.float32)
+    return project(bank.embeddings)
+
+
+def _axis(number: int, share: float) -> str:
+    return f"Component {number}: {share:.0%} of the differences"
+
+
+def _tell_umap(done: int, total: int) -> str:
+    if not done:
+        return "UMAP is learning which tiles are neighbours: half a minute for large slides …"
+    return f"UMAP: {done:,} of {total:,} tiles have their place …"

@@ -1,0 +1,61 @@
+"""What an embedding map says of its tiles, exemplars and of those that are chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.scoring import describe_scale
+from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.tile_selection import covered_px
+from napari_smse.widgets.space_job import SpaceMap
+
+
+def tell_tile(space: SpaceMap, row: int, unlikeness: NDArray[np.float32] | None) -> str:
+    """Say what the model made of a tile, and where it lies."""
+    one, number = space.place_of(row)
+    probability = one.tiles.probability[number]
+    best = int(probability.argmax())
+    region = one.tiles.region(number)
+    told = (
+        f"{one.tiles.classes[best]} {probability[best]:.2f} · {one.slide.name} · "
+        f"{describe_scale(float(one.tiles.mpps[number]))} · at ({region.x}, {region.y}) px"
+    )
+    if unlikeness is None or np.isnan(unlikeness[row]):
+        return told
+    if unlikeness[row] > 1:
+        return f"{told} · unlike anything trained on ({unlikeness[row]:.1f} x the limit)"
+    return f"{told} · like the exemplars"
+
+
+def tell_exemplar(bank: ExemplarBank, row: int) -> str:
+    """Say what an exemplar is."""
+    case = f", case {bank.cases[row]}" if bank.cases[row] else ""
+    scale = describe_scale(float(bank.mpps[row]))
+    return f"Exemplar: {bank.class_name(row)} · {bank.sources[row]}{case} · {scale}"
+
+
+def tell_chosen(space: SpaceMap, selection: NDArray[np.bool_]) -> str:
+    """Say how many tiles are chosen, what they cover, and what they were called."""
+    if not selection.any():
+        return "No tile is chosen."
+    mm2, slides = 0.0, 0
+    for number, one in enumerate(space.slides):
+        chosen = selection[space.rows_of(number)]
+        slides += bool(chosen.any())
+        mm2 += covered_px(one.tiles, chosen) * (one.slide.mpp / 1000) ** 2
+    called, classes = _called(space, selection), space.slides[0].tiles.classes
+    of_class = ", ".join(f"{number:,} {classes[i]}" for i, number in enumerate(called) if number)
+    where = f" on {slides} slides" if slides > 1 else ""
+    tiles = "1 tile" if selection.sum() == 1 else f"{selection.sum():,} tiles"
+    return f"Chosen: {tiles}{where}, {mm2:.3g} mm² ({of_class})."
+
+
+def most_called(space: SpaceMap, selection: NDArray[np.bool_]) -> str:
+    """Return what most of the chosen tiles were called."""
+    return space.slides[0].tiles.classes[int(_called(space, selection).argmax())]
+
+
+def _called(space: SpaceMap, selection: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """How many of the chosen tiles were called each class."""
+    return np.bincount(space.probability[selection].argmax(axis=1), minlength=1)
