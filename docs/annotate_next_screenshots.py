@@ -1,0 +1,130 @@
+"""Make the pictures of the page *Annotate next*: the real dock, the bundled model, two slides.
+
+``.venv/bin/python docs/annotate_next_screenshots.py``, where there is no screen under ``xvfb-run``;
+with names only some.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from screenshots import SAMPLE, Stage, draw_regions
+
+if TYPE_CHECKING:
+    from napari_smse.widgets.annotate_dock import AnnotateDock
+    from napari_smse.widgets.next_dock import NextDock
+
+_PALER = (0.35, 0.6, 0.75)
+"""Exponents of red, green and blue: little haematoxylin."""
+
+
+def next_tile() -> None:
+    """The queue, some of it labelled."""
+    with _docks() as (stage, _, dock):
+        dock.queue.count.setValue(12)
+        dock.queue.find.click()
+        stage.until(lambda: bool(dock.queue.tiles))
+        stage.until(lambda: not dock.queue.pictures.task.is_running)
+        for key in (0, 1, None, 0):
+            if key is None:
+                dock.labelling.skip()
+            else:
+                dock.labelling.label(key)
+            stage.live(0.2)
+        stage.live(1)
+        stage.shoot("annotate_next")
+
+
+def doubts() -> None:
+    """A region of tumour that somebody drew as benign."""
+    with _docks() as (stage, drawing, dock):
+        draw_regions(drawing)
+        drawing.table.choose(0)
+        angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        outline = np.stack([np.sin(angle), np.cos(angle)], axis=1) * 300
+        drawing.drawing.layer.selected_data = set()
+        drawing.drawing.layer.add(np.add(outline, (2300, 4100)), shape_type="polygon")
+        dock.tabs.setCurrentIndex(1)
+        dock.noise.find.click()
+        stage.until(lambda: not dock.doubting.is_running)
+        stage.until(lambda: not dock.noise.pictures.task.is_running)
+        dock.noise.list.setCurrentRow(0)
+        stage.live(1)
+        stage.shoot("doubtful_labels")
+
+
+def meter() -> None:
+    """Two slides, the second of them paler, as from another laboratory."""
+    with tempfile.TemporaryDirectory() as folder, _docks() as (stage, _, dock):
+        stage.viewer.open(_paler(Path(folder) / "paler_slide.tif"), plugin="napari-smse")
+        stage.live(1)
+        stage.dock.form.slide.setCurrentIndex(1)
+        stage.live(1)
+        stage.tick(0.5)
+        stage.run()
+        dock.show_slides()
+        dock.tabs.setCurrentIndex(2)
+        dock.meter.measure.click()
+        stage.until(lambda: not dock.measuring.is_running)
+        stage.live(1)
+        stage.shoot("slide_effect")
+
+
+@contextmanager
+def _docks() -> Iterator[tuple[Stage, AnnotateDock, NextDock]]:
+    """Score the sample slide, and open Annotate and Annotate next beside it."""
+    with Stage() as stage:
+        stage.tick(0.5)
+        stage.run()
+        window = stage.viewer.window
+        made = [
+            window.add_plugin_dock_widget("napari-smse", f"SMSE: {name}", tabify=True)[1]
+            for name in ("Annotate", "Annotate next")
+        ]
+        stage.live(1)
+        stage.viewer.reset_view()
+        drawing, dock = made
+        yield stage, drawing, dock
+        for one in made:
+            one.leave()
+
+
+def _paler(path: Path) -> Path:
+    """Write the sample slide as a laboratory would that stains less."""
+    import tifffile
+
+    from napari_smse.slides import Region, open_slide
+
+    with open_slide(SAMPLE) as slide:
+        mpp = slide.mpp
+        pixels = slide.read(Region(0, 0, slide.width, slide.height), mpp)
+    pale = 255.0 * (pixels / 255.0) ** np.array(_PALER)
+    pale = pale.clip(0, 255).round().astype(np.uint8)
+    per_cm = (1e4 / mpp, 1e4 / mpp)
+    tifffile.imwrite(
+        path, pale, photometric="rgb", tile=(256, 256), compression="jpeg",
+        resolution=per_cm, resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    return path
+
+
+SHOTS = {made.__name__: made for made in (next_tile, doubts, meter)}
+
+
+def main(names: list[str]) -> None:
+    """Make these pictures, or all; in a cache of their own, so that no earlier run is found."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
+        for name in names or SHOTS:
+            SHOTS[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,228 @@
+"""The dock *SMSE: Annotate next*: what to label, which labels to doubt, and what slides do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import napari
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject
+from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
+from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
+
+from napari_smse.slides import Slide
+from napari_smse.tiles.tile_notes import TileRemark
+from napari_smse.widgets.annotate_dock import AnnotateDock
+from napari_smse.widgets.asked_slides import NOT_SCORED, asked_slides, scored_layers
+from napari_smse.widgets.background import BackgroundTask
+from napari_smse.widgets.batch_meter import BatchMeter
+from napari_smse.widgets.clear_view import ClearView
+from napari_smse.widgets.leaving_dock import LeavingDock
+from napari_smse.widgets.meter_job import Measured, measure
+from napari_smse.widgets.noise_job import DoubtedLabels, find_doubted
+from napari_smse.widgets.noise_strip import NoiseStrip
+from napari_smse.widgets.queue_job import TileWorth, find_next
+from napari_smse.widgets.score_job import Started
+from napari_smse.widgets.scrolled import scrolled
+from napari_smse.widgets.slide_layers import layer_with
+from napari_smse.widgets.slide_notes import notes_of
+from napari_smse.widgets.tile_labelling import TileLabelling
+from napari_smse.widgets.tile_marker import fly_to
+from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.widgets.tile_queue import TileQueue
+
+_NOTICE: Final = "Research use only: not for diagnosis."
+_TABS: Final = (
+    ("Label next", "Where to annotate next"),
+    ("Doubtful labels", "Labels that neighbours doubt"),
+    ("Slide effect", "Do slides differ more than classes?"),
+)
+_TWO_NEEDED: Final = (
+    "Two scored slides are needed: open and score at least two, with one model and at the same "
+    "scale."
+)
+
+
+class NextDock(LeavingDock):
+    """What to annotate next, which annotations to doubt, and whether slides differ too much.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.queue, self.noise, self.meter = TileQueue(), NoiseStrip(), BatchMeter()
+        self.labelling = TileLabelling(napari_viewer, self.queue, self._annotate_dock)
+        self._view = ClearView(napari_viewer)
+        self._make_layout()
+        self.finding, self.doubting, self.measuring = (BackgroundTask() for _ in range(3))
+        pictures = (self.queue.pictures, self.noise.pictures)
+        self._tasks = (
+            self.finding, self.doubting, self.measuring, *(one.task for one in pictures)
+        )  # fmt: skip
+        self.stop_when_destroyed(self._tasks)
+        self._connect()
+        self.show_slides()
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_layout(self) -> None:
+        notice = QLabel(_NOTICE)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.tabs = QTabWidget()
+        pages = (self.queue, self.noise, self.meter)
+        for (title, heading), page in zip(_TABS, pages, strict=True):
+            head = QLabel(heading)
+            head.setStyleSheet("font-weight: bold; font-size: 14px;")
+            column = QWidget()
+            layout = QVBoxLayout(column)
+            layout.setContentsMargins(4, 8, 4, 4)
+            layout.addWidget(head)
+            layout.addWidget(page, stretch=1)
+            self.tabs.addTab(column, title)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled([notice, self.state, self.tabs]))
+        self.setMinimumWidth(430)
+
+    def _connect(self) -> None:
+        self.queue.find_wanted.connect(self.find_next)
+        self.noise.find_wanted.connect(self.find_doubted)
+        self.meter.measure_wanted.connect(self.measure)
+        self.finding.told.connect(self._show_queue)
+        self.finding.failed.connect(self._fail_finding)
+        self.doubting.told.connect(self._show_doubts)
+        self.doubting.failed.connect(self._fail_doubting)
+        self.measuring.told.connect(self._show_measured)
+        self.measuring.failed.connect(self._fail_measuring)
+        self.noise.tile_chosen.connect(self._fly_to)
+        self.noise.remark_made.connect(self._remark)
+        self.labelling.problem.connect(show_error)
+        self.tabs.currentChanged.connect(self._change_tab)
+        events = self.viewer.layers.events
+        events.inserted.connect(self.show_slides)
+        events.removed.connect(self.show_slides)
+
+    def show_slides(self, _event: object = None) -> None:
+        """Say which slides there are."""
+        found = scored_layers(self.viewer)
+        self.state.setText(_told(found) if found else NOT_SCORED)
+        if len(found) < 2 and not self.measuring.is_running:
+            self.meter.tell(_TWO_NEEDED)
+        elif self.meter.sentence.text() == _TWO_NEEDED:
+            self.meter.tell("")
+
+    # -- where to annotate next ------------------------------------------------------
+
+    def find_next(self, count: int) -> None:
+        """Look for tiles to label next."""
+        if not self.finding.is_running:
+            self.queue.tell("Looking for tiles …")
+            self.finding.start(partial(find_next, asked_slides(self.viewer), count))
+
+    def _show_queue(self, found: TileWorth) -> None:
+        self.labelling.begin_anew()
+        self.queue.tell("")
+        self._change_tab()
+        self.queue.show_queue(found.queue)
+
+    def _fail_finding(self, text: str) -> None:
+        self.queue.tell(text)
+
+    # -- labels that neighbours doubt ------------------------------------------------
+
+    def find_doubted(self) -> None:
+        """Look for labels that neighbours doubt."""
+        if not self.doubting.is_running:
+            self.noise.tell("Comparing neighbours …")
+            self.doubting.start(partial(find_doubted, asked_slides(self.viewer)))
+
+    def _show_doubts(self, found: DoubtedLabels) -> None:
+        self.noise.show_doubts(found)
+
+    def _fail_doubting(self, text: str) -> None:
+        self.noise.tell(text)
+
+    def _remark(self, remark: TileRemark) -> None:
+        layer = layer_with(self.viewer, remark.place.slide)
+        if layer is None:
+            show_error("The tile's slide is not in the viewer any more: open it again.")
+        else:
+            notes_of(layer).add_remark(remark)
+
+    def _fly_to(self, tile: TileOnSlide) -> None:
+        layer = layer_with(self.viewer, tile.slide.quick_hash)
+        if layer is None:
+            show_error(f"{tile.slide.name} is not in the viewer any more: open it again.")
+            return
+        self._view.show(layer, tile.slide, maps=False)
+        fly_to(self.viewer, layer, tile.region)
+
+    # -- slides and classes ----------------------------------------------------------
+
+    def measure(self) -> None:
+        """Measure whether slides differ more than classes."""
+        if not self.measuring.is_running:
+            self.meter.tell("Measuring …")
+            self.measuring.start(partial(measure, asked_slides(self.viewer)))
+
+    def _show_measured(self, found: Measured) -> None:
+        self.meter.show_measured(found)
+
+    def _fail_measuring(self, text: str) -> None:
+        self.meter.tell(text)
+
+    # -- the viewer ------------------------------------------------------------------
+
+    def _change_tab(self) -> None:
+        self._view.restore()
+        self.labelling.set_on(self.isVisible() and self.tabs.currentIndex() == 0)
+
+    def _annotate_dock(self) -> AnnotateDock | None:
+        """Return the Annotate dock of the window, also while this dock floats."""
+        at: QObject | None = self
+        while at is not None:
+            found = at.findChild(AnnotateDock)
+            if found is not None:
+                return found
+            at = at.parent()
+        return None
+
+    def _let_go_of_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self.labelling.leave()
+        self._view.restore()
+        self.viewer.layers.events.inserted.disconnect(self.show_slides)
+        self.viewer.layers.events.removed.disconnect(self.show_slides)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Go on with the queue when the dock comes to the front again."""
+        super().showEvent(event)
+        self._change_tab()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Give the keys back while another dock lies over this one; not when all is minimised."""
+        super().hideEvent(event)
+        if event is not None and not event.spontaneous() and not self._left:
+            self._change_tab()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Look again which slides there are when the mouse comes."""
+        self.show_slides()
+        self.labelling.show_classes()
+        super().enterEvent(event)
+
+
+def _told(slides: Sequence[tuple[object, Slide, Started]]) -> str:
+    number = "1 scored slide" if len(slides) == 1 else f"{len(slides)} scored slides"
+    models = ", ".join(dict.fromkeys(run.card.name for _, _, run in slides))
+    return f"{number}: {', '.join(slide.name for _, slide, _ in slides)}. Model {models}."

@@ -1,0 +1,186 @@
+"""What happens when doubtful labels are looked for, without any Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely import MultiPolygon
+
+from napari_smse.errors import QueryError
+from napari_smse.learning.region_tiles import label_tiles, nearest_areas
+from napari_smse.similarity.label_noise import label_doubts
+from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
+from napari_smse.widgets.tile_pictures import TileOnSlide
+
+_MOST = 60
+
+
+@dataclass(frozen=True)
+class DoubtedTile:
+    """An annotated tile whose neighbours are of another class.
+
+    Attributes
+    ----------
+    tile
+        Where it is.
+    drawn, says
+        Its class, and that of its neighbours.
+    score
+        Share of the neighbours, by nearness, that say otherwise.
+    """
+
+    tile: TileOnSlide
+    drawn: str
+    says: str
+    score: float
+
+
+@dataclass(frozen=True)
+class DoubtedLabels:
+    """The labels that neighbours doubt, most doubted first.
+
+    Attributes
+    ----------
+    tiles
+        The first of them.
+    doubted, annotated
+        How many are doubted, of how many annotated tiles.
+    alone
+        Classes of one region only, which neighbours cannot judge.
+    """
+
+    tiles: Sequence[DoubtedTile]
+    doubted: int
+    annotated: int
+    alone: Sequence[str]
+
+
+@dataclass
+class AnnotatedRows:
+    """Annotated tiles of several slides, one list for each of their facts."""
+
+    classes: tuple[str, ...]
+    tiles: list[TileOnSlide] = field(default_factory=list)
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    judged: list[bool] = field(default_factory=list)
+
+    def take(self, one: AskedSlide) -> None:
+        """Add the tiles of a slide that lie in a region, or were given a class by hand."""
+        tiles = slide_tiles(one.started.store)
+        regions = one.drawn.regions()
+        for scale in range(len(tiles.scales)):
+            self._take_scale(one, tiles, scale, list(regions.items()))
+
+    def _take_scale(
+        self,
+        one: AskedSlide,
+        tiles: SlideTiles,
+        scale: int,
+        regions: Sequence[tuple[str, MultiPolygon]],
+    ) -> None:
+        grid, first = tiles.scales[scale], tiles.rows_of(scale).start
+        x, y, edge, mpp = grid.x, grid.y, grid.grid.edge, grid.grid.spec.mpp
+        labels = label_tiles(x, y, edge, dict(regions), one.started.plan.mask)
+        names = np.full(len(grid), "", dtype=object)
+        groups = np.array([f"{one.slide.quick_hash} {mpp} {row}" for row in range(len(grid))])
+        groups = groups.astype(object)
+        for number, (name, area) in enumerate(regions):
+            rows = np.flatnonzero(labels == number)
+            names[rows] = name
+            if len(rows):
+                near = nearest_areas(x[rows], y[rows], edge, area)
+                groups[rows] = [f"{one.slide.quick_hash} {name} {part}" for part in near]
+        judged = _hear(one.drawn.remarks, mpp, x, y, names)
+        for row in np.flatnonzero(np.isin(names, self.classes)).tolist():
+            self.tiles.append(TileOnSlide(one.slide, tiles.region(first + row), mpp))
+            self.embeddings.append(tiles.embeddings[first + row])
+            self.labels.append(self.classes.index(names[row]))
+            self.groups.append(groups[row])
+            self.judged.append(row in judged)
+
+
+def _hear(
+    remarks: Sequence[TileRemark],
+    mpp: float,
+    x: NDArray[np.int32],
+    y: NDArray[np.int32],
+    names: NDArray[np.object_],
+) -> set[int]:
+    """Take what was said of tiles into their classes; return the rows that a person judged."""
+    judged: set[int] = set()
+    for remark in remarks:
+        place = remark.place
+        if remark.says == "exemplar" or place.mpp != mpp:
+            continue
+        for row in np.flatnonzero((x == place.x) & (y == place.y)).tolist():
+            names[row] = remark.class_name
+            judged.add(row)
+    return judged
+
+
+def find_doubted(slides: Sequence[AskedSlide]) -> Iterator[DoubtedLabels]:
+    """Yield the annotated tiles whose nearest neighbours are of other classes.
+
+    What a person said of a tile is not doubted again.
+
+    Raises
+    ------
+    QueryError
+        No slide was scored, two models scored them, or there are no two classes to compare.
+    OutputError
+        Scores cannot be read.
+    """
+    require_one_model(slides)
+    found = AnnotatedRows(_classes(slides))
+    for one in slides:
+        found.take(one)
+    if len(set(found.labels)) < 2:
+        raise QueryError(
+            "There are no scored tiles in regions of two classes: draw at least two regions of "
+            "each class (SMSE: Annotate)."
+        )
+    labels = np.array(found.labels)
+    doubts = label_doubts(np.stack(found.embeddings), labels, found.groups)
+    order = [row for row in doubts.order.tolist() if not found.judged[row]]
+    tiles = [
+        DoubtedTile(
+            found.tiles[row],
+            found.classes[labels[row]],
+            found.classes[doubts.says[row]],
+            float(doubts.score[row]),
+        )
+        for row in order[:_MOST]
+    ]
+    yield DoubtedLabels(tiles, len(order), len(labels), _alone(found))
+
+
+def remark_on(tile: TileOnSlide, class_name: str) -> TileRemark:
+    """Return the remark that a tile is of a class, or, without one, is not to be learnt from."""
+    one = tile.region
+    place = TilePlace(tile.slide.quick_hash, tile.mpp, one.x, one.y, one.width, one.height)
+    return TileRemark(place, "class" if class_name else "ignore", class_name)
+
+
+def _classes(slides: Sequence[AskedSlide]) -> tuple[str, ...]:
+    drawn = [name for one in slides for name in one.drawn.regions()]
+    said = [
+        remark.class_name
+        for one in slides
+        for remark in one.drawn.remarks
+        if remark.says == "class" and remark.class_name
+    ]
+    return tuple(dict.fromkeys(drawn + said))
+
+
+def _alone(found: AnnotatedRows) -> list[str]:
+    groups: dict[int, set[str]] = {}
+    for label, group in zip(found.labels, found.groups, strict=True):
+        groups.setdefault(label, set()).add(group)
+    return [found.classes[label] for label, some in sorted(groups.items()) if len(some) < 2]

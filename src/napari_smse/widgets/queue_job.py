@@ -1,0 +1,101 @@
+"""What happens when tiles to annotate next are looked for, without any Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import QueryError
+from napari_smse.network import ModelCard
+from napari_smse.scoring import fused_scales
+from napari_smse.similarity.next_tiles import Candidates, candidates_of, next_tiles
+from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
+from napari_smse.slides import Region
+from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
+from napari_smse.widgets.tile_pictures import TileOnSlide
+
+
+@dataclass(frozen=True)
+class QueuedTile:
+    """A tile worth a label.
+
+    Attributes
+    ----------
+    tile
+        Where it is.
+    called
+        What the model calls it.
+    probability
+        Of that class.
+    """
+
+    tile: TileOnSlide
+    called: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class TileWorth:
+    """The tiles to annotate next, in order."""
+
+    queue: Sequence[QueuedTile]
+
+
+def find_next(slides: Sequence[AskedSlide], count: int) -> Iterator[TileWorth]:
+    """Yield the tiles of the slides that are worth a label next.
+
+    Raises
+    ------
+    QueryError
+        No slide was scored, two models scored them, or no tile is left to ask for.
+    OutputError
+        Scores cannot be read.
+    """
+    require_one_model(slides)
+    parts: list[Candidates] = []
+    mpps: list[float] = []
+    for one in slides:
+        tiles = slide_tiles(one.started.store)
+        scale = asking_scale(tiles, one.started.card)
+        annotated = [drawn.geometry for drawn in one.drawn.annotations]
+        found = candidates_of(tiles, scale, annotated)
+        parts.append(found.without_places(_remarked(one)))
+        mpps.append(tiles.scales[scale].grid.spec.mpp)
+    classes = slides[0].started.card.classes
+    queue = []
+    for chosen in next_tiles(parts, count):
+        part = parts[chosen.slide]
+        probability = part.probability[chosen.row]
+        region = Region(*(int(side) for side in part.places[chosen.row]))
+        best = int(probability.argmax())
+        on_slide = TileOnSlide(slides[chosen.slide].slide, region, mpps[chosen.slide])
+        queue.append(QueuedTile(on_slide, classes[best], float(probability[best])))
+    if not queue:
+        raise QueryError(
+            "No tile is left to ask for: all that was scored is annotated or mostly glass. Score "
+            "another slide, or more of this one."
+        )
+    yield TileWorth(queue)
+
+
+def asking_scale(tiles: SlideTiles, card: ModelCard) -> int:
+    """Return the coarsest scale that the model was trained on, if it was scored.
+
+    A label of a large tile is one of the small tiles inside of it, too, and a person sees more.
+    """
+    known = fused_scales([one.grid.spec.mpp for one in tiles.scales], card)
+    scored = [number for number in known if len(tiles.scales[number])]
+    return max(scored or known, key=lambda number: tiles.scales[number].grid.spec.mpp)
+
+
+def _remarked(one: AskedSlide) -> NDArray[np.int64]:
+    """Return the places of tiles that were corrected or ignored, ``(m, 4)``."""
+    known = [
+        (remark.place.x, remark.place.y, remark.place.width, remark.place.height)
+        for remark in one.drawn.remarks
+        if remark.says != "exemplar"
+    ]
+    return np.array(known, dtype=np.int64).reshape(-1, 4)

@@ -1,0 +1,460 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from annotated_folder import write_red_slide
+from napari_smse.errors import OutputError
+from napari_smse.exchange import read_annotations
+from napari_smse.scoring import ScoreRequest
+from napari_smse.widgets import annotate_dock, annotation_autosave, next_dock
+from napari_smse.widgets.annotate_dock import AnnotateDock
+from napari_smse.widgets.annotation_layer import CLASS, IDENTITY, drawn_on
+from napari_smse.widgets.heat_layers import MAP_KEY
+from napari_smse.widgets.next_dock import NextDock
+from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
+from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.slide_notes import notes_of
+from napari_smse.widgets.tile_marker import MARKER_NAME
+from napari_smse.widgets.tile_queue import SKIPPED
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """Unsaved annotations lie here."""
+    monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
+    return tmp_path / "unsaved"
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the user was told went wrong."""
+    texts = []
+    for place in (annotate_dock, next_dock):
+        monkeypatch.setattr(place, "show_error", texts.append)
+    return texts
+
+
+@pytest.fixture
+def dock(viewer, redness, told):
+    made = NextDock(viewer)
+    viewer.window.add_dock_widget(made, name="SMSE: Annotate next")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def scored(viewer, redness, tmp_path):
+    """Opens a slide and scores it."""
+
+    def score(name="slide", seed=0, mpp=0.5):
+        path = write_red_slide(tmp_path, name, seed)
+        viewer.open(path, plugin="napari-smse")
+        layer = list(slide_layers(viewer))[-1]
+        job = ScoreJob(slide_of(layer), "redness", ScoreRequest(mpps=(mpp,)))
+        for said in job.run():
+            if isinstance(said, Started):
+                said.shown.set()
+                layer.metadata[RUN_KEY] = said
+        return layer
+
+    return score
+
+
+@pytest.fixture
+def annotate(viewer, told):
+    made = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(made, name="SMSE: Annotate")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def queue(dock, scored, until):
+    """Six tiles of a slide that wait."""
+    layer = scored()
+    find(dock, until, 6)
+    return layer
+
+
+def find(dock, until, count=6):
+    dock.queue.count.setValue(count)
+    dock.queue.find.click()
+    until(lambda: not dock.finding.is_running)
+
+
+def press(dock, qtbot, key):
+    canvas = dock.viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    qtbot.keyClick(canvas, key)
+
+
+def squares(dock, layer):
+    """Bounds and class of what is drawn on a slide."""
+    drawn = drawn_on(dock.viewer, layer, slide_of(layer)).annotations
+    return [(tuple(round(side) for side in one.geometry.bounds), one.class_name) for one in drawn]
+
+
+def bounds(queued):
+    one = queued.tile.region
+    return one.x, one.y, one.x + one.width, one.y + one.height
+
+
+def keys_of(owner):
+    return {str(key): owner.keymap[key] for key in owner.keymap}
+
+
+def draw(dock, layer, name, *place):
+    x, y, width, height = place
+    corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+    dock.drawing.layer.selected_data = set()
+    dock.table.choose(list(dock.table.colours).index(name))
+    dock.drawing.layer.add(
+        np.array([(b - 0.5, a - 0.5) for a, b in corners]), shape_type="rectangle"
+    )
+
+
+# -- where to annotate next ------------------------------------------------------------
+
+
+def test_the_plugin_menu_opens_the_dock(viewer):
+    _, made = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate next")
+    assert isinstance(made, NextDock)
+    assert "Score a slide first" in made.state.text()
+    made.close()
+
+
+def test_without_a_scored_slide_it_says_what_to_do(dock, until, viewer, tmp_path):
+    viewer.open(write_red_slide(tmp_path), plugin="napari-smse")
+    find(dock, until)
+    assert "Score a slide first" in dock.queue.note.text()
+    assert dock.queue.tiles == []
+
+
+def test_tiles_are_found_flown_to_and_outlined(dock, queue, until):
+    assert len(dock.queue.tiles) == 6
+    assert dock.queue.progress.text() == "0 labelled, 6 to go"
+    assert MARKER_NAME in dock.viewer.layers
+    (outline,) = dock.viewer.layers[MARKER_NAME].data
+    x, y, right, bottom = bounds(dock.queue.tile)
+    middle = np.array([(y + bottom - 1) / 2, (x + right - 1) / 2]) * slide_of(queue).mpp
+    assert outline.mean(axis=0) == pytest.approx(middle)
+    assert dock.viewer.scene.camera.center[-2:] == pytest.approx(middle)
+    until(lambda: not dock.queue.list.item(5).icon().isNull())
+
+
+def test_keys_label_the_tile_and_the_next_one_comes(dock, queue, annotate, qtbot, settle):
+    first, second = dock.queue.tiles[:2]
+    dock.queue.go_to(0)
+    press(dock, qtbot, Qt.Key.Key_2)
+    press(dock, qtbot, Qt.Key.Key_1)
+    assert squares(dock, queue) == [(bounds(first), "malignant"), (bounds(second), "benign")]
+    assert dock.queue.current == 2
+    assert dock.queue.progress.text() == "2 labelled, 4 to go"
+    # They are the Annotate dock's, drawn in its colours, and it counts them.
+    assert list(annotate.drawing.layer.features[CLASS]) == ["malignant", "benign"]
+    assert len(set(annotate.drawing.layer.features[IDENTITY])) == 2
+    assert annotate.table.current == "benign"
+    assert annotate.table.item(1, 2).text() == "1"
+
+
+def test_skipping_and_taking_back(dock, queue, annotate, qtbot):
+    dock.queue.go_to(0)
+    press(dock, qtbot, Qt.Key.Key_S)
+    press(dock, qtbot, Qt.Key.Key_Space)
+    press(dock, qtbot, Qt.Key.Key_1)
+    assert dock.queue.progress.text() == "1 labelled, 2 skipped, 3 to go"
+    assert dock.queue.states[:3] == [SKIPPED, SKIPPED, "benign"]
+    press(dock, qtbot, Qt.Key.Key_Backspace)
+    assert squares(dock, queue) == []
+    assert dock.queue.current == 2
+    press(dock, qtbot, Qt.Key.Key_Backspace)
+    assert dock.queue.progress.text() == "0 labelled, 1 skipped, 5 to go"
+    for _ in range(3):
+        press(dock, qtbot, Qt.Key.Key_Backspace)
+    assert dock.queue.states == [""] * 6
+
+
+def test_a_tile_that_is_labelled_again_has_one_label(dock, queue, annotate):
+    dock.labelling.label(0)
+    dock.queue.go_to(0)
+    dock.labelling.label(1)
+    assert squares(dock, queue) == [(bounds(dock.queue.tiles[0]), "malignant")]
+
+
+def test_what_else_is_drawn_stays_as_it_is(dock, queue, annotate):
+    draw(annotate, queue, "benign", 0, 0, 200, 100)
+    ellipse = np.array([[300, 100], [300, 200], [400, 200], [400, 100]])
+    annotate.drawing.layer.add(ellipse, shape_type="ellipse")
+    dock.labelling.label(1)
+    dock.labelling.take_back()
+    assert list(annotate.drawing.layer.shape_type) == ["rectangle", "ellipse"]
+
+
+def test_a_key_without_a_class_says_so(dock, queue, annotate, qtbot, told):
+    dock.queue.go_to(0)
+    press(dock, qtbot, Qt.Key.Key_9)
+    assert "no class with the key 9" in told[-1]
+    assert dock.queue.current == 0
+
+
+def test_the_keys_work_while_the_dock_has_them(dock, queue, annotate, qtbot):
+    qtbot.keyClick(dock.queue, Qt.Key.Key_2)
+    qtbot.keyClick(dock.queue, Qt.Key.Key_S)
+    qtbot.keyClick(dock.queue, Qt.Key.Key_Space)
+    qtbot.keyClick(dock.queue, Qt.Key.Key_Backspace)
+    assert dock.queue.states[:3] == ["malignant", SKIPPED, ""]
+
+
+def test_keys_are_given_back(dock, annotate, scored, until, qtbot):
+    layer = scored()
+    annotate.modes["Select"].click()
+    before, of_layer = keys_of(dock.viewer), keys_of(layer)
+    assert "1" in before
+    find(dock, until)
+    assert keys_of(dock.viewer)["1"] is not before["1"]
+    dock.tabs.setCurrentIndex(1)
+    assert (keys_of(dock.viewer), keys_of(layer)) == (before, of_layer)
+    assert dock.viewer.layers.selection.active is annotate.drawing.layer
+    press(dock, qtbot, Qt.Key.Key_2)
+    assert annotate.table.current == "malignant"
+    assert squares(dock, layer) == []
+    dock.tabs.setCurrentIndex(0)
+    assert keys_of(dock.viewer)["1"] is not before["1"]
+    dock.close()
+    assert (keys_of(dock.viewer), keys_of(layer)) == (before, of_layer)
+
+
+def test_keys_are_given_back_while_another_dock_lies_over_it(dock, annotate, scored, until):
+    scored()
+    before = keys_of(dock.viewer)
+    find(dock, until)
+    dock.hide()
+    assert keys_of(dock.viewer) == before
+    dock.show()
+    assert keys_of(dock.viewer)["1"] is not before["1"]
+
+
+def test_heat_maps_are_hidden_meanwhile_unless_told_otherwise(dock, scored, until):
+    layer = scored()
+    heat = dock.viewer.add_image(np.zeros((4, 4)), metadata={MAP_KEY: {"slide": "of another"}})
+    own = dock.viewer.add_image(
+        np.zeros((4, 4)), metadata={MAP_KEY: {"slide": slide_of(layer).quick_hash}}
+    )
+    find(dock, until)
+    assert (own.visible, heat.visible) == (False, False)
+    dock.queue.hide_maps.setChecked(False)
+    assert (own.visible, heat.visible) == (True, False)
+    dock.close()
+    assert (own.visible, heat.visible) == (True, True)
+
+
+def test_a_label_that_cannot_be_saved_is_told_and_can_be_taken_back(dock, queue, told, monkeypatch):
+    def full(*_):
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(annotation_autosave.Autosave, "save", full)
+    dock.labelling.label(0)
+    assert "the disk is full" in told[-1]
+    assert len(squares(dock, queue)) == 1
+    dock.labelling.take_back()
+    assert squares(dock, queue) == []
+
+
+def test_keys_are_given_back_when_the_queue_is_done(dock, scored, until):
+    scored()
+    before = keys_of(dock.viewer)
+    find(dock, until, 2)
+    dock.labelling.label(0)
+    dock.labelling.skip()
+    assert dock.queue.tile is None
+    assert "All done" in dock.queue.facts.text()
+    assert keys_of(dock.viewer) == before
+    dock.labelling.take_back()
+    assert dock.queue.current == 1
+    assert "1" in keys_of(dock.viewer)
+
+
+def test_the_keys_of_an_annotate_dock_that_opened_meanwhile_stay(dock, queue, viewer):
+    later = AnnotateDock(viewer)
+    theirs = keys_of(viewer)["1"]
+    dock.close()
+    assert keys_of(viewer)["1"] is theirs
+    later.close()
+    assert "1" not in keys_of(viewer)
+
+
+def test_without_the_annotate_dock_the_models_classes_are_taken_and_saved(dock, queue, folder):
+    assert [button.text() for button in dock.queue.labels] == ["benign  [1]", "malignant  [2]"]
+    dock.labelling.label(1)
+    dock.close()
+    (path,) = folder.glob("*.geojson")
+    assert [one.class_name for one in read_annotations(path).annotations] == ["malignant"]
+    made = AnnotateDock(dock.viewer)
+    # It finds them as its own, and does not ask.
+    assert len(made.drawing.layer.data) == 1
+    assert made.recovery.isHidden()
+    made.close()
+
+
+def test_labelled_tiles_are_not_asked_for_again(dock, queue, until):
+    asked = {bounds(one) for one in dock.queue.tiles}
+    for _ in range(6):
+        dock.labelling.label(0)
+    find(dock, until)
+    assert len(dock.queue.tiles) == 6
+    assert not asked & {bounds(one) for one in dock.queue.tiles}
+
+
+def test_slides_take_turns_and_hide_each_other_only_meanwhile(dock, scored, until):
+    first, second = scored(), scored("other", seed=1)
+    find(dock, until)
+    names = [one.tile.slide.name for one in dock.queue.tiles]
+    assert names[:2] == ["slide", "other"] or names[:2] == ["slide.tif", "other.tif"]
+    assert (first.visible, second.visible) == (True, False)
+    dock.labelling.skip()
+    assert (first.visible, second.visible) == (False, True)
+    dock.tabs.setCurrentIndex(2)
+    assert (first.visible, second.visible) == (True, True)
+
+
+def test_a_slide_that_was_removed_is_told(dock, queue, told):
+    dock.viewer.layers.remove(queue)
+    dock.labelling.label(0)
+    assert "not in the viewer any more" in told[-1]
+    assert dock.queue.progress.text() == "0 labelled, 6 to go"
+    dock.labelling.skip()
+    assert dock.queue.current == 1
+
+
+def test_closing_while_it_looks(dock, scored, settle):
+    scored()
+    dock.queue.find.click()
+    dock.queue.find.click()
+    dock.close()
+    settle()
+    assert not dock.finding.is_running
+    assert dock.queue.tiles == []
+
+
+def test_slides_of_two_models_are_not_mixed(dock, scored, until):
+    scored()
+    layer = scored("other", seed=1)
+    run = layer.metadata[RUN_KEY]
+    other = run.card.model_copy(update={"name": "another", "weights_sha256": "f" * 64})
+    layer.metadata[RUN_KEY] = Started(
+        run.plan, run.store, other, run.device, run.warnings, run.model, run.shown
+    )
+    find(dock, until)
+    note = dock.queue.note.text()
+    assert "redness" in note
+    assert "another" in note
+
+
+# -- labels that neighbours doubt ------------------------------------------------------
+
+
+@pytest.fixture
+def doubted(dock, scored, annotate, until):
+    """A red region drawn as benign, beside right ones."""
+    layer = scored()
+    annotate.slides.setCurrentIndex(0)
+    draw(annotate, layer, "benign", 0, 0, 320, 192)
+    draw(annotate, layer, "benign", 0, 448, 320, 192)
+    draw(annotate, layer, "malignant", 576, 0, 320, 192)
+    draw(annotate, layer, "malignant", 576, 448, 320, 192)
+    draw(annotate, layer, "benign", 704, 256, 128, 64)
+    dock.tabs.setCurrentIndex(1)
+    look(dock, until)
+    return layer
+
+
+def look(dock, until):
+    dock.noise.find.click()
+    until(lambda: not dock.doubting.is_running)
+
+
+def test_wrong_labels_are_found_and_flipped(dock, doubted, until):
+    assert len(dock.noise.tiles) == 2
+    assert {(one.drawn, one.says) for one in dock.noise.tiles} == {("benign", "malignant")}
+    assert dock.noise.note.text().startswith("2 of 62 annotated tiles")
+    dock.noise.list.setCurrentRow(0)
+    assert MARKER_NAME in dock.viewer.layers
+    assert dock.noise.flip.text() == "Flip to malignant"
+    place = dock.noise.tiles[0].tile.region
+    dock.noise.flip.click()
+    (remark,) = notes_of(doubted).remarks
+    assert (remark.says, remark.class_name) == ("class", "malignant")
+    assert (remark.place.x, remark.place.y) == (place.x, place.y)
+    assert remark.place.slide == slide_of(doubted).quick_hash
+    # And the next one is there.
+    assert dock.noise.list.currentRow() == 1
+    dock.noise.drop.click()
+    assert [one.says for one in notes_of(doubted).remarks] == ["class", "ignore"]
+    look(dock, until)
+    assert dock.noise.tiles == []
+    assert "Nothing to doubt" in dock.noise.note.text()
+
+
+def test_a_label_that_is_kept_is_not_doubted_again(dock, doubted, until):
+    dock.noise.list.setCurrentRow(0)
+    dock.noise.keep.click()
+    (remark,) = notes_of(doubted).remarks
+    assert (remark.says, remark.class_name) == ("class", "benign")
+    kept = dock.noise.tiles[0].tile
+    look(dock, until)
+    assert kept not in [one.tile for one in dock.noise.tiles]
+
+
+def test_a_class_of_one_region_is_told(dock, scored, annotate, until):
+    layer = scored()
+    for place in ((0, 0, 320, 192), (0, 448, 320, 192)):
+        draw(annotate, layer, "benign", *place)
+    draw(annotate, layer, "malignant", 576, 0, 320, 192)
+    look(dock, until)
+    assert "malignant: one region only" in dock.noise.note.text()
+
+
+def test_without_regions_of_two_classes_it_says_what_to_draw(dock, scored, until):
+    scored()
+    look(dock, until)
+    assert "draw at least two regions of each class" in dock.noise.note.text()
+
+
+# -- slides and classes ----------------------------------------------------------------
+
+
+def test_the_meter_needs_two_slides(dock, scored, until):
+    scored()
+    dock.show_slides()
+    assert "Two scored slides are needed" in dock.meter.sentence.text()
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    assert "at least two slides" in dock.meter.sentence.text()
+    assert dock.meter.slide.told is None
+
+
+def test_two_slides_of_the_same_colours_hardly_differ(dock, scored, until):
+    scored()
+    scored("other", seed=1)
+    dock.show_slides()
+    assert dock.meter.sentence.text() == ""
+    dock.tabs.setCurrentIndex(2)
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    assert "The embedding tells the slide in" in dock.meter.sentence.text()
+    assert "(chance 50 %)" in dock.meter.sentence.text()
+    assert dock.meter.slide.told.groups == 2
+    assert not dock.meter.slide.isHidden()
+    assert "2 slides" in dock.meter.note.text()
+
+
+def test_slides_of_different_scales_are_not_measured(dock, scored, until):
+    scored()
+    scored("other", seed=1, mpp=0.6)
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    assert "different scales (0.5, 0.6 um/px)" in dock.meter.sentence.text()
