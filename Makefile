@@ -35,7 +35,7 @@ lint: $(FULL_ENV)
 
 docs: $(FULL_ENV)
 	scripts/system_libraries.sh
-	$(SCREEN) .venv/bin/python docs/screenshots.py
+	for script in docs/*screenshots.py; do $(SCREEN) .venv/bin/python $$script || exit 1; done
 
 env: $(FULL_ENV)
 

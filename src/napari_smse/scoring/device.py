@@ -13,8 +13,8 @@ from napari_smse.errors import DeviceError
 Precision = Literal["float32", "bfloat16", "float16"]
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 
-# On a CPU, larger ones are slower: what the bundled network's largest layer needs for 7 tiles is over
-# 32 MB, which the C library takes from the system and gives back every time (kept_memory.py).
+# On a CPU, larger ones are slower: what the bundled network's largest layer needs for 7 tiles is
+# over 32 MB, which the C library takes from the system and gives back every time (kept_memory.py).
 _BATCH = {"cuda": 256, "mps": 64, "cpu": 6}
 
 

@@ -68,7 +68,7 @@ class KnownLook(BaseModel):
         """Return Mahalanobis distances of ``(n, k)``, ``(n,)``."""
         away = np.asarray(looks, dtype=np.float64) - np.array(self.mean)
         solved = np.linalg.solve(np.array(self.covariance), away.T).T
-        return np.sqrt(np.maximum(0.0, (away * solved).sum(axis=1)))
+        return np.asarray(np.sqrt(np.maximum(0.0, (away * solved).sum(axis=1))))
 
 
 class KnownLooks(BaseModel):
@@ -116,12 +116,13 @@ def fitted_look(
     """Return what tiles ``(n, k)`` look like; their correlations are shrunk by a tenth."""
     covariance = np.cov(np.asarray(looks, dtype=np.float64).T)
     own = np.diag(np.diag(covariance)) + 1e-6 * np.eye(len(covariance))
-    shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * own
+    shrunk = np.atleast_2d((1 - _SHRINKAGE) * covariance + _SHRINKAGE * own)
+    rows: list[list[float]] = shrunk.tolist()
     return KnownLook(
         source=source,
         mpp=mpp,
         mean=tuple(np.mean(looks, axis=0, dtype=np.float64).tolist()),
-        covariance=tuple(map(tuple, shrunk.tolist())),
+        covariance=tuple(tuple(row) for row in rows),
         limit=limit,
     )
 
@@ -158,16 +159,21 @@ def load_looks(model: str | Path, sha256: str) -> KnownLooks | None:
     try:
         known = KnownLooks.model_validate(json.loads(path.read_bytes()))
     except (ValidationError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise BankError(
-            f"{path} does not say what the model knows ({reason}): get it again."
-        ) from (error)
+            f"{path} does not say what the model knows ({_reason(error)}): get it again."
+        ) from error
     if known.model != sha256:
         raise BankError(
             f"{path} is of the model {known.model[:12]}, not of this one ({sha256[:12]}): get both "
             "again."
         )
     return known
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return str(error.errors()[0]["msg"])
+    return str(error).splitlines()[0]
 
 
 Looks = list[NDArray[np.float32]]

@@ -50,6 +50,7 @@ from napari_smse.widgets.unlike_job import Unlike
 _NOTHING_SCORED: Final = "First score a slide (SMSE: Score slide); its tiles are shown here."
 _POINT_AT: Final = "Point at a tile to read what it is."
 _LOOK_MS: Final = 1000
+_NOTICE = "Research use only: not for diagnosis."
 
 
 class SpaceDock(LeavingDock):
@@ -99,7 +100,9 @@ class SpaceDock(LeavingDock):
             label.hide()
         # So that nothing moves when longer words are said.
         self.pointed.setMinimumHeight(2 * self.pointed.fontMetrics().lineSpacing() + 4)
-        above = [self.form, self.news, self.problem, self.state]
+        notice = QLabel(_NOTICE)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        above = [notice, self.form, self.news, self.problem, self.state]
         below = [self.legend, self.pointed, self.panel]
         column = scrolled([*above, self.plot, *below])
         inner = column.widget().layout()
