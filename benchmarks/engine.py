@@ -1,6 +1,6 @@
 """What is the scoring engine's pace, and which of its stages sets it?
 
-    .venv/bin/python benchmarks/engine.py [--tiles 1500] [--rounds 3] [--out figures.json]
+    .venv/bin/python benchmarks/engine.py [--tiles 4000] [--rounds 3] [--out figures.json]
 
 A part of the composed slide (`compose_slide.py`) is read alone, classified alone and scored from
 end to end, in turn, so that what else the machine does counts for all. The network alone is
@@ -56,7 +56,7 @@ LIMITS = {
 def main() -> None:
     """Measure, print the tables, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tiles", type=int, default=1500, help="about this many")
+    parser.add_argument("--tiles", type=int, default=4000, help="about this many")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also write the figures there")
     options = parser.parse_args()

@@ -12,7 +12,7 @@ def test_auto_is_the_first_and_the_cpu_is_always_there():
     cpu = choose_device("cpu")
     assert cpu.label.startswith("CPU, ")
     assert cpu.precision in ("float32", "bfloat16")
-    assert cpu.batch_size == 6
+    assert cpu.batch_size == 8
 
 
 @pytest.mark.parametrize("wanted", ["cuda:99", "tpu", ""])

@@ -265,21 +265,31 @@ def test_without_known_tiles_nothing_is_coloured_and_it_is_said(docks, dock, pro
 
 
 def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
-    scored(docks, dock)
     assert dock.overlays.banner.isHidden()
-    add(docks, dock)
+    scored(docks, dock)
     assert dock.overlays.banner.isVisibleTo(dock)
-    assert dock.overlays.banner.text().startswith("50 % of the tissue is unlike every known tile")
+    assert dock.overlays.banner.text() == (
+        "50 % of the tissue is unlike anything this model was trained on."
+    )
     dock.overlays.unknown.setChecked(True)
     (layer,) = (one for one in docks.viewer.layers if UNKNOWN_KEY in one.metadata)
     assert docks.viewer.layers[-1] is layer
     grey = layer.data > 0
     assert not grey[:, : grey.shape[1] // 3 - 8].any()
     assert grey[:96, 64 : 64 + 64].all()
-    dock.bank.reset.click()
-    docks.until(lambda: quiet(dock))
+    dock.overlays.unknown.setChecked(False)
     assert not any(UNKNOWN_KEY in one.metadata for one in docks.viewer.layers)
-    assert dock.overlays.banner.isHidden()
+
+
+def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatch):
+    def measure_unlike(_slide, _started, tiles):
+        yield Unlike(np.full(len(tiles), np.nan, np.float32), known=False)
+
+    monkeypatch.setattr(evidence_overlays, "measure_unlike", measure_unlike)
+    scored(docks, dock)
+    assert "does not say what its training tiles look like" in dock.overlays.banner.text()
+    dock.overlays.unknown.setChecked(True)
+    assert not any(UNKNOWN_KEY in one.metadata for one in docks.viewer.layers)
 
 
 def test_scales_and_where_they_agree(docks, dock):

@@ -19,6 +19,7 @@ from napari_smse.widgets import (
     selection_annotation,
     space_dock,
     space_job,
+    unlike_job,
 )
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import drawn_on
@@ -312,8 +313,9 @@ def shown_colours(dock):
     return {tuple(colour) for colour in dock.plot._colours.tolist()}
 
 
-def test_each_way_to_colour_shows_and_explains(scored):
+def test_each_way_to_colour_shows_and_explains(scored, monkeypatch):
     dock = scored.dock
+    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: None)
     assert "malignant" in dock.legend.names.text()
     for by in ColouredBy:
         dock.form.colours.setCurrentText(by)
@@ -324,7 +326,8 @@ def test_each_way_to_colour_shows_and_explains(scored):
     assert dock.legend.low.text() == "malignant 0"
     assert not dock.legend.ramp.isHidden()
     dock.form.colours.setCurrentText(ColouredBy.UNLIKE)
-    assert "no exemplars" in dock.legend.names.text().replace("&nbsp;", " ")
+    scored.until(lambda: dock._unlike is not None)
+    assert "does not say what its training" in dock.legend.names.text().replace("&nbsp;", " ")
     dock.form.colours.setCurrentText(ColouredBy.SCALE)
     assert "20x" in dock.legend.names.text()
     assert dock.legend.ramp.isHidden()

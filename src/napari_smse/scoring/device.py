@@ -13,9 +13,10 @@ from napari_smse.errors import DeviceError
 Precision = Literal["float32", "bfloat16", "float16"]
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 
-# On a CPU, larger ones are slower: what the bundled network's largest layer needs for 7 tiles is
-# over 32 MB, which the C library takes from the system and gives back every time (kept_memory.py).
-_BATCH = {"cuda": 256, "mps": 64, "cpu": 6}
+# On a CPU, larger ones are slower: what the bundled network's layers need for 16 tiles, the C
+# library takes from the system and gives back every time. Six would be a fifth faster in float32,
+# but then answers depend, in the last bit, on the place in the batch.
+_BATCH = {"cuda": 256, "mps": 64, "cpu": 8}
 
 
 @dataclass(frozen=True)

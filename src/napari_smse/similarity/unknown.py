@@ -114,14 +114,15 @@ def fitted_look(
     source: str, mpp: float, looks: NDArray[np.floating], limit: float = 1.0
 ) -> KnownLook:
     """Return what tiles ``(n, k)`` look like; their correlations are shrunk by a tenth."""
-    covariance = np.cov(np.asarray(looks, dtype=np.float64).T)
+    exact = np.asarray(looks, dtype=np.float64)
+    covariance = np.cov(exact.T)
     own = np.diag(np.diag(covariance)) + 1e-6 * np.eye(len(covariance))
     shrunk = np.atleast_2d((1 - _SHRINKAGE) * covariance + _SHRINKAGE * own)
     rows: list[list[float]] = shrunk.tolist()
     return KnownLook(
         source=source,
         mpp=mpp,
-        mean=tuple(np.mean(looks, axis=0, dtype=np.float64).tolist()),
+        mean=tuple(float(one) for one in exact.mean(axis=0)),
         covariance=tuple(tuple(row) for row in rows),
         limit=limit,
     )
