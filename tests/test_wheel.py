@@ -44,6 +44,7 @@ def test_the_bundled_weights_are_in_the_wheel(wheel_names: set[str]) -> None:
     assert sorted(name.rsplit("/", 1)[1] for name in bundled) == [
         "smse_v0.exemplars.safetensors",
         "smse_v0.json",
+        "smse_v0.looks.json",
         "smse_v0.safetensors",
     ]
 

@@ -26,10 +26,9 @@ from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.learning.views import judged_views
 from napari_smse.network import read_card
-from napari_smse.network.card import BUNDLED_NAME
+from napari_smse.network.card import BUNDLED_NAME, LOOKS_SUFFIX
 from napari_smse.similarity.appearance import appearances_of
 from napari_smse.similarity.unknown import (
-    LOOKS_SUFFIX,
     KnownLook,
     KnownLooks,
     fitted_look,

@@ -17,6 +17,8 @@ BUNDLED_NAME: Final = "smse_v0"
 WEIGHTS_SUFFIX: Final = ".safetensors"
 CARD_SUFFIX: Final = ".json"
 EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
+LOOKS_SUFFIX: Final = f".looks{CARD_SUFFIX}"
+"""What a model's training tiles look like (`similarity/unknown.py`)."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -179,7 +181,8 @@ def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
 
 def bundled_models() -> list[str]:
     """Return the names of the models that come with the package."""
-    return sorted(path.stem for path in BUNDLED_FOLDER.glob(f"*{CARD_SUFFIX}"))
+    cards = BUNDLED_FOLDER.glob(f"*{CARD_SUFFIX}")
+    return sorted(path.stem for path in cards if not path.name.endswith(LOOKS_SUFFIX))
 
 
 def read_card(model: str | Path = "bundled") -> ModelCard:

@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_smse.errors import BankError
-from napari_smse.network.card import WEIGHTS_SUFFIX, model_paths
+from napari_smse.network.card import LOOKS_SUFFIX, WEIGHTS_SUFFIX, model_paths
 from napari_smse.network.whole_blob import write_whole
 from napari_smse.scoring import ScoreStore, read_block
 from napari_smse.similarity.appearance import MEASURES, appearances_of
 from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan
-
-LOOKS_SUFFIX: Final = ".looks.json"
 
 _SHRINKAGE: Final = 0.1
 """Of the correlations, which a few hundred tiles tell badly."""
