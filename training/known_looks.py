@@ -125,6 +125,16 @@ def measured(tiles: Tiles, data: Path) -> dict[str, dict[str, float]]:
             truth = np.r_[np.zeros(len(usual)), np.ones(len(other))]
             area = roc_auc_score(truth, np.r_[usual, other])
             values[name].append((float(area), float((other > 1).mean())))
+        for name in set(tiles.sources) - {VALIDATED}:
+            unseen = tiles.sources == name
+            known = KnownLooks(model="", looks=tuple(fitted(tiles, ~out & ~unseen)))
+            usual = known.unlike(tiles.looks[held_out], tiles.mpps[held_out])
+            other = known.unlike(tiles.looks[unseen], tiles.mpps[unseen])
+            truth = np.r_[np.zeros(len(usual)), np.ones(len(other))]
+            area = float(roc_auc_score(truth, np.r_[usual, other]))
+            values.setdefault(f"other tissue, not fitted on: {name}", []).append(
+                (area, float((other > 1).mean()))
+            )
     found = {"held-out BreakHis": {"called unlike": float(np.mean(called))}}
     for name, some in values.items():
         area, share = np.mean(some, axis=0)
