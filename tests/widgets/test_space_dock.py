@@ -413,7 +413,7 @@ def test_a_model_that_does_not_say_what_it_knows_is_told(with_bank, until):
     dock.form.colours.setCurrentText(ColouredBy.UNLIKE)
     until(lambda: dock._unlike is not None)
     assert len(shown_colours(dock)) == 1
-    assert dock._unlike.known is False
+    assert "does not say what its training" in dock.legend.names.text().replace("&nbsp;", " ")
 
 
 def test_what_is_unlike_anything_known_is_told_and_coloured(with_bank, until):

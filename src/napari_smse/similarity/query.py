@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError
+from napari_smse.similarity.bank import of_length_1
 from napari_smse.similarity.neighbours import distance_of
 
 MOST_REPRESENTATIVES: Final = 8
@@ -99,7 +100,7 @@ def make_query(
         raise QueryError(
             "There is nothing to look for: draw around some tissue, or click a tile, as an example."
         )
-    wanted, unwanted = (_of_length_1(like[:0] if one is None else one) for one in (like, unlike))
+    wanted, unwanted = (of_length_1(like[:0] if one is None else one) for one in (like, unlike))
     return Query(wanted[representatives(wanted)], unwanted[representatives(unwanted)], model)
 
 
@@ -130,17 +131,10 @@ def representatives(
     """
     if not len(embeddings):
         return np.empty(0, dtype=np.intp)
-    exact = _of_length_1(embeddings)
+    exact = of_length_1(embeddings)
     chosen = [int((exact @ exact.mean(axis=0)).argmax())]
     away = distance_of(exact @ exact[chosen[0]])
     while len(chosen) < most and away.max() > _SAME:
         chosen.append(int(away.argmax()))
         away = np.minimum(away, distance_of(exact @ exact[chosen[-1]]))
     return np.array(chosen, dtype=np.intp)
-
-
-def _of_length_1(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Undo what storing in float16 did to their length, which would look like a distance."""
-    exact = np.asarray(embeddings, dtype=np.float32)
-    length = np.linalg.norm(exact, axis=1, keepdims=True)
-    return np.asarray(exact / np.maximum(length, np.finfo(np.float32).tiny), dtype=np.float32)

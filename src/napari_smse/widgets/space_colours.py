@@ -28,7 +28,7 @@ _PLAIN: Final[tuple[Colour, ...]] = (
     (0, 114, 178),
 )
 _GOLDEN: Final = 0.618034
-# From like an exemplar over the threshold, at the middle, to unlike any.
+# From like the training over the limit, at the middle, to unlike anything.
 _UNLIKE: Final[tuple[Colour, ...]] = ((70, 80, 95), (150, 160, 170), (255, 60, 200))
 MOST_UNLIKE: Final = 2.0
 """Distance over threshold from which on colours differ no more."""
@@ -42,7 +42,7 @@ class ColouredBy(StrEnum):
     SLIDE = "Slide"
     SCALE = "Scale"
     CLUSTER = "Group of alike tiles"
-    UNLIKE = "Unlike the exemplars"
+    UNLIKE = "Unlike the training"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def tell_tile(space: SpaceMap, row: int, unlikeness: NDArray[np.float32] | None)
         return told
     if unlikeness[row] > 1:
         return f"{told} · unlike anything trained on ({unlikeness[row]:.1f} x the limit)"
-    return f"{told} · like the exemplars"
+    return f"{told} · like the training"
 
 
 def tell_exemplar(bank: ExemplarBank, row: int) -> str:
