@@ -5,6 +5,8 @@
 What is unlike everything known must light up: each kind of disturbed tile is told from undisturbed
 tiles of BreakHis cases that nothing was fitted on (5 folds by case; limits are fitted on the
 training cases alone). Other laboratories (BACH, the CMU slide) are reported, and chose nothing.
+Other tissue is told again after a few of its tiles were learnt, as by fine-tuning and by adding
+exemplars; the cases they are from are then left out.
 """
 
 from __future__ import annotations
@@ -23,32 +25,26 @@ from train_bundled import HERE, VALIDATED
 
 from napari_smse.learning.external import bach_images
 from napari_smse.learning.pixels import read_pixels
+from napari_smse.learning.tile_looks import TileLooks, fitted_looks, folds_of
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.learning.views import judged_views
 from napari_smse.network import read_card
+from napari_smse.network.appearance import appearances_of
 from napari_smse.network.card import BUNDLED_NAME, LOOKS_SUFFIX
-from napari_smse.similarity.appearance import appearances_of
-from napari_smse.similarity.unknown import (
-    KnownLook,
-    KnownLooks,
-    fitted_look,
-    save_looks,
-)
+from napari_smse.network.known_looks import KnownLooks, save_looks
 from napari_smse.slides import Region, open_slide
 
-IMAGES_A_CASE, FOLDS, SHARE, FEWEST = 12, 5, 0.95, 40
+IMAGES_A_CASE = 12
+LEARNT_CASES, LEARNT_TILES, LEARNT_TURNS = 2, 20, 10
 TILE_PX, MPP, DISTURBED = 224, 0.5, 150
 PENS = ((20, 60, 160), (20, 120, 60), (20, 20, 20), (170, 30, 40))
 Pixels = NDArray[np.uint8]
 
 
 class Tiles(NamedTuple):
-    """Looks of tiles, with what is known of them; `pixels` of BreakHis only."""
+    """Looks of tiles; `pixels` of BreakHis only."""
 
-    looks: NDArray[np.float32]
-    sources: NDArray[np.str_]
-    cases: NDArray[np.str_]
-    mpps: NDArray[np.float64]
+    told: TileLooks
     pixels: list[Pixels | None]
 
 
@@ -61,10 +57,7 @@ def main() -> None:
     tiles = known_tiles(options.data)
     for name, told in measured(tiles, options.data).items():
         print(f"{name:30} " + ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
-    known = KnownLooks(
-        model=read_card("bundled").weights_sha256,
-        looks=tuple(fitted(tiles, np.ones(len(tiles.cases), bool))),
-    )
+    known = fitted(tiles.told, read_card("bundled").weights_sha256)
     save_looks(known, options.out / (BUNDLED_NAME + LOOKS_SUFFIX))
     print(json.dumps({f"{one.source} {one.mpp:g}": round(one.limit, 2) for one in known.looks}))
 
@@ -84,62 +77,92 @@ def known_tiles(data: Path, seed: int = 0) -> Tiles:
                 look = appearances_of(view.tile[None])[0]
                 rows.append((look, image.source, case, round(view.mpp, 3), kept))
     looks, sources, cases, mpps, pixels = zip(*rows, strict=True)
-    return Tiles(np.stack(looks), *map(np.array, (sources, cases, mpps)), list(pixels))
+    told = TileLooks(np.stack(looks), *map(np.array, (sources, cases, mpps)))
+    return Tiles(told, list(pixels))
 
 
-def fitted(tiles: Tiles, chosen: NDArray[np.bool_]) -> Iterator[KnownLook]:
-    """Fit each source at each scale; its limit is that of cases held out in turn."""
-    for source in np.unique(tiles.sources):
-        for mpp in np.unique(tiles.mpps[tiles.sources == source]):
-            own = chosen & (tiles.sources == source) & (tiles.mpps == mpp)
-            if own.sum() < FEWEST:
-                continue
-            away = [
-                fitted_look(source, mpp, tiles.looks[own & ~out]).distances(tiles.looks[own & out])
-                for out in folds(tiles.cases, own)
-            ]
-            limit = float(np.quantile(np.concatenate(away), SHARE))
-            yield fitted_look(str(source), float(mpp), tiles.looks[own], limit)
+def some(tiles: TileLooks, chosen: NDArray[np.bool_]) -> TileLooks:
+    """Return these tiles only."""
+    columns = (tiles.looks, tiles.sources, tiles.cases, tiles.mpps)
+    return TileLooks(*(column[chosen] for column in columns))
 
 
-def folds(
-    cases: NDArray[np.str_], chosen: NDArray[np.bool_], seed: int = 0
-) -> list[NDArray[np.bool_]]:
-    """Return which tiles are held out in each fold."""
-    names = np.random.default_rng(seed).permutation(np.unique(cases[chosen]))
-    return [np.isin(cases, part) for part in np.array_split(names, FOLDS)]
+def fitted(tiles: TileLooks, model: str = "") -> KnownLooks:
+    """Return what is known of these tiles."""
+    return KnownLooks(model=model, looks=tuple(fitted_looks(tiles)))
+
+
+class Found(NamedTuple):
+    """How well strange tiles are told, and the share of them that is called unlike."""
+
+    auroc: float
+    called: float
+
+
+def told_apart(usual: NDArray[np.float32], other: NDArray[np.float32]) -> Found:
+    """Compare how unlike usual tiles are with how unlike others are."""
+    truth = np.r_[np.zeros(len(usual)), np.ones(len(other))]
+    area = float(roc_auc_score(truth, np.r_[usual, other]))
+    return Found(area, float((other > 1).mean()))
 
 
 def measured(tiles: Tiles, data: Path) -> dict[str, dict[str, float]]:
     """Return the AUROC of each kind of strange tile, and the share called unlike."""
-    strange = dict(strange_tiles(tiles, data))
-    values: dict[str, list[tuple[float, float]]] = {name: [] for name in strange}
+    strange, told = dict(strange_tiles(tiles, data)), tiles.told
+    others = sorted(set(told.sources) - {VALIDATED})
+    values: dict[str, list[Found]] = {}
     called = []
-    for out in folds(tiles.cases, tiles.sources == VALIDATED):
-        known = KnownLooks(model="", looks=tuple(fitted(tiles, ~out)))
-        held_out = out & (tiles.sources == VALIDATED)
-        usual = known.unlike(tiles.looks[held_out], tiles.mpps[held_out])
+    for out in held_out(told):
+        known, tests = fitted(some(told, ~out)), some(told, out)
+        usual = known.unlike(tests.looks, tests.mpps)
         called.append(float((usual > 1).mean()))
         for name, (looks, mpps) in strange.items():
-            other = known.unlike(looks, mpps)
-            truth = np.r_[np.zeros(len(usual)), np.ones(len(other))]
-            area = roc_auc_score(truth, np.r_[usual, other])
-            values[name].append((float(area), float((other > 1).mean())))
-        for name in set(tiles.sources) - {VALIDATED}:
-            unseen = tiles.sources == name
-            known = KnownLooks(model="", looks=tuple(fitted(tiles, ~out & ~unseen)))
-            usual = known.unlike(tiles.looks[held_out], tiles.mpps[held_out])
-            other = known.unlike(tiles.looks[unseen], tiles.mpps[unseen])
-            truth = np.r_[np.zeros(len(usual)), np.ones(len(other))]
-            area = float(roc_auc_score(truth, np.r_[usual, other]))
-            values.setdefault(f"other tissue, not fitted on: {name}", []).append(
-                (area, float((other > 1).mean()))
+            values.setdefault(name, []).append(told_apart(usual, known.unlike(looks, mpps)))
+        for source in others:
+            unseen = told.sources == source
+            without, away = fitted(some(told, ~out & ~unseen)), some(told, unseen)
+            values.setdefault(f"other tissue, not fitted on: {source}", []).append(
+                told_apart(
+                    without.unlike(tests.looks, tests.mpps),
+                    without.unlike(away.looks, away.mpps),
+                )
             )
     found = {"held-out BreakHis": {"called unlike": float(np.mean(called))}}
-    for name, some in values.items():
-        area, share = np.mean(some, axis=0)
+    for name, results in values.items():
+        area, share = np.mean(results, axis=0)
         found[name] = {"AUROC": float(area), "called unlike": float(share)}
+    for source in others:
+        found[f"{source}, {LEARNT_TILES} tiles learnt"] = learnt(told, source)
     return found
+
+
+def held_out(tiles: TileLooks) -> list[NDArray[np.bool_]]:
+    """Return which tiles are held out in each fold of the validated cases."""
+    ours = tiles.sources == VALIDATED
+    found = []
+    for out in folds_of(tiles.cases[ours]):
+        chosen = np.zeros(len(ours), bool)
+        chosen[ours] = out
+        found.append(chosen)
+    return found
+
+
+def learnt(tiles: TileLooks, source: str) -> dict[str, float]:
+    """Return the share of tiles of other cases called unlike before and after a few are learnt."""
+    rng = np.random.default_rng(0)
+    own = tiles.sources == source
+    known = fitted(some(tiles, ~own))
+    shares = []
+    for _ in range(LEARNT_TURNS):
+        cases = rng.choice(np.unique(tiles.cases[own]), LEARNT_CASES, replace=False)
+        theirs = own & np.isin(tiles.cases, cases)
+        chosen = np.zeros(len(own), bool)
+        chosen[rng.permutation(np.flatnonzero(theirs))[:LEARNT_TILES]] = True
+        tests = some(tiles, own & ~theirs)
+        both = (known, some(tiles, chosen).learnt_by(known))
+        shares.append([float((one.unlike(tests.looks, tests.mpps) > 1).mean()) for one in both])
+    before, after = np.mean(shares, axis=0)
+    return {"called unlike before": float(before), "after": float(after)}
 
 
 def strange_tiles(
@@ -147,8 +170,8 @@ def strange_tiles(
 ) -> Iterator[tuple[str, tuple[NDArray[np.float32], NDArray[np.float64]]]]:
     """Yield kinds of tiles that are not as the known ones are, their looks and um/px."""
     rng = np.random.default_rng(1)
-    ours = np.flatnonzero(tiles.sources == VALIDATED)
-    some = rng.choice(ours, DISTURBED, replace=False).tolist()
+    ours = np.flatnonzero(tiles.told.sources == VALIDATED)
+    drawn = rng.choice(ours, DISTURBED, replace=False).tolist()
     ways: dict[str, Callable[[Pixels, int], Pixels]] = {
         "stain inverted": lambda tile, _: 255 - tile,
         "pen over it": lambda tile, n: (tile * (np.array(PENS[n % 4]) / 255)).astype(np.uint8),
@@ -163,13 +186,17 @@ def strange_tiles(
             tile.mean(axis=2, keepdims=True).astype(np.uint8), tile.shape
         ),
         "red and green swapped": lambda tile, _: np.ascontiguousarray(tile[..., [1, 0, 2]]),
+        "pen over a third of it": stroke,
+        "folded, half of it": lambda tile, _: folded(tile, 0.5),
+        "folded, all of it": lambda tile, _: folded(tile, 1.0),
+        "fat, as drawn": lambda _, n: fat(float(tiles.told.mpps[drawn[n]]), n),
         "glass": lambda tile, _: np.clip(
             rng.normal(243, 2, (*tile.shape[:2], 1)) + rng.normal(0, 2, (1, 1, 3)), 0, 255
         ).astype(np.uint8),
     }
     for name, way in ways.items():
-        changed = [way(tiles.pixels[i], n) for n, i in enumerate(some)]
-        yield name, (appearances_of(np.stack(changed)), tiles.mpps[some])
+        changed = [way(tiles.pixels[i], n) for n, i in enumerate(drawn)]
+        yield name, (appearances_of(np.stack(changed)), tiles.told.mpps[drawn])
     slides = data / "slides"
     for name, path in (
         ("fluorescence", slides / "fluorescence-dapi.ndpi"),
@@ -186,6 +213,36 @@ def blurred(sigma: float) -> Callable[[Pixels, int], Pixels]:
     """Return what blurs a tile."""
     gaussian = ImageFilter.GaussianBlur(sigma)
     return lambda tile, _: np.asarray(Image.fromarray(tile).filter(gaussian))
+
+
+def folded(tile: Pixels, share: float) -> Pixels:
+    """Return a tile that light passes twice, as where tissue lies on itself, out of focus."""
+    below = tile[::-1].astype(np.float32) / 255
+    double = Image.fromarray((tile * below).astype(np.uint8))
+    soft = np.asarray(double.filter(ImageFilter.GaussianBlur(1.5)))
+    width = round(share * tile.shape[1])
+    return np.concatenate([soft[:, :width], tile[:, width:]], axis=1)
+
+
+def fat(mpp: float, seed: int) -> Pixels:
+    """Return fat as it is drawn: empty cells of about 70 um with thin pink walls."""
+    rng = np.random.default_rng(seed)
+    across = max(2, round(TILE_PX * mpp / 70))
+    centres = rng.uniform(0, TILE_PX, (across * across + 6, 2))
+    y, x = np.mgrid[:TILE_PX, :TILE_PX]
+    away = np.sort(np.hypot(y[..., None] - centres[:, 0], x[..., None] - centres[:, 1]), axis=2)
+    wall = (away[..., 1] - away[..., 0]) * mpp < 3
+    drawn = np.where(wall[..., None], (205, 140, 180), (240, 238, 241))
+    noisy = drawn + rng.normal(0, 3, (TILE_PX, TILE_PX, 3))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def stroke(tile: Pixels, number: int) -> Pixels:
+    """Return a tile with a stroke of a pen over a third of it."""
+    inked = tile.copy()
+    third = slice(TILE_PX // 3, 2 * TILE_PX // 3)
+    inked[:, third] = (tile[:, third] * (np.array(PENS[number % 4]) / 255)).astype(np.uint8)
+    return inked
 
 
 def slide_tiles(path: Path, rng: np.random.Generator) -> Pixels:

@@ -20,6 +20,8 @@ from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.training import predict_images
 from napari_smse.network import SmseCnn, load_model
 from napari_smse.network.card import case_hash
+from napari_smse.network.exemplars import exemplars_of
+from napari_smse.network.known_looks import load_looks
 
 
 def making(tmp_path: Path, **options: object) -> ModelMaking:
@@ -58,6 +60,28 @@ def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelMakin
     assert all("weights and the temperature were chosen" in f.how for f in card.figures)
     assert "Research use only" in card.limits[0]
     assert any(one.folder.glob("*.csv"))
+
+
+def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelMaking, Made]) -> None:
+    one, result = whole
+    model = load_model(result.path)
+    found = exemplars_of(model)
+    assert found is not None
+    learnt = {image.case for image in one.labelled_set.some(one.training)}
+    assert set(found.cases) == learnt
+    assert found.classes == model.card.classes
+    # Of sixteen tiles nobody can tell what is unlike them.
+    assert load_looks(result.path, model.card.weights_sha256) is None
+
+
+def test_what_many_tiles_look_like_lies_beside_it(tmp_path: Path) -> None:
+    data = mini_set(tmp_path / "images", cases=6, images=10)
+    one = ModelMaking(data, SMALL, mini_network(), tmp_path / "mine")
+    made = one.finish()
+    sha256 = load_model(made.path).card.weights_sha256
+    known = load_looks(made.path, sha256)
+    assert known is not None
+    assert {look.source for look in known.looks} == {"one", "two"}
 
 
 def test_figures_are_of_cases_that_were_not_trained_on(whole: tuple[ModelMaking, Made]) -> None:

@@ -7,9 +7,11 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mini_training import TRUNK, mini_network, mini_set
@@ -18,7 +20,9 @@ from napari_smse.learning import tuning_history
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.network import Model, ModelCard, load_model, read_card, save_model
+from napari_smse.network.appearance import MEASURES
 from napari_smse.network.exemplars import exemplars_of
+from napari_smse.network.known_looks import KnownLooks, fitted_look, load_looks
 
 Learnt = tuple[FineTuning, FineTuned]
 
@@ -81,6 +85,17 @@ def test_what_is_kept_is_an_ordinary_model(history: TuningHistory, learnt: Learn
     ends = (".safetensors", ".json", ".exemplars.safetensors")
     assert names(history) == {f"{stem}{end}" for end in ends}
     assert stem.endswith("_triplet_head")
+
+
+def test_looks_are_of_their_entry_and_go_with_it(history: TuningHistory, learnt: Learnt) -> None:
+    tuning, tuned = learnt
+    tiles = np.random.default_rng(0).normal(size=(50, len(MEASURES)))
+    looks = KnownLooks(model="of the model tuned", looks=(fitted_look("one", 0.5, tiles),))
+    path = history.add(tuning, replace(tuned, looks=looks))
+    assert load_looks(path, read_card(path).weights_sha256) is not None
+    assert [entry.path for entry in history.entries()] == [path]
+    history.remove(path)
+    assert names(history) == set()
 
 
 def test_an_entry_says_what_was_learnt(

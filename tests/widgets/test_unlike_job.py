@@ -9,10 +9,10 @@ import pytest
 
 from fake_model import redness_model
 from generated import noise_image, write_pyramid_tiff
+from napari_smse.network.appearance import MEASURES
+from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.slide_tiles import slide_tiles
-from napari_smse.similarity.unknown import KnownLooks, fitted_look
 from napari_smse.slides import open_slide
 from napari_smse.widgets import unlike_job
 from napari_smse.widgets.unlike_job import Unlike, measure_unlike

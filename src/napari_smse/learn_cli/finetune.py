@@ -135,7 +135,8 @@ def finetune(
         exemplars=tiles.exemplars,
         crops=crops,
     )
-    for warning in tuning.warnings:
+    told = list(tuning.warnings)
+    for warning in told:
         speaker.warn(warning)
     speaker.say(
         f"Fine-tuning {loaded.card.name} on {len(tuning.training)} images, {len(tuning.testing)} "
@@ -146,6 +147,8 @@ def finetune(
     except KeyboardInterrupt as stop:
         speaker.errors.print("Stopped. The model is as it was, and nothing was written.")
         raise typer.Exit(130) from stop
+    for warning in tuning.warnings[len(told) :]:
+        speaker.warn(warning)
     _tell(tuning, tuned, out, speaker)
 
 

@@ -42,7 +42,7 @@ def choose_exemplars(
     for row, (source, label, case) in enumerate(keys):
         kinds[source, label][case].append(row)
     rows = [
-        row for kind in sorted(kinds) for row in _by_turns(list(kinds[kind].values()), each, rng)
+        row for kind in sorted(kinds) for row in by_turns(list(kinds[kind].values()), each, rng)
     ]
     drawn = set(rows)
     rows += [
@@ -81,7 +81,7 @@ def table_tiles(
     )
 
 
-def _by_turns(cases: list[list[int]], count: int, rng: np.random.Generator) -> list[int]:
+def by_turns(cases: list[list[int]], count: int, rng: np.random.Generator) -> list[int]:
     """Take one row of each case after the other, in a random order, until there are enough."""
     waiting = [[case[i] for i in rng.permutation(len(case))] for case in cases]
     rng.shuffle(waiting)

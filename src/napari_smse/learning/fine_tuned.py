@@ -8,6 +8,7 @@ from napari_smse.learning.hardest_triplets import Triplet
 from napari_smse.learning.head_tuning import TunedHeads
 from napari_smse.learning.judgement import Judgement
 from napari_smse.network.exemplars import Exemplars
+from napari_smse.network.known_looks import KnownLooks
 from napari_smse.network.smse_network import SmseNetwork
 
 
@@ -36,6 +37,9 @@ class FineTuned:
         Triplets of the tiles learnt from that the network gets most wrong.
     links_held
         How many links held before, hold after, and there are; none without any.
+    looks
+        What the tiles look like that the model tuned knows, and those learnt from now; none where
+        that model does not say.
     """
 
     network: SmseNetwork
@@ -47,3 +51,4 @@ class FineTuned:
     steps: int = 0
     hardest: tuple[Triplet, ...] = ()
     links_held: tuple[int, int, int] | None = None
+    looks: KnownLooks | None = None

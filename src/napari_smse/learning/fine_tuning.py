@@ -6,6 +6,7 @@ import copy
 import threading
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import torch
@@ -32,6 +33,7 @@ from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import train
+from napari_smse.learning.tuned_looks import tuned_looks
 from napari_smse.learning.tuning_progress import Doing, FineTuningProgress, Look
 from napari_smse.learning.tuning_recipe import tuning_recipe
 from napari_smse.learning.tuning_split import divide
@@ -101,7 +103,7 @@ class FineTuning:
     training, testing
         Indices of the images learnt from, and held out.
     warnings
-        What the user must know.
+        What the user must know; `run` may add to it.
 
     Raises
     ------
@@ -204,7 +206,10 @@ class FineTuning:
             The loss is not a number any more, or there is not enough memory.
         """
         try:
-            return (yield from self._run())
+            tuned = yield from self._run()
+            learnt = self.labelled_set.some(self.training)
+            looks = yield from tuned_looks(self.model, learnt, self.warnings)
+            return replace(tuned, looks=looks)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise TrainingError(
                 f"Not enough memory on {self._device} to fine-tune: learn the heads only, choose "

@@ -1,4 +1,4 @@
-"""From labelled images to a saved model: train, calibrate, measure, write the card."""
+"""From labelled images to a saved model: train, calibrate, measure, write what it knows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from napari_smse.learning.calibration import apply_temperature, fit_temperature
 from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import of_fold
 from napari_smse.learning.known_cases import hash_of_case
+from napari_smse.learning.known_tiles import save_known_tiles
 from napari_smse.learning.labelled_set import LabelledSet, Source
 from napari_smse.learning.paper import train_paper
 from napari_smse.learning.paper_recipe import PaperRecipe
@@ -20,7 +21,7 @@ from napari_smse.learning.protocol import check_learnable
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.splits import hold_out
 from napari_smse.learning.training import TrainingProgress, predict_images, train
-from napari_smse.network import Figure, ModelCard, TrainingSource, save_model
+from napari_smse.network import Figure, ModelCard, TrainingSource, read_card, save_model
 from napari_smse.network.card import stem_of
 from napari_smse.network.smse_cnn import SmseCnn
 from napari_smse.network.smse_network import SmseNetwork
@@ -130,7 +131,7 @@ class ModelMaking:
         yield from train_paper(self.network, self.labelled_set, self.recipe, **options)
 
     def finish(self) -> Made:
-        """Calibrate and measure on the validation cases, and save."""
+        """Calibrate and measure on the validation cases; save with exemplars and looks."""
         self.network.eval()
         summary, temperature = None, 1.0
         if self.validation:
@@ -143,6 +144,12 @@ class ModelMaking:
             summary = summarise(held_out, self.labelled_set)
         card = self._card(summary, temperature)
         path = save_model(self.network, card, self.stem)
+        if isinstance(self.network, SmseNetwork):
+            learnt = LabelledSet(
+                self.labelled_set.classes, tuple(self.labelled_set.some(self.training))
+            )
+            weights = read_card(path).weights_sha256
+            save_known_tiles(self.network, learnt, card.tile_px, path, weights)
         return Made(path, card, summary)
 
     def _card(self, summary: Summary | None, temperature: float) -> ModelCard:

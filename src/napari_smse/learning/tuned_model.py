@@ -18,6 +18,7 @@ from napari_smse.learning.tuning_history import TRAINING_IMAGES
 from napari_smse.network import Figure, ModelCard, read_card, save_model
 from napari_smse.network.card import Colour, stem_of
 from napari_smse.network.exemplars import Exemplars, exemplars_path, save_exemplars
+from napari_smse.network.known_looks import looks_path, save_looks
 
 METRICS: Final = ("auc", "accuracy", "balanced_accuracy")
 _LIMITS: Final = (
@@ -34,7 +35,7 @@ def save_tuned(
     *,
     colours: Mapping[str, Colour] | None = None,
 ) -> Path:
-    """Write weights, card and exemplars, each whole or not at all.
+    """Write weights, card, exemplars and looks, each whole or not at all.
 
     Parameters
     ----------
@@ -61,6 +62,11 @@ def save_tuned(
     path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
     save_exemplars(replace(tuned.exemplars, model=weights), exemplars_path(path))
+    if tuned.looks is None:
+        # Those of a model that lay here before are not of this one.
+        looks_path(path).unlink(missing_ok=True)
+    else:
+        save_looks(tuned.looks.model_copy(update={"model": weights}), looks_path(path))
     return path
 
 

@@ -20,6 +20,7 @@ from napari_smse.errors import ModelError, ModelNotFoundError, OutputError, Smse
 from napari_smse.network.card import (
     CARD_SUFFIX,
     EXEMPLARS_SUFFIX,
+    LOOKS_SUFFIX,
     WEIGHTS_SUFFIX,
     Colour,
     Figure,
@@ -130,7 +131,7 @@ class TuningHistory:
         note: str = "",
         colours: Mapping[str, Colour] | None = None,
     ) -> Path:
-        """Keep a fine-tuning: weights, card and exemplars.
+        """Keep a fine-tuning: weights, card, exemplars and looks.
 
         Parameters
         ----------
@@ -171,6 +172,8 @@ class TuningHistory:
         """Return what was kept, newest first; what is damaged is left out, and the log tells."""
         found = []
         for card in self.folder.glob(f"*{CARD_SUFFIX}"):
+            if card.name.endswith(LOOKS_SUFFIX):
+                continue
             try:
                 found.append(_entry(card))
             except (SmseError, OSError) as error:
@@ -194,7 +197,7 @@ class TuningHistory:
             write_whole(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
 
     def remove(self, path: Path) -> None:
-        """Remove an entry's weights, exemplars and card for good.
+        """Remove an entry's weights, exemplars, looks and card for good.
 
         Raises
         ------
@@ -265,12 +268,10 @@ class TuningHistory:
         return stem
 
 
-def _files(stem: Path) -> tuple[Path, Path, Path]:
-    """Return weights, exemplars and card."""
-    weights, exemplars, card = (
-        stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, EXEMPLARS_SUFFIX, CARD_SUFFIX)
-    )
-    return weights, exemplars, card
+def _files(stem: Path) -> list[Path]:
+    """Return weights, exemplars, looks and card."""
+    ends = (WEIGHTS_SUFFIX, EXEMPLARS_SUFFIX, LOOKS_SUFFIX, CARD_SUFFIX)
+    return [stem.with_name(stem.name + end) for end in ends]
 
 
 def _entry(card: Path) -> TuningEntry:

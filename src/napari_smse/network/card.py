@@ -18,7 +18,7 @@ WEIGHTS_SUFFIX: Final = ".safetensors"
 CARD_SUFFIX: Final = ".json"
 EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
 LOOKS_SUFFIX: Final = f".looks{CARD_SUFFIX}"
-"""What a model's training tiles look like (`similarity/unknown.py`)."""
+"""What a model's training tiles look like (`known_looks.py`)."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Byte = Annotated[int, Field(ge=0, le=255)]

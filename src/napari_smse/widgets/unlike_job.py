@@ -10,15 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.network.known_looks import KnownLooks, load_looks
 from napari_smse.similarity.slide_tiles import SlideTiles
-from napari_smse.similarity.unknown import (
-    KnownLooks,
-    Looks,
-    load_looks,
-    no_looks,
-    read_looks,
-    unlike_tiles,
-)
+from napari_smse.similarity.unknown import Looks, no_looks, read_looks, unlike_tiles
 from napari_smse.slides import Slide
 from napari_smse.widgets.score_job import Started
 

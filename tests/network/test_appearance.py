@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from generated import noise_image
-from napari_smse.similarity.appearance import MEASURES, appearances_of
+from napari_smse.network.appearance import MEASURES, appearances_of
 
 
 def measure(tile: np.ndarray, name: str) -> float:
