@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_smse.network.appearance import MEASURES
 from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank
 from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.slides import Region
@@ -21,14 +22,22 @@ def unit(points):
     return (points / np.maximum(length, 1e-12)).astype(np.float32)
 
 
-def made_bank(number, seed=0, *, dim=8, cases=4, classes=CLASSES, spread=0.6, pictures=False):
-    """Noisy clouds, one a class, around axes; every second exemplar lies on a slide."""
+def made_bank(
+    number, seed=0, *, dim=8, cases=4, classes=CLASSES, spread=0.6, pictures=False, looks=False
+):
+    """Noisy clouds, one a class, around axes; every second exemplar lies on a slide.
+
+    With looks, it is known of every second what it looks like.
+    """
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, len(classes), number)
     points = rng.normal(scale=spread, size=(number, dim))
     points[np.arange(number), labels] += 1
     where = rng.integers(0, 1000, (number, 4)).astype(np.int32)
     shape = (number, THUMBNAIL_PX, THUMBNAIL_PX, 3)
+    seen = np.full((number, len(MEASURES)), np.nan, np.float32)
+    if looks:
+        seen[::2] = rng.normal(size=seen[::2].shape)
     return ExemplarBank(
         unit(points),
         labels.astype(np.int64),
@@ -41,6 +50,7 @@ def made_bank(number, seed=0, *, dim=8, cases=4, classes=CLASSES, spread=0.6, pi
         where,
         rng.integers(0, 256, shape, dtype=np.uint8) if pictures else None,
         "CC BY 4.0" if pictures else "",
+        seen,
     )
 
 

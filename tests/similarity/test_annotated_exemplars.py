@@ -6,6 +6,7 @@ from shapely import MultiPolygon, Point, box
 
 from made_banks import MODEL, made_bank, made_scale, made_tiles
 from napari_smse.errors import BankError, QueryError
+from napari_smse.network.appearance import MEASURES
 from napari_smse.similarity.annotated_exemplars import (
     annotated_exemplars,
     annotated_rows,
@@ -79,6 +80,18 @@ def test_pictures_must_be_as_many_as_tiles():
     assert bank.thumbnail(0).max() == 9
     with pytest.raises(BankError, match="give as many"):
         exemplars_of(TILES, rows, labels, ("fat",), thumbnails=pictures[1:], **about)
+
+
+def test_looks_must_be_as_many_as_tiles():
+    rows, labels = annotated_rows(TILES, {"fat": box(0, 0, 128, 64)})
+    looks = np.arange(len(rows) * len(MEASURES), dtype=np.float32).reshape(len(rows), -1)
+    about = {"model": MODEL, "slide": "hash", "name": "S1"}
+    bank = exemplars_of(TILES, rows, labels, ("fat",), looks=looks, **about)
+    np.testing.assert_array_equal(bank.looks, looks)
+    with pytest.raises(BankError, match="looks of 2 tiles: give as many"):
+        exemplars_of(TILES, rows, labels, ("fat",), looks=looks[1:], **about)
+    unknown = exemplars_of(TILES, rows, labels, ("fat",), **about)
+    assert np.isnan(unknown.looks).all()
 
 
 def test_a_tile_that_is_there_already_takes_its_newer_class():

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 from made_banks import CLASSES, MODEL, made_bank, unit
 from napari_smse.errors import BankError, ModelNotFoundError
 from napari_smse.network import read_card
+from napari_smse.network.appearance import MEASURES
 from napari_smse.similarity.bank import (
     THUMBNAIL_PX,
     ExemplarBank,
@@ -20,7 +21,7 @@ from napari_smse.similarity.bank import (
 )
 from napari_smse.slides import Region
 
-COLUMNS = ("labels", "mpps", "places")
+COLUMNS = ("labels", "mpps", "places", "looks")
 FACTS = ("classes", "cases", "sources", "model", "slides", "licence")
 
 
@@ -37,9 +38,14 @@ def same(one, other):
     return True
 
 
-@given(number=st.integers(0, 9), seed=st.integers(0, 99), pictures=st.booleans())
-def test_what_is_saved_is_loaded(tmp_path_factory, number, seed, pictures):
-    bank = made_bank(number, seed, pictures=pictures)
+@given(
+    number=st.integers(0, 9),
+    seed=st.integers(0, 99),
+    pictures=st.booleans(),
+    looks=st.booleans(),
+)
+def test_what_is_saved_is_loaded(tmp_path_factory, number, seed, pictures, looks):
+    bank = made_bank(number, seed, pictures=pictures, looks=looks)
     path = tmp_path_factory.mktemp("bank") / "bank.safetensors"
     save_bank(bank, path)
     found = load_bank(path)
@@ -108,6 +114,8 @@ def rewritten(path, tensors=(), facts=()):
         {"places": np.zeros((5, 3), np.int32)},
         {"thumbnails": np.zeros((5, 3, 3, 3), np.uint8)},
         {"thumbnails": np.zeros((4, THUMBNAIL_PX, THUMBNAIL_PX, 3), np.uint8)},
+        {"looks": np.zeros((4, len(MEASURES)), np.float32)},
+        {"looks": np.zeros((5, len(MEASURES) + 1), np.float32)},
     ],
 )
 def test_columns_that_do_not_fit_together_are_refused(tmp_path, tensors):
@@ -163,7 +171,7 @@ def test_a_bank_of_another_model_is_refused_naming_both():
 
 @given(first=st.integers(0, 6), second=st.integers(0, 6), pictures=st.booleans())
 def test_joining_keeps_every_exemplar_as_it_was(first, second, pictures):
-    one = made_bank(first, 1, pictures=pictures)
+    one = made_bank(first, 1, pictures=pictures, looks=pictures)
     other = made_bank(second, 2, classes=("malignant", "fat"))
     both = one.joined(other)
     assert both.classes == ("benign", "malignant", "fat")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,42 @@ import pytest
 
 from fake_model import redness_model
 from generated import write_pyramid_tiff
+from made_banks import CLASSES, made_bank
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.slide_tiles import slide_tiles
-from napari_smse.similarity.unknown import no_looks, read_looks, unlike_tiles
+from napari_smse.similarity.unknown import known_with, no_looks, read_looks, unlike_tiles
 from napari_smse.slides import open_slide
 
 K = len(MEASURES)
 GLASS, PINK, RED = (243, 243, 243), (205, 150, 190), (230, 90, 150)
+
+
+def knowing(seed: int = 0) -> KnownLooks:
+    """A model that knows tiles around nought."""
+    tiles = np.random.default_rng(seed).normal(size=(300, K))
+    return KnownLooks(model="m", looks=(fitted_look("a", 0.5, tiles, 6.0),))
+
+
+def test_exemplars_of_a_bank_are_known_besides():
+    bank = made_bank(40, looks=True)
+    bank = replace(bank, looks=bank.looks + 40)
+    known = known_with(knowing(), bank, CLASSES)
+    like_them = np.random.default_rng(5).normal(40, 1, (50, K)).astype(np.float32)
+    mpps = np.full(50, 0.5)
+    assert (knowing().unlike(like_them, mpps) > 1).all()
+    assert (known.unlike(like_them, mpps) <= 1).mean() > 0.9
+    # Every second one has a source of its own, and only of those it is known how they look.
+    assert {one.source for one in known.looks} == {"a", "source 0"}
+
+
+def test_exemplars_without_looks_or_of_classes_the_model_lacks_change_nothing():
+    assert known_with(knowing(), None, CLASSES) == knowing()
+    assert known_with(knowing(), made_bank(40), CLASSES) == knowing()
+    ink = made_bank(40, looks=True, classes=("ink", "pen"))
+    assert known_with(knowing(), ink, CLASSES) == knowing()
+    assert known_with(knowing(), ink, ("ink",)) != knowing()
 
 
 @pytest.fixture

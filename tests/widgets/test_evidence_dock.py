@@ -6,10 +6,12 @@ from qtpy.QtCore import Qt
 
 from annotated_folder import write_red_slide
 from made_banks import made_bank
-from napari_smse.errors import BankError
+from napari_smse.errors import BankError, DamagedSlideError
+from napari_smse.network.appearance import MEASURES
+from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.similarity.bank import THUMBNAIL_PX, load_bank, save_bank
 from napari_smse.similarity.exemplar_scoring import ExemplarScoring
-from napari_smse.widgets import evidence_dock, evidence_job, evidence_overlays
+from napari_smse.widgets import evidence_dock, evidence_job, evidence_overlays, unlike_job
 from napari_smse.widgets.agreement_layer import AGREEMENT_KEY
 from napari_smse.widgets.evidence_dock import EvidenceDock
 from napari_smse.widgets.heat_layers import MAP_KEY
@@ -43,7 +45,8 @@ def banks(monkeypatch):
 
     monkeypatch.setattr(evidence_job, "bank_of", bank_of)
 
-    def measure_unlike(_slide, _started, tiles):
+    def measure_unlike(_slide, _started, tiles, bank=None):
+        held["known"] = bank
         yield 0.5
         yield Unlike(np.where(tiles.places[:, 0] >= 512, 1.5, 0.5).astype(np.float32))
 
@@ -134,7 +137,7 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert card.vote.text().startswith("The most similar known tile is malignant")
     click(docks, dock, PINK_TILE)
     assert "known tile is benign" in card.vote.text()
-    assert "like those that the model was trained on" in card.unlike.text()
+    assert card.unlike.text() == "This tile looks like tiles that are known."
 
 
 def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):
@@ -281,8 +284,45 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
     assert not any(UNKNOWN_KEY in one.metadata for one in docks.viewer.layers)
 
 
+def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeypatch, tmp_path):
+    elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, len(MEASURES)))
+    known = KnownLooks(model="m", looks=(fitted_look("elsewhere", 0.5, elsewhere, 6.0),))
+    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: known)
+    monkeypatch.setattr(evidence_overlays, "measure_unlike", unlike_job.measure_unlike)
+    scored(docks, dock)
+    assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
+    click(docks, dock, RED_TILE)
+    assert "unlike everything" in dock.evidence.card.unlike.text()
+    add(docks, dock)
+    share = float(dock.overlays.banner.text().split(" %")[0])
+    assert share < 25
+    assert dock.overlays.banner.text().endswith("was trained on, or that was added.")
+    assert dock.evidence.card.unlike.text() == "This tile looks like tiles that are known."
+    # They go with the bank to whoever gets it, and are forgotten with it.
+    dock.desk.save_to(tmp_path / "mine.safetensors")
+    docks.until(lambda: quiet(dock))
+    dock.bank.reset.click()
+    docks.until(lambda: quiet(dock))
+    assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
+    dock.desk.load_from(tmp_path / "mine.safetensors")
+    docks.until(lambda: quiet(dock))
+    assert dock.overlays.banner.text().startswith(f"{share:.0f} %")
+
+
+def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, dock, monkeypatch):
+    scored(docks, dock)
+
+    def gone(*_):
+        raise DamagedSlideError("gone")
+
+    monkeypatch.setattr(evidence_job, "looks_of", gone)
+    add(docks, dock)
+    assert "Added benign 40, malignant 40" in dock.bank.said.text()
+    assert np.isnan(dock.known.bank.looks).all()
+
+
 def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatch):
-    def measure_unlike(_slide, _started, tiles):
+    def measure_unlike(_slide, _started, tiles, bank=None):
         yield Unlike(np.full(len(tiles), np.nan, np.float32), known=False)
 
     monkeypatch.setattr(evidence_overlays, "measure_unlike", measure_unlike)

@@ -54,7 +54,7 @@ def test_a_class_head_that_says_otherwise_is_named():
 
 def test_what_is_unlike_anything_is_said():
     assert "unlike" in tell_unlike(1.01)
-    assert "trained on" in tell_unlike(1.0)
+    assert tell_unlike(1.0) == "This tile looks like tiles that are known."
     assert tell_unlike(None) == tell_unlike(float("nan")) == ""
 
 
@@ -66,6 +66,7 @@ def test_the_banner_says_how_much(share, told):
     said = tell_unknown(share)
     assert said.startswith(told)
     assert said.endswith("is unlike anything this model was trained on.")
+    assert tell_unknown(share, added=True).endswith("was trained on, or that was added.")
 
 
 def test_a_bank_is_counted_by_class():

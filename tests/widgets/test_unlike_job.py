@@ -12,10 +12,11 @@ from generated import noise_image, write_pyramid_tiff
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
+from napari_smse.similarity.annotated_exemplars import exemplars_of
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
 from napari_smse.widgets import unlike_job
-from napari_smse.widgets.unlike_job import Unlike, measure_unlike
+from napari_smse.widgets.unlike_job import Unlike, looks_of, measure_unlike
 
 
 @pytest.fixture
@@ -53,6 +54,40 @@ def test_a_slide_is_looked_at_once(scored):
     assert (last.values > 1).all()
     [again] = measure_unlike(slide, started, tiles)
     np.testing.assert_array_equal(again.values, last.values)
+
+
+@pytest.mark.usefixtures("looks")
+def test_exemplars_that_were_added_make_their_like_known(scored):
+    slide, started, tiles = scored
+    rows = np.arange(0, len(tiles), 2)
+    started.card = started.card.model_copy(update={"classes": ("benign", "malignant")})
+    bank = exemplars_of(
+        tiles,
+        rows,
+        np.zeros(len(rows), np.int64),
+        ("benign",),
+        model="m",
+        slide="s",
+        name="slide",
+        looks=looks_of(slide, started, tiles, rows),
+    )
+    *_, alone = measure_unlike(slide, started, tiles)
+    [said] = measure_unlike(slide, started, tiles, bank)
+    assert (alone.values > 1).all()
+    assert not alone.added
+    assert (said.values <= 1).all()
+    assert said.added
+
+
+@pytest.mark.usefixtures("looks")
+def test_looks_of_tiles_are_the_same_read_one_by_one_or_with_the_slide(scored):
+    slide, started, tiles = scored
+    rows = np.array([3, 0, 5])
+    one_by_one = looks_of(slide, started, tiles, rows)
+    list(measure_unlike(slide, started, tiles))
+    with_slide = looks_of(slide, started, tiles, rows)
+    np.testing.assert_allclose(one_by_one, with_slide, atol=0.02)
+    assert not np.allclose(with_slide[0], with_slide[1], atol=1e-4)
 
 
 @pytest.mark.usefixtures("looks")

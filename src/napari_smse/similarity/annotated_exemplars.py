@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -71,6 +72,7 @@ def exemplars_of(
     slide: str,
     name: str,
     thumbnails: NDArray[np.uint8] | None = None,
+    looks: NDArray[np.float32] | None = None,
 ) -> ExemplarBank:
     """Return tiles of a slide as exemplars; the slide is their case.
 
@@ -88,15 +90,18 @@ def exemplars_of(
         Its quick hash, and what it is called.
     thumbnails
         ``(m, THUMBNAIL_PX, THUMBNAIL_PX, 3)``, pictures of these tiles; none by default.
+    looks
+        ``(m, k)``, what these tiles look like; not known by default.
 
     Raises
     ------
     BankError
-        There is not one thumbnail for each tile.
+        There is not one thumbnail, or look, for each tile.
     """
-    if thumbnails is not None and len(thumbnails) != len(rows):
-        raise BankError(f"There are {len(thumbnails)} pictures of {len(rows)} tiles: give as many.")
-    return ExemplarBank(
+    for what, given in (("pictures", thumbnails), ("looks", looks)):
+        if given is not None and len(given) != len(rows):
+            raise BankError(f"There are {len(given)} {what} of {len(rows)} tiles: give as many.")
+    bank = ExemplarBank(
         tiles.embeddings[rows],
         np.asarray(labels, dtype=np.int64),
         tiles.mpps[rows],
@@ -108,6 +113,7 @@ def exemplars_of(
         tiles.places[rows],
         thumbnails,
     )
+    return bank if looks is None else replace(bank, looks=looks)
 
 
 def annotated_exemplars(

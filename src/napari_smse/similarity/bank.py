@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from napari_smse.errors import BankError
+from napari_smse.network.appearance import MEASURES
 from napari_smse.network.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX, ModelCard, model_paths
 from napari_smse.network.whole_blob import write_whole
 from napari_smse.slides import Region
@@ -56,6 +57,9 @@ class ExemplarBank:
         has one.
     licence
         What the thumbnails may be used for, as their data set says.
+    looks
+        ``(n, k)`` float32, what the tiles look like (`napari_smse.network.appearance`); NaN where
+        that is not known.
     """
 
     embeddings: NDArray[np.float32]
@@ -69,15 +73,18 @@ class ExemplarBank:
     places: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))
     thumbnails: NDArray[np.uint8] | None = None
     licence: str = ""
+    looks: NDArray[np.float32] = field(default_factory=lambda: _no_looks(0))
 
     def __post_init__(self) -> None:
-        """Fill in that tiles lie nowhere, where nothing is said of that."""
+        """Fill in that tiles lie nowhere and look like nothing, where nothing is said of that."""
         number = len(self.labels)
         if not self.slides:
             object.__setattr__(self, "slides", ("",) * number)
         if not len(self.places):
             nowhere = np.tile(np.array(_NOWHERE, np.int32), (number, 1))
             object.__setattr__(self, "places", nowhere)
+        if not len(self.looks):
+            object.__setattr__(self, "looks", _no_looks(number))
 
     def __len__(self) -> int:
         """Number of exemplars."""
@@ -135,6 +142,7 @@ class ExemplarBank:
             slides=tuple(self.slides[row] for row in index),
             places=self.places[index],
             thumbnails=None if self.thumbnails is None else self.thumbnails[index],
+            looks=self.looks[index],
         )
 
     def without(self, rows: Sequence[int]) -> ExemplarBank:
@@ -167,6 +175,7 @@ class ExemplarBank:
             places=np.concatenate([self.places, other.places]),
             thumbnails=thumbnails,
             licence="\n".join(dict.fromkeys(filter(None, (self.licence, other.licence)))),
+            looks=np.concatenate([self.looks, other.looks]),
         )
 
 
@@ -214,6 +223,8 @@ def save_bank(bank: ExemplarBank, path: Path) -> None:
     }
     if bank.thumbnails is not None:
         tensors["thumbnails"] = bank.thumbnails
+    if np.isfinite(bank.looks).any():
+        tensors["looks"] = bank.looks
     facts = {name: json.dumps(getattr(bank, name)) for name in (*_FACTS, "slides", "licence")}
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     try:
@@ -250,6 +261,7 @@ def load_bank(path: Path) -> ExemplarBank:
             tensors.get("places", np.empty((0, 4), np.int32)),
             tensors.get("thumbnails"),
             json.loads(told.get("licence", '""')),
+            tensors.get("looks", _no_looks(0)),
         )
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise BankError(
@@ -272,12 +284,13 @@ def _is_shaped(bank: ExemplarBank) -> bool:
     return (
         bank.labels.ndim == bank.mpps.ndim == 1
         and bank.places.shape[1:] == (4,)
+        and bank.looks.shape[1:] == (len(MEASURES),)
         and (pictures is None or (pictures.dtype == np.uint8 and pictures.shape[1:] == edges))
     )
 
 
 def _fits_together(bank: ExemplarBank) -> bool:
-    columns: list[Sized] = [bank.embeddings, bank.labels, bank.mpps, bank.places]
+    columns: list[Sized] = [bank.embeddings, bank.labels, bank.mpps, bank.places, bank.looks]
     columns += [bank.cases, bank.sources, bank.slides]
     columns += [] if bank.thumbnails is None else [bank.thumbnails]
     known = ((bank.labels >= 0) & (bank.labels < len(bank.classes))).all()
@@ -292,6 +305,10 @@ def of_length_1(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
         raise ValueError("embeddings are no matrix of numbers")
     length = np.linalg.norm(exact, axis=1, keepdims=True)
     return np.asarray(exact / np.maximum(length, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def _no_looks(number: int) -> NDArray[np.float32]:
+    return np.full((number, len(MEASURES)), np.nan, dtype=np.float32)
 
 
 def _pictures(bank: ExemplarBank) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_smse.network.appearance import MEASURES, appearances_of
 from napari_smse.network.known_looks import KnownLooks
 from napari_smse.scoring import ScoreStore, read_block
+from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan
@@ -49,6 +50,30 @@ def read_looks(
         block = plan.blocks[number]
         _put(looks, block.members, appearances_of(read_block(slide, plan, block)))
         yield count / len(todo)
+
+
+def known_with(known: KnownLooks, bank: ExemplarBank | None, classes: Sequence[str]) -> KnownLooks:
+    """Return what a model knows with the exemplars of a bank besides.
+
+    Parameters
+    ----------
+    known
+        By the model.
+    bank
+        Exemplars of which it is known what they look like are taken, slide by slide.
+    classes
+        The model's. Exemplars of others are left out: what a class head cannot name, such as ink,
+        does not become known to it.
+    """
+    if bank is None:
+        return known
+    rows = [
+        row
+        for row in np.flatnonzero(np.isfinite(bank.looks).all(axis=1)).tolist()
+        if bank.class_name(row) in classes
+    ]
+    sources = [bank.sources[row] for row in rows]
+    return known.learning(sources, bank.mpps[rows], bank.looks[rows])
 
 
 def unlike_tiles(

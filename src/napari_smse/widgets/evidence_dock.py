@@ -264,6 +264,7 @@ class EvidenceDock(LeavingDock):
         colours = self._colours(known)
         self.colour_by.show_bank(known, colours)
         self.evidence.show_bank(known.bank, colours)
+        self.overlays.show_bank(known.bank)
 
     def _colours(self, known: KnownBank) -> dict[str, Colour]:
         read, layer = self.read, self.slides.layer

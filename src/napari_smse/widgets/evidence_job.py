@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,9 @@ from napari_smse.similarity.exemplar_scoring import ExemplarScoring, Way, fitted
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.score_job import Started
+from napari_smse.widgets.unlike_job import looks_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,17 @@ def annotated_bank(
         slide=read.slide.quick_hash,
         name=read.slide.name,
         thumbnails=thumbnails,
+        looks=_looks_of(read, rows),
     )
+
+
+def _looks_of(read: ScoredTiles, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
+    """Return what tiles look like; None where their slide cannot be read, which is no reason."""
+    try:
+        return looks_of(read.slide, read.started, read.tiles, rows)
+    except SmseError as error:
+        logger.warning("what added tiles look like is not known: %s", error)
+        return None
 
 
 def _own_bank(started: Started) -> tuple[ExemplarBank, str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
+from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
 from napari_smse.widgets.agreement_layer import hide_agreement, show_agreement, tell_agreement
 from napari_smse.widgets.background import BackgroundTask
@@ -48,11 +49,13 @@ class EvidenceOverlays(QWidget):
         self._layer: Image | None = None
         self._read: ScoredTiles | None = None
         self._unlike: NDArray[np.float32] | None = None
+        self._bank: ExemplarBank | None = None
         self.banner, self.legend = QLabel(), QLabel()
         self.unknown = QCheckBox("Hatch what is unlike anything known")
         self.unknown.setToolTip(
             "Grey stripes: tiles whose colours or sharpness are unlike those of 95 % of the tiles "
-            "that the model was trained on. What the maps call them means nothing."
+            "that the model was trained on, and of known tiles that you add. What the maps call "
+            "them means nothing."
         )
         self.agreement = QCheckBox("Show where the scales agree")
         layout = QVBoxLayout(self)
@@ -74,7 +77,7 @@ class EvidenceOverlays(QWidget):
     def follow(self, layer: Image | None, read: ScoredTiles | None) -> None:
         """Lie over this slide from now on."""
         self._hide()
-        self._layer, self._read, self._unlike = layer, read, None
+        self._layer, self._read, self._unlike, self._bank = layer, read, None, None
         self.banner.hide()
         several = read is not None and sum(len(scale) > 0 for scale in read.tiles.scales) > 1
         self.setEnabled(read is not None)
@@ -87,8 +90,18 @@ class EvidenceOverlays(QWidget):
         if not several:
             self.agreement.setChecked(False)
         self._show_agreement()
+        self._measure()
+
+    def show_bank(self, bank: ExemplarBank) -> None:
+        """Take the exemplars of a bank for known, too, as far as it is known how they look."""
+        before, self._bank = self._bank, bank
+        if any(one is not None and np.isfinite(one.looks).any() for one in (before, bank)):
+            self._measure()
+
+    def _measure(self) -> None:
+        read, bank = self._read, self._bank
         if read is not None:
-            self.measuring.start(lambda: measure_unlike(read.slide, read.started, read.tiles))
+            self.measuring.start(lambda: measure_unlike(read.slide, read.started, read.tiles, bank))
 
     def unlike_of(self, row: int) -> float | None:
         """Return how far a tile is from all that is known; None if that is not known."""
@@ -115,7 +128,7 @@ class EvidenceOverlays(QWidget):
         finest = said.values[read.tiles.rows_of(_finest(read))]
         if len(finest):
             share = float((finest > 1).mean())
-            self.banner.setText(tell_unknown(share))
+            self.banner.setText(tell_unknown(share, said.added))
             self.banner.setStyleSheet(_BANNER if share >= _ALARMING else _CALM)
         self._show_unknown()
         self.measured.emit()

@@ -33,7 +33,7 @@ def tell_unlike(unlike: float | None) -> str:
         return ""
     if unlike > 1:
         return "This tile looks unlike everything known to the model: trust no class here."
-    return "This tile looks like those that the model was trained on."
+    return "This tile looks like tiles that are known."
 
 
 def tell_disagreement(one: TileEvidence) -> str:
@@ -57,9 +57,10 @@ def tell_bank(bank: ExemplarBank) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in numbers)
 
 
-def tell_unknown(share: float) -> str:
-    """Say how much of the tissue, 0 to 1, is unlike what is known."""
+def tell_unknown(share: float, added: bool = False) -> str:
+    """Say how much of the tissue, 0 to 1, is unlike what is known, with added tiles or without."""
     percent = f"{share:.0%}".replace("%", " %")
     if 0 < share < 0.005:
         percent = "Less than 1 %"
-    return f"{percent} of the tissue is unlike anything this model was trained on."
+    known = "was trained on, or that was added" if added else "was trained on"
+    return f"{percent} of the tissue is unlike anything this model {known}."

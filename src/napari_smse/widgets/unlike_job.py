@@ -10,9 +10,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.network.known_looks import KnownLooks, load_looks
+from napari_smse.network.appearance import appearances_of
+from napari_smse.network.known_looks import load_looks
+from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.slide_tiles import SlideTiles
-from napari_smse.similarity.unknown import Looks, no_looks, read_looks, unlike_tiles
+from napari_smse.similarity.unknown import (
+    Looks,
+    known_with,
+    no_looks,
+    read_looks,
+    unlike_tiles,
+)
 from napari_smse.slides import Slide
 from napari_smse.widgets.score_job import Started
 
@@ -30,13 +38,18 @@ class Unlike:
         ``(n,)``: above 1, unlike; NaN where that cannot be told.
     known
         Whether the model says what it knows at all.
+    added
+        Whether added exemplars count as known, too.
     """
 
     values: NDArray[np.float32]
     known: bool = True
+    added: bool = False
 
 
-def measure_unlike(slide: Slide, started: Started, tiles: SlideTiles) -> Iterator[float | Unlike]:
+def measure_unlike(
+    slide: Slide, started: Started, tiles: SlideTiles, bank: ExemplarBank | None = None
+) -> Iterator[float | Unlike]:
     """Look at the scored tiles of a slide; yields the share that is done, and at last `Unlike`.
 
     What was read of a run is kept for the next time.
@@ -45,6 +58,8 @@ def measure_unlike(slide: Slide, started: Started, tiles: SlideTiles) -> Iterato
     ----------
     slide, started, tiles
         A slide, its run, and what of it is scored.
+    bank
+        Exemplars that are known besides.
 
     Raises
     ------
@@ -57,17 +72,46 @@ def measure_unlike(slide: Slide, started: Started, tiles: SlideTiles) -> Iterato
     if known is None:
         yield Unlike(np.full(len(tiles), np.nan, np.float32), known=False)
         return
-    yield from _measured(slide, started, tiles, known)
+    looks = _looks_known(started)
+    yield from read_looks(slide, started.plan, started.store, looks)
+    wider = known_with(known, bank, started.card.classes)
+    values = unlike_tiles(tiles, started.plan, looks, wider)
+    yield Unlike(values, added=len(wider.looks) > len(known.looks))
 
 
-def _measured(
-    slide: Slide, started: Started, tiles: SlideTiles, known: KnownLooks
-) -> Iterator[float | Unlike]:
+def looks_of(
+    slide: Slide, started: Started, tiles: SlideTiles, rows: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Return what some scored tiles look like, ``(m, k)``; they are read unless they were before.
+
+    Parameters
+    ----------
+    slide, started, tiles
+        A slide, its run, and what of it is scored.
+    rows
+        ``(m,)``, which tiles.
+
+    Raises
+    ------
+    SlideError
+        The slide cannot be read.
+    """
+    index = tiles.index_in(started.plan.scales)
+    read = zip(_looks_known(started), index, strict=True)
+    found = np.concatenate([looks[own] for looks, own in read])[rows]
+    for number in np.flatnonzero(np.isnan(found[:, 0])).tolist():
+        row = rows[number]
+        pixels = slide.read(tiles.region(row), float(tiles.mpps[row]))
+        found[number] = appearances_of(pixels[None])[0]
+    return found
+
+
+def _looks_known(started: Started) -> Looks:
+    """Return what is known of a run's tiles, to be filled in."""
     plan, path = started.plan, started.store.path
     looks = _looks.setdefault(path, no_looks(plan))
     if [len(one) for one in looks] != [len(one) for one in plan.scales]:
         looks = _looks[path] = no_looks(plan)
     while len(_looks) > _RUNS_KEPT:
         del _looks[next(iter(_looks))]
-    yield from read_looks(slide, plan, started.store, looks)
-    yield Unlike(unlike_tiles(tiles, plan, looks, known))
+    return looks
