@@ -2,9 +2,11 @@ import types
 
 import numpy as np
 import pytest
+from napari.layers import Shapes
 from qtpy.QtCore import Qt
 
 from annotated_folder import write_red_slide
+from annotating_docks import contrast
 from made_banks import made_bank
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.network.appearance import MEASURES
@@ -14,6 +16,7 @@ from napari_smse.similarity.exemplar_scoring import ExemplarScoring
 from napari_smse.widgets import evidence_dock, evidence_job, evidence_overlays, unlike_job
 from napari_smse.widgets.agreement_layer import AGREEMENT_KEY
 from napari_smse.widgets.evidence_dock import EvidenceDock
+from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_marker import MARKER_NAME
@@ -220,6 +223,45 @@ def test_a_bank_is_saved_loaded_and_reset(docks, dock, tmp_path, problems):
     dock.desk.save_to(tmp_path / "missing" / "mine.safetensors")
     docks.until(lambda: quiet(dock))
     assert "cannot be written" in problems[-1]
+
+
+def test_what_known_tiles_say_becomes_a_model(docks, dock):
+    scored(docks, dock)
+    assert not dock.bank.learn.isEnabled()
+    add(docks, dock)
+    own = docks.map_of("malignant")
+    dock.bank.learn.click()
+    tune = docks.tune
+    assert tune.form.known.isVisibleTo(tune)
+    assert tune.form.known.text() == "Also learn from known tiles: benign 40, malignant 40"
+    # What was drawn may go; its tiles are known.
+    layer = next(one for one in docks.viewer.layers if isinstance(one, Shapes))
+    docks.viewer.layers.remove(layer)
+    tune.show_slides()
+    assert "1 slide, nothing drawn; 80 known tiles" in tune.panel.count.text()
+    tune.form.known.setChecked(False)
+    assert "First score a slide" in tune.panel.count.text()
+    tune.form.known.setChecked(True)
+    tune.form.steps.setValue(400)
+    docks.finetune()
+    assert tune.result is not None, tune.panel.problem.text()
+    assert len(tune.result.tuning.labelled_set.images) == 80
+    assert contrast(own) < 0
+    assert contrast(docks.map_of("malignant")) > 0.1
+    tune.outcome.roll_back()
+    np.testing.assert_array_equal(docks.map_of("malignant"), own)
+
+
+def test_the_fine_tune_dock_is_opened_if_need_be(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    docks.viewer.window.remove_dock_widget(docks.tune)
+    docks.until(lambda: dock.window().findChild(FineTuneDock) is None)
+    dock.bank.learn.click()
+    tune = dock.window().findChild(FineTuneDock)
+    assert tune.form.bank is not None
+    assert len(tune.form.bank) == 80
+    tune.close()
 
 
 def test_a_bank_of_another_model_is_refused_naming_both(docks, dock, tmp_path, model, problems):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from annotated_folder import annotate, write_red_slide
 from annotating_docks import seeing_model
+from napari_smse.errors import BankError
 from napari_smse.exchange import read_annotations
 from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
 from napari_smse.learning.scored_annotations import scored_annotations
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.scoring import ScoreRequest, choose_device
+from napari_smse.similarity.annotated_exemplars import annotated_exemplars
+from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
 from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned, TuningWish
@@ -72,6 +77,67 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns):
     (entry,) = history.entries()
     assert entry.path == viewers.kept
     assert (entry.loss, entry.learns) == ("pair", learns)
+
+
+def bank_of(one, regions):
+    """The tiles of a slide in regions, as the Evidence dock adds them."""
+    tiles = slide_tiles(one.started.store)
+    model = one.started.card.weights_sha256
+    return annotated_exemplars(
+        tiles, regions, model=model, slide=one.slide.quick_hash, name=one.slide.name
+    )
+
+
+def test_known_tiles_alone_are_enough(tmp_path, model):
+    """Three slides went into a bank; one of them is open, and nothing is drawn on it."""
+    paths = [write_red_slide(tmp_path, f"s{i}", i) for i in range(3)]
+    slides = [scored(annotate(path)) for path in paths]
+    banks = [bank_of(one, one.regions) for one in slides]
+    bank = banks[0].joined(banks[1]).joined(banks[2])
+    bare = replace(slides[0], regions={})
+    history = TuningHistory(tmp_path / "history")
+    *_, found = FineTuneJob([bare], TuningWish(steps=30), "cpu", history, bank).run()
+    tuning = found.tuning
+    assert len(tuning.labelled_set.images) == len(bank)
+    cases = [
+        {tuning.labelled_set.images[i].case for i in part}
+        for part in (tuning.training, tuning.testing)
+    ]
+    assert len(cases[0]) == 2
+    assert len(cases[1]) == 1
+    assert not cases[0] & cases[1]
+    assert [one.scored for one in found.slides] == [bare]
+    assert found.kept is not None
+
+
+def test_what_is_drawn_and_known_tiles_are_learnt_from_once(tmp_path, model):
+    paths = [annotate(write_red_slide(tmp_path, f"s{i}", i)) for i in range(2)]
+    slides = [scored(path) for path in paths]
+    bank = bank_of(slides[0], slides[0].regions).joined(bank_of(slides[1], slides[1].regions))
+    history = TuningHistory(tmp_path / "history")
+    wish = TuningWish(steps=3)
+    *_, alone = FineTuneJob(slides, wish, "cpu", history).run()
+    *_, both = FineTuneJob(slides, wish, "cpu", history, bank).run()
+    places = [(one.path, one.region) for one in both.tuning.labelled_set.images]
+    assert len(set(places)) == len(places)
+    drawn = {(one.path, one.region) for one in alone.tuning.labelled_set.images}
+    assert drawn <= set(places)
+
+
+def test_without_pixels_known_tiles_teach_the_heads_only(tmp_path, model):
+    slides = [scored(annotate(write_red_slide(tmp_path, f"s{i}", i))) for i in range(2)]
+    bank = bank_of(slides[0], slides[0].regions)
+    wish = TuningWish(steps=3, learns="stage")
+    history = TuningHistory(tmp_path / "history")
+    *_, found = FineTuneJob(slides, wish, "cpu", history, bank).run()
+    assert any("only their embeddings are at hand" in told for told in found.warnings)
+
+
+def test_known_tiles_of_another_model_are_refused(tmp_path, model):
+    one = scored(annotate(write_red_slide(tmp_path, "s", 0)))
+    bank = replace(bank_of(one, one.regions), model="b" * 64)
+    with pytest.raises(BankError, match="bbbbbbbbbbbb"):
+        list(FineTuneJob([one], TuningWish(steps=3), "cpu", bank=bank).run())
 
 
 def test_a_full_disk_loses_the_history_only(tmp_path, model):

@@ -38,7 +38,9 @@ def tuned_looks(
         known = load_looks(model.path, model.card.weights_sha256)
         if known is None:
             return None
-        found = yield from _read(images, model.card.tile_px)
+        # Of tiles of a bank only embeddings may be at hand.
+        there = [one for one in images if one.path.exists()]
+        found = yield from _read(there, model.card.tile_px)
     except SmseError as error:
         logger.warning("what the tuned model knows the look of is not told: %s", error)
         warnings.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_smse.widgets.bank_tiles import added_to
 from napari_smse.widgets.evidence_job import KnownBank
 from napari_smse.widgets.evidence_words import tell_bank
 from napari_smse.widgets.rows import row_of
@@ -25,6 +26,9 @@ class BankPanel(QGroupBox):
     reset_wanted = Signal()
     """Take the model's own bank again."""
 
+    learn_wanted = Signal()
+    """Fine-tune on the known tiles that were added."""
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Known tiles", parent)
         self.which, self.said = QLabel(), QLabel()
@@ -40,6 +44,11 @@ class BankPanel(QGroupBox):
         self.load = QPushButton("Load …")
         self.reset = QPushButton("Model's own")
         self.reset.setToolTip("Take the known tiles that came with the model again.")
+        self.learn = QPushButton("Fine-tune on these …")
+        self.learn.setToolTip(
+            "Make a model of what the known tiles say that were added: opens SMSE: Fine-tune with "
+            "them, beside what is drawn."
+        )
         self.keep_pictures = QCheckBox("Keep pictures of added tiles in the bank")
         self.keep_pictures.setToolTip(
             "They are pixels of the slide: whoever gets the bank sees them. Without them, pictures "
@@ -52,6 +61,7 @@ class BankPanel(QGroupBox):
         layout.addLayout(row_of(self.add, self.remove))
         layout.addWidget(self.keep_pictures)
         layout.addLayout(row_of(self.save, self.load, self.reset))
+        layout.addWidget(self.learn)
         layout.addWidget(self.said)
         for button, signal in (
             (self.add, self.add_wanted),
@@ -59,6 +69,7 @@ class BankPanel(QGroupBox):
             (self.save, self.save_wanted),
             (self.load, self.load_wanted),
             (self.reset, self.reset_wanted),
+            (self.learn, self.learn_wanted),
         ):
             button.clicked.connect(signal)
         self.show_bank(None)
@@ -71,6 +82,7 @@ class BankPanel(QGroupBox):
             button.setEnabled(there)
         self.save.setEnabled(known is not None and len(known.bank) > 0)
         self.reset.setEnabled(known is not None and not known.own)
+        self.learn.setEnabled(known is not None and len(added_to(known.bank)) > 0)
         self.which.setText("" if known is None else f"{known.name}: {tell_bank(known.bank)}")
 
     def tell(self, text: str) -> None:

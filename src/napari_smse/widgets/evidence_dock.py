@@ -6,7 +6,7 @@ import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtGui import QEnterEvent
-from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QDockWidget, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
 from napari_smse.exchange import class_colours
@@ -16,10 +16,12 @@ from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.bank_desk import BankDesk
 from napari_smse.widgets.bank_panel import BankPanel
+from napari_smse.widgets.bank_tiles import added_to
 from napari_smse.widgets.colour_by import ColourBy
 from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, read_tiles
 from napari_smse.widgets.evidence_overlays import EvidenceOverlays
 from napari_smse.widgets.evidence_panel import EvidencePanel
+from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.rows import row_of
@@ -36,6 +38,7 @@ from napari_smse.widgets.triton_guard import guard_against_triton
 _NOTICE = "Research use only: not for diagnosis."
 _QUESTION = "Why does it say malignant? Click a tile on the slide to see what it is like."
 _NOTHING = "First score a slide (SMSE: Score slide)."
+_FINE_TUNE = "SMSE: Fine-tune"
 
 
 class EvidenceDock(LeavingDock):
@@ -133,6 +136,7 @@ class EvidenceDock(LeavingDock):
         self.colour_by.colouring.maps_shown.connect(self._hand_to_score_dock)
         self.desk.changed.connect(self._compare_with)
         self.desk.problem.connect(self._tell_problem)
+        self.bank.learn_wanted.connect(self._fine_tune)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
 
@@ -266,6 +270,18 @@ class EvidenceDock(LeavingDock):
         self.evidence.show_bank(known.bank, colours)
         self.overlays.show_bank(known.bank)
 
+    def _fine_tune(self) -> None:
+        """Hand the known tiles that were added to the Fine-tune dock, opened if need be."""
+        known = self.known
+        if known is None:
+            return
+        dock = self.window().findChild(FineTuneDock)
+        if dock is None:
+            window = self.viewer.window
+            _, dock = window.add_plugin_dock_widget("napari-smse", _FINE_TUNE, tabify=True)
+        dock.offer_bank(added_to(known.bank))
+        _bring_forward(dock)
+
     def _colours(self, known: KnownBank) -> dict[str, Colour]:
         read, layer = self.read, self.slides.layer
         assert read is not None
@@ -317,3 +333,13 @@ class EvidenceDock(LeavingDock):
         """Look again what was scored when the mouse comes."""
         self.look_again()
         super().enterEvent(event)
+
+
+def _bring_forward(dock: QWidget) -> None:
+    """Show the tab that a dock lies in."""
+    frame = dock.parentWidget()
+    while frame is not None and not isinstance(frame, QDockWidget):
+        frame = frame.parentWidget()
+    if frame is not None:
+        frame.show()
+        frame.raise_()

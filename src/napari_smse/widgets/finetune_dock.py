@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,11 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
 from napari_smse.scoring import list_devices
+from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.tiles.tile_notes import TileRemark
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.finetune_form import FineTuneForm
-from napari_smse.widgets.finetune_job import Colouring, FineTuneJob, Ready, Tuned
+from napari_smse.widgets.finetune_job import Colouring, FineTuneJob, Ready, ScoredSlide, Tuned
 from napari_smse.widgets.folded import folded
 from napari_smse.widgets.history_panel import HistoryPanel
 from napari_smse.widgets.learning_curves import LearningCurves
@@ -127,6 +128,7 @@ class FineTuneDock(LeavingDock):
         self.saving.told.connect(self._tell_saved)
         self.saving.failed.connect(self._tell_problem)
         self.asking.told.connect(self.form.show_devices)
+        self.form.known.toggled.connect(self.show_slides)
         self.outcome.keep_wanted.connect(self._ask_where_to_save)
         self.outcome.rolled_back.connect(self._tell_rolled_back)
         self.outcome.maps_shown.connect(self._hand_to_score_dock)
@@ -140,11 +142,24 @@ class FineTuneDock(LeavingDock):
     def show_slides(self) -> None:
         """Say which slides there are to learn from."""
         if not self.learning.is_running:
-            found = find_scored_slides(self.viewer)
-            self.panel.count.setText(tell_slides([one for _, one in found]) or _NOTHING)
+            self.panel.count.setText(self._tell(self._slides()) or _NOTHING)
             self.outcome.triplets.show_remarks(
                 [one for n in notes_in(self.viewer) for one in n.remarks]
             )
+
+    def offer_bank(self, bank: ExemplarBank) -> None:
+        """Offer known tiles to learn from besides what is drawn."""
+        self.form.offer_bank(bank)
+        self.show_slides()
+
+    def _slides(self, *, strict: bool = False) -> list[ScoredSlide]:
+        """Return the slides to learn from; with known tiles, those too whose maps will follow."""
+        bare = self.form.bank is not None
+        return [one for _, one in find_scored_slides(self.viewer, strict=strict, bare=bare)]
+
+    def _tell(self, slides: Sequence[ScoredSlide]) -> str:
+        bank = self.form.bank
+        return tell_slides(slides, 0 if bank is None else len(bank))
 
     # -- learning --------------------------------------------------------------------
 
@@ -155,7 +170,7 @@ class FineTuneDock(LeavingDock):
         self.panel.tell_problem("")
         self.panel.tell_warnings(())
         try:
-            slides = [one for _, one in find_scored_slides(self.viewer, strict=True)]
+            slides = self._slides(strict=True)
         except SmseError as error:
             self._fail(str(error))
             return
@@ -164,8 +179,9 @@ class FineTuneDock(LeavingDock):
             self._fail(reason)
             return
         # What was learnt before stays until it is replaced, so that a cancel leaves all as it was.
-        self.panel.count.setText(tell_slides(slides))
-        job = FineTuneJob(slides, self.form.wish, self.form.device_name, self.history.history)
+        self.panel.count.setText(self._tell(slides))
+        form = self.form
+        job = FineTuneJob(slides, form.wish, form.device_name, self.history.history, form.bank)
         self._ready = self._told = None
         self._pace.begin()
         self.curves.clear_curves()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
 from superqt import QCollapsible
 
+from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.widgets.evidence_words import tell_bank
 from napari_smse.widgets.finetune_job import TuningWish
 from napari_smse.widgets.folded import folded
 
@@ -56,12 +58,20 @@ class FineTuneForm(QWidget):
         self.keep.setToolTip(
             "Holds the examples that come with the model, or its features, where they are."
         )
+        self._bank: ExemplarBank | None = None
+        self.known = QCheckBox()
+        self.known.setToolTip(
+            "Known tiles that were added in SMSE: Evidence. Their embeddings are learnt from, "
+            "whether or not their slides are open."
+        )
+        self.known.hide()
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Loss", self.loss)
         form.addRow("Learns", self.learns)
         form.addRow(self.keep)
+        form.addRow(self.known)
         form.addRow(self._more())
 
     @property
@@ -80,6 +90,20 @@ class FineTuneForm(QWidget):
             seconds=self.seconds.value() or None,
             keep=1.0 if kept else 0.0,
         )
+
+    @property
+    def bank(self) -> ExemplarBank | None:
+        """Known tiles to learn from besides what is drawn; None if there are to be none."""
+        return self._bank if self.known.isChecked() else None
+
+    def offer_bank(self, bank: ExemplarBank) -> None:
+        """Learn from these known tiles besides, unless the tick is taken off."""
+        self._bank = bank
+        self.known.setText(f"Also learn from known tiles: {tell_bank(bank)}")
+        self.known.setChecked(True)
+        self.known.show()
+        # They are embeddings, which is what the heads alone learn from.
+        self.learns.setCurrentIndex(self.learns.findData("head"))
 
     @property
     def device_name(self) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from shapely import MultiPolygon
 
 from napari_smse.errors import DataError, SmseError
@@ -14,6 +15,8 @@ from napari_smse.exchange.colours import Colour
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.network import Model, load_model
 from napari_smse.scoring import ScoreMaps, choose_device, fused_scales
+from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.unknown import known_with
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileLink, TileRemark
 from napari_smse.widgets.score_job import Stage, Started, spare_threads
@@ -170,19 +173,23 @@ class FineTuneJob:
     Parameters
     ----------
     slides
-        All scored by one model.
+        All scored by one model. What is drawn on them is learnt from; without a bank, something
+        must be.
     wish
         How to learn.
     device
         ``auto`` or a device's name; used where the trunk learns.
     history
         Where every finished fine-tuning is kept.
+    bank
+        Exemplars to learn from besides.
     """
 
     slides: Sequence[ScoredSlide]
     wish: TuningWish = TuningWish()
     device: str = "auto"
     history: TuningHistory = field(default_factory=TuningHistory)
+    bank: ExemplarBank | None = None
 
     def run(self) -> Iterator[Stage | Ready | FineTuningProgress | Colouring | Tuned]:
         """Collect, learn, colour the maps; raises what these raise."""
@@ -205,13 +212,12 @@ class FineTuneJob:
             steps=wish.steps,
             distillation=0.0 if wish.learns != "head" and not wish.keep else None,
         )
-        stored = wish.learns == "head" and not wish.reads_anew
         tuning = FineTuning(
             model,
             tiles.labelled_set,
             recipe,
             keep=wish.keep,
-            device="cpu" if stored else device.torch_name,
+            device="cpu" if self._stored else device.torch_name,
             known=tiles.known,
             seconds=wish.seconds,
             links=tiles.links,
@@ -219,7 +225,7 @@ class FineTuneJob:
             crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
         yield Ready(tuning)
-        tuned = yield from tuning.run()
+        tuned = self._knowing(tuning, (yield from tuning.run()))
         yield Stage("Colouring the maps …")
         slides = []
         for one in self.slides:
@@ -227,7 +233,7 @@ class FineTuneJob:
             slides.append(_compared(one, after))
         yield Stage("Judging …")
         found = worth(tuning, tuned)
-        warnings = [*tuning.warnings, *_told(tiles)]
+        warnings = [*tuning.warnings, *_told(tiles), *self._told_of_bank()]
         kept = self._keep(tuning, tuned, warnings)
         yield Tuned(
             tuning, tuned, slides, tiles.conflicts, found, self._colours, kept, tuple(warnings)
@@ -253,6 +259,7 @@ class FineTuneJob:
             annotated_tiles,
             classes_to_learn,
         )
+        from napari_smse.widgets.bank_tiles import drawn_and_known
 
         slides = [
             AnnotatedSlide(
@@ -266,8 +273,39 @@ class FineTuneJob:
             for one in self.slides
         ]
         links = [link for one in self.slides for link in one.links]
-        drawn = list(dict.fromkeys(name for one in self.slides for name in one.regions))
-        return annotated_tiles(slides, classes_to_learn(model.card.classes, drawn), links)
+        added = self._added()
+        names = [name for one in self.slides for name in one.regions]
+        if added is not None:
+            names += [added.classes[label] for label in np.unique(added.labels)]
+        classes = classes_to_learn(model.card.classes, list(dict.fromkeys(names)))
+        if added is None:
+            return annotated_tiles(slides, classes, links)
+        return drawn_and_known(slides, classes, links, added, model)
+
+    def _added(self) -> ExemplarBank | None:
+        """Return the exemplars to learn from; without pixels, only the heads can."""
+        return self.bank if self.bank is not None and self._stored else None
+
+    @property
+    def _stored(self) -> bool:
+        """Whether the heads learn from stored embeddings."""
+        return self.wish.learns == "head" and not self.wish.reads_anew
+
+    def _told_of_bank(self) -> list[str]:
+        if self.bank is None or self._stored:
+            return []
+        return [
+            f"The {len(self.bank):,} known tiles were not learnt from, as only their embeddings "
+            "are at hand: choose “Heads, on stored embeddings” to learn from them."
+        ]
+
+    def _knowing(self, tuning: FineTuning, tuned: FineTuned) -> FineTuned:
+        """Let the tuned model know, too, what exemplars look like that it learnt from."""
+        added = self._added()
+        if tuned.looks is None or added is None:
+            return tuned
+        looks = known_with(tuned.looks, added, tuning.labelled_set.classes)
+        return replace(tuned, looks=looks)
 
     def _maps(
         self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned

@@ -16,9 +16,18 @@ from napari_smse.widgets.slide_notes import NOTES_KEY, SlideNotes
 
 
 def find_scored_slides(
-    viewer: ViewerModel, *, strict: bool = False
+    viewer: ViewerModel, *, strict: bool = False, bare: bool = False
 ) -> list[tuple[Image, ScoredSlide]]:
     """Return the slides that were scored and have regions, with their layers.
+
+    Parameters
+    ----------
+    viewer
+        Where they are open.
+    strict
+        Whether a slide whose file is gone is an error.
+    bare
+        Slides without regions, too.
 
     Raises
     ------
@@ -38,7 +47,7 @@ def find_scored_slides(
             continue
         drawn = drawn_on(viewer, layer, slide)
         regions = drawn.regions()
-        if regions:
+        if regions or bare:
             colours = {name: drawn.colour_of(name) for name in regions}
             one = ScoredSlide(slide, run, regions, colours, drawn.links, drawn.remarks)
             found.append((layer, one))
@@ -51,7 +60,7 @@ def notes_in(viewer: ViewerModel) -> list[SlideNotes]:
     return [notes for notes in found if isinstance(notes, SlideNotes)]
 
 
-def tell_slides(slides: Sequence[ScoredSlide]) -> str:
+def tell_slides(slides: Sequence[ScoredSlide], known_tiles: int = 0) -> str:
     """Say what is drawn on the slides, and which model scored them; nothing if there are none."""
     if not slides:
         return ""
@@ -62,4 +71,6 @@ def tell_slides(slides: Sequence[ScoredSlide]) -> str:
     drawn = ", ".join(f"{name} {area:.2f} mm²" for name, area in mm2.items())
     number = "1 slide" if len(slides) == 1 else f"{len(slides)} slides"
     models = ", ".join(dict.fromkeys(one.started.card.name for one in slides))
-    return f"Model {models}. {number} with regions: {drawn}"
+    regions = f"{number} with regions: {drawn}" if drawn else f"{number}, nothing drawn"
+    known = f"; {known_tiles:,} known tiles" if known_tiles else ""
+    return f"Model {models}. {regions}{known}"
