@@ -124,8 +124,8 @@ def test_without_umap_it_says_how_to_get_it(monkeypatch):
         list(umap_layout(on_sphere(np.random.default_rng(0), 50)))
 
 
+@pytest.mark.slow
 def test_umap_itself_puts_groups_apart():
-    pytest.importorskip("umap")
     rng = np.random.default_rng(0)
     centres = np.eye(16, dtype=np.float32)[:3].repeat(60, axis=0)
     cloud = centres + rng.normal(scale=0.02, size=centres.shape).astype(np.float32)

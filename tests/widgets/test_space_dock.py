@@ -532,6 +532,20 @@ def test_umap_that_is_missing_is_told_and_the_map_stays(scored, monkeypatch, tol
     assert not scored.dock.problem.text()
 
 
+@pytest.mark.slow
+def test_umap_itself_lays_the_slide_out(scored):
+    dock, before = scored.dock, scored.dock.space
+    dock.form.ways.setCurrentText(LaidOutBy.UMAP)
+    scored.until(lambda: dock.space is not before, 120_000)
+    assert not dock.problem.text()
+    points = dock.space.points
+    assert points.shape == before.points.shape
+    assert np.isfinite(points).all()
+    # No axis of it means anything, and like tiles still lie together.
+    assert dock.space.axes == ("", "")
+    assert not np.allclose(points, before.points)
+
+
 def test_it_can_be_cancelled_and_pressed_again(scored, monkeypatch):
     class Slow:
         def __init__(self, **_options):
