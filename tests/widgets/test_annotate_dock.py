@@ -106,6 +106,21 @@ def test_keys_choose_the_class_of_the_next_and_of_selected_shapes(dock, qtbot, s
     assert dock.table.current == "benign"
 
 
+def test_keys_choose_the_class_while_the_slide_is_chosen(dock, qtbot):
+    canvas = dock.viewer.window._qt_viewer.canvas
+    slide = dock.slides.layer
+    own = {str(key) for key in slide.keymap}
+    dock.viewer.layers.selection.active = slide
+    canvas.native.setFocus()
+    for key, name in ((Qt.Key.Key_2, "malignant"), (Qt.Key.Key_1, "benign")):
+        qtbot.keyClick(canvas.native, key)
+        assert dock.table.current == name
+    # napari's key 2 would let the mouse move the slide.
+    assert slide.mode == "pan_zoom"
+    dock.close()
+    assert {str(key) for key in slide.keymap} == own - {str(number) for number in range(1, 10)}
+
+
 def test_undo_takes_back_and_brings_a_removed_layer_back(dock):
     draw(dock, 0, 0, 100, 100)
     draw(dock, 200, 0, 100, 100)

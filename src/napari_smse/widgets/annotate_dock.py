@@ -159,8 +159,9 @@ class AnnotateDock(LeavingDock):
             self.table.add_class(name)
         self.table.choose(0)
         self.drawing.set_colours(self.table.colours)
-        # Before the Shapes layer's own keys, some of which are digits.
-        bind_class_keys(self.drawing.layer, self.table.choose)
+        # Before these layers' own keys, some of which are digits.
+        for owner in (self.drawing.layer, layer):
+            bind_class_keys(owner, self.table.choose)
         self.drawing.changed.connect(self._change)
         self._layer = layer
         layer.events.scale.connect(self._take_other_mpp)
@@ -177,6 +178,7 @@ class AnnotateDock(LeavingDock):
     def _let_go(self) -> None:
         if self._layer is not None:
             self._layer.events.scale.disconnect(self._take_other_mpp)
+            unbind_class_keys(self._layer)
             self._layer = None
         if self.drawing is not None:
             self._keep_up()
