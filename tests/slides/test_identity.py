@@ -58,3 +58,9 @@ def test_dicom_folder_and_its_file_are_one_slide(tmp_path: Path) -> None:
     before = quick_hash(tmp_path)
     (tmp_path / "3.dcm").write_bytes(b"more")
     assert quick_hash(tmp_path) != before
+
+
+def test_a_file_that_is_gone_is_named(tmp_path):
+    for name in ("gone.svs", "gone.mrxs", "gone.dcm"):
+        with pytest.raises(FileNotFoundError, match="gone"):
+            quick_hash(tmp_path / name)

@@ -27,9 +27,14 @@ def quick_hash(path: Path) -> str:
     ----------
     path : Path
         A slide file, or a folder that is a slide.
+
+    Raises
+    ------
+    OSError
+        It is gone, or cannot be read.
     """
     companions = _companions(path)
-    first = path if path.is_file() else companions[0]
+    first = companions[0] if companions and not path.is_file() else path
     digest = hashlib.sha256(_blocks(first))
     for companion in companions:
         digest.update(f"{companion.name}\0{companion.stat().st_size}\n".encode())
