@@ -36,7 +36,7 @@ def click(stage: Stage, dock: EvidenceDock, x: float, y: float) -> None:
 
 
 def evidence() -> None:
-    """The evidence for a tile, the unknown, where scales agree, and tiles from annotations."""
+    """The evidence for a tile, the unknown, where scales agree, tiles from annotations, learning."""
     with Stage() as stage:
         stage.tick(0.25, 0.5)
         stage.run()
@@ -62,8 +62,23 @@ def evidence() -> None:
         settled(stage, dock)
         click(stage, dock, *MALIGNANT)
         stage.shoot("evidence_added")
+        fine_tune(stage, dock)
         for one in (drawing, dock):
             one.leave()
+
+
+def fine_tune(stage: Stage, dock: EvidenceDock) -> None:
+    """Hand the known tiles to the Fine-tune dock, and learn from them."""
+    from napari_smse.widgets.finetune_dock import FineTuneDock
+
+    dock.bank.learn.click()
+    stage.live(1)
+    tune = dock.window().findChild(FineTuneDock)
+    tune.run()
+    stage.until(lambda: not tune.learning.is_running and not tune.outcome.is_filling)
+    stage.live(1)
+    stage.shoot("known_tiles_fine_tune")
+    tune.leave()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def made_bank(
         rng.integers(0, 256, shape, dtype=np.uint8) if pictures else None,
         "CC BY 4.0" if pictures else "",
         seen,
+        tuple(f"area {i % 3}" if looks else "" for i in range(number)),
     )
 
 

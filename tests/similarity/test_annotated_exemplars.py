@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shapely import MultiPolygon, Point, box
+from shapely import MultiPolygon, box
 
-from made_banks import MODEL, made_bank, made_scale, made_tiles
+from made_banks import AREA, MODEL, made_bank, made_scale, made_tiles
 from napari_smse.errors import BankError, QueryError
 from napari_smse.network.appearance import MEASURES
 from napari_smse.similarity.annotated_exemplars import (
@@ -14,6 +14,8 @@ from napari_smse.similarity.annotated_exemplars import (
     with_newer,
 )
 from napari_smse.similarity.bank import THUMBNAIL_PX
+from napari_smse.tiles import Ground, TissueMask
+from napari_smse.tiles.region_tiles import label_tiles
 
 COLUMNS, ROWS = (axis.ravel() for axis in np.meshgrid(range(10), range(10)))
 TILES = made_tiles(
@@ -21,25 +23,37 @@ TILES = made_tiles(
 )
 
 
-def exemplars(regions, **options):
-    return annotated_exemplars(TILES, regions, model=MODEL, slide="hash", name="S1", **options)
+def mask_of(ground):
+    return TissueMask(np.asarray(ground, np.uint8), AREA)
 
 
-boxes = st.tuples(*(st.integers(0, 600) for _ in range(4))).map(
-    lambda at: box(at[0], at[1], at[0] + 40 + at[2] / 2, at[1] + 40 + at[3] / 2)
+TISSUE = mask_of(np.full((80, 80), Ground.TISSUE))
+
+
+def area(*boxes):
+    return MultiPolygon([box(*one) for one in boxes])
+
+
+def exemplars(regions, mask=TISSUE, **options):
+    return annotated_exemplars(
+        TILES, regions, mask, model=MODEL, slide="hash", name="S1", **options
+    )
+
+
+boxes = st.tuples(*(st.integers(0, 70) for _ in range(4))).map(
+    lambda at: area((8 * at[0], 8 * at[1], 8 * at[0] + 40 + 4 * at[2], 8 * at[1] + 40 + 4 * at[3]))
 )
 
 
 @given(first=boxes, second=boxes)
-def test_a_tile_takes_the_class_of_the_region_its_middle_lies_in(first, second):
-    regions = {"malignant": MultiPolygon([first]), "fat": MultiPolygon([second])}
+def test_tiles_are_those_that_fine_tuning_takes(first, second):
+    regions = {"malignant": first, "fat": second}
     wanted = {}
-    for row in range(len(TILES)):
-        left, top, width, height = TILES.places[row]
-        middle = Point(left + width / 2, top + height / 2)
-        inside = [name for name, area in regions.items() if area.contains(middle)]
-        if len(inside) == 1:
-            wanted[row] = inside[0]
+    for number, scale in enumerate(TILES.scales):
+        labels = label_tiles(scale.x, scale.y, scale.grid.edge, regions, TISSUE)
+        for row, label in enumerate(labels.tolist()):
+            if label >= 0:
+                wanted[TILES.rows_of(number).start + row] = list(regions)[label]
     if not wanted:
         with pytest.raises(QueryError):
             exemplars(regions)
@@ -56,9 +70,27 @@ def test_a_tile_takes_the_class_of_the_region_its_middle_lies_in(first, second):
     assert bank.thumbnails is None
 
 
+def test_it_is_remembered_which_area_a_tile_is_of():
+    bank = exemplars(
+        {"fat": area((0, 0, 128, 64), (320, 0, 448, 64)), "nerve": area((0, 320, 64, 384))}
+    )
+    left = [bank.region(row).x for row in range(len(bank))]
+    for row, place in enumerate(left):
+        fat = "fat 0" if place < 200 else "fat 1"
+        assert bank.drawn[row] == ("nerve 0" if bank.class_name(row) == "nerve" else fat)
+    assert set(bank.drawn) == {"fat 0", "fat 1", "nerve 0"}
+
+
+def test_tiles_of_glass_are_not_taken():
+    glass = np.full((80, 80), Ground.GLASS)
+    glass[:, 40:] = Ground.TISSUE
+    bank = exemplars({"fat": area((0, 0, 640, 64))}, mask_of(glass))
+    assert {bank.region(row).x >= 320 for row in range(len(bank))} == {True}
+
+
 def test_many_tiles_of_a_class_are_thinned_out_evenly():
-    rows, labels = annotated_rows(TILES, {"fat": box(0, 0, 640, 640)}, most=10)
-    assert len(rows) == 10
+    rows, labels, drawn = annotated_rows(TILES, {"fat": area((0, 0, 640, 640))}, TISSUE, most=10)
+    assert len(rows) == len(drawn) == 10
     assert set(labels) == {0}
     assert rows[0] == 0
     assert rows[-1] == len(TILES) - 1
@@ -69,34 +101,35 @@ def test_where_nothing_is_drawn_there_is_nothing_to_add():
     with pytest.raises(QueryError, match="draw regions"):
         exemplars({})
     with pytest.raises(QueryError, match="draw larger regions"):
-        exemplars({"fat": box(1, 1, 5, 5)})
+        exemplars({"fat": area((1, 1, 5, 5))})
 
 
 def test_pictures_must_be_as_many_as_tiles():
-    rows, labels = annotated_rows(TILES, {"fat": box(0, 0, 128, 64)})
-    pictures = np.full((len(rows), THUMBNAIL_PX, THUMBNAIL_PX, 3), 9, np.uint8)
+    found = annotated_rows(TILES, {"fat": area((0, 0, 128, 64))}, TISSUE)
+    pictures = np.full((len(found.rows), THUMBNAIL_PX, THUMBNAIL_PX, 3), 9, np.uint8)
     about = {"model": MODEL, "slide": "hash", "name": "S1"}
-    bank = exemplars_of(TILES, rows, labels, ("fat",), thumbnails=pictures, **about)
+    bank = exemplars_of(TILES, found, ("fat",), thumbnails=pictures, **about)
     assert bank.thumbnail(0).max() == 9
     with pytest.raises(BankError, match="give as many"):
-        exemplars_of(TILES, rows, labels, ("fat",), thumbnails=pictures[1:], **about)
+        exemplars_of(TILES, found, ("fat",), thumbnails=pictures[1:], **about)
 
 
 def test_looks_must_be_as_many_as_tiles():
-    rows, labels = annotated_rows(TILES, {"fat": box(0, 0, 128, 64)})
-    looks = np.arange(len(rows) * len(MEASURES), dtype=np.float32).reshape(len(rows), -1)
+    found = annotated_rows(TILES, {"fat": area((0, 0, 128, 64))}, TISSUE)
+    number = len(found.rows)
+    looks = np.arange(number * len(MEASURES), dtype=np.float32).reshape(number, -1)
     about = {"model": MODEL, "slide": "hash", "name": "S1"}
-    bank = exemplars_of(TILES, rows, labels, ("fat",), looks=looks, **about)
+    bank = exemplars_of(TILES, found, ("fat",), looks=looks, **about)
     np.testing.assert_array_equal(bank.looks, looks)
-    with pytest.raises(BankError, match="looks of 2 tiles: give as many"):
-        exemplars_of(TILES, rows, labels, ("fat",), looks=looks[1:], **about)
-    unknown = exemplars_of(TILES, rows, labels, ("fat",), **about)
+    with pytest.raises(BankError, match="looks of 3 tiles: give as many"):
+        exemplars_of(TILES, found, ("fat",), looks=looks[1:], **about)
+    unknown = exemplars_of(TILES, found, ("fat",), **about)
     assert np.isnan(unknown.looks).all()
 
 
 def test_a_tile_that_is_there_already_takes_its_newer_class():
-    old = made_bank(4).joined(exemplars({"fat": box(0, 0, 128, 64)}))
-    newer = exemplars({"malignant": box(0, 0, 64, 64)})
+    old = made_bank(4).joined(exemplars({"fat": area((0, 0, 128, 64))}))
+    newer = exemplars({"malignant": area((0, 0, 64, 64))})
     both = with_newer(old, newer)
     assert len(newer) == 1
     assert len(both) == len(old)

@@ -22,7 +22,7 @@ from napari_smse.similarity.bank import (
 from napari_smse.slides import Region
 
 COLUMNS = ("labels", "mpps", "places", "looks")
-FACTS = ("classes", "cases", "sources", "model", "slides", "licence")
+FACTS = ("classes", "cases", "sources", "model", "slides", "licence", "drawn")
 
 
 def same(one, other):

@@ -83,9 +83,8 @@ def bank_of(one, regions):
     """The tiles of a slide in regions, as the Evidence dock adds them."""
     tiles = slide_tiles(one.started.store)
     model = one.started.card.weights_sha256
-    return annotated_exemplars(
-        tiles, regions, model=model, slide=one.slide.quick_hash, name=one.slide.name
-    )
+    about = {"model": model, "slide": one.slide.quick_hash, "name": one.slide.name}
+    return annotated_exemplars(tiles, regions, one.started.plan.mask, **about)
 
 
 def test_known_tiles_alone_are_enough(tmp_path, model):

@@ -12,7 +12,7 @@ from generated import noise_image, write_pyramid_tiff
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.similarity.annotated_exemplars import exemplars_of
+from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_of
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
 from napari_smse.widgets import unlike_job
@@ -63,8 +63,7 @@ def test_exemplars_that_were_added_make_their_like_known(scored):
     started.card = started.card.model_copy(update={"classes": ("benign", "malignant")})
     bank = exemplars_of(
         tiles,
-        rows,
-        np.zeros(len(rows), np.int64),
+        AnnotatedRows(rows, np.zeros(len(rows), np.int64), ("benign 0",) * len(rows)),
         ("benign",),
         model="m",
         slide="s",

@@ -39,6 +39,8 @@ class AddedTile:
         um/px of the slide; of the tile, if the slide is not open.
     region
         On the slide, level-0 px.
+    drawn
+        Which of the areas drawn on the slide it is of, where that is known.
     """
 
     embedding: NDArray[np.float32]
@@ -48,6 +50,7 @@ class AddedTile:
     path: Path
     slide_mpp: float
     region: Region
+    drawn: str = ""
 
 
 def no_annotated_tiles(classes: Sequence[str]) -> AnnotatedTiles:
@@ -102,6 +105,7 @@ def _image(one: AddedTile, label: int) -> LabelledImage:
         source=SOURCE,
         stratum=f"{SOURCE} {one.mpp:g}",
         region=one.region,
+        drawn=one.drawn,
     )
 
 

@@ -15,7 +15,6 @@ from napari_smse.learning.candidates import Candidate, Reading, choose_usable, c
 from napari_smse.learning.csv_rows import read_csv_rows
 from napari_smse.learning.image_header import files_below, leads_out
 from napari_smse.learning.labelled_set import LabelledSet, Skipped
-from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import slide_name
 from napari_smse.tiles import (
@@ -25,6 +24,7 @@ from napari_smse.tiles import (
     find_tissue,
     read_class_regions,
 )
+from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 
 FIELD_PX: Final = 224
 FIELD_MPP: Final = 0.6

@@ -16,10 +16,10 @@ from napari_smse.errors import DataError
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.prediction import JudgedTiles
-from napari_smse.learning.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import ScaleTiles, TissueMask
+from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 SOURCE = "annotations"

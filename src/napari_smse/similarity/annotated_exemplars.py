@@ -4,31 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely import MultiPolygon, Polygon
+from shapely import MultiPolygon
 
 from napari_smse.errors import BankError, QueryError
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.slide_tiles import SlideTiles
+from napari_smse.tiles import TissueMask
+from napari_smse.tiles.region_tiles import label_tiles, nearest_areas
 
-NO_CLASS: Final = -1
 MOST_A_CLASS: Final = 300
 """More tiles of a class say little more: so many are taken, spread evenly over them."""
 
 
+class AnnotatedRows(NamedTuple):
+    """Which tiles of a slide are annotated, and as what.
+
+    Attributes
+    ----------
+    rows, labels
+        ``(m,)`` each; the labels are indices into the regions.
+    drawn
+        Of each tile, which of the areas drawn of its class it is of.
+    """
+
+    rows: NDArray[np.intp]
+    labels: NDArray[np.int64]
+    drawn: tuple[str, ...]
+
+    def take(self, chosen: NDArray[np.intp]) -> AnnotatedRows:
+        """Return some of them, in this order."""
+        drawn = tuple(self.drawn[one] for one in chosen)
+        return AnnotatedRows(self.rows[chosen], self.labels[chosen], drawn)
+
+
 def annotated_rows(
     tiles: SlideTiles,
-    regions: Mapping[str, MultiPolygon | Polygon],
+    regions: Mapping[str, MultiPolygon],
+    mask: TissueMask,
     most: int = MOST_A_CLASS,
-) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Return which tiles lie in regions, and their classes.
-
-    A tile takes the class of the region that its middle lies in; none if regions of two classes
-    overlap there.
+) -> AnnotatedRows:
+    """Return which tiles lie in regions, and their classes, as fine-tuning takes them.
 
     Parameters
     ----------
@@ -36,36 +55,32 @@ def annotated_rows(
         Of the slide.
     regions
         What is drawn of each class, level-0 px.
+    mask
+        The slide's tissue: a tile takes the class that holds half of its tissue, see
+        `napari_smse.tiles.region_tiles.label_tiles`.
     most
         So many tiles of a class at most, spread evenly.
-
-    Returns
-    -------
-    rows, labels
-        ``(m,)`` each; the labels are indices into the regions.
 
     Raises
     ------
     QueryError
-        Nothing is drawn, or no middle of a scored tile lies in it.
+        Nothing is drawn, or no scored tile lies in it.
     """
     if not regions:
         raise QueryError("Nothing is drawn on this slide: draw regions with SMSE: Annotate.")
-    label = _labels(tiles, regions)
-    found = [_spread(np.flatnonzero(label == number), most) for number in range(len(regions))]
-    rows = np.sort(np.concatenate(found))
-    if not len(rows):
+    found = _annotated(tiles, regions, mask)
+    if not len(found.rows):
         raise QueryError(
-            "No scored tile has its middle in a region: draw larger regions, on tissue that was "
-            "scored."
+            "No scored tile has half of its tissue in a region: draw larger regions, on tissue "
+            "that was scored."
         )
-    return rows, label[rows]
+    of_class = (np.flatnonzero(found.labels == number) for number in range(len(regions)))
+    return found.take(np.sort(np.concatenate([_spread(one, most) for one in of_class])))
 
 
 def exemplars_of(
     tiles: SlideTiles,
-    rows: NDArray[np.intp],
-    labels: NDArray[np.int64],
+    found: AnnotatedRows,
     classes: tuple[str, ...],
     *,
     model: str,
@@ -80,7 +95,7 @@ def exemplars_of(
     ----------
     tiles
         Of the slide.
-    rows, labels
+    found
         Which of them, and their classes as indices into `classes`.
     classes
         Names.
@@ -98,12 +113,13 @@ def exemplars_of(
     BankError
         There is not one thumbnail, or look, for each tile.
     """
+    rows = found.rows
     for what, given in (("pictures", thumbnails), ("looks", looks)):
         if given is not None and len(given) != len(rows):
             raise BankError(f"There are {len(given)} {what} of {len(rows)} tiles: give as many.")
     bank = ExemplarBank(
         tiles.embeddings[rows],
-        np.asarray(labels, dtype=np.int64),
+        found.labels,
         tiles.mpps[rows],
         classes,
         (name,) * len(rows),
@@ -112,13 +128,15 @@ def exemplars_of(
         (slide,) * len(rows),
         tiles.places[rows],
         thumbnails,
+        drawn=found.drawn,
     )
     return bank if looks is None else replace(bank, looks=looks)
 
 
 def annotated_exemplars(
     tiles: SlideTiles,
-    regions: Mapping[str, MultiPolygon | Polygon],
+    regions: Mapping[str, MultiPolygon],
+    mask: TissueMask,
     *,
     model: str,
     slide: str,
@@ -130,10 +148,10 @@ def annotated_exemplars(
     Raises
     ------
     QueryError
-        Nothing is drawn, or no middle of a scored tile lies in it.
+        Nothing is drawn, or no scored tile lies in it.
     """
-    rows, labels = annotated_rows(tiles, regions, most)
-    return exemplars_of(tiles, rows, labels, tuple(regions), model=model, slide=slide, name=name)
+    found = annotated_rows(tiles, regions, mask, most)
+    return exemplars_of(tiles, found, tuple(regions), model=model, slide=slide, name=name)
 
 
 def with_newer(bank: ExemplarBank, newer: ExemplarBank) -> ExemplarBank:
@@ -153,19 +171,25 @@ def _place(bank: ExemplarBank, row: int) -> tuple[str, tuple[int, ...], float]:
     return bank.slides[row], tuple(bank.places[row].tolist()), round(float(bank.mpps[row]), 4)
 
 
-def _labels(tiles: SlideTiles, regions: Mapping[str, MultiPolygon | Polygon]) -> NDArray[np.int64]:
-    left, top, width, height = tiles.places.T
-    x, y = left + width / 2, top + height / 2
-    inside = np.stack([_inside(area, x, y) for area in regions.values()])
-    label = inside.argmax(axis=0)
-    return np.where(inside.sum(axis=0) == 1, label, NO_CLASS).astype(np.int64)
-
-
-def _inside(
-    area: MultiPolygon | Polygon, x: NDArray[np.floating], y: NDArray[np.floating]
-) -> NDArray[np.bool_]:
-    shapely.prepare(area)
-    return np.asarray(shapely.contains_xy(area, x, y), dtype=bool)
+def _annotated(
+    tiles: SlideTiles, regions: Mapping[str, MultiPolygon], mask: TissueMask
+) -> AnnotatedRows:
+    rows: list[int] = []
+    labels: list[int] = []
+    drawn: list[str] = []
+    for number, scale in enumerate(tiles.scales):
+        first, edge = tiles.rows_of(number).start, scale.grid.edge
+        label = label_tiles(scale.x, scale.y, edge, regions, mask)
+        for row, (name, area) in enumerate(regions.items()):
+            own = np.flatnonzero(label == row)
+            if len(own):
+                rows += (first + own).tolist()
+                labels += [row] * len(own)
+                areas = nearest_areas(scale.x[own], scale.y[own], edge, area)
+                drawn += [f"{name} {one}" for one in areas.tolist()]
+    order = np.argsort(rows)
+    found = AnnotatedRows(np.array(rows, np.intp), np.array(labels, np.int64), tuple(drawn))
+    return found.take(order)
 
 
 def _spread(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:

@@ -60,6 +60,8 @@ class ExemplarBank:
     looks
         ``(n, k)`` float32, what the tiles look like (`napari_smse.network.appearance`); NaN where
         that is not known.
+    drawn
+        Of each tile, which of the areas drawn on its slide it is of; empty where that is not known.
     """
 
     embeddings: NDArray[np.float32]
@@ -74,12 +76,14 @@ class ExemplarBank:
     thumbnails: NDArray[np.uint8] | None = None
     licence: str = ""
     looks: NDArray[np.float32] = field(default_factory=lambda: _no_looks(0))
+    drawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Fill in that tiles lie nowhere and look like nothing, where nothing is said of that."""
         number = len(self.labels)
-        if not self.slides:
-            object.__setattr__(self, "slides", ("",) * number)
+        for name in ("slides", "drawn"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, ("",) * number)
         if not len(self.places):
             nowhere = np.tile(np.array(_NOWHERE, np.int32), (number, 1))
             object.__setattr__(self, "places", nowhere)
@@ -143,6 +147,7 @@ class ExemplarBank:
             places=self.places[index],
             thumbnails=None if self.thumbnails is None else self.thumbnails[index],
             looks=self.looks[index],
+            drawn=tuple(self.drawn[row] for row in index),
         )
 
     def without(self, rows: Sequence[int]) -> ExemplarBank:
@@ -176,6 +181,7 @@ class ExemplarBank:
             thumbnails=thumbnails,
             licence="\n".join(dict.fromkeys(filter(None, (self.licence, other.licence)))),
             looks=np.concatenate([self.looks, other.looks]),
+            drawn=self.drawn + other.drawn,
         )
 
 
@@ -225,7 +231,9 @@ def save_bank(bank: ExemplarBank, path: Path) -> None:
         tensors["thumbnails"] = bank.thumbnails
     if np.isfinite(bank.looks).any():
         tensors["looks"] = bank.looks
-    facts = {name: json.dumps(getattr(bank, name)) for name in (*_FACTS, "slides", "licence")}
+    facts = {
+        name: json.dumps(getattr(bank, name)) for name in (*_FACTS, "slides", "licence", "drawn")
+    }
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     try:
         write_whole(path, save(whole, metadata=facts))
@@ -262,6 +270,7 @@ def load_bank(path: Path) -> ExemplarBank:
             tensors.get("thumbnails"),
             json.loads(told.get("licence", '""')),
             tensors.get("looks", _no_looks(0)),
+            tuple(json.loads(told.get("drawn", "[]"))),
         )
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise BankError(
@@ -291,7 +300,7 @@ def _is_shaped(bank: ExemplarBank) -> bool:
 
 def _fits_together(bank: ExemplarBank) -> bool:
     columns: list[Sized] = [bank.embeddings, bank.labels, bank.mpps, bank.places, bank.looks]
-    columns += [bank.cases, bank.sources, bank.slides]
+    columns += [bank.cases, bank.sources, bank.slides, bank.drawn]
     columns += [] if bank.thumbnails is None else [bank.thumbnails]
     known = ((bank.labels >= 0) & (bank.labels < len(bank.classes))).all()
     scaled = (np.isfinite(bank.mpps) & (bank.mpps > 0)).all()

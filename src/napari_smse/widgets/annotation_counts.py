@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from shapely import MultiPolygon
 
-from napari_smse.learning.region_tiles import CONFLICT, LEAST_TISSUE, label_tiles
 from napari_smse.slides import Slide
 from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
+from napari_smse.tiles.region_tiles import CONFLICT, LEAST_TISSUE, label_tiles
 
 TILE_PX: Final = 224
 TILE_MPP: Final = 0.5

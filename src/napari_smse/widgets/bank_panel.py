@@ -34,8 +34,8 @@ class BankPanel(QGroupBox):
         self.which, self.said = QLabel(), QLabel()
         self.add = QPushButton("Add from annotations")
         self.add.setToolTip(
-            "Tiles of this slide take the class of the region drawn with SMSE: Annotate that their "
-            "middle lies in. Nothing is learnt: they are compared with from now on, and tiles that "
+            "Tiles of this slide take the class of the region drawn with SMSE: Annotate that holds "
+            "half of their tissue. Nothing is learnt: they are compared with from now on, and tiles that "
             "look like them are no longer unlike anything known."
         )
         self.remove = QPushButton("Remove chosen")

@@ -73,5 +73,6 @@ def _tiles_of(bank: ExemplarBank, slides: Sequence[Slide]) -> list[AddedTile]:
             if slide is None
             else (slide.name, slide.path, slide.mpp)
         )
-        found.append(AddedTile(bank.embeddings[row], bank.class_name(row), mpp, *there, region))
+        what = bank.embeddings[row], bank.class_name(row), mpp
+        found.append(AddedTile(*what, *there, region, bank.drawn[row]))
     return found

@@ -147,14 +147,14 @@ def annotated_bank(
     SlideError
         A picture cannot be read.
     """
-    rows, labels = annotated_rows(read.tiles, regions)
+    found = annotated_rows(read.tiles, regions, read.started.plan.mask)
+    rows = found.rows
     thumbnails = None
     if pictures:
         thumbnails = np.stack([_thumbnail(read.slide, read.tiles.region(row)) for row in rows])
     return exemplars_of(
         read.tiles,
-        rows,
-        labels,
+        found,
         tuple(regions),
         model=read.model,
         slide=read.slide.quick_hash,

@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon
 
-from napari_smse.tiles import Ground, TissueMask
+from napari_smse.tiles.tissue import Ground, TissueMask
 
 OF_A_CLASS: Final = 0.5
 COMPETES: Final = 0.25
