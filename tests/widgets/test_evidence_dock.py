@@ -230,6 +230,9 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     assert not dock.bank.learn.isEnabled()
     add(docks, dock)
     own = docks.map_of("malignant")
+    choose(docks, dock, NEAREST)
+    names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
+    assert all("by nearest known tile" in one for one in names)
     dock.bank.learn.click()
     tune = docks.tune
     assert tune.form.known.isVisibleTo(tune)
@@ -248,6 +251,9 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     assert len(tune.result.tuning.labelled_set.images) == 80
     assert contrast(own) < 0
     assert contrast(docks.map_of("malignant")) > 0.1
+    # They are no longer by known tiles, and say so.
+    names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
+    assert names == {"P(benign) 20x · slide", "P(malignant) 20x · slide"}
     tune.outcome.roll_back()
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
 

@@ -103,3 +103,17 @@ def test_a_copy_of_a_map_that_the_user_made_is_no_hindrance(page):
     page.viewer.add_layer(Image.create(*page.maps[0].as_layer_data_tuple()))
     page.lay(maps_of(("benign", "malignant"), (0.2, 0.8)))
     assert len(page.maps) == 2
+
+
+def test_names_say_what_maps_are_by_and_what_the_user_called_them_stays(page):
+    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    first = page.lay(maps)
+    first.name_by("prototypes")
+    names = {layer.name for layer in page.maps}
+    assert names == {
+        "P(benign) 20x by prototypes · slide", "P(malignant) 20x by prototypes · slide"
+    }  # fmt: skip
+    (mine,) = (one for one in page.maps if one.metadata[MAP_KEY]["class"] == "benign")
+    mine.name = "for the meeting"
+    page.lay(maps)
+    assert {layer.name for layer in page.maps} == {"for the meeting", "P(malignant) 20x · slide"}

@@ -31,7 +31,7 @@ class ExemplarColouring(QObject):
         self._viewer = viewer
         self._shown: dict[str, HeatLayers] = {}
         self._before: dict[str, ScoreMaps] = {}
-        self._incomplete: list[tuple[HeatLayers, Slide, str]] = []
+        self._incomplete: list[tuple[HeatLayers, Slide]] = []
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
 
@@ -75,9 +75,9 @@ class ExemplarColouring(QObject):
             shown.mark_stale()
             shown.refresh(hidden=True)
         else:
-            shown = self._laid(layer, slide, maps, colours, f" by {by}")
+            shown = self._laid(layer, slide, maps, colours, by)
             self._shown[slide.quick_hash] = shown
-        _name(shown, slide, f" by {by}")
+        shown.name_by(by)
         self.maps_shown.emit(shown, layer)
 
     def give_back(
@@ -115,24 +115,22 @@ class ExemplarColouring(QObject):
         by: str,
     ) -> HeatLayers:
         looked_at = _looked_at(self._viewer, slide)
-        shown = HeatLayers(self._viewer, layer, slide, maps, colours)
+        shown = HeatLayers(self._viewer, layer, slide, maps, colours, by)
         same = next((name for name in maps if (name.class_name, name.scale) == looked_at), None)
         if same is not None:
             shown.show_only(same)
         shown.refresh(hidden=True)
-        _name(shown, slide, by)
         self._incomplete = [one for one in self._incomplete if one[1] is not slide]
-        self._incomplete.append((shown, slide, by))
+        self._incomplete.append((shown, slide))
         self._adding.start()
         return shown
 
     def _add_next_layer(self) -> None:
         """Add a map layer that is missing each time the viewer has nothing else to do."""
         while self._incomplete:
-            shown, slide, by = self._incomplete[0]
+            shown, _ = self._incomplete[0]
             if shown.add_next():
                 shown.refresh(hidden=True)
-                _name(shown, slide, by)
                 return
             self._incomplete.pop(0)
         self._adding.stop()
@@ -145,11 +143,3 @@ def _looked_at(viewer: ViewerModel, slide: Slide) -> tuple[str, str] | None:
         if mark.get("slide") == slide.quick_hash and layer.visible:
             return mark["class"], mark["scale"]
     return None
-
-
-def _name(shown: HeatLayers, slide: Slide, by: str) -> None:
-    """Say in the names of the layers what their values are by."""
-    for name, layer in shown.layers.items():
-        wanted = f"{name}{by} · {slide.name}"
-        if layer.name != wanted:
-            layer.name = wanted

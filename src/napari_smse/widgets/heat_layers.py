@@ -43,6 +43,8 @@ class HeatLayers:
         What they show.
     colours
         Of the classes, RGB 0..255; classes without one get a usual colour.
+    by
+        What the maps are by, for the layers' names; nothing for a model's class head.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class HeatLayers:
         slide: Slide,
         maps: ScoreMaps,
         colours: Mapping[str, Colour] | None = None,
+        by: str = "",
     ) -> None:
         self.maps = maps
+        self._by = by
         self.colours = class_colours(maps.classes, colours)
         self.layers: dict[MapName, Image] = {}
         self._number = next(_numbers)
@@ -116,6 +120,12 @@ class HeatLayers:
                 layer.visible = other == name
         self.refresh()
 
+    def name_by(self, by: str) -> None:
+        """Say in the layers' names what the maps are by."""
+        self._by = by
+        for name, layer in self.layers.items():
+            self._rename(layer, name)
+
     def _shown(self) -> Image | None:
         return None if self.shown is None else self.layers[self.shown]
 
@@ -130,6 +140,7 @@ class HeatLayers:
             if name is None:
                 self._viewer.layers.remove(layer)
                 continue
+            self._rename(layer, name)
             layer.metadata[MAP_KEY] = self._mark(name)
             self._lay(layer, self.maps.heat_map(name))
             layer.events.visible.connect(self.refresh)
@@ -153,7 +164,7 @@ class HeatLayers:
         colour = self.colours[name.class_name]
         return Image(
             heat_map.values,
-            name=f"{name} · {self._slide.name}",
+            name=self._name_of(name),
             scale=scale,
             translate=translate,
             units=self._slide_layer.units[-2:],
@@ -167,12 +178,23 @@ class HeatLayers:
             metadata={MAP_KEY: self._mark(name)},
         )
 
+    def _name_of(self, name: MapName) -> str:
+        by = f" by {self._by}" if self._by else ""
+        return f"{name}{by} · {self._slide.name}"
+
+    def _rename(self, layer: Image, name: MapName) -> None:
+        """Say what a layer shows; a name that the user gave it stays."""
+        mark, wanted = layer.metadata[MAP_KEY], self._name_of(name)
+        if layer.name == mark.get("name") and layer.name != wanted:
+            layer.name = mark["name"] = wanted
+
     def _mark(self, name: MapName) -> dict[str, object]:
         return {
             "slide": self._slide.quick_hash,
             "class": name.class_name,
             "scale": name.scale,
             "of": self._number,
+            "name": self._name_of(name),
         }
 
     def _placed(self, heat_map: HeatMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
