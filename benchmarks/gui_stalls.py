@@ -34,7 +34,7 @@ def main() -> None:
     from loop_gaps import show
 
     with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
         figures = measure(options.slide, options.overlap)
     show(figures["phases"])
     print(f"max while scoring / limit: {figures['max_over_limit']:.2f} ({figures['tiles']} tiles)")

@@ -1,4 +1,4 @@
-"""Make the picture of the folder search: the real part of a dock in a real viewer.
+"""Make the pictures of the folder search: the real docks in a real viewer.
 
 `.venv/bin/python docs/folder_search_screenshots.py`, where there is no screen under `xvfb-run -a`.
 """
@@ -46,9 +46,12 @@ def other_slides(folder: Path) -> list[Path]:
     return paths
 
 
-def query_of(run: Any) -> Any:
+def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
     from napari_smse.similarity.slide_tiles import slide_tiles
+    from napari_smse.widgets.score_job import RUN_KEY
+
+    run = layer.metadata[RUN_KEY]
 
     tiles = slide_tiles(run.store)
     rows = tiles.at(*TUMOUR)[:1]
@@ -61,7 +64,7 @@ def query_of(run: Any) -> Any:
 
 
 def main() -> None:
-    """Score the sample, search two other slides, go to the best hit."""
+    """Let the sample go into an index as it is scored, search it, and go to the best hit."""
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = name
         shoot(Path(name))
@@ -75,24 +78,26 @@ def shoot(folder: Path) -> None:
     from napari_smse.similarity.index_search import LeftOut
     from napari_smse.slides import Region
     from napari_smse.widgets.folder_search import FolderSearch
-    from napari_smse.widgets.score_job import RUN_KEY
-    from napari_smse.widgets.slide_layers import slide_of
+    from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
     index = folder / "archive 2024"
     done = CliRunner().invoke(app, ["index", *map(str, other_slides(folder)), "--out", str(index)])
     assert done.exit_code == 0, done.output
     with Stage() as stage:
+        (layer,) = slide_layers(stage.viewer)
+        slide = slide_of(layer)
+        left_out = LeftOut(slide.quick_hash, Region(TUMOUR[0] - 300, TUMOUR[1] - 300, 600, 600))
+        part = FolderSearch(stage.viewer, lambda: query_of(layer), left_out=lambda: left_out)
+        beside = stage.viewer.window.add_dock_widget(part, name="Folder search", tabify=True)
+        part.set_folder(index)
+        part.index.every.click()
+        stage.dock.parent().raise_()
         stage.tick(0.5)
         stage.run()
-        (layer,) = (one for one in stage.viewer.layers if RUN_KEY in one.metadata)
-        run, slide = layer.metadata[RUN_KEY], slide_of(layer)
-        left_out = LeftOut(slide.quick_hash, Region(TUMOUR[0] - 300, TUMOUR[1] - 300, 600, 600))
-        part = FolderSearch(stage.viewer, lambda: query_of(run), left_out=lambda: left_out)
-        stage.viewer.window.add_dock_widget(part, name="Folder search", tabify=True)
-        stage.live(1)
-        part.set_folder(index)
-        part.add_slide()
-        stage.until(lambda: not part.adding.is_running and not part.looking.is_running)
+        stage.until(lambda: "now: 3 slides" in stage.dock.index.text.text())
+        stage.shoot("scored_into_index")
+        beside.raise_()
+        stage.until(lambda: not part.index.looking.is_running)
         part.run()
         stage.until(lambda: part.answer is not None and not part.picturing.is_running)
         stage.live(1)

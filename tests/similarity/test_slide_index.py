@@ -20,7 +20,8 @@ from generated import write_pyramid_tiff
 from made_shards import MODEL, MODEL_NAME, made_shard, unit_vectors
 from napari_smse.errors import IndexFilesError, QueryError
 from napari_smse.similarity import slide_index
-from napari_smse.similarity.index_files import INDEX_NAME, Added
+from napari_smse.similarity.index_about import INDEX_NAME, start_index
+from napari_smse.similarity.index_files import Added
 from napari_smse.similarity.index_search import Best, IndexAnswer, LeftOut, Searched
 from napari_smse.similarity.index_shard import SlideState, read_slide, shard_path, write_shard
 from napari_smse.similarity.slide_index import SlideIndex
@@ -238,10 +239,79 @@ class TestAdding:
         index.refresh()
         assert index.search(query, 100).tiles == 62
 
+    def test_what_another_program_added_meanwhile_is_not_replaced_unasked(self, index):
+        theirs, ours = made_shard("d", 30, overlap=0.5), made_shard("d", 9)
+        SlideIndex(index.folder).add(theirs)
+        assert index.find(ours.slide.quick_hash) is None
+        with pytest.raises(IndexFilesError, match=r"other settings \(different overlap\)"):
+            index.add(ours)
+        assert index.find(ours.slide.quick_hash).tile_count == 30
+
+    @pytest.mark.parametrize("settings", [{}, {"overlap": 0.5}], ids=["same", "other"])
+    def test_of_two_that_add_a_slide_at_once_the_first_one_stays(
+        self, index, monkeypatch, settings
+    ):
+        theirs, ours = made_shard("d", 9, **settings), made_shard("d", 9)
+
+        def they_were_faster(folder, shard, *, first=False):
+            monkeypatch.undo()
+            write_shard(folder, theirs)
+            write_shard(folder, shard, first=first)
+
+        monkeypatch.setattr("napari_smse.similarity.index_files.write_shard", they_were_faster)
+        if settings:
+            with pytest.raises(IndexFilesError, match="different overlap"):
+                index.add(ours)
+        else:
+            assert index.add(ours) is Added.SAME
+        there = SlideIndex(index.folder).find(ours.slide.quick_hash)
+        assert there.settings == theirs.slide.settings
+
+    def test_a_damaged_file_of_the_slide_is_mended(self, index):
+        path = shard_path(index.folder, made_shard("a").slide.quick_hash)
+        path.write_bytes(path.read_bytes()[:-50])
+        fresh = SlideIndex(index.folder)
+        fresh.add(made_shard("a", 40))
+        path.write_bytes(b"nothing")
+        fresh.refresh()
+        assert len(fresh.warnings) == 1
+        assert fresh.add(made_shard("a", 40)) is Added.ADDED
+        assert fresh.warnings == ()
+        assert fresh.tile_count == 72
+
+    def test_an_index_that_another_program_starts_just_now_is_taken_as_it_is(
+        self, tmp_path, monkeypatch
+    ):
+        folder, start = tmp_path / "new", start_index
+
+        def they_were_faster(*words):
+            start(folder, "b" * 64, "newer")
+            start(*words)
+
+        monkeypatch.setattr("napari_smse.similarity.index_files.start_index", they_were_faster)
+        with pytest.raises(IndexFilesError, match="made by the model newer"):
+            SlideIndex.make(folder, MODEL, MODEL_NAME)
+        assert SlideIndex(folder).model_name == "newer"
+
+    def test_a_file_that_cannot_be_looked_at_is_named_and_left_out(self, index, monkeypatch):
+        def stale(_path):
+            raise OSError(116, "Stale file handle")
+
+        monkeypatch.setattr("napari_smse.similarity.index_files.read_slide", stale)
+        again = SlideIndex(index.folder)
+        assert len(again.warnings) == 3
+        assert "Stale file handle" in again.warnings[0]
+
+    def test_settings_are_named_as_a_reader_knows_them(self, index):
+        other = made_shard("a", 40, mpps=[1.0], roi="x", min_tissue=0.5)
+        with pytest.raises(IndexFilesError, match=r"different least tissue, scales, region\)"):
+            index.add(other)
+
     def test_a_folder_that_cannot_be_written_is_told(self, tmp_path):
         (tmp_path / "file").write_text("no folder")
-        with pytest.raises(IndexFilesError, match=r"cannot be written.*choose a folder"):
-            SlideIndex.make(tmp_path / "file" / "index", MODEL, MODEL_NAME)
+        for folder in (tmp_path / "file", tmp_path / "file" / "index"):
+            with pytest.raises(IndexFilesError, match=r"cannot be written.*choose a folder"):
+                SlideIndex.make(folder, MODEL, MODEL_NAME)
 
     def test_a_full_disk_leaves_what_was_there(self, index, monkeypatch):
         def full(*_):
@@ -436,6 +506,48 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_there(tmp_path, name):
     assert index.search(unit_vectors(1), 100).tiles == 40
     index.add(made_shard(name, 30, overlap=0.5), replace=True)
     assert index.find(made_shard(name).slide.quick_hash).tile_count == 30
+
+
+BESIDE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from made_shards import MODEL, MODEL_NAME, made_shard
+from napari_smse.similarity.slide_index import SlideIndex
+
+print("ready", flush=True)
+sys.stdin.readline()
+for name in sys.argv[2:]:
+    SlideIndex.make(Path(sys.argv[1]), MODEL, MODEL_NAME).add(made_shard(name, 20))
+"""
+
+
+def test_two_programs_start_and_fill_one_index_at_once(tmp_path):
+    script = BESIDE.format(tests=str(Path(__file__).parents[1]))
+    folder = tmp_path / "index"
+    names = ["abcdefghijklmn", "hijklmnopqrstu"]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(folder), *some],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for some in names
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate()
+        assert writer.returncode == 0
+    index = SlideIndex(folder)
+    assert index.warnings == ()
+    assert {one.name: one.tile_count for one in index.slides} == dict.fromkeys("".join(names), 20)
+    assert index.search(unit_vectors(1), 1000).tiles == 420
+    assert not list(folder.glob(".*"))
 
 
 def test_the_approximate_index_is_asked_only_beyond_a_number_of_tiles(index, monkeypatch):

@@ -9,10 +9,25 @@ from annotating_docks import Docks, seeing_model
 from fake_model import redness_model
 from generated import write_pyramid_tiff
 from napari_smse.learning import tuning_history
-from napari_smse.widgets import annotation_autosave, finetune_dock, finetune_job, score_job
+from napari_smse.widgets import (
+    annotation_autosave,
+    chosen_index,
+    finetune_dock,
+    finetune_job,
+    score_job,
+)
 from napari_smse.widgets.triton_guard import guard_against_triton
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
+
+
+@pytest.fixture(autouse=True)
+def no_index_chosen(monkeypatch, tmp_path):
+    """Nothing that is scored goes into an index that another test chose."""
+    monkeypatch.setattr(chosen_index, "choice_path", lambda: tmp_path / "chosen_index.json")
+    chosen_index.chosen_index.cache_clear()
+    yield
+    chosen_index.chosen_index.cache_clear()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from napari_smse.similarity.index_shard import SlideState, shard_of
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import Region, open_slide
+from napari_smse.widgets.chosen_index import chosen_index
 from napari_smse.widgets.folder_search import FolderSearch
 from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import level0_to_world, slide_layers, slide_of
@@ -102,7 +103,7 @@ def dock(viewer, asked):
 def ready(dock, folder, until):
     """The dock with the index chosen."""
     dock.set_folder(folder)
-    until(lambda: "tiles" in dock.about.text())
+    until(lambda: "tiles" in dock.index.about.text())
     return dock
 
 
@@ -121,7 +122,7 @@ def add(dock, until):
     def press():
         dock.add.click()
         until(lambda: not dock.adding.is_running)
-        until(lambda: not dock.looking.is_running)
+        until(lambda: not dock.index.looking.is_running)
 
     return press
 
@@ -145,7 +146,7 @@ def slide_named(viewer, name):
 def test_red_finds_red_on_a_slide_that_is_not_open(ready, find):
     ready.number.setValue(2)
     find()
-    assert ready.about.text().startswith("1 slide, ")
+    assert ready.index.about.text().startswith("1 slide, ")
     branch = ready.hits.topLevelItem(0)
     assert (ready.hits.topLevelItemCount(), branch.childCount()) == (1, 2)
     assert branch.text(0) == "other · 2 tiles"
@@ -259,7 +260,7 @@ def test_a_slide_that_is_no_longer_what_was_indexed_is_not_opened(
 def test_the_slide_is_added_and_found(viewer, ready, find, add, folder, layer):
     add()
     assert ready.state.text().startswith("slide is in the index now, ")
-    assert ready.about.text().startswith("2 slides, ")
+    assert ready.index.about.text().startswith("2 slides, ")
     assert len(SlideIndex(folder).slides) == 2
     find()
     assert {found.slide.name for found in ready.answer.slides} == {"slide", "other"}
@@ -284,11 +285,60 @@ def test_what_is_looked_for_is_no_hit(viewer, asked, layer, folder, until, add):
 
 
 def test_an_index_is_started_in_an_empty_folder(dock, add, tmp_path, until):
+    (tmp_path / "new").mkdir()
     dock.set_folder(tmp_path / "new")
-    until(lambda: "no index in this folder yet" in dock.about.text())
+    until(lambda: "no index in this folder yet" in dock.index.about.text())
     add()
     assert [one.name for one in SlideIndex(tmp_path / "new").slides] == ["slide"]
-    assert dock.about.text().startswith("1 slide, ")
+    assert dock.index.about.text().startswith("1 slide, ")
+
+
+def test_every_slide_is_added_only_when_it_is_ticked(dock, folder):
+    assert not dock.index.every.isEnabled()
+    dock.set_folder(folder)
+    assert dock.index.every.isEnabled()
+    assert not dock.index.every.isChecked()
+    dock.index.every.click()
+    assert chosen_index().takes_scored
+    dock.set_folder(folder.parent)
+    assert not dock.index.every.isChecked()
+
+
+def test_the_folder_is_there_again_after_the_next_start(ready, viewer, asked, folder, until):
+    ready.index.every.click()
+    ready.leave()
+    chosen_index.cache_clear()
+    again = FolderSearch(viewer, asked)
+    viewer.window.add_dock_widget(again, name="again")
+    assert again.folder == folder
+    assert again.index.every.isChecked()
+    assert again.search.isEnabled()
+    until(lambda: again.index.about.text().startswith("1 slide, "))
+    again.leave()
+
+
+def test_a_folder_chosen_in_one_dock_is_chosen_in_the_other(ready, find, viewer, asked, tmp_path):
+    find()
+    beside = FolderSearch(viewer, asked)
+    beside.set_folder(tmp_path)
+    assert ready.folder == tmp_path
+    assert ready.hits.topLevelItemCount() == 0
+    beside.leave()
+
+
+def test_a_folder_that_is_gone_is_told(dock, tmp_path, until):
+    dock.set_folder(tmp_path / "unplugged")
+    until(lambda: "This folder is not there" in dock.index.about.text())
+
+
+def test_a_slide_that_is_scored_again_meanwhile_is_not_added_in_part(ready, add, layer, folder):
+    run = layer.metadata[RUN_KEY]
+    store = run.store.scale(0)
+    nothing = np.full_like(store.probability[:5], np.nan)
+    run.store.write_rows(0, 0, nothing, np.zeros_like(store.embedding[:5]))
+    add()
+    assert "is being scored again" in ready.problem.text()
+    assert len(SlideIndex(folder).slides) == 1
 
 
 def test_other_settings_replace_only_after_a_question(ready, add, layer, folder, tmp_path, until):
@@ -309,15 +359,15 @@ def test_other_settings_replace_only_after_a_question(ready, add, layer, folder,
 def test_without_a_folder_nothing_can_be_pressed(dock, folder, monkeypatch, until):
     assert not dock.search.isEnabled()
     assert not dock.add.isEnabled()
-    assert "Choose the folder" in dock.where.text()
+    assert "Choose the folder" in dock.index.where.text()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
-    dock.choose.click()
+    dock.index.choose.click()
     assert dock.folder is None
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
-    dock.choose.click()
+    dock.index.choose.click()
     assert dock.folder == folder
     assert dock.search.isEnabled()
-    until(lambda: "1 slide" in dock.about.text())
+    until(lambda: "1 slide" in dock.index.about.text())
 
 
 def test_a_slide_that_is_not_scored_is_told(viewer, ready, add, layer, folder):
@@ -377,7 +427,7 @@ def test_another_model_is_refused_naming_both(ready, find, asked):
 def test_an_empty_index_is_told(dock, asked, tmp_path, until):
     SlideIndex.make(tmp_path / "empty", asked.model, asked.name)
     dock.set_folder(tmp_path / "empty")
-    until(lambda: "The index is empty" in dock.about.text())
+    until(lambda: "The index is empty" in dock.index.about.text())
     dock.run()
     until(lambda: not dock.searching.is_running)
     assert "holds no slides yet" in dock.problem.text()
@@ -413,10 +463,11 @@ def test_a_search_is_stopped_by_a_second_press(ready, until, monkeypatch):
 
 def test_another_folder_forgets_what_was_found(ready, find, tmp_path, until):
     find()
+    (tmp_path / "elsewhere").mkdir()
     ready.set_folder(tmp_path / "elsewhere")
     assert ready.hits.topLevelItemCount() == 0
     assert ready.hits.isHidden()
-    until(lambda: "no index" in ready.about.text())
+    until(lambda: "no index" in ready.index.about.text())
 
 
 def test_it_can_be_left_while_it_works(ready, settle):
@@ -432,5 +483,5 @@ def test_it_can_be_left_while_it_works(ready, settle):
 def test_a_folder_is_named_short_and_told_in_full(dock, tmp_path):
     deep = tmp_path.joinpath(*["a long name of a folder"] * 6)
     dock.set_folder(deep)
-    assert dock.where.text() == "<b>a long name of a folder</b>"
-    assert dock.where.toolTip() == str(Path(deep))
+    assert dock.index.where.text() == "<b>a long name of a folder</b>"
+    assert dock.index.where.toolTip() == str(Path(deep))

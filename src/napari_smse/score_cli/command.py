@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from napari_smse.exchange import read_regions
 from napari_smse.network import read_card
 from napari_smse.score_cli.console import tell
 from napari_smse.score_cli.found_slides import find_slides
+from napari_smse.score_cli.into_index import into_index
 from napari_smse.score_cli.options import (
     DeviceNames,
     Exact,
@@ -50,8 +52,11 @@ def score_slides(
     ] = None,
     geojson: Annotated[bool, typer.Option("--geojson", help="Also write QuPath tiles.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another run's results.")
+        bool, typer.Option("--overwrite", help="Replace another run's results, in the index, too.")
     ] = False,
+    index: Annotated[
+        Path | None, typer.Option(help="Also add each slide to this index, to be searched.")
+    ] = None,
     local_workers: Annotated[
         int | None, typer.Option(help="Score by so many processes of this machine.")
     ] = None,
@@ -68,10 +73,11 @@ def score_slides(
         logging.getLogger("napari_smse").setLevel(logging.ERROR)
     _refuse_contradictions(local_workers, scheduler, minutes)
     # Whatever is wrong with all slides alike is told once, before anything takes time.
+    card = read_card(model)
     asked = Asked(
         target=target_of(out),
         request=request_of(mpp, overlap, min_tissue, first_look=minutes is not None),
-        card=read_card(model),
+        card=card,
         outlines=None if roi is None else read_regions(roi),
         mpp=slide_mpp,
         seconds=None if minutes is None else 60 * minutes,
@@ -79,7 +85,9 @@ def score_slides(
         geojson=geojson,
         overwrite=overwrite,
     )
-    wanted = slides_to_score(find_slides(slides), asked)
+    found = find_slides(slides)
+    asked = replace(asked, index=into_index(index, out, card, overwrite=overwrite))
+    wanted = slides_to_score(found, asked)
     scoring = Scoring(model, device, local_workers, scheduler)
     try:
         with SlidesTold(len(wanted), quiet=quiet) as told:
@@ -90,7 +98,8 @@ def score_slides(
         raise typer.Exit(130) from stop
     if told.failed:
         if len(wanted) > 1:
-            tell(f"{told.failed} of {len(wanted)} slides could not be scored.")
+            what = "scored" if index is None else "scored, or added to the index"
+            tell(f"{told.failed} of {len(wanted)} slides could not be {what}.")
         raise typer.Exit(1)
 
 
@@ -147,10 +156,11 @@ class Scoring:
 def _is_settled(slide: SlideToScore, told: SlidesTold) -> bool:
     """Whether nothing is left to do for a slide: it was scored already, or cannot be."""
     try:
-        finished = slide.is_finished()
+        if not slide.is_finished():
+            return False
+        index = slide.add_to_index()
     except (SmseError, OSError) as error:
         told.fail(error)
         return True
-    if finished:
-        told.done(f"{slide.path.name}: already scored, results in {slide.where}")
-    return finished
+    told.done(f"{slide.path.name}: already scored, results in {slide.where}{index}")
+    return True

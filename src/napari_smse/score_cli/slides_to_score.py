@@ -20,6 +20,7 @@ from napari_smse.exchange import (
 )
 from napari_smse.network.card import ModelCard
 from napari_smse.score_cli.finished import Finished
+from napari_smse.score_cli.into_index import IntoIndex
 from napari_smse.score_cli.target import Target
 from napari_smse.scoring import (
     ComputeDevice,
@@ -60,6 +61,8 @@ class Asked:
         Also write tiles for QuPath.
     overwrite
         Replace another run's results.
+    index
+        Where slides go, too, when they are scored; None for nowhere.
     """
 
     target: Target
@@ -71,6 +74,7 @@ class Asked:
     exact: bool = False
     geojson: bool = False
     overwrite: bool = False
+    index: IntoIndex | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,20 @@ class SlideToScore:
                 "--overwrite)."
             )
         return not other and finished.has_all(geojson=asked.geojson, seconds=asked.seconds)
+
+    def add_to_index(self) -> str:
+        """Add it, which is finished, to the index, if there is one; return what became of it.
+
+        Raises
+        ------
+        SlideError, OutputError, IndexFilesError
+            As opening and `IntoIndex.add` do.
+        """
+        asked = self.asked
+        if asked.index is None:
+            return ""
+        with open_slide(self.path, mpp=asked.mpp) as slide:
+            return f"; {asked.index.add_from(asked.target.folder(self.name), slide)}"
 
     def prepare(self, devices: Sequence[ComputeDevice]) -> PreparedSlide:
         """Open it, plan its tiles, and open its store.
@@ -202,6 +220,8 @@ class PreparedSlide:
         ------
         OutputError
             If they cannot be written.
+        SlideError, IndexFilesError
+            If they are written, and cannot go into the index that is asked for.
         """
         wanted, target = self.wanted, self.wanted.asked.target
         label = " and ".join(device.label for device in self.devices)
@@ -209,7 +229,9 @@ class PreparedSlide:
         folder = target.folder(wanted.name)
         save_results(folder, self.slide, self.store, context, geojson=wanted.asked.geojson)
         target.deliver(wanted.name)
-        return f"{wanted.path.name}: {self._tiles_scored()}, results in {wanted.where}"
+        told = f"{wanted.path.name}: {self._tiles_scored()}, results in {wanted.where}"
+        index = wanted.asked.index
+        return told if index is None else f"{told}; {index.add(self.slide, self.store)}"
 
     def _tiles_scored(self) -> str:
         total = self.plan.tile_count

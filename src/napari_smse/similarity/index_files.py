@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import replace
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import IndexFilesError
-from napari_smse.network.whole_blob import write_whole
+from napari_smse.similarity.index_about import INDEX_NAME, no_index, read_about, start_index
 from napari_smse.similarity.index_shard import (
     SHARD_SUFFIX,
     IndexedSlide,
@@ -30,10 +29,6 @@ from napari_smse.similarity.index_shard import (
 )
 
 logger = logging.getLogger(__name__)
-
-INDEX_NAME: Final = "index.json"
-FORMAT: Final = "napari-smse index"
-VERSION: Final = 1
 
 MEMORY_BYTES: Final = 2 * 2**30
 """Embeddings of at most so many bytes are kept in float32: 4 million tiles of 128 numbers."""
@@ -80,7 +75,7 @@ class IndexFiles:
         self._kept: dict[str, NDArray[np.float32]] = {}
         self._memory_bytes = memory_bytes
         if not (folder / INDEX_NAME).is_file() and not any(_shards(folder)):
-            raise IndexFilesError(_no_index(folder))
+            raise IndexFilesError(no_index(folder))
         self.refresh()
 
     @classmethod
@@ -99,12 +94,9 @@ class IndexFiles:
         IndexFilesError
             The index is of another model, or the folder cannot be written.
         """
-        about = folder / INDEX_NAME
-        if not about.is_file() and not any(_shards(folder)):
-            told = {"format": FORMAT, "version": VERSION, "model": model, "model_name": model_name}
+        if not (folder / INDEX_NAME).is_file() and not any(_shards(folder)):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                write_whole(about, json.dumps(told, indent=2).encode())
+                start_index(folder, model, model_name)
             except OSError as error:
                 raise _not_written(folder, error) from error
         index = cls(folder)
@@ -193,7 +185,7 @@ class IndexFiles:
         IndexFilesError
             The folder is gone, or was written by another version.
         """
-        about, warnings = _read_about(self.folder)
+        about, warnings = read_about(self.folder)
         self.model, self.model_name = about
         stamps: dict[str, _Stamp] = {}
         before, self._slides = self._slides, {}
@@ -206,7 +198,7 @@ class IndexFiles:
                 self._take_model_of(slide, path)
             except FileNotFoundError:
                 continue  # removed just now
-            except IndexFilesError as error:
+            except (IndexFilesError, OSError) as error:
                 warnings.append(f"Left out: {error}")
                 continue
             self._slides[path.stem], stamps[path.stem] = slide, stamp
@@ -273,6 +265,9 @@ class IndexFiles:
     def add(self, shard: Shard, *, replace: bool = False) -> Added:
         """Add a slide; with the settings it is there with, this costs nothing.
 
+        What other programs added meanwhile is looked at first, so that nothing of other settings is
+        ever replaced unasked.
+
         Parameters
         ----------
         shard
@@ -284,21 +279,30 @@ class IndexFiles:
         Raises
         ------
         IndexFilesError
-            As `planned`; or it cannot be written, and what was there still is.
+            As `planned` and `refresh`; or it cannot be written, and what was there still is.
         """
+        self.refresh()
         planned = self.planned(shard.slide, replace=replace)
         there = self.find(shard.slide.quick_hash)
         if there is not None and planned is Added.SAME and not _says_more(shard.slide, there):
             return planned
         older = self.at_path(Path(shard.slide.path))
-        self._write(shard)
+        try:
+            self._write(shard, first=there is None)
+        except FileExistsError:
+            self.refresh()
+            if self.find(shard.slide.quick_hash) is not None:
+                return self.add(shard, replace=replace)  # another program was first
+            self._write(shard)  # what is there is damaged
         if older is not None and older.quick_hash != shard.slide.quick_hash:
             self._remove(older)
         return planned
 
-    def _write(self, shard: Shard) -> None:
+    def _write(self, shard: Shard, *, first: bool = False) -> None:
         try:
-            write_shard(self.folder, shard)
+            write_shard(self.folder, shard, first=first)
+        except FileExistsError:
+            raise
         except OSError as error:
             raise _not_written(self.folder, error) from error
         _remove_strays(self.folder)
@@ -321,35 +325,6 @@ class IndexFiles:
 def _shards(folder: Path) -> list[Path]:
     """Files of slides; what is being written has a name that begins with a dot."""
     return sorted(path for path in folder.glob(f"*{SHARD_SUFFIX}") if not path.name.startswith("."))
-
-
-def _read_about(folder: Path) -> tuple[tuple[str, str], list[str]]:
-    """Return hash and name of the model that an index is of, and what to warn about."""
-    path = folder / INDEX_NAME
-    if not path.is_file():
-        if not folder.is_dir():
-            raise IndexFilesError(_no_index(folder))
-        return ("", ""), []
-    try:
-        told = json.loads(path.read_bytes())
-        kind, version = told["format"], told["version"]
-        about = str(told["model"]), str(told["model_name"])
-    except (OSError, ValueError, KeyError, TypeError):
-        # The slides say of which model they are.
-        return ("", ""), [f"{path} is damaged: remove it; the slides of the index are not harmed"]
-    if (kind, version) != (FORMAT, VERSION):
-        raise IndexFilesError(
-            f"{path} was written by another version of napari-smse: use that one, or make the "
-            "index again in another folder."
-        )
-    return about, []
-
-
-def _no_index(folder: Path) -> str:
-    return (
-        f"There is no index in {folder}: choose the folder of an index, or make one (in a shell: "
-        f"napari-smse index SLIDES --out {folder})."
-    )
 
 
 def _not_written(folder: Path, error: OSError) -> IndexFilesError:

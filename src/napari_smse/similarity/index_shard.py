@@ -20,9 +20,19 @@ from safetensors.numpy import save
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.network.whole_blob import write_whole
 from napari_smse.scoring import ScoreStore
+from napari_smse.similarity.first_file import write_first
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import quick_hash
+
+_SETTING_NAMES: Final = {
+    "mpp": "um/px of the slide",
+    "mpps": "scales",
+    "min_tissue": "least tissue",
+    "roi": "region",
+    "first_look": "time limit",
+}
+"""What settings are called, where a reader would not guess it."""
 
 SHARD_SUFFIX: Final = ".safetensors"
 FORMAT: Final = "napari-smse index shard"
@@ -97,8 +107,8 @@ class IndexedSlide(BaseModel):
         found = [name for name in ("mpp", "model", "classes") if _differ(self, other, name)]
         for key in sorted(self.settings.keys() | other.settings.keys()):
             if self.settings.get(key) != other.settings.get(key):
-                found.append(key.replace("_", " "))
-        return found
+                found.append(key)
+        return [_SETTING_NAMES.get(name, name.replace("_", " ")) for name in found]
 
     def state(self) -> SlideState:
         """Look whether the slide is still what was indexed; reads a few blocks of it."""
@@ -205,7 +215,7 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     IndexFilesError
         The run has not come to its end, or scored nothing.
     SlideError
-        The file is another one by now than was scored.
+        The file is gone, or another one by now than was scored.
     OutputError
         The store cannot be read.
     """
@@ -213,7 +223,7 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
         raise IndexFilesError(
             f"{slide.name} is not scored to its end yet: wait for the run, or run it again."
         )
-    if store.facts["slide"]["quick_hash"] != quick_hash(slide.path):
+    if store.facts["slide"]["quick_hash"] != _hash_now(slide):
         raise SlideError(f"{slide.path} changed since it was scored: open and score it again.")
     tiles = slide_tiles(store)
     if not len(tiles):
@@ -228,11 +238,22 @@ def shard_path(folder: Path, quick_hash: str) -> Path:
     return folder / f"{quick_hash}{SHARD_SUFFIX}"
 
 
-def write_shard(folder: Path, shard: Shard) -> None:
+def write_shard(folder: Path, shard: Shard, *, first: bool = False) -> None:
     """Write a shard, whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        The index.
+    shard
+        The slide and its tiles.
+    first
+        Only if the slide has no file yet.
 
     Raises
     ------
+    FileExistsError
+        It has one, though only the first is to be written.
     OSError
         It cannot be written; what was there before still is.
     """
@@ -247,7 +268,8 @@ def write_shard(folder: Path, shard: Shard) -> None:
     sums = {name: zlib.crc32(tensor.data) for name, tensor in whole.items()}
     facts = shard.slide.model_copy(update={"checksums": sums}).model_dump_json()
     told = {"format": FORMAT, "version": str(VERSION), "slide": facts}
-    write_whole(shard_path(folder, shard.slide.quick_hash), save(whole, metadata=told))
+    write = write_first if first else write_whole
+    write(shard_path(folder, shard.slide.quick_hash), save(whole, metadata=told))
 
 
 def read_slide(path: Path) -> IndexedSlide:
@@ -309,6 +331,15 @@ def read_tiles(folder: Path, slide: IndexedSlide) -> ShardTiles:
     """
     names = ("probability", "places")
     return ShardTiles(slide, *(_tensor(folder, slide, name) for name in names))
+
+
+def _hash_now(slide: Slide) -> str:
+    try:
+        return quick_hash(slide.path)
+    except OSError as error:
+        raise SlideError(
+            f"{slide.path} cannot be read any more: put it back where it was, and add it again."
+        ) from error
 
 
 def _tensor(folder: Path, slide: IndexedSlide, name: str) -> NDArray[Any]:

@@ -9,34 +9,18 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
-from napari_smse.similarity.index_files import Added
 from napari_smse.similarity.index_search import Hit, IndexAnswer, LeftOut, Searched, SlideHits
 from napari_smse.similarity.index_shard import IndexedSlide, SlideState
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.clear_view import ClearView
 from napari_smse.widgets.folder_hits import FolderHits
-from napari_smse.widgets.folder_search_job import (
-    AboutIndex,
-    FolderQuery,
-    FolderSearchJob,
-    SlideAdded,
-    WouldReplace,
-    add_slide,
-    look_into,
-    read_pictures,
-)
+from napari_smse.widgets.folder_search_job import FolderQuery, FolderSearchJob, read_pictures
+from napari_smse.widgets.index_adding import REPLACE
+from napari_smse.widgets.index_folder import NO_FOLDER, IndexFolder
+from napari_smse.widgets.index_job import SlideAdded, SlideToAdd, WouldReplace, add_slide
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import layer_with, set_scale, slide_layers, slide_of
@@ -45,7 +29,6 @@ from napari_smse.widgets.tile_marker import fly_to
 QueryTuple = tuple[NDArray[np.floating], float, str, str]
 """Embeddings ``(n, d)``, um/px, sha256 of the model's weights, the model's name."""
 
-_NO_FOLDER = "Choose the folder of an index, or one to start an index in."
 _FIRST_HITS = 50
 
 
@@ -79,28 +62,30 @@ class FolderSearch(QWidget):
         self._viewer, self._query, self._left_out = viewer, query, left_out
         self._slide_layer = slide_layer or self._layer_in_viewer
         self._job: FolderSearchJob | None = None
+        self._is_left = False
         self._view = ClearView(viewer)
         self.answer: IndexAnswer | None = None
         # Without a parent, as workers may still speak while the dock is being destroyed.
         self.searching, self.adding = BackgroundTask(), BackgroundTask()
-        self.looking, self.picturing = BackgroundTask(), BackgroundTask()
-        self.choose = QPushButton("Choose folder…")
-        self.where, self.about = QLabel(_NO_FOLDER), QLabel()
+        self.picturing = BackgroundTask()
+        self.index = IndexFolder()
         self.number = QSpinBox()
         self.search = QPushButton("Search the folder")
         self.add = QPushButton("Add this slide")
-        self.replace = QPushButton("Replace what is there")
+        self.replace = QPushButton(REPLACE)
         self.bar = QProgressBar()
         self.state, self.problem = QLabel(), QLabel()
         self.hits = FolderHits()
         self._arrange()
         self._connect()
         self._show_what_can_be_done()
+        if self.index.folder is not None:
+            self._take_folder()  # that of the last time, or of another dock
 
     @property
     def tasks(self) -> tuple[BackgroundTask, ...]:
         """All that works in the background, for the dock to stop when it is destroyed."""
-        return self.searching, self.adding, self.looking, self.picturing
+        return self.searching, self.adding, self.index.looking, self.picturing
 
     @property
     def folder(self) -> Path | None:
@@ -116,25 +101,22 @@ class FolderSearch(QWidget):
         self.search.setToolTip("Look in all slides of the folder for what you look for here.")
         self.add.setToolTip("Let this slide be found, too: its scored tiles go into the folder.")
         self.problem.setStyleSheet("color: #ff9d5c")
-        for label in (self.where, self.about, self.state, self.problem):
+        for label in (self.state, self.problem):
             label.setWordWrap(True)
-        top = QHBoxLayout()
-        top.addWidget(self.where, stretch=1)
-        top.addWidget(self.choose)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(top)
-        layout.addWidget(self.about)
+        layout.addWidget(self.index)
         layout.addLayout(row_of(self.search, self.number, self.add))
         for widget in (self.bar, self.problem, self.replace, self.state):
             layout.addWidget(widget)
         layout.addWidget(self.hits, stretch=1)
         layout.addStretch()  # keeps the buttons on top while there are no hits
-        for widget in (self.about, self.bar, self.problem, self.replace, self.state, self.hits):
+        for widget in (self.bar, self.problem, self.replace, self.state, self.hits):
             widget.hide()
 
     def _connect(self) -> None:
-        self.choose.clicked.connect(self._ask_folder)
+        self.index.chosen.connect(self._take_folder)
+        self.index.problem.connect(self._tell_problem)
         self.search.clicked.connect(self.run)
         self.add.clicked.connect(lambda: self.add_slide())
         self.replace.clicked.connect(lambda: self.add_slide(replace=True))
@@ -145,42 +127,23 @@ class FolderSearch(QWidget):
         self.adding.told.connect(self._hear_added)
         self.adding.failed.connect(self._fail_adding)
         self.adding.ended.connect(self._show_what_can_be_done)
-        self.looking.told.connect(self._hear_about)
-        self.looking.failed.connect(self._tell_problem)
         self.picturing.told.connect(self.hits.show_pictures)
 
     # -- the folder --------------------------------------------------------------------
 
-    def _ask_folder(self) -> None:
-        before = "" if self.folder is None else str(self.folder)
-        title = "Folder of an index of slides"
-        chosen = QFileDialog.getExistingDirectory(self, title, before)
-        if chosen:
-            self.set_folder(Path(chosen))
-
     def set_folder(self, folder: Path) -> None:
         """Take another index; what was found in the last one is no longer shown."""
+        self.index.set_folder(folder)
+
+    def _take_folder(self) -> None:
         self.cancel()
-        self._job = FolderSearchJob(folder)
-        self.where.setText(f"<b>{folder.name}</b>")
-        self.where.setToolTip(str(folder))
+        folder = self.index.folder
+        self._job = None if folder is None else FolderSearchJob(folder)
         self.hits.show_groups(())
         self.hits.hide()
         self._tell_state("")
         self._tell_problem("")
-        self._look()
-
-    def _look(self) -> None:
-        folder = self.folder
-        if folder is not None:
-            self.looking.start(lambda: look_into(folder))
         self._show_what_can_be_done()
-
-    def _hear_about(self, about: AboutIndex) -> None:
-        self.about.setText(about.text)
-        self.about.show()
-        if about.warnings:
-            self._tell_problem("\n".join(about.warnings))
 
     # -- searching ---------------------------------------------------------------------
 
@@ -191,7 +154,7 @@ class FolderSearch(QWidget):
             self._tell_state("Stopped.")
             return
         if self._job is None:
-            self._tell_problem(_NO_FOLDER)
+            self._tell_problem(NO_FOLDER)
             return
         self._tell_problem("")
         try:
@@ -248,7 +211,7 @@ class FolderSearch(QWidget):
         """
         folder = self.folder
         if folder is None:
-            self._tell_problem(_NO_FOLDER)
+            self._tell_problem(NO_FOLDER)
             return
         layer = self._slide_layer()
         run = None if layer is None else layer.metadata.get(RUN_KEY)
@@ -263,8 +226,8 @@ class FolderSearch(QWidget):
             return
         self._tell_problem("")
         self._tell_state(f"Adding {slide.name}…")
-        store = run.store
-        self.adding.start(lambda: add_slide(folder, slide, store, replace=replace))
+        wanted = SlideToAdd(folder, slide, run.store, run.plan.tile_count, replace)
+        self.adding.start(lambda: add_slide(wanted))
         self._show_what_can_be_done()
 
     def _hear_added(self, said: SlideAdded | WouldReplace) -> None:
@@ -272,10 +235,10 @@ class FolderSearch(QWidget):
             self._fail_adding(said.text)
             self.replace.show()
             return
-        same = said.added is Added.SAME
-        told = "is in the index already" if same else f"is in the index now, {said.tiles:,} tiles"
-        self._tell_state(f"{said.slide} {told}.")
-        self._look()
+        told = f"now, {said.tiles:,} tiles" if said.new else "already"
+        name = said.wanted.slide.name
+        self._tell_state(f"{name} is in the index {told}. {said.remark}".strip())
+        self.index.say_grown(said.wanted.key)
 
     def _fail_adding(self, reason: str) -> None:
         self._tell_state("")
@@ -340,6 +303,9 @@ class FolderSearch(QWidget):
 
     def leave(self) -> None:
         """Let go of everything; calling it again does nothing."""
+        if not self._is_left:
+            self._is_left = True
+            self.index.leave()
         for task in self.tasks:
             task.cancel()
         self._view.restore()

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.errors import IndexFilesError, SmseError
-from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.index_files import INDEX_NAME, Added
+from napari_smse.errors import SmseError
 from napari_smse.similarity.index_search import (
     Hit,
     IndexAnswer,
@@ -20,7 +18,7 @@ from napari_smse.similarity.index_search import (
     Searched,
     SlideHits,
 )
-from napari_smse.similarity.index_shard import IndexedSlide, SlideState, shard_of
+from napari_smse.similarity.index_shard import IndexedSlide, SlideState
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.widgets.tile_pictures import PICTURE_PX
@@ -53,31 +51,6 @@ class FolderQuery:
     left_out: LeftOut | None = None
 
 
-@dataclass(frozen=True)
-class AboutIndex:
-    """What is in an index, in words, and what is wrong with it."""
-
-    text: str
-    warnings: tuple[str, ...] = ()
-    searchable: bool = False
-
-
-@dataclass(frozen=True)
-class SlideAdded:
-    """What became of a slide that was to be added."""
-
-    slide: str
-    tiles: int
-    added: Added
-
-
-@dataclass(frozen=True)
-class WouldReplace:
-    """A slide is there otherwise, as the text says; it was not added."""
-
-    text: str
-
-
 class FolderSearchJob:
     """Searches one index again and again; what was read stays in memory.
 
@@ -106,47 +79,6 @@ class FolderSearchJob:
         if index.slides:
             index.require_model(query.model, query.model_name)
         yield from index.searching(query.embeddings, k, mpp=query.mpp, left_out=query.left_out)
-
-
-def look_into(folder: Path) -> Iterator[AboutIndex]:
-    """Say what is in an index; nothing is an error yet."""
-    try:
-        index = SlideIndex(folder)
-    except IndexFilesError:
-        if (folder / INDEX_NAME).is_file():
-            raise
-        text = "There is no index in this folder yet. “Add this slide” starts one here."
-        yield AboutIndex(text)
-        return
-    slides = "1 slide" if len(index.slides) == 1 else f"{len(index.slides):,} slides"
-    text = f"{slides}, {index.tile_count:,} tiles, scored by the model {index.model_name}."
-    if not index.slides:
-        text = "The index is empty: add slides to it."
-    yield AboutIndex(text, index.warnings, bool(index.slides))
-
-
-def add_slide(
-    folder: Path, slide: Slide, store: ScoreStore, *, replace: bool = False
-) -> Iterator[SlideAdded | WouldReplace]:
-    """Add a scored slide to an index, which is started if there is none.
-
-    Where it is there with other settings, or another lay at its path, that is told, and nothing is
-    done unless it should be replaced.
-
-    Raises
-    ------
-    IndexFilesError, SlideError, OutputError
-        As `SlideIndex.make`, `SlideIndex.add` and `shard_of` do.
-    """
-    model = store.facts["model"]
-    shard = shard_of(slide, store)
-    index = SlideIndex.make(folder, model["hash"], model["name"])
-    try:
-        index.planned(shard.slide, replace=replace)
-    except IndexFilesError as error:
-        yield WouldReplace(str(error))
-        return
-    yield SlideAdded(slide.name, len(shard), index.add(shard, replace=replace))
 
 
 def read_pictures(

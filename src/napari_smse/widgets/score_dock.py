@@ -28,6 +28,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_layer import follow_scale
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.card_dialog import CardDialog
+from napari_smse.widgets.index_line import IndexLine
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.live_results import LiveResults
 from napari_smse.widgets.map_controls import MapControls
@@ -85,6 +86,7 @@ class ScoreDock(LeavingDock):
     def _make_widgets(self) -> None:
         self.form = ScoreForm()
         self.panel = RunPanel()
+        self.index = IndexLine()
         self.controls = MapControls()
         self.table = TileTable()
         self.table.setMinimumHeight(160)
@@ -95,7 +97,8 @@ class ScoreDock(LeavingDock):
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolled([notice, self.form, self.panel, self.controls, self.table]))
+        shown = [notice, self.form, self.panel, self.index, self.controls, self.table]
+        outer.addWidget(scrolled(shown))
         # Outside what scrolls, so that it is seen in a small window too.
         outer.addWidget(self.save)
         self.setMinimumWidth(400)
@@ -106,7 +109,7 @@ class ScoreDock(LeavingDock):
         self.models = ModelChoice(self.form.models, lambda name: read_card(name), self)
         tasks = (self.scoring, self.saving, self.asking)
         self._tasks = (*tasks, self.counter.task, self.models.task)
-        self.stop_when_destroyed(self._tasks)
+        self.stop_when_destroyed((*self._tasks, *self.index.tasks))
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
@@ -175,6 +178,7 @@ class ScoreDock(LeavingDock):
 
     def _show_model(self, card: ModelCard, chosen: bool) -> None:
         self.panel.tell_problem("")
+        self.index.show_model(card)
         self.form.show_card(card)
         if chosen:
             self.form.tick_a_trained_scale()
@@ -243,6 +247,7 @@ class ScoreDock(LeavingDock):
         self._told = None
         self._set_running(True)
         self._watch.begin(layer, job.viewport)
+        self.index.begin_run()
         self.panel.show_stage("Starting …")
         self.scoring.start(job.run)
 
@@ -253,6 +258,7 @@ class ScoreDock(LeavingDock):
                 self.started.shown.set()
             self.live.show_everything()
             self._set_running(False)
+            self.index.tell_stopped()
             self.panel.state.setText("Cancelled. Run goes on from here.")
 
     def _hear(self, said: Stage | Started | Progress) -> None:
@@ -287,6 +293,7 @@ class ScoreDock(LeavingDock):
         self._set_running(False)
         if self.started is not None:
             self.panel.state.setText(self._tell_end(self.started))
+            self.index.add(self._job.slide, self.started)
 
     def _tell_end(self, started: Started) -> str:
         total, how = started.plan.tile_count, started.device.how
@@ -304,6 +311,7 @@ class ScoreDock(LeavingDock):
     def _fail(self, text: str) -> None:
         self.live.show_everything()
         self._set_running(False)
+        self.index.tell_stopped()
         self.panel.state.setText("")
         self._tell_problem(text)
 
@@ -342,6 +350,7 @@ class ScoreDock(LeavingDock):
         self._watch.end()
         self._turn.give_back()
         self.live.leave()
+        self.index.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
 

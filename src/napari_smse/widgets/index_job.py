@@ -1,0 +1,262 @@
+"""What is done with an index of slides off the GUI thread, as generators without any Qt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from napari_smse.errors import IndexFilesError, SmseError
+from napari_smse.scoring import ScoreStore
+from napari_smse.similarity.index_about import INDEX_NAME
+from napari_smse.similarity.index_files import Added
+from napari_smse.similarity.index_shard import IndexedSlide, Shard, shard_of
+from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.slides import Slide
+
+ELSEWHERE: Final = "in SMSE: Find similar, under “In other slides”"
+"""Where an index is chosen."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AboutIndex:
+    """What is in an index, in words, and what is wrong with it.
+
+    Attributes
+    ----------
+    text
+        For a reader.
+    warnings
+        What is left out, one line each.
+    model, model_name
+        Of its slides: sha256 of the weights, and what it is called; empty if there is no index yet.
+    gone
+        There is not even the folder.
+    """
+
+    text: str
+    warnings: tuple[str, ...] = ()
+    model: str = ""
+    model_name: str = ""
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class SlideToAdd:
+    """A scored slide that is to go into an index.
+
+    Attributes
+    ----------
+    folder
+        The index.
+    slide, store
+        The slide, and its scores.
+    planned
+        Number of tiles that it has with these settings, scored or not.
+    replace
+        Also where it is there with other settings.
+    """
+
+    folder: Path
+    slide: Slide
+    store: ScoreStore
+    planned: int
+    replace: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the slide is known by: its quick hash when it was scored."""
+        return str(self.store.facts["slide"]["quick_hash"])
+
+
+@dataclass(frozen=True)
+class SlideAdded:
+    """A slide that is in an index now.
+
+    Attributes
+    ----------
+    wanted
+        The slide.
+    new
+        Whether anything had to be written.
+    tiles, slides
+        How many tiles of the slide are in the index now, and how many slides.
+    remark
+        What of the slide is there if it is not all of it; empty if it is.
+    """
+
+    wanted: SlideToAdd
+    new: bool
+    tiles: int
+    slides: int
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class WouldReplace:
+    """A slide is there otherwise, as the text says; it was left as it was."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class NotAdded:
+    """A slide could not be added, as the text says; whether trying again may help."""
+
+    text: str
+    again: bool = True
+
+
+def look_into(folder: Path) -> Iterator[AboutIndex]:
+    """Say what is in an index.
+
+    Raises
+    ------
+    IndexFilesError
+        The index was written by another version, or its disk does not answer.
+    """
+    try:
+        index = SlideIndex(folder)
+    except OSError as error:
+        raise IndexFilesError(_unreachable(folder, error)) from error
+    except IndexFilesError:
+        if (folder / INDEX_NAME).is_file():
+            raise
+        yield _no_index_yet(folder)
+        return
+    text = f"{_slides(len(index.slides))}, {index.tile_count:,} tiles, scored by the model "
+    text += f"{index.model_name}."
+    if not index.slides:
+        text = "The index is empty: add slides to it."
+    yield AboutIndex(text, index.warnings, index.model, index.model_name)
+
+
+def add_slide(wanted: SlideToAdd) -> Iterator[SlideAdded | WouldReplace]:
+    """Add a scored slide to an index, which is started if there is none.
+
+    Where it is there with other settings, or another lay at its path, that is told, and nothing is
+    done unless it should be replaced.
+
+    Raises
+    ------
+    IndexFilesError, SlideError, OutputError
+        As `SlideIndex.make`, `SlideIndex.add` and `shard_of` do; or the slide is being scored
+        anew.
+    """
+    model = wanted.store.facts["model"]
+    shard = shard_of(wanted.slide, wanted.store)
+    if wanted.store.complete and len(shard) < wanted.planned:
+        raise IndexFilesError(
+            f"{wanted.slide.name} is being scored again: add it when that is done."
+        )
+    index = SlideIndex.make(wanted.folder, model["hash"], model["name"])
+    before = index.find(shard.slide.quick_hash)
+    try:
+        added = index.add(shard, replace=wanted.replace)
+    except IndexFilesError:
+        if not (told := _other(index, shard.slide)) or wanted.replace:
+            raise
+        yield WouldReplace(told)
+        return
+    there = index.find(shard.slide.quick_hash)
+    tiles = len(shard) if there is None else there.tile_count
+    same = added is Added.SAME and before is not None and before.tile_count == tiles
+    yield SlideAdded(wanted, not same, tiles, len(index.slides), _remark(wanted, shard, tiles))
+
+
+def add_scored(wanted: SlideToAdd) -> Iterator[SlideAdded | WouldReplace | NotAdded]:
+    """Add a slide that was just scored; whatever is wrong is told, and harms no scores.
+
+    Unlike `add_slide`, no folder is made: one that is gone lies on a disk that is not connected.
+    """
+    folder, model = wanted.folder, wanted.store.facts["model"]
+    try:
+        if not folder.is_dir():
+            yield NotAdded(gone(folder))
+            return
+        yield from add_slide(wanted)
+    except OSError as error:
+        yield NotAdded(_unreachable(folder, error))
+    except SmseError as error:
+        if there := _other_model(folder, model["hash"]):
+            yield NotAdded(of_another_model(there, model["name"]), again=False)
+        else:
+            yield NotAdded(str(error))
+
+
+def add_all(wanted: Sequence[SlideToAdd]) -> Iterator[int]:
+    """Add slides that nobody waits for any more; what is wrong goes to the log."""
+    for one in wanted:
+        for said in add_scored(one):
+            if not isinstance(said, SlideAdded):
+                logger.warning("not added to %s: %s", one.folder, said.text)
+    yield len(wanted)
+
+
+def gone(folder: Path) -> str:
+    """Say that the folder of an index is not there, and what to do."""
+    return f"{folder} is not there. Connect its disk, or choose another folder {ELSEWHERE}."
+
+
+def of_another_model(model_name: str, scored_by: str) -> str:
+    """Say that an index is of another model than slides are scored by, and what to do."""
+    return (
+        f"it is of the model {model_name}, not of {scored_by}. Choose that model, or another "
+        f"folder {ELSEWHERE}."
+    )
+
+
+def _unreachable(folder: Path, error: OSError) -> str:
+    return f"{folder} cannot be reached ({error.strerror or error}). See to its disk."
+
+
+def _slides(number: int) -> str:
+    return "1 slide" if number == 1 else f"{number:,} slides"
+
+
+def _no_index_yet(folder: Path) -> AboutIndex:
+    if folder.is_dir():
+        return AboutIndex("There is no index in this folder yet. “Add this slide” starts one here.")
+    text = "This folder is not there: connect its disk, or choose another one."
+    return AboutIndex(text, gone=True)
+
+
+def _other(index: SlideIndex, slide: IndexedSlide) -> str:
+    """Say what is in an index in a slide's place; empty if nothing is."""
+    where = f"the index “{index.folder.name}”"
+    there = index.find(slide.quick_hash)
+    if there is not None and (other := there.differences(slide)):
+        return (
+            f"{slide.name} is in {where} with other settings (different {', '.join(other)}) and "
+            "was left there as it was."
+        )
+    older = index.at_path(Path(slide.path))
+    if older is not None and older.quick_hash != slide.quick_hash:
+        return (
+            f"{slide.name} was another file when it was added to {where}; the tiles of that one "
+            "were left there."
+        )
+    return ""
+
+
+def _remark(wanted: SlideToAdd, shard: Shard, tiles: int) -> str:
+    """Say what of a slide is in an index, if it is not all of it."""
+    if tiles > len(shard):
+        return f"{tiles:,} tiles of it were there already, more than now; they were kept."
+    there_was_time = "" if wanted.store.complete else f"{tiles:,} of its {wanted.planned:,} tiles"
+    region = "the region that was scored" if shard.slide.settings.get("roi") else ""
+    parts = ", in ".join(part for part in (there_was_time, region) if part)
+    return f"Of {wanted.slide.name} only {parts}." if parts else ""
+
+
+def _other_model(folder: Path, model: str) -> str:
+    """Return the name of the model that an index is of; empty if it is this one, or of none."""
+    try:
+        index = SlideIndex(folder)
+    except (IndexFilesError, OSError):
+        return ""
+    return "" if index.model in ("", model) else index.model_name
