@@ -42,6 +42,20 @@ def next_tile() -> None:
         stage.shoot("annotate_next")
 
 
+def worth() -> None:
+    """What labels are worth that were drawn on two slides, the second of them paler."""
+    with tempfile.TemporaryDirectory() as folder, _docks(0.25) as (stage, drawing, dock):
+        draw_regions(drawing)
+        _add_slide(stage, _paler(Path(folder) / "paler_slide.tif"), 0.25)
+        drawing.slides.setCurrentIndex(1)
+        stage.live(1)
+        draw_regions(drawing)
+        dock.worth.ask.click()
+        stage.until(lambda: not dock.judging.is_running)
+        stage.live(1)
+        stage.shoot("label_worth")
+
+
 def doubts() -> None:
     """A region of tumour that somebody drew as benign."""
     with _docks() as (stage, drawing, dock):
@@ -63,25 +77,24 @@ def doubts() -> None:
 def meter() -> None:
     """Two slides, the second of them paler, as from another laboratory."""
     with tempfile.TemporaryDirectory() as folder, _docks() as (stage, _, dock):
-        stage.viewer.open(_paler(Path(folder) / "paler_slide.tif"), plugin="napari-smse")
-        stage.live(1)
-        stage.dock.form.slide.setCurrentIndex(1)
-        stage.live(1)
-        stage.tick(0.5)
-        stage.run()
+        _add_slide(stage, _paler(Path(folder) / "paler_slide.tif"))
         dock.show_slides()
         dock.tabs.setCurrentIndex(2)
         dock.meter.measure.click()
         stage.until(lambda: not dock.measuring.is_running)
         stage.live(1)
         stage.shoot("slide_effect")
+        dock.meter.stain.click()
+        stage.until(lambda: not dock.staining.is_running)
+        stage.live(1)
+        stage.shoot("stain_changed")
 
 
 @contextmanager
-def _docks() -> Iterator[tuple[Stage, AnnotateDock, NextDock]]:
+def _docks(mpp: float = 0.5) -> Iterator[tuple[Stage, AnnotateDock, NextDock]]:
     """Score the sample slide, and open Annotate and Annotate next beside it."""
     with Stage() as stage:
-        stage.tick(0.5)
+        stage.tick(mpp)
         stage.run()
         window = stage.viewer.window
         made = [
@@ -96,26 +109,29 @@ def _docks() -> Iterator[tuple[Stage, AnnotateDock, NextDock]]:
             one.leave()
 
 
+def _add_slide(stage: Stage, path: Path, mpp: float = 0.5) -> None:
+    """Open another slide, and score it as the first."""
+    stage.viewer.open(path, plugin="napari-smse")
+    stage.live(1)
+    stage.dock.form.slide.setCurrentIndex(1)
+    stage.live(1)
+    stage.tick(mpp)
+    stage.run()
+
+
 def _paler(path: Path) -> Path:
-    """Write the sample slide as a laboratory would that stains less."""
-    import tifffile
+    """Draw another slide of the kind of the sample slide, as of a laboratory that stains less."""
+    sys.path.insert(0, str(SAMPLE.parent))
+    import make_sample_slide as drawn
 
-    from napari_smse.slides import Region, open_slide
-
-    with open_slide(SAMPLE) as slide:
-        mpp = slide.mpp
-        pixels = slide.read(Region(0, 0, slide.width, slide.height), mpp)
-    pale = 255.0 * (pixels / 255.0) ** np.array(_PALER)
-    pale = pale.clip(0, 255).round().astype(np.uint8)
-    per_cm = (1e4 / mpp, 1e4 / mpp)
-    tifffile.imwrite(
-        path, pale, photometric="rgb", tile=(256, 256), compression="jpeg",
-        resolution=per_cm, resolutionunit="CENTIMETER",
-    )  # fmt: skip
+    drawn.SEED += 1
+    pale = 255.0 * (drawn.draw_slide() / 255.0) ** np.array(_PALER)
+    drawn.write_slide(pale.clip(0, 255).round().astype(np.uint8), path)
+    drawn.SEED -= 1
     return path
 
 
-SHOTS = {made.__name__: made for made in (next_tile, doubts, meter)}
+SHOTS = {made.__name__: made for made in (next_tile, worth, doubts, meter)}
 
 
 def main(names: list[str]) -> None:

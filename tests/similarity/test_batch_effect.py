@@ -32,7 +32,7 @@ def test_slides_that_differ_more_than_classes():
     assert found.slide.accuracy > 0.95
     assert found.slide.chance == 0.25
     assert found.slides_differ_more
-    assert "(chance 25 %)" in found.sentence
+    assert "(chance 25\N{NO-BREAK SPACE}%)" in found.sentence
     assert found.sentence.endswith("slides differ more than classes do.")
 
 
@@ -148,3 +148,53 @@ def test_another_stain_takes_the_slide_away_and_leaves_the_class():
     assert all(isinstance(one, Share) for one in said)
     assert (said[-1].done, said[-1].total) == (480, 480)
     assert seeds == [None] * 5 + [3] * 5
+
+
+def test_tiles_that_are_known_are_not_embedded_again():
+    embeddings, slides, classes = tiles(by_slide=0.5, by_class=1.0)
+    places = np.array([[i % 60 / 10, 0] for i in range(240)], float)
+    seeds = []
+
+    def embed(rows, seed):
+        seeds.append(seed)
+        return embeddings[rows]
+
+    *said, result = before_and_after(
+        embed, slides, classes, known=embeddings, places=places, at_once=100, seed=3
+    )
+    assert seeds == [3, 3, 3]
+    assert said == [Share(100, 240), Share(200, 240), Share(240, 240)]
+    assert result.before == batch_effect(embeddings, slides, classes, places=places)
+    assert result.before != batch_effect(embeddings, slides, classes)
+
+
+def effect(slide, of_class):
+    told = None if of_class is None else Told(of_class, 0.5, 2)
+    return BatchEffect(Told(slide, 0.5, 2), told)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "share", "means"),
+    [
+        (1.0, 0.55, 0.9, "it is mostly stain that tells slides apart."),
+        (1.0, 0.75, 0.5, "part of what tells slides apart is stain"),
+        (0.9, 0.85, 0.125, "hardly less. What still tells it is not stain"),
+        (0.9, 0.95, 0.0, "hardly less. What still tells it is not stain"),
+        (0.52, 0.5, 1.0, "Slides are hardly told as it is"),
+        (0.5, 0.5, 0.0, "Slides are hardly told as it is"),
+    ],
+)
+def test_what_it_means_if_slides_are_told_less_with_another_stain(before, after, share, means):
+    found = BeforeAndAfter(effect(before, 0.8), effect(after, 0.78))
+    assert found.stain_share == pytest.approx(share)
+    assert means in found.sentence
+    assert "class" not in found.sentence
+
+
+def test_a_class_that_is_told_by_stain_is_said_to_be():
+    found = BeforeAndAfter(effect(0.9, 0.8), effect(0.9, 0.7))
+    assert found.sentence.endswith(
+        "The class is told less well, too, in 70\N{NO-BREAK SPACE}% instead of "
+        "80\N{NO-BREAK SPACE}%: it is told by stain in part."
+    )
+    assert "The class" not in BeforeAndAfter(effect(0.9, None), effect(0.9, None)).sentence

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from napari_smse.errors import QueryError
-from napari_smse.similarity.label_efficiency import _auc, label_efficiency
+from napari_smse.similarity.label_efficiency import (
+    LabelledTiles,
+    SplitsDone,
+    _auc,
+    _in_queue_order,
+    _Splits,
+    judge_labels,
+    label_efficiency,
+)
 
 
 def tiles(seed=0, cases=12, each=30, rare=3):
@@ -64,3 +72,81 @@ def test_auc_counts_pairs():
     pairs = [(a > b) + (a == b) / 2 for a in score[positive] for b in score[~positive]]
     assert _auc(positive, score) == pytest.approx(np.mean(pairs))
     assert np.isnan(_auc(np.ones(3, bool), np.zeros(3)))
+
+
+def labelled(embeddings, labels, cases, **more):
+    p = np.full((len(labels), 2), 0.5)
+    return LabelledTiles(np.asarray(embeddings, np.float32), np.asarray(labels), cases, p, **more)
+
+
+def test_it_says_how_far_it_is_and_stops_when_told():
+    running = judge_labels(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
+    assert next(running) == SplitsDone(1, 3)
+    assert next(running) == SplitsDone(2, 3)
+    running.close()
+    *said, found = judge_labels(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
+    assert said[-1] == SplitsDone(3, 3)
+    assert found.queue.accuracy.shape == (3, 2)
+
+
+def test_budgets_end_where_labels_do():
+    embeddings, labels, cases, p = tiles(cases=4, each=5)
+    found = label_efficiency(embeddings, labels, cases, p, budgets=(2, 8, 16, 64), splits=3)
+    # Of four cases of five tiles, two are learnt from.
+    assert found.budgets.tolist() == [2, 8]
+    assert found.random.accuracy.shape == (3, 2)
+    with pytest.raises(QueryError, match="label more"):
+        label_efficiency(embeddings, labels, cases, p, budgets=(11,), splits=1)
+
+
+def test_cases_of_both_classes_are_on_both_sides():
+    """Each of two slides has mostly one class, so that holding out one of each would leave none."""
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 20 + [1] * 6 + [1] * 20 + [0] * 6)
+    points = rng.normal(scale=0.1, size=(52, 4))
+    points[np.arange(52), labels] += 1
+    cases = ["a"] * 26 + ["b"] * 26
+    found = label_efficiency(points, labels, cases, np.full((52, 2), 0.5), budgets=(26,), splits=8)
+    assert found.queue.accuracy == pytest.approx(1.0)
+
+
+def test_classes_that_no_split_has_on_both_sides_are_refused():
+    labels, cases = [0, 0, 1, 1, 2, 2], ["a", "b", "b", "c", "a", "c"]
+    with pytest.raises(QueryError, match="label each class in more places"):
+        list(judge_labels(labelled(np.eye(6), labels, cases), budgets=(1,)))
+
+
+def split_of_a_dense_slide(slides):
+    """A tile every edge, each a region, the classes side by side in stripes."""
+    places = np.array([[i // 12, i % 12] for i in range(144)], float)
+    labels = (places[:, 0] // 3 % 2).astype(int)
+    regions = [f"region {i}" for i in range(144)]
+    made = labelled(np.ones((144, 2)), labels, regions, slides=slides, places=places)
+    pool, test = _Splits(made, np.random.default_rng(0))._split()
+    off = np.abs(places[pool][:, None] - places[test][None, :]).max(axis=2)
+    return labels, pool, test, off
+
+
+def test_nothing_is_learnt_from_beside_a_held_out_tile():
+    labels, pool, test, off = split_of_a_dense_slide(["one"] * 144)
+    assert off.min() >= 2
+    assert set(labels[pool]) == set(labels[test]) == {0, 1}
+    # To one side of the slide: most of the other half is left to learn from.
+    assert len(test) == 72
+    assert len(pool) > 36
+
+
+def test_tiles_of_other_slides_are_never_beside_each_other():
+    *_, pool, test, off = split_of_a_dense_slide([f"slide {i}" for i in range(144)])
+    assert len(pool) + len(test) == 144
+    assert off.min() == 1
+
+
+def test_asking_for_a_few_at_a_time_asks_for_the_doubted_first():
+    embeddings, labels, _, p = tiles(rare=2)
+    doubted = np.abs(p[:, 1] - 0.5) < 0.2
+    slides = np.array(["all"] * len(labels))
+    order = _in_queue_order(embeddings, p, slides, 48, at_once=4)
+    assert len(set(order.tolist())) == 48
+    assert doubted[order[:4]].sum() > doubted.mean() * 4
+    assert len(_in_queue_order(embeddings[:9], p[:9], slides[:9], 9, at_once=4)) == 9

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
 from annotated_folder import write_red_slide
-from napari_smse.errors import OutputError
+from napari_smse.errors import ModelNotFoundError, OutputError
 from napari_smse.exchange import read_annotations
 from napari_smse.scoring import ScoreRequest
-from napari_smse.widgets import annotate_dock, annotation_autosave, next_dock
+from napari_smse.widgets import annotate_dock, annotation_autosave, next_dock, score_job
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import CLASS, IDENTITY, drawn_on
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.next_dock import NextDock
+from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.slide_notes import notes_of
 from napari_smse.widgets.tile_marker import MARKER_NAME
 from napari_smse.widgets.tile_queue import SKIPPED
+from scored_slides import PINK_BOXES, RED_BOXES, write_darker_slide
 
 pytestmark = pytest.mark.gui
 
@@ -50,8 +55,8 @@ def dock(viewer, redness, told):
 def scored(viewer, redness, tmp_path):
     """Opens a slide and scores it."""
 
-    def score(name="slide", seed=0, mpp=0.5):
-        path = write_red_slide(tmp_path, name, seed)
+    def score(name="slide", seed=0, mpp=0.5, write=write_red_slide):
+        path = write(tmp_path, name, seed)
         viewer.open(path, plugin="napari-smse")
         layer = list(slide_layers(viewer))[-1]
         job = ScoreJob(slide_of(layer), "redness", ScoreRequest(mpps=(mpp,)))
@@ -354,6 +359,118 @@ def test_slides_of_two_models_are_not_mixed(dock, scored, until):
     assert "another" in note
 
 
+# -- what labels are worth -------------------------------------------------------------
+
+
+@pytest.fixture
+def labelled(dock, scored, annotate):
+    """A slide with two regions of either class."""
+    layer = scored()
+    annotate.slides.setCurrentIndex(0)
+    for name, boxes in (("benign", PINK_BOXES), ("malignant", RED_BOXES)):
+        for left, top, right, bottom in boxes:
+            draw(annotate, layer, name, left, top, right - left, bottom - top)
+    return layer
+
+
+def ask_worth(dock, until):
+    dock.worth.ask.click()
+    until(lambda: not dock.judging.is_running)
+
+
+def test_it_says_which_labels_are_missing(dock, scored, until):
+    scored()
+    assert dock.worth.curve.isHidden()
+    ask_worth(dock, until)
+    assert "Nothing is labelled yet" in dock.worth.sentence.text()
+    assert dock.worth.curve.isHidden()
+    assert dock.worth.about.isHidden()
+
+
+def test_what_labels_are_worth_is_shown(dock, labelled, until):
+    ask_worth(dock, until)
+    worth = dock.worth
+    assert worth.sentence.text().startswith("Further labels like these can hardly help")
+    assert worth.about.text().startswith("60 labelled tiles in 4 regions")
+    assert worth.plot.isVisible()
+    _, shares = worth.plot.random.getData()
+    assert shares == pytest.approx(100 * worth.found.efficiency.random.accuracy.mean(axis=0))
+    ticks = worth.plot.plot.getAxis("bottom")._tickLevels[0]
+    assert [text for _, text in ticks] == ["2", "4", "8", "16"]
+    assert worth.plot.chance.value() == 50
+    assert worth.ask.text() == "What are labels worth?"
+    # It is folded and unfolded with all that is said of it.
+    worth.curve.collapse(animate=False)
+    assert not worth.about.isVisible()
+    ask_worth(dock, until)
+    assert not worth.curve.isExpanded()
+
+
+def test_the_curve_follows_the_labels_while_it_is_in_view(dock, labelled, until):
+    dock._judge_later.setInterval(0)
+    find(dock, until)
+    dock.labelling.label(1)
+    assert dock.worth.found is None
+    ask_worth(dock, until)
+    before = dock.worth.found.labelled
+    dock.labelling.label(1)
+    until(lambda: dock.worth.found.labelled == before + 1)
+    until(lambda: not dock.judging.is_running)
+    dock.labelling.skip()
+    assert not dock._judge_later.isActive()
+    dock.labelling.take_back()
+    dock.labelling.take_back()
+    until(lambda: dock.worth.found.labelled == before)
+    until(lambda: not dock.judging.is_running)
+    dock.worth.curve.collapse(animate=False)
+    dock.labelling.label(1)
+    until(lambda: not dock._judge_later.isActive())
+    assert not dock.judging.is_running
+
+
+def test_labels_that_are_gone_take_the_curve_with_them(dock, labelled, annotate, until):
+    ask_worth(dock, until)
+    annotate.drawing.layer.selected_data = set(range(4))
+    annotate.drawing.layer.remove_selected()
+    ask_worth(dock, until)
+    assert dock.worth.curve.isHidden()
+    assert dock.worth.about.isHidden()
+    assert "Nothing is labelled yet" in dock.worth.sentence.text()
+
+
+def test_pressed_twice_it_stops(dock, labelled, until, settle):
+    dock.worth.ask.click()
+    dock.worth.ask.click()
+    assert dock.worth.sentence.text() == "Stopped."
+    settle()
+    assert dock.worth.found is None
+    ask_worth(dock, until)
+    sentence = dock.worth.sentence.text()
+    dock.worth.ask.click()
+    dock.worth.ask.click()
+    settle()
+    assert dock.worth.sentence.text() == sentence
+    assert dock.worth.ask.text() == "What are labels worth?"
+
+
+def test_asking_leaves_the_keys_to_the_queue(dock, labelled, until, qtbot):
+    find(dock, until)
+    dock.queue.setFocus()
+    qtbot.mouseClick(dock.worth.ask, Qt.MouseButton.LeftButton)
+    assert not dock.worth.ask.hasFocus()
+    until(lambda: not dock.judging.is_running)
+
+
+def test_closing_while_labels_are_judged(dock, labelled, settle):
+    dock._judge_later.start()
+    dock.worth.ask.click()
+    dock.close()
+    settle()
+    assert not dock.judging.is_running
+    assert not dock._judge_later.isActive()
+    assert dock.worth.found is None
+
+
 # -- labels that neighbours doubt ------------------------------------------------------
 
 
@@ -446,7 +563,7 @@ def test_two_slides_of_the_same_colours_hardly_differ(dock, scored, until):
     dock.meter.measure.click()
     until(lambda: not dock.measuring.is_running)
     assert "The embedding tells the slide in" in dock.meter.sentence.text()
-    assert "(chance 50 %)" in dock.meter.sentence.text()
+    assert "(chance 50\N{NO-BREAK SPACE}%)" in dock.meter.sentence.text()
     assert dock.meter.slide.told.groups == 2
     assert not dock.meter.slide.isHidden()
     assert "2 slides" in dock.meter.note.text()
@@ -458,3 +575,123 @@ def test_slides_of_different_scales_are_not_measured(dock, scored, until):
     dock.meter.measure.click()
     until(lambda: not dock.measuring.is_running)
     assert "different scales (0.5, 0.6 um/px)" in dock.meter.sentence.text()
+
+
+# -- slides with their stain changed ---------------------------------------------------
+
+
+@pytest.fixture
+def measured(dock, scored, until):
+    """Two slides that differ by their stain, and were measured."""
+    layers = scored(), scored("darker", 1, write=write_darker_slide)
+    dock.tabs.setCurrentIndex(2)
+    assert dock.meter.stain.isHidden()
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    return layers
+
+
+def is_reading(dock):
+    return dock.meter.bar.isVisible() and "stain anew" in dock.meter.bar.format()
+
+
+def test_the_same_tiles_are_shown_as_they_are_and_stained_anew(dock, measured, until):
+    meter = dock.meter
+    assert meter.stain.isVisible()
+    assert not meter.as_is.heading.isVisible()
+    assert not meter.stained.isVisible()
+    meter.stain.click()
+    assert meter.stain.text() == "Stop"
+    until(lambda: not dock.staining.is_running)
+    assert meter.as_is.heading.isVisible()
+    assert meter.stained.isVisible()
+    assert meter.as_is.slide.told.accuracy > 0.95
+    assert meter.stained.slide.told.accuracy < 0.75
+    assert "The slide is told in" in meter.stain_sentence.text()
+    assert "384 tiles of 2 slides" in meter.note.text()
+    assert not meter.bar.isVisible()
+    assert meter.stain.text() == "Measure with stain changed"
+    # Measuring as they are begins anew.
+    meter.measure.click()
+    assert not meter.stained.isVisible()
+    until(lambda: not dock.measuring.is_running)
+    assert not meter.as_is.heading.isVisible()
+    assert meter.stain_sentence.text() == ""
+
+
+def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, settle):
+    meter = dock.meter
+    before = meter.as_is.slide.told
+    meter.stain.click()
+    until(lambda: is_reading(dock))
+    meter.stain.click()
+    assert meter.stain_sentence.text() == "Stopped."
+    settle()
+    assert not meter.stained.isVisible()
+    assert not meter.bar.isVisible()
+    assert meter.as_is.slide.told is before
+    # And others may use the computer again.
+    other = Turn("A slide is being scored")
+    assert other.take() == ""
+    other.give_back()
+    meter.stain.click()
+    until(lambda: not dock.staining.is_running)
+    assert meter.stained.isVisible()
+
+
+def test_it_waits_for_others_that_use_the_computer(dock, measured):
+    other = Turn("A slide is being scored")
+    other.take()
+    dock.meter.stain.click()
+    assert "A slide is being scored: wait" in dock.meter.stain_sentence.text()
+    assert not dock.staining.is_running
+    other.give_back()
+
+
+def test_measuring_anew_or_losing_a_slide_stops_it(dock, measured, until):
+    dock.meter.stain.click()
+    dock.meter.measure.click()
+    assert not dock.staining.is_running
+    until(lambda: not dock.measuring.is_running)
+    dock.meter.stain.click()
+    dock.viewer.layers.remove(measured[1])
+    assert not dock.staining.is_running
+    assert "Two scored slides are needed" in dock.meter.sentence.text()
+    assert dock.meter.stain.isHidden()
+
+
+def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
+    def gone(_name):
+        raise ModelNotFoundError("There is no model 'redness'.")
+
+    monkeypatch.setattr(score_job, "load_model", gone)
+    dock.meter.stain.click()
+    until(lambda: not dock.staining.is_running)
+    assert dock.meter.stain_sentence.text() == "There is no model 'redness'."
+    assert not dock.meter.bar.isVisible()
+    assert dock.meter.as_is.slide.isVisible()
+    other = Turn("A slide is being scored")
+    assert other.take() == ""
+    other.give_back()
+
+
+def test_a_slide_whose_file_is_gone_is_told(dock, measured):
+    slide_of(measured[1]).path.unlink()
+    dock.show_slides()
+    assert "1 scored slide: slide." in dock.state.text()
+    assert "Left out:" in dock.state.text()
+    assert "darker.tif is gone" in dock.state.text()
+
+
+def test_closing_while_it_is_stained_anew(dock, measured, until, settle):
+    dock.meter.stain.click()
+    until(lambda: is_reading(dock))
+    dock.close()
+    settle()
+    assert not dock.staining.is_running
+    assert Turn("A slide is being scored").take() == ""
+
+
+def test_the_dock_opens_without_torch():
+    code = "import sys, napari_smse.widgets.next_dock; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -22,6 +22,11 @@ _NEAREST: Final = 0.05
 _HARDLY: Final = 0.1
 """So little above chance, slides are told by accident."""
 
+_LITTLE: Final = 1 / 3
+_MOST: Final = 2 / 3
+_LESS_WELL: Final = 0.05
+"""A class that is told less often by this is told less well."""
+
 Embed = Callable[[NDArray[np.intp], int | None], NDArray[np.float32]]
 """Embeds tiles, given by their numbers: as they are, or, given a seed, with another stain."""
 
@@ -105,6 +110,37 @@ class BeforeAndAfter:
     before: BatchEffect
     after: BatchEffect
 
+    @property
+    def stain_share(self) -> float:
+        """How much of what tells slides, above chance, is gone with their stain: 0 to 1."""
+        before, after = self.before.slide.above_chance, self.after.slide.above_chance
+        return max(0.0, 1.0 - after / before) if before else 0.0
+
+    @property
+    def sentence(self) -> str:
+        """What that means, in plain words."""
+        before, after, unit = self.before.slide, self.after.slide, self.before.unit
+        if before.above_chance < _HARDLY:
+            return f"{unit.capitalize()}s are hardly told as it is: there is little to explain."
+        told = f"The {unit} is told in {_bare(after)} of tiles then, instead of {_bare(before)}: "
+        if self.stain_share < _LITTLE:
+            told += "hardly less. What still tells it is not stain: sharpness, scanner or tissue."
+        elif self.stain_share < _MOST:
+            told += f"part of what tells {unit}s apart is stain; what still tells them then is not."
+        else:
+            told += f"it is mostly stain that tells {unit}s apart."
+        return told + self._of_class
+
+    @property
+    def _of_class(self) -> str:
+        before, after = self.before.of_class, self.after.of_class
+        if before is None or after is None or before.accuracy - after.accuracy < _LESS_WELL:
+            return ""
+        return (
+            f" The class is told less well, too, in {_bare(after)} instead of {_bare(before)}: "
+            "it is told by stain in part."
+        )
+
 
 def batch_effect(
     embeddings: NDArray[np.float32],
@@ -176,21 +212,25 @@ def before_and_after(
     slides: Sequence[str],
     classes: Sequence[str],
     *,
+    known: NDArray[np.float32] | None = None,
     cases: Sequence[str] | None = None,
+    places: ArrayLike | None = None,
     at_once: int = 64,
     seed: int = 0,
     unit: str = "slide",
 ) -> Iterator[Share | BeforeAndAfter]:
     """Measure the effect, and again with every tile stained anew at random.
 
-    What of the slide is still told then is not its stain.
+    What of the slide is still told then is not its stain, as far as the changes reach.
 
     Parameters
     ----------
     embed
         Embeds tiles by their numbers; called with a seed, each with a stain of its own.
-    slides, classes, cases, unit
+    slides, classes, cases, places, unit
         As for `batch_effect`.
+    known
+        ``(n, d)`` float32, the tiles as they are, if that is known; else they are embedded, too.
     at_once
         How many tiles are embedded at once.
     seed
@@ -201,15 +241,19 @@ def before_and_after(
     Share or BeforeAndAfter
         How far it is, and last the result.
     """
-    number, views = len(slides), []
-    for turn, drawn in enumerate((None, seed)):
+    number = len(slides)
+    views = [] if known is None else [known]
+    turns = (None, seed) if known is None else (seed,)
+    for turn, drawn in enumerate(turns):
         parts = []
         for first in range(0, number, at_once):
             rows = np.arange(first, min(first + at_once, number))
             parts.append(embed(rows, drawn))
-            yield Share(turn * number + int(rows[-1]) + 1, 2 * number)
+            yield Share(turn * number + int(rows[-1]) + 1, len(turns) * number)
         views.append(np.concatenate(parts))
-    before, after = (batch_effect(one, slides, classes, cases=cases, unit=unit) for one in views)
+    before, after = (
+        batch_effect(one, slides, classes, cases=cases, places=places, unit=unit) for one in views
+    )
     yield BeforeAndAfter(before, after)
 
 
@@ -281,4 +325,12 @@ def _in_several(classes: NDArray[np.str_], cases: NDArray[np.str_]) -> NDArray[n
 
 
 def _percent(told: Told) -> str:
-    return f"{told.accuracy:.0%} of tiles (chance {told.chance:.0%})".replace("%", " %")
+    return f"{_bare(told)} of tiles (chance {_share(told.chance)})"
+
+
+def _bare(told: Told) -> str:
+    return _share(told.accuracy)
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%")

@@ -3,49 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smse.errors import QueryError
+from napari_smse.similarity.efficiency_curve import Curve, LabelEfficiency
+from napari_smse.similarity.held_out_cases import held_out, held_out_aside
 from napari_smse.similarity.next_tiles import Candidates, next_tiles
 
 BUDGETS: Final = (2, 4, 8, 16, 32, 64)
 
+_TRIES: Final = 100
+"""Ways to hold cases out that are tried until each class is on both sides."""
+
+_AT_ONCE: Final = 512
+
 
 @dataclass(frozen=True)
-class Curve:
-    """What is reached with so many labels, each ``(splits, budgets)``.
+class SplitsDone:
+    """How many splits of how many are judged."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class LabelledTiles:
+    """Tiles whose class a person gave.
 
     Attributes
     ----------
-    accuracy
-        Mean over the classes of the share of held-out tiles called right.
-    auc
-        Of each class against the rest, averaged.
+    embeddings
+        ``(n, d)`` float32, each of length 1.
+    labels
+        ``(n,)``, number of each tile's class.
+    cases
+        ``(n,)``, what is split by.
+    probability
+        ``(n, classes)``, what the model says before any label.
+    slides
+        ``(n,)``, what takes turns in the queue; the cases by default.
+    places
+        ``(n, 2)``, corners of the tiles in tile edges. Where given, those cases are held out that
+        lie to one side, another one each time, and no tile is learnt from that is nearer than two
+        edges to a held-out one of its slide: they show the same tissue.
     """
 
-    accuracy: NDArray[np.float64]
-    auc: NDArray[np.float64]
+    embeddings: NDArray[np.float32]
+    labels: NDArray[np.intp]
+    cases: Sequence[str]
+    probability: NDArray[np.floating]
+    slides: Sequence[str] | None = None
+    places: NDArray[np.float64] | None = None
 
 
-@dataclass(frozen=True)
-class LabelEfficiency:
-    """Labels asked for by the queue against labels at random, on the same splits.
+def judge_labels(
+    tiles: LabelledTiles,
+    *,
+    budgets: Sequence[int] = BUDGETS,
+    splits: int = 10,
+    draws: int = 10,
+    seed: int = 0,
+    at_once: int | None = None,
+) -> Iterator[SplitsDone | LabelEfficiency]:
+    """Label tile after tile in queue order, and at random, and judge what they teach.
 
-    Attributes
+    Half of the cases, class by class, are held out. Of the other half, tiles are labelled as
+    `next_tiles` asks for them, and in random order (the mean of several). After each budget,
+    held-out tiles are called by the nearest prototype, a class's mean embedding (Snell, Swersky and
+    Zemel, NeurIPS 2017).
+
+    Parameters
     ----------
+    tiles
+        What is labelled.
     budgets
-        ``(b,)``, how many tiles are labelled.
-    queue, random
-        What is reached.
-    """
+        How many labels; those that are more than some split has to learn from are left out.
+    splits
+        How often cases are held out anew.
+    draws
+        Random orders a split.
+    seed
+        Of splits and orders.
+    at_once
+        How many tiles the queue is asked for before it is asked again; all by default.
 
-    budgets: NDArray[np.intp]
-    queue: Curve
-    random: Curve
+    Yields
+    ------
+    SplitsDone or LabelEfficiency
+        How far it is, and last the result.
+
+    Raises
+    ------
+    QueryError
+        A class is not of two cases, there is one class only, cases cannot be held out so that each
+        class is on both sides, or no budget can be reached.
+    """
+    split = _Splits(tiles, np.random.default_rng(seed))
+    found: list[_Reached] = []
+    for number in range(splits):
+        found.append(split.judge(budgets, draws, at_once or max(budgets)))
+        yield SplitsDone(number + 1, splits)
+    reached = np.asarray(budgets, dtype=np.intp)
+    kept = reached <= min(one.pool for one in found)
+    if not kept.any():
+        raise QueryError("Too few tiles are labelled to hold some of them out: label more.")
+    queue = np.asarray([one.queue for one in found])[:, kept]
+    random = np.asarray([one.random for one in found])[:, kept]
+    curves = (Curve(one[..., 0], one[..., 1]) for one in (queue, random))
+    yield LabelEfficiency(reached[kept], *curves)
 
 
 def label_efficiency(
@@ -60,59 +129,94 @@ def label_efficiency(
     draws: int = 10,
     seed: int = 0,
 ) -> LabelEfficiency:
-    """Label tile after tile in queue order, and at random, and judge what they teach.
-
-    Half of the cases, class by class, are held out. Of the other half, tiles are labelled as
-    `next_tiles` asks for them, and in random order (the mean of several). After each budget,
-    held-out tiles are called by the nearest prototype, a class's mean embedding (Snell, Swersky and
-    Zemel, NeurIPS 2017).
+    """Return what labels teach: `judge_labels`, with nothing told meanwhile.
 
     Parameters
     ----------
-    embeddings
-        ``(n, d)`` float32, each of length 1.
-    labels
-        ``(n,)``, number of each tile's class.
-    cases
-        ``(n,)``, what is split by.
-    probability
-        ``(n, classes)``, what the model says before any label.
-    slides
-        ``(n,)``, what takes turns in the queue; the cases by default.
-    budgets
-        How many labels.
-    splits
-        How often cases are held out anew.
-    draws
-        Random orders a split.
-    seed
-        Of splits and orders.
+    embeddings, labels, cases, probability, slides
+        As of `LabelledTiles`.
+    budgets, splits, draws, seed
+        As for `judge_labels`.
 
     Raises
     ------
     QueryError
-        A class is not of two cases, or there is one class only.
+        As `judge_labels`.
     """
-    truth = np.asarray(labels, dtype=np.intp)
-    case = np.asarray(cases, dtype=str)
-    slide = case if slides is None else np.asarray(slides, dtype=str)
-    _require_cases(truth, case)
-    rng = np.random.default_rng(seed)
-    found: dict[str, list[list[tuple[float, float]]]] = {"queue": [], "random": []}
-    for _ in range(splits):
-        held = np.isin(case, _held_out(truth, case, rng))
-        pool, test = np.flatnonzero(~held), np.flatnonzero(held)
-        judge = _Judge(embeddings, truth, test)
-        order = pool[_in_queue_order(embeddings[pool], probability[pool], slide[pool], budgets)]
-        found["queue"].append([judge(order[:budget]) for budget in budgets])
-        orders = [rng.permutation(pool) for _ in range(draws)]
+    tiles = LabelledTiles(embeddings, np.asarray(labels, dtype=np.intp), cases, probability, slides)
+    *_, found = judge_labels(tiles, budgets=budgets, splits=splits, draws=draws, seed=seed)
+    assert isinstance(found, LabelEfficiency)
+    return found
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """Accuracy and AUC after each budget, on one split, and how many tiles it had to learn from."""
+
+    queue: list[tuple[float, float]]
+    random: list[tuple[float, float]]
+    pool: int
+
+
+class _Splits:
+    """Holds cases out, and judges what is learnt from the others."""
+
+    def __init__(self, tiles: LabelledTiles, rng: np.random.Generator) -> None:
+        self._tiles, self._rng = tiles, rng
+        self._case = np.asarray(tiles.cases, dtype=str)
+        slides = tiles.slides
+        self._slide = self._case if slides is None else np.asarray(slides, dtype=str)
+        _require_cases(tiles.labels, self._case)
+
+    def judge(self, budgets: Sequence[int], draws: int, at_once: int) -> _Reached:
+        """Hold some cases out, and label the others."""
+        tiles, most = self._tiles, max(budgets)
+        pool, test = self._split()
+        judge = _Judge(tiles.embeddings, tiles.labels, test)
+        parts = tiles.embeddings[pool], tiles.probability[pool], self._slide[pool]
+        order = pool[_in_queue_order(*parts, min(most, len(pool)), at_once)]
+        queue = [judge(order[:budget]) for budget in budgets]
+        orders = [self._rng.permutation(pool) for _ in range(draws)]
         means = [np.mean([judge(one[:budget]) for one in orders], axis=0) for budget in budgets]
-        found["random"].append([(float(one[0]), float(one[1])) for one in means])
-    curves = {name: np.asarray(values) for name, values in found.items()}
-    return LabelEfficiency(
-        np.asarray(budgets, dtype=np.intp),
-        *(Curve(curves[name][..., 0], curves[name][..., 1]) for name in ("queue", "random")),
-    )
+        return _Reached(queue, [(float(one[0]), float(one[1])) for one in means], len(pool))
+
+    def _split(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows to learn from, and those held out; each class is among both."""
+        labels = self._tiles.labels
+        classes = len(np.unique(labels))
+        for _ in range(_TRIES):
+            held = np.isin(self._case, self._held_out())
+            pool, test = np.flatnonzero(~held), np.flatnonzero(held)
+            pool = pool[~self._is_near(pool, test)]
+            if all(len(np.unique(labels[rows])) == classes for rows in (pool, test)):
+                return pool, test
+        raise QueryError(
+            "What is labelled cannot be split so that each class is on both sides: label each "
+            "class in more places, further away from each other."
+        )
+
+    def _held_out(self) -> list[str]:
+        places = self._tiles.places
+        if places is None:
+            return held_out(self._tiles.labels, self._case, self._rng)
+        angle = self._rng.uniform(0, 2 * np.pi)
+        along = places @ np.array([np.cos(angle), np.sin(angle)])
+        return held_out_aside(self._tiles.labels, self._case, along, self._rng)
+
+    def _is_near(
+        self, some: NDArray[np.intp], others: NDArray[np.intp], apart: float = 2.0
+    ) -> NDArray[np.bool_]:
+        """Tell which of some tiles lie near any of the others, ``(n,)``."""
+        places, slide = self._tiles.places, self._slide
+        near = np.zeros(len(some), dtype=bool)
+        if places is None:
+            return near
+        for first in range(0, len(some), _AT_ONCE):
+            part = some[first : first + _AT_ONCE]
+            off = np.abs(places[part][:, None] - places[others][None, :]).max(axis=2)
+            same = slide[part][:, None] == slide[others][None, :]
+            near[first : first + _AT_ONCE] = ((off < apart) & same).any(axis=1)
+        return near
 
 
 class _Judge:
@@ -151,8 +255,10 @@ def _in_queue_order(
     embeddings: NDArray[np.float32],
     probability: NDArray[np.floating],
     slides: NDArray[np.str_],
-    budgets: Sequence[int],
+    count: int,
+    at_once: int,
 ) -> NDArray[np.intp]:
+    """Return the rows that a person is given who labels some, and asks for the next."""
     rows = list(_rows_by(slides))
     sides = [np.array([[2 * i, 0, 1, 1] for i in range(len(some))], np.int32) for some in rows]
     parts = [
@@ -165,27 +271,23 @@ def _in_queue_order(
         )
         for some, places in zip(rows, sides, strict=True)
     ]
-    queue = next_tiles(parts, max(budgets))
-    return np.array([rows[one.slide][one.row] for one in queue], dtype=np.intp)
+    order: list[int] = []
+    while len(order) < count:
+        for one in next_tiles(parts, min(at_once, count - len(order))):
+            order.append(int(rows[one.slide][one.row]))
+            parts[one.slide] = _labelled(parts[one.slide], one.row)
+    return np.array(order, dtype=np.intp)
+
+
+def _labelled(part: Candidates, row: int) -> Candidates:
+    is_open, is_labelled = part.is_open.copy(), part.is_labelled.copy()
+    is_open[row], is_labelled[row] = False, True
+    return replace(part, is_open=is_open, is_labelled=is_labelled)
 
 
 def _rows_by(groups: NDArray[np.str_]) -> Iterator[NDArray[np.intp]]:
     for one in np.unique(groups):
         yield np.flatnonzero(groups == one)
-
-
-def _held_out(
-    labels: NDArray[np.intp], cases: NDArray[np.str_], rng: np.random.Generator
-) -> list[str]:
-    """Return half of the cases of each class, a case counting for the class it has most of."""
-    mostly: dict[int, list[str]] = {}
-    for one in np.unique(cases):
-        mostly.setdefault(int(np.bincount(labels[cases == one]).argmax()), []).append(str(one))
-    held: list[str] = []
-    for some in mostly.values():
-        order = rng.permutation(len(some))
-        held += [some[number] for number in order[: max(1, len(some) // 2)]]
-    return held
 
 
 def _require_cases(labels: NDArray[np.intp], cases: NDArray[np.str_]) -> None:

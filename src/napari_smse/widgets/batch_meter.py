@@ -1,4 +1,4 @@
-"""Whether slides differ more than classes, as a sentence and two bars."""
+"""Whether slides differ more than classes, as a sentence and two bars, or two pairs of them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ from typing import Final
 
 from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_smse.similarity.batch_effect import Told
+from napari_smse.similarity.batch_effect import BatchEffect, Share, Told
 from napari_smse.widgets.meter_job import Measured
+from napari_smse.widgets.score_job import Stage
+from napari_smse.widgets.stain_job import StainMeasured
 
 _ABOUT: Final = (
     "If the nearest tiles of a tile are mostly from its own slide, the embedding sees stain and "
     "scanner more than tissue, and what is learnt on one slide will not hold on another."
 )
 _NOTE: Final = "The line is what guessing reaches."
+_STAIN: Final = "Measure with stain changed"
+_STAIN_ABOUT: Final = (
+    "Read some of these tiles again, change the stain of each at random, and ask the model anew: "
+    "what still tells the slides then is not their stain. Takes about as long as scoring them."
+)
 _SLIDE, _CLASS = QColor(213, 94, 0), QColor(0, 114, 178)
 _HEIGHT, _NAME_PX, _VALUE_PX = 26, 64, 52
 
@@ -67,10 +81,33 @@ class ToldBar(QWidget):
         painter.drawLine(chance, 1, chance, _HEIGHT - 1)
 
 
+class ToldPair(QWidget):
+    """How often the slide is told, and the class, under a heading."""
+
+    def __init__(self, heading: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.heading = QLabel(heading)
+        self.slide, self.of_class = ToldBar("Slide", _SLIDE), ToldBar("Class", _CLASS)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.heading, self.slide, self.of_class):
+            layout.addWidget(widget)
+
+    def show_effect(self, effect: BatchEffect | None, *, headed: bool = True) -> None:
+        """Show figures; none hides all."""
+        self.setVisible(effect is not None)
+        self.heading.setVisible(headed)
+        self.slide.show_told(None if effect is None else effect.slide)
+        self.of_class.show_told(None if effect is None else effect.of_class)
+
+
 class BatchMeter(QWidget):
-    """Asks for a measurement and shows it."""
+    """Asks for a measurement and shows it; then for one with the stain of the tiles changed."""
 
     measure_wanted = Signal()
+
+    stain_wanted = Signal()
+    """To be measured with the stain changed, or, while that goes on, not any more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,32 +115,79 @@ class BatchMeter(QWidget):
         self.measure = QPushButton("Measure")
         self.sentence = QLabel()
         self.sentence.setStyleSheet("font-weight: bold;")
-        self.slide, self.of_class = ToldBar("Slide", _SLIDE), ToldBar("Class", _CLASS)
+        self.as_is, self.stained = ToldPair("As they are"), ToldPair("With stain changed at random")
+        self.slide, self.of_class = self.as_is.slide, self.as_is.of_class
         self.note = QLabel()
-        for label in (about, self.sentence, self.note):
+        self.stain = QPushButton(_STAIN)
+        self.stain.setToolTip(_STAIN_ABOUT)
+        self.bar = QProgressBar()
+        self.stain_sentence = QLabel()
+        self.stain_sentence.setStyleSheet("font-weight: bold;")
+        for label in (about, self.sentence, self.note, self.stain_sentence):
             label.setWordWrap(True)
         layout = QVBoxLayout(self)
-        for widget in (about, self.measure, self.sentence, self.slide, self.of_class, self.note):
+        for widget in (
+            about, self.measure, self.sentence, self.as_is, self.stained, self.stain_sentence,
+            self.note, self.stain, self.bar,
+        ):  # fmt: skip
             layout.addWidget(widget)
         layout.addStretch()
         self.measure.clicked.connect(self.measure_wanted)
+        self.stain.clicked.connect(self.stain_wanted)
         self.tell("")
 
     def show_measured(self, found: Measured) -> None:
         """Show the verdict, the two bars, and what they are made of."""
         self.tell(found.effect.sentence)
-        self.slide.show_told(found.effect.slide)
-        self.of_class.show_told(found.effect.of_class)
-        how = "as drawn" if found.by_drawing else "as the model calls the tiles"
+        self.as_is.show_effect(found.effect, headed=False)
         self.note.setText(
-            f"{_NOTE} {found.tiles:,} tiles of {found.slides} slides; classes {how}. Nearby tiles "
-            "of the same slide do not count. If slides differ more: fine-tune with regions on "
-            "each of them."
+            f"{_made_of(found)} Nearby tiles of the same slide do not count. If slides differ "
+            "more: fine-tune with regions on each of them."
         )
+        self.stain.show()
 
     def tell(self, text: str) -> None:
         """Say something in place of figures."""
         self.sentence.setText(text)
-        self.slide.show_told(None)
-        self.of_class.show_told(None)
+        self.as_is.show_effect(None)
         self.note.clear()
+        self.end_stain("")
+        self.stained.show_effect(None)
+        self.stain.hide()
+
+    # -- with the stain changed --------------------------------------------------------
+
+    def show_stain_progress(self, said: Stage | Share) -> None:
+        """Say how far it is; pressing again stops it."""
+        self.stain.setText("Stop")
+        self.stain_sentence.hide()
+        share = said.done / said.total if isinstance(said, Share) else None
+        self.bar.setRange(0, 0 if share is None else 100)
+        self.bar.setValue(0 if share is None else round(100 * share))
+        self.bar.setFormat(said.text if isinstance(said, Stage) else "stain anew: %p %")
+        self.bar.show()
+
+    def show_stained(self, found: StainMeasured) -> None:
+        """Show the same tiles as they are and stained anew, and what that means."""
+        effects = found.effects
+        self.sentence.setText(effects.before.sentence)
+        self.as_is.show_effect(effects.before)
+        self.stained.show_effect(effects.after)
+        self.end_stain(effects.sentence)
+        self.note.setText(
+            f"{_made_of(found)} Both pairs of bars are of these same tiles. Each was given the "
+            "strength of stain of one of the slides, whichever, and its colours were changed as in "
+            "a training; the slides on disk stay as they are."
+        )
+
+    def end_stain(self, text: str) -> None:
+        """Say what came of it, or why nothing did, and offer it again."""
+        self.bar.hide()
+        self.stain.setText(_STAIN)
+        self.stain_sentence.setText(text)
+        self.stain_sentence.setVisible(bool(text))
+
+
+def _made_of(found: Measured | StainMeasured) -> str:
+    how = "as drawn" if found.by_drawing else "as the model calls the tiles"
+    return f"{_NOTE} {found.tiles:,} tiles of {found.slides} slides; classes {how}."

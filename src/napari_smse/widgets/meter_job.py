@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError
-from napari_smse.learning.region_tiles import label_tiles
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
+from napari_smse.tiles import ScaleTiles
+from napari_smse.tiles.region_tiles import label_tiles
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
-from napari_smse.widgets.queue_job import asking_scale
+from napari_smse.widgets.queue_job import asking_scale, require_one_scale
 
 _A_SLIDE = 1500
 _FEWEST_DRAWN = 10
@@ -41,6 +42,68 @@ class Measured:
     by_drawing: bool
 
 
+@dataclass(frozen=True)
+class ComparedTiles:
+    """Tiles of several slides that are compared.
+
+    Attributes
+    ----------
+    slides
+        The slides.
+    of_slide
+        ``(n,)``, number of each tile's slide.
+    grids
+        The tiles of each slide at the scale that is compared.
+    rows
+        ``(n,)``, of each tile among those.
+    names
+        ``(n,)``, its class.
+    embeddings
+        ``(n, d)`` float32, each of length 1.
+    by_drawing
+        Whether the classes are those drawn; else they are what the model calls the tiles.
+    """
+
+    slides: Sequence[AskedSlide]
+    of_slide: NDArray[np.intp]
+    grids: Sequence[ScaleTiles]
+    rows: NDArray[np.intp]
+    names: NDArray[np.str_]
+    embeddings: NDArray[np.float32]
+    by_drawing: bool
+
+    def take(self, index: NDArray[np.intp]) -> ComparedTiles:
+        """Return some of them."""
+        return replace(
+            self,
+            of_slide=self.of_slide[index],
+            rows=self.rows[index],
+            names=self.names[index],
+            embeddings=self.embeddings[index],
+        )
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the slides that any tile is of."""
+        found: list[int] = np.unique(self.of_slide).tolist()
+        return found
+
+    @property
+    def identities(self) -> list[str]:
+        """What tells the slide of each tile."""
+        return [self.slides[number].slide.quick_hash for number in self.of_slide.tolist()]
+
+    @property
+    def places(self) -> NDArray[np.float64]:
+        """Corners of the tiles in tile edges, ``(n, 2)``."""
+        found = np.empty((len(self.rows), 2))
+        for number, grid in enumerate(self.grids):
+            own = self.of_slide == number
+            part = grid.take(self.rows[own])
+            found[own] = np.stack([part.x, part.y], axis=1) / part.grid.edge
+        return found
+
+
 def measure(slides: Sequence[AskedSlide]) -> Iterator[Measured]:
     """Yield how well neighbours tell the slide of a tile, and its class.
 
@@ -51,32 +114,43 @@ def measure(slides: Sequence[AskedSlide]) -> Iterator[Measured]:
     OutputError
         Scores cannot be read.
     """
+    tiles = compared_tiles(slides)
+    effect = batch_effect(
+        tiles.embeddings, tiles.identities, tiles.names.tolist(), places=tiles.places
+    )
+    yield Measured(effect, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
+
+
+def compared_tiles(slides: Sequence[AskedSlide]) -> ComparedTiles:
+    """Return tiles of each slide, drawn at random, the same every time.
+
+    Raises
+    ------
+    QueryError
+        Fewer than two slides were scored, or by two models, or at different scales.
+    OutputError
+        Scores cannot be read.
+    """
     if len(slides) < 2:
         raise QueryError(_NEEDED)
     require_one_model(slides)
     read = [_Sample(one) for one in slides]
-    mpps = {one.mpp for one in read}
-    if len(mpps) > 1:
-        scales = ", ".join(f"{mpp:g}" for mpp in sorted(mpps))
-        raise QueryError(
-            f"The slides were scored at different scales ({scales} um/px), which would be told "
-            "apart: score all of them at the same."
-        )
+    require_one_scale([one.mpp for one in read])
     drawn = Counter(name for one in read for name in one.drawn if name)
     several = [name for name, number in drawn.items() if number >= _FEWEST_DRAWN]
     by_drawing = len(several) > 1
     names = [name for one in read for name in (one.drawn if by_drawing else one.called)]
-    kept = np.array([not by_drawing or name in several for name in names])
-    identities = np.repeat([one.slide for one in read], [len(one.called) for one in read])
-    embeddings = np.concatenate([one.embeddings for one in read])
-    places = np.concatenate([one.places for one in read])
-    effect = batch_effect(
-        embeddings[kept],
-        identities[kept].tolist(),
-        np.array(names)[kept].tolist(),
-        places=places[kept],
+    found = ComparedTiles(
+        slides,
+        np.repeat(np.arange(len(read)), [len(one.rows) for one in read]),
+        [one.grid for one in read],
+        np.concatenate([one.rows for one in read]),
+        np.array(names, dtype=str),
+        np.concatenate([one.embeddings for one in read]),
+        by_drawing,
     )
-    yield Measured(effect, len(read), int(kept.sum()), by_drawing)
+    kept = np.array([not by_drawing or name in several for name in names], dtype=bool)
+    return found.take(np.flatnonzero(kept))
 
 
 class _Sample:
@@ -85,19 +159,17 @@ class _Sample:
     def __init__(self, one: AskedSlide) -> None:
         tiles = slide_tiles(one.started.store)
         scale = asking_scale(tiles, one.started.card)
-        grid = tiles.scales[scale]
-        rows = _some(len(grid))
-        part = grid.take(rows)
-        at = tiles.rows_of(scale).start + rows
+        self.grid = tiles.scales[scale]
+        self.rows = _some(len(self.grid))
+        part = self.grid.take(self.rows)
+        at = tiles.rows_of(scale).start + self.rows
         regions = one.drawn.regions()
         labels = label_tiles(part.x, part.y, part.grid.edge, regions, one.started.plan.mask)
         names = list(regions)
-        self.slide = one.slide.quick_hash
-        self.mpp = grid.grid.spec.mpp
+        self.mpp = self.grid.grid.spec.mpp
         self.drawn = [names[label] if label >= 0 else "" for label in labels.tolist()]
         self.called = _called(tiles, at)
         self.embeddings = tiles.embeddings[at]
-        self.places = np.stack([part.x, part.y], axis=1) / part.grid.edge
 
 
 def _some(number: int) -> NDArray[np.intp]:

@@ -7,11 +7,15 @@ from functools import partial
 from typing import Final
 
 import napari
+from napari.components import ViewerModel
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
+from napari_smse.errors import SmseError
+from napari_smse.similarity.batch_effect import Share
+from napari_smse.similarity.label_efficiency import SplitsDone
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileRemark
 from napari_smse.widgets.annotate_dock import AnnotateDock
@@ -19,15 +23,19 @@ from napari_smse.widgets.asked_slides import NOT_SCORED, asked_slides, scored_la
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.batch_meter import BatchMeter
 from napari_smse.widgets.clear_view import ClearView
+from napari_smse.widgets.efficiency_job import LabelWorth, judge_worth
+from napari_smse.widgets.efficiency_panel import EfficiencyPanel
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.meter_job import Measured, measure
 from napari_smse.widgets.noise_job import DoubtedLabels, find_doubted
 from napari_smse.widgets.noise_strip import NoiseStrip
+from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.queue_job import TileWorth, find_next
-from napari_smse.widgets.score_job import Started
+from napari_smse.widgets.score_job import RUN_KEY, Stage, Started
 from napari_smse.widgets.scrolled import scrolled
-from napari_smse.widgets.slide_layers import layer_with
+from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.slide_notes import notes_of
+from napari_smse.widgets.stain_job import StainMeasured, measure_stained
 from napari_smse.widgets.tile_labelling import TileLabelling
 from napari_smse.widgets.tile_marker import fly_to
 from napari_smse.widgets.tile_pictures import TileOnSlide
@@ -43,6 +51,8 @@ _TWO_NEEDED: Final = (
     "Two scored slides are needed: open and score at least two, with one model and at the same "
     "scale."
 )
+_FOLLOWS_MS: Final = 1500
+"""So long after the last label, what labels are worth is judged anew."""
 
 
 class NextDock(LeavingDock):
@@ -59,12 +69,19 @@ class NextDock(LeavingDock):
         self.viewer = napari_viewer
         self.queue, self.noise, self.meter = TileQueue(), NoiseStrip(), BatchMeter()
         self.labelling = TileLabelling(napari_viewer, self.queue, self._annotate_dock)
+        self.worth = EfficiencyPanel()
         self._view = ClearView(napari_viewer)
+        self._turn = Turn("Slides are being measured with their stain changed")
         self._make_layout()
         self.finding, self.doubting, self.measuring = (BackgroundTask() for _ in range(3))
+        self.judging, self.staining = BackgroundTask(), BackgroundTask()
+        self._judge_later = QTimer(self)
+        self._judge_later.setSingleShot(True)
+        self._judge_later.setInterval(_FOLLOWS_MS)
         pictures = (self.queue.pictures, self.noise.pictures)
         self._tasks = (
-            self.finding, self.doubting, self.measuring, *(one.task for one in pictures)
+            self.finding, self.doubting, self.measuring, self.judging, self.staining,
+            *(one.task for one in pictures),
         )  # fmt: skip
         self.stop_when_destroyed(self._tasks)
         self._connect()
@@ -87,6 +104,9 @@ class NextDock(LeavingDock):
             layout.setContentsMargins(4, 8, 4, 4)
             layout.addWidget(head)
             layout.addWidget(page, stretch=1)
+            if page is self.queue:
+                layout.addWidget(self.worth)
+                layout.addStretch()
             self.tabs.addTab(column, title)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -103,6 +123,14 @@ class NextDock(LeavingDock):
         self.doubting.failed.connect(self._fail_doubting)
         self.measuring.told.connect(self._show_measured)
         self.measuring.failed.connect(self._fail_measuring)
+        self.meter.stain_wanted.connect(self.measure_stained)
+        self.staining.told.connect(self._hear_stained)
+        self.staining.failed.connect(self._end_staining)
+        self.worth.asked.connect(self.ask_worth)
+        self.queue.labels_changed.connect(self._judge_later.start)
+        self._judge_later.timeout.connect(self._follow_labels)
+        self.judging.told.connect(self._hear_worth)
+        self.judging.failed.connect(self.worth.fail)
         self.noise.tile_chosen.connect(self._fly_to)
         self.noise.remark_made.connect(self._remark)
         self.labelling.problem.connect(show_error)
@@ -114,8 +142,10 @@ class NextDock(LeavingDock):
     def show_slides(self, _event: object = None) -> None:
         """Say which slides there are."""
         found = scored_layers(self.viewer)
-        self.state.setText(_told(found) if found else NOT_SCORED)
+        told = _told(found) if found else NOT_SCORED
+        self.state.setText(" ".join([told, *_gone(self.viewer)]))
         if len(found) < 2 and not self.measuring.is_running:
+            self._stop_staining()
             self.meter.tell(_TWO_NEEDED)
         elif self.meter.sentence.text() == _TWO_NEEDED:
             self.meter.tell("")
@@ -136,6 +166,28 @@ class NextDock(LeavingDock):
 
     def _fail_finding(self, text: str) -> None:
         self.queue.tell(text)
+
+    # -- what labels are worth -------------------------------------------------------
+
+    def ask_worth(self) -> None:
+        """Judge what is labelled; while that goes on, stop it."""
+        if self.judging.cancel():
+            self.worth.stop()
+        else:
+            self._judge()
+
+    def _judge(self) -> None:
+        self.judging.start(partial(judge_worth, asked_slides(self.viewer)))
+
+    def _follow_labels(self) -> None:
+        if self.worth.is_followed:
+            self._judge()
+
+    def _hear_worth(self, said: SplitsDone | LabelWorth) -> None:
+        if isinstance(said, SplitsDone):
+            self.worth.show_progress(said)
+        else:
+            self.worth.show_worth(said)
 
     # -- labels that neighbours doubt ------------------------------------------------
 
@@ -171,6 +223,7 @@ class NextDock(LeavingDock):
     def measure(self) -> None:
         """Measure whether slides differ more than classes."""
         if not self.measuring.is_running:
+            self._stop_staining()
             self.meter.tell("Measuring …")
             self.measuring.start(partial(measure, asked_slides(self.viewer)))
 
@@ -179,6 +232,33 @@ class NextDock(LeavingDock):
 
     def _fail_measuring(self, text: str) -> None:
         self.meter.tell(text)
+
+    def measure_stained(self) -> None:
+        """Measure again with the stain of the tiles changed; while that goes on, stop it."""
+        if self.staining.is_running:
+            self._stop_staining()
+            self.meter.end_stain("Stopped.")
+            return
+        if reason := self._turn.take():
+            self.meter.end_stain(reason)
+            return
+        self.meter.show_stain_progress(Stage("Starting …"))
+        self.staining.start(partial(measure_stained, asked_slides(self.viewer)))
+
+    def _hear_stained(self, said: Stage | Share | StainMeasured) -> None:
+        if isinstance(said, StainMeasured):
+            self._turn.give_back()
+            self.meter.show_stained(said)
+        else:
+            self.meter.show_stain_progress(said)
+
+    def _end_staining(self, text: str) -> None:
+        self._turn.give_back()
+        self.meter.end_stain(text)
+
+    def _stop_staining(self) -> None:
+        self.staining.cancel()
+        self._turn.give_back()
 
     # -- the viewer ------------------------------------------------------------------
 
@@ -199,6 +279,8 @@ class NextDock(LeavingDock):
     def _let_go_of_all(self) -> None:
         for task in self._tasks:
             task.cancel()
+        self._turn.give_back()
+        self._judge_later.stop()
         self.labelling.leave()
         self._view.restore()
         self.viewer.layers.events.inserted.disconnect(self.show_slides)
@@ -220,6 +302,18 @@ class NextDock(LeavingDock):
         self.show_slides()
         self.labelling.show_classes()
         super().enterEvent(event)
+
+
+def _gone(viewer: ViewerModel) -> list[str]:
+    """Say of each scored slide whose file is gone that it is left out."""
+    found = []
+    for layer in slide_layers(viewer):
+        if isinstance(layer.metadata.get(RUN_KEY), Started):
+            try:
+                slide_of(layer)
+            except SmseError as error:
+                found.append(f"Left out: {error}")
+    return found
 
 
 def _told(slides: Sequence[tuple[object, Slide, Started]]) -> str:

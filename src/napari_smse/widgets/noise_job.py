@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import MultiPolygon
 
 from napari_smse.errors import QueryError
-from napari_smse.learning.region_tiles import label_tiles, nearest_areas
 from napari_smse.similarity.label_noise import label_doubts
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
+from napari_smse.tiles.region_tiles import label_tiles, nearest_areas
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
 from napari_smse.widgets.tile_pictures import TileOnSlide
@@ -60,6 +59,44 @@ class DoubtedLabels:
     alone: Sequence[str]
 
 
+@dataclass(frozen=True)
+class SaidOfTiles:
+    """What a person said of the tiles of one scale, by drawing or tile by tile.
+
+    Attributes
+    ----------
+    names
+        ``(n,)``, the class of each; empty if nothing was said, or that it is not to be learnt from.
+    groups
+        ``(n,)``, the region that each lies in.
+    judged
+        Rows that were judged by themselves.
+    """
+
+    names: NDArray[np.object_]
+    groups: NDArray[np.object_]
+    judged: set[int]
+
+
+def said_of_tiles(one: AskedSlide, tiles: SlideTiles, scale: int) -> SaidOfTiles:
+    """Return what was said of a slide's tiles of one scale."""
+    grid = tiles.scales[scale]
+    x, y, edge, mpp = grid.x, grid.y, grid.grid.edge, grid.grid.spec.mpp
+    regions = one.drawn.regions()
+    labels = label_tiles(x, y, edge, regions, one.started.plan.mask)
+    names = np.full(len(grid), "", dtype=object)
+    groups = np.array([f"{one.slide.quick_hash} {mpp} {row}" for row in range(len(grid))])
+    groups = groups.astype(object)
+    for number, (name, area) in enumerate(regions.items()):
+        rows = np.flatnonzero(labels == number)
+        names[rows] = name
+        if len(rows):
+            near = nearest_areas(x[rows], y[rows], edge, area)
+            groups[rows] = [f"{one.slide.quick_hash} {name} {part}" for part in near]
+    judged = _hear(one.drawn.remarks, mpp, x, y, names)
+    return SaidOfTiles(names, groups, judged)
+
+
 @dataclass
 class AnnotatedRows:
     """Annotated tiles of several slides, one list for each of their facts."""
@@ -74,36 +111,18 @@ class AnnotatedRows:
     def take(self, one: AskedSlide) -> None:
         """Add the tiles of a slide that lie in a region, or were given a class by hand."""
         tiles = slide_tiles(one.started.store)
-        regions = one.drawn.regions()
         for scale in range(len(tiles.scales)):
-            self._take_scale(one, tiles, scale, list(regions.items()))
+            self._take_scale(one, tiles, scale)
 
-    def _take_scale(
-        self,
-        one: AskedSlide,
-        tiles: SlideTiles,
-        scale: int,
-        regions: Sequence[tuple[str, MultiPolygon]],
-    ) -> None:
-        grid, first = tiles.scales[scale], tiles.rows_of(scale).start
-        x, y, edge, mpp = grid.x, grid.y, grid.grid.edge, grid.grid.spec.mpp
-        labels = label_tiles(x, y, edge, dict(regions), one.started.plan.mask)
-        names = np.full(len(grid), "", dtype=object)
-        groups = np.array([f"{one.slide.quick_hash} {mpp} {row}" for row in range(len(grid))])
-        groups = groups.astype(object)
-        for number, (name, area) in enumerate(regions):
-            rows = np.flatnonzero(labels == number)
-            names[rows] = name
-            if len(rows):
-                near = nearest_areas(x[rows], y[rows], edge, area)
-                groups[rows] = [f"{one.slide.quick_hash} {name} {part}" for part in near]
-        judged = _hear(one.drawn.remarks, mpp, x, y, names)
-        for row in np.flatnonzero(np.isin(names, self.classes)).tolist():
+    def _take_scale(self, one: AskedSlide, tiles: SlideTiles, scale: int) -> None:
+        first, mpp = tiles.rows_of(scale).start, tiles.scales[scale].grid.spec.mpp
+        said = said_of_tiles(one, tiles, scale)
+        for row in np.flatnonzero(np.isin(said.names, self.classes)).tolist():
             self.tiles.append(TileOnSlide(one.slide, tiles.region(first + row), mpp))
             self.embeddings.append(tiles.embeddings[first + row])
-            self.labels.append(self.classes.index(names[row]))
-            self.groups.append(groups[row])
-            self.judged.append(row in judged)
+            self.labels.append(self.classes.index(said.names[row]))
+            self.groups.append(said.groups[row])
+            self.judged.append(row in said.judged)
 
 
 def _hear(

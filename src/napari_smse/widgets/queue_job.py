@@ -91,6 +91,22 @@ def asking_scale(tiles: SlideTiles, card: ModelCard) -> int:
     return max(scored or known, key=lambda number: tiles.scales[number].grid.spec.mpp)
 
 
+def require_one_scale(mpps: Sequence[float]) -> None:
+    """Refuse to compare tiles of different scales.
+
+    Raises
+    ------
+    QueryError
+        There are two; the message names them.
+    """
+    if len(set(mpps)) > 1:
+        scales = ", ".join(f"{mpp:g}" for mpp in sorted(set(mpps)))
+        raise QueryError(
+            f"The slides were scored at different scales ({scales} um/px), which would be told "
+            "apart: score all of them at the same."
+        )
+
+
 def _remarked(one: AskedSlide) -> NDArray[np.int64]:
     """Return the places of tiles that were corrected or ignored, ``(m, 4)``."""
     known = [

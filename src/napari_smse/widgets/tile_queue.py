@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -54,6 +55,9 @@ class TileQueue(QWidget):
     undo_wanted = Signal()
     current_changed = Signal()
     """Another tile is to be looked at, or none is left."""
+
+    labels_changed = Signal()
+    """A tile was given a class, or lost it again."""
 
     view_changed = Signal()
     """Heat maps are to be hidden, or shown, from now on."""
@@ -148,7 +152,7 @@ class TileQueue(QWidget):
 
     def mark(self, number: int, state: str) -> None:
         """Say what became of a tile: a class, `SKIPPED`, or nothing yet."""
-        self.states[number] = state
+        before, self.states[number] = self.states[number], state
         item = self.list.item(number)
         if item is not None:
             item.setText(f"{number + 1} {state}".strip())
@@ -157,6 +161,8 @@ class TileQueue(QWidget):
             item.setBackground(
                 QColor(*colour, 150) if colour else (_GONE if state else QColor(0, 0, 0, 0))
             )
+        if {before, state} - {"", SKIPPED}:
+            self.labels_changed.emit()
 
     def go_on(self) -> None:
         """Go to the next tile that waits, after this one or else from the beginning."""
@@ -207,6 +213,9 @@ class TileQueue(QWidget):
     def _show_all(self) -> None:
         for widget in (*self._while_queued, *self.labels):
             widget.setVisible(bool(self.tiles))
+        # Without a list, what comes below follows close by.
+        upright = QSizePolicy.Policy.Expanding if self.tiles else QSizePolicy.Policy.Maximum
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, upright)
         for button in (*self.labels, self.skip):
             button.setEnabled(self.current is not None)
         self.progress.setText(self._progress())

@@ -1,0 +1,253 @@
+"""What happens when it is asked what the labels made so far are worth, without any Qt."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely import MultiPolygon
+
+from napari_smse.errors import QueryError
+from napari_smse.learning.tuning_history import TRAINING_IMAGES
+from napari_smse.network import ModelCard
+from napari_smse.similarity.efficiency_curve import LabelEfficiency
+from napari_smse.similarity.label_efficiency import LabelledTiles, SplitsDone, judge_labels
+from napari_smse.similarity.next_tiles import covered_share
+from napari_smse.similarity.slide_tiles import slide_tiles
+from napari_smse.tiles import ScaleTiles
+from napari_smse.tiles.region_tiles import nearest_areas
+from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
+from napari_smse.widgets.efficiency_words import missing
+from napari_smse.widgets.noise_job import said_of_tiles
+from napari_smse.widgets.queue_job import asking_scale, require_one_scale
+
+MOST: Final = 2000
+"""Of more labelled tiles than these, a part is taken."""
+
+_SPLITS: Final = 10
+_BUDGETS: Final = (2, 4, 8, 16, 32, 64, 128, 256, 512)
+_ASKED_FOR: Final = 20
+_FEWEST_BUDGETS: Final = 2
+
+
+@dataclass(frozen=True)
+class LabelWorth:
+    """What the labels made so far are worth.
+
+    Attributes
+    ----------
+    efficiency
+        The curves.
+    by_slide
+        Whether slides were held out; else other regions of the same slides.
+    labelled
+        How many tiles that do not overlap are labelled.
+    taken
+        How many of them were taken, by class; a part if there are very many.
+    units
+        How many slides, or regions, they lie in.
+    fewest_units
+        Of the class that lies in the fewest.
+    left_out
+        Classes that lie on one slide, or in one region, only.
+    model_right
+        Mean over the classes of the share of these tiles that the model calls right; None if it
+        does not know them all.
+    tuned
+        Whether the model was fine-tuned, perhaps with these very labels.
+    """
+
+    efficiency: LabelEfficiency
+    by_slide: bool
+    labelled: int
+    taken: Mapping[str, int]
+    units: int
+    fewest_units: int
+    left_out: Sequence[str]
+    model_right: float | None
+    tuned: bool
+
+
+def judge_worth(slides: Sequence[AskedSlide]) -> Iterator[SplitsDone | LabelWorth]:
+    """Hold some of what is labelled out, and yield how well the other labels call it.
+
+    Tiles on other slides are held out if two classes are labelled on two slides each, else tiles in
+    other regions, at least two tile edges off.
+
+    Raises
+    ------
+    QueryError
+        No slide was scored, two models scored them, or at different scales; or there are too few
+        labels, in which case the message says which.
+    OutputError
+        Scores cannot be read.
+    """
+    require_one_model(slides)
+    read = []
+    for one in slides:
+        read.append(_Labelled(one))
+        yield SplitsDone(0, _SPLITS)
+    labels = _Labels([one for one in read if len(one.names)])
+    rows = labels.rows()
+    units = labels.units[rows]
+    tiles = LabelledTiles(
+        labels.embeddings[rows],
+        np.array([labels.classes.index(name) for name in labels.names[rows]]),
+        units.tolist(),
+        labels.probability[rows],
+        labels.slides[rows].tolist(),
+        None if labels.by_slide else labels.places[rows],
+    )
+    for said in judge_labels(tiles, budgets=_BUDGETS, splits=_SPLITS, at_once=_ASKED_FOR):
+        if isinstance(said, SplitsDone):
+            yield said
+            continue
+        if len(said.budgets) < _FEWEST_BUDGETS:
+            raise QueryError(
+                "There are too few labels to hold half of them out: label some more tiles of each "
+                "class."
+            )
+        yield labels.worth(said, rows, slides[0].started.card)
+
+
+class _Labelled:
+    """The labelled tiles of a slide that share no pixels, at the scale to ask at."""
+
+    def __init__(self, one: AskedSlide) -> None:
+        tiles = slide_tiles(one.started.store)
+        scale = asking_scale(tiles, one.started.card)
+        grid, at = tiles.scales[scale], tiles.rows_of(scale)
+        said = said_of_tiles(one, tiles, scale)
+        rows = np.flatnonzero(said.names != "")
+        drawn = [drawn.geometry for drawn in one.drawn.annotations]
+        # What lies in a region but in part is a neighbour of what was meant.
+        share = covered_share(tiles.places[at][rows], drawn)
+        share[np.isin(rows, list(said.judged))] = 1.0
+        order = np.argsort(-share, kind="stable")
+        rows = rows[not_overlapping(grid.take(rows), order)]
+        part = grid.take(rows)
+        self.mpp = grid.grid.spec.mpp
+        self.names = said.names[rows].astype(str)
+        self.regions = _region_of(one, part, self.names)
+        self.slides = np.full(len(rows), one.slide.quick_hash)
+        self.places = np.stack([part.x, part.y], axis=1) / part.grid.edge
+        self.embeddings = tiles.embeddings[at][rows]
+        self.probability = tiles.probability[at][rows]
+
+
+def _region_of(one: AskedSlide, tiles: ScaleTiles, names: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return which annotation of its class each tile lies in, or is nearest to.
+
+    One by one, as squares of tiles that were labelled side by side are still separate labels.
+    """
+    slide, edge = one.slide.quick_hash, tiles.grid.edge
+    found = np.array([f"{slide} tile {row}" for row in range(len(tiles))], dtype=object)
+    for name in np.unique(names).tolist():
+        parts = [
+            (number, part)
+            for number, drawn in enumerate(one.drawn.annotations)
+            if drawn.class_name == name
+            for part in getattr(drawn.geometry, "geoms", [drawn.geometry])
+        ]
+        rows = np.flatnonzero(names == name)
+        if parts:
+            areas = MultiPolygon([part for _, part in parts])
+            near = nearest_areas(tiles.x[rows], tiles.y[rows], edge, areas)
+            found[rows] = [f"{slide} {parts[part][0]}" for part in near.tolist()]
+    return found.astype(str)
+
+
+class _Labels:
+    """The labelled tiles of all slides, and what they can be split by."""
+
+    def __init__(self, read: Sequence[_Labelled]) -> None:
+        if not read:
+            raise QueryError(missing({}, {}))
+        require_one_scale([one.mpp for one in read])
+        self.names = np.concatenate([one.names for one in read])
+        self.slides = np.concatenate([one.slides for one in read])
+        self.places = np.concatenate([one.places for one in read])
+        self.embeddings = np.concatenate([one.embeddings for one in read])
+        self.probability = np.concatenate([one.probability for one in read])
+        regions = np.concatenate([one.regions for one in read])
+        on_slides, in_regions = _units(self.names, self.slides), _units(self.names, regions)
+        self.by_slide = len(_several(on_slides)) > 1
+        self._found = on_slides if self.by_slide else in_regions
+        self.units = self.slides if self.by_slide else regions
+        self.classes = _several(self._found)
+        if len(self.classes) < 2:
+            raise QueryError(missing(on_slides, in_regions))
+
+    def rows(self) -> NDArray[np.intp]:
+        """Return the tiles to take: all that can be judged, or of very many some of each unit."""
+        rows = np.flatnonzero(np.isin(self.names, self.classes))
+        pairs = zip(self.names[rows], self.units[rows], strict=True)
+        return rows[evenly([f"{name} {unit}" for name, unit in pairs], MOST)]
+
+    def worth(
+        self, efficiency: LabelEfficiency, rows: NDArray[np.intp], card: ModelCard
+    ) -> LabelWorth:
+        """Return what was found, with what it was found on."""
+        return LabelWorth(
+            efficiency,
+            self.by_slide,
+            int(np.isin(self.names, self.classes).sum()),
+            Counter(self.names[rows].tolist()),
+            len(np.unique(self.units[rows])),
+            min(self._found[name] for name in self.classes),
+            [name for name in self._found if name not in self.classes],
+            _model_right(self.names[rows], self.probability[rows], card.classes),
+            TRAINING_IMAGES in card.recipe,
+        )
+
+
+def not_overlapping(tiles: ScaleTiles, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the rows of tiles that share no pixel, the first of an order before later ones."""
+    grid = tiles.grid
+    reach = math.ceil(1 / (1 - grid.spec.overlap) - 1e-6) - 1
+    taken = np.zeros((grid.rows + 2 * reach, grid.columns + 2 * reach), dtype=bool)
+    kept = []
+    for row in order.tolist():
+        down, across = int(tiles.rows[row]), int(tiles.columns[row])
+        if not taken[down : down + 2 * reach + 1, across : across + 2 * reach + 1].any():
+            taken[down + reach, across + reach] = True
+            kept.append(row)
+    return np.sort(np.array(kept, dtype=np.intp))
+
+
+def evenly(groups: Sequence[str], most: int) -> NDArray[np.intp]:
+    """Return so many rows at most, as many of each group as can be, the same every time."""
+    if len(groups) <= most:
+        return np.arange(len(groups))
+    turn: Counter[str] = Counter()
+    keyed = []
+    for row in np.random.default_rng(0).permutation(len(groups)).tolist():
+        keyed.append((turn[groups[row]], row))
+        turn[groups[row]] += 1
+    # Stable, as the rows of a turn are in random order.
+    keyed.sort(key=lambda one: one[0])
+    return np.sort(np.array([row for _, row in keyed[:most]], dtype=np.intp))
+
+
+def _units(names: NDArray[np.str_], units: NDArray[np.str_]) -> dict[str, int]:
+    """Return how many units each class lies in."""
+    return {str(one): len(np.unique(units[names == one])) for one in np.unique(names)}
+
+
+def _several(found: Mapping[str, int]) -> list[str]:
+    return [name for name, number in found.items() if number > 1]
+
+
+def _model_right(
+    names: NDArray[np.str_], probability: NDArray[np.float32], known: Sequence[str]
+) -> float | None:
+    classes = np.unique(names)
+    if not set(classes) <= set(known):
+        return None
+    called = np.array(known)[probability.argmax(axis=1)]
+    return float(np.mean([(called[names == one] == one).mean() for one in classes]))

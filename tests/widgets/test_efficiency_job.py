@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_smse.errors import QueryError
+from napari_smse.learning.tuning_history import TRAINING_IMAGES
+from napari_smse.similarity.efficiency_curve import Curve, LabelEfficiency
+from napari_smse.similarity.label_efficiency import SplitsDone
+from napari_smse.slides import Region
+from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from napari_smse.widgets import efficiency_job
+from napari_smse.widgets.efficiency_job import LabelWorth, evenly, judge_worth, not_overlapping
+from napari_smse.widgets.efficiency_words import about, verdict
+from scored_slides import PINK_BOXES, RED_BOXES, drawn, red_slide
+
+pytestmark = pytest.mark.usefixtures("redness")
+BOTH = {"benign": PINK_BOXES, "malignant": RED_BOXES}
+
+
+def worth(*slides):
+    *said, found = judge_worth(slides)
+    assert all(isinstance(one, SplitsDone) for one in said)
+    assert (said[-1].done, said[-1].total) == (10, 10)
+    return found
+
+
+def remark(one, x, y, says, class_name=""):
+    return TileRemark(TilePlace(one.slide.quick_hash, 0.5, x, y, 64, 64), says, class_name)
+
+
+# -- what is taken ----------------------------------------------------------------------
+
+
+def test_of_one_slide_other_regions_are_held_out(tmp_path):
+    one = red_slide(tmp_path, annotations=drawn(**BOTH))
+    found = worth(one)
+    assert not found.by_slide
+    # A box is five tiles by three.
+    assert found.taken == {"benign": 30, "malignant": 30}
+    assert (found.units, found.fewest_units, found.labelled) == (4, 2, 60)
+    # Each split learns from two regions of fifteen tiles.
+    assert found.efficiency.budgets.tolist() == [2, 4, 8, 16]
+    assert found.efficiency.verdict == "full"
+    # Pink is red enough for this model.
+    assert found.model_right == pytest.approx(0.5)
+    assert "Regions of one slide are more alike" in about(found)
+
+
+def test_of_two_slides_one_is_held_out(tmp_path):
+    first = red_slide(tmp_path, annotations=drawn(**BOTH))
+    fewer = drawn(benign=PINK_BOXES[:1], malignant=RED_BOXES[:1])
+    second = red_slide(tmp_path, "other", 1, annotations=fewer)
+    found = worth(first, second)
+    assert found.by_slide
+    assert found.units == 2
+    assert found.taken == {"benign": 45, "malignant": 45}
+    # The second slide has 30 labelled tiles.
+    assert found.efficiency.budgets.tolist() == [2, 4, 8, 16]
+    assert "60" not in about(found)
+    assert "90 labelled tiles on 2 slides (benign 45, malignant 45)" in about(found)
+
+
+def test_a_slide_without_labels_does_not_count(tmp_path):
+    one = red_slide(tmp_path, annotations=drawn(**BOTH))
+    bare = red_slide(tmp_path, "bare", 2, mpp=0.4)
+    assert worth(one, bare).units == 4
+
+
+def test_remarks_count_and_tiles_that_are_ignored_do_not(tmp_path):
+    one = red_slide(tmp_path, annotations=drawn(**BOTH))
+    said = [
+        remark(one, 0, 0, "class", "malignant"),
+        remark(one, 64, 0, "ignore"),
+        remark(one, 960, 256, "class", "malignant"),
+        remark(one, 128, 0, "exemplar"),
+    ]
+    found = worth(replace(one, drawn=drawn(remarks=said, **BOTH)))
+    assert found.taken == {"benign": 28, "malignant": 32}
+
+
+def test_classes_in_one_region_are_left_out_and_told(tmp_path):
+    one = red_slide(tmp_path, annotations=drawn(**BOTH, stroma=[(320, 256, 512, 384)]))
+    found = worth(one)
+    assert list(found.left_out) == ["stroma"]
+    assert "stroma" not in found.taken
+    assert "Left out: stroma, which lies in one region only." in about(found)
+
+
+def test_classes_that_the_model_does_not_know_are_measured_all_the_same(tmp_path):
+    one = red_slide(tmp_path, annotations=drawn(pale=PINK_BOXES, red=RED_BOXES))
+    found = worth(one)
+    assert found.model_right is None
+    assert "The model as it is" not in about(found)
+
+
+def test_tiles_that_overlap_are_taken_once(tmp_path):
+    one = red_slide(tmp_path, annotations=drawn(**BOTH), overlap=0.5)
+    assert worth(one).taken == {"benign": 30, "malignant": 30}
+
+
+def test_a_tile_that_was_meant_goes_before_its_neighbours():
+    """Grid positions a half tile apart; the third is the one that was labelled."""
+    grid = TileGrid(TileSpec(64, 0.5, 0.5, 0.5), Region(0, 0, 640, 640), 1)
+    columns, rows = np.array([4, 4, 5, 7, 5], np.int32), np.array([4, 5, 5, 5, 8], np.int32)
+    tiles = ScaleTiles(grid, columns, rows, np.ones(5, np.float32))
+    assert not_overlapping(tiles, np.array([2, 0, 1, 3, 4])).tolist() == [2, 3, 4]
+    apart = TileGrid(TileSpec(64, 0.5, 0.5, 0.0), Region(0, 0, 640, 640), 1)
+    every = not_overlapping(ScaleTiles(apart, columns, rows, tiles.tissue), np.arange(5))
+    assert every.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_of_very_many_labels_some_of_each_region_are_taken_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(efficiency_job, "MOST", 24)
+    found = worth(red_slide(tmp_path, annotations=drawn(**BOTH)))
+    assert found.taken == {"benign": 12, "malignant": 12}
+    assert found.labelled == 60
+    assert "24 labelled tiles of 60, taken evenly, in 4 regions" in about(found)
+
+
+def test_evenly_takes_all_of_small_groups():
+    groups = ["large"] * 50 + ["small"] * 3 + ["middle"] * 20
+    rows = evenly(groups, 23)
+    assert len(set(rows.tolist())) == 23
+    taken = [groups[row] for row in rows]
+    assert [taken.count(name) for name in ("large", "small", "middle")] == [10, 3, 10]
+    assert evenly(groups, 100).tolist() == list(range(73))
+
+
+# -- what cannot be measured ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("regions", "says"),
+    [
+        ({}, "Nothing is labelled yet: label tiles here"),
+        ({"benign": PINK_BOXES}, "Only benign is labelled so far: label a second class"),
+        ({"benign": PINK_BOXES[:1]}, "Only benign is labelled so far and in one place only"),
+        (
+            {"benign": PINK_BOXES, "malignant": RED_BOXES[:1]},
+            "malignant is labelled in one place only: label more of it elsewhere",
+        ),
+        (
+            {"benign": PINK_BOXES[:1], "malignant": RED_BOXES[:1]},
+            "benign and malignant are each labelled in one place only",
+        ),
+        (
+            {
+                "benign": [(0, 0, 64, 64), (0, 448, 64, 512)],
+                "malignant": [(576, 0, 640, 64), (576, 448, 640, 512)],
+            },
+            "label some more tiles of each class",
+        ),
+        (
+            {"benign": [(0, 0, 64, 64), (64, 64, 128, 128)], "malignant": RED_BOXES},
+            "further away from each other",
+        ),
+    ],
+)  # fmt: skip
+def test_it_says_which_labels_are_missing(tmp_path, regions, says):
+    one = red_slide(tmp_path, annotations=drawn(**regions))
+    with pytest.raises(QueryError, match=says):
+        worth(one)
+
+
+def test_slides_of_two_scales_or_models_are_not_mixed(tmp_path):
+    one = red_slide(tmp_path, annotations=drawn(**BOTH))
+    finer = red_slide(tmp_path, "finer", 1, mpp=0.4, annotations=drawn(**BOTH))
+    with pytest.raises(QueryError, match="different scales"):
+        worth(one, finer)
+    card = one.started.card.model_copy(update={"weights_sha256": "f" * 64})
+    with pytest.raises(QueryError, match="different models"):
+        worth(one, replace(one, started=replace(one.started, card=card)))
+    with pytest.raises(QueryError, match="Score a slide first"):
+        list(judge_worth([]))
+
+
+# -- what is said -----------------------------------------------------------------------
+
+
+def said_of(random, queue=None, **facts):
+    random = np.asarray(random, float)
+    curves = (Curve(one, one) for one in (random if queue is None else np.asarray(queue), random))
+    efficiency = LabelEfficiency(2 ** np.arange(1, random.shape[1] + 1), *curves)
+    usual = {
+        "by_slide": True, "labelled": 40, "taken": {"benign": 20, "malignant": 20}, "units": 8,
+        "fewest_units": 4, "left_out": [], "model_right": None, "tuned": False,
+    }  # fmt: skip
+    return LabelWorth(efficiency, **(usual | facts))
+
+
+def plain(text):
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize(
+    ("random", "says"),
+    [
+        (
+            [[0.5, 0.6, 0.7], [0.5, 0.6, 0.72]],
+            "Further labels still help: with 8 labelled tiles instead of 4, 71 % of held-out tiles "
+            "are called right instead of 60 %.",
+        ),
+        (
+            [[0.5, 0.8, 0.81], [0.5, 0.8, 0.81]],
+            "Further labels like these hardly help: with 8 labelled tiles instead of 4, 81 %",
+        ),
+        ([[0.5, 0.8, 0.8], [0.5, 0.8, 0.8]], "hardly help: with 8 labelled tiles as with 4, 80 %"),
+        ([[0.5, 0.9, 0.99], [0.5, 0.9, 0.99]], "can hardly help: with 8 labelled tiles, 99 %"),
+        (
+            [[0.5, 0.6, 0.9], [0.5, 0.9, 0.7]],
+            "Whether further labels help cannot be told yet: with 8 labelled tiles instead of 4, "
+            "80 % of held-out tiles are called right instead of 75 %, but from split to split that "
+            "differs by ± 35 %. Labels on more slides would tell.",
+        ),
+    ],
+)
+def test_the_verdict_is_one_plain_sentence(random, says):
+    assert says in plain(verdict(said_of(random)))
+
+
+def test_of_regions_a_second_slide_is_asked_for():
+    found = said_of([[0.6, 0.9], [0.9, 0.7]], by_slide=False)
+    assert "Labels in more regions, or on a second slide, would tell." in verdict(found)
+
+
+def test_what_speaks_against_it_is_said(tmp_path):
+    text = plain(about(said_of([[0.6, 0.9]] * 2, fewest_units=2, tuned=True, model_right=0.714)))
+    assert "The model as it is calls 71 % of them right." in text
+    assert "With so few slides of a class, the bands say little." in text
+    assert "The model was fine-tuned" in text
+    assert "fine-tuned" not in about(said_of([[0.6, 0.9]] * 2))
+    one = red_slide(tmp_path, annotations=drawn(**BOTH))
+    card = one.started.card.model_copy(update={"recipe": {TRAINING_IMAGES: 40}})
+    assert worth(replace(one, started=replace(one.started, card=card))).tuned
+
+
+@pytest.mark.parametrize(
+    ("queue", "says"),
+    [
+        ([[0.5, 0.9, 0.9]] * 3, "labels teach more than in random order (by 10 % on average)"),
+        ([[0.9, 0.7, 0.7]] * 3, "labels teach less than in random order (by 10 % on average)"),
+        ([[0.9, 0.9, 0.9], [0.5, 0.6, 0.6], [0.5, 0.9, 0.9]], "makes no clear difference"),
+        ([[0.1, 0.805, 0.805]] * 3, "makes no clear difference"),
+    ],
+)
+def test_whether_the_queue_helps_is_said(queue, says):
+    assert says in plain(about(said_of([[0.5, 0.8, 0.8]] * 3, queue)))
