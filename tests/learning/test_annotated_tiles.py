@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from shapely.geometry import box
 from generated import write_pyramid_tiff
 from mini_training import TRUNK, mini_network
 from napari_smse.errors import DataError
-from napari_smse.learning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
+from napari_smse.learning.annotated_tiles import (
+    AnnotatedSlide,
+    AnnotatedTiles,
+    annotated_tiles,
+    learnable_tiles,
+)
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.fine_tuning import FLATTERS, FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.labelled_set import LabelledImage
@@ -368,3 +374,38 @@ def test_links_to_held_out_tiles_are_left_out_and_told(scored: list[Scored], mod
     tuned = finished(tuning)
     assert tuned.links_held is not None
     assert tuned.links_held[2] == 1
+
+
+def test_a_class_that_no_tile_takes_is_left_out_and_named(scored: list[Scored]) -> None:
+    regions = {"stroma": LEFT, "tumour": MIDDLE, "fat": RIGHT}
+    slides = [one.annotated(**regions) for one in scored[:2]]
+
+    def collect(classes: Sequence[str]) -> AnnotatedTiles:
+        return annotated_tiles(slides, classes)
+
+    found = learnable_tiles(CLASSES, list(regions), collect)
+    assert found.labelled_set.classes == ("stroma", "tumour")
+    assert found.labelled_set.empty_classes == ()
+    assert found.left_out == ("fat",)
+    assert found.told[0].startswith("No tile takes the class fat, which was left out")
+    assert not annotated_tiles(slides, ("stroma", "tumour")).told
+
+
+def test_a_class_that_the_model_knows_is_never_left_out(scored: list[Scored]) -> None:
+    slides = [scored[0].annotated(benign=LEFT, malignant=RIGHT)]
+    found = learnable_tiles(
+        CLASSES, list(CLASSES), lambda classes: annotated_tiles(slides, classes)
+    )
+    assert found.labelled_set.classes == CLASSES
+    assert found.left_out == ()
+    with pytest.raises(DataError, match="No image of class malignant"):
+        found.labelled_set.check_classes()
+
+
+def test_of_one_class_with_tiles_nothing_can_be_learnt(scored: list[Scored]) -> None:
+    slides = [scored[0].annotated(stroma=LEFT, fat=RIGHT)]
+    found = learnable_tiles(
+        CLASSES, ["stroma", "fat"], lambda classes: annotated_tiles(slides, classes)
+    )
+    with pytest.raises(DataError, match="No image of class fat"):
+        found.labelled_set.check_classes()

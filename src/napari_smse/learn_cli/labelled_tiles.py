@@ -63,8 +63,6 @@ def _slide_tiles(
         if done < total:
             speaker.say(f"scoring what is annotated: slide {done + 1} of {total}")
     tell_data(tiles.labelled_set, speaker)
-    if tiles.conflicts:
-        speaker.warn(f"{tiles.conflicts} tiles lie in regions of two classes and are left out")
-    if tiles.unmatched:
-        speaker.warn(f"{tiles.unmatched} links or remarks are of tiles that are not learnt from")
+    for warning in tiles.told:
+        speaker.warn(warning)
     return tiles

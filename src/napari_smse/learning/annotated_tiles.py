@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -72,6 +72,8 @@ class AnnotatedTiles:
     unmatched
         Links and remarks on tiles that were not scored or of no class that is learnt, and
         exemplars that have no class; they are left out.
+    left_out
+        Classes that no tile takes, and that the model does not know; they are not learnt.
     """
 
     labelled_set: LabelledSet
@@ -80,6 +82,27 @@ class AnnotatedTiles:
     exemplars: tuple[LabelledImage, ...] = ()
     links: LinkedTiles | None = None
     unmatched: int = 0
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """What the user must know of it."""
+        told = []
+        if self.left_out:
+            told.append(
+                f"No tile takes the class {' or '.join(self.left_out)}, which was left out: its "
+                "regions are small, or hold hardly any tissue."
+            )
+        if self.conflicts:
+            told.append(
+                f"{self.conflicts} tiles lie in regions of two classes and were not learnt from."
+            )
+        if self.unmatched:
+            told.append(
+                f"{self.unmatched} links or corrections are of tiles that this run did not score, "
+                "or of other classes: they were left out."
+            )
+        return told
 
 
 def classes_to_learn(known: Sequence[str], drawn: Sequence[str]) -> tuple[str, ...]:
@@ -105,6 +128,34 @@ def classes_to_learn(known: Sequence[str], drawn: Sequence[str]) -> tuple[str, .
             "of another class too."
         )
     return tuple(drawn)
+
+
+def learnable_tiles(
+    known: Sequence[str], drawn: Sequence[str], collect: Callable[[Sequence[str]], AnnotatedTiles]
+) -> AnnotatedTiles:
+    """Collect tiles of the classes that can be learnt; those that no tile takes are left out.
+
+    Parameters
+    ----------
+    known
+        Classes of the model; each of these needs tiles, if no others are drawn.
+    drawn
+        Classes with regions, each once.
+    collect
+        Returns the tiles of classes.
+
+    Raises
+    ------
+    DataError
+        As `classes_to_learn`, and what `collect` raises.
+    """
+    classes = classes_to_learn(known, drawn)
+    found = collect(classes)
+    empty = found.labelled_set.empty_classes
+    rest = [name for name in drawn if name not in empty]
+    if not empty or set(classes) <= set(known) or len(rest) < 2:
+        return found
+    return replace(collect(classes_to_learn(known, rest)), left_out=empty)
 
 
 def annotated_tiles(

@@ -139,10 +139,15 @@ class LabelledSet:
         """Return how many files were skipped for each reason, the most frequent first."""
         return dict(Counter(one.reason for one in self.skipped).most_common())
 
+    @property
+    def empty_classes(self) -> tuple[str, ...]:
+        """Classes without an image."""
+        images, _ = self.count()
+        return tuple(name for name, number in images.items() if not number)
+
     def check_classes(self) -> None:
         """Raise `DataError` if a class has no image."""
-        images, _ = self.count()
-        empty = [name for name, number in images.items() if not number]
+        empty = self.empty_classes
         if empty:
             raise DataError(
                 f"No image of class {' or '.join(empty)} can be used "

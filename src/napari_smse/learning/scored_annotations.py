@@ -18,7 +18,7 @@ from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
     AnnotatedTiles,
     annotated_tiles,
-    classes_to_learn,
+    learnable_tiles,
 )
 from napari_smse.learning.labelled_set import Skipped
 from napari_smse.network import Model
@@ -86,7 +86,9 @@ def scored_annotations(
             why = f": {skipped[0].path.name} {skipped[0].reason}" if skipped else ""
             raise DataError(f"No slide in {folder} can be learnt from{why}.")
         drawn = list(dict.fromkeys(name for one in found for name in one.regions))
-        tiles = annotated_tiles(found, classes_to_learn(model.card.classes, drawn), links)
+        tiles = learnable_tiles(
+            model.card.classes, drawn, lambda classes: annotated_tiles(found, classes, links)
+        )
     return replace(tiles, labelled_set=replace(tiles.labelled_set, skipped=tuple(skipped)))
 
 

@@ -233,7 +233,7 @@ class FineTuneJob:
             slides.append(_compared(one, after))
         yield Stage("Judging …")
         found = worth(tuning, tuned)
-        warnings = [*tuning.warnings, *_told(tiles), *self._told_of_bank()]
+        warnings = [*tuning.warnings, *tiles.told, *self._told_of_bank()]
         kept = self._keep(tuning, tuned, warnings)
         yield Tuned(
             tuning, tuned, slides, tiles.conflicts, found, self._colours, kept, tuple(warnings)
@@ -257,7 +257,7 @@ class FineTuneJob:
         from napari_smse.learning.annotated_tiles import (
             AnnotatedSlide,
             annotated_tiles,
-            classes_to_learn,
+            learnable_tiles,
         )
         from napari_smse.widgets.bank_tiles import drawn_and_known
 
@@ -277,10 +277,13 @@ class FineTuneJob:
         names = [name for one in self.slides for name in one.regions]
         if added is not None:
             names += [added.classes[label] for label in np.unique(added.labels)]
-        classes = classes_to_learn(model.card.classes, list(dict.fromkeys(names)))
-        if added is None:
-            return annotated_tiles(slides, classes, links)
-        return drawn_and_known(slides, classes, links, added, model)
+
+        def collect(classes: Sequence[str]) -> AnnotatedTiles:
+            if added is None:
+                return annotated_tiles(slides, classes, links)
+            return drawn_and_known(slides, classes, links, added, model)
+
+        return learnable_tiles(model.card.classes, list(dict.fromkeys(names)), collect)
 
     def _added(self) -> ExemplarBank | None:
         """Return the exemplars to learn from; without pixels, only the heads can."""
@@ -338,20 +341,6 @@ class FineTuneJob:
                 "the one to fine-tune."
             )
         return self.slides[0].started.model
-
-
-def _told(tiles: AnnotatedTiles) -> list[str]:
-    told = []
-    if tiles.conflicts:
-        told.append(
-            f"{tiles.conflicts} tiles lie in regions of two classes and were not learnt from."
-        )
-    if tiles.unmatched:
-        told.append(
-            f"{tiles.unmatched} links or corrections are of tiles that this run did not score, or "
-            "of other classes: they were left out."
-        )
-    return told
 
 
 def _compared(one: ScoredSlide, after: ScoreMaps) -> TunedSlide:
