@@ -19,11 +19,11 @@ from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
     AnnotatedTiles,
     annotated_tiles,
-    learnable_tiles,
 )
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.fine_tuning import FLATTERS, FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.labelled_set import LabelledImage
+from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.recolouring import tuned_maps
 from napari_smse.network import Model, ModelCard, load_model, save_model

@@ -75,7 +75,7 @@ def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelMaking
 
 
 def test_what_many_tiles_look_like_lies_beside_it(tmp_path: Path) -> None:
-    data = mini_set(tmp_path / "images", cases=6, images=10)
+    data = mini_set(tmp_path / "images", cases=6, images=30)
     one = ModelMaking(data, SMALL, mini_network(), tmp_path / "mine")
     made = one.finish()
     sha256 = load_model(made.path).card.weights_sha256

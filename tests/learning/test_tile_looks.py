@@ -91,13 +91,22 @@ def test_limits_are_of_cases_that_were_not_fitted_on() -> None:
     assert 0 < np.mean(look.distances(tiles.looks) > look.limit) < 0.05
 
 
-@pytest.mark.parametrize(("number", "cases"), [(39, 5), (200, 1)])
+@pytest.mark.parametrize(("number", "cases"), [(80, 5), (200, 1)])
 def test_few_tiles_or_one_case_make_no_look(number: int, cases: int) -> None:
     assert list(fitted_looks(cloud(1, number, cases))) == []
 
 
+@pytest.mark.parametrize("sizes", [(99, 1), (99, 2), (60, 20), (120, 60)])
+def test_nothing_is_said_of_a_source_whose_limit_cannot_be_told(sizes: tuple[int, int]) -> None:
+    """Fitted on two tiles, a limit would let everything pass."""
+    many = cloud(1, sum(sizes), 2)
+    cases = np.repeat(["first", "second"], sizes)
+    found = list(fitted_looks(replace(many, cases=cases)))
+    assert not found
+
+
 def test_every_source_has_a_look_at_every_scale() -> None:
-    parts = [cloud(1, 60, 6), cloud(2, 60, 6, "b"), cloud(3, 60, 6, "b", 0.25)]
+    parts = [cloud(1, 120, 6), cloud(2, 120, 6, "b"), cloud(3, 120, 6, "b", 0.25)]
     columns = zip(*((p.looks, p.sources, p.cases, p.mpps) for p in parts), strict=True)
     found = list(fitted_looks(TileLooks(*(np.concatenate(one) for one in columns))))
     assert [(one.source, one.mpp) for one in found] == [("a", 0.5), ("b", 0.25), ("b", 0.5)]

@@ -6,19 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mini_training import mini_model, mini_set
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.pixels import read_pixels
+from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.learning.tile_looks import TileLooks, fitted_looks
-from napari_smse.learning.tuned_model import save_tuned
+from napari_smse.learning.tuned_looks import tuned_looks
+from napari_smse.learning.tuned_model import save_tuned, tuned_card
 from napari_smse.learning.views import judged_tiles
 from napari_smse.network import Model, read_card
 from napari_smse.network.appearance import MEASURES, appearances_of
 from napari_smse.network.known_looks import KnownLooks, load_looks, looks_path, save_looks
 
 K = len(MEASURES)
+TILE = torch.tensor([[1.0, 0, 0, 0]]), torch.zeros(1, 2), torch.tensor([0.5])
 
 
 @pytest.fixture
@@ -35,10 +39,10 @@ def know(model: Model) -> KnownLooks:
     """Let a model know tiles that look like none of the data."""
     rng = np.random.default_rng(0)
     tiles = TileLooks(
-        rng.normal(50, 0.1, (60, K)).astype(np.float32),
-        np.full(60, "elsewhere"),
-        np.array([str(number % 6) for number in range(60)]),
-        np.full(60, 0.5),
+        rng.normal(50, 0.1, (120, K)).astype(np.float32),
+        np.full(120, "elsewhere"),
+        np.array([str(number % 6) for number in range(120)]),
+        np.full(120, 0.5),
     )
     known = KnownLooks(model=model.card.weights_sha256, looks=tuple(fitted_looks(tiles)))
     save_looks(known, looks_path(model.path))
@@ -103,8 +107,29 @@ def test_what_was_learnt_is_kept_where_looks_cannot_be_read(
     model: Model, data: LabelledSet
 ) -> None:
     looks_path(model.path).write_text("{")
-    tuning, tuned = tuned_on(model, data)
+    _, tuned = tuned_on(model, data)
     assert tuned.looks is None
     assert tuned.steps == 3
-    assert "could not be looked at" in tuning.warnings[-1]
-    assert "mini.looks.json" in tuning.warnings[-1]
+
+
+def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
+    model: Model, data: LabelledSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """File names may be those of patients."""
+    know(model)
+    images = data.images
+    images[0].path.write_bytes(b"no image")
+    embedded = {one: JudgedTiles(*TILE) for one in images}
+    running = tuned_looks(model, images[:2] + images[12:14])
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            looks = end.value
+            break
+    assert looks.looks[0].source == "elsewhere"
+    assert images[0].path.name in caplog.text
+    tuning, tuned = tuned_on(model, data, known=embedded)
+    assert tuned.looks is not None
+    card = tuned_card(tuning, tuned, "mine")
+    assert images[0].path.name not in card.model_dump_json()

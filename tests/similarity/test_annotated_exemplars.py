@@ -71,14 +71,19 @@ def test_tiles_are_those_that_fine_tuning_takes(first, second):
 
 
 def test_it_is_remembered_which_area_a_tile_is_of():
+    left_fat, right_fat = "fat at 0, 0, 128, 64", "fat at 320, 0, 448, 64"
     bank = exemplars(
         {"fat": area((0, 0, 128, 64), (320, 0, 448, 64)), "nerve": area((0, 320, 64, 384))}
     )
     left = [bank.region(row).x for row in range(len(bank))]
     for row, place in enumerate(left):
-        fat = "fat 0" if place < 200 else "fat 1"
-        assert bank.drawn[row] == ("nerve 0" if bank.class_name(row) == "nerve" else fat)
-    assert set(bank.drawn) == {"fat 0", "fat 1", "nerve 0"}
+        fat = left_fat if place < 200 else right_fat
+        nerve = "nerve at 0, 320, 64, 384"
+        assert bank.drawn[row] == (nerve if bank.class_name(row) == "nerve" else fat)
+    assert set(bank.drawn) == {left_fat, right_fat, nerve}
+    # Drawn after another one was removed, an area is still another one.
+    later = exemplars({"fat": area((320, 320, 448, 384))})
+    assert set(later.drawn).isdisjoint(bank.drawn)
 
 
 def test_tiles_of_glass_are_not_taken():
@@ -89,7 +94,9 @@ def test_tiles_of_glass_are_not_taken():
 
 
 def test_many_tiles_of_a_class_are_thinned_out_evenly():
-    rows, labels, drawn = annotated_rows(TILES, {"fat": area((0, 0, 640, 640))}, TISSUE, most=10)
+    found = annotated_rows(TILES, {"fat": area((0, 0, 640, 640))}, TISSUE)
+    assert len(found.rows) == len(TILES)
+    rows, labels, drawn = found.some(10)
     assert len(rows) == len(drawn) == 10
     assert set(labels) == {0}
     assert rows[0] == 0
@@ -137,3 +144,17 @@ def test_a_tile_that_is_there_already_takes_its_newer_class():
     assert [both.class_name(row) for row in at if both.mpps[row] == 0.5] == ["malignant"]
     assert len(with_newer(both, newer)) == len(both)
     assert with_newer(both, newer.take([])).cases == both.cases
+
+
+def test_what_is_drawn_otherwise_now_is_not_left_with_its_older_class():
+    """Of many tiles some are taken: the others must not keep the class that they had."""
+    every = area((0, 0, 640, 640))
+    old = exemplars({"benign": every}, most=100)
+    found = annotated_rows(TILES, {"malignant": every}, TISSUE)
+    about = {"model": MODEL, "slide": "hash", "name": "S1"}
+    drawn, newer = (
+        exemplars_of(TILES, some, ("malignant",), **about) for some in (found, found.some(20))
+    )
+    both = with_newer(made_bank(4).joined(old), newer, drawn)
+    assert len(both) == 4 + 20
+    assert {both.class_name(row) for row in range(4, 24)} == {"malignant"}

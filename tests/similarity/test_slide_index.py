@@ -224,6 +224,13 @@ class TestAdding:
         assert SlideIndex(index.folder).find(back.quick_hash).path == back.path
         assert not index.move(back)
 
+    def test_a_moved_slide_keeps_its_tiles_if_fewer_are_added(self, index, tmp_path):
+        # An index of many people: the disk is mounted elsewhere, and the run was a first look.
+        few = made_shard("a", 12, path=tmp_path / "here.tif")
+        assert index.add(few) is Added.SAME
+        there = SlideIndex(index.folder).find(few.slide.quick_hash)
+        assert (there.tile_count, there.path) == (40, str(tmp_path / "here.tif"))
+
     def test_two_programs_add_to_it(self, index):
         other = SlideIndex(index.folder)
         other.add(made_shard("d", 3))

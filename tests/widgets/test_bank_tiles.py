@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from made_banks import CLASSES, MODEL, made_bank
+from made_banks import MODEL, made_bank
 from mini_training import mini_model
 from napari_smse.errors import BankError
-from napari_smse.learning.annotated_tiles import AnnotatedSlide
-from napari_smse.widgets.bank_tiles import added_to, drawn_and_known
+from napari_smse.widgets.bank_tiles import added_to, tiles_to_learn
 
 
 @pytest.fixture
@@ -20,11 +21,6 @@ def model(tmp_path):
     made = mini_model(tmp_path / "models")
     card = made.card.model_copy(update={"weights_sha256": MODEL})
     return SimpleNamespace(network=made.network, card=card, path=made.path)
-
-
-def bare(quick_hash, path):
-    slide = SimpleNamespace(quick_hash=quick_hash, name="open", path=path, mpp=0.25)
-    return AnnotatedSlide(slide, {}, None, None, "open")
 
 
 def test_what_a_model_brings_is_not_what_was_added():
@@ -36,18 +32,33 @@ def test_what_a_model_brings_is_not_what_was_added():
 
 
 def test_tiles_of_an_open_slide_are_that_slides(model):
+    bank = added_to(made_bank(12, dim=4, looks=True))
+    slide = SimpleNamespace(quick_hash="slide 0", name="open", path=Path("x.svs"), mpp=0.25)
+    found = tiles_to_learn(bank, [slide], model)
+    assert [one.class_name for one in found] == [bank.class_name(row) for row in range(len(bank))]
+    assert [one.region for one in found] == [bank.region(row) for row in range(len(bank))]
+    assert [one.drawn for one in found] == list(bank.drawn)
+    assert {str(one.path) for one in found} == {"x.svs", "slide 1", "slide 2"}
+    opened = [one for one in found if one.slide == "slide 0"]
+    assert {(one.case, one.slide_mpp) for one in opened} == {("open", 0.25)}
+    np.testing.assert_array_equal(np.stack([one.look for one in found]), bank.looks)
+
+
+def test_a_slide_that_was_renamed_is_one_case(model):
     bank = added_to(made_bank(12, dim=4))
-    found = drawn_and_known([bare("slide 0", Path("x.svs"))], CLASSES, (), bank, model)
-    images = found.labelled_set.images
-    assert len(images) == len(bank)
-    assert {str(one.path) for one in images} == {"x.svs", "slide 1", "slide 2"}
-    opened = [one for one in images if one.path == Path("x.svs")]
-    assert {one.case for one in opened} == {"annotations open"}
-    assert {one.mpp for one in opened} == {0.25}
-    assert [CLASSES[one.label] for one in images] == [bank.class_name(r) for r in range(len(bank))]
+    bank = replace(bank, sources=tuple(f"name {row}" for row in range(len(bank))))
+    found = tiles_to_learn(bank, [], model)
+    assert len({one.slide for one in found}) == len({one.case for one in found}) == 3
+
+
+def test_logits_are_what_the_class_head_says(model):
+    bank = added_to(made_bank(4, dim=4))
+    for one in tiles_to_learn(bank, [], model):
+        with torch.inference_mode():
+            torch.testing.assert_close(one.logits, model.network.class_head(one.embedding))
 
 
 def test_a_bank_of_another_model_is_refused(model):
     model.card = model.card.model_copy(update={"weights_sha256": "b" * 64})
     with pytest.raises(BankError, match=r"aaaaaaaaaaaa.*mini \(bbbbbbbbbbbb\)"):
-        drawn_and_known([], CLASSES, (), added_to(made_bank(4, dim=4)), model)
+        tiles_to_learn(added_to(made_bank(4, dim=4)), [], model)

@@ -1,4 +1,7 @@
+import subprocess
+import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +106,12 @@ def choose(docks, dock, row):
 
 def row_for(bank, name):
     return int(np.flatnonzero([bank.class_name(row) == name for row in range(len(bank))])[0])
+
+
+def test_the_dock_opens_without_torch():
+    code = "import sys, napari_smse.widgets.evidence_dock; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_plugin_menu_opens_the_dock(viewer):
@@ -256,6 +265,19 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     assert names == {"P(benign) 20x · slide", "P(malignant) 20x · slide"}
     tune.outcome.roll_back()
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
+
+
+def test_slides_of_another_model_do_not_hinder_learning_from_known_tiles(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    dock.bank.learn.click()
+    other = replace(docks.tune.form.bank, model="b" * 64)
+    docks.tune.offer_bank(other)
+    # What is drawn is of the model that scored the slide; the job says that they differ.
+    assert [one.slide.name for one in docks.tune._slides()] == ["slide"]
+    layer = next(one for one in docks.viewer.layers if isinstance(one, Shapes))
+    docks.viewer.layers.remove(layer)
+    assert docks.tune._slides() == []
 
 
 def test_the_fine_tune_dock_is_opened_if_need_be(docks, dock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,10 +15,13 @@ from napari_smse.exchange import read_annotations
 from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
 from napari_smse.learning.scored_annotations import scored_annotations
 from napari_smse.learning.tuning_history import TuningHistory
+from napari_smse.network.appearance import MEASURES
+from napari_smse.network.known_looks import KnownLooks, fitted_look, looks_path, save_looks
 from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned, TuningWish
 from napari_smse.widgets.score_job import ScoreJob, Started
@@ -121,6 +125,55 @@ def test_what_is_drawn_and_known_tiles_are_learnt_from_once(tmp_path, model):
     assert len(set(places)) == len(places)
     drawn = {(one.path, one.region) for one in alone.tuning.labelled_set.images}
     assert drawn <= set(places)
+
+
+def test_what_was_said_of_a_tile_goes_before_the_bank(tmp_path, model):
+    """On a slide without regions, too: a tile that is to be ignored is not learnt again."""
+    paths = [annotate(write_red_slide(tmp_path, f"s{i}", i)) for i in range(3)]
+    slides = [scored(path) for path in paths]
+    first, second, third = (bank_of(one, one.regions) for one in slides)
+    bank = first.joined(second).joined(third)
+    assert bank.class_name(0) == bank.class_name(1) == "benign"
+    hash_of, mpp = slides[0].slide.quick_hash, 0.5
+    ignored, wrong = (
+        TilePlace(hash_of, mpp, *(int(side) for side in bank.places[row])) for row in (0, 1)
+    )
+    remarks = (TileRemark(ignored, "ignore"), TileRemark(wrong, "class", "malignant"))
+    bare = replace(slides[0], regions={}, remarks=remarks)
+    history = TuningHistory(tmp_path / "history")
+    *_, found = FineTuneJob([bare], TuningWish(steps=3), "cpu", history, bank).run()
+    data = found.tuning.labelled_set
+    called = {
+        one.region: data.classes[one.label] for one in data.images if one.path == bare.slide.path
+    }
+    assert bank.region(0) not in called
+    assert called[bank.region(1)] == "malignant"
+    assert len(data.images) == len(bank) - 1
+
+
+def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
+    """Of tiles that are held out it must not know; of closed slides, what the bank says."""
+    measures = len(MEASURES)
+    elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, measures))
+    known = fitted_look("elsewhere", 0.5, elsewhere, 6.0)
+    sha256 = model.card.weights_sha256
+    save_looks(KnownLooks(model=sha256, looks=(known,)), looks_path(model.path))
+    slides = [scored(annotate(write_red_slide(tmp_path, f"s{i}", i))) for i in range(3)]
+    banks = []
+    for number, one in enumerate(slides):
+        own = bank_of(one, one.regions)
+        looks = np.random.default_rng(number).normal(number * 10, 0.1, (len(own), measures))
+        banks.append(replace(own, looks=looks.astype(np.float32)))
+    bank = banks[0].joined(banks[1]).joined(banks[2])
+    bare = replace(slides[0], regions={})
+    history = TuningHistory(tmp_path / "history")
+    *_, found = FineTuneJob([bare], TuningWish(steps=3), "cpu", history, bank).run()
+    assert found.tuned.looks is not None
+    (_, learnt) = found.tuned.looks.looks
+    images = found.tuning.labelled_set.images
+    names = {images[i].case for i in found.tuning.training}
+    centre = np.mean([10 * int(name[-1]) for name in names])
+    assert learnt.mean == pytest.approx([centre] * measures, abs=1)
 
 
 def test_without_pixels_known_tiles_teach_the_heads_only(tmp_path, model):

@@ -105,6 +105,21 @@ def test_a_copy_of_a_map_that_the_user_made_is_no_hindrance(page):
     assert len(page.maps) == 2
 
 
+def test_maps_of_two_slides_called_alike_are_named_anew(page):
+    """napari numbers the second one's layers."""
+    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    for name in maps:
+        page.viewer.add_layer(Image(np.zeros((2, 2)), name=f"{name} · slide"))
+    laid = page.lay(maps)
+    assert {layer.name for layer in page.maps} == {
+        "P(benign) 20x · slide [1]", "P(malignant) 20x · slide [1]"
+    }  # fmt: skip
+    laid.name_by("prototypes")
+    assert all("by prototypes" in layer.name for layer in page.maps)
+    page.lay(maps)
+    assert not any("by prototypes" in layer.name for layer in page.maps)
+
+
 def test_names_say_what_maps_are_by_and_what_the_user_called_them_stays(page):
     maps = maps_of(("benign", "malignant"), (0.2, 0.8))
     first = page.lay(maps)

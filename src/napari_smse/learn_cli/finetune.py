@@ -134,9 +134,9 @@ def finetune(
         links=tiles.links,
         exemplars=tiles.exemplars,
         crops=crops,
+        looks=tiles.looks,
     )
-    told = list(tuning.warnings)
-    for warning in told:
+    for warning in tuning.warnings:
         speaker.warn(warning)
     speaker.say(
         f"Fine-tuning {loaded.card.name} on {len(tuning.training)} images, {len(tuning.testing)} "
@@ -147,8 +147,6 @@ def finetune(
     except KeyboardInterrupt as stop:
         speaker.errors.print("Stopped. The model is as it was, and nothing was written.")
         raise typer.Exit(130) from stop
-    for warning in tuning.warnings[len(told) :]:
-        speaker.warn(warning)
     _tell(tuning, tuned, out, speaker)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from napari_smse.errors import TrainingError
-from napari_smse.learning.annotated_tiles import SOURCE, AnnotatedTiles
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
+from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.network import Model, SmseNetwork
 from napari_smse.slides import Region
@@ -25,14 +24,14 @@ class AddedTile:
 
     Attributes
     ----------
-    embedding
-        ``(d,)`` of length 1, by the model to tune.
+    embedding, logits
+        ``(d,)`` of length 1 and ``(classes,)``, by the model to tune.
     class_name
         Its class.
     mpp
         um/px.
-    slide
-        The name of its slide, which is its case.
+    slide, case
+        Quick hash of its slide, and what the slide is called, which is its case.
     path
         Of the slide, if that is open; else only a name to tell slides apart by.
     slide_mpp
@@ -41,34 +40,49 @@ class AddedTile:
         On the slide, level-0 px.
     drawn
         Which of the areas drawn on the slide it is of, where that is known.
+    look
+        ``(k,)``, what it looks like; NaN if that is not known.
     """
 
-    embedding: NDArray[np.float32]
+    embedding: Tensor
+    logits: Tensor
     class_name: str
     mpp: float
     slide: str
+    case: str
     path: Path
     slide_mpp: float
     region: Region
     drawn: str = ""
+    look: NDArray[np.float32] | None = None
+
+    def image(self, label: int, source: str) -> LabelledImage:
+        """Return it as an image of this class, from this source."""
+        return LabelledImage(
+            path=self.path,
+            label=label,
+            case=f"{source} {self.case}",
+            mpp=self.slide_mpp,
+            mpp_range=(self.mpp, self.mpp),
+            source=source,
+            stratum=f"{source} {self.mpp:g}",
+            region=self.region,
+            drawn=self.drawn,
+        )
+
+    @property
+    def judged(self) -> JudgedTiles:
+        """What the model says of it."""
+        return JudgedTiles(self.embedding[None], self.logits[None], torch.tensor([self.mpp]))
 
 
-def no_annotated_tiles(classes: Sequence[str]) -> AnnotatedTiles:
-    """Return what there is to learn from where nothing is drawn."""
-    return AnnotatedTiles(LabelledSet(tuple(classes), (), {SOURCE: Source(SOURCE)}), {}, 0)
-
-
-def with_added(drawn: AnnotatedTiles, added: Sequence[AddedTile], model: Model) -> AnnotatedTiles:
-    """Return what was drawn, and added tiles besides.
+def judge_embeddings(embeddings: NDArray[np.floating], model: Model) -> list[tuple[Tensor, Tensor]]:
+    """Return embeddings of length 1, and what the class head says of each.
 
     Parameters
     ----------
-    drawn
-        A tile that is drawn, too, keeps the class that it is drawn as.
-    added
-        Those of other classes than are learnt are left out.
-    model
-        That embedded them.
+    embeddings
+        ``(n, d)``, by the model.
 
     Raises
     ------
@@ -81,40 +95,7 @@ def with_added(drawn: AnnotatedTiles, added: Sequence[AddedTile], model: Model) 
             f"Model {model.card.name} has no embedding to learn known tiles from: use the bundled "
             "one or one made by `napari-smse train`."
         )
-    classes = drawn.labelled_set.classes
-    taken = {_place(one) for one in drawn.known}
-    known = dict(drawn.known)
-    for one in added:
-        if one.class_name not in classes:
-            continue
-        image = _image(one, classes.index(one.class_name))
-        if _place(image) not in taken:
-            taken.add(_place(image))
-            known[image] = _judged(one, network)
-    labelled = replace(drawn.labelled_set, images=tuple(known))
-    return replace(drawn, labelled_set=labelled, known=known)
-
-
-def _image(one: AddedTile, label: int) -> LabelledImage:
-    return LabelledImage(
-        path=one.path,
-        label=label,
-        case=f"{SOURCE} {one.slide}",
-        mpp=one.slide_mpp,
-        mpp_range=(one.mpp, one.mpp),
-        source=SOURCE,
-        stratum=f"{SOURCE} {one.mpp:g}",
-        region=one.region,
-        drawn=one.drawn,
-    )
-
-
-def _judged(one: AddedTile, network: SmseNetwork) -> JudgedTiles:
-    embedding = normalize(torch.from_numpy(one.embedding.astype(np.float32)), dim=0)[None]
+    exact = normalize(torch.from_numpy(np.asarray(embeddings, dtype=np.float32)), dim=1)
     with torch.inference_mode():
-        logits = network.class_head(embedding.to(network.class_head.weight.dtype)).float()
-    return JudgedTiles(embedding, logits.clone(), torch.tensor([one.mpp]))
-
-
-def _place(image: LabelledImage) -> tuple[Path, Region | None, float]:
-    return image.path, image.region, round(image.mpp_range[0], 4)
+        logits = network.class_head(exact.to(network.class_head.weight.dtype)).float()
+    return list(zip(exact, logits.clone(), strict=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from napari_smse.errors import DataError
+from napari_smse.learning.added_tiles import AddedTile
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.prediction import JudgedTiles
@@ -74,6 +75,8 @@ class AnnotatedTiles:
         exemplars that have no class; they are left out.
     left_out
         Classes that no tile takes, and that the model does not know; they are not learnt.
+    looks
+        What some of the images look like, ``(k,)``: those of which that was known before.
     """
 
     labelled_set: LabelledSet
@@ -83,6 +86,7 @@ class AnnotatedTiles:
     links: LinkedTiles | None = None
     unmatched: int = 0
     left_out: tuple[str, ...] = ()
+    looks: Mapping[LabelledImage, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def told(self) -> list[str]:
@@ -105,63 +109,11 @@ class AnnotatedTiles:
         return told
 
 
-def classes_to_learn(known: Sequence[str], drawn: Sequence[str]) -> tuple[str, ...]:
-    """Return the model's classes, if no others are drawn; else those that are drawn.
-
-    Parameters
-    ----------
-    known
-        The model's.
-    drawn
-        Classes with regions, each once.
-
-    Raises
-    ------
-    DataError
-        One class only is drawn, and the model does not know it.
-    """
-    if set(drawn) <= set(known):
-        return tuple(known)
-    if len(drawn) < 2:
-        raise DataError(
-            f"Only {drawn[0]} is drawn, so there is nothing to tell it apart from: draw regions "
-            "of another class too."
-        )
-    return tuple(drawn)
-
-
-def learnable_tiles(
-    known: Sequence[str], drawn: Sequence[str], collect: Callable[[Sequence[str]], AnnotatedTiles]
-) -> AnnotatedTiles:
-    """Collect tiles of the classes that can be learnt; those that no tile takes are left out.
-
-    Parameters
-    ----------
-    known
-        Classes of the model; each of these needs tiles, if no others are drawn.
-    drawn
-        Classes with regions, each once.
-    collect
-        Returns the tiles of classes.
-
-    Raises
-    ------
-    DataError
-        As `classes_to_learn`, and what `collect` raises.
-    """
-    classes = classes_to_learn(known, drawn)
-    found = collect(classes)
-    empty = found.labelled_set.empty_classes
-    rest = [name for name in drawn if name not in empty]
-    if not empty or set(classes) <= set(known) or len(rest) < 2:
-        return found
-    return replace(collect(classes_to_learn(known, rest)), left_out=empty)
-
-
 def annotated_tiles(
     slides: Sequence[AnnotatedSlide],
     classes: Sequence[str],
     links: Sequence[TileLink] = (),
+    added: Sequence[AddedTile] = (),
 ) -> AnnotatedTiles:
     """Label the stored tiles of slides by the regions they lie in, and by what was said of them.
 
@@ -173,11 +125,13 @@ def annotated_tiles(
         In the order of the labels; regions of others are left out.
     links
         Between tiles of these slides; one given twice counts once.
+    added
+        Tiles with a class of their own. Whatever is drawn or said of a tile now goes before that.
 
     Raises
     ------
     DataError
-        No tile lies in a region of these classes.
+        No tile is of any of these classes.
     OutputError
         A store cannot be read.
     """
@@ -186,6 +140,8 @@ def annotated_tiles(
     for one in slides:
         for number in range(one.store.scale_count):
             found.take(one, one.store.scale(number))
+    for tile in added:
+        found.add(tile)
     if not found.known:
         raise DataError(
             "No scored tile lies in a region: draw regions on tissue that was scored, each at "
@@ -201,6 +157,7 @@ def annotated_tiles(
         tuple(found.exemplars),
         linked,
         said - found.heard - (0 if linked is None else len(linked)),
+        looks=found.looks,
     )
 
 
@@ -209,11 +166,13 @@ class _Found:
 
     def __init__(self, classes: tuple[str, ...], links: Sequence[TileLink]) -> None:
         self.known: dict[LabelledImage, JudgedTiles] = {}
+        self.looks: dict[LabelledImage, NDArray[np.float32]] = {}
         self.exemplars: list[LabelledImage] = []
         self.conflicts = self.heard = 0
         self._classes, self._links = classes, links
         self._ends: dict[TilePlace, Tensor] = {}
         self._images: dict[TilePlace, LabelledImage] = {}
+        self._decided: set[_Place] = set()
 
     def take(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
         """Label the tiles of a slide at one scale."""
@@ -225,6 +184,8 @@ class _Found:
             labels[drawn == which] = self._classes.index(name)
         labels[np.isnan(scores.probability[:, 0])] = NO_CLASS
         kept, corrected = self._hear(one, scores, labels)
+        for row in np.flatnonzero((drawn != NO_CLASS) | (labels != NO_CLASS)).tolist():
+            self._decided.add(_place_of(one.slide, scores, row))
         found: dict[int, LabelledImage] = {}
         self.conflicts += int((labels == CONFLICT).sum())
         for label, name in enumerate(self._classes):
@@ -240,6 +201,22 @@ class _Found:
                 if row in kept:
                     self.exemplars.append(image)
         self._note_ends(one, scores, found)
+
+    def add(self, tile: AddedTile) -> None:
+        """Take a tile with a class of its own, unless its place was decided on."""
+        region = tile.region
+        place = tile.slide, round(tile.mpp, 4), region.x, region.y
+        if tile.class_name not in self._classes or place in self._decided:
+            return
+        self._decided.add(place)
+        image = tile.image(self._classes.index(tile.class_name), SOURCE)
+        self.known[image] = tile.judged
+        if tile.look is not None and np.isfinite(tile.look).all():
+            self.looks[image] = tile.look
+        for end in {end for link in self._links for end in (link.first, link.second)}:
+            if (end.slide, round(end.mpp, 4), end.x, end.y) == place:
+                self._ends[end] = tile.embedding
+                self._images[end] = image
 
     def linked(self) -> LinkedTiles | None:
         """Return the links whose tiles were both scored; None if there is none."""
@@ -267,6 +244,7 @@ class _Found:
             if remark.says == "exemplar":
                 marked.append(row)
                 continue
+            self._decided.add(_place_of(one.slide, scores, row))
             label = NO_CLASS
             if remark.says == "class":
                 label = self._classes.index(remark.class_name)
@@ -290,6 +268,15 @@ class _Found:
                 self._ends[place] = normalize(vector, dim=0)
                 if row in found:
                     self._images[place] = found[row]
+
+
+_Place = tuple[str, float, int, int]
+"""Quick hash of a slide, um/px, and the corner of a tile, level-0 px."""
+
+
+def _place_of(slide: Slide, scores: ScaleScores, row: int) -> _Place:
+    tiles = scores.tiles
+    return slide.quick_hash, round(scores.mpp, 4), int(tiles.x[row]), int(tiles.y[row])
 
 
 def _row_of(slide: Slide, scores: ScaleScores, place: TilePlace) -> int | None:

@@ -9,7 +9,9 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.errors import DataError, TrainingError
@@ -97,13 +99,15 @@ class FineTuning:
         Features computed before, of as many crops; what is missing is added.
     exemplars
         Images that are to be among the exemplars of the tuned model, if learnt from.
+    looks
+        What some of the images look like, ``(k,)``; these are not read for it.
 
     Attributes
     ----------
     training, testing
         Indices of the images learnt from, and held out.
     warnings
-        What the user must know; `run` may add to it.
+        What the user must know.
 
     Raises
     ------
@@ -128,6 +132,7 @@ class FineTuning:
         exemplars: Collection[LabelledImage] = (),
         crops: int = 0,
         table: FeatureTable | None = None,
+        looks: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     ) -> None:
         self._network = _tunable(model)
         self.model, self.crops, self._table = model, crops, table
@@ -137,7 +142,7 @@ class FineTuning:
         self.training, self.testing, by_region = divide(self.labelled_set, share, recipe.seed)
         self.warnings = [FLATTERS] if by_region else []
         self.warnings += self._told()
-        self._keep, self._device, self._known = keep, device, known
+        self._keep, self._device, self._known, self._looks = keep, device, known, looks
         self._exemplars = exemplars_of(model)
         self._seconds, self._stopped = seconds, threading.Event()
         self._links = self._learnt_from(links)
@@ -208,7 +213,7 @@ class FineTuning:
         try:
             tuned = yield from self._run()
             learnt = self.labelled_set.some(self.training)
-            looks = yield from tuned_looks(self.model, learnt, self.warnings)
+            looks = yield from tuned_looks(self.model, learnt, self._looks)
             return replace(tuned, looks=looks)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise TrainingError(

@@ -18,9 +18,9 @@ from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
     AnnotatedTiles,
     annotated_tiles,
-    learnable_tiles,
 )
 from napari_smse.learning.labelled_set import Skipped
+from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.network import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, score
 from napari_smse.slides import Slide, open_slide

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.errors import DataError
 from napari_smse.learning.exemplar_choice import by_turns
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.pixels import read_pixels
@@ -20,8 +21,9 @@ from napari_smse.network.known_looks import KnownLook, KnownLooks, fitted_look
 MOST_IMAGES: Final = 25
 """Of a class of a source at the same scales; where looks lean on known ones, more say little."""
 
-FEWEST_TILES: Final = 40
-"""So many tiles of a source at a scale are needed where nothing is known yet."""
+FEWEST_TILES: Final = 4 * len(MEASURES)
+"""So many tiles of other cases must be left to fit on where nothing is known yet: of fewer, a
+covariance of so many measures is worth nothing, and neither is a limit by it."""
 
 _FOLDS: Final = 5
 _SHARE: Final = 0.95
@@ -52,7 +54,12 @@ class TileLooks:
 
 
 def read_tile_looks(
-    images: Sequence[LabelledImage], tile_px: int = 224, most: int = MOST_IMAGES
+    images: Sequence[LabelledImage],
+    tile_px: int = 224,
+    most: int = MOST_IMAGES,
+    *,
+    seen: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
+    skip: Callable[[DataError], None] | None = None,
 ) -> Generator[int, None, TileLooks]:
     """Read what the tiles of some images look like, yielding how many images are done.
 
@@ -64,22 +71,32 @@ def read_tile_looks(
         Side of the tiles.
     most
         Images of a kind.
+    seen
+        What some images look like, ``(k,)``, each of one tile; these are not read.
+    skip
+        Hears why an image is left out; without it, that is an error.
 
     Raises
     ------
     DataError
         An image cannot be read.
     """
-    chosen = some_images(images, most)
-    parts: list[NDArray[np.float32]] = []
+    chosen, seen = some_images(images, most), seen or {}
+    looks: list[NDArray[np.float32]] = []
     rows: list[tuple[str, str, float]] = []
     for done, image in enumerate(chosen, start=1):
-        for view in judged_views(read_pixels(image), image, tile_px):
-            parts.append(appearances_of(view.tile[None]))
-            rows.append((image.source, image.case, round(view.mpp, 3)))
+        try:
+            found = [(seen[image], image.mpp_range[0])] if image in seen else _read(image, tile_px)
+        except DataError as error:
+            if skip is None:
+                raise
+            skip(error)
+            found = []
+        looks += [look for look, _ in found]
+        rows += [(image.source, image.case, round(mpp, 3)) for _, mpp in found]
         yield done
     return TileLooks(
-        np.concatenate(parts) if parts else np.empty((0, len(MEASURES)), np.float32),
+        np.stack(looks) if looks else np.empty((0, len(MEASURES)), np.float32),
         np.array([source for source, _, _ in rows], dtype=str),
         np.array([case for _, case, _ in rows], dtype=str),
         np.array([mpp for _, _, mpp in rows], dtype=np.float64),
@@ -105,15 +122,15 @@ def some_images(
 def fitted_looks(tiles: TileLooks) -> Iterator[KnownLook]:
     """Yield the look of each source at each scale; its limit is that of cases held out in turn.
 
-    A source of fewer than `FEWEST_TILES` tiles, or of one case, is left out.
+    A source is left out where its limit cannot be told: fewer than `FEWEST_TILES` tiles of other
+    cases are left for most of its tiles.
     """
     for source in np.unique(tiles.sources):
         for mpp in np.unique(tiles.mpps[tiles.sources == source]):
             own = (tiles.sources == source) & (tiles.mpps == mpp)
-            if own.sum() < FEWEST_TILES or len(np.unique(tiles.cases[own])) < 2:
-                continue
             limit = _held_out_limit(tiles.looks[own], tiles.cases[own])
-            yield fitted_look(str(source), float(mpp), tiles.looks[own], limit)
+            if limit is not None:
+                yield fitted_look(str(source), float(mpp), tiles.looks[own], limit)
 
 
 def folds_of(cases: NDArray[np.str_], seed: int = 0) -> list[NDArray[np.bool_]]:
@@ -123,6 +140,14 @@ def folds_of(cases: NDArray[np.str_], seed: int = 0) -> list[NDArray[np.bool_]]:
     return [np.isin(cases, part) for part in parts]
 
 
-def _held_out_limit(looks: NDArray[np.float32], cases: NDArray[np.str_]) -> float:
-    away = [fitted_look("", 1.0, looks[~out]).distances(looks[out]) for out in folds_of(cases)]
+def _held_out_limit(looks: NDArray[np.float32], cases: NDArray[np.str_]) -> float | None:
+    folds = [out for out in folds_of(cases) if (~out).sum() >= FEWEST_TILES]
+    if sum(out.sum() for out in folds) <= len(cases) / 2:
+        return None
+    away = [fitted_look("", 1.0, looks[~out]).distances(looks[out]) for out in folds]
     return float(np.quantile(np.concatenate(away), _SHARE))
+
+
+def _read(image: LabelledImage, tile_px: int) -> list[tuple[NDArray[np.float32], float]]:
+    views = judged_views(read_pixels(image), image, tile_px)
+    return [(appearances_of(view.tile[None])[0], view.mpp) for view in views]

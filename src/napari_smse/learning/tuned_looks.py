@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
-from napari_smse.errors import SmseError
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import DataError, SmseError
 from napari_smse.learning.labelled_set import LabelledImage
-from napari_smse.learning.tile_looks import TileLooks, read_tile_looks, some_images
+from napari_smse.learning.tile_looks import read_tile_looks, some_images
 from napari_smse.learning.tuning_progress import FineTuningProgress
 from napari_smse.network import Model
 from napari_smse.network.known_looks import KnownLooks, load_looks
@@ -16,9 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 def tuned_looks(
-    model: Model, images: Sequence[LabelledImage], warnings: list[str]
+    model: Model,
+    images: Sequence[LabelledImage],
+    seen: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
 ) -> Generator[FineTuningProgress, None, KnownLooks | None]:
     """Look at tiles that were learnt from, yielding progress; what was learnt is never lost by it.
+
+    Tiles that cannot be read are left out, and the log tells.
 
     Parameters
     ----------
@@ -26,39 +33,33 @@ def tuned_looks(
         That was tuned.
     images
         Learnt from.
-    warnings
-        Taken down here, if the tiles or what the model knows could not be read.
+    seen
+        What some of them look like, ``(k,)``: known before, and not read again.
 
     Returns
     -------
     KnownLooks or None
-        None if the model does not say what it knows, or something could not be read.
+        None if the model does not say what it knows, or its file cannot be read.
     """
     try:
         known = load_looks(model.path, model.card.weights_sha256)
-        if known is None:
-            return None
-        # Of tiles of a bank only embeddings may be at hand.
-        there = [one for one in images if one.path.exists()]
-        found = yield from _read(there, model.card.tile_px)
     except SmseError as error:
-        logger.warning("what the tuned model knows the look of is not told: %s", error)
-        warnings.append(
-            "The tuned model cannot tell what is unlike its training tiles, as these could not be "
-            f"looked at: {error}"
-        )
+        logger.warning("the tuned model cannot tell what is unlike: %s", error)
         return None
-    return found.learnt_by(known)
-
-
-def _read(
-    images: Sequence[LabelledImage], tile_px: int
-) -> Generator[FineTuningProgress, None, TileLooks]:
-    running, total = read_tile_looks(images, tile_px), len(some_images(images))
+    if known is None:
+        return None
+    seen = seen or {}
+    # Of tiles of a bank only embeddings may be at hand.
+    there = [one for one in images if one in seen or one.path.exists()]
+    running = read_tile_looks(there, model.card.tile_px, seen=seen, skip=_left_out)
+    total = len(some_images(there))
     while True:
         try:
             done = next(running)
         except StopIteration as end:
-            found: TileLooks = end.value
-            return found
+            return known.learning(end.value.sources.tolist(), end.value.mpps, end.value.looks)
         yield FineTuningProgress("checking", done, total)
+
+
+def _left_out(error: DataError) -> None:
+    logger.warning("what a tile looks like is not learnt: %s", error)

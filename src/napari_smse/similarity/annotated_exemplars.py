@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import MultiPolygon
+from shapely import MultiPolygon, Polygon
 
 from napari_smse.errors import BankError, QueryError
 from napari_smse.similarity.bank import ExemplarBank
@@ -35,6 +35,11 @@ class AnnotatedRows(NamedTuple):
     labels: NDArray[np.int64]
     drawn: tuple[str, ...]
 
+    def some(self, most: int = MOST_A_CLASS) -> AnnotatedRows:
+        """Return so many tiles of a class at most, spread evenly."""
+        of_class = (np.flatnonzero(self.labels == label) for label in np.unique(self.labels))
+        return self.take(np.sort(np.concatenate([_spread(one, most) for one in of_class])))
+
     def take(self, chosen: NDArray[np.intp]) -> AnnotatedRows:
         """Return some of them, in this order."""
         drawn = tuple(self.drawn[one] for one in chosen)
@@ -45,7 +50,6 @@ def annotated_rows(
     tiles: SlideTiles,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
-    most: int = MOST_A_CLASS,
 ) -> AnnotatedRows:
     """Return which tiles lie in regions, and their classes, as fine-tuning takes them.
 
@@ -58,8 +62,6 @@ def annotated_rows(
     mask
         The slide's tissue: a tile takes the class that holds half of its tissue, see
         `napari_smse.tiles.region_tiles.label_tiles`.
-    most
-        So many tiles of a class at most, spread evenly.
 
     Raises
     ------
@@ -74,8 +76,7 @@ def annotated_rows(
             "No scored tile has half of its tissue in a region: draw larger regions, on tissue "
             "that was scored."
         )
-    of_class = (np.flatnonzero(found.labels == number) for number in range(len(regions)))
-    return found.take(np.sort(np.concatenate([_spread(one, most) for one in of_class])))
+    return found
 
 
 def exemplars_of(
@@ -145,24 +146,36 @@ def annotated_exemplars(
 ) -> ExemplarBank:
     """Return the tiles of a slide that lie in regions as exemplars, without pictures.
 
+    Of a class, so many are taken at most.
+
     Raises
     ------
     QueryError
         Nothing is drawn, or no scored tile lies in it.
     """
-    found = annotated_rows(tiles, regions, mask, most)
+    found = annotated_rows(tiles, regions, mask).some(most)
     return exemplars_of(tiles, found, tuple(regions), model=model, slide=slide, name=name)
 
 
-def with_newer(bank: ExemplarBank, newer: ExemplarBank) -> ExemplarBank:
-    """Return a bank with newer exemplars; a tile that it holds already takes the newer class.
+def with_newer(
+    bank: ExemplarBank, newer: ExemplarBank, drawn: ExemplarBank | None = None
+) -> ExemplarBank:
+    """Return a bank with newer exemplars in place of older ones of the same tiles.
+
+    Parameters
+    ----------
+    bank, newer
+        Exemplars.
+    drawn
+        All tiles that have a class now, of which the newer are some: older ones of these go, too.
 
     Raises
     ------
     BankError
         They are of another model.
     """
-    known = {_place(newer, row) for row in range(len(newer)) if newer.slides[row]}
+    now = newer if drawn is None else drawn
+    known = {_place(now, row) for row in range(len(now)) if now.slides[row]}
     replaced = [row for row in range(len(bank)) if _place(bank, row) in known]
     return bank.without(replaced).joined(newer)
 
@@ -185,11 +198,17 @@ def _annotated(
             if len(own):
                 rows += (first + own).tolist()
                 labels += [row] * len(own)
+                names = [_area_name(name, one) for one in area.geoms]
                 areas = nearest_areas(scale.x[own], scale.y[own], edge, area)
-                drawn += [f"{name} {one}" for one in areas.tolist()]
+                drawn += [names[one] for one in areas.tolist()]
     order = np.argsort(rows)
     found = AnnotatedRows(np.array(rows, np.intp), np.array(labels, np.int64), tuple(drawn))
     return found.take(order)
+
+
+def _area_name(class_name: str, area: Polygon) -> str:
+    """Name an area by where it lies, so that another one that is drawn later has another name."""
+    return f"{class_name} at {', '.join(f'{side:.0f}' for side in area.bounds)}"
 
 
 def _spread(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:

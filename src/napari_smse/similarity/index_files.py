@@ -284,16 +284,19 @@ class IndexFiles:
         self.refresh()
         planned = self.planned(shard.slide, replace=replace)
         there = self.find(shard.slide.quick_hash)
-        if there is not None and planned is Added.SAME and not _says_more(shard.slide, there):
-            return planned
         older = self.at_path(Path(shard.slide.path))
-        try:
-            self._write(shard, first=there is None)
-        except FileExistsError:
-            self.refresh()
-            if self.find(shard.slide.quick_hash) is not None:
-                return self.add(shard, replace=replace)  # another program was first
-            self._write(shard)  # what is there is damaged
+        if there is not None and planned is Added.SAME and len(shard) <= there.tile_count:
+            # It says nothing new but, perhaps, where the slide lies now.
+            if not self.move(shard.slide):
+                return planned
+        else:
+            try:
+                self._write(shard, first=there is None)
+            except FileExistsError:
+                self.refresh()
+                if self.find(shard.slide.quick_hash) is not None:
+                    return self.add(shard, replace=replace)  # another program was first
+                self._write(shard)  # what is there is damaged
         if older is not None and older.quick_hash != shard.slide.quick_hash:
             self._remove(older)
         return planned
@@ -332,11 +335,6 @@ def _not_written(folder: Path, error: OSError) -> IndexFilesError:
         f"The index {folder} cannot be written ({error.strerror or error}): choose a folder that "
         "you may write to, on a disk with room. What was in it still is."
     )
-
-
-def _says_more(slide: IndexedSlide, there: IndexedSlide) -> bool:
-    """Whether a slide with the same settings has more tiles, or was moved."""
-    return slide.tile_count > there.tile_count or _has_moved(slide, there)
 
 
 def _has_moved(slide: IndexedSlide, there: IndexedSlide) -> bool:

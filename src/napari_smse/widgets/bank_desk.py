@@ -10,12 +10,11 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_smse.similarity.annotated_exemplars import with_newer
 from napari_smse.similarity.bank import load_bank, save_bank
 from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.bank_panel import BankPanel
-from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, annotated_bank
+from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, with_annotated
 from napari_smse.widgets.evidence_words import tell_bank
 
 _FILTER = "Known tiles (*.safetensors)"
@@ -85,8 +84,8 @@ class BankDesk(QObject):
         pictures = self._panel.keep_pictures.isChecked()
 
         def work() -> Iterator[tuple[KnownBank | None, str]]:
-            new = annotated_bank(read, regions, pictures)
-            yield known.changed(with_newer(known.bank, new)), f"Added {tell_bank(new)}."
+            bank, new = with_annotated(known.bank, read, regions, pictures)
+            yield known.changed(bank), f"Added {tell_bank(new)}."
 
         self._start(work)
 

@@ -35,8 +35,8 @@ class BankPanel(QGroupBox):
         self.add = QPushButton("Add from annotations")
         self.add.setToolTip(
             "Tiles of this slide take the class of the region drawn with SMSE: Annotate that holds "
-            "half of their tissue. Nothing is learnt: they are compared with from now on, and tiles that "
-            "look like them are no longer unlike anything known."
+            "half of their tissue. Nothing is learnt: they are compared with from now on, and from "
+            "five tiles on, what looks like them is no longer unlike anything known."
         )
         self.remove = QPushButton("Remove chosen")
         self.remove.setToolTip("Take the known tile chosen in the list above out of the bank.")

@@ -10,11 +10,9 @@ import numpy as np
 
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.tiles.tile_notes import TileLink
 
 if TYPE_CHECKING:
     from napari_smse.learning.added_tiles import AddedTile
-    from napari_smse.learning.annotated_tiles import AnnotatedSlide, AnnotatedTiles
     from napari_smse.network import Model
 
 
@@ -23,21 +21,15 @@ def added_to(bank: ExemplarBank) -> ExemplarBank:
     return bank.take(np.flatnonzero([bool(slide) for slide in bank.slides]))
 
 
-def drawn_and_known(
-    slides: Sequence[AnnotatedSlide],
-    classes: Sequence[str],
-    links: Sequence[TileLink],
-    bank: ExemplarBank,
-    model: Model,
-) -> AnnotatedTiles:
-    """Return the tiles in regions, and exemplars of a bank besides.
+def tiles_to_learn(bank: ExemplarBank, slides: Sequence[Slide], model: Model) -> list[AddedTile]:
+    """Return exemplars as tiles to learn from.
 
     Parameters
     ----------
-    slides, classes, links
-        As for `napari_smse.learning.annotated_tiles.annotated_tiles`; slides may be bare.
     bank
         Exemplars that lie on slides.
+    slides
+        Those that are open.
     model
         That scored the slides.
 
@@ -45,34 +37,36 @@ def drawn_and_known(
     ------
     BankError
         The exemplars are of another model.
-    DataError
-        No tile lies in any region, though some are drawn.
+    TrainingError
+        The model is one whose heads cannot be tuned.
     """
-    from napari_smse.learning.added_tiles import no_annotated_tiles, with_added
-    from napari_smse.learning.annotated_tiles import annotated_tiles
+    from napari_smse.learning.added_tiles import AddedTile, judge_embeddings
 
     bank.require_model(model.card.weights_sha256, model.card.name)
-    some = [one for one in slides if one.regions]
-    drawn = annotated_tiles(some, classes, links) if some else no_annotated_tiles(classes)
-    return with_added(drawn, _tiles_of(bank, [one.slide for one in slides]), model)
-
-
-def _tiles_of(bank: ExemplarBank, slides: Sequence[Slide]) -> list[AddedTile]:
-    """Return exemplars as tiles; those of a slide that is open are the same as ones drawn there."""
-    from napari_smse.learning.added_tiles import AddedTile
-
     open_now = {slide.quick_hash: slide for slide in slides}
+    # A slide that was renamed is still one case.
+    names = dict(zip(reversed(bank.slides), reversed(bank.sources), strict=True))
+    judged = judge_embeddings(bank.embeddings, model)
     found = []
-    for row in range(len(bank)):
+    for row, (embedding, logits) in enumerate(judged):
         region, mpp = bank.region(row), round(float(bank.mpps[row]), 6)
         if region is None:
             continue
-        slide = open_now.get(bank.slides[row])
-        there = (
-            (bank.sources[row], Path(bank.slides[row]), mpp)
-            if slide is None
-            else (slide.name, slide.path, slide.mpp)
+        quick_hash = bank.slides[row]
+        slide = open_now.get(quick_hash)
+        found.append(
+            AddedTile(
+                embedding,
+                logits,
+                bank.class_name(row),
+                mpp,
+                quick_hash,
+                names[quick_hash] if slide is None else slide.name,
+                Path(quick_hash) if slide is None else slide.path,
+                mpp if slide is None else slide.mpp,
+                region,
+                bank.drawn[row],
+                bank.looks[row],
+            )
         )
-        what = bank.embeddings[row], bank.class_name(row), mpp
-        found.append(AddedTile(*what, *there, region, bank.drawn[row]))
     return found

@@ -21,7 +21,6 @@ from napari_smse.widgets.colour_by import ColourBy
 from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, read_tiles
 from napari_smse.widgets.evidence_overlays import EvidenceOverlays
 from napari_smse.widgets.evidence_panel import EvidencePanel
-from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.rows import row_of
@@ -272,6 +271,9 @@ class EvidenceDock(LeavingDock):
 
     def _fine_tune(self) -> None:
         """Hand the known tiles that were added to the Fine-tune dock, opened if need be."""
+        # Here, as it brings torch, which the dock must not wait for.
+        from napari_smse.widgets.finetune_dock import FineTuneDock
+
         known = self.known
         if known is None:
             return

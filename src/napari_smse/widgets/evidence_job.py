@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from shapely import MultiPolygon
 
 from napari_smse.errors import SmseError
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
-from napari_smse.similarity.annotated_exemplars import annotated_rows, exemplars_of
+from napari_smse.similarity.annotated_exemplars import annotated_rows, exemplars_of, with_newer
 from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
 from napari_smse.similarity.exemplar_scoring import ExemplarScoring, Way, fitted_temperature
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
@@ -135,10 +135,16 @@ def read_tiles(slide: Slide, started: Started) -> Iterator[ScoredTiles]:
     yield ScoredTiles(slide, started, tiles, blocks, own, note)
 
 
-def annotated_bank(
-    read: ScoredTiles, regions: Mapping[str, MultiPolygon], pictures: bool
-) -> ExemplarBank:
-    """Return the tiles in regions as exemplars, with their pictures on request.
+def with_annotated(
+    bank: ExemplarBank, read: ScoredTiles, regions: Mapping[str, MultiPolygon], pictures: bool
+) -> tuple[ExemplarBank, ExemplarBank]:
+    """Add the tiles in regions to a bank, with their pictures on request.
+
+    Returns
+    -------
+    tuple[ExemplarBank, ExemplarBank]
+        The bank, in which every tile that is drawn has the class that it is drawn as; and what was
+        added, of many tiles of a class some.
 
     Raises
     ------
@@ -147,21 +153,22 @@ def annotated_bank(
     SlideError
         A picture cannot be read.
     """
-    found = annotated_rows(read.tiles, regions, read.started.plan.mask)
+    drawn = annotated_rows(read.tiles, regions, read.started.plan.mask)
+    found = drawn.some()
     rows = found.rows
     thumbnails = None
     if pictures:
         thumbnails = np.stack([_thumbnail(read.slide, read.tiles.region(row)) for row in rows])
-    return exemplars_of(
+    exemplars = partial(
+        exemplars_of,
         read.tiles,
-        found,
-        tuple(regions),
+        classes=tuple(regions),
         model=read.model,
         slide=read.slide.quick_hash,
         name=read.slide.name,
-        thumbnails=thumbnails,
-        looks=_looks_of(read, rows),
     )
+    new = exemplars(found, thumbnails=thumbnails, looks=_looks_of(read, rows))
+    return with_newer(bank, new, exemplars(drawn)), new
 
 
 def _looks_of(read: ScoredTiles, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:

@@ -154,8 +154,10 @@ class FineTuneDock(LeavingDock):
 
     def _slides(self, *, strict: bool = False) -> list[ScoredSlide]:
         """Return the slides to learn from; with known tiles, those too whose maps will follow."""
-        bare = self.form.bank is not None
-        return [one for _, one in find_scored_slides(self.viewer, strict=strict, bare=bare)]
+        bank = self.form.bank
+        bare_of = "" if bank is None else bank.model
+        found = find_scored_slides(self.viewer, strict=strict, bare_of=bare_of)
+        return [one for _, one in found]
 
     def _tell(self, slides: Sequence[ScoredSlide]) -> str:
         bank = self.form.bank

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from shapely import MultiPolygon
 
 from napari_smse.errors import DataError, SmseError
@@ -16,7 +15,6 @@ from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.network import Model, load_model
 from napari_smse.scoring import ScoreMaps, choose_device, fused_scales
 from napari_smse.similarity.bank import ExemplarBank
-from napari_smse.similarity.unknown import known_with
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileLink, TileRemark
 from napari_smse.widgets.score_job import Stage, Started, spare_threads
@@ -222,10 +220,11 @@ class FineTuneJob:
             seconds=wish.seconds,
             links=tiles.links,
             exemplars=tiles.exemplars,
+            looks=tiles.looks,
             crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
         yield Ready(tuning)
-        tuned = self._knowing(tuning, (yield from tuning.run()))
+        tuned = yield from tuning.run()
         yield Stage("Colouring the maps …")
         slides = []
         for one in self.slides:
@@ -254,12 +253,9 @@ class FineTuneJob:
         return {name: one for slide in self.slides for name, one in slide.colours.items()}
 
     def _tiles(self, model: Model) -> AnnotatedTiles:
-        from napari_smse.learning.annotated_tiles import (
-            AnnotatedSlide,
-            annotated_tiles,
-            learnable_tiles,
-        )
-        from napari_smse.widgets.bank_tiles import drawn_and_known
+        from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
+        from napari_smse.learning.learnt_classes import learnable_tiles
+        from napari_smse.widgets.bank_tiles import tiles_to_learn
 
         slides = [
             AnnotatedSlide(
@@ -273,21 +269,16 @@ class FineTuneJob:
             for one in self.slides
         ]
         links = [link for one in self.slides for link in one.links]
-        added = self._added()
-        names = [name for one in self.slides for name in one.regions]
-        if added is not None:
-            names += [added.classes[label] for label in np.unique(added.labels)]
-
-        def collect(classes: Sequence[str]) -> AnnotatedTiles:
-            if added is None:
-                return annotated_tiles(slides, classes, links)
-            return drawn_and_known(slides, classes, links, added, model)
-
-        return learnable_tiles(model.card.classes, list(dict.fromkeys(names)), collect)
-
-    def _added(self) -> ExemplarBank | None:
-        """Return the exemplars to learn from; without pixels, only the heads can."""
-        return self.bank if self.bank is not None and self._stored else None
+        added = []
+        if self.bank is not None and self._stored:
+            added = tiles_to_learn(self.bank, [one.slide for one in self.slides], model)
+        drawn = [name for one in self.slides for name in one.regions]
+        names = list(dict.fromkeys([*drawn, *(one.class_name for one in added)]))
+        return learnable_tiles(
+            model.card.classes,
+            names,
+            lambda classes: annotated_tiles(slides, classes, links, added),
+        )
 
     @property
     def _stored(self) -> bool:
@@ -301,14 +292,6 @@ class FineTuneJob:
             f"The {len(self.bank):,} known tiles were not learnt from, as only their embeddings "
             "are at hand: choose “Heads, on stored embeddings” to learn from them."
         ]
-
-    def _knowing(self, tuning: FineTuning, tuned: FineTuned) -> FineTuned:
-        """Let the tuned model know, too, what exemplars look like that it learnt from."""
-        added = self._added()
-        if tuned.looks is None or added is None:
-            return tuned
-        looks = known_with(tuned.looks, added, tuning.labelled_set.classes)
-        return replace(tuned, looks=looks)
 
     def _maps(
         self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from functools import partial
 
@@ -88,6 +89,8 @@ class HeatLayers:
         if self._slide_layer in self._viewer.layers:
             at = self._viewer.layers.index(self._slide_layer) + 1
         self._viewer.layers.insert(at, layer)
+        # The viewer numbers what has the same name, as the maps of two slides called alike.
+        layer.metadata[MAP_KEY]["name"] = layer.name
         self._viewer.layers.selection.active = active
         self._stale.add(name)
         return True
@@ -141,7 +144,7 @@ class HeatLayers:
                 self._viewer.layers.remove(layer)
                 continue
             self._rename(layer, name)
-            layer.metadata[MAP_KEY] = self._mark(name)
+            layer.metadata[MAP_KEY] = self._mark(name) | {"name": mark.get("name", "")}
             self._lay(layer, self.maps.heat_map(name))
             layer.events.visible.connect(self.refresh)
             self.layers[name] = layer
@@ -185,8 +188,9 @@ class HeatLayers:
     def _rename(self, layer: Image, name: MapName) -> None:
         """Say what a layer shows; a name that the user gave it stays."""
         mark, wanted = layer.metadata[MAP_KEY], self._name_of(name)
-        if layer.name == mark.get("name") and layer.name != wanted:
-            layer.name = mark["name"] = wanted
+        if layer.name == mark.get("name") and _without_number(layer.name) != wanted:
+            layer.name = wanted
+            mark["name"] = layer.name
 
     def _mark(self, name: MapName) -> dict[str, object]:
         return {
@@ -194,7 +198,7 @@ class HeatLayers:
             "class": name.class_name,
             "scale": name.scale,
             "of": self._number,
-            "name": self._name_of(name),
+            "name": "",
         }
 
     def _placed(self, heat_map: HeatMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -207,6 +211,10 @@ class HeatLayers:
         origin = np.array([heat_map.y, heat_map.x])
         shift = np.asarray(self._slide_layer.translate[-2:], dtype=np.float64)
         return px * heat_map.cell, shift + px * (origin + (heat_map.cell - 1) / 2)
+
+
+def _without_number(name: str) -> str:
+    return re.sub(r" \[\d+\]$", "", name)
 
 
 def _most_telling_first(shown: str, name: MapName) -> tuple[bool, bool]:

@@ -16,7 +16,7 @@ from napari_smse.widgets.slide_notes import NOTES_KEY, SlideNotes
 
 
 def find_scored_slides(
-    viewer: ViewerModel, *, strict: bool = False, bare: bool = False
+    viewer: ViewerModel, *, strict: bool = False, bare_of: str = ""
 ) -> list[tuple[Image, ScoredSlide]]:
     """Return the slides that were scored and have regions, with their layers.
 
@@ -25,9 +25,9 @@ def find_scored_slides(
     viewer
         Where they are open.
     strict
-        Whether a slide whose file is gone is an error.
-    bare
-        Slides without regions, too.
+        Whether it is an error that the file of a slide is gone.
+    bare_of
+        sha256 of a model's weights: slides that it scored are returned without regions, too.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def find_scored_slides(
         try:
             slide = slide_of(layer)
         except SmseError:
-            if strict:
+            if strict and bare_of in ("", run.card.weights_sha256):
                 raise
             continue
         drawn = drawn_on(viewer, layer, slide)
         regions = drawn.regions()
-        if regions or bare:
+        if regions or run.card.weights_sha256 == bare_of:
             colours = {name: drawn.colour_of(name) for name in regions}
             one = ScoredSlide(slide, run, regions, colours, drawn.links, drawn.remarks)
             found.append((layer, one))

@@ -65,7 +65,7 @@ def measure_unlike(
     ------
     SlideError
         The slide cannot be read.
-    BankError
+    DamagedModelError
         What the model knows cannot be read.
     """
     known = load_looks(started.model, started.card.weights_sha256)
