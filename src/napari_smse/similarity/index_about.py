@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from napari_smse.errors import IndexFilesError
-from napari_smse.similarity.first_file import write_first
+from napari_smse.network.whole_blob import write_first
 
 INDEX_NAME: Final = "index.json"
 FORMAT: Final = "napari-smse index"

@@ -18,9 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from napari_smse.errors import IndexFilesError, SlideError
-from napari_smse.network.whole_blob import write_whole
+from napari_smse.network.whole_blob import write_first, write_whole
 from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.first_file import write_first
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import quick_hash

@@ -1,4 +1,4 @@
-"""Files of which the first writer's stays."""
+"""Files that are written whole, and those of which the first writer's stays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.similarity.first_file import write_first
+from napari_smse.network.whole_blob import write_first, write_whole
 
 
 @pytest.fixture(params=["links", "no links"])
@@ -28,6 +28,27 @@ def test_it_is_written_and_nothing_else_left(folder: Path) -> None:
     assert [one.name for one in folder.iterdir()] == ["a"]
     assert (folder / "a").read_bytes() == b"whole"
     assert (folder / "a").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_whole_file_takes_the_place_of_another(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    write_whole(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
 
 
 def test_what_is_there_stays(folder: Path) -> None:
