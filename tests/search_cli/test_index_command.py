@@ -215,8 +215,8 @@ network.load_model = lambda _name: model
 index_command.read_card = lambda _name: model.card
 really = index_files.write_shard
 
-def write(folder, shard):
-    really(folder, shard)
+def write(folder, shard, **options):
+    really(folder, shard, **options)
     print("written", flush=True)
     sys.stdin.readline()
 
