@@ -36,7 +36,7 @@ def click(stage: Stage, dock: EvidenceDock, x: float, y: float) -> None:
 
 
 def evidence() -> None:
-    """The evidence for a tile, the unknown, where scales agree, tiles from annotations, learning."""
+    """The evidence for a tile, the unknown, where scales agree, and known tiles learnt from."""
     with Stage() as stage:
         stage.tick(0.25, 0.5)
         stage.run()
