@@ -16,6 +16,7 @@ from napari_smse.widgets import (
     finetune_job,
     score_job,
 )
+from napari_smse.widgets.software_gl import keep_programs
 from napari_smse.widgets.triton_guard import guard_against_triton
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
@@ -45,6 +46,7 @@ def slide_path(tmp_path):
 def viewer(make_napari_viewer):
     made = make_napari_viewer(show=True)
     guard_against_triton()
+    keep_programs()
     return made
 
 

@@ -11,6 +11,7 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_smse.widgets.background import BackgroundTask
+from napari_smse.widgets.software_gl import keep_programs
 
 
 class LeavingDock(QWidget):
@@ -18,6 +19,7 @@ class LeavingDock(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        keep_programs()
         self._left = False
 
     def stop_when_destroyed(self, tasks: Sequence[BackgroundTask]) -> None:
