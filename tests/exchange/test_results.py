@@ -263,3 +263,13 @@ def test_a_file_in_the_way_of_the_folder_is_named(
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match=str(tmp_path / "out")):
         save_results(tmp_path / "out", slide, store, CONTEXT)
+
+
+def test_the_record_says_what_the_probabilities_are_by(
+    slide: Slide, store: ScoreStore, folder: Path, tmp_path: Path
+) -> None:
+    assert json.loads((folder / "run.json").read_text())["classifier"] == "class head"
+    context = RunContext(MODEL.card, "CPU", classifier="nearest known tile of mine")
+    save_results(tmp_path / "slide", slide, store, context)
+    record = json.loads((tmp_path / "slide" / "run.json").read_text())
+    assert record["classifier"] == "nearest known tile of mine"

@@ -25,7 +25,7 @@ from napari_smse.learning.fine_tuning import FLATTERS, FineTuned, FineTuning, tu
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.learning.metrics import auc
-from napari_smse.learning.recolouring import tuned_maps
+from napari_smse.learning.recolouring import tuned_maps, tuned_store
 from napari_smse.network import Model, ModelCard, load_model, save_model
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Slide, open_slide
@@ -140,7 +140,7 @@ def test_nothing_is_read_again(
 
 
 def test_whole_slides_are_held_out_and_told_apart_better(
-    scored: list[Scored], model: Model
+    scored: list[Scored], model: Model, tmp_path: Path
 ) -> None:
     found = of_all(scored)
     recipe = tuning_recipe("triplet", steps=150, rate=0.02)
@@ -158,6 +158,12 @@ def test_whole_slides_are_held_out_and_told_apart_better(
     one = scored[0]
     maps = tuned_maps(one.store, one.plan, tuned.heads, CLASSES, [0])
     (scores,) = maps.scores()
+    store = tuned_store(tmp_path / "t.zarr", one.store, one.plan, tuned.heads, CLASSES, {})
+    np.testing.assert_array_equal(store.scale(0).probability, scores.probability)
+    head = tuned.network.class_head
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(store.scale(0).embedding.astype(np.float32)))
+    np.testing.assert_allclose(torch.softmax(logits, 1).numpy(), scores.probability, atol=5e-3)
     red = (scores.tiles.x >= 512) & (scores.tiles.x < 1024)
     assert auc(red, scores.probability[:, 1]) > 0.95
     with torch.inference_mode():

@@ -17,6 +17,7 @@ from napari_smse.exchange.geojson import write_qupath_tiles
 from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
 from napari_smse.exchange.result_folder import RECORD_NAME, STORE_NAME, remove_results
 from napari_smse.exchange.run_record import (
+    CLASS_HEAD,
     ModelRecord,
     RunRecord,
     ScaleRecord,
@@ -52,11 +53,14 @@ class RunContext:
         The device, as a person calls it.
     warnings
         What a reader of the results must know, one line each.
+    classifier
+        What gives the probabilities from the model's embeddings.
     """
 
     card: ModelCard
     device: str
     warnings: Sequence[str] = ()
+    classifier: str = CLASS_HEAD
 
 
 def save_results(
@@ -150,8 +154,13 @@ def _write_picture(
         _thumbnail(slide),
         panels,
         extent=(0, slide.width * slide.mpp, slide.height * slide.mpp, 0),
-        caption=f"{slide.path.name}, model {context.card.name} {context.card.version}",
+        caption=_caption(slide, context),
     )
+
+
+def _caption(slide: Slide, context: RunContext) -> str:
+    by = "" if context.classifier == CLASS_HEAD else f", by {context.classifier}"
+    return f"{slide.path.name}, model {context.card.name} {context.card.version}{by}"
 
 
 def _fused_from(mpps: Sequence[float], card: ModelCard) -> str:
@@ -194,6 +203,7 @@ def _record(
             weights_sha256=card.weights_sha256,
             classes=card.classes,
         ),
+        classifier=context.classifier,
         scales=tuple(_scale_record(scores, card) for scores in scales),
         device=context.device,
         precision=facts["precision"],

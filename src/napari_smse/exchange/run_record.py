@@ -6,7 +6,7 @@ import platform
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -25,6 +25,10 @@ _PACKAGES = (
     "zarr",
     "pyarrow",
 )
+
+
+CLASS_HEAD: Final = "class head"
+"""What gives probabilities, unless something else is said."""
 
 
 class _Record(BaseModel):
@@ -88,6 +92,8 @@ class RunRecord(_Record):
         With time zone.
     seconds
         Time spent scoring; less than `finished - started` if the run was resumed.
+    classifier
+        What gives the probabilities from the model's embeddings: its class head, or exemplars.
     settings
         What the user chose: overlap, least tissue, region of interest ...
     warnings
@@ -98,6 +104,7 @@ class RunRecord(_Record):
     notice: str = "Research use only. Not a medical device; not for diagnosis."
     slide: SlideRecord
     model: ModelRecord
+    classifier: str = CLASS_HEAD
     scales: tuple[ScaleRecord, ...]
     device: str
     precision: str

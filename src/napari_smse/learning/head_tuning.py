@@ -68,11 +68,14 @@ class TunedHeads(nn.Module):
         with torch.no_grad():
             return self.forward(embeddings).logits
 
-    def probabilities(self, embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return probabilities ``(n, classes)`` of stored embeddings ``(n, d)``."""
+    def scores(
+        self, embeddings: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return probabilities ``(n, classes)`` and new embeddings ``(n, d)`` of stored ones."""
         stored = torch.from_numpy(embeddings.astype(np.float32))
-        found = torch.softmax(self.logits(functional.normalize(stored, dim=1)), dim=1)
-        return np.asarray(found.numpy())
+        with torch.no_grad():
+            found = self.forward(functional.normalize(stored, dim=1))
+        return torch.softmax(found.logits, dim=1).numpy(), found.embedding.numpy()
 
     def forward(self, embeddings: Tensor) -> NetworkOutput:
         """Return `NetworkOutput` of embeddings ``(n, d)`` of the model tuned."""

@@ -19,10 +19,9 @@ def rescored_maps(
     fused: Sequence[int],
     device: ComputeDevice,
     threads: int = 1,
+    store: ScoreStore | None = None,
 ) -> Generator[Progress, None, ScoreMaps]:
     """Score a run's tiles with another model, yielding progress; return the maps.
-
-    Nothing is kept on disk.
 
     Parameters
     ----------
@@ -34,6 +33,8 @@ def rescored_maps(
         Numbers of the scales that the fused maps are made of.
     device, threads
         Where the network runs, and CPU threads for it.
+    store
+        Where the scores go, made for this plan; without, nothing is kept on disk.
 
     Raises
     ------
@@ -45,9 +46,9 @@ def rescored_maps(
     card = model.card
     maps = ScoreMaps(plan, card.classes, fused)
     with tempfile.TemporaryDirectory(prefix="napari-smse-", ignore_cleanup_errors=True) as folder:
-        store = ScoreStore.create(
-            Path(folder) / "scores.zarr", plan, card.classes, card.embedding_dim, {}
-        )
+        if store is None:
+            path = Path(folder) / "scores.zarr"
+            store = ScoreStore.create(path, plan, card.classes, card.embedding_dim, {})
         for progress in score(slide, model, plan, store, device, threads=threads, readers=1):
             maps.add(progress.scores)
             yield progress

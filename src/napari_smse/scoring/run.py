@@ -31,17 +31,22 @@ def run_facts(
             "mpp": slide.mpp,
             "mpp_source": str(slide.scale.source),
         },
-        "model": {
-            "name": card.name,
-            "version": card.version,
-            "hash": card.weights_sha256,
-            # A card can give the same weights' answers other names.
-            "classes": list(card.classes),
-        },
+        "model": model_facts(card),
         "request": request.facts(),
         "precision": device.precision,
         "runtime": device.runtime,
         "tiles": plan_hash(plan),
+    }
+
+
+def model_facts(card: ModelCard) -> dict[str, Any]:
+    """What names a model in a store, as JSON values."""
+    return {
+        "name": card.name,
+        "version": card.version,
+        "hash": card.weights_sha256,
+        # A card can give the same weights' answers other names.
+        "classes": list(card.classes),
     }
 
 

@@ -216,6 +216,17 @@ class ScoreStore:
         with _writing(self.path):
             self._group.attrs.update({**facts, "finished": _now(), "complete": complete})
 
+    def name_model(self, model: Mapping[str, Any]) -> None:
+        """Say whose scores these are: the same weights have another name now.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        with _writing(self.path):
+            self._group.attrs.update({"model": dict(model)})
+
     def scale(self, number: int) -> ScaleScores:
         """Read back one scale.
 
