@@ -37,7 +37,9 @@ def seeing_network():
     mix = rng.uniform(size=(80, 1, 1, 1))
     tiles = mix * np.reshape(PINK, (1, 3, 1, 1)) + (1 - mix) * np.reshape(RED, (1, 3, 1, 1))
     tiles = np.clip(tiles + rng.normal(scale=6, size=(80, 3, 64, 64)), 0, 255).astype(np.uint8)
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        # The principal components are found from a random start.
+        torch.manual_seed(0)
         start_embedding(network, network.features(torch.from_numpy(tiles)).float())
         network.class_head.weight.mul_(-1)
     return network

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from annotated_folder import annotate, write_red_slide
-from annotating_docks import seeing_model
+from annotating_docks import seeing_model, seeing_network
 from napari_smse.errors import BankError
 from napari_smse.exchange import read_annotations
 from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
@@ -54,6 +54,11 @@ def scored(path):
             started = said
             started.shown.set()
     return ScoredSlide(slide, started, read_annotations(path.with_suffix(".geojson")).regions())
+
+
+def test_the_tiny_network_is_the_same_in_every_test():
+    one, other = (seeing_network().embedding_head.weight for _ in range(2))
+    assert one.equal(other)
 
 
 @pytest.mark.parametrize("learns", ["head", "stage"])
