@@ -68,10 +68,14 @@ def sample_slide() -> Path:
 
 @pytest.fixture(autouse=True)
 def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models run as the device says: what is fastest on a busy machine is another every time."""
+    """Models run as the device says: what is fastest on a busy machine is another every time.
+
+    Nothing is remembered either: which other models with the same trunk were run before depends on
+    the order of the tests, and decided whether the answers of the next one were compared.
+    """
     from napari_smse.scoring import fastest
 
-    def as_it_is(device: fastest.ComputeDevice, model: object, threads: int) -> list[fastest.Speed]:
-        return [fastest.Speed("torch", device.precision, 1.0, 0.0)]
+    def as_it_is(device: fastest.ComputeDevice, model: object, threads: int) -> fastest.Speed:
+        return fastest.Speed("torch", device.precision, 1.0, 0.0)
 
-    monkeypatch.setattr(fastest, "measure", as_it_is)
+    monkeypatch.setattr(fastest, "decided", as_it_is)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
 import pytest
 
 import napari_smse
+from fake_model import redness_model
+from napari_smse.scoring import choose_device, fastest, on_fastest
 
 HEAVY = ("torch", "torchvision", "timm", "napari", "qtpy")
 
@@ -17,6 +20,17 @@ HEAVY = ("torch", "torchvision", "timm", "napari", "qtpy")
 def test_no_test_reaches_the_users_home() -> None:
     assert "napari-smse-home-" in str(Path.home())
     assert "napari-smse-home-" in platformdirs.user_cache_dir("napari-smse")
+
+
+def test_no_test_inherits_how_another_ran_its_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What an earlier test measured must decide nothing, as the order is another every time."""
+    monkeypatch.setattr(fastest.platformdirs, "user_cache_path", lambda _name: tmp_path)
+    model, device = redness_model(), choose_device("cpu")
+    other = replace(model, card=model.card.model_copy(update={"weights_sha256": "b" * 64}))
+    assert on_fastest(device, model) == on_fastest(device, other) == device
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

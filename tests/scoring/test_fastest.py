@@ -19,7 +19,8 @@ from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.fastest import TOLERANCE, Speed, Way, deviation
 from napari_smse.scoring.runtime import Answer
 
-measure = fastest.measure  # before the suite's own fixture takes its place
+measure = fastest.measure
+decided = fastest.decided  # before the suite's own fixture takes its place
 CPU = replace(choose_device("cpu"), batch_size=4)
 TORCH: Way = ("torch", "float32")
 ROUNDED: Way = ("torch", "bfloat16")
@@ -73,6 +74,7 @@ def memory(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch, no_measuring: None, memory: Path) -> Machine:
     made = Machine()
+    monkeypatch.setattr(fastest, "decided", decided)
     monkeypatch.setattr(fastest, "measure", made.measure)
     monkeypatch.setattr(fastest, "new_runner", made.new_runner)
     monkeypatch.setattr(fastest, "computes_bfloat16", lambda: True)

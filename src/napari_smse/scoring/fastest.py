@@ -73,6 +73,12 @@ def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> Compute
     """
     if device.torch_name != "cpu":
         return device
+    best = decided(device, model, threads)
+    return replace(device, runtime=best.runtime, precision=best.precision)
+
+
+def decided(device: ComputeDevice, model: Model, threads: int) -> Speed:
+    """Return the way that was decided on for a model on the CPU, now if it was not before."""
     trunk = _trunk_key(device, model, threads)
     weights = f"{trunk}|{model.card.weights_sha256[:12]}"
     best = next(iter(_remembered(weights)), None)
@@ -85,7 +91,7 @@ def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> Compute
             best = fastest(speeds)
             _remember(trunk, speeds)
         _remember(weights, [best])
-    return replace(device, runtime=best.runtime, precision=best.precision)
+    return best
 
 
 def _fastest_that_keeps_answers(
