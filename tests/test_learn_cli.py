@@ -494,6 +494,19 @@ class TestFinetune:
         assert values["crops"] == 0
         assert read_card(out).recipe["mining"] == "hard"
 
+    def test_labelled_images_need_no_search_for_the_fastest_way(
+        self, shell: Shell, cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It takes 10 to 20 seconds and is for scoring slides; images are embedded by torch."""
+
+        def decided(*_args: object) -> None:
+            raise AssertionError("was measured")
+
+        monkeypatch.setattr("napari_smse.scoring.fastest.decided", decided)
+        out = tmp_path / "models" / "x"
+        answer = shell("finetune", "mini", cases, "--out", out, "--steps", "3", "--quiet")
+        assert (answer.status, answer.err) == (0, "")
+
     def test_a_time_limit_ends_it(self, shell: Shell, cases: Path, tmp_path: Path) -> None:
         words = ("--steps", "5000", "--seconds", "0.2", "--json")
         answer = shell("finetune", "mini", cases, "--out", tmp_path / "models" / "x", *words)

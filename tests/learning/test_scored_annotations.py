@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shapely.geometry import box
@@ -15,7 +16,7 @@ from napari_smse.exchange import read_annotations, write_annotations
 from napari_smse.learning.annotated_tiles import AnnotatedTiles
 from napari_smse.learning.scored_annotations import scored_annotations
 from napari_smse.network import Model, ModelCard
-from napari_smse.scoring import choose_device
+from napari_smse.scoring import ComputeDevice, choose_device, fastest, score
 from napari_smse.slides import open_slide
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
@@ -69,6 +70,23 @@ def test_scales_and_cases_are_as_asked_for(folder: Path, model: Model) -> None:
     images = found.labelled_set.images
     assert {image.case for image in images} == {"annotations one"}
     assert {image.mpp_range for image in images} == {(0.5, 0.5), (1.0, 1.0)}
+
+
+def test_slides_are_scored_in_the_way_that_is_the_fastest(
+    folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the viewer, so that the same embeddings are learnt from there and here."""
+    used: list[ComputeDevice] = []
+
+    def noting(slide: Any, model: Any, plan: Any, store: Any, device: ComputeDevice) -> Any:
+        used.append(device)
+        return score(slide, model, plan, store, choose_device("cpu"))
+
+    monkeypatch.setattr("napari_smse.learning.scored_annotations.score", noting)
+    found = fastest.Speed("onnxruntime", "float32", 1.0, 0.0)
+    monkeypatch.setattr(fastest, "decided", lambda *_args: found)
+    read(folder, model)
+    assert {(one.runtime, one.precision) for one in used} == {("onnxruntime", "float32")}
 
 
 def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:

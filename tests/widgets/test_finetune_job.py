@@ -17,7 +17,8 @@ from napari_smse.learning.scored_annotations import scored_annotations
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.known_looks import KnownLooks, fitted_look, looks_path, save_looks
-from napari_smse.scoring import ScoreRequest, choose_device
+from napari_smse.scoring import ScoreRequest, choose_device, fastest
+from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
@@ -61,8 +62,18 @@ def test_the_tiny_network_is_the_same_in_every_test():
     assert one.equal(other)
 
 
+@pytest.fixture(params=["float32", "bfloat16"])
+def precision(request, monkeypatch):
+    """In which precision torch was found to be the fastest on this machine."""
+    if request.param == "bfloat16" and not computes_bfloat16():
+        pytest.skip("this CPU computes in float32 only")
+    found = fastest.Speed("torch", request.param, 1.0, 0.0)
+    monkeypatch.setattr(fastest, "decided", lambda *_args: found)
+    return request.param
+
+
 @pytest.mark.parametrize("learns", ["head", "stage"])
-def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns):
+def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precision):
     (tmp_path / "slides").mkdir()
     paths = [write_red_slide(tmp_path / "slides", f"s{i}", i) for i in range(3)]
     for path in paths:
@@ -70,7 +81,9 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns):
     steps = 30 if learns == "head" else 3
     history = TuningHistory(tmp_path / "history")
     wish = TuningWish("pair", steps=steps, learns=learns)
-    job = FineTuneJob([scored(path) for path in paths], wish, "cpu", history)
+    slides = [scored(path) for path in paths]
+    assert {one.started.device.precision for one in slides} == {precision}
+    job = FineTuneJob(slides, wish, "cpu", history)
     *_, viewers = job.run()
     assert isinstance(viewers, Tuned)
     running = scored_annotations(tmp_path / "slides", model, choose_device("cpu"))

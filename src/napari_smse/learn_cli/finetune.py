@@ -18,7 +18,7 @@ from napari_smse.learn_cli.console import Speaker, check_folder
 from napari_smse.learn_cli.labelled_tiles import read_tiles
 from napari_smse.learn_cli.model_files import refuse_existing
 from napari_smse.network.card import CARD_SUFFIX, stem_of
-from napari_smse.scoring import choose_device, on_fastest, parse_scale
+from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
     from napari_smse.learning.fine_tuning import FineTuned, FineTuning, FineTuningProgress
@@ -118,8 +118,7 @@ def finetune(
     }
     recipe = tuning_recipe(loss.value, learn.value, **changes)
     mpps = [parse_scale(one) for one in scale or ()]
-    fastest = on_fastest(chosen, loaded)
-    tiles = read_tiles(data, mpp, mpps, loaded, fastest, speaker)
+    tiles = read_tiles(data, mpp, mpps, loaded, chosen, speaker)
     if crops is None:
         crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))
     tuning = FineTuning(

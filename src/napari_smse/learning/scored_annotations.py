@@ -22,7 +22,7 @@ from napari_smse.learning.annotated_tiles import (
 from napari_smse.learning.labelled_set import Skipped
 from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.network import Model
-from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, score
+from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest, score
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import slide_name
 from napari_smse.tiles import read_class_regions
@@ -42,7 +42,8 @@ def scored_annotations(
     """Score the annotated parts of slides and label their tiles, yielding slides done and wanted.
 
     The tiles are those that the viewer scores: as its grid hangs on the slide's corner, it does
-    not matter that only what is annotated is scored here.
+    not matter that only what is annotated is scored here. Their embeddings are the viewer's, too,
+    as the model is run in the same way, the one that `on_fastest` decided on.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def scored_annotations(
     model
         To fine-tune.
     device
-        Where it runs.
+        Where it runs, as chosen: the fastest way to run the model there is looked up, or found.
     mpps
         Scales of the tiles, um/px.
     mpp
@@ -64,6 +65,7 @@ def scored_annotations(
         No slide can be learnt from; the message tells why the first cannot.
     """
     cases = read_cases(folder / CASES)
+    device = on_fastest(device, model)
     found: list[AnnotatedSlide] = []
     links: list[TileLink] = []
     skipped: list[Skipped] = []
