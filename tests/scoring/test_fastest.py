@@ -75,6 +75,7 @@ def memory(tmp_path: Path) -> Path:
 def machine(monkeypatch: pytest.MonkeyPatch, no_measuring: None, memory: Path) -> Machine:
     made = Machine()
     monkeypatch.setattr(fastest, "decided", decided)
+    monkeypatch.setattr(fastest, "_unwritten", {})
     monkeypatch.setattr(fastest, "measure", made.measure)
     monkeypatch.setattr(fastest, "new_runner", made.new_runner)
     monkeypatch.setattr(fastest, "computes_bfloat16", lambda: True)
@@ -179,11 +180,36 @@ def test_a_damaged_entry_is_ignored_and_written_anew(
     assert json.loads(memory.read_text()) == known | {"another machine": [1]}
 
 
-def test_a_memory_that_cannot_be_written_is_no_error(machine: Machine, memory: Path) -> None:
+def test_where_the_memory_cannot_be_written_the_decision_holds_for_the_process(
+    machine: Machine, memory: Path
+) -> None:
     memory.parent.write_text("a file where the folder should be")
-    for _ in range(2):
-        assert way_of(on_fastest(CPU, model_of())) == OPENVINO
-    assert machine.measured == 2
+    assert way_of(on_fastest(CPU, model_of())) == OPENVINO
+    machine.fails = {OPENVINO}
+    assert way_of(on_fastest(CPU, model_of())) == OPENVINO
+    assert machine.measured == 1
+
+
+def test_of_two_programs_that_measure_at_once_the_first_decides(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both go on with the same, though on a busy machine each measured another order."""
+    others: list[Way] = []
+
+    def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
+        found = machine.measure(device, model, threads)
+        monkeypatch.setattr(fastest, "measure", machine.measure)
+        machine.fails = {OPENVINO}
+        others.append(way_of(on_fastest(device, model, threads)))
+        return found
+
+    monkeypatch.setattr(fastest, "measure", measure)
+    ours = [way_of(on_fastest(CPU, model_of())) for _ in range(2)]
+    assert others == [ONNX]
+    assert ours == [ONNX, ONNX]
+    # What is known of the trunk is the first's as well.
+    machine.fails = set()
+    assert way_of(on_fastest(CPU, model_of("b" * 64))) == ONNX
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -1,4 +1,9 @@
-"""Which way to run a model is the fastest on this CPU: measured once, then remembered."""
+"""Which way to run a model is the fastest on this CPU: measured once, then remembered.
+
+What is remembered is a decision, not a figure only: whatever scores, searches or fine-tunes with a
+model on this machine, in the viewer or a shell, runs it in the same way and so learns from and
+compares the same embeddings.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from napari_smse.network.whole_blob import write_whole
 from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
 from napari_smse.scoring.runtime import TileRunner, is_installed, new_runner
 
@@ -28,6 +34,7 @@ TOLERANCE: Final = 0.01
 Way = tuple[Runtime, Precision]
 _EXACT: Final[Way] = ("torch", "float32")
 _ROUNDS: Final = 6
+_unwritten: dict[str, Any] = {}  # where nothing can be written, the decision holds for the process
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +97,7 @@ def decided(device: ComputeDevice, model: Model, threads: int) -> Speed:
             speeds = measure(device, model, threads)
             best = fastest(speeds)
             _remember(trunk, speeds)
-        _remember(weights, [best])
+        best = _remember(weights, [best])[0]
     return best
 
 
@@ -231,8 +238,8 @@ def _read_memory() -> dict[str, Any]:
     try:
         known = json.loads(_memory().read_text())
     except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
+        known = {}
+    return _unwritten | (known if isinstance(known, dict) else {})
 
 
 def _remembered(key: str) -> list[Speed]:
@@ -244,13 +251,18 @@ def _remembered(key: str) -> list[Speed]:
         return []
 
 
-def _remember(key: str, speeds: list[Speed]) -> None:
-    """Write it down; if that fails, it is measured again another time."""
-    path = _memory()
+def _remember(key: str, speeds: list[Speed]) -> list[Speed]:
+    """Write it down, and return what holds: another program may have been first meanwhile.
+
+    Two that measure beside each other disturb each other, and may find another order each.
+    """
+    if first := _remembered(key):
+        return first
+    path, known = _memory(), _read_memory() | {key: list(map(asdict, speeds))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({**_read_memory(), key: list(map(asdict, speeds))}, indent=2))
-        part.replace(path)
+        write_whole(path, json.dumps(known, indent=2).encode())
     except OSError as error:
         _log.debug("%s cannot be written: %s", path, error)
+        _unwritten[key] = known[key]
+    return speeds
