@@ -29,6 +29,8 @@ def short(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> str:
         return forward(images)
 
     monkeypatch.setattr(shell.model.network, "forward", slowly)
+    # Many cores would have read and scored all of it by then.
+    monkeypatch.setattr("napari_smse.score_cli.scorers.os.cpu_count", lambda: 2)
     monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", 128)
     return str(0.5 / 60)
 
