@@ -20,7 +20,9 @@ DRAWS = textwrap.dedent(
     import napari, numpy as np
     from qtpy.QtWidgets import QApplication
     from napari_smse.tiles.tile_notes import TileLink, TilePlace
+    from napari_smse.exchange import read_annotations
     from napari_smse.widgets.annotate_dock import AnnotateDock
+    from napari_smse.widgets.annotation_autosave import autosave_folder
     from napari_smse.widgets.slide_notes import notes_of
 
     viewer = napari.Viewer()
@@ -42,7 +44,15 @@ DRAWS = textwrap.dedent(
         dock.drawing.layer.add(np.array(corners), shape_type="polygon")
     place = TilePlace(dock.slide.quick_hash, 0.5, 0, 0, 64, 64)
     notes_of(dock.slides.currentData()).add_link(TileLink(place, place, True))
-    live(3)
+
+    def saved():
+        found = [read_annotations(path) for path in autosave_folder().glob("*.geojson")]
+        return any(len(one.annotations) == 3 and len(one.links) == 1 for one in found)
+
+    for _ in range(600):
+        live(0.1)
+        if saved():
+            break
     print("drawn", flush=True)
     live(600)
     """

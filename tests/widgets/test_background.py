@@ -1,6 +1,5 @@
 import re
 import threading
-import time
 
 import pytest
 
@@ -20,7 +19,7 @@ def task(qtbot):
     return made
 
 
-def test_everything_is_told_in_order_on_the_gui_thread(task, qtbot):
+def test_everything_is_told_in_order_on_the_gui_thread(task, until):
     threads = set()
     task.told.connect(lambda _: threads.add(threading.get_ident()))
 
@@ -30,20 +29,20 @@ def test_everything_is_told_in_order_on_the_gui_thread(task, qtbot):
 
     threads_of_work = set()
     task.start(work)
-    qtbot.waitUntil(lambda: task.ends == [True])
+    until(lambda: task.ends == [True])
     assert task.heard == list(range(50))
     assert threads == {threading.get_ident()}
     assert threading.get_ident() not in threads_of_work
     assert not task.is_running
 
 
-def test_a_named_error_is_told_in_its_own_words(task, qtbot):
+def test_a_named_error_is_told_in_its_own_words(task, until):
     def work():
         yield 1
         raise NoTissueError("No tissue found on a.svs")
 
     task.start(work)
-    qtbot.waitUntil(lambda: bool(task.failures))
+    until(lambda: bool(task.failures))
     assert task.failures == ["No tissue found on a.svs"]
     assert task.ends == []
     assert not task.is_running
@@ -53,17 +52,17 @@ def test_a_named_error_is_told_in_its_own_words(task, qtbot):
     ("error", "words"),
     [(MemoryError(), "Out of memory"), (ZeroDivisionError("x"), r"unforeseen.*ZeroDivisionError")],
 )
-def test_other_errors_are_told_with_what_to_do(task, qtbot, error, words):
+def test_other_errors_are_told_with_what_to_do(task, until, error, words):
     def work():
         raise error
         yield
 
     task.start(work)
-    qtbot.waitUntil(lambda: bool(task.failures))
+    until(lambda: bool(task.failures))
     assert re.search(words, task.failures[0])
 
 
-def test_cancelled_work_is_closed_in_its_thread_and_no_longer_heard(task, qtbot):
+def test_cancelled_work_is_closed_in_its_thread_and_no_longer_heard(task, qtbot, until):
     go_on, closed = threading.Event(), threading.Event()
 
     def work():
@@ -76,7 +75,7 @@ def test_cancelled_work_is_closed_in_its_thread_and_no_longer_heard(task, qtbot)
             closed.set()
 
     task.start(work)
-    qtbot.waitUntil(lambda: task.heard == ["before"])
+    until(lambda: task.heard == ["before"])
     assert task.cancel()
     assert not task.is_running
     go_on.set()
@@ -87,7 +86,7 @@ def test_cancelled_work_is_closed_in_its_thread_and_no_longer_heard(task, qtbot)
     assert not task.cancel()
 
 
-def test_new_work_waits_until_the_old_has_let_go(task, qtbot):
+def test_new_work_waits_until_the_old_has_let_go(task, qtbot, until):
     go_on, log = threading.Event(), []
 
     def old():
@@ -103,42 +102,45 @@ def test_new_work_waits_until_the_old_has_let_go(task, qtbot):
         yield "new"
 
     task.start(old)
-    qtbot.waitUntil(lambda: task.heard == ["old"])
+    until(lambda: task.heard == ["old"])
     task.start(new)
     qtbot.wait(50)
     assert log == []
     go_on.set()
-    qtbot.waitUntil(lambda: task.ends == [True])
+    until(lambda: task.ends == [True])
     assert log == ["old closed", "new began"]
     assert task.heard == ["old", "new"]
 
 
-def test_paused_work_waits_and_goes_on(task, qtbot):
-    steps = []
+def test_paused_work_waits_and_goes_on(task, qtbot, until):
+    steps, pressed = [], threading.Event()
+
+    def pause(number):
+        if number == 3:
+            task.pause()
+            pressed.set()
 
     def work():
         for number in range(200):
-            # Slow enough for the pause to come while there is something left.
-            time.sleep(0.01)
+            if number == 4:
+                pressed.wait(30)
             steps.append(number)
             yield number
 
-    task.told.connect(lambda number: task.pause() if number == 3 else None)
+    task.told.connect(pause)
     task.start(work)
-    qtbot.waitUntil(lambda: task.is_paused)
-    qtbot.wait(150)
-    there = len(steps)
+    until(lambda: task.is_paused)
     qtbot.wait(250)
-    assert len(steps) == there
+    assert steps == [0, 1, 2, 3, 4]  # the last was under way
     assert task.ends == []
     task.go_on()
     assert not task.is_paused
-    qtbot.waitUntil(lambda: task.ends == [True])
+    until(lambda: task.ends == [True])
     assert task.heard == list(range(200))
 
 
 @pytest.mark.parametrize("by", ["cancel", "closing"])
-def test_paused_work_can_be_stopped(task, qtbot, by):
+def test_paused_work_can_be_stopped(task, qtbot, until, by):
     closed = threading.Event()
 
     def work():
@@ -149,9 +151,9 @@ def test_paused_work_can_be_stopped(task, qtbot, by):
             closed.set()
 
     task.start(work)
-    qtbot.waitUntil(lambda: bool(task.heard))
+    until(lambda: bool(task.heard))
     task.pause()
     qtbot.wait(50)
     task.cancel() if by == "cancel" else task.closing.set()
-    qtbot.waitUntil(closed.is_set)
+    until(closed.is_set)
     assert not (by == "cancel" and task.is_running)

@@ -15,10 +15,10 @@ def form(qtbot):
     return made
 
 
-def test_what_is_seldom_changed_is_folded_away(form, qtbot):
+def test_what_is_seldom_changed_is_folded_away(form, until):
     assert form.overlap.visibleRegion().isEmpty()
     form.more.expand(animate=False)
-    qtbot.waitUntil(lambda: not form.overlap.visibleRegion().isEmpty())
+    until(lambda: not form.overlap.visibleRegion().isEmpty())
 
 
 def test_a_long_device_name_can_be_read_in_full_and_widens_nothing(form):
