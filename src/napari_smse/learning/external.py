@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from napari_smse.learning.views import tile_grid
+from napari_smse.slides.picture_formats import PICTURE_FORMATS
 
 BACH_MPP: Final = 0.56
 # The stored files are squeezed; this is their true shape at a scale of 0.56 um/px.
@@ -54,5 +55,5 @@ def bach_images(folder: Path) -> Iterator[tuple[Image.Image, int]]:
     """
     for name, label in _LABELS.items():
         for path in sorted((folder / name).glob("*.jp*g")):
-            with Image.open(path) as file:
+            with Image.open(path, formats=PICTURE_FORMATS) as file:
                 yield file.convert("RGB").resize(BACH_SIZE, Image.Resampling.BICUBIC), label

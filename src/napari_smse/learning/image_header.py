@@ -12,6 +12,7 @@ from typing import Final
 from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DataError
+from napari_smse.slides.picture_formats import PICTURE_FORMATS
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 """Suffixes, in lower case, of files taken for images."""
@@ -49,7 +50,7 @@ def open_header(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(path)
+            picture = Image.open(path, formats=PICTURE_FORMATS)
     except FileNotFoundError as error:
         raise DataError("is missing") from error
     except UnidentifiedImageError as error:

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides.backend import Level, SlideFacts, as_rgb
+from napari_smse.slides.picture_formats import PICTURE_FORMATS
 from napari_smse.slides.scale import StatedScale, mean_mpp
 
 PIXEL_LIMIT = 500_000_000
@@ -29,12 +30,12 @@ class ImageBackend:
     Parameters
     ----------
     path : Path
-        A picture Pillow can read.
+        A picture in one of `PICTURE_FORMATS`.
 
     Raises
     ------
     NotASlideError
-        When Pillow does not know the format, or the picture is too large or not 8-bit.
+        When it is in another format, or the picture is too large or not 8-bit.
     DamagedSlideError
         When it cannot be decoded to its end.
     """
@@ -70,7 +71,7 @@ def _open_picture(path: Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, PIXEL_LIMIT
             try:
-                return Image.open(path)
+                return Image.open(path, formats=PICTURE_FORMATS)
             finally:
                 Image.MAX_IMAGE_PIXELS = usual
     except UnidentifiedImageError as error:
@@ -79,7 +80,8 @@ def _open_picture(path: Path) -> Image.Image:
         if known:
             raise DamagedSlideError(f"{path.name} has a damaged header; copy it again") from error
         raise NotASlideError(
-            f"{path.name} is no image that OpenSlide, tifffile or Pillow knows; open a slide file"
+            f"{path.name} is no image that OpenSlide or tifffile knows, and none of the formats "
+            f"{', '.join(PICTURE_FORMATS)}; open a slide file"
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise NotASlideError(
