@@ -34,6 +34,7 @@ SLIDE_SUFFIXES: frozenset[str] = frozenset(
 """Suffixes, in lower case, of files that may be slides."""
 
 _PLAIN_TIFF_VENDORS = {"", "generic-tiff", "aperio"}
+_UNKNOWN_CODEC = "Unsupported TIFF compression"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RGB = 2
 _DICOM_MAGIC = b"DICM"
@@ -122,16 +123,12 @@ def _is_dicom(file: Path) -> bool:
 def _open_backend(file: Path) -> Backend:
     with file.open("rb") as stream:
         magic = stream.read(4)
-    scanner, scanner_error = _try_openslide(file)
+    scanner = _try_openslide(file)
     vendor = "" if scanner is None else scanner.facts.vendor
     if magic in _TIFF_MAGIC and vendor in _PLAIN_TIFF_VENDORS:
         return _open_tiff(file, scanner)
     if scanner is not None:
         return scanner
-    if scanner_error is not None:
-        raise DamagedSlideError(
-            f"{file.name} cannot be opened ({scanner_error}); copy it again with all its files"
-        ) from scanner_error
     if file.suffix.lower() == ".mrxs":  # which is itself a small JPEG
         raise DamagedSlideError(
             f"{file.name} lacks its data; put the folder {file.stem} of the scan beside it"
@@ -139,15 +136,28 @@ def _open_backend(file: Path) -> Backend:
     return ImageBackend(file)
 
 
-def _try_openslide(
-    file: Path,
-) -> tuple[OpenSlideBackend | None, openslide.OpenSlideError | None]:
+def _try_openslide(file: Path) -> OpenSlideBackend | None:
+    """Open what OpenSlide reads; None for what others may read as well as it would."""
     try:
-        return OpenSlideBackend(file), None
+        return OpenSlideBackend(file)
     except openslide.OpenSlideUnsupportedFormatError:
-        return None, None
+        return None
     except openslide.OpenSlideError as error:
-        return None, error
+        vendor = openslide.OpenSlide.detect_format(str(file)) or ""
+        reason = " ".join(str(error).split())
+        if _others_may_read(vendor, reason):
+            return None
+        raise DamagedSlideError(
+            f"{file.name} is a slide of format {vendor or 'unknown'} that OpenSlide cannot read "
+            f"({reason}); copy it again with all its files, or export it as a pyramidal TIFF"
+        ) from error
+
+
+def _others_may_read(vendor: str, reason: str) -> bool:
+    """Tell whether tifffile, which knows of no scanner how its tiles are joined, loses nothing."""
+    if vendor == "aperio":  # whose tiles lie side by side: all that lacks is a decoder
+        return reason.startswith(_UNKNOWN_CODEC)
+    return vendor in _PLAIN_TIFF_VENDORS
 
 
 def _open_tiff(file: Path, scanner: OpenSlideBackend | None) -> Backend:
