@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, LifoQueue
 
@@ -21,6 +21,9 @@ from napari_smse.slides.scale import StatedScale, mean_mpp
 
 MAX_HANDLES = 4
 CACHE_BYTES = 64 * 2**20
+MOST_TILE_PIXELS = 100_000_000
+"""OpenSlide takes memory for whole tiles, and ends the process if there is not enough."""
+
 _BLOCK = 1024
 
 
@@ -40,6 +43,8 @@ class OpenSlideBackend:
     ------
     openslide.OpenSlideError
         When OpenSlide cannot open it.
+    DamagedSlideError
+        When its header claims tiles beyond 100 megapixels.
     """
 
     name = "openslide"
@@ -54,6 +59,7 @@ class OpenSlideBackend:
         handle = self._open_handle()
         self.facts = _facts(handle, path)
         self.levels = _levels(handle)
+        _check_tiles(self.levels, path.name)
         self._steps = tuple(handle.level_downsamples)
         self._idle.put(handle)
 
@@ -65,6 +71,7 @@ class OpenSlideBackend:
 
     def associated_image(self, name: str) -> NDArray[np.uint8]:
         """Return a label, macro or other picture, (height, width, 3)."""
+        self._check_associated(name)
         with self._handle() as handle:
             image = handle.associated_images[name]
         return as_rgb(np.asarray(image), self.facts.background)
@@ -76,6 +83,17 @@ class OpenSlideBackend:
         with contextlib.suppress(Empty):
             while True:
                 self._idle.get_nowait().close()
+
+    def _check_associated(self, name: str) -> None:
+        width, height = (
+            number(self.facts.properties.get(f"openslide.associated.{name}.{side}")) or 0
+            for side in ("width", "height")
+        )
+        if width * height > MOST_TILE_PIXELS:
+            raise DamagedSlideError(
+                f"{self._path.name} claims {width:.0f} x {height:.0f} px for its picture {name!r}; "
+                "copy it again from the scanner"
+            )
 
     def _open_handle(self) -> openslide.OpenSlide:
         handle = openslide.OpenSlide(str(self._path))
@@ -164,6 +182,15 @@ def _levels(handle: openslide.OpenSlide) -> tuple[Level, ...]:
         exact = float(round(step)) if _is_whole(step) else level_downsample(full, size)
         levels.append(Level(size[0], size[1], exact, tile[0], tile[1]))
     return tuple(levels)
+
+
+def _check_tiles(levels: Sequence[Level], name: str) -> None:
+    for level in levels:
+        if level.tile_width * level.tile_height > MOST_TILE_PIXELS:
+            raise DamagedSlideError(
+                f"{name} claims tiles of {level.tile_width} x {level.tile_height} px; "
+                "copy it again, or convert it to a TIFF of smaller tiles"
+            )
 
 
 def _facts(handle: openslide.OpenSlide, path: Path) -> SlideFacts:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides.positional_file import PositionalFile
+from napari_smse.slides.segment_size import coded_size
 
 _MIN_IS_WHITE = 0
 _READABLE_PHOTOMETRICS = {0, 1, 2, 6}  # min-is-white, min-is-black, RGB, YCbCr
@@ -21,6 +22,7 @@ _YCBCR = 6
 _JPEG_CODECS = {6, 7}
 _RAW_STRIP_BYTES = 2**20
 _LARGEST_SEGMENT = 2**29
+_MOST_SURPLUS = 2
 # OpenSlide knows the colours of Aperio's JPEG 2000; the rest is decoded as it is stored.
 _SELF_DECODED = {1, 5, 7, 8, 32773, 32946, 50000, 50001}
 
@@ -183,26 +185,34 @@ def _planes(
             f"{file.path.name} is stored in one piece of {level.width} x {level.height} px; "
             "convert it to a tiled TIFF"
         )
-    decode = _decoder(stored, page)
+    decode = _decoder(stored, page, (level.tile_width, level.tile_height))
     return [
         Plane(file, offsets[first : first + count], counts[first : first + count], first, decode)
         for first in range(0, count * repeats, count)
     ]
 
 
-def _decoder(stored: Any, page: tifffile.TiffPage) -> Decode:
+def _decoder(stored: Any, page: tifffile.TiffPage, size: tuple[int, int]) -> Decode:
     decode = page.decode  # made here: making it on first use is not safe between threads
     arguments: dict[str, bytes | None] = {}
     if page.compression in _JPEG_CODECS:
         arguments = {"jpegtables": stored.jpegtables, "jpegheader": page.jpegheader}
 
     def decoded(data: bytes, index: int) -> NDArray[np.uint8]:
+        _check_coded_size(data, size)
         segment = decode(data, index, **arguments)[0]
         if segment is None:
             raise ValueError("no pixels")
         return np.asarray(segment[0], dtype=np.uint8)
 
     return decoded
+
+
+def _check_coded_size(data: bytes, size: tuple[int, int]) -> None:
+    """Refuse a picture much larger than its place before memory is taken for it."""
+    coded = coded_size(data)
+    if coded is not None and coded[0] * coded[1] > _MOST_SURPLUS * size[0] * size[1]:
+        raise ValueError(f"it is {coded[0]} x {coded[1]} px instead of {size[0]} x {size[1]}")
 
 
 def _raw_strips(
@@ -215,6 +225,8 @@ def _raw_strips(
     separate = page.planarconfig == 2 and page.samplesperpixel > 1
     samples = 1 if separate else page.samplesperpixel
     row_bytes = level.width * samples
+    for stored in pages:
+        _check_raw_length(stored, level.height * level.width * page.samplesperpixel, files)
     rows = max(1, min(level.height, _RAW_STRIP_BYTES // row_bytes))
     starts = np.arange(0, level.height, rows, dtype=np.int64)
     counts = np.minimum(rows, level.height - starts) * row_bytes
@@ -227,6 +239,18 @@ def _raw_strips(
                 Plane(_file_of(stored, files), offsets, counts, 0, _unpacker(level.width, samples))
             )
     return replace(level, tile_height=rows, planes=tuple(planes))
+
+
+def _check_raw_length(stored: Any, count: int, files: dict[Path, PositionalFile]) -> None:
+    """Refuse a page of more bytes than its file before every row of it is listed."""
+    file, needed = _file_of(stored, files), int(stored.dataoffsets[0]) + count
+    if needed > file.size:
+        raise DamagedSlideError(cut_short(file, needed))
+
+
+def cut_short(file: PositionalFile, needed: int) -> str:
+    """Return what is told of a file that ends before the bytes it needs."""
+    return f"{file.path.name} is cut short: it has {file.size} of {needed} bytes; copy it again"
 
 
 def _unpacker(width: int, samples: int) -> Decode:

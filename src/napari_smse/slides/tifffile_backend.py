@@ -14,10 +14,11 @@ from napari_smse.slides.backend import as_rgb, whole_levels
 from napari_smse.slides.cache import ArrayCache
 from napari_smse.slides.positional_file import PositionalFile
 from napari_smse.slides.tiff_facts import tiff_facts
-from napari_smse.slides.tiff_level import TiffLevel, tiff_level
+from napari_smse.slides.tiff_level import TiffLevel, cut_short, tiff_level
 
 CACHE_BYTES = 64 * 2**20
 _ASSOCIATED_LIMIT = 50_000_000
+_COLOURS = range(1, 5)
 
 
 class TifffileBackend:
@@ -86,7 +87,13 @@ class TifffileBackend:
         """Return a smaller picture the file also holds, (height, width, 3)."""
         with tifffile.TiffFile(self._path) as tiff:
             series = tiff.series[self._associated[name]]
-            pixels = series.asarray()
+            try:
+                pixels = series.asarray()
+            except Exception as error:  # each codec has its own errors, some plain ones
+                raise DamagedSlideError(
+                    f"{self._path.name}: its picture {name!r} cannot be decoded ({error}); "
+                    "copy it again"
+                ) from error
         return as_rgb(np.moveaxis(pixels, 0, -1) if series.axes in {"SYX", "CYX"} else pixels)
 
     def close(self) -> None:
@@ -110,12 +117,10 @@ class TifffileBackend:
         self.facts = replace(facts, associated_images=tuple(self._associated))
 
     def _check_length(self) -> None:
-        size = self._path.stat().st_size
         needed = max(level.stored_end for level in self._tiff_levels)
-        if len(self._files) == 1 and needed > size:
-            raise DamagedSlideError(
-                f"{self._path.name} is cut short: it has {size} of {needed} bytes; copy it again"
-            )
+        file = next(iter(self._files.values()))
+        if len(self._files) == 1 and needed > file.size:
+            raise DamagedSlideError(cut_short(file, needed))
 
     def _segment(self, level: int, row: int, column: int) -> NDArray[np.uint8] | None:
         key = (level, row, column)
@@ -155,6 +160,15 @@ def _pixel_count(series: tifffile.TiffPageSeries) -> int:
     return int(sides.get("X", 0)) * int(sides.get("Y", 0))
 
 
+def _sample_count(series: tifffile.TiffPageSeries) -> int:
+    """Return the samples a pixel has; 0 for a stack of pictures."""
+    if series.axes == "YX":
+        return 1
+    sides = dict(zip(series.axes, series.shape, strict=False))
+    samples = sides.get("S", sides.get("C", 0))
+    return int(samples) if series.axes in {"YXS", "SYX", "CYX"} else 0
+
+
 def _usable_levels(
     series: tifffile.TiffPageSeries, files: dict[Path, PositionalFile]
 ) -> tuple[TiffLevel, ...]:
@@ -176,6 +190,6 @@ def _associated(tiff: tifffile.TiffFile, slide: tifffile.TiffPageSeries) -> dict
     found: dict[str, int] = {}
     for index, series in enumerate(tiff.series):
         small = series is not slide and _pixel_count(series) <= _ASSOCIATED_LIMIT
-        if small and series.dtype == np.uint8 and series.axes in {"YX", "YXS", "SYX", "CYX"}:
+        if small and series.dtype == np.uint8 and _sample_count(series) in _COLOURS:
             found.setdefault((series.name or f"image {index}").lower(), index)
     return found
