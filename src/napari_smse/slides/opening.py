@@ -20,6 +20,7 @@ from napari_smse.errors import (
 )
 from napari_smse.slides.backend import Backend, Level, SlideFacts
 from napari_smse.slides.image_backend import ImageBackend
+from napari_smse.slides.level_steps import placed_levels
 from napari_smse.slides.openslide_backend import OpenSlideBackend
 from napari_smse.slides.scale import StatedScale, choose_scale, user_scale
 from napari_smse.slides.slide import Slide
@@ -206,6 +207,8 @@ class _MergedBackend:
         both = (pixels, other)
         scanner = next(backend for backend in both if isinstance(backend, OpenSlideBackend))
         tiff = next(backend for backend in both if isinstance(backend, TifffileBackend))
+        if pixels is scanner:
+            self.levels = placed_levels(scanner.levels, tiff.page_spacings())
         self.facts = _merged_facts(scanner.facts, tiff.facts)
 
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from napari_smse.slides.backend import SlideFacts
+from napari_smse.slides.level_steps import Spacing
 from napari_smse.slides.scale import StatedScale, mean_mpp
 
 _MICROMETRES = {
@@ -65,13 +66,23 @@ def positive(text: str | None) -> float | None:
     return value if math.isfinite(value) and value > 0 else None
 
 
+def page_spacing(page: tifffile.TiffPage) -> Spacing | None:
+    """Return um/px across and down as a page's resolution tags state them, or None."""
+    across, down = _tag_spacing(page)
+    return None if across is None or down is None else (across, down)
+
+
 def _tag_mpp(page: tifffile.TiffPage, name: str) -> float | None:
+    return mean_mpp(*_tag_spacing(page), name)
+
+
+def _tag_spacing(page: tifffile.TiffPage) -> tuple[float | None, float | None]:
     unit = page.tags.valueof("ResolutionUnit", 2)  # inch is TIFF's default
     micrometres = _RESOLUTION_UNITS.get(int(unit))
     if micrometres is None:
-        return None
+        return None, None
     across, down = (_per_pixel(page, f"{side}Resolution", micrometres) for side in "XY")
-    return mean_mpp(across, down, name)
+    return across, down
 
 
 def _per_pixel(page: tifffile.TiffPage, tag: str, micrometres: float) -> float | None:

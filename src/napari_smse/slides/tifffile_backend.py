@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
 from napari_smse.slides.backend import as_rgb, whole_levels
 from napari_smse.slides.cache import ArrayCache
+from napari_smse.slides.level_steps import SizedSpacing, Spacing, placed_levels
 from napari_smse.slides.positional_file import PositionalFile
-from napari_smse.slides.tiff_facts import tiff_facts
+from napari_smse.slides.tiff_facts import page_spacing, tiff_facts
 from napari_smse.slides.tiff_level import TiffLevel, cut_short, tiff_level
 
 CACHE_BYTES = 64 * 2**20
@@ -57,6 +58,15 @@ class TifffileBackend:
             raise DamagedSlideError(
                 f"{path.name} has a damaged TIFF header ({error}); copy it again"
             ) from error
+
+    def page_spacings(self) -> list[SizedSpacing]:
+        """Return what each tiled page of the file states, also those that are no level here."""
+        with tifffile.TiffFile(self._path) as tiff:
+            return [
+                (page.imagewidth, page.imagelength, _tiled_spacing(page))
+                for page in tiff.pages
+                if page.is_tiled
+            ]
 
     @property
     def plainly_tiled(self) -> bool:
@@ -108,9 +118,15 @@ class TifffileBackend:
             raise DamagedSlideError(f"{self._path.name} holds no image; copy it again")
         self._tiff_levels = _usable_levels(series, self._files)
         self._check_length()
-        self.levels = whole_levels(
-            [(level.width, level.height) for level in self._tiff_levels],
-            [(level.tile_width, level.tile_height) for level in self._tiff_levels],
+        sizes = [(level.width, level.height) for level in self._tiff_levels]
+        self.levels = placed_levels(
+            whole_levels(
+                sizes, [(level.tile_width, level.tile_height) for level in self._tiff_levels]
+            ),
+            [
+                (*size, _tiled_spacing(stored.keyframe))
+                for size, stored in zip(sizes, series.levels, strict=False)
+            ],
         )
         self._associated = _associated(tiff, series)
         facts = tiff_facts(tiff, series)
@@ -160,6 +176,11 @@ def _pixel_count(series: tifffile.TiffPageSeries) -> int:
     return int(sides.get("X", 0)) * int(sides.get("Y", 0))
 
 
+def _tiled_spacing(page: tifffile.TiffPage) -> Spacing | None:
+    """Return what a page states; only tiles are padded, so that others' sizes tell more."""
+    return page_spacing(page) if page.is_tiled else None
+
+
 def _sample_count(series: tifffile.TiffPageSeries) -> int:
     """Return the samples a pixel has; 0 for a stack of pictures."""
     if series.axes == "YX":
@@ -179,10 +200,19 @@ def _usable_levels(
             level = tiff_level(smaller, files)
         except NotASlideError:
             break
-        if not 0 < level.width < levels[-1].width:
+        if not (0 < level.width < levels[-1].width or _is_padded_alike(series, len(levels))):
             break
         levels.append(level)
     return tuple(levels)
+
+
+def _is_padded_alike(series: tifffile.TiffPageSeries, index: int) -> bool:
+    """Whether a level is coarser than the one before, and both were padded to one size."""
+    finer, coarser = series.levels[index - 1 : index + 1]
+    if finer.shape != coarser.shape:
+        return False
+    before, here = _tiled_spacing(finer.keyframe), _tiled_spacing(coarser.keyframe)
+    return before is not None and here is not None and here > before
 
 
 def _associated(tiff: tifffile.TiffFile, slide: tifffile.TiffPageSeries) -> dict[str, int]:
