@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from napari_smse.slides.dicom_series import files_of_series, folder_series
+
 _BLOCK = 2**16
 
 
@@ -19,9 +21,10 @@ def slide_name(path: Path) -> str:
 def quick_hash(path: Path) -> str:
     """Return a SHA-256 over a file's size and its first, middle and last 64 KiB.
 
-    Slides made of several files (a DICOM folder, the folder beside a ``.mrxs``) also
+    Slides made of several files (a DICOM series, the folder beside a ``.mrxs``) also
     count the names and sizes of those. Names of folders and of the slide itself do
-    not count: a moved slide keeps its hash.
+    not count: a moved slide keeps its hash. A DICOM slide has the same one, whether
+    its folder or any file of its series is given.
 
     Parameters
     ----------
@@ -33,28 +36,32 @@ def quick_hash(path: Path) -> str:
     OSError
         It is gone, or cannot be read.
     """
-    companions = _companions(path)
-    first = companions[0] if companions and not path.is_file() else path
-    digest = hashlib.sha256(_blocks(first))
+    dicom = _dicom_files(path)
+    companions = dicom or _beside_mirax(path)
+    digest = hashlib.sha256(_blocks(dicom[0] if dicom else path))
     for companion in companions:
         digest.update(f"{companion.name}\0{companion.stat().st_size}\n".encode())
     return digest.hexdigest()
 
 
-def _companions(path: Path) -> list[Path]:
-    folder = None
+def _dicom_files(path: Path) -> list[Path]:
+    """Return the files of a DICOM slide by name; none for any other slide."""
     if path.is_dir():
-        folder = path
-    elif path.suffix.lower() == ".mrxs":
-        folder = path.with_suffix("")
-    elif path.suffix.lower() == ".dcm":
-        folder = path.parent
-    if folder is None or not folder.is_dir():
+        series = list(folder_series(path).values())
+        inside = sorted(file for file in path.iterdir() if file.is_file())
+        return list(files_of_series(series[0][0])) or inside if series else inside
+    same = list(files_of_series(path))
+    if same or path.suffix.lower() != ".dcm":
+        return same
+    # A header that cannot be read: all that might be of the slide counts.
+    return [path, *sorted(file for file in path.parent.glob("*.dcm") if file != path)]
+
+
+def _beside_mirax(path: Path) -> list[Path]:
+    folder = path.with_suffix("")
+    if path.suffix.lower() != ".mrxs" or not folder.is_dir():
         return []
-    files = sorted(file for file in folder.iterdir() if file.is_file())
-    if path.suffix.lower() == ".dcm":
-        files = [file for file in files if file.suffix.lower() == ".dcm"]
-    return files
+    return sorted(file for file in folder.iterdir() if file.is_file())
 
 
 def _blocks(file: Path) -> bytes:

@@ -19,6 +19,13 @@ from napari_smse.errors import (
     SlideNotFoundError,
 )
 from napari_smse.slides.backend import Backend, Level, SlideFacts
+from napari_smse.slides.dicom_header import is_dicom, kind_of_object, read_header
+from napari_smse.slides.dicom_series import (
+    folder_series,
+    is_other_dicom,
+    level_spacings,
+    slides_in_folder,
+)
 from napari_smse.slides.image_backend import ImageBackend
 from napari_smse.slides.level_steps import placed_levels
 from napari_smse.slides.openslide_backend import OpenSlideBackend
@@ -38,7 +45,7 @@ _PLAIN_TIFF_VENDORS = {"", "generic-tiff", "aperio"}
 _UNKNOWN_CODEC = "Unsupported TIFF compression"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RGB = 2
-_DICOM_MAGIC = b"DICM"
+_MOST_NAMED = 8
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
@@ -51,7 +58,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Parameters
     ----------
     path : str or Path
-        A slide file, an ordinary picture, or a folder with a DICOM slide.
+        A slide file, an ordinary picture, or a folder with one DICOM slide.
     mpp : float, optional
         um/px the user states; it counts more than what the file says.
 
@@ -60,7 +67,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     SlideNotFoundError
         When there is nothing at the path.
     NotASlideError
-        When it is empty, no image, a folder without a slide, or not 8-bit RGB.
+        When it is empty, no image, a folder with no slide or several, or not 8-bit RGB.
     DamagedSlideError
         When it is a slide but cut short or broken.
     SlideError
@@ -89,8 +96,11 @@ def looks_like_slide(path: str | Path) -> bool:
     try:
         path = Path(path)
         if path.is_dir():
-            return any(_is_dicom(file) for file in sorted(path.iterdir())[:64])
-        return path.suffix.lower() in SLIDE_SUFFIXES and path.is_file()
+            few = sorted(path.iterdir())[:64]
+            return any(is_dicom(file) for file in few) and bool(slides_in_folder(path))
+        if path.suffix.lower() not in SLIDE_SUFFIXES or not path.is_file():
+            return False
+        return path.suffix.lower() != ".dcm" or not is_other_dicom(path)
     except (OSError, ValueError, TypeError):
         return False
 
@@ -107,18 +117,18 @@ def _slide_file(path: Path) -> Path:
 
 
 def _file_in_folder(folder: Path) -> Path:
-    dicom = [file for file in sorted(folder.iterdir()) if _is_dicom(file)]
-    for file in dicom:
-        if openslide.OpenSlide.detect_format(str(file)) is not None:
-            return file
-    raise NotASlideError(f"the folder {folder.name} holds no DICOM slide; open a slide file")
-
-
-def _is_dicom(file: Path) -> bool:
-    if not file.is_file():
-        return False
-    with file.open("rb") as stream:
-        return stream.read(132)[128:] == _DICOM_MAGIC
+    slides = slides_in_folder(folder)
+    if len(slides) > 1:
+        names = ", ".join(path.name for path in slides[:_MOST_NAMED])
+        more = f" and {len(slides) - _MOST_NAMED} more" if len(slides) > _MOST_NAMED else ""
+        raise NotASlideError(
+            f"the folder {folder.name} holds {len(slides)} DICOM slides: "
+            f"open a file of one of them, such as {names}{more}"
+        )
+    files = folder_series(folder).values()
+    if not files:
+        raise NotASlideError(f"the folder {folder.name} holds no DICOM slide; open a slide file")
+    return next(iter(files))[0]
 
 
 def _open_backend(file: Path) -> Backend:
@@ -129,12 +139,30 @@ def _open_backend(file: Path) -> Backend:
     if magic in _TIFF_MAGIC and vendor in _PLAIN_TIFF_VENDORS:
         return _open_tiff(file, scanner)
     if scanner is not None:
+        if vendor == "dicom":
+            scanner.levels = placed_levels(scanner.levels, level_spacings(file))
         return scanner
+    if is_dicom(file):
+        raise _why_no_dicom_slide(file)
     if file.suffix.lower() == ".mrxs":  # which is itself a small JPEG
         raise DamagedSlideError(
             f"{file.name} lacks its data; put the folder {file.stem} of the scan beside it"
         )
     return ImageBackend(file)
+
+
+def _why_no_dicom_slide(file: Path) -> SlideError:
+    header = read_header(file)
+    if header is None or not header.sop_class:
+        return DamagedSlideError(f"{file.name} has a damaged DICOM header; copy it again")
+    if is_other_dicom(file):
+        return NotASlideError(
+            f"{file.name} holds {kind_of_object(header)}, and is not a slide; open a slide file"
+        )
+    return DamagedSlideError(
+        f"{file.name} is a DICOM slide in a form OpenSlide does not read; "
+        "export it from the scanner's software in another one"
+    )
 
 
 def _try_openslide(file: Path) -> OpenSlideBackend | None:
