@@ -13,6 +13,7 @@ from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from PIL import Image
 
+from dicom_slides import write_dicom_level
 from generated import cut, noise_image, pyramid, write_ome_pyramid, write_pyramid_tiff, write_svs
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.reader import METADATA_KEY, SLIDE_KEY, get_reader, read_slides
@@ -53,6 +54,18 @@ def test_a_folder_with_dicom_is_taken(tmp_path: Path) -> None:
     assert get_reader(str(tmp_path)) is None
     (tmp_path / "0.dcm").write_bytes(b"\0" * 128 + b"DICM")
     assert get_reader(str(tmp_path)) is read_slides
+
+
+def test_each_series_of_a_folder_is_a_layer(tmp_path: Path) -> None:
+    for name, series, side in (("a0", "1", 300), ("a1", "1", 150), ("b", "2", 200)):
+        write_dicom_level(tmp_path / f"{name}.dcm", IMAGE[:side, :side], series)
+    reader = get_reader(str(tmp_path))
+    assert reader is read_slides
+    layers = reader(str(tmp_path))
+    assert [(layer[1]["name"], layer[0][0].shape[0]) for layer in layers] == [
+        ("a0", 300),
+        ("b", 200),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,13 @@ from typing import Any
 import openslide
 import tifffile
 
-from napari_smse.slides import Slide, looks_like_slide, open_slide, pyramid_arrays
+from napari_smse.slides import (
+    Slide,
+    looks_like_slide,
+    open_slide,
+    pyramid_arrays,
+    slides_in_folder,
+)
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a napari layer."""
@@ -48,7 +54,7 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
 
 
 def read_slides(path: str | Sequence[str]) -> list[LayerData]:
-    """Open one slide or several as multiscale image layers.
+    """Open one slide or several as multiscale image layers; each DICOM series of a folder is one.
 
     Raises
     ------
@@ -56,7 +62,12 @@ def read_slides(path: str | Sequence[str]) -> list[LayerData]:
         When a file cannot be opened as a slide; its one line says why, and napari shows it.
     """
     paths = [path] if isinstance(path, str | Path) else path
-    return [slide_layer(open_slide(one)) for one in paths]
+    return [slide_layer(open_slide(slide)) for one in paths for slide in _slides_at(Path(one))]
+
+
+def _slides_at(path: Path) -> list[Path]:
+    """Return the slides of a folder; opening says what is wrong where there is none."""
+    return (slides_in_folder(path) if path.is_dir() else []) or [path]
 
 
 def slide_layer(slide: Slide) -> LayerData:

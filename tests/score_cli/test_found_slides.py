@@ -8,6 +8,8 @@ import pytest
 import tifffile
 
 from command_line import section
+from dicom_slides import write_dicom as write_dicom_object
+from dicom_slides import write_dicom_level
 from generated import write_ome_pyramid
 from napari_smse.errors import SlideNotFoundError
 from napari_smse.score_cli.found_slides import find_slides
@@ -70,6 +72,34 @@ class TestFolders:
         touch(tmp_path, "cases/three.svs")
         assert found(tmp_path, "cases") == ["cases/three.svs", "cases/one", "cases/two"]
         assert found(tmp_path, "cases/one") == ["cases/one"]
+
+    def test_each_series_of_a_dicom_folder_is_a_slide(self, tmp_path: Path) -> None:
+        touch(tmp_path, "scans/notes.txt", "scans/below/c.svs")
+        for name, series in (("a0", "1"), ("a1", "1"), ("b0", "2"), ("b1", "2")):
+            write_dicom_level(tmp_path / "scans" / f"{name}.dcm", section(90, 60), series)
+        each = ["scans/a0.dcm", "scans/b0.dcm"]
+        assert found(tmp_path, "scans") == [*each, "scans/below/c.svs"]
+        assert found(tmp_path, ".") == [*each, "scans/below/c.svs"]
+        assert found(tmp_path, "scans/*.dcm") == each
+        assert found(tmp_path, "scans/b1.dcm", "scans/a1.dcm", "scans/b0.dcm") == [
+            "scans/b1.dcm",
+            "scans/a1.dcm",
+        ]
+
+    def test_a_dicom_slide_counts_once_by_folder_and_by_file(self, tmp_path: Path) -> None:
+        (tmp_path / "scan").mkdir()
+        for name in ("1", "2"):
+            write_dicom_level(tmp_path / "scan" / f"{name}.dcm", section(90, 60), "1")
+        assert found(tmp_path, "scan/1.dcm", "scan", "scan/2.dcm") == ["scan/1.dcm"]
+        assert found(tmp_path, "scan", "scan/2.dcm") == ["scan"]
+
+    def test_dicom_that_is_no_slide_is_left_out(self, tmp_path: Path) -> None:
+        annotations = "1.2.840.10008.5.1.4.1.1.91.1"
+        touch(tmp_path, "a.svs")
+        write_dicom_object(tmp_path / "marks.dcm", [(0x0020000E, "UI", "1.2.3")], annotations)
+        assert found(tmp_path, ".") == ["a.svs"]
+        assert found(tmp_path, "*") == ["a.svs"]
+        assert found(tmp_path, "marks.dcm") == ["marks.dcm"]
 
     def test_one_without_slides_is_told_by_its_name(self, tmp_path: Path) -> None:
         touch(tmp_path, "empty/letter.txt")

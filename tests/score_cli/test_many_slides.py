@@ -12,7 +12,8 @@ import pyarrow.parquet as parquet
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from command_line import Shell, shell, write_section
+from command_line import Shell, section, shell, write_section
+from dicom_slides import write_dicom_level
 from napari_smse.exchange import RunRecord
 
 __all__ = ["shell"]  # the fixture
@@ -56,6 +57,20 @@ class TestFolders:
         assert files(tmp_path / "out" / "b") == PROMISED
         assert len(lines(answer.out, "results in")) == 2
         assert lines(answer.out, "slides")[-1].split()[-1] == "2/2"
+
+    def test_two_dicom_series_in_one_folder_are_two_slides(
+        self, shell: Shell, tmp_path: Path
+    ) -> None:
+        (tmp_path / "in").mkdir()
+        for name, series in (("a", "1"), ("b", "2")):
+            write_dicom_level(tmp_path / "in" / f"{name}.dcm", section(600, 500), series, tile=128)
+        answer = shell("score", tmp_path / "in", "--out", tmp_path / "out")
+        assert (answer.status, answer.err) == (0, "")
+        assert files(tmp_path / "out") == ["a", "b"]
+        for name in ("a", "b"):
+            record = (tmp_path / "out" / name / "run.json").read_text()
+            path = Path(RunRecord.model_validate_json(record).slide.path)
+            assert path == tmp_path / "in" / f"{name}.dcm"
 
     def test_a_quoted_pattern_works_as_in_a_shell(
         self, shell: Shell, slides: Path, tmp_path: Path

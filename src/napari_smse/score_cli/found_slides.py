@@ -12,7 +12,7 @@ import tifffile
 
 from napari_smse.errors import SlideNotFoundError
 from napari_smse.exchange import STORE_NAME
-from napari_smse.slides import looks_like_slide
+from napari_smse.slides import looks_like_slide, slide_series, slides_in_folder
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}
 """Hamamatsu's index files: the pixels lie in files beside them, some of which end in .jpg."""
@@ -24,7 +24,8 @@ def find_slides(words: Sequence[str]) -> list[Path]:
     """List the slides that paths, folders and patterns stand for, each once.
 
     A file counts whatever its name. A folder stands for all slide files in it and below, or for
-    itself if it holds a DICOM slide. What is hidden, and results of ours, are left out, as are
+    itself if it holds a DICOM slide; for a file of each series if it holds several, any other
+    file of a series being the same slide. What is hidden, and results of ours, are left out, as are
     files that only belong to a slide beside them.
 
     Parameters
@@ -40,8 +41,18 @@ def find_slides(words: Sequence[str]) -> list[Path]:
     found: dict[str, Path] = {}
     for word in words:
         for path in _meant_by(word):
-            found.setdefault(os.path.normcase(path.absolute()), path)
+            found.setdefault(_slide_key(path), path)
     return list(found.values())
+
+
+def _slide_key(path: Path) -> str:
+    """Return what is the same for all ways to name a slide: any file of a DICOM series is one."""
+    try:
+        series = slide_series(path)
+    except OSError:
+        series = None  # opening it says why
+    place, name = (path, "") if series is None else series
+    return os.path.normcase(place.absolute()) + (f"\0{name}" if name else "")
 
 
 def _meant_by(word: str) -> list[Path]:
@@ -79,7 +90,7 @@ def _below(folder: Path) -> Iterator[Path]:
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     slides = [path for path in inside if path.is_file()]
     if looks_like_slide(folder):
-        yield folder
+        yield from slides_in_folder(folder)
         slides = [path for path in slides if path.suffix.lower() != ".dcm"]
     yield from _slides_among(slides)
     for path in inside:
