@@ -8,7 +8,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from generated import cut, noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
+from generated import (
+    APERIO,
+    cut,
+    noise_image,
+    pyramid,
+    write_ome_pyramid,
+    write_pyramid_tiff,
+    write_svs,
+)
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
 from napari_smse.slides import SLIDE_SUFFIXES, looks_like_slide, open_slide
 from napari_smse.slides.openslide_backend import OpenSlideBackend
@@ -44,11 +52,33 @@ def test_svs_with_tiles_not_stored_goes_through_openslide(tmp_path: Path, missin
         assert slide.read_level(0, 0, 0, 500, 400).shape == (400, 500, 3)
 
 
-def test_svs_in_jpeg_2000_goes_through_openslide(tmp_path: Path) -> None:
-    path = write_svs(tmp_path / "slide.svs", IMAGE, compression="APERIO_JP2000_RGB")
+def test_svs_in_jpeg_2000_of_its_own_colours_goes_through_openslide(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "slide.svs", IMAGE, compression="APERIO_JP2000_YCBC")
     with open_slide(path) as slide:
         assert slide.backend_name == "openslide"
         assert slide.scale.mpp == pytest.approx(0.499)
+
+
+def test_svs_in_jpeg_2000_keeps_its_pixels_where_a_step_is_not_whole(tmp_path: Path) -> None:
+    """OpenSlide shifts a level by parts of a pixel there, and blurs it."""
+    levels = pyramid(noise_image(2403, 301), 2)
+    path = tmp_path / "slide.svs"
+    tiled = {
+        "tile": (256, 256),
+        "compression": "APERIO_JP2000_RGB",
+        "compressionargs": {"level": 0, "reversible": True},
+    }
+    described = APERIO.format(width=2403, height=301, mpp="0.5")
+    with tifffile.TiffWriter(path) as tiff:
+        for page, options in ((levels[0], tiled), (levels[1][:50], {}), (levels[1], tiled)):
+            tiff.write(page, photometric="rgb", description=described, metadata=None, **options)
+    with openslide.OpenSlide(path) as peer:
+        assert peer.level_downsamples[1] != 2
+        whole = np.asarray(peer.read_region((0, 0), 0, (2403, 301)).convert("RGB"))
+    with open_slide(path) as slide:
+        assert (slide.vendor, slide.scale.mpp) == ("aperio", 0.5)
+        assert (slide.read_level(0, 0, 0, 2403, 301) == whole).all()
+        assert (slide.read_level(1, 0, 0, 1201, 150) == levels[1]).all()
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ _JPEG_CODECS = {6, 7}
 _RAW_STRIP_BYTES = 2**20
 _LARGEST_SEGMENT = 2**29
 _MOST_SURPLUS = 2
-# OpenSlide knows the colours of Aperio's JPEG 2000; the rest is decoded as it is stored.
-_SELF_DECODED = {1, 5, 7, 8, 32773, 32946, 50000, 50001}
+# Only OpenSlide knows the colours of Aperio's other JPEG 2000, 33003.
+_SELF_DECODED = {1, 5, 7, 8, 32773, 32946, 33005, 50000, 50001}
 
 Decode = Callable[[bytes, int], NDArray[np.uint8]]
 
