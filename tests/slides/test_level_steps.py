@@ -79,6 +79,14 @@ def test_what_lies_beyond_level_0_is_background_at_every_scale(tmp_path: Path) -
             assert (slide.read(beyond, _MPP * step) == slide.background).all()
 
 
+def test_levels_are_no_associated_images(tmp_path: Path) -> None:
+    path = write_padded(tmp_path / "slide.tif", [512] * 4, 512, subifds=False)
+    with tifffile.TiffFile(path) as tiff:
+        assert len(tiff.series) > 1
+    with open_slide(path) as slide:
+        assert (len(slide.levels), slide.associated_images) == (4, ())
+
+
 @pytest.mark.parametrize("factor", [1.0, 3.0, 0.5])
 def test_a_resolution_that_cannot_be_is_not_believed(tmp_path: Path, factor: float) -> None:
     path = write_pyramid_tiff(tmp_path / "slide.tif", IMAGE, levels=3)

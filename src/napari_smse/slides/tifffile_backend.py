@@ -65,7 +65,7 @@ class TifffileBackend:
             return [
                 (page.imagewidth, page.imagelength, _tiled_spacing(page))
                 for page in tiff.pages
-                if page.is_tiled
+                if isinstance(page, tifffile.TiffPage) and page.is_tiled
             ]
 
     @property
@@ -220,6 +220,8 @@ def _associated(tiff: tifffile.TiffFile, slide: tifffile.TiffPageSeries) -> dict
     found: dict[str, int] = {}
     for index, series in enumerate(tiff.series):
         small = series is not slide and _pixel_count(series) <= _ASSOCIATED_LIMIT
+        if series.keyframe.is_tiled and series.keyframe.is_reduced:
+            continue  # a level, of whatever size: labels and macros are stored in strips
         if small and series.dtype == np.uint8 and _sample_count(series) in _COLOURS:
             found.setdefault((series.name or f"image {index}").lower(), index)
     return found
