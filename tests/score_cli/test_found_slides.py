@@ -97,6 +97,7 @@ class TestFolders:
         annotations = "1.2.840.10008.5.1.4.1.1.91.1"
         touch(tmp_path, "a.svs")
         write_dicom_object(tmp_path / "marks.dcm", [(0x0020000E, "UI", "1.2.3")], annotations)
+        write_dicom_level(tmp_path / "label.dcm", section(90, 60), "1", kind="LABEL")
         assert found(tmp_path, ".") == ["a.svs"]
         assert found(tmp_path, "*") == ["a.svs"]
         assert found(tmp_path, "marks.dcm") == ["marks.dcm"]

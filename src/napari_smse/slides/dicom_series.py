@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from napari_smse.slides.dicom_header import WHOLE_SLIDE_IMAGE, is_dicom, read_header
+from napari_smse.slides.dicom_header import WHOLE_SLIDE_IMAGE, DicomHeader, is_dicom, read_header
 from napari_smse.slides.level_steps import SizedSpacing
 
 _LEVEL = "VOLUME"
@@ -39,9 +39,19 @@ def folder_series(folder: Path) -> dict[str, list[Path]]:
         header = read_header(file)
         if header is None:
             damaged.append(file)
-        elif header.sop_class == WHOLE_SLIDE_IMAGE and header.flavour in {_LEVEL, ""}:
+        elif _is_level(header):
             found.setdefault(header.series, []).append(file)
     return found or ({"": damaged} if damaged else {})
+
+
+def may_be_level(file: Path) -> bool:
+    """Tell whether a DICOM file is a level of a slide, or so damaged that it might be."""
+    header = read_header(file)
+    return header is None or _is_level(header)
+
+
+def _is_level(header: DicomHeader) -> bool:
+    return header.sop_class == WHOLE_SLIDE_IMAGE and header.flavour in {_LEVEL, ""}
 
 
 def is_other_dicom(file: Path) -> bool:

@@ -24,6 +24,7 @@ from napari_smse.slides.dicom_series import (
     folder_series,
     is_other_dicom,
     level_spacings,
+    may_be_level,
     slides_in_folder,
 )
 from napari_smse.slides.image_backend import ImageBackend
@@ -100,7 +101,7 @@ def looks_like_slide(path: str | Path) -> bool:
             return any(is_dicom(file) for file in few) and bool(slides_in_folder(path))
         if path.suffix.lower() not in SLIDE_SUFFIXES or not path.is_file():
             return False
-        return path.suffix.lower() != ".dcm" or not is_other_dicom(path)
+        return path.suffix.lower() != ".dcm" or may_be_level(path)
     except (OSError, ValueError, TypeError):
         return False
 
