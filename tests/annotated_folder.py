@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
-from shapely.geometry import box
+from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 
 from generated import write_pyramid_tiff
@@ -35,3 +36,21 @@ def annotate(slide: Path, **regions: BaseGeometry) -> Path:
     found = AnnotationSet(tuple(Annotation(name, area) for name, area in drawn))
     write_annotations(slide.with_suffix(".geojson"), found)
     return slide
+
+
+def write_tiles_beside(slide: Path, *, among_annotations: bool = False) -> Path:
+    """Write what a run exports of a slide's tiles in place of annotations, or among them."""
+    path = slide.with_suffix(".geojson")
+    found = json.loads(path.read_text())["features"] if among_annotations else []
+    for column in range(8):
+        name = "benign" if column < 4 else "malignant"
+        measured = {"um/px": 0.5, "Tissue": 1.0, f"P({name})": 0.9}
+        properties = {
+            "objectType": "tile",
+            "measurements": measured,
+            "classification": {"name": name, "color": [1, 2, 3]},
+        }
+        area = box(128 * column, 256, 128 * column + 128, 384)
+        found.append({"type": "Feature", "properties": properties, "geometry": mapping(area)})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": found}))
+    return path

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Polygon, box, mapping
 
 from napari_smse.errors import OutputError, RegionError
-from napari_smse.exchange import TileRows, read_regions, tile_table, write_qupath_tiles
+from napari_smse.exchange import (
+    TileRows,
+    read_annotations,
+    read_regions,
+    tile_table,
+    write_qupath_tiles,
+)
+from napari_smse.tiles import read_class_regions
 
 CLASSES = ("benign", "malignant")
 SQUARE = box(10, 20, 110, 220)
@@ -209,6 +216,34 @@ def test_our_own_tiles_can_be_a_region_of_interest(tmp_path: Path) -> None:
     path = tmp_path / "tiles.geojson"
     write_qupath_tiles(path, tiles_of([[0.9, 0.1]]), CLASSES, bounds_origin=(100, 200))
     assert read_regions(path, bounds_origin=(100, 200)).equals(box(0, 0, 8, 8))
+
+
+def test_our_own_tiles_are_no_annotations(tmp_path: Path) -> None:
+    path = tmp_path / "slide.geojson"
+    write_qupath_tiles(path, tiles_of([[0.9, 0.1], [0.2, 0.8]]), CLASSES)
+    for read in (read_annotations, read_class_regions):
+        with pytest.raises(RegionError, match="holds no annotation: its 2 areas are tiles"):
+            read(path)
+    # Whatever an object is made into, its measurements say where it is from.
+    content = json.loads(path.read_text())
+    for one in content["features"]:
+        one["properties"]["objectType"] = "annotation"
+    path.write_text(json.dumps(content))
+    with pytest.raises(RegionError, match="holds no annotation"):
+        read_class_regions(path)
+
+
+def test_annotations_are_read_from_a_file_with_our_tiles(tmp_path: Path) -> None:
+    path = tmp_path / "slide.geojson"
+    write_qupath_tiles(path, tiles_of([[0.9, 0.1], [0.2, 0.8]]), CLASSES)
+    content = json.loads(path.read_text())
+    drawn = feature(mapping(SQUARE))
+    drawn["properties"]["classification"] = {"name": "fat"}
+    content["features"].insert(1, drawn)
+    path.write_text(json.dumps(content))
+    (one,) = read_annotations(path).annotations
+    assert (one.class_name, one.geometry) == ("fat", SQUARE)
+    assert list(read_class_regions(path)) == ["fat"]
 
 
 def test_many_tiles_are_more_than_one_batch(tmp_path: Path) -> None:

@@ -13,18 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box, mapping
 
+from annotated_folder import annotate as annotate_red
+from annotated_folder import write_red_slide, write_tiles_beside
 from generated import write_pyramid_tiff
 from napari_smse.errors import DataError
 from napari_smse.learning.annotated_slides import (
     FIELD_MPP,
     FIELD_PX,
     _labelled,
+    annotation_of,
     cut_fields,
+    holds_annotated_slides,
     read_annotated_slides,
 )
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.labelled_set import LabelledSet, Source
 from napari_smse.learning.pixels import close_slides, read_pixels
+from napari_smse.learning.training_set import read_training_set
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TileGrid, TileSpec, TissueMask
 
@@ -256,3 +261,44 @@ def test_the_bundled_sample_is_cut_as_it_is_drawn(sample_slide: Path, tmp_path: 
     assert mpp == pytest.approx(0.25)
     labels = {one.label for one in fields}
     assert {"Benign-like", "Malignant-like"} <= labels
+
+
+def test_exported_tiles_are_no_labels(tmp_path: Path) -> None:
+    for number in range(2):
+        annotate_red(write_red_slide(tmp_path, f"slide{number}", number))
+    plain = read(tmp_path)
+    path = write_tiles_beside(tmp_path / "slide1.tif", among_annotations=True)
+    found = read(tmp_path)
+    assert found.images == plain.images
+    assert [(one.path, one.reason[:30]) for one in found.skipped if one.path == path] == [
+        (path, "also holds 8 tiles or detectio")
+    ]
+    write_tiles_beside(tmp_path / "slide1.tif")
+    found = read(tmp_path)
+    assert {image.path.stem for image in found.images} == {"slide0"}
+    assert any("holds no annotation" in one.reason for one in found.skipped)
+    write_tiles_beside(tmp_path / "slide0.tif")
+    assert not holds_annotated_slides(tmp_path)
+    with pytest.raises(DataError, match=r"holds no labels: .*slide0\.geojson has tiles"):
+        read_training_set(tmp_path)
+
+
+def test_annotations_go_before_tiles_under_the_slides_full_name(tmp_path: Path) -> None:
+    slide = annotate_red(write_red_slide(tmp_path))
+    plain = read(tmp_path).images
+    drawn = slide.with_suffix(".geojson").rename(tmp_path / "kept.geojson")
+    write_tiles_beside(slide).rename(tmp_path / "slide.tif.geojson")
+    drawn.rename(tmp_path / "slide.geojson")
+    assert annotation_of(slide) == tmp_path / "slide.geojson"
+    assert read(tmp_path).images == plain
+
+
+def test_images_in_class_folders_may_have_exported_tiles_beside(tmp_path: Path) -> None:
+    for name in ("benign", "malignant"):
+        (tmp_path / name).mkdir()
+        write_tiles_beside(write_red_slide(tmp_path / name, name))
+    found = read_training_set(tmp_path, mpp=0.5)
+    assert [(image.path.stem, image.label) for image in found.images] == [
+        ("benign", 0),
+        ("malignant", 1),
+    ]

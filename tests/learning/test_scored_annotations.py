@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from shapely.geometry import box
 
-from annotated_folder import annotate, write_red_slide
+from annotated_folder import annotate, write_red_slide, write_tiles_beside
 from mini_training import mini_network
 from napari_smse.errors import DataError
 from napari_smse.exchange import read_annotations, write_annotations
@@ -133,3 +133,18 @@ def test_nothing_to_learn_from_says_why(tmp_path: Path, model: Model) -> None:
     annotate(write_red_slide(tmp_path, "a", 0), benign=box(1100, 0, 1400, 300))
     with pytest.raises(DataError, match=r"a\.tif"):
         read(tmp_path, model)
+
+
+def test_exported_tiles_are_no_labels(folder: Path, model: Model) -> None:
+    plain = read(folder, model)
+    path = write_tiles_beside(folder / "slide1.tif", among_annotations=True)
+    found = read(folder, model)
+    assert found.labelled_set.images == plain.labelled_set.images
+    ((skipped, reason),) = [(one.path, one.reason) for one in found.labelled_set.skipped]
+    assert skipped == path
+    assert "also holds 8 tiles or detections" in reason
+    write_tiles_beside(folder / "slide1.tif")
+    found = read(folder, model)
+    assert {image.path.stem for image in found.labelled_set.images} == {"slide0"}
+    (reason,) = [one.reason for one in found.labelled_set.skipped]
+    assert "holds no annotation" in reason

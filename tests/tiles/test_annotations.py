@@ -13,6 +13,7 @@ from shapely.geometry import mapping
 
 from napari_smse.errors import RegionError
 from napari_smse.tiles import read_class_regions
+from napari_smse.tiles.annotations import count_detections, holds_annotations
 
 LEFT, RIGHT = box(0, 0, 10, 10), box(20, 0, 30, 10)
 RING = box(0, 0, 30, 30) - box(10, 10, 20, 20)
@@ -82,3 +83,70 @@ def test_no_class_at_all_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RegionError, match="holds no area with a class") as raised:
         read_class_regions(path)
     assert str(path) in str(raised.value)
+
+
+AS_A_TILE = [
+    {"objectType": "tile"},
+    {"objectType": "detection", "measurements": {"Area": 3.0}},
+    {"objectType": "cell"},
+    {"object_type": "detection"},
+    # A tile of ours that was made an annotation, or of which nothing says what it is any more.
+    {"objectType": "annotation", "measurements": {"um/px": 0.5, "Tissue": 1.0, "P(fat)": 0.9}},
+    {"measurements": [{"name": n, "value": 0.5} for n in ("um/px", "Tissue", "P(fat)")]},
+]
+
+
+def as_a_tile(geometry: Any, properties: dict[str, Any], name: str = "fat") -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "properties": properties | {"classification": {"name": name}},
+        "geometry": mapping(geometry),
+    }
+
+
+@pytest.mark.parametrize("properties", AS_A_TILE)
+def test_what_a_program_found_is_no_label(tmp_path: Path, properties: dict[str, Any]) -> None:
+    path = written(tmp_path, [as_a_tile(LEFT, properties)])
+    assert not holds_annotations(path)
+    with pytest.raises(RegionError, match="no annotation: its 1 areas are tiles or detections"):
+        read_class_regions(path)
+
+
+def test_objects_of_the_first_qupath_say_what_they_are_by_their_id(tmp_path: Path) -> None:
+    tile = as_a_tile(LEFT, {}) | {"id": "PathTileObject"}
+    drawn = as_a_tile(RIGHT, {}, "Tumor") | {"id": "PathAnnotationObject"}
+    path = written(tmp_path, [tile, drawn])
+    assert list(read_class_regions(path)) == ["Tumor"]
+
+
+def test_annotations_among_tiles_are_taken_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiles = [as_a_tile(LEFT, properties) for properties in AS_A_TILE]
+    path = written(tmp_path, [*tiles, feature(RIGHT, {"name": "Tumor"})])
+    with caplog.at_level(logging.WARNING):
+        found = read_class_regions(path)
+    assert list(found) == ["Tumor"]
+    assert found["Tumor"].equals(RIGHT)
+    assert f"left out {len(tiles)} areas" in caplog.text
+    assert holds_annotations(path)
+    assert count_detections(path) == len(tiles)
+
+
+def test_other_measurements_and_other_programs_are_annotations(tmp_path: Path) -> None:
+    measured = feature(LEFT, {"name": "Tumor"})
+    measured["properties"]["measurements"] = {"Area um^2": 3.0, "Tissue": 1.0}
+    plain = {
+        "type": "Feature",
+        "properties": {"classification": "fat"},
+        "geometry": mapping(RIGHT),
+    }
+    assert set(read_class_regions(written(tmp_path, [measured, plain]))) == {"Tumor", "fat"}
+
+
+def test_a_file_that_cannot_be_read_may_hold_annotations(tmp_path: Path) -> None:
+    path = tmp_path / "slide.geojson"
+    path.write_text("no JSON")
+    assert holds_annotations(path)
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    assert holds_annotations(path)

@@ -5,6 +5,7 @@ import pytest
 from qtpy.QtCore import Qt
 from shapely.geometry import box, mapping
 
+from annotated_folder import annotate, write_tiles_beside
 from generated import write_pyramid_tiff
 from napari_smse.exchange import read_annotations
 from napari_smse.widgets import annotate_dock, annotation_autosave
@@ -217,6 +218,18 @@ def test_qupaths_file_comes_in_with_its_classes_and_colours(dock, tmp_path):
     assert written["properties"]["classification"] == feature["properties"]["classification"]
     (one,) = read_annotations(again).annotations
     assert one.geometry.area == 100 * 100 - 20 * 20
+
+
+def test_tiles_among_imported_annotations_are_left_out(dock, tmp_path, told, monkeypatch):
+    monkeypatch.setattr(annotate_dock, "show_info", told.append)
+    slide = annotate(tmp_path / "slide.tif")
+    path = write_tiles_beside(slide, among_annotations=True)
+    dock.import_from(path)
+    assert dock.drawing.count == 4
+    assert "8 others were left out" in told[-1]
+    dock.import_from(write_tiles_beside(slide))
+    assert dock.drawing.count == 4
+    assert "holds no annotation" in told[-1]
 
 
 def test_a_wrong_file_is_told_and_changes_nothing(dock, tmp_path, told):

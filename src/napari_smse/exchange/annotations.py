@@ -19,7 +19,8 @@ from shapely import MultiPolygon, Polygon
 
 from napari_smse.exchange.colours import Colour, class_colours
 from napari_smse.exchange.whole_file import written_whole
-from napari_smse.tiles import DrawnArea, read_areas
+from napari_smse.tiles import DrawnArea
+from napari_smse.tiles.annotations import read_annotated_areas
 from napari_smse.tiles.tile_notes import TileLink, TileRemark, notes_member, read_tile_notes
 
 
@@ -94,7 +95,8 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
     """Read annotations from GeoJSON as QuPath exports it.
 
     Points and lines are left out and outlines that cross themselves are mended; the log tells of
-    both. Areas without a class are kept. What this program said of tiles is read, too.
+    both. Areas without a class are kept. Tiles and other detections are no annotations: they are
+    left out with a warning in the log. What this program said of tiles is read, too.
 
     Parameters
     ----------
@@ -106,12 +108,13 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
     Raises
     ------
     RegionError
-        If the file cannot be read or is not GeoJSON, or what it says of tiles is damaged.
+        If the file cannot be read or is not GeoJSON, holds tiles or detections only, or what it
+        says of tiles is damaged.
     """
     found: list[Annotation] = []
     colours: dict[str, Colour] = {}
     seen: set[str] = set()
-    for area in read_areas(path):
+    for area in read_annotated_areas(path):
         if not area.polygons:
             continue
         one = _annotation(area, bounds_origin)

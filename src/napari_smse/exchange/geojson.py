@@ -19,6 +19,7 @@ from napari_smse.exchange.colours import Colour, class_colours
 from napari_smse.exchange.tables import probability_column
 from napari_smse.exchange.whole_file import written_whole
 from napari_smse.tiles import read_regions
+from napari_smse.tiles.object_types import MEASURED, probability_name
 
 __all__ = ["read_regions", "write_qupath_tiles"]
 
@@ -75,8 +76,8 @@ def _tile_feature(
     row: Mapping[str, Any], colours: Mapping[str, Colour], origin: tuple[int, int]
 ) -> dict[str, Any]:
     probabilities = {name: row[probability_column(name)] for name in colours}
-    measurements = {"um/px": row["mpp"], "Tissue": row["tissue"]}
-    measurements |= {f"P({name})": p for name, p in probabilities.items()}
+    measurements = dict(zip(MEASURED, (row["mpp"], row["tissue"]), strict=True))
+    measurements |= {probability_name(name): p for name, p in probabilities.items()}
     properties: dict[str, Any] = {
         "objectType": "tile",
         "measurements": {k: round(v, 6) for k, v in measurements.items() if _is_number(v)},

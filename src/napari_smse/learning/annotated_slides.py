@@ -24,6 +24,7 @@ from napari_smse.tiles import (
     find_tissue,
     read_class_regions,
 )
+from napari_smse.tiles.annotations import NO_LABELS, count_detections, holds_annotations
 from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 
 FIELD_PX: Final = 224
@@ -54,12 +55,16 @@ class Field:
 
 
 def annotation_of(slide: Path) -> Path | None:
-    """Return the annotations beside a slide, named after it with or without its suffix."""
-    for name in (slide.name, slide_name(slide)):
-        path = slide.with_name(name + _SUFFIX)
-        if path.is_file():
-            return path
-    return None
+    """Return the annotations beside a slide, named after it with or without its suffix.
+
+    Where there are two files, one that holds tiles only goes after the other.
+    """
+    names = dict.fromkeys((slide.name, slide_name(slide)))
+    found = [slide.with_name(name + _SUFFIX) for name in names]
+    found = [path for path in found if path.is_file()]
+    if len(found) > 1:
+        found.sort(key=lambda path: not holds_annotations(path))
+    return found[0] if found else None
 
 
 def slides_below(folder: Path) -> list[Path]:
@@ -68,8 +73,23 @@ def slides_below(folder: Path) -> list[Path]:
 
 
 def holds_annotated_slides(folder: Path) -> bool:
-    """Tell whether a folder holds, at any depth, a slide with annotations of its name."""
-    return any(annotation_of(slide) is not None for slide in slides_below(folder))
+    """Tell whether a folder holds, at any depth, a slide with annotations of its name.
+
+    Exported tiles and detections are no annotations.
+    """
+    return any(holds_annotations(path) for path in _beside_slides(folder))
+
+
+def detections_beside_slides(folder: Path) -> Path | None:
+    """Return the first file of a slide's name in a folder that holds nothing but detections."""
+    found = _beside_slides(folder)
+    return next((path for path in found if not holds_annotations(path)), None)
+
+
+def _beside_slides(folder: Path) -> Iterator[Path]:
+    for slide in slides_below(folder):
+        if (path := annotation_of(slide)) is not None:
+            yield path
 
 
 def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
@@ -113,6 +133,7 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
         except SmseError as error:
             skipped.append(Skipped(path, str(error)))
             continue
+        skipped += left_out_of(annotation)
         case = cases.get(path.name) or cases.get(slide_name(path)) or slide_name(path)
         skipped += [Skipped(path, _conflict(one.region)) for one in fields if not one.label]
         found += [_candidate(path, case, one, mpp) for one in fields if one.label]
@@ -120,6 +141,18 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
     skipped += [Skipped(path, "has no slide of its name") for path in lost if path not in used]
     names = class_order(reading.classes.get(one.label, one.label) for one in found)
     return choose_usable(found, folder, reading, classes=names, skipped=skipped)
+
+
+def left_out_of(annotation: Path) -> list[Skipped]:
+    """Return that a file of annotations also holds what is none, if it does.
+
+    Raises
+    ------
+    RegionError
+        The file cannot be read.
+    """
+    others = count_detections(annotation)
+    return [Skipped(annotation, f"also holds {others} {NO_LABELS}")] if others else []
 
 
 def cut_fields(path: Path, annotation: Path, mpp: float | None = None) -> tuple[list[Field], float]:

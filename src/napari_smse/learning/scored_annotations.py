@@ -13,7 +13,13 @@ import shapely
 from shapely import Polygon
 
 from napari_smse.errors import DataError, SmseError
-from napari_smse.learning.annotated_slides import CASES, annotation_of, read_cases, slides_below
+from napari_smse.learning.annotated_slides import (
+    CASES,
+    annotation_of,
+    left_out_of,
+    read_cases,
+    slides_below,
+)
 from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
     AnnotatedTiles,
@@ -76,8 +82,13 @@ def scored_annotations(
             yield number, len(paths)
             case = cases.get(path.name) or cases.get(slide_name(path)) or slide_name(path)
             try:
+                annotation = annotation_of(path)
+                if annotation is None:
+                    raise DataError("has no annotations of the same name")
                 slide = kept.enter_context(open_slide(path, mpp=mpp))
-                one, notes = _scored(slide, case, model, device, mpps, stores / f"{number}.zarr")
+                store = stores / f"{number}.zarr"
+                one, notes = _scored(slide, annotation, case, model, device, mpps, store)
+                skipped += left_out_of(annotation)
             except SmseError as error:
                 skipped.append(Skipped(path, str(error)))
                 continue
@@ -96,6 +107,7 @@ def scored_annotations(
 
 def _scored(
     slide: Slide,
+    annotation: Path,
     case: str,
     model: Model,
     device: ComputeDevice,
@@ -103,9 +115,6 @@ def _scored(
     path: Path,
 ) -> tuple[AnnotatedSlide, TileNotes]:
     """Score what is annotated of a slide into a store at a path."""
-    annotation = annotation_of(slide.path)
-    if annotation is None:
-        raise DataError("has no annotations of the same name")
     origin = (slide.bounds.x, slide.bounds.y)
     regions = read_class_regions(annotation, bounds_origin=origin)
     notes = read_tile_notes(annotation)

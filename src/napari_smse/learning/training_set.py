@@ -19,6 +19,7 @@ from napari_smse.learning import (
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.labelled_set import LabelledSet, Source, join_sets
 from napari_smse.learning.supported_scales import MPP_LIMITS
+from napari_smse.tiles.annotations import NO_LABELS
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -219,6 +220,11 @@ def _reader_for(folder: Path) -> Callable[[Path, Reading], LabelledSet]:
         return annotated_slides.read_annotated_slides
     if class_folders.holds_class_folders(folder):
         return class_folders.read_class_folders
+    if (path := annotated_slides.detections_beside_slides(folder)) is not None:
+        raise DataError(
+            f"{folder} holds no labels: {path} has {NO_LABELS}. Draw regions on the slides (SMSE: "
+            "Annotate, or QuPath) and save them under the slides' names."
+        )
     raise DataError(f"{folder} holds no labelled images: looked for {_LOOKED_FOR}.")
 
 

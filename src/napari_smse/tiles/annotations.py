@@ -22,11 +22,13 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
 from napari_smse.errors import RegionError
+from napari_smse.tiles.object_types import is_annotation
 
 logger = logging.getLogger(__name__)
 
 _POLYGONS = ("Polygon", "MultiPolygon")
 _NOT_AREAS = ("Point", "MultiPoint", "LineString", "MultiLineString")
+NO_LABELS = "tiles or detections, whose classes a program gave them and no person"
 _EXPORT_AGAIN = "export the annotations again, in QuPath by File > Export objects as GeoJSON"
 
 
@@ -47,6 +49,11 @@ class DrawnArea:
     class_name: str
     polygons: list[Polygon]
     feature: dict[str, Any]
+
+    @property
+    def is_annotation(self) -> bool:
+        """Whether a person drew it, see `napari_smse.tiles.object_types`."""
+        return is_annotation(self.feature)
 
 
 def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> MultiPolygon:
@@ -83,11 +90,12 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
 def read_class_regions(
     path: Path, *, bounds_origin: tuple[int, int] = (0, 0)
 ) -> dict[str, MultiPolygon]:
-    """Read the areas of each class in a GeoJSON file.
+    """Read what is annotated of each class in a GeoJSON file.
 
     As `read_regions` does, but only areas of one class become one. Areas without a class,
     and those of classes that QuPath is told to ignore (their names end in ``*``), are left
-    out with a word in the log.
+    out with a word in the log. So are tiles and other detections, whose classes are what a
+    program found and no labels; the log warns of them.
 
     Parameters
     ----------
@@ -104,10 +112,10 @@ def read_class_regions(
     Raises
     ------
     RegionError
-        If the file cannot be read, is not GeoJSON, or holds no area with a class.
+        If the file cannot be read, is not GeoJSON, or holds no annotation with a class.
     """
     by_class: dict[str, list[Polygon]] = defaultdict(list)
-    for area in read_areas(path):
+    for area in read_annotated_areas(path):
         name = area.class_name
         if name and not name.endswith("*"):
             by_class[name] += area.polygons
@@ -120,6 +128,53 @@ def read_class_regions(
             f"{_EXPORT_AGAIN}"
         )
     return {name: _merged(polygons, bounds_origin) for name, polygons in found.items()}
+
+
+def read_annotated_areas(path: Path) -> Iterator[DrawnArea]:
+    """Yield the annotations in a GeoJSON file one by one, and warn of what else it holds.
+
+    Raises
+    ------
+    RegionError
+        If the file cannot be read, is not GeoJSON, or holds tiles or detections only.
+    """
+    found, others = False, 0
+    for area in read_areas(path):
+        if area.is_annotation:
+            found = True
+            yield area
+        else:
+            others += 1
+    if others and not found:
+        raise RegionError(
+            f"{path} holds no annotation: its {others} areas are {NO_LABELS}; draw regions and "
+            f"{_EXPORT_AGAIN}"
+        )
+    if others:
+        logger.warning("%s: left out %d areas that are %s", path, others, NO_LABELS)
+
+
+def count_detections(path: Path) -> int:
+    """Return how many areas in a GeoJSON file are tiles or other detections.
+
+    Raises
+    ------
+    RegionError
+        If the file cannot be read or is not GeoJSON.
+    """
+    return sum(not is_annotation(feature) for feature, _ in _geometries(_load(path), path))
+
+
+def holds_annotations(path: Path) -> bool:
+    """Tell whether a GeoJSON file holds more than tiles and detections.
+
+    So does one that cannot be read, as it may be meant to: whoever reads it says what is wrong.
+    """
+    try:
+        kinds = [is_annotation(feature) for feature, _ in _geometries(_load(path), path)]
+    except RegionError:
+        return True
+    return any(kinds) or not kinds
 
 
 def read_areas(path: Path) -> Iterator[DrawnArea]:

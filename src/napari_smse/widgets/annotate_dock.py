@@ -19,6 +19,7 @@ from napari_smse.errors import SmseError
 from napari_smse.exchange import AnnotationSet, read_annotations, write_annotations
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
+from napari_smse.tiles.annotations import NO_LABELS, count_detections
 from napari_smse.widgets.annotation_autosave import Autosave
 from napari_smse.widgets.annotation_files import ask_what_to_import, ask_where_to_save
 from napari_smse.widgets.annotation_layer import AnnotationLayer, follow_scale
@@ -298,11 +299,13 @@ class AnnotateDock(LeavingDock):
             return
         try:
             found = read_annotations(path, bounds_origin=(self.slide.bounds.x, self.slide.bounds.y))
+            others = count_detections(path)
         except SmseError as error:
             show_error(str(error))
             return
         self._take_in(found)
-        show_info(f"{len(found.annotations)} regions imported from {path.name}.")
+        left_out = f" {others} others were left out: they are {NO_LABELS}." if others else ""
+        show_info(f"{len(found.annotations)} regions imported from {path.name}.{left_out}")
 
     def _take_in(self, found: AnnotationSet) -> None:
         assert self.drawing is not None
