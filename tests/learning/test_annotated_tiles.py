@@ -203,20 +203,22 @@ def test_what_is_said_of_a_tile_goes_before_its_region(scored: list[Scored]) -> 
     one = scored[0]
     plain = one.annotated(benign=LEFT, malignant=MIDDLE)
     images = annotated_tiles([plain], CLASSES).labelled_set.images
-    wrong, ignored, kept = [image for image in images if image.label == 0][:3]
+    wrong, ignored, kept, strange = [image for image in images if image.label == 0][:4]
     outside = TilePlace(one.slide.quick_hash, 0.5, 10_000_000, 0, 64, 64)
     remarks = (
         TileRemark(place_of(one, wrong), "class", "malignant"),
         TileRemark(place_of(one, ignored), "ignore"),
         TileRemark(place_of(one, kept), "exemplar"),
         TileRemark(outside, "ignore"),
-        TileRemark(place_of(one, kept), "class", "nobody"),
+        TileRemark(place_of(one, strange), "class", "nobody"),
     )
     found = annotated_tiles([replace(plain, remarks=remarks)], CLASSES)
     labels = {image.region: image.label for image in found.labelled_set.images}
     assert labels[wrong.region] == 1
     assert ignored.region not in labels
-    assert len(labels) == len(images) - 1
+    # Of a class that is not learnt, it is not of its region's class either.
+    assert strange.region not in labels
+    assert len(labels) == len(images) - 2
     assert [image.region for image in found.exemplars] == [kept.region]
     assert found.unmatched == 2
     # Held out by itself: it is of no region of its new class.

@@ -12,10 +12,12 @@ from napari_smse.similarity.annotated_exemplars import (
     annotated_rows,
     exemplars_of,
     with_newer,
+    without_tiles,
 )
 from napari_smse.similarity.bank import THUMBNAIL_PX
 from napari_smse.tiles import Ground, TissueMask
 from napari_smse.tiles.region_tiles import label_tiles
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 
 COLUMNS, ROWS = (axis.ravel() for axis in np.meshgrid(range(10), range(10)))
 TILES = made_tiles(
@@ -96,9 +98,10 @@ def test_tiles_of_glass_are_not_taken():
 def test_many_tiles_of_a_class_are_thinned_out_evenly():
     found = annotated_rows(TILES, {"fat": area((0, 0, 640, 640))}, TISSUE)
     assert len(found.rows) == len(TILES)
-    rows, labels, drawn = found.some(10)
-    assert len(rows) == len(drawn) == 10
-    assert set(labels) == {0}
+    some = found.some(10)
+    rows = some.rows
+    assert len(rows) == len(some.drawn) == 10
+    assert set(some.labels) == {0}
     assert rows[0] == 0
     assert rows[-1] == len(TILES) - 1
     assert np.diff(rows).max() <= 12
@@ -158,3 +161,46 @@ def test_what_is_drawn_otherwise_now_is_not_left_with_its_older_class():
     both = with_newer(made_bank(4).joined(old), newer, drawn)
     assert len(both) == 4 + 20
     assert {both.class_name(row) for row in range(4, 24)} == {"malignant"}
+
+
+def remark(row, says, name=""):
+    x, y, width, height = TILES.places[row].tolist()
+    place = TilePlace("hash", float(TILES.mpps[row]), x, y, width, height)
+    return TileRemark(place, says, name)
+
+
+def test_corrections_of_single_tiles_are_heard():
+    fat = {"fat": area((0, 0, 256, 64))}
+    said = [remark(0, "class", "nerve"), remark(1, "ignore"), remark(50, "class", "fat")]
+    bank = exemplars(fat, remarks=said)
+    found = {bank.region(row): (bank.class_name(row), bank.drawn[row]) for row in range(len(bank))}
+    drawn = "fat at 0, 0, 256, 64"
+    assert found[TILES.region(0)] == ("nerve", "tile at 0, 0")
+    assert TILES.region(1) not in found
+    assert found[TILES.region(2)] == found[TILES.region(3)] == ("fat", drawn)
+    assert found[TILES.region(50)] == ("fat", "tile at 0, 320")
+    # Nothing need be drawn for it.
+    alone = exemplars({}, remarks=said)
+    assert sorted(alone.class_name(row) for row in range(len(alone))) == ["fat", "nerve"]
+
+
+def test_marked_exemplars_are_taken_however_many_tiles_there_are():
+    every = {"fat": area((0, 0, 640, 640))}
+    assert exemplars(every, most=4).region(1) != TILES.region(1)
+    bank = exemplars(every, most=4, remarks=[remark(1, "exemplar")])
+    assert len(bank) == 5
+    assert bank.region(1) == TILES.region(1)
+
+
+def test_tiles_that_have_no_class_any_more_leave_the_bank():
+    old = exemplars({"fat": area((0, 0, 256, 64))})
+    regions = {"fat": area((0, 0, 192, 64)), "nerve": area((128, 0, 192, 64))}
+    found = annotated_rows(TILES, regions, TISSUE, slide="hash", remarks=[remark(0, "ignore")])
+    # Row 3 is drawn no more, but nobody said that it is no fat.
+    assert found.classless.tolist() == [0, 2]
+    kept = without_tiles(old, TILES, "hash", found.classless)
+    assert [kept.region(row) for row in range(len(kept)) if kept.mpps[row] == 0.5] == [
+        TILES.region(1),
+        TILES.region(3),
+    ]
+    assert len(without_tiles(old, TILES, "another", found.classless)) == len(old)

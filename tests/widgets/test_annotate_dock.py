@@ -7,7 +7,8 @@ from shapely.geometry import box, mapping
 
 from annotated_folder import annotate, write_tiles_beside
 from generated import write_pyramid_tiff
-from napari_smse.exchange import read_annotations
+from napari_smse.exchange import AnnotationSet, read_annotations
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import annotate_dock, annotation_autosave
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import CLASS
@@ -195,6 +196,14 @@ def test_saved_annotations_are_not_asked_for_again(dock, opened, folder, tmp_pat
     assert one.geometry.equals(box(10, 20, 310, 320))
     dock.close()
     assert not left_behind(folder)
+
+
+def test_remarks_on_tiles_follow_their_class_to_another_name(dock):
+    place = TilePlace("hash", 0.5, 0, 0, 64, 64)
+    said = [TileRemark(place, "class", "benign"), TileRemark(place, "exemplar")]
+    dock.drawing.show(AnnotationSet(remarks=tuple(said)))
+    dock.table.item(0, 1).setText("normal")
+    assert [one.class_name for one in dock.drawing.annotations().remarks] == ["normal", ""]
 
 
 def test_qupaths_file_comes_in_with_its_classes_and_colours(dock, tmp_path):

@@ -1,5 +1,9 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from shapely import MultiPolygon, box
 
 from fake_model import redness_model
 from made_banks import AREA, CLASSES, made_bank, made_scale
@@ -8,7 +12,9 @@ from napari_smse.scoring import MapName, ScoreMaps, ScoreStore, fused_scales
 from napari_smse.similarity.bank import save_bank
 from napari_smse.similarity.exemplar_scoring import ExemplarScoring, fitted_temperature
 from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
-from napari_smse.widgets.evidence_job import KnownBank, read_tiles
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from napari_smse.widgets import evidence_job
+from napari_smse.widgets.evidence_job import KnownBank, read_tiles, with_annotated
 from napari_smse.widgets.score_job import Started
 
 
@@ -89,3 +95,23 @@ def test_the_models_own_bank_is_read_or_it_is_said_why_not(started, tmp_path, re
     assert len(found.own_bank.bank) == 4
     assert found.own_bank.own
     assert found.note == ""
+
+
+def test_a_corrected_tile_takes_its_place_in_the_bank(read, monkeypatch):
+    monkeypatch.setattr(evidence_job, "_looks_of", lambda *_: None)
+    read = replace(read, slide=SimpleNamespace(quick_hash="hash", name="a"))
+    bank = made_bank(4)
+    bank = replace(bank, model=read.model)
+    regions = {"benign": MultiPolygon([box(0, 0, 640, 640)])}
+    first, new = with_annotated(bank, read, regions, pictures=False)
+    assert len(first) == 4 + len(new) == 4 + len(read.tiles)
+    places = [
+        TilePlace("hash", float(read.tiles.mpps[row]), *read.tiles.places[row].tolist())
+        for row in range(2)
+    ]
+    remarks = [TileRemark(places[0], "class", "malignant"), TileRemark(places[1], "ignore")]
+    second, new = with_annotated(first, read, regions, False, remarks)
+    assert len(second) == len(first) - 1
+    names = {second.region(row): second.class_name(row) for row in range(4, len(second))}
+    assert names[read.tiles.region(0)] == "malignant"
+    assert read.tiles.region(1) not in names

@@ -20,7 +20,8 @@ from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import ScaleTiles, TissueMask
-from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
+from napari_smse.tiles.region_tiles import CONFLICT, nearest_areas
+from napari_smse.tiles.tile_classes import TileClasses, classes_of_tiles, rows_at
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 SOURCE = "annotations"
@@ -122,7 +123,7 @@ def annotated_tiles(
     slides
         Scored by one model.
     classes
-        In the order of the labels; regions of others are left out.
+        In the order of the labels; tiles of others are left out.
     links
         Between tiles of these slides; one given twice counts once.
     added
@@ -177,28 +178,24 @@ class _Found:
     def take(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
         """Label the tiles of a slide at one scale."""
         tiles = scores.tiles
-        regions = {name: area for name, area in one.regions.items() if name in self._classes}
-        drawn = label_tiles(tiles.x, tiles.y, tiles.grid.edge, regions, one.mask)
-        labels = drawn.copy()
-        for which, name in enumerate(regions):
-            labels[drawn == which] = self._classes.index(name)
-        labels[np.isnan(scores.probability[:, 0])] = NO_CLASS
-        kept, corrected = self._hear(one, scores, labels)
-        for row in np.flatnonzero((drawn != NO_CLASS) | (labels != NO_CLASS)).tolist():
+        classes = classes_of_tiles(tiles, one.slide.quick_hash, one.regions, one.mask, one.remarks)
+        scored = ~np.isnan(scores.probability[:, 0])
+        for row in np.flatnonzero(classes.is_decided).tolist():
             self._decided.add(_place_of(one.slide, scores, row))
         found: dict[int, LabelledImage] = {}
-        self.conflicts += int((labels == CONFLICT).sum())
+        self.conflicts += int((scored & (classes.labels == CONFLICT)).sum())
+        self.heard += self._count_heard(classes, scored)
         for label, name in enumerate(self._classes):
-            rows = np.flatnonzero(labels == label)
-            areas = _areas(tiles, rows, regions.get(name))
+            rows = np.flatnonzero(scored & (classes.class_names == name))
+            areas = _areas(tiles, rows, one.regions.get(name))
             for row, area in zip(rows.tolist(), areas.tolist(), strict=True):
                 # A tile that takes its class from what was said of it is of no region.
-                region = f"tile {row}" if row in corrected else f"{name} {area}"
+                region = f"tile {row}" if classes.corrected[row] else f"{name} {area}"
                 image = found[row] = _image(one, tiles, row, label, region)
                 self.known[image] = _judged(
                     scores.embedding[row], scores.probability[row], scores.mpp
                 )
-                if row in kept:
+                if classes.exemplars[row]:
                     self.exemplars.append(image)
         self._note_ends(one, scores, found)
 
@@ -231,39 +228,26 @@ class _Found:
             tuple((self._images.get(one.first), self._images.get(one.second)) for one in whole),
         )
 
-    def _hear(
-        self, one: AnnotatedSlide, scores: ScaleScores, labels: NDArray[np.int64]
-    ) -> tuple[set[int], set[int]]:
-        """Take remarks into the labels; return the rows of exemplars, and of other classes."""
-        marked: list[int] = []
-        corrected: set[int] = set()
-        for remark in one.remarks:
-            row = _row_of(one.slide, scores, remark.place)
-            if row is None or (remark.says == "class" and remark.class_name not in self._classes):
-                continue
-            if remark.says == "exemplar":
-                marked.append(row)
-                continue
-            self._decided.add(_place_of(one.slide, scores, row))
-            label = NO_CLASS
+    def _count_heard(self, classes: TileClasses, scored: NDArray[np.bool_]) -> int:
+        """Return how many remarks say something of what is learnt."""
+        learnt = np.isin(classes.class_names, self._classes)
+        heard = 0
+        for row, remark in classes.remarks:
             if remark.says == "class":
-                label = self._classes.index(remark.class_name)
-                # One that is of its region's class already goes on being held out with it.
-                if labels[row] != label:
-                    corrected.add(row)
-            labels[row] = label
-            self.heard += 1
-        # Of no class when all is said, a tile would be an exemplar of nothing.
-        kept = [row for row in marked if labels[row] >= 0]
-        self.heard += len(kept)
-        return set(kept), corrected
+                is_heard = remark.class_name in self._classes
+            else:
+                # Of no class when all is said, a tile would be an exemplar of nothing.
+                is_heard = remark.says == "ignore" or learnt[row]
+            heard += bool(scored[row] and is_heard)
+        return heard
 
     def _note_ends(
         self, one: AnnotatedSlide, scores: ScaleScores, found: Mapping[int, LabelledImage]
     ) -> None:
-        for place in {end for link in self._links for end in (link.first, link.second)}:
-            row = _row_of(one.slide, scores, place)
-            if row is not None:
+        places = list({end for link in self._links for end in (link.first, link.second)})
+        rows = rows_at(scores.tiles, one.slide.quick_hash, places)
+        for place, row in zip(places, rows, strict=True):
+            if row is not None and not np.isnan(scores.probability[row, 0]):
                 vector = torch.from_numpy(scores.embedding[row].astype(np.float32))
                 self._ends[place] = normalize(vector, dim=0)
                 if row in found:
@@ -277,17 +261,6 @@ _Place = tuple[str, float, int, int]
 def _place_of(slide: Slide, scores: ScaleScores, row: int) -> _Place:
     tiles = scores.tiles
     return slide.quick_hash, round(scores.mpp, 4), int(tiles.x[row]), int(tiles.y[row])
-
-
-def _row_of(slide: Slide, scores: ScaleScores, place: TilePlace) -> int | None:
-    """Return which of the scored tiles lies at a place, if any."""
-    if place.slide != slide.quick_hash or place.mpp != scores.mpp:
-        return None
-    tiles = scores.tiles
-    rows = np.flatnonzero((tiles.x == place.x) & (tiles.y == place.y))
-    if not len(rows) or np.isnan(scores.probability[rows[0], 0]):
-        return None
-    return int(rows[0])
 
 
 def _areas(

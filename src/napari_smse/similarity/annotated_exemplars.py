@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -13,8 +13,10 @@ from shapely import MultiPolygon, Polygon
 from napari_smse.errors import BankError, QueryError
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.slide_tiles import SlideTiles
-from napari_smse.tiles import TissueMask
-from napari_smse.tiles.region_tiles import label_tiles, nearest_areas
+from napari_smse.tiles import ScaleTiles, TissueMask
+from napari_smse.tiles.region_tiles import nearest_areas
+from napari_smse.tiles.tile_classes import TileClasses, classes_of_tiles
+from napari_smse.tiles.tile_notes import TileRemark
 
 MOST_A_CLASS: Final = 300
 """More tiles of a class say little more: so many are taken, spread evenly over them."""
@@ -26,32 +28,48 @@ class AnnotatedRows(NamedTuple):
     Attributes
     ----------
     rows, labels
-        ``(m,)`` each; the labels are indices into the regions.
+        ``(m,)`` each; the labels are indices into the classes.
     drawn
-        Of each tile, which of the areas drawn of its class it is of.
+        Of each tile, which of the areas drawn of its class it is of; one that a remark gave its
+        class is of none, and named by itself.
+    classes
+        Names.
+    kept
+        Rows of tiles that are to be taken however many there are.
+    classless
+        ``(k,)``, rows of tiles that were drawn or remarked on, but have no class: two compete, or
+        they are not to be learnt from.
     """
 
     rows: NDArray[np.intp]
     labels: NDArray[np.int64]
     drawn: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    kept: frozenset[int] = frozenset()
+    classless: NDArray[np.intp] = np.empty(0, np.intp)
 
     def some(self, most: int = MOST_A_CLASS) -> AnnotatedRows:
-        """Return so many tiles of a class at most, spread evenly."""
+        """Return so many tiles of a class at most, spread evenly, and all that are to be kept."""
         of_class = (np.flatnonzero(self.labels == label) for label in np.unique(self.labels))
-        return self.take(np.sort(np.concatenate([_spread(one, most) for one in of_class])))
+        kept = np.flatnonzero([row in self.kept for row in self.rows.tolist()])
+        spread = [_spread(one, most) for one in of_class]
+        return self.take(np.unique(np.concatenate([kept, *spread])))
 
     def take(self, chosen: NDArray[np.intp]) -> AnnotatedRows:
         """Return some of them, in this order."""
         drawn = tuple(self.drawn[one] for one in chosen)
-        return AnnotatedRows(self.rows[chosen], self.labels[chosen], drawn)
+        return self._replace(rows=self.rows[chosen], labels=self.labels[chosen], drawn=drawn)
 
 
 def annotated_rows(
     tiles: SlideTiles,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
+    *,
+    slide: str = "",
+    remarks: Sequence[TileRemark] = (),
 ) -> AnnotatedRows:
-    """Return which tiles lie in regions, and their classes, as fine-tuning takes them.
+    """Return which tiles have a class by regions or remarks, as fine-tuning takes them.
 
     Parameters
     ----------
@@ -61,16 +79,20 @@ def annotated_rows(
         What is drawn of each class, level-0 px.
     mask
         The slide's tissue: a tile takes the class that holds half of its tissue, see
-        `napari_smse.tiles.region_tiles.label_tiles`.
+        `napari_smse.tiles.tile_classes.classes_of_tiles`.
+    slide
+        Quick hash of the slide, by which the remarks find their tiles.
+    remarks
+        What was said of single tiles.
 
     Raises
     ------
     QueryError
-        Nothing is drawn, or no scored tile lies in it.
+        Nothing is drawn, or no scored tile has a class by it.
     """
-    if not regions:
+    if not regions and not any(one.says == "class" for one in remarks):
         raise QueryError("Nothing is drawn on this slide: draw regions with SMSE: Annotate.")
-    found = _annotated(tiles, regions, mask)
+    found = _annotated(tiles, slide, regions, mask, remarks)
     if not len(found.rows):
         raise QueryError(
             "No scored tile has half of its tissue in a region: draw larger regions, on tissue "
@@ -143,18 +165,19 @@ def annotated_exemplars(
     slide: str,
     name: str,
     most: int = MOST_A_CLASS,
+    remarks: Sequence[TileRemark] = (),
 ) -> ExemplarBank:
-    """Return the tiles of a slide that lie in regions as exemplars, without pictures.
+    """Return the tiles of a slide that have a class by regions or remarks, without pictures.
 
     Of a class, so many are taken at most.
 
     Raises
     ------
     QueryError
-        Nothing is drawn, or no scored tile lies in it.
+        Nothing is drawn, or no scored tile has a class by it.
     """
-    found = annotated_rows(tiles, regions, mask).some(most)
-    return exemplars_of(tiles, found, tuple(regions), model=model, slide=slide, name=name)
+    found = annotated_rows(tiles, regions, mask, slide=slide, remarks=remarks).some(most)
+    return exemplars_of(tiles, found, found.classes, model=model, slide=slide, name=name)
 
 
 def with_newer(
@@ -180,30 +203,62 @@ def with_newer(
     return bank.without(replaced).joined(newer)
 
 
+def without_tiles(
+    bank: ExemplarBank, tiles: SlideTiles, slide: str, rows: NDArray[np.intp]
+) -> ExemplarBank:
+    """Return a bank without some tiles of a slide, given by its quick hash."""
+    gone = {
+        (slide, tuple(tiles.places[row].tolist()), round(float(tiles.mpps[row]), 4))
+        for row in rows.tolist()
+    }
+    return bank.without([row for row in range(len(bank)) if _place(bank, row) in gone])
+
+
 def _place(bank: ExemplarBank, row: int) -> tuple[str, tuple[int, ...], float]:
     return bank.slides[row], tuple(bank.places[row].tolist()), round(float(bank.mpps[row]), 4)
 
 
 def _annotated(
-    tiles: SlideTiles, regions: Mapping[str, MultiPolygon], mask: TissueMask
+    tiles: SlideTiles,
+    slide: str,
+    regions: Mapping[str, MultiPolygon],
+    mask: TissueMask,
+    remarks: Sequence[TileRemark],
 ) -> AnnotatedRows:
-    rows: list[int] = []
-    labels: list[int] = []
-    drawn: list[str] = []
-    for number, scale in enumerate(tiles.scales):
-        first, edge = tiles.rows_of(number).start, scale.grid.edge
-        label = label_tiles(scale.x, scale.y, edge, regions, mask)
-        for row, (name, area) in enumerate(regions.items()):
-            own = np.flatnonzero(label == row)
-            if len(own):
-                rows += (first + own).tolist()
-                labels += [row] * len(own)
-                names = [_area_name(name, one) for one in area.geoms]
-                areas = nearest_areas(scale.x[own], scale.y[own], edge, area)
-                drawn += [names[one] for one in areas.tolist()]
-    order = np.argsort(rows)
-    found = AnnotatedRows(np.array(rows, np.intp), np.array(labels, np.int64), tuple(drawn))
-    return found.take(order)
+    parts = [classes_of_tiles(one, slide, regions, mask, remarks) for one in tiles.scales]
+    classes = tuple(dict.fromkeys(name for one in parts for name in one.names))
+    names = np.concatenate([np.empty(0, object), *(one.class_names for one in parts)])
+    rows = np.flatnonzero(names != "")
+    drawn = [
+        area
+        for scale, one in zip(tiles.scales, parts, strict=True)
+        for area in _areas_of(scale, one, regions)
+    ]
+    kept = np.flatnonzero(np.concatenate([[], *(one.exemplars for one in parts)]))
+    decided = np.concatenate([[], *(one.is_decided for one in parts)]).astype(bool)
+    return AnnotatedRows(
+        rows,
+        np.array([classes.index(name) for name in names[rows]], np.int64),
+        tuple(drawn[row] for row in rows.tolist()),
+        classes,
+        frozenset(kept.tolist()),
+        np.flatnonzero(decided & (names == "")),
+    )
+
+
+def _areas_of(
+    scale: ScaleTiles, found: TileClasses, regions: Mapping[str, MultiPolygon]
+) -> Iterator[str]:
+    """Yield the name of the area that each tile of a scale is of; its own if it is of none."""
+    names = [f"tile at {x}, {y}" for x, y in zip(scale.x, scale.y, strict=True)]
+    for label, (name, area) in enumerate(regions.items()):
+        own = np.flatnonzero((found.labels == label) & ~found.corrected)
+        if len(own):
+            known = [_area_name(name, one) for one in area.geoms]
+            near = nearest_areas(scale.x[own], scale.y[own], scale.grid.edge, area)
+            for row, one in zip(own.tolist(), near.tolist(), strict=True):
+                names[row] = known[one]
+    yield from names
 
 
 def _area_name(class_name: str, area: Polygon) -> str:

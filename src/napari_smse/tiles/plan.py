@@ -112,13 +112,13 @@ def plan_tiles(
         )
     _require_on_slide(roi, slide)
     mask = find_tissue(slide) if mask is None else mask
-    chosen = [_choose(_grid(slide, spec), mask, roi, min_tissue) for spec in specs]
+    chosen = [_choose(tile_grid(slide, spec), mask, roi, min_tissue) for spec in specs]
     if not any(len(tiles) for tiles in chosen):
         raise _no_tiles(slide, specs[0], min_tissue, roi)
     return _plan_reads(slide, chosen, mask, first_look=first_look)
 
 
-def _grid(slide: Slide, spec: TileSpec) -> TileGrid:
+def tile_grid(slide: Slide, spec: TileSpec) -> TileGrid:
     """Lay a grid on whole pixels of the level that its tiles are cut from."""
     step = slide.levels[slide.level_for(spec.mpp / slide.mpp)].downsample
     return TileGrid(spec, slide.bounds, int(step) if step.is_integer() else 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,8 +10,11 @@ import numpy as np
 from shapely import MultiPolygon
 
 from napari_smse.slides import Slide
-from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
-from napari_smse.tiles.region_tiles import CONFLICT, LEAST_TISSUE, label_tiles
+from napari_smse.tiles import ScaleTiles, TileSpec, TissueMask, find_tissue
+from napari_smse.tiles.plan import tile_grid
+from napari_smse.tiles.region_tiles import CONFLICT, LEAST_TISSUE
+from napari_smse.tiles.tile_classes import classes_of_tiles
+from napari_smse.tiles.tile_notes import TileRemark
 
 TILE_PX: Final = 224
 TILE_MPP: Final = 0.5
@@ -41,9 +44,14 @@ class AnnotationCounts:
 
 
 def count_tiles(
-    slide: Slide, regions: Mapping[str, MultiPolygon], mask: TissueMask | None
+    slide: Slide,
+    regions: Mapping[str, MultiPolygon],
+    mask: TissueMask | None,
+    remarks: Sequence[TileRemark] = (),
 ) -> Iterator[AnnotationCounts]:
     """Yield the counts, once; the slide's tissue is looked for if it is not given.
+
+    Of the remarks, those on tiles of this size count.
 
     Raises
     ------
@@ -51,20 +59,20 @@ def count_tiles(
         The slide cannot be read, or is no bright-field slide.
     """
     mask = mask or find_tissue(slide)
-    grid = TileGrid(TileSpec(TILE_PX, TILE_MPP, slide.mpp), slide.bounds)
+    grid = tile_grid(slide, TileSpec(TILE_PX, TILE_MPP, slide.mpp))
     rows, columns = (
         index.ravel()
         for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
     )
-    x, y = grid.left(columns), grid.top(rows)
-    labels = label_tiles(x, y, grid.edge, regions, mask)
-    tiles = {name: int((labels == i).sum()) for i, name in enumerate(regions)}
+    every = ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32))
+    found = classes_of_tiles(every, slide.quick_hash, regions, mask, remarks)
+    tiles = {name: int((found.labels == i).sum()) for i, name in enumerate(found.names)}
     dry = [
         name
         for name, area in regions.items()
         if not tiles[name] and _tissue_share(mask, area) < LEAST_TISSUE
     ]
-    yield AnnotationCounts(slide, mask, tiles, int((labels == CONFLICT).sum()), tuple(dry))
+    yield AnnotationCounts(slide, mask, tiles, int((found.labels == CONFLICT).sum()), tuple(dry))
 
 
 def _tissue_share(mask: TissueMask, area: MultiPolygon) -> float:

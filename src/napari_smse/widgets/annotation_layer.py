@@ -146,13 +146,14 @@ class AnnotationLayer(QObject):
         return bool(selected)
 
     def rename_class(self, old: str, new: str) -> None:
-        """Give all shapes of a class another name."""
+        """Give all shapes of a class, and all remarks that name it, another name."""
         features = self.layer.features.copy()
         features.loc[features[CLASS] == old, CLASS] = new
         with self._quietly():
             self.layer.features = features
         if self._class == old:
             self._class = new
+        self._notes.rename_class(old, new)
         self._note()
 
     def undo(self) -> bool:

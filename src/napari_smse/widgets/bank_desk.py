@@ -80,11 +80,11 @@ class BankDesk(QObject):
         read, known, layer = self._read, self.known, self._layer
         if read is None or known is None or layer is None:
             return
-        regions = drawn_on(self._viewer, layer, read.slide).regions()
+        drawn = drawn_on(self._viewer, layer, read.slide)
         pictures = self._panel.keep_pictures.isChecked()
 
         def work() -> Iterator[tuple[KnownBank | None, str]]:
-            bank, new = with_annotated(known.bank, read, regions, pictures)
+            bank, new = with_annotated(known.bank, read, drawn.regions(), pictures, drawn.remarks)
             yield known.changed(bank), f"Added {tell_bank(new)}."
 
         self._start(work)

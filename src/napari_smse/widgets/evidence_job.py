@@ -13,11 +13,17 @@ from shapely import MultiPolygon
 
 from napari_smse.errors import SmseError
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
-from napari_smse.similarity.annotated_exemplars import annotated_rows, exemplars_of, with_newer
+from napari_smse.similarity.annotated_exemplars import (
+    annotated_rows,
+    exemplars_of,
+    with_newer,
+    without_tiles,
+)
 from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
 from napari_smse.similarity.exemplar_scoring import ExemplarScoring, Way, fitted_temperature
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
 from napari_smse.slides import Region, Slide
+from napari_smse.tiles.tile_notes import TileRemark
 from napari_smse.widgets.score_job import Started
 from napari_smse.widgets.unlike_job import looks_of
 
@@ -136,24 +142,33 @@ def read_tiles(slide: Slide, started: Started) -> Iterator[ScoredTiles]:
 
 
 def with_annotated(
-    bank: ExemplarBank, read: ScoredTiles, regions: Mapping[str, MultiPolygon], pictures: bool
+    bank: ExemplarBank,
+    read: ScoredTiles,
+    regions: Mapping[str, MultiPolygon],
+    pictures: bool,
+    remarks: Sequence[TileRemark] = (),
 ) -> tuple[ExemplarBank, ExemplarBank]:
-    """Add the tiles in regions to a bank, with their pictures on request.
+    """Add the tiles that have a class to a bank, with their pictures on request.
+
+    They have it by the regions drawn on the slide and by remarks on them.
 
     Returns
     -------
     tuple[ExemplarBank, ExemplarBank]
-        The bank, in which every tile that is drawn has the class that it is drawn as; and what was
-        added, of many tiles of a class some.
+        The bank, in which every tile that is drawn or remarked on has the class of that, and is
+        left out if it has none; and what was added, of many tiles of a class some.
 
     Raises
     ------
     QueryError
-        Nothing is drawn, or no scored tile lies in it.
+        Nothing is drawn, or no scored tile has a class by it.
     SlideError
         A picture cannot be read.
     """
-    drawn = annotated_rows(read.tiles, regions, read.started.plan.mask)
+    slide = read.slide.quick_hash
+    drawn = annotated_rows(
+        read.tiles, regions, read.started.plan.mask, slide=slide, remarks=remarks
+    )
     found = drawn.some()
     rows = found.rows
     thumbnails = None
@@ -162,12 +177,13 @@ def with_annotated(
     exemplars = partial(
         exemplars_of,
         read.tiles,
-        classes=tuple(regions),
+        classes=drawn.classes,
         model=read.model,
-        slide=read.slide.quick_hash,
+        slide=slide,
         name=read.slide.name,
     )
     new = exemplars(found, thumbnails=thumbnails, looks=_looks_of(read, rows))
+    bank = without_tiles(bank, read.tiles, slide, drawn.classless)
     return with_newer(bank, new, exemplars(drawn)), new
 
 

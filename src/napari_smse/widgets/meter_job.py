@@ -13,7 +13,7 @@ from napari_smse.errors import QueryError
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
 from napari_smse.tiles import ScaleTiles
-from napari_smse.tiles.region_tiles import label_tiles
+from napari_smse.tiles.tile_classes import classes_of_tiles
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
 from napari_smse.widgets.queue_job import asking_scale, require_one_scale
 
@@ -33,7 +33,8 @@ class Measured:
     slides, tiles
         How many were compared.
     by_drawing
-        Whether the classes are those drawn; else they are what the model calls the tiles.
+        Whether the classes are those drawn, or given to single tiles; else they are what the model
+        calls the tiles.
     """
 
     effect: BatchEffect
@@ -61,7 +62,8 @@ class ComparedTiles:
     embeddings
         ``(n, d)`` float32, each of length 1.
     by_drawing
-        Whether the classes are those drawn; else they are what the model calls the tiles.
+        Whether the classes are those drawn, or given to single tiles; else they are what the model
+        calls the tiles.
     """
 
     slides: Sequence[AskedSlide]
@@ -163,11 +165,15 @@ class _Sample:
         self.rows = _some(len(self.grid))
         part = self.grid.take(self.rows)
         at = tiles.rows_of(scale).start + self.rows
-        regions = one.drawn.regions()
-        labels = label_tiles(part.x, part.y, part.grid.edge, regions, one.started.plan.mask)
-        names = list(regions)
+        classes = classes_of_tiles(
+            part,
+            one.slide.quick_hash,
+            one.drawn.regions(),
+            one.started.plan.mask,
+            one.drawn.remarks,
+        )
         self.mpp = self.grid.grid.spec.mpp
-        self.drawn = [names[label] if label >= 0 else "" for label in labels.tolist()]
+        self.drawn: list[str] = classes.class_names.tolist()
         self.called = _called(tiles, at)
         self.embeddings = tiles.embeddings[at]
 

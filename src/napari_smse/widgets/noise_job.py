@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from napari_smse.errors import QueryError
 from napari_smse.similarity.label_noise import label_doubts
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
-from napari_smse.tiles.region_tiles import label_tiles, nearest_areas
+from napari_smse.tiles.region_tiles import nearest_areas
+from napari_smse.tiles.tile_classes import classes_of_tiles
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
 from napari_smse.widgets.tile_pictures import TileOnSlide
@@ -81,20 +82,15 @@ class SaidOfTiles:
 def said_of_tiles(one: AskedSlide, tiles: SlideTiles, scale: int) -> SaidOfTiles:
     """Return what was said of a slide's tiles of one scale."""
     grid = tiles.scales[scale]
-    x, y, edge, mpp = grid.x, grid.y, grid.grid.edge, grid.grid.spec.mpp
-    regions = one.drawn.regions()
-    labels = label_tiles(x, y, edge, regions, one.started.plan.mask)
-    names = np.full(len(grid), "", dtype=object)
-    groups = np.array([f"{one.slide.quick_hash} {mpp} {row}" for row in range(len(grid))])
-    groups = groups.astype(object)
+    slide, regions, mpp = one.slide.quick_hash, one.drawn.regions(), grid.grid.spec.mpp
+    found = classes_of_tiles(grid, slide, regions, one.started.plan.mask, one.drawn.remarks)
+    groups = np.array([f"{slide} {mpp} {row}" for row in range(len(grid))], dtype=object)
     for number, (name, area) in enumerate(regions.items()):
-        rows = np.flatnonzero(labels == number)
-        names[rows] = name
+        rows = np.flatnonzero(found.drawn == number)
         if len(rows):
-            near = nearest_areas(x[rows], y[rows], edge, area)
-            groups[rows] = [f"{one.slide.quick_hash} {name} {part}" for part in near]
-    judged = _hear(one.drawn.remarks, mpp, x, y, names)
-    return SaidOfTiles(names, groups, judged)
+            near = nearest_areas(grid.x[rows], grid.y[rows], grid.grid.edge, area)
+            groups[rows] = [f"{slide} {name} {part}" for part in near]
+    return SaidOfTiles(found.class_names, groups, set(np.flatnonzero(found.judged).tolist()))
 
 
 @dataclass
@@ -123,25 +119,6 @@ class AnnotatedRows:
             self.labels.append(self.classes.index(said.names[row]))
             self.groups.append(said.groups[row])
             self.judged.append(row in said.judged)
-
-
-def _hear(
-    remarks: Sequence[TileRemark],
-    mpp: float,
-    x: NDArray[np.int32],
-    y: NDArray[np.int32],
-    names: NDArray[np.object_],
-) -> set[int]:
-    """Take what was said of tiles into their classes; return the rows that a person judged."""
-    judged: set[int] = set()
-    for remark in remarks:
-        place = remark.place
-        if remark.says == "exemplar" or place.mpp != mpp:
-            continue
-        for row in np.flatnonzero((x == place.x) & (y == place.y)).tolist():
-            names[row] = remark.class_name
-            judged.add(row)
-    return judged
 
 
 def find_doubted(slides: Sequence[AskedSlide]) -> Iterator[DoubtedLabels]:

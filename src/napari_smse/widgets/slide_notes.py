@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
@@ -40,6 +41,15 @@ class SlideNotes(QObject):
         kept = [one for one in self.remarks if one.about != remark.about]
         self.remarks = (*kept, remark)
         self.changed.emit()
+
+    def rename_class(self, old: str, new: str) -> None:
+        """Give all remarks of a class another name."""
+        if any(one.class_name == old for one in self.remarks):
+            self.remarks = tuple(
+                replace(one, class_name=new) if one.class_name == old else one
+                for one in self.remarks
+            )
+            self.changed.emit()
 
     def forget_remarks(self) -> None:
         """Remove all remarks."""

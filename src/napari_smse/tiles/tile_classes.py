@@ -1,0 +1,137 @@
+"""Of which class each tile of a slide is: by the regions drawn on it, and by remarks on tiles.
+
+This is the one rule: whatever learns from tiles, measures, keeps or counts them asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely import MultiPolygon
+
+from napari_smse.tiles.region_tiles import NO_CLASS, label_tiles
+from napari_smse.tiles.scale_tiles import ScaleTiles
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from napari_smse.tiles.tissue import TissueMask
+
+_ROUNDING: Final = 2
+"""Tiles of one grid may differ by so many level pixels in width; see `TileGrid`."""
+
+
+@dataclass(frozen=True)
+class TileClasses:
+    """The classes of some tiles of a slide.
+
+    Attributes
+    ----------
+    names
+        Classes: those drawn, in their order, then others that remarks name.
+    labels
+        ``(n,)``, indices into the names; `NO_CLASS`, or `CONFLICT` where two classes compete.
+    drawn
+        ``(n,)``, the same by the regions alone.
+    remarks
+        Those that are about one of these tiles, each with its row, in their order.
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    drawn: NDArray[np.int64]
+    remarks: tuple[tuple[int, TileRemark], ...] = ()
+
+    @property
+    def class_names(self) -> NDArray[np.object_]:
+        """The class of each tile, ``(n,)``; empty if it has none."""
+        found: NDArray[np.object_] = np.array([*self.names, ""], dtype=object)[
+            np.where(self.labels < 0, len(self.names), self.labels)
+        ]
+        return found
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Which tiles a remark gives a class, or none, ``(n,)``."""
+        return self._marked(row for row, one in self.remarks if one.says != "exemplar")
+
+    @property
+    def exemplars(self) -> NDArray[np.bool_]:
+        """Which tiles are to be kept as exemplars, ``(n,)``; one without a class cannot be."""
+        marked = self._marked(row for row, one in self.remarks if one.says == "exemplar")
+        return marked & (self.labels >= 0)
+
+    @property
+    def corrected(self) -> NDArray[np.bool_]:
+        """Which tiles have a class that is not that of their region, ``(n,)``."""
+        return (self.labels >= 0) & (self.labels != self.drawn)
+
+    @property
+    def is_decided(self) -> NDArray[np.bool_]:
+        """Which tiles were drawn on or remarked on, also if they got no class by it, ``(n,)``."""
+        return (self.drawn != NO_CLASS) | self.judged
+
+    def _marked(self, rows: Iterator[int]) -> NDArray[np.bool_]:
+        found = np.zeros(len(self.labels), dtype=bool)
+        found[list(rows)] = True
+        return found
+
+
+def classes_of_tiles(
+    tiles: ScaleTiles,
+    slide: str,
+    regions: Mapping[str, MultiPolygon],
+    mask: TissueMask,
+    remarks: Sequence[TileRemark] = (),
+) -> TileClasses:
+    """Return the class of each tile.
+
+    A tile takes the class of the region that it lies in, as `label_tiles` has it. A remark on the
+    tile goes before that: it gives another class, or none, which is not to be learnt from. Of two
+    remarks the later one counts.
+
+    Parameters
+    ----------
+    tiles
+        Of one scale.
+    slide
+        Quick hash of their slide.
+    regions
+        What is drawn of each class, level-0 px.
+    mask
+        The slide's tissue.
+    remarks
+        On tiles of any slide and scale; those on others are passed over.
+    """
+    drawn = label_tiles(tiles.x, tiles.y, tiles.grid.edge, regions, mask)
+    rows = rows_at(tiles, slide, [one.place for one in remarks])
+    heard = tuple((row, one) for row, one in zip(rows, remarks, strict=True) if row is not None)
+    given = (one.class_name for _, one in heard if one.says == "class" and one.class_name)
+    names = tuple(dict.fromkeys([*regions, *given]))
+    labels = drawn.copy()
+    for row, one in heard:
+        if one.says == "class" and one.class_name:
+            labels[row] = names.index(one.class_name)
+        elif one.says != "exemplar":
+            labels[row] = NO_CLASS
+    return TileClasses(names, labels, drawn, heard)
+
+
+def rows_at(tiles: ScaleTiles, slide: str, places: Sequence[TilePlace]) -> list[int | None]:
+    """Return which of the tiles of a slide lies at each place, if any."""
+    if not places:
+        return []
+    grid = tiles.grid
+    row_of = {
+        at: row for row, at in enumerate(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True))
+    }
+    slack = _ROUNDING * grid.pixel
+
+    def found(place: TilePlace) -> int | None:
+        same = place.slide == slide and round(place.mpp, 4) == round(grid.spec.mpp, 4)
+        if not same or abs(place.width - grid.edge) > slack:
+            return None
+        return row_of.get((place.x, place.y))
+
+    return [found(place) for place in places]

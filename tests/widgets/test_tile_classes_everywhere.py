@@ -1,0 +1,144 @@
+"""Whoever asks of which class a tile is, by regions and remarks, hears the same."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shapely import box
+
+from fake_model import redness_model
+from made_banks import AREA, CLASSES, MODEL, made_bank
+from napari_smse.errors import DataError, QueryError
+from napari_smse.exchange import Annotation, AnnotationSet
+from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
+from napari_smse.scoring import ScoreStore
+from napari_smse.similarity.annotated_exemplars import annotated_exemplars
+from napari_smse.similarity.slide_tiles import slide_tiles
+from napari_smse.tiles import (
+    Ground,
+    ReadBlock,
+    ScaleTiles,
+    TileGrid,
+    TilePlan,
+    TileSpec,
+    TissueMask,
+)
+from napari_smse.tiles.tile_classes import classes_of_tiles
+from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from napari_smse.widgets import efficiency_job, meter_job
+from napari_smse.widgets.annotation_counts import TILE_MPP, TILE_PX, count_tiles
+from napari_smse.widgets.asked_slides import AskedSlide
+from napari_smse.widgets.noise_job import said_of_tiles
+from napari_smse.widgets.score_job import Started
+
+SIDE = 10
+NAMES = ("benign", "malignant", "fat")
+# As what is drawn is counted in: 64 level-0 px.
+SLIDE_MPP = TILE_PX * TILE_MPP / 64
+MASK = TissueMask(np.full((80, 80), Ground.TISSUE, np.uint8), AREA)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """A slide of 10 x 10 tiles, all scored, without the slide itself."""
+    path = tmp_path_factory.mktemp("scored") / "slide.tif"
+    columns, rows = (
+        axis.ravel().astype(np.int32) for axis in np.meshgrid(range(SIDE), range(SIDE))
+    )
+    grid = TileGrid(TileSpec(TILE_PX, TILE_MPP, SLIDE_MPP), AREA)
+    tiles = ScaleTiles(grid, columns, rows, np.ones(SIDE * SIDE, np.float32))
+    blocks = (ReadBlock(AREA, TILE_MPP, ((0, 0, SIDE * SIDE),)),)
+    plan = TilePlan((tiles,), blocks, MASK)
+    store = ScoreStore.create(path.with_suffix(".zarr"), plan, CLASSES, 8, {})
+    malignant = np.random.default_rng(0).random(SIDE * SIDE)
+    probability = np.stack([1 - malignant, malignant], axis=1).astype(np.float32)
+    store.write_rows(0, 0, probability, made_bank(SIDE * SIDE).embeddings)
+    level = SimpleNamespace(downsample=1.0)
+    slide = SimpleNamespace(
+        path=path,
+        name="slide",
+        quick_hash="hash",
+        mpp=SLIDE_MPP,
+        bounds=AREA,
+        levels=(level,),
+        level_for=lambda _: 0,
+    )
+    return slide, Started(plan, store, redness_model().card, None, (), "nowhere")
+
+
+BOXES = st.tuples(*(st.integers(0, 512) for _ in range(2)), *(st.integers(32, 300),) * 2).map(
+    lambda at: box(at[0], at[1], at[0] + at[2], at[1] + at[3])
+)
+DRAWN = st.lists(st.builds(Annotation, st.sampled_from(NAMES), BOXES), max_size=4)
+# One of the tiles said to be of a class that is not drawn; and remarks on what is no tile.
+PLACES = st.builds(
+    TilePlace,
+    st.sampled_from(["hash"] * 4 + ["another"]),
+    st.sampled_from([TILE_MPP] * 4 + [1.0]),
+    st.integers(0, SIDE - 1).map(lambda column: 64 * column),
+    st.integers(0, SIDE - 1).map(lambda row: 64 * row),
+    st.just(64),
+    st.just(64),
+)
+REMARKS = st.one_of(
+    st.builds(TileRemark, PLACES, st.just("class"), st.sampled_from([*NAMES, "bone"])),
+    st.builds(TileRemark, PLACES, st.sampled_from(["ignore", "exemplar"])),
+)
+
+
+def by_fine_tuning(one, names):
+    regions, remarks = one.drawn.regions(), one.drawn.remarks
+    slide = AnnotatedSlide(
+        one.slide, regions, MASK, one.started.store, one.slide.name, remarks=remarks
+    )
+    try:
+        found = annotated_tiles([slide], names).labelled_set
+    except DataError:
+        return {}
+    return {(at.region.x, at.region.y): found.classes[at.label] for at in found.images}
+
+
+def by_the_bank(one):
+    tiles = slide_tiles(one.started.store)
+    about = {"model": MODEL, "slide": one.slide.quick_hash, "name": one.slide.name}
+    try:
+        bank = annotated_exemplars(
+            tiles, one.drawn.regions(), MASK, remarks=one.drawn.remarks, **about
+        )
+    except QueryError:
+        return {}
+    places = [bank.region(row) for row in range(len(bank))]
+    return {(at.x, at.y): bank.class_name(row) for row, at in enumerate(places)}
+
+
+def placed(tiles, names):
+    corners = zip(tiles.x.tolist(), tiles.y.tolist(), strict=True)
+    return {at: name for at, name in zip(corners, names, strict=True) if name}
+
+
+@given(
+    st.lists(REMARKS, max_size=8).map(tuple),
+    DRAWN.map(tuple),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
+    slide, started = scored
+    one = AskedSlide(slide, started, AnnotationSet(drawn, remarks=remarks))
+    regions, tiles = one.drawn.regions(), started.plan.scales[0]
+    rule = classes_of_tiles(tiles, slide.quick_hash, regions, MASK, remarks)
+    wanted = placed(tiles, rule.class_names.tolist())
+
+    stored = slide_tiles(started.store)
+    assert placed(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
+    sample = meter_job._Sample(one)
+    assert placed(tiles.take(sample.rows), sample.drawn) == wanted
+    worth = efficiency_job._Labelled(one)
+    assert sorted(worth.names.tolist()) == sorted(wanted.values())
+    assert by_fine_tuning(one, rule.names) == wanted
+    assert by_the_bank(one) == wanted
+    (counts,) = count_tiles(slide, regions, MASK, remarks)
+    assert {name: number for name, number in counts.tiles.items() if number} == {
+        name: list(wanted.values()).count(name) for name in set(wanted.values())
+    }
