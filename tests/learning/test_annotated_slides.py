@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import shapely
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box, mapping
@@ -29,6 +34,7 @@ from napari_smse.learning.annotated_slides import (
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.labelled_set import LabelledSet, Source
 from napari_smse.learning.pixels import close_slides, read_pixels
+from napari_smse.learning.same_slides import first_of_same
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TileGrid, TileSpec, TissueMask
@@ -39,10 +45,11 @@ TISSUE, GLASS = (200, 130, 180), (242, 241, 243)
 
 
 def write_slide(path: Path, tissue: Any = np.s_[:, :], mpp: float | None = MPP) -> Path:
-    """Glass with tissue somewhere."""
+    """Glass with tissue somewhere, no two slides alike."""
     rgb = np.full((SIDE, SIDE, 3), GLASS, dtype=np.int16)
     rgb[tissue] = TISSUE
-    rgb += np.random.default_rng(0).integers(-3, 4, rgb.shape, dtype=np.int16)
+    seed = zlib.crc32(path.stem.encode())
+    rgb += np.random.default_rng(seed).integers(-3, 4, rgb.shape, dtype=np.int16)
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_pyramid_tiff(path, np.clip(rgb, 0, 255).astype(np.uint8), mpp=mpp, levels=2)
 
@@ -302,3 +309,80 @@ def test_images_in_class_folders_may_have_exported_tiles_beside(tmp_path: Path) 
         ("benign", 0),
         ("malignant", 1),
     ]
+
+
+@pytest.fixture
+def two_names(tmp_path: Path) -> Path:
+    """One slide under two names, with the same annotations beside both."""
+    annotate_red(write_red_slide(tmp_path, "first"))
+    for suffix in (".tif", ".geojson"):
+        shutil.copy(tmp_path / f"first{suffix}", tmp_path / f"second{suffix}")
+    return tmp_path
+
+
+def reasons(found: LabelledSet) -> dict[str, str]:
+    return {one.path.name: one.reason for one in found.skipped}
+
+
+def test_a_slide_under_two_names_is_one_case(two_names: Path) -> None:
+    found = read(two_names)
+    assert found.cases == {"mine first"}
+    assert len({image.region for image in found.images}) == len(found.images)
+    assert "is the same slide as first.tif" in reasons(found)["second.tif"]
+    with pytest.raises(DataError, match="come from one case"):
+        found.check_trainable()
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink], ids=["hard", "symbolic"])
+def test_so_is_one_that_is_linked(two_names: Path, link: Callable[[Path, Path], None]) -> None:
+    (two_names / "second.tif").unlink()
+    link(two_names / "first.tif", two_names / "second.tif")
+    assert read(two_names).cases == {"mine first"}
+
+
+def test_so_is_one_whose_pixels_were_saved_anew(two_names: Path) -> None:
+    pixels = tifffile.imread(two_names / "first.tif")
+    write_pyramid_tiff(two_names / "second.tif", pixels, mpp=0.5, levels=1, compression=None)
+    assert read(two_names).cases == {"mine first"}
+    # Another pixel where it is looked, and it is another slide.
+    pixels[48, 96] = 0
+    write_pyramid_tiff(two_names / "second.tif", pixels, mpp=0.5, levels=1, compression=None)
+    assert read(two_names).cases == {"mine first", "mine second"}
+
+
+def test_annotations_of_all_names_count_and_contradictions_are_conflicts(two_names: Path) -> None:
+    whole = {(one.region, one.label) for one in read(two_names).images}
+    annotate_red(two_names / "first.tif", benign=box(0, 0, 320, 768))
+    annotate_red(two_names / "second.tif", malignant=box(576, 0, 896, 768))
+    found = read(two_names)
+    assert whole < {(one.region, one.label) for one in found.images}
+    annotate_red(two_names / "second.tif", malignant=box(0, 0, 320, 768))
+    with pytest.raises(DataError, match="No image"):
+        read_training_set(two_names)
+    assert "claimed by two classes" in reasons(read(two_names))["first.tif"]
+    # A file that cannot be used does not, either.
+    (two_names / "second.geojson").write_text("nonsense")
+    assert {one.label for one in read(two_names).images} == {0}
+    # Tiles beside one name do not keep the annotations beside the other from counting.
+    write_tiles_beside(two_names / "second.tif")
+    assert {one.label for one in read(two_names).images} == {0}
+
+
+def test_one_slide_has_one_case_whatever_a_table_says(two_names: Path) -> None:
+    (two_names / "cases.csv").write_text("slide,case\nsecond,patient 7\n")
+    assert read(two_names).cases == {"mine patient 7"}
+    (two_names / "cases.csv").write_text("slide,case\nsecond,patient 7\nfirst.tif,patient 8\n")
+    with pytest.raises(DataError, match=r"first.tif and second.tif different cases"):
+        read(two_names)
+
+
+def test_slides_of_one_colour_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    for name, grey in (("a", 200), ("b", 200), ("c", 200)):
+        rgb = np.full((512, 512, 3), grey, np.uint8)
+        rgb[0, 0] = ord(name)
+        write_pyramid_tiff(tmp_path / f"{name}.tif", rgb, levels=1)
+    paths = [tmp_path / f"{name}.tif" for name in "abc"]
+    assert first_of_same(paths) == {path: path for path in paths}
+    broken = tmp_path / "d.tif"
+    broken.write_bytes(b"no slide")
+    assert first_of_same([broken, tmp_path / "gone.tif"])[broken] == broken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,21 @@ def test_exported_tiles_are_no_labels(folder: Path, model: Model) -> None:
     assert {image.path.stem for image in found.labelled_set.images} == {"slide0"}
     (reason,) = [one.reason for one in found.labelled_set.skipped]
     assert "holds no annotation" in reason
+
+
+def test_a_slide_under_two_names_is_scored_once(folder: Path, model: Model) -> None:
+    plain = read(folder, model)
+    for suffix in (".tif", ".geojson"):
+        shutil.copy(folder / f"slide0{suffix}", folder / f"again{suffix}")
+    with open_slide(folder / "slide0.tif") as slide:
+        place = TilePlace(slide.quick_hash, 0.5, 64, 320, 64, 64)
+    said = read_annotations(folder / "slide0.geojson")
+    remarks = (TileRemark(place, "class", "malignant"),)
+    write_annotations(folder / "slide0.geojson", replace(said, remarks=remarks))
+    found = read(folder, model)
+    # As files are found in order of their names, the other name comes first.
+    assert found.labelled_set.cases == {"annotations again", "annotations slide1"}
+    assert len(found.labelled_set.images) == len(plain.labelled_set.images) + 1
+    assert found.unmatched == 0
+    (reason,) = [one.reason for one in found.labelled_set.skipped]
+    assert reason.startswith("is the same slide as again.tif")

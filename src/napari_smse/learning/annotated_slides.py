@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import shapely
 from shapely import MultiPolygon
 
-from napari_smse.errors import DataError, SmseError
+from napari_smse.errors import DataError, RegionError, SmseError
 from napari_smse.learning.candidates import Candidate, Reading, choose_usable, class_order
 from napari_smse.learning.csv_rows import read_csv_rows
 from napari_smse.learning.image_header import files_below, leads_out
 from napari_smse.learning.labelled_set import LabelledSet, Skipped
+from napari_smse.learning.same_slides import first_of_same
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import slide_name
 from napari_smse.tiles import (
@@ -27,12 +31,62 @@ from napari_smse.tiles import (
 from napari_smse.tiles.annotations import NO_LABELS, count_detections, holds_annotations
 from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 
+logger = logging.getLogger(__name__)
+
 FIELD_PX: Final = 224
 FIELD_MPP: Final = 0.6
 """A field is a tile of 224 px at 0.6 um/px, 134 um wide, so that any finer tile fits in."""
 
 CASES: Final = "cases.csv"
 _SUFFIX = ".geojson"
+
+
+@dataclass(frozen=True)
+class SlideToRead:
+    """A slide with annotations, under all of its names.
+
+    Attributes
+    ----------
+    path
+        Of the first of its files.
+    annotations
+        Of every file that shows it; what is drawn in any of them counts.
+    case
+        The patient; the slide's name if that is not known.
+    """
+
+    path: Path
+    annotations: tuple[Path, ...]
+    case: str
+
+    def regions(self, origin: tuple[int, int]) -> dict[str, MultiPolygon]:
+        """Return what is annotated of each class, level-0 px.
+
+        Of several files, one that cannot be used is left out with a warning in the log.
+
+        Raises
+        ------
+        RegionError
+            No file of annotations can be read and holds any with a class.
+        """
+        read: list[dict[str, MultiPolygon]] = []
+        problems: list[RegionError] = []
+        for path in self.annotations:
+            try:
+                read.append(read_class_regions(path, bounds_origin=origin))
+            except RegionError as error:
+                problems.append(error)
+        if not read:
+            raise problems[0]
+        for error in problems:
+            logger.warning("%s", error)
+        names = sorted({name for one in read for name in one})
+        return {name: _joined(one[name] for one in read if name in one) for name in names}
+
+
+def _joined(areas: Iterable[MultiPolygon]) -> MultiPolygon:
+    whole = shapely.union_all(list(areas))
+    return whole if isinstance(whole, MultiPolygon) else MultiPolygon([whole])
 
 
 @dataclass(frozen=True)
@@ -102,7 +156,8 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
     quarter of the tissue are skipped, and so are fields with less than a quarter of tissue.
 
     A case is a slide, unless ``cases.csv`` (columns ``slide`` and ``case``) in the folder
-    says otherwise.
+    says otherwise. Files that show the same slide are one, with the annotations of all of them;
+    fields that these contradict each other about are skipped as other conflicts are.
 
     Parameters
     ----------
@@ -116,43 +171,86 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
     DataError
         ``cases.csv`` cannot be read, or gives a slide two cases.
     """
-    cases = read_cases(folder / CASES)
+    slides, skipped = slides_to_read(folder)
     found: list[Candidate] = []
-    skipped: list[Skipped] = []
-    used: set[Path] = set()
-    for path in slides_below(folder):
-        annotation = annotation_of(path)
-        if annotation is None:
-            skipped.append(Skipped(path, "has no annotations of the same name"))
-            continue
-        used.add(annotation)
+    for one in slides:
         try:
-            if leads_out(path, folder) or leads_out(annotation, folder):
-                raise DataError("lies outside the folder")
-            fields, mpp = cut_fields(path, annotation, reading.mpp)
+            fields, mpp = _fields_of(one, reading.mpp)
         except SmseError as error:
-            skipped.append(Skipped(path, str(error)))
+            skipped.append(Skipped(one.path, str(error)))
             continue
-        skipped += left_out_of(annotation)
-        case = cases.get(path.name) or cases.get(slide_name(path)) or slide_name(path)
-        skipped += [Skipped(path, _conflict(one.region)) for one in fields if not one.label]
-        found += [_candidate(path, case, one, mpp) for one in fields if one.label]
+        skipped += left_out_of(one.annotations)
+        skipped += [Skipped(one.path, _conflict(cut.region)) for cut in fields if not cut.label]
+        found += [_candidate(one.path, one.case, cut, mpp) for cut in fields if cut.label]
+    used = {annotation_of(path) for path in slides_below(folder)}
     lost = [path for path in files_below(folder) if path.suffix.lower() == _SUFFIX]
     skipped += [Skipped(path, "has no slide of its name") for path in lost if path not in used]
     names = class_order(reading.classes.get(one.label, one.label) for one in found)
     return choose_usable(found, folder, reading, classes=names, skipped=skipped)
 
 
-def left_out_of(annotation: Path) -> list[Skipped]:
-    """Return that a file of annotations also holds what is none, if it does.
+def slides_to_read(folder: Path) -> tuple[list[SlideToRead], list[Skipped]]:
+    """Return the annotated slides in a folder, each once whatever it is called, and what is not.
 
     Raises
     ------
-    RegionError
-        The file cannot be read.
+    DataError
+        ``cases.csv`` cannot be read, or gives a slide two cases.
     """
-    others = count_detections(annotation)
-    return [Skipped(annotation, f"also holds {others} {NO_LABELS}")] if others else []
+    skipped: list[Skipped] = []
+    annotated: dict[Path, Path] = {}
+    for path in slides_below(folder):
+        annotation = annotation_of(path)
+        if annotation is None:
+            skipped.append(Skipped(path, "has no annotations of the same name"))
+        elif leads_out(path, folder) or leads_out(annotation, folder):
+            skipped.append(Skipped(path, "lies outside the folder"))
+        else:
+            annotated[path] = annotation
+    names: dict[Path, list[Path]] = defaultdict(list)
+    for path, first in first_of_same(annotated).items():
+        names[first].append(path)
+        if path != first:
+            skipped.append(Skipped(path, same_slide(first)))
+    cases = read_cases(folder / CASES)
+    found = []
+    for first, paths in names.items():
+        annotations = dict.fromkeys(annotated[path] for path in paths)
+        # Tiles beside one of the files take nothing from what is drawn beside another.
+        drawn = [path for path in annotations if len(annotations) == 1 or holds_annotations(path)]
+        case = _case_of(paths, cases, folder / CASES)
+        found.append(SlideToRead(first, tuple(drawn or annotations), case))
+    return found, skipped
+
+
+def same_slide(first: Path) -> str:
+    """Return the reason why another file of a slide is not read."""
+    return f"is the same slide as {first.name}: they are one case, with the annotations of both"
+
+
+def _case_of(paths: Sequence[Path], cases: Mapping[str, str], table: Path) -> str:
+    """Return the case of a slide that has these names."""
+    given = {cases.get(path.name) or cases.get(slide_name(path)) for path in paths} - {None, ""}
+    if len(given) > 1:
+        raise DataError(
+            f"{table} gives {' and '.join(path.name for path in paths)} different cases, but they "
+            "are the same slide: give them one."
+        )
+    return given.pop() or "" if given else slide_name(paths[0])
+
+
+def left_out_of(annotations: Iterable[Path]) -> list[Skipped]:
+    """Return which files of annotations also hold what is none, or cannot be read."""
+    found = []
+    for path in annotations:
+        try:
+            others = count_detections(path)
+        except RegionError as error:
+            found.append(Skipped(path, str(error)))
+            continue
+        if others:
+            found.append(Skipped(path, f"also holds {others} {NO_LABELS}"))
+    return found
 
 
 def cut_fields(path: Path, annotation: Path, mpp: float | None = None) -> tuple[list[Field], float]:
@@ -163,9 +261,12 @@ def cut_fields(path: Path, annotation: Path, mpp: float | None = None) -> tuple[
     SmseError
         The slide cannot be read or has no um/px, or its annotations hold no classes.
     """
-    with open_slide(path, mpp=mpp) as slide:
-        origin = (slide.bounds.x, slide.bounds.y)
-        regions = read_class_regions(annotation, bounds_origin=origin)
+    return _fields_of(SlideToRead(path, (annotation,), ""), mpp)
+
+
+def _fields_of(one: SlideToRead, mpp: float | None) -> tuple[list[Field], float]:
+    with open_slide(one.path, mpp=mpp) as slide:
+        regions = one.regions((slide.bounds.x, slide.bounds.y))
         grid = TileGrid(TileSpec(FIELD_PX, FIELD_MPP, slide.mpp), slide.bounds)
         return list(_labelled(grid, regions, find_tissue(slide))), slide.mpp
 

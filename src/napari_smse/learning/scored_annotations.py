@@ -13,13 +13,7 @@ import shapely
 from shapely import Polygon
 
 from napari_smse.errors import DataError, SmseError
-from napari_smse.learning.annotated_slides import (
-    CASES,
-    annotation_of,
-    left_out_of,
-    read_cases,
-    slides_below,
-)
+from napari_smse.learning.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
     AnnotatedTiles,
@@ -30,8 +24,6 @@ from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.network import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest, score
 from napari_smse.slides import Slide, open_slide
-from napari_smse.slides.identity import slide_name
-from napari_smse.tiles import read_class_regions
 from napari_smse.tiles.tile_notes import TileLink, TileNotes, read_tile_notes
 
 USUAL_MPPS: Final = (0.5,)
@@ -70,31 +62,25 @@ def scored_annotations(
     DataError
         No slide can be learnt from; the message tells why the first cannot.
     """
-    cases = read_cases(folder / CASES)
     device = on_fastest(device, model)
     found: list[AnnotatedSlide] = []
     links: list[TileLink] = []
-    skipped: list[Skipped] = []
-    paths = slides_below(folder)
+    wanted, skipped = slides_to_read(folder)
     with ExitStack() as kept:
         stores = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-")))
-        for number, path in enumerate(paths):
-            yield number, len(paths)
-            case = cases.get(path.name) or cases.get(slide_name(path)) or slide_name(path)
+        for number, to_read in enumerate(wanted):
+            yield number, len(wanted)
             try:
-                annotation = annotation_of(path)
-                if annotation is None:
-                    raise DataError("has no annotations of the same name")
-                slide = kept.enter_context(open_slide(path, mpp=mpp))
+                slide = kept.enter_context(open_slide(to_read.path, mpp=mpp))
                 store = stores / f"{number}.zarr"
-                one, notes = _scored(slide, annotation, case, model, device, mpps, store)
-                skipped += left_out_of(annotation)
+                one, notes = _scored(slide, to_read, model, device, mpps, store)
             except SmseError as error:
-                skipped.append(Skipped(path, str(error)))
+                skipped.append(Skipped(to_read.path, str(error)))
                 continue
             found.append(one)
             links += notes.links
-        yield len(paths), len(paths)
+            skipped += left_out_of(to_read.annotations)
+        yield len(wanted), len(wanted)
         if not found:
             why = f": {skipped[0].path.name} {skipped[0].reason}" if skipped else ""
             raise DataError(f"No slide in {folder} can be learnt from{why}.")
@@ -107,23 +93,30 @@ def scored_annotations(
 
 def _scored(
     slide: Slide,
-    annotation: Path,
-    case: str,
+    to_read: SlideToRead,
     model: Model,
     device: ComputeDevice,
     mpps: Sequence[float],
     path: Path,
 ) -> tuple[AnnotatedSlide, TileNotes]:
     """Score what is annotated of a slide into a store at a path."""
-    origin = (slide.bounds.x, slide.bounds.y)
-    regions = read_class_regions(annotation, bounds_origin=origin)
-    notes = read_tile_notes(annotation)
+    regions = to_read.regions((slide.bounds.x, slide.bounds.y))
+    notes = _notes_of(to_read)
     roi = shapely.union_all([*regions.values(), *_tiles_spoken_of(slide, notes)])
     plan = ScoreRequest(tuple(mpps), roi=roi).plan(slide, model.card)
     store = ScoreStore.create(path, plan, model.card.classes, model.card.embedding_dim, {})
     for _ in score(slide, model, plan, store, device):
         pass
-    return AnnotatedSlide(slide, regions, plan.mask, store, case, notes.remarks), notes
+    return AnnotatedSlide(slide, regions, plan.mask, store, to_read.case, notes.remarks), notes
+
+
+def _notes_of(to_read: SlideToRead) -> TileNotes:
+    """Return what was said of tiles in all annotations of a slide."""
+    notes = [read_tile_notes(path) for path in to_read.annotations]
+    return TileNotes(
+        tuple(dict.fromkeys(link for one in notes for link in one.links)),
+        tuple(dict.fromkeys(remark for one in notes for remark in one.remarks)),
+    )
 
 
 def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:

@@ -126,7 +126,10 @@ def read_tile_notes(path: Path) -> TileNotes:
     # Files of other programs, which may be large, are not decoded for this.
     if f'"{MEMBER}"' not in text:
         return TileNotes()
-    decoded = json.loads(text)
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RegionError(f"{path} is not JSON ({error}); save the annotations again") from error
     return read_notes(decoded, path) if isinstance(decoded, dict) else TileNotes()
 
 

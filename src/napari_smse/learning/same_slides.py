@@ -1,0 +1,93 @@
+"""Which slides are the same under several names: copies, links, or the same pixels saved anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from napari_smse.errors import SmseError
+from napari_smse.slides import Slide, open_slide
+from napari_smse.slides.identity import quick_hash
+
+_ACROSS: Final = 8
+_PATCH: Final = 32
+
+
+def first_of_same(paths: Iterable[Path]) -> dict[Path, Path]:
+    """Return for each slide the first one that shows the same.
+
+    These are of the same content (`quick_hash`), or of the same size in pixels with the same
+    pixels wherever a sample is taken. A slide that cannot be read is taken for itself.
+
+    Parameters
+    ----------
+    paths
+        Of slides.
+    """
+    found: dict[Path, Path] = {}
+    of_content: dict[str, Path] = {}
+    for path in paths:
+        found[path] = of_content.setdefault(_content(path), path)
+    of_pixels: dict[str, Path] = {}
+    same = {
+        one: of_pixels.setdefault(pixels, one)
+        for some in _of_one_size(set(found.values()), found)
+        for one in some
+        if (pixels := _of_open(one, pixels_hash))
+    }
+    return {path: same.get(first, first) for path, first in found.items()}
+
+
+def pixels_hash(slide: Slide) -> str:
+    """Return a hash of the size of a slide and of samples of its finest pixels.
+
+    Empty where all samples are of one colour, which tells no slide.
+    """
+    samples = [slide.read_level(0, x, y, _PATCH, _PATCH) for x, y in _corners(slide)]
+    if all((one == samples[0][0, 0]).all() for one in samples):
+        return ""
+    digest = hashlib.sha256(f"{slide.width} {slide.height}".encode())
+    for one in samples:
+        digest.update(np.ascontiguousarray(one).tobytes())
+    return digest.hexdigest()
+
+
+def _corners(slide: Slide) -> Iterator[tuple[int, int]]:
+    for row in range(_ACROSS):
+        for column in range(_ACROSS):
+            yield (
+                int((column + 0.5) / _ACROSS * slide.width) - _PATCH // 2,
+                int((row + 0.5) / _ACROSS * slide.height) - _PATCH // 2,
+            )
+
+
+def _content(path: Path) -> str:
+    try:
+        return quick_hash(path)
+    except OSError:
+        return str(path)
+
+
+def _of_one_size(paths: set[Path], order: Iterable[Path]) -> Iterator[list[Path]]:
+    """Yield those slides, in this order, of which another one has the same size in pixels."""
+    sizes: dict[str, list[Path]] = defaultdict(list)
+    if len(paths) < 2:
+        return
+    for path in order:
+        if path in paths:
+            sizes[_of_open(path, lambda slide: f"{slide.width} {slide.height}")].append(path)
+    yield from (some for size, some in sizes.items() if size and len(some) > 1)
+
+
+def _of_open(path: Path, ask: Callable[[Slide], str]) -> str:
+    """Return what an open slide answers; nothing if it cannot be read."""
+    try:
+        with open_slide(path) as slide:
+            return ask(slide)
+    except (SmseError, OSError):
+        return ""
