@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from shapely.geometry import box
 from generated import write_pyramid_tiff
 from mini_training import TRUNK, mini_network
 from napari_smse.errors import DataError
+from napari_smse.learning.added_tiles import AddedTile
 from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
     AnnotatedTiles,
@@ -273,6 +275,51 @@ def test_an_exemplar_of_no_class_is_told(scored: list[Scored]) -> None:
     found = annotated_tiles([replace(one.annotated(benign=LEFT), remarks=also)], CLASSES)
     assert [(image.region, image.label) for image in found.exemplars] == [(outside.region, 1)]
     assert found.unmatched == 0
+
+
+def test_a_slide_under_two_names_is_one_case(scored: list[Scored], tmp_path: Path) -> None:
+    one = scored[0]
+    path = Path(shutil.copy(one.slide.path, tmp_path / "copy.tif"))
+    plain = one.annotated(benign=LEFT, malignant=MIDDLE)
+    with open_slide(path) as copy:
+        again = replace(plain, slide=copy, case="copy")
+        found = annotated_tiles([plain, again], CLASSES)
+        assert found.labelled_set.images == annotated_tiles([plain], CLASSES).labelled_set.images
+        assert found.copies == ("copy.tif",)
+        assert "copy.tif show a slide that is open under another name" in " ".join(found.told)
+        # What is drawn and said of the copy counts, and contradictions are conflicts.
+        image = found.labelled_set.images[0]
+        remark = TileRemark(place_of(one, image), "class", "malignant")
+        half = replace(one.annotated(malignant=MIDDLE), slide=copy, case="copy", remarks=(remark,))
+        found = annotated_tiles([one.annotated(benign=LEFT), half], CLASSES)
+        labels = {image.region: image.label for image in found.labelled_set.images}
+        assert labels[image.region] == 1
+        assert set(labels.values()) == {0, 1}
+        assert found.unmatched == 0
+        against = replace(one.annotated(malignant=LEFT), slide=copy)
+        with pytest.raises(DataError, match="No scored tile"):
+            annotated_tiles([one.annotated(benign=LEFT), against], CLASSES)
+
+
+def test_known_tiles_of_a_copy_are_of_its_case(scored: list[Scored], model: Model) -> None:
+    one = scored[0].annotated(benign=LEFT)
+    images = annotated_tiles([scored[0].annotated(malignant=MIDDLE)], CLASSES).known
+    image, judged = next(iter(images.items()))
+    assert image.region is not None
+    tile = AddedTile(
+        judged.embedding[0],
+        judged.logits[0],
+        "malignant",
+        0.5,
+        one.slide.quick_hash,
+        "its older name",
+        Path("elsewhere.tif"),
+        0.5,
+        image.region,
+    )
+    found = annotated_tiles([one], CLASSES, added=[tile])
+    assert found.labelled_set.cases == {"annotations slide0"}
+    assert {one.path for one in found.labelled_set.images} == {one.slide.path}
 
 
 def test_a_link_that_two_files_hold_counts_once(scored: list[Scored]) -> None:

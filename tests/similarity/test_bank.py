@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -224,3 +225,14 @@ def test_an_empty_bank_is_of_its_model():
     assert len(bank) == 0
     assert bank.model == card.weights_sha256
     assert bank.embeddings.shape == (0, card.embedding_dim)
+
+
+def test_a_slide_with_another_name_by_now_stays_one_case():
+    bank = made_bank(6)
+    row = bank.slides.index("slide 2")
+    renamed = replace(bank.take([row]), cases=("its new name",))
+    assert bank.joined(renamed).cases[-1] == bank.cases[row]
+    other = replace(renamed, slides=("another slide",))
+    assert bank.joined(other).cases[-1] == "its new name"
+    own = replace(renamed, slides=("",))
+    assert bank.joined(own).cases[-1] == "its new name"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import shapely
 from shapely import MultiPolygon
 
 from napari_smse.errors import DataError, RegionError, SmseError
@@ -29,7 +28,13 @@ from napari_smse.tiles import (
     read_class_regions,
 )
 from napari_smse.tiles.annotations import NO_LABELS, count_detections, holds_annotations
-from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
+from napari_smse.tiles.region_tiles import (
+    CONFLICT,
+    NO_CLASS,
+    joined_areas,
+    label_tiles,
+    nearest_areas,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +86,7 @@ class SlideToRead:
         for error in problems:
             logger.warning("%s", error)
         names = sorted({name for one in read for name in one})
-        return {name: _joined(one[name] for one in read if name in one) for name in names}
-
-
-def _joined(areas: Iterable[MultiPolygon]) -> MultiPolygon:
-    whole = shapely.union_all(list(areas))
-    return whole if isinstance(whole, MultiPolygon) else MultiPolygon([whole])
+        return {name: joined_areas(one[name] for one in read if name in one) for name in names}
 
 
 @dataclass(frozen=True)

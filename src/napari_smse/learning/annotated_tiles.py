@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import ScaleTiles, TissueMask
-from napari_smse.tiles.region_tiles import CONFLICT, nearest_areas
+from napari_smse.tiles.region_tiles import CONFLICT, joined_areas, nearest_areas
 from napari_smse.tiles.tile_classes import TileClasses, classes_of_tiles, rows_at
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
@@ -76,6 +78,8 @@ class AnnotatedTiles:
         exemplars that have no class; they are left out.
     left_out
         Classes that no tile takes, and that the model does not know; they are not learnt.
+    copies
+        Files that show the same slide as another one; all of a slide are one case.
     looks
         What some of the images look like, ``(k,)``: those of which that was known before.
     """
@@ -87,6 +91,7 @@ class AnnotatedTiles:
     links: LinkedTiles | None = None
     unmatched: int = 0
     left_out: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     looks: Mapping[LabelledImage, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
@@ -97,6 +102,11 @@ class AnnotatedTiles:
             told.append(
                 f"No tile takes the class {' or '.join(self.left_out)}, which was left out: its "
                 "regions are small, or hold hardly any tissue."
+            )
+        if self.copies:
+            told.append(
+                f"{' and '.join(self.copies)} show a slide that is open under another name, too: "
+                "they are one case, and their tiles were taken once."
             )
         if self.conflicts:
             told.append(
@@ -118,6 +128,9 @@ def annotated_tiles(
 ) -> AnnotatedTiles:
     """Label the stored tiles of slides by the regions they lie in, and by what was said of them.
 
+    Slides of the same content are one: what is drawn and said of any of them holds for all, they
+    are one case, and each tile is taken once.
+
     Parameters
     ----------
     slides
@@ -138,6 +151,8 @@ def annotated_tiles(
     """
     links = tuple(dict.fromkeys(links))
     found = _Found(tuple(classes), links)
+    copies = tuple(one.slide.path.name for one in _copies(slides))
+    slides = _without_names(slides)
     for one in slides:
         for number in range(one.store.scale_count):
             found.take(one, one.store.scale(number))
@@ -150,16 +165,48 @@ def annotated_tiles(
         )
     labelled = LabelledSet(tuple(classes), tuple(found.known), {SOURCE: Source(SOURCE)})
     linked = found.linked()
-    said = sum(len(one.remarks) for one in slides) + len(links)
+    said = len({remark for one in slides for remark in one.remarks}) + len(links)
     return AnnotatedTiles(
         labelled,
         found.known,
         found.conflicts,
         tuple(found.exemplars),
         linked,
-        said - found.heard - (0 if linked is None else len(linked)),
+        said - len(found.heard) - (0 if linked is None else len(linked)),
+        copies=copies,
         looks=found.looks,
     )
+
+
+def _copies(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
+    """Return the slides of which another file comes before."""
+    seen: dict[str, Path] = {}
+    return [
+        one
+        for one in slides
+        if seen.setdefault(one.slide.quick_hash, one.slide.path) != one.slide.path
+    ]
+
+
+def _without_names(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
+    """Give all that are the same slide one file, one case, and what is drawn and said of any."""
+    same: dict[str, list[AnnotatedSlide]] = defaultdict(list)
+    for one in slides:
+        same[one.slide.quick_hash].append(one)
+    return [_as_one(one, same[one.slide.quick_hash]) for one in slides]
+
+
+def _as_one(one: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedSlide:
+    if len(same) == 1:
+        return one
+    names = dict.fromkeys(name for other in same for name in other.regions)
+    regions = {
+        name: joined_areas(other.regions[name] for other in same if name in other.regions)
+        for name in names
+    }
+    remarks = tuple(dict.fromkeys(remark for other in same for remark in other.remarks))
+    first = same[0]
+    return replace(one, slide=first.slide, case=first.case, regions=regions, remarks=remarks)
 
 
 class _Found:
@@ -169,22 +216,26 @@ class _Found:
         self.known: dict[LabelledImage, JudgedTiles] = {}
         self.looks: dict[LabelledImage, NDArray[np.float32]] = {}
         self.exemplars: list[LabelledImage] = []
-        self.conflicts = self.heard = 0
+        self.conflicts = 0
+        self.heard: set[TileRemark] = set()
         self._classes, self._links = classes, links
         self._ends: dict[TilePlace, Tensor] = {}
         self._images: dict[TilePlace, LabelledImage] = {}
         self._decided: set[_Place] = set()
+        self._slides: dict[str, AnnotatedSlide] = {}
+        self._scored: set[_Place] = set()
 
     def take(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
         """Label the tiles of a slide at one scale."""
         tiles = scores.tiles
         classes = classes_of_tiles(tiles, one.slide.quick_hash, one.regions, one.mask, one.remarks)
-        scored = ~np.isnan(scores.probability[:, 0])
+        self._slides[one.slide.quick_hash] = one
+        scored = self._newly_scored(one.slide, scores)
         for row in np.flatnonzero(classes.is_decided).tolist():
             self._decided.add(_place_of(one.slide, scores, row))
         found: dict[int, LabelledImage] = {}
         self.conflicts += int((scored & (classes.labels == CONFLICT)).sum())
-        self.heard += self._count_heard(classes, scored)
+        self.heard |= self._heard_of(classes, scored)
         for label, name in enumerate(self._classes):
             rows = np.flatnonzero(scored & (classes.class_names == name))
             areas = _areas(tiles, rows, one.regions.get(name))
@@ -201,6 +252,9 @@ class _Found:
 
     def add(self, tile: AddedTile) -> None:
         """Take a tile with a class of its own, unless its place was decided on."""
+        if (one := self._slides.get(tile.slide)) is not None:
+            # Whatever the slide was called when the tile was added.
+            tile = replace(tile, case=one.case, path=one.slide.path)
         region = tile.region
         place = tile.slide, round(tile.mpp, 4), region.x, region.y
         if tile.class_name not in self._classes or place in self._decided:
@@ -228,17 +282,27 @@ class _Found:
             tuple((self._images.get(one.first), self._images.get(one.second)) for one in whole),
         )
 
-    def _count_heard(self, classes: TileClasses, scored: NDArray[np.bool_]) -> int:
-        """Return how many remarks say something of what is learnt."""
+    def _newly_scored(self, slide: Slide, scores: ScaleScores) -> NDArray[np.bool_]:
+        """Return which tiles have scores, ``(n,)``, and none by another run on the same slide."""
+        tiles, key, mpp = scores.tiles, slide.quick_hash, round(scores.mpp, 4)
+        found = ~np.isnan(scores.probability[:, 0])
+        places = [(key, mpp, x, y) for x, y in zip(tiles.x.tolist(), tiles.y.tolist(), strict=True)]
+        found &= [place not in self._scored for place in places]
+        self._scored.update(places[row] for row in np.flatnonzero(found).tolist())
+        return found
+
+    def _heard_of(self, classes: TileClasses, scored: NDArray[np.bool_]) -> set[TileRemark]:
+        """Return the remarks that say something of what is learnt."""
         learnt = np.isin(classes.class_names, self._classes)
-        heard = 0
+        heard = set()
         for row, remark in classes.remarks:
             if remark.says == "class":
                 is_heard = remark.class_name in self._classes
             else:
                 # Of no class when all is said, a tile would be an exemplar of nothing.
                 is_heard = remark.says == "ignore" or learnt[row]
-            heard += bool(scored[row] and is_heard)
+            if scored[row] and is_heard:
+                heard.add(remark)
         return heard
 
     def _note_ends(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -62,6 +62,12 @@ def nearest_areas(
     """Return which of a class's areas each tile's centre lies in or is nearest to, ``(n,)``."""
     centres = shapely.points(x + edge / 2, y + edge / 2)
     return np.asarray(shapely.STRtree(list(drawn.geoms)).nearest(centres), dtype=np.int64)
+
+
+def joined_areas(areas: Iterable[MultiPolygon]) -> MultiPolygon:
+    """Return what any of some areas cover."""
+    whole = shapely.union_all(list(areas))
+    return whole if isinstance(whole, MultiPolygon) else MultiPolygon([whole])
 
 
 def _share(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -34,6 +34,12 @@ class AskedSlide:
     started: Started
     drawn: AnnotationSet
 
+    def with_notes_of(self, other: AskedSlide) -> AskedSlide:
+        """Return it with what was said of its tiles under another name besides."""
+        links = tuple(dict.fromkeys([*self.drawn.links, *other.drawn.links]))
+        remarks = tuple(dict.fromkeys([*self.drawn.remarks, *other.drawn.remarks]))
+        return replace(self, drawn=replace(self.drawn, links=links, remarks=remarks))
+
 
 def scored_layers(viewer: ViewerModel) -> list[tuple[Image, Slide, Started]]:
     """Return the layers of slides that were scored; one whose file is gone is left out."""
@@ -50,11 +56,17 @@ def scored_layers(viewer: ViewerModel) -> list[tuple[Image, Slide, Started]]:
 
 
 def asked_slides(viewer: ViewerModel) -> list[AskedSlide]:
-    """Return the slides that were scored, with what is drawn on them."""
-    return [
-        AskedSlide(slide, run, drawn_on(viewer, layer, slide))
-        for layer, slide, run in scored_layers(viewer)
-    ]
+    """Return the slides that were scored, with what is drawn on them.
+
+    A slide that is open under several names is one: its first run counts, and what was said of
+    its tiles under any name.
+    """
+    found: dict[str, AskedSlide] = {}
+    for layer, slide, run in scored_layers(viewer):
+        one = AskedSlide(slide, run, drawn_on(viewer, layer, slide))
+        same = found.get(slide.quick_hash)
+        found[slide.quick_hash] = one if same is None else same.with_notes_of(one)
+    return list(found.values())
 
 
 def require_one_model(slides: Sequence[AskedSlide]) -> None:

@@ -43,7 +43,8 @@ def tiles_to_learn(bank: ExemplarBank, slides: Sequence[Slide], model: Model) ->
     from napari_smse.learning.added_tiles import AddedTile, judge_embeddings
 
     bank.require_model(model.card.weights_sha256, model.card.name)
-    open_now = {slide.quick_hash: slide for slide in slides}
+    # Of several files that show one slide, the first names it, as in fine-tuning.
+    open_now = {slide.quick_hash: slide for slide in reversed(slides)}
     # A slide that was renamed is still one case.
     names = dict(zip(reversed(bank.slides), reversed(bank.sources), strict=True))
     judged = judge_embeddings(bank.embeddings, model)

@@ -1,0 +1,46 @@
+"""The slides of a viewer that questions are asked of."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from napari_smse.exchange import AnnotationSet
+from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.widgets import asked_slides
+
+
+def place(x):
+    return TilePlace("same", 0.5, x, 0, 64, 64)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Two slides, one of which is open under two names and remarked on under both."""
+    slides = [
+        SimpleNamespace(name=name, quick_hash=content)
+        for name, content in (("a", "same"), ("b", "other"), ("copy of a", "same"))
+    ]
+    said = {
+        "a": AnnotationSet(remarks=(TileRemark(place(0), "ignore"),)),
+        "b": AnnotationSet(),
+        "copy of a": AnnotationSet(
+            links=(TileLink(place(0), place(64), True),),
+            remarks=(TileRemark(place(0), "ignore"), TileRemark(place(64), "class", "fat")),
+        ),
+    }
+    layers = [(one.name, one, f"run on {one.name}") for one in slides]
+    monkeypatch.setattr(asked_slides, "scored_layers", lambda _: layers)
+    monkeypatch.setattr(asked_slides, "drawn_on", lambda _, layer, __: said[layer])
+    return said
+
+
+def test_a_slide_that_is_open_under_two_names_is_asked_once(opened):
+    found = asked_slides.asked_slides(None)
+    assert [(one.slide.name, one.started) for one in found] == [
+        ("a", "run on a"),
+        ("b", "run on b"),
+    ]
+    (first, second) = found
+    assert first.drawn.links == opened["copy of a"].links
+    assert first.drawn.remarks == opened["copy of a"].remarks
+    assert second.drawn == AnnotationSet()
