@@ -39,14 +39,14 @@ def write_breakhis(folder: Path) -> Path:
 
 def write_classes(folder: Path) -> Path:
     for label, name in enumerate(("benign", "malignant")):
-        write_picture(folder / name / f"{name}.png", label, label, (224, 224))
+        write_picture(folder / name / f"{name}.png", label, 10 + label, (224, 224))
     return folder
 
 
 def write_slides(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    rgb = np.random.default_rng(0).normal((200, 130, 180), 2, (1200, 1200, 3))
-    for name in ("benign", "malignant"):
+    for seed, name in enumerate(("benign", "malignant")):
+        rgb = np.random.default_rng(seed).normal((200, 130, 180), 2, (1200, 1200, 3))
         write_pyramid_tiff(folder / f"{name}.tif", rgb.round().astype(np.uint8), levels=1)
         feature = {
             "type": "Feature",

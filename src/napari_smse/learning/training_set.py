@@ -18,6 +18,7 @@ from napari_smse.learning import (
 )
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.labelled_set import LabelledSet, Source, join_sets
+from napari_smse.learning.same_images import with_one_case_each
 from napari_smse.learning.supported_scales import MPP_LIMITS
 from napari_smse.tiles.annotations import NO_LABELS
 
@@ -102,7 +103,8 @@ def read_training_set(
 ) -> LabelledSet:
     """Read labelled images; what cannot be used is listed in the result.
 
-    Only headers of images are read here; a damaged picture shows when its pixels are.
+    Only headers of images are read here; a damaged picture shows when its pixels are. Files of the
+    same content are one, whatever they are called, and so are their cases.
 
     Parameters
     ----------
@@ -130,6 +132,7 @@ def read_training_set(
         found = _read_list(path, Path(base) if base is not None else path.parent, mpp, mpp_limits)
     else:
         found = _read_one(path, mpp, mpp_limits)
+    found = with_one_case_each(found)
     if not found.images:
         raise DataError(_nothing_usable(path, found))
     return found
