@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_smse.errors import DataError
 from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import HeldOut, of_fold
-from napari_smse.learning.known_cases import data_set_of, hash_of_case
+from napari_smse.learning.known_cases import cases_among, data_set_of
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
 from napari_smse.learning.training import predict_images
@@ -186,7 +186,7 @@ def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[Labelled
 def seen_cases(images: Sequence[LabelledImage], card: ModelCard) -> frozenset[str]:
     """Return the cases of these images that a model's card says it was trained on."""
     hashes = {one for source in card.training for one in source.case_hashes}
-    return frozenset(image.case for image in images if hash_of_case(image) in hashes)
+    return cases_among(images, hashes)
 
 
 def _possible_overlap(labelled_set: LabelledSet, card: ModelCard) -> Overlap:

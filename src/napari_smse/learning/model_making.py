@@ -12,7 +12,7 @@ import torch
 from napari_smse.learning.calibration import apply_temperature, fit_temperature
 from napari_smse.learning.figures import Summary, summarise
 from napari_smse.learning.held_out import of_fold
-from napari_smse.learning.known_cases import hash_of_case
+from napari_smse.learning.known_cases import hashes_of_cases
 from napari_smse.learning.known_tiles import save_known_tiles
 from napari_smse.learning.labelled_set import LabelledSet, Source
 from napari_smse.learning.paper import train_paper
@@ -243,7 +243,7 @@ def training_sources(labelled_set: LabelledSet, used: Sequence[int]) -> tuple[Tr
                 images=numbers,
                 cases=cases,
                 cases_total=len(part.cases),
-                case_hashes=tuple(sorted({hash_of_case(image) for image in own})),
+                case_hashes=tuple(sorted(hashes_of_cases(own))),
             )
         )
     return tuple(found)
