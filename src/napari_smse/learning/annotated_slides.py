@@ -83,8 +83,8 @@ class SlideToRead:
                 problems.append(error)
         if not read:
             raise problems[0]
-        for error in problems:
-            logger.warning("%s", error)
+        for problem in problems:
+            logger.warning("%s", problem)
         names = sorted({name for one in read for name in one})
         return {name: joined_areas(one[name] for one in read if name in one) for name in names}
 

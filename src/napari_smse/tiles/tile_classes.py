@@ -60,17 +60,20 @@ class TileClasses:
     def exemplars(self) -> NDArray[np.bool_]:
         """Which tiles are to be kept as exemplars, ``(n,)``; one without a class cannot be."""
         marked = self._marked(row for row, one in self.remarks if one.says == "exemplar")
-        return marked & (self.labels >= 0)
+        found: NDArray[np.bool_] = marked & (self.labels >= 0)
+        return found
 
     @property
     def corrected(self) -> NDArray[np.bool_]:
         """Which tiles have a class that is not that of their region, ``(n,)``."""
-        return (self.labels >= 0) & (self.labels != self.drawn)
+        found: NDArray[np.bool_] = (self.labels >= 0) & (self.labels != self.drawn)
+        return found
 
     @property
     def is_decided(self) -> NDArray[np.bool_]:
         """Which tiles were drawn on or remarked on, also if they got no class by it, ``(n,)``."""
-        return (self.drawn != NO_CLASS) | self.judged
+        found: NDArray[np.bool_] = (self.drawn != NO_CLASS) | self.judged
+        return found
 
     def _marked(self, rows: Iterator[int]) -> NDArray[np.bool_]:
         found = np.zeros(len(self.labels), dtype=bool)

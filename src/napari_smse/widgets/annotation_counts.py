@@ -61,7 +61,7 @@ def count_tiles(
     mask = mask or find_tissue(slide)
     grid = tile_grid(slide, TileSpec(TILE_PX, TILE_MPP, slide.mpp))
     rows, columns = (
-        index.ravel()
+        index.ravel().astype(np.int32)
         for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
     )
     every = ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32))
