@@ -1,3 +1,6 @@
+import json
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import zarr
@@ -17,6 +20,7 @@ from napari_smse.tiles import (
 )
 
 AREA = Region(5, 7, 1000, 400)
+SLIDE = {"slide": {"quick_hash": "a"}}
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def plan():
 
 
 def create(path, plan, facts=None):
-    return ScoreStore.create(path, plan, ("benign", "malignant"), 3, facts or {"slide": "a"})
+    return ScoreStore.create(path, plan, ("benign", "malignant"), 3, facts or SLIDE)
 
 
 def test_what_is_written_is_read_back(tmp_path, plan):
@@ -57,12 +61,12 @@ def test_what_is_written_is_read_back(tmp_path, plan):
 
 
 def test_finishing_makes_it_complete_and_keeps_the_facts(tmp_path, plan):
-    create(tmp_path / "scores.zarr", plan, {"slide": "b"}).finish(seconds=1.5)
+    create(tmp_path / "scores.zarr", plan, {"slide": {"quick_hash": "b"}}).finish(seconds=1.5)
     store = ScoreStore.open(tmp_path / "scores.zarr")
     assert store.complete
     assert store.facts["seconds"] == 1.5
-    assert store.facts["slide"] == "b"
-    assert store.facts["signature"] == signature({"slide": "b"})
+    assert store.facts["slide"] == {"quick_hash": "b"}
+    assert store.facts["signature"] == signature({"slide": {"quick_hash": "b"}})
 
 
 def test_creating_replaces_what_was_there_and_leaves_nothing_beside_it(tmp_path, plan):
@@ -120,3 +124,60 @@ def test_damaged_scores_are_said_so_when_they_are_read(tmp_path, plan):
     (tmp_path / "scores.zarr" / "scale_0" / "row" / "c" / "0").write_bytes(b"{")
     with pytest.raises(OutputError, match="no readable scores: remove it"):
         store.scale(0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {
+            "codecs": [
+                {"name": "bytes", "configuration": {"endian": "little"}},
+                {"name": "gzip", "configuration": {"level": 1}},
+            ]
+        },
+        {"data_type": "float64"},
+        {"shape": [4]},
+        {"node_type": "group"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_array_that_is_never_written_so_is_refused(tmp_path, plan, change):
+    create(tmp_path / "scores.zarr", plan)
+    file = tmp_path / "scores.zarr" / "scale_0" / "tissue" / "zarr.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(OutputError, match="no readable scores: remove it"):
+        ScoreStore.open(tmp_path / "scores.zarr")
+
+
+FACTS = {
+    "slide": {"quick_hash": "a"},
+    "model": {"hash": "b", "name": "c", "classes": ["benign", "malignant"]},
+    "request": {"mpps": [0.5]},
+    "precision": "float32",
+    "runtime": "torch",
+    "seconds": 1.0,
+    "finished": "2026-11-29T10:00:00+00:00",
+}
+ROOT_FACTS = (*FACTS, "signature", "classes", "scales", "complete", "started")
+SCALE_FACTS = ("mpp", "tile_px", "slide_mpp", "overlap", "area", "pixel")
+WRONG = [None, [None], {"a": 1}, "text", -1, float("nan")]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [*(("", name) for name in ROOT_FACTS), *(("scale_0", name) for name in SCALE_FACTS)],
+)
+def test_a_fact_of_a_wrong_type_is_said_so_or_read_as_one(tmp_path, plan, group, name, wrong):
+    create(tmp_path / "scores.zarr", plan, FACTS)
+    file = tmp_path / "scores.zarr" / group / "zarr.json"
+    about = json.loads(file.read_text())
+    about["attributes"][name] = wrong
+    file.write_text(json.dumps(about))
+    with suppress(OutputError):
+        store = ScoreStore.open(tmp_path / "scores.zarr")
+        assert len(store.classes) == 2
+        assert (store.complete, store.finished) is not None
+        assert float(store.facts["seconds"]) >= 0
+        for number in range(store.scale_count):
+            assert store.scale(number).heat_map(1).values.size

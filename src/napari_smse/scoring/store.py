@@ -18,10 +18,16 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import OutputError
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.store_layout import (
+    FORMAT,
+    VERSION,
+    check_arrays,
+    check_facts,
+    open_group,
+)
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TilePlan, TileSpec
 
-FORMAT, VERSION = "napari-smse scores", 1
 _ROWS_A_CHUNK = 2048
 
 
@@ -110,7 +116,7 @@ class ScoreStore:
         part = path.with_name(path.name + ".part")
         try:
             shutil.rmtree(part, ignore_errors=True)
-            group = zarr.open_group(part, mode="w-")
+            group = zarr.open_group(part, mode="w-", zarr_format=3)
             for number, tiles in enumerate(plan.scales):
                 _create_scale(group, number, tiles, len(classes), embedding_dim)
             _array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)
@@ -146,12 +152,14 @@ class ScoreStore:
             If there is none, or it is of another kind or version.
         """
         with _reading(path):
-            group = zarr.open_group(path, mode="r+")
+            group = open_group(path)
             if group.attrs.get("format") != FORMAT or group.attrs.get("version") != VERSION:
                 raise OutputError(
                     f"{path} was not written by this version of napari-smse: remove it and "
                     "score the slide again."
                 )
+            check_facts(group.attrs)
+            check_arrays(group, len(group.attrs["classes"]), group.attrs["scales"])
             store = cls(path, group)
             store.blocks_done()
         return store
@@ -277,10 +285,12 @@ class _writing:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn a failed read into a named error; zarr's codecs raise RuntimeError."""
+    """Turn a failed read into a named error; what is not a store makes zarr raise anything."""
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except OutputError:
+        raise
+    except Exception as error:
         raise OutputError(
             f"{path} holds no readable scores: remove it and score the slide again."
         ) from error
