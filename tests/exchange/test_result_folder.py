@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,35 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
     (tmp_path / "tiles.csv").mkdir()
     with pytest.raises(OutputError, match=r"tiles\.csv"):
         remove_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/s/...svs", "...svs"),
+        ("/s/..svs", "..svs"),
+        ("/s/.ome.tif", ".ome.tif"),
+        ("/s/a\\b.svs", "a%5Cb"),
+        ("/s/a\nb.svs", "a%0Ab"),
+        ("/s/a\udce9.svs", "a%E9"),
+        ("/s/aux.svs", "_aux"),
+        ("/s/nul.v2.svs", "_nul.v2"),
+        ("/s/com1 .svs", "_com1"),
+        ("/s/slide .svs", "slide"),
+        ("/s/a.b.svs", "a.b"),
+        ("/", "slide"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="such paths are others here")
+def test_a_name_is_that_of_a_folder_on_every_disk(path, name):
+    assert result_folder_names([Path(path)]) == [name]
+
+
+@given(st.lists(st.text("a.\\/ \udce9\n\0AUX", max_size=6), max_size=4))
+def test_no_name_leads_out_of_its_folder_and_no_two_are_alike(names):
+    found = result_folder_names([Path("/s") / f"{name}.svs" for name in names if "\0" not in name])
+    out = Path("/out")
+    for name in found:
+        assert (out / name).resolve().parent == out
+        assert name.encode()
+    assert len({name.casefold() for name in found}) == len(found)

@@ -19,6 +19,7 @@ from napari_smse.exchange.remote_folder import RemoteFolder, is_url
 from napari_smse.exchange.result_folder import (
     RECORD_NAME,
     STORE_NAME,
+    folder_name,
     remove_results,
     result_folder_names,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "class_colours",
     "class_ramp",
     "diverging_ramp",
+    "folder_name",
     "is_url",
     "output_error",
     "package_versions",

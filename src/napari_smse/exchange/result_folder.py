@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,9 @@ RECORD_NAME = "run.json"
 # The record goes first: a folder that has it is whole.
 _DERIVED = (RECORD_NAME, "tiles.parquet", "tiles.csv", "tiles.geojson", "heatmap.png")
 _TWO_PART_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.btf")
+_UNSAFE = re.compile(r"[\\/\x00-\x1f\x7f\ud800-\udfff]")
+_PORTS = {f"{port}{number}" for port in ("COM", "LPT") for number in range(10)}
+_DEVICES = {"CON", "PRN", "AUX", "NUL"} | _PORTS
 
 
 def result_folder_names(slides: Sequence[Path]) -> list[str]:
@@ -44,18 +49,43 @@ def result_folder_names(slides: Sequence[Path]) -> list[str]:
 def _slide_name(path: Path) -> str:
     if path.is_dir():  # a DICOM folder: the dots in its name are no suffix
         return _file_name(path)
+    name = path.stem
     for suffix in _TWO_PART_SUFFIXES:
         if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
+            name = path.name[: -len(suffix)]
+    return folder_name(name) if name.strip(" .") else _file_name(path)
 
 
 def _file_name(path: Path) -> str:
-    return path.name or path.resolve().name or "slide"
+    name = path.name if path.name.strip(" .") else path.resolve().name
+    return folder_name(name)
 
 
 def _name_with_folder(path: Path) -> str:
-    return "_".join(part for part in (path.parent.name, _file_name(path)) if part)
+    return "_".join(part for part in (folder_name(path.parent.name, ""), _file_name(path)) if part)
+
+
+def folder_name(name: str, without: str = "slide") -> str:
+    """Make a name that is a folder's on every disk, in whatever folder it is joined to.
+
+    ``%5C`` stands for what separates folders somewhere, ``%E9`` for a byte that is not UTF-8;
+    blanks and dots at the end go, as Windows drops them, and names of its devices get a ``_``.
+
+    Parameters
+    ----------
+    name
+        Of a slide.
+    without
+        What to return where nothing is left of the name.
+    """
+    whole = _UNSAFE.sub(_percent, name).rstrip(" .")
+    if whole.partition(".")[0].strip().upper() in _DEVICES:
+        return f"_{whole}"
+    return whole or without
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in os.fsencode(found[0]))
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

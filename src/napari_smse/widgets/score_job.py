@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from napari_smse.exchange import RunContext, save_results
+from napari_smse.exchange import RunContext, folder_name, save_results
 from napari_smse.network import ModelCard
 from napari_smse.scoring import (
     ComputeDevice,
@@ -128,7 +128,7 @@ class ScoreJob:
     def _open_store(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> ScoreStore:
         """Scores live in the cache until they are saved, so that a crash loses none."""
         facts = run_facts(self.slide, card, self.request, plan, device)
-        path = runs_folder() / f"{self.slide.name}-{signature(facts)}.zarr"
+        path = runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
         forget_old_runs(path.parent)
         return open_run(path, self.slide, card, self.request, plan, device, overwrite=self.again)
 
