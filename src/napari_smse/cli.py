@@ -16,7 +16,7 @@ import typer
 
 from napari_smse import learn_cli, network, score_cli, search_cli
 from napari_smse.errors import DeviceError, SmseError
-from napari_smse.score_cli.console import show_log, tell_error
+from napari_smse.score_cli.console import print_any_text, show_log, tell_error
 from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide
 
@@ -33,6 +33,7 @@ search_cli.register(app)
 
 def main() -> None:
     """Run the command line; every named error becomes one line and exit status 1."""
+    print_any_text()
     show_log()
     try:
         app()

@@ -5,9 +5,20 @@ line: the command line prints it as it is, and the napari side shows it as a
 notification.
 """
 
+from __future__ import annotations
+
+import logging
+
+TRACEBACKS = "napari_smse.internal"
+"""Name of the log that tells where an `InternalError` came from."""
+
 
 class SmseError(Exception):
     """Base of every error this package raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message as text for any terminal or file; not every path is UTF-8."""
+        return super().__str__().encode("utf-8", "backslashreplace").decode()
 
 
 class SlideError(SmseError):
@@ -104,3 +115,36 @@ class DataError(SmseError):
 
 class TrainingError(SmseError):
     """A training cannot start, or go on, as asked."""
+
+
+class InternalError(SmseError):
+    """Something that nobody foresaw; its traceback is in the log."""
+
+
+def named_error(error: Exception, what: str) -> SmseError:
+    """Make a named error of any, so that one slide of many never stops the others.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    what
+        The slide it was raised at.
+    """
+    if isinstance(error, SmseError):
+        return error
+    if isinstance(error, OSError):
+        where = what if error.filename is None else error.filename
+        return SmseError(
+            f"{where} cannot be read or written: {error.strerror or error}; check the path"
+        )
+    logging.getLogger(TRACEBACKS).error("at %r", what, exc_info=error)
+    if isinstance(error, MemoryError):
+        return InternalError(
+            f"{what} needs more memory than there is ({error}): close other programs, or take a "
+            "larger machine"
+        )
+    return InternalError(
+        f"internal error at {what} ({type(error).__name__}: {error}): please report it, with the "
+        "traceback from the log"
+    )

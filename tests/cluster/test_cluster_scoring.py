@@ -11,7 +11,7 @@ import pytest
 
 import worker_tasks
 from napari_smse.cluster import ClusterJob, ClusterProgress, ClusterScoring
-from napari_smse.errors import WorkerError
+from napari_smse.errors import OutputError, WorkerError
 from napari_smse.network import Model
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import open_slide
@@ -191,3 +191,36 @@ def test_a_slide_that_is_whole_ends_without_workers(
     again = jobs.on(paths[0])
     words = run(workers, [again], task=None)
     assert [word.ended for word in words] == [again]
+
+
+@pytest.mark.parametrize("step", ["keep", "finish"])
+def test_a_slip_with_one_slide_stops_no_other(
+    workers: Client, jobs: Jobs, paths: list[Path], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    wanted = [jobs.on(path) for path in paths]
+
+    def slip(*_: object) -> None:
+        raise TypeError("a slip")
+
+    monkeypatch.setattr(wanted[1], step, slip)
+    words = run(workers, wanted)
+    errors = {word.ended: word.error for word in words if word.ended is not None}
+    assert set(errors) == set(wanted)
+    assert [type(errors[job]) for job in wanted] == [type(None), TypeError, type(None)]
+    assert wanted[0].store.complete
+    assert wanted[2].store.complete
+
+
+def test_a_whole_slide_that_cannot_be_ended_stops_no_other(
+    workers: Client, jobs: Jobs, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [jobs.on(path) for path in paths[:2]]
+    run(workers, wanted[:1])
+
+    def full() -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(wanted[0], "finish", full)
+    errors = {word.ended: word.error for word in run(workers, wanted) if word.ended is not None}
+    assert str(errors[wanted[0]]) == "the disk is full"
+    assert errors[wanted[1]] is None

@@ -113,7 +113,7 @@ class ClusterProgress:
 
     progress: Progress
     ended: ClusterJob | None = None
-    error: SmseError | None = None
+    error: Exception | None = None
 
 
 class ClusterScoring:
@@ -162,7 +162,7 @@ class ClusterScoring:
             if self._client.status == "running":
                 self._client.cancel(list(self._flying))
             for job in self._jobs():
-                job.write()
+                _write_rest(job, logging.WARNING)
 
     def _feed(self, source: Iterator[ClusterJob]) -> Iterator[ClusterProgress]:
         """Keep all workers busy, beginning other slides where one alone does not."""
@@ -178,7 +178,10 @@ class ClusterScoring:
         tiles = job.tiles_in(job.todo)
         self._clock.total += tiles
         if job.is_whole:
-            job.finish()
+            try:
+                job.finish()
+            except Exception as error:
+                return self._give_up(job, error)
             return self._word(job)
         self._parts.extend((job, numbers) for numbers in self._shares(job, tiles))
         return self._word()
@@ -224,12 +227,12 @@ class ClusterScoring:
                 "The way to the Dask scheduler was lost. What was scored is kept: the same command "
                 "goes on from there."
             ) from None
-        except SmseError as error:
+        except Exception as error:
             return self._give_up(job, error)
         self._clock.done += job.tiles_in(numbers)
         return self._word(job if job.is_whole else None)
 
-    def _give_up(self, job: ClusterJob, error: SmseError) -> ClusterProgress:
+    def _give_up(self, job: ClusterJob, error: Exception) -> ClusterProgress:
         """Forget a slide, but for what was scored of it."""
         flying = [future for future, (whose, _) in self._flying.items() if whose is job]
         self._client.cancel(flying)
@@ -237,14 +240,11 @@ class ClusterScoring:
             del self._flying[future]
         self._parts = deque(part for part in self._parts if part[0] is not job)
         self._clock.total -= job.tiles_in(job.todo)
-        try:
-            job.write()
-        except SmseError as also:
-            _log.debug("%s: %s", job.work.path, also)
+        _write_rest(job)
         return self._word(job, error)
 
     def _word(
-        self, ended: ClusterJob | None = None, error: SmseError | None = None
+        self, ended: ClusterJob | None = None, error: Exception | None = None
     ) -> ClusterProgress:
         return ClusterProgress(self._clock.tell(()), ended, error)
 
@@ -260,6 +260,14 @@ class ClusterScoring:
                 _log.warning("No worker is there: waiting until one joins.")
             self._threads, self._counted = max(1, threads), now
         return self._threads
+
+
+def _write_rest(job: ClusterJob, level: int = logging.DEBUG) -> None:
+    """Write what has gathered of a slide that ends early; that of others must not be lost."""
+    try:
+        job.write()
+    except Exception as error:
+        _log.log(level, "%s: what was scored last is lost: %s", job.work.path, error)
 
 
 class _LostError(Exception):

@@ -37,6 +37,7 @@ from napari_smse.scoring import (
     shown_class,
 )
 from napari_smse.slides import Slide
+from napari_smse.slides.path_text import path_text
 
 _THUMBNAIL_SIDE = 1600
 
@@ -160,7 +161,7 @@ def _write_picture(
 
 def _caption(slide: Slide, context: RunContext) -> str:
     by = "" if context.classifier == CLASS_HEAD else f", by {context.classifier}"
-    return f"{slide.path.name}, model {context.card.name} {context.card.version}{by}"
+    return f"{path_text(slide.path.name)}, model {context.card.name} {context.card.version}{by}"
 
 
 def _fused_from(mpps: Sequence[float], card: ModelCard) -> str:
@@ -188,7 +189,7 @@ def _record(
     facts, card = store.facts, context.card
     return RunRecord(
         slide=SlideRecord(
-            path=str(slide.path),
+            path=path_text(slide.path),
             quick_hash=slide.quick_hash,
             backend=slide.backend_name,
             width=slide.width,

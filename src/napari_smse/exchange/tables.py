@@ -129,8 +129,9 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    with written_whole(path) as part:
-        pa.parquet.write_table(table, part)
+    # pyarrow itself takes no path that is not UTF-8.
+    with written_whole(path) as part, part.open("wb") as stream:
+        pa.parquet.write_table(table, stream)
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
@@ -141,5 +142,5 @@ def write_csv(table: pa.Table, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    with written_whole(path) as part:
-        pa.csv.write_csv(table, part)
+    with written_whole(path) as part, part.open("wb") as stream:
+        pa.csv.write_csv(table, stream)

@@ -59,7 +59,8 @@ class Speaker:
 
 def json_text(values: Any) -> str:
     """Return indented JSON; NaN, which JSON has not, becomes null."""
-    return json.dumps(_finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(_finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # what is no UTF-8, as JSON escapes it
 
 
 def _finite(values: Any) -> Any:

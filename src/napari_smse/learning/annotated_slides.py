@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from shapely import MultiPolygon
 
-from napari_smse.errors import DataError, RegionError, SmseError
+from napari_smse.errors import DataError, RegionError, named_error
 from napari_smse.learning.candidates import Candidate, Reading, choose_usable, class_order
 from napari_smse.learning.csv_rows import read_csv_rows
 from napari_smse.learning.image_header import files_below, leads_out
@@ -20,6 +20,7 @@ from napari_smse.learning.labelled_set import LabelledSet, Skipped
 from napari_smse.learning.same_slides import first_of_same
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import slide_name
+from napari_smse.slides.path_text import path_text
 from napari_smse.tiles import (
     TileGrid,
     TileSpec,
@@ -176,8 +177,8 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
     for one in slides:
         try:
             fields, mpp = _fields_of(one, reading.mpp)
-        except SmseError as error:
-            skipped.append(Skipped(one.path, str(error)))
+        except Exception as error:
+            skipped.append(Skipped(one.path, str(named_error(error, one.path.name))))
             continue
         skipped += left_out_of(one.annotations)
         skipped += [Skipped(one.path, _conflict(cut.region)) for cut in fields if not cut.label]
@@ -236,7 +237,7 @@ def _case_of(paths: Sequence[Path], cases: Mapping[str, str], table: Path) -> st
             f"{table} gives {' and '.join(path.name for path in paths)} different cases, but they "
             "are the same slide: give them one."
         )
-    return given.pop() or "" if given else slide_name(paths[0])
+    return given.pop() or "" if given else path_text(slide_name(paths[0]))
 
 
 def left_out_of(annotations: Iterable[Path]) -> list[Skipped]:
@@ -300,7 +301,7 @@ def _candidate(path: Path, case: str, field: Field, mpp: float) -> Candidate:
         label=field.label,
         case=case,
         mpp=mpp,
-        columns={"label": field.label, "slide": slide_name(path), "case": case},
+        columns={"label": field.label, "slide": path_text(slide_name(path)), "case": case},
         size=(field.region.width, field.region.height),
         region=field.region,
         drawn=field.drawn,

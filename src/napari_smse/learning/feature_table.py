@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -120,7 +121,8 @@ class FeatureTable:
     def _augmented_tiles(self, image: LabelledImage, picture: Picture | None = None) -> _Tiles:
         """Return uint8 crops ``(n, 3, size, size)`` and their um/px."""
         picture, recipe = picture or read_pixels(image), self.recipe
-        generator = generator_of(recipe.seed, crc32(f"{image.path.name} {image.region}".encode()))
+        name = os.fsencode(f"{image.path.name} {image.region}")
+        generator = generator_of(recipe.seed, crc32(name))
         low, high = np.log(np.clip(image.mpp_range, *recipe.mpp_limits))
         places = torch.rand(self.crops_per_image, generator=generator, dtype=torch.float64)
         mpps = torch.exp(low + (high - low) * places)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.slides.path_text import path_text
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _rows(held_out: HeldOut, labelled_set: LabelledSet) -> Iterator[list[str | i
     for index, fold, repeat, probabilities in rows:
         image = labelled_set.images[index]
         yield [
-            str(image.path),
+            path_text(image.path),
             _region(image),
             image.case,
             image.source,

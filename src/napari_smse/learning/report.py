@@ -38,6 +38,7 @@ from napari_smse.learning.report_tables import (
     table,
 )
 from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.slides.path_text import path_text
 
 _log = logging.getLogger(__name__)
 NOTICE: Final = "Research use only. Not a medical device, not for diagnosis."
@@ -211,7 +212,7 @@ def _wrong(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
 
 
 def _card(one: JudgedImage, classes: Sequence[str]) -> str:
-    name = one.image.path.name
+    name = path_text(one.image.path.name)
     try:
         picture = _image(report_plots.thumbnail(read_pixels(one.image)), "jpeg", name)
     except (SmseError, OSError) as error:

@@ -12,7 +12,7 @@ from typing import Final
 import shapely
 from shapely import Polygon
 
-from napari_smse.errors import DataError, SmseError
+from napari_smse.errors import DataError, named_error
 from napari_smse.learning.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
@@ -74,8 +74,8 @@ def scored_annotations(
                 slide = kept.enter_context(open_slide(to_read.path, mpp=mpp))
                 store = stores / f"{number}.zarr"
                 one, notes = _scored(slide, to_read, model, device, mpps, store)
-            except SmseError as error:
-                skipped.append(Skipped(to_read.path, str(error)))
+            except Exception as error:
+                skipped.append(Skipped(to_read.path, str(named_error(error, to_read.path.name))))
                 continue
             found.append(one)
             links += notes.links

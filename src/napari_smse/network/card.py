@@ -155,7 +155,7 @@ class ModelCard(_Strict):
 
 def case_hash(case: str) -> str:
     """Return the short hash by which a card remembers a case."""
-    return hashlib.sha256(case.encode()).hexdigest()[:12]
+    return hashlib.sha256(case.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from napari_smse.errors import RequestError, SmseError
+from napari_smse.errors import RequestError
 from napari_smse.exchange import read_regions
 from napari_smse.network import read_card
 from napari_smse.score_cli.console import tell
@@ -159,8 +159,8 @@ def _is_settled(slide: SlideToScore, told: SlidesTold) -> bool:
         if not slide.is_finished():
             return False
         index = slide.add_to_index()
-    except (SmseError, OSError) as error:
-        told.fail(error)
+    except Exception as error:
+        told.fail(error, slide.path.name)
         return True
     told.done(f"{slide.path.name}: already scored, results in {slide.where}{index}")
     return True

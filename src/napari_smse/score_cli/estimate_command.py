@@ -6,7 +6,6 @@ import os
 
 import typer
 
-from napari_smse.errors import SmseError
 from napari_smse.exchange import read_regions
 from napari_smse.network import read_card
 from napari_smse.score_cli.found_slides import find_slides
@@ -53,8 +52,8 @@ def estimate_slides(
                     plan = request_on(slide, request, outlines).plan(slide, loaded.card)
                     threads = os.cpu_count() or 1
                     estimates.append(estimate(slide, loaded, plan, devices, threads=threads))
-            except (SmseError, OSError) as error:
-                told.fail(error)
+            except Exception as error:
+                told.fail(error, path.name)
                 continue
             told.done(f"{path.name}: {_line(estimates[-1])}")
     if len(estimates) > 1:

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
-from napari_smse.errors import SmseError
 from napari_smse.score_cli.slides_to_score import PreparedSlide, SlideToScore
 from napari_smse.score_cli.slides_told import SlidesTold
 from napari_smse.scoring import score
@@ -44,8 +43,8 @@ def score_here(
                 for progress in running:
                     told.tiles(wanted.name, progress)
                 told.done(prepared.save())
-        except (SmseError, OSError) as error:
-            told.fail(error)
+        except Exception as error:
+            told.fail(error, wanted.path.name)
 
 
 def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:
@@ -100,13 +99,20 @@ class WorkerScorer:
         for wanted in slides:
             try:
                 prepared = wanted.prepare([self._device])
-            except (SmseError, OSError) as error:
-                told.fail(error)
+                job = self._job(prepared, told)
+            except Exception as error:
+                told.fail(error, wanted.path.name)
                 continue
-            told.warn(prepared.warnings)
-            job = ClusterJob(self._work(prepared), prepared.plan, prepared.store)
             self._prepared[job] = prepared
             yield job
+
+    def _job(self, prepared: PreparedSlide, told: SlidesTold) -> ClusterJob:
+        try:
+            told.warn(prepared.warnings)
+            return ClusterJob(self._work(prepared), prepared.plan, prepared.store)
+        except BaseException:
+            prepared.slide.close()
+            raise
 
     def _work(self, prepared: PreparedSlide) -> SlideWork:
         return SlideWork.of(
@@ -118,13 +124,14 @@ class WorkerScorer:
             self._device,
         )
 
-    def _end(self, job: ClusterJob, error: SmseError | None, told: SlidesTold) -> None:
+    def _end(self, job: ClusterJob, error: Exception | None, told: SlidesTold) -> None:
         prepared = self._prepared.pop(job)
+        name = prepared.wanted.path.name
         with prepared.slide:
             if error is not None:
-                told.fail(error)
+                told.fail(error, name)
                 return
             try:
                 told.done(prepared.save())
-            except (SmseError, OSError) as failure:
-                told.fail(failure)
+            except Exception as failure:
+                told.fail(failure, name)

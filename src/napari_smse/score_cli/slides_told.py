@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from napari_smse.errors import SmseError
+from napari_smse.errors import named_error
 from napari_smse.score_cli.console import OUT, say, tell_error
 from napari_smse.scoring import Progress
 
@@ -86,9 +86,9 @@ class SlidesTold:
         self.say(line)
         self._bar.advance(self._slides)
 
-    def fail(self, error: SmseError | OSError) -> None:
-        """Count a slide as failed, and say why."""
-        tell_error(error)
+    def fail(self, error: Exception, slide: str) -> None:
+        """Count a slide as failed, and say why, whatever it is: the others go on."""
+        tell_error(named_error(error, slide))
         self.failed += 1
         self._bar.advance(self._slides)
 

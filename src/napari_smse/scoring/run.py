@@ -15,6 +15,7 @@ from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
 from napari_smse.scoring.store import ScoreStore, signature
 from napari_smse.slides import Slide
+from napari_smse.slides.path_text import path_text
 from napari_smse.tiles import TilePlan
 
 
@@ -24,7 +25,7 @@ def run_facts(
     """What the scores depend on, as JSON values."""
     return {
         "slide": {
-            "name": slide.path.name,
+            "name": path_text(slide.path.name),
             "quick_hash": slide.quick_hash,
             "width": slide.width,
             "height": slide.height,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_smse.errors import OutputError, SmseError
-from napari_smse.exchange import STORE_NAME
+from napari_smse.errors import OutputError
+from napari_smse.exchange import STORE_NAME, folder_name
 from napari_smse.score_cli.preparation import load
 from napari_smse.score_cli.slides_to_score import (
     Asked,
@@ -79,8 +79,8 @@ class Indexing:
                         self._told.tiles(one.path.name, progress)
                     prepared.save()
                     self._append(one, slide, prepared.store)
-            except (SmseError, OSError) as error:
-                self._told.fail(error)
+            except Exception as error:
+                self._told.fail(error, one.path.name)
 
     def _is_settled(self, one: SlideToScore) -> bool:
         """Whether nothing is left to score: it is in the index, scored before, or cannot be."""
@@ -92,8 +92,8 @@ class Indexing:
                     return False
                 folder = self._asked.target.folder(one.name)
                 self._append(one, slide, ScoreStore.open(folder / STORE_NAME))
-        except (SmseError, OSError) as error:
-            self._told.fail(error)
+        except Exception as error:
+            self._told.fail(error, one.path.name)
         return True
 
     def _is_there(self, one: SlideToScore, slide: Slide) -> bool:
@@ -151,6 +151,6 @@ def slides_to_index(paths: Sequence[Path], asked: Asked, *, own_folder: bool) ->
 
 def _own_name(path: Path) -> str:
     try:
-        return f"{slide_name(path)}-{quick_hash(path)[:12]}"
+        return folder_name(f"{slide_name(path)}-{quick_hash(path)[:12]}")
     except (OSError, IndexError):
-        return slide_name(path)  # opening it says what is wrong
+        return folder_name(slide_name(path))  # opening it says what is wrong

@@ -27,6 +27,7 @@ from napari_smse.similarity.index_shard import (
     shard_path,
     write_shard,
 )
+from napari_smse.slides.path_text import path_text
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class IndexFiles:
 
     def at_path(self, path: Path) -> IndexedSlide | None:
         """Return the slide that lay at a path when it was indexed; None if none did."""
-        where = str(path.absolute())
+        where = path_text(path.absolute())
         return next((one for one in self._slides.values() if one.path == where), None)
 
     def shard(self, slide: IndexedSlide) -> Shard:

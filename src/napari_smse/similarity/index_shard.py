@@ -23,6 +23,7 @@ from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import quick_hash
+from napari_smse.slides.path_text import path_text, text_path
 
 _SETTING_NAMES: Final = {
     "mpp": "um/px of the slide",
@@ -112,7 +113,7 @@ class IndexedSlide(BaseModel):
     def state(self) -> SlideState:
         """Look whether the slide is still what was indexed; reads a few blocks of it."""
         try:
-            same = quick_hash(Path(self.path)) == self.quick_hash
+            same = quick_hash(text_path(self.path)) == self.quick_hash
         except (OSError, IndexError):  # a folder without files has no first one
             return SlideState.GONE
         return SlideState.SAME if same else SlideState.CHANGED
@@ -191,7 +192,7 @@ def indexed_slide(slide: Slide, facts: Mapping[str, Any]) -> IndexedSlide:
     model = facts["model"]
     return IndexedSlide(
         name=slide.name,
-        path=str(slide.path.absolute()),
+        path=path_text(slide.path.absolute()),
         quick_hash=slide.quick_hash,
         width=slide.width,
         height=slide.height,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from napari_smse.slides.dicom_series import files_of_series, folder_series
@@ -40,7 +41,7 @@ def quick_hash(path: Path) -> str:
     companions = dicom or _beside_mirax(path)
     digest = hashlib.sha256(_blocks(dicom[0] if dicom else path))
     for companion in companions:
-        digest.update(f"{companion.name}\0{companion.stat().st_size}\n".encode())
+        digest.update(os.fsencode(f"{companion.name}\0{companion.stat().st_size}\n"))
     return digest.hexdigest()
 
 

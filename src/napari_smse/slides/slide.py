@@ -21,6 +21,7 @@ from napari_smse.errors import (
 )
 from napari_smse.slides.backend import Backend, Level
 from napari_smse.slides.identity import quick_hash, slide_name
+from napari_smse.slides.path_text import path_text
 from napari_smse.slides.region import Region
 from napari_smse.slides.scale import PhysicalScale, user_scale
 from napari_smse.slides.window import Box, Window, filter_margin
@@ -78,8 +79,8 @@ class Slide:
 
     @property
     def name(self) -> str:
-        """File name without suffix; ``.ome.tif`` counts as one."""
-        return slide_name(self.path)
+        """File name without suffix, as text; ``.ome.tif`` counts as one."""
+        return path_text(slide_name(self.path))
 
     @property
     def backend_name(self) -> str:

@@ -21,6 +21,7 @@ from napari_smse.similarity.index_search import (
 from napari_smse.similarity.index_shard import IndexedSlide, SlideState
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
+from napari_smse.slides.path_text import text_path
 from napari_smse.widgets.tile_pictures import PICTURE_PX
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def read_pictures(
 
 def _opened(slide: IndexedSlide) -> Slide:
     # The um/px may have been typed by whoever scored it.
-    return open_slide(Path(slide.path), mpp=slide.mpp)
+    return open_slide(text_path(slide.path), mpp=slide.mpp)
 
 
 def _pictures(
