@@ -24,9 +24,31 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_smse.cluster.client._WORKERS_S", 0.5)
 
 
-def test_workers_are_reached_by_their_scheduler(workers: Client) -> None:
-    with connected_to(workers.scheduler.address) as client:
+def test_workers_are_reached_by_their_scheduler() -> None:
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        connected_to(cluster.scheduler_address) as client,
+    ):
         assert client.submit(sum, [1, 2]).result(timeout=30) == 3
+
+
+@pytest.mark.parametrize("key", ["none", "of their own"])
+def test_others_on_this_machine_do_not_reach_workers_started_here(
+    workers: Client, key: str
+) -> None:
+    from distributed import Client, Security
+
+    address = workers.scheduler.address
+    security = Security.temporary() if key == "of their own" else None
+    places = [address, *workers.scheduler_info()["workers"]]
+    if key == "none":
+        places += [place.replace("tls://", "tcp://") for place in places]
+    for place in places:
+        with pytest.raises((OSError, TypeError)):
+            Client(place, security=security, timeout=5).close()
+    assert workers.submit(sum, [1, 2]).result(timeout=30) == 3
 
 
 @pytest.mark.usefixtures("impatient")
@@ -76,4 +98,13 @@ def test_a_missing_package_is_told_with_the_command(
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(DeviceError, match=r'pip install "napari-smse\[cluster\]"'), way():
+        pass
+
+
+def test_no_workers_are_started_that_anybody_could_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with (
+        pytest.raises(DeviceError, match=r'cryptography.*pip install "napari-smse\[cluster\]"'),
+        local_workers(1),
+    ):
         pass

@@ -28,7 +28,7 @@ _LOST_S = 3600
 def local_workers(count: int) -> Iterator[Client]:
     """Start processes on this machine, each for one core, and stop them at the end.
 
-    One that dies is replaced.
+    One that dies is replaced. They talk by TLS with a key of this run, which nobody else has.
 
     Parameters
     ----------
@@ -38,13 +38,19 @@ def local_workers(count: int) -> Iterator[Client]:
     Raises
     ------
     DeviceError
-        If dask.distributed is not installed, or they do not start.
+        If dask.distributed or cryptography is not installed, or they do not start.
     """
     _require_distributed()
     if count < 1:
         raise DeviceError(f"There cannot be {count} workers: give at least 1.")
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, Security
+
+    try:
+        # Whoever reaches a scheduler can have it run anything: only the key of this run opens it.
+        security = Security.temporary()
+    except ImportError as error:
+        raise _missing("cryptography, which keeps others from the workers") from error
 
     with (
         _quiet(),
@@ -58,6 +64,7 @@ def local_workers(count: int) -> Iterator[Client]:
             memory_limit=0,
             dashboard_address="127.0.0.1:0",  # any free port: nobody is told of it
             silence_logs=logging.CRITICAL,
+            security=security,
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -126,10 +133,11 @@ def _require_distributed() -> None:
     try:
         import distributed  # noqa: F401
     except ImportError as error:
-        raise DeviceError(
-            "dask.distributed, which workers need, is not installed: run pip install "
-            '"napari-smse[cluster]".'
-        ) from error
+        raise _missing("dask.distributed, which workers need") from error
+
+
+def _missing(package: str) -> DeviceError:
+    return DeviceError(f'{package}, is not installed: run pip install "napari-smse[cluster]".')
 
 
 @contextmanager
