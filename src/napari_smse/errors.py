@@ -37,6 +37,10 @@ class DamagedSlideError(SlideError):
     """The file opens, or claims to, but its pixels cannot be read."""
 
 
+class ChangedSlideError(SlideError):
+    """The file is another one than was opened."""
+
+
 class MissingScaleError(SlideError):
     """The slide does not state its um/px."""
 

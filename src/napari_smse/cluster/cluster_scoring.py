@@ -21,6 +21,7 @@ from napari_smse.scoring import Progress, ScoreStore
 from napari_smse.scoring.keeper import Keeper
 from napari_smse.scoring.pipeline import PATIENCE, BlockScores
 from napari_smse.scoring.progress import Clock
+from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
 if TYPE_CHECKING:
@@ -51,17 +52,20 @@ class ClusterJob:
         What they are told.
     plan, store
         What this process has: only it writes.
+    slide
+        Which must not change meanwhile.
     """
 
     work: SlideWork
     plan: TilePlan
     store: ScoreStore
+    slide: Slide | None = None
     _keeper: Keeper = field(init=False)
     _began: float = field(init=False)
     _missing: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._keeper = Keeper(self.plan, self.store)
+        self._keeper = Keeper(self.plan, self.store, self.slide)
         self._began = time.monotonic()
         self._missing = set(np.flatnonzero(~self.store.blocks_done()).tolist())
 
@@ -90,6 +94,7 @@ class ClusterJob:
         """Write what has gathered, and that this is all."""
         self._keeper.write()
         if not self.store.complete:
+            self._keeper.confirm(content=True)
             self.store.finish(seconds=round(time.monotonic() - self._began, 3))
 
     def write(self) -> None:

@@ -86,11 +86,14 @@ def save_results(
     ------
     OutputError
         If the folder cannot be written, or the run did not come to its end.
+    ChangedSlideError
+        If the file is another one than was opened; there is no run record then.
     """
     if not store.finished:
         raise OutputError(
             f"The scores of {slide.path.name} are not complete: run to the end before saving."
         )
+    slide.require_unchanged(content=True)
     _bring_store(store, folder)
     scales = [store.scale(number) for number in range(store.scale_count)]
     table = tile_table([_rows(scores) for scores in scales], store.classes)
@@ -105,6 +108,7 @@ def save_results(
             colours=context.card.class_colours,
         )
     _write_picture(folder / "heatmap.png", slide, store, scales, context)
+    slide.require_unchanged(content=True)
     write_run_json(folder / RECORD_NAME, _record(slide, store, scales, context))
 
 

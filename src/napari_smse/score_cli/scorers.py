@@ -109,7 +109,9 @@ class WorkerScorer:
     def _job(self, prepared: PreparedSlide, told: SlidesTold) -> ClusterJob:
         try:
             told.warn(prepared.warnings)
-            return ClusterJob(self._work(prepared), prepared.plan, prepared.store)
+            return ClusterJob(
+                self._work(prepared), prepared.plan, prepared.store, prepared.slide
+            )
         except BaseException:
             prepared.slide.close()
             raise

@@ -67,9 +67,12 @@ def score(
     ------
     DamagedSlideError
         If the slide cannot be read; what was scored before stays.
+    ChangedSlideError
+        If the file was replaced or written to since it was opened; nothing stays of a mixture.
     OutputError
         If results cannot be written.
     """
+    slide.require_unchanged()
     deadline = None if seconds is None else time.monotonic() + seconds
     clock = Clock(plan.tile_count, deadline)
     stored = _stored_scores(plan, store)
@@ -79,7 +82,7 @@ def score(
     order.learn(stored)
     devices = [device] if isinstance(device, ComputeDevice) else list(device)
     pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
-    keeper = Keeper(plan, store)
+    keeper = Keeper(plan, store, slide)
     try:
         for batch in pipeline.run():
             if batch is None:
@@ -93,6 +96,7 @@ def score(
         # Also after a cancel, or when the slide breaks: what is whole is kept.
         keeper.write()
     if not store.complete:
+        keeper.confirm(content=True)
         store.finish(complete=len(order) == 0, seconds=round(clock.elapsed, 3))
 
 

@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from napari_smse.errors import ChangedSlideError
 from napari_smse.scoring.pipeline import BlockScores
 from napari_smse.scoring.store import ScoreStore
+from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
 _WRITE_EVERY_S = 1.0
@@ -22,10 +24,13 @@ class Keeper:
     ----------
     plan, store
         What is scored, and where results go.
+    slide
+        What the blocks are read from: nothing of one that changed meanwhile is kept.
     """
 
     plan: TilePlan
     store: ScoreStore
+    slide: Slide | None = None
     _blocks: list[BlockScores] = field(default_factory=list)
     _written: float = -_WRITE_EVERY_S
 
@@ -36,13 +41,18 @@ class Keeper:
         ------
         OutputError
             If they cannot be written.
+        ChangedSlideError
+            If the slide is another one by now; the store then holds nothing any more.
         """
         self._blocks += blocks
         if self._blocks and time.monotonic() - self._written >= _WRITE_EVERY_S:
             self.write()
 
     def write(self) -> None:
-        """Write the rows, then count the blocks as done."""
+        """Write the rows, then count the blocks as done; raises as `keep` does."""
+        if self._blocks:
+            # What was read before this moment was read from the slide that was opened.
+            self.confirm()
         for block in self._blocks:
             row = 0
             for scale, start, stop in self.plan.blocks[block.number].members:
@@ -53,3 +63,27 @@ class Keeper:
             self.store.mark_done([block.number for block in self._blocks])
         self._blocks.clear()
         self._written = time.monotonic()
+
+    def confirm(self, *, content: bool = False) -> None:
+        """Forget everything if the slide is another one than was opened.
+
+        Parameters
+        ----------
+        content
+            Look at its quick hash, too.
+
+        Raises
+        ------
+        ChangedSlideError
+            It is another one.
+        SlideError
+            It cannot be looked at.
+        """
+        if self.slide is None:
+            return
+        try:
+            self.slide.require_unchanged(content=content)
+        except ChangedSlideError:
+            self._blocks.clear()
+            self.store.forget()
+            raise

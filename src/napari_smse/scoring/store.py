@@ -219,6 +219,11 @@ class ScoreStore:
             done[list(blocks)] = 1
             self._blocks_done[:] = done
 
+    def forget(self) -> None:
+        """Count no block as done: what was scored cannot be relied on."""
+        with _writing(self.path):
+            self._blocks_done[:] = 0
+
     def finish(self, *, complete: bool = True, **facts: Any) -> None:
         """Mark the end of a run that scored every tile or all it had time for, with facts of it."""
         with _writing(self.path):

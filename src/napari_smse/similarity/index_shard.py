@@ -225,6 +225,7 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
         )
     if store.facts["slide"]["quick_hash"] != _hash_now(slide):
         raise SlideError(f"{slide.path} changed since it was scored: open and score it again.")
+    slide.require_unchanged()
     tiles = slide_tiles(store)
     if not len(tiles):
         raise IndexFilesError(f"No tile of {slide.name} was scored: score it again.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from napari_smse.slides.dicom_series import files_of_series, folder_series
@@ -43,6 +44,27 @@ def quick_hash(path: Path) -> str:
     for companion in companions:
         digest.update(os.fsencode(f"{companion.name}\0{companion.stat().st_size}\n"))
     return digest.hexdigest()
+
+
+Stamps = dict[Path, tuple[int, int]]
+
+
+def file_stamps(path: Path) -> Stamps:
+    """Return size and time of change, ns, of each file of a slide.
+
+    Raises
+    ------
+    OSError
+        It is gone, or cannot be read.
+    """
+    own = [path] if path.is_file() else []
+    return stamps_of(dict.fromkeys([*own, *_dicom_files(path), *_beside_mirax(path)]))
+
+
+def stamps_of(files: Iterable[Path]) -> Stamps:
+    """Return size and time of change, ns, of files; raises `OSError` if one is gone."""
+    states = {file: file.stat() for file in files}
+    return {file: (state.st_size, state.st_mtime_ns) for file, state in states.items()}
 
 
 def _dicom_files(path: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import (
+    ChangedSlideError,
     ImplausibleScaleError,
     MissingScaleError,
     RegionError,
@@ -20,7 +21,7 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.slides.backend import Backend, Level
-from napari_smse.slides.identity import quick_hash, slide_name
+from napari_smse.slides.identity import file_stamps, quick_hash, slide_name, stamps_of
 from napari_smse.slides.path_text import path_text
 from napari_smse.slides.region import Region
 from napari_smse.slides.scale import PhysicalScale, user_scale
@@ -54,6 +55,7 @@ class Slide:
         self.path = path
         self.scale = scale
         self._backend = backend
+        self._stamps = file_stamps(path)
         self._told_upsampling = False
 
     def __repr__(self) -> str:
@@ -179,7 +181,39 @@ class Slide:
         ScaleError
             When it lies outside 0.05-10 um/px.
         """
-        return Slide(self.path, self._backend, user_scale(mpp))
+        slide = Slide(self.path, self._backend, user_scale(mpp))
+        slide._stamps = self._stamps  # the file was opened then
+        return slide
+
+    def require_unchanged(self, *, content: bool = False) -> None:
+        """Make sure that the file is still the one that was opened.
+
+        Size and time of change are looked at, which costs next to nothing.
+
+        Parameters
+        ----------
+        content
+            Look at the quick hash, too.
+
+        Raises
+        ------
+        ChangedSlideError
+            It is another one.
+        SlideError
+            It is gone, or cannot be read.
+        """
+        try:
+            same = stamps_of(self._stamps) == self._stamps
+            same = same and (not content or quick_hash(self.path) == self.quick_hash)
+        except OSError as error:
+            raise SlideError(
+                f"{self.path} cannot be read any more: put it back where it was, and run again."
+            ) from error
+        if not same:
+            raise ChangedSlideError(
+                f"{self.path} changed after it was opened: wait until it is whole, then score it "
+                "again."
+            )
 
     def level_for(self, downsample: float) -> int:
         """Return the coarsest level that is at least as fine as a downsample of level 0."""
