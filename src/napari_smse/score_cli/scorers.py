@@ -28,11 +28,10 @@ def score_here(
     """Score slides one after the other in this process; those that fail stop no others."""
     for wanted in slides:
         try:
-            prepared = wanted.prepare(devices)
-            with prepared.slide as slide:
+            with wanted.prepare(devices) as prepared:
                 told.warn(prepared.warnings)
                 running = score(
-                    slide,
+                    prepared.slide,
                     model,
                     prepared.plan,
                     prepared.store,
@@ -93,7 +92,7 @@ class WorkerScorer:
         finally:
             running.close()
             for prepared in self._prepared.values():
-                prepared.slide.close()
+                prepared.close()
 
     def _jobs(self, slides: Sequence[SlideToScore], told: SlidesTold) -> Iterator[ClusterJob]:
         for wanted in slides:
@@ -109,11 +108,9 @@ class WorkerScorer:
     def _job(self, prepared: PreparedSlide, told: SlidesTold) -> ClusterJob:
         try:
             told.warn(prepared.warnings)
-            return ClusterJob(
-                self._work(prepared), prepared.plan, prepared.store, prepared.slide
-            )
+            return ClusterJob(self._work(prepared), prepared.plan, prepared.store, prepared.slide)
         except BaseException:
-            prepared.slide.close()
+            prepared.close()
             raise
 
     def _work(self, prepared: PreparedSlide) -> SlideWork:
@@ -129,7 +126,7 @@ class WorkerScorer:
     def _end(self, job: ClusterJob, error: Exception | None, told: SlidesTold) -> None:
         prepared = self._prepared.pop(job)
         name = prepared.wanted.path.name
-        with prepared.slide:
+        with prepared:
             if error is not None:
                 told.fail(error, name)
                 return

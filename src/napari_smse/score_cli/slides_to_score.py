@@ -26,6 +26,7 @@ from napari_smse.scoring import (
     ComputeDevice,
     ScoreRequest,
     ScoreStore,
+    WriteLock,
     describe_scale,
     open_run,
     scale_warnings,
@@ -165,21 +166,30 @@ class SlideToScore:
         asked = self.asked
         request = request_on(slide, asked.request, asked.outlines)
         plan = request.plan(slide, asked.card)
-        folder = asked.target.folder(self.name)
+        lock = asked.target.lock(self.name)
+        try:
+            store = self._opened_store(slide, request, plan, devices[0])
+        except BaseException:
+            lock.release()
+            raise
+        return PreparedSlide(self, slide, request, plan, store, devices, lock)
+
+    def _opened_store(
+        self, slide: Slide, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
+    ) -> ScoreStore:
+        asked, folder = self.asked, self.asked.target.folder(self.name)
         if asked.overwrite:
             remove_results(folder)
         path = folder / STORE_NAME
-        store = open_run(
-            path, slide, asked.card, request, plan, devices[0], overwrite=asked.overwrite
-        )
+        store = open_run(path, slide, asked.card, request, plan, device, overwrite=asked.overwrite)
         if not store.complete:
             remove_results(folder)
-        return PreparedSlide(self, slide, request, plan, store, devices)
+        return store
 
 
 @dataclass(frozen=True)
 class PreparedSlide:
-    """A slide that is open, with its plan and store.
+    """A slide that is open, with its plan and store, to which nobody else writes meanwhile.
 
     Parameters
     ----------
@@ -189,6 +199,8 @@ class PreparedSlide:
         What to score, and where to.
     devices
         What it is scored on.
+    lock
+        The right to write to its folder.
     """
 
     wanted: SlideToScore
@@ -197,6 +209,20 @@ class PreparedSlide:
     plan: TilePlan
     store: ScoreStore
     devices: Sequence[ComputeDevice]
+    lock: WriteLock
+
+    def __enter__(self) -> PreparedSlide:
+        """Return it."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the slide, and let others write to its folder."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the slide, and let others write to its folder."""
+        self.slide.close()
+        self.lock.release()
 
     @property
     def warnings(self) -> list[str]:

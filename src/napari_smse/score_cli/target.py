@@ -10,7 +10,7 @@ from typing import Protocol
 import platformdirs
 
 from napari_smse.exchange import STORE_NAME, RemoteFolder, is_url, output_error
-from napari_smse.scoring import ScoreStore
+from napari_smse.scoring import ScoreStore, WriteLock, folder_lock
 
 
 class Target(Protocol):
@@ -18,6 +18,10 @@ class Target(Protocol):
 
     def folder(self, name: str) -> Path:
         """Return the local folder to score into."""
+        ...
+
+    def lock(self, name: str) -> WriteLock:
+        """Take the right to write to the local folder; raises as `WriteLock` does."""
         ...
 
     def where(self, name: str) -> str:
@@ -56,6 +60,10 @@ class LocalTarget:
     def folder(self, name: str) -> Path:
         """Return the local folder to score into."""
         return self._out / name
+
+    def lock(self, name: str) -> WriteLock:
+        """Take the right to write to the folder of a slide."""
+        return folder_lock(self.folder(name))
 
     def where(self, name: str) -> str:
         """Say where the results of a slide are."""
@@ -106,6 +114,15 @@ class RemoteTarget:
     def folder(self, name: str) -> Path:
         """Return the local folder to score into."""
         return self._staging / name
+
+    def lock(self, name: str) -> WriteLock:
+        """Take the right to score into the cache and to copy from there.
+
+        It holds among processes of this user on this machine: no file system behind a URL has locks
+        that go with the process that took them.
+        """
+        file = f".{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"  # the folder itself goes
+        return WriteLock(self._staging / file, self.folder(name))
 
     def where(self, name: str) -> str:
         """Say where the results of a slide are, once they were delivered."""

@@ -21,6 +21,7 @@ from napari_smse.scoring.request import (
 from napari_smse.scoring.run import open_run
 from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore
+from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
 
 __all__ = [
     "FUSED",
@@ -36,10 +37,12 @@ __all__ = [
     "ScoreStore",
     "TileScores",
     "Viewport",
+    "WriteLock",
     "choose_device",
     "choose_devices",
     "describe_scale",
     "estimate",
+    "folder_lock",
     "fuse",
     "fused_scales",
     "is_trained_scale",
@@ -53,4 +56,5 @@ __all__ = [
     "scale_warnings",
     "score",
     "shown_class",
+    "store_lock",
 ]

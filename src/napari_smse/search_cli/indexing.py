@@ -64,11 +64,10 @@ class Indexing:
         model, devices = load(self._model, self._devices, self._told, exact=asked.exact)
         for one in left:
             try:
-                prepared = self._prepared(one, devices)
-                with prepared.slide as slide:
+                with self._prepared(one, devices) as prepared:
                     self._told.warn(prepared.warnings)
                     running = score(
-                        slide,
+                        prepared.slide,
                         model,
                         prepared.plan,
                         prepared.store,
@@ -78,7 +77,7 @@ class Indexing:
                     for progress in running:
                         self._told.tiles(one.path.name, progress)
                     prepared.save()
-                    self._append(one, slide, prepared.store)
+                    self._append(one, prepared.slide, prepared.store)
             except Exception as error:
                 self._told.fail(error, one.path.name)
 

@@ -6,12 +6,14 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 
+from napari_smse.errors import OutputError
 from napari_smse.exchange import RunContext, folder_name, save_results
 from napari_smse.network import ModelCard
 from napari_smse.scoring import (
@@ -21,10 +23,12 @@ from napari_smse.scoring import (
     ScoreStore,
     Viewport,
     choose_device,
+    folder_lock,
     on_fastest,
     open_run,
     scale_warnings,
     score,
+    store_lock,
 )
 from napari_smse.scoring.run import run_facts
 from napari_smse.scoring.store import signature
@@ -108,7 +112,17 @@ class ScoreJob:
         device = on_fastest(choose_device(self.device), model)
         yield Stage("Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
-        store = self._open_store(model.card, plan, device)
+        path = self._store_path(model.card, plan, device)
+        forget_old_runs(path.parent)
+        with store_lock(path):  # another viewer may be asked the same
+            yield from self._score(model, device, plan, path)
+
+    def _score(
+        self, model: Model, device: ComputeDevice, plan: TilePlan, path: Path
+    ) -> Iterator[Started | Progress]:
+        store = open_run(
+            path, self.slide, model.card, self.request, plan, device, overwrite=self.again
+        )
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
         started = Started(plan, store, model.card, device, tuple(warnings), self.model)
         yield started
@@ -125,12 +139,10 @@ class ScoreJob:
             seconds=self.seconds,
         )
 
-    def _open_store(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> ScoreStore:
+    def _store_path(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> Path:
         """Scores live in the cache until they are saved, so that a crash loses none."""
         facts = run_facts(self.slide, card, self.request, plan, device)
-        path = runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
-        forget_old_runs(path.parent)
-        return open_run(path, self.slide, card, self.request, plan, device, overwrite=self.again)
+        return runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
 
 
 def load_model(name: str) -> Model:
@@ -153,7 +165,8 @@ def load_model(name: str) -> Model:
 def save_run(folder: Path, slide: Slide, started: Started) -> Iterator[Path]:
     """Write a finished run's results, and yield the folder; raises what `save_results` raises."""
     context = RunContext(started.card, started.device.label, started.warnings)
-    save_results(folder, slide, started.store, context, geojson=True)
+    with folder_lock(folder), store_lock(started.store.path):
+        save_results(folder, slide, started.store, context, geojson=True)
     yield folder
 
 
@@ -163,11 +176,15 @@ def runs_folder() -> Path:
 
 
 def forget_old_runs(folder: Path, keep: int = _RUNS_KEPT) -> None:
-    """Remove all but the newest runs from the cache; what was saved elsewhere is not touched."""
+    """Remove all but the newest runs from the cache; what was saved elsewhere is not touched.
+
+    Neither is what another viewer writes to.
+    """
     runs = [path for path in folder.glob("*.zarr") if (path / "zarr.json").exists()]
     runs.sort(key=lambda path: (path / "zarr.json").stat().st_mtime)
     for path in runs[: max(0, len(runs) - keep)]:
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OutputError), store_lock(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def spare_threads() -> int:
