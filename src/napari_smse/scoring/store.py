@@ -158,8 +158,8 @@ class ScoreStore:
                     f"{path} was not written by this version of napari-smse: remove it and "
                     "score the slide again."
                 )
-            check_facts(group.attrs)
-            check_arrays(group, len(group.attrs["classes"]), group.attrs["scales"])
+            facts = check_facts(group.attrs)
+            check_arrays(group, len(facts.classes), facts.scales)
             store = cls(path, group)
             store.blocks_done()
         return store

@@ -19,7 +19,7 @@ VERSION: Final = 1
 _CODECS: Final = frozenset({"bytes", "crc32c", "zstd"})
 """Others may run whatever the file asks for: one of them unpickles."""
 
-_TILE_ARRAYS: Final = {
+_TILE_ARRAYS: Final[Mapping[str, type[np.generic]]] = {
     "column": np.int32,
     "row": np.int32,
     "x": np.int32,
@@ -89,9 +89,9 @@ def open_group(path: Path) -> zarr.Group:
     return zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
 
 
-def check_facts(attributes: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if attributes of a store are missing or of another type."""
-    StoreFacts.model_validate_json(json.dumps(dict(attributes)))
+def check_facts(attributes: Mapping[str, Any]) -> StoreFacts:
+    """Return attributes of a store; `ValueError` if some are missing or of another type."""
+    return StoreFacts.model_validate_json(json.dumps(dict(attributes)))
 
 
 def check_arrays(group: zarr.Group, classes: int, scales: int) -> None:
