@@ -15,7 +15,9 @@ from napari_smse.tiles import (
 )
 
 AREA = Region(0, 0, 400, 200)
-FACTS = {"slide": {"name": "a"}, "model": {"name": "first"}, "request": {}, "precision": "float32"}
+MODEL = {"name": "first", "hash": "1", "classes": ["benign", "malignant"]}
+TUNED = {"name": "tuned", "hash": "2", "classes": ["a", "b", "c"]}
+FACTS = {"slide": {"quick_hash": "a"}, "model": MODEL, "request": {}, "precision": "float32"}
 
 
 @pytest.fixture
@@ -39,9 +41,9 @@ def source(tmp_path, plan):
 def derived(tmp_path, plan, source):
     probability = np.array([[0.2, 0.3, 0.5], [np.nan] * 3], np.float32)
     embedding = np.array([[0, 1.0], [0, 0]])
-    facts = {"model": {"name": "tuned"}}
     path = tmp_path / "derived.zarr"
-    return derived_store(path, source, plan, "abc", [(probability, embedding)], facts)
+    scores = [(probability, embedding)]
+    return derived_store(path, source, plan, "abc", scores, {"model": TUNED})
 
 
 def test_it_has_the_new_scores_of_the_same_tiles(tmp_path, plan, source):
@@ -52,7 +54,7 @@ def test_it_has_the_new_scores_of_the_same_tiles(tmp_path, plan, source):
     assert np.isnan(scores.probability[1]).all()
     np.testing.assert_array_equal(scores.embedding, [[0, 1], [0, 0]])
     np.testing.assert_array_equal(scores.tiles.x, source.scale(0).tiles.x)
-    assert store.facts["model"] == {"name": "tuned"}
+    assert store.facts["model"] == TUNED
     assert store.facts["slide"] == FACTS["slide"]
     assert source.facts["model"] == FACTS["model"]
 
@@ -69,5 +71,6 @@ def test_it_is_as_far_done_as_its_source(tmp_path, plan, source):
 
 
 def test_the_same_weights_can_get_another_name(tmp_path, plan, source):
-    source.name_model({"name": "mine"})
-    assert ScoreStore.open(source.path).facts["model"] == {"name": "mine"}
+    named = {**MODEL, "name": "mine"}
+    source.name_model(named)
+    assert ScoreStore.open(source.path).facts["model"] == named

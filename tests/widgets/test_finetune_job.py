@@ -25,7 +25,7 @@ from napari_smse.slides import open_slide
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned, TuningWish
-from napari_smse.widgets.score_job import ScoreJob, Started
+from napari_smse.widgets.score_job import ScoreJob, Stage, Started
 
 
 def last(running):
@@ -219,3 +219,16 @@ def test_a_full_disk_loses_the_history_only(tmp_path, model):
     assert found.kept is None
     assert any("could not be kept in the history" in warning for warning in found.warnings)
     assert found.tuned.heads is not None
+
+
+def test_what_is_cancelled_while_maps_are_coloured_leaves_no_model(tmp_path, model):
+    path = write_red_slide(tmp_path)
+    annotate(path)
+    history = TuningHistory(tmp_path / "history")
+    job = FineTuneJob([scored(path)], TuningWish("pair", steps=3), "cpu", history)
+    running = job.run()
+    while next(running) != Stage("Judging …"):
+        pass
+    assert len(history.entries()) == 1
+    running.close()
+    assert not history.entries()

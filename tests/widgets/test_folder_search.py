@@ -24,7 +24,7 @@ from napari_smse.widgets.chosen_index import chosen_index
 from napari_smse.widgets.folder_search import FolderSearch
 from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import level0_to_world, slide_layers, slide_of
-from napari_smse.widgets.tile_marker import MARKER_NAME
+from napari_smse.widgets.tile_marker import marked
 
 pytestmark = pytest.mark.gui
 
@@ -180,7 +180,7 @@ def test_a_double_click_opens_the_slide_once_and_flies_there(viewer, ready, find
     corners = np.array([[hit.region.x, hit.region.y], [hit.region.right, hit.region.bottom]])
     world = level0_to_world(other, corners)
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], world.mean(axis=0))
-    np.testing.assert_allclose(viewer.layers[MARKER_NAME].data[0][[0, 2]], world)
+    np.testing.assert_allclose(marked(viewer), world)
     # Slides lie on each other: the one that was asked for is seen.
     assert other.visible
     assert not slide_named(viewer, "slide").visible

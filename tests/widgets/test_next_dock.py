@@ -18,9 +18,9 @@ from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.next_dock import NextDock
 from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
-from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from napari_smse.widgets.slide_notes import notes_of
-from napari_smse.widgets.tile_marker import MARKER_NAME
+from napari_smse.widgets.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.tile_queue import SKIPPED
 from scored_slides import PINK_BOXES, RED_BOXES, write_darker_slide
 
@@ -143,7 +143,7 @@ def test_tiles_are_found_flown_to_and_outlined(dock, queue, until):
     assert len(dock.queue.tiles) == 6
     assert dock.queue.progress.text() == "0 labelled, 6 to go"
     assert MARKER_NAME in dock.viewer.layers
-    (outline,) = dock.viewer.layers[MARKER_NAME].data
+    outline = np.array(marked(dock.viewer))
     x, y, right, bottom = bounds(dock.queue.tile)
     middle = np.array([(y + bottom - 1) / 2, (x + right - 1) / 2]) * slide_of(queue).mpp
     assert outline.mean(axis=0) == pytest.approx(middle)
@@ -245,16 +245,18 @@ def test_keys_are_given_back_while_another_dock_lies_over_it(dock, annotate, sco
 
 def test_heat_maps_are_hidden_meanwhile_unless_told_otherwise(dock, scored, until):
     layer = scored()
-    heat = dock.viewer.add_image(np.zeros((4, 4)), metadata={MAP_KEY: {"slide": "of another"}})
+    of = slide_of(layer).quick_hash
     own = dock.viewer.add_image(
-        np.zeros((4, 4)), metadata={MAP_KEY: {"slide": slide_of(layer).quick_hash}}
+        np.zeros((4, 4)), metadata={MAP_KEY: {"slide": of}, OF_SLIDE_KEY: of}
     )
     find(dock, until)
-    assert (own.visible, heat.visible) == (False, False)
+    assert not own.visible
     dock.queue.hide_maps.setChecked(False)
-    assert (own.visible, heat.visible) == (True, False)
+    assert own.visible
+    dock.queue.hide_maps.setChecked(True)
+    assert not own.visible
     dock.close()
-    assert (own.visible, heat.visible) == (True, True)
+    assert own.visible
 
 
 def test_a_label_that_cannot_be_saved_is_told_and_can_be_taken_back(dock, queue, told, monkeypatch):
@@ -322,8 +324,11 @@ def test_slides_take_turns_and_hide_each_other_only_meanwhile(dock, scored, unti
     assert (first.visible, second.visible) == (True, False)
     dock.labelling.skip()
     assert (first.visible, second.visible) == (False, True)
+    dock.labelling.take_back()
+    assert (first.visible, second.visible) == (True, False)
     dock.tabs.setCurrentIndex(2)
-    assert (first.visible, second.visible) == (True, True)
+    # The one in view before.
+    assert (first.visible, second.visible) == (False, True)
 
 
 def test_a_slide_that_was_removed_is_told(dock, queue, told):

@@ -11,7 +11,7 @@ from napari_smse.scoring import MapName
 from napari_smse.slides import Slide
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.score_dock import ScoreDock
-from napari_smse.widgets.tile_marker import MARKER_NAME
+from napari_smse.widgets.tile_marker import MARKER_NAME, marked
 
 pytestmark = pytest.mark.gui
 
@@ -280,13 +280,18 @@ def test_the_table_sorts_and_a_click_flies_to_the_tile(dock, viewer, until):
     y, x = viewer.scene.camera.center[-2:]
     assert x == pytest.approx((top.x + 32 - 0.5) * 0.25)
     assert y == pytest.approx((top.y + 32 - 0.5) * 0.25)
+    first, last = marked(viewer)
+    assert first == pytest.approx([(top.y - 0.5) * 0.25, (top.x - 0.5) * 0.25])
+    assert last - first == pytest.approx([top.height * 0.25, top.width * 0.25])
     marker = viewer.layers[MARKER_NAME]
-    assert marker.data[0].min(axis=0) == pytest.approx([(top.y - 0.5) * 0.25, (top.x - 0.5) * 0.25])
 
     dock.table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
     assert model.tile(0).region.x == 0
     dock.table.selectRow(3)
-    assert len([layer for layer in viewer.layers if layer.name == MARKER_NAME]) == 1
+    # The same layer, as adding and removing one holds the viewer up.
+    assert [layer for layer in viewer.layers if layer.name == MARKER_NAME] == [marker]
+    tile = model.tile(3).region
+    assert marked(viewer)[0] == pytest.approx([(tile.y - 0.5) * 0.25, (tile.x - 0.5) * 0.25])
 
 
 def test_save_writes_everything(dock, until, tmp_path):

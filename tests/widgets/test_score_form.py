@@ -1,14 +1,16 @@
 import pytest
+from napari.components import ViewerModel
 
 from napari_smse.scoring import ComputeDevice
 from napari_smse.widgets.score_form import ScoreForm
+from napari_smse.widgets.session import session_of
 
 pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
 def form(qtbot):
-    made = ScoreForm()
+    made = ScoreForm(session_of(ViewerModel()))
     qtbot.addWidget(made)
     made.show()
     qtbot.waitExposed(made)

@@ -27,7 +27,7 @@ from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
 from napari_smse.widgets.similar_dock import SimilarDock
 from napari_smse.widgets.similarity_layer import SIMILARITY_KEY
 from napari_smse.widgets.slide_layers import set_scale, slide_of
-from napari_smse.widgets.tile_marker import MARKER_NAME
+from napari_smse.widgets.tile_marker import marked
 from napari_smse.widgets.tile_pictures import PICTURE_PX
 
 pytestmark = pytest.mark.gui
@@ -289,9 +289,8 @@ def test_pictures_are_flown_to_and_refine_the_query(dock, viewer, until):
     until(lambda: not strip.list.item(0).icon().isNull())
     assert strip.list.visualItemRect(strip.list.item(0)).height() > PICTURE_PX
     strip.list.setCurrentRow(3)
-    marker = viewer.layers[MARKER_NAME]
     tile = strip.chosen.region
-    np.testing.assert_allclose(marker.data[0].min(axis=0), (np.array([tile.y, tile.x]) - 0.5) * MPP)
+    np.testing.assert_allclose(marked(viewer)[0], (np.array([tile.y, tile.x]) - 0.5) * MPP)
     strip.more.click()
     settled(dock, until)
     assert dock.panel.query.text() == "5 tiles like this."
@@ -482,9 +481,8 @@ def test_another_slide_has_its_own_query_and_the_first_keeps_its_own(dock, viewe
     assert map_layer(viewer) is None
     # A tile of the first slide is no example for the second.
     dock.panel.buttons[Side.LIKE].pick.click()
-    viewer.layers["second"].visible = False
     click(dock, 530, 500)
-    assert "That tile is on slide" in dock.panel.problem.text()
+    assert "no scored tile where you clicked" in dock.panel.problem.text()
     dock.panel.slides.setCurrentIndex(dock.panel.slides.findText("slide"))
     settled(dock, until)
     assert dock.panel.query.text() == "4 tiles like this."

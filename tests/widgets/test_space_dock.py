@@ -25,6 +25,7 @@ from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
 from napari_smse.widgets.selection_layer import SELECTION_KEY
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import level0_to_world, slide_of
 from napari_smse.widgets.space_colours import ColouredBy
 from napari_smse.widgets.space_dock import SpaceDock
@@ -85,7 +86,7 @@ class Page:
         return [
             layer
             for layer in self.viewer.layers
-            if SELECTION_KEY in layer.metadata and layer.visible
+            if SELECTION_KEY in layer.metadata and session_of(self.viewer).is_shown(layer)
         ]
 
     def choose(self, *rows):

@@ -14,6 +14,7 @@ from napari_smse.scoring import objective_power
 from napari_smse.similarity.scale_agreement import ScaleAgreement
 from napari_smse.slides import Slide
 from napari_smse.widgets.map_placing import placed
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 AGREEMENT_KEY: Final = "napari_smse_agreement"
 """Key of the layers' metadata: the slide's quick hash."""
@@ -50,7 +51,7 @@ def show_agreement(
                 opacity=0.6,
                 blending="translucent",
                 visible=shown,
-                metadata={AGREEMENT_KEY: slide.quick_hash},
+                metadata={AGREEMENT_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
                 **placed(heat_map, slide_layer),
             )
         )

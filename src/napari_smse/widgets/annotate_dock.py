@@ -33,6 +33,7 @@ from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.links_panel import LinksPanel
 from napari_smse.widgets.recovery_bar import RecoveryBar
 from napari_smse.widgets.rows import row_of
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_combo import SlideCombo
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
@@ -74,7 +75,7 @@ class AnnotateDock(LeavingDock):
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
-        self.slides = SlideCombo()
+        self.slides = SlideCombo(session_of(self.viewer))
         self.facts = QLabel(_NO_SLIDE)
         self.recovery = RecoveryBar()
         self.table = ClassTable()
@@ -344,6 +345,7 @@ class AnnotateDock(LeavingDock):
 
     def _let_go_of_all(self) -> None:
         self.lists.remember()
+        self.slides.leave()
         self._let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)

@@ -20,7 +20,7 @@ from napari_smse.exchange import UNKNOWN_COLOUR, Annotation, AnnotationSet
 from napari_smse.exchange.colours import Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.regions import AREAS, world_outline
-from napari_smse.widgets.slide_layers import level0_to_world, world_to_level0
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
 from napari_smse.widgets.slide_notes import notes_of
 
 ANNOTATIONS_KEY = "napari_smse_annotations"
@@ -199,7 +199,10 @@ class AnnotationLayer(QObject):
             features=_features([]),
             edge_width=_EDGE_UM / max(float(self._slide_layer.scale[-1]), 1e-6),
             opacity=1,
-            metadata={ANNOTATIONS_KEY: self._slide.quick_hash},
+            metadata={
+                ANNOTATIONS_KEY: self._slide.quick_hash,
+                OF_SLIDE_KEY: self._slide.quick_hash,
+            },
         )
         self._viewer.layers.append(layer)
         return layer

@@ -1,20 +1,17 @@
-"""A clear view of one slide: what lies over it is hidden for a while."""
+"""A clear view of one slide: it is in view, and its heat maps are hidden for a while."""
 
 from __future__ import annotations
 
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Image, Layer
 
 from napari_smse.slides import Slide
-from napari_smse.widgets.annotation_layer import ANNOTATIONS_KEY
 from napari_smse.widgets.heat_layers import MAP_KEY
-from napari_smse.widgets.slide_layers import slide_layers
+from napari_smse.widgets.session import session_of
 
 
 class ClearView:
-    """Hides other slides, what is drawn on them, and heat maps; brings back what it hid.
-
-    Slides lie on each other in the viewer, so that only one can be seen at a place.
+    """Brings a slide into view without its heat maps; brings back what was seen before.
 
     Parameters
     ----------
@@ -23,28 +20,37 @@ class ClearView:
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
-        self._before: dict[Layer, bool] = {}
+        self._viewer, self._session = viewer, session_of(viewer)
+        self._hidden: list[Layer] = []
+        self._before: Image | None = None
+        self._showing: Image | None = None
 
-    def show(self, slide_layer: Layer, slide: Slide, *, maps: bool) -> None:
+    def remember(self) -> None:
+        """Come back to the slide in view now, as when another is opened before it is shown."""
+        if self._before is None:
+            self._before = self._session.slide_layer
+
+    def show(self, slide_layer: Image, slide: Slide, *, maps: bool) -> None:
         """Show a slide, with its heat maps or without."""
-        others = [one for one in slide_layers(self._viewer) if one is not slide_layer]
-        for layer in list(self._viewer.layers):
-            mark = layer.metadata.get(MAP_KEY, {})
-            of = mark.get("slide") or layer.metadata.get(ANNOTATIONS_KEY)
-            elsewhere = of is not None and of != slide.quick_hash
-            if layer in others or elsewhere or (mark and not maps):
-                self._set(layer, False)
-        self._set(slide_layer, True)
+        self.remember()
+        self._showing = slide_layer
+        self._session.choose(slide_layer)
+        for layer in [] if maps else list(self._viewer.layers):
+            of_slide = layer.metadata.get(MAP_KEY, {}).get("slide") == slide.quick_hash
+            if of_slide and self._session.is_shown(layer):
+                self._session.set_shown(layer, False)
+                self._hidden.append(layer)
 
     def restore(self) -> None:
-        """Bring back what was hidden."""
-        for layer, visible in self._before.items():
+        """Bring back the heat maps, and the slide before unless another was chosen meanwhile."""
+        for layer in self._hidden:
             if layer in self._viewer.layers:
-                layer.visible = visible
-        self._before.clear()
+                self._session.set_shown(layer, True)
+        self._hidden.clear()
+        showing, before = self._showing, self._before
+        self._showing = self._before = None
+        if showing is not None and self._session.slide_layer is showing and self._is_open(before):
+            self._session.choose(before)
 
-    def _set(self, layer: Layer, visible: bool) -> None:
-        if layer.visible != visible:
-            self._before.setdefault(layer, layer.visible)
-            layer.visible = visible
+    def _is_open(self, layer: Image | None) -> bool:
+        return layer is not None and layer in self._viewer.layers

@@ -131,7 +131,8 @@ class ColourBy(QWidget):
             self.colouring.give_back(layer, read.slide, maps, self._colours)
         else:
             by = _WAYS[self.choice.currentText()][1]
-            self.colouring.show(layer, read.slide, maps, self._colours, by)
+            bank = "" if self._known is None else self._known.summary
+            self.colouring.show(layer, read.slide, maps, self._colours, by, bank)
 
     def _fail(self, text: str) -> None:
         with QSignalBlocker(self.choice):

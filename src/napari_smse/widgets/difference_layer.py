@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_smse.exchange import diverging_ramp
 from napari_smse.scoring import FUSED, MapName, ScoreMaps
 from napari_smse.slides import Slide
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 DIFFERENCE_KEY = "napari_smse_difference"
 """Key of a difference layer's metadata: the slide's quick hash."""
@@ -46,7 +47,7 @@ def show_difference(
         opacity=0.7,
         blending="translucent",
         visible=False,
-        metadata={DIFFERENCE_KEY: slide.quick_hash},
+        metadata={DIFFERENCE_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
     )
     active = viewer.layers.selection.active
     at = viewer.layers.index(slide_layer) + 1 if slide_layer in viewer.layers else 0

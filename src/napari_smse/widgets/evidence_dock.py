@@ -21,12 +21,12 @@ from napari_smse.widgets.colour_by import ColourBy
 from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, read_tiles
 from napari_smse.widgets.evidence_overlays import EvidenceOverlays
 from napari_smse.widgets.evidence_panel import EvidencePanel
-from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.score_dock import ScoreDock
 from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.scrolled import scrolled
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_combo import SlideCombo
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.tile_marker import fly_to
@@ -84,11 +84,9 @@ class EvidenceDock(LeavingDock):
         self.state = QLabel()
         for label in (question, self.state):
             label.setWordWrap(True)
-        self.slides = SlideCombo()
-        # A long name must not push everything else out of sight.
-        self.slides.setSizeAdjustPolicy(
-            SlideCombo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        self.session = session_of(self.viewer)
+        self.slides = SlideCombo(self.session)
+        self.model = QLabel()
         self.clicks = QCheckBox("Click picks a tile")
         self.clicks.setChecked(True)
         self.hovers = QCheckBox("Follow the mouse")
@@ -106,6 +104,7 @@ class EvidenceDock(LeavingDock):
                     notice,
                     question,
                     self.slides,
+                    self.model,
                     self.overlays,
                     self.colour_by,
                     self.state,
@@ -132,12 +131,13 @@ class EvidenceDock(LeavingDock):
         self.overlays.problem.connect(self._tell_problem)
         self.overlays.measured.connect(self.evidence.tell_unlike)
         self.colour_by.problem.connect(self._tell_problem)
-        self.colour_by.colouring.maps_shown.connect(self._hand_to_score_dock)
         self.desk.changed.connect(self._compare_with)
         self.desk.problem.connect(self._tell_problem)
         self.bank.learn_wanted.connect(self._fine_tune)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
+        self.session.run_changed.connect(self._take_run)
+        self.session.maps_changed.connect(self._take_maps)
 
     # -- slides ----------------------------------------------------------------------
 
@@ -150,6 +150,18 @@ class EvidenceDock(LeavingDock):
         self.slides.show_layers(scored)
         if not scored and self.read is None:
             self._say(_NOTHING)
+
+    def _take_run(self, layer: Image) -> None:
+        """Answer for another run, or another model's, as soon as it is in force."""
+        self._find_slides()
+        run = self.session.run_of(layer)
+        # While a slide is being scored, nothing should compete with that.
+        if layer is self.slides.layer and (run is None or run.store.finished):
+            self.look_again()
+
+    def _take_maps(self, layer: Image) -> None:
+        if layer is self.slides.layer and not self.reading.is_running:
+            self.colour_by.look_again()
 
     def look_again(self) -> None:
         """Read anew what was scored since; notice maps that others have replaced."""
@@ -208,6 +220,7 @@ class EvidenceDock(LeavingDock):
     def _follow(self, read: ScoredTiles | None) -> None:
         self.read = read
         layer = None if read is None else self.slides.layer
+        self.model.setText("" if read is None else _model_line(read.started))
         self.evidence.follow(read)
         self.pointer.follow(layer)
         # The bank comes last, as it is what the others then compare with.
@@ -299,16 +312,9 @@ class EvidenceDock(LeavingDock):
 
     def _why_not_recolour(self) -> str:
         dock = self._score_dock()
-        running = dock is not None and dock.scoring.is_running
-        if running and dock.live.cursor.slide_layer is self.slides.layer:
+        if dock is not None and dock.is_scoring(self.slides.layer):
             return "The slide is being scored: wait until that is done, and try again."
         return ""
-
-    def _hand_to_score_dock(self, layers: HeatLayers, layer: Image) -> None:
-        """Let its choice of map, colours and table be those of the maps that are shown."""
-        dock = self._score_dock()
-        if dock is not None:
-            dock.live.adopt(layers, layer)
 
     def _say(self, text: str) -> None:
         self.state.setText(text)
@@ -328,6 +334,9 @@ class EvidenceDock(LeavingDock):
         self.evidence.leave()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
+        self.slides.leave()
+        self.session.run_changed.disconnect(self._take_run, missing_ok=True)
+        self.session.maps_changed.disconnect(self._take_maps, missing_ok=True)
         for task in self._tasks:
             task.cancel()
 
@@ -335,6 +344,12 @@ class EvidenceDock(LeavingDock):
         """Look again what was scored when the mouse comes."""
         self.look_again()
         super().enterEvent(event)
+
+
+def _model_line(run: Started) -> str:
+    """Say which model the answers are of."""
+    tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
+    return f"Model: {run.card.name} {run.card.version}{tuned}"
 
 
 def _bring_forward(dock: QWidget) -> None:

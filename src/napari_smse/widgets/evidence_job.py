@@ -52,6 +52,11 @@ class KnownBank:
     own: bool
     origin: ExemplarBank
 
+    @property
+    def summary(self) -> str:
+        """Name and size, for the record of what is saved."""
+        return f"{self.name}: {len(self.bank):,} known tiles"
+
     def changed(self, bank: ExemplarBank) -> KnownBank:
         """Return it with other exemplars."""
         name = self.name if self.name.endswith(_CHANGED) else self.name + _CHANGED

@@ -110,15 +110,9 @@ class ExampleChoice(QObject):
         self.picker.set_on(self._picking is not None)
 
     def _take_tile(self, tile: TileOnSlide) -> None:
-        if self._slide is None or self._picking is None:
-            return
-        if tile.slide.quick_hash == self._slide.quick_hash:
+        # What is picked is of the slide in view, which is the one chosen here.
+        if self._picking is not None:
             self.add_tile(self._picking, self._searched_tile(tile.region))
-            return
-        self.problem.emit(
-            f"That tile is on {tile.slide.name}: click one on {self._slide.name}, or choose the "
-            "other slide at the top."
-        )
 
     def _miss(self, _reason: str) -> None:
         self.problem.emit(

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import QueryError
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.regions import AREAS, NO_REGION_KEY, world_outline
-from napari_smse.widgets.slide_layers import level0_to_world, world_to_level0
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
 from napari_smse.widgets.tile_marker import MARKER_NAME
 
 EXAMPLES_KEY = "napari_smse_examples"
@@ -146,7 +146,11 @@ class ExampleLayer(QObject):
             edge_color=_COLOURS[self._side],
             face_color="transparent",
             opacity=1,
-            metadata={EXAMPLES_KEY: self._mark, NO_REGION_KEY: True},
+            metadata={
+                EXAMPLES_KEY: self._mark,
+                NO_REGION_KEY: True,
+                OF_SLIDE_KEY: self._slide.quick_hash,
+            },
         )
 
     def _take(self, layer: Shapes) -> None:

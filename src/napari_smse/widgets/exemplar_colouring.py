@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QTimer
 
 from napari_smse.exchange.colours import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.slides import Slide
 from napari_smse.widgets.heat_layers import MAP_KEY, SHOWN_KEY, HeatLayers
+from napari_smse.widgets.session import session_of
 
 
 class ExemplarColouring(QObject):
@@ -23,14 +24,11 @@ class ExemplarColouring(QObject):
         Where the maps are shown.
     """
 
-    maps_shown = Signal(object, object)
-    """These `HeatLayers` are now those of this slide's layer."""
-
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        self._viewer, self._session = viewer, session_of(viewer)
         self._shown: dict[str, HeatLayers] = {}
-        self._before: dict[str, ScoreMaps] = {}
+        self._before: dict[str, HeatLayers] = {}
         self._incomplete: list[tuple[HeatLayers, Slide]] = []
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
@@ -47,6 +45,7 @@ class ExemplarColouring(QObject):
         maps: ScoreMaps,
         colours: Mapping[str, Colour],
         by: str,
+        bank: str,
     ) -> None:
         """Show these maps in place of those that are there.
 
@@ -60,9 +59,12 @@ class ExemplarColouring(QObject):
             Of the classes.
         by
             What they are by, for the layers' names.
+        bank
+            Whose known tiles they are, for the record of what is saved.
         """
-        if not self.is_coloured(layer, slide) and SHOWN_KEY in layer.metadata:
-            self._before[slide.quick_hash] = layer.metadata[SHOWN_KEY]
+        before = self._session.maps_of(layer)
+        if not self.is_coloured(layer, slide) and before is not None:
+            self._before[slide.quick_hash] = before
         shown = self._shown.get(slide.quick_hash)
         if (
             shown is not None
@@ -78,7 +80,8 @@ class ExemplarColouring(QObject):
             shown = self._laid(layer, slide, maps, colours, by)
             self._shown[slide.quick_hash] = shown
         shown.name_by(by)
-        self.maps_shown.emit(shown, layer)
+        shown.classifier = f"{by} of {bank}"
+        self._session.set_maps(layer, shown)
 
     def give_back(
         self, layer: Image, slide: Slide, own: ScoreMaps, colours: Mapping[str, Colour]
@@ -95,12 +98,15 @@ class ExemplarColouring(QObject):
             Of the classes.
         """
         coloured = self.is_coloured(layer, slide)
-        before = self._before.pop(slide.quick_hash, own)
+        before = self._before.pop(slide.quick_hash, None)
         self._shown.pop(slide.quick_hash, None)
-        if coloured:
-            maps = before if before.plan is own.plan else own
-            shown = self._laid(layer, slide, maps, colours, "")
-            self.maps_shown.emit(shown, layer)
+        if not coloured:
+            return
+        if before is not None and before.maps.plan is own.plan:
+            shown = self._laid(layer, slide, before.maps, colours, "")
+            shown.unsaved = before.unsaved
+        else:
+            self._laid(layer, slide, own, colours, "")
 
     def leave(self) -> None:
         """Add no more layers."""
@@ -140,6 +146,6 @@ def _looked_at(viewer: ViewerModel, slide: Slide) -> tuple[str, str] | None:
     """Class and scale of the map of a slide that is seen, if one is."""
     for layer in viewer.layers:
         mark = layer.metadata.get(MAP_KEY, {})
-        if mark.get("slide") == slide.quick_hash and layer.visible:
+        if mark.get("slide") == slide.quick_hash and session_of(viewer).is_shown(layer):
             return mark["class"], mark["scale"]
     return None

@@ -37,11 +37,8 @@ from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.tuning_result import TuningResult
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
-
     from napari_smse.learning.fine_tuning import FineTuningProgress
     from napari_smse.scoring import ComputeDevice
-    from napari_smse.widgets.heat_layers import HeatLayers
 
 _NOTICE = "Research use only: not for diagnosis."
 _MOST_RECENT = 8
@@ -131,7 +128,6 @@ class FineTuneDock(LeavingDock):
         self.form.known.toggled.connect(self.show_slides)
         self.outcome.keep_wanted.connect(self._ask_where_to_save)
         self.outcome.rolled_back.connect(self._tell_rolled_back)
-        self.outcome.maps_shown.connect(self._hand_to_score_dock)
         self.outcome.triplets.remark_made.connect(self._remark)
         self.outcome.triplets.forget_wanted.connect(self._forget_remarks)
         self.history.show_wanted.connect(self._show_again)
@@ -333,6 +329,7 @@ class FineTuneDock(LeavingDock):
         self.saving.start(work)
 
     def _tell_saved(self, path: Path) -> None:
+        self.outcome.name_model(path)
         self.panel.state.setText(f"Kept as {path}. Open it as the model in SMSE: Score slide.")
         show_info(f"Model saved to {path}.")
 
@@ -343,12 +340,6 @@ class FineTuneDock(LeavingDock):
             self.outcome.roll_back()
             self.outcome.show_result(self._recent[path])
             self.panel.state.setText(f"The maps show {path.stem}.")
-
-    def _hand_to_score_dock(self, layers: HeatLayers, slide_layer: Layer) -> None:
-        """Let its choice of map, colours and table be those of the maps that are shown."""
-        dock = self.window().findChild(ScoreDock)
-        if dock is not None:
-            dock.live.adopt(layers, slide_layer)
 
     def _score_with(self, path: Path) -> None:
         dock = self.window().findChild(ScoreDock)

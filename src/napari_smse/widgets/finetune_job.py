@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,21 @@ from shapely import MultiPolygon
 from napari_smse.errors import DataError, SmseError
 from napari_smse.exchange.colours import Colour
 from napari_smse.learning.tuning_history import TuningHistory
-from napari_smse.network import Model, load_model
-from napari_smse.scoring import ScoreMaps, choose_device, fused_scales
+from napari_smse.network import Model, ModelCard, load_model, read_card
+from napari_smse.scoring import (
+    ScoreMaps,
+    ScoreStore,
+    choose_device,
+    fused_scales,
+    scale_warnings,
+)
+from napari_smse.scoring.derived_store import inherited_facts
+from napari_smse.scoring.run import model_facts
+from napari_smse.scoring.store import signature
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileLink, TileRemark
+from napari_smse.widgets import score_job
 from napari_smse.widgets.score_job import Stage, Started, spare_threads
 
 if TYPE_CHECKING:
@@ -25,6 +36,8 @@ if TYPE_CHECKING:
     from napari_smse.learning.flipped_tiles import FlippedTile
     from napari_smse.learning.recipe import Classification, Learns, Similarity
     from napari_smse.learning.tuning_worth import Worth
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,10 +64,14 @@ class ScoredSlide:
     remarks: Sequence[TileRemark] = ()
 
     @property
+    def mpps(self) -> tuple[float, ...]:
+        """The scales that were scored, um/px."""
+        return tuple(tiles.grid.spec.mpp for tiles in self.started.plan.scales)
+
+    @property
     def fused(self) -> list[int]:
         """Numbers of the scales that the fused maps are made of."""
-        mpps = [tiles.grid.spec.mpp for tiles in self.started.plan.scales]
-        return fused_scales(mpps, self.started.card)
+        return fused_scales(self.mpps, self.started.card)
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,9 @@ class TunedSlide:
     flipped, flips
         Tiles of another class than before, furthest moved first, and how many there are in all;
         none with other classes.
+    run
+        The tuned model's scores of the slide, which `after` shows; None if they or the model
+        could not be written.
     """
 
     scored: ScoredSlide
@@ -125,6 +145,7 @@ class TunedSlide:
     after: ScoreMaps
     flipped: Sequence[FlippedTile]
     flips: int
+    run: Started | None = None
 
 
 @dataclass(frozen=True)
@@ -226,14 +247,19 @@ class FineTuneJob:
         yield Ready(tuning)
         tuned = yield from tuning.run()
         yield Stage("Colouring the maps …")
-        slides = []
-        for one in self.slides:
-            after = yield from self._maps(one, tuning, tuned)
-            slides.append(_compared(one, after))
-        yield Stage("Judging …")
-        found = worth(tuning, tuned)
         warnings = [*tuning.warnings, *tiles.told, *self._told_of_bank()]
         kept = self._keep(tuning, tuned, warnings)
+        try:
+            slides = []
+            for one in self.slides:
+                slides.append((yield from self._tuned_slide(one, tuning, tuned, kept, warnings)))
+            yield Stage("Judging …")
+            found = worth(tuning, tuned)
+        except GeneratorExit:  # cancelled: all is to be as it was
+            self._forget(kept)
+            raise
+        if kept is not None:
+            self.history.forget_old()
         yield Tuned(
             tuning, tuned, slides, tiles.conflicts, found, self._colours, kept, tuple(warnings)
         )
@@ -243,10 +269,19 @@ class FineTuneJob:
         try:
             kept = self.history.add(tuning, tuned, colours=self._colours)
         except (SmseError, OSError) as error:
-            warnings.append(f"It could not be kept in the history: {error}")
+            warnings.append(
+                f"It could not be kept in the history: {error} Its scores cannot be saved either, "
+                "before that is mended."
+            )
             return None
-        self.history.forget_old()
         return kept
+
+    def _forget(self, kept: Path | None) -> None:
+        try:
+            if kept is not None:
+                self.history.remove(kept)
+        except SmseError as error:
+            logger.warning("%s stays in the history: %s", kept, error)
 
     @property
     def _colours(self) -> dict[str, Colour]:
@@ -293,8 +328,39 @@ class FineTuneJob:
             "are at hand: choose “Heads, on stored embeddings” to learn from them."
         ]
 
+    def _tuned_slide(
+        self,
+        one: ScoredSlide,
+        tuning: FineTuning,
+        tuned: FineTuned,
+        kept: Path | None,
+        warnings: list[str],
+    ) -> Generator[Colouring, None, TunedSlide]:
+        """Score a slide with the tuned model; its scores are a run of their own."""
+        store = None
+        try:
+            if kept is not None:
+                store = _store_for(one, tuning, tuned, read_card(kept))
+        except SmseError as error:
+            warnings.append(
+                f"The tuned model's scores of {one.slide.name} cannot be saved: {error}"
+            )
+        after = yield from self._maps(one, tuning, tuned, store)
+        run = None
+        if store is not None and kept is not None:
+            card = read_card(kept)
+            run = replace(
+                one.started,
+                store=store,
+                card=card,
+                model=str(kept),
+                warnings=tuple(scale_warnings(one.slide, card, one.mpps)),
+                base=one.started,
+            )
+        return replace(_compared(one, after), run=run)
+
     def _maps(
-        self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned
+        self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, store: ScoreStore | None
     ) -> Generator[Colouring, None, ScoreMaps]:
         from napari_smse.learning.recolouring import tuned_maps
         from napari_smse.learning.rescoring import rescored_maps
@@ -306,7 +372,9 @@ class FineTuneJob:
             return tuned_maps(run.store, run.plan, tuned.heads, classes, one.fused)
         # As the maps before were made, so that what differs is what was learnt.
         model = Model(tuned.network, tuned_card(tuning, tuned, "tuned"), tuning.model.path)
-        running = rescored_maps(one.slide, model, run.plan, one.fused, run.device, spare_threads())
+        running = rescored_maps(
+            one.slide, model, run.plan, one.fused, run.device, spare_threads(), store
+        )
         while True:
             try:
                 progress = next(running)
@@ -324,6 +392,24 @@ class FineTuneJob:
                 "the one to fine-tune."
             )
         return self.slides[0].started.model
+
+
+def _store_for(
+    one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, card: ModelCard
+) -> ScoreStore:
+    """Make the store of a tuned model's scores: filled if its heads say them, else to be filled."""
+    from napari_smse.learning.recolouring import tuned_store
+
+    run = one.started
+    facts = {"model": model_facts(card), "tuned_from": run.store.facts["signature"]}
+    path = score_job.runs_folder() / f"{one.slide.name}-tuned-{signature(facts)}.zarr"
+    if tuned.heads is not None:
+        classes = tuning.labelled_set.classes
+        return tuned_store(path, run.store, run.plan, tuned.heads, classes, facts)
+    inherited = inherited_facts(run.store)
+    return ScoreStore.create(
+        path, run.plan, card.classes, card.embedding_dim, {**inherited, **facts}
+    )
 
 
 def _compared(one: ScoredSlide, after: ScoreMaps) -> TunedSlide:

@@ -256,6 +256,7 @@ class FolderSearch(QWidget):
     def go_to(self, found: SlideHits, hit: Hit) -> None:
         """Show a hit on its slide, which is opened unless it is open."""
         self._tell_problem("")
+        self._view.remember()
         try:
             layer = layer_with(self._viewer, found.slide.quick_hash) or self._open(found.slide)
             if layer is None:

@@ -17,6 +17,8 @@ from napari_smse.exchange.colours import Colour
 from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, shown_class
 from napari_smse.slides import Slide
 from napari_smse.widgets.map_colours import CLASS_COLOUR, map_colours
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 MAP_KEY = "napari_smse_map"
 """Key of a map layer's metadata: slide, class and scale that it shows, and whose values."""
@@ -46,6 +48,14 @@ class HeatLayers:
         Of the classes, RGB 0..255; classes without one get a usual colour.
     by
         What the maps are by, for the layers' names; nothing for a model's class head.
+
+    Attributes
+    ----------
+    classifier
+        What gave the probabilities, for the record of what is saved; nothing for the class head of
+        the run in force.
+    unsaved
+        Why the maps cannot be saved; nothing if they can.
     """
 
     def __init__(
@@ -58,23 +68,34 @@ class HeatLayers:
         by: str = "",
     ) -> None:
         self.maps = maps
-        self._by = by
+        self.by = by
+        self.classifier = by
+        self.unsaved = ""
         self.colours = class_colours(maps.classes, colours)
         self.layers: dict[MapName, Image] = {}
         self._number = next(_numbers)
         self._viewer, self._slide_layer, self._slide = viewer, slide_layer, slide
+        self._session = session_of(viewer)
         slide_layer.metadata[SHOWN_KEY] = maps
         self._to_add = sorted(maps, key=partial(_most_telling_first, shown_class(maps.classes)))
         self._stale: set[MapName] = set()
         first = self._to_add[0]
         self._use_old_layers()
         self.show_only(first)
-        viewer.layers.selection.active = self._shown()
+        if self._session.is_in_view(slide_layer):
+            viewer.layers.selection.active = self._shown()
+        self._session.set_maps(slide_layer, self)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no other maps have taken the slide over."""
+        return self._session.maps_of(self._slide_layer) is self
 
     @property
     def shown(self) -> MapName | None:
-        """The map that is seen, if any is."""
-        return next((name for name, layer in self.layers.items() if layer.visible), None)
+        """The map that is seen when the slide is in view, if any is."""
+        shown = self._session.is_shown
+        return next((name for name, layer in self.layers.items() if shown(layer)), None)
 
     def add_next(self) -> bool:
         """Add one layer that is missing; False when all are there."""
@@ -119,15 +140,23 @@ class HeatLayers:
             self._to_add.sort(key=lambda other: other != name)
             self.add_next()
         for other, layer in self.layers.items():
-            if layer.visible != (other == name):
-                layer.visible = other == name
+            self._session.set_shown(layer, other == name)
         self.refresh()
 
     def name_by(self, by: str) -> None:
         """Say in the layers' names what the maps are by."""
-        self._by = by
+        self.by = by
         for name, layer in self.layers.items():
             self._rename(layer, name)
+
+    def remove(self) -> None:
+        """Remove the layers, as what they show holds no longer."""
+        for layer in self.layers.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._to_add.clear()
+        self._slide_layer.metadata.pop(SHOWN_KEY, None)
+        self._session.set_maps(self._slide_layer, None)
 
     def _shown(self) -> Image | None:
         return None if self.shown is None else self.layers[self.shown]
@@ -178,11 +207,11 @@ class HeatLayers:
             opacity=0.5,
             blending="translucent",
             visible=False,
-            metadata={MAP_KEY: self._mark(name)},
+            metadata={MAP_KEY: self._mark(name), OF_SLIDE_KEY: self._slide.quick_hash},
         )
 
     def _name_of(self, name: MapName) -> str:
-        by = f" by {self._by}" if self._by else ""
+        by = f" by {self.by}" if self.by else ""
         return f"{name}{by} · {self._slide.name}"
 
     def _rename(self, layer: Image, name: MapName) -> None:

@@ -18,7 +18,7 @@ from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import ANNOTATIONS_KEY, COLOURS_KEY, AnnotationLayer
 from napari_smse.widgets.class_lists import USUAL
 from napari_smse.widgets.score_job import RUN_KEY, Started
-from napari_smse.widgets.slide_layers import level0_to_world
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
 
 HITS_KEY = "napari_smse_hits"
 """Key of a points layer's metadata: the quick hash of the slide that the hits are on."""
@@ -128,7 +128,7 @@ def keep_as_points(
         features={"distance": distances},
         units=slide_layer.units[-2:],
         axis_labels=slide_layer.axis_labels[-2:],
-        metadata={HITS_KEY: slide.quick_hash},
+        metadata={HITS_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
     )
     viewer.layers.append(made)
     viewer.layers.selection.active = active

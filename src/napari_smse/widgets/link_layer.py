@@ -10,7 +10,7 @@ from napari.layers import Layer, Shapes
 
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileLink, TilePlace
-from napari_smse.widgets.slide_layers import level0_to_world
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
 
 LINKS_KEY = "napari_smse_links"
 """Key of a link layer's metadata: the slide's quick hash."""
@@ -47,7 +47,7 @@ def show_links(
         edge_width=_WIDTH_UM,
         units=slide_layer.units[-2:],
         axis_labels=slide_layer.axis_labels[-2:],
-        metadata={LINKS_KEY: slide.quick_hash},
+        metadata={LINKS_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
     )
     viewer.layers.append(made)
     if active in viewer.layers:

@@ -50,13 +50,15 @@ class MapControls(QWidget):
             slider.valueChanged.connect(self.dress)
         self.setEnabled(False)
 
-    def follow(self, layers: HeatLayers) -> None:
-        """Control these maps from now on."""
+    def follow(self, layers: HeatLayers | None) -> None:
+        """Control these maps from now on; none if there are none."""
         self._layers = layers
-        self.setEnabled(True)
-        names = list(layers.maps)
+        self.setEnabled(layers is not None)
+        names = [] if layers is None else list(layers.maps)
         with QSignalBlocker(self.which):
             self.which.clear()
+            if layers is None:
+                return
             for name in names:
                 self.which.addItem(swatch(layers.colours[name.class_name]), str(name), name)
             if layers.shown is not None:

@@ -82,13 +82,22 @@ class RunPanel(QWidget):
         self.pause.setText("Go on" if paused else "Pause")
         self.pause_pressed.emit(paused)
 
-    def show_progress(self, progress: Progress) -> None:
-        """Show how far the run is, how fast, and for how long; a few times a second at most."""
+    def show_progress(self, progress: Progress, of: str = "") -> None:
+        """Show how far the run is, how fast, and for how long; a few times a second at most.
+
+        Parameters
+        ----------
+        progress
+            Of the run.
+        of
+            The slide's name, if it is not the one in view.
+        """
         now = time.monotonic()
         if now - self._told < _TELL_S and progress.done < progress.total:
             return
         self._told = now
-        text = f"{progress.done:,} of {progress.total:,} tiles"
+        text = f"{of}: " if of else ""
+        text += f"{progress.done:,} of {progress.total:,} tiles"
         if progress.seconds_left is not None:
             text += f", {progress.rate:.0f} tiles/s, {_duration(progress.seconds_left)} left"
         if progress.limit is not None:

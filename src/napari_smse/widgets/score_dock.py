@@ -38,8 +38,9 @@ from napari_smse.widgets.regions import chosen_region
 from napari_smse.widgets.responsive import Responsive, WhenQuiet
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_form import ScoreForm
-from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Stage, Started, save_run
+from napari_smse.widgets.score_job import ScoreJob, Stage, Started, save_shown
 from napari_smse.widgets.scrolled import scrolled
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
 from napari_smse.widgets.tile_counter import Question, TileCounter
 from napari_smse.widgets.tile_marker import fly_to
@@ -65,13 +66,13 @@ class ScoreDock(LeavingDock):
         super().__init__()
         guard_against_triton()
         self.viewer = napari_viewer
+        self.session = session_of(napari_viewer)
         self.slide: Slide | None = None
-        self.started: Started | None = None
         self._told: Progress | None = None
-        # What the results shown are of, and what a run that has only begun will be of.
-        self._layer: Image | None = None
-        self._job: ScoreJob | None = None
-        self._next: tuple[Image, ScoreJob] | None = None
+        # What is being scored, or was last; another slide may be in view.
+        self._scored: tuple[Image, ScoreJob] | None = None
+        self._run: Started | None = None
+        self._running = False
         self._responsive = Responsive()
         self._turn = Turn("A slide is being scored")
         self._watch = ViewportWatch(self.viewer, self)
@@ -81,10 +82,16 @@ class ScoreDock(LeavingDock):
         self.models.choose(self.form.model_name)
         self._find_slides()
 
+    @property
+    def started(self) -> Started | None:
+        """The run in force of the slide in view."""
+        layer = self.form.slide_layer
+        return None if layer is None else self.session.run_of(layer)
+
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
-        self.form = ScoreForm()
+        self.form = ScoreForm(self.session)
         self.panel = RunPanel()
         self.index = IndexLine()
         self.controls = MapControls()
@@ -113,7 +120,7 @@ class ScoreDock(LeavingDock):
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
-        form.slide_chosen.connect(self._choose_slide)
+        form.slide.chosen.connect(self._choose_slide)
         form.mpp_typed.connect(self._override_mpp)
         form.models.card_wanted.connect(self._show_card)
         self.models.changed.connect(self._show_model)
@@ -135,17 +142,19 @@ class ScoreDock(LeavingDock):
         self.save.clicked.connect(self._ask_where_to_save)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
+        self.session.run_changed.connect(self._take_run)
         # Naming the devices imports torch, which the dock must not wait for.
         self.asking.start(_devices)
 
     # -- slide and model -------------------------------------------------------------
 
     def _find_slides(self, _event: object = None) -> None:
-        self.form.show_slide_layers(list(slide_layers(self.viewer)))
+        self.form.slide.show_layers(list(slide_layers(self.viewer)))
         if self.form.slide_layer is None:
-            self._choose_slide(None)
+            self._choose_slide()
 
-    def _choose_slide(self, layer: Image | None) -> None:
+    def _choose_slide(self) -> None:
+        layer = self.form.slide_layer
         self.slide = None
         self.panel.tell_problem("")
         try:
@@ -157,7 +166,21 @@ class ScoreDock(LeavingDock):
             self.viewer.canvas.overlays.scale_bar.visible = True
         self.form.show_slide(self.slide)
         self.panel.set_ready(self.slide is not None)
+        self._show_run()
         self.counter.count_soon()
+
+    def _take_run(self, layer: Image) -> None:
+        if layer is self.form.slide_layer:
+            self._show_run()
+
+    def _show_run(self) -> None:
+        """Say what the maps and the table show, and what Save would write."""
+        run, layer = self.started, self.form.slide_layer
+        # What is being written cannot be copied.
+        written = self.is_scoring(layer)
+        self.panel.tell_warnings(() if run is None else run.warnings)
+        self.panel.state.setText("" if run is None else _summary(run))
+        self.save.setEnabled(run is not None and run.store.finished and not written)
 
     def _override_mpp(self, mpp: float) -> None:
         layer = self.form.slide_layer
@@ -170,8 +193,10 @@ class ScoreDock(LeavingDock):
             return
         set_scale(layer, self.slide)
         follow_scale(self.viewer, layer, self.slide)
-        # Nothing may be learnt from what was scored at another physical scale.
-        layer.metadata.pop(RUN_KEY, None)
+        # What was scored at another physical scale may neither be looked at nor learnt from.
+        self.session.set_run(layer, None)
+        if (maps := self.session.maps_of(layer)) is not None:
+            maps.remove()
         self.panel.tell_problem("")
         self.form.show_slide(self.slide)
         self.counter.count_soon()
@@ -243,23 +268,26 @@ class ScoreDock(LeavingDock):
             self._tell_problem(reason)
             return
         # Until it has begun, the results shown can still be looked at and saved.
-        self._next = layer, job
-        self._told = None
+        self._scored, self._run, self._told = (layer, job), None, None
         self._set_running(True)
         self._watch.begin(layer, job.viewport)
         self.index.begin_run()
         self.panel.show_stage("Starting …")
         self.scoring.start(job.run)
 
+    def is_scoring(self, layer: Image | None) -> bool:
+        """Whether this slide is being scored."""
+        return self._running and self._scored is not None and self._scored[0] is layer
+
     def cancel(self) -> None:
         """Stop; the maps keep what was scored, and the next run goes on from there."""
         if self.scoring.cancel():
-            if self.started is not None:
-                self.started.shown.set()
+            if self._run is not None:
+                self._run.shown.set()
             self.live.show_everything()
             self._set_running(False)
             self.index.tell_stopped()
-            self.panel.state.setText("Cancelled. Run goes on from here.")
+            self.panel.state.setText(self._of_which("Cancelled. Run goes on from here."))
 
     def _hear(self, said: Stage | Started | Progress) -> None:
         if isinstance(said, Stage):
@@ -268,21 +296,27 @@ class ScoreDock(LeavingDock):
             self._begin(said)
         else:
             self._told = said
-            self.panel.show_progress(said)
+            self.panel.show_progress(said, self._of_which(""))
             self.live.take(said.scores)
 
     def _begin(self, started: Started) -> None:
-        self.started = started
-        self._layer, self._job = self._next
-        self.panel.tell_warnings(started.warnings)
-        self._layer.metadata[RUN_KEY] = started
-        self.live.begin(started, self._layer, self._job.slide)
+        layer, job = self._scored
+        self._run = started
+        self.live.begin(started, layer, job.slide)
+        self.session.set_run(layer, started)
         WhenQuiet(started.shown.set, self)
 
+    def _of_which(self, text: str) -> str:
+        """Put the name of the slide that is scored before a text, if another one is in view."""
+        if self._scored is None or self._scored[0] is self.form.slide_layer:
+            return text
+        name = self._scored[1].slide.name
+        return f"{name}: {text}" if text else name
+
     def _set_running(self, running: bool) -> None:
+        self._running = running
         self.panel.set_running(running)
-        whole = self.started is not None and self.started.store.finished
-        self.save.setEnabled(whole and not running)
+        self._show_run()
         (self._responsive.begin if running else self._responsive.end)()
         if not running:
             self._watch.end()
@@ -291,9 +325,12 @@ class ScoreDock(LeavingDock):
     def _finish(self) -> None:
         self.live.show_everything()
         self._set_running(False)
-        if self.started is not None:
-            self.panel.state.setText(self._tell_end(self.started))
-            self.index.add(self._job.slide, self.started)
+        if self._run is not None:
+            layer, job = self._scored
+            # It is the same run, but all of it is there now.
+            self.session.run_changed.emit(layer)
+            self.panel.state.setText(self._of_which(self._tell_end(self._run)))
+            self.index.add(job.slide, self._run)
 
     def _tell_end(self, started: Started) -> str:
         total, how = started.plan.tile_count, started.device.how
@@ -322,8 +359,8 @@ class ScoreDock(LeavingDock):
     # -- afterwards ------------------------------------------------------------------
 
     def _fly_to(self, tile: TileRow) -> None:
-        if self._layer is not None:
-            fly_to(self.viewer, self._layer, tile.region)
+        if self.form.slide_layer is not None:
+            fly_to(self.viewer, self.form.slide_layer, tile.region)
 
     def _ask_where_to_save(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Save results in")
@@ -331,13 +368,25 @@ class ScoreDock(LeavingDock):
             self.save_to(Path(chosen))
 
     def save_to(self, folder: Path) -> None:
-        """Write tables, picture, QuPath tiles and store into ``folder/<slide name>``."""
-        if self.started is None:
+        """Write what the slide in view shows into ``folder/<slide name>``.
+
+        Tables, picture, QuPath tiles, store, and a record that names the model.
+        """
+        layer, run = self.form.slide_layer, self.started
+        maps = None if layer is None else self.session.maps_of(layer)
+        if layer is None or run is None or maps is None:
             return
-        slide = self._job.slide
+        if maps.unsaved:
+            self._tell_problem(maps.unsaved)
+            return
+        try:
+            slide = slide_of(layer)
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
         target = folder / slide.name
         self.panel.state.setText(f"Saving to {target} …")
-        self.saving.start(partial(save_run, target, slide, self.started))
+        self.saving.start(partial(save_shown, target, slide, run, maps.maps, maps.classifier))
 
     def _tell_saved(self, folder: Path) -> None:
         self.panel.state.setText(f"Saved to {folder}.")
@@ -351,8 +400,16 @@ class ScoreDock(LeavingDock):
         self._turn.give_back()
         self.live.leave()
         self.index.leave()
+        self.form.slide.leave()
+        self.session.run_changed.disconnect(self._take_run, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
+
+
+def _summary(run: Started) -> str:
+    """Say which model the scores of a run are by."""
+    tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
+    return f"Scored by {run.card.name} {run.card.version}{tuned}: {run.plan.tile_count:,} tiles."
 
 
 def _devices() -> Iterator[list[ComputeDevice]]:

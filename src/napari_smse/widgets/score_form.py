@@ -27,15 +27,20 @@ from napari_smse.widgets.folded import folded
 from napari_smse.widgets.model_field import ModelField
 from napari_smse.widgets.regions import RegionChoice
 from napari_smse.widgets.scale_list import ScaleList
+from napari_smse.widgets.session import Session
+from napari_smse.widgets.slide_combo import SlideCombo
 
 _OVERLAPS = {"none": 0.0, "a quarter": 0.25, "half": 0.5, "three quarters": 0.75}
 
 
 class ScoreForm(QWidget):
-    """Everything that can be chosen before a run. It knows no slide but the one shown to it."""
+    """Everything that can be chosen before a run. It knows no slide but the one shown to it.
 
-    slide_chosen = Signal(object)
-    """The layer of the slide that was chosen, or None."""
+    Parameters
+    ----------
+    session
+        Whose slides are offered.
+    """
 
     mpp_typed = Signal(float)
     """The user typed the slide's um/px."""
@@ -48,8 +53,9 @@ class ScoreForm(QWidget):
     problem = Signal(str)
     """What was typed cannot be used; the text says why."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.slide = SlideCombo(session)
         self._make_slide_fields()
         self._make_scale_fields()
         self.models = ModelField()
@@ -61,8 +67,7 @@ class ScoreForm(QWidget):
     @property
     def slide_layer(self) -> Image | None:
         """Layer of the chosen slide."""
-        layer = self.slide.currentData()
-        return layer if isinstance(layer, Image) else None
+        return self.slide.layer
 
     @property
     def mpps(self) -> tuple[float, ...]:
@@ -101,24 +106,6 @@ class ScoreForm(QWidget):
 
     # -- what is shown ---------------------------------------------------------------
 
-    def show_slide_layers(self, layers: list[Image]) -> None:
-        """Offer these layers, and choose one that is new; otherwise the choice stays."""
-        before = self.slide_layer
-        offered = [self.slide.itemData(row) for row in range(self.slide.count())]
-        new = [layer for layer in layers if layer not in offered]
-        with QSignalBlocker(self.slide):
-            self.slide.clear()
-            for layer in layers:
-                self.slide.addItem(layer.name, layer)
-            if new:
-                self.slide.setCurrentIndex(layers.index(new[-1]))
-            elif before in layers:
-                self.slide.setCurrentIndex(layers.index(before))
-            else:
-                self.slide.setCurrentIndex(len(layers) - 1)
-        if self.slide_layer is not before:
-            self.slide_chosen.emit(self.slide_layer)
-
     def show_slide(self, slide: Slide | None) -> None:
         """Show a slide's size and um/px."""
         with QSignalBlocker(self.mpp):
@@ -153,11 +140,6 @@ class ScoreForm(QWidget):
     # -- making ----------------------------------------------------------------------
 
     def _make_slide_fields(self) -> None:
-        self.slide = QComboBox()
-        self.slide.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.slide.currentIndexChanged.connect(lambda _: self.slide_chosen.emit(self.slide_layer))
         self.facts = QLabel()
         self.facts.setWordWrap(True)
         self.mpp = QDoubleSpinBox()

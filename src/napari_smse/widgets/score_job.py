@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from napari_smse.network import ModelCard
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,
+    ScoreMaps,
     ScoreRequest,
     ScoreStore,
     Viewport,
@@ -30,6 +32,7 @@ from napari_smse.scoring import (
     score,
     store_lock,
 )
+from napari_smse.scoring.derived_store import derived_store
 from napari_smse.scoring.run import run_facts
 from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from napari_smse.network import Model
 
 RUN_KEY = "napari_smse_run"
-"""Key of a slide layer's metadata: the `Started` of its last run."""
+"""Key of a slide layer's metadata: the `Started` in force, whose scores are shown and saved."""
 
 _RUNS_KEPT = 50
 _last_loaded: dict[tuple[tuple[Path, int], ...], Model] = {}
@@ -60,6 +63,13 @@ class Started:
 
     Drawing a heat map for the first time can hold a viewer up for a second; nothing
     should compete with it, and nothing be missed meanwhile.
+
+    Attributes
+    ----------
+    model
+        ``bundled`` or the path of the model.
+    base
+        The run whose model was fine-tuned, if these are the tuned model's scores of its tiles.
     """
 
     plan: TilePlan
@@ -69,6 +79,7 @@ class Started:
     warnings: tuple[str, ...]
     model: str
     shown: threading.Event = field(default_factory=threading.Event, compare=False)
+    base: Started | None = None
 
 
 @dataclass(frozen=True)
@@ -162,12 +173,44 @@ def load_model(name: str) -> Model:
     return known
 
 
-def save_run(folder: Path, slide: Slide, started: Started) -> Iterator[Path]:
-    """Write a finished run's results, and yield the folder; raises what `save_results` raises."""
-    context = RunContext(started.card, started.device.label, started.warnings)
-    with folder_lock(folder), store_lock(started.store.path):
-        save_results(folder, slide, started.store, context, geojson=True)
+def save_shown(
+    folder: Path, slide: Slide, run: Started, maps: ScoreMaps, by: str
+) -> Iterator[Path]:
+    """Write the results of a finished run as its maps show them, and yield the folder.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    slide, run
+        What was scored, and the run in force.
+    maps, by
+        What is shown, and what it is by; nothing for the class head of the run's model.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or the run did not come to its end.
+    """
+    context = RunContext(run.card, run.device.label, run.warnings)
+    with folder_lock(folder), store_lock(run.store.path), ExitStack() as stack:
+        store = run.store
+        if by:
+            card = run.card.model_copy(update={"classes": maps.classes})
+            context = RunContext(card, run.device.label, run.warnings, by)
+            parent = stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-"))
+            store = _store_of_maps(Path(parent) / "scores.zarr", run, maps, by)
+        save_results(folder, slide, store, context, geojson=True)
     yield folder
+
+
+def _store_of_maps(path: Path, run: Started, maps: ScoreMaps, by: str) -> ScoreStore:
+    """Write a run's embeddings with the probabilities that maps show."""
+    scores = [
+        (shown.probability, run.store.scale(number).embedding)
+        for number, shown in enumerate(maps.scores())
+    ]
+    return derived_store(path, run.store, run.plan, maps.classes, scores, {"classifier": by})
 
 
 def runs_folder() -> Path:

@@ -10,7 +10,7 @@ from napari.layers import Image
 from napari_smse.errors import SmseError
 from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.finetune_job import ScoredSlide
-from napari_smse.widgets.score_job import RUN_KEY
+from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.slide_notes import NOTES_KEY, SlideNotes
 
@@ -36,7 +36,7 @@ def find_scored_slides(
     """
     found = []
     for layer in slide_layers(viewer):
-        run = layer.metadata.get(RUN_KEY)
+        run = _run_to_learn_from(layer, bare_of)
         if run is None:
             continue
         try:
@@ -52,6 +52,18 @@ def find_scored_slides(
             one = ScoredSlide(slide, run, regions, colours, drawn.links, drawn.remarks)
             found.append((layer, one))
     return found
+
+
+def _run_to_learn_from(layer: Image, bare_of: str) -> Started | None:
+    """Return a slide's run; of a fine-tuned one the run it came of, as a tuning begins anew.
+
+    The tuned one has learnt from tiles that would be held out now, so that no figure of it would
+    be true. Only exemplars of its own embeddings need the tuned model itself.
+    """
+    run = layer.metadata.get(RUN_KEY)
+    if not isinstance(run, Started):
+        return None
+    return run if run.base is None or run.card.weights_sha256 == bare_of else run.base
 
 
 def notes_in(viewer: ViewerModel) -> list[SlideNotes]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from napari_smse.scoring import HeatMap, describe_scale
 from napari_smse.slides import Slide
 from napari_smse.widgets.map_placing import placed
-from napari_smse.widgets.slide_layers import layer_with
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, layer_with
 from napari_smse.widgets.space_job import MappedSlide, SpaceMap
 
 SELECTION_KEY: Final = "napari_smse_selection"
@@ -70,7 +71,7 @@ class SelectionLayers:
         layer.data = heat_map.values
         for name, value in placed(heat_map, slide_layer).items():
             setattr(layer, name, value)
-        layer.visible = True
+        session_of(self._viewer).set_shown(layer, True)
 
     def _layer_of(self, mark: tuple[str, float]) -> Image | None:
         for layer in self._viewer.layers:
@@ -82,7 +83,7 @@ class SelectionLayers:
         for layer in self._viewer.layers:
             mark = layer.metadata.get(SELECTION_KEY)
             if mark is not None and mark not in seen:
-                layer.visible = False
+                session_of(self._viewer).set_shown(layer, False)
 
 
 def _made(slide_layer: Layer, slide: Slide, mpp: float, heat_map: HeatMap) -> Image:
@@ -95,5 +96,5 @@ def _made(slide_layer: Layer, slide: Slide, mpp: float, heat_map: HeatMap) -> Im
         interpolation2d="nearest",
         opacity=0.55,
         blending="translucent",
-        metadata={SELECTION_KEY: (slide.quick_hash, mpp)},
+        metadata={SELECTION_KEY: (slide.quick_hash, mpp), OF_SLIDE_KEY: slide.quick_hash},
     )

@@ -27,6 +27,7 @@ from napari_smse.widgets.folder_search import FolderSearch, QueryTuple
 from napari_smse.widgets.hit_annotations import keep_as_points, keep_as_regions, offered_classes
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.score_job import RUN_KEY, Started
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar_job import Searched, SearchJob, regions_within
 from napari_smse.widgets.similar_panel import SimilarPanel
 from napari_smse.widgets.similarity_layer import SimilarityLayer
@@ -67,7 +68,8 @@ class SimilarDock(LeavingDock):
             left_out=self._where_examples_lie,
             slide_layer=lambda: self._layer,
         )
-        self.panel = SimilarPanel(self.folder)
+        self.session = session_of(self.viewer)
+        self.panel = SimilarPanel(self.session, self.folder)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
@@ -103,6 +105,7 @@ class SimilarDock(LeavingDock):
         self._again.timeout.connect(self._search_what_is_new)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
+        self.session.run_changed.connect(self._take_other_run)
 
     # -- slide and run ---------------------------------------------------------------
 
@@ -125,6 +128,10 @@ class SimilarDock(LeavingDock):
         self.examples.follow(layer, self.slide)
         self._take_run()
         self._offer_classes()
+
+    def _take_other_run(self, layer: Image) -> None:
+        if layer is self._layer:
+            self.look_again()
 
     def look_again(self) -> None:
         """See whether the slide was scored, or scored again, since."""
@@ -374,6 +381,8 @@ class SimilarDock(LeavingDock):
             task.cancel()
         self.panel.strip.pictures.stop()
         self.folder.leave()
+        self.panel.slides.leave()
+        self.session.run_changed.disconnect(self._take_other_run, missing_ok=True)
         self.examples.let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)

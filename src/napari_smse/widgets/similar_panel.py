@@ -15,6 +15,7 @@ from napari_smse.widgets.film_strip import FilmStrip
 from napari_smse.widgets.folded import folded
 from napari_smse.widgets.keep_hits import KeepHits
 from napari_smse.widgets.scrolled import scrolled
+from napari_smse.widgets.session import Session
 from napari_smse.widgets.slide_combo import SlideCombo
 
 _NOTICE = "Research use only: not for diagnosis."
@@ -26,14 +27,16 @@ class SimilarPanel(QWidget):
 
     Parameters
     ----------
+    session
+        Whose slides are offered.
     elsewhere
         What searches other slides; folded away at first.
     """
 
-    def __init__(self, elsewhere: QWidget, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, elsewhere: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.elsewhere = folded("In other slides", elsewhere)
-        self.slides, self.scales = SlideCombo(), QComboBox()
+        self.slides, self.scales = SlideCombo(session), QComboBox()
         self.scales.setToolTip("Tiles of this scale are searched; others are left out.")
         self.buttons = {side: ExampleButtons(side) for side in Side}
         self.query, self.kept, self.hits = QLabel(), QLabel(), QLabel()

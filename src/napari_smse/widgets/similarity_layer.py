@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from napari_smse.scoring import HeatMap
 from napari_smse.slides import Slide
 from napari_smse.widgets.heat_layers import MAP_KEY
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 SIMILARITY_KEY = "napari_smse_similarity"
 """Key of a similarity layer's metadata: the slide's quick hash."""
@@ -77,7 +79,7 @@ class SimilarityLayer:
             self._viewer.layers.remove(layer)
         for covered in self._covered_up:
             if covered in self._viewer.layers:
-                covered.visible = True
+                session_of(self._viewer).set_shown(covered, True)
         self._covered_up = []
 
     def _add(
@@ -95,7 +97,10 @@ class SimilarityLayer:
             interpolation2d="nearest",
             opacity=0.7,
             blending="translucent",
-            metadata={SIMILARITY_KEY: self._slide.quick_hash},
+            metadata={
+                SIMILARITY_KEY: self._slide.quick_hash,
+                OF_SLIDE_KEY: self._slide.quick_hash,
+            },
         )
         active = self._viewer.layers.selection.active
         self._make_room()
@@ -105,9 +110,10 @@ class SimilarityLayer:
 
     def _make_room(self) -> None:
         """Hide the heat maps that are seen: two maps on each other cannot be read."""
+        session = session_of(self._viewer)
         for layer in self._maps():
-            if layer.visible:
-                layer.visible = False
+            if session.is_shown(layer):
+                session.set_shown(layer, False)
                 self._covered_up.append(layer)
 
     def _maps(self) -> list[Layer]:

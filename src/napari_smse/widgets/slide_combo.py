@@ -1,4 +1,4 @@
-"""A list of the slides in the viewer, to choose one from."""
+"""A list of the slides in the viewer, to choose the one in view from."""
 
 from __future__ import annotations
 
@@ -8,32 +8,63 @@ from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
+from napari_smse.widgets.session import Session
+
 
 class SlideCombo(QComboBox):
-    """Slides by the names of their layers."""
+    """Slides by the names of their layers; the one chosen is the slide in view, in all docks.
+
+    Parameters
+    ----------
+    session
+        Says which slide is in view.
+    """
 
     chosen = Signal()
-    """Another slide was chosen, or none is there any more."""
+    """Another slide is chosen, or none of those offered is in view any more."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.currentIndexChanged.connect(self.chosen)
+        self._session = session
+        self._layer: Image | None = None
+        # A long name must not push everything else out of sight.
+        self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.currentIndexChanged.connect(self._choose)
+        session.slide_changed.connect(self._follow)
 
     @property
     def layer(self) -> Image | None:
         """Layer of the chosen slide."""
-        found = self.currentData()
-        return found if isinstance(found, Image) else None
+        return self._layer
 
     def show_layers(self, layers: Sequence[Image]) -> None:
-        """Offer these slides; the choice stays if it can."""
-        if list(layers) == [self.itemData(row) for row in range(self.count())]:
-            return
-        before = self.layer
+        """Offer these slides; chosen is the one in view, if it is among them."""
+        if list(layers) != [self.itemData(row) for row in range(self.count())]:
+            with QSignalBlocker(self):
+                self.clear()
+                for layer in layers:
+                    self.addItem(layer.name, layer)
+        self._follow()
+
+    def leave(self) -> None:
+        """Follow the session no longer; calling it again does nothing."""
+        self._session.slide_changed.disconnect(self._follow, missing_ok=True)
+
+    def _choose(self) -> None:
+        found = self.currentData()
+        if isinstance(found, Image):
+            self._session.choose(found)
+        self._follow()
+
+    def _follow(self) -> None:
+        row = self._row_of(self._session.slide_layer)
         with QSignalBlocker(self):
-            self.clear()
-            for layer in layers:
-                self.addItem(layer.name, layer)
-            self.setCurrentIndex(layers.index(before) if before in layers else 0)
-        if self.layer is not before or before is None:
+            self.setCurrentIndex(row)
+        layer = self.itemData(row) if row >= 0 else None
+        if layer is not self._layer:
+            self._layer = layer
             self.chosen.emit()
+
+    def _row_of(self, layer: Image | None) -> int:
+        offered = (self.itemData(row) for row in range(self.count()))
+        return next((row for row, one in enumerate(offered) if one is layer), -1)

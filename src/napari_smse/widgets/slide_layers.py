@@ -14,12 +14,18 @@ from napari_smse.errors import SlideNotFoundError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide, open_slide
 
+OF_SLIDE_KEY = "napari_smse_of_slide"
+"""Key of the metadata of a layer that lies on a slide: that slide's quick hash."""
+
 
 def slide_layers(viewer: ViewerModel) -> Iterator[Image]:
     """Layers that show a slide, or a colour picture from a file that can be opened as one."""
-    for layer in viewer.layers:
-        if isinstance(layer, Image) and (SLIDE_KEY in layer.metadata or _is_picture_file(layer)):
-            yield layer
+    return (layer for layer in viewer.layers if is_slide_layer(layer))
+
+
+def is_slide_layer(layer: Layer) -> bool:
+    """Whether a layer shows a slide, or a picture that can be opened as one."""
+    return isinstance(layer, Image) and (SLIDE_KEY in layer.metadata or _is_picture_file(layer))
 
 
 def _is_picture_file(layer: Image) -> bool:

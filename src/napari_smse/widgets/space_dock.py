@@ -39,10 +39,11 @@ from napari_smse.widgets.score_job import Stage
 from napari_smse.widgets.scrolled import scrolled
 from napari_smse.widgets.selection_annotation import Outlined, outlined
 from napari_smse.widgets.selection_layer import SelectionLayers
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.space_colours import ColouredBy, Colouring, colouring
 from napari_smse.widgets.space_form import SpaceForm
-from napari_smse.widgets.space_job import ClusterJob, SpaceJob, SpaceMap, UnlikeJob
+from napari_smse.widgets.space_job import ClusterJob, LaidOutBy, SpaceJob, SpaceMap, UnlikeJob
 from napari_smse.widgets.space_words import most_called, tell_chosen, tell_exemplar, tell_tile
 from napari_smse.widgets.tile_marker import fly_to
 from napari_smse.widgets.unlike_job import Unlike
@@ -71,6 +72,7 @@ class SpaceDock(LeavingDock):
         self._clusters: dict[int, NDArray[np.intp]] = {}
         self._to_annotate: list[Outlined] = []
         self._highlights = SelectionLayers(napari_viewer)
+        self._session = session_of(napari_viewer)
         self._make_widgets()
         self.mapping, self.grouping, self.outlining = (BackgroundTask() for _ in range(3))
         self.comparing = BackgroundTask()
@@ -135,6 +137,7 @@ class SpaceDock(LeavingDock):
         for task in self._tasks:
             task.failed.connect(self._fail)
         self._watch.timeout.connect(self._look)
+        self._session.run_changed.connect(self._take_run)
         self.viewer.layers.events.inserted.connect(self._look)
         self.viewer.layers.events.removed.connect(self._look)
 
@@ -164,6 +167,15 @@ class SpaceDock(LeavingDock):
         news = tell_news(self.space.slides, same) or tell_left_out(others)
         self.news.setText(news)
         self.news.setVisible(bool(news))
+
+    def _take_run(self, layer: Image) -> None:
+        """Follow another model that is in force on a slide of the map, if that is quickly done."""
+        run = self._session.run_of(layer)
+        quick = self.form.way is LaidOutBy.PCA
+        if self.space is None or run is None or not run.store.finished or not quick:
+            return
+        if any(one.started.base is run or one.started is run.base for one in self.space.slides):
+            self.make_map()
 
     def _forget(self) -> None:
         """Show nothing, as no slide is scored."""
@@ -231,7 +243,8 @@ class SpaceDock(LeavingDock):
         self.form.set_working(working)
         if not working and self.space is not None:
             number = len(self.space)
-            self.state.setText(f"{number:,} tiles, scored by {self.space.card.name}.")
+            card = self.space.card
+            self.state.setText(f"{number:,} tiles, scored by {card.name} {card.version}.")
 
     def _fail(self, text: str) -> None:
         self._set_working(self.mapping.is_running)
@@ -304,7 +317,6 @@ class SpaceDock(LeavingDock):
         if layer is None or region is None:
             self.pointed.setText(f"{self.pointed.text()} · its slide is not open")
             return
-        layer.visible = True
         fly_to(self.viewer, layer, region)
 
     # -- chosen tiles ----------------------------------------------------------------
@@ -385,5 +397,6 @@ class SpaceDock(LeavingDock):
         self._watch.stop()
         for task in self._tasks:
             task.cancel()
+        self._session.run_changed.disconnect(self._take_run, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self._look)
         self.viewer.layers.events.removed.disconnect(self._look)

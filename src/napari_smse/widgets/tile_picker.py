@@ -11,7 +11,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_smse.slides import Region
 from napari_smse.widgets.score_job import RUN_KEY, Started
-from napari_smse.widgets.slide_layers import slide_layers, slide_of, world_to_level0
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import slide_of, world_to_level0
 from napari_smse.widgets.tile_pictures import TileOnSlide
 
 _STILL_PX = 5.0
@@ -35,6 +36,7 @@ class TilePicker(QObject):
     def __init__(self, viewer: napari.Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._session = session_of(viewer)
         self._on = False
 
     def set_on(self, on: bool) -> None:
@@ -48,18 +50,17 @@ class TilePicker(QObject):
             return
         callbacks.append(self._watch)
         # Otherwise a click could draw a shape, too.
-        layer = next(iter(slide_layers(self._viewer)), None)
+        layer = self._session.slide_layer
         if layer is not None:
             self._viewer.layers.selection.active = layer
 
     def pick(self, world: tuple[float, ...]) -> None:
-        """Pick the tile at a world point (y, x)."""
-        for layer in reversed(list(slide_layers(self._viewer))):
-            if layer.visible:
-                tile = tile_at(layer, world)
-                if tile is not None:
-                    self.picked.emit(tile)
-                    return
+        """Pick the tile of the slide in view at a world point (y, x)."""
+        layer = self._session.slide_layer
+        tile = None if layer is None else tile_at(layer, world)
+        if tile is not None:
+            self.picked.emit(tile)
+            return
         self.missed.emit("There is no scored tile: score the slide first (SMSE: Score slide).")
 
     def _watch(self, _viewer: object, event: object) -> Iterator[None]:

@@ -9,6 +9,7 @@ from napari.utils import DirectLabelColormap
 
 from napari_smse.slides import Slide
 from napari_smse.tiles import Ground, TissueMask
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 _COLOURS = {
     int(Ground.TISSUE): "#00ffb4",
@@ -36,6 +37,7 @@ def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: Tis
         axis_labels=slide_layer.axis_labels[-2:],
         opacity=0.35,
         colormap=DirectLabelColormap(color_dict=_COLOURS),
+        metadata={OF_SLIDE_KEY: slide.quick_hash},
     )
     layer.editable = False
     active = viewer.layers.selection.active

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -18,17 +20,25 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.exchange.colours import Colour
+from napari_smse.network import read_card
 from napari_smse.scoring import ScoreMaps
+from napari_smse.scoring.run import model_facts
 from napari_smse.widgets.before_after import BeforeAfter
 from napari_smse.widgets.difference_layer import difference_of, hide_difference, show_difference
 from napari_smse.widgets.finetune_job import Tuned, TunedSlide
 from napari_smse.widgets.flipped_list import FlippedList
 from napari_smse.widgets.heat_layers import MAP_KEY, HeatLayers
+from napari_smse.widgets.score_job import Started
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_marker import fly_to
 from napari_smse.widgets.tile_pictures import TileOnSlide
 from napari_smse.widgets.triplet_strip import TripletStrip
 
+_UNSAVED = (
+    "The maps are a fine-tuned model's, whose scores could not be written: see the warning in "
+    "SMSE: Fine-tune, mend that and fine-tune again, or choose “Before” there to save the others."
+)
 BEFORE, AFTER, CHANGE = "Before", "After", "Change"
 _PART_MS = 40
 
@@ -48,13 +58,11 @@ class TuningResult(QWidget):
     rolled_back = Signal()
     """The result is dropped, and the maps are the model's own again."""
 
-    maps_shown = Signal(object, object)
-    """These `HeatLayers` are now those of this slide's layer."""
-
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.result: Tuned | None = None
-        self._viewer = viewer
+        self._viewer, self._session = viewer, session_of(viewer)
+        self._runs: dict[str, Started | None] = {}
         self._incomplete: list[HeatLayers] = []
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
@@ -98,6 +106,7 @@ class TuningResult(QWidget):
         All at once would hold the viewer up for longer than one notices.
         """
         self.result = result
+        self._runs = {one.scored.slide.quick_hash: one.run for one in result.slides}
         same = all(one.before.classes == one.after.classes for one in result.slides)
         self.view.model().item(2).setEnabled(same)
         with QSignalBlocker(self.view):
@@ -117,8 +126,20 @@ class TuningResult(QWidget):
         if not self._parts:
             self._filling.stop()
 
+    def name_model(self, path: Path) -> None:
+        """Let the scores say that they are by the model in this file, which is the tuned one."""
+        card = read_card(path)
+        for quick_hash, run in self._runs.items():
+            if run is None:
+                continue
+            run.store.name_model(model_facts(card))
+            named = self._runs[quick_hash] = replace(run, card=card, model=str(path))
+            layer = layer_with(self._viewer, quick_hash)
+            if layer is not None and self._session.run_of(layer) is run:
+                self._session.set_run(layer, named)
+
     def show_maps(self, which: str) -> None:
-        """Show the maps before or after, or what changed."""
+        """Show the maps before or after, or what changed, and put the run they are of in force."""
         if self.result is None:
             return
         self._incomplete.clear()
@@ -132,10 +153,21 @@ class TuningResult(QWidget):
                 hide_difference(self._viewer, one.scored.slide)
                 self._show(layer, one, one.before if which == BEFORE else one.after)
 
+    def _is_in_force(self, one: TunedSlide) -> bool:
+        """Whether the slide's run in force is the one that was learnt from, or came of it."""
+        layer = layer_with(self._viewer, one.scored.slide.quick_hash)
+        run = None if layer is None else self._session.run_of(layer)
+        return run is not None and (run.base or run).store.path == one.scored.started.store.path
+
     def roll_back(self) -> None:
-        """Show the maps of the model that scored the slides again, and drop the result."""
+        """Show the maps of the model that scored the slides again, and drop the result.
+
+        A slide that was scored anew since keeps its new maps.
+        """
         if self.result is None:
             return
+        mine = [one for one in self.result.slides if self._is_in_force(one)]
+        self.result = replace(self.result, slides=mine)
         self.show_maps(BEFORE)
         self.drop()
         self.rolled_back.emit()
@@ -160,7 +192,11 @@ class TuningResult(QWidget):
         shown = HeatLayers(self._viewer, layer, one.scored.slide, maps, self._colours(maps, one))
         shown.mark_stale()
         shown.refresh(hidden=True)
-        self.maps_shown.emit(shown, layer)
+        tuned = self._runs.get(one.scored.slide.quick_hash)
+        if maps is one.after and tuned is None:
+            shown.unsaved = _UNSAVED
+        run = one.scored.started if maps is one.before or tuned is None else tuned
+        self._session.set_run(layer, run)
         self._incomplete.append(shown)
         self._adding.start()
 
@@ -188,8 +224,8 @@ class TuningResult(QWidget):
             self._show(layer, one, one.after)
             for other in self._viewer.layers:
                 if other.metadata.get(MAP_KEY, {}).get("slide") == slide.quick_hash:
-                    other.visible = False
-            found.visible = True
+                    self._session.set_shown(other, False)
+            self._session.set_shown(found, True)
 
     def _fly_to(self, tile: TileOnSlide) -> None:
         layer = layer_with(self._viewer, tile.slide.quick_hash)

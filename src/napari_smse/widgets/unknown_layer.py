@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_smse.scoring import HeatMap
 from napari_smse.slides import Slide
 from napari_smse.widgets.map_placing import placed
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 UNKNOWN_KEY: Final = "napari_smse_unknown"
 """Key of the layer's metadata: the slide's quick hash."""
@@ -33,7 +34,7 @@ def show_unknown(viewer: ViewerModel, slide_layer: Layer, slide: Slide, unknown:
         contrast_limits=(_KNOWN, _STRIPE),
         interpolation2d="nearest",
         blending="translucent",
-        metadata={UNKNOWN_KEY: slide.quick_hash},
+        metadata={UNKNOWN_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
         **placed(unknown, slide_layer, parts),
     )
     active = viewer.layers.selection.active

@@ -1,0 +1,189 @@
+"""What one viewer shows: which slide, which run of it is in force, and which maps.
+
+Docks ask the session and listen to it, so that all of them answer for the same slide and model.
+It knows no Qt.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from psygnal import Signal
+
+from napari_smse.errors import SmseError
+from napari_smse.reader import SLIDE_KEY
+from napari_smse.slides import Slide
+from napari_smse.widgets.score_job import RUN_KEY, Started
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, is_slide_layer, slide_layers
+
+if TYPE_CHECKING:
+    from napari_smse.widgets.heat_layers import HeatLayers
+
+_MAPS_KEY = "napari_smse_map_layers"
+
+
+class Session:
+    """The slide in view, and the run in force of each slide; `session_of` gives that of a viewer.
+
+    Slides lie on each other in the viewer, so that only one can be seen at a place: choosing one
+    hides the others with all that lies on them, and a slide comes back as it was.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers they are.
+    """
+
+    slide_changed = Signal()
+    """Another slide is in view, or none."""
+
+    run_changed = Signal(object)
+    """The run in force of this slide layer is another one, or there is none any more."""
+
+    maps_changed = Signal(object)
+    """Other maps, or other values, are shown on this slide layer."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        # Weak, as layers and viewer know each other, and sessions are found from a table.
+        self._viewer = weakref.ref(viewer)
+        self._layer: weakref.ref[Image] | None = None
+        self._hidden: dict[str, weakref.WeakSet[Layer]] = {}
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+        self._choosing = False
+        slides = list(slide_layers(viewer))
+        for layer in slides:
+            layer.events.visible.connect(self._on_visible)
+        seen = [layer for layer in slides if layer.visible]
+        self.choose(next(reversed(seen or slides), None))
+
+    # -- the slide in view -------------------------------------------------------------
+
+    @property
+    def slide_layer(self) -> Image | None:
+        """Layer of the slide in view; None if no slide is open."""
+        return None if self._layer is None else self._layer()
+
+    def choose(self, layer: Image | None) -> None:
+        """Show this slide alone, with what lay on it."""
+        chosen_before = self.slide_layer
+        self._layer = None if layer is None else weakref.ref(layer)
+        if layer is not None:
+            self._choosing = True
+            self._show_alone(layer)
+            self._choosing = False
+        if layer is not chosen_before:
+            self.slide_changed.emit()
+
+    def is_in_view(self, layer: Layer) -> bool:
+        """Whether a layer is the slide in view, lies on it, or belongs to no slide."""
+        chosen = self.slide_layer
+        if layer is chosen or chosen is None:
+            return True
+        if is_slide_layer(layer):
+            return False
+        of = layer.metadata.get(OF_SLIDE_KEY)
+        return of is None or of == _slide_key(chosen)
+
+    def is_shown(self, layer: Layer) -> bool:
+        """Whether a layer is seen, or will be once its slide is in view again."""
+        return bool(layer.visible) or any(layer in hidden for hidden in self._hidden.values())
+
+    def set_shown(self, layer: Layer, shown: bool) -> None:
+        """Show or hide what lies on a slide, at once or when that slide is in view again."""
+        if self.is_in_view(layer):
+            if layer.visible != shown:
+                layer.visible = shown
+            return
+        hidden = self._hidden.setdefault(_slide_key(layer), weakref.WeakSet())
+        (hidden.add if shown else hidden.discard)(layer)
+
+    # -- runs and maps -----------------------------------------------------------------
+
+    def run_of(self, layer: Layer) -> Started | None:
+        """Return the run in force of a slide, which its maps and table show and Save writes."""
+        run: Started | None = layer.metadata.get(RUN_KEY)
+        return run
+
+    def set_run(self, layer: Layer, run: Started | None) -> None:
+        """Put a run in force on a slide."""
+        if layer.metadata.get(RUN_KEY) is run:
+            return
+        if run is None:
+            layer.metadata.pop(RUN_KEY, None)
+        else:
+            layer.metadata[RUN_KEY] = run
+        self.run_changed.emit(layer)
+
+    def maps_of(self, layer: Layer) -> HeatLayers | None:
+        """Return the map layers of a slide; None if it has none."""
+        maps: HeatLayers | None = layer.metadata.get(_MAPS_KEY)
+        return maps
+
+    def set_maps(self, layer: Layer, maps: HeatLayers | None) -> None:
+        """Take note of the maps that a slide shows now, also if only their values changed."""
+        layer.metadata[_MAPS_KEY] = maps
+        self.maps_changed.emit(layer)
+
+    # -- layers ------------------------------------------------------------------------
+
+    def _show_alone(self, slide_layer: Image) -> None:
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        for layer in list(viewer.layers):
+            if not self.is_in_view(layer):
+                self._put_away(layer)
+        for layer in self._hidden.pop(_slide_key(slide_layer), ()):
+            if layer in viewer.layers and self.is_in_view(layer):
+                layer.visible = True
+        slide_layer.visible = True
+
+    def _put_away(self, layer: Layer) -> None:
+        if layer.visible:
+            self._hidden.setdefault(_slide_key(layer), weakref.WeakSet()).add(layer)
+            layer.visible = False
+
+    def _on_inserted(self, event: Any) -> None:
+        if is_slide_layer(event.value):
+            event.value.events.visible.connect(self._on_visible)
+            # What is opened is looked at.
+            self.choose(event.value)
+        elif not self.is_in_view(event.value):
+            self._put_away(event.value)
+
+    def _on_visible(self, event: Any) -> None:
+        """Choose the slide that the user shows in napari's list of layers."""
+        if event.source.visible and not self._choosing:
+            self.choose(event.source)
+
+    def _on_removed(self, event: Any) -> None:
+        viewer = self._viewer()
+        event.value.events.visible.disconnect(self._on_visible)
+        if viewer is not None and event.value is self.slide_layer:
+            self.choose(next(reversed(list(slide_layers(viewer))), None))
+
+
+def _slide_key(layer: Layer) -> str:
+    """Return by what a slide layer and all that lies on it know each other."""
+    if of := layer.metadata.get(OF_SLIDE_KEY):
+        return str(of)
+    slide = layer.metadata.get(SLIDE_KEY)
+    try:
+        return slide.quick_hash if isinstance(slide, Slide) else layer.unique_id.hex
+    except SmseError:  # its file is gone
+        return str(layer.unique_id.hex)
+
+
+_sessions: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()
+
+
+def session_of(viewer: ViewerModel) -> Session:
+    """Return the session of a viewer, made when it is first asked for."""
+    found = _sessions.get(viewer)
+    if found is None:
+        found = _sessions[viewer] = Session(viewer)
+    return found
