@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -89,6 +89,20 @@ def test_a_slide_comes_back_as_it_was(slides):
     assert seen(viewer) == ["of no slide", "slide1"]
     session.choose(first)
     assert seen(viewer) == ["slide0", "map", "of no slide"]
+
+
+def test_no_layer_of_a_hidden_slide_stays_active(slides):
+    viewer = ViewerModel()
+    first = viewer.add_layer(slide_layer(slides[0]))
+    session = session_of(viewer)
+    second = viewer.add_layer(slide_layer(slides[1]))
+    on_second = viewer.add_layer(lying_on(slides[1], "map"))
+    assert viewer.layers.selection.active is on_second
+    session.choose(first)
+    assert viewer.layers.selection.active is first
+    free = viewer.add_layer(Image(np.zeros((4, 4)), name="of no slide"))
+    session.choose(second)
+    assert viewer.layers.selection.active is free
 
 
 def test_what_is_shown_on_a_hidden_slide_waits_until_it_is_in_view(slides):

@@ -141,6 +141,9 @@ class Session:
             if layer in viewer.layers and self.is_in_view(layer):
                 layer.visible = True
         slide_layer.visible = True
+        active = viewer.layers.selection.active
+        if active is not None and not self.is_in_view(active):
+            viewer.layers.selection.active = slide_layer
 
     def _put_away(self, layer: Layer) -> None:
         if layer.visible:
