@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2hsv
 
 from napari_smse.slides import Region, open_slide
@@ -76,6 +77,34 @@ def test_specks_go_and_small_lumens_close_by_physical_size():
     tissue = classify_ground(rgb, 8.0) == Ground.TISSUE
     assert tissue[50, 50]
     assert not tissue[:15, :15].any()
+
+
+def tissue_like(shape, seed=0, mpp=8.0):
+    """Colours of H&E as a camera sees them: stroma with nuclei, uneven at every scale."""
+    rng = np.random.default_rng(seed)
+    unevenness = sum(
+        gaussian_filter(rng.standard_normal(shape), max(0.5, um / mpp)) * max(0.5, um / mpp)
+        for um in (4.0, 30.0)
+    )
+    haematoxylin = 0.35 * np.clip(0.4 + unevenness, 0, None)
+    eosin = 0.25 * np.clip(0.8 + gaussian_filter(rng.standard_normal(shape), 1.0), 0, None)
+    density = haematoxylin[..., None] * (0.56, 0.72, 0.41) + eosin[..., None] * (0.22, 0.80, 0.56)
+    return (243 * 10**-density).astype(np.uint8)
+
+
+@pytest.mark.parametrize("gain", [(1, 1, 1), (0.85, 0.9, 0.85), (0.7, 0.78, 0.9)])
+@pytest.mark.parametrize("mpp", [0.5, 2.0, 8.0])
+def test_a_field_full_of_uneven_tissue_is_all_tissue_in_any_light(gain, mpp):
+    field = (tissue_like((220, 240), mpp=mpp) * np.array(gain)).astype(np.uint8)
+    assert (classify_ground(field, mpp) == Ground.TISSUE).mean() > 0.99
+
+
+def test_a_lumen_in_a_field_is_glass_though_most_of_the_field_is_tissue():
+    field = tissue_like((240, 240), mpp=1.0)
+    field[60:160, 60:160] = GLASS
+    ground = classify_ground(field, 1.0)
+    assert (ground[80:140, 80:140] == Ground.GLASS).all()
+    assert (ground[:50] == Ground.TISSUE).mean() > 0.99
 
 
 @given(

@@ -11,6 +11,7 @@ from skimage import filters, morphology
 
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.brightfield import DARK, brightest_channel, require_brightfield
+from napari_smse.tiles.glass import Glass, find_glass, is_uneven
 
 OVERVIEW_MPP = 8.0
 """Scale of the overview that tissue is looked for on, um/px."""
@@ -28,7 +29,8 @@ _RED_PEN_HUE, _RED_PEN_SATURATION = 345.0, 0.75
 _PEN_SATURATION, _BLACK_PEN_SATURATION, _BLACK_PEN_ABSORBANCE = 0.15, 0.25, 0.45
 _TISSUE_SATURATION = 0.04
 _ABSORBANCE_BETWEEN = (0.03, 0.10)
-_DIMMEST_GLASS = 215.0
+_FIELD_ABSORBANCE = 0.05
+_FIELD_PEN_HUES, _FIELD_PEN_SATURATION = (30.0, 190.0), 0.35
 
 
 class Ground(IntEnum):
@@ -143,6 +145,9 @@ def find_tissue(slide: Slide) -> TissueMask:
 def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     """Classify each overview pixel as glass, tissue, pen or dark.
 
+    On glass, tissue is what absorbs light and has a hue of H&E. In a camera's field that
+    has little glass or none, tissue is all but glass and pen. Pen is what has another hue.
+
     Parameters
     ----------
     rgb
@@ -157,25 +162,43 @@ def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     smooth = filters.gaussian(
         rgb.astype(np.float32), sigma=_SMOOTHING_UM / mpp / 2, channel_axis=2, preserve_range=True
     )
-    absorbance, hue, saturation = _absorbance_and_colour(smooth)
+    glass = find_glass(smooth, mpp)
+    absorbance, hue, saturation = _absorbance_and_colour(smooth, glass.white)
     dark = brightest_channel(smooth) < DARK
-    threshold = _absorbance_threshold(absorbance[~dark])
-    dyed = (absorbance > threshold) & ~dark
-    pen = dyed & _is_pen(absorbance, hue, saturation)
-    h_and_e = ((hue >= _HUE_FROM) | (hue <= _HUE_TO)) & (saturation > _TISSUE_SATURATION)
-    tissue = _drop_specks(dyed & h_and_e & ~pen, mpp) & ~pen & ~dark
+    dyed = _dyed(absorbance, dark, glass, mpp)
+    pen = np.zeros_like(dyed)
+    if glass.surrounds:
+        pen |= dyed & _is_pen(absorbance, hue, saturation)
+        dyed &= ((hue >= _HUE_FROM) | (hue <= _HUE_TO)) & (saturation > _TISSUE_SATURATION)
+    else:
+        pen |= dyed & _is_field_pen(hue, saturation)
+    tissue = _drop_specks(dyed & ~pen, mpp) & ~pen & ~dark
     ground = np.full(dark.shape, Ground.GLASS, dtype=np.uint8)
     ground[tissue], ground[pen], ground[dark] = Ground.TISSUE, Ground.PEN, Ground.DARK
     return ground
 
 
+def _dyed(
+    absorbance: NDArray[np.float32], dark: NDArray[np.bool_], glass: Glass, mpp: float
+) -> NDArray[np.bool_]:
+    """Where something lies on the glass and lets light through."""
+    if glass.bright_is_tissue:
+        return ~dark
+    if glass.surrounds:
+        return np.asarray((absorbance > _absorbance_threshold(absorbance[~dark])) & ~dark)
+    # Where glass is no large part, Otsu's threshold would part tissue from tissue; but
+    # pale tissue is uneven, and glass is not.
+    return ((absorbance > _FIELD_ABSORBANCE) | is_uneven(absorbance, mpp)) & ~dark
+
+
 def _absorbance_and_colour(
-    rgb: NDArray[np.float32],
+    rgb: NDArray[np.float32], white: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Mean absorbance (log10), hue in degrees and saturation, relative to the glass."""
-    glass = np.maximum(np.percentile(rgb, 99, axis=(0, 1)), _DIMMEST_GLASS).astype(np.float32)
     # Channel by channel: NumPy is many times slower along an axis of three.
-    red, green, blue = (np.clip(rgb[..., c] / glass[c], 1 / 255, 1) for c in range(3))
+    red, green, blue = (
+        np.clip(rgb[..., c] / max(white[c], np.float32(1)), 1 / 255, 1) for c in range(3)
+    )
     absorbance = np.log10(red * green * blue) / -3
     return absorbance, *hue_and_saturation(red, green, blue)
 
@@ -223,6 +246,12 @@ def _is_pen(
     red = ((hue >= _RED_PEN_HUE) | (hue <= _HUE_TO)) & (saturation > _RED_PEN_SATURATION)
     black = (absorbance > _BLACK_PEN_ABSORBANCE) & (saturation < _BLACK_PEN_SATURATION)
     return unlike_h_and_e | blue | red | black
+
+
+def _is_field_pen(hue: NDArray[np.float32], saturation: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Only what no camera makes of H&E: without glass, their casts cannot be taken away."""
+    low, high = _FIELD_PEN_HUES
+    return (hue > low) & (hue < high) & (saturation > _FIELD_PEN_SATURATION)
 
 
 def _drop_specks(tissue: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
