@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 from skimage.color import rgb2hsv
 
 from napari_smse.slides import Region, open_slide
@@ -24,6 +24,18 @@ NOT_TISSUE = {
     "grey dust": (200, 200, 200),
     "black border": (0, 0, 0),
 }
+
+RED_AND_BLUE_INKS = {
+    "red-pink": (220, 60, 70),
+    "pink": (230, 90, 100),
+    "red": (215, 30, 45),
+    "blue": (40, 70, 190),
+    "violet": (90, 50, 190),
+    "green": (60, 160, 90),
+    "black": (40, 40, 44),
+    "orange": (240, 130, 40),
+}
+PURPLE_INKS = {"purple": (120, 40, 150), "magenta": (215, 40, 140)}
 
 
 def on_glass(colour, seed=0):
@@ -90,6 +102,53 @@ def tissue_like(shape, seed=0, mpp=8.0):
     eosin = 0.25 * np.clip(0.8 + gaussian_filter(rng.standard_normal(shape), 1.0), 0, None)
     density = haematoxylin[..., None] * (0.56, 0.72, 0.41) + eosin[..., None] * (0.22, 0.80, 0.56)
     return (243 * 10**-density).astype(np.uint8)
+
+
+def stroke(rgb, colour, opacity, width_um, mpp=8.0):
+    """A pen stroke with soft edges across the middle, and where it is more than half there."""
+    rows = np.arange(rgb.shape[0])[:, None] * mpp
+    columns = np.arange(rgb.shape[1])[None, :] * mpp
+    middle = rgb.shape[0] * mpp / 2 + 200 * np.sin(columns / 400)
+    inside = (columns > 8 * mpp) & (columns < (rgb.shape[1] - 8) * mpp)
+    cover = np.clip((width_um / 2 - np.abs(rows - middle)) / mpp + 0.5, 0, 1) * inside
+    cover = cover[..., None] * opacity
+    inked = rgb * (1 - cover) + np.array(colour) * cover
+    noise = np.random.default_rng(0).normal(0, 1.5, rgb.shape)
+    return np.clip(inked + noise, 0, 255).astype(np.uint8), cover[..., 0] > opacity / 2
+
+
+@pytest.mark.parametrize("width_um", [120, 400, 900])
+@pytest.mark.parametrize("opacity", [0.5, 0.75, 1.0])
+@pytest.mark.parametrize("colour", [*RED_AND_BLUE_INKS.values()], ids=[*RED_AND_BLUE_INKS])
+def test_ink_on_glass_is_not_tissue_however_thin_or_transparent(colour, opacity, width_um):
+    rgb, _ = stroke(np.full((200, 200, 3), GLASS, np.uint8), colour, opacity, width_um)
+    assert not (classify_ground(rgb, 8.0) == Ground.TISSUE).any()
+
+
+@pytest.mark.parametrize("colour", [*PURPLE_INKS.values()], ids=[*PURPLE_INKS])
+@pytest.mark.parametrize("width_um", [120, 400, 900])
+def test_ink_of_the_hue_of_h_and_e_is_not_tissue_where_it_is_opaque(colour, width_um):
+    rgb, _ = stroke(np.full((200, 200, 3), GLASS, np.uint8), colour, 1.0, width_um)
+    assert not (classify_ground(rgb, 8.0) == Ground.TISSUE).any()
+
+
+def test_inks_side_by_side_are_no_tissue_to_each_other():
+    rgb = np.full((200, 200, 3), GLASS, np.uint8)
+    for number, colour in enumerate([(220, 60, 70), (230, 90, 100), (120, 40, 150)]):
+        rgb[60 + 20 * number : 80 + 20 * number, 40:160] = colour
+    assert not (classify_ground(rgb, 8.0) == Ground.TISSUE).any()
+
+
+@pytest.mark.parametrize("colour", [(220, 60, 70), (120, 40, 150), (60, 160, 90)])
+def test_ink_that_runs_from_glass_to_tissue_leaves_the_tissue_around_it(colour):
+    rgb = np.full((200, 200, 3), GLASS, np.uint8)
+    rgb[:, 120:] = tissue_like((200, 80))
+    inked, ink = stroke(rgb, colour, 1.0, 400)
+    tissue = classify_ground(inked, 8.0) == Ground.TISSUE
+    assert not (tissue & ink)[:, :118].any()
+    away = np.ones_like(ink)
+    away[:, :125] = False
+    assert tissue[away & ~maximum_filter(ink, 15)].mean() > 0.95
 
 
 @pytest.mark.parametrize("gain", [(1, 1, 1), (0.85, 0.9, 0.85), (0.7, 0.78, 0.9)])

@@ -12,6 +12,7 @@ from skimage import filters, morphology
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.brightfield import DARK, brightest_channel, require_brightfield
 from napari_smse.tiles.glass import Glass, find_glass, is_uneven
+from napari_smse.tiles.ink import find_flat_ink
 
 OVERVIEW_MPP = 8.0
 """Scale of the overview that tissue is looked for on, um/px."""
@@ -146,7 +147,8 @@ def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     """Classify each overview pixel as glass, tissue, pen or dark.
 
     On glass, tissue is what absorbs light and has a hue of H&E. In a camera's field that
-    has little glass or none, tissue is all but glass and pen. Pen is what has another hue.
+    has little glass or none, tissue is all but glass and pen. Pen is what has another hue,
+    or is as flat as ink and strongly coloured.
 
     Parameters
     ----------
@@ -166,7 +168,7 @@ def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     absorbance, hue, saturation = _absorbance_and_colour(smooth, glass.white)
     dark = brightest_channel(smooth) < DARK
     dyed = _dyed(absorbance, dark, glass, mpp)
-    pen = np.zeros_like(dyed)
+    pen = find_flat_ink(dyed, absorbance, hue, saturation, mpp, glass.noise)
     if glass.surrounds:
         pen |= dyed & _is_pen(absorbance, hue, saturation)
         dyed &= ((hue >= _HUE_FROM) | (hue <= _HUE_TO)) & (saturation > _TISSUE_SATURATION)
