@@ -492,7 +492,8 @@ class TestInstalledCommand:
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         folder = tmp_path / "killed" / "slide"
-        assert files(folder) == ["scores.zarr"]
+        # What it locked its folder with may lie there; the lock itself went with the process.
+        assert [name for name in files(folder) if not name.startswith(".")] == ["scores.zarr"]
         store = ScoreStore.open(folder / "scores.zarr")
         assert 0 < store.blocks_done().sum() < len(store.blocks_done())
 
