@@ -142,6 +142,7 @@ def test_a_session_ends_with_its_viewer(slides):
     assert session() is None
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["open", "add", "choose", "hide", "show"]), st.integers(0, 2))

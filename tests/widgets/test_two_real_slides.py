@@ -49,6 +49,17 @@ def choose(docks, evidence, name):
     docks.until(lambda: evidence.read is not None and evidence.read.slide.name == name)
 
 
+def draw_around_tiles(docks):
+    """Two regions of either class, where there is tissue: the upper ones benign."""
+    (tiles,) = docks.score.started.plan.scales
+    order = np.argsort(tiles.y, kind="stable")
+    for row, shares in enumerate(((0.1, 0.35), (0.6, 0.9))):
+        for share in shares:
+            tile = tiles.region(int(order[int(share * len(tiles))]))
+            side = tile.width
+            docks.draw(row, (tile.x - side // 4, tile.y - side // 4, side * 3 // 2, side * 3 // 2))
+
+
 def saved(docks, folder):
     name = docks.score.slide.name
     docks.score.save_to(folder)
@@ -67,8 +78,7 @@ def test_all_that_is_shown_and_saved_is_of_one_slide_and_one_model(real, tmp_pat
     choose(docks, evidence, FIRST)
     assert not docks.viewer.layers[SECOND].visible
     assert saved(docks, tmp_path / "scored") == bundled
-    docks.draw(0, (100, 600, 500, 500), (100, 1200, 500, 500))
-    docks.draw(1, (1200, 1600, 450, 450), (1200, 2150, 450, 450))
+    draw_around_tiles(docks)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     tuned = read_card(docks.tune.result.kept).weights_sha256
