@@ -105,6 +105,24 @@ def test_no_layer_of_a_hidden_slide_stays_active(slides):
     assert viewer.layers.selection.active is free
 
 
+def test_each_slide_is_looked_at_as_it_was_last(slides):
+    viewer = ViewerModel()
+    first = viewer.add_layer(slide_layer(slides[0]))
+    session = session_of(viewer)
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0.0, 7.0, 11.0), 3.0
+    second = slide_layer(slides[1])
+    second.scale, second.translate = (5, 5), (1000, 2000)
+    viewer.add_layer(second)
+    # All of what is new is in view.
+    middle = 1000 + 5 * (64 - 1) / 2, 2000 + 5 * (96 - 1) / 2
+    assert camera.center[-2:] == pytest.approx(middle)
+    height, width = viewer.canvas.size
+    assert camera.zoom == pytest.approx(0.95 * min(height / (5 * 63), width / (5 * 95)))
+    session.choose(first)
+    assert (camera.center[-2:], camera.zoom) == ((7.0, 11.0), 3.0)
+
+
 def test_what_is_shown_on_a_hidden_slide_waits_until_it_is_in_view(slides):
     viewer = ViewerModel()
     first = viewer.add_layer(slide_layer(slides[0]))

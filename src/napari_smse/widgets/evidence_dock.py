@@ -81,12 +81,11 @@ class EvidenceDock(LeavingDock):
     def _make_widgets(self) -> None:
         notice, question = QLabel(_NOTICE), QLabel(_QUESTION)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
-        self.state = QLabel()
-        for label in (question, self.state):
+        self.state, self.model = QLabel(), QLabel()
+        for label in (question, self.state, self.model):
             label.setWordWrap(True)
         self.session = session_of(self.viewer)
         self.slides = SlideCombo(self.session)
-        self.model = QLabel()
         self.clicks = QCheckBox("Click picks a tile")
         self.clicks.setChecked(True)
         self.hovers = QCheckBox("Follow the mouse")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
@@ -22,6 +23,7 @@ from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, is_slide_layer, slide
 if TYPE_CHECKING:
     from napari_smse.widgets.heat_layers import HeatLayers
 
+_MARGIN = 0.95
 _MAPS_KEY = "napari_smse_map_layers"
 
 
@@ -29,7 +31,7 @@ class Session:
     """The slide in view, and the run in force of each slide; `session_of` gives that of a viewer.
 
     Slides lie on each other in the viewer, so that only one can be seen at a place: choosing one
-    hides the others with all that lies on them, and a slide comes back as it was.
+    hides the others with all that lies on them, and a slide comes back as it was, its zoom too.
 
     Parameters
     ----------
@@ -51,6 +53,7 @@ class Session:
         self._viewer = weakref.ref(viewer)
         self._layer: weakref.ref[Image] | None = None
         self._hidden: dict[str, weakref.WeakSet[Layer]] = {}
+        self._views: dict[str, tuple[tuple[float, ...], float]] = {}
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         self._choosing = False
@@ -69,13 +72,17 @@ class Session:
 
     def choose(self, layer: Image | None) -> None:
         """Show this slide alone, with what lay on it."""
-        chosen_before = self.slide_layer
+        before = self.slide_layer
+        if before is not None and layer is not before:
+            self._keep_view(before)
         self._layer = None if layer is None else weakref.ref(layer)
         if layer is not None:
             self._choosing = True
             self._show_alone(layer)
             self._choosing = False
-        if layer is not chosen_before:
+        if layer is not before:
+            if layer is not None and before is not None:
+                self._bring_view(layer)
             self.slide_changed.emit()
 
     def is_in_view(self, layer: Layer) -> bool:
@@ -144,6 +151,25 @@ class Session:
         active = viewer.layers.selection.active
         if active is not None and not self.is_in_view(active):
             viewer.layers.selection.active = slide_layer
+
+    def _keep_view(self, slide_layer: Image) -> None:
+        if (viewer := self._viewer()) is not None:
+            camera = viewer.scene.camera
+            self._views[_slide_key(slide_layer)] = camera.center, camera.zoom
+
+    def _bring_view(self, slide_layer: Image) -> None:
+        """Look at a slide as it was looked at last, the first time at all of it."""
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        camera = viewer.scene.camera
+        known = self._views.get(_slide_key(slide_layer))
+        if known is not None:
+            camera.center, camera.zoom = known
+            return
+        first, last = slide_layer.extent.world[:, -2:]
+        camera.center = (*camera.center[:-2], *(first + last) / 2)
+        camera.zoom = _MARGIN * float((np.asarray(viewer.canvas.size) / (last - first)).min())
 
     def _put_away(self, layer: Layer) -> None:
         if layer.visible:
