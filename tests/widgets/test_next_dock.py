@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.next_dock import NextDock
 from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from napari_smse.widgets.slide_notes import notes_of
 from napari_smse.widgets.tile_marker import MARKER_NAME, marked
@@ -362,6 +364,19 @@ def test_slides_of_two_models_are_not_mixed(dock, scored, until):
     note = dock.queue.note.text()
     assert "redness" in note
     assert "another" in note
+
+
+def test_what_was_found_with_another_model_than_the_one_in_force_is_told(dock, scored, until):
+    layer = scored()
+    find(dock, until)
+    assert "found with" not in dock.state.text()
+    run = layer.metadata[RUN_KEY]
+    card = run.card.model_copy(update={"name": "tuned"})
+    session_of(dock.viewer).set_run(layer, replace(run, card=card, base=run))
+    assert "Model tuned 1." in dock.state.text()
+    assert "was found with redness 1: look again" in dock.state.text()
+    find(dock, until)
+    assert "found with" not in dock.state.text()
 
 
 # -- what labels are worth -------------------------------------------------------------

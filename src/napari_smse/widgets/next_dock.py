@@ -19,7 +19,12 @@ from napari_smse.similarity.label_efficiency import SplitsDone
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileRemark
 from napari_smse.widgets.annotate_dock import AnnotateDock
-from napari_smse.widgets.asked_slides import NOT_SCORED, asked_slides, scored_layers
+from napari_smse.widgets.asked_slides import (
+    NOT_SCORED,
+    AskedSlide,
+    asked_slides,
+    scored_layers,
+)
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.batch_meter import BatchMeter
 from napari_smse.widgets.clear_view import ClearView
@@ -33,6 +38,7 @@ from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.queue_job import TileWorth, find_next
 from napari_smse.widgets.score_job import RUN_KEY, Stage, Started
 from napari_smse.widgets.scrolled import scrolled
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.slide_notes import notes_of
 from napari_smse.widgets.stain_job import StainMeasured, measure_stained
@@ -71,6 +77,9 @@ class NextDock(LeavingDock):
         self.labelling = TileLabelling(napari_viewer, self.queue, self._annotate_dock)
         self.worth = EfficiencyPanel()
         self._view = ClearView(napari_viewer)
+        self._session = session_of(napari_viewer)
+        # The models by which what is shown was found.
+        self._asked = ""
         self._turn = Turn("Slides are being measured with their stain changed")
         self._make_layout()
         self.finding, self.doubting, self.measuring = (BackgroundTask() for _ in range(3))
@@ -135,6 +144,7 @@ class NextDock(LeavingDock):
         self.noise.remark_made.connect(self._remark)
         self.labelling.problem.connect(show_error)
         self.tabs.currentChanged.connect(self._change_tab)
+        self._session.run_changed.connect(self.show_slides)
         events = self.viewer.layers.events
         events.inserted.connect(self.show_slides)
         events.removed.connect(self.show_slides)
@@ -143,12 +153,24 @@ class NextDock(LeavingDock):
         """Say which slides there are."""
         found = scored_layers(self.viewer)
         told = _told(found) if found else NOT_SCORED
-        self.state.setText(" ".join([told, *_gone(self.viewer)]))
+        self.state.setText(" ".join([told, *self._out_of_date(found), *_gone(self.viewer)]))
         if len(found) < 2 and not self.measuring.is_running:
             self._stop_staining()
             self.meter.tell(_TWO_NEEDED)
         elif self.meter.sentence.text() == _TWO_NEEDED:
             self.meter.tell("")
+
+    def _out_of_date(self, found: Sequence[tuple[object, Slide, Started]]) -> list[str]:
+        """Say that another model is in force than the one that what is shown was found with."""
+        if not found or self._asked in ("", _models(found)):
+            return []
+        return [f"What is shown below was found with {self._asked}: look again to follow."]
+
+    def _asked_slides(self) -> list[AskedSlide]:
+        """Return the slides as they are scored now, and note by which models."""
+        self._asked = _models(scored_layers(self.viewer))
+        self.show_slides()
+        return asked_slides(self.viewer)
 
     # -- where to annotate next ------------------------------------------------------
 
@@ -156,7 +178,7 @@ class NextDock(LeavingDock):
         """Look for tiles to label next."""
         if not self.finding.is_running:
             self.queue.tell("Looking for tiles …")
-            self.finding.start(partial(find_next, asked_slides(self.viewer), count))
+            self.finding.start(partial(find_next, self._asked_slides(), count))
 
     def _show_queue(self, found: TileWorth) -> None:
         self.labelling.begin_anew()
@@ -177,7 +199,7 @@ class NextDock(LeavingDock):
             self._judge()
 
     def _judge(self) -> None:
-        self.judging.start(partial(judge_worth, asked_slides(self.viewer)))
+        self.judging.start(partial(judge_worth, self._asked_slides()))
 
     def _follow_labels(self) -> None:
         if self.worth.is_followed:
@@ -195,7 +217,7 @@ class NextDock(LeavingDock):
         """Look for labels that neighbours doubt."""
         if not self.doubting.is_running:
             self.noise.tell("Comparing neighbours …")
-            self.doubting.start(partial(find_doubted, asked_slides(self.viewer)))
+            self.doubting.start(partial(find_doubted, self._asked_slides()))
 
     def _show_doubts(self, found: DoubtedLabels) -> None:
         self.noise.show_doubts(found)
@@ -225,7 +247,7 @@ class NextDock(LeavingDock):
         if not self.measuring.is_running:
             self._stop_staining()
             self.meter.tell("Measuring …")
-            self.measuring.start(partial(measure, asked_slides(self.viewer)))
+            self.measuring.start(partial(measure, self._asked_slides()))
 
     def _show_measured(self, found: Measured) -> None:
         self.meter.show_measured(found)
@@ -243,7 +265,7 @@ class NextDock(LeavingDock):
             self.meter.end_stain(reason)
             return
         self.meter.show_stain_progress(Stage("Starting …"))
-        self.staining.start(partial(measure_stained, asked_slides(self.viewer)))
+        self.staining.start(partial(measure_stained, self._asked_slides()))
 
     def _hear_stained(self, said: Stage | Share | StainMeasured) -> None:
         if isinstance(said, StainMeasured):
@@ -283,6 +305,7 @@ class NextDock(LeavingDock):
         self._judge_later.stop()
         self.labelling.leave()
         self._view.restore()
+        self._session.run_changed.disconnect(self.show_slides, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self.show_slides)
         self.viewer.layers.events.removed.disconnect(self.show_slides)
 
@@ -318,5 +341,9 @@ def _gone(viewer: ViewerModel) -> list[str]:
 
 def _told(slides: Sequence[tuple[object, Slide, Started]]) -> str:
     number = "1 scored slide" if len(slides) == 1 else f"{len(slides)} scored slides"
-    models = ", ".join(dict.fromkeys(run.card.name for _, _, run in slides))
-    return f"{number}: {', '.join(slide.name for _, slide, _ in slides)}. Model {models}."
+    return f"{number}: {', '.join(slide.name for _, slide, _ in slides)}. Model {_models(slides)}."
+
+
+def _models(slides: Sequence[tuple[object, Slide, Started]]) -> str:
+    found = (f"{run.card.name} {run.card.version}" for _, _, run in slides)
+    return ", ".join(dict.fromkeys(found))
