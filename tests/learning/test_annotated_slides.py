@@ -301,9 +301,9 @@ def test_annotations_go_before_tiles_under_the_slides_full_name(tmp_path: Path) 
 
 
 def test_images_in_class_folders_may_have_exported_tiles_beside(tmp_path: Path) -> None:
-    for name in ("benign", "malignant"):
+    for seed, name in enumerate(("benign", "malignant")):
         (tmp_path / name).mkdir()
-        write_tiles_beside(write_red_slide(tmp_path / name, name))
+        write_tiles_beside(write_red_slide(tmp_path / name, name, seed))
     found = read_training_set(tmp_path, mpp=0.5)
     assert [(image.path.stem, image.label) for image in found.images] == [
         ("benign", 0),

@@ -57,7 +57,7 @@ def test_it_goes_into_an_index_where_it_is_found_again(
     states = {one.name: one.state() for one in SlideIndex(index).slides}
     assert states == {r"caf\udce9": "same", "later": "same"}
     region = ("--x", "0", "--y", "0", "--width", "128", "--height", "128")
-    for words in ([], ["--json"]):
+    for words in (["-k", "1000"], ["-k", "1000", "--json"]):
         answer = shell("search", index, "--slide", latin_1 / f"{LATIN_1}.tif", *region, *words)
         assert (answer.status, answer.err) == (0, "")
     found = {one["name"] for one in json.loads(answer.out)["slides"]}

@@ -19,7 +19,11 @@ def store(tmp_path):
     blocks = (ReadBlock(AREA, 0.5, ((0, 0, 4), (1, 0, 1))),)
     mask = TissueMask(np.full((4, 4), Ground.TISSUE, np.uint8), AREA)
     return ScoreStore.create(
-        tmp_path / "scores.zarr", TilePlan(scales, blocks, mask), CLASSES, 2, {"slide": "a"}
+        tmp_path / "scores.zarr",
+        TilePlan(scales, blocks, mask),
+        CLASSES,
+        2,
+        {"precision": "float32"},
     )
 
 

@@ -28,7 +28,7 @@ def started(tmp_path):
     plan = TilePlan(
         (fine, coarse), blocks, TissueMask(np.full((4, 4), Ground.TISSUE, np.uint8), AREA)
     )
-    store = ScoreStore.create(tmp_path / "scores.zarr", plan, CLASSES, 8, {"slide": "a"})
+    store = ScoreStore.create(tmp_path / "scores.zarr", plan, CLASSES, 8, {"precision": "float32"})
     for scale, start, number in ((0, 0, 2), (0, 4, 2), (1, 1, 1)):
         malignant = rng.random(number)
         store.write_rows(
