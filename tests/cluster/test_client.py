@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -48,6 +49,7 @@ def test_others_on_this_machine_do_not_reach_workers_started_here(
     for place in places:
         with pytest.raises((OSError, TypeError)):
             Client(place, security=security, timeout=5).close()
+        gc.collect()  # Dask may wait for itself if this happens while another client starts
     assert workers.submit(sum, [1, 2]).result(timeout=30) == 3
 
 
@@ -56,6 +58,22 @@ def test_others_on_this_machine_do_not_reach_workers_started_here(
 def test_an_address_where_nobody_answers_is_told(address: str) -> None:
     with pytest.raises(DeviceError, match="No Dask scheduler answers at"), connected_to(address):
         pass
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_client_that_found_nobody_is_gone_before_another_one_starts() -> None:
+    """Collected while another one starts, it has that one wait for ever."""
+    from distributed import Client
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(one, Client) for one in gc.get_objects())
+        with pytest.raises(DeviceError), connected_to("tcp://127.0.0.1:9"):
+            pass
+        assert sum(isinstance(one, Client) for one in gc.get_objects()) == before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.usefixtures("impatient")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import threading
@@ -13,6 +14,8 @@ from napari_smse.errors import DeviceError, WorkerError
 
 if TYPE_CHECKING:
     from distributed import Client, WorkerPlugin
+
+logger = logging.getLogger(__name__)
 
 ANSWER_S = 10
 """For so long an address is tried."""
@@ -88,19 +91,30 @@ def connected_to(address: str) -> Iterator[Client]:
         If dask.distributed is not installed, or nobody answers at the address.
     """
     _require_distributed()
-    from distributed import Client
-
     with _quiet():
-        try:
-            client = Client(address, timeout=ANSWER_S)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        client = _client_at(address)
+        if client is None:
+            # A client that found nobody is garbage now. Collected later, while another client
+            # starts, it would wait for a lock that its own thread holds.
+            gc.collect()
             raise DeviceError(
                 f"No Dask scheduler answers at {address}: check the address (such as "
                 "tcp://10.0.0.5:8786), and that `dask scheduler` runs there."
-            ) from error
+            )
         with client:
             _wait_for(client, 1, address)
             yield client
+
+
+def _client_at(address: str) -> Client | None:
+    """Return a client of the scheduler at an address; None if nobody answers there."""
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=ANSWER_S)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.info("no Dask scheduler at %s: %s", address, error)
+        return None
 
 
 def _interruptions_ignored() -> WorkerPlugin:
