@@ -4,6 +4,7 @@ import pytest
 
 from napari_smse.errors import DeviceError
 from napari_smse.scoring import choose_device, choose_devices, list_devices
+from napari_smse.scoring.device import computes_bfloat16
 
 
 def test_auto_is_the_first_and_the_cpu_is_always_there():
@@ -49,3 +50,21 @@ class TestSeveral:
             choose_devices("cuda:0,cpu")
         exact = choose_devices("cuda:0,cpu", exact=True)
         assert {device.precision for device in exact} == {"float32"}
+
+
+@pytest.mark.parametrize("limit", ["SSE41", "AVX2", "avx2", "AVX512_CORE", "AVX512_CORE_VNNI"])
+def test_bfloat16_is_not_chosen_where_onednn_may_not_use_it(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """It refuses every convolution then, whatever the CPU could do."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert not computes_bfloat16()
+    assert list_devices()[-1].precision == "float32"
+
+
+@pytest.mark.parametrize("limit", ["", "ALL", "AVX512_CORE_BF16", "AVX512_CORE_AMX"])
+def test_other_limits_of_onednn_change_nothing(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    without = computes_bfloat16()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert computes_bfloat16() == without

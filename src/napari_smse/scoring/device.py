@@ -12,6 +12,8 @@ from napari_smse.errors import DeviceError
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Runtime = Literal["torch", "onnxruntime", "openvino"]
+_ONEDNN_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+_WITH_BFLOAT16 = ("BF16", "FP16", "AMX", "AVX10")
 
 # On a CPU, larger ones are slower: what the bundled network's layers need for 16 tiles, the C
 # library takes from the system and gives back every time. Six would be a fifth faster in float32,
@@ -129,10 +131,19 @@ def _device(torch_name: str, label: str, precision: Precision) -> ComputeDevice:
 def computes_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 itself; where it only emulates it, float32 is faster."""
     cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
+    if not cpuinfo.exists() or not _onednn_may_use_bfloat16():
         return False
     words = cpuinfo.read_text().split()
     return "avx512_bf16" in words or "amx_bf16" in words
+
+
+def _onednn_may_use_bfloat16() -> bool:
+    """Whether oneDNN is not told to use older instructions only, with which it refuses bfloat16."""
+    limits = (os.environ.get(name, "").upper() for name in _ONEDNN_LIMITS)
+    return all(
+        limit in {"", "ALL", "DEFAULT"} or any(name in limit for name in _WITH_BFLOAT16)
+        for limit in limits
+    )
 
 
 def _cpu_name() -> str:
