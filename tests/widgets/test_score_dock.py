@@ -3,10 +3,12 @@ import threading
 
 import numpy as np
 import pytest
+from napari.layers import Layer
 from qtpy.QtCore import Qt
 
 from generated import write_pyramid_tiff
 from napari_smse.errors import DamagedSlideError
+from napari_smse.reader import read_slides
 from napari_smse.scoring import MapName
 from napari_smse.slides import Slide
 from napari_smse.widgets.heat_layers import MAP_KEY
@@ -310,6 +312,24 @@ def test_save_writes_everything(dock, until, tmp_path):
     record = json.loads((folder / "run.json").read_text())
     assert record["slide"]["mpp"] == 0.25
     assert record["model"]["name"] == "redness"
+
+
+def test_a_slide_whose_name_leads_out_is_saved_within_the_folder(
+    viewer, redness, slide_path, until, tmp_path
+):
+    named = slide_path.rename(slide_path.with_name("...tif"))
+    viewer.add_layer(Layer.create(*read_slides(str(named))[0]))
+    made = ScoreDock(viewer)
+    viewer.window.add_dock_widget(made)
+    until(lambda: "tiles to score" in made.panel.count.text())
+    run_to_end(made, until)
+    made.save_to(tmp_path / "deep" / "out")
+    until(lambda: not made.saving.is_running)
+    found = [path.relative_to(tmp_path / "deep") for path in (tmp_path / "deep").rglob("run.json")]
+    assert len(found) == 1
+    assert found[0].parts[0] == "out"
+    assert len(found[0].parts) == 3
+    made.close()
 
 
 def test_with_little_time_all_tissue_is_seen_once_and_run_looks_closer(

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.errors import SmseError
+from napari_smse.exchange import result_folder_names
 from napari_smse.network import ModelCard, read_card
 from napari_smse.scoring import (
     ComputeDevice,
@@ -368,7 +369,7 @@ class ScoreDock(LeavingDock):
             self.save_to(Path(chosen))
 
     def save_to(self, folder: Path) -> None:
-        """Write what the slide in view shows into ``folder/<slide name>``.
+        """Write what the slide in view shows into a folder of its name.
 
         Tables, picture, QuPath tiles, store, and a record that names the model.
         """
@@ -384,7 +385,8 @@ class ScoreDock(LeavingDock):
         except SmseError as error:
             self._tell_problem(str(error))
             return
-        target = folder / slide.name
+        (name,) = result_folder_names([slide.path])
+        target = folder / name
         self.panel.state.setText(f"Saving to {target} …")
         self.saving.start(partial(save_shown, target, slide, run, maps.maps, maps.classifier))
 
@@ -409,7 +411,8 @@ class ScoreDock(LeavingDock):
 def _summary(run: Started) -> str:
     """Say which model the scores of a run are by."""
     tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
-    return f"Scored by {run.card.name} {run.card.version}{tuned}: {run.plan.tile_count:,} tiles."
+    tiles = f"{run.plan.tile_count:,} tiles" if run.store.complete else "not all tiles yet"
+    return f"Scored by {run.card.name} {run.card.version}{tuned}: {tiles}."
 
 
 def _devices() -> Iterator[list[ComputeDevice]]:
