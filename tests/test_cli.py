@@ -16,12 +16,12 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 
-from command_line import Shell, shell, write_section
-from generated import cut
 from napari_smse.exchange import RunRecord
 from napari_smse.network import Model
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Region, Slide
+from support.shell import Shell, shell, write_section
+from support.slides import cut
 
 __all__ = ["shell"]  # the fixture
 

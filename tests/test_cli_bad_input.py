@@ -12,9 +12,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from command_line import Answer, Shell, section, shell, write_section
-from generated import cut, write_ome_pyramid, write_pyramid_tiff, write_svs
 from napari_smse.network.card import BUNDLED_FOLDER, BUNDLED_NAME
+from support.shell import Answer, Shell, section, shell, write_section
+from support.slides import cut, write_ome_pyramid, write_pyramid_tiff, write_svs
 
 __all__ = ["shell"]  # the fixture
 

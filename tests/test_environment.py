@@ -11,8 +11,8 @@ import platformdirs
 import pytest
 
 import napari_smse
-from fake_model import redness_model
 from napari_smse.scoring import choose_device, fastest, on_fastest
+from support.models import redness_model
 
 HEAVY = ("torch", "torchvision", "timm", "napari", "qtpy")
 

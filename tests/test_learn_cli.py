@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from annotated_folder import annotate, write_red_slide
-from command_line import Shell, shell
-from labelled_images import NameLearner, write_picture
-from mini_training import SMALL, TRUNK, mini_network
 from napari_smse.learning.model_making import ModelMaking
 from napari_smse.learning.training import TrainingProgress
 from napari_smse.network import ModelCard, load_model, read_card, save_model
+from support.annotated_slides import annotate, write_red_slide
+from support.datasets import NameLearner, write_picture
+from support.shell import Shell, shell
+from support.training import SMALL, TRUNK, mini_network
 
 __all__ = ["shell"]  # the fixture
 

@@ -13,11 +13,18 @@ from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from PIL import Image
 
-from dicom_slides import write_dicom_level
-from generated import cut, noise_image, pyramid, write_ome_pyramid, write_pyramid_tiff, write_svs
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.reader import METADATA_KEY, SLIDE_KEY, get_reader, read_slides
 from napari_smse.slides import Region, Slide
+from support.dicom_slides import write_dicom_level
+from support.slides import (
+    cut,
+    noise_image,
+    pyramid,
+    write_ome_pyramid,
+    write_pyramid_tiff,
+    write_svs,
+)
 
 IMAGE = noise_image(1500, 1200)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_smse.cluster import local_workers
+from support import TESTS
 
 if TYPE_CHECKING:
     from distributed import Client
-
-TESTS = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="package")

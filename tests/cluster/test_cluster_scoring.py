@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import worker_tasks
 from napari_smse.cluster import ClusterJob, ClusterProgress, ClusterScoring
 from napari_smse.errors import OutputError, WorkerError
 from napari_smse.network import Model
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import open_slide
-from worker_slides import assert_equal, job_on, scored_here, write_model, write_slide
+from support import cluster
+from support.cluster import assert_equal, job_on, scored_here, write_model, write_slide
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -106,14 +106,14 @@ def test_no_more_is_under_way_than_workers_need(
     assert 2 <= most <= 4  # two each
 
 
-@pytest.mark.parametrize("task", [worker_tasks.die_once, worker_tasks.lose_drive_once])
+@pytest.mark.parametrize("task", [cluster.die_once, cluster.lose_drive_once])
 def test_what_happens_to_a_worker_loses_nothing(
     workers: Client, model: Model, jobs: Jobs, tmp_path: Path, task: object
 ) -> None:
     path = write_slide(tmp_path / "slide.tif", seed=7)
     job = jobs.on(path)
     words = run(workers, [job], task=task)
-    happened = {file.name for file in tmp_path.iterdir()} & {worker_tasks.DYING, worker_tasks.FLAKY}
+    happened = {file.name for file in tmp_path.iterdir()} & {cluster.DYING, cluster.FLAKY}
     assert len(happened) == 1
     assert words[-1].error is None
     assert job.store.complete
@@ -125,10 +125,10 @@ def test_what_happens_to_a_worker_loses_nothing(
 def test_a_slide_that_kills_workers_stops_no_other(
     workers: Client, jobs: Jobs, paths: list[Path], tmp_path: Path, expected: list[ScoreStore]
 ) -> None:
-    deadly = write_slide(tmp_path / f"{worker_tasks.DYING}.tif")
+    deadly = write_slide(tmp_path / f"{cluster.DYING}.tif")
     wanted = [jobs.on(deadly), jobs.on(paths[1])]
     workers.run_on_scheduler(_allow_deaths, 1)  # fewer than usual, as starting workers takes long
-    words = run(workers, wanted, task=worker_tasks.always_die)
+    words = run(workers, wanted, task=cluster.always_die)
     workers.run_on_scheduler(_allow_deaths, 3)
     errors = {word.ended: word.error for word in words if word.ended is not None}
     assert isinstance(errors[wanted[0]], WorkerError)
@@ -145,7 +145,7 @@ def _allow_deaths(count: int, dask_scheduler: object) -> None:
 def test_an_error_that_stays_is_told_and_stops_no_other(
     workers: Client, jobs: Jobs, paths: list[Path]
 ) -> None:
-    words = run(workers, [jobs.on(paths[0]), jobs.on(paths[1])], task=worker_tasks.lose_drive)
+    words = run(workers, [jobs.on(paths[0]), jobs.on(paths[1])], task=cluster.lose_drive)
     told = [str(word.error) for word in words if word.error is not None]
     assert len(told) == 2
     assert "cannot score 0.tif (ConnectionError: the drive of 0.tif is away)" in told[0]
@@ -170,7 +170,7 @@ def test_what_was_scored_before_a_stop_is_kept_and_not_scored_again(
     workers: Client, jobs: Jobs, model: Model, paths: list[Path], expected: list[ScoreStore]
 ) -> None:
     job = jobs.on(paths[0])
-    running = ClusterScoring(workers, worker_tasks.score_slowly).run([job])
+    running = ClusterScoring(workers, cluster.score_slowly).run([job])
     for word in running:
         if word.progress.done:
             break

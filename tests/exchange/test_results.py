@@ -13,12 +13,12 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.errors import OutputError
 from napari_smse.exchange import MapPanel, RunContext, RunRecord, read_regions, save_results
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Region, Slide, open_slide
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 MODEL = redness_model()
 CONTEXT = RunContext(MODEL.card, "CPU of the test", ("one warning",))

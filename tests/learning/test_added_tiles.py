@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mini_training import mini_model
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.added_tiles import AddedTile, judge_embeddings
 from napari_smse.learning.annotated_tiles import annotated_tiles
@@ -17,6 +16,7 @@ from napari_smse.learning.metrics import auc
 from napari_smse.network import Model, SmseCnn
 from napari_smse.slides import Region
 from napari_smse.tiles.tile_notes import TileLink, TilePlace
+from support.training import mini_model
 
 CLASSES = ("benign", "malignant")
 

@@ -18,9 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box, mapping
 
-from annotated_folder import annotate as annotate_red
-from annotated_folder import write_red_slide, write_tiles_beside
-from generated import write_pyramid_tiff
 from napari_smse.errors import DataError
 from napari_smse.learning.annotated_slides import (
     FIELD_MPP,
@@ -38,6 +35,9 @@ from napari_smse.learning.same_slides import first_of_same
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TileGrid, TileSpec, TissueMask
+from support.annotated_slides import annotate as annotate_red
+from support.annotated_slides import write_red_slide, write_tiles_beside
+from support.slides import write_pyramid_tiff
 
 SIDE = 1400
 MPP = 0.6  # so that a field is 224 level-0 px

@@ -13,8 +13,6 @@ import torch
 from shapely import MultiPolygon
 from shapely.geometry import box
 
-from generated import write_pyramid_tiff
-from mini_training import TRUNK, mini_network
 from napari_smse.errors import DataError
 from napari_smse.learning.added_tiles import AddedTile
 from napari_smse.learning.annotated_tiles import (
@@ -33,6 +31,8 @@ from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_ru
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
+from support.slides import write_pyramid_tiff
+from support.training import TRUNK, mini_network
 
 CLASSES = ("benign", "malignant")
 EDGE = 64

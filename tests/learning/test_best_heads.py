@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from embedded_clouds import DIM, clouds
 from napari_smse.learning.best_heads import BestHeads
 from napari_smse.learning.head_tuning import TunedHeads
+from support.embeddings import DIM, clouds
 
 
 def heads_along(tiles_axis: float) -> TunedHeads:

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from labelled_images import write_picture
 from napari_smse.errors import DataError
 from napari_smse.learning.breakhis import copy_detail, parse_name, read_breakhis
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.labelled_set import Source
 from napari_smse.learning.splits import grouped_folds, shared_cases
+from support.datasets import write_picture
 
 ARCHIVE = "BreaKHis_v1/histology_slides/breast"
 FRAME = (700, 460)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labelled_images import write_picture
 from napari_smse.errors import DataError
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.class_folders import holds_class_folders, read_class_folders
 from napari_smse.learning.labelled_set import LabelledSet, Source
+from support.datasets import write_picture
 
 
 def read(folder: Path, mpp: float | None = 0.5) -> LabelledSet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-from labelled_images import NameLearner, random_set
 from napari_smse.learning.controls import (
     CLASSIFICATIONS,
     REFERENCE,
@@ -13,6 +12,7 @@ from napari_smse.learning.controls import (
     run_controls,
 )
 from napari_smse.learning.figures import paired_difference
+from support.datasets import NameLearner, random_set
 
 
 def test_every_pair_of_losses_runs_on_the_same_folds() -> None:

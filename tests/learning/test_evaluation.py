@@ -11,8 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from fake_model import redness_model
-from labelled_images import image, labelled_set, random_set, write_picture
 from napari_smse.errors import DataError
 from napari_smse.learning.evaluation import (
     evaluate,
@@ -25,6 +23,8 @@ from napari_smse.learning.evaluation import (
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.network import ModelCard, TrainingSource
 from napari_smse.network.card import case_hash
+from support.datasets import image, labelled_set, random_set, write_picture
+from support.models import redness_model
 
 CARD = redness_model().card
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from labelled_images import random_set
 from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
 from napari_smse.learning.feature_table import TileFeatures
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.network import SmseNetwork
+from support.datasets import random_set
 
 
 class Table:

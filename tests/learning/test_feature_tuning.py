@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from embedded_clouds import NAMES, clouds
-from mini_training import mini_model, mini_network, mini_set
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.feature_tuning import (
@@ -26,6 +24,8 @@ from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuned_model import tuned_card
 from napari_smse.network import SmseNetwork
 from napari_smse.network.exemplars import Exemplars
+from support.embeddings import NAMES, clouds
+from support.training import mini_model, mini_network, mini_set
 
 
 @pytest.fixture

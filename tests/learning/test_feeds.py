@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from mini_training import SMALL, mini_set
 from napari_smse.errors import DataError
 from napari_smse.learning import image_cache
 from napari_smse.learning.feeds import feed, tile_maker
 from napari_smse.learning.image_cache import ImageCache
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.sampling import DrawnCrop, ScaleBatches
+from support.training import SMALL, mini_set
 
 
 @pytest.fixture(scope="module")

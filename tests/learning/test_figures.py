@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from labelled_images import image, labelled_set, random_held_out, random_set
 from napari_smse.errors import DataError
 from napari_smse.learning import metrics
 from napari_smse.learning.figures import (
@@ -23,6 +22,7 @@ from napari_smse.learning.figures import (
     summarise,
 )
 from napari_smse.learning.held_out import HeldOut, join, of_fold
+from support.datasets import image, labelled_set, random_held_out, random_set
 
 
 def test_the_bootstrap_draws_what_the_plain_one_draws() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mini_training import TRUNK, mini_network, mini_set
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.exemplar_choice import choose_exemplars
@@ -25,6 +24,7 @@ from napari_smse.learning.tuned_model import differences, save_tuned
 from napari_smse.network import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.network.card import case_hash
 from napari_smse.network.exemplars import exemplars_of, exemplars_path, save_exemplars
+from support.training import TRUNK, mini_network, mini_set
 
 CARD = ModelCard(
     name="mini",

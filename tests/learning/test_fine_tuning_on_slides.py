@@ -28,6 +28,7 @@ from napari_smse.learning.prediction import JudgedTiles, tile_outputs
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.network import Model, load_model
 from napari_smse.slides import open_slide
+from support import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ DEALS = range(8)
 
 @pytest.fixture(scope="module")
 def script() -> Iterator[ModuleType]:
-    path = Path(__file__).parents[2] / "training" / "slides_of_images.py"
+    path = ROOT / "training" / "slides_of_images.py"
     spec = importlib.util.spec_from_file_location("slides_of_images", path)
     assert spec is not None
     assert spec.loader is not None

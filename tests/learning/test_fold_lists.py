@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelled_images import image, labelled_set
 from napari_smse.errors import DataError
 from napari_smse.learning.fold_lists import OFFICIAL_TEST_SIZES, read_folds
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.splits import shared_cases
+from support.datasets import image, labelled_set
 
 
 def breakhis(*patients: str, powers: tuple[int, ...] = (40, 100)) -> LabelledSet:

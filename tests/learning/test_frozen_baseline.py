@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelled_images import image, labelled_set, write_picture
 from napari_smse.errors import TrainingError
 from napari_smse.learning.frozen_baseline import FrozenBaseline
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.protocol import cross_validate
+from support.datasets import image, labelled_set, write_picture
 
 
 class ColourTrunk(torch.nn.Module):

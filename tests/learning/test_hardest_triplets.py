@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from embedded_clouds import clouds
 from napari_smse.learning.hardest_triplets import hardest_triplets
+from support.embeddings import clouds
 
 
 def test_they_are_what_a_slow_loop_finds() -> None:

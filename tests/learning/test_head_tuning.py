@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from embedded_clouds import DIM, NAMES, clouds
-from mini_training import mini_network
 from napari_smse.errors import TrainingError
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.fine_tuning import tuning_recipe
 from napari_smse.learning.head_tuning import start_heads, tune_heads, tuned_network
 from napari_smse.network.exemplars import Exemplars
+from support.embeddings import DIM, NAMES, clouds
+from support.training import mini_network
 
 
 def as_exemplars(tiles: EmbeddedTiles) -> Exemplars:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from labelled_images import write_picture
 from napari_smse.errors import DataError
 from napari_smse.learning.candidates import Reading
 from napari_smse.learning.image_table import read_image_table
 from napari_smse.learning.labelled_set import LabelledSet, Source
+from support.datasets import write_picture
 
 BREAKHIS = "path,label,subtype,patient,case,magnification,um_per_px,source\n"
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from mini_training import SMALL, by_case, mini_network, mini_set
 from napari_smse.learning.joint_batch import JointBatch, joined_batch
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import train
+from support import TESTS
+from support.training import SMALL, by_case, mini_network, mini_set
 
 # Five crops a case leave the processes unequal shares: 8 and 7 of 15 a class.
 # Adam blows differences of rounding up to the rate, hence the low rates.
@@ -42,7 +43,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 from learning.test_joint_batch import RECIPE
-from mini_training import by_case, mini_network, mini_set
+from support.training import by_case, mini_network, mini_set
 from napari_smse.learning.joint_batch import joined_batch
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import train
@@ -73,7 +74,7 @@ torch.distributed.destroy_process_group()
 def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:
     data = mini_set(tmp_path)
     script = tmp_path / "worker.py"
-    tests = str(Path(__file__).parent.parent)
+    tests = str(TESTS)
     script.write_text(WORKER.format(tests=tests, folder=str(tmp_path)))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     subprocess.run(

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from labelled_images import image, labelled_set, random_held_out, random_set
 from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.judged_images import (
     judged_cases,
@@ -19,6 +18,7 @@ from napari_smse.learning.judged_images import (
     write_held_out,
 )
 from napari_smse.slides import Region
+from support.datasets import image, labelled_set, random_held_out, random_set
 
 
 def test_an_image_is_judged_once_by_the_mean_of_its_repeats() -> None:

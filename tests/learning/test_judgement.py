@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from embedded_clouds import clouds
 from napari_smse.learning.judgement import judge_tiles, recalls, separation, share_right
+from support.embeddings import clouds
 
 
 def test_recall_is_what_a_slow_loop_finds() -> None:

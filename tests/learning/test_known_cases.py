@@ -6,12 +6,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from annotated_folder import annotate, write_red_slide
-from labelled_images import image, labelled_set
 from napari_smse.learning.known_cases import cases_among, hash_of_case, hashes_of_cases
 from napari_smse.learning.model_making import training_sources
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.slides.identity import quick_hash
+from support.annotated_slides import annotate, write_red_slide
+from support.datasets import image, labelled_set
 
 
 def test_slides_are_known_by_what_they_hold(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from labelled_images import image, labelled_set
 from napari_smse.errors import DataError
 from napari_smse.learning.labelled_set import Skipped, join_sets
+from support.datasets import image, labelled_set
 
 
 def test_sets_of_several_sources_become_one() -> None:

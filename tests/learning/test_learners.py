@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelled_images import image, labelled_set, write_picture
-from mini_training import SMALL, mini_set
 from napari_smse.errors import TrainingError
 from napari_smse.learning.learners import (
     PaperPredictor,
@@ -22,6 +20,8 @@ from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.protocol import PeekingPredictor, cross_validate
 from napari_smse.learning.recipe import default_recipe
 from napari_smse.network import SmseCnn
+from support.datasets import image, labelled_set, write_picture
+from support.training import SMALL, mini_set
 
 
 class TestRecipes:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from mini_training import mini_network
 from napari_smse.learning.learnt_parts import choose_learnt, last_stage
 from napari_smse.learning.recipe import Recipe
 from napari_smse.network import SmseCnn, SmseNetwork, build_trunk
+from support.training import mini_network
 
 
 def learnt(network: torch.nn.Module) -> set[str]:

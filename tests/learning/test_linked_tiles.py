@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from embedded_clouds import DIM, clouds
 from napari_smse.learning.head_tuning import TunedHeads, tune_heads
 from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.tuning_recipe import tuning_recipe
+from support.embeddings import DIM, clouds
 
 
 def heads() -> TunedHeads:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from mini_training import SMALL, mini_network, mini_set
 from napari_smse.errors import DataError
 from napari_smse.learning.evaluation import evaluate, leave_out_seen
 from napari_smse.learning.figures import summarise
@@ -22,6 +21,7 @@ from napari_smse.network import SmseCnn, load_model
 from napari_smse.network.card import case_hash
 from napari_smse.network.exemplars import exemplars_of
 from napari_smse.network.known_looks import load_looks
+from support.training import SMALL, mini_network, mini_set
 
 
 def making(tmp_path: Path, **options: object) -> ModelMaking:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from mini_training import by_case, mini_set
 from napari_smse.errors import TrainingError
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.paper import PaperProgress, PaperRecipe, best_epoch, train_paper
 from napari_smse.learning.paper_draws import PaperDraws
 from napari_smse.network import SmseCnn
+from support.training import by_case, mini_set
 
 QUICK = PaperRecipe(epochs=2, batch=3, decay_every=1)
 SIDES = {"training": [0], "validation": [1], "test": [2]}

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generated import coordinate_image, cut, noise_image, write_pyramid_tiff
 from napari_smse.errors import DataError
 from napari_smse.learning import pixels
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.pixels import close_slides, read_pixels
 from napari_smse.slides import Region
+from support.slides import coordinate_image, cut, noise_image, write_pyramid_tiff
 
 
 def labelled(path: Path, region: Region | None = None, mpp: float = 0.5) -> LabelledImage:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from mini_training import mini_network, mini_set
 from napari_smse.learning.frames import whole_frame
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.prediction import held_out_figures, predict_images, predict_some
 from napari_smse.learning.views import judged_tiles
 from napari_smse.network import SmseCnn
+from support.training import mini_network, mini_set
 
 
 def test_an_images_logits_are_the_mean_over_its_judged_tiles(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelled_images import NameLearner, image, labelled_set, random_set
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.protocol import (
@@ -21,6 +20,7 @@ from napari_smse.learning.protocol import (
     unseen_only,
 )
 from napari_smse.learning.splits import Fold, grouped_folds
+from support.datasets import NameLearner, image, labelled_set, random_set
 
 
 def cases(data: LabelledSet, indices: Sequence[int]) -> set[str]:

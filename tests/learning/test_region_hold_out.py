@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from napari_smse.errors import DataError
 from napari_smse.learning.region_hold_out import _gap, hold_out_regions
-from slide_fields import EDGE, block, field
+from support.annotated_slides import EDGE, block, field
 
 
 def test_whole_regions_are_held_out_and_nothing_lies_near_them() -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from labelled_images import image, labelled_set, random_held_out, random_set, write_picture
 from napari_smse.learning.controls import ControlRow
 from napari_smse.learning.figures import Estimate, judge, summarise
 from napari_smse.learning.held_out import of_fold
@@ -22,6 +21,7 @@ from napari_smse.learning.report import ReportContent, report_html, write_report
 from napari_smse.learning.report_plots import roc_curves
 from napari_smse.learning.report_tables import shown
 from napari_smse.learning.scale_curve import ScalePoint
+from support.datasets import image, labelled_set, random_held_out, random_set, write_picture
 
 
 class Page(HTMLParser):

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotated_folder import annotate, write_red_slide
-from labelled_images import write_picture
 from napari_smse.errors import DataError
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.training_set import read_training_set
+from support.annotated_slides import annotate, write_red_slide
+from support.datasets import write_picture
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from shapely.geometry import box
 
-from annotated_folder import annotate, write_red_slide, write_tiles_beside
-from mini_training import mini_network
 from napari_smse.errors import DataError
 from napari_smse.exchange import read_annotations, write_annotations
 from napari_smse.learning.annotated_tiles import AnnotatedTiles
@@ -20,6 +18,8 @@ from napari_smse.network import Model, ModelCard
 from napari_smse.scoring import ComputeDevice, choose_device, fastest, score
 from napari_smse.slides import open_slide
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
+from support.annotated_slides import annotate, write_red_slide, write_tiles_beside
+from support.training import mini_network
 
 CARD = ModelCard(
     name="mini",

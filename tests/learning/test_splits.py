@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelled_images import image, labelled_set
 from napari_smse.errors import DataError
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.splits import (
@@ -20,8 +19,10 @@ from napari_smse.learning.splits import (
     validation_cases,
 )
 from napari_smse.learning.training_set import read_training_set
+from support import ROOT
+from support.datasets import image, labelled_set
 
-BUNDLED = Path(__file__).parents[2] / "training" / "bundled.toml"
+BUNDLED = ROOT / "training" / "bundled.toml"
 
 images = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 1)), min_size=30, max_size=200)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mini_training import mini_set
 from napari_smse.errors import DataError
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.tile_looks import (
@@ -23,6 +22,7 @@ from napari_smse.learning.tile_looks import (
 from napari_smse.learning.views import judged_tiles
 from napari_smse.network.appearance import MEASURES, appearances_of
 from napari_smse.network.known_looks import KnownLooks
+from support.training import mini_set
 
 K = len(MEASURES)
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mini_training import SMALL, by_case, mini_network, mini_set
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning import training as training_module
 from napari_smse.learning.joint_batch import JointBatch
@@ -19,6 +18,7 @@ from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import TrainingProgress, predict_images, train
 from napari_smse.learning.training_state import TrainingState, rate_share
 from napari_smse.network import SmseCnn, SmseNetwork
+from support.training import SMALL, by_case, mini_network, mini_set
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from mini_training import SMALL, by_case, mini_network, mini_set
 from napari_smse.errors import TrainingError
 from napari_smse.learning.training import TrainingProgress, train
 from napari_smse.learning.training_checkpoint import (
@@ -26,6 +25,8 @@ from napari_smse.learning.training_checkpoint import (
     training_signature,
 )
 from napari_smse.network import SmseNetwork
+from support import TESTS
+from support.training import SMALL, by_case, mini_network, mini_set
 
 RECIPE = SMALL.model_copy(update={"steps": 12, "validate_every": 3, "distillation": 0.5})
 
@@ -55,7 +56,7 @@ def begun(folder: Path, seed: int) -> tuple[SmseNetwork, Iterator[TrainingProgre
 @pytest.mark.usefixtures("one_thread")
 def test_a_training_killed_midway_ends_with_the_same_weights(tmp_path: Path) -> None:
     mini_set(tmp_path)
-    script = VICTIM.format(tests=str(Path(__file__).parent.parent), folder=str(tmp_path / "killed"))
+    script = VICTIM.format(tests=str(TESTS), folder=str(tmp_path / "killed"))
     victim = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert victim.stdout is not None
     assert any(line.split() == ["at", "8"] for line in victim.stdout)

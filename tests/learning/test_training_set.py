@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 from shapely.geometry import box, mapping
 
-from generated import write_pyramid_tiff
-from labelled_images import write_picture
 from napari_smse.errors import DataError
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.training_set import read_source_list, read_training_set
+from support import ROOT
+from support.datasets import write_picture
+from support.slides import write_pyramid_tiff
 
-BUNDLED = Path(__file__).parents[2] / "training" / "bundled.toml"
+BUNDLED = ROOT / "training" / "bundled.toml"
 
 
 def write_table(folder: Path, classes: tuple[str, str] = ("benign", "malignant")) -> Path:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from mini_training import mini_model, mini_set
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.pixels import read_pixels
@@ -20,6 +19,7 @@ from napari_smse.learning.views import judged_tiles
 from napari_smse.network import Model, read_card
 from napari_smse.network.appearance import MEASURES, appearances_of
 from napari_smse.network.known_looks import KnownLooks, load_looks, looks_path, save_looks
+from support.training import mini_model, mini_set
 
 K = len(MEASURES)
 TILE = torch.tensor([[1.0, 0, 0, 0]]), torch.zeros(1, 2), torch.tensor([0.5])

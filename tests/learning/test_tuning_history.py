@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mini_training import TRUNK, mini_network, mini_set
 from napari_smse.errors import ModelError, ModelNotFoundError, OutputError
 from napari_smse.learning import tuning_history
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
@@ -23,6 +22,7 @@ from napari_smse.network import Model, ModelCard, load_model, read_card, save_mo
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.exemplars import exemplars_of
 from napari_smse.network.known_looks import KnownLooks, fitted_look, load_looks
+from support.training import TRUNK, mini_network, mini_set
 
 Learnt = tuple[FineTuning, FineTuned]
 

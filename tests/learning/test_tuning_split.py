@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from labelled_images import image, labelled_set
 from napari_smse.errors import DataError
 from napari_smse.learning.tuning_split import divide
-from slide_fields import block
+from support.annotated_slides import block
+from support.datasets import image, labelled_set
 
 
 def test_cases_are_held_out_where_there_are_enough() -> None:

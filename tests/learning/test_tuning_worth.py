@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mini_training import mini_model, mini_set
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuning_worth import Worth, worth
 from napari_smse.network import Model
+from support.training import mini_model, mini_set
 
 
 @pytest.fixture

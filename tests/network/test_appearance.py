@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from generated import noise_image
 from napari_smse.network.appearance import MEASURES, appearances_of
+from support.slides import noise_image
 
 
 def measure(tile: np.ndarray, name: str) -> float:

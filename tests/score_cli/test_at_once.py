@@ -11,19 +11,19 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import pytest
 
-from command_line import Shell, shell, write_section
 from napari_smse.score_cli.target import RemoteTarget
 from napari_smse.scoring import ScoreStore, folder_lock
+from support import TESTS
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 
 ROUNDS = 6
-TESTS = Path(__file__).resolve().parent.parent
 
 SCORER = """
 import contextlib, io, json, sys, time
 from pathlib import Path
-from fake_model import redness_model
+from support.models import redness_model
 from napari_smse import cli, network
 from napari_smse.score_cli import command
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from command_line import Shell, shell, write_section
 from napari_smse.scoring import ScoreStore
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Shell, shell, write_section
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from command_line import Shell, shell, write_section
 from napari_smse.score_cli.console import traceback_file
 from napari_smse.slides import Slide
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 

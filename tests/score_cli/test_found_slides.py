@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from command_line import section
-from dicom_slides import write_dicom as write_dicom_object
-from dicom_slides import write_dicom_level
-from generated import write_ome_pyramid
 from napari_smse.errors import SlideNotFoundError
 from napari_smse.score_cli.found_slides import find_slides
+from support.dicom_slides import write_dicom as write_dicom_object
+from support.dicom_slides import write_dicom_level
+from support.shell import section
+from support.slides import write_ome_pyramid
 
 
 def touch(folder: Path, *names: str) -> list[Path]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Shell, shell, write_section
 from napari_smse.similarity.slide_index import SlideIndex
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as parquet
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from command_line import Shell, section, shell, write_section
-from dicom_slides import write_dicom_level
 from napari_smse.exchange import RunRecord
+from support.dicom_slides import write_dicom_level
+from support.shell import Shell, section, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 

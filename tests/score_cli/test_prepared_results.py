@@ -8,13 +8,13 @@ from pathlib import Path
 import numcodecs.pickles
 import pytest
 
-from command_line import Shell, shell, write_section
-from fake_model import redness_model
 from napari_smse.errors import OutputError
 from napari_smse.exchange import RunContext, save_results
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import open_slide
-from prepared_stores import PREPARED
+from support.models import redness_model
+from support.prepared_stores import PREPARED
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 

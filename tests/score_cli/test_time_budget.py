@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Shell, shell, write_section
 from napari_smse.exchange import RunRecord
 from napari_smse.network import NetworkOutput
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 

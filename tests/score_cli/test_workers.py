@@ -15,7 +15,7 @@ import pytest
 
 from napari_smse.exchange import RunRecord
 from napari_smse.scoring import ScoreStore
-from worker_slides import write_model, write_slide
+from support.cluster import write_model, write_slide
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from fake_model import RednessNetwork, redness_model
 from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import Pipeline
 from napari_smse.scoring.reading_order import ReadingOrder
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
-from worker_slides import write_slide
+from support.cluster import write_slide
+from support.models import RednessNetwork, redness_model
 
 LONG = 20.0
 """Seconds until a test gives up on a thread."""

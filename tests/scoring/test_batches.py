@@ -19,7 +19,7 @@ from napari_smse.scoring import choose_device, inference
 from napari_smse.scoring.device import ComputeDevice, Runtime
 from napari_smse.scoring.inference import TileClassifier, filled_up
 from napari_smse.scoring.runtime import Answer, TileRunner
-from worker_slides import TILE_PX, write_model
+from support.cluster import TILE_PX, write_model
 
 COUNT = 11
 BATCH = 8

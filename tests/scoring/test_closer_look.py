@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.scoring import (
     HeatMap,
     Progress,
@@ -25,6 +23,8 @@ from napari_smse.scoring import (
 from napari_smse.scoring.closer_look import CloserLook, DoubtMap
 from napari_smse.slides import Region, Slide, open_slide
 from napari_smse.tiles import TilePlan
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
 TISSUE_PX = 1024

@@ -5,8 +5,6 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.errors import DamagedSlideError, OutputError
 from napari_smse.scoring import (
     ScoreRequest,
@@ -17,6 +15,8 @@ from napari_smse.scoring import (
     score,
 )
 from napari_smse.slides import Slide, open_slide
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
 

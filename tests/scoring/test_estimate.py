@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.errors import DamagedSlideError
 from napari_smse.scoring import ScoreRequest, choose_device, estimate, read_block
 from napari_smse.slides import Slide, open_slide
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 DEVICE = choose_device("cpu")
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fake_model import redness_model
 from napari_smse.network import Model
 from napari_smse.scoring import choose_device, fastest, on_fastest
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.fastest import TOLERANCE, Speed, Way, deviation
 from napari_smse.scoring.runtime import Answer
+from support.models import redness_model
 
 measure = fastest.measure
 decided = fastest.decided  # before the suite's own fixture takes its place

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from fake_model import RednessNetwork, redness_model
 from napari_smse.errors import DeviceError
 from napari_smse.network import NetworkOutput
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.inference import TileClassifier
+from support.models import RednessNetwork, redness_model
 
 DEVICE = replace(choose_device("cpu"), label="GPU, small", batch_size=16, precision="float32")
 TILES = np.random.default_rng(0).integers(0, 256, (13, 8, 8, 3)).astype(np.uint8)

@@ -11,7 +11,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from fake_model import RednessNetwork
 from napari_smse.network import NetworkOutput
 from napari_smse.scoring import pipeline
 from napari_smse.scoring.device import ComputeDevice
@@ -19,6 +18,7 @@ from napari_smse.scoring.pipeline import BatchScores, Pipeline
 from napari_smse.scoring.read_block import read_block
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan
+from support.models import RednessNetwork
 
 LONG = 20.0
 READERS = 2

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generated import noise_image
 from napari_smse.scoring.read_block import cut
 from napari_smse.slides import Region, Window
+from support.slides import noise_image
 
 NOISE = noise_image(400, 400)
 

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import pytest
 import shapely
 
-from fake_model import redness_model
 from napari_smse.errors import ModelError, ScaleError
 from napari_smse.scoring import (
     ScoreRequest,
@@ -13,6 +12,7 @@ from napari_smse.scoring import (
     require_tiles,
     scale_warnings,
 )
+from support.models import redness_model
 
 CARD = redness_model().card
 

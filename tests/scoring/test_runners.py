@@ -7,7 +7,6 @@ import threading
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,8 @@ from napari_smse.network import Model
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import ComputeDevice, Runtime
 from napari_smse.scoring.runtime import EXTRAS, Answer, TileRunner, new_runner
-from worker_slides import TILE_PX, write_model
+from support import ROOT
+from support.cluster import TILE_PX, write_model
 
 BATCH = 3
 TOLERANCE = 1e-4
@@ -163,7 +163,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
 
 @pytest.mark.parametrize(("runtime_of", "package"), PACKAGES)
 def test_the_extra_that_is_told_brings_the_package(runtime_of: Runtime, package: str) -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     brought = project["optional-dependencies"][EXTRAS[runtime_of]]
     names = [one.partition(">")[0].partition("=")[0].strip() for one in brought]
     assert package in names

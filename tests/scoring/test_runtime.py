@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from fake_model import redness_model
 from napari_smse.network import Model, SmseNetwork
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.runtime import make_runner
+from support.models import redness_model
 
 DEVICE = choose_device("cpu", exact=True)
 TILES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)

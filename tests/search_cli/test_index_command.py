@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Shell, shell, write_section
-from fake_model import redness_model
 from napari_smse.similarity.slide_index import SlideIndex
+from support import TESTS
+from support.models import redness_model
+from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 
@@ -205,7 +206,7 @@ def test_an_approximate_index_needs_its_package(shell, slides, where, monkeypatc
 PROGRAM = """
 import os, sys
 sys.path.insert(0, {tests!r})
-from fake_model import redness_model
+from support.models import redness_model
 from napari_smse import network
 from napari_smse.search_cli import index_command
 from napari_smse.similarity import index_files
@@ -229,7 +230,7 @@ main()
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 def test_killed_after_the_first_slide_it_goes_on(shell, slides, where):
-    program = PROGRAM.format(tests=str(Path(__file__).parents[1]))
+    program = PROGRAM.format(tests=str(TESTS))
     words = ["index", str(slides), "--out", str(where), "--exact", "--device", "cpu", "--quiet"]
     running = subprocess.Popen(
         [sys.executable, "-c", program, *words],

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command_line import GLASS, PINK, RED, Shell, shell, write_section
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.index_shard import Shard, shard_of
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.slides import open_slide
+from support.models import redness_model
+from support.shell import GLASS, PINK, RED, Shell, shell, write_section
+from support.slides import write_pyramid_tiff
 
 __all__ = ["shell"]  # the fixture
 

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import MultiPolygon, box
 
-from made_banks import AREA, MODEL, made_bank, made_scale, made_tiles
 from napari_smse.errors import BankError, QueryError
 from napari_smse.network.appearance import MEASURES
 from napari_smse.similarity.annotated_exemplars import (
@@ -18,6 +17,7 @@ from napari_smse.similarity.bank import THUMBNAIL_PX
 from napari_smse.tiles import Ground, TissueMask
 from napari_smse.tiles.region_tiles import label_tiles
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from support.exemplar_banks import AREA, MODEL, made_bank, made_scale, made_tiles
 
 COLUMNS, ROWS = (axis.ravel() for axis in np.meshgrid(range(10), range(10)))
 TILES = made_tiles(

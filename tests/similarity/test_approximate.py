@@ -6,17 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from made_shards import MODEL, MODEL_NAME, made_shard, unit_vectors
 from napari_smse.errors import IndexFilesError
 from napari_smse.similarity.approximate import FOLDER_NAME
 from napari_smse.similarity.index_search import LeftOut
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.slides import Region
+from support import TESTS
+from support.slide_index import MODEL, MODEL_NAME, made_shard, unit_vectors
 
 usearch_index = pytest.importorskip("usearch.index", reason="needs the extra: search")
 
@@ -162,7 +162,7 @@ list(SlideIndex(Path(sys.argv[1])).build_approximate())
 def test_a_builder_killed_in_the_middle_leaves_the_last_one(index):
     build(index)
     index.add(made_shard("d", 30))
-    script = WRITER.format(tests=str(Path(__file__).parents[1]))
+    script = WRITER.format(tests=str(TESTS))
     writer = subprocess.Popen(
         [sys.executable, "-c", script, str(index.folder)], stdout=subprocess.PIPE, text=True
     )

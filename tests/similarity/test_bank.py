@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from made_banks import CLASSES, MODEL, made_bank, unit
 from napari_smse.errors import BankError, ModelNotFoundError
 from napari_smse.network import read_card
 from napari_smse.network.appearance import MEASURES
@@ -21,6 +20,7 @@ from napari_smse.similarity.bank import (
     save_bank,
 )
 from napari_smse.slides import Region
+from support.exemplar_banks import CLASSES, MODEL, made_bank, unit
 
 COLUMNS = ("labels", "mpps", "places", "looks")
 FACTS = ("classes", "cases", "sources", "model", "slides", "licence", "drawn")

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_banks import CLASSES, made_bank, made_scale, made_tiles, unit
 from napari_smse.similarity.evidence import evidence_at, evidence_of, of_similar_scale
+from support.exemplar_banks import CLASSES, made_bank, made_scale, made_tiles, unit
 
 
 @given(seed=st.integers(0, 999), number=st.integers(1, 30), k=st.integers(1, 12))

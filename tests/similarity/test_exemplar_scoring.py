@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_banks import made_bank, unit
 from napari_smse.errors import BankError
 from napari_smse.similarity import exemplar_scoring
 from napari_smse.similarity.exemplar_scoring import (
@@ -14,6 +13,7 @@ from napari_smse.similarity.exemplar_scoring import (
     class_prototypes,
     fitted_temperature,
 )
+from support.exemplar_banks import made_bank, unit
 
 WAYS = ("prototypes", "nearest")
 TILES = unit(np.random.default_rng(7).normal(size=(60, 8)) + 0.3)

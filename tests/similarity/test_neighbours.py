@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_banks import unit
 from napari_smse.similarity import neighbours
 from napari_smse.similarity.neighbours import (
     distance_of,
@@ -11,6 +10,7 @@ from napari_smse.similarity.neighbours import (
     nearest_distance,
     similarity_within,
 )
+from support.exemplar_banks import unit
 
 
 def slow(query, among, k, forbidden=()):

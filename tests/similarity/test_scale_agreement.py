@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_banks import made_scale, made_tiles
 from napari_smse.errors import QueryError
 from napari_smse.similarity.scale_agreement import scale_agreement
+from support.exemplar_banks import made_scale, made_tiles
 
 FINE = made_scale(0.5, [0, 1, 2, 4], [0, 0, 0, 0])
 COARSE = made_scale(1.0, [0, 1, 3], [0, 0, 0])

@@ -16,8 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generated import write_pyramid_tiff
-from made_shards import MODEL, MODEL_NAME, made_shard, unit_vectors
 from napari_smse.errors import IndexFilesError, QueryError
 from napari_smse.similarity import slide_index
 from napari_smse.similarity.index_about import INDEX_NAME, start_index
@@ -26,6 +24,9 @@ from napari_smse.similarity.index_search import Best, IndexAnswer, LeftOut, Sear
 from napari_smse.similarity.index_shard import SlideState, read_slide, shard_path, write_shard
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
+from support import TESTS
+from support.slide_index import MODEL, MODEL_NAME, made_shard, unit_vectors
+from support.slides import write_pyramid_tiff
 
 
 @pytest.fixture
@@ -476,7 +477,7 @@ WRITER = """
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from made_shards import MODEL, MODEL_NAME, made_shard
+from support.slide_index import MODEL, MODEL_NAME, made_shard
 from napari_smse.similarity.slide_index import SlideIndex
 
 index = SlideIndex.make(Path(sys.argv[1]), MODEL, MODEL_NAME)
@@ -496,7 +497,7 @@ index.add(made_shard({name!r}, 30, overlap=0.5), replace=True)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 @pytest.mark.parametrize("name", ["a", "b"], ids=["replacing", "appending"])
 def test_a_writer_killed_in_the_middle_leaves_what_was_there(tmp_path, name):
-    script = WRITER.format(tests=str(Path(__file__).parents[1]), name=name)
+    script = WRITER.format(tests=str(TESTS), name=name)
     writer = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "index")], stdout=subprocess.PIPE, text=True
     )
@@ -519,7 +520,7 @@ BESIDE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from made_shards import MODEL, MODEL_NAME, made_shard
+from support.slide_index import MODEL, MODEL_NAME, made_shard
 from napari_smse.similarity.slide_index import SlideIndex
 
 print("ready", flush=True)
@@ -530,7 +531,7 @@ for name in sys.argv[2:]:
 
 
 def test_two_programs_start_and_fill_one_index_at_once(tmp_path):
-    script = BESIDE.format(tests=str(Path(__file__).parents[1]))
+    script = BESIDE.format(tests=str(TESTS))
     folder = tmp_path / "index"
     names = ["abcdefghijklmn", "hijklmnopqrstu"]
     writers = [

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
-from made_banks import CLASSES, made_bank
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.similarity.unknown import known_with, no_looks, read_looks, unlike_tiles
 from napari_smse.slides import open_slide
+from support.exemplar_banks import CLASSES, made_bank
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 K = len(MEASURES)
 GLASS, PINK, RED = (243, 243, 243), (205, 150, 190), (230, 90, 150)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dicom_slides import ANNOTATIONS, WHOLE_SLIDE, Element, write_dicom, write_dicom_level
-from generated import noise_image, pyramid
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides import Region, looks_like_slide, open_slide, slides_in_folder
 from napari_smse.slides.dicom_header import read_header
 from napari_smse.slides.identity import quick_hash
+from support.dicom_slides import ANNOTATIONS, WHOLE_SLIDE, Element, write_dicom, write_dicom_level
+from support.slides import noise_image, pyramid
 
 IMAGE = noise_image(600, 400, seed=1)
 OTHER = noise_image(500, 420, seed=2)

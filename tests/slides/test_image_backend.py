@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generated import noise_image, write_pyramid_tiff
 from napari_smse.errors import NotASlideError
 from napari_smse.slides import image_backend, open_slide
+from support.slides import noise_image, write_pyramid_tiff
 
 IMAGE = noise_image(120, 90)
 

@@ -8,7 +8,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from generated import (
+from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
+from napari_smse.slides import SLIDE_SUFFIXES, looks_like_slide, open_slide
+from napari_smse.slides.openslide_backend import OpenSlideBackend
+from napari_smse.slides.tifffile_backend import TifffileBackend
+from support.slides import (
     APERIO,
     cut,
     noise_image,
@@ -17,10 +21,6 @@ from generated import (
     write_pyramid_tiff,
     write_svs,
 )
-from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
-from napari_smse.slides import SLIDE_SUFFIXES, looks_like_slide, open_slide
-from napari_smse.slides.openslide_backend import OpenSlideBackend
-from napari_smse.slides.tifffile_backend import TifffileBackend
 
 IMAGE = noise_image(500, 400)
 

@@ -10,10 +10,10 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 
-from generated import noise_image, pyramid, write_pyramid_tiff
 from napari_smse.errors import DamagedSlideError
 from napari_smse.slides import Region, openslide_backend
 from napari_smse.slides.openslide_backend import OpenSlideBackend, number
+from support.slides import noise_image, pyramid, write_pyramid_tiff
 
 IMAGE = noise_image(1203, 901, seed=7)
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 import napari_smse
-from generated import noise_image
 from napari_smse.errors import DataError, NotASlideError
 from napari_smse.learning.image_header import image_size
 from napari_smse.slides import open_slide
 from napari_smse.slides.picture_formats import PICTURE_FORMATS
+from support.slides import noise_image
 
 IMAGE = noise_image(40, 30)
 ENDLESS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n{ } loop\n"

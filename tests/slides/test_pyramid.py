@@ -11,9 +11,9 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generated import halved, noise_image, write_pyramid_tiff
 from napari_smse.errors import DamagedSlideError
 from napari_smse.slides import LevelArray, Slide, open_slide, pyramid_arrays
+from support.slides import halved, noise_image, write_pyramid_tiff
 
 IMAGE = noise_image(701, 530, seed=3)
 

@@ -8,9 +8,9 @@ import openslide
 import pytest
 import tifffile
 
-from generated import Image, noise_image, write_svs
 from napari_smse.errors import DamagedSlideError
 from napari_smse.slides import open_slide
+from support.slides import Image, noise_image, write_svs
 
 IMAGE = noise_image(768, 512)
 _XMP = 700

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from generated import noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
 from napari_smse.errors import ImplausibleScaleError, MissingScaleError, ScaleError
 from napari_smse.slides import PhysicalScale, ScaleSource, open_slide
 from napari_smse.slides.scale import StatedScale, choose_scale, is_plausible, mean_mpp
+from support.slides import noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
 
 IMAGE = noise_image(300, 260)
 

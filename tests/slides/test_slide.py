@@ -10,7 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generated import (
+from napari_smse.errors import RegionError, ScaleError, SlideError
+from napari_smse.slides import Region, Slide, open_slide, slide
+from napari_smse.slides.backend import level_downsample
+from napari_smse.slides.tiff_level import TiffLevel
+from support.slides import (
     Image,
     coordinate_image,
     noise_image,
@@ -18,10 +22,6 @@ from generated import (
     write_ome_pyramid,
     write_pyramid_tiff,
 )
-from napari_smse.errors import RegionError, ScaleError, SlideError
-from napari_smse.slides import Region, Slide, open_slide, slide
-from napari_smse.slides.backend import level_downsample
-from napari_smse.slides.tiff_level import TiffLevel
 
 WIDTH, HEIGHT = 1003, 777
 COORDINATES = coordinate_image(WIDTH, HEIGHT)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generated import noise_image, ramp_image
 from napari_smse.errors import RegionError
 from napari_smse.slides import Region, Window
+from support.slides import noise_image, ramp_image
 
 NOISE = noise_image(300, 200)
 

@@ -4,10 +4,6 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
-from annotated_folder import write_red_slide
-from annotating_docks import Docks, seeing_model
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.learning import tuning_history
 from napari_smse.widgets import (
     annotation_autosave,
@@ -18,6 +14,10 @@ from napari_smse.widgets import (
 )
 from napari_smse.widgets.software_gl import keep_programs
 from napari_smse.widgets.triton_guard import guard_against_triton
+from support.annotated_slides import write_red_slide
+from support.docks import Docks, seeing_model
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
 

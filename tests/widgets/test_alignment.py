@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.reader import slide_layer
 from napari_smse.scoring import MapName, ScoreMaps, ScoreRequest, choose_device, open_run, score
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TileSpec, TissueMask
 from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.slide_layers import level0_to_world, slide_of, world_to_level0
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 PINK, RED = (205, 150, 190), (230, 90, 150)
 MODEL = redness_model(tile_px=48)

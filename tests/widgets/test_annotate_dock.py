@@ -5,13 +5,13 @@ import pytest
 from qtpy.QtCore import Qt
 from shapely.geometry import box, mapping
 
-from annotated_folder import annotate, write_tiles_beside
-from generated import write_pyramid_tiff
 from napari_smse.exchange import AnnotationSet, read_annotations
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import annotate_dock, annotation_autosave
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import CLASS
+from support.annotated_slides import annotate, write_tiles_beside
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

@@ -8,9 +8,9 @@ import textwrap
 
 import pytest
 
-from annotated_folder import write_red_slide
 from napari_smse.widgets import annotation_autosave
 from napari_smse.widgets.annotate_dock import AnnotateDock
+from support.annotated_slides import write_red_slide
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from made_banks import MODEL, made_bank
-from mini_training import mini_model
 from napari_smse.errors import BankError
 from napari_smse.widgets.bank_tiles import added_to, tiles_to_learn
+from support.exemplar_banks import MODEL, made_bank
+from support.training import mini_model
 
 
 @pytest.fixture

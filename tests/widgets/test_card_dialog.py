@@ -1,9 +1,9 @@
 import pytest
 
-from fake_model import redness_model
 from napari_smse.network import Figure, read_card
 from napari_smse.network.card import Undecided
 from napari_smse.widgets.card_dialog import CardDialog, card_html
+from support.models import redness_model
 
 pytestmark = pytest.mark.gui
 

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from generated import write_pyramid_tiff
 from napari_smse.exchange import class_colours
 from napari_smse.network import ModelCard
 from napari_smse.widgets import annotate_dock, annotation_autosave, class_lists
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import CLASS
 from napari_smse.widgets.score_job import RUN_KEY
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

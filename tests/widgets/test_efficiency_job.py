@@ -15,7 +15,7 @@ from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import efficiency_job
 from napari_smse.widgets.efficiency_job import LabelWorth, evenly, judge_worth, not_overlapping
 from napari_smse.widgets.efficiency_words import about, verdict
-from scored_slides import PINK_BOXES, RED_BOXES, drawn, red_slide
+from support.annotated_slides import PINK_BOXES, RED_BOXES, drawn, red_slide
 
 pytestmark = pytest.mark.usefixtures("redness")
 BOTH = {"benign": PINK_BOXES, "malignant": RED_BOXES}

@@ -8,9 +8,6 @@ import pytest
 from napari.layers import Shapes
 from qtpy.QtCore import Qt
 
-from annotated_folder import write_red_slide
-from annotating_docks import contrast
-from made_banks import made_bank
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.known_looks import KnownLooks, fitted_look
@@ -25,6 +22,9 @@ from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_marker import MARKER_NAME
 from napari_smse.widgets.unknown_layer import UNKNOWN_KEY
 from napari_smse.widgets.unlike_job import Unlike
+from support.annotated_slides import write_red_slide
+from support.docks import contrast
+from support.exemplar_banks import made_bank
 
 pytestmark = pytest.mark.gui
 CLASS_HEAD, PROTOTYPES, NEAREST = range(3)

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 from shapely import MultiPolygon, box
 
-from fake_model import redness_model
-from made_banks import AREA, CLASSES, made_bank, made_scale
 from napari_smse.errors import BankError
 from napari_smse.scoring import MapName, ScoreMaps, ScoreStore, fused_scales
 from napari_smse.similarity.bank import save_bank
@@ -16,6 +14,8 @@ from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import evidence_job
 from napari_smse.widgets.evidence_job import KnownBank, read_tiles, with_annotated
 from napari_smse.widgets.score_job import Started
+from support.exemplar_banks import AREA, CLASSES, made_bank, made_scale
+from support.models import redness_model
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from made_banks import made_bank
 from napari_smse.similarity.evidence import Evidence, KnownTile, TileEvidence
 from napari_smse.widgets.evidence_words import (
     tell_bank,
@@ -10,6 +9,7 @@ from napari_smse.widgets.evidence_words import (
     tell_unlike,
     tell_vote,
 )
+from support.exemplar_banks import made_bank
 
 
 def evidence(*classes, away=0.42):

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from annotated_folder import write_red_slide
-from annotating_docks import contrast
-from generated import write_pyramid_tiff
 from napari_smse.learning import fine_tuning
 from napari_smse.network import Model, SmseCnn, read_card
 from napari_smse.widgets import finetune_job
 from napari_smse.widgets.heat_layers import MAP_KEY
+from support.annotated_slides import write_red_slide
+from support.docks import contrast
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

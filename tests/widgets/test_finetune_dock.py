@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from annotated_folder import RED, write_red_slide
-from annotating_docks import contrast
 from napari_smse.network import load_model, read_card
 from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.difference_layer import DIFFERENCE_KEY
 from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY
+from support.annotated_slides import RED, write_red_slide
+from support.docks import contrast
 
 pytestmark = pytest.mark.gui
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from annotated_folder import annotate, write_red_slide
-from annotating_docks import seeing_model, seeing_network
 from napari_smse.errors import BankError
 from napari_smse.exchange import read_annotations
 from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
@@ -26,6 +24,8 @@ from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned, TuningWish
 from napari_smse.widgets.score_job import ScoreJob, Stage, Started
+from support.annotated_slides import annotate, write_red_slide
+from support.docks import seeing_model, seeing_network
 
 
 def last(running):

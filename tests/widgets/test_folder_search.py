@@ -11,8 +11,6 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.errors import QueryError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.index_search import LeftOut
@@ -25,6 +23,8 @@ from napari_smse.widgets.folder_search import FolderSearch
 from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import level0_to_world, slide_layers, slide_of
 from napari_smse.widgets.tile_marker import marked
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

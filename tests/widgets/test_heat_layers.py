@@ -5,11 +5,11 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from generated import write_pyramid_tiff
 from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
 from napari_smse.widgets.heat_layers import MAP_KEY, HeatLayers
+from support.slides import write_pyramid_tiff
 
 AREA = Region(0, 0, 400, 200)
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.errors import IndexFilesError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.slide_index import SlideIndex
@@ -24,6 +22,8 @@ from napari_smse.widgets.index_job import (
     add_scored,
     look_into,
 )
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from annotating_docks import seeing_model
-from generated import write_pyramid_tiff
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.slides import Slide
 from napari_smse.widgets import chosen_index, index_adding, index_job, score_dock
 from napari_smse.widgets.folder_search import FolderSearch
 from napari_smse.widgets.score_dock import ScoreDock
+from support.docks import seeing_model
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from annotated_folder import write_red_slide
 from napari_smse.errors import ModelNotFoundError, OutputError
 from napari_smse.exchange import read_annotations
 from napari_smse.scoring import ScoreRequest
@@ -24,7 +23,7 @@ from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_o
 from napari_smse.widgets.slide_notes import notes_of
 from napari_smse.widgets.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.tile_queue import SKIPPED
-from scored_slides import PINK_BOXES, RED_BOXES, write_darker_slide
+from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
 
 pytestmark = pytest.mark.gui
 

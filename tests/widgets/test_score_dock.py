@@ -6,7 +6,6 @@ import pytest
 from napari.layers import Layer
 from qtpy.QtCore import Qt
 
-from generated import write_pyramid_tiff
 from napari_smse.errors import DamagedSlideError
 from napari_smse.reader import read_slides
 from napari_smse.scoring import MapName
@@ -14,6 +13,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.score_dock import ScoreDock
 from napari_smse.widgets.tile_marker import MARKER_NAME, marked
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from qtpy.QtCore import Qt
 
-from generated import write_pyramid_tiff
-from mini_training import TRUNK
 from napari_smse.network import ModelCard, SmseCnn, SmseNetwork, load_model, save_model
 from napari_smse.scoring import MapName
 from napari_smse.widgets import score_dock, score_job
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.score_dock import ScoreDock
+from support.slides import write_pyramid_tiff
+from support.training import TRUNK
 
 pytestmark = pytest.mark.gui
 

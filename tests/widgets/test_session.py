@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from generated import write_pyramid_tiff
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import open_slide
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
+from support.slides import write_pyramid_tiff
 
 
 @pytest.fixture(scope="module")

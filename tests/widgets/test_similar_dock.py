@@ -10,8 +10,6 @@ import shapely
 from napari.layers import Points, Shapes
 from qtpy.QtCore import Qt
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.exchange import read_annotations
 from napari_smse.scoring import ScoreRequest
 from napari_smse.similarity.hit_regions import middles
@@ -29,6 +27,8 @@ from napari_smse.widgets.similarity_layer import SIMILARITY_KEY
 from napari_smse.widgets.slide_layers import set_scale, slide_of
 from napari_smse.widgets.tile_marker import marked
 from napari_smse.widgets.tile_pictures import PICTURE_PX
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

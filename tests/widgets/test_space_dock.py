@@ -7,8 +7,6 @@ import pytest
 import shapely
 from napari.layers import Shapes
 
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.scoring import ScoreRequest
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.slide_tiles import slide_tiles
@@ -32,6 +30,8 @@ from napari_smse.widgets.space_dock import SpaceDock
 from napari_smse.widgets.space_job import LaidOutBy
 from napari_smse.widgets.tile_marker import MARKER_NAME
 from napari_smse.widgets.unlike_job import Unlike
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

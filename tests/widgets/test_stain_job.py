@@ -6,9 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from annotating_docks import seeing_model
-from fake_model import redness_model
-from generated import write_pyramid_tiff
 from napari_smse.errors import DataError, ModelError, QueryError
 from napari_smse.network import Model
 from napari_smse.similarity.batch_effect import Share
@@ -17,7 +14,17 @@ from napari_smse.widgets import score_job, stain_job
 from napari_smse.widgets.meter_job import measure
 from napari_smse.widgets.score_job import Stage
 from napari_smse.widgets.stain_job import StainMeasured, measure_stained
-from scored_slides import PINK_BOXES, RED_BOXES, asked, drawn, red_slide, write_darker_slide
+from support.annotated_slides import (
+    PINK_BOXES,
+    RED_BOXES,
+    asked,
+    drawn,
+    red_slide,
+    write_darker_slide,
+)
+from support.docks import seeing_model
+from support.models import redness_model
+from support.slides import write_pyramid_tiff
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely import box
 
-from fake_model import redness_model
-from made_banks import AREA, CLASSES, MODEL, made_bank
 from napari_smse.errors import DataError, QueryError
 from napari_smse.exchange import Annotation, AnnotationSet
 from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
@@ -32,6 +30,8 @@ from napari_smse.widgets.annotation_counts import TILE_MPP, TILE_PX, count_tiles
 from napari_smse.widgets.asked_slides import AskedSlide
 from napari_smse.widgets.noise_job import said_of_tiles
 from napari_smse.widgets.score_job import Started
+from support.exemplar_banks import AREA, CLASSES, MODEL, made_bank
+from support.models import redness_model
 
 SIDE = 10
 NAMES = ("benign", "malignant", "fat")

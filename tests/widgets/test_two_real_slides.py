@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from annotating_docks import Docks
-from generated import write_pyramid_tiff
 from napari_smse.learning import tuning_history
 from napari_smse.network import read_card
 from napari_smse.widgets import annotation_autosave, score_job
 from napari_smse.widgets.evidence_dock import EvidenceDock
 from napari_smse.widgets.tile_marker import marked
 from napari_smse.widgets.tuning_result import AFTER, BEFORE
+from support.docks import Docks
+from support.slides import write_pyramid_tiff
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 FIRST, SECOND = "CMU-1-Small-Region", "breast"

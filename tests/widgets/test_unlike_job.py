@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fake_model import redness_model
-from generated import noise_image, write_pyramid_tiff
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
@@ -17,6 +15,8 @@ from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
 from napari_smse.widgets import unlike_job
 from napari_smse.widgets.unlike_job import Unlike, looks_of, measure_unlike
+from support.models import redness_model
+from support.slides import noise_image, write_pyramid_tiff
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from napari.layers import Image
 from pytestqt.qtbot import QtBot
 from shapely.geometry.base import BaseGeometry
 
-from generated import write_pyramid_tiff
 from napari_smse.scoring import Viewport
 from napari_smse.slides import Region
 from napari_smse.widgets import viewport_watch
 from napari_smse.widgets.regions import visible_region
 from napari_smse.widgets.viewport_watch import ViewportWatch
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 

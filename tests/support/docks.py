@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from qtpy.QtCore import Qt
 
-from annotated_folder import PINK, RED
-from mini_training import TRUNK, mini_network
 from napari_smse.learning.start import start_embedding
 from napari_smse.network import ModelCard, load_model, save_model
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.score_dock import ScoreDock
+from support.annotated_slides import PINK, RED
+from support.training import TRUNK, mini_network
 
 
 def seeing_model(folder):

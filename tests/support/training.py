@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from labelled_images import write_picture
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.recipe import Recipe
 from napari_smse.network import Model, ModelCard, SmseNetwork, load_model, save_model
+from support.datasets import write_picture
 
 TRUNK = "test_efficientnet"
 SMALL = Recipe(

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from fake_model import redness_model
-from generated import Image, write_pyramid_tiff
 from napari_smse.cli import main
 from napari_smse.network import Model
+from support.models import redness_model
+from support.slides import Image, write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
 

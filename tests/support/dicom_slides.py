@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from generated import Image
+from support.slides import Image
 
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 ANNOTATIONS = "1.2.840.10008.5.1.4.1.1.91.1"
