@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_smse.exchange import written_whole
+from napari_smse.atomic_write import atomic_path
 from napari_smse.learning.figures import estimate, paired_difference
 from napari_smse.learning.held_out import HeldOut, join, of_fold
 from napari_smse.learning.labelled_set import LabelledSet
@@ -65,7 +65,7 @@ def run_path(folder: Path, what: str, deal: int) -> Path:
 def save_run(run: Run, folder: Path) -> None:
     """Write a run, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(run_path(folder, run.what, run.deal)) as part:
+    with atomic_path(run_path(folder, run.what, run.deal)) as part:
         part.write_text(json.dumps(asdict(run)), encoding="utf-8")
 
 

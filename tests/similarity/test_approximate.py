@@ -153,7 +153,7 @@ def wait(*_):
     print("half", flush=True)
     time.sleep(600)
 
-approximate.write_whole = wait
+approximate.write_atomic = wait
 list(SlideIndex(Path(sys.argv[1])).build_approximate())
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_smse.exchange import class_colours
+from napari_smse.palette import class_colours
 from napari_smse.widgets.class_table import ClassTable
 
 pytestmark = pytest.mark.gui

@@ -84,7 +84,7 @@ def test_no_room_on_the_disk_is_told_and_the_result_stays(docks, told, tmp_path,
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("napari_smse.network.whole_blob.os.replace", full)
+        broken.setattr("napari_smse.atomic_write.os.replace", full)
         docks.tune.save_to(tmp_path / "mine")
         docks.until(lambda: bool(told))
     assert "No space left on device" in told[-1]

@@ -221,7 +221,7 @@ def test_a_full_disk_harms_no_scores(chosen, dock, score, folder, until, monkeyp
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("napari_smse.network.whole_blob.os.fsync", full)
+        broken.setattr("napari_smse.atomic_write.os.fsync", full)
         score()
     assert "No space left on device" in problem(dock)
     assert dock.started.store.complete

@@ -6,13 +6,6 @@ from napari_smse.exchange.annotations import (
     read_annotations,
     write_annotations,
 )
-from napari_smse.exchange.colours import (
-    CLASS_COLOURS,
-    UNKNOWN_COLOUR,
-    class_colours,
-    class_ramp,
-    diverging_ramp,
-)
 from napari_smse.exchange.geojson import read_regions, write_qupath_tiles
 from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
 from napari_smse.exchange.remote_folder import RemoteFolder, is_url
@@ -40,14 +33,11 @@ from napari_smse.exchange.tables import (
     write_csv,
     write_parquet,
 )
-from napari_smse.exchange.whole_file import output_error, written_whole
 
 __all__ = [
-    "CLASS_COLOURS",
     "RECORD_NAME",
     "STORE_NAME",
     "TILE_COLUMNS",
-    "UNKNOWN_COLOUR",
     "Annotation",
     "AnnotationSet",
     "MapPanel",
@@ -58,12 +48,8 @@ __all__ = [
     "ScaleRecord",
     "SlideRecord",
     "TileRows",
-    "class_colours",
-    "class_ramp",
-    "diverging_ramp",
     "folder_name",
     "is_url",
-    "output_error",
     "package_versions",
     "read_annotations",
     "read_regions",
@@ -78,5 +64,4 @@ __all__ = [
     "write_parquet",
     "write_qupath_tiles",
     "write_run_json",
-    "written_whole",
 ]

@@ -17,8 +17,8 @@ from uuid import uuid4
 import shapely
 from shapely import MultiPolygon, Polygon
 
-from napari_smse.exchange.colours import Colour, class_colours
-from napari_smse.exchange.whole_file import written_whole
+from napari_smse.atomic_write import atomic_path
+from napari_smse.palette import Colour, class_colours
 from napari_smse.tiles import DrawnArea
 from napari_smse.tiles.annotations import read_annotated_areas
 from napari_smse.tiles.tile_notes import TileLink, TileRemark, notes_member, read_tile_notes
@@ -152,7 +152,7 @@ def write_annotations(
     features = [_feature(one, annotations, bounds_origin) for one in annotations.annotations]
     said = notes_member(annotations.links, annotations.remarks)
     text = json.dumps({"type": "FeatureCollection", "features": features, **said})
-    with written_whole(path) as part:
+    with atomic_path(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from napari_smse.exchange.colours import Colour, class_colours
+from napari_smse.atomic_write import atomic_path
 from napari_smse.exchange.tables import probability_column
-from napari_smse.exchange.whole_file import written_whole
+from napari_smse.palette import Colour, class_colours
 from napari_smse.tiles import read_regions
 from napari_smse.tiles.object_types import MEASURED, probability_name
 
@@ -58,7 +58,7 @@ def write_qupath_tiles(
         If the file cannot be written.
     """
     dyes = class_colours(classes, colours)
-    with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
+    with atomic_path(path) as part, part.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         separator = "\n"
         for row in _rows(table):

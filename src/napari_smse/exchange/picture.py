@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.exchange.colours import Colour, class_ramp, diverging_ramp
-from napari_smse.exchange.whole_file import written_whole
+from napari_smse.atomic_write import atomic_path
+from napari_smse.palette import Colour, class_ramp, diverging_ramp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def write_heat_map_picture(
     figure = _figure(panels, thumbnail, extent)
     figure.text(0.01, 0.01, caption, ha="left", va="bottom", fontsize=9)
     figure.text(0.99, 0.01, NOTICE, ha="right", va="bottom", fontsize=9, weight="bold")
-    with written_whole(path) as part:
+    with atomic_path(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
 

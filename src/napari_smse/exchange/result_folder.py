@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_smse.exchange.whole_file import output_error
+from napari_smse.atomic_write import output_error
 
 STORE_NAME = "scores.zarr"
 RECORD_NAME = "run.json"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.atomic_write import output_error
 from napari_smse.errors import OutputError
-from napari_smse.exchange.colours import Colour
 from napari_smse.exchange.geojson import write_qupath_tiles
 from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
 from napari_smse.exchange.result_folder import RECORD_NAME, STORE_NAME, remove_results
@@ -25,8 +25,8 @@ from napari_smse.exchange.run_record import (
     write_run_json,
 )
 from napari_smse.exchange.tables import TileRows, tile_table, write_csv, write_parquet
-from napari_smse.exchange.whole_file import output_error
 from napari_smse.network.card import ModelCard
+from napari_smse.palette import Colour
 from napari_smse.scoring import (
     HeatMap,
     ScaleScores,

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from napari_smse.exchange.whole_file import written_whole
+from napari_smse.atomic_write import atomic_path
 
 _PACKAGES = (
     "napari-smse",
@@ -124,5 +124,5 @@ def write_run_json(path: Path, record: RunRecord) -> None:
     OutputError
         If the file cannot be written.
     """
-    with written_whole(path) as part:
+    with atomic_path(path) as part:
         part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")

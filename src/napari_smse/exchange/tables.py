@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from napari_smse.exchange.whole_file import written_whole
+from napari_smse.atomic_write import atomic_path
 
 _PLACE_TYPES = {
     "x": pa.int32(),
@@ -130,7 +130,7 @@ def write_parquet(table: pa.Table, path: Path) -> None:
         If the file cannot be written.
     """
     # pyarrow itself takes no path that is not UTF-8.
-    with written_whole(path) as part, part.open("wb") as stream:
+    with atomic_path(path) as part, part.open("wb") as stream:
         pa.parquet.write_table(table, stream)
 
 
@@ -142,5 +142,5 @@ def write_csv(table: pa.Table, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    with written_whole(path) as part, part.open("wb") as stream:
+    with atomic_path(path) as part, part.open("wb") as stream:
         pa.csv.write_csv(table, stream)

@@ -12,8 +12,8 @@ from rich.progress import MofNCompleteColumn, SpinnerColumn, TextColumn, TimeEla
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
+from napari_smse.atomic_write import atomic_path
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.exchange.whole_file import written_whole
 from napari_smse.learn_cli.console import (
     Speaker,
     figure_table,
@@ -328,9 +328,9 @@ def _write(
 
     assert run.held_out is not None  # set by the training
     out.mkdir(parents=True, exist_ok=True)
-    with written_whole(out / "crossval.json") as part:
+    with atomic_path(out / "crossval.json") as part:
         part.write_text(json_text(values), encoding="utf-8")
-    with written_whole(out / "held_out.csv") as part:
+    with atomic_path(out / "held_out.csv") as part:
         write_held_out(part, run.held_out, run.images)
     content = ReportContent(
         f"Cross-validation of {run.settings['recipe']} on {run.data.name}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -14,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import SmseError
 from napari_smse.learning import report_plots
 from napari_smse.learning.controls import ControlRow
@@ -107,12 +107,7 @@ def write_report(path: Path, content: ReportContent) -> None:
     OSError
         It cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(report_html(content), encoding="utf-8")
-        os.replace(part, path)  # noqa: PTH105 - the one call that promises to be atomic
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomic(path, report_html(content).encode())
 
 
 def report_html(content: ReportContent) -> str:

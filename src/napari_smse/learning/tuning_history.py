@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
+from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import ModelError, ModelNotFoundError, OutputError, SmseError
 from napari_smse.network.card import (
     CARD_SUFFIX,
@@ -29,7 +30,6 @@ from napari_smse.network.card import (
     read_card,
     stem_of,
 )
-from napari_smse.network.whole_blob import write_whole
 
 if TYPE_CHECKING:
     from napari_smse.learning.fine_tuning import FineTuned, FineTuning
@@ -194,7 +194,7 @@ class TuningHistory:
         notes = (text.strip(),) if text.strip() else ()
         card = read_card(stem).model_copy(update={"notes": notes})
         with _writing(self.folder):
-            write_whole(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
+            write_atomic(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
 
     def remove(self, path: Path) -> None:
         """Remove an entry's weights, exemplars, looks and card for good.

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError, ModelError
 from napari_smse.network.card import (
     CARD_SUFFIX,
@@ -24,7 +25,6 @@ from napari_smse.network.card import (
 from napari_smse.network.self_test import expected_outputs, run_self_test
 from napari_smse.network.smse_cnn import SmseCnn
 from napari_smse.network.smse_network import SmseNetwork
-from napari_smse.network.whole_blob import write_whole
 
 
 @dataclass
@@ -102,8 +102,8 @@ def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:
             "expected": expected_outputs(stored, card),
         }
     )
-    write_whole(weights, blob)
-    write_whole(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
+    write_atomic(weights, blob)
+    write_atomic(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
     return weights
 
 

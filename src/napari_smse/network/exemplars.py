@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError
 from napari_smse.network.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX
-from napari_smse.network.whole_blob import write_whole
 
 if TYPE_CHECKING:
     from napari_smse.network.checkpoint import Model
@@ -91,7 +91,7 @@ def save_exemplars(exemplars: Exemplars, path: Path) -> None:
         "mpps": exemplars.mpps.contiguous(),
     }
     facts = {name: json.dumps(getattr(exemplars, name)) for name in _FACTS}
-    write_whole(path, save(tensors, metadata=facts))
+    write_atomic(path, save(tensors, metadata=facts))
 
 
 def load_exemplars(path: Path) -> Exemplars:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.card import LOOKS_SUFFIX, WEIGHTS_SUFFIX, model_paths
-from napari_smse.network.whole_blob import write_whole
 
 FEWEST_LEARNT: Final = 5
 """So many tiles of a source at a scale make its look known."""
@@ -189,7 +189,7 @@ def looks_path(model: str | Path) -> Path:
 
 def save_looks(known: KnownLooks, path: Path) -> None:
     """Write what a model knows as JSON, whole or not at all."""
-    write_whole(path, (known.model_dump_json() + "\n").encode())
+    write_atomic(path, (known.model_dump_json() + "\n").encode())
 
 
 def load_looks(model: str | Path, sha256: str) -> KnownLooks | None:

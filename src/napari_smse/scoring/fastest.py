@@ -21,7 +21,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from napari_smse.network.whole_blob import write_whole
+from napari_smse.atomic_write import write_atomic
 from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
 from napari_smse.scoring.runtime import TileRunner, is_installed, new_runner
 
@@ -261,7 +261,7 @@ def _remember(key: str, speeds: list[Speed]) -> list[Speed]:
     path, known = _memory(), _read_memory() | {key: list(map(asdict, speeds))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(known, indent=2).encode())
+        write_atomic(path, json.dumps(known, indent=2).encode())
     except OSError as error:
         _log.debug("%s cannot be written: %s", path, error)
         _unwritten[key] = known[key]

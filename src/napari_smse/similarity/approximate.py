@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import IndexFilesError
-from napari_smse.network.whole_blob import write_whole
 from napari_smse.similarity.index_files import IndexFiles
 from napari_smse.similarity.index_search import Best, LeftOut, Searched
 from napari_smse.similarity.index_shard import IndexedSlide, same_scale
@@ -234,7 +234,7 @@ class _Graph:
                 graph_hash=quick_hash(path),
                 slides=slides,
             )
-            write_whole(self._path, record.model_dump_json().encode())
+            write_atomic(self._path, record.model_dump_json().encode())
         except (OSError, RuntimeError) as error:
             path.unlink(missing_ok=True)
             raise IndexFilesError(

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import BankError
 from napari_smse.network.appearance import MEASURES
 from napari_smse.network.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX, ModelCard, model_paths
-from napari_smse.network.whole_blob import write_whole
 from napari_smse.slides import Region
 
 THUMBNAIL_PX: Final = 56
@@ -239,7 +239,7 @@ def save_bank(bank: ExemplarBank, path: Path) -> None:
     }
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     try:
-        write_whole(path, save(whole, metadata=facts))
+        write_atomic(path, save(whole, metadata=facts))
     except OSError as error:
         raise BankError(
             f"{path} cannot be written ({error.strerror or error}): choose a folder that you may "

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from napari_smse.atomic_write import write_new
 from napari_smse.errors import IndexFilesError
-from napari_smse.network.whole_blob import write_first
 
 INDEX_NAME: Final = "index.json"
 FORMAT: Final = "napari-smse index"
@@ -33,7 +33,7 @@ def start_index(folder: Path, model: str, model_name: str) -> None:
     told = {"format": FORMAT, "version": VERSION, "model": model, "model_name": model_name}
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        write_first(folder / INDEX_NAME, json.dumps(told, indent=2).encode())
+        write_new(folder / INDEX_NAME, json.dumps(told, indent=2).encode())
 
 
 def read_about(folder: Path) -> tuple[tuple[str, str], list[str]]:

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from napari_smse.atomic_write import write_atomic, write_new
 from napari_smse.errors import IndexFilesError, SlideError
-from napari_smse.network.whole_blob import write_first, write_whole
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import Region, Slide
@@ -269,7 +269,7 @@ def write_shard(folder: Path, shard: Shard, *, first: bool = False) -> None:
     sums = {name: zlib.crc32(tensor.data) for name, tensor in whole.items()}
     facts = shard.slide.model_copy(update={"checksums": sums}).model_dump_json()
     told = {"format": FORMAT, "version": str(VERSION), "slide": facts}
-    write = write_first if first else write_whole
+    write = write_new if first else write_atomic
     write(shard_path(folder, shard.slide.quick_hash), save(whole, metadata=told))
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_smse.atomic_write import atomic_path
 from napari_smse.errors import SmseError
 from napari_smse.exchange import (
     Annotation,
     AnnotationSet,
     read_annotations,
     write_annotations,
-    written_whole,
 )
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 from napari_smse.slides import Slide
 from napari_smse.tiles.tile_notes import TileLink, TileRemark
 
@@ -169,7 +169,7 @@ def _classes_beside(regions: Path) -> Path:
 
 
 def _write_classes(regions: Path, colours: Mapping[str, Colour]) -> None:
-    with written_whole(_classes_beside(regions)) as part:
+    with atomic_path(_classes_beside(regions)) as part:
         part.write_text(json.dumps(dict(colours), ensure_ascii=False), encoding="utf-8")
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from shapely import MultiPolygon, Polygon
 
-from napari_smse.exchange import UNKNOWN_COLOUR, Annotation, AnnotationSet
-from napari_smse.exchange.colours import Colour
+from napari_smse.exchange import Annotation, AnnotationSet
+from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.regions import AREAS, world_outline
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0

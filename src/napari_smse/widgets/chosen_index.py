@@ -12,8 +12,8 @@ from typing import Any, Final
 import platformdirs
 from qtpy.QtCore import QObject, Signal
 
+from napari_smse.atomic_write import atomic_path
 from napari_smse.errors import OutputError
-from napari_smse.exchange import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def write_choice(path: Path, choice: IndexChoice) -> bool:
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as part:
+        with atomic_path(path) as part:
             part.write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
     except (OSError, OutputError):
         logger.warning("the chosen index is not remembered", exc_info=True)

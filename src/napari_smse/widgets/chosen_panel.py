@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.swatch import swatch
 

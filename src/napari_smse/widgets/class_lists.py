@@ -9,8 +9,7 @@ from typing import Final
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_smse.exchange import class_colours
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_autosave import Autosave
 from napari_smse.widgets.class_table import ClassTable

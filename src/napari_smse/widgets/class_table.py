@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.exchange.colours import Colour, class_colours
+from napari_smse.palette import Colour, class_colours
 from napari_smse.widgets.swatch import swatch
 
 _HEADS = ("Key", "Class", "Shapes", "Tiles", "mm²")

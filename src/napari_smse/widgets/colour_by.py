@@ -10,7 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.similarity.exemplar_scoring import Way
 from napari_smse.widgets.background import BackgroundTask

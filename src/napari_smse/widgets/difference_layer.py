@@ -8,7 +8,7 @@ from napari.layers import Image, Layer
 from napari.utils import Colormap
 from numpy.typing import NDArray
 
-from napari_smse.exchange import diverging_ramp
+from napari_smse.palette import diverging_ramp
 from napari_smse.scoring import FUSED, MapName, ScoreMaps
 from napari_smse.slides import Slide
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY

@@ -9,8 +9,7 @@ from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QCheckBox, QDockWidget, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
-from napari_smse.exchange import class_colours
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.background import BackgroundTask

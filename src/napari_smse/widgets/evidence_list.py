@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from napari_smse.exchange.colours import UNKNOWN_COLOUR, Colour
+from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.scoring import objective_power
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.evidence import Evidence, KnownTile

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
 from napari_smse.slides import Slide

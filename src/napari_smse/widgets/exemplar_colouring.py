@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.slides import Slide
 from napari_smse.widgets.heat_layers import MAP_KEY, SHOWN_KEY, HeatLayers

@@ -12,6 +12,7 @@ from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
+from napari_smse.progress import Pace
 from napari_smse.scoring import list_devices
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.tiles.tile_notes import TileRemark
@@ -23,7 +24,6 @@ from napari_smse.widgets.history_panel import HistoryPanel
 from napari_smse.widgets.learning_curves import LearningCurves
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.one_at_a_time import Turn
-from napari_smse.widgets.pace import Pace
 from napari_smse.widgets.responsive import Responsive
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_dock import ScoreDock

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from shapely import MultiPolygon
 
 from napari_smse.errors import DataError, SmseError
-from napari_smse.exchange.colours import Colour
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.network import Model, ModelCard, load_model, read_card
+from napari_smse.palette import Colour
 from napari_smse.scoring import (
     ScoreMaps,
     ScoreStore,

@@ -12,8 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_smse.exchange import class_colours
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour, class_colours
 from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, shown_class
 from napari_smse.slides import Slide
 from napari_smse.widgets.map_colours import CLASS_COLOUR, map_colours

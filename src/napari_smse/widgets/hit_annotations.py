@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 from shapely import Polygon
 
-from napari_smse.exchange import Annotation, AnnotationSet, class_colours
-from napari_smse.exchange.colours import Colour
+from napari_smse.exchange import Annotation, AnnotationSet
+from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import ANNOTATIONS_KEY, COLOURS_KEY, AnnotationLayer

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QPushButton, QWidget
 
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 from napari_smse.widgets.swatch import swatch
 
 

@@ -7,8 +7,7 @@ from napari.utils import Colormap
 from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
-from napari_smse.exchange import class_colours, class_ramp, diverging_ramp
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour, class_colours, class_ramp, diverging_ramp
 
 CLASS_COLOUR = "Class colour"
 DIVERGING = "Blue to orange"

@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.exchange import UNKNOWN_COLOUR, class_colours, diverging_ramp
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import UNKNOWN_COLOUR, Colour, class_colours, diverging_ramp
 from napari_smse.scoring import describe_scale, shown_class
 from napari_smse.widgets.space_job import SpaceMap
 from napari_smse.widgets.unlike_job import Unlike

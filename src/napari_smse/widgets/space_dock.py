@@ -16,8 +16,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import SmseError
-from napari_smse.exchange import class_colours
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour, class_colours
 from napari_smse.similarity.clusters import Clusters
 from napari_smse.similarity.tile_selection import tiles_within
 from napari_smse.slides import Region

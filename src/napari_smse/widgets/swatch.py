@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtGui import QColor, QIcon, QPixmap
 
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 
 _SIDE_PX = 14
 

@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_smse.errors import OutputError, QueryError
-from napari_smse.exchange.colours import Colour, class_colours
+from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_autosave import Autosave

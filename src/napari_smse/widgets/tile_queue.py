@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.exchange.colours import Colour
+from napari_smse.palette import Colour
 from napari_smse.scoring import objective_power
 from napari_smse.widgets.queue_job import QueuedTile
 from napari_smse.widgets.rows import row_of

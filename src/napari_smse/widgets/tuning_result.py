@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.exchange.colours import Colour
 from napari_smse.network import read_card
+from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.scoring.run import model_facts
 from napari_smse.widgets.before_after import BeforeAfter

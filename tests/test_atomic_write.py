@@ -1,14 +1,73 @@
-"""Files that are written whole, and those of which the first writer's stays."""
-
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-from napari_smse.network.whole_blob import write_first, write_whole
+from napari_smse.atomic_write import atomic_path, output_error, write_atomic, write_new
+from napari_smse.errors import OutputError
+
+
+def test_the_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "result.txt"
+    with atomic_path(target) as part:
+        part.write_text("half")
+        assert not target.exists()
+    assert target.read_text() == "half"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_old_file_survives_a_failure(tmp_path: Path) -> None:
+    target = tmp_path / "result.txt"
+    target.write_text("old")
+
+    def fail_halfway() -> None:
+        with atomic_path(target) as part:
+            part.write_text("new but not")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fail_halfway()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path) -> None:
+    plain, ours = tmp_path / "plain", tmp_path / "ours"
+    plain.write_text("")
+    with atomic_path(ours) as part:
+        part.write_text("")
+    assert stat.S_IMODE(ours.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with (
+        pytest.raises(OutputError, match="taken: there is a folder of that name"),
+        atomic_path(tmp_path / "taken") as part,
+    ):
+        part.write_text("x")
+    assert [file.name for file in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EACCES, "you may not write there"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "choose another output folder"),
+    ],
+)
+def test_each_refusal_says_what_to_do(number: int, remedy: str) -> None:
+    message = str(output_error(Path("out/tiles.csv"), OSError(number, "reason")))
+    assert message.startswith("cannot write out")
+    assert remedy in message
+    assert "\n" not in message
 
 
 @pytest.fixture(params=["links", "no links"])
@@ -24,7 +83,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_it_is_written_and_nothing_else_left(folder: Path) -> None:
-    write_first(folder / "a", b"whole")
+    write_new(folder / "a", b"whole")
     assert [one.name for one in folder.iterdir()] == ["a"]
     assert (folder / "a").read_bytes() == b"whole"
     assert (folder / "a").stat().st_mode & 0o777 == 0o644
@@ -32,7 +91,7 @@ def test_it_is_written_and_nothing_else_left(folder: Path) -> None:
 
 def test_a_whole_file_takes_the_place_of_another(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    write_whole(tmp_path / "a", b"new")
+    write_atomic(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new"
     assert [one.name for one in tmp_path.iterdir()] == ["a"]
 
@@ -46,15 +105,15 @@ def test_a_disk_that_is_full_leaves_the_old_file(
     (tmp_path / "a").write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "a", b"new")
+        write_atomic(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["a"]
 
 
 def test_what_is_there_stays(folder: Path) -> None:
-    write_first(folder / "a", b"first")
+    write_new(folder / "a", b"first")
     with pytest.raises(FileExistsError):
-        write_first(folder / "a", b"second")
+        write_new(folder / "a", b"second")
     assert (folder / "a").read_bytes() == b"first"
     assert [one.name for one in folder.iterdir()] == ["a"]
 
@@ -65,7 +124,7 @@ def test_a_full_disk_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write_first(folder / "a", b"whole")
+        write_new(folder / "a", b"whole")
     assert list(folder.iterdir()) == []
 
 
@@ -76,7 +135,7 @@ def test_of_many_at_once_one_is_first(tmp_path: Path) -> None:
         blob = bytes([number]) * 100_000
         ready.wait()
         try:
-            write_first(tmp_path / "a", blob)
+            write_new(tmp_path / "a", blob)
         except FileExistsError:
             return
         first.append(blob)

@@ -1,13 +1,13 @@
 import pytest
 
-from napari_smse.widgets import pace
-from napari_smse.widgets.pace import Pace
+from napari_smse import progress
+from napari_smse.progress import Pace
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 

@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_smse.exchange import CLASS_COLOURS, class_colours, class_ramp, diverging_ramp
+from napari_smse.palette import (
+    CLASS_COLOURS,
+    class_colours,
+    class_ramp,
+    diverging_ramp,
+)
 
 
 def test_known_classes_keep_their_colour_whatever_the_order() -> None:

@@ -1,0 +1,135 @@
+"""Files that are written whole or not at all: a reader sees the old one or the new one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from napari_smse.errors import OutputError
+
+_REMEDIES = {
+    errno.EACCES: "you may not write there; choose another output folder",
+    errno.EPERM: "you may not write there; choose another output folder",
+    errno.EROFS: "that disk is read-only; choose another output folder",
+    errno.ENOSPC: "the disk is full; free some space or choose another output folder",
+    errno.EDQUOT: "your quota is used up; free some space or choose another output folder",
+    errno.ENOENT: "its folder does not exist; create it first",
+    errno.ENOTDIR: "a part of its path is a file, not a folder; choose another output folder",
+    errno.EISDIR: "there is a folder of that name; remove it or choose another output folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter output folder",
+}
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Say in one line which file cannot be written, why, and what to do."""
+    reason = error.strerror or str(error)
+    remedy = _REMEDIES.get(error.errno or 0, f"{reason}; choose another output folder")
+    return OutputError(f"cannot write {path}: {remedy}")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a file to write beside `path`, and put it in its place at the end.
+
+    A run that is killed leaves nothing behind that could be taken for a result.
+
+    Parameters
+    ----------
+    path
+        Where the finished file shall stand; its folder must exist.
+
+    Yields
+    ------
+    Path
+        A file that does not exist yet, in the same folder.
+
+    Raises
+    ------
+    OutputError
+        If the system refuses, with what to do about it.
+    """
+    try:
+        with _temporary_beside(path) as temporary:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old one, or none.
+
+    Parameters
+    ----------
+    path
+        The file; its folder must exist.
+    content
+        All of it.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the old file stays.
+    """
+    with _temporary_beside(path) as temporary:
+        _write_synced(temporary, content)
+        temporary.replace(path)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not be there yet: of two writers one is first.
+
+    Parameters
+    ----------
+    path
+        The file; its folder must exist.
+    content
+        All of it.
+
+    Raises
+    ------
+    FileExistsError
+        It is there, also where another program wrote it this very moment; it is left as it is.
+    OSError
+        It cannot be written.
+    """
+    with _temporary_beside(path) as temporary:
+        _write_synced(temporary, content)
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Some disks and shares know no links: looking first leaves a moment in between.
+            if path.exists():
+                raise FileExistsError(path) from None
+            temporary.rename(path)
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """Give the name of a file beside a path, which is gone afterwards unless it was moved."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        yield temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Bring to the disk what was written: after a power cut the new name must not be empty."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
