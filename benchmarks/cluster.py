@@ -25,7 +25,7 @@ from compose_slide import compose
 from distributed import Client
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, local_workers
-from napari_smse.network import Model, load_model
+from napari_smse.models import Model, load_model
 from napari_smse.scoring import (
     ComputeDevice,
     ScoreRequest,

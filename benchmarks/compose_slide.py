@@ -31,7 +31,7 @@ import tifffile
 from imagecodecs import jpeg8_decode, jpeg8_encode
 from numpy.typing import NDArray
 
-from napari_smse.network import read_card
+from napari_smse.models import read_card
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import Ground, classify_ground

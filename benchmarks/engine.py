@@ -28,7 +28,7 @@ import numpy as np
 import shapely
 from compose_slide import compose
 
-from napari_smse.network import Model, load_model
+from napari_smse.models import Model, load_model
 from napari_smse.scoring import (
     ComputeDevice,
     ScoreRequest,
@@ -38,8 +38,8 @@ from napari_smse.scoring import (
     read_block,
     score,
 )
-from napari_smse.scoring.fastest import fastest, measure
 from napari_smse.scoring.inference import TileClassifier
+from napari_smse.scoring.runtimes.selection import fastest, measure
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan, TissueMask, find_tissue
 

@@ -60,7 +60,7 @@ def score_part(tiles: int) -> dict[str, Any]:
     import numpy as np
     import shapely
 
-    from napari_smse.network import load_model
+    from napari_smse.models import load_model
     from napari_smse.scoring import ScoreRequest, choose_device, on_fastest, open_run, score
     from napari_smse.slides import open_slide
     from napari_smse.tiles import find_tissue

@@ -52,7 +52,7 @@ import torch
 from compose_slide import MPP as SLIDE_MPP
 from compose_slide import compose
 
-from napari_smse.network import load_model
+from napari_smse.models import load_model
 from napari_smse.scoring import ScoreRequest, choose_device, read_block
 from napari_smse.slides import open_slide
 

@@ -183,7 +183,7 @@ def card() -> None:
     """The card of the bundled model."""
     from PIL import Image
 
-    from napari_smse.network import read_card
+    from napari_smse.models import read_card
     from napari_smse.widgets.card_dialog import CardDialog
 
     with Stage(None) as stage:

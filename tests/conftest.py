@@ -73,9 +73,9 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     Nothing is remembered either: which other models with the same trunk were run before depends on
     the order of the tests, and decided whether the answers of the next one were compared.
     """
-    from napari_smse.scoring import fastest
+    from napari_smse.scoring.runtimes import selection
 
-    def as_it_is(device: fastest.ComputeDevice, model: object, threads: int) -> fastest.Speed:
-        return fastest.Speed("torch", device.precision, 1.0, 0.0)
+    def as_it_is(device: selection.ComputeDevice, model: object, threads: int) -> selection.Speed:
+        return selection.Speed("torch", device.precision, 1.0, 0.0)
 
-    monkeypatch.setattr(fastest, "decided", as_it_is)
+    monkeypatch.setattr(selection, "decided", as_it_is)

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_smse.network.card import BUNDLED_FOLDER, BUNDLED_NAME
+from napari_smse.models.card import BUNDLED_FOLDER, BUNDLED_NAME
 from support.shell import Answer, Shell, section, shell, write_section
 from support.slides import cut, write_ome_pyramid, write_pyramid_tiff, write_svs
 
@@ -311,9 +311,9 @@ def test_a_bad_model_is_told_before_any_slide_is_touched(
     tmp_path: Path,
     fault: Callable[[BadModels], None],
 ) -> None:
-    from napari_smse.network.checkpoint import load_model
+    from napari_smse.models.checkpoint import load_model
 
-    monkeypatch.setattr("napari_smse.network.load_model", load_model)
+    monkeypatch.setattr("napari_smse.models.load_model", load_model)
     models = BadModels(tmp_path)
     fault(models)
     slide = write_section(tmp_path / "slide.tif")

@@ -11,7 +11,8 @@ import platformdirs
 import pytest
 
 import napari_smse
-from napari_smse.scoring import choose_device, fastest, on_fastest
+from napari_smse.scoring import choose_device, on_fastest
+from napari_smse.scoring.runtimes import selection
 from support.models import redness_model
 
 HEAVY = ("torch", "torchvision", "timm", "napari", "qtpy")
@@ -26,7 +27,7 @@ def test_no_test_inherits_how_another_ran_its_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What an earlier test measured must decide nothing, as the order is another every time."""
-    monkeypatch.setattr(fastest.platformdirs, "user_cache_path", lambda _name: tmp_path)
+    monkeypatch.setattr(selection.platformdirs, "user_cache_path", lambda _name: tmp_path)
     model, device = redness_model(), choose_device("cpu")
     other = replace(model, card=model.card.model_copy(update={"weights_sha256": "b" * 64}))
     assert on_fastest(device, model) == on_fastest(device, other) == device
@@ -39,7 +40,7 @@ def test_no_test_inherits_how_another_ran_its_model(
         "napari_smse",
         "napari_smse.slides",
         "napari_smse.tiles",
-        "napari_smse.network",
+        "napari_smse.models",
         "napari_smse.exchange",
     ],
 )

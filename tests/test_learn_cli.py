@@ -14,7 +14,7 @@ import torch
 
 from napari_smse.learning.model_making import ModelMaking
 from napari_smse.learning.training import TrainingProgress
-from napari_smse.network import ModelCard, load_model, read_card, save_model
+from napari_smse.models import ModelCard, load_model, read_card, save_model
 from support.annotated_slides import annotate, write_red_slide
 from support.datasets import NameLearner, write_picture
 from support.shell import Shell, shell
@@ -296,7 +296,7 @@ def recipe(tmp_path: Path) -> Path:
 @pytest.fixture
 def real_models(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     """Load what was trained, not the model whose answers are known."""
-    monkeypatch.setattr("napari_smse.network.load_model", load_model)
+    monkeypatch.setattr("napari_smse.models.load_model", load_model)
 
 
 @pytest.mark.usefixtures("real_models")
@@ -502,7 +502,7 @@ class TestFinetune:
         def decided(*_args: object) -> None:
             raise AssertionError("was measured")
 
-        monkeypatch.setattr("napari_smse.scoring.fastest.decided", decided)
+        monkeypatch.setattr("napari_smse.scoring.runtimes.selection.decided", decided)
         out = tmp_path / "models" / "x"
         answer = shell("finetune", "mini", cases, "--out", out, "--steps", "3", "--quiet")
         assert (answer.status, answer.err) == (0, "")

@@ -40,7 +40,7 @@ def test_all_of_the_package_is_in_the_wheel(wheel_names: set[str]) -> None:
 
 
 def test_the_bundled_weights_are_in_the_wheel(wheel_names: set[str]) -> None:
-    bundled = [name for name in wheel_names if name.startswith("napari_smse/network/bundled/")]
+    bundled = [name for name in wheel_names if name.startswith("napari_smse/models/bundled/")]
     assert sorted(name.rsplit("/", 1)[1] for name in bundled) == [
         "smse_v0.exemplars.safetensors",
         "smse_v0.json",

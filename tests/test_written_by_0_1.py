@@ -12,8 +12,9 @@ import pytest
 
 from napari_smse.exchange import AnnotationSet, RunRecord, read_annotations
 from napari_smse.learning.tuning_history import TuningHistory
-from napari_smse.network import load_model, read_card
-from napari_smse.scoring import ScoreStore, fastest
+from napari_smse.models import load_model, read_card
+from napari_smse.scoring import ScoreStore
+from napari_smse.scoring.runtimes import selection
 from napari_smse.similarity.bank import bank_of, load_bank
 from napari_smse.similarity.slide_index import SlideIndex
 from napari_smse.similarity.slide_tiles import slide_tiles
@@ -120,7 +121,7 @@ def test_what_is_remembered_between_sessions(folder: Path) -> None:
     assert choice.folder == Path("INDEX")
     assert choice.taking == {Path("INDEX")}
     speeds = [
-        [fastest.Speed(**one) for one in tried]
+        [selection.Speed(**one) for one in tried]
         for tried in json.loads((folder / "cache" / "fastest.json").read_text()).values()
     ]
     assert {one.runtime for one in speeds[0]} == {"torch", "onnxruntime", "openvino"}

@@ -25,7 +25,7 @@ from napari_smse.learning.crops import crop_at
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.training_set import read_training_set
-from napari_smse.network import SmseNetwork, load_model
+from napari_smse.models import SmseNetwork, load_model
 from napari_smse.similarity.batch_effect import BeforeAndAfter, before_and_after
 from napari_smse.similarity.label_efficiency import BUDGETS, label_efficiency
 

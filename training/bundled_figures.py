@@ -19,8 +19,8 @@ from napari_smse.learning.metrics import auc, case_bootstrap
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.scale_curve import ScalePoint
-from napari_smse.network import Figure, ModelCard, SmseNetwork
-from napari_smse.network.card import Undecided
+from napari_smse.models import Figure, ModelCard, SmseNetwork
+from napari_smse.models.card import Undecided
 
 VERSION: Final = "0.2.0"
 SHOWN: Final = (

@@ -42,8 +42,8 @@ from napari_smse.learning.protocol import Learner
 from napari_smse.learning.recipe import Learns, Recipe, Similarity
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.learning.tuning_split import divide
-from napari_smse.network import Model, SmseNetwork, load_model
-from napari_smse.network.trunk import DEFAULT_TRUNK
+from napari_smse.models import Model, SmseNetwork, load_model
+from napari_smse.models.trunk import DEFAULT_TRUNK
 
 HERE: Final = Path(__file__).resolve().parent
 FEW_OF_A_CLASS: Final = 50

@@ -1,6 +1,6 @@
 """Write what the bundled model's training tiles look like, and measure what that is worth.
 
-    python training/known_looks.py --data ../shared/data --out src/napari_smse/network/bundled
+    python training/known_looks.py --data ../shared/data --out src/napari_smse/models/bundled
 
 What is unlike everything known must light up: each kind of disturbed tile is told from undisturbed
 tiles of BreakHis cases that nothing was fitted on (5 folds by case; limits are fitted on the
@@ -28,10 +28,10 @@ from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.tile_looks import TileLooks, fitted_looks, folds_of
 from napari_smse.learning.training_set import read_training_set
 from napari_smse.learning.views import judged_views
-from napari_smse.network import read_card
-from napari_smse.network.appearance import appearances_of
-from napari_smse.network.card import BUNDLED_NAME, LOOKS_SUFFIX
-from napari_smse.network.known_looks import KnownLooks, save_looks
+from napari_smse.models import read_card
+from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
+from napari_smse.similarity.ood.appearance import appearances_of
+from napari_smse.similarity.ood.reference import KnownLooks, save_looks
 from napari_smse.slides import Region, open_slide
 
 IMAGES_A_CASE = 12

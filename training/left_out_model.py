@@ -16,8 +16,15 @@ from napari_smse.learning.imagenet_start import PARENT
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.network_start import new_network
-from napari_smse.network import Model, ModelCard, SmseNetwork, load_model, read_card, save_model
-from napari_smse.network.exemplars import exemplars_path, save_exemplars
+from napari_smse.models import (
+    Model,
+    ModelCard,
+    SmseNetwork,
+    load_model,
+    read_card,
+    save_model,
+)
+from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.head_training import HeadLearner
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.training_set import read_training_set
-from napari_smse.network import SmseNetwork
+from napari_smse.models import SmseNetwork
 from napari_smse.similarity.neighbours import nearest
 
 K, DRAWS = 5, 1000

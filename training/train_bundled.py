@@ -1,6 +1,6 @@
 """Make the bundled model from the data folder, with its figures, in one command.
 
-    python training/train_bundled.py --data ../shared/data --out src/napari_smse/network/bundled
+    python training/train_bundled.py --data ../shared/data --out src/napari_smse/models/bundled
 
 Everything that is measured is measured on whole cases that the network in question
 never saw; the external test set is measured once, at the very end, and chooses nothing.
@@ -53,9 +53,15 @@ from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.learning.splits import Fold, grouped_folds
 from napari_smse.learning.training_set import read_training_set
-from napari_smse.network import Figure, SmseNetwork, load_model, read_card, save_model
-from napari_smse.network.exemplars import exemplars_path, save_exemplars
-from napari_smse.network.trunk import DEFAULT_TRUNK
+from napari_smse.models import (
+    Figure,
+    SmseNetwork,
+    load_model,
+    read_card,
+    save_model,
+)
+from napari_smse.models.trunk import DEFAULT_TRUNK
+from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
 
 HERE = Path(__file__).resolve().parent
 NAME = "smse_v0"

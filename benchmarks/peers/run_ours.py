@@ -16,7 +16,7 @@ def prepare(facts: dict[str, Any]) -> Answer:
     """Import, load the model and choose the device, as the dock has done when Run is pressed."""
     import numpy as np
 
-    from napari_smse.network import load_model
+    from napari_smse.models import load_model
     from napari_smse.scoring import ScoreRequest, choose_device, on_fastest, open_run, score
     from napari_smse.scoring.inference import TileClassifier
     from napari_smse.slides import open_slide

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_smse import learn_cli, network, score_cli, search_cli
+from napari_smse import learn_cli, models, score_cli, search_cli
 from napari_smse.errors import DeviceError, SmseError
 from napari_smse.score_cli.console import print_any_text, show_log, tell_error
 from napari_smse.scoring import list_devices
@@ -99,7 +99,7 @@ def doctor() -> None:
     for device in list_devices():
         typer.echo(f"device {device.torch_name}: {device.label}, {device.precision}")
     typer.echo(_why_no_gpu())
-    card = network.load_model("bundled").card
+    card = models.load_model("bundled").card
     typer.echo(f"bundled model: {card.name} {card.version}, self-test passed")
 
 
@@ -129,7 +129,7 @@ def card(
     model: Annotated[str, typer.Argument(help="'bundled' or the path of a model.")] = "bundled",
 ) -> None:
     """Print a model's card as JSON."""
-    typer.echo(network.read_card(model).model_dump_json(indent=2))
+    typer.echo(models.read_card(model).model_dump_json(indent=2))
 
 
 @app.command()

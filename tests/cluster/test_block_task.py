@@ -12,7 +12,7 @@ import pytest
 from napari_smse.cluster import ClusterJob
 from napari_smse.cluster.block_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
-from napari_smse.network import Model
+from napari_smse.models import Model
 from napari_smse.slides import open_slide
 from support.cluster import job_on, scored_here, write_model, write_slide
 

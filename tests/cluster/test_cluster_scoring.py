@@ -11,7 +11,7 @@ import pytest
 
 from napari_smse.cluster import ClusterJob, ClusterProgress, ClusterScoring
 from napari_smse.errors import OutputError, WorkerError
-from napari_smse.network import Model
+from napari_smse.models import Model
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import open_slide
 from support import cluster

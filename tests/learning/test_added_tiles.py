@@ -13,7 +13,7 @@ from napari_smse.learning.added_tiles import AddedTile, judge_embeddings
 from napari_smse.learning.annotated_tiles import annotated_tiles
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.metrics import auc
-from napari_smse.network import Model, SmseCnn
+from napari_smse.models import Model, SmseCnn
 from napari_smse.slides import Region
 from napari_smse.tiles.tile_notes import TileLink, TilePlace
 from support.training import mini_model

@@ -26,7 +26,7 @@ from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.recolouring import tuned_maps, tuned_store
-from napari_smse.network import Model, ModelCard, load_model, save_model
+from napari_smse.models import Model, ModelCard, load_model, save_model
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan

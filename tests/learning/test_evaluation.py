@@ -21,8 +21,8 @@ from napari_smse.learning.evaluation import (
     scale_notes,
 )
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
-from napari_smse.network import ModelCard, TrainingSource
-from napari_smse.network.card import case_hash
+from napari_smse.models import ModelCard, TrainingSource
+from napari_smse.models.card import case_hash
 from support.datasets import image, labelled_set, random_set, write_picture
 from support.models import redness_model
 

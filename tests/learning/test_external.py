@@ -6,7 +6,7 @@ from PIL import Image
 
 from napari_smse.learning.external import bach_probabilities
 from napari_smse.learning.views import tile_grid
-from napari_smse.network import SmseNetwork
+from napari_smse.models import SmseNetwork
 
 
 def test_the_external_images_are_unsqueezed_and_covered(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from napari_smse.learning.head_tuning import tune_heads, tuned_network
 from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuned_model import tuned_card
-from napari_smse.network import SmseNetwork
-from napari_smse.network.exemplars import Exemplars
+from napari_smse.models import SmseNetwork
+from napari_smse.similarity.exemplars import Exemplars
 from support.embeddings import NAMES, clouds
 from support.training import mini_model, mini_network, mini_set
 

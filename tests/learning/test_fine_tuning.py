@@ -21,9 +21,9 @@ from napari_smse.learning.fine_tuning import (
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuned_model import differences, save_tuned
-from napari_smse.network import Model, ModelCard, SmseCnn, load_model, save_model
-from napari_smse.network.card import case_hash
-from napari_smse.network.exemplars import exemplars_of, exemplars_path, save_exemplars
+from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
+from napari_smse.models.card import case_hash
+from napari_smse.similarity.exemplars import exemplars_of, exemplars_path, save_exemplars
 from support.training import TRUNK, mini_network, mini_set
 
 CARD = ModelCard(
@@ -159,7 +159,7 @@ def test_classes_are_known_by_name_whatever_their_order(data: LabelledSet, model
 
 
 def test_cases_the_model_knows_are_pointed_out(data: LabelledSet, model: Model) -> None:
-    from napari_smse.network import TrainingSource
+    from napari_smse.models import TrainingSource
 
     hashes = tuple(case_hash(case) for case in data.cases)
     source = TrainingSource(name="x", organ="", scanner="", licence="", case_hashes=hashes)

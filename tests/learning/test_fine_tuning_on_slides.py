@@ -26,7 +26,7 @@ from napari_smse.learning.held_out import HeldOut, join
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.prediction import JudgedTiles, tile_outputs
 from napari_smse.learning.training_set import read_training_set
-from napari_smse.network import Model, load_model
+from napari_smse.models import Model, load_model
 from napari_smse.slides import open_slide
 from support import ROOT
 

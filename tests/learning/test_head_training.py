@@ -25,8 +25,8 @@ from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.scale_curve import at_scale
 from napari_smse.learning.views import judged_tiles, tile_grid
-from napari_smse.network import SmseNetwork
-from napari_smse.network.self_test import generated_tile
+from napari_smse.models import SmseNetwork
+from napari_smse.models.self_test import generated_tile
 
 RECIPE = Recipe(
     network="efficientnet_lite0+stages",

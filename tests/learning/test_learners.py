@@ -19,7 +19,7 @@ from napari_smse.learning.learners import (
 from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.protocol import PeekingPredictor, cross_validate
 from napari_smse.learning.recipe import default_recipe
-from napari_smse.network import SmseCnn
+from napari_smse.models import SmseCnn
 from support.datasets import image, labelled_set, write_picture
 from support.training import SMALL, mini_set
 

@@ -8,7 +8,7 @@ from torchvision.models import resnet18
 
 from napari_smse.learning.learnt_parts import choose_learnt, last_stage
 from napari_smse.learning.recipe import Recipe
-from napari_smse.network import SmseCnn, SmseNetwork, build_trunk
+from napari_smse.models import SmseCnn, SmseNetwork, build_trunk
 from support.training import mini_network
 
 

@@ -17,10 +17,10 @@ from napari_smse.learning.held_out import of_fold
 from napari_smse.learning.model_making import Made, ModelMaking, recipe_facts
 from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.training import predict_images
-from napari_smse.network import SmseCnn, load_model
-from napari_smse.network.card import case_hash
-from napari_smse.network.exemplars import exemplars_of
-from napari_smse.network.known_looks import load_looks
+from napari_smse.models import SmseCnn, load_model
+from napari_smse.models.card import case_hash
+from napari_smse.similarity.exemplars import exemplars_of
+from napari_smse.similarity.ood.reference import load_looks
 from support.training import SMALL, mini_network, mini_set
 
 

@@ -12,8 +12,8 @@ from napari_smse.learning.imagenet_start import PARENT
 from napari_smse.learning.network_start import new_network
 from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.recipe import Recipe
-from napari_smse.network import SmseCnn, load_model
-from napari_smse.network.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
+from napari_smse.models import SmseCnn, load_model
+from napari_smse.models.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 
 TINY = Recipe(network="test_efficientnet", embedding_dim=4)
 

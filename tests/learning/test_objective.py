@@ -10,7 +10,7 @@ from torch.nn import functional
 from napari_smse.learning.objective import batch_loss, classification_part, feature_drift
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.seeding import generator_of, seed_of
-from napari_smse.network.output import NetworkOutput
+from napari_smse.models.smse_network import NetworkOutput
 
 LABELS = torch.arange(12) % 2
 

@@ -13,7 +13,7 @@ from napari_smse.errors import TrainingError
 from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.paper import PaperProgress, PaperRecipe, best_epoch, train_paper
 from napari_smse.learning.paper_draws import PaperDraws
-from napari_smse.network import SmseCnn
+from napari_smse.models import SmseCnn
 from support.training import by_case, mini_set
 
 QUICK = PaperRecipe(epochs=2, batch=3, decay_every=1)

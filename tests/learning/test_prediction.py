@@ -12,7 +12,7 @@ from napari_smse.learning.frames import whole_frame
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.prediction import held_out_figures, predict_images, predict_some
 from napari_smse.learning.views import judged_tiles
-from napari_smse.network import SmseCnn
+from napari_smse.models import SmseCnn
 from support.training import mini_network, mini_set
 
 

@@ -14,8 +14,9 @@ from napari_smse.errors import DataError
 from napari_smse.exchange import read_annotations, write_annotations
 from napari_smse.learning.annotated_tiles import AnnotatedTiles
 from napari_smse.learning.scored_annotations import scored_annotations
-from napari_smse.network import Model, ModelCard
-from napari_smse.scoring import ComputeDevice, choose_device, fastest, score
+from napari_smse.models import Model, ModelCard
+from napari_smse.scoring import ComputeDevice, choose_device, score
+from napari_smse.scoring.runtimes import selection
 from napari_smse.slides import open_slide
 from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 from support.annotated_slides import annotate, write_red_slide, write_tiles_beside
@@ -84,8 +85,8 @@ def test_slides_are_scored_in_the_way_that_is_the_fastest(
         return score(slide, model, plan, store, choose_device("cpu"))
 
     monkeypatch.setattr("napari_smse.learning.scored_annotations.score", noting)
-    found = fastest.Speed("onnxruntime", "float32", 1.0, 0.0)
-    monkeypatch.setattr(fastest, "decided", lambda *_args: found)
+    found = selection.Speed("onnxruntime", "float32", 1.0, 0.0)
+    monkeypatch.setattr(selection, "decided", lambda *_args: found)
     read(folder, model)
     assert {(one.runtime, one.precision) for one in used} == {("onnxruntime", "float32")}
 

@@ -20,8 +20,8 @@ from napari_smse.learning.tile_looks import (
     some_images,
 )
 from napari_smse.learning.views import judged_tiles
-from napari_smse.network.appearance import MEASURES, appearances_of
-from napari_smse.network.known_looks import KnownLooks
+from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.reference import KnownLooks
 from support.training import mini_set
 
 K = len(MEASURES)

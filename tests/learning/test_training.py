@@ -17,7 +17,7 @@ from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import TrainingProgress, predict_images, train
 from napari_smse.learning.training_state import TrainingState, rate_share
-from napari_smse.network import SmseCnn, SmseNetwork
+from napari_smse.models import SmseCnn, SmseNetwork
 from support.training import SMALL, by_case, mini_network, mini_set
 
 

@@ -24,7 +24,7 @@ from napari_smse.learning.training_checkpoint import (
     flat_optimiser,
     training_signature,
 )
-from napari_smse.network import SmseNetwork
+from napari_smse.models import SmseNetwork
 from support import TESTS
 from support.training import SMALL, by_case, mini_network, mini_set
 

@@ -16,9 +16,9 @@ from napari_smse.learning.tile_looks import TileLooks, fitted_looks
 from napari_smse.learning.tuned_looks import tuned_looks
 from napari_smse.learning.tuned_model import save_tuned, tuned_card
 from napari_smse.learning.views import judged_tiles
-from napari_smse.network import Model, read_card
-from napari_smse.network.appearance import MEASURES, appearances_of
-from napari_smse.network.known_looks import KnownLooks, load_looks, looks_path, save_looks
+from napari_smse.models import Model, read_card
+from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.reference import KnownLooks, load_looks, looks_path, save_looks
 from support.training import mini_model, mini_set
 
 K = len(MEASURES)

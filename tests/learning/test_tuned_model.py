@@ -9,7 +9,7 @@ import pytest
 
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.tuned_model import save_tuned, tuned_card
-from napari_smse.network import Model, ModelCard, read_card
+from napari_smse.models import Model, ModelCard, read_card
 from support.training import TRUNK, mini_network, mini_set
 
 CARD = ModelCard(

@@ -18,10 +18,16 @@ from napari_smse.errors import ModelError, ModelNotFoundError, OutputError
 from napari_smse.learning import tuning_history
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.tuning_history import TuningHistory
-from napari_smse.network import Model, ModelCard, load_model, read_card, save_model
-from napari_smse.network.appearance import MEASURES
-from napari_smse.network.exemplars import exemplars_of
-from napari_smse.network.known_looks import KnownLooks, fitted_look, load_looks
+from napari_smse.models import (
+    Model,
+    ModelCard,
+    load_model,
+    read_card,
+    save_model,
+)
+from napari_smse.similarity.exemplars import exemplars_of
+from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.ood.reference import KnownLooks, fitted_look, load_looks
 from support.training import TRUNK, mini_network, mini_set
 
 Learnt = tuple[FineTuning, FineTuned]

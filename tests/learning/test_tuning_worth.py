@@ -11,7 +11,7 @@ import pytest
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuning_worth import Worth, worth
-from napari_smse.network import Model
+from napari_smse.models import Model
 from support.training import mini_model, mini_set
 
 

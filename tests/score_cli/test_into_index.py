@@ -37,7 +37,7 @@ def test_each_slide_goes_into_the_index_and_the_same_again_costs_a_line(
     before = indexed(index)
     assert set(before) == {"a", "b"}
     assert all(before.values())
-    monkeypatch.setattr("napari_smse.network.load_model", None)
+    monkeypatch.setattr("napari_smse.models.load_model", None)
     (slides / "aa.svs").unlink()
     answer = shell(*words)
     assert (answer.status, answer.err) == (0, "")
@@ -49,7 +49,7 @@ def test_what_was_scored_before_goes_in_without_the_network(
     shell: Shell, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shell("score", slides, "--out", tmp_path / "out")
-    monkeypatch.setattr("napari_smse.network.load_model", None)
+    monkeypatch.setattr("napari_smse.models.load_model", None)
     answer = shell("score", slides, "--out", tmp_path / "out", "--index", tmp_path / "index")
     assert (answer.status, answer.err) == (0, "")
     assert set(indexed(tmp_path / "index")) == {"a", "b"}
@@ -78,7 +78,7 @@ def test_other_settings_replace_only_with_overwrite_and_keep_the_results(
 def test_what_is_wrong_with_the_index_is_told_before_anything_is_scored(
     shell: Shell, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_smse.network.load_model", None)
+    monkeypatch.setattr("napari_smse.models.load_model", None)
     SlideIndex.make(tmp_path / "index", "b" * 64, "newer")
     words = ("score", slides, "--index", tmp_path / "index")
     answer = shell(*words, "--out", tmp_path / "out")

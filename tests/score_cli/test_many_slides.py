@@ -40,7 +40,7 @@ def no_network(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_name: str) -> None:
         raise AssertionError("the network was loaded")
 
-    monkeypatch.setattr("napari_smse.network.load_model", refuse)
+    monkeypatch.setattr("napari_smse.models.load_model", refuse)
 
 
 def lines(text: str, words: str) -> list[str]:
@@ -165,7 +165,7 @@ class TestScoredBefore:
         self, shell: Shell, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shell("score", slides, "--out", tmp_path / "exact", "--exact")
-        monkeypatch.setattr("napari_smse.network.load_model", None)
+        monkeypatch.setattr("napari_smse.models.load_model", None)
         for exact in ([], ["--exact"]):
             answer = shell("score", slides, "--out", tmp_path / "exact", *exact)
             assert len(lines(answer.out, "already scored")) == 2
@@ -199,7 +199,7 @@ class TestElsewhere:
         self, shell: Shell, slides: Path, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shell("score", slides, "--out", url)
-        monkeypatch.setattr("napari_smse.network.load_model", None)
+        monkeypatch.setattr("napari_smse.models.load_model", None)
         answer = shell("score", slides, "--out", url)
         assert (answer.status, answer.err) == (0, "")
         assert len(lines(answer.out, f"already scored, results in {url}/")) == 2

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_smse.errors import DeviceError
-from napari_smse.network import Model
+from napari_smse.models import Model
 from napari_smse.scoring import choose_device, inference
 from napari_smse.scoring.device import ComputeDevice, Runtime
 from napari_smse.scoring.inference import TileClassifier, filled_up
-from napari_smse.scoring.runtime import Answer, TileRunner
+from napari_smse.scoring.runtimes.factory import Answer, TileRunner
 from support.cluster import TILE_PX, write_model
 
 COUNT = 11

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_smse.errors import DeviceError
-from napari_smse.network import NetworkOutput
+from napari_smse.models import NetworkOutput
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.inference import TileClassifier
 from support.models import RednessNetwork, redness_model

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smse.errors import DamagedSlideError
-from napari_smse.network import NetworkOutput
+from napari_smse.models import NetworkOutput
 from napari_smse.scoring import choose_device, pipeline
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import BatchScores, Pipeline

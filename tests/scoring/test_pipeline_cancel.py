@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from napari_smse.network import NetworkOutput
+from napari_smse.models import NetworkOutput
 from napari_smse.scoring import pipeline
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import BatchScores, Pipeline

@@ -47,7 +47,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch):
     def refuse(_name: str) -> None:
         raise AssertionError("the network was loaded")
 
-    return lambda: monkeypatch.setattr("napari_smse.network.load_model", refuse)
+    return lambda: monkeypatch.setattr("napari_smse.models.load_model", refuse)
 
 
 def lines(text: str, words: str) -> list[str]:

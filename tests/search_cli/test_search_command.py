@@ -150,7 +150,7 @@ def test_a_slide_that_is_not_indexed_is_scored_there_and_not_added(
 
 
 def test_a_slide_that_is_indexed_needs_no_network(shell, where, slides, monkeypatch):
-    monkeypatch.setattr("napari_smse.network.load_model", None)
+    monkeypatch.setattr("napari_smse.models.load_model", None)
     assert search(shell, where, slides / "a.tif").status == 0
 
 

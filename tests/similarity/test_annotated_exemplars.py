@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, box
 
 from napari_smse.errors import BankError, QueryError
-from napari_smse.network.appearance import MEASURES
 from napari_smse.similarity.annotated_exemplars import (
     annotated_exemplars,
     annotated_rows,
@@ -14,6 +13,7 @@ from napari_smse.similarity.annotated_exemplars import (
     without_tiles,
 )
 from napari_smse.similarity.bank import THUMBNAIL_PX
+from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.tiles import Ground, TissueMask
 from napari_smse.tiles.region_tiles import label_tiles
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark

@@ -9,8 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from napari_smse.errors import BankError, ModelNotFoundError
-from napari_smse.network import read_card
-from napari_smse.network.appearance import MEASURES
+from napari_smse.models import read_card
 from napari_smse.similarity.bank import (
     THUMBNAIL_PX,
     ExemplarBank,
@@ -19,6 +18,7 @@ from napari_smse.similarity.bank import (
     load_bank,
     save_bank,
 )
+from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.slides import Region
 from support.exemplar_banks import CLASSES, MODEL, made_bank, unit
 

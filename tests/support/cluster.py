@@ -14,7 +14,13 @@ import torch
 from napari_smse.cluster import ClusterJob, SlideWork
 from napari_smse.cluster.block_task import score_blocks
 from napari_smse.errors import SmseError
-from napari_smse.network import Model, ModelCard, SmseNetwork, load_model, save_model
+from napari_smse.models import (
+    Model,
+    ModelCard,
+    SmseNetwork,
+    load_model,
+    save_model,
+)
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.scoring.pipeline import BlockScores
 from napari_smse.slides import Slide, open_slide

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from qtpy.QtCore import Qt
 
-from napari_smse.learning.start import start_embedding
-from napari_smse.network import ModelCard, load_model, save_model
+from napari_smse.models import ModelCard, load_model, save_model
+from napari_smse.models.smse_network import start_embedding
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_smse.network.appearance import MEASURES
 from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank
+from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from napari_smse.network import Model, ModelCard, NetworkOutput
+from napari_smse.models import Model, ModelCard, NetworkOutput
 
 
 class RednessNetwork(torch.nn.Module):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_smse.cli import main
-from napari_smse.network import Model
+from napari_smse.models import Model
 from support.models import redness_model
 from support.slides import Image, write_pyramid_tiff
 
@@ -32,7 +32,7 @@ class Shell:
     ) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
         self.model = model
-        monkeypatch.setattr("napari_smse.network.load_model", lambda _name: model)
+        monkeypatch.setattr("napari_smse.models.load_model", lambda _name: model)
         monkeypatch.setattr("napari_smse.score_cli.command.read_card", lambda _name: model.card)
 
     def __call__(self, *words: str | Path) -> Answer:

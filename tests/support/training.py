@@ -10,7 +10,13 @@ import torch
 
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.recipe import Recipe
-from napari_smse.network import Model, ModelCard, SmseNetwork, load_model, save_model
+from napari_smse.models import (
+    Model,
+    ModelCard,
+    SmseNetwork,
+    load_model,
+    save_model,
+)
 from support.datasets import write_picture
 
 TRUNK = "test_efficientnet"

@@ -1,7 +1,7 @@
 import pytest
 
-from napari_smse.network import Figure, read_card
-from napari_smse.network.card import Undecided
+from napari_smse.models import Figure, read_card
+from napari_smse.models.card import Undecided
 from napari_smse.widgets.card_dialog import CardDialog, card_html
 from support.models import redness_model
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.palette import class_colours
 from napari_smse.widgets import annotate_dock, annotation_autosave, class_lists
 from napari_smse.widgets.annotate_dock import AnnotateDock

@@ -9,10 +9,10 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt
 
 from napari_smse.errors import BankError, DamagedSlideError
-from napari_smse.network.appearance import MEASURES
-from napari_smse.network.known_looks import KnownLooks, fitted_look
 from napari_smse.similarity.bank import THUMBNAIL_PX, load_bank, save_bank
 from napari_smse.similarity.exemplar_scoring import ExemplarScoring
+from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
 from napari_smse.widgets import evidence_dock, evidence_job, evidence_overlays, unlike_job
 from napari_smse.widgets.agreement_layer import AGREEMENT_KEY
 from napari_smse.widgets.evidence_dock import EvidenceDock

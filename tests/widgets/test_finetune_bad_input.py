@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_smse.learning import fine_tuning
-from napari_smse.network import Model, SmseCnn, read_card
+from napari_smse.models import Model, SmseCnn, read_card
 from napari_smse.widgets import finetune_job
 from napari_smse.widgets.heat_layers import MAP_KEY
 from support.annotated_slides import write_red_slide

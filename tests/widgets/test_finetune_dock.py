@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_smse.network import load_model, read_card
+from napari_smse.models import load_model, read_card
 from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.difference_layer import DIFFERENCE_KEY
 from napari_smse.widgets.finetune_dock import FineTuneDock

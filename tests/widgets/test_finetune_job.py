@@ -13,11 +13,12 @@ from napari_smse.exchange import read_annotations
 from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
 from napari_smse.learning.scored_annotations import scored_annotations
 from napari_smse.learning.tuning_history import TuningHistory
-from napari_smse.network.appearance import MEASURES
-from napari_smse.network.known_looks import KnownLooks, fitted_look, looks_path, save_looks
-from napari_smse.scoring import ScoreRequest, choose_device, fastest
+from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.scoring.device import computes_bfloat16
+from napari_smse.scoring.runtimes import selection
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
+from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.ood.reference import KnownLooks, fitted_look, looks_path, save_looks
 from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
 from napari_smse.tiles.tile_notes import TilePlace, TileRemark
@@ -67,8 +68,8 @@ def precision(request, monkeypatch):
     """In which precision torch was found to be the fastest on this machine."""
     if request.param == "bfloat16" and not computes_bfloat16():
         pytest.skip("this CPU computes in float32 only")
-    found = fastest.Speed("torch", request.param, 1.0, 0.0)
-    monkeypatch.setattr(fastest, "decided", lambda *_args: found)
+    found = selection.Speed("torch", request.param, 1.0, 0.0)
+    monkeypatch.setattr(selection, "decided", lambda *_args: found)
     return request.param
 
 

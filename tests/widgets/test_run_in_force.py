@@ -8,7 +8,7 @@ import pytest
 
 from napari_smse.errors import OutputError
 from napari_smse.learning.tuning_history import TuningHistory
-from napari_smse.network import read_card
+from napari_smse.models import read_card
 from napari_smse.scoring import ScoreStore
 from napari_smse.widgets import evidence_overlays, score_dock
 from napari_smse.widgets.evidence_dock import EvidenceDock
@@ -91,7 +91,7 @@ def test_what_was_saved_of_a_tuned_model_is_what_it_answers(tuned, tmp_path):
     """Its embeddings lead to its probabilities by its own class head."""
     import torch
 
-    from napari_smse.network import load_model
+    from napari_smse.models import load_model
 
     _, table, store = saved(tuned, tmp_path)
     head = load_model(str(tuned.tune.result.kept)).network.class_head

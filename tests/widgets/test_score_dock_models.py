@@ -9,7 +9,13 @@ import pytest
 import torch
 from qtpy.QtCore import Qt
 
-from napari_smse.network import ModelCard, SmseCnn, SmseNetwork, load_model, save_model
+from napari_smse.models import (
+    ModelCard,
+    SmseCnn,
+    SmseNetwork,
+    load_model,
+    save_model,
+)
 from napari_smse.scoring import MapName
 from napari_smse.widgets import score_dock, score_job
 from napari_smse.widgets.heat_layers import MAP_KEY

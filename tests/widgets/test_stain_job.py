@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_smse.errors import DataError, ModelError, QueryError
-from napari_smse.network import Model
+from napari_smse.models import Model
 from napari_smse.similarity.batch_effect import Share
 from napari_smse.slides import Region, open_slide
 from napari_smse.widgets import score_job, stain_job

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from napari_smse.learning import tuning_history
-from napari_smse.network import read_card
+from napari_smse.models import read_card
 from napari_smse.widgets import annotation_autosave, score_job
 from napari_smse.widgets.evidence_dock import EvidenceDock
 from napari_smse.widgets.tile_marker import marked

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_smse import network
+from napari_smse import models
 from napari_smse.cluster.slide_work import SlideWork
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.scoring import ComputeDevice, choose_device, read_block
@@ -23,7 +23,7 @@ from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 _SLIDES_OPEN = 4
 
@@ -106,7 +106,7 @@ def _same_plan(work: SlideWork, slide: Slide) -> TilePlan:
 
 @lru_cache(maxsize=1)
 def _model(name: str, weights_sha256: str) -> Model:
-    model = network.load_model(name)
+    model = models.load_model(name)
     if model.card.weights_sha256 != weights_sha256:
         raise WorkerError(f"its model {name} is another one; give all machines the same")
     return model

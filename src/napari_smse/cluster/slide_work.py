@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_smse.network.card import bundled_models
+from napari_smse.models.card import bundled_models
 from napari_smse.scoring import ComputeDevice, ScoreRequest
 from napari_smse.scoring.run import plan_hash
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 
 @dataclass(frozen=True)

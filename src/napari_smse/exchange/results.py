@@ -25,7 +25,7 @@ from napari_smse.exchange.run_record import (
     write_run_json,
 )
 from napari_smse.exchange.tables import TileRows, tile_table, write_csv, write_parquet
-from napari_smse.network.card import ModelCard
+from napari_smse.models.card import ModelCard
 from napari_smse.palette import Colour
 from napari_smse.scoring import (
     HeatMap,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress as ProgressBar
 
-from napari_smse import network
+from napari_smse import models
 from napari_smse.learn_cli.console import (
     Speaker,
     check_folder,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_smse.learning.evaluation import Evaluation
     from napari_smse.learning.labelled_set import LabelledSet
     from napari_smse.learning.scale_curve import ScalePoint
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 
 def evaluate(
@@ -49,7 +49,7 @@ def evaluate(
     if report is not None:
         check_folder(report, "the report")
     chosen = choose_device(device)
-    loaded = network.load_model(model)
+    loaded = models.load_model(model)
     images = read_data(data, mpp, speaker)
     speaker.say(f"Model {loaded.card.name} on {chosen.label}. Research use only.")
     evaluation = _run(loaded, images, chosen.torch_name, speaker)

@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from napari_smse import network
+from napari_smse import models
 from napari_smse.learn_cli.console import Speaker, check_folder
 from napari_smse.learn_cli.labelled_tiles import read_tiles
 from napari_smse.learn_cli.model_files import refuse_existing
-from napari_smse.network.card import CARD_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def finetune(
     check_folder(out, "the model")
     refuse_existing(out, overwrite)
     chosen = choose_device(device)
-    loaded = network.load_model(model)
+    loaded = models.load_model(model)
     changes: dict[str, Any] = {
         "margin": margin,
         "classification": classification,

@@ -11,7 +11,7 @@ from napari_smse.learn_cli.console import Speaker, read_data, tell_data
 
 if TYPE_CHECKING:
     from napari_smse.learning.annotated_tiles import AnnotatedTiles
-    from napari_smse.network import Model
+    from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_smse.errors import OutputError
-from napari_smse.network.card import CARD_SUFFIX, WEIGHTS_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, stem_of
 
 
 def model_files(out: Path) -> list[Path]:

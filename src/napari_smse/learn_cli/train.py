@@ -14,7 +14,7 @@ from rich.progress import Progress as ProgressBar
 
 from napari_smse.learn_cli.console import Speaker, check_folder, figure_table, read_data
 from napari_smse.learn_cli.model_files import model_files, refuse_existing
-from napari_smse.network.card import CARD_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from napari_smse.learning.known_cases import cases_among, data_set_of
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
 from napari_smse.learning.training import predict_images
-from napari_smse.network import Model, ModelCard
+from napari_smse.models import Model, ModelCard
 
 _CHUNK: Final = 16
 

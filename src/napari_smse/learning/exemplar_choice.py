@@ -11,8 +11,8 @@ import torch
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.labelled_set import LabelledSet
-from napari_smse.network.exemplars import Exemplars
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.similarity.exemplars import Exemplars
 
 
 def choose_exemplars(

@@ -21,7 +21,7 @@ from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import DrawnCrop
 from napari_smse.learning.seeding import generator_of
 from napari_smse.learning.views import judged_views
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork
 
 _READERS: Final = 2
 _BATCH: Final = 32

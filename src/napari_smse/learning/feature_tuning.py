@@ -17,8 +17,7 @@ from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.feature_table import FeatureTable, TileFeatures
 from napari_smse.learning.head_tuning import TunedHeads, start_class_head
 from napari_smse.learning.labelled_set import LabelledSet
-from napari_smse.network.output import NetworkOutput
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 
 MOST_CROPS = 8
 _TILES = 1200

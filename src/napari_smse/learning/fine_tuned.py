@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from napari_smse.learning.hardest_triplets import Triplet
 from napari_smse.learning.head_tuning import TunedHeads
 from napari_smse.learning.judgement import Judgement
-from napari_smse.network.exemplars import Exemplars
-from napari_smse.network.known_looks import KnownLooks
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.ood.reference import KnownLooks
 
 
 @dataclass(frozen=True)

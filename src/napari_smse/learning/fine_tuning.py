@@ -39,9 +39,9 @@ from napari_smse.learning.tuned_looks import tuned_looks
 from napari_smse.learning.tuning_progress import Doing, FineTuningProgress, Look
 from napari_smse.learning.tuning_recipe import tuning_recipe
 from napari_smse.learning.tuning_split import divide
-from napari_smse.network import Model
-from napari_smse.network.exemplars import exemplars_of
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models import Model
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.similarity.exemplars import exemplars_of
 
 __all__ = [
     "FineTuned",

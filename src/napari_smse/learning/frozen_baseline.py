@@ -15,7 +15,7 @@ from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.protocol import Predictor
 from napari_smse.learning.views import judged_tiles
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork
 
 _BATCH: Final = 16
 

@@ -17,8 +17,7 @@ from napari_smse.learning.protocol import Predictor
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import DrawnCrop, ScaleBatches
 from napari_smse.learning.seeding import generator_of
-from napari_smse.learning.start import start_embedding
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork, start_embedding
 
 _START_ROWS = 6000
 

@@ -23,10 +23,9 @@ from napari_smse.learning.linked_tiles import FAR, LinkedTiles
 from napari_smse.learning.objective import batch_loss
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.seeding import generator_of
-from napari_smse.network.exemplars import Exemplars
-from napari_smse.network.output import NetworkOutput
-from napari_smse.network.pair_loss import pair_loss
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.losses.contrastive import pair_loss
+from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
+from napari_smse.similarity.exemplars import Exemplars
 
 _LOGIT_SCALE = 5.0
 

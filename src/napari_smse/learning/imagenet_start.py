@@ -11,8 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from napari_smse.network.smse_network import SmseNetwork
-from napari_smse.network.trunk import DEFAULT_TRUNK, base_name
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.models.trunk import DEFAULT_TRUNK, base_name
 
 PARENT: Final = (
     "EfficientNet-Lite0, ImageNet (Google; Apache-2.0), by way of the PyPI package "

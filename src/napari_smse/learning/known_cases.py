@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_smse.learning.breakhis import SOURCE, parse_name
 from napari_smse.learning.labelled_set import LabelledImage
-from napari_smse.network.card import case_hash
+from napari_smse.models.card import case_hash
 from napari_smse.slides.identity import quick_hash
 
 

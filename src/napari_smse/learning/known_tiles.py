@@ -11,9 +11,9 @@ from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.exemplar_choice import choose_exemplars
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.tile_looks import fitted_looks, read_tile_looks, some_images
-from napari_smse.network.exemplars import exemplars_path, save_exemplars
-from napari_smse.network.known_looks import KnownLooks, looks_path, save_looks
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.similarity.ood.reference import KnownLooks, looks_path, save_looks
 
 _MOST_IMAGES: Final = 60
 """Of a class of a source at the same scales."""

@@ -21,8 +21,8 @@ from napari_smse.learning.paper_recipe import PaperRecipe, best_epoch
 from napari_smse.learning.protocol import Learner, Predictor
 from napari_smse.learning.recipe import Recipe, default_recipe, why_impossible
 from napari_smse.learning.training import predict_images, train
-from napari_smse.network.smse_cnn import SmseCnn
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import SmseNetwork
 
 DEFAULT: Final = "default"
 PAPER: Final = "paper"

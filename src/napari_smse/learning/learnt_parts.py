@@ -7,8 +7,8 @@ from typing import Any, Final
 from torch import nn
 
 from napari_smse.learning.recipe import Recipe
-from napari_smse.network.smse_cnn import SmseCnn
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import SmseNetwork
 
 # What trunks call the sequence of their stages.
 _STAGE_NAMES: Final = ("blocks", "stages", "layers", "features")

@@ -21,10 +21,16 @@ from napari_smse.learning.protocol import check_learnable
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.splits import hold_out
 from napari_smse.learning.training import TrainingProgress, predict_images, train
-from napari_smse.network import Figure, ModelCard, TrainingSource, read_card, save_model
-from napari_smse.network.card import stem_of
-from napari_smse.network.smse_cnn import SmseCnn
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models import (
+    Figure,
+    ModelCard,
+    TrainingSource,
+    read_card,
+    save_model,
+)
+from napari_smse.models.card import stem_of
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import SmseNetwork
 
 VERSION: Final = "1"
 _LIMITS: Final = (

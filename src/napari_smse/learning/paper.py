@@ -29,12 +29,11 @@ from napari_smse.learning.training_checkpoint import (
     training_signature,
 )
 from napari_smse.learning.training_log import TrainingLog
-from napari_smse.network.focal_loss import focal_loss
-from napari_smse.network.output import NetworkOutput
-from napari_smse.network.pair_loss import pair_loss
-from napari_smse.network.reinforced_focal_loss import reinforced_focal_loss
-from napari_smse.network.smse_cnn import SmseCnn
-from napari_smse.network.triplet_loss import triplet_loss
+from napari_smse.losses.contrastive import pair_loss
+from napari_smse.losses.focal import focal_loss, reinforced_focal_loss
+from napari_smse.losses.triplet import triplet_loss
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import NetworkOutput
 
 __all__ = ["PaperEpoch", "PaperProgress", "PaperRecipe", "best_epoch", "train_paper"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_smse.learning.prediction import held_out_figures
 from napari_smse.learning.recipe import Classification, Recipe, Similarity
 from napari_smse.learning.training import TrainingProgress
-from napari_smse.network.smse_cnn import SmseCnn
+from napari_smse.models.smse_cnn import SmseCnn
 
 
 class PaperRecipe(BaseModel):

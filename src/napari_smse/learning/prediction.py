@@ -17,7 +17,7 @@ from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.views import judged_views
-from napari_smse.network.output import NetworkOutput
+from napari_smse.models.smse_network import NetworkOutput
 
 _IMAGES_AT_ONCE: Final = 8
 _TILES_AT_ONCE: Final = 32

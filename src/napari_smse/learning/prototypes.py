@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.labelled_set import LabelledSet
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork
 
 
 def prototypes_of(

@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from napari_smse.learning.supported_scales import MPP_LIMITS
-from napari_smse.network.miners import Mining
-from napari_smse.network.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
+from napari_smse.losses.miners import Mining
+from napari_smse.models.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 
 Similarity = Literal["none", "pair", "triplet"]
 Classification = Literal["cross-entropy", "focal", "reinforced focal"]

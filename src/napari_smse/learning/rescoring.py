@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from napari_smse.network import Model
+from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, Progress, ScoreMaps, ScoreStore, score
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan

@@ -21,7 +21,7 @@ from napari_smse.learning.annotated_tiles import (
 )
 from napari_smse.learning.labelled_set import Skipped
 from napari_smse.learning.learnt_classes import learnable_tiles
-from napari_smse.network import Model
+from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest, score
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles.tile_notes import TileLink, TileNotes, read_tile_notes

@@ -15,8 +15,8 @@ from napari_smse.learning.exemplar_choice import by_turns
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.views import judged_scales, judged_views
-from napari_smse.network.appearance import MEASURES, appearances_of
-from napari_smse.network.known_looks import KnownLook, KnownLooks, fitted_look
+from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.reference import KnownLook, KnownLooks, fitted_look
 
 MOST_IMAGES: Final = 25
 """Of a class of a source at the same scales; where looks lean on known ones, more say little."""
@@ -36,7 +36,7 @@ class TileLooks:
     Attributes
     ----------
     looks
-        ``(n, k)``, see `napari_smse.network.appearance`.
+        ``(n, k)``, see `napari_smse.similarity.ood.appearance`.
     sources, cases
         ``(n,)``, of each tile.
     mpps

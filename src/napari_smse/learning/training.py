@@ -23,7 +23,6 @@ from napari_smse.learning.prediction import held_out_figures, predict_images, pr
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import ScaleBatches
 from napari_smse.learning.splits import shared_cases
-from napari_smse.learning.start import start_embedding
 from napari_smse.learning.training_checkpoint import (
     CHECKPOINT_NAME,
     START_NAME,
@@ -32,8 +31,8 @@ from napari_smse.learning.training_checkpoint import (
 )
 from napari_smse.learning.training_log import TrainingLog
 from napari_smse.learning.training_state import TrainingState
-from napari_smse.network.smse_cnn import SmseCnn
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import SmseNetwork, start_embedding
 
 __all__ = ["TrainingProgress", "predict_images", "train"]
 

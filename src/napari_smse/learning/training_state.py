@@ -18,9 +18,8 @@ from napari_smse.learning.objective import LossParts, batch_loss, feature_drift
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.seeding import generator_of
 from napari_smse.learning.training_checkpoint import Saved, fill_optimiser, flat_optimiser
-from napari_smse.network.output import NetworkOutput
-from napari_smse.network.smse_cnn import SmseCnn
-from napari_smse.network.smse_network import SmseNetwork
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 
 Weights = dict[str, Tensor]
 _NO_SCORE: Final = (-math.inf, -math.inf)

@@ -12,8 +12,8 @@ from napari_smse.errors import DataError, SmseError
 from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.tile_looks import read_tile_looks, some_images
 from napari_smse.learning.tuning_progress import FineTuningProgress
-from napari_smse.network import Model
-from napari_smse.network.known_looks import KnownLooks, load_looks
+from napari_smse.models import Model
+from napari_smse.similarity.ood.reference import KnownLooks, load_looks
 
 logger = logging.getLogger(__name__)
 

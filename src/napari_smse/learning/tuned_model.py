@@ -15,10 +15,10 @@ from napari_smse.learning.fine_tuning import FineTuned, FineTuning
 from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.tuning_history import TRAINING_IMAGES
-from napari_smse.network import Figure, ModelCard, read_card, save_model
-from napari_smse.network.card import Colour, stem_of
-from napari_smse.network.exemplars import Exemplars, exemplars_path, save_exemplars
-from napari_smse.network.known_looks import looks_path, save_looks
+from napari_smse.models import Figure, ModelCard, read_card, save_model
+from napari_smse.models.card import Colour, stem_of
+from napari_smse.similarity.exemplars import Exemplars, exemplars_path, save_exemplars
+from napari_smse.similarity.ood.reference import looks_path, save_looks
 
 METRICS: Final = ("auc", "accuracy", "balanced_accuracy")
 _LIMITS: Final = (

@@ -18,7 +18,7 @@ import platformdirs
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import ModelError, ModelNotFoundError, OutputError, SmseError
-from napari_smse.network.card import (
+from napari_smse.models.card import (
     CARD_SUFFIX,
     EXEMPLARS_SUFFIX,
     LOOKS_SUFFIX,

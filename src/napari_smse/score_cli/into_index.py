@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_smse.errors import RequestError
 from napari_smse.exchange import STORE_NAME, is_url
-from napari_smse.network.card import ModelCard
+from napari_smse.models.card import ModelCard
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.index_files import Added
 from napari_smse.similarity.index_shard import shard_of

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_smse import network
+from napari_smse import models
 from napari_smse.score_cli.slides_told import SlidesTold
-from napari_smse.scoring import ScoreRequest, choose_devices, on_fastest, parse_scale
+from napari_smse.scoring import (
+    ScoreRequest,
+    choose_devices,
+    on_fastest,
+    parse_scale,
+)
 from napari_smse.tiles import TileSpec
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
 
 _USUAL_SCALES = ("0.5",)
@@ -44,7 +49,7 @@ def load(
         If there is no such model or device.
     """
     chosen = choose_devices(devices, exact=exact)
-    loaded = network.load_model(model)
+    loaded = models.load_model(model)
     if not exact:
         chosen = [on_fastest(device, loaded) for device in chosen]
     where = " and ".join(device.how for device in chosen)

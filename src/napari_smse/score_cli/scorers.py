@@ -15,7 +15,7 @@ from napari_smse.scoring import score
 if TYPE_CHECKING:
     from distributed import Client
 
-    from napari_smse.network import Model
+    from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
 
 

@@ -18,7 +18,7 @@ from napari_smse.exchange import (
     result_folder_names,
     save_results,
 )
-from napari_smse.network.card import ModelCard
+from napari_smse.models.card import ModelCard
 from napari_smse.score_cli.finished import Finished
 from napari_smse.score_cli.into_index import IntoIndex
 from napari_smse.score_cli.target import Target

@@ -3,7 +3,6 @@
 from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devices, list_devices
 from napari_smse.scoring.engine import score
 from napari_smse.scoring.estimate import Estimate, estimate
-from napari_smse.scoring.fastest import on_fastest
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.progress import Progress, TileScores
 from napari_smse.scoring.read_block import read_block
@@ -19,6 +18,7 @@ from napari_smse.scoring.request import (
     scale_warnings,
 )
 from napari_smse.scoring.run import open_run
+from napari_smse.scoring.runtimes.selection import on_fastest
 from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock

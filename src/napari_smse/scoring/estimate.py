@@ -18,7 +18,7 @@ from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 _SEED = 0
 

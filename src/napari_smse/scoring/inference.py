@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DeviceError
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtime import Answer, make_runner
+from napari_smse.scoring.runtimes.factory import Answer, make_runner
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 
 class TileClassifier:

@@ -17,13 +17,13 @@ from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.inference import TileClassifier
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.reading_order import ReadingOrder
-from napari_smse.scoring.runtime import Answer
+from napari_smse.scoring.runtimes.factory import Answer
 from napari_smse.scoring.stages import StageTimes
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 PATIENCE = 0.25
 """Longest silence, seconds: a cancel acts at the next word."""

@@ -11,7 +11,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import ModelError, ScaleError
-from napari_smse.network.card import ModelCard
+from napari_smse.models.card import ModelCard
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask, plan_tiles
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_smse.errors import OutputError
-from napari_smse.network.card import ModelCard
+from napari_smse.models.card import ModelCard
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
 from napari_smse.scoring.store import ScoreStore, signature

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_smse.network import read_card
+from napari_smse.models import read_card
 from napari_smse.score_cli.console import tell
 from napari_smse.score_cli.found_slides import find_slides
 from napari_smse.score_cli.options import (

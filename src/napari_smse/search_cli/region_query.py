@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError, RegionError
-from napari_smse.network import read_card
+from napari_smse.models import read_card
 from napari_smse.score_cli.preparation import load
 from napari_smse.score_cli.slides_told import SlidesTold
 from napari_smse.scoring import ScoreRequest, open_run, score

@@ -19,8 +19,13 @@ from safetensors.numpy import save
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import BankError
-from napari_smse.network.appearance import MEASURES
-from napari_smse.network.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX, ModelCard, model_paths
+from napari_smse.models.card import (
+    EXEMPLARS_SUFFIX,
+    WEIGHTS_SUFFIX,
+    ModelCard,
+    model_paths,
+)
+from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.slides import Region
 
 THUMBNAIL_PX: Final = 56
@@ -58,8 +63,8 @@ class ExemplarBank:
     licence
         What the thumbnails may be used for, as their data set says.
     looks
-        ``(n, k)`` float32, what the tiles look like (`napari_smse.network.appearance`); NaN where
-        that is not known.
+        ``(n, k)`` float32, what the tiles look like (`similarity.ood.appearance`); NaN where that
+        is not known.
     drawn
         Of each tile, which of the areas drawn on its slide it is of; empty where that is not known.
     """

@@ -1,6 +1,6 @@
 """Which tiles of a scored slide look unlike everything a model knows, whatever it calls them.
 
-What it knows lies beside its weights (`network/known_looks.py`).
+What it knows lies beside its weights (`ood/reference.py`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Generator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.network.appearance import MEASURES, appearances_of
-from napari_smse.network.known_looks import KnownLooks
 from napari_smse.scoring import ScoreStore, read_block
 from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.reference import KnownLooks
 from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan

@@ -13,7 +13,7 @@ from napari_smse.slides import Slide
 
 if TYPE_CHECKING:
     from napari_smse.learning.added_tiles import AddedTile
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 
 def added_to(bank: ExemplarBank) -> ExemplarBank:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
-from napari_smse.network import Figure, ModelCard, TrainingSource
+from napari_smse.models import Figure, ModelCard, TrainingSource
 from napari_smse.scoring import describe_scale
 
 

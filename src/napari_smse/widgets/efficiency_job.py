@@ -14,7 +14,7 @@ from shapely import MultiPolygon
 
 from napari_smse.errors import QueryError
 from napari_smse.learning.tuning_history import TRAINING_IMAGES
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.similarity.efficiency_curve import LabelEfficiency
 from napari_smse.similarity.label_efficiency import LabelledTiles, SplitsDone, judge_labels
 from napari_smse.similarity.next_tiles import covered_share

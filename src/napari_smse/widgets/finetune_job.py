@@ -12,7 +12,7 @@ from shapely import MultiPolygon
 
 from napari_smse.errors import DataError, SmseError
 from napari_smse.learning.tuning_history import TuningHistory
-from napari_smse.network import Model, ModelCard, load_model, read_card
+from napari_smse.models import Model, ModelCard, load_model, read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import (
     ScoreMaps,

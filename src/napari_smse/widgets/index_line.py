@@ -7,7 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.slides import Slide
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.chosen_index import chosen_index

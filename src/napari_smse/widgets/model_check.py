@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_smse.errors import ModelError, SmseError
-from napari_smse.network import ModelCard, read_card
-from napari_smse.network.card import (
+from napari_smse.models import ModelCard, read_card
+from napari_smse.models.card import (
     CARD_SUFFIX,
     EXEMPLARS_SUFFIX,
     WEIGHTS_SUFFIX,
@@ -50,7 +50,7 @@ def check_model(picked: str) -> Iterator[FoundModel]:
     _refuse_other_json(path)
     # Before the weights, as these may take a while, and so does importing torch.
     require_tiles(read_card(path))
-    from napari_smse.network import load_model
+    from napari_smse.models import load_model
 
     model = load_model(path)
     yield FoundModel(str(model.path), model.card)

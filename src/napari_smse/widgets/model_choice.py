@@ -9,7 +9,7 @@ from pathlib import Path
 from qtpy.QtCore import QObject, Signal
 
 from napari_smse.errors import SmseError
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.model_check import FoundModel, check_model
 from napari_smse.widgets.model_field import ModelField

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.scoring import fused_scales
 from napari_smse.similarity.next_tiles import Candidates, candidates_of, next_tiles
 from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles

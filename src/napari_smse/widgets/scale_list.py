@@ -7,7 +7,7 @@ import math
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QWidget
 
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.scoring import describe_scale, is_trained_scale
 
 _USUAL_MPPS = (0.25, 0.5, 1.0, 2.0)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_smse.errors import SmseError
 from napari_smse.exchange import result_folder_names
-from napari_smse.network import ModelCard, read_card
+from napari_smse.models import ModelCard, read_card
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_smse.errors import ScaleError
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.scoring import ComputeDevice, describe_scale, parse_scale
 from napari_smse.slides import Slide
 from napari_smse.widgets.folded import folded

@@ -16,7 +16,7 @@ import platformdirs
 
 from napari_smse.errors import OutputError
 from napari_smse.exchange import RunContext, folder_name, save_results
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,
@@ -39,7 +39,7 @@ from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 RUN_KEY = "napari_smse_run"
 """Key of a slide layer's metadata: the `Started` in force, whose scores are shown and saved."""
@@ -161,8 +161,8 @@ def load_model(name: str) -> Model:
 
     Only now is torch imported, for which a dock must not wait.
     """
-    from napari_smse.network import load_model
-    from napari_smse.network.card import model_paths
+    from napari_smse.models import load_model
+    from napari_smse.models.card import model_paths
 
     files = tuple((path, path.stat().st_mtime_ns) for path in model_paths(name) if path.exists())
     known = _last_loaded.get(files)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.similarity.bank import ExemplarBank, bank_of
 from napari_smse.similarity.clusters import Clusters, find_clusters
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout

@@ -28,7 +28,7 @@ from napari_smse.widgets.meter_job import ComparedTiles, compared_tiles
 from napari_smse.widgets.score_job import Stage
 
 if TYPE_CHECKING:
-    from napari_smse.network import Model
+    from napari_smse.models import Model
 
 A_SLIDE: Final = 300
 _IN_ALL: Final = 1800

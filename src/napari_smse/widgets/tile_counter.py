@@ -8,7 +8,7 @@ from functools import partial
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.errors import SmseError
-from napari_smse.network import ModelCard
+from napari_smse.models import ModelCard
 from napari_smse.scoring import ScoreRequest, objective_power
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask, find_tissue

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.network import read_card
+from napari_smse.models import read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.scoring.run import model_facts

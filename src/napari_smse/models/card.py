@@ -1,0 +1,243 @@
+"""Model cards: what a model knows about itself. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_smse.errors import DamagedModelError, ModelNotFoundError
+
+BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
+WHOLE_IMAGE_TRUNK: Final = "smse_cnn"
+BUNDLED_NAME: Final = "smse_v0"
+WEIGHTS_SUFFIX: Final = ".safetensors"
+CARD_SUFFIX: Final = ".json"
+EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
+LOOKS_SUFFIX: Final = f".looks{CARD_SUFFIX}"
+"""What a model's training tiles look like (`similarity.ood.reference`)."""
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[int, int, int]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainingSource(_Strict):
+    """One data set that went into the training.
+
+    `images` and `cases` count by class name; a case with both classes counts in both.
+    `case_hashes` tell whether a case, or a slide, was trained on without naming it (`case_hash`).
+    """
+
+    name: str
+    organ: str
+    scanner: str
+    licence: str
+    citation: str = ""
+    mpp_range: tuple[float, float] | None = None
+    scale_note: str = ""
+    images: dict[str, int] = Field(default_factory=dict)
+    cases: dict[str, int] = Field(default_factory=dict)
+    cases_total: int = 0
+    case_hashes: tuple[str, ...] = ()
+
+
+class Figure(_Strict):
+    """One held-out figure, with its interval and how it was measured."""
+
+    data: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    how: str
+
+
+class ExpectedOutput(_Strict):
+    """The probabilities a generated tile must get, by class name."""
+
+    tile: int
+    probabilities: dict[str, Probability]
+
+
+class Undecided(_Strict):
+    """Probabilities of the second class between which nothing is to be called.
+
+    `accuracy` is what was reached outside of them on held-out cases, on a share
+    `coverage` of the images; `target` is what was asked for.
+    """
+
+    low: Probability
+    high: Probability
+    accuracy: Probability | None
+    coverage: Probability
+    target: Probability
+
+
+class ModelCard(_Strict):
+    """What a model is, what it was trained on, and what it must answer.
+
+    Attributes
+    ----------
+    classes
+        Class names in the order of the logits.
+    class_colours
+        Colours to show classes in, RGB 0..255; classes without one get a usual colour.
+    tile_px
+        Side of the tiles the network was trained on, in px at the target scale.
+    mpp_range
+        Smallest and largest um/px seen in training; outside it, results mean nothing.
+    undecided
+        The band of probabilities to abstain in.
+    prototypes
+        Each class's mean embedding, of length 1.
+    outlier_thresholds
+        By um/px, the Euclidean distance to the nearest prototype that 95 % of held-out
+        tiles do not exceed; a tile further off is unlike what was trained on.
+    expected
+        Self-test: probabilities of generated tiles, by class name.
+    weights_sha256
+        Of the weights file, checked at load.
+    parent
+        What the training started from.
+    """
+
+    name: str
+    version: str
+    classes: tuple[str, ...] = Field(min_length=2)
+    class_colours: dict[str, tuple[Byte, Byte, Byte]] = Field(default_factory=dict)
+    tile_px: int = Field(default=224, gt=0)
+    mpp_range: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    trunk: str
+    embedding_dim: int = Field(gt=0)
+    training: tuple[TrainingSource, ...] = ()
+    recipe: dict[str, str | int | float] = Field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    intended_use: str = "Research use only."
+    limits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    undecided: Undecided | None = None
+    prototypes: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    outlier_thresholds: dict[str, float] = Field(default_factory=dict)
+    expected: tuple[ExpectedOutput, ...] = ()
+    weights_sha256: str = ""
+    parent: str = ""
+
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether the network takes tiles, rather than whole images of one size."""
+        return self.trunk != WHOLE_IMAGE_TRUNK
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelCard:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("class names must differ")
+        if strange := sorted(set(self.class_colours) - set(self.classes)):
+            raise ValueError(f"class_colours names other classes: {', '.join(strange)}")
+        if self.mpp_range[0] > self.mpp_range[1]:
+            raise ValueError("mpp_range must rise")
+        if self.prototypes and set(self.prototypes) != set(self.classes):
+            raise ValueError("prototypes are of other classes")
+        if any(len(one) != self.embedding_dim for one in self.prototypes.values()):
+            raise ValueError("prototypes must be as long as the embedding")
+        for output in self.expected:
+            if set(output.probabilities) != set(self.classes):
+                raise ValueError(f"expected output of tile {output.tile} names other classes")
+        return self
+
+
+def case_hash(case: str) -> str:
+    """Return the short hash by which a card remembers a case."""
+    return hashlib.sha256(case.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
+    """Return the paths of the weights and the card that `model` stands for.
+
+    Parameters
+    ----------
+    model
+        ``"bundled"``, the name of a bundled model, or a path: the weights, the card,
+        or their common stem.
+
+    Raises
+    ------
+    ModelNotFoundError
+        Neither the weights nor the card is there; the message lists what is.
+    """
+    stem = _stem(model)
+    weights, card = (stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, CARD_SUFFIX))
+    if not weights.is_file() and not card.is_file():
+        raise ModelNotFoundError(f"There is no model {str(model)!r}. {_what_exists(stem.parent)}")
+    return weights, card
+
+
+def bundled_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    cards = BUNDLED_FOLDER.glob(f"*{CARD_SUFFIX}")
+    return sorted(path.stem for path in cards if not path.name.endswith(LOOKS_SUFFIX))
+
+
+def read_card(model: str | Path = "bundled") -> ModelCard:
+    """Read a model's card without importing torch.
+
+    Raises
+    ------
+    ModelNotFoundError
+        There is no such model.
+    DamagedModelError
+        The card is missing or cannot be read.
+    """
+    _, path = model_paths(model)
+    if not path.is_file():
+        raise DamagedModelError(
+            f"{path} is missing: keep a model's card beside its weights, or save it again."
+        )
+    try:
+        return ModelCard.model_validate_json(path.read_bytes())
+    except (ValidationError, UnicodeDecodeError, OSError) as error:
+        raise DamagedModelError(
+            f"{path} is not a readable model card ({_first_reason(error)}): get the model again."
+        ) from error
+
+
+def card_json(card: ModelCard) -> str:
+    """Return the card as indented JSON."""
+    return json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def stem_of(path: str | Path) -> Path:
+    """Return a model path without the weights' or the card's suffix."""
+    path = Path(path)
+    known = path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}
+    return path.with_suffix("") if known else path
+
+
+def _stem(model: str | Path) -> Path:
+    if model == "bundled":
+        return BUNDLED_FOLDER / BUNDLED_NAME
+    if isinstance(model, str) and model in bundled_models():
+        return BUNDLED_FOLDER / model
+    return stem_of(model)
+
+
+def _what_exists(folder: Path) -> str:
+    names = [f"bundled ({name})" for name in bundled_models()]
+    weights = sorted(folder.glob(f"*{WEIGHTS_SUFFIX}"))
+    names += [str(path) for path in weights if not path.name.endswith(EXEMPLARS_SUFFIX)][:8]
+    return f"Available: {', '.join(names)}." if names else "No model is installed."
+
+
+def _first_reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return str(error).splitlines()[0]

@@ -1,0 +1,152 @@
+"""Models on disk: safetensors weights with a JSON card beside them, nothing pickled."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from napari_smse.atomic_write import write_atomic
+from napari_smse.errors import DamagedModelError, ModelError
+from napari_smse.models.card import (
+    CARD_SUFFIX,
+    WEIGHTS_SUFFIX,
+    ModelCard,
+    card_json,
+    model_paths,
+    read_card,
+    stem_of,
+)
+from napari_smse.models.self_test import expected_outputs, run_self_test
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import SmseNetwork
+
+
+@dataclass
+class Model:
+    """A network in evaluation mode, its card, and where its weights lie."""
+
+    network: nn.Module
+    card: ModelCard
+    path: Path
+
+
+def build_network(card: ModelCard) -> SmseNetwork | SmseCnn:
+    """Build the untrained network a card describes."""
+    if card.trunk == SmseCnn.trunk_name:
+        return SmseCnn(len(card.classes))
+    return SmseNetwork(card.trunk, card.embedding_dim, len(card.classes))
+
+
+def load_model(model: str | Path = "bundled", *, self_test: bool = True) -> Model:
+    """Load a model, float32 and channels last on the CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    model
+        ``"bundled"``, a bundled model's name, or a path (weights, card, or their stem).
+    self_test
+        Compare the outputs on generated tiles with those the card promises.
+
+    Raises
+    ------
+    ModelNotFoundError
+        There is no such model.
+    DamagedModelError
+        Weights or card are missing, unreadable, or do not belong together.
+    SelfTestError
+        The network does not give the outputs its card promises.
+    """
+    card = read_card(model)
+    path, _ = model_paths(model)
+    network = build_network(card)
+    _fill(network, _read_weights(path, card.weights_sha256), path)
+    network.eval().to(memory_format=torch.channels_last)
+    if self_test:
+        run_self_test(network, card)
+    return Model(network, card, path)
+
+
+def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:
+    """Write ``PATH.safetensors`` and ``PATH.json``, each whole or not at all.
+
+    Matrices and kernels are stored in float16; vectors (biases, batch normalisation)
+    stay float32, because running variances can leave float16's range. The card's
+    self-test and checksum are made from what was written.
+
+    Returns
+    -------
+    Path
+        Of the weights.
+
+    Raises
+    ------
+    ModelError
+        A weight is not finite in float16.
+    """
+    stem = stem_of(path)
+    weights = stem.with_name(stem.name + WEIGHTS_SUFFIX)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    tensors = _packed(network)
+    blob = save(tensors)
+    stored = build_network(card)
+    _fill(stored, tensors, weights)
+    card = card.model_copy(
+        update={
+            "weights_sha256": hashlib.sha256(blob).hexdigest(),
+            "expected": expected_outputs(stored, card),
+        }
+    )
+    write_atomic(weights, blob)
+    write_atomic(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
+    return weights
+
+
+def _packed(network: nn.Module) -> dict[str, Tensor]:
+    return {name: _stored(name, tensor) for name, tensor in network.state_dict().items()}
+
+
+def _stored(name: str, tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    if not tensor.is_floating_point():
+        return tensor
+    halved = name.endswith("weight") and tensor.ndim > 1
+    stored = tensor.half() if halved else tensor.float()
+    if not torch.isfinite(stored).all():
+        raise ModelError(f"Weight {name} is not finite as stored: train again.")
+    return stored
+
+
+def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
+    try:
+        blob = path.read_bytes()
+    except OSError as error:
+        raise DamagedModelError(
+            f"{path} cannot be read ({error.strerror}): get the model again."
+        ) from error
+    try:
+        tensors = load(blob)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DamagedModelError(
+            f"{path} is not a whole safetensors file ({error}): get the model again."
+        ) from error
+    if hashlib.sha256(blob).hexdigest() != sha256:
+        raise DamagedModelError(
+            f"{path} is not the file its card was written for (sha256 differs): get both again."
+        )
+    return tensors
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise DamagedModelError(
+            f"{path} does not fit the network its card describes ({reason}): get both again."
+        ) from error

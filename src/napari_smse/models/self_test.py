@@ -1,0 +1,131 @@
+"""Generated tiles whose probabilities a card promises.
+
+The tiles come from integer arithmetic alone, so they are the same on every
+machine and with every numpy.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_smse.errors import SelfTestError
+from napari_smse.models.card import ExpectedOutput, ModelCard
+
+TOLERANCE: Final = 0.02
+CANDIDATES: Final = 24
+KEPT: Final = 4
+_log = logging.getLogger(__name__)
+
+
+def generated_tile(number: int, height: int = 224, width: int = 224) -> NDArray[np.uint8]:
+    """Return an H&E-coloured tile ``(height, width, 3)`` of dark nuclei on pink stroma.
+
+    Parameters
+    ----------
+    number
+        Which tile; nuclear size, density, pleomorphism and stain vary with it.
+    height, width
+        Size in px.
+    """
+    size, spacing = 3 + number % 4 * 2, 12 + number // 4 % 3 * 7
+    y, x = np.mgrid[0:height, 0:width].astype(np.int64)
+    grain = _hash(x, y, number) % 17 - 8
+    wave = (y * 3 + x * (1 + number % 5)) // 16 % 2
+    stroma = np.stack([222 - 9 * wave, 168 - 22 * wave, 196 - 10 * wave], axis=-1)
+    tile = stroma + grain[..., None]
+    inside = _nuclei(x, y, spacing, size, number)
+    nucleus = np.array([96 + number % 3 * 14, 62 + number % 3 * 12, 142])
+    tile = np.where(inside[..., None], nucleus + 2 * grain[..., None], tile)
+    return np.clip(tile, 0, 255).astype(np.uint8)
+
+
+def _nuclei(
+    x: NDArray[np.int64], y: NDArray[np.int64], spacing: int, size: int, number: int
+) -> NDArray[np.bool_]:
+    """Mark discs of varying radius, one in each cell of a jittered lattice."""
+    column, row = x // spacing, y // spacing
+    jitter = _hash(column, row, number + 101)
+    centre_x = column * spacing + spacing // 2 + jitter % 5 - 2
+    centre_y = row * spacing + spacing // 2 + jitter // 8 % 5 - 2
+    radius = size + jitter // 64 % (1 + number % 4 * 2)
+    return np.asarray((x - centre_x) ** 2 + (y - centre_y) ** 2 <= radius**2)
+
+
+def _hash(x: NDArray[np.int64], y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return a well-mixed non-negative integer for each position."""
+    mixed = (x * 73856093) ^ (y * 19349663) ^ (seed * 83492791)
+    mixed = (mixed ^ (mixed >> 13)) * 1274126177 % 2**31
+    return np.asarray(mixed ^ (mixed >> 16))
+
+
+def tile_size(network: nn.Module, card: ModelCard) -> tuple[int, int]:
+    """Return height and width of the tiles the network takes."""
+    fixed: tuple[int, int] | None = getattr(network, "input_size", None)
+    return fixed or (card.tile_px, card.tile_px)
+
+
+def expected_outputs(network: nn.Module, card: ModelCard) -> tuple[ExpectedOutput, ...]:
+    """Return the generated tiles that tell the classes apart best, with their probabilities.
+
+    The tiles with the lowest and the highest probability of the first class are kept,
+    so that swapped class names cannot pass as long as the network tells tiles apart.
+    """
+    numbers = list(range(CANDIDATES))
+    probabilities = _probabilities(network, card, numbers)
+    order = np.argsort(probabilities[:, 0], kind="stable")
+    kept = [*order[: KEPT // 2], *order[-KEPT // 2 :]]
+    if np.sum(np.abs(probabilities[kept, 0] - 0.5) > 2 * TOLERANCE) < 2:
+        _log.warning("The self-test of %s could not tell swapped class names.", card.name)
+    return tuple(
+        ExpectedOutput(
+            tile=int(index),
+            probabilities={
+                name: round(float(value), 5)
+                for name, value in zip(card.classes, probabilities[index], strict=True)
+            },
+        )
+        for index in kept
+    )
+
+
+def run_self_test(network: nn.Module, card: ModelCard) -> None:
+    """Compare the network's outputs on generated tiles with the card's.
+
+    Raises
+    ------
+    SelfTestError
+        A probability differs by more than 0.02.
+    """
+    if not card.expected:
+        return
+    found = _probabilities(network, card, [output.tile for output in card.expected])
+    for output, row in zip(card.expected, found, strict=True):
+        for name, value in zip(card.classes, row, strict=True):
+            promised = output.probabilities[name]
+            if not abs(float(value) - promised) <= TOLERANCE:
+                raise SelfTestError(
+                    f"Model {card.name} {card.version} gives {name} {value:.3f} on self-test tile "
+                    f"{output.tile} where its card promises {promised:.3f}: card and weights do "
+                    "not belong together, get the model again."
+                )
+
+
+def _probabilities(network: nn.Module, card: ModelCard, numbers: list[int]) -> NDArray[np.float32]:
+    height, width = tile_size(network, card)
+    tiles = np.stack([generated_tile(number, height, width) for number in numbers])
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            images = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(device)
+            logits = network(images).logits
+    finally:
+        network.train(was_training)
+    return np.asarray(torch.softmax(logits, dim=1).cpu().numpy(), dtype=np.float32)

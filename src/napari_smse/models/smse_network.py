@@ -1,0 +1,107 @@
+"""The embedding network: trunk, embedding head, class head."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_smse.models.trunk import DEFAULT_TRUNK, build_trunk, normalisation
+
+
+class SmseNetwork(nn.Module):
+    """Trunk, then a linear embedding, L2-normalised, then a linear class head on it.
+
+    The class is read off the embedding and nothing else, so what a class is, is
+    where its tiles lie in the embedding space.
+
+    Parameters
+    ----------
+    trunk
+        Name for `build_trunk`.
+    embedding_dim
+        Length of the embedding.
+    classes
+        Number of classes.
+    """
+
+    input_size: tuple[int, int] | None = None
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, trunk: str = DEFAULT_TRUNK, embedding_dim: int = 128, classes: int = 2
+    ) -> None:
+        super().__init__()
+        self.trunk_name = trunk
+        self.trunk = build_trunk(trunk)
+        self.embedding_head = nn.Linear(self.trunk.features, embedding_dim)
+        self.class_head = nn.Linear(embedding_dim, classes)
+        mean, std = normalisation(self.trunk)
+        # Buffers, so that a checkpoint carries the normalisation its trunk was trained with.
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return RGB 0..255 (uint8 or float) as the trunk expects it, channels last."""
+        scaled = (images.to(self.mean.dtype) - self.mean) / self.std
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the trunk's pooled features ``(n, features)`` of RGB 0..255 images."""
+        return cast("Tensor", self.trunk(self.normalise(images)))
+
+    def head(self, features: Tensor) -> NetworkOutput:
+        """Return embedding and logits of pooled features, in float32 even under autocast."""
+        with torch.autocast(features.device.type, enabled=False):
+            raw = self.embedding_head(features.to(self.embedding_head.weight.dtype))
+            embedding = functional.normalize(raw.float(), dim=1)
+            logits = self.class_head(embedding.to(self.class_head.weight.dtype))
+        return NetworkOutput(embedding, logits.float())
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """Return `NetworkOutput` of images ``(n, 3, h, w)``, uint8 or float RGB 0..255."""
+        return self.head(self.features(images))
+
+
+class NetworkOutput(NamedTuple):
+    """Embeddings and class logits of a batch of tiles.
+
+    Attributes
+    ----------
+    embedding
+        ``(n, d)`` float32.
+    logits
+        ``(n, classes)`` float32; softmax gives the probabilities.
+    """
+
+    embedding: Tensor
+    logits: Tensor
+
+
+def start_embedding(network: SmseNetwork, features: Tensor) -> None:
+    """Let the embedding start as the principal components of standardised features.
+
+    Pooled features share a large mean; from a random start, the L2-normalised
+    embeddings of all tiles lie close together and training has first to undo that.
+
+    Parameters
+    ----------
+    network
+        Whose heads to set.
+    features
+        ``(n, features)`` pooled features of training crops, n at least the embedding's length.
+    """
+    mean, spread = features.mean(0), features.std(0) + 0.05
+    scaled = (features - mean) / spread
+    size = network.embedding_head.out_features
+    _, values, directions = torch.pca_lowrank(scaled, size, niter=3)
+    # The offset keeps the smallest components from being blown up to the largest ones' size.
+    whitened = (directions / (values / len(features) ** 0.5 + 0.3)).T / spread
+    with torch.no_grad():
+        network.embedding_head.weight.copy_(whitened)
+        network.embedding_head.bias.copy_(-whitened @ mean)
+        # Embeddings have length 1, so logits of a usual size need larger weights.
+        network.class_head.weight.mul_(5)

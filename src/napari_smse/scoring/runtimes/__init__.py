@@ -1,0 +1,1 @@
+"""What computes a network: torch, ONNX Runtime, OpenVINO, and the choice between them."""

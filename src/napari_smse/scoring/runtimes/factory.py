@@ -1,0 +1,108 @@
+"""What computes a network on a device: torch, or ONNX Runtime or OpenVINO where they are faster."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from importlib import util
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import DeviceError
+from napari_smse.scoring.device import ComputeDevice, Runtime
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from napari_smse.models import Model
+
+Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Probabilities (n, classes) and embeddings (n, d)."""
+
+EXTRAS: Final[dict[Runtime, str]] = {"onnxruntime": "onnx", "openvino": "openvino"}
+"""The extra of this package that brings a runtime; torch is always there."""
+
+_NEEDED: Final[dict[Runtime, tuple[str, ...]]] = {
+    "torch": ("torch",),
+    "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
+    "openvino": ("openvino",),
+}
+
+
+class TileRunner(Protocol):
+    """A network ready to classify tiles; one thread at a time may call it."""
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+        """Classify RGB tiles (n, h, w, 3)."""
+        ...
+
+    def twin(self) -> TileRunner:
+        """Return another runner of the same network, for another thread."""
+        ...
+
+
+def is_installed(runtime: Runtime) -> bool:
+    """Whether everything that a runtime needs is there; nothing is imported."""
+    return all(util.find_spec(package) is not None for package in _NEEDED[runtime])
+
+
+_Made = tuple[ComputeDevice, int, tuple[int, ...]]
+_ready: weakref.WeakKeyDictionary[nn.Module, tuple[_Made, TileRunner]] = weakref.WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def make_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
+    """Make a network ready on a device, or take what is ready since it was last asked for.
+
+    Making takes a fraction of a second by torch and seconds by the others. What is ready is
+    forgotten with the network, and when its weights have changed.
+
+    Parameters
+    ----------
+    model
+        The loaded model; its network is not changed.
+    device
+        Where to run. `batch_size` tiles are what it is made ready for.
+    threads
+        CPU threads for the arithmetic of one call.
+
+    Raises
+    ------
+    DeviceError
+        If the runtime is not installed.
+    """
+    made = device, threads, _state(model.network)
+    with _making:
+        known = _ready.get(model.network)
+        if known is not None and known[0] == made:
+            return known[1].twin()
+        runner = new_runner(model, device, threads)
+        _ready[model.network] = made, runner
+    return runner
+
+
+def _state(network: nn.Module) -> tuple[int, ...]:
+    """What changes whenever weights are written to: torch counts that for each tensor."""
+    return tuple(tensor._version for tensor in network.state_dict(keep_vars=True).values())
+
+
+def new_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
+    """Make a network ready on a device, as `make_runner` does, whatever is ready."""
+    if not is_installed(device.runtime):
+        raise DeviceError(
+            f"{device.runtime} is not installed: run pip install "
+            f'"napari-smse[{EXTRAS[device.runtime]}]", or choose another runtime.'
+        )
+    if device.runtime == "onnxruntime":
+        from napari_smse.scoring.runtimes.onnx_runner import OnnxRunner
+
+        return OnnxRunner(model, device, threads)
+    if device.runtime == "openvino":
+        from napari_smse.scoring.runtimes.openvino_runner import OpenVinoRunner
+
+        return OpenVinoRunner(model, device, threads)
+    from napari_smse.scoring.runtimes.torch_runner import TorchRunner
+
+    return TorchRunner(model, device, threads)

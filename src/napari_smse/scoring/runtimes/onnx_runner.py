@@ -1,0 +1,68 @@
+"""A network run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.runtimes.batchnorm_folding import folded
+from napari_smse.scoring.runtimes.export import TilesToAnswer
+from napari_smse.scoring.runtimes.factory import Answer
+
+if TYPE_CHECKING:
+    from napari_smse.models import Model
+
+
+class OnnxRunner:
+    """Runs a network that was exported to ONNX when this was made, in float32.
+
+    Parameters
+    ----------
+    model
+        The loaded model; its network is not changed.
+    device
+        Its batch size is the number of tiles of every call.
+    threads
+        CPU threads for arithmetic.
+    """
+
+    def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads that wait for work by counting take the cores that reading needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        exported = _exported(model, device.batch_size)
+        self._session = onnxruntime.InferenceSession(
+            exported, options, providers=["CPUExecutionProvider"]
+        )
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+        """Classify RGB tiles (n, h, w, 3)."""
+        probability, embedding = self._session.run(None, {self._input: tiles})
+        return probability, embedding
+
+    def twin(self) -> OnnxRunner:
+        """Return itself: a session takes calls from several threads."""
+        return self
+
+
+def _exported(model: Model, batch_size: int) -> bytes:
+    network = TilesToAnswer(folded(model.network).cpu())
+    tiles = network.example(model.card.tile_px, batch_size)
+    # The exporter tells of its own progress and of what it deprecated itself.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(network, (tiles,), dynamo=True, verbose=False)
+    whole = io.BytesIO()
+    program.save(whole)
+    return whole.getvalue()

@@ -1,0 +1,68 @@
+"""A network run by OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino
+import torch
+from numpy.typing import NDArray
+
+from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.runtimes.batchnorm_folding import folded
+from napari_smse.scoring.runtimes.export import TilesToAnswer
+from napari_smse.scoring.runtimes.factory import Answer
+
+if TYPE_CHECKING:
+    from napari_smse.models import Model
+
+
+class OpenVinoRunner:
+    """Runs a network that was converted when this was made, in float32.
+
+    Parameters
+    ----------
+    model
+        The loaded model; its network is not changed.
+    device
+        Its batch size is the number of tiles of every call.
+    threads
+        CPU threads for arithmetic.
+    """
+
+    def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
+        network = TilesToAnswer(folded(model.network).cpu())
+        tiles = network.example(model.card.tile_px, device.batch_size)
+        with warnings.catch_warnings(), torch.no_grad():
+            # It traces the network, which warns of Python numbers that stay as they are.
+            warnings.simplefilter("ignore")
+            converted = openvino.convert_model(
+                network, example_input=tiles, input=[openvino.PartialShape(list(tiles.shape))]
+            )
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._converted, self._settings = converted, settings
+        self._compile()
+
+    def _compile(self) -> None:
+        self._compiled = openvino.Core().compile_model(self._converted, "CPU", self._settings)
+
+    def twin(self) -> OpenVinoRunner:
+        """Return another runner of the same network, with threads of its own."""
+        other = copy.copy(self)
+        other._compile()
+        return other
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+        """Classify RGB tiles (n, h, w, 3)."""
+        answers = self._compiled(tiles)
+        # Copies, as the next call writes into the same memory.
+        probability, embedding = (np.array(answers[number]) for number in (0, 1))
+        return probability, embedding

@@ -1,0 +1,268 @@
+"""Which way to run a model is the fastest on this CPU: measured once, then remembered.
+
+What is remembered is a decision, not a figure only: whatever scores, searches or fine-tunes with a
+model on this machine, in the viewer or a shell, runs it in the same way and so learns from and
+compares the same embeddings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from napari_smse.atomic_write import write_atomic
+from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
+from napari_smse.scoring.runtimes.factory import TileRunner, is_installed, new_runner
+
+if TYPE_CHECKING:
+    from napari_smse.models import Model
+
+TOLERANCE: Final = 0.01
+"""How far a probability may lie from float32's; see `deviation`."""
+
+Way = tuple[Runtime, Precision]
+_EXACT: Final[Way] = ("torch", "float32")
+_ROUNDS: Final = 6
+_unwritten: dict[str, Any] = {}  # where nothing can be written, the decision holds for the process
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured of one way to run a model.
+
+    Parameters
+    ----------
+    runtime, precision
+        The way.
+    tiles_per_s
+        Tiles a second, of the fastest batch: what else the machine does can only slow one down.
+    deviation
+        Largest difference of a probability from torch's in float32, see `deviation`.
+    """
+
+    runtime: Runtime
+    precision: Precision
+    tiles_per_s: float
+    deviation: float
+
+
+_AS_BUILT: Final = Speed(*_EXACT, tiles_per_s=math.nan, deviation=0.0)
+
+
+def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
+    """Return a device set to the fastest way to run a model on it that keeps its answers.
+
+    Ways to run are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
+    they are installed. They are measured with a few generated tiles the first time, which takes
+    10 to 20 seconds, and remembered for this machine, trunk and set of versions. Of another model
+    with the same trunk, such as a fine-tuned one, only the answers are compared.
+
+    Parameters
+    ----------
+    device
+        As chosen; a GPU comes back as it is.
+    model
+        The loaded model.
+    threads
+        CPU threads for the arithmetic of one batch; a run gives each batch one.
+    """
+    if device.torch_name != "cpu":
+        return device
+    best = decided(device, model, threads)
+    return replace(device, runtime=best.runtime, precision=best.precision)
+
+
+def decided(device: ComputeDevice, model: Model, threads: int) -> Speed:
+    """Return the way that was decided on for a model on the CPU, now if it was not before."""
+    trunk = _trunk_key(device, model, threads)
+    weights = f"{trunk}|{model.card.weights_sha256[:12]}"
+    best = next(iter(_remembered(weights)), None)
+    if best is None:
+        speeds = _remembered(trunk)
+        if speeds:
+            best = _fastest_that_keeps_answers(speeds, device, model, threads)
+        else:
+            speeds = measure(device, model, threads)
+            best = fastest(speeds)
+            _remember(trunk, speeds)
+        best = _remember(weights, [best])[0]
+    return best
+
+
+def _fastest_that_keeps_answers(
+    speeds: list[Speed], device: ComputeDevice, model: Model, threads: int
+) -> Speed:
+    """The fastest way, by what is known of the trunk, whose answers for these weights hold."""
+    tiles = _tiles(model.card.tile_px, device.batch_size)
+    ways = sorted(speeds, key=lambda speed: -speed.tiles_per_s)
+    exact = dict(_runners(device, model, threads, [_EXACT], tiles))[_EXACT](tiles)[0]
+    for speed in ways:
+        way = speed.runtime, speed.precision
+        for run in dict(_runners(device, model, threads, [way], tiles)).values():
+            found = replace(speed, deviation=deviation(run(tiles)[0], exact))
+            if found.deviation <= TOLERANCE:
+                return found
+    return _AS_BUILT
+
+
+def fastest(speeds: list[Speed]) -> Speed:
+    """Return the fastest way among those within the tolerance.
+
+    Where nothing can be compared, as a network answers NaN, it is torch in float32.
+    """
+    kept = (speed for speed in speeds if speed.deviation <= TOLERANCE)
+    return max(kept, key=lambda speed: speed.tiles_per_s, default=_AS_BUILT)
+
+
+def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
+    """Measure every way to run a model on the CPU; torch in float32 is always among them.
+
+    The ways take turns, so that what else the machine does at some moment counts for all.
+    """
+    tiles = _tiles(model.card.tile_px, device.batch_size)
+    runners = dict(_runners(device, model, threads, _ways(), tiles))
+    answers = {way: run(tiles)[0] for way, run in runners.items()}
+    seconds = {way: math.inf for way in runners}
+    for _ in range(_ROUNDS):
+        for way, run in runners.items():
+            seconds[way] = min(seconds[way], _seconds(run, tiles))
+    exact = answers[_EXACT]
+    return [
+        Speed(*way, len(tiles) / seconds[way], deviation(answers[way], exact)) for way in runners
+    ]
+
+
+def deviation(probability: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+    """Largest difference of probabilities, each taken as if it were the one in doubt.
+
+    Near 0 and 1 the softmax hides what a network lost, so the difference is that of the
+    log-odds divided by four: what it comes to at a probability of 0.5.
+
+    Parameters
+    ----------
+    probability, exact
+        (n, classes).
+    """
+    one, other = (_log_odds(values) for values in (probability, exact))
+    return float(np.abs(one - other).max()) / 4
+
+
+def _log_odds(probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    kept = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(kept) - np.log1p(-kept))
+
+
+def _runners(
+    device: ComputeDevice,
+    model: Model,
+    threads: int,
+    ways: Iterable[Way],
+    tiles: NDArray[np.uint8],
+) -> Iterator[tuple[Way, TileRunner]]:
+    """Make a runner each way that can classify some tiles."""
+    for way in ways:
+        runtime, precision = way
+        try:
+            chosen = replace(device, runtime=runtime, precision=precision)
+            run = new_runner(model, chosen, threads)
+            run(tiles)
+            yield way, run
+        except Exception:
+            # Converters, and what they convert, fail in their own ways; what needs none remains.
+            if runtime == "torch":
+                raise
+            _log.warning("%s in %s cannot run %s", runtime, precision, model.card.name)
+            _log.debug("as it says", exc_info=True)
+
+
+def _ways() -> Iterator[Way]:
+    yield _EXACT
+    if computes_bfloat16():
+        yield "torch", "bfloat16"
+    if is_installed("onnxruntime"):
+        yield "onnxruntime", "float32"
+    if is_installed("openvino"):
+        # Not in bfloat16: it rounds the first layers too, which moved probabilities of real tiles
+        # by up to 0.045.
+        yield "openvino", "float32"
+
+
+def _tiles(tile_px: int, count: int) -> NDArray[np.uint8]:
+    from napari_smse.models.self_test import generated_tile
+
+    # Other ones than those that bfloat16 is corrected with.
+    return np.stack([generated_tile(100 + number, tile_px, tile_px) for number in range(count)])
+
+
+def _seconds(run: TileRunner, tiles: NDArray[np.uint8]) -> float:
+    """Time of the faster of two batches: what else the machine does can only slow one down."""
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        run(tiles)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _trunk_key(device: ComputeDevice, model: Model, threads: int) -> str:
+    """What a measurement holds for: another driver or trunk may turn the order round."""
+    versions = [_version(name) for name in ("torch", "onnxruntime", "openvino")]
+    shape = (model.card.trunk, model.card.tile_px, model.card.embedding_dim)
+    return "|".join(map(str, (device.label, threads, device.batch_size, *shape, *versions)))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "-"
+
+
+def _memory() -> Path:
+    return platformdirs.user_cache_path("napari-smse") / "fastest.json"
+
+
+def _read_memory() -> dict[str, Any]:
+    try:
+        known = json.loads(_memory().read_text())
+    except (OSError, ValueError):
+        known = {}
+    return _unwritten | (known if isinstance(known, dict) else {})
+
+
+def _remembered(key: str) -> list[Speed]:
+    """What was measured, of ways that still can be gone; nothing if the file is damaged."""
+    try:
+        speeds = [Speed(**one) for one in _read_memory()[key]]
+        return [speed for speed in speeds if is_installed(speed.runtime)]
+    except (KeyError, TypeError):
+        return []
+
+
+def _remember(key: str, speeds: list[Speed]) -> list[Speed]:
+    """Write it down, and return what holds: another program may have been first meanwhile.
+
+    Two that measure beside each other disturb each other, and may find another order each.
+    """
+    if first := _remembered(key):
+        return first
+    path, known = _memory(), _read_memory() | {key: list(map(asdict, speeds))}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(known, indent=2).encode())
+    except OSError as error:
+        _log.debug("%s cannot be written: %s", path, error)
+        _unwritten[key] = known[key]
+    return speeds

@@ -1,0 +1,1 @@
+"""How far a tile lies from everything that a model was trained on."""
