@@ -18,7 +18,7 @@ from napari_smse.models import Model
 from napari_smse.scoring import choose_device, inference
 from napari_smse.scoring.device import ComputeDevice, Runtime
 from napari_smse.scoring.inference import TileClassifier, filled_up
-from napari_smse.scoring.runtimes.factory import Answer, TileRunner
+from napari_smse.scoring.runtimes.base import Answer, TileRunner
 from support.cluster import TILE_PX, write_model
 
 COUNT = 11

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DeviceError
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtimes.factory import Answer, make_runner
+from napari_smse.scoring.runtimes.base import Answer
+from napari_smse.scoring.runtimes.factory import make_runner
 
 if TYPE_CHECKING:
     from napari_smse.models import Model

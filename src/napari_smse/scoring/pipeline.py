@@ -17,7 +17,7 @@ from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.inference import TileClassifier
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.reading_order import ReadingOrder
-from napari_smse.scoring.runtimes.factory import Answer
+from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.stages import StageTimes
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan

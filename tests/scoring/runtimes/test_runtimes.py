@@ -18,7 +18,8 @@ from napari_smse.errors import DeviceError
 from napari_smse.models import Model
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import ComputeDevice, Runtime
-from napari_smse.scoring.runtimes.factory import EXTRAS, Answer, TileRunner, new_runner
+from napari_smse.scoring.runtimes.base import EXTRAS, Answer, TileRunner
+from napari_smse.scoring.runtimes.factory import new_runner
 from support import ROOT
 from support.cluster import TILE_PX, write_model
 

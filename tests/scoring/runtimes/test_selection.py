@@ -16,7 +16,7 @@ from napari_smse.models import Model
 from napari_smse.scoring import choose_device, on_fastest
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.runtimes.factory import Answer
+from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.runtimes.selection import TOLERANCE, Speed, Way, deviation
 from support.models import redness_model
 

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.runtimes.batchnorm_folding import folded
 from napari_smse.scoring.runtimes.export import TilesToAnswer
-from napari_smse.scoring.runtimes.factory import Answer
 
 if TYPE_CHECKING:
     from napari_smse.models import Model

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
-from napari_smse.scoring.runtimes.factory import TileRunner, is_installed, new_runner
+from napari_smse.scoring.runtimes.base import TileRunner, is_installed
+from napari_smse.scoring.runtimes.factory import new_runner
 
 if TYPE_CHECKING:
     from napari_smse.models import Model

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from napari_smse.models.self_test import generated_tile
 from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.runtimes.batchnorm_folding import folded
 from napari_smse.scoring.runtimes.bfloat16 import in_bfloat16
-from napari_smse.scoring.runtimes.factory import Answer
 from napari_smse.scoring.runtimes.malloc import keep_memory
 
 if TYPE_CHECKING:
