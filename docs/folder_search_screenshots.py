@@ -48,7 +48,7 @@ def other_slides(folder: Path) -> list[Path]:
 
 def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
-    from napari_smse.similarity.slide_tiles import slide_tiles
+    from napari_smse.scoring.tile_table import slide_tiles
     from napari_smse.widgets.score_job import RUN_KEY
 
     run = layer.metadata[RUN_KEY]

@@ -16,8 +16,8 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 
-from napari_smse.exchange import RunRecord
 from napari_smse.models import Model
+from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Region, Slide
 from support.shell import Shell, shell, write_section

@@ -41,7 +41,7 @@ def test_no_test_inherits_how_another_ran_its_model(
         "napari_smse.slides",
         "napari_smse.tiles",
         "napari_smse.models",
-        "napari_smse.exchange",
+        "napari_smse.results",
     ],
 )
 def test_importing_stays_light(module: str) -> None:

@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from napari_smse.exchange import AnnotationSet, RunRecord, read_annotations
+from napari_smse.annotations import AnnotationSet, read_annotations
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.models import load_model, read_card
+from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.runtimes import selection
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.bank import bank_of, load_bank
 from napari_smse.similarity.slide_index import SlideIndex
-from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
 from napari_smse.widgets import annotation_autosave
 from napari_smse.widgets.chosen_index import read_choice

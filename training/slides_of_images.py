@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from napari_smse.exchange import Annotation, AnnotationSet, write_annotations
+from napari_smse.annotations import Annotation, AnnotationSet, write_annotations
 from napari_smse.learning.annotated_slides import FIELD_MPP, FIELD_PX
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.pixels import read_pixels

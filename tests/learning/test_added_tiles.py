@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_smse.annotations.tile_notes import TileLink, TilePlace
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.added_tiles import AddedTile, judge_embeddings
 from napari_smse.learning.annotated_tiles import annotated_tiles
@@ -15,7 +16,6 @@ from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recip
 from napari_smse.learning.metrics import auc
 from napari_smse.models import Model, SmseCnn
 from napari_smse.slides import Region
-from napari_smse.tiles.tile_notes import TileLink, TilePlace
 from support.training import mini_model
 
 CLASSES = ("benign", "malignant")

@@ -13,6 +13,7 @@ import torch
 from shapely import MultiPolygon
 from shapely.geometry import box
 
+from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
 from napari_smse.errors import DataError
 from napari_smse.learning.added_tiles import AddedTile
 from napari_smse.learning.annotated_tiles import (
@@ -30,7 +31,6 @@ from napari_smse.models import Model, ModelCard, load_model, save_model
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
-from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 from support.slides import write_pyramid_tiff
 from support.training import TRUNK, mini_network
 

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from napari_smse.exchange import read_annotations
+from napari_smse.annotations import read_annotations
 from napari_smse.learning.figures import paired_difference
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.held_out import HeldOut, join

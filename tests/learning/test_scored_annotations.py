@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from shapely.geometry import box
 
+from napari_smse.annotations import read_annotations, write_annotations
+from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
 from napari_smse.errors import DataError
-from napari_smse.exchange import read_annotations, write_annotations
 from napari_smse.learning.annotated_tiles import AnnotatedTiles
 from napari_smse.learning.scored_annotations import scored_annotations
 from napari_smse.models import Model, ModelCard
 from napari_smse.scoring import ComputeDevice, choose_device, score
 from napari_smse.scoring.runtimes import selection
 from napari_smse.slides import open_slide
-from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 from support.annotated_slides import annotate, write_red_slide, write_tiles_beside
 from support.training import mini_network
 

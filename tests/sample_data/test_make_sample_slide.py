@@ -14,7 +14,7 @@ import shapely
 import tifffile
 from numpy.typing import NDArray
 
-from napari_smse.exchange import read_regions
+from napari_smse.annotations import read_regions
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from support.shell import Shell, shell, write_section
 __all__ = ["shell"]  # the fixture
 
 SCORED = "napari_smse.scoring.keeper.Keeper.keep"
-SAVED = "napari_smse.exchange.results.write_csv"
+SAVED = "napari_smse.results.save.write_csv"
 
 
 @pytest.fixture

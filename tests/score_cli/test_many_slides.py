@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from napari_smse.exchange import RunRecord
+from napari_smse.results import RunRecord
 from support.dicom_slides import write_dicom_level
 from support.shell import Shell, section, shell, write_section
 

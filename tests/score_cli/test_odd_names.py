@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.exchange import RunRecord
+from napari_smse.results import RunRecord
 from napari_smse.similarity.slide_index import SlideIndex
 from support.shell import Shell, shell, write_section
 

@@ -9,7 +9,7 @@ import numcodecs.pickles
 import pytest
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import RunContext, save_results
+from napari_smse.results import RunContext, save_results
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import open_slide
 from support.models import redness_model

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.exchange import RunRecord
 from napari_smse.models import NetworkOutput
+from napari_smse.results import RunRecord
 from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_smse.exchange import RunRecord
+from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from support.cluster import write_model, write_slide
 

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import MultiPolygon, box
 
+from napari_smse.annotations.tile_labels import label_tiles
+from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.errors import BankError, QueryError
 from napari_smse.similarity.annotated_exemplars import (
     annotated_exemplars,
@@ -15,8 +17,6 @@ from napari_smse.similarity.annotated_exemplars import (
 from napari_smse.similarity.bank import THUMBNAIL_PX
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.tiles import Ground, TissueMask
-from napari_smse.tiles.region_tiles import label_tiles
-from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from support.exemplar_banks import AREA, MODEL, made_bank, made_scale, made_tiles
 
 COLUMNS, ROWS = (axis.ravel() for axis in np.meshgrid(range(10), range(10)))

@@ -3,8 +3,8 @@ import pytest
 from shapely import Point, box
 
 from napari_smse.errors import QueryError
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.slide_search import examples_in, look_for
-from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 

@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_smse.similarity.slide_tiles import SlideTiles
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.tile_selection import (
     covered_px,
     covered_regions,

@@ -5,8 +5,8 @@ import pytest
 from qtpy.QtCore import Qt
 from shapely.geometry import box, mapping
 
-from napari_smse.exchange import AnnotationSet, read_annotations
-from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations import AnnotationSet, read_annotations
+from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import annotate_dock, annotation_autosave
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import CLASS

@@ -4,7 +4,7 @@ import shapely
 from napari.components import ViewerModel
 from shapely.geometry import MultiPolygon, box
 
-from napari_smse.exchange import Annotation, AnnotationSet
+from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.reader import get_reader
 from napari_smse.widgets.annotation_layer import CLASS, IDENTITY, AnnotationLayer
 from napari_smse.widgets.slide_layers import slide_of

@@ -19,8 +19,8 @@ DRAWS = textwrap.dedent(
     import sys, time
     import napari, numpy as np
     from qtpy.QtWidgets import QApplication
-    from napari_smse.tiles.tile_notes import TileLink, TilePlace
-    from napari_smse.exchange import read_annotations
+    from napari_smse.annotations.tile_notes import TileLink, TilePlace
+    from napari_smse.results import read_annotations
     from napari_smse.widgets.annotate_dock import AnnotateDock
     from napari_smse.widgets.annotation_autosave import autosave_folder
     from napari_smse.widgets.slide_notes import notes_of

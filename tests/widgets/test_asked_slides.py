@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_smse.exchange import AnnotationSet
-from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.annotations import AnnotationSet
+from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
 from napari_smse.widgets import asked_slides
 
 

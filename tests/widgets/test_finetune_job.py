@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from napari_smse.annotations import read_annotations
+from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.errors import BankError
-from napari_smse.exchange import read_annotations
 from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
 from napari_smse.learning.scored_annotations import scored_annotations
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import KnownLooks, fitted_look, looks_path, save_looks
-from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
-from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned, TuningWish
 from napari_smse.widgets.score_job import ScoreJob, Stage, Started

@@ -13,10 +13,10 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.index_search import LeftOut
 from napari_smse.similarity.index_shard import SlideState, shard_of
 from napari_smse.similarity.slide_index import SlideIndex
-from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import Region, open_slide
 from napari_smse.widgets.chosen_index import chosen_index
 from napari_smse.widgets.folder_search import FolderSearch

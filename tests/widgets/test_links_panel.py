@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_smse.exchange import read_annotations
+from napari_smse.annotations import read_annotations
 from napari_smse.widgets.link_layer import LINKS_KEY
 from napari_smse.widgets.tile_picker import tile_at
 from support.annotated_slides import write_red_slide

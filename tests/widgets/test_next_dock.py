@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_smse.annotations import read_annotations
 from napari_smse.errors import ModelNotFoundError, OutputError
-from napari_smse.exchange import read_annotations
 from napari_smse.scoring import ScoreRequest
 from napari_smse.widgets import annotate_dock, annotation_autosave, next_dock, score_job
 from napari_smse.widgets.annotate_dock import AnnotateDock

@@ -10,7 +10,7 @@ import shapely
 from napari.layers import Points, Shapes
 from qtpy.QtCore import Qt
 
-from napari_smse.exchange import read_annotations
+from napari_smse.annotations import read_annotations
 from napari_smse.scoring import ScoreRequest
 from napari_smse.similarity.hit_regions import middles
 from napari_smse.widgets import annotation_autosave, score_job

@@ -8,12 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely import box
 
+from napari_smse.annotations import Annotation, AnnotationSet
+from napari_smse.annotations.tile_labels import classes_of_tiles
+from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.errors import DataError, QueryError
-from napari_smse.exchange import Annotation, AnnotationSet
 from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
 from napari_smse.scoring import ScoreStore
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
-from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.tiles import (
     Ground,
     ReadBlock,
@@ -23,8 +25,6 @@ from napari_smse.tiles import (
     TileSpec,
     TissueMask,
 )
-from napari_smse.tiles.tile_classes import classes_of_tiles
-from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets import efficiency_job, meter_job
 from napari_smse.widgets.annotation_counts import TILE_MPP, TILE_PX, count_tiles
 from napari_smse.widgets.asked_slides import AskedSlide

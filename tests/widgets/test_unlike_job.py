@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_of
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
-from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import open_slide
 from napari_smse.widgets import unlike_job
 from napari_smse.widgets.unlike_job import Unlike, looks_of, measure_unlike

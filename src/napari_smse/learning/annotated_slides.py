@@ -12,6 +12,15 @@ from typing import Final
 import numpy as np
 from shapely import MultiPolygon
 
+from napari_smse.annotations import read_class_regions
+from napari_smse.annotations.geojson import NO_LABELS, count_detections, holds_annotations
+from napari_smse.annotations.tile_labels import (
+    CONFLICT,
+    NO_CLASS,
+    joined_areas,
+    label_tiles,
+    nearest_areas,
+)
 from napari_smse.errors import DataError, RegionError, named_error
 from napari_smse.learning.candidates import Candidate, Reading, choose_usable, class_order
 from napari_smse.learning.csv_rows import read_csv_rows
@@ -21,21 +30,7 @@ from napari_smse.learning.same_slides import first_of_same
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import slide_name
 from napari_smse.slides.path_text import path_text
-from napari_smse.tiles import (
-    TileGrid,
-    TileSpec,
-    TissueMask,
-    find_tissue,
-    read_class_regions,
-)
-from napari_smse.tiles.annotations import NO_LABELS, count_detections, holds_annotations
-from napari_smse.tiles.region_tiles import (
-    CONFLICT,
-    NO_CLASS,
-    joined_areas,
-    label_tiles,
-    nearest_areas,
-)
+from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
 
 logger = logging.getLogger(__name__)
 

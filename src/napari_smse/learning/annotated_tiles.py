@@ -14,6 +14,15 @@ from shapely import MultiPolygon
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from napari_smse.annotations.tile_labels import (
+    CONFLICT,
+    TileClasses,
+    classes_of_tiles,
+    joined_areas,
+    nearest_areas,
+    rows_at,
+)
+from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
 from napari_smse.errors import DataError
 from napari_smse.learning.added_tiles import AddedTile
 from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
@@ -22,9 +31,6 @@ from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import ScaleTiles, TissueMask
-from napari_smse.tiles.region_tiles import CONFLICT, joined_areas, nearest_areas
-from napari_smse.tiles.tile_classes import TileClasses, classes_of_tiles, rows_at
-from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 SOURCE = "annotations"
 

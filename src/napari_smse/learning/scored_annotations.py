@@ -12,6 +12,7 @@ from typing import Final
 import shapely
 from shapely import Polygon
 
+from napari_smse.annotations.tile_notes import TileLink, TileNotes, read_tile_notes
 from napari_smse.errors import DataError, named_error
 from napari_smse.learning.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.learning.annotated_tiles import (
@@ -24,7 +25,6 @@ from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest, score
 from napari_smse.slides import Slide, open_slide
-from napari_smse.tiles.tile_notes import TileLink, TileNotes, read_tile_notes
 
 USUAL_MPPS: Final = (0.5,)
 

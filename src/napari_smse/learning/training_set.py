@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from napari_smse.annotations.geojson import NO_LABELS
 from napari_smse.errors import DataError
 from napari_smse.learning import (
     annotated_slides,
@@ -20,7 +21,6 @@ from napari_smse.learning.candidates import Reading
 from napari_smse.learning.labelled_set import LabelledSet, Source, join_sets
 from napari_smse.learning.same_images import with_one_case_each
 from napari_smse.learning.supported_scales import MPP_LIMITS
-from napari_smse.tiles.annotations import NO_LABELS
 
 Positive = Annotated[float, Field(gt=0)]
 

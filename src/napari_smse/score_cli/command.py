@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from napari_smse.annotations import read_regions
 from napari_smse.errors import RequestError
-from napari_smse.exchange import read_regions
 from napari_smse.models import read_card
 from napari_smse.score_cli.console import tell
 from napari_smse.score_cli.found_slides import find_slides

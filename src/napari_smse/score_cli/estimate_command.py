@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from napari_smse.exchange import read_regions
+from napari_smse.annotations import read_regions
 from napari_smse.models import read_card
 from napari_smse.score_cli.found_slides import find_slides
 from napari_smse.score_cli.options import (

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from napari_smse.exchange import RECORD_NAME, STORE_NAME, ModelRecord, RunRecord, SlideRecord
 from napari_smse.models.card import ModelCard
+from napari_smse.results import (
+    RECORD_NAME,
+    STORE_NAME,
+    ModelRecord,
+    RunRecord,
+    SlideRecord,
+)
 from napari_smse.score_cli.target import Target
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import Slide

@@ -11,7 +11,7 @@ from pathlib import Path
 import tifffile
 
 from napari_smse.errors import SlideNotFoundError
-from napari_smse.exchange import STORE_NAME
+from napari_smse.results import STORE_NAME
 from napari_smse.slides import looks_like_slide, slide_series, slides_in_folder
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_smse.errors import RequestError
-from napari_smse.exchange import STORE_NAME, is_url
 from napari_smse.models.card import ModelCard
+from napari_smse.results import STORE_NAME, is_url
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.index_files import Added
 from napari_smse.similarity.index_shard import shard_of

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from shapely.affinity import translate
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import (
+from napari_smse.models.card import ModelCard
+from napari_smse.results import (
     STORE_NAME,
     RunContext,
     remove_results,
     result_folder_names,
     save_results,
 )
-from napari_smse.models.card import ModelCard
 from napari_smse.score_cli.finished import Finished
 from napari_smse.score_cli.into_index import IntoIndex
 from napari_smse.score_cli.target import Target

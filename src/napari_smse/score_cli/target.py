@@ -10,7 +10,7 @@ from typing import Protocol
 import platformdirs
 
 from napari_smse.atomic_write import output_error
-from napari_smse.exchange import STORE_NAME, RemoteFolder, is_url
+from napari_smse.results import STORE_NAME, RemoteFolder, is_url
 from napari_smse.scoring import ScoreStore, WriteLock, folder_lock
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import STORE_NAME, folder_name
+from napari_smse.results import STORE_NAME, folder_name
 from napari_smse.score_cli.preparation import load
 from napari_smse.score_cli.slides_to_score import (
     Asked,

@@ -16,10 +16,10 @@ from napari_smse.models import read_card
 from napari_smse.score_cli.preparation import load
 from napari_smse.score_cli.slides_told import SlidesTold
 from napari_smse.scoring import ScoreRequest, open_run, score
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.index_search import LeftOut
 from napari_smse.similarity.index_shard import IndexedSlide
 from napari_smse.similarity.slide_index import SlideIndex
-from napari_smse.similarity.slide_tiles import slide_tiles
 from napari_smse.slides import Region, Slide
 
 

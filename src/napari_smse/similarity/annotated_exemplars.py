@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
+from napari_smse.annotations.tile_labels import TileClasses, classes_of_tiles, nearest_areas
+from napari_smse.annotations.tile_notes import TileRemark
 from napari_smse.errors import BankError, QueryError
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.bank import ExemplarBank
-from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.tiles import ScaleTiles, TissueMask
-from napari_smse.tiles.region_tiles import nearest_areas
-from napari_smse.tiles.tile_classes import TileClasses, classes_of_tiles
-from napari_smse.tiles.tile_notes import TileRemark
 
 MOST_A_CLASS: Final = 300
 """More tiles of a class say little more: so many are taken, spread evenly over them."""
@@ -79,7 +78,7 @@ def annotated_rows(
         What is drawn of each class, level-0 px.
     mask
         The slide's tissue: a tile takes the class that holds half of its tissue, see
-        `napari_smse.tiles.tile_classes.classes_of_tiles`.
+        `napari_smse.annotations.tile_labels.classes_of_tiles`.
     slide
         Quick hash of the slide, by which the remarks find their tiles.
     remarks

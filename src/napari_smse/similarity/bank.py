@@ -25,6 +25,7 @@ from napari_smse.models.card import (
     ModelCard,
     model_paths,
 )
+from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.slides import Region
 
@@ -266,7 +267,7 @@ def load_bank(path: Path) -> ExemplarBank:
             facts = {name: json.loads(told[name]) for name in _FACTS}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         bank = ExemplarBank(
-            of_length_1(tensors["embeddings"]),
+            unit_length(tensors["embeddings"]),
             tensors["labels"].astype(np.int64),
             tensors["mpps"].astype(np.float32),
             tuple(facts["classes"]),
@@ -313,15 +314,6 @@ def _fits_together(bank: ExemplarBank) -> bool:
     known = ((bank.labels >= 0) & (bank.labels < len(bank.classes))).all()
     scaled = (np.isfinite(bank.mpps) & (bank.mpps > 0)).all()
     return {len(column) for column in columns} == {len(bank)} and bool(known and scaled)
-
-
-def of_length_1(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return embeddings ``(n, d)`` in float32, of length 1 again after they were rounded."""
-    exact = embeddings.astype(np.float32)
-    if exact.ndim != 2 or not np.isfinite(exact).all():
-        raise ValueError("embeddings are no matrix of numbers")
-    length = np.linalg.norm(exact, axis=1, keepdims=True)
-    return np.asarray(exact / np.maximum(length, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 def _no_looks(number: int) -> NDArray[np.float32]:

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.neighbours import nearest
-from napari_smse.similarity.slide_tiles import SlideTiles
 
 SIMILAR_SCALE: Final = 1.5
 """Scales are alike whose um/px differ by no more than this factor."""

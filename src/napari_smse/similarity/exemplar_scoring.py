@@ -122,7 +122,7 @@ def class_prototypes(bank: ExemplarBank) -> NDArray[np.float32]:
     means, of_class, _ = _case_means(bank)
     sums = np.zeros((len(bank.classes), bank.embeddings.shape[1]))
     np.add.at(sums, of_class, means)
-    return _of_length_1(sums)
+    return _unit_length(sums)
 
 
 def fitted_temperature(bank: ExemplarBank, way: Way = "prototypes") -> float:
@@ -269,7 +269,7 @@ def _prototypes_without_case(bank: ExemplarBank) -> NDArray[np.float32]:
             if not (~own & (of_class == label)).any():
                 without[label] = 0.0
         rows = names == case
-        similar[rows] = bank.embeddings[rows] @ _of_length_1(without).T
+        similar[rows] = bank.embeddings[rows] @ _unit_length(without).T
     return np.where(np.isnan(similar), -np.inf, similar).astype(np.float32)
 
 
@@ -287,7 +287,7 @@ def _nearest_without_case(bank: ExemplarBank) -> NDArray[np.float32]:
     return found
 
 
-def _of_length_1(sums: NDArray[np.float64]) -> NDArray[np.float32]:
+def _unit_length(sums: NDArray[np.float64]) -> NDArray[np.float32]:
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     whole = np.where(length > 0, sums / np.where(length > 0, length, 1.0), np.nan)
     return np.asarray(whole, dtype=np.float32)

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from napari_smse.atomic_write import write_atomic, write_new
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.slide_tiles import slide_tiles
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import quick_hash
 from napari_smse.slides.path_text import path_text, text_path

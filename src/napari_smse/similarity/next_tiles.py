@@ -11,8 +11,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.neighbours import distance_of
-from napari_smse.similarity.slide_tiles import SlideTiles
 
 _POOL: Final = 10
 """Of the most uncertain tiles, so many are looked at for each one to choose."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError
-from napari_smse.similarity.bank import of_length_1
+from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.neighbours import distance_of
 
 MOST_REPRESENTATIVES: Final = 8
@@ -100,7 +100,7 @@ def make_query(
         raise QueryError(
             "There is nothing to look for: draw around some tissue, or click a tile, as an example."
         )
-    wanted, unwanted = (of_length_1(like[:0] if one is None else one) for one in (like, unlike))
+    wanted, unwanted = (unit_length(like[:0] if one is None else one) for one in (like, unlike))
     return Query(wanted[representatives(wanted)], unwanted[representatives(unwanted)], model)
 
 
@@ -131,7 +131,7 @@ def representatives(
     """
     if not len(embeddings):
         return np.empty(0, dtype=np.intp)
-    exact = of_length_1(embeddings)
+    exact = unit_length(embeddings)
     chosen = [int((exact @ exact.mean(axis=0)).argmax())]
     away = distance_of(exact @ exact[chosen[0]])
     while len(chosen) < most and away.max() > _SAME:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
-from napari_smse.similarity.slide_tiles import SlideTiles
+from napari_smse.scoring.tile_table import SlideTiles
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.hit_regions import hit_area, hit_regions
-from napari_smse.similarity.slide_tiles import SlideTiles
 
 
 def tiles_within(tiles: SlideTiles, region: BaseGeometry) -> NDArray[np.bool_]:

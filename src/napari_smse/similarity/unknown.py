@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore, read_block
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
 from napari_smse.similarity.ood.reference import KnownLooks
-from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan
 

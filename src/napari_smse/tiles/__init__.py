@@ -1,11 +1,5 @@
 """Tissue, tiles at a physical scale, and planned reads."""
 
-from napari_smse.tiles.annotations import (
-    DrawnArea,
-    read_areas,
-    read_class_regions,
-    read_regions,
-)
 from napari_smse.tiles.brightfield import is_brightfield, require_brightfield
 from napari_smse.tiles.grid import TileGrid
 from napari_smse.tiles.plan import TilePlan, plan_tiles
@@ -15,7 +9,6 @@ from napari_smse.tiles.spec import TileSpec
 from napari_smse.tiles.tissue import Ground, TissueMask, classify_ground, find_tissue
 
 __all__ = [
-    "DrawnArea",
     "Ground",
     "ReadBlock",
     "ScaleTiles",
@@ -27,9 +20,6 @@ __all__ = [
     "find_tissue",
     "is_brightfield",
     "plan_tiles",
-    "read_areas",
-    "read_class_regions",
-    "read_regions",
     "require_brightfield",
     "tiles_in_region",
 ]

@@ -15,11 +15,15 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_smse.annotations import (
+    AnnotationSet,
+    read_annotations,
+    write_annotations,
+)
+from napari_smse.annotations.geojson import NO_LABELS, count_detections
 from napari_smse.errors import SmseError
-from napari_smse.exchange import AnnotationSet, read_annotations, write_annotations
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
-from napari_smse.tiles.annotations import NO_LABELS, count_detections
 from napari_smse.widgets.annotation_autosave import Autosave
 from napari_smse.widgets.annotation_files import ask_what_to_import, ask_where_to_save
 from napari_smse.widgets.annotation_layer import AnnotationLayer, follow_scale

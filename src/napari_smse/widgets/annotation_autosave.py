@@ -10,17 +10,17 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_smse.atomic_write import atomic_path
-from napari_smse.errors import SmseError
-from napari_smse.exchange import (
+from napari_smse.annotations import (
     Annotation,
     AnnotationSet,
     read_annotations,
     write_annotations,
 )
+from napari_smse.annotations.tile_notes import TileLink, TileRemark
+from napari_smse.atomic_write import atomic_path
+from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
 from napari_smse.slides import Slide
-from napari_smse.tiles.tile_notes import TileLink, TileRemark
 
 _CLASSES = ".classes.json"
 

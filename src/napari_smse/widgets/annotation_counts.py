@@ -9,12 +9,11 @@ from typing import Final
 import numpy as np
 from shapely import MultiPolygon
 
+from napari_smse.annotations.tile_labels import CONFLICT, LEAST_TISSUE, classes_of_tiles
+from napari_smse.annotations.tile_notes import TileRemark
 from napari_smse.slides import Slide
 from napari_smse.tiles import ScaleTiles, TileSpec, TissueMask, find_tissue
 from napari_smse.tiles.plan import tile_grid
-from napari_smse.tiles.region_tiles import CONFLICT, LEAST_TISSUE
-from napari_smse.tiles.tile_classes import classes_of_tiles
-from napari_smse.tiles.tile_notes import TileRemark
 
 TILE_PX: Final = 224
 TILE_MPP: Final = 0.5

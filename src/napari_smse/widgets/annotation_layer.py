@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from shapely import MultiPolygon, Polygon
 
-from napari_smse.exchange import Annotation, AnnotationSet
+from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.regions import AREAS, world_outline

@@ -7,7 +7,7 @@ from functools import partial
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_smse.exchange import AnnotationSet
+from napari_smse.annotations import AnnotationSet
 from napari_smse.slides import Slide
 from napari_smse.tiles import TissueMask
 from napari_smse.widgets.annotation_counts import AnnotationCounts, count_tiles

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_smse.annotations import AnnotationSet
 from napari_smse.errors import QueryError, SmseError
-from napari_smse.exchange import AnnotationSet
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.score_job import RUN_KEY, Started

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon
 
+from napari_smse.annotations.tile_notes import TileRemark
 from napari_smse.errors import SmseError
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
+from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
 from napari_smse.similarity.annotated_exemplars import (
     annotated_rows,
     exemplars_of,
@@ -21,9 +23,7 @@ from napari_smse.similarity.annotated_exemplars import (
 )
 from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
 from napari_smse.similarity.exemplar_scoring import ExemplarScoring, Way, fitted_temperature
-from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
 from napari_smse.slides import Region, Slide
-from napari_smse.tiles.tile_notes import TileRemark
 from napari_smse.widgets.score_job import Started
 from napari_smse.widgets.unlike_job import looks_of
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shapely import MultiPolygon
 
+from napari_smse.annotations.tile_notes import TileLink, TileRemark
 from napari_smse.errors import DataError, SmseError
 from napari_smse.learning.tuning_history import TuningHistory
 from napari_smse.models import Model, ModelCard, load_model, read_card
@@ -26,7 +27,6 @@ from napari_smse.scoring.run import model_facts
 from napari_smse.scoring.store import signature
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.tiles.tile_notes import TileLink, TileRemark
 from napari_smse.widgets import score_job
 from napari_smse.widgets.score_job import Stage, Started, spare_threads
 

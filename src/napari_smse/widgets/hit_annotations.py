@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 from shapely import Polygon
 
-from napari_smse.exchange import Annotation, AnnotationSet
+from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate_dock import AnnotateDock

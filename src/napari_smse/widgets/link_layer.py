@@ -8,8 +8,8 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
 
+from napari_smse.annotations.tile_notes import TileLink, TilePlace
 from napari_smse.slides import Slide
-from napari_smse.tiles.tile_notes import TileLink, TilePlace
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
 
 LINKS_KEY = "napari_smse_links"

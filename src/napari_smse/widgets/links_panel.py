@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_smse.annotations.tile_notes import TileLink, TilePlace
 from napari_smse.slides import Region, Slide
-from napari_smse.tiles.tile_notes import TileLink, TilePlace
 from napari_smse.widgets.link_layer import show_links
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.slide_layers import layer_with, slide_of

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.annotations.tile_labels import classes_of_tiles
 from napari_smse.errors import QueryError
+from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
-from napari_smse.similarity.slide_tiles import SlideTiles, slide_tiles
 from napari_smse.tiles import ScaleTiles
-from napari_smse.tiles.tile_classes import classes_of_tiles
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
 from napari_smse.widgets.queue_job import asking_scale, require_one_scale
 

@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.errors import SmseError
-from napari_smse.exchange import result_folder_names
 from napari_smse.models import ModelCard, read_card
+from napari_smse.results import result_folder_names
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import RunContext, folder_name, save_results
 from napari_smse.models import ModelCard
+from napari_smse.results import RunContext, folder_name, save_results
 from napari_smse.scoring import (
     ComputeDevice,
     Progress,

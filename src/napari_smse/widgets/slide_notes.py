@@ -8,7 +8,7 @@ from dataclasses import replace
 from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
-from napari_smse.tiles.tile_notes import TileLink, TileRemark
+from napari_smse.annotations.tile_notes import TileLink, TileRemark
 
 NOTES_KEY = "napari_smse_notes"
 """Key of a slide layer's metadata: the `SlideNotes` of its slide."""

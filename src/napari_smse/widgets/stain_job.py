@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import DataError, ModelError
 from napari_smse.scoring.inference import TileClassifier
 from napari_smse.scoring.read_block import cut
-from napari_smse.similarity.bank import of_length_1
+from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.batch_effect import (
     BeforeAndAfter,
     Share,
@@ -160,7 +160,7 @@ class _Restained:
         parts = np.array_split(rows, len(self._networks))
         some = [(network, part, seed) for network, part in zip(self._networks, parts, strict=True)]
         found = list(self._pool.map(self._embed, [one for one in some if len(one[1])]))
-        return of_length_1(np.concatenate(found))
+        return unit_length(np.concatenate(found))
 
     def _embed(
         self, part: tuple[TileClassifier, NDArray[np.intp], int | None]

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.tiles.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.widgets.finetune_job import Tuned
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.tile_pictures import TileOnSlide, TilePictures

@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.ood.appearance import appearances_of
 from napari_smse.similarity.ood.reference import load_looks
-from napari_smse.similarity.slide_tiles import SlideTiles
 from napari_smse.similarity.unknown import (
     Looks,
     known_with,

@@ -21,8 +21,8 @@ import shapely
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
+from napari_smse.annotations.object_types import is_annotation
 from napari_smse.errors import RegionError
-from napari_smse.tiles.object_types import is_annotation
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class DrawnArea:
 
     @property
     def is_annotation(self) -> bool:
-        """Whether a person drew it, see `napari_smse.tiles.object_types`."""
+        """Whether a person drew it, see `napari_smse.annotations.object_types`."""
         return is_annotation(self.feature)
 
 

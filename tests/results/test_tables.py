@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import (
+from napari_smse.results import (
     TILE_COLUMNS,
     TileRows,
     tile_columns,

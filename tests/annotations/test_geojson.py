@@ -11,9 +11,9 @@ import pytest
 from shapely import box
 from shapely.geometry import mapping
 
+from napari_smse.annotations import read_class_regions
+from napari_smse.annotations.geojson import count_detections, holds_annotations
 from napari_smse.errors import RegionError
-from napari_smse.tiles import read_class_regions
-from napari_smse.tiles.annotations import count_detections, holds_annotations
 
 LEFT, RIGHT = box(0, 0, 10, 10), box(20, 0, 30, 10)
 RING = box(0, 0, 30, 30) - box(10, 10, 20, 20)

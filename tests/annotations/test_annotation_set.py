@@ -15,10 +15,15 @@ from hypothesis import strategies as st
 from shapely.affinity import translate
 from shapely.geometry import MultiPolygon, Polygon, box, mapping
 
+from napari_smse.annotations import (
+    Annotation,
+    AnnotationSet,
+    read_annotations,
+    read_class_regions,
+    write_annotations,
+)
+from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
 from napari_smse.errors import OutputError, RegionError
-from napari_smse.exchange import Annotation, AnnotationSet, read_annotations, write_annotations
-from napari_smse.tiles import read_class_regions
-from napari_smse.tiles.tile_notes import TileLink, TilePlace, TileRemark
 
 RING = box(0, 0, 100, 100).difference(box(20, 20, 40, 40))
 PARTS = MultiPolygon([RING, box(200, 0, 300, 50)])

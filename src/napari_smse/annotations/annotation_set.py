@@ -17,11 +17,15 @@ from uuid import uuid4
 import shapely
 from shapely import MultiPolygon, Polygon
 
+from napari_smse.annotations.geojson import DrawnArea, read_annotated_areas
+from napari_smse.annotations.tile_notes import (
+    TileLink,
+    TileRemark,
+    notes_member,
+    read_tile_notes,
+)
 from napari_smse.atomic_write import atomic_path
 from napari_smse.palette import Colour, class_colours
-from napari_smse.tiles import DrawnArea
-from napari_smse.tiles.annotations import read_annotated_areas
-from napari_smse.tiles.tile_notes import TileLink, TileRemark, notes_member, read_tile_notes
 
 
 def _new_id() -> str:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from napari_smse.atomic_write import output_error
 from napari_smse.errors import OutputError
-from napari_smse.exchange.geojson import write_qupath_tiles
-from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
-from napari_smse.exchange.result_folder import RECORD_NAME, STORE_NAME, remove_results
-from napari_smse.exchange.run_record import (
+from napari_smse.models.card import ModelCard
+from napari_smse.palette import Colour
+from napari_smse.results.folder import RECORD_NAME, STORE_NAME, remove_results
+from napari_smse.results.picture import MapPanel, write_heat_map_picture
+from napari_smse.results.qupath_tiles import write_qupath_tiles
+from napari_smse.results.run_record import (
     CLASS_HEAD,
     ModelRecord,
     RunRecord,
@@ -24,9 +26,7 @@ from napari_smse.exchange.run_record import (
     SlideRecord,
     write_run_json,
 )
-from napari_smse.exchange.tables import TileRows, tile_table, write_csv, write_parquet
-from napari_smse.models.card import ModelCard
-from napari_smse.palette import Colour
+from napari_smse.results.tables import TileRows, tile_table, write_csv, write_parquet
 from napari_smse.scoring import (
     HeatMap,
     ScaleScores,

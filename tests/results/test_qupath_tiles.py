@@ -12,15 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Polygon, box, mapping
 
+from napari_smse.annotations import read_annotations, read_class_regions, read_regions
 from napari_smse.errors import OutputError, RegionError
-from napari_smse.exchange import (
+from napari_smse.results import (
     TileRows,
-    read_annotations,
-    read_regions,
     tile_table,
     write_qupath_tiles,
 )
-from napari_smse.tiles import read_class_regions
 
 CLASSES = ("benign", "malignant")
 SQUARE = box(10, 20, 110, 220)

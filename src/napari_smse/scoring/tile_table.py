@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring import HeatMap, HeatMapBuilder, ScoreStore
-from napari_smse.similarity.bank import of_length_1
+from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder
+from napari_smse.scoring.store import ScoreStore
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles
 
@@ -124,8 +124,17 @@ def slide_tiles(store: ScoreStore) -> SlideTiles:
         written = scores.embedding.any(axis=1)
         done = np.flatnonzero(~np.isnan(scores.probability[:, 0]) & written)
         scales.append(scores.tiles.take(done))
-        embeddings.append(of_length_1(scores.embedding[done]))
+        embeddings.append(unit_length(scores.embedding[done]))
         probability.append(scores.probability[done])
     return SlideTiles(
         tuple(scales), np.concatenate(embeddings), np.concatenate(probability), store.classes
     )
+
+
+def unit_length(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return embeddings ``(n, d)`` in float32, of length 1 again after they were rounded."""
+    exact = embeddings.astype(np.float32)
+    if exact.ndim != 2 or not np.isfinite(exact).all():
+        raise ValueError("embeddings are no matrix of numbers")
+    length = np.linalg.norm(exact, axis=1, keepdims=True)
+    return np.asarray(exact / np.maximum(length, np.finfo(np.float32).tiny), dtype=np.float32)

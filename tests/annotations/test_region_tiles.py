@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon
 from shapely.geometry import box
 
+from napari_smse.annotations.tile_labels import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 from napari_smse.slides import Region
 from napari_smse.tiles import Ground, TissueMask
-from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles, nearest_areas
 
 CELL = 10
 SIDE = 40

@@ -1,4 +1,4 @@
-"""Tiles as GeoJSON, the way QuPath reads and writes them; annotations come from `tiles`.
+"""Tiles as GeoJSON, the way QuPath reads and writes them.
 
 QuPath crops a slide to OpenSlide's bounds and counts its pixels from there, while
 everything in this package counts from the corner of level 0. `bounds_origin`, the
@@ -15,13 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from napari_smse.annotations.object_types import MEASURED, probability_name
 from napari_smse.atomic_write import atomic_path
-from napari_smse.exchange.tables import probability_column
 from napari_smse.palette import Colour, class_colours
-from napari_smse.tiles import read_regions
-from napari_smse.tiles.object_types import MEASURED, probability_name
-
-__all__ = ["read_regions", "write_qupath_tiles"]
+from napari_smse.results.tables import probability_column
 
 _ROWS_AT_ONCE = 1000
 

@@ -13,8 +13,14 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
+from napari_smse.annotations import read_regions
 from napari_smse.errors import OutputError
-from napari_smse.exchange import MapPanel, RunContext, RunRecord, read_regions, save_results
+from napari_smse.results import (
+    MapPanel,
+    RunContext,
+    RunRecord,
+    save_results,
+)
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Region, Slide, open_slide
 from support.models import redness_model
@@ -206,7 +212,7 @@ def test_the_fused_map_says_what_it_is_made_of(
     def look(_path: Path, _thumbnail: Any, maps: list[MapPanel], **_: Any) -> None:
         titles.extend(panel.title for panel in maps)
 
-    monkeypatch.setattr("napari_smse.exchange.results.write_heat_map_picture", look)
+    monkeypatch.setattr("napari_smse.results.save.write_heat_map_picture", look)
     card = MODEL.card.model_copy(update={"mpp_range": mpp_range})
     save_results(tmp_path, slide, store, RunContext(card, "CPU"))
     assert titles[-1] == told
@@ -220,7 +226,7 @@ def test_the_models_colours_go_into_picture_and_tiles(
 ) -> None:
     panels: list[MapPanel] = []
     monkeypatch.setattr(
-        "napari_smse.exchange.results.write_heat_map_picture",
+        "napari_smse.results.save.write_heat_map_picture",
         lambda _path, _thumbnail, maps, **_: panels.extend(maps),
     )
     colours = {"benign": (1, 2, 3), "malignant": (9, 8, 7)}

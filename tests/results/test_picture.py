@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import MapPanel, write_heat_map_picture
+from napari_smse.results import MapPanel, write_heat_map_picture
 
 EXTENT = (0.0, 1000.0, 800.0, 0.0)
 PALE = np.full((80, 100, 3), 240, np.uint8)

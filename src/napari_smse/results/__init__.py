@@ -1,23 +1,16 @@
-"""Results and annotations in files that other programs read."""
+"""Results in files that other programs read."""
 
-from napari_smse.exchange.annotations import (
-    Annotation,
-    AnnotationSet,
-    read_annotations,
-    write_annotations,
-)
-from napari_smse.exchange.geojson import read_regions, write_qupath_tiles
-from napari_smse.exchange.picture import MapPanel, write_heat_map_picture
-from napari_smse.exchange.remote_folder import RemoteFolder, is_url
-from napari_smse.exchange.result_folder import (
+from napari_smse.results.folder import (
     RECORD_NAME,
     STORE_NAME,
     folder_name,
     remove_results,
     result_folder_names,
 )
-from napari_smse.exchange.results import RunContext, save_results
-from napari_smse.exchange.run_record import (
+from napari_smse.results.picture import MapPanel, write_heat_map_picture
+from napari_smse.results.qupath_tiles import write_qupath_tiles
+from napari_smse.results.remote import RemoteFolder, is_url
+from napari_smse.results.run_record import (
     ModelRecord,
     RunRecord,
     ScaleRecord,
@@ -25,7 +18,8 @@ from napari_smse.exchange.run_record import (
     package_versions,
     write_run_json,
 )
-from napari_smse.exchange.tables import (
+from napari_smse.results.save import RunContext, save_results
+from napari_smse.results.tables import (
     TILE_COLUMNS,
     TileRows,
     tile_columns,
@@ -38,8 +32,6 @@ __all__ = [
     "RECORD_NAME",
     "STORE_NAME",
     "TILE_COLUMNS",
-    "Annotation",
-    "AnnotationSet",
     "MapPanel",
     "ModelRecord",
     "RemoteFolder",
@@ -51,14 +43,11 @@ __all__ = [
     "folder_name",
     "is_url",
     "package_versions",
-    "read_annotations",
-    "read_regions",
     "remove_results",
     "result_folder_names",
     "save_results",
     "tile_columns",
     "tile_table",
-    "write_annotations",
     "write_csv",
     "write_heat_map_picture",
     "write_parquet",

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import (
+from napari_smse.results import (
     ModelRecord,
     RunRecord,
     ScaleRecord,
@@ -74,7 +74,7 @@ def test_a_misspelt_field_is_refused() -> None:
 
 
 def test_a_missing_package_is_named_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_smse.exchange import run_record
+    from napari_smse.results import run_record
 
     monkeypatch.setattr(run_record, "_PACKAGES", ("numpy", "no-such-package"))
     versions = package_versions()

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_smse.errors import RegionError
-from napari_smse.tiles.tile_notes import (
+from napari_smse.annotations.tile_notes import (
     MEMBER,
     TileLink,
     TileNotes,
@@ -20,6 +19,7 @@ from napari_smse.tiles.tile_notes import (
     notes_member,
     read_notes,
 )
+from napari_smse.errors import RegionError
 
 HERE = Path("a.geojson")
 PLACES = st.builds(

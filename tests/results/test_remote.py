@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import RemoteFolder, is_url
+from napari_smse.results import RemoteFolder, is_url
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange.result_folder import RECORD_NAME
+from napari_smse.results.folder import RECORD_NAME
 
 
 def is_url(place: str) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.errors import OutputError
-from napari_smse.exchange import remove_results, result_folder_names
+from napari_smse.results import remove_results, result_folder_names
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.slide_tiles import slide_tiles
+from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.slides import Region
 from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
 from support.exemplar_banks import CLASSES, made_scale, made_tiles

@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import MultiPolygon, box
 
+from napari_smse.annotations.tile_labels import (
+    CONFLICT,
+    NO_CLASS,
+    classes_of_tiles,
+    label_tiles,
+    rows_at,
+)
+from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.tiles import Ground, TissueMask
-from napari_smse.tiles.region_tiles import CONFLICT, NO_CLASS, label_tiles
-from napari_smse.tiles.tile_classes import classes_of_tiles, rows_at
-from napari_smse.tiles.tile_notes import TilePlace, TileRemark
 from support.exemplar_banks import AREA, made_scale
 
 COLUMNS, ROWS = (axis.ravel() for axis in np.meshgrid(range(10), range(10)))
