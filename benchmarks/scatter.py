@@ -47,7 +47,7 @@ def measure(number: int, dims: int) -> dict[str, Any]:
     """Lay out random groups and time what a user does to the plot."""
     from qtpy.QtWidgets import QApplication
 
-    from napari_smse.similarity.clusters import find_clusters
+    from napari_smse.similarity.clustering import find_clusters
     from napari_smse.similarity.projection import fit_pca
     from napari_smse.widgets.scatter_plot import ScatterPlot
 

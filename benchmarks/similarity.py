@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreMaps, TileScores
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.bank import ExemplarBank
-from napari_smse.similarity.exemplar_scoring import ExemplarScoring, Way
-from napari_smse.similarity.index_shard import IndexedSlide, Shard
-from napari_smse.similarity.slide_index import SlideIndex
-from napari_smse.similarity.slide_search import look_for
+from napari_smse.similarity.exemplar_bank import ExemplarBank
+from napari_smse.similarity.exemplar_classifier import ExemplarScoring, Way
+from napari_smse.similarity.index.shard import IndexedSlide, Shard
+from napari_smse.similarity.index.slide_index import SlideIndex
+from napari_smse.similarity.region_search import look_for
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TilePlan, TileSpec
 

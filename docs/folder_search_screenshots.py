@@ -75,7 +75,7 @@ def shoot(folder: Path) -> None:
     from typer.testing import CliRunner
 
     from napari_smse.cli import app
-    from napari_smse.similarity.index_search import LeftOut
+    from napari_smse.similarity.index.search import LeftOut
     from napari_smse.slides import Region
     from napari_smse.widgets.folder_search import FolderSearch
     from napari_smse.widgets.slide_layers import slide_layers, slide_of

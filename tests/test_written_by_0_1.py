@@ -17,8 +17,8 @@ from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.runtimes import selection
 from napari_smse.scoring.tile_table import slide_tiles
-from napari_smse.similarity.bank import bank_of, load_bank
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.exemplar_bank import bank_of, load_bank
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
 from napari_smse.widgets import annotation_autosave
 from napari_smse.widgets.chosen_index import read_choice

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from napari_smse.results import RunRecord
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.slide_index import SlideIndex
 from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.slide_index import SlideIndex
 from support import TESTS
 from support.models import redness_model
 from support.shell import Shell, shell, write_section

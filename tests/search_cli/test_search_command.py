@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.similarity.index_shard import Shard, shard_of
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.shard import Shard, shard_of
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
 from support.models import redness_model
 from support.shell import GLASS, PINK, RED, Shell, shell, write_section

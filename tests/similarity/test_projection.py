@@ -138,7 +138,7 @@ def test_umap_itself_puts_groups_apart():
 
 def test_it_imports_neither_torch_nor_umap_nor_sklearn():
     code = (
-        "import sys, napari_smse.similarity.projection, napari_smse.similarity.clusters; "
+        "import sys, napari_smse.similarity.projection, napari_smse.similarity.clustering; "
         "assert not {'torch', 'umap', 'sklearn', 'numba'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

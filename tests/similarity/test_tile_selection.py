@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.tile_selection import (
+from napari_smse.similarity.tile_outlines import (
     covered_px,
     covered_regions,
     points_within,

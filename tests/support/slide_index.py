@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.similarity.index_shard import IndexedSlide, Shard
+from napari_smse.similarity.index.shard import IndexedSlide, Shard
 
 MODEL, MODEL_NAME = "a" * 64, "made up"
 SETTINGS = {"mpps": [0.5], "overlap": 0.0, "min_tissue": 0.25, "roi": None}

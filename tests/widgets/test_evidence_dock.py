@@ -9,8 +9,8 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt
 
 from napari_smse.errors import BankError, DamagedSlideError
-from napari_smse.similarity.bank import THUMBNAIL_PX, load_bank, save_bank
-from napari_smse.similarity.exemplar_scoring import ExemplarScoring
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, load_bank, save_bank
+from napari_smse.similarity.exemplar_classifier import ExemplarScoring
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
 from napari_smse.widgets import evidence_dock, evidence_job, evidence_overlays, unlike_job

@@ -8,8 +8,8 @@ from shapely import MultiPolygon, box
 from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.errors import BankError
 from napari_smse.scoring import MapName, ScoreMaps, ScoreStore, fused_scales
-from napari_smse.similarity.bank import save_bank
-from napari_smse.similarity.exemplar_scoring import ExemplarScoring, fitted_temperature
+from napari_smse.similarity.exemplar_bank import save_bank
+from napari_smse.similarity.exemplar_classifier import ExemplarScoring, fitted_temperature
 from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
 from napari_smse.widgets import evidence_job
 from napari_smse.widgets.evidence_job import KnownBank, read_tiles, with_annotated

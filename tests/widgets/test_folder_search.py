@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QFileDialog
 from napari_smse.errors import QueryError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.scoring.tile_table import slide_tiles
-from napari_smse.similarity.index_search import LeftOut
-from napari_smse.similarity.index_shard import SlideState, shard_of
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.search import LeftOut
+from napari_smse.similarity.index.shard import SlideState, shard_of
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from napari_smse.widgets.chosen_index import chosen_index
 from napari_smse.widgets.folder_search import FolderSearch
@@ -445,7 +445,7 @@ def test_a_search_is_stopped_by_a_second_press(ready, until, monkeypatch):
     def slowly(self, query, k):
         import time
 
-        from napari_smse.similarity.index_search import Searched
+        from napari_smse.similarity.index.search import Searched
 
         for done in range(1000):
             time.sleep(0.01)

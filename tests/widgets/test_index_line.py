@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide
 from napari_smse.widgets import chosen_index, index_adding, index_job, score_dock
 from napari_smse.widgets.folder_search import FolderSearch

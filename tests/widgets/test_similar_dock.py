@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 
 from napari_smse.annotations import read_annotations
 from napari_smse.scoring import ScoreRequest
-from napari_smse.similarity.hit_regions import middles
+from napari_smse.similarity.tile_outlines import middles
 from napari_smse.widgets import annotation_autosave, score_job
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import ANNOTATIONS_KEY, CLASS, drawn_on

@@ -9,7 +9,7 @@ from napari.layers import Shapes
 
 from napari_smse.scoring import ScoreRequest
 from napari_smse.scoring.tile_table import slide_tiles
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.widgets import (
     annotation_autosave,

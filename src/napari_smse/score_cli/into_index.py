@@ -8,9 +8,9 @@ from napari_smse.errors import RequestError
 from napari_smse.models.card import ModelCard
 from napari_smse.results import STORE_NAME, is_url
 from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.index_files import Added
-from napari_smse.similarity.index_shard import shard_of
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.shard import shard_of
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide
 
 _TOLD = {Added.ADDED: "added to", Added.REPLACED: "replaced in", Added.SAME: "in"}

@@ -9,8 +9,8 @@ from typing import Any
 
 from napari_smse.scoring import describe_scale
 from napari_smse.search_cli.region_query import RegionQuery
-from napari_smse.similarity.index_search import IndexAnswer, SlideHits
-from napari_smse.similarity.index_shard import SlideState
+from napari_smse.similarity.index.search import IndexAnswer, SlideHits
+from napari_smse.similarity.index.shard import SlideState
 
 _COLUMNS = f"    {'distance':>8} {'x':>9} {'y':>9} {'width':>7} {'height':>7}   most likely"
 

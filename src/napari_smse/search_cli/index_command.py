@@ -29,8 +29,8 @@ from napari_smse.score_cli.slides_told import SlidesTold
 from napari_smse.score_cli.target import LocalTarget
 from napari_smse.scoring import Progress, require_tiles
 from napari_smse.search_cli.indexing import Indexing, slides_to_index
-from napari_smse.similarity.approximate import require_usearch
-from napari_smse.similarity.slide_index import APPROXIMATE_FROM, SlideIndex
+from napari_smse.similarity.index.approximate import require_usearch
+from napari_smse.similarity.index.slide_index import APPROXIMATE_FROM, SlideIndex
 
 RESULTS_NAME = "results"
 """Folder in an index where the scores of its slides lie, unless they lie elsewhere."""

@@ -18,9 +18,9 @@ from napari_smse.score_cli.slides_to_score import (
 )
 from napari_smse.score_cli.slides_told import SlidesTold
 from napari_smse.scoring import ComputeDevice, ScoreStore, score
-from napari_smse.similarity.index_files import Added
-from napari_smse.similarity.index_shard import indexed_slide, shard_of
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.shard import indexed_slide, shard_of
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import quick_hash, slide_name
 

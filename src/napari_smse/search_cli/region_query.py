@@ -17,9 +17,9 @@ from napari_smse.score_cli.preparation import load
 from napari_smse.score_cli.slides_told import SlidesTold
 from napari_smse.scoring import ScoreRequest, open_run, score
 from napari_smse.scoring.tile_table import slide_tiles
-from napari_smse.similarity.index_search import LeftOut
-from napari_smse.similarity.index_shard import IndexedSlide
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.search import LeftOut
+from napari_smse.similarity.index.shard import IndexedSlide
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, Slide
 
 

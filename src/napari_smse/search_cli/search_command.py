@@ -14,7 +14,7 @@ from napari_smse.score_cli.options import DeviceNames, ModelName, SlideMpp
 from napari_smse.scoring import parse_scale
 from napari_smse.search_cli.answer import as_lines, as_values
 from napari_smse.search_cli.region_query import RegionQuery, query_of
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 
 Pixels = Annotated[int, typer.Option(help="Level-0 px.", show_default=False)]

@@ -14,7 +14,7 @@ from napari_smse.annotations.tile_labels import TileClasses, classes_of_tiles, n
 from napari_smse.annotations.tile_notes import TileRemark
 from napari_smse.errors import BankError, QueryError
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.tiles import ScaleTiles, TissueMask
 
 MOST_A_CLASS: Final = 300

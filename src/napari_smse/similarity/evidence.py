@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.neighbours import nearest
 
 SIMILAR_SCALE: Final = 1.5

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
-from napari_smse.similarity.exemplar_scoring import Way
+from napari_smse.similarity.exemplar_classifier import Way
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles
 from napari_smse.widgets.exemplar_colouring import ExemplarColouring

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon
 
+from napari_smse.active_learning.label_efficiency import LabelledTiles, SplitsDone, judge_labels
+from napari_smse.active_learning.learning_curve import LabelEfficiency
+from napari_smse.active_learning.query_strategy import covered_share
 from napari_smse.annotations.tile_labels import nearest_areas
 from napari_smse.errors import QueryError
 from napari_smse.learning.tuning_history import TRAINING_IMAGES
 from napari_smse.models import ModelCard
 from napari_smse.scoring.tile_table import slide_tiles
-from napari_smse.similarity.efficiency_curve import LabelEfficiency
-from napari_smse.similarity.label_efficiency import LabelledTiles, SplitsDone, judge_labels
-from napari_smse.similarity.next_tiles import covered_share
 from napari_smse.tiles import ScaleTiles
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
 from napari_smse.widgets.efficiency_words import missing

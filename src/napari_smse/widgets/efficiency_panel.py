@@ -7,7 +7,7 @@ from typing import Final
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_smse.similarity.label_efficiency import SplitsDone
+from napari_smse.active_learning.label_efficiency import SplitsDone
 from napari_smse.widgets.efficiency_job import LabelWorth
 from napari_smse.widgets.efficiency_plot import EfficiencyPlot
 from napari_smse.widgets.efficiency_words import about, verdict

@@ -11,7 +11,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
 
-from napari_smse.similarity.efficiency_curve import LabelEfficiency
+from napari_smse.active_learning.learning_curve import LabelEfficiency
 
 _HEIGHT_PX: Final = 190
 _QUEUE, _RANDOM = "#4fc3f7", "#ffb74d"

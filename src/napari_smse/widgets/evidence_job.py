@@ -21,8 +21,8 @@ from napari_smse.similarity.annotated_exemplars import (
     with_newer,
     without_tiles,
 )
-from napari_smse.similarity.bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
-from napari_smse.similarity.exemplar_scoring import ExemplarScoring, Way, fitted_temperature
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
+from napari_smse.similarity.exemplar_classifier import ExemplarScoring, Way, fitted_temperature
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.score_job import Started
 from napari_smse.widgets.unlike_job import looks_of

@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.scoring import objective_power
-from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.evidence import Evidence, KnownTile
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.widgets.tile_pictures import PICTURE_PX, TileOnSlide, TilePictures, icon_of
 

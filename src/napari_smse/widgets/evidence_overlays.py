@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
 from napari_smse.widgets.agreement_layer import hide_agreement, show_agreement, tell_agreement
 from napari_smse.widgets.background import BackgroundTask

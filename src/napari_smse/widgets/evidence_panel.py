@@ -8,8 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from napari_smse.palette import Colour
-from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.widgets.evidence_job import ScoredTiles
 from napari_smse.widgets.evidence_list import EvidenceList

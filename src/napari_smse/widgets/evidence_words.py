@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from napari_smse.similarity.bank import ExemplarBank
 from napari_smse.similarity.evidence import Evidence, TileEvidence
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 
 
 def tell_vote(evidence: Evidence) -> str:

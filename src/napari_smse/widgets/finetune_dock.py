@@ -15,7 +15,7 @@ from napari_smse.annotations.tile_notes import TileRemark
 from napari_smse.errors import SmseError
 from napari_smse.progress import Pace
 from napari_smse.scoring import list_devices
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.finetune_form import FineTuneForm
 from napari_smse.widgets.finetune_job import Colouring, FineTuneJob, Ready, ScoredSlide, Tuned

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
 from superqt import QCollapsible
 
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.evidence_words import tell_bank
 from napari_smse.widgets.finetune_job import TuningWish
 from napari_smse.widgets.folded import folded

@@ -25,7 +25,7 @@ from napari_smse.scoring import (
 from napari_smse.scoring.derived_store import inherited_facts
 from napari_smse.scoring.run import model_facts
 from napari_smse.scoring.store import signature
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.widgets import score_job
 from napari_smse.widgets.score_job import Stage, Started, spare_threads

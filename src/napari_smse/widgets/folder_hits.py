@@ -10,8 +10,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_smse.scoring import objective_power
-from napari_smse.similarity.index_search import Hit, SlideHits
-from napari_smse.similarity.index_shard import SlideState
+from napari_smse.similarity.index.search import Hit, SlideHits
+from napari_smse.similarity.index.shard import SlideState
 from napari_smse.widgets.tile_pictures import PICTURE_PX, icon_of
 
 _HIT = Qt.ItemDataRole.UserRole

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
-from napari_smse.similarity.index_search import Hit, IndexAnswer, LeftOut, Searched, SlideHits
-from napari_smse.similarity.index_shard import IndexedSlide, SlideState
+from napari_smse.similarity.index.search import Hit, IndexAnswer, LeftOut, Searched, SlideHits
+from napari_smse.similarity.index.shard import IndexedSlide, SlideState
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.clear_view import ClearView
 from napari_smse.widgets.folder_hits import FolderHits

@@ -11,15 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
-from napari_smse.similarity.index_search import (
-    Hit,
-    IndexAnswer,
-    LeftOut,
-    Searched,
-    SlideHits,
-)
-from napari_smse.similarity.index_shard import IndexedSlide, SlideState
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.search import Hit, IndexAnswer, LeftOut, Searched, SlideHits
+from napari_smse.similarity.index.shard import IndexedSlide, SlideState
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.path_text import text_path
 from napari_smse.widgets.tile_pictures import PICTURE_PX

@@ -10,10 +10,10 @@ from typing import Final
 
 from napari_smse.errors import IndexFilesError, SmseError
 from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.index_about import INDEX_NAME
-from napari_smse.similarity.index_files import Added
-from napari_smse.similarity.index_shard import IndexedSlide, Shard, shard_of
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.manifest import INDEX_NAME
+from napari_smse.similarity.index.shard import IndexedSlide, Shard, shard_of
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide
 
 ELSEWHERE: Final = "in SMSE: Find similar, under “In other slides”"

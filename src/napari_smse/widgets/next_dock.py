@@ -13,10 +13,10 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
+from napari_smse.active_learning.label_efficiency import SplitsDone
 from napari_smse.annotations.tile_notes import TileRemark
 from napari_smse.errors import SmseError
 from napari_smse.similarity.batch_effect import Share
-from napari_smse.similarity.label_efficiency import SplitsDone
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.asked_slides import (

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.active_learning.label_issues import label_doubts
 from napari_smse.annotations.tile_labels import classes_of_tiles, nearest_areas
 from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
-from napari_smse.similarity.label_noise import label_doubts
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
 from napari_smse.widgets.tile_pictures import TileOnSlide
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.active_learning.query_strategy import Candidates, candidates_of, next_tiles
 from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
 from napari_smse.scoring import fused_scales
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
-from napari_smse.similarity.next_tiles import Candidates, candidates_of, next_tiles
 from napari_smse.slides import Region
 from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
 from napari_smse.widgets.tile_pictures import TileOnSlide

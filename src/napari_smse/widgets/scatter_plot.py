@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QSize, Qt, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_smse.similarity.tile_selection import points_within
+from napari_smse.similarity.tile_outlines import points_within
 from napari_smse.widgets.lasso import LassoBox
 from napari_smse.widgets.point_cloud import PointCloud
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from napari_smse.errors import RegionError
-from napari_smse.similarity.tile_selection import covered_regions
+from napari_smse.similarity.tile_outlines import covered_regions
 from napari_smse.widgets.space_job import MappedSlide, SpaceMap
 
 MOST_REGIONS: Final = 2_000

@@ -15,9 +15,9 @@ from napari_smse.errors import QueryError, SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.scoring import describe_scale
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.hit_regions import middles
-from napari_smse.similarity.index_search import LeftOut
-from napari_smse.similarity.slide_search import Examples, examples_in
+from napari_smse.similarity.index.search import LeftOut
+from napari_smse.similarity.region_search import Examples, examples_in
+from napari_smse.similarity.tile_outlines import middles
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.example_choice import ExampleChoice

@@ -11,8 +11,8 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
-from napari_smse.similarity.hit_regions import hit_regions
-from napari_smse.similarity.slide_search import Found, look_for
+from napari_smse.similarity.region_search import Found, look_for
+from napari_smse.similarity.tile_outlines import hit_regions
 from napari_smse.widgets.score_job import Started
 
 

@@ -17,8 +17,8 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour, class_colours
-from napari_smse.similarity.clusters import Clusters
-from napari_smse.similarity.tile_selection import tiles_within
+from napari_smse.similarity.clustering import Clusters
+from napari_smse.similarity.tile_outlines import tiles_within
 from napari_smse.slides import Region
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.chosen_panel import ChosenPanel

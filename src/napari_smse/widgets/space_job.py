@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
-from napari_smse.similarity.bank import ExemplarBank, bank_of
-from napari_smse.similarity.clusters import Clusters, find_clusters
+from napari_smse.similarity.clustering import Clusters, find_clusters
+from napari_smse.similarity.exemplar_bank import ExemplarBank, bank_of
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
 from napari_smse.slides import Slide
 from napari_smse.widgets.score_job import Stage, Started

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring import describe_scale
-from napari_smse.similarity.bank import ExemplarBank
-from napari_smse.similarity.tile_selection import covered_px
+from napari_smse.similarity.exemplar_bank import ExemplarBank
+from napari_smse.similarity.tile_outlines import covered_px
 from napari_smse.widgets.space_job import SpaceMap
 
 

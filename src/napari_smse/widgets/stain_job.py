@@ -21,7 +21,7 @@ from napari_smse.similarity.batch_effect import (
     batch_effect,
     before_and_after,
 )
-from napari_smse.similarity.restaining import restained, strong_density
+from napari_smse.similarity.stain_transfer import restained, strong_density
 from napari_smse.widgets import score_job
 from napari_smse.widgets.asked_slides import AskedSlide
 from napari_smse.widgets.meter_job import ComparedTiles, compared_tiles

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.appearance import appearances_of
-from napari_smse.similarity.ood.reference import load_looks
-from napari_smse.similarity.unknown import (
+from napari_smse.similarity.ood.detection import (
     Looks,
     known_with,
     no_looks,
     read_looks,
     unlike_tiles,
 )
+from napari_smse.similarity.ood.reference import load_looks
 from napari_smse.slides import Slide
 from napari_smse.widgets.score_job import Started
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import IndexFilesError, QueryError
-from napari_smse.similarity.approximate import ApproximateTiles, require_usearch
-from napari_smse.similarity.index_files import IndexFiles
-from napari_smse.similarity.index_search import (
+from napari_smse.similarity.index.approximate import ApproximateTiles, require_usearch
+from napari_smse.similarity.index.folder import IndexFiles
+from napari_smse.similarity.index.search import (
     Best,
     IndexAnswer,
     LeftOut,

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import IndexFilesError
-from napari_smse.similarity.index_about import INDEX_NAME, no_index, read_about, start_index
-from napari_smse.similarity.index_shard import (
+from napari_smse.similarity.index.manifest import INDEX_NAME, no_index, read_about, start_index
+from napari_smse.similarity.index.shard import (
     SHARD_SUFFIX,
     IndexedSlide,
     Shard,

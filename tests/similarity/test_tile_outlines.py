@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_smse.similarity.hit_regions import hit_area, hit_regions, middles
+from napari_smse.similarity.tile_outlines import hit_area, hit_regions, middles
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_smse.similarity.efficiency_curve import Curve, Difference, LabelEfficiency
+from napari_smse.active_learning.learning_curve import Curve, Difference, LabelEfficiency
 
 
 def found(random, queue=None):

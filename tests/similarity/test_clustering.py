@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.errors import QueryError
-from napari_smse.similarity.clusters import find_clusters
+from napari_smse.similarity.clustering import find_clusters
 
 
 def on_sphere(seed, number, width=5):

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_smse.errors import IndexFilesError, QueryError
-from napari_smse.similarity import slide_index
-from napari_smse.similarity.index_about import INDEX_NAME, start_index
-from napari_smse.similarity.index_files import Added
-from napari_smse.similarity.index_search import Best, IndexAnswer, LeftOut, Searched
-from napari_smse.similarity.index_shard import SlideState, read_slide, shard_path, write_shard
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index import slide_index
+from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.manifest import INDEX_NAME, start_index
+from napari_smse.similarity.index.search import Best, IndexAnswer, LeftOut, Searched
+from napari_smse.similarity.index.shard import SlideState, read_slide, shard_path, write_shard
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from support import TESTS
 from support.slide_index import MODEL, MODEL_NAME, made_shard, unit_vectors
@@ -75,7 +75,7 @@ class TestSearch:
             index.add(shard)
         queries = unit_vectors(count, seed=seed)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("napari_smse.similarity.index_search._CELLS", cells)
+            patch.setattr("napari_smse.similarity.index.search._CELLS", cells)
             found = flat(index.search(queries, k))
         wanted = brute_force(shards, queries, k)
         np.testing.assert_allclose([one[0] for one in found], [one[0] for one in wanted], atol=1e-3)
@@ -166,7 +166,7 @@ class TestSearch:
 
     def test_what_is_kept_is_not_read_again(self, index, monkeypatch):
         before = flat(index.search(unit_vectors(1), 9))
-        monkeypatch.setattr("napari_smse.similarity.index_files.read_embeddings", None)
+        monkeypatch.setattr("napari_smse.similarity.index.folder.read_embeddings", None)
         assert flat(index.search(unit_vectors(1), 9)) == before
 
 
@@ -183,7 +183,7 @@ class TestAdding:
         np.testing.assert_allclose(found.mpps, [0.25] * 3 + [0.5] * 5)
 
     def test_the_same_again_writes_nothing(self, index, monkeypatch):
-        monkeypatch.setattr("napari_smse.similarity.index_files.write_shard", None)
+        monkeypatch.setattr("napari_smse.similarity.index.folder.write_shard", None)
         assert index.add(made_shard("a", 40)) is Added.SAME
 
     def test_more_tiles_of_the_same_settings_take_the_place(self, index):
@@ -266,7 +266,7 @@ class TestAdding:
             write_shard(folder, theirs)
             write_shard(folder, shard, first=first)
 
-        monkeypatch.setattr("napari_smse.similarity.index_files.write_shard", they_were_faster)
+        monkeypatch.setattr("napari_smse.similarity.index.folder.write_shard", they_were_faster)
         if settings:
             with pytest.raises(IndexFilesError, match="different overlap"):
                 index.add(ours)
@@ -296,7 +296,7 @@ class TestAdding:
             start(folder, "b" * 64, "newer")
             start(*words)
 
-        monkeypatch.setattr("napari_smse.similarity.index_files.start_index", they_were_faster)
+        monkeypatch.setattr("napari_smse.similarity.index.folder.start_index", they_were_faster)
         with pytest.raises(IndexFilesError, match="made by the model newer"):
             SlideIndex.make(folder, MODEL, MODEL_NAME)
         assert SlideIndex(folder).model_name == "newer"
@@ -305,7 +305,7 @@ class TestAdding:
         def stale(_path):
             raise OSError(116, "Stale file handle")
 
-        monkeypatch.setattr("napari_smse.similarity.index_files.read_slide", stale)
+        monkeypatch.setattr("napari_smse.similarity.index.folder.read_slide", stale)
         again = SlideIndex(index.folder)
         assert len(again.warnings) == 3
         assert "Stale file handle" in again.warnings[0]
@@ -478,7 +478,7 @@ import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from support.slide_index import MODEL, MODEL_NAME, made_shard
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.slide_index import SlideIndex
 
 index = SlideIndex.make(Path(sys.argv[1]), MODEL, MODEL_NAME)
 index.add(made_shard("a", 40))
@@ -521,7 +521,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from support.slide_index import MODEL, MODEL_NAME, made_shard
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.slide_index import SlideIndex
 
 print("ready", flush=True)
 sys.stdin.readline()

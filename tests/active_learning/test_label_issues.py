@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_smse.similarity.label_noise import label_doubts
+from napari_smse.active_learning.label_issues import label_doubts
 
 
 def cloud(rng, centre, number, spread=0.15):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.errors import BankError
-from napari_smse.similarity import exemplar_scoring
-from napari_smse.similarity.exemplar_scoring import (
+from napari_smse.similarity import exemplar_classifier
+from napari_smse.similarity.exemplar_classifier import (
     TEMPERATURE,
     ExemplarScoring,
     class_prototypes,
@@ -78,7 +78,7 @@ def changed(bank, step):
 @given(seed=st.integers(0, 99), steps=steps, cells=st.sampled_from([1, 50, 4_000_000]))
 def test_exemplars_that_come_and_go_leave_what_scoring_from_scratch_gives(way, seed, steps, cells):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exemplar_scoring, "_CELLS", cells)
+        patch.setattr(exemplar_classifier, "_CELLS", cells)
         bank = made_bank(12, seed)
         kept = ExemplarScoring(TILES, bank, way)
         for step in steps:

@@ -4,7 +4,7 @@ from shapely import Point, box
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.slide_search import examples_in, look_for
+from napari_smse.similarity.region_search import examples_in, look_for
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 

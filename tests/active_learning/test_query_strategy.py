@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box
 
-from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.next_tiles import (
+from napari_smse.active_learning.query_strategy import (
     Candidates,
     candidates_of,
     covered_share,
@@ -15,6 +14,7 @@ from napari_smse.similarity.next_tiles import (
     overlapping,
     uncertainty_of,
 )
+from napari_smse.scoring.tile_table import SlideTiles
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 

@@ -15,8 +15,8 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.hit_regions import hit_area, middles
 from napari_smse.similarity.query import make_query
+from napari_smse.similarity.tile_outlines import hit_area, middles
 from napari_smse.tiles import ScaleTiles
 
 _FIRST_SHARE: Final = 0.02

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_smse.similarity.held_out_cases import held_out, held_out_aside
+from napari_smse.active_learning.case_holdout import held_out, held_out_aside
 
 
 def rng(seed=0):

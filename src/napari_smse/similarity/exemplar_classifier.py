@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import BankError
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 
 Way = Literal["prototypes", "nearest"]
 """By each class's prototype, or by the nearest exemplar of each class."""

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from napari_smse.errors import IndexFilesError
-from napari_smse.similarity.approximate import FOLDER_NAME
-from napari_smse.similarity.index_search import LeftOut
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.approximate import FOLDER_NAME
+from napari_smse.similarity.index.search import LeftOut
+from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region
 from support import TESTS
 from support.slide_index import MODEL, MODEL_NAME, made_shard, unit_vectors
@@ -147,7 +147,7 @@ import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from napari_smse.similarity import approximate
-from napari_smse.similarity.slide_index import SlideIndex
+from napari_smse.similarity.index.slide_index import SlideIndex
 
 def wait(*_):
     print("half", flush=True)

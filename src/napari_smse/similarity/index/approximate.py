@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import IndexFilesError
-from napari_smse.similarity.index_files import IndexFiles
-from napari_smse.similarity.index_search import Best, LeftOut, Searched
-from napari_smse.similarity.index_shard import IndexedSlide, same_scale
+from napari_smse.similarity.index.folder import IndexFiles
+from napari_smse.similarity.index.search import Best, LeftOut, Searched
+from napari_smse.similarity.index.shard import IndexedSlide, same_scale
 from napari_smse.slides.identity import quick_hash
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError
-from napari_smse.similarity.index_shard import IndexedSlide, ShardTiles, SlideState
+from napari_smse.similarity.index.shard import IndexedSlide, ShardTiles, SlideState
 from napari_smse.similarity.neighbours import distance_of
 from napari_smse.similarity.query import MOST_REPRESENTATIVES, representatives
 from napari_smse.slides import Region

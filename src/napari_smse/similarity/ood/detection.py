@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore, read_block
 from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.bank import ExemplarBank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
 from napari_smse.similarity.ood.reference import KnownLooks
 from napari_smse.slides import Slide

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_smse.errors import QueryError
-from napari_smse.similarity.label_efficiency import (
+from napari_smse.active_learning.label_efficiency import (
     LabelledTiles,
     SplitsDone,
     _auc,
@@ -13,6 +12,7 @@ from napari_smse.similarity.label_efficiency import (
     judge_labels,
     label_efficiency,
 )
+from napari_smse.errors import QueryError
 
 
 def tiles(seed=0, cases=12, each=30, rare=3):

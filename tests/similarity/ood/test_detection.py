@@ -11,8 +11,8 @@ import pytest
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.ood.detection import known_with, no_looks, read_looks, unlike_tiles
 from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
-from napari_smse.similarity.unknown import known_with, no_looks, read_looks, unlike_tiles
 from napari_smse.slides import open_slide
 from support.exemplar_banks import CLASSES, made_bank
 from support.models import redness_model

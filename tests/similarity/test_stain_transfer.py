@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_smse.similarity.restaining import restained, strong_density
+from napari_smse.similarity.stain_transfer import restained, strong_density
 
 
 def tissue(seed=0, number=4):

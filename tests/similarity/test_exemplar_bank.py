@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from napari_smse.errors import BankError, ModelNotFoundError
 from napari_smse.models import read_card
-from napari_smse.similarity.bank import (
+from napari_smse.similarity.exemplar_bank import (
     THUMBNAIL_PX,
     ExemplarBank,
     bank_of,

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_smse.active_learning.case_holdout import held_out, held_out_aside
+from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
+from napari_smse.active_learning.query_strategy import Candidates, next_tiles
 from napari_smse.errors import QueryError
-from napari_smse.similarity.efficiency_curve import Curve, LabelEfficiency
-from napari_smse.similarity.held_out_cases import held_out, held_out_aside
-from napari_smse.similarity.next_tiles import Candidates, next_tiles
 
 BUDGETS: Final = (2, 4, 8, 16, 32, 64)
 

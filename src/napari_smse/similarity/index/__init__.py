@@ -1,0 +1,1 @@
+"""An index of many slides, searched for tiles like the ones given."""
