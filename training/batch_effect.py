@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smse.active_learning.label_efficiency import BUDGETS, label_efficiency
+from napari_smse.datasets.crops import crop_at
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.loading import read_training_set
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.augment import StainJitter
-from napari_smse.learning.crops import crop_at
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.pixels import read_pixels
-from napari_smse.learning.training_set import read_training_set
 from napari_smse.models import SmseNetwork, load_model
 from napari_smse.similarity.batch_effect import BeforeAndAfter, before_and_after
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.learning.calibration import AbstainBand
 from napari_smse.learning.figures import Estimate, estimate, paired_difference, summarise
 from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.imagenet_start import PARENT
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.metrics import auc, case_bootstrap
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.recipe import Recipe

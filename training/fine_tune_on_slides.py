@@ -26,6 +26,9 @@ from slide_tuning_figures import HEAD, Run, read_runs, rows, run_path, save_run
 from slides_of_images import MOST_IMAGES, OTHER_SCANNER, Scanner, compose_slides
 from train_bundled import RECIPE
 
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.loading import read_training_set
+from napari_smse.datasets.pixels import close_slides
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.fine_tuning import (
     HELD_OUT_SHARE,
@@ -35,12 +38,9 @@ from napari_smse.learning.fine_tuning import (
 )
 from napari_smse.learning.frozen_baseline import FrozenBaseline
 from napari_smse.learning.head_training import HeadLearner
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.network_start import new_network
-from napari_smse.learning.pixels import close_slides
 from napari_smse.learning.protocol import Learner
 from napari_smse.learning.recipe import Learns, Recipe, Similarity
-from napari_smse.learning.training_set import read_training_set
 from napari_smse.learning.tuning_split import divide
 from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK

@@ -23,11 +23,11 @@ from PIL import Image, ImageFilter
 from sklearn.metrics import roc_auc_score
 from train_bundled import HERE, VALIDATED
 
+from napari_smse.datasets.crops import judged_views
+from napari_smse.datasets.loading import read_training_set
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.external import bach_images
-from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.tile_looks import TileLooks, fitted_looks, folds_of
-from napari_smse.learning.training_set import read_training_set
-from napari_smse.learning.views import judged_views
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
 from napari_smse.similarity.ood.appearance import appearances_of

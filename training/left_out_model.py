@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from train_bundled import CROPS_PER_IMAGE, RECIPE
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.head_training import fresh_heads, train_heads
 from napari_smse.learning.imagenet_start import PARENT
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.network_start import new_network
 from napari_smse.models import (

@@ -25,10 +25,10 @@ import torch
 from numpy.typing import NDArray
 from train_bundled import HERE, RECIPE, REPEATS, VALIDATED, divided, filled_table
 
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.loading import read_training_set
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.head_training import HeadLearner
-from napari_smse.learning.labelled_set import LabelledSet
-from napari_smse.learning.training_set import read_training_set
 from napari_smse.models import SmseNetwork
 from napari_smse.similarity.neighbours import nearest
 

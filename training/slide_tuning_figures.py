@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from napari_smse.atomic_write import atomic_path
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.learning.figures import estimate, paired_difference
 from napari_smse.learning.held_out import HeldOut, join, of_fold
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.report_tables import shown
 
 HEAD = (

@@ -22,9 +22,9 @@ from PIL import Image
 from scipy import ndimage
 
 from napari_smse.annotations import Annotation, AnnotationSet, write_annotations
-from napari_smse.learning.annotated_slides import FIELD_MPP, FIELD_PX
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.pixels import read_pixels
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.pixels import read_pixels
+from napari_smse.datasets.readers.annotated_slides import FIELD_MPP, FIELD_PX
 from napari_smse.learning.stain import STAINS
 
 Pixels = NDArray[np.uint8]

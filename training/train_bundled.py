@@ -28,6 +28,9 @@ from bundled_figures import (
     unseen_scale_figures,
 )
 
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.loading import read_training_set
+from napari_smse.datasets.splits import Fold, grouped_folds
 from napari_smse.learning.calibration import (
     abstain_band,
     apply_temperature,
@@ -40,7 +43,6 @@ from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
 from napari_smse.learning.head_training import HeadLearner, fresh_heads, train_heads
 from napari_smse.learning.held_out import HeldOut, join, of_fold
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.network_start import new_network
 from napari_smse.learning.protocol import (
     Learner,
@@ -51,8 +53,6 @@ from napari_smse.learning.protocol import (
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
-from napari_smse.learning.splits import Fold, grouped_folds
-from napari_smse.learning.training_set import read_training_set
 from napari_smse.models import (
     Figure,
     SmseNetwork,

@@ -14,6 +14,7 @@ from shapely import MultiPolygon
 from shapely.geometry import box
 
 from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError
 from napari_smse.learning.added_tiles import AddedTile
 from napari_smse.learning.annotated_tiles import (
@@ -23,7 +24,6 @@ from napari_smse.learning.annotated_tiles import (
 )
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.fine_tuning import FLATTERS, FineTuned, FineTuning, tuning_recipe
-from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.recolouring import tuned_maps, tuned_store

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from napari_smse.datasets.crops import crop_at
 from napari_smse.learning.augment import (
     StainJitter,
     augmented_tile,
@@ -16,7 +17,6 @@ from napari_smse.learning.augment import (
     flipped,
     turned,
 )
-from napari_smse.learning.crops import crop_at
 from napari_smse.learning.frames import whole_frame
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import DrawnCrop

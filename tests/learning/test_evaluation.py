@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError
 from napari_smse.learning.evaluation import (
     evaluate,
@@ -20,7 +21,6 @@ from napari_smse.learning.evaluation import (
     model_scale_curve,
     scale_notes,
 )
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models import ModelCard, TrainingSource
 from napari_smse.models.card import case_hash
 from support.datasets import image, labelled_set, random_set, write_picture

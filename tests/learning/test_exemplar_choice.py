@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
 from napari_smse.learning.feature_table import TileFeatures
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models import SmseNetwork
 from support.datasets import random_set
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_smse.datasets import pixels
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.pixels import ImageCache
 from napari_smse.errors import DataError
-from napari_smse.learning import image_cache
 from napari_smse.learning.feeds import feed, tile_maker
-from napari_smse.learning.image_cache import ImageCache
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.sampling import DrawnCrop, ScaleBatches
 from support.training import SMALL, mini_set
 
@@ -95,8 +95,8 @@ def test_images_are_decoded_once_while_there_is_room(
         read.append(image.path.name)
         return real(image)
 
-    real = image_cache.read_pixels
-    monkeypatch.setattr(image_cache, "read_pixels", counted)
+    real = pixels.read_pixels
+    monkeypatch.setattr(pixels, "read_pixels", counted)
     size = 3 * 48 * 40
     cache = ImageCache(most_bytes=2 * size)
     first, second, third = data.images[:3]

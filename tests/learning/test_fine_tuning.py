@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.exemplar_choice import choose_exemplars
@@ -18,7 +19,6 @@ from napari_smse.learning.fine_tuning import (
     FineTuningProgress,
     tuning_recipe,
 )
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuned_model import differences, save_tuned
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import TrainingError
 from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.protocol import cross_validate
 from support.datasets import image, labelled_set, write_picture
 

@@ -10,6 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from napari_smse.datasets.crops import judged_tiles, tile_grid
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.head_training import (
     HeadLearner,
@@ -17,14 +20,11 @@ from napari_smse.learning.head_training import (
     judge_images,
     train_heads,
 )
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.metrics import auc
-from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.protocol import cross_validate
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.scale_curve import at_scale
-from napari_smse.learning.views import judged_tiles, tile_grid
 from napari_smse.models import SmseNetwork
 from napari_smse.models.self_test import generated_tile
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import TrainingError
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.paper import PaperProgress, PaperRecipe, best_epoch, train_paper
 from napari_smse.learning.paper_draws import PaperDraws
 from napari_smse.models import SmseCnn

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.frames import whole_frame
-from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.prediction import held_out_figures, predict_images, predict_some
-from napari_smse.learning.views import judged_tiles
 from napari_smse.models import SmseCnn
 from support.training import mini_network, mini_set
 

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.splits import Fold, grouped_folds
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.protocol import (
     cross_validate,
     cross_validation,
@@ -19,7 +20,6 @@ from napari_smse.learning.protocol import (
     leave_source_out,
     unseen_only,
 )
-from napari_smse.learning.splits import Fold, grouped_folds
 from support.datasets import NameLearner, image, labelled_set, random_set
 
 

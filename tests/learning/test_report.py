@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from napari_smse.datasets.labelled_set import LabelledSet, Skipped
 from napari_smse.learning.controls import ControlRow
 from napari_smse.learning.figures import Estimate, judge, summarise
 from napari_smse.learning.held_out import of_fold
 from napari_smse.learning.judged_images import judged_images
-from napari_smse.learning.labelled_set import LabelledSet, Skipped
 from napari_smse.learning.report import ReportContent, report_html, write_report
 from napari_smse.learning.report_plots import roc_curves
 from napari_smse.learning.report_tables import shown

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
-from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.sampling import ScaleBatches
 
 RANGES = {"40X": (0.5, 0.6), "100X": (0.2, 0.6), "400X": (0.2, 0.25)}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.protocol import Predictor, cross_validation
 from napari_smse.learning.scale_curve import (
     SCALES,

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
-from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.tile_looks import (
     TileLooks,
     fitted_looks,
@@ -19,7 +20,6 @@ from napari_smse.learning.tile_looks import (
     read_tile_looks,
     some_images,
 )
-from napari_smse.learning.views import judged_tiles
 from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
 from napari_smse.similarity.ood.reference import KnownLooks
 from support.training import mini_set

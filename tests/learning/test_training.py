@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning import training as training_module
 from napari_smse.learning.joint_batch import JointBatch
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import TrainingProgress, predict_images, train
 from napari_smse.learning.training_state import TrainingState, rate_share

@@ -9,8 +9,8 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 import napari_smse
+from napari_smse.datasets.image_header import image_size
 from napari_smse.errors import DataError, NotASlideError
-from napari_smse.learning.image_header import image_size
 from napari_smse.slides import open_slide
 from napari_smse.slides.picture_formats import PICTURE_FORMATS
 from support.slides import noise_image

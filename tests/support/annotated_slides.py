@@ -10,7 +10,7 @@ from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.annotations import Annotation, AnnotationSet, write_annotations
-from napari_smse.learning.labelled_set import LabelledImage
+from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import Region, open_slide
 from napari_smse.widgets.asked_slides import AskedSlide

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.held_out import HeldOut
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.protocol import Predictor
 
 CLASSES = ("benign", "malignant")

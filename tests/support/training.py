@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.recipe import Recipe
 from napari_smse.models import (
     Model,

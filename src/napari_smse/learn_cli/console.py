@@ -16,8 +16,8 @@ from rich.table import Table
 from napari_smse.errors import DataError, OutputError
 
 if TYPE_CHECKING:
+    from napari_smse.datasets.labelled_set import LabelledSet
     from napari_smse.learning.figures import Summary
-    from napari_smse.learning.labelled_set import LabelledSet
     from napari_smse.learning.scale_curve import ScalePoint
 
 
@@ -83,7 +83,7 @@ def read_data(path: Path, mpp: float | None, speaker: Speaker) -> LabelledSet:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist: give a folder of labelled images, or a list.")
-    from napari_smse.learning.training_set import read_training_set
+    from napari_smse.datasets.loading import read_training_set
 
     found = read_training_set(path, mpp=mpp)
     tell_data(found, speaker)

@@ -25,13 +25,13 @@ from napari_smse.learn_cli.console import (
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
+    from napari_smse.datasets.labelled_set import LabelledSet
+    from napari_smse.datasets.splits import Fold
     from napari_smse.learning.controls import ControlRow
     from napari_smse.learning.figures import Summary
     from napari_smse.learning.held_out import HeldOut
-    from napari_smse.learning.labelled_set import LabelledSet
     from napari_smse.learning.protocol import FoldDone, Learner
     from napari_smse.learning.scale_curve import ScalePoint
-    from napari_smse.learning.splits import Fold
 
 GROUPED = "grouped"
 _EPOCH_NOTE = (
@@ -165,11 +165,11 @@ def _divide(
     images: LabelledSet, folds: str, count: int, runs: int, seed: int, drop: bool
 ) -> tuple[int | Sequence[Fold], tuple[str, ...]]:
     if folds == GROUPED:
-        from napari_smse.learning.splits import grouped_folds
+        from napari_smse.datasets.splits import grouped_folds
 
         divided = grouped_folds(images.images, count, seed)
         return (divided if runs > 1 else count), ()
-    from napari_smse.learning.fold_lists import read_folds
+    from napari_smse.datasets.published_folds import read_folds
 
     if not Path(folds).exists():
         raise DataError(f"{folds} does not exist: give 'grouped', or a file or folder of lists.")

@@ -22,8 +22,8 @@ from napari_smse.learn_cli.console import (
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
+    from napari_smse.datasets.labelled_set import LabelledSet
     from napari_smse.learning.evaluation import Evaluation
-    from napari_smse.learning.labelled_set import LabelledSet
     from napari_smse.learning.scale_curve import ScalePoint
     from napari_smse.models import Model
 

@@ -30,7 +30,7 @@ def read_tiles(
     DataError
         There is nothing to learn from.
     """
-    from napari_smse.learning.annotated_slides import holds_annotated_slides
+    from napari_smse.datasets.readers.annotated_slides import holds_annotated_slides
     from napari_smse.learning.annotated_tiles import AnnotatedTiles
 
     if not path.is_dir() or not holds_annotated_slides(path):

@@ -18,7 +18,7 @@ from napari_smse.models.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
-    from napari_smse.learning.labelled_set import LabelledSet
+    from napari_smse.datasets.labelled_set import LabelledSet
     from napari_smse.learning.model_making import Made, ModelMaking
 
 

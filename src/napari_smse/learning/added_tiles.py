@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
-from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.models import Model, SmseNetwork
 from napari_smse.slides import Region

@@ -23,9 +23,9 @@ from napari_smse.annotations.tile_labels import (
     rows_at,
 )
 from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.errors import DataError
 from napari_smse.learning.added_tiles import AddedTile
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.scoring import ScaleScores, ScoreStore

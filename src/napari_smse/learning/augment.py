@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from napari_smse.learning.crops import crop_at
+from napari_smse.datasets.crops import crop_at
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import DrawnCrop
 from napari_smse.learning.seeding import uniform

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.splits import Fold
 from napari_smse.learning.figures import Estimate, estimate, paired_difference
 from napari_smse.learning.held_out import HeldOut, join
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.protocol import Learner, cross_validation
-from napari_smse.learning.splits import Fold
 
 SIMILARITIES: Final = ("none", "pair", "triplet")
 CLASSIFICATIONS: Final = ("cross-entropy", "focal", "reinforced focal")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.prediction import JudgedTiles, tile_outputs
 
 

@@ -8,9 +8,9 @@ from collections.abc import Collection
 import numpy as np
 import torch
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.feature_table import FeatureTable
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from napari_smse.learning.views import tile_grid
+from napari_smse.datasets.crops import tile_grid
 from napari_smse.slides.picture_formats import PICTURE_FORMATS
 
 BACH_MPP: Final = 0.56

@@ -14,13 +14,13 @@ import torch
 from PIL.Image import Image as Picture
 from torch import Tensor
 
+from napari_smse.datasets.crops import judged_views
+from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.augment import augmented_tile
-from napari_smse.learning.labelled_set import LabelledImage
-from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import DrawnCrop
 from napari_smse.learning.seeding import generator_of
-from napari_smse.learning.views import judged_views
 from napari_smse.models.smse_network import SmseNetwork
 
 _READERS: Final = 2

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.feature_table import FeatureTable, TileFeatures
 from napari_smse.learning.head_tuning import TunedHeads, start_class_head
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 
 MOST_CROPS = 8

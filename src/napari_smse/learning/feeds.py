@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.pixels import ImageCache
 from napari_smse.learning.augment import augmented_tile, colour_jittered, flipped
 from napari_smse.learning.frames import whole_frame
-from napari_smse.learning.image_cache import ImageCache
-from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import DrawnCrop
 from napari_smse.learning.seeding import generator_of

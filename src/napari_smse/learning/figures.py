@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError
 from napari_smse.learning.held_out import HeldOut
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.weighted_metrics import (
     METRICS,
     Judged,

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.best_heads import BestHeads
 from napari_smse.learning.embedded_tiles import EmbeddedTiles, embed_images
@@ -30,7 +31,6 @@ from napari_smse.learning.fine_tuned import FineTuned
 from napari_smse.learning.hardest_triplets import hardest_triplets
 from napari_smse.learning.head_tuning import TunedHeads, start_heads, tune_heads, tuned_network
 from napari_smse.learning.judgement import Judgement, judge_tiles, separation, share_right
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.linked_tiles import LinkedTiles
 from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.learning.recipe import Recipe

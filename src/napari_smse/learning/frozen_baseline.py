@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import TrainingError
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.protocol import Predictor
-from napari_smse.learning.views import judged_tiles
 from napari_smse.models.smse_network import SmseNetwork
 
 _BATCH: Final = 16

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.feature_table import FeatureTable
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.objective import batch_loss
 from napari_smse.learning.protocol import Predictor
 from napari_smse.learning.recipe import Recipe

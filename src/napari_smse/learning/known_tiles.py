@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.exemplar_choice import choose_exemplars
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.tile_looks import fitted_looks, read_tile_looks, some_images
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.similarity.exemplars import exemplars_path, save_exemplars

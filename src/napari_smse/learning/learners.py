@@ -10,11 +10,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import TrainingError
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
 from napari_smse.learning.head_training import HeadLearner
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.network_start import new_network
 from napari_smse.learning.paper import train_paper
 from napari_smse.learning.paper_recipe import PaperRecipe, best_epoch

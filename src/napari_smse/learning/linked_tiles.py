@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
-from napari_smse.learning.labelled_set import LabelledImage
+from napari_smse.datasets.labelled_set import LabelledImage
 
 if TYPE_CHECKING:
     from napari_smse.learning.head_tuning import TunedHeads

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.pixels import ImageCache
+from napari_smse.datasets.splits import shared_cases
 from napari_smse.errors import TrainingError
 from napari_smse.learning.feeds import feed, tile_maker
-from napari_smse.learning.image_cache import ImageCache
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.objective import LossParts
 from napari_smse.learning.paper_draws import PaperBatch, PaperDraws
 from napari_smse.learning.paper_recipe import PaperEpoch, PaperProgress, PaperRecipe, best_epoch
 from napari_smse.learning.prediction import held_out_figures, predict_some
 from napari_smse.learning.recipe import Recipe
-from napari_smse.learning.splits import shared_cases
 from napari_smse.learning.training_checkpoint import (
     CHECKPOINT_NAME,
     TrainingFolder,

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_smse.datasets.crops import judged_views
+from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.frames import whole_frame
-from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.metrics import auc
-from napari_smse.learning.pixels import read_pixels
-from napari_smse.learning.views import judged_views
 from napari_smse.models.smse_network import NetworkOutput
 
 _IMAGES_AT_ONCE: Final = 8

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.learning.feature_table import FeatureTable
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
 
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from napari_smse.learning.supported_scales import MPP_LIMITS
+from napari_smse.datasets.scale_range import MPP_LIMITS
 from napari_smse.losses.miners import Mining
 from napari_smse.models.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 

@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 
 from napari_smse.atomic_write import write_atomic
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import SmseError
 from napari_smse.learning import report_plots
 from napari_smse.learning.controls import ControlRow
@@ -25,8 +27,6 @@ from napari_smse.learning.judged_images import (
     judged_images,
     most_wrong,
 )
-from napari_smse.learning.labelled_set import LabelledSet
-from napari_smse.learning.pixels import read_pixels
 from napari_smse.learning.report_tables import (
     bullets,
     case_table,

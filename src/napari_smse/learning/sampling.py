@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.scale_range import draw, intersection, union
 from napari_smse.errors import TrainingError
-from napari_smse.learning.labelled_set import LabelledImage
-from napari_smse.learning.scale_support import draw, intersection, union
 
 _log = logging.getLogger(__name__)
 _ROUNDING: Final = 1.01

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.learning.metrics import auc, case_bootstrap
 from napari_smse.learning.protocol import FoldDone
 

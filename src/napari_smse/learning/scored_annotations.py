@@ -13,14 +13,14 @@ import shapely
 from shapely import Polygon
 
 from napari_smse.annotations.tile_notes import TileLink, TileNotes, read_tile_notes
+from napari_smse.datasets.labelled_set import Skipped
+from napari_smse.datasets.readers.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.errors import DataError, named_error
-from napari_smse.learning.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.learning.annotated_tiles import (
     AnnotatedSlide,
     AnnotatedTiles,
     annotated_tiles,
 )
-from napari_smse.learning.labelled_set import Skipped
 from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest, score

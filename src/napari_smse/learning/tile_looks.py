@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.datasets.crops import judged_scales, judged_views
+from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
 from napari_smse.learning.exemplar_choice import by_turns
-from napari_smse.learning.labelled_set import LabelledImage
-from napari_smse.learning.pixels import read_pixels
-from napari_smse.learning.views import judged_scales, judged_views
 from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
 from napari_smse.similarity.ood.reference import KnownLook, KnownLooks, fitted_look
 

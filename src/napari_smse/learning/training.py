@@ -13,16 +13,16 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.pixels import ImageCache
+from napari_smse.datasets.splits import shared_cases
 from napari_smse.errors import TrainingError
 from napari_smse.learning.feeds import Batch, feed, tile_maker
-from napari_smse.learning.image_cache import ImageCache
 from napari_smse.learning.joint_batch import JointBatch, joined_batch
-from napari_smse.learning.labelled_set import LabelledSet
 from napari_smse.learning.objective import LossParts
 from napari_smse.learning.prediction import held_out_figures, predict_images, predict_some
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.sampling import ScaleBatches
-from napari_smse.learning.splits import shared_cases
 from napari_smse.learning.training_checkpoint import (
     CHECKPOINT_NAME,
     START_NAME,

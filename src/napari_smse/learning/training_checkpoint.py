@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
-from napari_smse.learning.labelled_set import LabelledImage
 
 START_NAME: Final = "start.safetensors"
 CHECKPOINT_NAME: Final = "checkpoint.safetensors"

@@ -8,8 +8,8 @@ from collections.abc import Generator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError, SmseError
-from napari_smse.learning.labelled_set import LabelledImage
 from napari_smse.learning.tile_looks import read_tile_looks, some_images
 from napari_smse.learning.tuning_progress import FineTuningProgress
 from napari_smse.models import Model

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.spatial_split import hold_out_regions
+from napari_smse.datasets.splits import hold_out
 from napari_smse.errors import DataError
-from napari_smse.learning.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.region_hold_out import hold_out_regions
-from napari_smse.learning.splits import hold_out
 
 
 def divide(labelled_set: LabelledSet, share: float, seed: int) -> tuple[list[int], list[int], bool]:

@@ -1,0 +1,1 @@
+"""Labelled images and slides: read, checked for repeats and leakage, divided by case."""

@@ -1,0 +1,278 @@
+"""From what a reader found to what can be learnt from, with every refusal told."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from napari_smse.datasets.image_header import image_size, leads_out
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Skipped, Source
+from napari_smse.datasets.scale_range import MPP_LIMITS, enlargement, is_tiny, supported_range
+from napari_smse.errors import DataError
+from napari_smse.slides import Region
+
+logger = logging.getLogger(__name__)
+
+_TOLD_ENLARGEMENT = 1.25
+# Wider than for slides: a camera on a 40x objective has 0.049 um/px, as BreakHis has.
+_PLAUSIBLE_MPP = (0.01, 10.0)
+_TWO_CLASSES = ("benign", "malignant")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source is to be read.
+
+    Attributes
+    ----------
+    source
+        What it is called and where it comes from.
+    mpp
+        um/px of images that do not state theirs; of all slides, if it is given.
+    mpp_limits
+        Finest and coarsest um/px of the training.
+    mpp_range
+        Scales that all images support, instead of those found for each.
+    classes
+        Class of each label in the data that is not itself a class; other labels are
+        skipped. Empty: labels are classes.
+    keep
+        Only rows whose column has one of these values.
+    """
+
+    source: Source
+    mpp: float | None = None
+    mpp_limits: tuple[float, float] = MPP_LIMITS
+    mpp_range: tuple[float, float] | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image, or a field of a slide, as a reader found it.
+
+    Attributes
+    ----------
+    path
+        Of the file.
+    label
+        As the data say; empty if there is none.
+    case
+        Unique within the source.
+    mpp, detail
+        Scale of the pixels and of the real detail, um/px; none if not stated.
+    problem
+        Why it cannot be used, if the reader knows already.
+    kind
+        Of copy, where copies look different; part of the stratum.
+    magnification, subtype
+        As `LabelledImage` has them.
+    columns
+        What `Reading.keep` can choose by.
+    size
+        Width and height, px, if they are known already.
+    region, drawn
+        Of a field of a slide: where it lies, level-0 px, and of which drawn region it is.
+    elsewhere
+        Whether its path was written in full, so that it may lie outside the folder.
+    """
+
+    path: Path
+    label: str
+    case: str
+    mpp: float | None = None
+    detail: float | None = None
+    problem: str = ""
+    kind: str = ""
+    magnification: str = ""
+    subtype: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    region: Region | None = None
+    drawn: str = ""
+    elsewhere: bool = False
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return class names in order: benign (however written) before malignant, others by name."""
+    found = set(names)
+    if {name.lower() for name in found} == set(_TWO_CLASSES):
+        return _TWO_CLASSES
+    return tuple(sorted(found))
+
+
+def table_classes(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the classes that a table's labels name.
+
+    Where both benign and malignant are among them, whatever their capitals, these two are
+    the classes and anything else is a wrong label; otherwise every label is a class.
+    """
+    found = {label for label in labels if label}
+    if set(_TWO_CLASSES) <= {label.lower() for label in found}:
+        return _TWO_CLASSES
+    return class_order(found)
+
+
+def choose_usable(
+    candidates: Sequence[Candidate],
+    folder: Path,
+    reading: Reading,
+    *,
+    classes: Sequence[str] | None = None,
+    skipped: Sequence[Skipped] = (),
+) -> LabelledSet:
+    """Turn what a reader found into a labelled set; what cannot be used is listed.
+
+    Parameters
+    ----------
+    candidates
+        In the order the images will have.
+    folder
+        Nothing outside of it is read.
+    reading
+        Source, scales, labels and filter.
+    classes
+        Class names in order; by default those among the labels, as `table_classes` tells.
+    skipped
+        What the reader refused already.
+    """
+    mapped = [
+        replace(one, label=reading.classes.get(one.label, one.label))
+        for one in candidates
+        if _is_kept(one, reading.keep)
+    ]
+    if reading.classes:
+        classes = class_order(reading.classes.values())
+    elif classes is None:
+        classes = table_classes(one.label for one in mapped)
+    label_of = {name.lower(): index for index, name in enumerate(classes)}
+    label_of |= {name: index for index, name in enumerate(classes)}
+    doubles = _doubles(mapped)
+    images: list[LabelledImage] = []
+    refused = list(skipped)
+    tally = _Tally()
+    for index, one in enumerate(mapped):
+        label = label_of.get(one.label, label_of.get(one.label.lower()))
+        try:
+            if label is None:
+                raise DataError(_label_problem(one.label, classes))
+            if index in doubles:
+                raise DataError(doubles[index])
+            images.append(_usable(one, label, folder, reading, tally))
+        except DataError as error:
+            refused.append(Skipped(one.path, str(error)))
+    source = tally.told(reading.source)
+    return LabelledSet(tuple(classes), tuple(images), {source.name: source}, tuple(refused))
+
+
+def _is_kept(one: Candidate, keep: Mapping[str, Sequence[str]]) -> bool:
+    for column, values in keep.items():
+        if column.lower() not in one.columns:
+            known = ", ".join(one.columns) or "none"
+            raise DataError(
+                f"There is no column {column!r} to choose images by (there are: {known}): "
+                "correct the filter `keep`."
+            )
+        if one.columns[column.lower()].lower() not in {value.lower() for value in values}:
+            return False
+    return True
+
+
+def _label_problem(label: str, classes: Sequence[str]) -> str:
+    if not label:
+        return "has no label"
+    return f"has the label {label!r}, which is none of {', '.join(classes)}"
+
+
+def _doubles(candidates: Sequence[Candidate]) -> dict[int, str]:
+    """Return what is wrong with candidates of one file: all contradict, or later ones repeat."""
+    same: dict[tuple[Path, Region | None], list[int]] = defaultdict(list)
+    for index, one in enumerate(candidates):
+        same[one.path.resolve(), one.region].append(index)
+    found: dict[int, str] = {}
+    for indices in same.values():
+        if len(indices) == 1:
+            continue
+        said = {(candidates[i].label, candidates[i].case) for i in indices}
+        if len({label for label, _ in said}) > 1:
+            found |= dict.fromkeys(indices, "is listed with two labels")
+        elif len(said) > 1:
+            found |= dict.fromkeys(indices, "is listed with two cases")
+        else:
+            found |= dict.fromkeys(indices[1:], "is listed more than once")
+    return found
+
+
+@dataclass
+class _Tally:
+    """Counts what is used, but not quite as it should be."""
+
+    enlarged: int = 0
+    most: float = 0.0
+    tiny: int = 0
+
+    def add(self, factor: float, tiny: bool) -> None:
+        self.tiny += tiny
+        if factor > _TOLD_ENLARGEMENT:
+            self.enlarged += 1
+            self.most = max(self.most, factor)
+
+    def told(self, source: Source) -> Source:
+        if self.tiny:
+            logger.warning(
+                "%s: %d images fill less than a quarter of a tile; the rest of it is mirrored",
+                source.name,
+                self.tiny,
+            )
+        if not self.enlarged:
+            return source
+        note = (
+            f"{self.enlarged} images are enlarged up to {self.most:.2g} times, so fine detail "
+            "is missing."
+        )
+        if source.scale_note:
+            # Whoever described the source knows.
+            logger.info("%s: %s", source.name, note)
+            return source
+        logger.warning("%s: %s", source.name, note)
+        return replace(source, scale_note=note)
+
+
+def _usable(
+    one: Candidate, label: int, folder: Path, reading: Reading, tally: _Tally
+) -> LabelledImage:
+    """Return the labelled image, or raise `DataError` with the reason against it."""
+    if one.problem:
+        raise DataError(one.problem)
+    if not one.elsewhere and leads_out(one.path, folder):
+        raise DataError("lies outside the folder")
+    mpp = _checked_scale(one.mpp if one.mpp is not None else reading.mpp)
+    size = one.size or image_size(one.path)
+    mpp_range = reading.mpp_range or supported_range(size, mpp, one.detail, reading.mpp_limits)
+    tally.add(enlargement(mpp, one.detail, mpp_range), is_tiny(size, mpp, mpp_range))
+    name = reading.source.name
+    return LabelledImage(
+        path=one.path,
+        label=label,
+        case=f"{name} {one.case}",
+        mpp=mpp,
+        mpp_range=mpp_range,
+        source=name,
+        stratum=" ".join(part for part in (name, one.magnification, one.kind) if part),
+        subtype=one.subtype,
+        magnification=one.magnification,
+        region=one.region,
+        drawn=one.drawn,
+    )
+
+
+def _checked_scale(mpp: float | None) -> float:
+    if mpp is None:
+        raise DataError("has no um/px")
+    if not _PLAUSIBLE_MPP[0] <= mpp <= _PLAUSIBLE_MPP[1]:
+        raise DataError(f"has {mpp:g} um/px, which no microscope has")
+    return mpp

@@ -1,0 +1,63 @@
+"""Cases that a model was trained on, recognised wherever their images lie."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.readers.breakhis import SOURCE, parse_name
+from napari_smse.models.card import case_hash
+from napari_smse.slides.identity import quick_hash
+
+
+def hash_of_case(image: LabelledImage) -> str:
+    """Return the hash by which a card remembers the image's case.
+
+    A BreakHis image is known by its name, whatever the folder and the table it comes from.
+    """
+    named = parse_name(image.path.name)
+    return case_hash(image.case if named is None else f"{SOURCE.name} {named.number}")
+
+
+def hashes_of_cases(images: Iterable[LabelledImage]) -> frozenset[str]:
+    """Return the hashes by which a card remembers the cases of images, and the slides of these.
+
+    A slide is known by its content, whatever it and its folder are called.
+    """
+    return frozenset(one for found in _hashes(images).values() for one in found)
+
+
+def cases_among(images: Iterable[LabelledImage], hashes: Collection[str]) -> frozenset[str]:
+    """Return the cases of images of which a card remembers the case, or a slide."""
+    return frozenset(
+        case for case, found in _hashes(images).items() if not found.isdisjoint(hashes)
+    )
+
+
+def _hashes(images: Iterable[LabelledImage]) -> dict[str, set[str]]:
+    """Return all hashes of each case."""
+    found: dict[str, set[str]] = defaultdict(set)
+    slides: dict[Path, str] = {}
+    for image in images:
+        found[image.case].add(hash_of_case(image))
+        if image.region is not None:
+            if image.path not in slides:
+                slides[image.path] = _hash_of_slide(image.path)
+            found[image.case].add(slides[image.path])
+    return found
+
+
+def _hash_of_slide(path: Path) -> str:
+    try:
+        content = quick_hash(path)
+    except OSError:
+        # A known tile of a slide that is not open has its content for a path.
+        content = path.name
+    return case_hash(f"slide {content}")
+
+
+def data_set_of(image: LabelledImage) -> str:
+    """Return the name of the data set that the image is from."""
+    return image.source if parse_name(image.path.name) is None else SOURCE.name

@@ -1,0 +1,321 @@
+"""Slides with annotations, cut into labelled fields."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from shapely import MultiPolygon
+
+from napari_smse.annotations import read_class_regions
+from napari_smse.annotations.geojson import NO_LABELS, count_detections, holds_annotations
+from napari_smse.annotations.tile_labels import (
+    CONFLICT,
+    NO_CLASS,
+    joined_areas,
+    label_tiles,
+    nearest_areas,
+)
+from napari_smse.datasets.curation import Candidate, Reading, choose_usable, class_order
+from napari_smse.datasets.image_header import files_below, leads_out
+from napari_smse.datasets.labelled_set import LabelledSet, Skipped
+from napari_smse.datasets.readers.csv_rows import read_csv_rows
+from napari_smse.datasets.same_slides import first_of_same
+from napari_smse.errors import DataError, RegionError, named_error
+from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
+from napari_smse.slides.identity import slide_name
+from napari_smse.slides.path_text import path_text
+from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
+
+logger = logging.getLogger(__name__)
+
+FIELD_PX: Final = 224
+FIELD_MPP: Final = 0.6
+"""A field is a tile of 224 px at 0.6 um/px, 134 um wide, so that any finer tile fits in."""
+
+CASES: Final = "cases.csv"
+_SUFFIX = ".geojson"
+
+
+@dataclass(frozen=True)
+class SlideToRead:
+    """A slide with annotations, under all of its names.
+
+    Attributes
+    ----------
+    path
+        Of the first of its files.
+    annotations
+        Of every file that shows it; what is drawn in any of them counts.
+    case
+        The patient; the slide's name if that is not known.
+    """
+
+    path: Path
+    annotations: tuple[Path, ...]
+    case: str
+
+    def regions(self, origin: tuple[int, int]) -> dict[str, MultiPolygon]:
+        """Return what is annotated of each class, level-0 px.
+
+        Of several files, one that cannot be used is left out with a warning in the log.
+
+        Raises
+        ------
+        RegionError
+            No file of annotations can be read and holds any with a class.
+        """
+        read: list[dict[str, MultiPolygon]] = []
+        problems: list[RegionError] = []
+        for path in self.annotations:
+            try:
+                read.append(read_class_regions(path, bounds_origin=origin))
+            except RegionError as error:
+                problems.append(error)
+        if not read:
+            raise problems[0]
+        for problem in problems:
+            logger.warning("%s", problem)
+        names = sorted({name for one in read for name in one})
+        return {name: joined_areas(one[name] for one in read if name in one) for name in names}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A square piece of a slide.
+
+    Attributes
+    ----------
+    region
+        Level-0 px.
+    label
+        Class that holds at least half of its tissue; empty if classes compete for it.
+    drawn
+        Which region of that class.
+    """
+
+    region: Region
+    label: str
+    drawn: str = ""
+
+
+def annotation_of(slide: Path) -> Path | None:
+    """Return the annotations beside a slide, named after it with or without its suffix.
+
+    Where there are two files, one that holds tiles only goes after the other.
+    """
+    names = dict.fromkeys((slide.name, slide_name(slide)))
+    found = [slide.with_name(name + _SUFFIX) for name in names]
+    found = [path for path in found if path.is_file()]
+    if len(found) > 1:
+        found.sort(key=lambda path: not holds_annotations(path))
+    return found[0] if found else None
+
+
+def slides_below(folder: Path) -> list[Path]:
+    """Return the slide files in a folder at any depth, in order."""
+    return [path for path in files_below(folder) if path.suffix.lower() in SLIDE_SUFFIXES]
+
+
+def holds_annotated_slides(folder: Path) -> bool:
+    """Tell whether a folder holds, at any depth, a slide with annotations of its name.
+
+    Exported tiles and detections are no annotations.
+    """
+    return any(holds_annotations(path) for path in _beside_slides(folder))
+
+
+def detections_beside_slides(folder: Path) -> Path | None:
+    """Return the first file of a slide's name in a folder that holds nothing but detections."""
+    found = _beside_slides(folder)
+    return next((path for path in found if not holds_annotations(path)), None)
+
+
+def _beside_slides(folder: Path) -> Iterator[Path]:
+    for slide in slides_below(folder):
+        if (path := annotation_of(slide)) is not None:
+            yield path
+
+
+def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
+    """Cut annotated slides into labelled fields.
+
+    Annotations are GeoJSON as QuPath exports it, named as the slide (``a.svs`` has
+    ``a.geojson`` or ``a.svs.geojson``), counted from OpenSlide's bounds; a class is
+    ``properties.classification.name``. A field of 134 um takes a class if at least half of
+    its tissue lies in regions of that class. Fields where two classes each hold more than a
+    quarter of the tissue are skipped, and so are fields with less than a quarter of tissue.
+
+    A case is a slide, unless ``cases.csv`` (columns ``slide`` and ``case``) in the folder
+    says otherwise. Files that show the same slide are one, with the annotations of all of them;
+    fields that these contradict each other about are skipped as other conflicts are.
+
+    Parameters
+    ----------
+    folder
+        Searched at any depth.
+    reading
+        How to read it; its `mpp` overrides what the slides say.
+
+    Raises
+    ------
+    DataError
+        ``cases.csv`` cannot be read, or gives a slide two cases.
+    """
+    slides, skipped = slides_to_read(folder)
+    found: list[Candidate] = []
+    for one in slides:
+        try:
+            fields, mpp = _fields_of(one, reading.mpp)
+        except Exception as error:
+            skipped.append(Skipped(one.path, str(named_error(error, one.path.name))))
+            continue
+        skipped += left_out_of(one.annotations)
+        skipped += [Skipped(one.path, _conflict(cut.region)) for cut in fields if not cut.label]
+        found += [_candidate(one.path, one.case, cut, mpp) for cut in fields if cut.label]
+    used = {annotation_of(path) for path in slides_below(folder)}
+    lost = [path for path in files_below(folder) if path.suffix.lower() == _SUFFIX]
+    skipped += [Skipped(path, "has no slide of its name") for path in lost if path not in used]
+    names = class_order(reading.classes.get(one.label, one.label) for one in found)
+    return choose_usable(found, folder, reading, classes=names, skipped=skipped)
+
+
+def slides_to_read(folder: Path) -> tuple[list[SlideToRead], list[Skipped]]:
+    """Return the annotated slides in a folder, each once whatever it is called, and what is not.
+
+    Raises
+    ------
+    DataError
+        ``cases.csv`` cannot be read, or gives a slide two cases.
+    """
+    skipped: list[Skipped] = []
+    annotated: dict[Path, Path] = {}
+    for path in slides_below(folder):
+        annotation = annotation_of(path)
+        if annotation is None:
+            skipped.append(Skipped(path, "has no annotations of the same name"))
+        elif leads_out(path, folder) or leads_out(annotation, folder):
+            skipped.append(Skipped(path, "lies outside the folder"))
+        else:
+            annotated[path] = annotation
+    names: dict[Path, list[Path]] = defaultdict(list)
+    for path, first in first_of_same(annotated).items():
+        names[first].append(path)
+        if path != first:
+            skipped.append(Skipped(path, same_slide(first)))
+    cases = read_cases(folder / CASES)
+    found = []
+    for first, paths in names.items():
+        annotations = dict.fromkeys(annotated[path] for path in paths)
+        # Tiles beside one of the files take nothing from what is drawn beside another.
+        drawn = [path for path in annotations if len(annotations) == 1 or holds_annotations(path)]
+        case = _case_of(paths, cases, folder / CASES)
+        found.append(SlideToRead(first, tuple(drawn or annotations), case))
+    return found, skipped
+
+
+def same_slide(first: Path) -> str:
+    """Return the reason why another file of a slide is not read."""
+    return f"is the same slide as {first.name}: they are one case, with the annotations of both"
+
+
+def _case_of(paths: Sequence[Path], cases: Mapping[str, str], table: Path) -> str:
+    """Return the case of a slide that has these names."""
+    given = {cases.get(path.name) or cases.get(slide_name(path)) for path in paths} - {None, ""}
+    if len(given) > 1:
+        raise DataError(
+            f"{table} gives {' and '.join(path.name for path in paths)} different cases, but they "
+            "are the same slide: give them one."
+        )
+    return given.pop() or "" if given else path_text(slide_name(paths[0]))
+
+
+def left_out_of(annotations: Iterable[Path]) -> list[Skipped]:
+    """Return which files of annotations also hold what is none, or cannot be read."""
+    found = []
+    for path in annotations:
+        try:
+            others = count_detections(path)
+        except RegionError as error:
+            found.append(Skipped(path, str(error)))
+            continue
+        if others:
+            found.append(Skipped(path, f"also holds {others} {NO_LABELS}"))
+    return found
+
+
+def cut_fields(path: Path, annotation: Path, mpp: float | None = None) -> tuple[list[Field], float]:
+    """Return the fields of a slide that lie in annotated tissue, and the slide's um/px.
+
+    Raises
+    ------
+    SmseError
+        The slide cannot be read or has no um/px, or its annotations hold no classes.
+    """
+    return _fields_of(SlideToRead(path, (annotation,), ""), mpp)
+
+
+def _fields_of(one: SlideToRead, mpp: float | None) -> tuple[list[Field], float]:
+    with open_slide(one.path, mpp=mpp) as slide:
+        regions = one.regions((slide.bounds.x, slide.bounds.y))
+        grid = TileGrid(TileSpec(FIELD_PX, FIELD_MPP, slide.mpp), slide.bounds)
+        return list(_labelled(grid, regions, find_tissue(slide))), slide.mpp
+
+
+def _labelled(
+    grid: TileGrid, regions: Mapping[str, MultiPolygon], mask: TissueMask
+) -> Iterator[Field]:
+    rows, columns = (
+        index.ravel()
+        for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
+    )
+    x, y = grid.left(columns), grid.top(rows)
+    names, labels = list(regions), label_tiles(x, y, grid.edge, regions, mask)
+    for i in np.flatnonzero(labels != NO_CLASS):
+        region = Region(int(x[i]), int(y[i]), grid.edge, grid.edge)
+        if labels[i] == CONFLICT:
+            yield Field(region, "")
+            continue
+        name = names[labels[i]]
+        (area,) = nearest_areas(x[i : i + 1], y[i : i + 1], grid.edge, regions[name])
+        yield Field(region, name, f"{name} {area}")
+
+
+def _conflict(region: Region) -> str:
+    return f"has a field claimed by two classes, at {region.x}, {region.y} (level-0 px)"
+
+
+def _candidate(path: Path, case: str, field: Field, mpp: float) -> Candidate:
+    return Candidate(
+        path=path,
+        label=field.label,
+        case=case,
+        mpp=mpp,
+        columns={"label": field.label, "slide": path_text(slide_name(path)), "case": case},
+        size=(field.region.width, field.region.height),
+        region=field.region,
+        drawn=field.drawn,
+    )
+
+
+def read_cases(path: Path) -> dict[str, str]:
+    """Return the cases that a list gives to slides; none if there is no list.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or gives a slide two cases.
+    """
+    if not path.is_file():
+        return {}
+    found: dict[str, str] = {}
+    for row in read_csv_rows(path, ("slide", "case")).rows:
+        slide, case = row["slide"], row["case"]
+        if found.setdefault(slide, case) != case:
+            raise DataError(f"{path} gives the slide {slide} two cases: keep one.")
+    return found

@@ -1,0 +1,110 @@
+"""Images that lie in the data more than once, under whatever name: they are of one case."""
+
+from __future__ import annotations
+
+import filecmp
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from napari_smse.datasets.image_header import UNREADABLE, open_header
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Skipped
+from napari_smse.errors import DataError
+from napari_smse.slides.identity import quick_hash
+
+_PLAIN: Final = 8
+"""A picture whose grey values all lie so near each other shows nothing: many of these are alike,
+and of different patients."""
+
+
+def with_one_case_each(found: LabelledSet) -> LabelledSet:
+    """Return the images with each file and each field of a slide once, and cases to match.
+
+    Cases that share a file are one, called as the first of them. Of files of the same content the
+    first is kept, unless they have different labels: then none is. Pictures that show nothing say
+    nothing of cases. No pixels are read but those of files that are there twice.
+
+    Parameters
+    ----------
+    found
+        From one source or several.
+    """
+    first = _first_of_same({image.path: None for image in found.images})
+    if all(path == other for path, other in first.items()):
+        return found
+    case_of = _joined_cases(found.images, first)
+    same: dict[Hashable, list[LabelledImage]] = defaultdict(list)
+    for image in found.images:
+        same[first[image.path], image.region].append(image)
+    problem_of = dict(_problems(same.values()))
+    kept = tuple(
+        replace(image, case=case_of[image.case])
+        for image in found.images
+        if image not in problem_of
+    )
+    told = dict.fromkeys(Skipped(image.path, why) for image, why in problem_of.items())
+    return replace(found, images=kept, skipped=(*found.skipped, *told))
+
+
+def _problems(same: Iterable[Sequence[LabelledImage]]) -> Iterator[tuple[LabelledImage, str]]:
+    """Yield the images that cannot be used, and why."""
+    for images in same:
+        first, *others = images
+        if len({image.label for image in images}) > 1:
+            for image in images:
+                other = next(one for one in images if one.label != image.label)
+                yield image, f"is the same as {other.path}, which has another label"
+        else:
+            for image in others:
+                yield image, f"is the same as {first.path}: they are one case, and it is used once"
+
+
+def _joined_cases(images: Sequence[LabelledImage], first: dict[Path, Path]) -> dict[str, str]:
+    """Return for each case the first one that shares a file with it, directly or by others."""
+    of_file: dict[Path, str] = {}
+    case_of: dict[str, str] = {}
+
+    def root(case: str) -> str:
+        while case_of.setdefault(case, case) != case:
+            case = case_of[case]
+        return case
+
+    for image in images:
+        one, other = root(of_file.setdefault(first[image.path], image.case)), root(image.case)
+        case_of[other] = one
+    return {case: root(case) for case in list(case_of)}
+
+
+def _first_of_same(paths: Iterable[Path]) -> dict[Path, Path]:
+    """Return for each file the first one of the same content."""
+    sizes: dict[int, list[Path]] = defaultdict(list)
+    first = {path: path for path in paths}
+    for path in first:
+        sizes[_size(path)].append(path)
+    for size, some in sizes.items():
+        contents: dict[str, Path] = {}
+        for path in some if size and len(some) > 1 else ():
+            other = contents.setdefault(quick_hash(path), path)
+            if path != other and filecmp.cmp(path, other, shallow=False) and not _is_plain(path):
+                first[path] = other
+    return first
+
+
+def _size(path: Path) -> int:
+    """Return how long a file is; 0 for a folder, and for one that is gone."""
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _is_plain(path: Path) -> bool:
+    """Tell whether a picture shows nothing; not of a slide, which Pillow may not know."""
+    try:
+        with open_header(path) as picture:
+            values = np.asarray(picture.convert("L"), dtype=np.int16)
+    except (DataError, Image.DecompressionBombError, *UNREADABLE):
+        return False
+    return bool(values.max() - values.min() < _PLAIN)
