@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.calibration import AbstainBand
-from napari_smse.learning.figures import Estimate, estimate, paired_difference, summarise
-from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.imagenet_start import PARENT
-from napari_smse.learning.metrics import auc, case_bootstrap
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.metrics.calibration import AbstainBand
+from napari_smse.metrics.classification import auc
+from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.summary import (
+    Estimate,
+    estimate,
+    judge_scores,
+    paired_difference,
+    summarise,
+    with_interval,
+)
 from napari_smse.models import Figure, ModelCard, SmseNetwork
 from napari_smse.models.card import Undecided
 
@@ -145,11 +152,12 @@ def external_figure(
     card: ModelCard, labels: NDArray[np.int64], scores: NDArray[np.float64]
 ) -> ModelCard:
     """Add the external figure to the card, and say first among the limits what it is."""
-    low, high = case_bootstrap(auc, labels, scores, [str(i) for i in range(len(labels))])
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    images = judge_scores(probabilities, labels, [str(i) for i in range(len(labels))])
     found = figure(
         "BACH (48 images; another hospital and scanner)",
         "auc",
-        Estimate(auc(labels, scores), low, high),
+        with_interval(auc, images),
         "external, measured once with the final weights; normal and benign against in situ and "
         "invasive; image = mean probability of its 224-px tiles at 0.5 um/px; 95 % interval from "
         "1,000 bootstraps of images",

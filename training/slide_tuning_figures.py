@@ -12,9 +12,9 @@ import torch
 
 from napari_smse.atomic_write import atomic_path
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.figures import estimate, paired_difference
-from napari_smse.learning.held_out import HeldOut, join, of_fold
 from napari_smse.learning.report_tables import shown
+from napari_smse.metrics.predictions import HeldOut, join, of_fold
+from napari_smse.metrics.summary import estimate, paired_difference
 
 HEAD = (
     "what | deals | images learnt from | AUC before | AUC | more than before | balanced accuracy "

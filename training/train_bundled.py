@@ -31,18 +31,11 @@ from bundled_figures import (
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.splits import Fold, grouped_folds
-from napari_smse.learning.calibration import (
-    abstain_band,
-    apply_temperature,
-    fit_temperature,
-    outlier_thresholds,
-)
 from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
 from napari_smse.learning.external import bach_probabilities
 from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
 from napari_smse.learning.head_training import HeadLearner, fresh_heads, train_heads
-from napari_smse.learning.held_out import HeldOut, join, of_fold
 from napari_smse.learning.network_start import new_network
 from napari_smse.learning.protocol import (
     Learner,
@@ -53,6 +46,13 @@ from napari_smse.learning.protocol import (
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
+from napari_smse.metrics.calibration import (
+    abstain_band,
+    apply_temperature,
+    fit_temperature,
+    outlier_thresholds,
+)
+from napari_smse.metrics.predictions import HeldOut, join, of_fold
 from napari_smse.models import (
     Figure,
     SmseNetwork,

@@ -6,7 +6,6 @@ import pytest
 from napari_smse.active_learning.label_efficiency import (
     LabelledTiles,
     SplitsDone,
-    _auc,
     _in_queue_order,
     _Splits,
     judge_labels,
@@ -64,14 +63,6 @@ def test_what_cannot_be_split_by_case_is_refused(labels):
     cases = ["a", "b", "c", "d"]
     with pytest.raises(QueryError, match="two classes of two cases"):
         label_efficiency(np.eye(4, dtype=np.float32), labels, cases, np.full((4, 2), 0.5))
-
-
-def test_auc_counts_pairs():
-    positive = np.array([True, False, True, False, True])
-    score = np.array([0.9, 0.2, 0.2, 0.1, 0.5])
-    pairs = [(a > b) + (a == b) / 2 for a in score[positive] for b in score[~positive]]
-    assert _auc(positive, score) == pytest.approx(np.mean(pairs))
-    assert np.isnan(_auc(np.ones(3, bool), np.zeros(3)))
 
 
 def labelled(embeddings, labels, cases, **more):

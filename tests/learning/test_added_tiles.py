@@ -13,7 +13,7 @@ from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.added_tiles import AddedTile, judge_embeddings
 from napari_smse.learning.annotated_tiles import annotated_tiles
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
-from napari_smse.learning.metrics import auc
+from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, SmseCnn
 from napari_smse.slides import Region
 from support.training import mini_model
@@ -61,7 +61,7 @@ def test_a_model_learns_from_embeddings_alone(model: Model) -> None:
     cases = [{images[i].case for i in part} for part in (tuning.training, tuning.testing)]
     assert not cases[0] & cases[1]
     held = finished(tuning).after.held_out
-    assert auc([images[i].label for i in held.images], held.probabilities[:, 1]) > 0.9
+    assert roc_auc([images[i].label for i in held.images], held.probabilities[:, 1]) > 0.9
 
 
 def test_none_counts_twice_and_the_first_class_stays(model: Model) -> None:

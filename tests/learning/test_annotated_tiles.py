@@ -25,8 +25,8 @@ from napari_smse.learning.annotated_tiles import (
 from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.fine_tuning import FLATTERS, FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.learnt_classes import learnable_tiles
-from napari_smse.learning.metrics import auc
 from napari_smse.learning.recolouring import tuned_maps, tuned_store
+from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, load_model, save_model
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Slide, open_slide
@@ -155,7 +155,7 @@ def test_whole_slides_are_held_out_and_told_apart_better(
     tuned = finished(tuning)
     after = tuned.after.held_out
     labels = [found.labelled_set.images[i].label for i in after.images]
-    assert auc(labels, after.probabilities[:, 1]) > 0.95
+    assert roc_auc(labels, after.probabilities[:, 1]) > 0.95
     # The maps of the run, by the tuned heads, without reading or scoring anything.
     one = scored[0]
     maps = tuned_maps(one.store, one.plan, tuned.heads, CLASSES, [0])
@@ -167,7 +167,7 @@ def test_whole_slides_are_held_out_and_told_apart_better(
         logits = head(torch.from_numpy(store.scale(0).embedding.astype(np.float32)))
     np.testing.assert_allclose(torch.softmax(logits, 1).numpy(), scores.probability, atol=5e-3)
     red = (scores.tiles.x >= 512) & (scores.tiles.x < 1024)
-    assert auc(red, scores.probability[:, 1]) > 0.95
+    assert roc_auc(red, scores.probability[:, 1]) > 0.95
     with torch.inference_mode():
         tiles = torch.from_numpy(scores.probability)
     np.testing.assert_allclose(tiles.sum(dim=1), 1, atol=1e-5)

@@ -11,7 +11,7 @@ from napari_smse.learning.controls import (
     control_table,
     run_controls,
 )
-from napari_smse.learning.figures import paired_difference
+from napari_smse.metrics.summary import paired_difference
 from support.datasets import NameLearner, random_set
 
 

@@ -20,8 +20,8 @@ from napari_smse.learning.fine_tuned import FineTuned
 from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
 from napari_smse.learning.head_tuning import tune_heads, tuned_network
 from napari_smse.learning.linked_tiles import LinkedTiles
-from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuned_model import tuned_card
+from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
 from support.embeddings import NAMES, clouds
@@ -57,10 +57,10 @@ def test_they_learn_what_the_embedding_does_not_show(network: SmseNetwork) -> No
     tiles, unseen = featured(network, 0, 200), featured(network, 1, 200)
     heads = start_feature_heads(network, tiles, NAMES)
     labels = unseen.labels.tolist()
-    before = auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
+    before = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
     for _ in tune_heads(heads, tiles, tuning_recipe("triplet", steps=150, rate=1e-2)):
         pass
-    after = auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
+    after = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
     assert after > max(0.75, before + 0.2)
 
 
@@ -135,7 +135,7 @@ def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     assert tuned.old_right is None
     held = tuned.after.held_out
     labels = [data.images[i].label for i in held.images]
-    assert auc(labels, held.probabilities[:, 1]) > 0.9
+    assert roc_auc(labels, held.probabilities[:, 1]) > 0.9
     assert tuned_card(tuning, tuned, "mine").recipe["crops an image"] == 4
     # What comes out says of the images themselves what was judged.
     judged = dict(zip(held.images.tolist(), held.logits, strict=True))

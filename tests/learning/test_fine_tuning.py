@@ -19,8 +19,8 @@ from napari_smse.learning.fine_tuning import (
     FineTuningProgress,
     tuning_recipe,
 )
-from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuned_model import differences, save_tuned
+from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
 from napari_smse.similarity.exemplars import exemplars_of, exemplars_path, save_exemplars
@@ -91,7 +91,7 @@ def test_held_out_cases_are_told_apart_better(
     assert found["auc"].value is not None
     after = tuned.after.held_out
     labels = [data.images[i].label for i in after.images]
-    assert auc(labels, after.probabilities[:, 1]) > 0.9
+    assert roc_auc(labels, after.probabilities[:, 1]) > 0.9
     # The model is as it was, and trains, if at all, in a copy.
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, held[name]), name

@@ -20,11 +20,11 @@ from napari_smse.learning.head_training import (
     judge_images,
     train_heads,
 )
-from napari_smse.learning.metrics import auc
 from napari_smse.learning.protocol import cross_validate
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.scale_curve import at_scale
+from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
 from napari_smse.models.self_test import generated_tile
 
@@ -101,7 +101,7 @@ def test_heads_learn_and_are_the_same_every_time(data: LabelledSet, table: Featu
         assert torch.equal(weight, second.embedding_head.get_parameter(name))
     logits = judge_images(first, table, data.images)
     labels = [image.label for image in data.images]
-    assert auc(labels, logits[:, 1] - logits[:, 0]) == 1
+    assert roc_auc(labels, logits[:, 1] - logits[:, 0]) == 1
 
 
 def test_training_heads_leaves_the_trunk_and_other_heads_alone(
@@ -120,7 +120,7 @@ def test_the_learner_goes_through_the_protocol(data: LabelledSet, table: Feature
     held_out = cross_validate(HeadLearner(table, RECIPE), data, 5)
     labels = [data.images[i].label for i in held_out.images]
     assert sorted(held_out.images) == list(range(20))
-    assert auc(labels, held_out.probabilities[:, 1]) > 0.9
+    assert roc_auc(labels, held_out.probabilities[:, 1]) > 0.9
 
 
 def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureTable) -> None:

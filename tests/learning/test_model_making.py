@@ -12,11 +12,11 @@ import torch
 
 from napari_smse.errors import DataError
 from napari_smse.learning.evaluation import evaluate, leave_out_seen
-from napari_smse.learning.figures import summarise
-from napari_smse.learning.held_out import of_fold
 from napari_smse.learning.model_making import Made, ModelMaking, recipe_facts
 from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.training import predict_images
+from napari_smse.metrics.predictions import of_fold
+from napari_smse.metrics.summary import summarise
 from napari_smse.models import SmseCnn, load_model
 from napari_smse.models.card import case_hash
 from napari_smse.similarity.exemplars import exemplars_of

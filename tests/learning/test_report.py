@@ -14,13 +14,13 @@ import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped
 from napari_smse.learning.controls import ControlRow
-from napari_smse.learning.figures import Estimate, judge, summarise
-from napari_smse.learning.held_out import of_fold
-from napari_smse.learning.judged_images import judged_images
 from napari_smse.learning.report import ReportContent, report_html, write_report
 from napari_smse.learning.report_plots import roc_curves
 from napari_smse.learning.report_tables import shown
 from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.metrics.per_case import judged_images
+from napari_smse.metrics.predictions import of_fold
+from napari_smse.metrics.summary import Estimate, judge, summarise
 from support.datasets import image, labelled_set, random_held_out, random_set, write_picture
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
-from napari_smse.learning.metrics import auc
 from napari_smse.learning.tuning_worth import Worth, worth
+from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model
 from support.training import mini_model, mini_set
 
@@ -46,7 +46,7 @@ def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
     for which, judged in enumerate((one.before, one.after)):
         held = judged.held_out
         labels = [tuning.labelled_set.images[i].label for i in held.images]
-        assert area_under(found, which) == pytest.approx(auc(labels, held.probabilities[:, 1]))
+        assert area_under(found, which) == pytest.approx(roc_auc(labels, held.probabilities[:, 1]))
         calls = held.probabilities.argmax(axis=1)
         for truth, call in np.ndindex(2, 2):
             expected = sum(t == truth and c == call for t, c in zip(labels, calls, strict=True))

@@ -13,6 +13,7 @@ from napari_smse.active_learning.case_holdout import held_out, held_out_aside
 from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
 from napari_smse.active_learning.query_strategy import Candidates, next_tiles
 from napari_smse.errors import QueryError
+from napari_smse.metrics.classification import roc_auc
 
 BUDGETS: Final = (2, 4, 8, 16, 32, 64)
 
@@ -247,7 +248,7 @@ class _Judge:
         found = []
         for column, one in enumerate(self._classes):
             others = np.delete(score, column, axis=1).max(axis=1)
-            found.append(_auc(self._truth == one, score[:, column] - others))
+            found.append(roc_auc(self._truth == one, score[:, column] - others))
         return float(np.nanmean(found))
 
 
@@ -297,13 +298,3 @@ def _require_cases(labels: NDArray[np.intp], cases: NDArray[np.str_]) -> None:
             "What labels are worth can only be measured with two classes of two cases each: label "
             "tiles of more cases."
         )
-
-
-def _auc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """Return the share of pairs in the right order, ties counting half; NaN without pairs."""
-    high, low = np.sort(score[positive]), np.sort(score[~positive])
-    if not len(high) or not len(low):
-        return float("nan")
-    below = np.searchsorted(low, high, side="left")
-    tied = np.searchsorted(low, high, side="right") - below
-    return float((below + tied / 2).mean() / len(low))

@@ -17,8 +17,8 @@ from napari_smse.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
-    from napari_smse.learning.figures import Summary
     from napari_smse.learning.scale_curve import ScalePoint
+    from napari_smse.metrics.summary import Summary
 
 
 class Speaker:

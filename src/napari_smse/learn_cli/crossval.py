@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
     from napari_smse.datasets.splits import Fold
     from napari_smse.learning.controls import ControlRow
-    from napari_smse.learning.figures import Summary
-    from napari_smse.learning.held_out import HeldOut
     from napari_smse.learning.protocol import FoldDone, Learner
     from napari_smse.learning.scale_curve import ScalePoint
+    from napari_smse.metrics.predictions import HeldOut
+    from napari_smse.metrics.summary import Summary
 
 GROUPED = "grouped"
 _EPOCH_NOTE = (
@@ -207,8 +207,8 @@ def _train_all(
 
 
 def _run_folds(run: _Run, learner: Learner, bar: ProgressBar, task: Any) -> list[FoldDone]:
-    from napari_smse.learning.held_out import join
     from napari_smse.learning.protocol import cross_validation
+    from napari_smse.metrics.predictions import join
 
     honest, peeked, first = [], [], []
     for done in cross_validation(learner, run.images, run.folds, **run.options):
@@ -253,7 +253,7 @@ def _run_controls(run: _Run, make: Any, bar: ProgressBar, task: Any) -> None:
 
 
 def _tell(run: _Run, out: Path | None, speaker: Speaker) -> None:
-    from napari_smse.learning.figures import summarise
+    from napari_smse.metrics.summary import summarise
 
     assert run.held_out is not None  # set by the training
     summary = summarise(run.held_out, run.images)
@@ -323,8 +323,8 @@ def _values(run: _Run, summary: Summary, peeked: Summary | None) -> dict[str, An
 def _write(
     out: Path, run: _Run, values: dict[str, Any], summary: Summary, peeked: Summary | None
 ) -> None:
-    from napari_smse.learning.judged_images import write_held_out
     from napari_smse.learning.report import ReportContent, write_report
+    from napari_smse.metrics.per_case import write_held_out
 
     assert run.held_out is not None  # set by the training
     out.mkdir(parents=True, exist_ok=True)

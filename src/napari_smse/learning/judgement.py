@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.learning.embedded_tiles import EmbeddedTiles
-from napari_smse.learning.held_out import HeldOut, of_fold
+from napari_smse.metrics.predictions import HeldOut, of_fold
 
 RECALLS: Final = (1, 5)
 _MOST_COMPARED: Final = 600

@@ -12,15 +12,15 @@ import torch
 from napari_smse.datasets.labelled_set import LabelledSet, Source
 from napari_smse.datasets.leakage import hashes_of_cases
 from napari_smse.datasets.splits import hold_out
-from napari_smse.learning.calibration import apply_temperature, fit_temperature
-from napari_smse.learning.figures import Summary, summarise
-from napari_smse.learning.held_out import of_fold
 from napari_smse.learning.known_tiles import save_known_tiles
 from napari_smse.learning.paper import train_paper
 from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.protocol import check_learnable
 from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.training import TrainingProgress, predict_images, train
+from napari_smse.metrics.calibration import apply_temperature, fit_temperature
+from napari_smse.metrics.predictions import of_fold
+from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import (
     Figure,
     ModelCard,

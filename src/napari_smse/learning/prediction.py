@@ -16,7 +16,7 @@ from napari_smse.datasets.crops import judged_views
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.frames import whole_frame
-from napari_smse.learning.metrics import auc
+from napari_smse.metrics.classification import roc_auc
 from napari_smse.models.smse_network import NetworkOutput
 
 _IMAGES_AT_ONCE: Final = 8
@@ -150,7 +150,7 @@ def held_out_figures(logits: Tensor, labels: Sequence[int]) -> Mapping[str, floa
     truth = torch.tensor(list(labels))
     scores = torch.softmax(logits.double(), dim=1)
     kinds = [1] if logits.shape[1] == 2 else range(logits.shape[1])
-    areas = [auc((truth == kind).numpy(), scores[:, kind].numpy()) for kind in kinds]
+    areas = [roc_auc((truth == kind).numpy(), scores[:, kind].numpy()) for kind in kinds]
     known = [area for area in areas if not np.isnan(area)]
     return {
         "auc": float(np.mean(known)) if known else float("nan"),

@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.splits import Fold, grouped_folds, hold_out, shared_cases
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.learning.held_out import HeldOut, join, of_fold
+from napari_smse.metrics.predictions import HeldOut, join, of_fold
 
 _log = logging.getLogger(__name__)
 

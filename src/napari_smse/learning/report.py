@@ -19,14 +19,6 @@ from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import SmseError
 from napari_smse.learning import report_plots
 from napari_smse.learning.controls import ControlRow
-from napari_smse.learning.figures import Estimate, Summary, judge
-from napari_smse.learning.held_out import HeldOut
-from napari_smse.learning.judged_images import (
-    JudgedImage,
-    judged_cases,
-    judged_images,
-    most_wrong,
-)
 from napari_smse.learning.report_tables import (
     bullets,
     case_table,
@@ -38,6 +30,14 @@ from napari_smse.learning.report_tables import (
     table,
 )
 from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.metrics.per_case import (
+    JudgedImage,
+    judged_cases,
+    judged_images,
+    most_wrong,
+)
+from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.summary import Estimate, Summary, judge
 from napari_smse.slides.path_text import path_text
 
 _log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.learning.figures import Estimate, case_draws
-from napari_smse.learning.weighted_metrics import Judged, Weights
+from napari_smse.metrics.classification import Judged, Weights
+from napari_smse.metrics.summary import Estimate, case_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from html import escape
 from typing import Final
 
 from napari_smse.learning.controls import ControlRow
-from napari_smse.learning.figures import ALL, Estimate, Spread, Summary
-from napari_smse.learning.judged_images import JudgedCase
+from napari_smse.metrics.per_case import JudgedCase
+from napari_smse.metrics.summary import ALL, Estimate, Spread, Summary
 
 _NONE: Final = "-"
 _WORDS: Final = {

@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.metrics import auc, case_bootstrap
 from napari_smse.learning.protocol import FoldDone
+from napari_smse.metrics.classification import auc_of_present
+from napari_smse.metrics.summary import judge_scores, with_interval
 
 SCALES: Final = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 """um/px that are measured unless told otherwise."""
@@ -34,7 +34,7 @@ class ScalePoint:
         um/px at which the images were judged.
     auc, low, high
         Over these images, with the 95 % interval from resampling cases; NaN where a class
-        has no image. Over more than two classes, the mean one-vs-rest.
+        has no image. Over more than two classes, the mean one-vs-rest of those that have images.
     images, cases
         How many there are whose pixels support this scale.
     """
@@ -103,18 +103,12 @@ def _point(
     with torch.inference_mode():
         logits = predict_at(images, mpp).double().cpu()
         probabilities = torch.softmax(logits, dim=1).numpy()
-    value = _auc(labels, probabilities)
-    low, high = case_bootstrap(_auc, labels, probabilities, cases, draws=draws, seed=seed)
+    judged = judge_scores(probabilities, labels, cases)
+    found = with_interval(auc_of_present, judged, draws=draws, seed=seed)
+    value, low, high = (
+        float("nan") if one is None else one for one in (found.value, found.low, found.high)
+    )
     return ScalePoint(float(mpp), value, low, high, len(images), len(set(cases)))
-
-
-def _auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Return the AUC of ``(n, classes)`` probabilities; of more than two, mean one-vs-rest."""
-    classes = probabilities.shape[1]
-    if classes == 2:
-        return auc(labels == 1, probabilities[:, 1])
-    present = np.unique(labels)
-    return float(np.mean([auc(labels == label, probabilities[:, label]) for label in present]))
 
 
 def held_out_scale_curve(

@@ -10,11 +10,11 @@ from typing import Final
 import torch
 from torch.nn import functional
 
-from napari_smse.learning.figures import Estimate, estimate, paired_difference
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning
-from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.tuning_history import TRAINING_IMAGES
+from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 from napari_smse.models import Figure, ModelCard, read_card, save_model
 from napari_smse.models.card import Colour, stem_of
 from napari_smse.similarity.exemplars import Exemplars, exemplars_path, save_exemplars

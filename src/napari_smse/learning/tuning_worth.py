@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.learning.figures import positive_class
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning
-from napari_smse.learning.held_out import HeldOut
 from napari_smse.learning.report_tables import shown
 from napari_smse.learning.tuned_model import differences, estimates
+from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.summary import positive_class
 
 _WORDS: Final = {
     "auc": "AUC",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -11,18 +12,55 @@ import pytest
 import torch
 
 from napari_smse.errors import DataError
-from napari_smse.learning import metrics
-from napari_smse.learning.figures import (
+from napari_smse.metrics.classification import METRICS, roc_auc
+from napari_smse.metrics.predictions import HeldOut, join, of_fold
+from napari_smse.metrics.summary import (
     ALL,
     case_draws,
     estimate,
     judge,
+    judge_scores,
     paired_difference,
     positive_class,
     summarise,
+    with_interval,
 )
-from napari_smse.learning.held_out import HeldOut, join, of_fold
 from support.datasets import image, labelled_set, random_held_out, random_set
+
+
+def case_bootstrap(metric, labels, scores, cases, draws, seed) -> tuple[float, float]:
+    """The interval by a loop: of each kind of cases as many are drawn as there are."""
+    truth, values = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    members, kinds = defaultdict(list), defaultdict(list)
+    for index, case in enumerate(cases):
+        members[case].append(index)
+    for rows in members.values():
+        kinds[tuple(np.unique(truth[rows]))].append(rows)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        picked = [
+            some[i] for some in kinds.values() for i in rng.integers(len(some), size=len(some))
+        ]
+        rows = np.concatenate(picked)
+        found.append(metric(truth[rows], values[rows]))
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def test_the_interval_resamples_cases_not_images() -> None:
+    rng = np.random.default_rng(0)
+    cases = [f"{kind}{i}" for kind in "bm" for i in range(8) for _ in range(30)]
+    labels = np.array([int(case[0] == "m") for case in cases])
+    of_case = {case: rng.normal() for case in dict.fromkeys(cases)}
+    scores = np.array([of_case[case] for case in cases]) + labels
+    probabilities = np.stack([-scores, scores], axis=1)
+    by_case, by_image = (
+        with_interval(METRICS["auc"], judge_scores(probabilities, labels, some), draws=300)
+        for some in (cases, [str(i) for i in range(480)])
+    )
+    assert by_case.high - by_case.low > 2 * (by_image.high - by_image.low)
+    assert by_case.low <= by_case.value <= by_case.high
 
 
 def test_the_bootstrap_draws_what_the_plain_one_draws() -> None:
@@ -30,12 +68,10 @@ def test_the_bootstrap_draws_what_the_plain_one_draws() -> None:
     held_out = random_held_out(data)
     labels = [one.label for one in data.images]
     cases = [one.case for one in data.images]
-    plain = metrics.case_bootstrap(
-        metrics.auc, labels, held_out.probabilities[:, 1], cases, draws=200, seed=7
-    )
+    plain = case_bootstrap(roc_auc, labels, held_out.probabilities[:, 1], cases, 200, 7)
     found = estimate(held_out, data, "auc", draws=200, seed=7)
     assert (found.low, found.high) == pytest.approx(plain)
-    assert found.value == pytest.approx(metrics.auc(labels, held_out.probabilities[:, 1]))
+    assert found.value == pytest.approx(roc_auc(labels, held_out.probabilities[:, 1]))
 
 
 def test_case_draws_draw_as_many_cases_of_each_kind_as_there_are() -> None:
@@ -73,7 +109,7 @@ def test_a_difference_resamples_the_same_cases_for_both(metric: str) -> None:
 def slow_metric(metric: str, one: object, rows: np.ndarray) -> float:
     labels, scores = one.labels[rows], one.probabilities[rows]
     if metric == "auc":
-        return metrics.auc(labels, scores[:, 1])
+        return roc_auc(labels, scores[:, 1])
     if metric == "accuracy":
         return float(np.mean(scores.argmax(axis=1) == labels))
     # A case drawn twice counts twice, so each image weighs one over its case's images.

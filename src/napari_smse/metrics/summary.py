@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError
-from napari_smse.learning.held_out import HeldOut
-from napari_smse.learning.weighted_metrics import (
+from napari_smse.metrics.classification import (
     METRICS,
     Judged,
     WeightedMetric,
     Weights,
     over_repeats,
 )
+from napari_smse.metrics.predictions import HeldOut
 
 # The negative of two classes, by what people call it; else the first one is.
 _NEGATIVES: Final = ("benign", "normal", "negative", "healthy", "control", "non", "no", "not")
@@ -115,6 +115,24 @@ def judge(held_out: HeldOut, labelled_set: LabelledSet) -> Judged:
     )
 
 
+def judge_scores(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], cases: Sequence[str]
+) -> Judged:
+    """Return truth and prediction of images of one stratum.
+
+    Parameters
+    ----------
+    probabilities
+        ``(n, classes)``.
+    labels
+        ``(n,)`` class indices.
+    cases
+        Of each image.
+    """
+    alike = np.zeros(len(labels), dtype=np.int64)
+    return Judged(probabilities, labels, _codes(cases), alike, alike)
+
+
 def _codes(names: Sequence[str]) -> NDArray[np.int64]:
     """Number names by their first appearance."""
     number = {name: code for code, name in enumerate(dict.fromkeys(names))}
@@ -125,8 +143,7 @@ def case_draws(judged: Judged, draws: int = 1000, seed: int = 0) -> NDArray[np.i
     """Return how often each case is drawn in each bootstrap, ``(draws, cases)``.
 
     Cases of each kind (the classes they hold) are drawn with replacement as often as there
-    are such cases, so that every draw has all classes: `metrics.case_bootstrap` with the same
-    seed draws the same.
+    are such cases, so that every draw has all classes.
     """
     kinds: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for case in range(int(judged.cases.max()) + 1):
@@ -175,9 +192,15 @@ def _interval(metric: WeightedMetric, judged: Judged, draws: NDArray[np.int64]) 
 def estimate(
     held_out: HeldOut, labelled_set: LabelledSet, metric: str, *, draws: int = 1000, seed: int = 0
 ) -> Estimate:
-    """Return one of `weighted_metrics.METRICS` with its case-clustered 95 % interval."""
-    judged = judge(held_out, labelled_set)
-    return _interval(METRICS[metric], judged, case_draws(judged, draws, seed))
+    """Return one of `METRICS` with its case-clustered 95 % interval."""
+    return with_interval(METRICS[metric], judge(held_out, labelled_set), draws=draws, seed=seed)
+
+
+def with_interval(
+    metric: WeightedMetric, judged: Judged, *, draws: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return a metric with its 95 % percentile interval from resampling whole cases."""
+    return _interval(metric, judged, case_draws(judged, draws, seed))
 
 
 def paired_difference(

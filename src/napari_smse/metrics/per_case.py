@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.held_out import HeldOut
+from napari_smse.metrics.predictions import HeldOut
 from napari_smse.slides.path_text import path_text
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from napari_smse.learning.calibration import (
+from napari_smse.metrics.calibration import (
     abstain_band,
     expected_calibration_error,
     fit_temperature,

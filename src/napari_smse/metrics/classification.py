@@ -1,4 +1,4 @@
-"""Figures of merit of weighted images, for many sets of weights at once.
+"""How well images are classified: figures of weighted images, for many sets of weights at once.
 
 Drawing cases with replacement gives each image an integer weight, so a bootstrap is one
 matrix of weights ``(draws, n)`` and no loop over the draws.
@@ -6,13 +6,13 @@ matrix of weights ``(draws, n)`` and no loop over the draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from napari_smse.learning.calibration import expected_calibration_error
+from napari_smse.metrics.calibration import expected_calibration_error
 
 Weights = NDArray[np.float64]
 WeightedMetric = Callable[["Judged", Weights], NDArray[np.float64]]
@@ -128,7 +128,36 @@ def auc(judged: Judged, weights: Weights) -> Weights:
 
     Ties count half. NaN where a class has no image.
     """
-    return _mean_over_classes(judged, weights, np.zeros(len(judged), dtype=np.int64))
+    return _mean_over_classes(judged, weights, _one_stratum(judged), _called(judged))
+
+
+def auc_of_present(judged: Judged, weights: Weights) -> Weights:
+    """Return the AUC as `auc` does, over those classes that have images; two at least."""
+    present = [label for label in _called(judged) if (judged.labels == label).any()]
+    return _mean_over_classes(judged, weights, _one_stratum(judged), present)
+
+
+def roc_auc(truth: ArrayLike, scores: ArrayLike) -> float:
+    """Return the area under the ROC curve of n scores: the share of pairs in the right order.
+
+    Ties count half (Mann and Whitney, Annals of Mathematical Statistics 1947).
+
+    Parameters
+    ----------
+    truth
+        ``(n,)`` whether each is of the positive class.
+    scores
+        ``(n,)``, higher for what is more likely positive.
+
+    Returns
+    -------
+    float
+        NaN if there is one class alone.
+    """
+    positive = np.asarray(truth).astype(bool)
+    values = np.asarray(scores, dtype=np.float64)
+    right, pairs = _ordered_pairs(positive, values, np.ones((1, positive.size)))
+    return float(right[0] / pairs[0]) if pairs[0] else float("nan")
 
 
 def auc_within_stratum(judged: Judged, weights: Weights) -> Weights:
@@ -137,11 +166,21 @@ def auc_within_stratum(judged: Judged, weights: Weights) -> Weights:
     Where classes are mixed differently at each magnification or source, the plain AUC
     rewards telling these apart; this one does not.
     """
-    return _mean_over_classes(judged, weights, judged.strata)
+    return _mean_over_classes(judged, weights, judged.strata, _called(judged))
 
 
-def _mean_over_classes(judged: Judged, weights: Weights, strata: NDArray[np.int64]) -> Weights:
-    labels = [judged.positive] if judged.classes == 2 else range(judged.classes)
+def _one_stratum(judged: Judged) -> NDArray[np.int64]:
+    return np.zeros(len(judged), dtype=np.int64)
+
+
+def _called(judged: Judged) -> Sequence[int]:
+    """The classes that are told from the rest; of two classes, one says it all."""
+    return [judged.positive] if judged.classes == 2 else range(judged.classes)
+
+
+def _mean_over_classes(
+    judged: Judged, weights: Weights, strata: NDArray[np.int64], labels: Sequence[int]
+) -> Weights:
     found = []
     for label in labels:
         right, pairs = np.zeros(len(weights)), np.zeros(len(weights))

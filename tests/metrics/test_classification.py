@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_smse.learning import metrics
-from napari_smse.learning.calibration import expected_calibration_error
-from napari_smse.learning.weighted_metrics import METRICS, Judged, over_repeats
+from napari_smse.metrics.calibration import expected_calibration_error
+from napari_smse.metrics.classification import (
+    METRICS,
+    Judged,
+    auc_of_present,
+    over_repeats,
+    roc_auc,
+)
 
 
 def judged(seed: int, images: int = 30, classes: int = 2, positive: int = 1) -> Judged:
@@ -123,13 +128,61 @@ def test_large_patients_weigh_no_more_than_small_ones() -> None:
     assert METRICS["patient_recognition_rate"](one, ones)[0] == pytest.approx(0.5)
 
 
-def test_unweighted_figures_are_those_of_metrics() -> None:
-    one, ones = judged(3, 60), np.ones((1, 60))
-    scores = one.probabilities[:, 1]
-    assert METRICS["auc"](one, ones)[0] == pytest.approx(metrics.auc(one.labels, scores))
-    assert METRICS["auc_within_stratum"](one, ones)[0] == pytest.approx(
-        metrics.within_auc(one.labels, scores, one.strata)
+rows = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=60)
+
+
+@given(rows)
+def test_roc_auc_is_scikit_learns(found: list[tuple[bool, int]]) -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    labels, scores = [int(y) for y, _ in found], [s for _, s in found]
+    if len(set(labels)) < 2:
+        assert np.isnan(roc_auc(labels, scores))
+    else:
+        assert roc_auc(labels, scores) == pytest.approx(sklearn.roc_auc_score(labels, scores))
+
+
+@given(rows)
+def test_roc_auc_counts_pairs_in_the_right_order(found: list[tuple[bool, int]]) -> None:
+    positives, negatives = ([s for y, s in found if y == kind] for kind in (True, False))
+    pairs = [(p > n) + 0.5 * (p == n) for p in positives for n in negatives]
+    if pairs:
+        assert roc_auc(*zip(*found, strict=True)) == pytest.approx(np.mean(pairs))
+
+
+def test_differences_between_strata_are_not_rewarded_within_them() -> None:
+    scores = np.array([0.1, 0.2, 0.15, 0.8, 0.9, 0.7])
+    one = Judged(
+        np.stack([1 - scores, scores], axis=1),
+        np.array([0, 0, 1, 0, 1, 1]),
+        np.arange(6),
+        np.array([0, 0, 0, 1, 1, 1]),
+        np.zeros(6, dtype=np.int64),
     )
+    ones = np.ones((1, 6))
+    # The first stratum: one of two pairs is right; the second: one of two.
+    assert METRICS["auc_within_stratum"](one, ones)[0] == pytest.approx(0.5)
+    assert METRICS["auc"](one, ones)[0] == pytest.approx(roc_auc(one.labels, scores))
+    assert METRICS["auc"](one, ones)[0] > 0.5
+
+
+def test_balanced_accuracy_weighs_classes_alike() -> None:
+    scores = np.array([0.9, 0.9, 0.9, 0.9, 0.1])
+    one = Judged(
+        np.stack([1 - scores, scores], axis=1),
+        np.array([0, 1, 1, 1, 1]),
+        *(np.zeros(5, dtype=np.int64) for _ in range(3)),
+    )
+    assert METRICS["balanced_accuracy"](one, np.ones((1, 5)))[0] == pytest.approx(0.375)
+
+
+def test_a_class_without_images_is_left_out_of_the_auc_of_present_ones() -> None:
+    one, ones = judged(5, 80, classes=3), np.ones((1, 80))
+    assert auc_of_present(one, ones)[0] == pytest.approx(METRICS["auc"](one, ones)[0])
+    two = one.part(one.labels != 2)
+    weights = np.ones((1, len(two)))
+    assert np.isnan(METRICS["auc"](two, weights)[0])
+    expected = [roc_auc(two.labels == label, two.probabilities[:, label]) for label in (0, 1)]
+    assert auc_of_present(two, weights)[0] == pytest.approx(np.mean(expected))
 
 
 def test_auc_of_several_classes_is_scikit_learns() -> None:

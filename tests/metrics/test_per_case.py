@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_smse.learning.held_out import HeldOut
-from napari_smse.learning.judged_images import (
+from napari_smse.metrics.per_case import (
     judged_cases,
     judged_images,
     most_wrong,
     write_held_out,
 )
+from napari_smse.metrics.predictions import HeldOut
 from napari_smse.slides import Region
 from support.datasets import image, labelled_set, random_held_out, random_set
 

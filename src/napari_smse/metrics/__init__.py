@@ -1,0 +1,1 @@
+"""How good predictions are: accuracy, AUC, calibration, and their intervals by case."""
