@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_smse.learning.model_making import ModelMaking
-from napari_smse.learning.training import TrainingProgress
 from napari_smse.models import ModelCard, load_model, read_card, save_model
+from napari_smse.training.train_model import ModelMaking
+from napari_smse.training.trainer import TrainingProgress
 from support.annotated_slides import annotate, write_red_slide
 from support.datasets import NameLearner, write_picture
 from support.shell import Shell, shell

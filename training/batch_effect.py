@@ -25,9 +25,9 @@ from napari_smse.datasets.crops import crop_at
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
-from napari_smse.learning.augment import StainJitter
 from napari_smse.models import SmseNetwork, load_model
 from napari_smse.similarity.batch_effect import BeforeAndAfter, before_and_after
+from napari_smse.training.augmentation import StainJitter
 
 MPP: Final = 0.5
 TILE_PX: Final = 224

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.imagenet_start import PARENT
-from napari_smse.learning.model_making import recipe_facts, training_sources
-from napari_smse.learning.recipe import Recipe
 from napari_smse.learning.scale_curve import ScalePoint
 from napari_smse.metrics.calibration import AbstainBand
 from napari_smse.metrics.classification import auc
@@ -28,6 +25,9 @@ from napari_smse.metrics.summary import (
 )
 from napari_smse.models import Figure, ModelCard, SmseNetwork
 from napari_smse.models.card import Undecided
+from napari_smse.training.imagenet_weights import PARENT
+from napari_smse.training.recipe import Recipe
+from napari_smse.training.train_model import recipe_facts, training_sources
 
 VERSION: Final = "0.2.0"
 SHOWN: Final = (

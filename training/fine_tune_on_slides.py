@@ -29,7 +29,6 @@ from train_bundled import RECIPE
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import close_slides
-from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.fine_tuning import (
     HELD_OUT_SHARE,
     FineTuned,
@@ -37,13 +36,14 @@ from napari_smse.learning.fine_tuning import (
     tuning_recipe,
 )
 from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.head_training import HeadLearner
-from napari_smse.learning.network_start import new_network
 from napari_smse.learning.protocol import Learner
-from napari_smse.learning.recipe import Learns, Recipe, Similarity
 from napari_smse.learning.tuning_split import divide
 from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK
+from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.head_training import HeadLearner
+from napari_smse.training.initialisation import new_network
+from napari_smse.training.recipe import Learns, Recipe, Similarity
 
 HERE: Final = Path(__file__).resolve().parent
 FEW_OF_A_CLASS: Final = 50

@@ -27,12 +27,12 @@ from napari_smse.datasets.crops import judged_views
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.external import bach_images
-from napari_smse.learning.tile_looks import TileLooks, fitted_looks, folds_of
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
 from napari_smse.similarity.ood.appearance import appearances_of
 from napari_smse.similarity.ood.reference import KnownLooks, save_looks
 from napari_smse.slides import Region, open_slide
+from napari_smse.training.ood_reference import TileLooks, fitted_looks, folds_of
 
 IMAGES_A_CASE = 12
 LEARNT_CASES, LEARNT_TILES, LEARNT_TURNS = 2, 20, 10

@@ -10,12 +10,6 @@ import numpy as np
 from train_bundled import CROPS_PER_IMAGE, RECIPE
 
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
-from napari_smse.learning.feature_table import FeatureTable
-from napari_smse.learning.head_training import fresh_heads, train_heads
-from napari_smse.learning.imagenet_start import PARENT
-from napari_smse.learning.model_making import recipe_facts, training_sources
-from napari_smse.learning.network_start import new_network
 from napari_smse.models import (
     Model,
     ModelCard,
@@ -25,6 +19,12 @@ from napari_smse.models import (
     save_model,
 )
 from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.training.exemplar_selection import choose_exemplars, table_tiles
+from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.head_training import fresh_heads, train_heads
+from napari_smse.training.imagenet_weights import PARENT
+from napari_smse.training.initialisation import new_network
+from napari_smse.training.train_model import recipe_facts, training_sources
 
 _log = logging.getLogger(__name__)
 

@@ -27,10 +27,10 @@ from train_bundled import HERE, RECIPE, REPEATS, VALIDATED, divided, filled_tabl
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
-from napari_smse.learning.feature_table import FeatureTable
-from napari_smse.learning.head_training import HeadLearner
 from napari_smse.models import SmseNetwork
 from napari_smse.similarity.neighbours import nearest
+from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.head_training import HeadLearner
 
 K, DRAWS = 5, 1000
 EMBEDDING, FROZEN = "embedding", "frozen features"

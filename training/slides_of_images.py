@@ -25,7 +25,7 @@ from napari_smse.annotations import Annotation, AnnotationSet, write_annotations
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.datasets.readers.annotated_slides import FIELD_MPP, FIELD_PX
-from napari_smse.learning.stain import STAINS
+from napari_smse.training.augmentation import STAINS
 
 Pixels = NDArray[np.uint8]
 

@@ -31,12 +31,8 @@ from bundled_figures import (
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.splits import Fold, grouped_folds
-from napari_smse.learning.exemplar_choice import choose_exemplars, table_tiles
 from napari_smse.learning.external import bach_probabilities
-from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.head_training import HeadLearner, fresh_heads, train_heads
-from napari_smse.learning.network_start import new_network
 from napari_smse.learning.protocol import (
     Learner,
     cross_validation,
@@ -44,7 +40,6 @@ from napari_smse.learning.protocol import (
     leave_source_out,
 )
 from napari_smse.learning.prototypes import prototype_distances, prototypes_of
-from napari_smse.learning.recipe import Recipe, default_recipe
 from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.metrics.calibration import (
     abstain_band,
@@ -62,6 +57,11 @@ from napari_smse.models import (
 )
 from napari_smse.models.trunk import DEFAULT_TRUNK
 from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.training.exemplar_selection import choose_exemplars, table_tiles
+from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.head_training import HeadLearner, fresh_heads, train_heads
+from napari_smse.training.initialisation import new_network
+from napari_smse.training.recipe import Recipe, default_recipe
 
 HERE = Path(__file__).resolve().parent
 NAME = "smse_v0"

@@ -46,7 +46,7 @@ def test_what_was_skipped_is_counted_by_reason() -> None:
 
 def test_what_cannot_be_trained_on() -> None:
     with pytest.raises(DataError, match=r"No image of class malignant .*1 images, 0 skipped"):
-        labelled_set([image("1", 0)]).check_trainable()
+        labelled_set([image("1", 0)]).require_cases()
     with pytest.raises(DataError, match="All images come from one case"):
-        labelled_set([image("1", 0), image("1", 1)]).check_trainable()
-    labelled_set([image("1", 0), image("2", 1)]).check_trainable()
+        labelled_set([image("1", 0), image("1", 1)]).require_cases()
+    labelled_set([image("1", 0), image("2", 1)]).require_cases()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from napari_smse.datasets.leakage import cases_among, hash_of_case, hashes_of_cases
 from napari_smse.datasets.loading import read_training_set
-from napari_smse.learning.model_making import training_sources
 from napari_smse.slides.identity import quick_hash
+from napari_smse.training.train_model import training_sources
 from support.annotated_slides import annotate, write_red_slide
 from support.datasets import image, labelled_set
 

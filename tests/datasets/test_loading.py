@@ -65,7 +65,7 @@ def test_what_lies_there_decides(tmp_path: Path, write: object) -> None:
     assert found.classes == ("benign", "malignant")
     assert {one.label for one in found.images} == {0, 1}
     assert len(found.cases) == 2
-    found.check_trainable()
+    found.require_cases()
     (name,) = found.sources
     assert name == ("breakhis" if write is write_breakhis else "my data")
     assert {one.source for one in found.images} == {name}

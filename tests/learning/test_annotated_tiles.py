@@ -22,7 +22,6 @@ from napari_smse.learning.annotated_tiles import (
     AnnotatedTiles,
     annotated_tiles,
 )
-from napari_smse.learning.embedded_tiles import embed_images
 from napari_smse.learning.fine_tuning import FLATTERS, FineTuned, FineTuning, tuning_recipe
 from napari_smse.learning.learnt_classes import learnable_tiles
 from napari_smse.learning.recolouring import tuned_maps, tuned_store
@@ -31,6 +30,7 @@ from napari_smse.models import Model, ModelCard, load_model, save_model
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
+from napari_smse.training.embeddings import embed_images
 from support.slides import write_pyramid_tiff
 from support.training import TRUNK, mini_network
 
@@ -134,7 +134,7 @@ def test_nothing_is_read_again(
 ) -> None:
     found = of_all(scored)
     monkeypatch.setattr(
-        "napari_smse.learning.prediction.read_pixels", lambda _: pytest.fail("read a tile")
+        "napari_smse.training.prediction.read_pixels", lambda _: pytest.fail("read a tile")
     )
     tuning = FineTuning(model, found.labelled_set, tuning_recipe(steps=3), known=found.known)
     assert finished(tuning).heads is not None
@@ -454,7 +454,7 @@ def test_a_class_that_the_model_knows_is_never_left_out(scored: list[Scored]) ->
     assert found.labelled_set.classes == CLASSES
     assert found.left_out == ()
     with pytest.raises(DataError, match="No image of class malignant"):
-        found.labelled_set.check_classes()
+        found.labelled_set.require_classes()
 
 
 def test_of_one_class_with_tiles_nothing_can_be_learnt(scored: list[Scored]) -> None:
@@ -463,4 +463,4 @@ def test_of_one_class_with_tiles_nothing_can_be_learnt(scored: list[Scored]) -> 
         CLASSES, ["stroma", "fat"], lambda classes: annotated_tiles(slides, classes)
     )
     with pytest.raises(DataError, match="No image of class fat"):
-        found.labelled_set.check_classes()
+        found.labelled_set.require_classes()

@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
-from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.feature_tuning import (
     MOST_CROPS,
     feature_tiles,
@@ -24,6 +22,8 @@ from napari_smse.learning.tuned_model import tuned_card
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.training.embeddings import EmbeddedTiles
+from napari_smse.training.feature_cache import FeatureTable
 from support.embeddings import NAMES, clouds
 from support.training import mini_model, mini_network, mini_set
 
@@ -139,7 +139,7 @@ def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     assert tuned_card(tuning, tuned, "mine").recipe["crops an image"] == 4
     # What comes out says of the images themselves what was judged.
     judged = dict(zip(held.images.tolist(), held.logits, strict=True))
-    from napari_smse.learning.prediction import predict_images
+    from napari_smse.training.prediction import predict_images
 
     said = predict_images(tuned.network, data.some(list(judged)), tile_px=32)
     torch.testing.assert_close(said, torch.stack(list(judged.values())), atol=0.02, rtol=0.02)

@@ -11,8 +11,6 @@ import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.learning.embedded_tiles import embed_images
-from napari_smse.learning.exemplar_choice import choose_exemplars
 from napari_smse.learning.fine_tuning import (
     FineTuned,
     FineTuning,
@@ -24,6 +22,8 @@ from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
 from napari_smse.similarity.exemplars import exemplars_of, exemplars_path, save_exemplars
+from napari_smse.training.embeddings import embed_images
+from napari_smse.training.exemplar_selection import choose_exemplars
 from support.training import TRUNK, mini_network, mini_set
 
 CARD = ModelCard(

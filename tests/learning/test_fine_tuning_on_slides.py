@@ -23,11 +23,11 @@ from napari_smse.annotations import read_annotations
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
-from napari_smse.learning.prediction import JudgedTiles, tile_outputs
 from napari_smse.metrics.predictions import HeldOut, join
 from napari_smse.metrics.summary import paired_difference
 from napari_smse.models import Model, load_model
 from napari_smse.slides import open_slide
+from napari_smse.training.prediction import JudgedTiles, tile_outputs
 from support import ROOT
 
 pytestmark = pytest.mark.slow

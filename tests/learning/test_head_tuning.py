@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from napari_smse.errors import TrainingError
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.fine_tuning import tuning_recipe
 from napari_smse.learning.head_tuning import start_heads, tune_heads, tuned_network
 from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.training.embeddings import EmbeddedTiles
 from support.embeddings import DIM, NAMES, clouds
 from support.training import mini_network
 

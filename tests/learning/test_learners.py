@@ -16,10 +16,10 @@ from napari_smse.learning.learners import (
     paper_learner,
     recipe_of,
 )
-from napari_smse.learning.paper_recipe import PaperRecipe
 from napari_smse.learning.protocol import PeekingPredictor, cross_validate
-from napari_smse.learning.recipe import default_recipe
 from napari_smse.models import SmseCnn
+from napari_smse.training.paper.recipe import PaperRecipe
+from napari_smse.training.recipe import default_recipe
 from support.datasets import image, labelled_set, write_picture
 from support.training import SMALL, mini_set
 

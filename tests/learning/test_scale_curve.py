@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.protocol import Predictor, cross_validation
+from napari_smse.learning.protocol import cross_validation
 from napari_smse.learning.scale_curve import (
     SCALES,
     at_scale,
@@ -20,6 +20,7 @@ from napari_smse.learning.scale_curve import (
     scale_curve,
     supports,
 )
+from napari_smse.training.prediction import Predictor
 from support.datasets import NameLearner, random_set
 
 RANGES = {"40X": (0.45, 0.6), "100X": (0.2, 0.6), "200X": (0.2, 0.4), "400X": (0.2, 0.25)}

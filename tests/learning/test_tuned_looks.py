@@ -12,13 +12,13 @@ from napari_smse.datasets.crops import judged_tiles
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning, tuning_recipe
-from napari_smse.learning.prediction import JudgedTiles
-from napari_smse.learning.tile_looks import TileLooks, fitted_looks
 from napari_smse.learning.tuned_looks import tuned_looks
 from napari_smse.learning.tuned_model import save_tuned, tuned_card
 from napari_smse.models import Model, read_card
 from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
 from napari_smse.similarity.ood.reference import KnownLooks, load_looks, looks_path, save_looks
+from napari_smse.training.ood_reference import TileLooks, fitted_looks
+from napari_smse.training.prediction import JudgedTiles
 from support.training import mini_model, mini_set
 
 K = len(MEASURES)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
-from napari_smse.learning.protocol import Predictor
 from napari_smse.metrics.predictions import HeldOut
+from napari_smse.training.prediction import Predictor
 
 CLASSES = ("benign", "malignant")
 MPP = {"40X": 0.492, "100X": 0.197, "200X": 0.098, "400X": 0.049}

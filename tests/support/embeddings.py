@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
+from napari_smse.training.embeddings import EmbeddedTiles
 
 NAMES = ("benign", "malignant")
 DIM = 8

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
-from napari_smse.learning.recipe import Recipe
 from napari_smse.models import (
     Model,
     ModelCard,
@@ -17,6 +16,7 @@ from napari_smse.models import (
     load_model,
     save_model,
 )
+from napari_smse.training.recipe import Recipe
 from support.datasets import write_picture
 
 TRUNK = "test_efficientnet"

@@ -145,7 +145,7 @@ class LabelledSet:
         images, _ = self.count()
         return tuple(name for name, number in images.items() if not number)
 
-    def check_classes(self) -> None:
+    def require_classes(self) -> None:
         """Raise `DataError` if a class has no image."""
         empty = self.empty_classes
         if empty:
@@ -155,13 +155,22 @@ class LabelledSet:
                 "the labels."
             )
 
-    def check_trainable(self) -> None:
+    def require_cases(self) -> None:
         """Raise `DataError` if a class has no image, or all images come from one case."""
-        self.check_classes()
+        self.require_classes()
         if len(self.cases) < 2:
             raise DataError(
                 "All images come from one case, so nothing can be held out: add another case, "
                 "or check how cases are named."
+            )
+
+    def require_trainable(self) -> None:
+        """Raise `DataError` if there is only one class, an empty class, or only one case."""
+        self.require_cases()
+        if len(self.classes) < 2:
+            raise DataError(
+                f"All images are of class {' '.join(self.classes)}, so there is nothing to "
+                "tell apart: add images of another class."
             )
 
 

@@ -115,7 +115,6 @@ def crossval(
     AUC, sensitivity and specificity with 95 % intervals from drawing whole cases.
     """
     from napari_smse.learning.learners import judges_scales
-    from napari_smse.learning.protocol import check_learnable
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     _check(repeats, runs, folds)
@@ -126,7 +125,7 @@ def crossval(
         )
     chosen = choose_device(device)
     images = read_data(data, mpp, speaker)
-    check_learnable(images)
+    images.require_trainable()
     divided, notices = _divide(images, folds, folds_count, runs, seed, drop_split_cases)
     for notice in notices:
         speaker.say(notice)

@@ -19,7 +19,7 @@ from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
-    from napari_smse.learning.model_making import Made, ModelMaking
+    from napari_smse.training.train_model import Made, ModelMaking
 
 
 def train(
@@ -97,11 +97,10 @@ def _making(
     device: str,
 ) -> ModelMaking:
     from napari_smse.learning.learners import recipe_of
-    from napari_smse.learning.model_making import ModelMaking
-    from napari_smse.learning.network_start import new_network
-    from napari_smse.learning.protocol import check_learnable
+    from napari_smse.training.initialisation import new_network
+    from napari_smse.training.train_model import ModelMaking
 
-    check_learnable(images)
+    images.require_trainable()
     recipe = recipe_of(config, seed=options["seed"], **changes)
     network, parent = new_network(recipe, len(images.classes))
     return ModelMaking(images, recipe, network, parent=parent, device=device, **options)

@@ -13,9 +13,9 @@ from torch.nn.functional import normalize
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
-from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.models import Model, SmseNetwork
 from napari_smse.slides import Region
+from napari_smse.training.prediction import JudgedTiles
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.errors import DataError
 from napari_smse.learning.added_tiles import AddedTile
 from napari_smse.learning.linked_tiles import LinkedTiles
-from napari_smse.learning.prediction import JudgedTiles
 from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import ScaleTiles, TissueMask
+from napari_smse.training.prediction import JudgedTiles
 
 SOURCE = "annotations"
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.head_tuning import TunedHeads
 from napari_smse.learning.linked_tiles import FAR, LinkedTiles
 from napari_smse.losses.contrastive import pair_loss
+from napari_smse.training.embeddings import EmbeddedTiles
 
 
 class BestHeads:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
-from napari_smse.learning.feature_table import FeatureTable, TileFeatures
 from napari_smse.learning.head_tuning import TunedHeads, start_class_head
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
+from napari_smse.training.embeddings import EmbeddedTiles
+from napari_smse.training.feature_cache import FeatureTable, TileFeatures
 
 MOST_CROPS = 8
 _TILES = 1200

@@ -17,10 +17,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.learning.best_heads import BestHeads
-from napari_smse.learning.embedded_tiles import EmbeddedTiles, embed_images
 from napari_smse.learning.evaluation import match_classes, seen_cases
-from napari_smse.learning.exemplar_choice import choose_exemplars
-from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.feature_tuning import (
     FeatureHeads,
     feature_tiles,
@@ -32,9 +29,6 @@ from napari_smse.learning.hardest_triplets import hardest_triplets
 from napari_smse.learning.head_tuning import TunedHeads, start_heads, tune_heads, tuned_network
 from napari_smse.learning.judgement import Judgement, judge_tiles, separation, share_right
 from napari_smse.learning.linked_tiles import LinkedTiles
-from napari_smse.learning.prediction import JudgedTiles
-from napari_smse.learning.recipe import Recipe
-from napari_smse.learning.training import train
 from napari_smse.learning.tuned_looks import tuned_looks
 from napari_smse.learning.tuning_progress import Doing, FineTuningProgress, Look
 from napari_smse.learning.tuning_recipe import tuning_recipe
@@ -42,6 +36,12 @@ from napari_smse.learning.tuning_split import divide
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.similarity.exemplars import exemplars_of
+from napari_smse.training.embeddings import EmbeddedTiles, embed_images
+from napari_smse.training.exemplar_selection import choose_exemplars
+from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.prediction import JudgedTiles
+from napari_smse.training.recipe import Recipe
+from napari_smse.training.trainer import train
 
 __all__ = [
     "FineTuned",
@@ -138,7 +138,7 @@ class FineTuning:
         self.model, self.crops, self._table = model, crops, table
         self.recipe = recipe.model_copy(update={"tile_px": model.card.tile_px})
         self.labelled_set = _known_classes(labelled_set, model)
-        self.labelled_set.check_classes()
+        self.labelled_set.require_classes()
         self.training, self.testing, by_region = divide(self.labelled_set, share, recipe.seed)
         self.warnings = [FLATTERS] if by_region else []
         self.warnings += self._told()

@@ -14,8 +14,8 @@ from napari_smse.datasets.crops import judged_tiles
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import TrainingError
-from napari_smse.learning.protocol import Predictor
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.training.prediction import Predictor
 
 _BATCH: Final = 16
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import torch
 
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
+from napari_smse.training.embeddings import EmbeddedTiles
 
 _MOST_COMPARED: Final = 2000
 _USES: Final = 2

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_smse.errors import TrainingError
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.learning.linked_tiles import FAR, LinkedTiles
-from napari_smse.learning.objective import batch_loss
-from napari_smse.learning.recipe import Recipe
-from napari_smse.learning.seeding import generator_of
 from napari_smse.losses.contrastive import pair_loss
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.training.embeddings import EmbeddedTiles
+from napari_smse.training.objective import batch_loss
+from napari_smse.training.recipe import Recipe
+from napari_smse.training.seeding import generator_of
 
 _LOGIT_SCALE = 5.0
 

@@ -9,8 +9,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from napari_smse.learning.embedded_tiles import EmbeddedTiles
 from napari_smse.metrics.predictions import HeldOut, of_fold
+from napari_smse.training.embeddings import EmbeddedTiles
 
 RECALLS: Final = (1, 5)
 _MOST_COMPARED: Final = 600

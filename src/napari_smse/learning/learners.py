@@ -12,17 +12,18 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import TrainingError
-from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.head_training import HeadLearner
-from napari_smse.learning.network_start import new_network
-from napari_smse.learning.paper import train_paper
-from napari_smse.learning.paper_recipe import PaperRecipe, best_epoch
-from napari_smse.learning.protocol import Learner, Predictor
-from napari_smse.learning.recipe import Recipe, default_recipe, why_impossible
-from napari_smse.learning.training import predict_images, train
+from napari_smse.learning.protocol import Learner
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.head_training import HeadLearner
+from napari_smse.training.initialisation import new_network
+from napari_smse.training.paper.recipe import PaperRecipe, best_epoch
+from napari_smse.training.paper.trainer import train_paper
+from napari_smse.training.prediction import Predictor
+from napari_smse.training.recipe import Recipe, default_recipe, why_impossible
+from napari_smse.training.trainer import predict_images, train
 
 DEFAULT: Final = "default"
 PAPER: Final = "paper"

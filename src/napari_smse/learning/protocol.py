@@ -19,11 +19,10 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.splits import Fold, grouped_folds, hold_out, shared_cases
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.metrics.predictions import HeldOut, join, of_fold
+from napari_smse.training.prediction import Predictor
 
 _log = logging.getLogger(__name__)
 
-Predictor = Callable[[Sequence[LabelledImage]], Tensor]
-"""Images -> ``(n, classes)`` logits."""
 Learner = Callable[[LabelledSet, Sequence[int], Sequence[int], int], Predictor]
 """Labelled set, training indices, validation indices, seed -> trained predictor."""
 
@@ -104,7 +103,7 @@ def cross_validation(
     TrainingError
         A learner predicts a case that it was trained on.
     """
-    check_learnable(labelled_set)
+    labelled_set.require_trainable()
     number = folds if isinstance(folds, int) else len(folds)
     for repeat in range(repeats):
         divided = (
@@ -145,16 +144,6 @@ def cross_validate(
         seed=seed,
     )
     return join([one.held_out for one in running])
-
-
-def check_learnable(labelled_set: LabelledSet) -> None:
-    """Raise `DataError` if there is only one class, an empty class, or only one case."""
-    labelled_set.check_trainable()
-    if len(labelled_set.classes) < 2:
-        raise DataError(
-            f"All images are of class {' '.join(labelled_set.classes)}, so there is nothing to "
-            "tell apart: add images of another class."
-        )
 
 
 def train_fold(

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.feature_table import FeatureTable
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.training.feature_cache import FeatureTable
 
 
 def prototypes_of(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError, SmseError
-from napari_smse.learning.tile_looks import read_tile_looks, some_images
 from napari_smse.learning.tuning_progress import FineTuningProgress
 from napari_smse.models import Model
 from napari_smse.similarity.ood.reference import KnownLooks, load_looks
+from napari_smse.training.ood_reference import read_tile_looks, some_images
 
 logger = logging.getLogger(__name__)
 

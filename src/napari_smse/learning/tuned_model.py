@@ -11,7 +11,6 @@ import torch
 from torch.nn import functional
 
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning
-from napari_smse.learning.model_making import recipe_facts, training_sources
 from napari_smse.learning.tuning_history import TRAINING_IMAGES
 from napari_smse.metrics.predictions import HeldOut
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
@@ -19,6 +18,7 @@ from napari_smse.models import Figure, ModelCard, read_card, save_model
 from napari_smse.models.card import Colour, stem_of
 from napari_smse.similarity.exemplars import Exemplars, exemplars_path, save_exemplars
 from napari_smse.similarity.ood.reference import looks_path, save_looks
+from napari_smse.training.train_model import recipe_facts, training_sources
 
 METRICS: Final = ("auc", "accuracy", "balanced_accuracy")
 _LIMITS: Final = (

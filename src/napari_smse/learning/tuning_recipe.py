@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from napari_smse.errors import TrainingError
-from napari_smse.learning.recipe import Learns, Recipe, Similarity, why_impossible
+from napari_smse.training.recipe import Learns, Recipe, Similarity, why_impossible
 
 PAIR_MARGIN: Final = 1.0
 """Distance that unlike tiles are to have at least; embeddings have length 1."""

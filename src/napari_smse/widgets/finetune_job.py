@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from napari_smse.learning.annotated_tiles import AnnotatedTiles
     from napari_smse.learning.fine_tuning import FineTuned, FineTuning, FineTuningProgress
     from napari_smse.learning.flipped_tiles import FlippedTile
-    from napari_smse.learning.recipe import Classification, Learns, Similarity
     from napari_smse.learning.tuning_worth import Worth
+    from napari_smse.training.recipe import Classification, Learns, Similarity
 
 logger = logging.getLogger(__name__)
 

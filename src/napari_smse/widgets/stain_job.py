@@ -172,7 +172,7 @@ class _Restained:
     def _stained(self, row: np.intp, seed: int) -> NDArray[np.uint8]:
         import torch
 
-        from napari_smse.learning.augment import StainJitter
+        from napari_smse.training.augmentation import StainJitter
 
         drawn = int(np.random.default_rng([seed, int(row)]).choice(self._tiles.numbers))
         own = self._strong[int(self._tiles.of_slide[row])]

@@ -330,7 +330,7 @@ def test_a_slide_under_two_names_is_one_case(two_names: Path) -> None:
     assert len({image.region for image in found.images}) == len(found.images)
     assert "is the same slide as first.tif" in reasons(found)["second.tif"]
     with pytest.raises(DataError, match="come from one case"):
-        found.check_trainable()
+        found.require_cases()
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink], ids=["hard", "symbolic"])

@@ -62,7 +62,7 @@ def test_an_empty_class_folder_is_an_error_when_trained_on(tmp_path: Path) -> No
     write_picture(tmp_path / "malignant" / "b.png", 0, 0)
     (tmp_path / "benign").mkdir()
     with pytest.raises(DataError, match="No image of class benign"):
-        read(tmp_path).check_trainable()
+        read(tmp_path).require_cases()
 
 
 def test_what_is_no_image_is_listed(tmp_path: Path) -> None:

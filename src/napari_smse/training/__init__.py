@@ -1,0 +1,1 @@
+"""How a model is trained: sampler, augmentation, objective, trainer and what it writes."""

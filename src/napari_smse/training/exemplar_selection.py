@@ -1,0 +1,92 @@
+"""Which of the tiles that a network learnt from stand for all of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+import numpy as np
+import torch
+
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.training.embeddings import EmbeddedTiles
+from napari_smse.training.feature_cache import FeatureTable
+
+
+def choose_exemplars(
+    tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0, always: Collection[int] = ()
+) -> Exemplars:
+    """Draw as many tiles of every class of every source, from as many cases as there are.
+
+    Parameters
+    ----------
+    tiles
+        What was learnt from.
+    each
+        Tiles of a class of a source, fewer where there are fewer.
+    seed
+        Of the draw.
+    always
+        Images whose tiles are taken besides.
+
+    Returns
+    -------
+    Exemplars
+        Of no model yet: it has a name when its weights are written.
+    """
+    rng = np.random.default_rng(seed)
+    kinds: dict[tuple[str, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    keys = zip(tiles.sources, tiles.labels.tolist(), tiles.cases, strict=True)
+    for row, (source, label, case) in enumerate(keys):
+        kinds[source, label][case].append(row)
+    rows = [
+        row for kind in sorted(kinds) for row in by_turns(list(kinds[kind].values()), each, rng)
+    ]
+    drawn = set(rows)
+    rows += [
+        row
+        for row, image in enumerate(tiles.images.tolist())
+        if image in always and row not in drawn
+    ]
+    return Exemplars(
+        tiles.embeddings[rows],
+        tiles.labels[rows],
+        tiles.mpps[rows],
+        tiles.classes,
+        tuple(tiles.cases[row] for row in rows),
+        tuple(tiles.sources[row] for row in rows),
+        model="",
+    )
+
+
+def table_tiles(
+    network: SmseNetwork, table: FeatureTable, labelled_set: LabelledSet
+) -> EmbeddedTiles:
+    """Return all judged tiles of a feature table, as a network with its trunk embeds them."""
+    images = labelled_set.images
+    found = [table.judged(image) for image in images]
+    rows = [number for number, one in enumerate(found) for _ in one.mpps]
+    with torch.inference_mode():
+        embeddings = [network.head(one.values.float()).embedding for one in found]
+    return EmbeddedTiles(
+        torch.cat(embeddings).clone(),
+        torch.tensor([images[row].label for row in rows]),
+        torch.tensor(rows),
+        torch.cat([one.mpps for one in found]).float(),
+        tuple(images[row].case for row in rows),
+        tuple(images[row].source for row in rows),
+        labelled_set.classes,
+    )
+
+
+def by_turns(cases: list[list[int]], count: int, rng: np.random.Generator) -> list[int]:
+    """Take one row of each case after the other, in a random order, until there are enough."""
+    waiting = [[case[i] for i in rng.permutation(len(case))] for case in cases]
+    rng.shuffle(waiting)
+    taken: list[int] = []
+    while waiting and len(taken) < count:
+        taken += [case.pop() for case in waiting[: count - len(taken)]]
+        waiting = [case for case in waiting if case]
+    return taken

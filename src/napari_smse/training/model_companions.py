@@ -1,0 +1,77 @@
+"""What a newly trained model knows, written beside its weights: exemplars, and looks of tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.similarity.ood.reference import KnownLooks, looks_path, save_looks
+from napari_smse.training.embeddings import embed_images
+from napari_smse.training.exemplar_selection import choose_exemplars
+from napari_smse.training.ood_reference import fitted_looks, read_tile_looks, some_images
+
+_MOST_IMAGES: Final = 60
+"""Of a class of a source at the same scales."""
+
+_Result = TypeVar("_Result")
+
+
+def save_known_tiles(
+    network: SmseNetwork,
+    learnt: LabelledSet,
+    tile_px: int,
+    weights: Path,
+    sha256: str,
+) -> None:
+    """Write exemplars of a model, and what its training tiles look like.
+
+    Parameters
+    ----------
+    network
+        The model's, on the device to use.
+    learnt
+        The images learnt from; some of every kind are read.
+    tile_px
+        Side of the tiles.
+    weights, sha256
+        Of the model.
+
+    Raises
+    ------
+    DataError
+        An image cannot be read.
+    """
+    images = some_images(learnt.images, _MOST_IMAGES)
+    _save_exemplars(network, replace(learnt, images=tuple(images)), tile_px, weights, sha256)
+    _save_looks(images, tile_px, weights, sha256)
+
+
+def _save_exemplars(
+    network: SmseNetwork, some: LabelledSet, tile_px: int, weights: Path, sha256: str
+) -> None:
+    tiles, _ = _result_of(embed_images(network, some, range(len(some.images)), tile_px))
+    save_exemplars(replace(choose_exemplars(tiles), model=sha256), exemplars_path(weights))
+
+
+def _save_looks(images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str) -> None:
+    tiles = _result_of(read_tile_looks(images, tile_px, most=_MOST_IMAGES))
+    looks = tuple(fitted_looks(tiles))
+    if looks:
+        save_looks(KnownLooks(model=sha256, looks=looks), looks_path(weights))
+    else:
+        # Too few tiles to tell by; looks that lie here are those of a model before.
+        looks_path(weights).unlink(missing_ok=True)
+
+
+def _result_of(running: Generator[Any, None, _Result]) -> _Result:
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            found: _Result = end.value
+            return found

@@ -1,0 +1,132 @@
+"""What a training minimises: similarity, classification and distillation, weighted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_smse.losses.contrastive import pair_loss
+from napari_smse.losses.focal import focal_loss, reinforced_focal_loss
+from napari_smse.losses.miners import Mining, mine_pairs, random_triplets
+from napari_smse.losses.triplet import mined_triplet_loss, triplet_loss
+from napari_smse.models.smse_network import NetworkOutput
+from napari_smse.training.recipe import Recipe
+
+
+class LossParts(NamedTuple):
+    """A batch's loss, and what it is the sum of, each unweighted."""
+
+    total: Tensor
+    similarity: Tensor
+    classification: Tensor
+    distillation: Tensor
+
+
+def batch_loss(
+    output: NetworkOutput,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    generator: torch.Generator,
+    drift: Tensor | None = None,
+) -> LossParts:
+    r"""Return the loss of a batch and its parts.
+
+    .. math:: w_s L_{similarity} + L_{classification} + w_d L_{distillation}
+
+    With both weights as in the paper, 1 and 0, this is the sum of Sun et al.
+
+    Parameters
+    ----------
+    output
+        Of the whole (joint) batch: pairs and triplets are chosen within it.
+    labels
+        ``(n,)`` class indices.
+    recipe
+        Losses, weights, margin, mining.
+    generator
+        On the CPU, for what mining draws; seeded by seed and step, the draw can be repeated.
+    drift
+        ``(n,)``, `feature_drift` of each crop.
+
+    References
+    ----------
+    Sun et al., arXiv 2107.01063 (the sum of the first two, one to one).
+    """
+    similarity = similarity_part(output.embedding, labels, recipe, generator)
+    classification = classification_part(output.logits, labels, recipe)
+    distillation = output.logits.new_zeros(()) if drift is None else drift.mean()
+    total = recipe.similarity_weight * similarity + classification
+    if drift is not None:
+        total = total + recipe.distillation * distillation
+    return LossParts(total, similarity, classification, distillation)
+
+
+def similarity_part(
+    embedding: Tensor, labels: Tensor, recipe: Recipe, generator: torch.Generator
+) -> Tensor:
+    """Return the recipe's similarity loss: `pair_loss` or `triplet_loss` of what is mined.
+
+    Parameters
+    ----------
+    embedding
+        ``(n, d)``.
+    labels
+        ``(n,)`` class indices.
+    recipe
+        Loss, margin, mining.
+    generator
+        On the CPU; without mining, each anchor's partners are drawn from it.
+    """
+    if recipe.similarity == "none":
+        return embedding.sum() * 0
+    if recipe.similarity == "triplet" and recipe.mining is not Mining.NONE:
+        return mined_triplet_loss(embedding, labels, recipe.mining, recipe.margin)
+    # Drawn on the CPU, so that every device draws the same.
+    held = embedding.detach().cpu(), labels.cpu()
+    if recipe.similarity == "pair":
+        chosen = mine_pairs(*held, recipe.mining, generator)
+        first, second, same = (part.to(embedding.device) for part in chosen)
+        return pair_loss(embedding[first], embedding[second], same, recipe.margin)
+    chosen = random_triplets(held[1], generator)
+    anchor, near, far = (part.to(embedding.device) for part in chosen)
+    return triplet_loss(embedding[anchor], embedding[near], embedding[far], recipe.margin)
+
+
+def classification_part(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Return the recipe's classification loss of logits ``(n, classes)``.
+
+    Batches hold the classes alike, so all weigh the same: the reinforced focal loss's r is the
+    share of the first class in what is fed, one half.
+    """
+    if recipe.classification == "cross-entropy":
+        return functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    if recipe.classification == "focal":
+        return focal_loss(logits, labels, recipe.focus)
+    even = torch.full((logits.shape[1],), 0.5, device=logits.device)
+    return reinforced_focal_loss(logits, labels, even, gamma=recipe.focus)
+
+
+def feature_drift(features: Tensor, start: Tensor) -> Tensor:
+    r"""Return how far the trunk's features of each crop are from those it started with.
+
+    .. math:: \lVert f - f_0 \rVert^2 / \lVert f_0 \rVert^2
+
+    so that 0 is unchanged and 1 is as far off as having none.
+
+    Parameters
+    ----------
+    features, start
+        ``(n, features)`` now and of the trunk as it started; no gradient flows into `start`.
+
+    References
+    ----------
+    Feature distillation in the way of Romero et al., FitNets, ICLR 2015, with the start as
+    the teacher, as in Li and Hoiem, Learning without Forgetting, ECCV 2016.
+    """
+    start = start.detach().float()
+    apart = (features.float() - start).square().sum(dim=1)
+    return apart / start.square().sum(dim=1).clamp(min=1e-12)

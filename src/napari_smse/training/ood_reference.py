@@ -1,0 +1,153 @@
+"""What the tiles that a network learns from look like, so that it can tell what is unlike them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.datasets.crops import judged_scales, judged_views
+from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.pixels import read_pixels
+from napari_smse.errors import DataError
+from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.reference import KnownLook, KnownLooks, fitted_look
+from napari_smse.training.exemplar_selection import by_turns
+
+MOST_IMAGES: Final = 25
+"""Of a class of a source at the same scales; where looks lean on known ones, more say little."""
+
+FEWEST_TILES: Final = 4 * len(MEASURES)
+"""So many tiles of other cases must be left to fit on where nothing is known yet: of fewer, a
+covariance of so many measures is worth nothing, and neither is a limit by it."""
+
+_FOLDS: Final = 5
+_SHARE: Final = 0.95
+
+
+@dataclass(frozen=True)
+class TileLooks:
+    """What tiles look like.
+
+    Attributes
+    ----------
+    looks
+        ``(n, k)``, see `napari_smse.similarity.ood.appearance`.
+    sources, cases
+        ``(n,)``, of each tile.
+    mpps
+        ``(n,)`` um/px.
+    """
+
+    looks: NDArray[np.float32]
+    sources: NDArray[np.str_]
+    cases: NDArray[np.str_]
+    mpps: NDArray[np.float64]
+
+    def learnt_by(self, known: KnownLooks) -> KnownLooks:
+        """Return what is known with these tiles besides."""
+        return known.learning(self.sources.tolist(), self.mpps, self.looks)
+
+
+def read_tile_looks(
+    images: Sequence[LabelledImage],
+    tile_px: int = 224,
+    most: int = MOST_IMAGES,
+    *,
+    seen: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
+    skip: Callable[[DataError], None] | None = None,
+) -> Generator[int, None, TileLooks]:
+    """Read what the tiles of some images look like, yielding how many images are done.
+
+    Parameters
+    ----------
+    images
+        Some of them are read, see `some_images`.
+    tile_px
+        Side of the tiles.
+    most
+        Images of a kind.
+    seen
+        What some images look like, ``(k,)``, each of one tile; these are not read.
+    skip
+        Hears why an image is left out; without it, that is an error.
+
+    Raises
+    ------
+    DataError
+        An image cannot be read.
+    """
+    chosen, seen = some_images(images, most), seen or {}
+    looks: list[NDArray[np.float32]] = []
+    rows: list[tuple[str, str, float]] = []
+    for done, image in enumerate(chosen, start=1):
+        try:
+            found = [(seen[image], image.mpp_range[0])] if image in seen else _read(image, tile_px)
+        except DataError as error:
+            if skip is None:
+                raise
+            skip(error)
+            found = []
+        looks += [look for look, _ in found]
+        rows += [(image.source, image.case, round(mpp, 3)) for _, mpp in found]
+        yield done
+    return TileLooks(
+        np.stack(looks) if looks else np.empty((0, len(MEASURES)), np.float32),
+        np.array([source for source, _, _ in rows], dtype=str),
+        np.array([case for _, case, _ in rows], dtype=str),
+        np.array([mpp for _, _, mpp in rows], dtype=np.float64),
+    )
+
+
+def some_images(
+    images: Sequence[LabelledImage], most: int = MOST_IMAGES, seed: int = 0
+) -> list[LabelledImage]:
+    """Return up to so many of every class of every source at the same scales, cases by turns."""
+    kinds: dict[tuple[str, int, tuple[float, ...]], dict[str, list[int]]]
+    kinds = defaultdict(lambda: defaultdict(list))
+    for number, image in enumerate(images):
+        kind = image.source, image.label, judged_scales(image.mpp_range)
+        kinds[kind][image.case].append(number)
+    rng = np.random.default_rng(seed)
+    chosen = [
+        number for cases in kinds.values() for number in by_turns(list(cases.values()), most, rng)
+    ]
+    return [images[number] for number in sorted(chosen)]
+
+
+def fitted_looks(tiles: TileLooks) -> Iterator[KnownLook]:
+    """Yield the look of each source at each scale; its limit is that of cases held out in turn.
+
+    A source is left out where its limit cannot be told: fewer than `FEWEST_TILES` tiles of other
+    cases are left for most of its tiles.
+    """
+    for source in np.unique(tiles.sources):
+        for mpp in np.unique(tiles.mpps[tiles.sources == source]):
+            own = (tiles.sources == source) & (tiles.mpps == mpp)
+            limit = _held_out_limit(tiles.looks[own], tiles.cases[own])
+            if limit is not None:
+                yield fitted_look(str(source), float(mpp), tiles.looks[own], limit)
+
+
+def folds_of(cases: NDArray[np.str_], seed: int = 0) -> list[NDArray[np.bool_]]:
+    """Return which tiles ``(n,)`` are held out in each fold of cases."""
+    names = np.random.default_rng(seed).permutation(np.unique(cases))
+    parts = np.array_split(names, min(_FOLDS, len(names)))
+    return [np.isin(cases, part) for part in parts]
+
+
+def _held_out_limit(looks: NDArray[np.float32], cases: NDArray[np.str_]) -> float | None:
+    folds = [out for out in folds_of(cases) if (~out).sum() >= FEWEST_TILES]
+    if sum(out.sum() for out in folds) <= len(cases) / 2:
+        return None
+    away = [fitted_look("", 1.0, looks[~out]).distances(looks[out]) for out in folds]
+    return float(np.quantile(np.concatenate(away), _SHARE))
+
+
+def _read(image: LabelledImage, tile_px: int) -> list[tuple[NDArray[np.float32], float]]:
+    views = judged_views(read_pixels(image), image, tile_px)
+    return [(appearances_of(view.tile[None])[0], view.mpp) for view in views]

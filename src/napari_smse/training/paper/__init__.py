@@ -1,0 +1,1 @@
+"""The configuration of the paper (arXiv 2107.01063): recipe, sampler, trainer."""

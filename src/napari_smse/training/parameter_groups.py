@@ -1,0 +1,69 @@
+"""Which parts of a network a training changes, and at which rate."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from torch import nn
+
+from napari_smse.models.smse_cnn import SmseCnn
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.training.recipe import Recipe
+
+# What trunks call the sequence of their stages.
+_STAGE_NAMES: Final = ("blocks", "stages", "layers", "features")
+
+
+def choose_learnt(network: SmseNetwork | SmseCnn, recipe: Recipe) -> list[dict[str, Any]]:
+    """Freeze all but what the recipe lets learn, and return the optimiser's groups.
+
+    Parameters
+    ----------
+    network
+        Its parameters' ``requires_grad`` are set.
+    recipe
+        What learns, and the rates.
+
+    Returns
+    -------
+    list of dict
+        Heads first; each with its highest rate as ``"base"``.
+    """
+    network.requires_grad_(False)
+    groups = [_group([network.embedding_head, network.class_head], recipe.rate)]
+    body = network.blocks if isinstance(network, SmseCnn) else network.trunk.body
+    if recipe.learns == "all":
+        groups.append(_group([body], recipe.trunk_rate))
+    elif recipe.learns == "stage":
+        groups.append(_group(last_stage(body), recipe.trunk_rate))
+    return [group for group in groups if group["params"]]
+
+
+def last_stage(body: nn.Module) -> list[nn.Module]:
+    """Return the last stage of a trunk's body and whatever follows it.
+
+    The stages are the elements of ``blocks``, ``stages``, ``layers`` or ``features``; else, as in
+    a ResNet, the last child that is a sequence of blocks is a stage.
+    """
+    if isinstance(body, nn.Sequential):
+        return [body[-1]]
+    children = list(body.named_children())
+    sequences = [
+        place
+        for place, (_, child) in enumerate(children)
+        if isinstance(child, nn.Sequential | nn.ModuleList)
+        and any(True for _ in child.parameters())
+    ]
+    if not sequences:
+        return [body]
+    name, last = children[sequences[-1]]
+    following = [child for _, child in children[sequences[-1] + 1 :]]
+    inside = list(last.children())
+    return [inside[-1] if name in _STAGE_NAMES else last, *following]
+
+
+def _group(modules: list[nn.Module], rate: float) -> dict[str, Any]:
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    return {"params": parameters, "base": rate, "lr": rate}
