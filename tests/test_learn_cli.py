@@ -183,7 +183,7 @@ class TestCrossval:
             asked["learners"].append(NameLearner(0.9))
             return asked["learners"][-1]
 
-        monkeypatch.setattr("napari_smse.learning.learners.learner_of", learner_of)
+        monkeypatch.setattr("napari_smse.evaluation.learners.learner_of", learner_of)
         return asked
 
     def test_it_prints_tables(self, shell: Shell, data: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.evaluation.scale_curve import ScalePoint
 from napari_smse.metrics.calibration import AbstainBand
 from napari_smse.metrics.classification import auc
 from napari_smse.metrics.predictions import HeldOut

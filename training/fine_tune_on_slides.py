@@ -29,14 +29,14 @@ from train_bundled import RECIPE
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import close_slides
+from napari_smse.evaluation.cross_validation import Learner
+from napari_smse.evaluation.linear_probe import FrozenBaseline
 from napari_smse.learning.fine_tuning import (
     HELD_OUT_SHARE,
     FineTuned,
     FineTuning,
     tuning_recipe,
 )
-from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.protocol import Learner
 from napari_smse.learning.tuning_split import divide
 from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK

@@ -26,7 +26,7 @@ from train_bundled import HERE, VALIDATED
 from napari_smse.datasets.crops import judged_views
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
-from napari_smse.learning.external import bach_images
+from napari_smse.evaluation.external import bach_images
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
 from napari_smse.similarity.ood.appearance import appearances_of

@@ -12,7 +12,7 @@ import torch
 
 from napari_smse.atomic_write import atomic_path
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.learning.report_tables import shown
+from napari_smse.evaluation.report.tables import shown
 from napari_smse.metrics.predictions import HeldOut, join, of_fold
 from napari_smse.metrics.summary import estimate, paired_difference
 

@@ -31,16 +31,16 @@ from bundled_figures import (
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.splits import Fold, grouped_folds
-from napari_smse.learning.external import bach_probabilities
-from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.protocol import (
+from napari_smse.evaluation.cross_validation import (
     Learner,
     cross_validation,
     leave_scale_out,
     leave_source_out,
 )
-from napari_smse.learning.prototypes import prototype_distances, prototypes_of
-from napari_smse.learning.scale_curve import ScalePoint, held_out_scale_curve
+from napari_smse.evaluation.external import bach_probabilities
+from napari_smse.evaluation.linear_probe import FrozenBaseline
+from napari_smse.evaluation.prototypes import prototype_distances, prototypes_of
+from napari_smse.evaluation.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.metrics.calibration import (
     abstain_band,
     apply_temperature,

@@ -13,9 +13,9 @@ from PIL import Image
 from napari_smse.datasets.crops import judged_tiles, tile_grid
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
-from napari_smse.learning.protocol import cross_validate
-from napari_smse.learning.prototypes import prototype_distances, prototypes_of
-from napari_smse.learning.scale_curve import at_scale
+from napari_smse.evaluation.cross_validation import cross_validate
+from napari_smse.evaluation.prototypes import prototype_distances, prototypes_of
+from napari_smse.evaluation.scale_curve import at_scale
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
 from napari_smse.models.self_test import generated_tile

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from napari_smse.errors import DataError
-from napari_smse.learning.evaluation import evaluate, leave_out_seen
+from napari_smse.evaluation.evaluate import evaluate, leave_out_seen
 from napari_smse.metrics.predictions import of_fold
 from napari_smse.metrics.summary import summarise
 from napari_smse.models import SmseCnn, load_model

@@ -17,7 +17,7 @@ from napari_smse.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
-    from napari_smse.learning.scale_curve import ScalePoint
+    from napari_smse.evaluation.scale_curve import ScalePoint
     from napari_smse.metrics.summary import Summary
 
 
@@ -118,7 +118,7 @@ def check_folder(path: Path, what: str) -> None:
 
 def figure_table(summary: Summary) -> Table:
     """Return all figures with their intervals."""
-    from napari_smse.learning.report_tables import shown
+    from napari_smse.evaluation.report.tables import shown
 
     table = Table(box=None, pad_edge=False)
     table.add_column("figure")
@@ -141,7 +141,7 @@ def scale_line(point: ScalePoint) -> str:
 
 def magnification_table(summary: Summary) -> Table:
     """Return image accuracy, patient recognition rate and AUC by magnification."""
-    from napari_smse.learning.report_tables import percent, shown
+    from napari_smse.evaluation.report.tables import percent, shown
 
     table = Table(box=None, pad_edge=False)
     table.add_column("scale")

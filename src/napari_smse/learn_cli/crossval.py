@@ -27,9 +27,9 @@ from napari_smse.scoring import choose_device
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
     from napari_smse.datasets.splits import Fold
-    from napari_smse.learning.controls import ControlRow
-    from napari_smse.learning.protocol import FoldDone, Learner
-    from napari_smse.learning.scale_curve import ScalePoint
+    from napari_smse.evaluation.cross_validation import FoldDone, Learner
+    from napari_smse.evaluation.loss_comparison import ControlRow
+    from napari_smse.evaluation.scale_curve import ScalePoint
     from napari_smse.metrics.predictions import HeldOut
     from napari_smse.metrics.summary import Summary
 
@@ -114,7 +114,7 @@ def crossval(
     Prints image accuracy and patient recognition rate (mean and standard deviation over folds),
     AUC, sensitivity and specificity with 95 % intervals from drawing whole cases.
     """
-    from napari_smse.learning.learners import judges_scales
+    from napari_smse.evaluation.learners import judges_scales
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     _check(repeats, runs, folds)
@@ -180,7 +180,7 @@ def _train_all(
     run: _Run, config: str, controls: bool, steps: int | None, device: str, speaker: Speaker
 ) -> list[FoldDone]:
     """Train and predict all folds; return those of the first repeat."""
-    from napari_smse.learning.learners import Tables, learner_of
+    from napari_smse.evaluation.learners import Tables, learner_of
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
     tail = (MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[doing]}"))
@@ -206,7 +206,7 @@ def _train_all(
 
 
 def _run_folds(run: _Run, learner: Learner, bar: ProgressBar, task: Any) -> list[FoldDone]:
-    from napari_smse.learning.protocol import cross_validation
+    from napari_smse.evaluation.cross_validation import cross_validation
     from napari_smse.metrics.predictions import join
 
     honest, peeked, first = [], [], []
@@ -223,7 +223,7 @@ def _run_folds(run: _Run, learner: Learner, bar: ProgressBar, task: Any) -> list
 
 
 def _measure_scales(run: _Run, folds: Sequence[FoldDone], speaker: Speaker) -> None:
-    from napari_smse.learning.scale_curve import held_out_scale_curve
+    from napari_smse.evaluation.scale_curve import held_out_scale_curve
 
     for point in held_out_scale_curve(folds, run.images):
         speaker.say(scale_line(point))
@@ -232,7 +232,7 @@ def _measure_scales(run: _Run, folds: Sequence[FoldDone], speaker: Speaker) -> N
 
 def _run_controls(run: _Run, make: Any, bar: ProgressBar, task: Any) -> None:
     """Keep the predictions of the full method (triplet, reinforced focal) for the figures."""
-    from napari_smse.learning.controls import control_table, run_controls
+    from napari_smse.evaluation.loss_comparison import control_table, run_controls
 
     found = {}
     running = run_controls(
@@ -281,7 +281,7 @@ def _show(run: _Run, summary: Summary, peeked: Summary | None, speaker: Speaker)
 
 
 def _control_table(rows: Sequence[ControlRow]) -> Table:
-    from napari_smse.learning.report_tables import shown
+    from napari_smse.evaluation.report.tables import shown
 
     table = Table(box=None, pad_edge=False)
     for head in ("similarity", "classification", "AUC", "difference", "patient rate, %"):
@@ -322,7 +322,7 @@ def _values(run: _Run, summary: Summary, peeked: Summary | None) -> dict[str, An
 def _write(
     out: Path, run: _Run, values: dict[str, Any], summary: Summary, peeked: Summary | None
 ) -> None:
-    from napari_smse.learning.report import ReportContent, write_report
+    from napari_smse.evaluation.report.page import ReportContent, write_report
     from napari_smse.metrics.per_case import write_held_out
 
     assert run.held_out is not None  # set by the training

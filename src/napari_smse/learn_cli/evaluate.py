@@ -23,8 +23,8 @@ from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
-    from napari_smse.learning.evaluation import Evaluation
-    from napari_smse.learning.scale_curve import ScalePoint
+    from napari_smse.evaluation.evaluate import Evaluation
+    from napari_smse.evaluation.scale_curve import ScalePoint
     from napari_smse.models import Model
 
 
@@ -61,7 +61,7 @@ def evaluate(
 
 
 def _run(model: Model, images: LabelledSet, device: str, speaker: Speaker) -> Evaluation:
-    from napari_smse.learning.evaluation import evaluate as evaluated
+    from napari_smse.evaluation.evaluate import evaluate as evaluated
 
     result = None
     with ProgressBar(console=speaker.console, disable=speaker.quiet, transient=True) as bar:
@@ -74,7 +74,7 @@ def _run(model: Model, images: LabelledSet, device: str, speaker: Speaker) -> Ev
 
 
 def _curve(model: Model, evaluation: Evaluation, device: str, speaker: Speaker) -> list[ScalePoint]:
-    from napari_smse.learning.evaluation import model_scale_curve
+    from napari_smse.evaluation.evaluate import model_scale_curve
 
     curve = []
     for point in model_scale_curve(model, evaluation.labelled_set, device=device):
@@ -86,7 +86,7 @@ def _curve(model: Model, evaluation: Evaluation, device: str, speaker: Speaker) 
 def _tell(
     evaluation: Evaluation, model: Model, curve: Sequence[ScalePoint], speaker: Speaker
 ) -> None:
-    from napari_smse.learning.evaluation import evaluation_json
+    from napari_smse.evaluation.evaluate import evaluation_json
 
     for warning in evaluation.warnings:
         speaker.warn(warning)
@@ -106,7 +106,7 @@ def _tell(
 def _write_report(
     path: Path, evaluation: Evaluation, model: Model, curve: Sequence[ScalePoint], data: Path
 ) -> None:
-    from napari_smse.learning.report import ReportContent, write_report
+    from napari_smse.evaluation.report.page import ReportContent, write_report
 
     card = model.card
     content = ReportContent(

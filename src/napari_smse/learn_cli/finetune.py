@@ -199,7 +199,7 @@ def _tell(tuning: FineTuning, tuned: FineTuned, out: Path, speaker: Speaker) -> 
 
 
 def _table(tuning: FineTuning, tuned: FineTuned) -> Table:
-    from napari_smse.learning.report_tables import shown
+    from napari_smse.evaluation.report.tables import shown
     from napari_smse.learning.tuned_model import differences, estimates
 
     table = Table(box=None, pad_edge=False)

@@ -96,7 +96,7 @@ def _making(
     options: dict[str, Any],
     device: str,
 ) -> ModelMaking:
-    from napari_smse.learning.learners import recipe_of
+    from napari_smse.evaluation.learners import recipe_of
     from napari_smse.training.initialisation import new_network
     from napari_smse.training.train_model import ModelMaking
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError, TrainingError
+from napari_smse.evaluation.evaluate import match_classes, seen_cases
 from napari_smse.learning.best_heads import BestHeads
-from napari_smse.learning.evaluation import match_classes, seen_cases
 from napari_smse.learning.feature_tuning import (
     FeatureHeads,
     feature_tiles,

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.evaluation.report.tables import shown
 from napari_smse.learning.fine_tuning import FineTuned, FineTuning
-from napari_smse.learning.report_tables import shown
 from napari_smse.learning.tuned_model import differences, estimates
 from napari_smse.metrics.predictions import HeldOut
 from napari_smse.metrics.summary import positive_class

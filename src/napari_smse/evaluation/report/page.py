@@ -17,9 +17,9 @@ from napari_smse.atomic_write import write_atomic
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import SmseError
-from napari_smse.learning import report_plots
-from napari_smse.learning.controls import ControlRow
-from napari_smse.learning.report_tables import (
+from napari_smse.evaluation.loss_comparison import ControlRow
+from napari_smse.evaluation.report import plots
+from napari_smse.evaluation.report.tables import (
     bullets,
     case_table,
     control_tables,
@@ -29,7 +29,7 @@ from napari_smse.learning.report_tables import (
     shown,
     table,
 )
-from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.evaluation.scale_curve import ScalePoint
 from napari_smse.metrics.per_case import (
     JudgedImage,
     judged_cases,
@@ -150,19 +150,19 @@ def _plots(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
     arrays = judge(content.held_out, content.labelled_set)
     truth = np.array([one.image.label for one in judged])
     called = np.array([one.called for one in judged])
-    roc = report_plots.roc_plot(arrays, classes)
-    plots = [
+    roc = plots.roc_plot(arrays, classes)
+    shown = [
         _plot(roc, "ROC curve: what is found, against what is falsely called.") if roc else "",
         _plot(
-            report_plots.confusion_plot(truth, called, classes),
+            plots.confusion_plot(truth, called, classes),
             "Images by true class and class called.",
         ),
         _plot(
-            report_plots.reliability_plot(arrays, classes),
+            plots.reliability_plot(arrays, classes),
             "Reliability: on the dotted line, probabilities are what is observed.",
         ),
     ]
-    return f'<h2>Plots</h2><div class="plots">{"".join(plots)}</div>'
+    return f'<h2>Plots</h2><div class="plots">{"".join(shown)}</div>'
 
 
 def _plot(svg: bytes, caption: str) -> str:
@@ -181,7 +181,7 @@ def _scale(points: Sequence[ScalePoint]) -> Iterator[str]:
             ("", (f"{one.mpp:.2f}", shown(found), str(one.images), str(one.cases)))
             for one, (_, found) in zip(points, curve, strict=True)
         ]
-        plot = _plot(report_plots.scale_plot(curve), "AUC when images are judged at one scale.")
+        plot = _plot(plots.scale_plot(curve), "AUC when images are judged at one scale.")
         head = ("um/px", "AUC", "images", "cases")
         yield (
             f"<h2>Scale</h2>{plot}{table(head, rows)}"
@@ -209,7 +209,7 @@ def _wrong(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
 def _card(one: JudgedImage, classes: Sequence[str]) -> str:
     name = path_text(one.image.path.name)
     try:
-        picture = _image(report_plots.thumbnail(read_pixels(one.image)), "jpeg", name)
+        picture = _image(plots.thumbnail(read_pixels(one.image)), "jpeg", name)
     except (SmseError, OSError) as error:
         _log.warning("%s has no thumbnail in the report: %s", name, error)
         picture = ""

@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.leakage import cases_among, data_set_of
 from napari_smse.errors import DataError
-from napari_smse.learning.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
+from napari_smse.evaluation.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
 from napari_smse.metrics.predictions import HeldOut, of_fold
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import Model, ModelCard

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.splits import Fold, grouped_folds
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.learning.protocol import (
+from napari_smse.evaluation.cross_validation import (
     cross_validate,
     cross_validation,
     leave_scale_out,

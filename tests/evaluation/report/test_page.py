@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped
-from napari_smse.learning.controls import ControlRow
-from napari_smse.learning.report import ReportContent, report_html, write_report
-from napari_smse.learning.report_plots import roc_curves
-from napari_smse.learning.report_tables import shown
-from napari_smse.learning.scale_curve import ScalePoint
+from napari_smse.evaluation.loss_comparison import ControlRow
+from napari_smse.evaluation.report.page import ReportContent, report_html, write_report
+from napari_smse.evaluation.report.plots import roc_curves
+from napari_smse.evaluation.report.tables import shown
+from napari_smse.evaluation.scale_curve import ScalePoint
 from napari_smse.metrics.per_case import judged_images
 from napari_smse.metrics.predictions import of_fold
 from napari_smse.metrics.summary import Estimate, judge, summarise

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from napari_smse.datasets.crops import tile_grid
-from napari_smse.learning.external import bach_probabilities
+from napari_smse.evaluation.external import bach_probabilities
 from napari_smse.models import SmseNetwork
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from napari_smse.errors import TrainingError
-from napari_smse.learning.learners import (
+from napari_smse.evaluation.cross_validation import PeekingPredictor, cross_validate
+from napari_smse.evaluation.learners import (
     PaperPredictor,
     learner_of,
     network_learner,
     paper_learner,
     recipe_of,
 )
-from napari_smse.learning.protocol import PeekingPredictor, cross_validate
 from napari_smse.models import SmseCnn
 from napari_smse.training.paper.recipe import PaperRecipe
 from napari_smse.training.recipe import default_recipe

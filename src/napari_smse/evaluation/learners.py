@@ -12,8 +12,8 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import TrainingError
-from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.protocol import Learner
+from napari_smse.evaluation.cross_validation import Learner
+from napari_smse.evaluation.linear_probe import FrozenBaseline
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.feature_cache import FeatureTable

@@ -9,7 +9,7 @@ from typing import Final
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.splits import Fold
-from napari_smse.learning.protocol import Learner, cross_validation
+from napari_smse.evaluation.cross_validation import Learner, cross_validation
 from napari_smse.metrics.predictions import HeldOut, join
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 

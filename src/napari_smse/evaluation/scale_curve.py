@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.protocol import FoldDone
+from napari_smse.evaluation.cross_validation import FoldDone
 from napari_smse.metrics.classification import auc_of_present
 from napari_smse.metrics.summary import judge_scores, with_interval
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError
-from napari_smse.learning.evaluation import (
+from napari_smse.evaluation.evaluate import (
     evaluate,
     evaluation_json,
     leave_out_seen,
@@ -132,7 +132,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
 class TestEvaluating:
     @pytest.fixture(autouse=True)
     def predictions(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("napari_smse.learning.evaluation.predict_images", redness_predictions)
+        monkeypatch.setattr("napari_smse.evaluation.evaluate.predict_images", redness_predictions)
 
     def test_red_pictures_are_malignant(self, pictures: LabelledSet) -> None:
         *told, last = evaluate(redness_model(), pictures)
@@ -194,7 +194,7 @@ class TestEvaluating:
             seen.append({one.mpp_range for one in images})
             return redness_predictions(network, images, **options)
 
-        monkeypatch.setattr("napari_smse.learning.evaluation.predict_images", spy)
+        monkeypatch.setattr("napari_smse.evaluation.evaluate.predict_images", spy)
         list(model_scale_curve(redness_model(), pictures))
         assert seen[0] == {(0.2, 0.2)}
         assert seen[-1] == {(0.6, 0.6)}

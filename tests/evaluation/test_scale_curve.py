@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.learning.protocol import cross_validation
-from napari_smse.learning.scale_curve import (
+from napari_smse.evaluation.cross_validation import cross_validation
+from napari_smse.evaluation.scale_curve import (
     SCALES,
     at_scale,
     held_out_scale_curve,

@@ -11,8 +11,8 @@ import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import TrainingError
-from napari_smse.learning.frozen_baseline import FrozenBaseline
-from napari_smse.learning.protocol import cross_validate
+from napari_smse.evaluation.cross_validation import cross_validate
+from napari_smse.evaluation.linear_probe import FrozenBaseline
 from support.datasets import image, labelled_set, write_picture
 
 

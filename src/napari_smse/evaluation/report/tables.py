@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from napari_smse.learning.controls import ControlRow
+from napari_smse.evaluation.loss_comparison import ControlRow
 from napari_smse.metrics.per_case import JudgedCase
 from napari_smse.metrics.summary import ALL, Estimate, Spread, Summary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from napari_smse.learning.controls import (
+from napari_smse.evaluation.loss_comparison import (
     CLASSIFICATIONS,
     REFERENCE,
     SIMILARITIES,

@@ -1,0 +1,1 @@
+"""Models measured on cases they have not seen: cross-validation, comparisons and reports."""
