@@ -11,7 +11,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from napari_smse.annotations import AnnotationSet, read_annotations
-from napari_smse.learning.tuning_history import TuningHistory
+from napari_smse.finetuning.history import TuningHistory
 from napari_smse.models import load_model, read_card
 from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore

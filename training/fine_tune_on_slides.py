@@ -31,13 +31,13 @@ from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import close_slides
 from napari_smse.evaluation.cross_validation import Learner
 from napari_smse.evaluation.linear_probe import FrozenBaseline
-from napari_smse.learning.fine_tuning import (
+from napari_smse.finetuning.fine_tuner import (
     HELD_OUT_SHARE,
     FineTuned,
     FineTuning,
     tuning_recipe,
 )
-from napari_smse.learning.tuning_split import divide
+from napari_smse.finetuning.setup import divide
 from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK
 from napari_smse.training.feature_cache import FeatureTable

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
-from napari_smse.learning import tuning_history
+from napari_smse.finetuning import history
 from napari_smse.widgets import (
     annotation_autosave,
     chosen_index,
@@ -88,7 +88,7 @@ def model(monkeypatch, tmp_path):
     monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: made.card)
     monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
-    monkeypatch.setattr(tuning_history, "history_folder", lambda: tmp_path / "history")
+    monkeypatch.setattr(history, "history_folder", lambda: tmp_path / "history")
     return made
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_smse.learning import fine_tuning
+from napari_smse.finetuning import fine_tuner
 from napari_smse.models import Model, SmseCnn, read_card
 from napari_smse.widgets import finetune_job
 from napari_smse.widgets.heat_layers import MAP_KEY
@@ -114,7 +114,7 @@ def test_out_of_memory_says_what_to_do(docks, told, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as small:
-        small.setattr(fine_tuning, "tune_heads", too_much)
+        small.setattr(fine_tuner, "tune_heads", too_much)
         docks.finetune()
     assert "Not enough memory" in told[-1]
     docks.finetune()

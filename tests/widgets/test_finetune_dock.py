@@ -167,7 +167,7 @@ def test_it_goes_on_after_a_pause_or_a_mistaken_cancel_and_draws_every_step(dock
 def test_a_time_limit_ends_it(docks, monkeypatch):
     # By this clock a step takes an eighth of a second, on whatever machine.
     clock = SimpleNamespace(monotonic=itertools.count(0.0, 0.125).__next__)
-    monkeypatch.setattr("napari_smse.learning.fine_tuning.time", clock)
+    monkeypatch.setattr("napari_smse.finetuning.fine_tuner.time", clock)
     docks.run_score()
     docks.draw_both()
     docks.tune.form.steps.setValue(2000)

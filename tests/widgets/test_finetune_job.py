@@ -11,9 +11,9 @@ import torch
 from napari_smse.annotations import read_annotations
 from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.errors import BankError
-from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe
-from napari_smse.learning.scored_annotations import scored_annotations
-from napari_smse.learning.tuning_history import TuningHistory
+from napari_smse.finetuning.annotated_folder import scored_annotations
+from napari_smse.finetuning.fine_tuner import FineTuning, tuning_recipe
+from napari_smse.finetuning.history import TuningHistory
 from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection

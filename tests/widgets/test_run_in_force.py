@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from napari_smse.errors import OutputError
-from napari_smse.learning.tuning_history import TuningHistory
+from napari_smse.finetuning.history import TuningHistory
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreStore
 from napari_smse.widgets import evidence_overlays, score_dock

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from napari_smse.learning import tuning_history
+from napari_smse.finetuning import history
 from napari_smse.models import read_card
 from napari_smse.widgets import annotation_autosave, score_job
 from napari_smse.widgets.evidence_dock import EvidenceDock
@@ -25,7 +25,7 @@ def real(viewer, until, shared_data, tmp_path, monkeypatch):
     """Skin by one scanner and breast by another laboratory, scored by the bundled model."""
     monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
-    monkeypatch.setattr(tuning_history, "history_folder", lambda: tmp_path / "history")
+    monkeypatch.setattr(history, "history_folder", lambda: tmp_path / "history")
     picture = sorted((shared_data / "breast_ucsb").rglob("*.jpg"))[0]
     pixels = np.asarray(Image.open(picture))
     write_pyramid_tiff(tmp_path / f"{SECOND}.tif", pixels, mpp=0.45)

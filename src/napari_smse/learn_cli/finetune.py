@@ -21,7 +21,7 @@ from napari_smse.models.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
-    from napari_smse.learning.fine_tuning import FineTuned, FineTuning, FineTuningProgress
+    from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, FineTuningProgress
 
 
 class Loss(StrEnum):
@@ -101,7 +101,7 @@ def finetune(
     The model itself is not changed. About a hundred labelled images of a new laboratory are
     often enough.
     """
-    from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe, usual_crops
+    from napari_smse.finetuning.fine_tuner import FineTuning, tuning_recipe, usual_crops
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     check_folder(out, "the model")
@@ -185,7 +185,7 @@ def _to_the_end(running: Generator[FineTuningProgress, None, FineTuned], show: A
 
 
 def _tell(tuning: FineTuning, tuned: FineTuned, out: Path, speaker: Speaker) -> None:
-    from napari_smse.learning.tuned_model import save_tuned
+    from napari_smse.finetuning.saving import save_tuned
 
     path = save_tuned(tuning, tuned, out)
     if speaker.as_json:
@@ -200,7 +200,7 @@ def _tell(tuning: FineTuning, tuned: FineTuned, out: Path, speaker: Speaker) -> 
 
 def _table(tuning: FineTuning, tuned: FineTuned) -> Table:
     from napari_smse.evaluation.report.tables import shown
-    from napari_smse.learning.tuned_model import differences, estimates
+    from napari_smse.finetuning.saving import differences, estimates
 
     table = Table(box=None, pad_edge=False)
     for head in ("held out", "before", "after", "difference"):
@@ -220,7 +220,7 @@ def _table(tuning: FineTuning, tuned: FineTuned) -> Table:
 
 
 def _values(tuning: FineTuning, tuned: FineTuned, path: Path) -> dict[str, Any]:
-    from napari_smse.learning.tuned_model import differences, estimates
+    from napari_smse.finetuning.saving import differences, estimates
 
     def judged(one: Any) -> dict[str, Any]:
         figures = {name: asdict(found) for name, found in estimates(tuning, one.held_out).items()}

@@ -10,7 +10,7 @@ from napari_smse.errors import DataError
 from napari_smse.learn_cli.console import Speaker, read_data, tell_data
 
 if TYPE_CHECKING:
-    from napari_smse.learning.annotated_tiles import AnnotatedTiles
+    from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
     from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
 
@@ -31,7 +31,7 @@ def read_tiles(
         There is nothing to learn from.
     """
     from napari_smse.datasets.readers.annotated_slides import holds_annotated_slides
-    from napari_smse.learning.annotated_tiles import AnnotatedTiles
+    from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
 
     if not path.is_dir() or not holds_annotated_slides(path):
         if mpps:
@@ -51,7 +51,7 @@ def _slide_tiles(
     device: ComputeDevice,
     speaker: Speaker,
 ) -> AnnotatedTiles:
-    from napari_smse.learning.scored_annotations import USUAL_MPPS, scored_annotations
+    from napari_smse.finetuning.annotated_folder import USUAL_MPPS, scored_annotations
 
     running = scored_annotations(path, model, device, mpps=mpps or USUAL_MPPS, mpp=mpp)
     while True:

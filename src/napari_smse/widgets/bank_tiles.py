@@ -12,7 +12,7 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 
 if TYPE_CHECKING:
-    from napari_smse.learning.added_tiles import AddedTile
+    from napari_smse.finetuning.exemplar_tiles import AddedTile
     from napari_smse.models import Model
 
 
@@ -40,7 +40,7 @@ def tiles_to_learn(bank: ExemplarBank, slides: Sequence[Slide], model: Model) ->
     TrainingError
         The model is one whose heads cannot be tuned.
     """
-    from napari_smse.learning.added_tiles import AddedTile, judge_embeddings
+    from napari_smse.finetuning.exemplar_tiles import AddedTile, judge_embeddings
 
     bank.require_model(model.card.weights_sha256, model.card.name)
     # Of several files that show one slide, the first names it, as in fine-tuning.

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
-    from napari_smse.learning.tuning_worth import Worth
+    from napari_smse.finetuning.comparison import Worth
 
 _HEADS = ("Held out", "Before", "After", "Difference")
 _BEFORE, _AFTER = "#9e9e9e", "#4fc3f7"

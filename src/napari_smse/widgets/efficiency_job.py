@@ -17,7 +17,7 @@ from napari_smse.active_learning.learning_curve import LabelEfficiency
 from napari_smse.active_learning.query_strategy import covered_share
 from napari_smse.annotations.tile_labels import nearest_areas
 from napari_smse.errors import QueryError
-from napari_smse.learning.tuning_history import TRAINING_IMAGES
+from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.models import ModelCard
 from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.tiles import ScaleTiles

@@ -37,7 +37,7 @@ from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.tuning_result import TuningResult
 
 if TYPE_CHECKING:
-    from napari_smse.learning.fine_tuning import FineTuningProgress
+    from napari_smse.finetuning.fine_tuner import FineTuningProgress
     from napari_smse.scoring import ComputeDevice
 
 _NOTICE = "Research use only: not for diagnosis."
@@ -322,7 +322,7 @@ class FineTuneDock(LeavingDock):
             return
 
         def work() -> Iterator[Path]:
-            from napari_smse.learning.tuned_model import save_tuned
+            from napari_smse.finetuning.saving import save_tuned
 
             yield save_tuned(result.tuning, result.tuned, path, colours=result.colours)
 

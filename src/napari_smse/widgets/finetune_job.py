@@ -12,7 +12,7 @@ from shapely import MultiPolygon
 
 from napari_smse.annotations.tile_notes import TileLink, TileRemark
 from napari_smse.errors import DataError, SmseError
-from napari_smse.learning.tuning_history import TuningHistory
+from napari_smse.finetuning.history import TuningHistory
 from napari_smse.models import Model, ModelCard, load_model, read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import (
@@ -31,10 +31,10 @@ from napari_smse.widgets import score_job
 from napari_smse.widgets.score_job import Stage, Started, spare_threads
 
 if TYPE_CHECKING:
-    from napari_smse.learning.annotated_tiles import AnnotatedTiles
-    from napari_smse.learning.fine_tuning import FineTuned, FineTuning, FineTuningProgress
-    from napari_smse.learning.flipped_tiles import FlippedTile
-    from napari_smse.learning.tuning_worth import Worth
+    from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
+    from napari_smse.finetuning.changed_calls import FlippedTile
+    from napari_smse.finetuning.comparison import Worth
+    from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, FineTuningProgress
     from napari_smse.training.recipe import Classification, Learns, Similarity
 
 logger = logging.getLogger(__name__)
@@ -212,8 +212,8 @@ class FineTuneJob:
 
     def run(self) -> Iterator[Stage | Ready | FineTuningProgress | Colouring | Tuned]:
         """Collect, learn, colour the maps; raises what these raise."""
-        from napari_smse.learning.fine_tuning import FineTuning, tuning_recipe, usual_crops
-        from napari_smse.learning.tuning_worth import worth
+        from napari_smse.finetuning.comparison import worth
+        from napari_smse.finetuning.fine_tuner import FineTuning, tuning_recipe, usual_crops
 
         yield Stage("Loading the model …")
         model = load_model(self._model())
@@ -288,8 +288,8 @@ class FineTuneJob:
         return {name: one for slide in self.slides for name, one in slide.colours.items()}
 
     def _tiles(self, model: Model) -> AnnotatedTiles:
-        from napari_smse.learning.annotated_tiles import AnnotatedSlide, annotated_tiles
-        from napari_smse.learning.learnt_classes import learnable_tiles
+        from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
+        from napari_smse.finetuning.classes import learnable_tiles
         from napari_smse.widgets.bank_tiles import tiles_to_learn
 
         slides = [
@@ -362,9 +362,8 @@ class FineTuneJob:
     def _maps(
         self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, store: ScoreStore | None
     ) -> Generator[Colouring, None, ScoreMaps]:
-        from napari_smse.learning.recolouring import tuned_maps
-        from napari_smse.learning.rescoring import rescored_maps
-        from napari_smse.learning.tuned_model import tuned_card
+        from napari_smse.finetuning.maps import rescored_maps, tuned_maps
+        from napari_smse.finetuning.saving import tuned_card
 
         run = one.started
         if tuned.heads is not None:
@@ -398,7 +397,7 @@ def _store_for(
     one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, card: ModelCard
 ) -> ScoreStore:
     """Make the store of a tuned model's scores: filled if its heads say them, else to be filled."""
-    from napari_smse.learning.recolouring import tuned_store
+    from napari_smse.finetuning.maps import tuned_store
 
     run = one.started
     facts = {"model": model_facts(card), "tuned_from": run.store.facts["signature"]}
@@ -413,7 +412,7 @@ def _store_for(
 
 
 def _compared(one: ScoredSlide, after: ScoreMaps) -> TunedSlide:
-    from napari_smse.learning.flipped_tiles import flipped_tiles
+    from napari_smse.finetuning.changed_calls import flipped_tiles
 
     run = one.started
     before = ScoreMaps(run.plan, run.card.classes, one.fused)

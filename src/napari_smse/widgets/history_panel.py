@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.errors import SmseError
-from napari_smse.learning.tuning_history import TuningEntry, TuningHistory
+from napari_smse.finetuning.history import TuningEntry, TuningHistory
 
 _HEADS = ("When", "Loss", "Learns", "AUC", "Note")
 _NOTE = len(_HEADS) - 1

@@ -1,0 +1,124 @@
+"""What a fine-tuning was worth: figures, confusions and ROC of what was held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.evaluation.report.tables import shown
+from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning
+from napari_smse.finetuning.saving import differences, estimates
+from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.summary import positive_class
+
+_WORDS: Final = {
+    "auc": "AUC",
+    "accuracy": "Called right",
+    "balanced_accuracy": "Called right, classes alike",
+}
+
+
+class Rates(NamedTuple):
+    """A ROC curve: the rates at every threshold, from calling none positive to calling all.
+
+    Attributes
+    ----------
+    false, true
+        ``(n,)``, rising from 0 to 1.
+    """
+
+    false: NDArray[np.float64]
+    true: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a fine-tuning was worth, ready to be shown.
+
+    Attributes
+    ----------
+    rows
+        Figure, before, after, difference.
+    classes
+        Names.
+    confusions
+        Before and after, ``(classes, classes)`` counts: rows are the truth, columns the calls.
+    curves
+        Before and after; none with more than two classes.
+    note
+        What became of what the model knew.
+    """
+
+    rows: Sequence[tuple[str, str, str, str]]
+    classes: Sequence[str]
+    confusions: tuple[NDArray[np.int64], NDArray[np.int64]]
+    curves: Sequence[Rates] = ()
+    note: str = ""
+
+
+def worth(tuning: FineTuning, tuned: FineTuned) -> Worth:
+    """Work out what a fine-tuning was worth; takes a moment, as intervals are bootstrapped."""
+    classes = tuning.labelled_set.classes
+    before, after = tuned.before.held_out, tuned.after.held_out
+    curves = [_curve(tuning, one) for one in (before, after)] if len(classes) == 2 else []
+    confusions = _confusion(tuning, before), _confusion(tuning, after)
+    return Worth(_rows(tuning, tuned), classes, confusions, curves, _note(tuned))
+
+
+def _rows(tuning: FineTuning, tuned: FineTuned) -> list[tuple[str, str, str, str]]:
+    before, after = (estimates(tuning, one.held_out) for one in (tuned.before, tuned.after))
+    change = differences(tuning, tuned)
+    rows = [
+        (
+            words,
+            shown(before[name], form=".2f"),
+            shown(after[name], form=".2f"),
+            shown(change[name], form="+.2f"),
+        )
+        for name, words in _WORDS.items()
+    ]
+    for k, now in tuned.after.recall.items():
+        then = tuned.before.recall[k]
+        words = "Nearest is alike" if k == 1 else f"One of {k} nearest is alike"
+        rows.append((words, f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
+    return rows
+
+
+def _confusion(tuning: FineTuning, held_out: HeldOut) -> NDArray[np.int64]:
+    classes = len(tuning.labelled_set.classes)
+    truth = [tuning.labelled_set.images[i].label for i in held_out.images]
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (truth, held_out.probabilities.argmax(axis=1)), 1)
+    return counts
+
+
+def _curve(tuning: FineTuning, held_out: HeldOut) -> Rates:
+    data = tuning.labelled_set
+    positive = positive_class(data.classes)
+    score = held_out.probabilities[:, positive]
+    truth = np.array([data.images[i].label == positive for i in held_out.images])
+    order = np.argsort(-score, kind="stable")
+    # Tiles with the same score change sides together.
+    last = np.append(np.diff(score[order]) != 0, True)
+    rates = []
+    for marked in (~truth, truth):
+        reached = np.cumsum(marked[order])[last] / max(1, marked.sum())
+        rates.append(np.concatenate([[0.0], reached]))
+    return Rates(*rates)
+
+
+def _note(tuned: FineTuned) -> str:
+    told = []
+    if tuned.old_right is not None:
+        before, after = tuned.old_right
+        told.append(
+            f"Of what the model knew before, {before:.0%} was called right, now {after:.0%}."
+        )
+    if tuned.links_held is not None:
+        before, after, links = tuned.links_held
+        told.append(f"Of {links} links between tiles, {before} held before, {after} hold now.")
+    return " ".join(told)

@@ -1,0 +1,274 @@
+"""Fine-tuning of a model's heads on stored embeddings: seconds, and no pixel is read.
+
+The embedding of a tile is ``z / |z|`` with ``z`` the linear head's output. A matrix A on the
+stored embeddings gives the same direction as the embedding head ``A W``, so what is learnt here
+is folded back into an ordinary network, and a map is recoloured by one matrix product.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_smse.errors import TrainingError
+from napari_smse.finetuning.pair_constraints import FAR, LinkedTiles
+from napari_smse.losses.contrastive import pair_loss
+from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
+from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.training.embeddings import EmbeddedTiles
+from napari_smse.training.objective import batch_loss
+from napari_smse.training.recipe import Recipe
+from napari_smse.training.seeding import generator_of
+
+_LOGIT_SCALE = 5.0
+
+
+class TunedHeads(nn.Module):
+    """A matrix on a model's embeddings, and a class head on what comes out.
+
+    Parameters
+    ----------
+    class_head
+        To start from; copied.
+    """
+
+    def __init__(self, class_head: nn.Linear) -> None:
+        super().__init__()
+        self.change = nn.Parameter(torch.zeros(class_head.in_features, class_head.in_features))
+        self.class_head = copy.deepcopy(class_head).float()
+
+    @property
+    def matrix(self) -> Tensor:
+        """A, ``(d, d)``; the identity changes nothing."""
+        return torch.eye(len(self.change), device=self.change.device) + self.change
+
+    def inputs_of(self, embeddings: Tensor) -> Tensor:
+        """Return what these heads are fed with where a tile's embedding ``(n, d)`` is known."""
+        return embeddings
+
+    def folded(self, embedding_head: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of an embedding head that does what these heads do."""
+        return self.matrix @ embedding_head.weight, self.matrix @ embedding_head.bias
+
+    def embed(self, embeddings: Tensor) -> Tensor:
+        """Return where embeddings ``(n, d)`` lie now; nothing can be learnt from it."""
+        with torch.no_grad():
+            return self.forward(embeddings).embedding
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """Return logits ``(n, classes)`` of embeddings; nothing can be learnt from it."""
+        with torch.no_grad():
+            return self.forward(embeddings).logits
+
+    def scores(
+        self, embeddings: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return probabilities ``(n, classes)`` and new embeddings ``(n, d)`` of stored ones."""
+        stored = torch.from_numpy(embeddings.astype(np.float32))
+        with torch.no_grad():
+            found = self.forward(functional.normalize(stored, dim=1))
+        return torch.softmax(found.logits, dim=1).numpy(), found.embedding.numpy()
+
+    def forward(self, embeddings: Tensor) -> NetworkOutput:
+        """Return `NetworkOutput` of embeddings ``(n, d)`` of the model tuned."""
+        embedding = functional.normalize(embeddings @ self.matrix.T, dim=1)
+        return NetworkOutput(embedding, self.class_head(embedding))
+
+
+@dataclass(frozen=True)
+class TuningStep:
+    """One step of a fine-tuning.
+
+    Attributes
+    ----------
+    step, steps
+        Done, and wanted.
+    loss, similarity, classification
+        Total, and its main parts unweighted.
+    kept
+        How far exemplars are from being called right, the cross-entropy; NaN without any.
+    linked
+        Pair loss of the linked tiles; NaN without any.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    similarity: float
+    classification: float
+    kept: float
+    linked: float
+
+
+def start_heads(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]) -> TunedHeads:
+    """Return heads to tune: the model's own, or with other classes ones made from their means.
+
+    Parameters
+    ----------
+    network
+        The model's.
+    tiles
+        To learn from.
+    known
+        The model's classes.
+    """
+    return TunedHeads(start_class_head(network, tiles, known))
+
+
+def start_class_head(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]) -> nn.Linear:
+    """Return the model's class head, or with other classes one made from their mean embeddings."""
+    if tuple(known) == tiles.classes:
+        return network.class_head
+    head = nn.Linear(tiles.embeddings.shape[1], len(tiles.classes))
+    means = torch.stack(
+        [tiles.embeddings[tiles.labels == k].mean(dim=0) for k in range(len(tiles.classes))]
+    )
+    with torch.no_grad():
+        head.weight.copy_(_LOGIT_SCALE * functional.normalize(means, dim=1))
+        head.bias.zero_()
+    return head
+
+
+def tune_heads(
+    heads: TunedHeads,
+    tiles: EmbeddedTiles,
+    recipe: Recipe,
+    *,
+    exemplars: Exemplars | None = None,
+    keep: float = 1.0,
+    links: LinkedTiles | None = None,
+    link_weight: float = 1.0,
+) -> Iterator[TuningStep]:
+    """Tune heads in place, and yield after every step.
+
+    Parameters
+    ----------
+    heads
+        As `start_heads` gives them.
+    tiles
+        To learn from.
+    recipe
+        Losses, rate, steps and batches.
+    exemplars
+        What must not be forgotten. With the same classes as the tiles they stay told apart;
+        with others, they stay where they were.
+    keep
+        How much that weighs; 0 lets the model forget.
+    links
+        Tiles that must be alike or differ; their pair loss is added at every step.
+    link_weight
+        How much that weighs.
+
+    Raises
+    ------
+    TrainingError
+        A class has no tile, or the loss is not a number any more.
+    """
+    draws = _Draws(tiles, recipe)
+    old = None
+    if exemplars is not None and keep:
+        old = _Kept(exemplars, heads.inputs_of(exemplars.embeddings), tiles.classes, recipe.seed)
+    if links is not None:
+        links = replace(
+            links, first=heads.inputs_of(links.first), second=heads.inputs_of(links.second)
+        )
+    optimiser = torch.optim.AdamW(
+        heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+    )
+    for step in range(recipe.steps):
+        rows, generator = draws.draw(step), generator_of(recipe.seed, step)
+        parts = batch_loss(
+            heads(tiles.embeddings[rows]), tiles.labels[rows], recipe, generator=generator
+        )
+        kept = torch.tensor(float("nan")) if old is None else old.loss(heads, step)
+        total = parts.total if old is None else parts.total + keep * kept
+        linked = _linked_loss(heads, links)
+        total = total if links is None else total + link_weight * linked
+        if not torch.isfinite(total):
+            raise TrainingError(
+                f"The loss is not a number any more at step {step + 1}: give a lower rate."
+            )
+        optimiser.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        if recipe.clip_norm:
+            nn.utils.clip_grad_norm_(heads.parameters(), recipe.clip_norm)
+        optimiser.step()
+        yield TuningStep(
+            step + 1,
+            recipe.steps,
+            *(float(one.detach()) for one in (total, *parts[1:3], kept, linked)),
+        )
+
+
+def tuned_network(network: SmseNetwork, heads: TunedHeads) -> SmseNetwork:
+    """Return the model with the tuned heads folded in; it shares the trunk."""
+    tuned = copy.copy(network)
+    tuned._modules = dict(network._modules)
+    tuned.embedding_head = copy.deepcopy(network.embedding_head)
+    with torch.no_grad():
+        weight, bias = heads.folded(network.embedding_head)
+        tuned.embedding_head.weight.copy_(weight)
+        tuned.embedding_head.bias.copy_(bias)
+    tuned.class_head = copy.deepcopy(heads.class_head)
+    return tuned.eval()
+
+
+def _linked_loss(heads: TunedHeads, links: LinkedTiles | None) -> Tensor:
+    if links is None:
+        return torch.tensor(float("nan"))
+    first, second = (heads.forward(one).embedding for one in (links.first, links.second))
+    return pair_loss(first, second, links.alike, FAR)
+
+
+class _Draws:
+    """Rows for a step: every class alike, and within it every case alike."""
+
+    def __init__(self, tiles: EmbeddedTiles, recipe: Recipe) -> None:
+        self._count = recipe.cases_per_class * recipe.crops_per_case
+        self._seed = recipe.seed
+        self._cases = [_by_case(tiles, label) for label in range(len(tiles.classes))]
+        empty = [name for name, one in zip(tiles.classes, self._cases, strict=True) if not one]
+        if empty:
+            names = " or ".join(empty)
+            raise TrainingError(f"There is no tile of {names} to learn from: add some.")
+
+    def draw(self, step: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self._seed, step])
+        rows = []
+        for cases in self._cases:
+            # Going round the cases in a random order, a small batch holds most of them.
+            turns = rng.permutation(max(self._count, len(cases)))[: self._count] % len(cases)
+            rows += [rng.choice(cases[turn]) for turn in turns]
+        return np.array(rows)
+
+
+def _by_case(tiles: EmbeddedTiles, label: int) -> list[NDArray[np.int64]]:
+    rows: dict[str, list[int]] = {}
+    for row in torch.nonzero(tiles.labels == label).ravel().tolist():
+        rows.setdefault(tiles.cases[row], []).append(row)
+    return [np.array(one) for one in rows.values()]
+
+
+class _Kept:
+    """What holds the exemplars where they are told apart."""
+
+    def __init__(
+        self, exemplars: Exemplars, inputs: Tensor, classes: tuple[str, ...], seed: int
+    ) -> None:
+        self._exemplars, self._inputs, self._seed = exemplars, inputs, seed
+        self._same_classes = exemplars.classes == classes
+
+    def loss(self, heads: TunedHeads, step: int) -> Tensor:
+        known = self._exemplars
+        some = np.random.default_rng([self._seed, step, 1]).integers(len(known), size=128)
+        found = heads.forward(self._inputs[some])
+        if self._same_classes:
+            return functional.cross_entropy(found.logits, known.labels[some])
+        return (1 - (found.embedding * known.embeddings[some]).sum(dim=1)).mean()

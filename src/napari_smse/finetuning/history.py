@@ -1,0 +1,310 @@
+"""Every fine-tuning kept as an ordinary model, to look back on and to go back to.
+
+Looking back reads cards only, which needs no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+
+from napari_smse.atomic_write import write_atomic
+from napari_smse.errors import ModelError, ModelNotFoundError, OutputError, SmseError
+from napari_smse.models.card import (
+    CARD_SUFFIX,
+    EXEMPLARS_SUFFIX,
+    LOOKS_SUFFIX,
+    WEIGHTS_SUFFIX,
+    Colour,
+    Figure,
+    ModelCard,
+    card_json,
+    read_card,
+    stem_of,
+)
+
+if TYPE_CHECKING:
+    from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning
+
+logger = logging.getLogger(__name__)
+
+TRAINING_IMAGES: Final = "training images"
+"""Of a card's recipe: how many images a fine-tuning learnt from."""
+
+_WHEN: Final = "%Y-%m-%d_%H-%M-%S"
+_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_[a-z]+_[a-z]+(?:_(\d+))?")
+
+
+def history_folder() -> Path:
+    """Where fine-tunings are kept unless told otherwise."""
+    return platformdirs.user_data_path("napari-smse") / "models"
+
+
+@dataclass(frozen=True)
+class TuningEntry:
+    """A fine-tuning that was kept.
+
+    Attributes
+    ----------
+    path
+        Of the weights.
+    when
+        It was kept, in local time.
+    card
+        Of the model that came out.
+    """
+
+    path: Path
+    when: datetime
+    card: ModelCard
+
+    @property
+    def parent(self) -> str:
+        """The model it started from: name, version, start of the weights' hash."""
+        return self.card.parent
+
+    @property
+    def loss(self) -> str:
+        """The similarity loss; empty if the model says nothing of it."""
+        return str(self.card.recipe.get("similarity", ""))
+
+    @property
+    def learns(self) -> str:
+        """What learnt: head, stage or all; empty if the model says nothing of it."""
+        return str(self.card.recipe.get("learns", ""))
+
+    @property
+    def training_tiles(self) -> int | None:
+        """How many images it learnt from, which are tiles if drawn on slides; None if unknown."""
+        found = self.card.recipe.get(TRAINING_IMAGES)
+        return int(found) if isinstance(found, int | float) else None
+
+    @property
+    def auc_before(self) -> Figure | None:
+        """AUC of held-out tiles before, with its interval; None if it could not be told."""
+        return self._auc("before")
+
+    @property
+    def auc_after(self) -> Figure | None:
+        """AUC of held-out tiles after, with its interval; None if it could not be told."""
+        return self._auc("after")
+
+    @property
+    def note(self) -> str:
+        """What the user wrote about it."""
+        return "\n".join(self.card.notes)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it has the name the history gave it, and so was not put there by hand."""
+        return _NAME.fullmatch(stem_of(self.path).name) is not None
+
+    def _auc(self, when: str) -> Figure | None:
+        wanted = (f"held out, {when}", "auc")
+        return next((one for one in self.card.figures if (one.data, one.metric) == wanted), None)
+
+
+class TuningHistory:
+    """A folder of fine-tunings.
+
+    Parameters
+    ----------
+    folder
+        Where they lie; `history_folder` by default. It is made when something is added.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = history_folder() if folder is None else Path(folder)
+
+    def add(
+        self,
+        tuning: FineTuning,
+        tuned: FineTuned,
+        note: str = "",
+        colours: Mapping[str, Colour] | None = None,
+    ) -> Path:
+        """Keep a fine-tuning: weights, card, exemplars and looks.
+
+        Parameters
+        ----------
+        tuning, tuned
+            What was learnt.
+        note
+            What the user says of it.
+        colours
+            Of the classes, RGB 0..255.
+
+        Returns
+        -------
+        Path
+            Of the weights.
+
+        Raises
+        ------
+        ModelError
+            A weight is not finite.
+        OutputError
+            The folder cannot be written; nothing half-written is left.
+        """
+        from napari_smse.finetuning.saving import save_tuned
+
+        base = f"{datetime.now():{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.learns}"
+        with _writing(self.folder), self._free_name(base) as stem:
+            try:
+                path = save_tuned(tuning, tuned, stem, colours=colours)
+                if note.strip():
+                    self.set_note(path, note)
+            except BaseException:
+                for file in _files(stem):
+                    file.unlink(missing_ok=True)
+                raise
+        return path
+
+    def entries(self) -> list[TuningEntry]:
+        """Return what was kept, newest first; what is damaged is left out, and the log tells."""
+        found = []
+        for card in self.folder.glob(f"*{CARD_SUFFIX}"):
+            if card.name.endswith(LOOKS_SUFFIX):
+                continue
+            try:
+                found.append(_entry(card))
+            except (SmseError, OSError) as error:
+                logger.warning("%s is left out of the history: %s", card, error)
+        return sorted(found, key=_age_key, reverse=True)
+
+    def set_note(self, path: Path, text: str) -> None:
+        """Write what the user says of an entry onto its card, in place of what it said.
+
+        Raises
+        ------
+        ModelError
+            It is not of this folder, or its card cannot be read.
+        OutputError
+            The card cannot be written; it is then as it was.
+        """
+        stem = self._inside(path)
+        notes = (text.strip(),) if text.strip() else ()
+        card = read_card(stem).model_copy(update={"notes": notes})
+        with _writing(self.folder):
+            write_atomic(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
+
+    def remove(self, path: Path) -> None:
+        """Remove an entry's weights, exemplars, looks and card for good.
+
+        Raises
+        ------
+        ModelError
+            It is not of this folder.
+        ModelNotFoundError
+            There is no such entry.
+        OutputError
+            A file cannot be removed.
+        """
+        stem = self._inside(path)
+        files = _files(stem)
+        if not any(file.is_file() for file in files):
+            raise ModelNotFoundError(f"There is no model {stem} to remove: look at the list again.")
+        with _writing(self.folder):
+            # The card last: what could not be removed is still an entry, to be tried again.
+            for file in files:
+                file.unlink(missing_ok=True)
+
+    def forget_old(self, keep: int = 50) -> list[Path]:
+        """Remove all but the newest entries.
+
+        Those with a note stay, and so does what was put there under a name of its own.
+
+        Returns
+        -------
+        list[Path]
+            What was removed.
+        """
+        removed = []
+        for entry in self.entries()[max(0, keep) :]:
+            if entry.note or not entry.is_own:
+                continue
+            try:
+                self.remove(entry.path)
+            except SmseError as error:
+                logger.warning("%s stays: %s", entry.path, error)
+            else:
+                removed.append(entry.path)
+        return removed
+
+    @contextmanager
+    def _free_name(self, base: str) -> Iterator[Path]:
+        """Hold a name that nothing has, also against other processes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            name = base if number == 1 else f"{base}_{number}"
+            stem, held = self.folder / name, self.folder / f".{name}.held"
+            number += 1
+            try:
+                held.mkdir()
+            except FileExistsError:
+                continue
+            try:
+                if any(file.exists() for file in _files(stem)):
+                    continue
+                yield stem
+                return
+            finally:
+                held.rmdir()
+
+    def _inside(self, path: Path) -> Path:
+        """Return the stem of a model in this folder."""
+        stem = stem_of(path)
+        if stem.parent.resolve() != self.folder.resolve():
+            raise ModelError(f"{path} does not lie in {self.folder}: it is left as it is.")
+        return stem
+
+
+def _files(stem: Path) -> list[Path]:
+    """Return weights, exemplars, looks and card."""
+    ends = (WEIGHTS_SUFFIX, EXEMPLARS_SUFFIX, LOOKS_SUFFIX, CARD_SUFFIX)
+    return [stem.with_name(stem.name + end) for end in ends]
+
+
+def _entry(card: Path) -> TuningEntry:
+    weights, *_ = _files(stem_of(card))
+    size = weights.stat().st_size
+    if not size:
+        raise ModelError(f"{weights} is empty: remove it.")
+    return TuningEntry(weights, _when(weights), read_card(card))
+
+
+def _when(weights: Path) -> datetime:
+    """Return what the name says, as files get new times when they are copied."""
+    named = _NAME.fullmatch(stem_of(weights).name)
+    if named is not None:
+        try:
+            return datetime.strptime(named[1], _WHEN).astimezone()
+        except ValueError:
+            logger.debug("%s is named like a date and is none", weights)
+    return datetime.fromtimestamp(weights.stat().st_mtime).astimezone()
+
+
+def _age_key(entry: TuningEntry) -> tuple[datetime, int, str]:
+    named = _NAME.fullmatch(stem_of(entry.path).name)
+    return entry.when, int(named[2] or 1) if named else 0, entry.path.name
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a failed write into a named error."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {folder} ({error.strerror or error}): make room there, or see that "
+            "you may write there."
+        ) from error

@@ -1,0 +1,64 @@
+"""Pairs of tiles of which a person said that they must be alike, or must differ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor
+
+from napari_smse.datasets.labelled_set import LabelledImage
+
+if TYPE_CHECKING:
+    from napari_smse.finetuning.embedding_heads import TunedHeads
+
+FAR: Final = 1.0
+"""Distance that tiles which must differ are to have at least; embeddings have length 1."""
+
+
+@dataclass(frozen=True)
+class LinkedTiles:
+    """Linked tiles as a model embeds them.
+
+    Attributes
+    ----------
+    first, second
+        ``(n, d)``, each of length 1.
+    alike
+        ``(n,)`` bool.
+    images
+        Which labelled images the tiles of each link are; none where a tile has no label.
+    """
+
+    first: Tensor
+    second: Tensor
+    alike: Tensor
+    images: tuple[tuple[LabelledImage | None, LabelledImage | None], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.alike)
+
+    def moved(self, heads: TunedHeads) -> LinkedTiles:
+        """Return the same tiles as tuned heads embed them."""
+        first, second = (heads.embed(heads.inputs_of(one)) for one in (self.first, self.second))
+        return replace(self, first=first, second=second)
+
+    def without(self, held_out: Collection[LabelledImage]) -> LinkedTiles | None:
+        """Return the links that lead to none of these images; None if there are none."""
+        ends = self.images or ((None, None),) * len(self)
+        rows = [row for row, pair in enumerate(ends) if not any(one in held_out for one in pair)]
+        if not rows:
+            return None
+        kept = tuple(ends[row] for row in rows)
+        return LinkedTiles(self.first[rows], self.second[rows], self.alike[rows], kept)
+
+    def held(self) -> int:
+        """Return how many links hold.
+
+        Tiles are alike if they lie nearer than half of `FAR`, and differ if they lie further
+        apart than that.
+        """
+        near = torch.linalg.vector_norm(self.first - self.second, dim=1) < FAR / 2
+        return int((near == self.alike).sum())

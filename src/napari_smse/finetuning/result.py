@@ -1,0 +1,100 @@
+"""How far a fine-tuning is, and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_smse.finetuning.assessment import Judgement
+from napari_smse.finetuning.embedding_heads import TunedHeads
+from napari_smse.finetuning.hard_triplets import Triplet
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.ood.reference import KnownLooks
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A network after fine-tuning, and what it is worth.
+
+    Attributes
+    ----------
+    network
+        On the CPU; shares the trunk with the model tuned if only the heads learnt.
+    before, after
+        Of the same held-out images.
+    exemplars
+        What a later training must not forget, as this network embeds them: those of the model
+        tuned, if only its heads learnt, and tiles learnt from now.
+    old_right
+        Share of the model's exemplars called right, before and after; none where that cannot be
+        told.
+    heads
+        What turns embeddings of the model tuned into those of this network; none if more than
+        the heads learnt.
+    steps
+        That were taken; fewer than the recipe's if it was stopped.
+    hardest
+        Triplets of the tiles learnt from that the network gets most wrong.
+    links_held
+        How many links held before, hold after, and there are; none without any.
+    looks
+        What the tiles look like that the model tuned knows, and those learnt from now; none where
+        that model does not say.
+    """
+
+    network: SmseNetwork
+    before: Judgement
+    after: Judgement
+    exemplars: Exemplars
+    old_right: tuple[float, float] | None
+    heads: TunedHeads | None = None
+    steps: int = 0
+    hardest: tuple[Triplet, ...] = ()
+    links_held: tuple[int, int, int] | None = None
+    looks: KnownLooks | None = None
+
+
+Doing = Literal["reading", "learning", "checking"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How held-out images fare while a model learns; nothing is chosen by it.
+
+    Attributes
+    ----------
+    step
+        After which it was taken.
+    accuracy
+        Share of held-out images called right.
+    separation
+        Of held-out tiles, see `napari_smse.finetuning.assessment.separation`.
+    """
+
+    step: int
+    accuracy: float
+    separation: float
+
+
+@dataclass(frozen=True)
+class FineTuningProgress:
+    """How far a fine-tuning is.
+
+    Attributes
+    ----------
+    doing
+        Reading tiles, learning, or checking what came out.
+    done, total
+        Images, steps, images.
+    loss
+        Of the last step; none while not learning.
+    look
+        At what was held out, if one was just taken.
+    """
+
+    doing: Doing
+    done: int
+    total: int
+    loss: float | None = None
+    look: Look | None = None

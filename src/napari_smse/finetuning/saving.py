@@ -1,0 +1,174 @@
+"""A fine-tuned network as a model on disk, with a card that says where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch.nn import functional
+
+from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning
+from napari_smse.finetuning.history import TRAINING_IMAGES
+from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.summary import Estimate, estimate, paired_difference
+from napari_smse.models import Figure, ModelCard, read_card, save_model
+from napari_smse.models.card import Colour, stem_of
+from napari_smse.similarity.exemplars import Exemplars, exemplars_path, save_exemplars
+from napari_smse.similarity.ood.reference import looks_path, save_looks
+from napari_smse.training.train_model import recipe_facts, training_sources
+
+METRICS: Final = ("auc", "accuracy", "balanced_accuracy")
+_LIMITS: Final = (
+    "Research use only; not a medical device, not for diagnosis.",
+    "Fine-tuned for the images named under training; the figures of the model it comes from do "
+    "not hold for it.",
+)
+
+
+def save_tuned(
+    tuning: FineTuning,
+    tuned: FineTuned,
+    out: Path,
+    *,
+    colours: Mapping[str, Colour] | None = None,
+) -> Path:
+    """Write weights, card, exemplars and looks, each whole or not at all.
+
+    Parameters
+    ----------
+    tuning, tuned
+        What was learnt.
+    out
+        The weights, the card, or their common stem.
+    colours
+        Of the classes, as for `tuned_card`.
+
+    Returns
+    -------
+    Path
+        Of the weights.
+
+    Raises
+    ------
+    ModelError
+        A weight is not finite.
+    OSError
+        The folder cannot be written.
+    """
+    card = tuned_card(tuning, tuned, stem_of(out).name, colours=colours)
+    path = save_model(tuned.network, card, out)
+    weights = read_card(path).weights_sha256
+    save_exemplars(replace(tuned.exemplars, model=weights), exemplars_path(path))
+    if tuned.looks is None:
+        # Those of a model that lay here before are not of this one.
+        looks_path(path).unlink(missing_ok=True)
+    else:
+        save_looks(tuned.looks.model_copy(update={"model": weights}), looks_path(path))
+    return path
+
+
+def tuned_card(
+    tuning: FineTuning,
+    tuned: FineTuned,
+    name: str,
+    *,
+    colours: Mapping[str, Colour] | None = None,
+) -> ModelCard:
+    """Describe a fine-tuned model: what it was, what it learnt, what that was worth.
+
+    Parameters
+    ----------
+    tuning, tuned
+        What was learnt.
+    name
+        Of the new model.
+    colours
+        RGB 0..255 by class name, upper and lower case alike; other classes are left out. The
+        model tuned gives the colours of the classes that lack one.
+    """
+    base, data = tuning.model.card, tuning.labelled_set
+    return ModelCard(
+        name=name,
+        version="1",
+        classes=data.classes,
+        class_colours=_colours_of(data.classes, base.class_colours, colours or {}),
+        tile_px=base.tile_px,
+        mpp_range=base.mpp_range,
+        trunk=base.trunk,
+        embedding_dim=base.embedding_dim,
+        training=(*base.training, *training_sources(data, tuning.training)),
+        recipe=recipe_facts(tuning.recipe)
+        | {TRAINING_IMAGES: len(tuning.training), "crops an image": tuning.crops},
+        figures=_figures(tuning, tuned),
+        intended_use=base.intended_use,
+        limits=(*_LIMITS, *tuning.warnings),
+        prototypes=_prototypes(tuned.exemplars),
+        parent=f"{base.name} {base.version}, weights {base.weights_sha256[:16]}",
+    )
+
+
+def differences(tuning: FineTuning, tuned: FineTuned) -> dict[str, Estimate]:
+    """Return how much better held-out images are called than before, with paired intervals."""
+    after, before = tuned.after.held_out, tuned.before.held_out
+    return {name: paired_difference(after, before, tuning.labelled_set, name) for name in METRICS}
+
+
+def estimates(tuning: FineTuning, held_out: HeldOut) -> dict[str, Estimate]:
+    """Return the figures of held-out images."""
+    return {name: estimate(held_out, tuning.labelled_set, name) for name in METRICS}
+
+
+def _colours_of(
+    classes: Sequence[str], older: Mapping[str, Colour], given: Mapping[str, Colour]
+) -> dict[str, Colour]:
+    # Case does not tell classes apart in a fine-tuning either.
+    known = {name.strip().casefold(): colour for name, colour in [*older.items(), *given.items()]}
+    found = {name: known.get(name.strip().casefold()) for name in classes}
+    return {name: colour for name, colour in found.items() if colour is not None}
+
+
+def _figures(tuning: FineTuning, tuned: FineTuned) -> tuple[Figure, ...]:
+    images = len(tuning.testing)
+    cases = len({tuning.labelled_set.images[i].case for i in tuning.testing})
+    how = f"{images} held-out images of {cases} cases; 95 % interval from 1,000 bootstraps of cases"
+    found = [
+        _figure(f"held out, {when}", name, one, how)
+        for when, judged in (("after", tuned.after), ("before", tuned.before))
+        for name, one in estimates(tuning, judged.held_out).items()
+    ]
+    found += [
+        _figure("held out, after minus before", f"{name} difference", one, how)
+        for name, one in differences(tuning, tuned).items()
+    ]
+    if tuned.old_right is not None:
+        old = "share of the exemplars of the model it comes from that are called right"
+        found += [
+            _figure(f"exemplars, {when}", "accuracy", Estimate(value), old)
+            for when, value in zip(("before", "after"), tuned.old_right, strict=True)
+        ]
+    return tuple(one for one in found if one is not None)
+
+
+def _figure(data: str, metric: str, found: Estimate, how: str) -> Figure | None:
+    if found.value is None:
+        return None
+    low, high = (None if one is None else round(one, 3) for one in (found.low, found.high))
+    metric = metric.replace("_", " ")
+    return Figure(
+        data=data, metric=metric, value=round(found.value, 3), low=low, high=high, how=how
+    )
+
+
+def _prototypes(exemplars: Exemplars) -> dict[str, tuple[float, ...]]:
+    """Return each class's mean embedding, of length 1; none if a class has no exemplar."""
+    labels = [exemplars.labels == k for k in range(len(exemplars.classes))]
+    if not all(bool(one.any()) for one in labels):
+        return {}
+    means = torch.stack([exemplars.embeddings[one].mean(dim=0) for one in labels])
+    return {
+        name: tuple(round(float(value), 4) for value in one)
+        for name, one in zip(exemplars.classes, functional.normalize(means, dim=1), strict=True)
+    }

@@ -1,0 +1,110 @@
+"""The recipe of a fine-tuning, and what is held out from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.datasets.spatial_split import hold_out_regions
+from napari_smse.datasets.splits import hold_out
+from napari_smse.errors import DataError, TrainingError
+from napari_smse.training.recipe import Learns, Recipe, Similarity, why_impossible
+
+PAIR_MARGIN: Final = 1.0
+"""Distance that unlike tiles are to have at least; embeddings have length 1."""
+
+
+def tuning_recipe(
+    similarity: Similarity = "triplet", learns: Learns = "head", **changes: object
+) -> Recipe:
+    """Return the recipe of a fine-tuning.
+
+    Parameters
+    ----------
+    similarity
+        Similarity loss; the cross-entropy is added to it.
+    learns
+        The heads (seconds, from embeddings), also the trunk's last stage, or all.
+    **changes
+        Fields of `Recipe`; None leaves them as they are.
+
+    Raises
+    ------
+    TrainingError
+        A value is impossible.
+    """
+    head = learns == "head"
+    usual: dict[str, object] = {
+        "similarity": similarity,
+        "learns": learns,
+        "classification": "cross-entropy",
+        "pca_start": False,
+        "steps": 200 if head else 60,
+        "warm_up": 0 if head else 5,
+        "cases_per_class": 8 if head else 4,
+        "stain": 0.3,
+        "colour": 0.0,
+        "blur": 0.0,
+        "ema_decay": 0.0 if head else 0.9,
+        "distillation": 0.0 if head else 1.0,
+    }
+    if similarity == "pair":
+        usual["margin"] = PAIR_MARGIN
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return Recipe.model_validate(usual | given)
+    except ValidationError as error:
+        raise TrainingError(
+            f"Such a fine-tuning is impossible: {why_impossible(error)}; correct it."
+        ) from error
+
+
+def divide(labelled_set: LabelledSet, share: float, seed: int) -> tuple[list[int], list[int], bool]:
+    """Divide images into those to learn from and held-out ones of other cases.
+
+    Where a class has one case only, whole regions of slides are held out instead.
+
+    Returns
+    -------
+    tuple[list[int], list[int], bool]
+        Indices to learn from, held out, and whether these are regions only.
+
+    Raises
+    ------
+    DataError
+        Nothing of a class can be held out; the message says what to add.
+    """
+    images = labelled_set.images
+    if _has_cases_for_both(images):
+        return *hold_out(images, range(len(images)), share, seed), False
+    if all(image.region is not None for image in images):
+        return *hold_out_regions(images, share, seed, labelled_set.classes), True
+    lonely = [
+        name
+        for label, name in enumerate(labelled_set.classes)
+        if len({image.case for image in images if image.label == label}) < 2
+    ]
+    raise DataError(
+        f"Class {' and '.join(lonely)} has one case only, so nothing of it can be held out and "
+        "no figure would mean anything: add images of another case."
+    )
+
+
+def _has_cases_for_both(images: Sequence[LabelledImage]) -> bool:
+    """Tell whether every class has a case to learn from and another to hold out.
+
+    Cases are held out by the classes and the source they are of, and the only one of a kind is
+    learnt from.
+    """
+    kinds: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for image in images:
+        kinds[image.case].add((image.source, image.label))
+    numbers: dict[tuple[tuple[str, int], ...], int] = defaultdict(int)
+    for held in kinds.values():
+        numbers[tuple(sorted(held))] += 1
+    divided = {label for kind, number in numbers.items() if number > 1 for _, label in kind}
+    return divided == {image.label for image in images}

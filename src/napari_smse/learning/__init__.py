@@ -1,1 +1,0 @@
-"""Labelled tiles, case-grouped splits, sampling, training, and metrics."""

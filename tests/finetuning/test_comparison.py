@@ -1,0 +1,78 @@
+"""What a fine-tuning was worth, ready to be shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_smse.finetuning.comparison import Worth, worth
+from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
+from napari_smse.metrics.classification import roc_auc
+from napari_smse.models import Model
+from support.training import mini_model, mini_set
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return mini_model(tmp_path / "models")
+
+
+@pytest.fixture
+def tuning(model: Model, tmp_path: Path) -> FineTuning:
+    return FineTuning(model, mini_set(tmp_path / "data"), tuning_recipe(steps=30, rate=0.02))
+
+
+def tuned(tuning: FineTuning) -> FineTuned:
+    running = tuning.run()
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            return end.value
+
+
+def area_under(found: Worth, which: int) -> float:
+    return float(np.trapezoid(found.curves[which].true, found.curves[which].false))
+
+
+def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
+    tuning: FineTuning,
+) -> None:
+    one = tuned(tuning)
+    found = worth(tuning, one)
+    for which, judged in enumerate((one.before, one.after)):
+        held = judged.held_out
+        labels = [tuning.labelled_set.images[i].label for i in held.images]
+        assert area_under(found, which) == pytest.approx(roc_auc(labels, held.probabilities[:, 1]))
+        calls = held.probabilities.argmax(axis=1)
+        for truth, call in np.ndindex(2, 2):
+            expected = sum(t == truth and c == call for t, c in zip(labels, calls, strict=True))
+            assert found.confusions[which][truth, call] == expected
+        for rates in found.curves[which]:
+            assert rates[0] == 0
+            assert rates[-1] == 1
+    assert [row[0] for row in found.rows][:2] == ["AUC", "Called right"]
+    assert found.note == ""
+
+
+def test_ties_change_sides_together(tuning: FineTuning) -> None:
+    one = tuned(tuning)
+    one.after.held_out.logits.zero_()
+    rates = worth(tuning, one).curves[1]
+    assert rates.false.tolist() == rates.true.tolist() == [0, 1]
+
+
+def test_more_than_two_classes_have_no_curve(model: Model, tmp_path: Path) -> None:
+    data = mini_set(tmp_path / "data", cases=6)
+    images = tuple(
+        replace(one, label=2) if one.case.endswith(("1", "2", "3")) else one for one in data.images
+    )
+    data = replace(data, classes=("stroma", "tumour", "necrosis"), images=images)
+    tuning = FineTuning(model, data, tuning_recipe(steps=3))
+    found = worth(tuning, tuned(tuning))
+    assert found.curves == []
+    assert found.confusions[0].shape == (3, 3)
+    assert found.confusions[1].sum() == len(tuning.testing)

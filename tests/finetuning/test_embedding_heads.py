@@ -1,0 +1,142 @@
+"""Heads tuned on stored embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_smse.errors import TrainingError
+from napari_smse.finetuning.embedding_heads import start_heads, tune_heads, tuned_network
+from napari_smse.finetuning.fine_tuner import tuning_recipe
+from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.training.embeddings import EmbeddedTiles
+from support.embeddings import DIM, NAMES, clouds
+from support.training import mini_network
+
+
+def as_exemplars(tiles: EmbeddedTiles) -> Exemplars:
+    return Exemplars(
+        tiles.embeddings, tiles.labels, tiles.mpps, tiles.classes, tiles.cases, tiles.sources, ""
+    )
+
+
+def right(logits: torch.Tensor, tiles: EmbeddedTiles) -> float:
+    return float((logits.argmax(dim=1) == tiles.labels).float().mean())
+
+
+@pytest.mark.parametrize("similarity", ["pair", "triplet", "none"])
+def test_tuning_learns_what_unseen_tiles_show(similarity: str) -> None:
+    tiles, unseen = clouds(0, 200), clouds(1, 400)
+    heads = start_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
+    before = right(heads.logits(unseen.embeddings), unseen)
+    steps = list(tune_heads(heads, tiles, tuning_recipe(similarity, steps=150, rate=1e-2)))
+    assert [one.step for one in steps] == list(range(1, 151))
+    assert np.mean([one.loss for one in steps[-10:]]) < np.mean([one.loss for one in steps[:10]])
+    assert right(heads.logits(unseen.embeddings), unseen) > max(0.75, before + 0.1)
+
+
+def test_the_same_seed_gives_the_same_heads_and_the_model_is_not_touched() -> None:
+    tiles, network = clouds(0), mini_network(embedding_dim=DIM)
+    held = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def tuned(seed: int) -> torch.Tensor:
+        heads = start_heads(network, tiles, NAMES)
+        for _ in tune_heads(heads, tiles, tuning_recipe("triplet", steps=5, seed=seed)):
+            pass
+        return heads.logits(tiles.embeddings)
+
+    assert torch.equal(tuned(1), tuned(1))
+    assert not torch.equal(tuned(1), tuned(2))
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, held[name]), name
+
+
+def test_untouched_heads_say_what_the_model_says() -> None:
+    network, tiles = mini_network(embedding_dim=DIM), clouds(3)
+    heads = start_heads(network, tiles, NAMES)
+    torch.testing.assert_close(heads.embed(tiles.embeddings), tiles.embeddings)
+    torch.testing.assert_close(
+        heads.logits(tiles.embeddings), network.class_head(tiles.embeddings).detach()
+    )
+
+
+def test_folded_into_the_network_the_heads_say_the_same_of_pixels() -> None:
+    network = mini_network(embedding_dim=DIM)
+    images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        stored = network(images).embedding.clone()
+    tiles = replace(clouds(0, 6), embeddings=stored)
+    heads = start_heads(network, tiles, NAMES)
+    for _ in tune_heads(heads, tiles, tuning_recipe("triplet", steps=30, rate=1e-2)):
+        pass
+    with torch.inference_mode():
+        whole = tuned_network(network, heads)(images)
+    torch.testing.assert_close(whole.embedding, heads.embed(stored), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(whole.logits, heads.logits(stored), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(whole.embedding, stored, atol=1e-2)
+
+
+def test_what_the_model_knew_is_kept_if_that_weighs() -> None:
+    """New tiles differ along another axis, so learning them alone would forget the old ones."""
+    old, new = clouds(5, 300, axis=1), clouds(6, 60, axis=0)
+    network = mini_network(embedding_dim=DIM)
+    start = start_heads(network, old, NAMES)
+    for _ in tune_heads(start, old, tuning_recipe("none", steps=200, rate=1e-2)):
+        pass
+    network.class_head.load_state_dict(start.class_head.state_dict())
+    old = old.moved(start.embed(old.embeddings))
+
+    def still_right(keep: float) -> float:
+        heads = start_heads(network, new, NAMES)
+        recipe = tuning_recipe("triplet", steps=300, rate=1e-2)
+        for _ in tune_heads(heads, new, recipe, exemplars=as_exemplars(old), keep=keep):
+            pass
+        return right(heads.logits(old.embeddings), old)
+
+    assert still_right(1) > still_right(0) + 0.1
+
+
+def test_other_classes_get_a_head_of_their_means_and_exemplars_stay_where_they_were() -> None:
+    tiles = clouds(0, 60, classes=("fat", "nerve", "gland"))
+    old, network = clouds(7), mini_network(embedding_dim=DIM)
+    heads = start_heads(network, tiles, NAMES)
+    assert heads.logits(tiles.embeddings).shape == (60, 3)
+    assert right(heads.logits(tiles.embeddings), tiles) > 0.5
+    for _ in tune_heads(
+        heads, tiles, tuning_recipe("triplet", steps=100), exemplars=as_exemplars(old), keep=50
+    ):
+        pass
+    alike = (heads.embed(old.embeddings) * old.embeddings).sum(dim=1)
+    assert alike.mean() > 0.99
+
+
+def test_a_class_without_tiles_and_a_loss_that_explodes_are_errors() -> None:
+    tiles = replace(clouds(0), labels=torch.zeros(40, dtype=torch.int64))
+    heads = start_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
+    with pytest.raises(TrainingError, match="no tile of malignant"):
+        next(tune_heads(heads, tiles, tuning_recipe()))
+    tiles = clouds(0).moved(torch.full((40, DIM), float("nan")))
+    with pytest.raises(TrainingError, match="lower rate"):
+        next(tune_heads(heads, tiles, tuning_recipe()))
+
+
+def test_batches_hold_classes_and_cases_alike() -> None:
+    from napari_smse.finetuning.embedding_heads import _Draws
+
+    tiles = clouds(0, 41, cases=4)
+    # One case has most of the tiles.
+    tiles = replace(
+        tiles, cases=tuple("big" if i > 9 else one for i, one in enumerate(tiles.cases))
+    )
+    draws = _Draws(tiles, tuning_recipe(cases_per_class=5, crops_per_case=4))
+    rows = np.concatenate([draws.draw(step) for step in range(200)])
+    labels = tiles.labels[rows]
+    assert float(labels.float().mean()) == 0.5
+    for label in (0, 1):
+        names = [tiles.cases[row] for row in rows if tiles.labels[row] == label]
+        there = {tiles.cases[i] for i in range(41) if tiles.labels[i] == label}
+        assert names.count("big") / len(names) == pytest.approx(1 / len(there), abs=0.05)
+    assert np.array_equal(draws.draw(3), draws.draw(3))

@@ -1,0 +1,135 @@
+"""What a tuned model knows the look of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.labelled_set import LabelledSet
+from napari_smse.datasets.pixels import read_pixels
+from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
+from napari_smse.finetuning.ood_update import tuned_looks
+from napari_smse.finetuning.saving import save_tuned, tuned_card
+from napari_smse.models import Model, read_card
+from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.reference import KnownLooks, load_looks, looks_path, save_looks
+from napari_smse.training.ood_reference import TileLooks, fitted_looks
+from napari_smse.training.prediction import JudgedTiles
+from support.training import mini_model, mini_set
+
+K = len(MEASURES)
+TILE = torch.tensor([[1.0, 0, 0, 0]]), torch.zeros(1, 2), torch.tensor([0.5])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return mini_model(tmp_path / "models")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> LabelledSet:
+    return mini_set(tmp_path / "data", cases=6)
+
+
+def know(model: Model) -> KnownLooks:
+    """Let a model know tiles that look like none of the data."""
+    rng = np.random.default_rng(0)
+    tiles = TileLooks(
+        rng.normal(50, 0.1, (120, K)).astype(np.float32),
+        np.full(120, "elsewhere"),
+        np.array([str(number % 6) for number in range(120)]),
+        np.full(120, 0.5),
+    )
+    known = KnownLooks(model=model.card.weights_sha256, looks=tuple(fitted_looks(tiles)))
+    save_looks(known, looks_path(model.path))
+    return known
+
+
+def tuned_on(model: Model, data: LabelledSet, **options: object) -> tuple[FineTuning, FineTuned]:
+    recipe = tuning_recipe("triplet", "head", steps=3, tile_px=32)
+    tuning = FineTuning(model, data, recipe, **options)
+    running = tuning.run()
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            return tuning, end.value
+
+
+@pytest.mark.parametrize("crops", [0, 2])
+def test_it_knows_what_it_learnt_besides_what_was_known(
+    model: Model, data: LabelledSet, tmp_path: Path, crops: int
+) -> None:
+    known = know(model)
+    tuning, tuned = tuned_on(model, data, crops=crops)
+    assert not tuning.warnings
+    path = save_tuned(tuning, tuned, tmp_path / "mine")
+    found = load_looks(path, read_card(path).weights_sha256)
+    assert found is not None
+    assert [one.source for one in found.looks] == ["elsewhere", "one", "two"]
+    assert found.looks[0] == known.looks[0]
+
+
+def test_tiles_learnt_from_are_no_longer_unlike_and_noise_is(
+    model: Model, data: LabelledSet
+) -> None:
+    known = know(model)
+    tuning, tuned = tuned_on(model, data)
+    assert tuned.looks is not None
+    held = data.some(tuning.testing)
+    tiles = np.stack([t for one in held for t in judged_tiles(read_pixels(one), one, 32)])
+    mpps = np.full(len(tiles), 0.5)
+    assert (known.unlike(appearances_of(tiles), mpps) > 1).all()
+    assert (tuned.looks.unlike(appearances_of(tiles), mpps) <= 1).mean() > 0.5
+    noise = np.random.default_rng(0).integers(0, 255, tiles.shape, dtype=np.uint8)
+    assert (tuned.looks.unlike(appearances_of(noise), mpps) > 1).all()
+
+
+def test_where_nothing_is_said_nothing_is_said_later(
+    model: Model, data: LabelledSet, tmp_path: Path
+) -> None:
+    tuning, tuned = tuned_on(model, data)
+    assert tuned.looks is None
+    assert not tuning.warnings
+    # Looks of a model that lay there before must not stay behind.
+    looks_path(model.path).with_name("mine.looks.json").write_text("{}")
+    left = (tmp_path / "models" / "mine.looks.json",)
+    path = save_tuned(tuning, tuned, tmp_path / "models" / "mine")
+    assert not any(one.exists() for one in left)
+    assert load_looks(path, read_card(path).weights_sha256) is None
+
+
+def test_what_was_learnt_is_kept_where_looks_cannot_be_read(
+    model: Model, data: LabelledSet
+) -> None:
+    looks_path(model.path).write_text("{")
+    _, tuned = tuned_on(model, data)
+    assert tuned.looks is None
+    assert tuned.steps == 3
+
+
+def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
+    model: Model, data: LabelledSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """File names may be those of patients."""
+    know(model)
+    images = data.images
+    images[0].path.write_bytes(b"no image")
+    embedded = {one: JudgedTiles(*TILE) for one in images}
+    running = tuned_looks(model, images[:2] + images[12:14])
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            looks = end.value
+            break
+    assert looks.looks[0].source == "elsewhere"
+    assert images[0].path.name in caplog.text
+    tuning, tuned = tuned_on(model, data, known=embedded)
+    assert tuned.looks is not None
+    card = tuned_card(tuning, tuned, "mine")
+    assert images[0].path.name not in card.model_dump_json()

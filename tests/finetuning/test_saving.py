@@ -1,0 +1,58 @@
+"""The card and the files of a fine-tuned network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
+from napari_smse.finetuning.saving import save_tuned, tuned_card
+from napari_smse.models import Model, ModelCard, read_card
+from support.training import TRUNK, mini_network, mini_set
+
+CARD = ModelCard(
+    name="mini",
+    version="3",
+    classes=("benign", "malignant"),
+    class_colours={"benign": (1, 2, 3)},
+    tile_px=32,
+    mpp_range=(0.4, 0.7),
+    trunk=TRUNK,
+    embedding_dim=4,
+)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Model:
+    return Model(mini_network(), CARD, tmp_path / "mini.safetensors")
+
+
+def finished(tuning: FineTuning) -> FineTuned:
+    running = tuning.run()
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            return end.value
+
+
+def test_class_colours_go_onto_the_card(base: Model, tmp_path: Path) -> None:
+    data = mini_set(tmp_path / "data")
+    tuning = FineTuning(base, data, tuning_recipe(steps=2))
+    tuned = finished(tuning)
+    given = {"Malignant": (200, 0, 0), "unheard of": (0, 0, 0)}
+    path = save_tuned(tuning, tuned, tmp_path / "mine", colours=given)
+    # Those of the model it comes from stay, and other classes have no place there.
+    assert read_card(path).class_colours == {"benign": (1, 2, 3), "malignant": (200, 0, 0)}
+    assert tuned_card(tuning, tuned, "x").class_colours == CARD.class_colours
+
+
+def test_other_classes_have_no_colours_unless_given(base: Model, tmp_path: Path) -> None:
+    data = replace(mini_set(tmp_path / "data"), classes=("fat", "nerve"))
+    tuning = FineTuning(base, data, tuning_recipe(steps=2))
+    tuned = finished(tuning)
+    assert tuned_card(tuning, tuned, "x").class_colours == {}
+    card = tuned_card(tuning, tuned, "x", colours={"nerve": (9, 9, 9)})
+    assert card.class_colours == {"nerve": (9, 9, 9)}
