@@ -38,8 +38,8 @@ from napari_smse.scoring import (
     read_block,
     score,
 )
-from napari_smse.scoring.inference import TileClassifier
 from napari_smse.scoring.runtimes.selection import fastest, measure
+from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan, TissueMask, find_tissue
 

@@ -69,7 +69,7 @@ def score_slide(folder: Path) -> None:
     """Score, or go on scoring, in this process; counts tiles before the network gets them."""
     from napari_smse.models import load_model
     from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-    from napari_smse.scoring.inference import TileClassifier
+    from napari_smse.scoring.tile_classifier import TileClassifier
     from napari_smse.slides import open_slide
 
     plain = TileClassifier.__call__

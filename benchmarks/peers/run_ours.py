@@ -18,7 +18,7 @@ def prepare(facts: dict[str, Any]) -> Answer:
 
     from napari_smse.models import load_model
     from napari_smse.scoring import ScoreRequest, choose_device, on_fastest, open_run, score
-    from napari_smse.scoring.inference import TileClassifier
+    from napari_smse.scoring.tile_classifier import TileClassifier
     from napari_smse.slides import open_slide
 
     # One for each precision, as a network is kept ready for the device it was last used on.

@@ -15,7 +15,7 @@ from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 
-SCORED = "napari_smse.scoring.keeper.Keeper.keep"
+SCORED = "napari_smse.scoring.block_writer.Keeper.keep"
 SAVED = "napari_smse.results.save.write_csv"
 
 
@@ -23,7 +23,7 @@ SAVED = "napari_smse.results.save.write_csv"
 def slides(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two slides, of which the first has many blocks."""
     monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", 128)
-    monkeypatch.setattr("napari_smse.scoring.keeper._WRITE_EVERY_S", 0)
+    monkeypatch.setattr("napari_smse.scoring.block_writer._WRITE_EVERY_S", 0)
     monkeypatch.setattr(
         "napari_smse.search_cli.index_command.read_card", lambda _: shell.model.card
     )

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device
+from napari_smse.scoring.block_order import ReadingOrder
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import Pipeline
-from napari_smse.scoring.reading_order import ReadingOrder
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
 from support.cluster import write_slide

@@ -10,8 +10,8 @@ from PIL import Image
 
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
 from napari_smse.slides import SLIDE_SUFFIXES, looks_like_slide, open_slide
-from napari_smse.slides.openslide_backend import OpenSlideBackend
-from napari_smse.slides.tifffile_backend import TifffileBackend
+from napari_smse.slides.backends.openslide import OpenSlideBackend
+from napari_smse.slides.backends.tifffile import TifffileBackend
 from support.slides import (
     APERIO,
     cut,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from napari_smse.errors import RegionError, ScaleError, SlideError
 from napari_smse.slides import Region, Slide, open_slide, slide
-from napari_smse.slides.backend import level_downsample
-from napari_smse.slides.tiff_level import TiffLevel
+from napari_smse.slides.backends.base import level_downsample
+from napari_smse.slides.backends.tiff_level import TiffLevel
 from support.slides import (
     Image,
     coordinate_image,
@@ -200,7 +200,7 @@ def test_an_overview_decodes_few_tiles_twice(
 ) -> None:
     monkeypatch.setattr(slide, "_PIECE_SIDE", 512)
     monkeypatch.setattr(slide, "MAX_WINDOW_PIXELS", 800 * 800)
-    monkeypatch.setattr("napari_smse.slides.tifffile_backend.CACHE_BYTES", 20 * 64 * 64 * 3)
+    monkeypatch.setattr("napari_smse.slides.backends.tifffile.CACHE_BYTES", 20 * 64 * 64 * 3)
     decoded = []
     decode = TiffLevel.segment
 

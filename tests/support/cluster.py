@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from napari_smse.cluster import ClusterJob, SlideWork
-from napari_smse.cluster.block_task import score_blocks
+from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError
 from napari_smse.models import (
     Model,

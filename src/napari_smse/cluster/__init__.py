@@ -4,8 +4,8 @@ dask.distributed is imported only when workers are asked for.
 """
 
 from napari_smse.cluster.client import connected_to, local_workers
-from napari_smse.cluster.cluster_scoring import ClusterJob, ClusterProgress, ClusterScoring
-from napari_smse.cluster.slide_work import SlideWork
+from napari_smse.cluster.scheduler import ClusterJob, ClusterProgress, ClusterScoring
+from napari_smse.cluster.slide_task import SlideWork
 
 __all__ = [
     "ClusterJob",

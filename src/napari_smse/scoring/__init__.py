@@ -1,12 +1,12 @@
 """Tiles to embeddings and probabilities, stored as they come, shown as heat maps."""
 
+from napari_smse.scoring.block_order import Viewport
 from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devices, list_devices
 from napari_smse.scoring.engine import score
 from napari_smse.scoring.estimate import Estimate, estimate
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.progress import Progress, TileScores
 from napari_smse.scoring.read_block import read_block
-from napari_smse.scoring.reading_order import Viewport
 from napari_smse.scoring.request import (
     ScoreRequest,
     describe_scale,

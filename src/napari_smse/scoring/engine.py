@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_smse.scoring.closer_look import CloserLook
+from napari_smse.scoring.block_order import ReadingOrder, Viewport
+from napari_smse.scoring.block_writer import Keeper
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.keeper import Keeper
 from napari_smse.scoring.pipeline import BatchScores, Pipeline
 from napari_smse.scoring.progress import Clock, Progress, TileScores
-from napari_smse.scoring.reading_order import ReadingOrder, Viewport
 from napari_smse.scoring.store import ScoreStore
+from napari_smse.scoring.uncertainty_order import CloserLook
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 

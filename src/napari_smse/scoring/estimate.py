@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_smse.scoring.block_order import ReadingOrder
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import Pipeline
 from napari_smse.scoring.progress import PROBE_S
-from napari_smse.scoring.reading_order import ReadingOrder
 from napari_smse.scoring.stages import Limit
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan

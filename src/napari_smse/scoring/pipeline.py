@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.scoring.block_order import ReadingOrder
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.inference import TileClassifier
 from napari_smse.scoring.read_block import read_block
-from napari_smse.scoring.reading_order import ReadingOrder
 from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.stages import StageTimes
+from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 

@@ -1,7 +1,7 @@
 """Open any slide and read any region of it at any um/px."""
 
-from napari_smse.slides.backend import Level
-from napari_smse.slides.dicom_series import slide_series, slides_in_folder
+from napari_smse.slides.backends.base import Level
+from napari_smse.slides.backends.dicom_series import slide_series, slides_in_folder
 from napari_smse.slides.opening import SLIDE_SUFFIXES, looks_like_slide, open_slide
 from napari_smse.slides.pyramid import LevelArray, pyramid_arrays
 from napari_smse.slides.region import Region

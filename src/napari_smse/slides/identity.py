@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from napari_smse.slides.dicom_series import files_of_series, folder_series
+from napari_smse.slides.backends.dicom_series import files_of_series, folder_series
 
 _BLOCK = 2**16
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from napari_smse.slides.backend import Level
+from napari_smse.slides.backends.base import Level
 
 Spacing = tuple[float, float]
 """Size of a pixel across and down, in any unit that all levels of a slide share."""

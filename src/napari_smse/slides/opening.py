@@ -18,21 +18,21 @@ from napari_smse.errors import (
     SlideError,
     SlideNotFoundError,
 )
-from napari_smse.slides.backend import Backend, Level, SlideFacts
-from napari_smse.slides.dicom_header import is_dicom, kind_of_object, read_header
-from napari_smse.slides.dicom_series import (
+from napari_smse.slides.backends.base import Backend, Level, SlideFacts
+from napari_smse.slides.backends.dicom_header import is_dicom, kind_of_object, read_header
+from napari_smse.slides.backends.dicom_series import (
     folder_series,
     is_other_dicom,
     level_spacings,
     may_be_level,
     slides_in_folder,
 )
-from napari_smse.slides.image_backend import ImageBackend
+from napari_smse.slides.backends.image import ImageBackend
+from napari_smse.slides.backends.openslide import OpenSlideBackend
+from napari_smse.slides.backends.tifffile import TifffileBackend
 from napari_smse.slides.level_steps import placed_levels
-from napari_smse.slides.openslide_backend import OpenSlideBackend
 from napari_smse.slides.scale import StatedScale, choose_scale, user_scale
 from napari_smse.slides.slide import Slide
-from napari_smse.slides.tifffile_backend import TifffileBackend
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from napari_smse.errors import (
     ScaleError,
     SlideError,
 )
-from napari_smse.slides.backend import Backend, Level
+from napari_smse.slides.backends.base import Backend, Level
 from napari_smse.slides.identity import file_stamps, quick_hash, slide_name, stamps_of
 from napari_smse.slides.path_text import path_text
 from napari_smse.slides.region import Region

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import DataError, ModelError
-from napari_smse.scoring.inference import TileClassifier
 from napari_smse.scoring.read_block import cut
+from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.batch_effect import (
     BeforeAndAfter,

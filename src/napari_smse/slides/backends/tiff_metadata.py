@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from napari_smse.slides.backend import SlideFacts
+from napari_smse.slides.backends.base import SlideFacts
 from napari_smse.slides.level_steps import Spacing
 from napari_smse.slides.scale import StatedScale, mean_mpp
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.scoring import TileScores, Viewport
-from napari_smse.scoring.reading_order import ReadingOrder, seen
+from napari_smse.scoring.block_order import ReadingOrder, seen
 from napari_smse.slides import Region
 from napari_smse.tiles import ReadBlock, TilePlan
 

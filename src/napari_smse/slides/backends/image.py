@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
-from napari_smse.slides.backend import Level, SlideFacts, as_rgb
-from napari_smse.slides.picture_formats import PICTURE_FORMATS
+from napari_smse.slides.backends.base import Level, SlideFacts, as_rgb
+from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
 from napari_smse.slides.scale import StatedScale, mean_mpp
 
 PIXEL_LIMIT = 500_000_000

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from napari_smse.errors import NotASlideError
-from napari_smse.slides import image_backend, open_slide
+from napari_smse.slides import open_slide
+from napari_smse.slides.backends import image
 from support.slides import noise_image, write_pyramid_tiff
 
 IMAGE = noise_image(120, 90)
@@ -59,7 +60,7 @@ def test_too_large_a_picture_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     Image.fromarray(IMAGE).save(tmp_path / "a.png")
-    monkeypatch.setattr(image_backend, "PIXEL_LIMIT", limit)
+    monkeypatch.setattr(image, "PIXEL_LIMIT", limit)
     usual = Image.MAX_IMAGE_PIXELS
     with pytest.raises(NotASlideError, match="pyramidal TIFF"):
         open_slide(tmp_path / "a.png")
@@ -73,6 +74,6 @@ def test_pillows_own_limit_does_not_count(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_large_tiff_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_backend, "PIXEL_LIMIT", 100)
+    monkeypatch.setattr(image, "PIXEL_LIMIT", 100)
     with open_slide(write_pyramid_tiff(tmp_path / "a.tif", IMAGE)) as slide:
         assert slide.backend_name == "tifffile"

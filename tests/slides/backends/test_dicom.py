@@ -9,7 +9,7 @@ import pytest
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides import Region, looks_like_slide, open_slide, slides_in_folder
-from napari_smse.slides.dicom_header import read_header
+from napari_smse.slides.backends.dicom_header import read_header
 from napari_smse.slides.identity import quick_hash
 from support.dicom_slides import ANNOTATIONS, WHOLE_SLIDE, Element, write_dicom, write_dicom_level
 from support.slides import noise_image, pyramid

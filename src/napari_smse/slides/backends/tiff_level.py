@@ -12,8 +12,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
-from napari_smse.slides.positional_file import PositionalFile
-from napari_smse.slides.segment_size import coded_size
+from napari_smse.slides.backends.positional_file import PositionalFile
+from napari_smse.slides.backends.segment_size import coded_size
 
 _MIN_IS_WHITE = 0
 _READABLE_PHOTOMETRICS = {0, 1, 2, 6}  # min-is-white, min-is-black, RGB, YCbCr

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from napari_smse.slides.dicom_header import WHOLE_SLIDE_IMAGE, DicomHeader, is_dicom, read_header
+from napari_smse.slides.backends.dicom_header import (
+    WHOLE_SLIDE_IMAGE,
+    DicomHeader,
+    is_dicom,
+    read_header,
+)
 from napari_smse.slides.level_steps import SizedSpacing
 
 _LEVEL = "VOLUME"

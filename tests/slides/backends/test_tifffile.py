@@ -11,7 +11,7 @@ import tifffile
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides import open_slide
-from napari_smse.slides.tifffile_backend import TifffileBackend
+from napari_smse.slides.backends.tifffile import TifffileBackend
 from support.slides import noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
 
 IMAGE = noise_image(333, 270, seed=5)

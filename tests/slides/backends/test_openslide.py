@@ -11,8 +11,9 @@ import tifffile
 from PIL import Image as Picture
 
 from napari_smse.errors import DamagedSlideError
-from napari_smse.slides import Region, openslide_backend
-from napari_smse.slides.openslide_backend import OpenSlideBackend, number
+from napari_smse.slides import Region
+from napari_smse.slides.backends import openslide as backend_module
+from napari_smse.slides.backends.openslide import OpenSlideBackend, number
 from support.slides import noise_image, pyramid, write_pyramid_tiff
 
 IMAGE = noise_image(1203, 901, seed=7)
@@ -55,7 +56,7 @@ def test_threads_read_what_one_thread_reads(backend: OpenSlideBackend) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda box: backend.read_level(*box), boxes))
     assert all((a == b).all() for a, b in zip(found, expected, strict=True))
-    assert backend._idle.qsize() <= openslide_backend.MAX_HANDLES
+    assert backend._idle.qsize() <= backend_module.MAX_HANDLES
 
 
 def test_one_threads_damaged_tile_leaves_the_others_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from napari_smse.errors import DeviceError
 from napari_smse.models import NetworkOutput
 from napari_smse.scoring import choose_device
-from napari_smse.scoring.inference import TileClassifier
+from napari_smse.scoring.tile_classifier import TileClassifier
 from support.models import RednessNetwork, redness_model
 
 DEVICE = replace(choose_device("cpu"), label="GPU, small", batch_size=16, precision="float32")

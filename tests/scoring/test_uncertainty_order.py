@@ -20,7 +20,7 @@ from napari_smse.scoring import (
     open_run,
     score,
 )
-from napari_smse.scoring.closer_look import CloserLook, DoubtMap
+from napari_smse.scoring.uncertainty_order import CloserLook, DoubtMap
 from napari_smse.slides import Region, Slide, open_slide
 from napari_smse.tiles import TilePlan
 from support.models import redness_model

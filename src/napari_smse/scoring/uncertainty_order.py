@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.scoring.block_order import ReadingOrder, Viewport, seen
 from napari_smse.scoring.progress import TileScores
-from napari_smse.scoring.reading_order import ReadingOrder, Viewport, seen
 from napari_smse.tiles import ScaleTiles, TilePlan
 
 _MOST_CELLS = 1024

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from openslide import OpenSlideCache, OpenSlideError
 
 from napari_smse.errors import DamagedSlideError, SlideError
-from napari_smse.slides.backend import WHITE, Level, SlideFacts, as_rgb, level_downsample
+from napari_smse.slides.backends.base import (
+    WHITE,
+    Level,
+    SlideFacts,
+    as_rgb,
+    level_downsample,
+)
 from napari_smse.slides.cache import ArrayCache
 from napari_smse.slides.region import Region
 from napari_smse.slides.scale import StatedScale, mean_mpp

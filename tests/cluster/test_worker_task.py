@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_smse.cluster import ClusterJob
-from napari_smse.cluster.block_task import score_blocks
+from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.models import Model
 from napari_smse.slides import open_slide
@@ -65,7 +65,7 @@ def test_a_slide_is_opened_and_planned_once(
     job: ClusterJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = score_blocks(job.work, [0])
-    monkeypatch.setattr("napari_smse.cluster.block_task.open_slide", None)
+    monkeypatch.setattr("napari_smse.cluster.worker_task.open_slide", None)
     second = score_blocks(job.work, [0])
     assert isinstance(first, list)
     assert isinstance(second, list)
@@ -98,6 +98,6 @@ def test_a_device_that_it_has_not_is_told(job: ClusterJob) -> None:
 
 
 def test_a_cpu_without_bfloat16_is_told(job: ClusterJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_smse.cluster.block_task.computes_bfloat16", lambda: False)
+    monkeypatch.setattr("napari_smse.cluster.worker_task.computes_bfloat16", lambda: False)
     device = replace(job.work.device, precision="bfloat16")
     assert "add --exact" in str(error(job, device=device))

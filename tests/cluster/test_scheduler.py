@@ -42,8 +42,8 @@ def expected(paths: list[Path], model: Model, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let even a small slide be shared."""
-    monkeypatch.setattr("napari_smse.cluster.cluster_scoring._FEWEST_TILES", 8)
-    monkeypatch.setattr("napari_smse.cluster.cluster_scoring._MOST_TILES", 16)
+    monkeypatch.setattr("napari_smse.cluster.scheduler._FEWEST_TILES", 8)
+    monkeypatch.setattr("napari_smse.cluster.scheduler._MOST_TILES", 16)
 
 
 class Jobs:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_smse.cluster.block_task import score_blocks
-from napari_smse.cluster.slide_work import SlideWork
+from napari_smse.cluster.slide_task import SlideWork
+from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.scoring import Progress, ScoreStore
-from napari_smse.scoring.keeper import Keeper
+from napari_smse.scoring.block_writer import Keeper
 from napari_smse.scoring.pipeline import PATIENCE, BlockScores
 from napari_smse.scoring.progress import Clock
 from napari_smse.slides import Slide

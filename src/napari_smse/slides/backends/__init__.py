@@ -1,0 +1,1 @@
+"""What reads a slide's file, one a library: OpenSlide, tifffile, Pillow."""
