@@ -49,7 +49,7 @@ def other_slides(folder: Path) -> list[Path]:
 def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
     from napari_smse.scoring.tile_table import slide_tiles
-    from napari_smse.widgets.score_job import RUN_KEY
+    from napari_smse.workflows.score_slide import RUN_KEY
 
     run = layer.metadata[RUN_KEY]
 

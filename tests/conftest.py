@@ -7,9 +7,13 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from napari_smse.models import Model
 
 ROOT = Path(__file__).resolve().parent.parent
 _HOME = pytest.StashKey[str]()
@@ -79,3 +83,30 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
         return selection.Speed("torch", device.precision, 1.0, 0.0)
 
     monkeypatch.setattr(selection, "decided", as_it_is)
+
+
+@pytest.fixture
+def slide_path(tmp_path: Path) -> Path:
+    """1300 x 1100 px at 0.25 um/px: pink tissue with a red square at x 512-640, y 256-384."""
+    import numpy as np
+
+    from support.slides import write_pyramid_tiff
+
+    rgb = np.full((1100, 1300, 3), (240, 240, 240), np.uint8)
+    rgb[:, :900] = (205, 150, 190)
+    rgb[256:384, 512:640] = (230, 90, 150)
+    path = tmp_path / "slide.tif"
+    write_pyramid_tiff(path, rgb, mpp=0.25)
+    return path
+
+
+@pytest.fixture
+def redness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
+    """The model whose answers are known, in place of any other; runs are kept in tmp_path."""
+    from napari_smse.workflows import score_slide
+    from support.models import redness_model
+
+    model = redness_model()
+    monkeypatch.setattr(score_slide, "load_model", lambda _name: model)
+    monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
+    return model

@@ -13,8 +13,8 @@ from napari_smse.annotations import Annotation, AnnotationSet, write_annotations
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import Region, open_slide
-from napari_smse.widgets.asked_slides import AskedSlide
-from napari_smse.widgets.score_job import ScoreJob, Started
+from napari_smse.workflows.score_slide import ScoreJob
+from napari_smse.workflows.scored_slide import AskedSlide, Started
 from support.slides import write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (200, 60, 120)

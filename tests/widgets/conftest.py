@@ -1,25 +1,15 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_smse.finetuning import history
-from napari_smse.widgets import (
-    annotation_autosave,
-    chosen_index,
-    finetune_dock,
-    finetune_job,
-    score_job,
-)
+from napari_smse.widgets import annotation_autosave, chosen_index, finetune_dock
 from napari_smse.widgets.software_gl import keep_programs
 from napari_smse.widgets.triton_guard import guard_against_triton
+from napari_smse.workflows import fine_tune, score_slide
 from support.annotated_slides import write_red_slide
 from support.docks import Docks, seeing_model
-from support.models import redness_model
-from support.slides import write_pyramid_tiff
-
-GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
 
 
 @pytest.fixture(autouse=True)
@@ -32,17 +22,6 @@ def no_index_chosen(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def slide_path(tmp_path):
-    """1300 x 1100 px at 0.25 um/px: pink tissue with a red square at x 512-640, y 256-384."""
-    rgb = np.full((1100, 1300, 3), GLASS, np.uint8)
-    rgb[:, :900] = PINK
-    rgb[256:384, 512:640] = RED
-    path = tmp_path / "slide.tif"
-    write_pyramid_tiff(path, rgb, mpp=0.25)
-    return path
-
-
-@pytest.fixture
 def viewer(make_napari_viewer):
     made = make_napari_viewer(show=True)
     guard_against_triton()
@@ -51,13 +30,10 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def redness(monkeypatch, tmp_path):
-    """The model whose answers are known, in place of any other; runs are kept in tmp_path."""
-    model = redness_model()
-    monkeypatch.setattr(score_job, "load_model", lambda _name: model)
-    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
-    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: model.card)
-    return model
+def redness(redness, monkeypatch):
+    """The model whose answers are known, in place of any other, in the Score dock, too."""
+    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: redness.card)
+    return redness
 
 
 @pytest.fixture
@@ -83,9 +59,9 @@ def settle():
 def model(monkeypatch, tmp_path):
     """A real, tiny network in place of any other; everything is kept in tmp_path."""
     made = seeing_model(tmp_path)
-    for place in (score_job, finetune_job):
+    for place in (score_slide, fine_tune):
         monkeypatch.setattr(place, "load_model", lambda _name: made)
-    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: made.card)
     monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
     monkeypatch.setattr(history, "history_folder", lambda: tmp_path / "history")

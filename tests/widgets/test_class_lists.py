@@ -12,7 +12,7 @@ from napari_smse.palette import class_colours
 from napari_smse.widgets import annotate_dock, annotation_autosave, class_lists
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import CLASS
-from napari_smse.widgets.score_job import RUN_KEY
+from napari_smse.workflows.score_slide import RUN_KEY
 from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui

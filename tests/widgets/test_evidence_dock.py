@@ -13,7 +13,7 @@ from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, load_bank, save_b
 from napari_smse.similarity.exemplar_classifier import ExemplarScoring
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
-from napari_smse.widgets import evidence_dock, evidence_job, evidence_overlays, unlike_job
+from napari_smse.widgets import evidence_dock, evidence_overlays
 from napari_smse.widgets.agreement_layer import AGREEMENT_KEY
 from napari_smse.widgets.evidence_dock import EvidenceDock
 from napari_smse.widgets.finetune_dock import FineTuneDock
@@ -21,7 +21,8 @@ from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_marker import MARKER_NAME
 from napari_smse.widgets.unknown_layer import UNKNOWN_KEY
-from napari_smse.widgets.unlike_job import Unlike
+from napari_smse.workflows import evidence, out_of_distribution
+from napari_smse.workflows.out_of_distribution import Unlike
 from support.annotated_slides import write_red_slide
 from support.docks import contrast
 from support.exemplar_banks import made_bank
@@ -49,7 +50,7 @@ def banks(monkeypatch):
             raise held["own"]
         return held["own"]
 
-    monkeypatch.setattr(evidence_job, "bank_of", bank_of)
+    monkeypatch.setattr(evidence, "bank_of", bank_of)
 
     def measure_unlike(_slide, _started, tiles, bank=None):
         held["known"] = bank
@@ -357,8 +358,8 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
 def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeypatch, tmp_path):
     elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, len(MEASURES)))
     known = KnownLooks(model="m", looks=(fitted_look("elsewhere", 0.5, elsewhere, 6.0),))
-    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: known)
-    monkeypatch.setattr(evidence_overlays, "measure_unlike", unlike_job.measure_unlike)
+    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: known)
+    monkeypatch.setattr(evidence_overlays, "measure_unlike", out_of_distribution.measure_unlike)
     scored(docks, dock)
     assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
     click(docks, dock, RED_TILE)
@@ -385,7 +386,7 @@ def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, do
     def gone(*_):
         raise DamagedSlideError("gone")
 
-    monkeypatch.setattr(evidence_job, "looks_of", gone)
+    monkeypatch.setattr(evidence, "looks_of", gone)
     add(docks, dock)
     assert "Added benign 40, malignant 40" in dock.bank.said.text()
     assert np.isnan(dock.known.bank.looks).all()

@@ -5,8 +5,8 @@ import pytest
 
 from napari_smse.finetuning import fine_tuner
 from napari_smse.models import Model, SmseCnn, read_card
-from napari_smse.widgets import finetune_job
 from napari_smse.widgets.heat_layers import MAP_KEY
+from napari_smse.workflows import fine_tune
 from support.annotated_slides import write_red_slide
 from support.docks import contrast
 from support.slides import write_pyramid_tiff
@@ -100,7 +100,7 @@ def test_a_network_that_takes_whole_images_is_refused(docks, told, model, monkey
     ready(docks)
     own = docks.map_of("malignant")
     other = Model(SmseCnn(2), model.card, model.path)
-    monkeypatch.setattr(finetune_job, "load_model", lambda _name: other)
+    monkeypatch.setattr(fine_tune, "load_model", lambda _name: other)
     docks.finetune()
     assert "cannot be fine-tuned on tiles" in told[-1]
     assert docks.tune.result is None

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from napari_smse.models import load_model, read_card
-from napari_smse.widgets import finetune_job, score_job
 from napari_smse.widgets.difference_layer import DIFFERENCE_KEY
 from napari_smse.widgets.finetune_dock import FineTuneDock
 from napari_smse.widgets.heat_layers import MAP_KEY
+from napari_smse.workflows import fine_tune, score_slide
 from support.annotated_slides import RED, write_red_slide
 from support.docks import contrast
 
@@ -90,7 +90,7 @@ def test_a_kept_model_scores_the_slide_as_its_maps_showed(docks, monkeypatch, tm
     history.table.selectRow(0)
     history.table.item(0, 4).setText("first try")
     assert read_card(docks.tune.result.kept).notes == ("first try",)
-    for place in (score_job, finetune_job):
+    for place in (score_slide, fine_tune):
         monkeypatch.setattr(place, "load_model", load_model)
     monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", read_card)
     history.use.click()

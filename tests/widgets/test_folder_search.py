@@ -20,9 +20,10 @@ from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from napari_smse.widgets.chosen_index import chosen_index
 from napari_smse.widgets.folder_search import FolderSearch
-from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import level0_to_world, slide_layers, slide_of
 from napari_smse.widgets.tile_marker import marked
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -451,7 +452,7 @@ def test_a_search_is_stopped_by_a_second_press(ready, until, monkeypatch):
             time.sleep(0.01)
             yield Searched(done, 1000)
 
-    monkeypatch.setattr("napari_smse.widgets.folder_search_job.FolderSearchJob.search", slowly)
+    monkeypatch.setattr("napari_smse.workflows.search_index.FolderSearchJob.search", slowly)
     ready.search.click()
     until(lambda: ready.bar.value() > 0)
     assert ready.search.text() == "Stop"

@@ -10,9 +10,10 @@ from qtpy.QtCore import Qt
 
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide
-from napari_smse.widgets import chosen_index, index_adding, index_job, score_dock
+from napari_smse.widgets import chosen_index, index_adding, score_dock
 from napari_smse.widgets.folder_search import FolderSearch
 from napari_smse.widgets.score_dock import ScoreDock
+from napari_smse.workflows import index_slides
 from support.docks import seeing_model
 from support.slides import write_pyramid_tiff
 
@@ -141,14 +142,14 @@ def test_it_is_turned_off_and_on_in_the_score_dock(chosen, dock, score, folder, 
 def test_the_maps_are_there_while_the_index_is_slow_and_the_next_run_can_begin(
     chosen, dock, viewer, folder, until, monkeypatch
 ):
-    gate, began, add = threading.Event(), threading.Event(), index_job.add_slide
+    gate, began, add = threading.Event(), threading.Event(), index_slides.add_slide
 
     def slowly(wanted):
         began.set()
         assert gate.wait(60)
         yield from add(wanted)
 
-    monkeypatch.setattr(index_job, "add_slide", slowly)
+    monkeypatch.setattr(index_slides, "add_slide", slowly)
     try:
         dock.panel.run.click()
         until(lambda: not dock.scoring.is_running and began.is_set())
@@ -362,14 +363,14 @@ def test_several_that_could_not_be_added_are_tried_again_together(
 def test_leaving_while_it_adds_still_brings_the_slides_in(
     chosen, dock, viewer, folder, until, monkeypatch, how
 ):
-    gate, began, add = threading.Event(), threading.Event(), index_job.add_slide
+    gate, began, add = threading.Event(), threading.Event(), index_slides.add_slide
 
     def slowly(wanted):
         began.set()
         assert gate.wait(60)
         yield from add(wanted)
 
-    monkeypatch.setattr(index_job, "add_slide", slowly)
+    monkeypatch.setattr(index_slides, "add_slide", slowly)
     try:
         dock.panel.run.click()
         until(lambda: not dock.scoring.is_running and began.is_set())
@@ -405,14 +406,14 @@ def test_two_viewers_add_to_one_new_index(
     other.window.add_dock_widget(beside, name="SMSE: Score slide")
     until(lambda: "tiles to score" in beside.panel.count.text())
     together = threading.Barrier(2)
-    add = index_job.add_slide
+    add = index_slides.add_slide
 
     def at_once(wanted):
         together.wait(60)
         yield from add(wanted)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_job, "add_slide", at_once)
+        patch.setattr(index_slides, "add_slide", at_once)
         for one in (dock, beside):
             one.panel.run.click()
             until(lambda one=one: not one.scoring.is_running)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from napari_smse.widgets.mapped_runs import Run, of_one_model, tell_left_out, tell_news
-from napari_smse.widgets.space_job import MappedSlide
+from napari_smse.workflows.embedding_map import MappedSlide
 
 
 def run(name, model="a", finished=True):

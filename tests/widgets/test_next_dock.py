@@ -11,18 +11,20 @@ from qtpy.QtCore import Qt
 from napari_smse.annotations import read_annotations
 from napari_smse.errors import ModelNotFoundError, OutputError
 from napari_smse.scoring import ScoreRequest
-from napari_smse.widgets import annotate_dock, annotation_autosave, next_dock, score_job
+from napari_smse.widgets import annotate_dock, annotation_autosave, next_dock
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import CLASS, IDENTITY, drawn_on
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.next_dock import NextDock
 from napari_smse.widgets.one_at_a_time import Turn
-from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from napari_smse.widgets.slide_notes import notes_of
 from napari_smse.widgets.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.tile_queue import SKIPPED
+from napari_smse.workflows import score_slide
+from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
+from napari_smse.workflows.scored_slide import Started
 from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
 
 pytestmark = pytest.mark.gui
@@ -683,7 +685,7 @@ def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
     def gone(_name):
         raise ModelNotFoundError("There is no model 'redness'.")
 
-    monkeypatch.setattr(score_job, "load_model", gone)
+    monkeypatch.setattr(score_slide, "load_model", gone)
     dock.meter.stain.click()
     until(lambda: not dock.staining.is_running)
     assert dock.meter.stain_sentence.text() == "There is no model 'redness'."

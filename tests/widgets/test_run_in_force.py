@@ -14,7 +14,7 @@ from napari_smse.widgets import evidence_overlays, score_dock
 from napari_smse.widgets.evidence_dock import EvidenceDock
 from napari_smse.widgets.space_dock import SpaceDock
 from napari_smse.widgets.tuning_result import AFTER, BEFORE
-from napari_smse.widgets.unlike_job import Unlike
+from napari_smse.workflows.out_of_distribution import Unlike
 
 pytestmark = pytest.mark.gui
 NEAREST = 2

@@ -17,9 +17,10 @@ from napari_smse.models import (
     save_model,
 )
 from napari_smse.scoring import MapName
-from napari_smse.widgets import score_dock, score_job
+from napari_smse.widgets import score_dock
 from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.score_dock import ScoreDock
+from napari_smse.workflows import score_slide
 from support.slides import write_pyramid_tiff
 from support.training import TRUNK
 
@@ -63,7 +64,7 @@ def told(monkeypatch):
 
 @pytest.fixture
 def dock(viewer, slide_path, until, told, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     viewer.open(slide_path, plugin="napari-smse")
     made = ScoreDock(viewer)
     viewer.window.add_dock_widget(made, name="SMSE: Score slide")

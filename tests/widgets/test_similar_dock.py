@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from napari_smse.annotations import read_annotations
 from napari_smse.scoring import ScoreRequest
 from napari_smse.similarity.tile_outlines import middles
-from napari_smse.widgets import annotation_autosave, score_job
+from napari_smse.widgets import annotation_autosave
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import ANNOTATIONS_KEY, CLASS, drawn_on
 from napari_smse.widgets.example_layer import EXAMPLES_KEY, Side
@@ -21,12 +21,13 @@ from napari_smse.widgets.heat_layers import MAP_KEY
 from napari_smse.widgets.hit_annotations import HITS_KEY
 from napari_smse.widgets.regions import visible_region
 from napari_smse.widgets.score_dock import ScoreDock
-from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
 from napari_smse.widgets.similar_dock import SimilarDock
 from napari_smse.widgets.similarity_layer import SIMILARITY_KEY
 from napari_smse.widgets.slide_layers import set_scale, slide_of
 from napari_smse.widgets.tile_marker import marked
-from napari_smse.widgets.tile_pictures import PICTURE_PX
+from napari_smse.workflows import score_slide
+from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
+from napari_smse.workflows.scored_slide import PICTURE_PX, Started
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -408,7 +409,7 @@ def test_a_slide_scored_again_by_another_model_is_searched_anew(
     dock.panel.radius.setValue(0.05)
     other = redness_model()
     other.card = other.card.model_copy(update={"name": "redder", "weights_sha256": "f" * 64})
-    monkeypatch.setattr(score_job, "load_model", lambda _name: other)
+    monkeypatch.setattr(score_slide, "load_model", lambda _name: other)
     score_now(slide_layer)
     dock.look_again()
     settled(dock, until)
@@ -433,9 +434,9 @@ def test_a_late_answer_of_an_older_run_is_dropped(dock, viewer, until):
 
 
 def test_while_a_run_goes_on_what_is_scored_is_searched_and_then_the_rest(dock, until, monkeypatch):
-    from napari_smse.widgets import similar_job
+    from napari_smse.workflows import find_similar
 
-    whole = similar_job.slide_tiles
+    whole = find_similar.slide_tiles
     so_far = [0.5]
 
     def part(store):
@@ -454,7 +455,7 @@ def test_while_a_run_goes_on_what_is_scored_is_searched_and_then_the_rest(dock, 
             probability=tiles.probability[rows],
         )
 
-    monkeypatch.setattr(similar_job, "slide_tiles", part)
+    monkeypatch.setattr(find_similar, "slide_tiles", part)
     dock._again.setInterval(50)
     find(dock, until)
     assert "Only 50% of the slide's tiles are scored" in dock.panel.query.text()

@@ -13,23 +13,22 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.widgets import (
     annotation_autosave,
-    score_job,
     selection_annotation,
     space_dock,
-    space_job,
-    unlike_job,
 )
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import drawn_on
-from napari_smse.widgets.score_job import RUN_KEY, ScoreJob, Started
 from napari_smse.widgets.selection_layer import SELECTION_KEY
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import level0_to_world, slide_of
 from napari_smse.widgets.space_colours import ColouredBy
 from napari_smse.widgets.space_dock import SpaceDock
-from napari_smse.widgets.space_job import LaidOutBy
 from napari_smse.widgets.tile_marker import MARKER_NAME
-from napari_smse.widgets.unlike_job import Unlike
+from napari_smse.workflows import embedding_map, out_of_distribution, score_slide
+from napari_smse.workflows.embedding_map import LaidOutBy
+from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
+from napari_smse.workflows.scored_slide import Started
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -51,7 +50,7 @@ def score(layer, mpps=(0.5,), **options):
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch, tmp_path):
     monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
-    monkeypatch.setattr(space_job, "bank_of", lambda _model: None)
+    monkeypatch.setattr(embedding_map, "bank_of", lambda _model: None)
 
 
 @pytest.fixture
@@ -316,7 +315,7 @@ def shown_colours(dock):
 
 def test_each_way_to_colour_shows_and_explains(scored, monkeypatch):
     dock = scored.dock
-    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: None)
+    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: None)
     assert "malignant" in dock.legend.names.text()
     for by in ColouredBy:
         dock.form.colours.setCurrentText(by)
@@ -377,14 +376,14 @@ def with_bank(page, slide_path, redness, monkeypatch):
         places=np.int32([tiles.places[red], (-1, -1, 0, 0)]),
     )
     values = np.where(np.arange(len(tiles)) == red, 1.7, 0.4).astype(np.float32)
-    monkeypatch.setattr(space_job, "bank_of", lambda _model: page.bank)
+    monkeypatch.setattr(embedding_map, "bank_of", lambda _model: page.bank)
 
     def measure_unlike(_slide, _started, _tiles):
         yield 0.5
         yield page.unlike
 
     page.unlike = Unlike(values)
-    monkeypatch.setattr(space_job, "measure_unlike", measure_unlike)
+    monkeypatch.setattr(embedding_map, "measure_unlike", measure_unlike)
     page.open_dock()
     page.mapped()
     return page
@@ -430,7 +429,7 @@ def test_what_is_unlike_anything_known_is_told_and_coloured(with_bank, until):
 def test_exemplars_of_another_model_are_not_shown(page, slide_path, monkeypatch):
     other = redness_model(tile_px=32)
     bank = bank_like(other, np.eye(3)[:2], [0, 1])
-    monkeypatch.setattr(space_job, "bank_of", lambda _model: bank)
+    monkeypatch.setattr(embedding_map, "bank_of", lambda _model: bank)
     score(page.open(slide_path))
     page.open_dock()
     assert page.mapped().bank is None
@@ -478,7 +477,7 @@ def test_two_slides_share_one_map_or_have_each_their_own(scored, second_path):
 
 def test_slides_of_two_models_do_not_share_a_map(scored, second_path, monkeypatch):
     other = redness_model(tile_px=32)
-    monkeypatch.setattr(score_job, "load_model", lambda _name: other)
+    monkeypatch.setattr(score_slide, "load_model", lambda _name: other)
     score(scored.open(second_path))
     dock = scored.dock
     scored.until(lambda: dock.form.slides.count() == 3)

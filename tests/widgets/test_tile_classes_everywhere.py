@@ -25,11 +25,10 @@ from napari_smse.tiles import (
     TileSpec,
     TissueMask,
 )
-from napari_smse.widgets import efficiency_job, meter_job
-from napari_smse.widgets.annotation_counts import TILE_MPP, TILE_PX, count_tiles
-from napari_smse.widgets.asked_slides import AskedSlide
-from napari_smse.widgets.noise_job import said_of_tiles
-from napari_smse.widgets.score_job import Started
+from napari_smse.workflows import batch_effect, label_efficiency
+from napari_smse.workflows.annotation_counts import TILE_MPP, TILE_PX, count_tiles
+from napari_smse.workflows.label_issues import said_of_tiles
+from napari_smse.workflows.scored_slide import AskedSlide, Started
 from support.exemplar_banks import AREA, CLASSES, MODEL, made_bank
 from support.models import redness_model
 
@@ -132,9 +131,9 @@ def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
 
     stored = slide_tiles(started.store)
     assert placed(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
-    sample = meter_job._Sample(one)
+    sample = batch_effect._Sample(one)
     assert placed(tiles.take(sample.rows), sample.drawn) == wanted
-    worth = efficiency_job._Labelled(one)
+    worth = label_efficiency._Labelled(one)
     assert sorted(worth.names.tolist()) == sorted(wanted.values())
     assert by_fine_tuning(one, rule.names) == wanted
     assert by_the_bank(one) == wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from torch.nn.functional import normalize
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
 from napari_smse.models import Model, SmseNetwork
-from napari_smse.slides import Region
+from napari_smse.similarity.exemplar_bank import ExemplarBank
+from napari_smse.slides import Region, Slide
 from napari_smse.training.prediction import JudgedTiles
 
 
@@ -99,3 +101,53 @@ def judge_embeddings(embeddings: NDArray[np.floating], model: Model) -> list[tup
     with torch.inference_mode():
         logits = network.class_head(exact.to(network.class_head.weight.dtype)).float()
     return list(zip(exact, logits.clone(), strict=True))
+
+
+def tiles_to_learn(bank: ExemplarBank, slides: Sequence[Slide], model: Model) -> list[AddedTile]:
+    """Return exemplars as tiles to learn from.
+
+    Parameters
+    ----------
+    bank
+        Exemplars that lie on slides.
+    slides
+        Those that are open.
+    model
+        That scored the slides.
+
+    Raises
+    ------
+    BankError
+        The exemplars are of another model.
+    TrainingError
+        The model is one whose heads cannot be tuned.
+    """
+    bank.require_model(model.card.weights_sha256, model.card.name)
+    # Of several files that show one slide, the first names it, as in fine-tuning.
+    open_now = {slide.quick_hash: slide for slide in reversed(slides)}
+    # A slide that was renamed is still one case.
+    names = dict(zip(reversed(bank.slides), reversed(bank.sources), strict=True))
+    judged = judge_embeddings(bank.embeddings, model)
+    found = []
+    for row, (embedding, logits) in enumerate(judged):
+        region, mpp = bank.region(row), round(float(bank.mpps[row]), 6)
+        if region is None:
+            continue
+        quick_hash = bank.slides[row]
+        slide = open_now.get(quick_hash)
+        found.append(
+            AddedTile(
+                embedding,
+                logits,
+                bank.class_name(row),
+                mpp,
+                quick_hash,
+                names[quick_hash] if slide is None else slide.name,
+                Path(quick_hash) if slide is None else slide.path,
+                mpp if slide is None else slide.mpp,
+                region,
+                bank.drawn[row],
+                bank.looks[row],
+            )
+        )
+    return found

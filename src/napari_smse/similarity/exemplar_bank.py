@@ -160,6 +160,10 @@ class ExemplarBank:
         """Return all but these exemplars."""
         return self.take(np.setdiff1d(np.arange(len(self)), np.asarray(rows, dtype=np.intp)))
 
+    def on_slides(self) -> ExemplarBank:
+        """Return the exemplars that lie on slides: those added to what a model brought."""
+        return self.take(np.flatnonzero([bool(slide) for slide in self.slides]))
+
     def joined(self, other: ExemplarBank) -> ExemplarBank:
         """Return these exemplars and then the other ones; classes that only those have come last.
 

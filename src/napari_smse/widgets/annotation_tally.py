@@ -10,9 +10,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_smse.annotations import AnnotationSet
 from napari_smse.slides import Slide
 from napari_smse.tiles import TissueMask
-from napari_smse.widgets.annotation_counts import AnnotationCounts, count_tiles
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.class_table import ClassTable
+from napari_smse.workflows.annotation_counts import AnnotationCounts, count_tiles
 
 
 class AnnotationTally(QObject):

@@ -14,8 +14,8 @@ from napari_smse.similarity.exemplar_bank import load_bank, save_bank
 from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.bank_panel import BankPanel
-from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, with_annotated
 from napari_smse.widgets.evidence_words import tell_bank
+from napari_smse.workflows.evidence import KnownBank, ScoredTiles, with_annotated
 
 _FILTER = "Known tiles (*.safetensors)"
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_smse.widgets.bank_tiles import added_to
-from napari_smse.widgets.evidence_job import KnownBank
 from napari_smse.widgets.evidence_words import tell_bank
 from napari_smse.widgets.rows import row_of
+from napari_smse.workflows.evidence import KnownBank
 
 
 class BankPanel(QGroupBox):
@@ -82,7 +81,7 @@ class BankPanel(QGroupBox):
             button.setEnabled(there)
         self.save.setEnabled(known is not None and len(known.bank) > 0)
         self.reset.setEnabled(known is not None and not known.own)
-        self.learn.setEnabled(known is not None and len(added_to(known.bank)) > 0)
+        self.learn.setEnabled(known is not None and len(known.bank.on_slides()) > 0)
         self.which.setText("" if known is None else f"{known.name}: {tell_bank(known.bank)}")
 
     def tell(self, text: str) -> None:

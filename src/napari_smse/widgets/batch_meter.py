@@ -16,9 +16,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.similarity.batch_effect import BatchEffect, Share, Told
-from napari_smse.widgets.meter_job import Measured
-from napari_smse.widgets.score_job import Stage
-from napari_smse.widgets.stain_job import StainMeasured
+from napari_smse.workflows.batch_effect import Measured
+from napari_smse.workflows.score_slide import Stage
+from napari_smse.workflows.stain_robustness import StainMeasured
 
 _ABOUT: Final = (
     "If the nearest tiles of a tile are mostly from its own slide, the embedding sees stain and "

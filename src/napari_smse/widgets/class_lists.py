@@ -13,7 +13,7 @@ from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotation_autosave import Autosave
 from napari_smse.widgets.class_table import ClassTable
-from napari_smse.widgets.score_job import RUN_KEY
+from napari_smse.workflows.score_slide import RUN_KEY
 
 USUAL: Final = ("benign", "malignant")
 # By identity, as comparing viewers compares all that is in them.

@@ -14,8 +14,8 @@ from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.similarity.exemplar_classifier import Way
 from napari_smse.widgets.background import BackgroundTask
-from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles
 from napari_smse.widgets.exemplar_colouring import ExemplarColouring
+from napari_smse.workflows.evidence import KnownBank, ScoredTiles
 
 _WAYS: Final[dict[str, tuple[Way | None, str]]] = {
     "Class head (as scored)": (None, ""),

@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.active_learning.label_efficiency import SplitsDone
-from napari_smse.widgets.efficiency_job import LabelWorth
 from napari_smse.widgets.efficiency_plot import EfficiencyPlot
 from napari_smse.widgets.efficiency_words import about, verdict
 from napari_smse.widgets.folded import folded
+from napari_smse.workflows.label_efficiency import LabelWorth
 
 _ASK: Final = "What are labels worth?"
 _TITLE: Final = "Worth of the labels"

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from napari_smse.widgets.efficiency_job import LabelWorth
+    from napari_smse.workflows.label_efficiency import LabelWorth
 
-_NEEDED: Final = (
-    "What labels are worth can be told once two classes are each labelled on two slides, or in two "
-    "regions of one slide."
-)
-_A_CLASS: Final = "label tiles here, or draw regions (SMSE: Annotate)"
 _OTHERS: Final = "Label what is different instead, such as another slide."
 _MATTERS: Final = 0.01
 _FEW: Final = 4
-
-
-def missing(slides: Mapping[str, int], regions: Mapping[str, int]) -> str:
-    """Say which labels are missing.
-
-    Parameters
-    ----------
-    slides, regions
-        On how many slides, and in how many regions, each class is labelled.
-    """
-    if not slides:
-        return f"{_NEEDED} Nothing is labelled yet: {_A_CLASS}."
-    alone = [name for name, number in regions.items() if number < 2]
-    if len(slides) == 1:
-        (name,) = slides
-        where = " and in one place only" if alone else ""
-        return f"{_NEEDED} Only {name} is labelled so far{where}: label a second class as well."
-    are = "is" if len(alone) == 1 else "are each"
-    return (
-        f"{_NEEDED} {_and(alone)} {are} labelled in one place only: label more of "
-        f"{'it' if len(alone) == 1 else 'them'} elsewhere."
-    )
 
 
 def verdict(found: LabelWorth) -> str:

@@ -15,23 +15,22 @@ from napari_smse.widgets.annotation_layer import drawn_on
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.bank_desk import BankDesk
 from napari_smse.widgets.bank_panel import BankPanel
-from napari_smse.widgets.bank_tiles import added_to
 from napari_smse.widgets.colour_by import ColourBy
-from napari_smse.widgets.evidence_job import KnownBank, ScoredTiles, read_tiles
 from napari_smse.widgets.evidence_overlays import EvidenceOverlays
 from napari_smse.widgets.evidence_panel import EvidencePanel
 from napari_smse.widgets.leaving_dock import LeavingDock
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.score_dock import ScoreDock
-from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.scrolled import scrolled
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_combo import SlideCombo
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.tile_marker import fly_to
-from napari_smse.widgets.tile_pictures import TileOnSlide
 from napari_smse.widgets.tile_pointer import TilePointer
 from napari_smse.widgets.triton_guard import guard_against_triton
+from napari_smse.workflows.evidence import KnownBank, ScoredTiles, read_tiles
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started, TileOnSlide
 
 _NOTICE = "Research use only: not for diagnosis."
 _QUESTION = "Why does it say malignant? Click a tile on the slide to see what it is like."
@@ -292,7 +291,7 @@ class EvidenceDock(LeavingDock):
         if dock is None:
             window = self.viewer.window
             _, dock = window.add_plugin_dock_widget("napari-smse", _FINE_TUNE, tabify=True)
-        dock.offer_bank(added_to(known.bank))
+        dock.offer_bank(known.bank.on_slides())
         _bring_forward(dock)
 
     def _colours(self, known: KnownBank) -> dict[str, Colour]:

@@ -13,7 +13,8 @@ from napari_smse.scoring import objective_power
 from napari_smse.similarity.evidence import Evidence, KnownTile
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.widgets.tile_pictures import PICTURE_PX, TileOnSlide, TilePictures, icon_of
+from napari_smse.widgets.tile_pictures import TilePictures, icon_of
+from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 _ROW = Qt.ItemDataRole.UserRole
 _COLOUR = Qt.ItemDataRole.UserRole + 1

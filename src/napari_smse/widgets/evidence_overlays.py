@@ -15,10 +15,10 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
 from napari_smse.widgets.agreement_layer import hide_agreement, show_agreement, tell_agreement
 from napari_smse.widgets.background import BackgroundTask
-from napari_smse.widgets.evidence_job import ScoredTiles
 from napari_smse.widgets.evidence_words import tell_unknown
 from napari_smse.widgets.unknown_layer import hide_unknown, show_unknown
-from napari_smse.widgets.unlike_job import Unlike, measure_unlike
+from napari_smse.workflows.evidence import ScoredTiles
+from napari_smse.workflows.out_of_distribution import Unlike, measure_unlike
 
 _ALARMING = 0.1
 _BANNER = "background: #7a4a00; color: white; font-weight: bold; padding: 4px;"

@@ -11,11 +11,11 @@ from napari_smse.palette import Colour
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.widgets.evidence_job import ScoredTiles
 from napari_smse.widgets.evidence_list import EvidenceList
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.tile_evidence_card import TileEvidenceCard
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.evidence import ScoredTiles
+from napari_smse.workflows.scored_slide import TileOnSlide
 
 _MOST = 50
 _DISTANCE = "0 away: just alike. 2 away: the very opposite."

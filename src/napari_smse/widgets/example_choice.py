@@ -16,7 +16,7 @@ from napari_smse.widgets.example_buttons import ExampleButtons
 from napari_smse.widgets.example_layer import ExampleLayer, Side, drawn_elsewhere
 from napari_smse.widgets.regions import visible_region
 from napari_smse.widgets.tile_picker import TilePicker
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.scored_slide import TileOnSlide
 
 _FREEHAND = "add_polygon_lasso"
 _PAN = "pan_zoom"

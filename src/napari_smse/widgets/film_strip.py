@@ -17,7 +17,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.widgets.rows import row_of
-from napari_smse.widgets.tile_pictures import PICTURE_PX, TileOnSlide, TilePictures
+from napari_smse.widgets.tile_pictures import TilePictures
+from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 MOST_PICTURES = 60
 _ROWS_SEEN = 2

@@ -18,7 +18,6 @@ from napari_smse.scoring import list_devices
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.finetune_form import FineTuneForm
-from napari_smse.widgets.finetune_job import Colouring, FineTuneJob, Ready, ScoredSlide, Tuned
 from napari_smse.widgets.folded import folded
 from napari_smse.widgets.history_panel import HistoryPanel
 from napari_smse.widgets.learning_curves import LearningCurves
@@ -27,7 +26,6 @@ from napari_smse.widgets.one_at_a_time import Turn
 from napari_smse.widgets.responsive import Responsive
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_dock import ScoreDock
-from napari_smse.widgets.score_job import Stage
 from napari_smse.widgets.scored_slides import find_scored_slides, notes_in, tell_slides
 from napari_smse.widgets.scrolled import scrolled
 from napari_smse.widgets.slide_layers import layer_with
@@ -35,6 +33,8 @@ from napari_smse.widgets.slide_notes import notes_of
 from napari_smse.widgets.stop_bar import StopBar
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.tuning_result import TuningResult
+from napari_smse.workflows.fine_tune import Colouring, FineTuneJob, Ready, ScoredSlide, Tuned
+from napari_smse.workflows.score_slide import Stage
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.fine_tuner import FineTuningProgress

@@ -9,8 +9,8 @@ from superqt import QCollapsible
 
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.evidence_words import tell_bank
-from napari_smse.widgets.finetune_job import TuningWish
 from napari_smse.widgets.folded import folded
+from napari_smse.workflows.fine_tune import TuningWish
 
 if TYPE_CHECKING:
     from napari_smse.scoring import ComputeDevice

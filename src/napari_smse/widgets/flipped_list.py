@@ -8,8 +8,9 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.finetune_job import TunedSlide
-from napari_smse.widgets.tile_pictures import PICTURE_PX, TileOnSlide, TilePictures
+from napari_smse.widgets.tile_pictures import TilePictures
+from napari_smse.workflows.fine_tune import TunedSlide
+from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 _MOST = 200
 

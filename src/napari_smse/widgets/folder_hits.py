@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QAbstractItemView, QTreeWidget, QTreeWidgetItem, QWid
 from napari_smse.scoring import objective_power
 from napari_smse.similarity.index.search import Hit, SlideHits
 from napari_smse.similarity.index.shard import SlideState
-from napari_smse.widgets.tile_pictures import PICTURE_PX, icon_of
+from napari_smse.widgets.tile_pictures import icon_of
+from napari_smse.workflows.scored_slide import PICTURE_PX
 
 _HIT = Qt.ItemDataRole.UserRole
 _SHOWN_AT_FIRST = 5

@@ -17,14 +17,15 @@ from napari_smse.similarity.index.shard import IndexedSlide, SlideState
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.clear_view import ClearView
 from napari_smse.widgets.folder_hits import FolderHits
-from napari_smse.widgets.folder_search_job import FolderQuery, FolderSearchJob, read_pictures
 from napari_smse.widgets.index_adding import REPLACE
 from napari_smse.widgets.index_folder import NO_FOLDER, IndexFolder
-from napari_smse.widgets.index_job import SlideAdded, SlideToAdd, WouldReplace, add_slide
 from napari_smse.widgets.rows import row_of
-from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import layer_with, set_scale, slide_layers, slide_of
 from napari_smse.widgets.tile_marker import fly_to
+from napari_smse.workflows.index_slides import SlideAdded, SlideToAdd, WouldReplace, add_slide
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.search_index import FolderQuery, FolderSearchJob, read_pictures
 
 QueryTuple = tuple[NDArray[np.floating], float, str, str]
 """Embeddings ``(n, d)``, um/px, sha256 of the model's weights, the model's name."""

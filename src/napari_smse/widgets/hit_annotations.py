@@ -17,8 +17,9 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_layer import ANNOTATIONS_KEY, COLOURS_KEY, AnnotationLayer
 from napari_smse.widgets.class_lists import USUAL
-from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started
 
 HITS_KEY = "napari_smse_hits"
 """Key of a points layer's metadata: the quick hash of the slide that the hits are on."""

@@ -9,7 +9,8 @@ from typing import Final
 from qtpy.QtCore import QObject, Signal
 
 from napari_smse.widgets.background import BackgroundTask
-from napari_smse.widgets.index_job import (
+from napari_smse.widgets.responsive import WhenQuiet
+from napari_smse.workflows.index_slides import (
     NotAdded,
     SlideAdded,
     SlideToAdd,
@@ -17,7 +18,6 @@ from napari_smse.widgets.index_job import (
     add_all,
     add_scored,
 )
-from napari_smse.widgets.responsive import WhenQuiet
 
 REPLACE: Final = "Replace what is there"
 AGAIN: Final = "Try again"

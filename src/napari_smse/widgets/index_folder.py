@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.chosen_index import chosen_index
-from napari_smse.widgets.index_job import AboutIndex, look_into
+from napari_smse.workflows.index_slides import AboutIndex, look_into
 
 NO_FOLDER = "Choose the folder of an index, or one to start an index in."
 

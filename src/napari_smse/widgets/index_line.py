@@ -12,7 +12,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.chosen_index import chosen_index
 from napari_smse.widgets.index_adding import REPLACE, IndexAdding, KeptOut
-from napari_smse.widgets.index_job import (
+from napari_smse.workflows.index_slides import (
     ELSEWHERE,
     AboutIndex,
     SlideAdded,
@@ -21,7 +21,7 @@ from napari_smse.widgets.index_job import (
     look_into,
     of_another_model,
 )
-from napari_smse.widgets.score_job import Started
+from napari_smse.workflows.scored_slide import Started
 
 
 class IndexLine(QWidget):

@@ -23,7 +23,8 @@ from napari_smse.widgets.slide_layers import layer_with, slide_of
 from napari_smse.widgets.slide_notes import SlideNotes, notes_of
 from napari_smse.widgets.tile_marker import fly_to
 from napari_smse.widgets.tile_picker import TilePicker
-from napari_smse.widgets.tile_pictures import TileOnSlide, TilePictures
+from napari_smse.widgets.tile_pictures import TilePictures
+from napari_smse.workflows.scored_slide import TileOnSlide
 
 _ICON_PX = 48
 _ABOUT = (

@@ -15,9 +15,9 @@ from napari_smse.widgets.cursor_status import CursorStatus
 from napari_smse.widgets.heat_layers import HeatLayers
 from napari_smse.widgets.map_controls import MapControls
 from napari_smse.widgets.responsive import HeldUp
-from napari_smse.widgets.score_job import Started
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.tile_table import TileTable
+from napari_smse.workflows.scored_slide import Started
 
 _REFRESH_S = 0.2
 _TABLE_S = 1.0

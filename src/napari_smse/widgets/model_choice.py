@@ -11,8 +11,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.widgets.background import BackgroundTask
-from napari_smse.widgets.model_check import FoundModel, check_model
 from napari_smse.widgets.model_field import ModelField
+from napari_smse.workflows.check_model import FoundModel, check_model
 
 
 class ModelChoice(QObject):

@@ -7,7 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_smse.widgets.model_check import same_model
+from napari_smse.workflows.check_model import same_model
 
 _FILES = "Models (*.safetensors *.json)"
 

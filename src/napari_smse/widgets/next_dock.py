@@ -19,33 +19,28 @@ from napari_smse.errors import SmseError
 from napari_smse.similarity.batch_effect import Share
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate_dock import AnnotateDock
-from napari_smse.widgets.asked_slides import (
-    NOT_SCORED,
-    AskedSlide,
-    asked_slides,
-    scored_layers,
-)
+from napari_smse.widgets.asked_slides import asked_slides, scored_layers
 from napari_smse.widgets.background import BackgroundTask
 from napari_smse.widgets.batch_meter import BatchMeter
 from napari_smse.widgets.clear_view import ClearView
-from napari_smse.widgets.efficiency_job import LabelWorth, judge_worth
 from napari_smse.widgets.efficiency_panel import EfficiencyPanel
 from napari_smse.widgets.leaving_dock import LeavingDock
-from napari_smse.widgets.meter_job import Measured, measure
-from napari_smse.widgets.noise_job import DoubtedLabels, find_doubted
 from napari_smse.widgets.noise_strip import NoiseStrip
 from napari_smse.widgets.one_at_a_time import Turn
-from napari_smse.widgets.queue_job import TileWorth, find_next
-from napari_smse.widgets.score_job import RUN_KEY, Stage, Started
 from napari_smse.widgets.scrolled import scrolled
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.slide_notes import notes_of
-from napari_smse.widgets.stain_job import StainMeasured, measure_stained
 from napari_smse.widgets.tile_labelling import TileLabelling
 from napari_smse.widgets.tile_marker import fly_to
-from napari_smse.widgets.tile_pictures import TileOnSlide
 from napari_smse.widgets.tile_queue import TileQueue
+from napari_smse.workflows.batch_effect import Measured, measure
+from napari_smse.workflows.label_efficiency import LabelWorth, judge_worth
+from napari_smse.workflows.label_issues import DoubtedLabels, find_doubted
+from napari_smse.workflows.score_slide import RUN_KEY, Stage
+from napari_smse.workflows.scored_slide import NOT_SCORED, AskedSlide, Started, TileOnSlide
+from napari_smse.workflows.stain_robustness import StainMeasured, measure_stained
+from napari_smse.workflows.suggest_tiles import TileWorth, find_next
 
 _NOTICE: Final = "Research use only: not for diagnosis."
 _TABS: Final = (

@@ -17,10 +17,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.noise_job import DoubtedLabels, DoubtedTile, remark_on
 from napari_smse.widgets.rows import row_of
-from napari_smse.widgets.tile_pictures import PICTURE_PX, TilePictures
+from napari_smse.widgets.tile_pictures import TilePictures
 from napari_smse.widgets.tile_queue import untinted
+from napari_smse.workflows.label_issues import DoubtedLabels, DoubtedTile, remark_on
+from napari_smse.workflows.scored_slide import PICTURE_PX
 
 _ABOUT: Final = (
     "Tiles in your regions that look most like tiles of another class elsewhere. Some are wrong "

@@ -39,7 +39,6 @@ from napari_smse.widgets.regions import chosen_region
 from napari_smse.widgets.responsive import Responsive, WhenQuiet
 from napari_smse.widgets.run_panel import RunPanel
 from napari_smse.widgets.score_form import ScoreForm
-from napari_smse.widgets.score_job import ScoreJob, Stage, Started, save_shown
 from napari_smse.widgets.scrolled import scrolled
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
@@ -49,6 +48,8 @@ from napari_smse.widgets.tile_table import TileRow, TileTable
 from napari_smse.widgets.tissue_layer import show_tissue
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.viewport_watch import ViewportWatch
+from napari_smse.workflows.score_slide import ScoreJob, Stage, save_shown
+from napari_smse.workflows.scored_slide import Started
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOTICE = "Research use only: not for diagnosis."

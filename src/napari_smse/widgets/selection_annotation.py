@@ -11,7 +11,7 @@ from shapely import Polygon
 
 from napari_smse.errors import RegionError
 from napari_smse.similarity.tile_outlines import covered_regions
-from napari_smse.widgets.space_job import MappedSlide, SpaceMap
+from napari_smse.workflows.embedding_map import MappedSlide, SpaceMap
 
 MOST_REGIONS: Final = 2_000
 """A viewer takes a second to draw so many shapes."""

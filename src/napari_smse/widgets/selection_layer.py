@@ -15,7 +15,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.map_placing import placed
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, layer_with
-from napari_smse.widgets.space_job import MappedSlide, SpaceMap
+from napari_smse.workflows.embedding_map import MappedSlide, SpaceMap
 
 SELECTION_KEY: Final = "napari_smse_selection"
 """Key of a selection layer's metadata: the slide's quick hash and the scale's um/px."""

@@ -17,8 +17,9 @@ from psygnal import Signal
 from napari_smse.errors import SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
-from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, is_slide_layer, slide_layers
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started
 
 if TYPE_CHECKING:
     from napari_smse.widgets.heat_layers import HeatLayers

@@ -26,14 +26,14 @@ from napari_smse.widgets.film_strip import MOST_PICTURES
 from napari_smse.widgets.folder_search import FolderSearch, QueryTuple
 from napari_smse.widgets.hit_annotations import keep_as_points, keep_as_regions, offered_classes
 from napari_smse.widgets.leaving_dock import LeavingDock
-from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.similar_job import Searched, SearchJob, regions_within
 from napari_smse.widgets.similar_panel import SimilarPanel
 from napari_smse.widgets.similarity_layer import SimilarityLayer
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.tile_marker import fly_to
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.find_similar import Searched, SearchJob, regions_within
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started, TileOnSlide
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOT_SCORED = "Score this slide first (SMSE: Score slide): what is searched are its scored tiles."

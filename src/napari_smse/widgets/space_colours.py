@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from napari_smse.palette import UNKNOWN_COLOUR, Colour, class_colours, diverging_ramp
 from napari_smse.scoring import describe_scale, shown_class
-from napari_smse.widgets.space_job import SpaceMap
-from napari_smse.widgets.unlike_job import Unlike
+from napari_smse.workflows.embedding_map import SpaceMap
+from napari_smse.workflows.out_of_distribution import Unlike
 
 _STEPS: Final = 256
 _PLAIN: Final[tuple[Colour, ...]] = (

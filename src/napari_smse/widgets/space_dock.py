@@ -34,7 +34,6 @@ from napari_smse.widgets.mapped_runs import (
 )
 from napari_smse.widgets.regions import drawn_region, visible_region
 from napari_smse.widgets.scatter_plot import ScatterPlot
-from napari_smse.widgets.score_job import Stage
 from napari_smse.widgets.scrolled import scrolled
 from napari_smse.widgets.selection_annotation import Outlined, outlined
 from napari_smse.widgets.selection_layer import SelectionLayers
@@ -42,10 +41,17 @@ from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.space_colours import ColouredBy, Colouring, colouring
 from napari_smse.widgets.space_form import SpaceForm
-from napari_smse.widgets.space_job import ClusterJob, LaidOutBy, SpaceJob, SpaceMap, UnlikeJob
 from napari_smse.widgets.space_words import most_called, tell_chosen, tell_exemplar, tell_tile
 from napari_smse.widgets.tile_marker import fly_to
-from napari_smse.widgets.unlike_job import Unlike
+from napari_smse.workflows.embedding_map import (
+    ClusterJob,
+    LaidOutBy,
+    SpaceJob,
+    SpaceMap,
+    UnlikeJob,
+)
+from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.score_slide import Stage
 
 _NOTHING_SCORED: Final = "First score a slide (SMSE: Score slide); its tiles are shown here."
 _POINT_AT: Final = "Point at a tile to read what it is."

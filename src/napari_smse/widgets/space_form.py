@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QSpin
 from napari_smse.widgets.mapped_runs import Run
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.space_colours import ColouredBy
-from napari_smse.widgets.space_job import LaidOutBy
+from napari_smse.workflows.embedding_map import LaidOutBy
 
 REFRESH, STOP = "Refresh", "Cancel"
 _GROUPS: Final = (2, 8, 20)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_smse.scoring import describe_scale
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.tile_outlines import covered_px
-from napari_smse.widgets.space_job import SpaceMap
+from napari_smse.workflows.embedding_map import SpaceMap
 
 
 def tell_tile(space: SpaceMap, row: int, unlikeness: NDArray[np.float32] | None) -> str:

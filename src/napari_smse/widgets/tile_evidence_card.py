@@ -20,7 +20,8 @@ from qtpy.QtWidgets import (
 from napari_smse.scoring import objective_power
 from napari_smse.similarity.evidence import TileEvidence
 from napari_smse.widgets.evidence_words import tell_disagreement, tell_unlike, tell_vote
-from napari_smse.widgets.tile_pictures import TileOnSlide, TilePictures
+from napari_smse.widgets.tile_pictures import TilePictures
+from napari_smse.workflows.scored_slide import TileOnSlide
 
 _PICTURE_PX = 112
 _VOTE = "Known tiles"

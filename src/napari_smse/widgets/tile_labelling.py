@@ -14,11 +14,11 @@ from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.class_keys import KEYS
 from napari_smse.widgets.clear_view import ClearView
 from napari_smse.widgets.lent_keys import Action, LentKeys
-from napari_smse.widgets.queue_job import QueuedTile
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_labels import TileLabel, TileLabels
 from napari_smse.widgets.tile_marker import fly_to
 from napari_smse.widgets.tile_queue import SKIPPED, TileQueue
+from napari_smse.workflows.suggest_tiles import QueuedTile
 
 _SKIP: Final = ("S", "Space")
 _UNDO: Final = "Backspace"

@@ -16,9 +16,9 @@ from napari_smse.slides import Region, Slide
 from napari_smse.widgets.annotate_dock import AnnotateDock
 from napari_smse.widgets.annotation_autosave import Autosave
 from napari_smse.widgets.annotation_layer import CLASS, IDENTITY, AnnotationLayer, drawn_on
-from napari_smse.widgets.score_job import RUN_KEY
 from napari_smse.widgets.slide_layers import layer_with, level0_to_world
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import TileOnSlide
 
 
 @dataclass(frozen=True)

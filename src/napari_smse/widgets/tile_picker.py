@@ -10,10 +10,10 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_smse.slides import Region
-from napari_smse.widgets.score_job import RUN_KEY, Started
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of, world_to_level0
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started, TileOnSlide
 
 _STILL_PX = 5.0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +11,13 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
 
 from napari_smse.errors import SmseError
-from napari_smse.slides import Region, Slide
 from napari_smse.widgets.background import BackgroundTask
+from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 logger = logging.getLogger(__name__)
 
-PICTURE_PX = 72
 _AT_ONCE = 20
 _Picture = tuple[Hashable, NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
-class TileOnSlide:
-    """A tile, and the open slide it lies on.
-
-    Attributes
-    ----------
-    slide
-        The slide.
-    region
-        Its place, level-0 px.
-    mpp
-        Scale it was scored at, um/px.
-    """
-
-    slide: Slide
-    region: Region
-    mpp: float
 
 
 class TilePictures(QObject):

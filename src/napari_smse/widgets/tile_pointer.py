@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.widgets.slide_layers import world_to_level0
 from napari_smse.widgets.tile_picker import TilePicker
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.scored_slide import TileOnSlide
 
 _HOVER_MS = 80
 

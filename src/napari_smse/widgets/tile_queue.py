@@ -23,10 +23,11 @@ from qtpy.QtWidgets import (
 
 from napari_smse.palette import Colour
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.queue_job import QueuedTile
 from napari_smse.widgets.rows import row_of
 from napari_smse.widgets.swatch import swatch
-from napari_smse.widgets.tile_pictures import PICTURE_PX, TilePictures
+from napari_smse.widgets.tile_pictures import TilePictures
+from napari_smse.workflows.scored_slide import PICTURE_PX
+from napari_smse.workflows.suggest_tiles import QueuedTile
 
 SKIPPED: Final = "skipped"
 _KEYS: Final = 9

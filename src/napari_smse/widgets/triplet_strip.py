@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.annotations.tile_notes import TilePlace, TileRemark
-from napari_smse.widgets.finetune_job import Tuned
 from napari_smse.widgets.rows import row_of
-from napari_smse.widgets.tile_pictures import TileOnSlide, TilePictures
+from napari_smse.widgets.tile_pictures import TilePictures
+from napari_smse.workflows.fine_tune import Tuned
+from napari_smse.workflows.scored_slide import TileOnSlide
 
 _HEADS = ("Tile", "Alike, yet far", "Unlike, yet near")
 _ICON_PX = 56

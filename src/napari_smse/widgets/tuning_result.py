@@ -25,15 +25,14 @@ from napari_smse.scoring import ScoreMaps
 from napari_smse.scoring.run import model_facts
 from napari_smse.widgets.before_after import BeforeAfter
 from napari_smse.widgets.difference_layer import difference_of, hide_difference, show_difference
-from napari_smse.widgets.finetune_job import Tuned, TunedSlide
 from napari_smse.widgets.flipped_list import FlippedList
 from napari_smse.widgets.heat_layers import MAP_KEY, HeatLayers
-from napari_smse.widgets.score_job import Started
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_marker import fly_to
-from napari_smse.widgets.tile_pictures import TileOnSlide
 from napari_smse.widgets.triplet_strip import TripletStrip
+from napari_smse.workflows.fine_tune import Tuned, TunedSlide
+from napari_smse.workflows.scored_slide import Started, TileOnSlide
 
 _UNSAVED = (
     "The maps are a fine-tuned model's, whose scores could not be written: see the warning in "

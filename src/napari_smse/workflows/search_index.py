@@ -16,7 +16,7 @@ from napari_smse.similarity.index.shard import IndexedSlide, SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.path_text import text_path
-from napari_smse.widgets.tile_pictures import PICTURE_PX
+from napari_smse.workflows.scored_slide import PICTURE_PX
 
 logger = logging.getLogger(__name__)
 

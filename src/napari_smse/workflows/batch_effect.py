@@ -14,8 +14,8 @@ from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.tiles import ScaleTiles
-from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
-from napari_smse.widgets.queue_job import asking_scale, require_one_scale
+from napari_smse.workflows.scored_slide import AskedSlide, require_one_model
+from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
 
 _A_SLIDE = 1500
 _FEWEST_DRAWN = 10

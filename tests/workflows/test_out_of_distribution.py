@@ -13,8 +13,8 @@ from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
 from napari_smse.slides import open_slide
-from napari_smse.widgets import unlike_job
-from napari_smse.widgets.unlike_job import Unlike, looks_of, measure_unlike
+from napari_smse.workflows import out_of_distribution
+from napari_smse.workflows.out_of_distribution import Unlike, looks_of, measure_unlike
 from support.models import redness_model
 from support.slides import noise_image, write_pyramid_tiff
 
@@ -40,8 +40,8 @@ def looks(monkeypatch):
     known = KnownLooks(
         model="m", looks=(fitted_look("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),)
     )
-    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: known)
-    monkeypatch.setattr(unlike_job, "_looks", {})
+    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: known)
+    monkeypatch.setattr(out_of_distribution, "_looks", {})
 
 
 @pytest.mark.usefixtures("looks")
@@ -93,7 +93,7 @@ def test_looks_of_tiles_are_the_same_read_one_by_one_or_with_the_slide(scored):
 def test_what_was_read_of_another_plan_is_forgotten(scored):
     slide, started, tiles = scored
     wrong = [np.zeros((len(one) + 1, len(MEASURES)), np.float32) for one in started.plan.scales]
-    unlike_job._looks[started.store.path] = wrong
+    out_of_distribution._looks[started.store.path] = wrong
     *shares, last = measure_unlike(slide, started, tiles)
     assert shares
     assert len(last.values) == len(tiles)
@@ -102,15 +102,15 @@ def test_what_was_read_of_another_plan_is_forgotten(scored):
 def test_only_some_runs_are_kept(scored, looks):
     slide, started, tiles = scored
     for number in range(20):
-        unlike_job._looks[started.store.path / str(number)] = []
+        out_of_distribution._looks[started.store.path / str(number)] = []
     list(measure_unlike(slide, started, tiles))
-    assert len(unlike_job._looks) == 8
-    assert started.store.path in unlike_job._looks
+    assert len(out_of_distribution._looks) == 8
+    assert started.store.path in out_of_distribution._looks
 
 
 def test_a_model_that_does_not_say_what_it_knows_tells_nothing(scored, monkeypatch):
     slide, started, tiles = scored
-    monkeypatch.setattr(unlike_job, "load_looks", lambda _model, _sha: None)
+    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: None)
     [said] = measure_unlike(slide, started, tiles)
     assert not said.known
     assert np.isnan(said.values).all()

@@ -13,8 +13,7 @@ from napari_smse.annotations.tile_labels import classes_of_tiles, nearest_areas
 from napari_smse.annotations.tile_notes import TilePlace, TileRemark
 from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
-from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.scored_slide import AskedSlide, TileOnSlide, require_one_model
 
 _MOST = 60
 

@@ -24,8 +24,8 @@ from napari_smse.similarity.annotated_exemplars import (
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
 from napari_smse.similarity.exemplar_classifier import ExemplarScoring, Way, fitted_temperature
 from napari_smse.slides import Region, Slide
-from napari_smse.widgets.score_job import Started
-from napari_smse.widgets.unlike_job import looks_of
+from napari_smse.workflows.out_of_distribution import looks_of
+from napari_smse.workflows.scored_slide import Started
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from napari_smse.errors import QueryError
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
-from napari_smse.widgets import efficiency_job
-from napari_smse.widgets.efficiency_job import LabelWorth, evenly, judge_worth, not_overlapping
 from napari_smse.widgets.efficiency_words import about, verdict
+from napari_smse.workflows import label_efficiency
+from napari_smse.workflows.label_efficiency import LabelWorth, evenly, judge_worth, not_overlapping
 from support.annotated_slides import PINK_BOXES, RED_BOXES, drawn, red_slide
 
 pytestmark = pytest.mark.usefixtures("redness")
@@ -114,7 +114,7 @@ def test_a_tile_that_was_meant_goes_before_its_neighbours():
 
 
 def test_of_very_many_labels_some_of_each_region_are_taken_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(efficiency_job, "MOST", 24)
+    monkeypatch.setattr(label_efficiency, "MOST", 24)
     found = worth(red_slide(tmp_path, annotations=drawn(**BOTH)))
     assert found.taken == {"benign": 12, "malignant": 12}
     assert found.labelled == 60

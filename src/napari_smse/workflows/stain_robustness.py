@@ -22,10 +22,10 @@ from napari_smse.similarity.batch_effect import (
     before_and_after,
 )
 from napari_smse.similarity.stain_transfer import restained, strong_density
-from napari_smse.widgets import score_job
-from napari_smse.widgets.asked_slides import AskedSlide
-from napari_smse.widgets.meter_job import ComparedTiles, compared_tiles
-from napari_smse.widgets.score_job import Stage
+from napari_smse.workflows import score_slide
+from napari_smse.workflows.batch_effect import ComparedTiles, compared_tiles
+from napari_smse.workflows.score_slide import Stage
+from napari_smse.workflows.scored_slide import AskedSlide
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -121,7 +121,7 @@ class _Restained:
     def __init__(self, model: Model, tiles: ComparedTiles) -> None:
         device = tiles.slides[0].started.device
         # As in a run: on a CPU each network has a core to itself.
-        threads = score_job.spare_threads() if device.torch_name == "cpu" else 1
+        threads = score_slide.spare_threads() if device.torch_name == "cpu" else 1
         first = TileClassifier(model, device, 1)
         self._networks = [first, *(first.twin() for _ in range(threads - 1))]
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stain-anew")
@@ -212,7 +212,7 @@ def _model_of(slides: Sequence[AskedSlide]) -> Model:
         It is gone, damaged, or another one lies in its place.
     """
     started = slides[0].started
-    model = score_job.load_model(started.model)
+    model = score_slide.load_model(started.model)
     if model.card.weights_sha256 != started.card.weights_sha256:
         raise ModelError(
             f"{model.path} is not the model any more that the slides were scored with: score them "

@@ -13,7 +13,7 @@ from napari_smse.scoring import HeatMap
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
 from napari_smse.similarity.region_search import Found, look_for
 from napari_smse.similarity.tile_outlines import hit_regions
-from napari_smse.widgets.score_job import Started
+from napari_smse.workflows.scored_slide import Started
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from napari_smse.similarity.ood.detection import (
 )
 from napari_smse.similarity.ood.reference import load_looks
 from napari_smse.slides import Slide
-from napari_smse.widgets.score_job import Started
+from napari_smse.workflows.scored_slide import Started
 
 _RUNS_KEPT: Final = 8
 _looks: dict[Path, Looks] = {}

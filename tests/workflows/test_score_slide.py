@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 
-from napari_smse.widgets.score_job import forget_old_runs, spare_threads
+from napari_smse.workflows.score_slide import forget_old_runs, spare_threads
 
 
 def test_only_the_newest_runs_are_kept(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from napari_smse.scoring.run import run_facts
 from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
+from napari_smse.workflows.scored_slide import Started
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -55,31 +55,6 @@ class Stage:
     """What is being done before the first tile."""
 
     text: str
-
-
-@dataclass(frozen=True)
-class Started:
-    """Everything is ready, and tiles will follow once `shown` is set.
-
-    Drawing a heat map for the first time can hold a viewer up for a second; nothing
-    should compete with it, and nothing be missed meanwhile.
-
-    Attributes
-    ----------
-    model
-        ``bundled`` or the path of the model.
-    base
-        The run whose model was fine-tuned, if these are the tuned model's scores of its tiles.
-    """
-
-    plan: TilePlan
-    store: ScoreStore
-    card: ModelCard
-    device: ComputeDevice
-    warnings: tuple[str, ...]
-    model: str
-    shown: threading.Event = field(default_factory=threading.Event, compare=False)
-    base: Started | None = None
 
 
 @dataclass(frozen=True)

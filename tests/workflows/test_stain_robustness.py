@@ -10,10 +10,10 @@ from napari_smse.errors import DataError, ModelError, QueryError
 from napari_smse.models import Model
 from napari_smse.similarity.batch_effect import Share
 from napari_smse.slides import Region, open_slide
-from napari_smse.widgets import score_job, stain_job
-from napari_smse.widgets.meter_job import measure
-from napari_smse.widgets.score_job import Stage
-from napari_smse.widgets.stain_job import StainMeasured, measure_stained
+from napari_smse.workflows import score_slide, stain_robustness
+from napari_smse.workflows.batch_effect import measure
+from napari_smse.workflows.score_slide import Stage
+from napari_smse.workflows.stain_robustness import StainMeasured, measure_stained
 from support.annotated_slides import (
     PINK_BOXES,
     RED_BOXES,
@@ -67,7 +67,7 @@ def test_slides_that_differ_otherwise_are_still_told(redness, tmp_path, monkeypa
             return found
 
     even = Model(Evenness(), redness.card, redness.path)
-    monkeypatch.setattr(score_job, "load_model", lambda _: even)
+    monkeypatch.setattr(score_slide, "load_model", lambda _: even)
     path = write_darker_slide(tmp_path)
     even_one, noisy = red_slide(tmp_path), asked(_noisy(path))
     found = measured([even_one, noisy], 80)
@@ -120,7 +120,7 @@ def test_stopping_half_way_leaves_no_thread(slides):
 
 
 def test_nothing_is_loaded_if_there_is_nothing_to_compare(slides, monkeypatch):
-    monkeypatch.setattr(score_job, "load_model", lambda _: pytest.fail("loaded"))
+    monkeypatch.setattr(score_slide, "load_model", lambda _: pytest.fail("loaded"))
     with pytest.raises(QueryError, match="at least two slides"):
         measured(slides[:1])
     both = drawn(benign=PINK_BOXES, malignant=RED_BOXES)
@@ -129,13 +129,13 @@ def test_nothing_is_loaded_if_there_is_nothing_to_compare(slides, monkeypatch):
 
 
 def test_another_model_in_its_place_is_refused(slides, monkeypatch):
-    monkeypatch.setattr(score_job, "load_model", lambda _: redness_model(tile_px=32))
+    monkeypatch.setattr(score_slide, "load_model", lambda _: redness_model(tile_px=32))
     with pytest.raises(ModelError, match="not the model any more"):
         measured(slides)
 
 
 def test_a_model_that_is_gone_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     path = seeing_model(tmp_path).path
     slides = [
         red_slide(tmp_path, model=str(path)), asked(write_darker_slide(tmp_path), model=str(path))
@@ -157,5 +157,5 @@ def test_a_slide_that_is_not_the_one_that_was_scored_is_told(slides, tmp_path):
 
 
 def test_many_slides_share_what_is_read_at_most(slides, monkeypatch):
-    monkeypatch.setattr(stain_job, "_IN_ALL", 70)
+    monkeypatch.setattr(stain_robustness, "_IN_ALL", 70)
     assert measured(slides).tiles == 70

@@ -14,8 +14,7 @@ from napari_smse.models import ModelCard
 from napari_smse.scoring import fused_scales
 from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
 from napari_smse.slides import Region
-from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
-from napari_smse.widgets.tile_pictures import TileOnSlide
+from napari_smse.workflows.scored_slide import AskedSlide, TileOnSlide, require_one_model
 
 
 @dataclass(frozen=True)

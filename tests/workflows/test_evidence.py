@@ -11,9 +11,9 @@ from napari_smse.scoring import MapName, ScoreMaps, ScoreStore, fused_scales
 from napari_smse.similarity.exemplar_bank import save_bank
 from napari_smse.similarity.exemplar_classifier import ExemplarScoring, fitted_temperature
 from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
-from napari_smse.widgets import evidence_job
-from napari_smse.widgets.evidence_job import KnownBank, read_tiles, with_annotated
-from napari_smse.widgets.score_job import Started
+from napari_smse.workflows import evidence
+from napari_smse.workflows.evidence import KnownBank, read_tiles, with_annotated
+from napari_smse.workflows.scored_slide import Started
 from support.exemplar_banks import AREA, CLASSES, made_bank, made_scale
 from support.models import redness_model
 
@@ -98,7 +98,7 @@ def test_the_models_own_bank_is_read_or_it_is_said_why_not(started, tmp_path, re
 
 
 def test_a_corrected_tile_takes_its_place_in_the_bank(read, monkeypatch):
-    monkeypatch.setattr(evidence_job, "_looks_of", lambda *_: None)
+    monkeypatch.setattr(evidence, "_looks_of", lambda *_: None)
     read = replace(read, slide=SimpleNamespace(quick_hash="hash", name="a"))
     bank = made_bank(4)
     bank = replace(bank, model=read.model)

@@ -22,9 +22,10 @@ from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import KnownLooks, fitted_look, looks_path, save_looks
 from napari_smse.slides import open_slide
-from napari_smse.widgets import finetune_job, score_job
-from napari_smse.widgets.finetune_job import FineTuneJob, ScoredSlide, Tuned, TuningWish
-from napari_smse.widgets.score_job import ScoreJob, Stage, Started
+from napari_smse.workflows import fine_tune, score_slide
+from napari_smse.workflows.fine_tune import FineTuneJob, ScoredSlide, Tuned, TuningWish
+from napari_smse.workflows.score_slide import ScoreJob, Stage
+from napari_smse.workflows.scored_slide import Started
 from support.annotated_slides import annotate, write_red_slide
 from support.docks import seeing_model, seeing_network
 
@@ -41,9 +42,9 @@ def last(running):
 @pytest.fixture
 def model(monkeypatch, tmp_path):
     made = seeing_model(tmp_path)
-    for place in (score_job, finetune_job):
+    for place in (score_slide, fine_tune):
         monkeypatch.setattr(place, "load_model", lambda _name: made)
-    monkeypatch.setattr(score_job, "runs_folder", lambda: tmp_path / "runs")
+    monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     return made
 
 

@@ -21,10 +21,16 @@ from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.models import ModelCard
 from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.tiles import ScaleTiles
-from napari_smse.widgets.asked_slides import AskedSlide, require_one_model
-from napari_smse.widgets.efficiency_words import missing
-from napari_smse.widgets.noise_job import said_of_tiles
-from napari_smse.widgets.queue_job import asking_scale, require_one_scale
+from napari_smse.workflows.label_issues import said_of_tiles
+from napari_smse.workflows.scored_slide import AskedSlide, require_one_model
+from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
+
+_NEEDED: Final = (
+    "What labels are worth can be told once two classes are each labelled on two slides, or in two "
+    "regions of one slide."
+)
+_A_CLASS: Final = "label tiles here, or draw regions (SMSE: Annotate)"
+
 
 MOST: Final = 2000
 """Of more labelled tiles than these, a part is taken."""
@@ -251,3 +257,25 @@ def _model_right(
         return None
     called = np.array(known)[probability.argmax(axis=1)]
     return float(np.mean([(called[names == one] == one).mean() for one in classes]))
+
+
+def missing(slides: Mapping[str, int], regions: Mapping[str, int]) -> str:
+    """Say which labels are missing.
+
+    Parameters
+    ----------
+    slides, regions
+        On how many slides, and in how many regions, each class is labelled.
+    """
+    if not slides:
+        return f"{_NEEDED} Nothing is labelled yet: {_A_CLASS}."
+    alone = [name for name, number in regions.items() if number < 2]
+    if len(slides) == 1:
+        (name,) = slides
+        where = " and in one place only" if alone else ""
+        return f"{_NEEDED} Only {name} is labelled so far{where}: label a second class as well."
+    are = "is" if len(alone) == 1 else "are each"
+    return (
+        f"{_NEEDED} {' and '.join(alone)} {are} labelled in one place only: label more of "
+        f"{'it' if len(alone) == 1 else 'them'} elsewhere."
+    )

@@ -13,7 +13,7 @@ from napari_smse.errors import IndexFilesError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
-from napari_smse.widgets.index_job import (
+from napari_smse.workflows.index_slides import (
     NotAdded,
     SlideAdded,
     SlideToAdd,

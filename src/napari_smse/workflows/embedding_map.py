@@ -17,8 +17,9 @@ from napari_smse.similarity.clustering import Clusters, find_clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank, bank_of
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
 from napari_smse.slides import Slide
-from napari_smse.widgets.score_job import Stage, Started
-from napari_smse.widgets.unlike_job import Unlike, measure_unlike
+from napari_smse.workflows.out_of_distribution import Unlike, measure_unlike
+from napari_smse.workflows.score_slide import Stage
+from napari_smse.workflows.scored_slide import Started
 
 
 class LaidOutBy(StrEnum):

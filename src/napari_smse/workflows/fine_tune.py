@@ -27,8 +27,9 @@ from napari_smse.scoring.run import model_facts
 from napari_smse.scoring.store import signature
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.widgets import score_job
-from napari_smse.widgets.score_job import Stage, Started, spare_threads
+from napari_smse.workflows import score_slide
+from napari_smse.workflows.score_slide import Stage, spare_threads
+from napari_smse.workflows.scored_slide import Started
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
@@ -290,7 +291,7 @@ class FineTuneJob:
     def _tiles(self, model: Model) -> AnnotatedTiles:
         from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
         from napari_smse.finetuning.classes import learnable_tiles
-        from napari_smse.widgets.bank_tiles import tiles_to_learn
+        from napari_smse.finetuning.exemplar_tiles import tiles_to_learn
 
         slides = [
             AnnotatedSlide(
@@ -401,7 +402,7 @@ def _store_for(
 
     run = one.started
     facts = {"model": model_facts(card), "tuned_from": run.store.facts["signature"]}
-    path = score_job.runs_folder() / f"{one.slide.name}-tuned-{signature(facts)}.zarr"
+    path = score_slide.runs_folder() / f"{one.slide.name}-tuned-{signature(facts)}.zarr"
     if tuned.heads is not None:
         classes = tuning.labelled_set.classes
         return tuned_store(path, run.store, run.plan, tuned.heads, classes, facts)

@@ -1,0 +1,1 @@
+"""What a person asks for, without a viewer: one function or job each, shared by docks and shell."""
