@@ -74,7 +74,7 @@ def shoot(folder: Path) -> None:
     """Make the pictures."""
     from typer.testing import CliRunner
 
-    from napari_smse.cli import app
+    from napari_smse.cli.app import app
     from napari_smse.similarity.index.search import LeftOut
     from napari_smse.slides import Region
     from napari_smse.widgets.folder_search import FolderSearch

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from napari_smse.cli import main
+from napari_smse.cli.app import main
 from napari_smse.models import Model
 from support.models import redness_model
 from support.slides import Image, write_pyramid_tiff
@@ -33,7 +33,7 @@ class Shell:
         self._monkeypatch, self._capsys = monkeypatch, capsys
         self.model = model
         monkeypatch.setattr("napari_smse.models.load_model", lambda _name: model)
-        monkeypatch.setattr("napari_smse.score_cli.command.read_card", lambda _name: model.card)
+        monkeypatch.setattr("napari_smse.cli.score.read_card", lambda _name: model.card)
 
     def __call__(self, *words: str | Path) -> Answer:
         self._monkeypatch.setattr(sys, "argv", ["napari-smse", *map(str, words)])

@@ -1,0 +1,1 @@
+"""The command line: the same workflows as in napari, from a shell."""

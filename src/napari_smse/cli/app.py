@@ -1,0 +1,165 @@
+"""The command line: the same functions as in napari, from a shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib import metadata, util
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_smse import models
+from napari_smse.cli.console import print_any_text, show_log, tell_error
+from napari_smse.cli.crossval import crossval
+from napari_smse.cli.estimate import estimate_slides
+from napari_smse.cli.evaluate import evaluate
+from napari_smse.cli.finetune import finetune
+from napari_smse.cli.index import index_slides
+from napari_smse.cli.score import score_slides
+from napari_smse.cli.search import search_slides
+from napari_smse.cli.train import train
+from napari_smse.errors import DeviceError, SmseError
+from napari_smse.scoring import list_devices
+from napari_smse.slides import Slide, open_slide
+
+app = typer.Typer(
+    help="Score whole-slide images with similarity-based multi-scale embeddings. "
+    "Research use only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("score")(score_slides)
+app.command("estimate")(estimate_slides)
+app.command("index")(index_slides)
+app.command("search")(search_slides)
+
+
+def main() -> None:
+    """Run the command line; every named error becomes one line and exit status 1."""
+    print_any_text()
+    show_log()
+    try:
+        app()
+    except (SmseError, OSError) as error:
+        tell_error(error)
+        sys.exit(1)
+
+
+@app.command()
+def info(
+    slide: Annotated[Path, typer.Argument(help="A slide.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what a slide offers: levels, um/px and its source, associated images."""
+    with open_slide(slide) as opened:
+        facts = slide_facts(opened)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    del facts["properties"]
+    for key, value in facts.items():
+        typer.echo(f"{key.replace('_', ' '):18}{_readable(value)}")
+
+
+def slide_facts(slide: Slide) -> dict[str, Any]:
+    """What `info` tells, as JSON values."""
+    return {
+        "name": slide.name,
+        "path": str(slide.path),
+        "backend": slide.backend_name,
+        "vendor": slide.vendor,
+        "width": slide.width,
+        "height": slide.height,
+        "mpp": slide.scale.mpp,
+        "mpp_source": str(slide.scale.source),
+        "mpp_rejected": slide.scale.rejected,
+        "objective_power": slide.objective_power,
+        "levels": [asdict(level) for level in slide.levels],
+        "bounds": asdict(slide.bounds),
+        "associated_images": list(slide.associated_images),
+        "quick_hash": slide.quick_hash,
+        "properties": dict(slide.properties),
+    }
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return ", ".join(f"{level['width']} x {level['height']}" for level in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "unknown" if value is None else str(value)
+
+
+@app.command()
+def doctor() -> None:
+    """Check this installation: versions, devices, the bundled model."""
+    typer.echo(f"napari-smse {_version('napari-smse')}, Python {platform.python_version()}")
+    for package in ("torch", "torchvision", "timm", "openslide-python", "tifffile", "zarr"):
+        typer.echo(f"  {package} {_version(package)}")
+    typer.echo(f"  napari {_version('napari')}, Qt binding: {_qt_binding() or 'none'}")
+    for device in list_devices():
+        typer.echo(f"device {device.torch_name}: {device.label}, {device.precision}")
+    typer.echo(_why_no_gpu())
+    card = models.load_model("bundled").card
+    typer.echo(f"bundled model: {card.name} {card.version}, self-test passed")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _qt_binding() -> str | None:
+    return next((name for name in ("PyQt6", "PySide6", "PyQt5") if util.find_spec(name)), None)
+
+
+def _why_no_gpu() -> str:
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        return "GPU: ready"
+    if torch.version.cuda is None and platform.system() != "Darwin":
+        return "GPU: this torch was built without CUDA; install a CUDA build to use an NVIDIA GPU"
+    return "GPU: none seen (no NVIDIA driver, or no Apple Metal); slides are scored on the CPU"
+
+
+@app.command()
+def card(
+    model: Annotated[str, typer.Argument(help="'bundled' or the path of a model.")] = "bundled",
+) -> None:
+    """Print a model's card as JSON."""
+    typer.echo(models.read_card(model).model_dump_json(indent=2))
+
+
+@app.command()
+def view(
+    slide: Annotated[Path, typer.Argument(help="A slide.", show_default=False)],
+) -> None:
+    """Open a slide in napari with the Score dock beside it."""
+    open_slide(slide).close()
+    if platform.system() == "Linux" and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        raise DeviceError("There is no display here: run `napari-smse view` on a desktop.")
+    if util.find_spec("napari") is None or _qt_binding() is None:
+        raise DeviceError('napari or Qt is not installed: run pip install "napari-smse[all]".')
+    # The path comes first: after -w, napari would take it for a widget's name. Without a plugin's
+    # name it would ask which of several readers to use.
+    launch = [sys.executable, "-m", "napari", str(slide), "--plugin", "napari-smse"]
+    command = [*launch, "-w", "napari-smse", "SMSE: Score slide"]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+for _command in (train, evaluate, crossval, finetune):
+    app.command()(_command)

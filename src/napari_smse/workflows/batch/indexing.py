@@ -1,0 +1,155 @@
+"""Slides on their way from a path into an index."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from napari_smse.errors import OutputError
+from napari_smse.results import STORE_NAME, folder_name
+from napari_smse.scoring import ComputeDevice, ScoreStore, score
+from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.shard import indexed_slide, shard_of
+from napari_smse.similarity.index.slide_index import SlideIndex
+from napari_smse.slides import Slide, open_slide
+from napari_smse.slides.identity import quick_hash, slide_name
+from napari_smse.workflows.batch.reporter import BatchReporter
+from napari_smse.workflows.batch.scorers import load_on_fastest
+from napari_smse.workflows.batch.slide_job import (
+    Asked,
+    PreparedSlide,
+    SlideToScore,
+    slides_to_score,
+)
+
+
+class Indexing:
+    """Adds slides to an index, and scores first what was not scored before.
+
+    Parameters
+    ----------
+    index
+        Where to add them.
+    asked
+        How they are to be scored.
+    model, devices
+        By name.
+    told
+        What the user sees.
+    overwrite
+        Replace slides that are there with other settings.
+    """
+
+    def __init__(
+        self,
+        index: SlideIndex,
+        asked: Asked,
+        model: str,
+        devices: str,
+        told: BatchReporter,
+        *,
+        overwrite: bool,
+    ) -> None:
+        self._index, self._asked, self._told = index, asked, told
+        self._model, self._devices, self._overwrite = model, devices, overwrite
+
+    def add(self, slides: Sequence[SlideToScore]) -> None:
+        """Add slides, each as soon as it is scored; torch is there only if one must be."""
+        left = [one for one in slides if not self._is_settled(one)]
+        if not left:
+            return
+        asked = self._asked
+        model, devices = load_on_fastest(self._model, self._devices, self._told, exact=asked.exact)
+        for one in left:
+            try:
+                with self._prepared(one, devices) as prepared:
+                    self._told.warn(prepared.warnings)
+                    running = score(
+                        prepared.slide,
+                        model,
+                        prepared.plan,
+                        prepared.store,
+                        devices,
+                        threads=os.cpu_count() or 1,
+                    )
+                    for progress in running:
+                        self._told.tiles(one.path.name, progress)
+                    prepared.save()
+                    self._append(one, prepared.slide, prepared.store)
+            except Exception as error:
+                self._told.fail(error, one.path.name)
+
+    def _is_settled(self, one: SlideToScore) -> bool:
+        """Whether nothing is left to score: it is in the index, scored before, or cannot be."""
+        try:
+            with open_slide(one.path, mpp=self._asked.mpp) as slide:
+                if self._is_there(one, slide):
+                    return True
+                if not one.is_finished():
+                    return False
+                folder = self._asked.target.folder(one.name)
+                self._append(one, slide, ScoreStore.open(folder / STORE_NAME))
+        except Exception as error:
+            self._told.fail(error, one.path.name)
+        return True
+
+    def _is_there(self, one: SlideToScore, slide: Slide) -> bool:
+        card = self._asked.card
+        facts = {
+            "model": {
+                "hash": card.weights_sha256,
+                "name": card.name,
+                "classes": list(card.classes),
+            },
+            "request": self._asked.request.facts(),
+        }
+        wanted = indexed_slide(slide, facts)
+        if self._index.planned(wanted, replace=self._overwrite) is not Added.SAME:
+            return False
+        moved = self._index.move(wanted)
+        there = self._index.find(wanted.quick_hash)
+        tiles = 0 if there is None else there.tile_count
+        told = "now found here" if moved else "already in the index"
+        self._told.done(f"{one.path.name}: {told}, {tiles:,} tiles")
+        return True
+
+    def _prepared(self, one: SlideToScore, devices: Sequence[ComputeDevice]) -> PreparedSlide:
+        try:
+            return one.prepare(devices)
+        except OutputError:
+            if not self._overwrite:
+                raise
+        # Only what holds another run's scores is begun anew: a stopped run goes on.
+        return replace(one, asked=replace(self._asked, overwrite=True)).prepare(devices)
+
+    def _append(self, one: SlideToScore, slide: Slide, store: ScoreStore) -> None:
+        shard = shard_of(slide, store)
+        added = self._index.add(shard, replace=self._overwrite)
+        self._told.done(f"{one.path.name}: {len(shard):,} tiles {added}")
+
+
+def slides_to_index(paths: Sequence[Path], asked: Asked, *, own_folder: bool) -> list[SlideToScore]:
+    """Give each slide a results folder.
+
+    Parameters
+    ----------
+    paths
+        The slides.
+    asked
+        How they are to be scored.
+    own_folder
+        Name folders by the slides' content, too: an index grows by slides from many folders, some
+        of which may have the same name. Otherwise they are named as `score` names them.
+    """
+    if not own_folder:
+        return slides_to_score(paths, asked)
+    return [SlideToScore(path, _own_name(path), asked) for path in paths]
+
+
+def _own_name(path: Path) -> str:
+    try:
+        return folder_name(f"{slide_name(path)}-{quick_hash(path)[:12]}")
+    except (OSError, IndexError):
+        return folder_name(slide_name(path))  # opening it says what is wrong

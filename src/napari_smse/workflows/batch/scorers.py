@@ -1,0 +1,167 @@
+"""Ways to score slides: in this process, or by workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
+from napari_smse.scoring import choose_devices, on_fastest, score
+from napari_smse.workflows.batch.reporter import BatchReporter
+from napari_smse.workflows.batch.slide_job import PreparedSlide, SlideToScore
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from napari_smse.models import Model
+    from napari_smse.scoring import ComputeDevice
+
+
+def load_on_fastest(
+    model: str, devices: str, reporter: BatchReporter | None = None, *, exact: bool
+) -> tuple[Model, list[ComputeDevice]]:
+    """Load a network and find the fastest way to run it; torch is imported only now.
+
+    Parameters
+    ----------
+    model, devices
+        By name.
+    reporter
+        Hears which model runs where.
+    exact
+        Run it in float32 by torch.
+
+    Raises
+    ------
+    ModelError, DeviceError
+        If there is no such model or device.
+    """
+    from napari_smse.models import load_model
+
+    chosen = choose_devices(devices, exact=exact)
+    loaded = load_model(model)
+    if not exact:
+        chosen = [on_fastest(device, loaded) for device in chosen]
+    if reporter is not None:
+        where = " and ".join(device.how for device in chosen)
+        reporter.say(f"Model {loaded.card.name} on {where}. Research use only.")
+    return loaded, chosen
+
+
+def score_here(
+    slides: Sequence[SlideToScore],
+    model: Model,
+    devices: Sequence[ComputeDevice],
+    told: BatchReporter,
+) -> None:
+    """Score slides one after the other in this process; those that fail stop no others."""
+    for wanted in slides:
+        try:
+            with wanted.prepare(devices) as prepared:
+                told.warn(prepared.warnings)
+                running = score(
+                    prepared.slide,
+                    model,
+                    prepared.plan,
+                    prepared.store,
+                    devices,
+                    threads=os.cpu_count() or 1,
+                    seconds=wanted.asked.seconds,
+                )
+                for progress in running:
+                    told.tiles(wanted.name, progress)
+                told.done(prepared.save())
+        except Exception as error:
+            told.fail(error, wanted.path.name)
+
+
+def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:
+    """Start workers here, or use those of a scheduler; raises as these do."""
+    if scheduler is not None:
+        return connected_to(scheduler)
+    return local_workers(local or 1)
+
+
+class WorkerScorer:
+    """Has workers score slides, several at once where one does not keep them all busy.
+
+    Parameters
+    ----------
+    client
+        The way to the workers.
+    model
+        The model, as loaded here.
+    model_name
+        What workers load it by.
+    device
+        Where and how each of them runs it.
+    """
+
+    def __init__(
+        self, client: Client, model: Model, model_name: str, device: ComputeDevice
+    ) -> None:
+        self._client, self._model, self._model_name = client, model, model_name
+        self._device = device
+        self._prepared: dict[ClusterJob, PreparedSlide] = {}
+
+    def score(self, slides: Sequence[SlideToScore], told: BatchReporter) -> None:
+        """Score slides; those that fail stop no others.
+
+        Raises
+        ------
+        WorkerError
+            If the way to the workers is lost.
+        """
+        running = ClusterScoring(self._client).run(self._jobs(slides, told))
+        try:
+            for word in running:
+                told.tiles("tiles", word.progress)
+                if word.ended is not None:
+                    self._end(word.ended, word.error, told)
+        finally:
+            running.close()
+            for prepared in self._prepared.values():
+                prepared.close()
+
+    def _jobs(self, slides: Sequence[SlideToScore], told: BatchReporter) -> Iterator[ClusterJob]:
+        for wanted in slides:
+            try:
+                prepared = wanted.prepare([self._device])
+                job = self._job(prepared, told)
+            except Exception as error:
+                told.fail(error, wanted.path.name)
+                continue
+            self._prepared[job] = prepared
+            yield job
+
+    def _job(self, prepared: PreparedSlide, told: BatchReporter) -> ClusterJob:
+        try:
+            told.warn(prepared.warnings)
+            return ClusterJob(self._work(prepared), prepared.plan, prepared.store, prepared.slide)
+        except BaseException:
+            prepared.close()
+            raise
+
+    def _work(self, prepared: PreparedSlide) -> SlideWork:
+        return SlideWork.of(
+            prepared.slide,
+            self._model,
+            self._model_name,
+            prepared.request,
+            prepared.plan,
+            self._device,
+        )
+
+    def _end(self, job: ClusterJob, error: Exception | None, told: BatchReporter) -> None:
+        prepared = self._prepared.pop(job)
+        name = prepared.wanted.path.name
+        with prepared:
+            if error is not None:
+                told.fail(error, name)
+                return
+            try:
+                told.done(prepared.save())
+            except Exception as failure:
+                told.fail(failure, name)

@@ -1,0 +1,281 @@
+"""Slides on their way from a path to a results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapely.affinity import translate
+
+from napari_smse.errors import OutputError
+from napari_smse.models.card import ModelCard
+from napari_smse.results import (
+    STORE_NAME,
+    RunContext,
+    remove_results,
+    result_folder_names,
+    save_results,
+)
+from napari_smse.scoring import (
+    ComputeDevice,
+    ScoreRequest,
+    ScoreStore,
+    WriteLock,
+    describe_scale,
+    open_run,
+    scale_warnings,
+)
+from napari_smse.slides import Slide, open_slide
+from napari_smse.tiles import TilePlan
+from napari_smse.workflows.batch.destination import Target
+from napari_smse.workflows.batch.resume import Finished
+from napari_smse.workflows.index_slides import IntoIndex
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, the same for every slide.
+
+    Parameters
+    ----------
+    target
+        Where results go.
+    request
+        Which tiles to score, the region apart.
+    card
+        Of the model.
+    outlines
+        Where to score, (x, y) in level-0 px from the slide's bounds; None for everywhere.
+    mpp
+        um/px that the user states.
+    seconds
+        Time for each slide; None for as long as it takes.
+    exact
+        Computed in float32 by torch.
+    geojson
+        Also write tiles for QuPath.
+    overwrite
+        Replace another run's results.
+    index
+        Where slides go, too, when they are scored; None for nowhere.
+    """
+
+    target: Target
+    request: ScoreRequest
+    card: ModelCard
+    outlines: BaseGeometry | None = None
+    mpp: float | None = None
+    seconds: float | None = None
+    exact: bool = False
+    geojson: bool = False
+    overwrite: bool = False
+    index: IntoIndex | None = None
+
+
+@dataclass(frozen=True)
+class SlideToScore:
+    """A slide, the name of its results folder, and what is asked for.
+
+    Parameters
+    ----------
+    path
+        The slide.
+    name
+        Of its results folder.
+    asked
+        What is asked for.
+    """
+
+    path: Path
+    name: str
+    asked: Asked
+
+    @property
+    def where(self) -> str:
+        """Where its results are, once they are there."""
+        return self.asked.target.where(self.name)
+
+    def is_finished(self) -> bool:
+        """Whether its results are there, whole and as asked for; quick, and without the network.
+
+        Raises
+        ------
+        SlideError
+            If it cannot be opened.
+        OutputError
+            If results of other settings lie at a URL, which only overwriting may replace.
+        """
+        asked = self.asked
+        if asked.overwrite:
+            return False
+        finished = Finished.find(asked.target, self.name)
+        if finished is None:
+            return False
+        with open_slide(self.path, mpp=asked.mpp) as slide:
+            request = request_on(slide, asked.request, asked.outlines)
+            other = finished.differences(slide, asked.card, request, exact=asked.exact)
+        if other and not (asked.target.folder(self.name) / STORE_NAME).exists():
+            raise OutputError(
+                f"{self.where} holds the scores of another run (different "
+                f"{', '.join(other)}): choose another folder, or overwrite it (in a shell: "
+                "--overwrite)."
+            )
+        return not other and finished.has_all(geojson=asked.geojson, seconds=asked.seconds)
+
+    def add_to_index(self) -> str:
+        """Add it, which is finished, to the index, if there is one; return what became of it.
+
+        Raises
+        ------
+        SlideError, OutputError, IndexFilesError
+            As opening and `IntoIndex.add` do.
+        """
+        asked = self.asked
+        if asked.index is None:
+            return ""
+        with open_slide(self.path, mpp=asked.mpp) as slide:
+            return f"; {asked.index.add_from(asked.target.folder(self.name), slide)}"
+
+    def prepare(self, devices: Sequence[ComputeDevice]) -> PreparedSlide:
+        """Open it, plan its tiles, and open its store.
+
+        Parameters
+        ----------
+        devices
+            What it will be scored on; all compute alike.
+
+        Raises
+        ------
+        SlideError, ScaleError, RegionError, OutputError
+            As opening, planning and `open_run` do.
+        """
+        slide = open_slide(self.path, mpp=self.asked.mpp)
+        try:
+            return self._prepared(slide, devices)
+        except BaseException:
+            slide.close()
+            raise
+
+    def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> PreparedSlide:
+        asked = self.asked
+        request = request_on(slide, asked.request, asked.outlines)
+        plan = request.plan(slide, asked.card)
+        lock = asked.target.lock(self.name)
+        try:
+            store = self._opened_store(slide, request, plan, devices[0])
+        except BaseException:
+            lock.release()
+            raise
+        return PreparedSlide(self, slide, request, plan, store, devices, lock)
+
+    def _opened_store(
+        self, slide: Slide, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
+    ) -> ScoreStore:
+        asked, folder = self.asked, self.asked.target.folder(self.name)
+        if asked.overwrite:
+            remove_results(folder)
+        path = folder / STORE_NAME
+        store = open_run(path, slide, asked.card, request, plan, device, overwrite=asked.overwrite)
+        if not store.complete:
+            remove_results(folder)
+        return store
+
+
+@dataclass(frozen=True)
+class PreparedSlide:
+    """A slide that is open, with its plan and store, to which nobody else writes meanwhile.
+
+    Parameters
+    ----------
+    wanted
+        What it was made of.
+    slide, request, plan, store
+        What to score, and where to.
+    devices
+        What it is scored on.
+    lock
+        The right to write to its folder.
+    """
+
+    wanted: SlideToScore
+    slide: Slide
+    request: ScoreRequest
+    plan: TilePlan
+    store: ScoreStore
+    devices: Sequence[ComputeDevice]
+    lock: WriteLock
+
+    def __enter__(self) -> PreparedSlide:
+        """Return it."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the slide, and let others write to its folder."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the slide, and let others write to its folder."""
+        self.slide.close()
+        self.lock.release()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the results must know, one line each."""
+        card = self.wanted.asked.card
+        return [*scale_warnings(self.slide, card, self.request.mpps), *self._empty_scales()]
+
+    def _empty_scales(self) -> Iterator[str]:
+        for tiles in self.plan.scales:
+            if not len(tiles):
+                scale = describe_scale(tiles.grid.spec.mpp)
+                yield (
+                    f"no tile of {self.slide.name} at {scale} holds enough tissue: its map stays "
+                    "empty."
+                )
+
+    def save(self) -> str:
+        """Write tables, picture and record where they belong; return a line that says where.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        SlideError, IndexFilesError
+            If they are written, and cannot go into the index that is asked for.
+        """
+        wanted, target = self.wanted, self.wanted.asked.target
+        label = " and ".join(device.label for device in self.devices)
+        context = RunContext(wanted.asked.card, label, self.warnings)
+        folder = target.folder(wanted.name)
+        save_results(folder, self.slide, self.store, context, geojson=wanted.asked.geojson)
+        target.deliver(wanted.name)
+        told = f"{wanted.path.name}: {self._tiles_scored()}, results in {wanted.where}"
+        index = wanted.asked.index
+        return told if index is None else f"{told}; {index.add(self.slide, self.store)}"
+
+    def _tiles_scored(self) -> str:
+        total = self.plan.tile_count
+        if self.store.complete:
+            return f"{total} tiles"
+        done = self.store.blocks_done()
+        scored = sum(block.tile_count for block in compress(self.plan.blocks, done))
+        return f"{scored} of {total} tiles in the time there was"
+
+
+def request_on(slide: Slide, request: ScoreRequest, outlines: BaseGeometry | None) -> ScoreRequest:
+    """Return a request for a slide with its region, if any; QuPath counts from its bounds."""
+    if outlines is None:
+        return request
+    return replace(request, roi=translate(outlines, slide.bounds.x, slide.bounds.y))
+
+
+def slides_to_score(paths: Sequence[Path], asked: Asked) -> list[SlideToScore]:
+    """Give each slide a results folder of its own name."""
+    names = result_folder_names(paths)
+    return [SlideToScore(path, name, asked) for path, name in zip(paths, names, strict=True)]

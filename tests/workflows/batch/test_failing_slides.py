@@ -1,0 +1,122 @@
+"""Whatever happens to one slide of many, the others go on."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_smse.cli.console import traceback_file
+from napari_smse.slides import Slide
+from support.shell import Shell, shell, write_section
+
+__all__ = ["shell"]  # the fixture
+
+FAILURES = {
+    "a slip": TypeError("unsupported operand"),
+    "no memory": MemoryError("Unable to allocate 7 TiB"),
+    "no text": UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"),
+    "no file": FileNotFoundError(2, "No such file or directory", "gone.tif"),
+}
+
+
+@pytest.fixture
+def slides(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three slides, of which the second fails wherever `fail_in` says."""
+    for place in ("search_cli.index_command", "score_cli.estimate_command"):
+        monkeypatch.setattr(f"napari_smse.{place}.read_card", lambda _: shell.model.card)
+    for name in "abc":
+        write_section(tmp_path / "in" / f"{name}.tif", width=700 + 64 * (ord(name) - ord("a")))
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def fail_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Exception], None]:
+    """Have a function of the code fail for b.tif, which is among its arguments in some way."""
+
+    def fail(place: str, error: Exception) -> None:
+        module, _, name = place.rpartition(".")
+        owner: Any = importlib.import_module(f"napari_smse.{module}")
+        whole = getattr(owner, name)
+
+        def failing(*args: Any, **options: Any) -> Any:
+            if any(_is_b(one) for one in args):
+                raise error
+            return whole(*args, **options)
+
+        monkeypatch.setattr(owner, name, failing)
+
+    return fail
+
+
+def _is_b(value: object) -> bool:
+    path = value.path if isinstance(value, Slide) else value
+    return isinstance(path, Path) and path.name == "b.tif"
+
+
+PLACES = [
+    ("score", "score_cli.slides_to_score.open_slide"),
+    ("score", "score_cli.slides_to_score.open_run"),
+    ("score", "score_cli.scorers.score"),
+    ("score", "score_cli.slides_to_score.save_results"),
+    ("score", "score_cli.into_index.shard_of"),
+    ("index", "search_cli.indexing.open_slide"),
+    ("index", "search_cli.indexing.score"),
+    ("index", "search_cli.indexing.shard_of"),
+    ("estimate", "score_cli.estimate_command.open_slide"),
+    ("estimate", "score_cli.estimate_command.estimate"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "failure"),
+    [*((*one, "a slip") for one in PLACES), *((*PLACES[0], failure) for failure in FAILURES)],
+)
+def test_any_failure_of_a_slide_is_a_line_and_stops_no_other(
+    shell: Shell,
+    slides: Path,
+    tmp_path: Path,
+    fail_in: Callable[[str, Exception], None],
+    command: str,
+    place: str,
+    failure: str,
+) -> None:
+    error = FAILURES[failure]
+    traceback_file().unlink(missing_ok=True)
+    fail_in(place, error)
+    words = {
+        "score": ("--out", tmp_path / "out", "--index", tmp_path / "index"),
+        "index": ("--out", tmp_path / "index"),
+        "estimate": ("--exact",),
+    }[command]
+    answer = shell(command, slides, *words)
+    assert answer.status == 1
+    [line] = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in answer.err
+    for name in "ac":
+        assert f"{name}.tif: " in answer.out
+    if isinstance(error, OSError):
+        assert "gone.tif cannot be read or written: No such file or directory" in line
+        return
+    assert "b.tif" in line
+    assert str(traceback_file()) in line
+    assert type(error).__name__ in traceback_file().read_text()
+    assert "Traceback" in traceback_file().read_text()
+    if not isinstance(error, MemoryError):
+        assert "internal error at b.tif" in line
+        assert "please report it" in line
+
+
+def test_a_key_still_stops_all(
+    shell: Shell, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_smse.workflows.batch.scorers.score", stop)
+    answer = shell("score", slides, "--out", tmp_path / "out")
+    assert answer.status == 130
+    assert not list((tmp_path / "out").glob("*/run.json"))
