@@ -49,7 +49,7 @@ def measure(number: int, dims: int) -> dict[str, Any]:
 
     from napari_smse.similarity.clustering import find_clusters
     from napari_smse.similarity.projection import fit_pca
-    from napari_smse.widgets.scatter_plot import ScatterPlot
+    from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
 
     application = QApplication.instance() or QApplication([])
     embeddings, group = groups(number, dims)

@@ -18,8 +18,8 @@ import numpy as np
 from screenshots import SAMPLE, Stage, draw_regions
 
 if TYPE_CHECKING:
-    from napari_smse.widgets.annotate_dock import AnnotateDock
-    from napari_smse.widgets.next_dock import NextDock
+    from napari_smse.widgets.annotate.dock import AnnotateDock
+    from napari_smse.widgets.suggest.dock import NextDock
 
 _PALER = (0.35, 0.6, 0.75)
 """Exponents of red, green and blue: little haematoxylin."""

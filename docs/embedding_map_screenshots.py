@@ -15,7 +15,7 @@ from screenshots import Stage
 
 def embedding_map() -> None:
     """Tiles of two scales, a group of them chosen, and where these lie on the slide."""
-    from napari_smse.widgets.space_dock import SpaceDock
+    from napari_smse.widgets.embedding_map.dock import SpaceDock
 
     with Stage() as stage:
         stage.dock.form.overlap.setCurrentText("half")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from screenshots import Stage, draw_regions
 
 if TYPE_CHECKING:
-    from napari_smse.widgets.evidence_dock import EvidenceDock
+    from napari_smse.widgets.evidence.dock import EvidenceDock
 
 MALIGNANT, BENIGN = (1500, 1300), (4300, 1300)
 
@@ -28,7 +28,7 @@ def click(stage: Stage, dock: EvidenceDock, x: float, y: float) -> None:
     """Click a level-0 point of the slide."""
     import numpy as np
 
-    from napari_smse.widgets.slide_layers import level0_to_world
+    from napari_smse.widgets.layers.slide_layers import level0_to_world
 
     (world,) = level0_to_world(dock.slides.layer, np.array([[x, y]]))
     dock.pointer.picker.pick(tuple(world))
@@ -69,7 +69,7 @@ def evidence() -> None:
 
 def fine_tune(stage: Stage, dock: EvidenceDock) -> None:
     """Hand the known tiles to the Fine-tune dock, and learn from them."""
-    from napari_smse.widgets.finetune_dock import FineTuneDock
+    from napari_smse.widgets.finetune.dock import FineTuneDock
 
     dock.bank.learn.click()
     stage.live(1)

@@ -14,7 +14,7 @@ from screenshots import Stage
 
 def find_similar() -> None:
     """What is like a region that was drawn, and what is left when some of it is not meant."""
-    from napari_smse.widgets.example_layer import Side
+    from napari_smse.widgets.layers.example_layer import Side
 
     with Stage() as stage:
         stage.tick(0.5)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import napari
 
-    from napari_smse.widgets.annotate_dock import AnnotateDock
-    from napari_smse.widgets.score_dock import ScoreDock
+    from napari_smse.widgets.annotate.dock import AnnotateDock
+    from napari_smse.widgets.score.dock import ScoreDock
 
 HERE = Path(__file__).resolve().parent
 IMAGES = HERE / "images"
@@ -184,7 +184,7 @@ def card() -> None:
     from PIL import Image
 
     from napari_smse.models import read_card
-    from napari_smse.widgets.card_dialog import CardDialog
+    from napari_smse.widgets.controls.model_card_dialog import CardDialog
 
     with Stage(None) as stage:
         dialog = CardDialog(read_card(), stage.dock)

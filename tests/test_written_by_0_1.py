@@ -20,8 +20,8 @@ from napari_smse.scoring.tile_table import slide_tiles
 from napari_smse.similarity.exemplar_bank import bank_of, load_bank
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
-from napari_smse.widgets import annotation_autosave
-from napari_smse.widgets.chosen_index import read_choice
+from napari_smse.widgets import autosave
+from napari_smse.widgets.index.settings import read_choice
 
 WRITTEN = Path(__file__).parent / "written_by_0_1"
 QUICK_HASH = "a0bf7ca629475d2906ae4c2aedfc152bf058f9671c3e6aff41f2dcb6c78c626c"
@@ -109,9 +109,9 @@ def check_annotations(found: AnnotationSet) -> None:
 
 
 def test_annotations_that_a_crash_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: folder / "autosave")
+    monkeypatch.setattr(autosave, "autosave_folder", lambda: folder / "autosave")
     with open_slide(folder / "slide.tif") as slide:
-        left = annotation_autosave.Autosave(slide)
+        left = autosave.Autosave(slide)
     assert left.left_behind is not None
     check_annotations(left.left_behind)
     assert left.classes == {"benign": (0, 114, 178), "malignant": (213, 94, 0)}

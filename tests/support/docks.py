@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt
 
 from napari_smse.models import ModelCard, load_model, save_model
 from napari_smse.models.smse_network import start_embedding
-from napari_smse.widgets.annotate_dock import AnnotateDock
-from napari_smse.widgets.finetune_dock import FineTuneDock
-from napari_smse.widgets.heat_layers import MAP_KEY
-from napari_smse.widgets.score_dock import ScoreDock
+from napari_smse.widgets.annotate.dock import AnnotateDock
+from napari_smse.widgets.finetune.dock import FineTuneDock
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.score.dock import ScoreDock
 from support.annotated_slides import PINK, RED
 from support.training import TRUNK, mini_network
 

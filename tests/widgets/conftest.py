@@ -4,7 +4,9 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_smse.finetuning import history
-from napari_smse.widgets import annotation_autosave, chosen_index, finetune_dock
+from napari_smse.widgets import autosave
+from napari_smse.widgets.finetune import dock as finetune_dock
+from napari_smse.widgets.index import settings as chosen_index
 from napari_smse.widgets.software_gl import keep_programs
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.workflows import fine_tune, score_slide
@@ -32,7 +34,7 @@ def viewer(make_napari_viewer):
 @pytest.fixture
 def redness(redness, monkeypatch):
     """The model whose answers are known, in place of any other, in the Score dock, too."""
-    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: redness.card)
+    monkeypatch.setattr("napari_smse.widgets.score.dock.read_card", lambda _name: redness.card)
     return redness
 
 
@@ -62,8 +64,8 @@ def model(monkeypatch, tmp_path):
     for place in (score_slide, fine_tune):
         monkeypatch.setattr(place, "load_model", lambda _name: made)
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
-    monkeypatch.setattr("napari_smse.widgets.score_dock.read_card", lambda _name: made.card)
-    monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
+    monkeypatch.setattr("napari_smse.widgets.score.dock.read_card", lambda _name: made.card)
+    monkeypatch.setattr(autosave, "autosave_folder", lambda: tmp_path / "unsaved")
     monkeypatch.setattr(history, "history_folder", lambda: tmp_path / "history")
     return made
 

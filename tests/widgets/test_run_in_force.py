@@ -10,10 +10,11 @@ from napari_smse.errors import OutputError
 from napari_smse.finetuning.history import TuningHistory
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreStore
-from napari_smse.widgets import evidence_overlays, score_dock
-from napari_smse.widgets.evidence_dock import EvidenceDock
-from napari_smse.widgets.space_dock import SpaceDock
-from napari_smse.widgets.tuning_result import AFTER, BEFORE
+from napari_smse.widgets.embedding_map.dock import SpaceDock
+from napari_smse.widgets.evidence import overlay_panel
+from napari_smse.widgets.evidence.dock import EvidenceDock
+from napari_smse.widgets.finetune.result_panel import AFTER, BEFORE
+from napari_smse.widgets.score import dock as score_dock
 from napari_smse.workflows.out_of_distribution import Unlike
 
 pytestmark = pytest.mark.gui
@@ -25,7 +26,7 @@ def evidence(docks, monkeypatch):
     def measure_unlike(_slide, _started, tiles, _bank=None):
         yield Unlike(np.zeros(len(tiles), np.float32))
 
-    monkeypatch.setattr(evidence_overlays, "measure_unlike", measure_unlike)
+    monkeypatch.setattr(overlay_panel, "measure_unlike", measure_unlike)
     made = EvidenceDock(docks.viewer)
     docks.viewer.window.add_dock_widget(made)
     yield made

@@ -9,10 +9,10 @@ from PIL import Image
 
 from napari_smse.finetuning import history
 from napari_smse.models import read_card
-from napari_smse.widgets import annotation_autosave
-from napari_smse.widgets.evidence_dock import EvidenceDock
-from napari_smse.widgets.tile_marker import marked
-from napari_smse.widgets.tuning_result import AFTER, BEFORE
+from napari_smse.widgets import autosave
+from napari_smse.widgets.evidence.dock import EvidenceDock
+from napari_smse.widgets.finetune.result_panel import AFTER, BEFORE
+from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.workflows import score_slide
 from support.docks import Docks
 from support.slides import write_pyramid_tiff
@@ -25,7 +25,7 @@ FIRST, SECOND = "CMU-1-Small-Region", "breast"
 def real(viewer, until, shared_data, tmp_path, monkeypatch):
     """Skin by one scanner and breast by another laboratory, scored by the bundled model."""
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
-    monkeypatch.setattr(annotation_autosave, "autosave_folder", lambda: tmp_path / "unsaved")
+    monkeypatch.setattr(autosave, "autosave_folder", lambda: tmp_path / "unsaved")
     monkeypatch.setattr(history, "history_folder", lambda: tmp_path / "history")
     picture = sorted((shared_data / "breast_ucsb").rglob("*.jpg"))[0]
     pixels = np.asarray(Image.open(picture))

@@ -12,7 +12,7 @@ from napari_smse.errors import QueryError
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
-from napari_smse.widgets.efficiency_words import about, verdict
+from napari_smse.widgets.suggest.messages import about, verdict
 from napari_smse.workflows import label_efficiency
 from napari_smse.workflows.label_efficiency import LabelWorth, evenly, judge_worth, not_overlapping
 from support.annotated_slides import PINK_BOXES, RED_BOXES, drawn, red_slide

@@ -25,6 +25,6 @@ def test_one_core_is_left_to_the_viewer(monkeypatch):
 
 
 def test_the_score_dock_opens_without_torch():
-    code = "import sys, napari_smse.widgets.score_dock; assert 'torch' not in sys.modules"
+    code = "import sys, napari_smse.widgets.score.dock; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -7,8 +7,8 @@ from napari.layers import Image
 
 from napari_smse.errors import SmseError
 from napari_smse.slides import Slide
-from napari_smse.widgets.annotation_layer import drawn_on
-from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.layers.annotation_layer import drawn_on
+from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
 from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import AskedSlide, Started
 

@@ -14,10 +14,14 @@ from shapely import Polygon
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
-from napari_smse.widgets.annotate_dock import AnnotateDock
-from napari_smse.widgets.annotation_layer import ANNOTATIONS_KEY, COLOURS_KEY, AnnotationLayer
-from napari_smse.widgets.class_lists import USUAL
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
+from napari_smse.widgets.annotate.class_presets import USUAL
+from napari_smse.widgets.annotate.dock import AnnotateDock
+from napari_smse.widgets.layers.annotation_layer import (
+    ANNOTATIONS_KEY,
+    COLOURS_KEY,
+    AnnotationLayer,
+)
+from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world
 from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import Started
 

@@ -8,9 +8,9 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_smse.errors import SmseError
-from napari_smse.widgets.annotation_layer import drawn_on
-from napari_smse.widgets.slide_layers import slide_layers, slide_of
-from napari_smse.widgets.slide_notes import NOTES_KEY, SlideNotes
+from napari_smse.widgets.layers.annotation_layer import drawn_on
+from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.tile_notes import NOTES_KEY, SlideNotes
 from napari_smse.workflows.fine_tune import ScoredSlide
 from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import Started

@@ -17,12 +17,12 @@ from psygnal import Signal
 from napari_smse.errors import SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, is_slide_layer, slide_layers
+from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, is_slide_layer, slide_layers
 from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import Started
 
 if TYPE_CHECKING:
-    from napari_smse.widgets.heat_layers import HeatLayers
+    from napari_smse.widgets.layers.heat_map_layers import HeatLayers
 
 _MARGIN = 0.95
 _MAPS_KEY = "napari_smse_map_layers"

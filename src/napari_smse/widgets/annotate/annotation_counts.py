@@ -1,0 +1,83 @@
+"""How much is drawn of each class, counted in the background and shown beside the classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_smse.annotations import AnnotationSet
+from napari_smse.slides import Slide
+from napari_smse.tiles import TissueMask
+from napari_smse.widgets.annotate.class_table import ClassTable
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.annotation_counts import AnnotationCounts, count_tiles
+
+
+class AnnotationTally(QObject):
+    """Counts shapes, tiles and mm² of what is drawn, and remembers each slide's tissue.
+
+    Parameters
+    ----------
+    table
+        Where the numbers are shown.
+    """
+
+    said = Signal(str)
+    """What the counts come to, or why they cannot be told."""
+
+    def __init__(self, table: ClassTable, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        # Without a parent: see the score dock.
+        self.task = BackgroundTask()
+        self._table = table
+        self._masks: dict[str, TissueMask] = {}
+        self._asked: tuple[Slide, AnnotationSet, int] | None = None
+        self.task.told.connect(self._tell)
+        self.task.failed.connect(self.said)
+
+    def count(self, slide: Slide, drawn: AnnotationSet, left_out: int) -> None:
+        """Show what is known at once, and count the tiles in the background.
+
+        Parameters
+        ----------
+        slide, drawn
+            What is drawn on what.
+        left_out
+            How many shapes do not count.
+        """
+        self._asked = slide, drawn, left_out
+        self._show(slide, drawn, None)
+        mask = self._masks.get(slide.quick_hash)
+        self.task.start(partial(count_tiles, slide, drawn.regions(), mask, drawn.remarks))
+
+    def stop(self) -> None:
+        """Count nothing any more."""
+        self._asked = None
+        self.task.cancel()
+
+    def _show(self, slide: Slide, drawn: AnnotationSet, tiles: dict[str, int] | None) -> None:
+        shapes = Counter(one.class_name for one in drawn.annotations)
+        mm2 = (slide.mpp / 1000) ** 2
+        areas = {name: area.area * mm2 for name, area in drawn.regions().items()}
+        self._table.show_counts(shapes, areas, tiles)
+
+    def _tell(self, counts: AnnotationCounts) -> None:
+        if self._asked is None:
+            return
+        slide, drawn, left_out = self._asked
+        self._masks[slide.quick_hash] = counts.mask
+        self._show(slide, drawn, counts.tiles)
+        self.said.emit(" ".join(_notes(counts, left_out)))
+
+
+def _notes(counts: AnnotationCounts, left_out: int) -> list[str]:
+    notes = [f"{sum(counts.tiles.values()):,} tiles of 112 um (20x) take a class."]
+    if counts.conflicts:
+        notes.append(f"{counts.conflicts:,} lie in two classes and are not used.")
+    for name in counts.on_glass:
+        notes.append(f"Regions of {name} hold hardly any tissue, and no tile takes their class.")
+    if left_out:
+        notes.append(f"{left_out} shapes are lines or lie beside the slide, and do not count.")
+    return notes

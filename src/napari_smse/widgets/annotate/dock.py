@@ -1,0 +1,358 @@
+"""The dock *SMSE: Annotate*: regions with classes, counted, never lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import napari
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import (
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from napari_smse.annotations import (
+    AnnotationSet,
+    read_annotations,
+    write_annotations,
+)
+from napari_smse.annotations.geojson import NO_LABELS, count_detections
+from napari_smse.errors import SmseError
+from napari_smse.reader import SLIDE_KEY
+from napari_smse.slides import Slide
+from napari_smse.widgets.annotate.annotation_counts import AnnotationTally
+from napari_smse.widgets.annotate.class_presets import ClassLists
+from napari_smse.widgets.annotate.class_table import ClassTable
+from napari_smse.widgets.annotate.pair_constraints_panel import LinksPanel
+from napari_smse.widgets.annotate.toolbar import (
+    DrawButtons,
+    RecoveryBar,
+    ask_what_to_import,
+    ask_where_to_save,
+)
+from napari_smse.widgets.autosave import Autosave
+from napari_smse.widgets.controls.layout import folded, row_of
+from napari_smse.widgets.controls.slide_combo import SlideCombo
+from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.key_bindings import bind_class_keys, unbind_class_keys
+from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, follow_scale
+from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.session import session_of
+
+_NO_SLIDE = "Open a slide first: File > Open."
+_HINT = (
+    "Keys 1 to 9 give the selected shapes a class, or else the next ones. Draw at least two "
+    "regions of each class, on several slides if you can."
+)
+_SOON_MS = 400
+
+
+class AnnotateDock(LeavingDock):
+    """Draw regions, say what they are, and see how many tiles that makes.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.slide: Slide | None = None
+        self.drawing: AnnotationLayer | None = None
+        self._layer: Image | None = None
+        self._autosave: Autosave | None = None
+        self._dirty = False
+        self._make_widgets()
+        self.tally = AnnotationTally(self.table, self)
+        self.stop_when_destroyed((self.tally.task, self.links.pictures.task))
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
+        self._connect()
+        self.lists = ClassLists(self.table, napari_viewer)
+        self._find_slides()
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
+        self.slides = SlideCombo(session_of(self.viewer))
+        self.facts = QLabel(_NO_SLIDE)
+        self.recovery = RecoveryBar()
+        self.table = ClassTable()
+        self.add = QPushButton("Add class")
+        self.colour = QPushButton("Colour …")
+        self.remove = QPushButton("Remove class")
+        self.drawing_modes = DrawButtons()
+        self.modes = self.drawing_modes.buttons
+        self.undo = QPushButton("Undo")
+        self.load = QPushButton("Import …")
+        self.save = QPushButton("Save for QuPath …")
+        self.note = QLabel()
+        self.links = LinksPanel(self.viewer)
+        hint = QLabel(_HINT)
+        layout = QVBoxLayout(self)
+        for widget in (self.slides, self.facts, self.recovery, self.table):
+            layout.addWidget(widget)
+        layout.addLayout(row_of(self.add, self.colour, self.remove))
+        layout.addWidget(self.drawing_modes)
+        layout.addLayout(row_of(self.undo, self.load, self.save))
+        layout.addWidget(self.note)
+        layout.addWidget(hint)
+        layout.addWidget(folded("Links between tiles", self.links))
+        layout.addStretch()
+        for label in (self.facts, self.note, hint):
+            label.setWordWrap(True)
+        self.setMinimumWidth(400)
+
+    def _connect(self) -> None:
+        self.slides.chosen.connect(self._choose_slide)
+        self.table.chosen.connect(self._choose_class)
+        self.table.renamed.connect(self._rename_class)
+        self.table.recoloured.connect(self._recolour)
+        self.table.refused.connect(show_error)
+        self.add.clicked.connect(self._add_class)
+        self.colour.clicked.connect(self.table.ask_colour)
+        self.remove.clicked.connect(self._remove_class)
+        self.drawing_modes.wanted.connect(self._draw)
+        self.undo.clicked.connect(self._undo)
+        self.load.clicked.connect(self._ask_what_to_import)
+        self.save.clicked.connect(self._ask_where_to_save)
+        self.recovery.wanted.connect(self._recover)
+        self.recovery.unwanted.connect(self._decide)
+        self._soon.timeout.connect(self._keep_up)
+        self.tally.said.connect(self.note.setText)
+        self.links.problem.connect(show_error)
+        self.viewer.layers.events.inserted.connect(self._find_slides)
+        self.viewer.layers.events.removed.connect(self._find_slides)
+        bind_class_keys(self.viewer, self.table.choose)
+
+    # -- slide -----------------------------------------------------------------------
+
+    def _find_slides(self, _event: object = None) -> None:
+        self.slides.show_layers(list(slide_layers(self.viewer)))
+        self._take_models_colours()
+
+    def _choose_slide(self) -> None:
+        self._let_go()
+        layer = self.slides.layer
+        if layer is None:
+            self.facts.setText(_NO_SLIDE)
+            return
+        try:
+            slide = slide_of(layer)
+            facts = f"{slide.width:,} x {slide.height:,} px, {slide.mpp:.4g} um/px"
+        except SmseError as error:
+            self.facts.setText(str(error))
+            return
+        self.slide = slide
+        self.facts.setText(facts)
+        self._autosave = Autosave(slide)
+        self.lists.bring(slide, self._autosave)
+        self._layer_of(layer, slide)
+        if self._autosave.is_drawn(self._drawn()):
+            # Chosen again, the slide has on it what was saved for it a moment ago.
+            self._decide()
+        self.recovery.ask(self._autosave.question)
+
+    def _layer_of(self, layer: Image, slide: Slide) -> None:
+        self.drawing = AnnotationLayer(self.viewer, layer, slide, self.table.colours)
+        self._select_nothing()
+        for name in self.drawing.annotations().classes:
+            self.table.add_class(name)
+        self.table.choose(0)
+        self.drawing.set_colours(self.table.colours)
+        # Before these layers' own keys, some of which are digits.
+        for owner in (self.drawing.layer, layer):
+            bind_class_keys(owner, self.table.choose)
+        self.drawing.changed.connect(self._change)
+        self._layer = layer
+        layer.events.scale.connect(self._take_other_mpp)
+        self.links.show_slide(layer)
+        self._count()
+
+    def _take_other_mpp(self) -> None:
+        """The user typed another um/px."""
+        layer = self.slides.layer
+        if layer is not None and layer.metadata.get(SLIDE_KEY) is not self.slide:
+            follow_scale(self.viewer, layer, slide_of(layer))
+            self._choose_slide()
+
+    def _let_go(self) -> None:
+        if self._layer is not None:
+            self._layer.events.scale.disconnect(self._take_other_mpp)
+            unbind_class_keys(self._layer)
+            self._layer = None
+        if self.drawing is not None:
+            self._keep_up()
+            self.drawing.leave()
+        self.slide = self.drawing = self._autosave = None
+        self._dirty = False
+        self.recovery.hide()
+        self.links.show_slide(None)
+        self.tally.stop()
+
+    # -- classes ---------------------------------------------------------------------
+
+    def _take_models_colours(self) -> None:
+        differs = self.lists.take_models_colours(self.slides.layer)
+        if differs and self.drawing is not None:
+            self.drawing.set_colours(self.table.colours)
+
+    def _select_nothing(self) -> None:
+        """Choosing a class gives it to selected shapes, which only the user may mean."""
+        if self.drawing is not None:
+            self.drawing.layer.selected_data = set()
+
+    def _choose_class(self, name: str) -> None:
+        if self.drawing is not None:
+            self.drawing.choose_class(name)
+
+    def _add_class(self) -> None:
+        self._select_nothing()
+        self.table.add_class()
+        self._recolour()
+
+    def _remove_class(self) -> None:
+        name = self.table.current
+        used = Counter(one.class_name for one in self._drawn().annotations)
+        if used[name]:
+            show_error(
+                f"{used[name]} regions are of class {name}: give them another class, or remove "
+                "them, first."
+            )
+            return
+        self._select_nothing()
+        self.table.remove_current()
+        self._recolour()
+
+    def _rename_class(self, old: str, new: str) -> None:
+        if self.drawing is not None:
+            # In this order, or the class to draw next would be gone for a moment, and be another.
+            self.drawing.rename_class(old, new)
+            self.drawing.set_colours(self.table.colours)
+
+    def _recolour(self) -> None:
+        if self.drawing is not None:
+            self.drawing.set_colours(self.table.colours)
+            self._change()
+
+    # -- drawing ---------------------------------------------------------------------
+
+    def _draw(self, mode: str) -> None:
+        if self.drawing is None:
+            show_error(_NO_SLIDE)
+        else:
+            self.drawing.draw(mode)
+
+    def _undo(self) -> None:
+        if self.drawing is not None and not self.drawing.undo():
+            show_info("Nothing to take back.")
+
+    def _change(self) -> None:
+        self._dirty = True
+        self._count()
+        self._soon.start()
+
+    def _keep_up(self) -> None:
+        """Save, so that a crash loses nothing."""
+        self._soon.stop()
+        if self.drawing is None or self._autosave is None or not self._dirty:
+            return
+        try:
+            self._autosave.save(self.drawing.annotations())
+        except SmseError as error:
+            show_error(str(error))
+
+    def _drawn(self) -> AnnotationSet:
+        return AnnotationSet() if self.drawing is None else self.drawing.annotations()
+
+    def _count(self) -> None:
+        if self.slide is not None and self.drawing is not None:
+            self._take_models_colours()
+            self.tally.count(self.slide, self._drawn(), self.drawing.left_out)
+
+    # -- files -----------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        left = None if self._autosave is None else self._autosave.left_behind
+        if left is not None and self.drawing is not None:
+            self._select_nothing()
+            used = [one.class_name for one in self._drawn().annotations]
+            self.lists.go_on_with(left.colours, used)
+            self._take_in(left)
+        self._decide()
+
+    def _decide(self) -> None:
+        try:
+            if self._autosave is not None:
+                self._autosave.decided(self._drawn())
+        except SmseError as error:
+            show_error(str(error))
+
+    def _ask_what_to_import(self) -> None:
+        if path := ask_what_to_import(self):
+            self.import_from(path)
+
+    def import_from(self, path: Path) -> None:
+        """Add the annotations in a file to what is drawn."""
+        if self.slide is None:
+            show_error(_NO_SLIDE)
+            return
+        try:
+            found = read_annotations(path, bounds_origin=(self.slide.bounds.x, self.slide.bounds.y))
+            others = count_detections(path)
+        except SmseError as error:
+            show_error(str(error))
+            return
+        self._take_in(found)
+        left_out = f" {others} others were left out: they are {NO_LABELS}." if others else ""
+        show_info(f"{len(found.annotations)} regions imported from {path.name}.{left_out}")
+
+    def _take_in(self, found: AnnotationSet) -> None:
+        assert self.drawing is not None
+        self._select_nothing()
+        for name in found.classes:
+            self.table.add_class(name, found.colours.get(name))
+        for row, name in enumerate(self.table.colours):
+            if name in found.colours:
+                self.table.set_colour(row, found.colours[name])
+        self.drawing.set_colours(self.table.colours)
+        self.drawing.add(found)
+        self.table.choose(0)
+
+    def _ask_where_to_save(self) -> None:
+        if self.slide is None:
+            show_error(_NO_SLIDE)
+        elif path := ask_where_to_save(self, self.slide):
+            self.save_to(path)
+
+    def save_to(self, path: Path) -> None:
+        """Write what is drawn as QuPath reads it."""
+        if self.slide is None:
+            return
+        origin = (self.slide.bounds.x, self.slide.bounds.y)
+        try:
+            write_annotations(path, self._drawn(), bounds_origin=origin)
+            self._dirty = False
+            if self._autosave is not None and self._autosave.left_behind is None:
+                self._autosave.forget(self.table.colours)
+        except SmseError as error:
+            show_error(str(error))
+            return
+        show_info(f"Saved to {path}.")
+
+    # -- leaving ---------------------------------------------------------------------
+
+    def _let_go_of_all(self) -> None:
+        self.lists.remember()
+        self.slides.leave()
+        self._let_go()
+        self.viewer.layers.events.inserted.disconnect(self._find_slides)
+        self.viewer.layers.events.removed.disconnect(self._find_slides)
+        unbind_class_keys(self.viewer)

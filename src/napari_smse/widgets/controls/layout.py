@@ -1,0 +1,41 @@
+"""Widgets side by side, below each other, and folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+
+def folded(title: str, content: QWidget) -> QCollapsible:
+    """Return a widget under a title that unfolds it."""
+    made = QCollapsible(title, expandedIcon="▼", collapsedIcon="▶")
+    made.layout().setContentsMargins(0, 0, 0, 0)
+    made.setContent(content)
+    # Only now: folding hides the content that is there.
+    made.collapse(animate=False)
+    return made
+
+
+def row_of(*widgets: QWidget) -> QHBoxLayout:
+    """Return a layout of these, from left to right."""
+    layout = QHBoxLayout()
+    for widget in widgets:
+        layout.addWidget(widget)
+    return layout
+
+
+def scrolled(widgets: Sequence[QWidget]) -> QScrollArea:
+    """Return widgets in a column that scrolls upright only; the last takes what height is left."""
+    column = QWidget()
+    layout = QVBoxLayout(column)
+    for widget in widgets:
+        layout.addWidget(widget, stretch=1 if widget is widgets[-1] else 0)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(column)
+    return area

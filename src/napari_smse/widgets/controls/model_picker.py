@@ -1,0 +1,167 @@
+"""Which model: a list, a way to open others, and the card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from napari_smse.errors import SmseError
+from napari_smse.models import ModelCard
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.check_model import FoundModel, check_model, same_model
+
+
+class ModelChoice(QObject):
+    """Which model to score with; one that cannot be used never takes the place of one that can.
+
+    Parameters
+    ----------
+    field
+        Where the user chooses.
+    read
+        Reads the card of a model; may raise `SmseError`.
+    """
+
+    changed = Signal(object, bool)
+    """The card to go by now, and whether the user chose a model, or a file changed by itself."""
+
+    problem = Signal(str)
+    said = Signal(str)
+    """What is being done, or came of it."""
+
+    def __init__(
+        self, field: ModelField, read: Callable[[str], ModelCard], parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.name = field.name
+        self.card: ModelCard | None = None
+        # Without a parent: see the score dock.
+        self.task = BackgroundTask()
+        self._field, self._read = field, read
+        field.chosen.connect(self.choose)
+        field.picked.connect(self.open)
+        self.task.told.connect(self._take)
+        self.task.failed.connect(self._fail)
+
+    def choose(self, name: str) -> None:
+        """Choose a model of the list."""
+        try:
+            card = self._read(name)
+        except SmseError as error:
+            self._refuse(str(error))
+            return
+        self.name, self.card = name, card
+        self._field.show_chosen(name)
+        self.changed.emit(card, True)
+
+    def open(self, path: str) -> None:
+        """Look at a file in the background, and choose it if it is a model for slides."""
+        self.said.emit(f"Looking at {Path(path).name} …")
+        self.task.start(partial(check_model, path))
+
+    def read_again(self) -> None:
+        """Take in that the model was saved anew under its path; a run tells if it is damaged."""
+        try:
+            card = self._read(self.name)
+        except SmseError:
+            return
+        if card != self.card:
+            self.card = card
+            self.changed.emit(card, False)
+
+    def _take(self, found: FoundModel) -> None:
+        self._field.offer(found.path)
+        self.said.emit(f"{self._field.label} is chosen: {', '.join(found.card.classes)}.")
+
+    def _fail(self, text: str) -> None:
+        self.said.emit("")
+        self._refuse(text)
+
+    def _refuse(self, text: str) -> None:
+        self._field.show_chosen(self.name)
+        stays = f" {self._field.label} stays chosen." if self.card is not None else ""
+        self.problem.emit(text + stays)
+
+
+_FILES = "Models (*.safetensors *.json)"
+
+
+class ModelField(QWidget):
+    """The models that were opened so far, and the bundled one."""
+
+    chosen = Signal(str)
+    """The user chose a model of the list: ``bundled`` or a path."""
+
+    picked = Signal(str)
+    """The user picked a file that may be a model."""
+
+    card_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.list = QComboBox()
+        self.list.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.list.addItem("Bundled", "bundled")
+        self.browse = QPushButton("Open …")
+        self.card = QPushButton("Card")
+        self.card.setToolTip("What the model was trained on, and how well it does.")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.list, stretch=1)
+        layout.addWidget(self.browse)
+        layout.addWidget(self.card)
+        self.list.currentIndexChanged.connect(self._tell_chosen)
+        self.browse.clicked.connect(self._browse)
+        self.card.clicked.connect(self.card_wanted)
+
+    @property
+    def name(self) -> str:
+        """``bundled`` or a path."""
+        return str(self.list.currentData())
+
+    @property
+    def label(self) -> str:
+        """What the model is called in the list."""
+        return self.list.currentText()
+
+    def offer(self, path: str) -> None:
+        """List a model, unless it is listed already, and choose it, also if it is chosen."""
+        row = self._row_of(path)
+        with QSignalBlocker(self.list):
+            if row is None:
+                row = self.list.count()
+                self.list.addItem(self._free_label(Path(path)), path)
+                self.list.setItemData(row, path, Qt.ItemDataRole.ToolTipRole)
+            self.list.setCurrentIndex(row)
+        self._tell_chosen()
+
+    def show_chosen(self, name: str) -> None:
+        """Show which model of the list is chosen, telling nobody."""
+        row = self._row_of(name)
+        if row is not None:
+            with QSignalBlocker(self.list):
+                self.list.setCurrentIndex(row)
+            self.list.setToolTip("" if name == "bundled" else name)
+
+    def _row_of(self, name: str) -> int | None:
+        rows = range(self.list.count())
+        return next((row for row in rows if same_model(self.list.itemData(row), name)), None)
+
+    def _free_label(self, path: Path) -> str:
+        labels = {self.list.itemText(row) for row in range(self.list.count())}
+        # Models are often called alike, and their folders told apart.
+        return path.stem if path.stem not in labels else f"{path.stem} in {path.parent}"
+
+    def _tell_chosen(self) -> None:
+        self.chosen.emit(self.name)
+
+    def _browse(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", _FILES)
+        if path:
+            self.picked.emit(path)

@@ -1,0 +1,58 @@
+"""A dock that lets go of the viewer however it ends."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence
+
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QWidget
+
+from napari_smse.widgets.software_gl import keep_programs
+from napari_smse.widgets.worker import BackgroundTask
+
+
+class LeavingDock(QWidget):
+    """Leaves once: when it is closed, taken out of napari's window, or destroyed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        keep_programs()
+        self._left = False
+
+    def stop_when_destroyed(self, tasks: Sequence[BackgroundTask]) -> None:
+        """Let work end when Qt destroys the dock without a word.
+
+        The tasks should have no parent: a worker may still speak while the dock is being destroyed.
+        """
+        # The finaliser keeps the events alive: collected together with the dock, they would be
+        # half gone when Qt says that it is destroyed.
+        closing = tuple(task.closing for task in tasks)
+        self.destroyed.connect(weakref.finalize(self, _set_all, closing))
+
+    def leave(self) -> None:
+        """Let go of everything; what is shown stays. Calling it again does nothing."""
+        if not self._left:
+            self._left = True
+            self._let_go_of_all()
+
+    def _let_go_of_all(self) -> None:
+        raise NotImplementedError
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        """Leave when the window closes."""
+        self.leave()
+        super().closeEvent(event)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Leave when napari takes the dock out of its window, which it does without closing it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self.leave()
+        super().changeEvent(event)
+
+
+def _set_all(events: Sequence[threading.Event]) -> None:
+    for event in events:
+        event.set()

@@ -1,0 +1,411 @@
+"""The dock *SMSE: Embedding map*: all tiles as points, those that are alike near each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import napari
+import numpy as np
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QLabel, QVBoxLayout
+from shapely.geometry.base import BaseGeometry
+
+from napari_smse.errors import SmseError
+from napari_smse.palette import Colour, class_colours
+from napari_smse.similarity.clustering import Clusters
+from napari_smse.similarity.tile_outlines import tiles_within
+from napari_smse.slides import Region
+from napari_smse.widgets.controls.layout import scrolled
+from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.embedding_map.colour_legend import ColourLegend
+from napari_smse.widgets.embedding_map.colouring import ColouredBy, Colouring, colouring
+from napari_smse.widgets.embedding_map.form import SpaceForm
+from napari_smse.widgets.embedding_map.messages import (
+    most_called,
+    tell_chosen,
+    tell_exemplar,
+    tell_tile,
+)
+from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
+from napari_smse.widgets.embedding_map.selection_panel import ChosenPanel, Outlined, outlined
+from napari_smse.widgets.hit_annotations import keep_as_regions, offered_classes
+from napari_smse.widgets.layers.regions import drawn_region, visible_region
+from napari_smse.widgets.layers.selection_layer import SelectionLayers
+from napari_smse.widgets.layers.slide_layers import layer_with
+from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.mapped_runs import (
+    Run,
+    of_one_model,
+    scored_runs,
+    tell_left_out,
+    tell_news,
+)
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.embedding_map import (
+    ClusterJob,
+    LaidOutBy,
+    SpaceJob,
+    SpaceMap,
+    UnlikeJob,
+)
+from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.score_slide import Stage
+
+_NOTHING_SCORED: Final = "First score a slide (SMSE: Score slide); its tiles are shown here."
+_POINT_AT: Final = "Point at a tile to read what it is."
+_LOOK_MS: Final = 1000
+_NOTICE = "Research use only: not for diagnosis."
+
+
+class SpaceDock(LeavingDock):
+    """See what the model takes for alike, and choose tiles by it.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.space: SpaceMap | None = None
+        self._wanted: list[Run] = []
+        self._unlike: Unlike | None = None
+        self._clusters: dict[int, NDArray[np.intp]] = {}
+        self._to_annotate: list[Outlined] = []
+        self._highlights = SelectionLayers(napari_viewer)
+        self._session = session_of(napari_viewer)
+        self._make_widgets()
+        self.mapping, self.grouping, self.outlining = (BackgroundTask() for _ in range(3))
+        self.comparing = BackgroundTask()
+        self._tasks = (self.mapping, self.grouping, self.outlining, self.comparing)
+        self.stop_when_destroyed(self._tasks)
+        self._watch = QTimer(self)
+        self._watch.setInterval(_LOOK_MS)
+        self._connect()
+        self._watch.start()
+        self._look()
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
+        self.form = SpaceForm()
+        self.plot = ScatterPlot()
+        self.plot.exemplars.setVisible(self.form.exemplars.isChecked())
+        self.legend = ColourLegend()
+        self.pointed = QLabel(_POINT_AT)
+        self.panel = ChosenPanel()
+        self.state, self.news, self.problem = (QLabel() for _ in range(3))
+        self.problem.setStyleSheet("color: #ff8a65;")
+        self.news.setStyleSheet("color: #ffd400;")
+        for label in (self.pointed, self.state, self.news, self.problem):
+            label.setWordWrap(True)
+        for label in (self.news, self.problem):
+            label.hide()
+        # So that nothing moves when longer words are said.
+        self.pointed.setMinimumHeight(2 * self.pointed.fontMetrics().lineSpacing() + 4)
+        notice = QLabel(_NOTICE)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        above = [notice, self.form, self.news, self.problem, self.state]
+        below = [self.legend, self.pointed, self.panel]
+        column = scrolled([*above, self.plot, *below])
+        inner = column.widget().layout()
+        inner.setStretch(inner.indexOf(self.plot), 1)
+        inner.setStretch(inner.indexOf(self.panel), 0)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(column)
+        self.setMinimumWidth(430)
+
+    def _connect(self) -> None:
+        self.form.changed.connect(self.make_map)
+        self.form.refresh_pressed.connect(self._refresh_or_cancel)
+        self.form.coloured.connect(self._colour)
+        self.form.exemplars.toggled.connect(self.plot.exemplars.setVisible)
+        self.form.everything.clicked.connect(self.plot.show_all)
+        self.plot.chosen.connect(self._tell_chosen)
+        self.plot.hovered.connect(self._tell_pointed)
+        self.plot.clicked.connect(self._fly)
+        self.panel.drawn.clicked.connect(partial(self._choose_on_slide, drawn_region))
+        self.panel.in_view.clicked.connect(partial(self._choose_on_slide, visible_region))
+        self.panel.nothing.clicked.connect(self._choose_nothing)
+        self.panel.annotate.clicked.connect(self._outline)
+        self.mapping.told.connect(self._hear)
+        self.mapping.ended.connect(partial(self._set_working, False))
+        self.grouping.told.connect(self._take_clusters)
+        self.comparing.told.connect(self._take_unlike)
+        self.outlining.told.connect(self._to_be_annotated)
+        self.outlining.ended.connect(self._annotate)
+        for task in self._tasks:
+            task.failed.connect(self._fail)
+        self._watch.timeout.connect(self._look)
+        self._session.run_changed.connect(self._take_run)
+        self.viewer.layers.events.inserted.connect(self._look)
+        self.viewer.layers.events.removed.connect(self._look)
+
+    # -- slides ----------------------------------------------------------------------
+
+    def _look(self, _event: object = None) -> None:
+        """See what is scored by now; a run leaves no other sign of it than on its slide."""
+        runs = scored_runs(self.viewer)
+        self.form.show_runs(runs)
+        self._wanted = self.form.wanted(runs)
+        self.form.refresh.setEnabled(bool(runs))
+        if not runs:
+            self._forget()
+            return
+        if self.mapping.is_running:
+            return
+        same, others = of_one_model(self._wanted)
+        if self.space is None:
+            # Of a run that is still going, only what is asked for.
+            if same[0].started.store.finished and not self.problem.text():
+                self.make_map()
+            elif not self.problem.text():
+                self.state.setText(
+                    f"{same[0].slide.name} is being scored: Refresh shows what is there."
+                )
+            return
+        news = tell_news(self.space.slides, same) or tell_left_out(others)
+        self.news.setText(news)
+        self.news.setVisible(bool(news))
+
+    def _take_run(self, layer: Image) -> None:
+        """Follow another model that is in force on a slide of the map, if that is quickly done."""
+        run = self._session.run_of(layer)
+        quick = self.form.way is LaidOutBy.PCA
+        if self.space is None or run is None or not run.store.finished or not quick:
+            return
+        if any(one.started.base is run or one.started is run.base for one in self.space.slides):
+            self.make_map()
+
+    def _forget(self) -> None:
+        """Show nothing, as no slide is scored."""
+        self.mapping.cancel()
+        self._set_working(False)
+        if self.space is not None:
+            self._show(None)
+        self._tell_problem("")
+        self.news.hide()
+        self.state.setText(_NOTHING_SCORED)
+
+    # -- the map ---------------------------------------------------------------------
+
+    def _refresh_or_cancel(self) -> None:
+        if self.mapping.cancel():
+            self._set_working(False)
+            self.state.setText("Cancelled. Refresh makes the map anew.")
+            self._tell_problem("" if self.space is not None else "No map was made.")
+        else:
+            self.make_map()
+
+    def make_map(self) -> None:
+        """Lay out the tiles of the chosen slides."""
+        self._wanted = self.form.wanted(scored_runs(self.viewer))
+        if not self._wanted:
+            return
+        self._tell_problem("")
+        self.news.hide()
+        same, _ = of_one_model(self._wanted)
+        job = SpaceJob(tuple((run.slide, run.started) for run in same), self.form.way)
+        self._set_working(True)
+        self.state.setText("Reading …")
+        self.mapping.start(job.run)
+
+    def _hear(self, said: Stage | SpaceMap) -> None:
+        if isinstance(said, Stage):
+            self.state.setText(said.text)
+        else:
+            self._show(said)
+
+    def _show(self, space: SpaceMap | None) -> None:
+        for task in (self.grouping, self.outlining, self.comparing):
+            task.cancel()
+        self.space = space
+        self._unlike, self._clusters = None, {}
+        points = np.empty((0, 2), np.float32) if space is None else space.points
+        self.plot.show_points(points, ("", "") if space is None else space.axes)
+        self._show_exemplars()
+        self._colour()
+        self.pointed.setText(_POINT_AT)
+        self._choose_nothing()
+
+    def _show_exemplars(self) -> None:
+        bank = None if self.space is None else self.space.bank
+        self.form.exemplars.setEnabled(bank is not None)
+        self.form.tell_exemplars(0 if bank is None else len(bank))
+        if self.space is None or bank is None:
+            self.plot.show_exemplars(np.empty((0, 2), np.float32), np.empty((0, 3), np.uint8))
+            return
+        known = class_colours(bank.classes, self.space.card.class_colours)
+        table = np.array([known[name] for name in bank.classes], dtype=np.uint8)
+        self.plot.show_exemplars(self.space.exemplar_points, table[bank.labels])
+
+    def _set_working(self, working: bool) -> None:
+        self.form.set_working(working)
+        if not working and self.space is not None:
+            number = len(self.space)
+            card = self.space.card
+            self.state.setText(f"{number:,} tiles, scored by {card.name} {card.version}.")
+
+    def _fail(self, text: str) -> None:
+        self._set_working(self.mapping.is_running)
+        self.panel.annotate.setEnabled(bool(self.plot.selection.any()))
+        if self.space is None:
+            self.state.setText("")
+        self._tell_problem(text)
+        show_error(text)
+
+    def _tell_problem(self, text: str) -> None:
+        self.problem.setText(text)
+        self.problem.setVisible(bool(text))
+
+    # -- colours ---------------------------------------------------------------------
+
+    def _colour(self) -> None:
+        if self.space is None:
+            self.legend.explain(Colouring(np.empty((0, 3), np.uint8)))
+            return
+        by, groups = self.form.by, self.form.groups.value()
+        if by is ColouredBy.CLUSTER and groups not in self._clusters:
+            self.grouping.start(ClusterJob(self.space.slides, groups).run)
+        if by is ColouredBy.UNLIKE and self._unlike is None and not self.comparing.is_running:
+            self.comparing.start(UnlikeJob(self.space.slides).run)
+        shown = colouring(self.space, by, clusters=self._clusters.get(groups), unlike=self._unlike)
+        self.plot.set_colours(shown.colours)
+        self.legend.explain(shown)
+
+    def _take_clusters(self, said: tuple[int, Clusters]) -> None:
+        # By what was asked for: fewer groups are found where fewer tiles differ.
+        asked, found = said
+        self._clusters[asked] = found.labels
+        self._colour()
+
+    def _take_unlike(self, said: float | Unlike) -> None:
+        if isinstance(said, Unlike):
+            self._unlike = said
+            self._set_working(self.mapping.is_running)
+            self._colour()
+        else:
+            self.state.setText(f"Looking at the tiles: {said:.0%} …")
+
+    # -- single tiles ----------------------------------------------------------------
+
+    def _tell_pointed(self, row: int | None, exemplar: int | None) -> None:
+        if self.space is None:
+            return
+        if exemplar is not None and self.space.bank is not None:
+            self.pointed.setText(tell_exemplar(self.space.bank, exemplar))
+        elif row is not None:
+            self.pointed.setText(
+                tell_tile(self.space, row, None if self._unlike is None else self._unlike.values)
+            )
+
+    def _fly(self, row: int | None, exemplar: int | None) -> None:
+        """Show a tile, or an exemplar, on its slide."""
+        self._tell_pointed(row, exemplar)
+        if self.space is None:
+            return
+        region: Region | None
+        if exemplar is not None and self.space.bank is not None:
+            bank = self.space.bank
+            region, quick_hash = bank.region(exemplar), bank.slides[exemplar]
+        elif row is not None:
+            one, number = self.space.place_of(row)
+            region, quick_hash = one.tiles.region(number), one.slide.quick_hash
+        else:
+            return
+        layer = layer_with(self.viewer, quick_hash) if quick_hash else None
+        if layer is None or region is None:
+            self.pointed.setText(f"{self.pointed.text()} · its slide is not open")
+            return
+        fly_to(self.viewer, layer, region)
+
+    # -- chosen tiles ----------------------------------------------------------------
+
+    def _choose_nothing(self) -> None:
+        self.plot.select(np.zeros(len(self.plot.selection), dtype=bool))
+        self._tell_chosen(self.plot.selection)
+
+    def _choose_on_slide(
+        self, region_of: Callable[[napari.Viewer, Image], BaseGeometry], *_: object
+    ) -> None:
+        """Choose the tiles in a region of the slides that are seen."""
+        if self.space is None:
+            return
+        selection = np.zeros(len(self.space), dtype=bool)
+        try:
+            for number, one in enumerate(self.space.slides):
+                layer = layer_with(self.viewer, one.slide.quick_hash)
+                if layer is not None and layer.visible:
+                    within = tiles_within(one.tiles, region_of(self.viewer, layer))
+                    selection[self.space.rows_of(number)] = within
+        except SmseError as error:
+            show_error(str(error))
+            return
+        self.plot.select(selection)
+        self._tell_chosen(selection)
+        if not selection.any():
+            show_info("No scored tile lies there.")
+
+    def _tell_chosen(self, selection: NDArray[np.bool_]) -> None:
+        self.outlining.cancel()
+        if self.space is None:
+            self._highlights.hide()
+            self.panel.set_chosen("No tile is chosen.", any_chosen=False)
+            return
+        self.panel.offer(self._classes())
+        if selection.any():
+            self.panel.suggest(most_called(self.space, selection))
+        self._highlights.show(self.space, selection)
+        self.panel.set_chosen(tell_chosen(self.space, selection), any_chosen=bool(selection.any()))
+
+    def _outline(self) -> None:
+        if self.space is not None and self.plot.selection.any():
+            self._to_annotate = []
+            self.panel.annotate.setEnabled(False)
+            self.outlining.start(partial(outlined, self.space, self.plot.selection.copy()))
+
+    def _to_be_annotated(self, found: Outlined) -> None:
+        self._to_annotate.append(found)
+
+    def _annotate(self) -> None:
+        """Keep what was outlined, on all slides at once or, if that failed, on none."""
+        self.panel.annotate.setEnabled(True)
+        name, told = self.panel.classes.currentText(), []
+        for one, regions in self._to_annotate:
+            layer = layer_with(self.viewer, one.slide.quick_hash)
+            if layer is not None:
+                window = self.window()
+                keep_as_regions(window, self.viewer, layer, one.slide, name, regions)
+                number = "1 region" if len(regions) == 1 else f"{len(regions):,} regions"
+                told.append(f"{number} of class {name} added on {one.slide.name}.")
+        self._to_annotate = []
+        self.panel.tell_kept(" ".join(told))
+
+    def _classes(self) -> dict[str, Colour]:
+        """Return the classes that the mapped slides can be annotated with."""
+        found: dict[str, Colour] = {}
+        for one in () if self.space is None else self.space.slides:
+            layer = layer_with(self.viewer, one.slide.quick_hash)
+            if layer is not None:
+                offered = offered_classes(self.window(), self.viewer, layer, one.slide)
+                found = {**offered, **found}
+        return found
+
+    # -- leaving ---------------------------------------------------------------------
+
+    def _let_go_of_all(self) -> None:
+        self._watch.stop()
+        for task in self._tasks:
+            task.cancel()
+        self._session.run_changed.disconnect(self._take_run, missing_ok=True)
+        self.viewer.layers.events.inserted.disconnect(self._look)
+        self.viewer.layers.events.removed.disconnect(self._look)

@@ -1,0 +1,108 @@
+"""How an embedding map is made and shown: which slides, laid out how, coloured by what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from napari.layers import Image
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QSpinBox, QWidget
+
+from napari_smse.widgets.controls.layout import row_of
+from napari_smse.widgets.embedding_map.colouring import ColouredBy
+from napari_smse.widgets.mapped_runs import Run
+from napari_smse.workflows.embedding_map import LaidOutBy
+
+REFRESH, STOP = "Refresh", "Cancel"
+_GROUPS: Final = (2, 8, 20)
+
+
+class SpaceForm(QWidget):
+    """The choices above the plot."""
+
+    changed = Signal()
+    """Another map is wanted."""
+
+    refresh_pressed = Signal()
+    """The same map is wanted anew, or what runs is to be cancelled."""
+
+    coloured = Signal()
+    """Other colours are wanted."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.slides, self.ways, self.colours = (QComboBox() for _ in range(3))
+        self.refresh = QPushButton(REFRESH)
+        self.groups = QSpinBox()
+        self.exemplars = QCheckBox("Exemplars of the model")
+        self.everything = QPushButton("Show all points")
+        self.ways.addItems([*LaidOutBy])
+        self.colours.addItems([*ColouredBy])
+        self.groups.setRange(_GROUPS[0], _GROUPS[2])
+        self.groups.setValue(_GROUPS[1])
+        self.groups.setSuffix(" groups")
+        self.groups.hide()
+        self.exemplars.setToolTip(
+            "Show the labelled tiles that came with the model, as diamonds in their class's colour."
+        )
+        self.ways.setToolTip(
+            "Principal components keep what differs most; UMAP keeps who is whose neighbour, and "
+            "says nothing of how far apart groups are."
+        )
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name, row in (
+            ("Tiles of", (self.slides, self.refresh)),
+            ("Laid out by", (self.ways,)),
+            ("Coloured by", (self.colours, self.groups)),
+        ):
+            form.addRow(name, row_of(*row))
+        form.addRow(row_of(self.exemplars, self.everything))
+        self.slides.currentIndexChanged.connect(self.changed)
+        self.ways.currentIndexChanged.connect(self.changed)
+        self.colours.currentIndexChanged.connect(self._choose_colours)
+        self.groups.valueChanged.connect(self.coloured)
+        self.refresh.clicked.connect(self.refresh_pressed)
+
+    @property
+    def way(self) -> LaidOutBy:
+        """How points get their places."""
+        return LaidOutBy(self.ways.currentText())
+
+    @property
+    def by(self) -> ColouredBy:
+        """What colours stand for."""
+        return ColouredBy(self.colours.currentText())
+
+    def show_runs(self, runs: Sequence[Run]) -> None:
+        """Offer these slides, and all together if there are several; the choice stays if it can."""
+        layers = [run.layer for run in runs]
+        offered = [None, *layers] if len(layers) > 1 else layers
+        if offered == [self.slides.itemData(row) for row in range(self.slides.count())]:
+            return
+        before = self.slides.currentData()
+        with QSignalBlocker(self.slides):
+            self.slides.clear()
+            for layer in offered:
+                name = f"All {len(layers)} scored slides" if layer is None else layer.name
+                self.slides.addItem(name, layer)
+            self.slides.setCurrentIndex(offered.index(before) if before in layers else 0)
+
+    def wanted(self, runs: Sequence[Run]) -> list[Run]:
+        """Return which of the runs are chosen."""
+        layer = self.slides.currentData()
+        return [run for run in runs if not isinstance(layer, Image) or run.layer is layer]
+
+    def set_working(self, working: bool) -> None:
+        """Turn Refresh into Cancel while a map is being made."""
+        self.refresh.setText(STOP if working else REFRESH)
+
+    def tell_exemplars(self, number: int) -> None:
+        """Say how many exemplars can be shown."""
+        self.exemplars.setText(f"Show {number:,} exemplars" if number else "No exemplars")
+
+    def _choose_colours(self) -> None:
+        self.groups.setVisible(self.by is ColouredBy.CLUSTER)
+        self.coloured.emit()

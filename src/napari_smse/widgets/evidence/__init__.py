@@ -1,0 +1,1 @@
+"""The Evidence dock: what a tile is like, and why it is called so."""

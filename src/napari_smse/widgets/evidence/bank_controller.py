@@ -1,0 +1,164 @@
+"""Keeps the banks of known tiles, one a model, and changes them as the bank panel asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog
+
+from napari_smse.similarity.exemplar_bank import load_bank, save_bank
+from napari_smse.widgets.evidence.bank_panel import BankPanel
+from napari_smse.widgets.evidence.messages import tell_bank
+from napari_smse.widgets.layers.annotation_layer import drawn_on
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.evidence import KnownBank, ScoredTiles, with_annotated
+
+_FILTER = "Known tiles (*.safetensors)"
+
+
+class BankDesk(QObject):
+    """The bank that the chosen slide is compared with.
+
+    Slides scored by one model share one bank.
+
+    Parameters
+    ----------
+    viewer
+        Where regions are drawn.
+    panel
+        What asks.
+    """
+
+    changed = Signal(object)
+    """The `KnownBank` to compare with from now on."""
+
+    problem = Signal(str)
+
+    def __init__(
+        self, viewer: ViewerModel, panel: BankPanel, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._panel = viewer, panel
+        self._layer: Image | None = None
+        self._read: ScoredTiles | None = None
+        self._banks: dict[str, KnownBank] = {}
+        self._chosen: int | None = None
+        self.task = BackgroundTask()
+        self.task.told.connect(self._hear)
+        self.task.failed.connect(self.problem)
+        panel.add_wanted.connect(self.add_annotated)
+        panel.remove_wanted.connect(self.remove_chosen)
+        panel.save_wanted.connect(self._ask_where_to_save)
+        panel.load_wanted.connect(self._ask_what_to_load)
+        panel.reset_wanted.connect(self.take_own)
+
+    @property
+    def known(self) -> KnownBank | None:
+        """The bank, if a slide was read."""
+        return None if self._read is None else self._banks.get(self._read.model)
+
+    def follow(self, layer: Image | None, read: ScoredTiles | None) -> None:
+        """Keep the bank of the model that scored this slide."""
+        self._layer, self._read = layer, read
+        self._panel.tell("" if read is None else read.note)
+        if read is None:
+            self._panel.show_bank(None)
+        else:
+            self._take(self._banks.get(read.model, read.own_bank))
+
+    def choose(self, row: int | None) -> None:
+        """Choose the exemplar that could be removed."""
+        self._chosen = row
+        self._panel.allow_removing(row is not None)
+
+    def add_annotated(self) -> None:
+        """Take the tiles in regions drawn on the slide into the bank."""
+        read, known, layer = self._read, self.known, self._layer
+        if read is None or known is None or layer is None:
+            return
+        drawn = drawn_on(self._viewer, layer, read.slide)
+        pictures = self._panel.keep_pictures.isChecked()
+
+        def work() -> Iterator[tuple[KnownBank | None, str]]:
+            bank, new = with_annotated(known.bank, read, drawn.regions(), pictures, drawn.remarks)
+            yield known.changed(bank), f"Added {tell_bank(new)}."
+
+        self._start(work)
+
+    def remove_chosen(self) -> None:
+        """Take the chosen exemplar out of the bank."""
+        known, row = self.known, self._chosen
+        if known is None or row is None or self.task.is_running:
+            return
+        name = known.bank.class_name(row)
+        self._take(known.changed(known.bank.without([row])))
+        self._panel.tell(f"Removed one {name} tile. “Model's own” takes all changes back.")
+
+    def take_own(self) -> None:
+        """Take the exemplars that came with the model again."""
+        if self._read is not None and not self.task.is_running:
+            self._take(self._read.own_bank)
+            self._panel.tell(self._read.note)
+
+    def save_to(self, path: Path) -> None:
+        """Write the bank as one file."""
+        known = self.known
+        if known is None:
+            return
+
+        def work() -> Iterator[tuple[KnownBank | None, str]]:
+            save_bank(known.bank, path)
+            yield None, f"Saved {len(known.bank):,} known tiles to {path}."
+
+        self._start(work)
+
+    def load_from(self, path: Path) -> None:
+        """Take another bank, of the model that scored the slide."""
+        read = self._read
+        if read is None:
+            return
+
+        def work() -> Iterator[tuple[KnownBank | None, str]]:
+            bank = load_bank(path)
+            bank.require_model(read.model, read.started.card.name)
+            yield KnownBank(bank, path.stem, False, bank), f"Loaded {path}."
+
+        self._start(work)
+
+    def leave(self) -> None:
+        """Stop what is under way."""
+        self.task.cancel()
+
+    def _start(self, work: Callable[[], Iterator[tuple[KnownBank | None, str]]]) -> None:
+        if not self.task.is_running:
+            self._panel.tell("")
+            self.task.start(work)
+
+    def _hear(self, said: tuple[KnownBank | None, str]) -> None:
+        known, text = said
+        if known is not None:
+            self._take(known)
+        self._panel.tell(text)
+
+    def _take(self, known: KnownBank) -> None:
+        self._banks[known.bank.model] = known
+        # Another slide, scored by another model, may have been chosen meanwhile.
+        if known is self.known:
+            self._panel.show_bank(known)
+            self.changed.emit(known)
+
+    def _ask_where_to_save(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._panel, "Save known tiles", "known_tiles.safetensors", _FILTER
+        )
+        if chosen:
+            self.save_to(Path(chosen))
+
+    def _ask_what_to_load(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self._panel, "Load known tiles", "", _FILTER)
+        if chosen:
+            self.load_from(Path(chosen))

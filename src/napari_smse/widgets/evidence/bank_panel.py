@@ -1,0 +1,94 @@
+"""The bank of known tiles: which it is, what it holds, and what may be done with it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_smse.widgets.controls.layout import row_of
+from napari_smse.widgets.evidence.messages import tell_bank
+from napari_smse.workflows.evidence import KnownBank
+
+
+class BankPanel(QGroupBox):
+    """Buttons that say what is wanted; the dock does it."""
+
+    add_wanted = Signal()
+    """Take the tiles in regions of the slide into the bank."""
+
+    remove_wanted = Signal()
+    """Take the chosen known tile out of the bank."""
+
+    save_wanted = Signal()
+    load_wanted = Signal()
+
+    reset_wanted = Signal()
+    """Take the model's own bank again."""
+
+    learn_wanted = Signal()
+    """Fine-tune on the known tiles that were added."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Known tiles", parent)
+        self.which, self.said = QLabel(), QLabel()
+        self.add = QPushButton("Add from annotations")
+        self.add.setToolTip(
+            "Tiles of this slide take the class of the region drawn with SMSE: Annotate that holds "
+            "half of their tissue. Nothing is learnt: they are compared with from now on, and from "
+            "five tiles on, what looks like them is no longer unlike anything known."
+        )
+        self.remove = QPushButton("Remove chosen")
+        self.remove.setToolTip("Take the known tile chosen in the list above out of the bank.")
+        self.save = QPushButton("Save …")
+        self.load = QPushButton("Load …")
+        self.reset = QPushButton("Model's own")
+        self.reset.setToolTip("Take the known tiles that came with the model again.")
+        self.learn = QPushButton("Fine-tune on these …")
+        self.learn.setToolTip(
+            "Make a model of what the known tiles say that were added: opens SMSE: Fine-tune with "
+            "them, beside what is drawn."
+        )
+        self.keep_pictures = QCheckBox("Keep pictures of added tiles in the bank")
+        self.keep_pictures.setToolTip(
+            "They are pixels of the slide: whoever gets the bank sees them. Without them, pictures "
+            "are shown while their slide is open."
+        )
+        layout = QVBoxLayout(self)
+        for label in (self.which, self.said):
+            label.setWordWrap(True)
+        layout.addWidget(self.which)
+        layout.addLayout(row_of(self.add, self.remove))
+        layout.addWidget(self.keep_pictures)
+        layout.addLayout(row_of(self.save, self.load, self.reset))
+        layout.addWidget(self.learn)
+        layout.addWidget(self.said)
+        for button, signal in (
+            (self.add, self.add_wanted),
+            (self.remove, self.remove_wanted),
+            (self.save, self.save_wanted),
+            (self.load, self.load_wanted),
+            (self.reset, self.reset_wanted),
+            (self.learn, self.learn_wanted),
+        ):
+            button.clicked.connect(signal)
+        self.show_bank(None)
+        self.allow_removing(False)
+
+    def show_bank(self, known: KnownBank | None) -> None:
+        """Say which bank it is, and how many tiles of each class it holds."""
+        there = known is not None
+        for button in (self.add, self.save, self.load):
+            button.setEnabled(there)
+        self.save.setEnabled(known is not None and len(known.bank) > 0)
+        self.reset.setEnabled(known is not None and not known.own)
+        self.learn.setEnabled(known is not None and len(known.bank.on_slides()) > 0)
+        self.which.setText("" if known is None else f"{known.name}: {tell_bank(known.bank)}")
+
+    def tell(self, text: str) -> None:
+        """Say what was done."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
+
+    def allow_removing(self, allowed: bool) -> None:
+        """Whether a known tile is chosen that can be removed."""
+        self.remove.setEnabled(allowed)

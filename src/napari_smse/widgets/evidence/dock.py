@@ -1,0 +1,358 @@
+"""The dock *SMSE: Evidence*: why a tile is called what it is called, and what the model knows."""
+
+from __future__ import annotations
+
+import napari
+from napari.layers import Image
+from napari.utils.notifications import show_error
+from qtpy.QtGui import QEnterEvent
+from qtpy.QtWidgets import QCheckBox, QDockWidget, QLabel, QVBoxLayout, QWidget
+
+from napari_smse.errors import SmseError
+from napari_smse.palette import Colour, class_colours
+from napari_smse.slides import Slide
+from napari_smse.widgets.controls.layout import row_of, scrolled
+from napari_smse.widgets.controls.slide_combo import SlideCombo
+from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.evidence.bank_controller import BankDesk
+from napari_smse.widgets.evidence.bank_panel import BankPanel
+from napari_smse.widgets.evidence.evidence_panel import EvidencePanel
+from napari_smse.widgets.evidence.map_source import ColourBy
+from napari_smse.widgets.evidence.overlay_panel import EvidenceOverlays
+from napari_smse.widgets.layers.annotation_layer import drawn_on
+from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
+from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.layers.tile_picker import TilePointer
+from napari_smse.widgets.score.dock import ScoreDock
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.triton_guard import guard_against_triton
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.evidence import KnownBank, ScoredTiles, read_tiles
+from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Started, TileOnSlide
+
+_NOTICE = "Research use only: not for diagnosis."
+_QUESTION = "Why does it say malignant? Click a tile on the slide to see what it is like."
+_NOTHING = "First score a slide (SMSE: Score slide)."
+_FINE_TUNE = "SMSE: Fine-tune"
+
+
+class EvidenceDock(LeavingDock):
+    """Show which known tiles a tile is like, and colour the maps by them.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        guard_against_triton()
+        self.viewer = napari_viewer
+        self.read: ScoredTiles | None = None
+        self._clicked: TileOnSlide | None = None
+        self._make_widgets()
+        self.reading = BackgroundTask()
+        self._tasks = (
+            self.reading,
+            self.desk.task,
+            self.colour_by.task,
+            self.overlays.measuring,
+            self.overlays.comparing,
+            self.evidence.card.pictures.task,
+            self.evidence.known.pictures.task,
+        )
+        self.stop_when_destroyed(self._tasks)
+        self._connect()
+        self.pointer.set_clicking(True)
+        self._find_slides()
+
+    @property
+    def known(self) -> KnownBank | None:
+        """The bank that the chosen slide is compared with."""
+        return self.desk.known
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
+        notice, question = QLabel(_NOTICE), QLabel(_QUESTION)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        self.state, self.model = QLabel(), QLabel()
+        for label in (question, self.state, self.model):
+            label.setWordWrap(True)
+        self.session = session_of(self.viewer)
+        self.slides = SlideCombo(self.session)
+        self.clicks = QCheckBox("Click picks a tile")
+        self.clicks.setChecked(True)
+        self.hovers = QCheckBox("Follow the mouse")
+        self.pointer = TilePointer(self.viewer, self)
+        self.overlays = EvidenceOverlays(self.viewer)
+        self.evidence = EvidencePanel(self._slide_with, self.overlays.unlike_of)
+        self.colour_by = ColourBy(self.viewer, self._why_not_recolour)
+        self.bank = BankPanel()
+        self.desk = BankDesk(self.viewer, self.bank, self)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(
+            scrolled(
+                [
+                    notice,
+                    question,
+                    self.slides,
+                    self.model,
+                    self.overlays,
+                    self.colour_by,
+                    self.state,
+                    self.evidence,
+                    self.bank,
+                ]
+            )
+        )
+        outer.addLayout(row_of(self.clicks, self.hovers))
+        self.setMinimumWidth(430)
+
+    def _connect(self) -> None:
+        self.slides.chosen.connect(self._choose_slide)
+        self.clicks.toggled.connect(self.pointer.set_clicking)
+        self.hovers.toggled.connect(self.pointer.set_hovering)
+        self.pointer.clicked.connect(self._show_clicked)
+        self.pointer.hovered.connect(lambda x, y: self.evidence.point_at(x, y, quietly=True))
+        self.pointer.missed.connect(self._say)
+        self.reading.told.connect(self._show_slide)
+        self.reading.failed.connect(self._tell_problem)
+        self.evidence.problem.connect(self._say)
+        self.evidence.exemplar_clicked.connect(self._fly_to_exemplar)
+        self.evidence.exemplar_chosen.connect(self.desk.choose)
+        self.overlays.problem.connect(self._tell_problem)
+        self.overlays.measured.connect(self.evidence.tell_unlike)
+        self.colour_by.problem.connect(self._tell_problem)
+        self.desk.changed.connect(self._compare_with)
+        self.desk.problem.connect(self._tell_problem)
+        self.bank.learn_wanted.connect(self._fine_tune)
+        self.viewer.layers.events.inserted.connect(self._find_slides)
+        self.viewer.layers.events.removed.connect(self._find_slides)
+        self.session.run_changed.connect(self._take_run)
+        self.session.maps_changed.connect(self._take_maps)
+
+    # -- slides ----------------------------------------------------------------------
+
+    def _find_slides(self, _event: object = None) -> None:
+        scored = [
+            layer
+            for layer in slide_layers(self.viewer)
+            if isinstance(layer.metadata.get(RUN_KEY), Started)
+        ]
+        self.slides.show_layers(scored)
+        if not scored and self.read is None:
+            self._say(_NOTHING)
+
+    def _take_run(self, layer: Image) -> None:
+        """Answer for another run, or another model's, as soon as it is in force."""
+        self._find_slides()
+        run = self.session.run_of(layer)
+        # While a slide is being scored, nothing should compete with that.
+        if layer is self.slides.layer and (run is None or run.store.finished):
+            self.look_again()
+
+    def _take_maps(self, layer: Image) -> None:
+        if layer is self.slides.layer and not self.reading.is_running:
+            self.colour_by.look_again()
+
+    def look_again(self) -> None:
+        """Read anew what was scored since; notice maps that others have replaced."""
+        self._find_slides()
+        layer = self.slides.layer
+        if layer is None or self.reading.is_running:
+            return
+        run = layer.metadata.get(RUN_KEY)
+        if self.read is None or run is not self.read.started or self._has_grown(self.read):
+            self._choose_slide()
+        else:
+            self.colour_by.look_again()
+
+    def _has_grown(self, read: ScoredTiles) -> bool:
+        if read.blocks == len(read.started.plan.blocks):
+            return False
+        try:
+            return int(read.started.store.blocks_done().sum()) != read.blocks
+        except SmseError:
+            return False
+
+    def _choose_slide(self) -> None:
+        layer = self.slides.layer
+        self.reading.cancel()
+        try:
+            slide = None if layer is None else slide_of(layer)
+        except SmseError as error:
+            self._follow(None)
+            self._tell_problem(str(error))
+            return
+        if slide is None or layer is None:
+            self._follow(None)
+            self._say(_NOTHING)
+            return
+        # What is shown of a slide stays while more of it is read.
+        if self.read is not None and self.read.slide.quick_hash != slide.quick_hash:
+            self._follow(None)
+        self._say("Reading what was scored …")
+        started = layer.metadata[RUN_KEY]
+        self.reading.start(lambda: read_tiles(slide, started))
+
+    def _show_slide(self, read: ScoredTiles) -> None:
+        if not len(read.tiles):
+            self._say("No tile of this slide is scored yet.")
+            return
+        same = self.read is not None and self.read.slide.quick_hash == read.slide.quick_hash
+        point = self.evidence.point if same else None
+        self._say("")
+        self._follow(read)
+        clicked, self._clicked = self._clicked, None
+        if clicked is not None and clicked.slide.quick_hash == read.slide.quick_hash:
+            self._point_at(clicked)
+        elif point is not None:
+            self.evidence.point_at(*point, quietly=True)
+
+    def _follow(self, read: ScoredTiles | None) -> None:
+        self.read = read
+        layer = None if read is None else self.slides.layer
+        self.model.setText("" if read is None else _model_line(read.started))
+        self.evidence.follow(read)
+        self.pointer.follow(layer)
+        # The bank comes last, as it is what the others then compare with.
+        for part in (self.overlays, self.colour_by, self.desk):
+            part.follow(layer, read)
+
+    def _slide_with(self, quick_hash: str) -> Slide | None:
+        layer = layer_with(self.viewer, quick_hash)
+        try:
+            return None if layer is None else slide_of(layer)
+        except SmseError:
+            return None
+
+    # -- evidence --------------------------------------------------------------------
+
+    def _show_clicked(self, tile: TileOnSlide) -> None:
+        layer = layer_with(self.viewer, tile.slide.quick_hash)
+        read = self.read
+        if layer is None:
+            return
+        if layer is self.slides.layer and read is not None:
+            self._point_at(tile)
+            return
+        self._clicked = tile
+        self._find_slides()
+        if layer is not self.slides.layer:
+            self.slides.setCurrentIndex(self.slides.findData(layer))
+        elif not self.reading.is_running:
+            self._choose_slide()
+
+    def _point_at(self, tile: TileOnSlide) -> None:
+        region = tile.region
+        self.evidence.point_at(region.x + region.width / 2, region.y + region.height / 2)
+
+    def _fly_to_exemplar(self, row: int) -> None:
+        known = self.known
+        if known is None or row >= len(known.bank):
+            return
+        bank = known.bank
+        region, layer = bank.region(row), layer_with(self.viewer, bank.slides[row])
+        if region is None:
+            self._say(
+                f"This known tile comes from {bank.sources[row]}: there is no slide to show it on."
+            )
+        elif layer is None:
+            self._say(
+                f"This known tile lies on the slide {bank.sources[row]}, which is not open: open "
+                "it to see the tile there."
+            )
+        else:
+            self._say("")
+            fly_to(self.viewer, layer, region)
+
+    # -- the bank --------------------------------------------------------------------
+
+    def _compare_with(self, known: KnownBank) -> None:
+        colours = self._colours(known)
+        self.colour_by.show_bank(known, colours)
+        self.evidence.show_bank(known.bank, colours)
+        self.overlays.show_bank(known.bank)
+
+    def _fine_tune(self) -> None:
+        """Hand the known tiles that were added to the Fine-tune dock, opened if need be."""
+        # Here, as it brings torch, which the dock must not wait for.
+        from napari_smse.widgets.finetune.dock import FineTuneDock
+
+        known = self.known
+        if known is None:
+            return
+        dock = self.window().findChild(FineTuneDock)
+        if dock is None:
+            window = self.viewer.window
+            _, dock = window.add_plugin_dock_widget("napari-smse", _FINE_TUNE, tabify=True)
+        dock.offer_bank(known.bank.on_slides())
+        _bring_forward(dock)
+
+    def _colours(self, known: KnownBank) -> dict[str, Colour]:
+        read, layer = self.read, self.slides.layer
+        assert read is not None
+        given = dict(read.started.card.class_colours)
+        if layer is not None:
+            given = {**drawn_on(self.viewer, layer, read.slide).colours, **given}
+        return class_colours(known.bank.classes, given)
+
+    # -- others ----------------------------------------------------------------------
+
+    def _score_dock(self) -> ScoreDock | None:
+        return self.window().findChild(ScoreDock)
+
+    def _why_not_recolour(self) -> str:
+        dock = self._score_dock()
+        if dock is not None and dock.is_scoring(self.slides.layer):
+            return "The slide is being scored: wait until that is done, and try again."
+        return ""
+
+    def _say(self, text: str) -> None:
+        self.state.setText(text)
+        self.state.setVisible(bool(text))
+
+    def _tell_problem(self, text: str) -> None:
+        self._say(text)
+        show_error(text)
+
+    # -- leaving ---------------------------------------------------------------------
+
+    def _let_go_of_all(self) -> None:
+        self.pointer.leave()
+        self.overlays.leave()
+        self.colour_by.leave()
+        self.desk.leave()
+        self.evidence.leave()
+        self.viewer.layers.events.inserted.disconnect(self._find_slides)
+        self.viewer.layers.events.removed.disconnect(self._find_slides)
+        self.slides.leave()
+        self.session.run_changed.disconnect(self._take_run, missing_ok=True)
+        self.session.maps_changed.disconnect(self._take_maps, missing_ok=True)
+        for task in self._tasks:
+            task.cancel()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Look again what was scored when the mouse comes."""
+        self.look_again()
+        super().enterEvent(event)
+
+
+def _model_line(run: Started) -> str:
+    """Say which model the answers are of."""
+    tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
+    return f"Model: {run.card.name} {run.card.version}{tuned}"
+
+
+def _bring_forward(dock: QWidget) -> None:
+    """Show the tab that a dock lies in."""
+    frame = dock.parentWidget()
+    while frame is not None and not isinstance(frame, QDockWidget):
+        frame = frame.parentWidget()
+    if frame is not None:
+        frame.show()
+        frame.raise_()

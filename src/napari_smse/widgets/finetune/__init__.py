@@ -1,0 +1,1 @@
+"""The Fine-tune dock: a model tuned on what is drawn."""

@@ -1,0 +1,1 @@
+"""The index of slides: chosen once, filled by the Score dock, searched by Find similar."""

@@ -1,0 +1,215 @@
+"""One quiet line of the Score dock: that what is scored goes into the chosen index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_smse.models import ModelCard
+from napari_smse.slides import Slide
+from napari_smse.widgets.index.queue import REPLACE, IndexAdding, KeptOut
+from napari_smse.widgets.index.settings import chosen_index
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.index_slides import (
+    ELSEWHERE,
+    AboutIndex,
+    SlideAdded,
+    SlideToAdd,
+    gone,
+    look_into,
+    of_another_model,
+)
+from napari_smse.workflows.scored_slide import Started
+
+
+class IndexLine(QWidget):
+    """Tells what becomes of scored slides, and lets it be turned off; hidden without an index.
+
+    What goes wrong is said here and nowhere else: the scores are not harmed by it.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._chosen = chosen_index()
+        self._folder = self._chosen.folder
+        self._card: ModelCard | None = None
+        self._about: AboutIndex | None = None
+        self._said = self._foreseen = ""
+        self.adding = IndexAdding(self)
+        self.looking = BackgroundTask()
+        self.tick, self.text = QCheckBox(), QLabel()
+        self.problem, self.remedy = QLabel(), QPushButton()
+        self._arrange()
+        self._connect()
+        if self._folder is None:
+            self.hide()
+        self._look()
+        self._show()
+
+    @property
+    def tasks(self) -> tuple[BackgroundTask, ...]:
+        """All that works in the background, for the dock to stop when it is destroyed."""
+        return self.looking, self.adding.task
+
+    def _arrange(self) -> None:
+        self.tick.setAccessibleName("Add every slide that is scored to the index")
+        self.problem.setStyleSheet("color: #ff9d5c")
+        for label in (self.text, self.problem):
+            label.setWordWrap(True)
+        line = QHBoxLayout()
+        line.addWidget(self.tick, alignment=Qt.AlignmentFlag.AlignTop)
+        line.addWidget(self.text, stretch=1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(line)
+        layout.addWidget(self.problem)
+        layout.addWidget(self.remedy, alignment=Qt.AlignmentFlag.AlignLeft)
+
+    def _connect(self) -> None:
+        self.tick.toggled.connect(self._chosen.take_scored)
+        self.remedy.clicked.connect(self._help)
+        self._chosen.changed.connect(self._take_choice)
+        self._chosen.grew.connect(self._take_growth)
+        self.adding.added.connect(self._hear_added)
+        self.adding.changed.connect(self._show)
+        self.looking.told.connect(self._hear_about)
+        self.looking.failed.connect(self._foresee)
+
+    # -- what happens to slides --------------------------------------------------------
+
+    def add(self, slide: Slide, started: Started) -> None:
+        """Let a slide that was scored go into the index, if it takes what is scored."""
+        folder = self._chosen.folder
+        if folder is not None and self._chosen.takes_scored:
+            planned = started.plan.tile_count
+            self.adding.add(SlideToAdd(folder, slide, started.store, planned))
+
+    def begin_run(self) -> None:
+        """Say what will become of a slide that is being scored."""
+        self.adding.forget_the_hopeless()
+        self._say("")
+
+    def tell_stopped(self) -> None:
+        """Say that a slide was not scored to its end, and did not go into the index."""
+        self._say(f"What was scored now goes into {self._name} once it is scored to its end.")
+
+    def show_model(self, card: ModelCard) -> None:
+        """Take note of the model that slides will be scored by."""
+        self._card = card
+        if self._about is not None:
+            self._hear_about(self._about)
+
+    def _hear_added(self, said: SlideAdded) -> None:
+        slides = "1 slide" if said.slides == 1 else f"{said.slides:,} slides"
+        where = _named(said.wanted.folder)
+        told = f"In {where} now: {slides}."
+        if not said.new:
+            told = f"{said.wanted.slide.name} was in {where} already: {slides}."
+        self._foreseen = ""
+        self._chosen.grew.emit(said.wanted.key)
+        self._say(f"{told} {said.remark}".strip())
+
+    def _help(self) -> None:
+        if left := self._kept_out:
+            self.adding.help(left)
+
+    def _take_growth(self, key: str) -> None:
+        """Let go of what was said of the index and of a slide that is in it now."""
+        self._said = ""
+        self.adding.kept_out.pop(key, None)
+        self._show()
+
+    # -- the index ---------------------------------------------------------------------
+
+    def _take_choice(self) -> None:
+        folder = self._chosen.folder
+        if self._folder == folder and not self._chosen.takes_scored:
+            self.adding.give_up()
+        if self._folder != folder or not self._chosen.takes_scored:
+            self._said = ""
+            self.adding.kept_out.clear()
+        self._folder = folder
+        self.setVisible(folder is not None)
+        self._look()
+        self._show()
+
+    def _look(self) -> None:
+        self._about, self._foreseen = None, ""
+        self.looking.cancel()
+        folder = self._chosen.folder
+        if folder is not None and self._chosen.takes_scored:
+            self.looking.start(lambda: look_into(folder))
+
+    def _hear_about(self, about: AboutIndex) -> None:
+        self._about, folder, card = about, self._chosen.folder, self._card
+        foreseen = ""
+        if about.gone and folder is not None:
+            foreseen = gone(folder)
+        elif about.model and card is not None and about.model != card.weights_sha256:
+            foreseen = of_another_model(about.model_name, card.name)
+        self._foresee(foreseen)
+
+    def _foresee(self, problem: str) -> None:
+        self._foreseen = problem
+        self._show()
+
+    # -- what there is to say ----------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        folder = self._chosen.folder
+        return "the index" if folder is None else _named(folder)
+
+    @property
+    def _kept_out(self) -> KeptOut | None:
+        return next(reversed(self.adding.kept_out.values()), None)
+
+    def _say(self, text: str) -> None:
+        self._said = text
+        self._show()
+
+    def _show(self) -> None:
+        on, left = self._chosen.takes_scored, self._kept_out
+        with QSignalBlocker(self.tick):
+            self.tick.setChecked(on)
+        self.text.setText(self._told())
+        self.text.setEnabled(on)
+        for widget in (self.tick, self.text):
+            widget.setToolTip(f"{self._folder}\nAnother folder can be chosen {ELSEWHERE}.")
+        problem = self._foreseen if left is None else left.text + self._others
+        self.problem.setText(problem)
+        self.problem.setVisible(on and bool(problem))
+        self.remedy.setText("" if left is None else left.remedy)
+        self.remedy.setVisible(on and left is not None and bool(left.remedy))
+
+    @property
+    def _others(self) -> str:
+        number = len(self.adding.kept_out) - 1
+        if not number:
+            return ""
+        return f" {number} more slide{'s were' if number > 1 else ' was'} not added."
+
+    def _told(self) -> str:
+        if not self._chosen.takes_scored:
+            return f"What you score does not go into {self._name}."
+        left = self._kept_out
+        if (wanted := self.adding.adding) is not None:
+            return f"Adding {wanted.slide.name} to {_named(wanted.folder)} …"
+        if self._foreseen and left is None:
+            return f"What you score cannot go into {self._name}:"
+        if left is not None and left.remedy != REPLACE and not self._said:
+            return f"{left.wanted.slide.name} did not go into {self._name}:"
+        return self._said or f"What you score goes into {self._name}."
+
+    def leave(self) -> None:
+        """Let go of everything; what waits still goes into its index."""
+        self.looking.cancel()
+        self.adding.leave()
+        self._chosen.changed.disconnect(self._take_choice)
+        self._chosen.grew.disconnect(self._take_growth)
+
+
+def _named(folder: Path) -> str:
+    return f"the index “{folder.name}”"

@@ -1,0 +1,68 @@
+"""Keys of a viewer or a layer, taken for a while and given back; 1 to 9 are the first classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+KEYS: Final = tuple(str(number) for number in range(1, 10))
+
+
+def bind_class_keys(owner: Any, choose: Callable[[int], None]) -> None:
+    """Have the keys of a viewer or a layer choose a class by its row."""
+    for row, key in enumerate(KEYS):
+        owner.bind_key(key, _chooser(choose, row), overwrite=True)
+
+
+def unbind_class_keys(owner: Any) -> None:
+    """Give the keys back."""
+    for key in KEYS:
+        owner.bind_key(key, None, overwrite=True)
+
+
+def _chooser(choose: Callable[[int], None], row: int) -> Callable[[object], None]:
+    # A function, as napari asks what it binds for its name.
+    def choose_class(_owner: object) -> None:
+        choose(row)
+
+    return choose_class
+
+
+Action = Callable[[object], None]
+
+
+class LentKeys:
+    """Remembers what was bound to a key, and binds it again when the key is given back.
+
+    What somebody else bound to it meanwhile stays.
+    """
+
+    def __init__(self) -> None:
+        self._lent: list[tuple[Any, str, Action, Any]] = []
+
+    def __bool__(self) -> bool:
+        """Whether any key is taken."""
+        return bool(self._lent)
+
+    def take(self, owner: Any, actions: Mapping[str, Action]) -> None:
+        """Take keys of a viewer or a layer.
+
+        Parameters
+        ----------
+        owner
+            Anything with napari's ``bind_key``.
+        actions
+            What each key does; it is handed the owner.
+        """
+        for key, action in actions.items():
+            before = owner.bind_key(key, action, overwrite=True)
+            self._lent.append((owner, key, action, before))
+
+    def give_back(self) -> None:
+        """Give all of them back, the last taken first."""
+        while self._lent:
+            owner, key, action, before = self._lent.pop()
+            now = owner.bind_key(key, None, overwrite=True)
+            rebound = before if now is action else now
+            if rebound is not None:
+                owner.bind_key(key, rebound, overwrite=True)

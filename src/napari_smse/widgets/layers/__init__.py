@@ -1,0 +1,1 @@
+"""Layers of the viewer: slides, maps, regions, overlays, and where they lie."""

@@ -1,0 +1,250 @@
+"""The heat maps of a run as napari layers, filled in while it runs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
+
+from napari_smse.palette import Colour, class_colours
+from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, shown_class
+from napari_smse.slides import Slide
+from napari_smse.widgets.layers.colormaps import CLASS_COLOUR, map_colours
+from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
+from napari_smse.widgets.session import session_of
+
+MAP_KEY = "napari_smse_map"
+"""Key of a map layer's metadata: slide, class and scale that it shows, and whose values."""
+
+SHOWN_KEY = "napari_smse_shown"
+"""Key of a slide layer's metadata: the `ScoreMaps` that its map layers show."""
+
+_numbers = itertools.count(1)
+
+
+class HeatLayers:
+    """One image layer per map.
+
+    Layers of an earlier run on the slide are used again, as napari takes long
+    to remove one. New layers are added one at a time, by `add_next`, so that
+    the viewer is never held up for all of them at once.
+
+    Parameters
+    ----------
+    viewer
+        Where the layers go.
+    slide_layer, slide
+        The slide they lie on.
+    maps
+        What they show.
+    colours
+        Of the classes, RGB 0..255; classes without one get a usual colour.
+    by
+        What the maps are by, for the layers' names; nothing for a model's class head.
+
+    Attributes
+    ----------
+    classifier
+        What gave the probabilities, for the record of what is saved; nothing for the class head of
+        the run in force.
+    unsaved
+        Why the maps cannot be saved; nothing if they can.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        slide_layer: Layer,
+        slide: Slide,
+        maps: ScoreMaps,
+        colours: Mapping[str, Colour] | None = None,
+        by: str = "",
+    ) -> None:
+        self.maps = maps
+        self.by = by
+        self.classifier = by
+        self.unsaved = ""
+        self.colours = class_colours(maps.classes, colours)
+        self.layers: dict[MapName, Image] = {}
+        self._number = next(_numbers)
+        self._viewer, self._slide_layer, self._slide = viewer, slide_layer, slide
+        self._session = session_of(viewer)
+        slide_layer.metadata[SHOWN_KEY] = maps
+        self._to_add = sorted(maps, key=partial(_most_telling_first, shown_class(maps.classes)))
+        self._stale: set[MapName] = set()
+        first = self._to_add[0]
+        self._use_old_layers()
+        self.show_only(first)
+        if self._session.is_in_view(slide_layer):
+            viewer.layers.selection.active = self._shown()
+        self._session.set_maps(slide_layer, self)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no other maps have taken the slide over."""
+        return self._session.maps_of(self._slide_layer) is self
+
+    @property
+    def shown(self) -> MapName | None:
+        """The map that is seen when the slide is in view, if any is."""
+        shown = self._session.is_shown
+        return next((name for name, layer in self.layers.items() if shown(layer)), None)
+
+    def add_next(self) -> bool:
+        """Add one layer that is missing; False when all are there."""
+        if not self._to_add:
+            return False
+        name = self._to_add.pop(0)
+        layer = self.layers[name] = self._made(name)
+        layer.events.visible.connect(self.refresh)
+        active = self._viewer.layers.selection.active
+        # Just above the slide: the most telling map, which came first, stays on top.
+        at = 0
+        if self._slide_layer in self._viewer.layers:
+            at = self._viewer.layers.index(self._slide_layer) + 1
+        self._viewer.layers.insert(at, layer)
+        # The viewer numbers what has the same name, as the maps of two slides called alike.
+        layer.metadata[MAP_KEY]["name"] = layer.name
+        self._viewer.layers.selection.active = active
+        self._stale.add(name)
+        return True
+
+    def mark_stale(self) -> None:
+        """Say that the maps have new values; `refresh` shows them."""
+        self._stale.update(self.layers)
+
+    def refresh(self, _event: object = None, *, hidden: bool = False) -> None:
+        """Show what is new, in hidden layers only on request."""
+        for name in list(self._stale):
+            layer = self.layers[name]
+            # Another model's maps may have taken the layer over.
+            ours = layer.metadata[MAP_KEY]["of"] == self._number
+            if not ours or layer not in self._viewer.layers:
+                self._stale.discard(name)
+            elif layer.visible or hidden:
+                # In place, as setting the data would have napari measure the layer anew each time.
+                layer.data[...] = self.maps.heat_map(name).values
+                layer.refresh(extent=False, highlight=False, thumbnail=hidden)
+                self._stale.discard(name)
+
+    def show_only(self, name: MapName) -> None:
+        """Show one map and hide the others; a map that is still to be added comes next."""
+        if name in self._to_add:
+            self._to_add.sort(key=lambda other: other != name)
+            self.add_next()
+        for other, layer in self.layers.items():
+            self._session.set_shown(layer, other == name)
+        self.refresh()
+
+    def name_by(self, by: str) -> None:
+        """Say in the layers' names what the maps are by."""
+        self.by = by
+        for name, layer in self.layers.items():
+            self._rename(layer, name)
+
+    def remove(self) -> None:
+        """Remove the layers, as what they show holds no longer."""
+        for layer in self.layers.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._to_add.clear()
+        self._slide_layer.metadata.pop(SHOWN_KEY, None)
+        self._session.set_maps(self._slide_layer, None)
+
+    def _shown(self) -> Image | None:
+        return None if self.shown is None else self.layers[self.shown]
+
+    def _use_old_layers(self) -> None:
+        """Take over the layers of an earlier run on this slide, and remove those without use."""
+        wanted = {(name.class_name, name.scale): name for name in self._to_add}
+        for layer in list(self._viewer.layers):
+            mark = layer.metadata.get(MAP_KEY, {})
+            if mark.get("slide") != self._slide.quick_hash:
+                continue
+            name = wanted.pop((mark["class"], mark["scale"]), None)
+            if name is None:
+                self._viewer.layers.remove(layer)
+                continue
+            self._rename(layer, name)
+            layer.metadata[MAP_KEY] = self._mark(name) | {"name": mark.get("name", "")}
+            self._lay(layer, self.maps.heat_map(name))
+            layer.events.visible.connect(self.refresh)
+            self.layers[name] = layer
+            self._to_add.remove(name)
+        self.mark_stale()
+
+    def _lay(self, layer: Image, heat_map: HeatMap) -> None:
+        """Lay another map into a layer, touching only what differs: each touch is a redraw."""
+        if layer.data.shape != heat_map.values.shape:
+            layer.data = heat_map.values
+        scale, translate = self._placed(heat_map)
+        if not np.array_equal(layer.scale, scale):
+            layer.scale = scale
+        if not np.array_equal(layer.translate, translate):
+            layer.translate = translate
+
+    def _made(self, name: MapName) -> Image:
+        heat_map = self.maps.heat_map(name)
+        scale, translate = self._placed(heat_map)
+        colour = self.colours[name.class_name]
+        return Image(
+            heat_map.values,
+            name=self._name_of(name),
+            scale=scale,
+            translate=translate,
+            units=self._slide_layer.units[-2:],
+            axis_labels=self._slide_layer.axis_labels[-2:],
+            colormap=map_colours(CLASS_COLOUR, name.class_name, colour=colour),
+            contrast_limits=(0, 1),
+            interpolation2d="nearest",
+            opacity=0.5,
+            blending="translucent",
+            visible=False,
+            metadata={MAP_KEY: self._mark(name), OF_SLIDE_KEY: self._slide.quick_hash},
+        )
+
+    def _name_of(self, name: MapName) -> str:
+        by = f" by {self.by}" if self.by else ""
+        return f"{name}{by} · {self._slide.name}"
+
+    def _rename(self, layer: Image, name: MapName) -> None:
+        """Say what a layer shows; a name that the user gave it stays."""
+        mark, wanted = layer.metadata[MAP_KEY], self._name_of(name)
+        if layer.name == mark.get("name") and _without_number(layer.name) != wanted:
+            layer.name = wanted
+            mark["name"] = layer.name
+
+    def _mark(self, name: MapName) -> dict[str, object]:
+        return {
+            "slide": self._slide.quick_hash,
+            "class": name.class_name,
+            "scale": name.scale,
+            "of": self._number,
+            "name": "",
+        }
+
+    def _placed(self, heat_map: HeatMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scale and translation of a map's layer.
+
+        A cell of c level-0 px starts at the edge of its first pixel, but napari
+        places layers by the centre of pixel 0: hence (c - 1) / 2.
+        """
+        px = np.asarray(self._slide_layer.scale[-2:], dtype=np.float64)
+        origin = np.array([heat_map.y, heat_map.x])
+        shift = np.asarray(self._slide_layer.translate[-2:], dtype=np.float64)
+        return px * heat_map.cell, shift + px * (origin + (heat_map.cell - 1) / 2)
+
+
+def _without_number(name: str) -> str:
+    return re.sub(r" \[\d+\]$", "", name)
+
+
+def _most_telling_first(shown: str, name: MapName) -> tuple[bool, bool]:
+    """Sort key: the class shown first before others, fused before single scales."""
+    return name.class_name != shown, name.scale != FUSED

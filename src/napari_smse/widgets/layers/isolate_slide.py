@@ -1,0 +1,56 @@
+"""A clear view of one slide: it is in view, and its heat maps are hidden for a while."""
+
+from __future__ import annotations
+
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+
+from napari_smse.slides import Slide
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.session import session_of
+
+
+class ClearView:
+    """Brings a slide into view without its heat maps; brings back what was seen before.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are hidden.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer, self._session = viewer, session_of(viewer)
+        self._hidden: list[Layer] = []
+        self._before: Image | None = None
+        self._showing: Image | None = None
+
+    def remember(self) -> None:
+        """Come back to the slide in view now, as when another is opened before it is shown."""
+        if self._before is None:
+            self._before = self._session.slide_layer
+
+    def show(self, slide_layer: Image, slide: Slide, *, maps: bool) -> None:
+        """Show a slide, with its heat maps or without."""
+        self.remember()
+        self._showing = slide_layer
+        self._session.choose(slide_layer)
+        for layer in [] if maps else list(self._viewer.layers):
+            of_slide = layer.metadata.get(MAP_KEY, {}).get("slide") == slide.quick_hash
+            if of_slide and self._session.is_shown(layer):
+                self._session.set_shown(layer, False)
+                self._hidden.append(layer)
+
+    def restore(self) -> None:
+        """Bring back the heat maps, and the slide before unless another was chosen meanwhile."""
+        for layer in self._hidden:
+            if layer in self._viewer.layers:
+                self._session.set_shown(layer, True)
+        self._hidden.clear()
+        showing, before = self._showing, self._before
+        self._showing = self._before = None
+        if showing is not None and self._session.slide_layer is showing and self._is_open(before):
+            self._session.choose(before)
+
+    def _is_open(self, layer: Image | None) -> bool:
+        return layer is not None and layer in self._viewer.layers

@@ -1,0 +1,253 @@
+"""What lies over a slide beside its maps: tissue, agreement, change, what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from napari.utils import Colormap, DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_smse.palette import diverging_ramp
+from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, objective_power
+from napari_smse.similarity.scale_agreement import ScaleAgreement
+from napari_smse.slides import Slide
+from napari_smse.tiles import Ground, TissueMask
+from napari_smse.widgets.layers.coordinates import placed
+from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
+
+AGREEMENT_KEY: Final = "napari_smse_agreement"
+"""Key of the layers' metadata: the slide's quick hash."""
+
+AGREE: Final = (0, 158, 115)
+DIFFER: Final = (204, 121, 167)
+DECIDING: Final = {
+    "light blue": (86, 180, 233),
+    "yellow": (240, 228, 66),
+    "orange": (230, 159, 0),
+    "white": (255, 255, 255),
+}
+"""By name, the colours of the scales that decide, fine to coarse."""
+
+
+def show_agreement(
+    viewer: ViewerModel, slide_layer: Layer, slide: Slide, found: ScaleAgreement, scales: int
+) -> None:
+    """Lay over the slide where the scales agree, and hidden below it which of them decides."""
+    hide_agreement(viewer, slide)
+    active = viewer.layers.selection.active
+    several = max(2, scales)
+    for name, heat_map, colours, shown in (
+        ("Deciding scale", found.decided, _decide_colours(several), False),
+        ("Scale agreement", found.agree, _ramp((DIFFER, AGREE), "SMSE agreement"), True),
+    ):
+        viewer.add_layer(
+            Image(
+                heat_map.values,
+                name=f"{name} · {slide.name}",
+                colormap=colours,
+                contrast_limits=(0, 1 if shown else several - 1),
+                interpolation2d="nearest",
+                opacity=0.6,
+                blending="translucent",
+                visible=shown,
+                metadata={AGREEMENT_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+                **placed(heat_map, slide_layer),
+            )
+        )
+    viewer.layers.selection.active = active
+
+
+def hide_agreement(viewer: ViewerModel, slide: Slide) -> None:
+    """Remove a slide's layers of agreement, if there are any."""
+    for layer in list(viewer.layers):
+        if layer.metadata.get(AGREEMENT_KEY) == slide.quick_hash:
+            viewer.layers.remove(layer)
+
+
+def tell_agreement(found: ScaleAgreement, mpps: Sequence[float]) -> str:
+    """Say in words how far the scales agree, and which decides how often."""
+    if np.isnan(found.share):
+        return "No place was scored at two scales."
+    names = list(DECIDING)
+    decided = ", ".join(
+        f"{objective_power(mpp):.3g}x at {found.decided_share(number):.0%} "
+        f"({names[number % len(names)]})"
+        for number, mpp in enumerate(mpps)
+    )
+    return (
+        f"The scales call the same class at {found.share:.0%} of the places (green) and differ at "
+        f"the rest (purple). The surest scale is {decided}: show the layer “Deciding scale” to see "
+        "where."
+    ).replace("%", " %")
+
+
+def _decide_colours(scales: int) -> Colormap:
+    colours = list(DECIDING.values())
+    return _ramp([colours[number % len(colours)] for number in range(scales)], f"SMSE {scales}")
+
+
+def _ramp(colours: Sequence[tuple[int, int, int]], name: str) -> Colormap:
+    """Return one colour for each whole number from 0; nothing where a map has no value."""
+    rgba = np.ones((len(colours), 4))
+    rgba[:, :3] = np.asarray(colours) / 255
+    return Colormap(rgba, name=name, display_name=name)
+
+
+DIFFERENCE_KEY = "napari_smse_difference"
+"""Key of a difference layer's metadata: the slide's quick hash."""
+
+
+def show_difference(
+    viewer: ViewerModel, slide_layer: Layer, slide: Slide, before: ScoreMaps, after: ScoreMaps
+) -> Image | None:
+    """Show after minus before of the class that matters most, hidden until it is looked at.
+
+    Returns
+    -------
+    Image or None
+        None if the classes are others than before.
+    """
+    hide_difference(viewer, slide)
+    if before.classes != after.classes:
+        return None
+    name = _most_telling(after)
+    old, new = before.heat_map(name), after.heat_map(name)
+    px = np.asarray(slide_layer.scale[-2:], dtype=np.float64)
+    origin = np.array([new.y, new.x]) + (new.cell - 1) / 2
+    layer = Image(
+        new.values - old.values,
+        name=f"Change of P({name.class_name}) · {slide.name}",
+        scale=px * new.cell,
+        translate=np.asarray(slide_layer.translate[-2:]) + px * origin,
+        units=slide_layer.units[-2:],
+        axis_labels=slide_layer.axis_labels[-2:],
+        colormap=_change_colormap(),
+        contrast_limits=(-1, 1),
+        interpolation2d="nearest",
+        opacity=0.7,
+        blending="translucent",
+        visible=False,
+        metadata={DIFFERENCE_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+    )
+    active = viewer.layers.selection.active
+    at = viewer.layers.index(slide_layer) + 1 if slide_layer in viewer.layers else 0
+    viewer.layers.insert(at, layer)
+    viewer.layers.selection.active = active
+    return layer
+
+
+def difference_of(viewer: ViewerModel, slide: Slide) -> Image | None:
+    """Return the difference layer of a slide, if there is one."""
+    for layer in viewer.layers:
+        if layer.metadata.get(DIFFERENCE_KEY) == slide.quick_hash and isinstance(layer, Image):
+            return layer
+    return None
+
+
+def hide_difference(viewer: ViewerModel, slide: Slide) -> None:
+    """Remove a slide's difference layer."""
+    layer = difference_of(viewer, slide)
+    if layer is not None:
+        viewer.layers.remove(layer)
+
+
+def _most_telling(maps: ScoreMaps) -> MapName:
+    names = list(maps)
+    wanted = "malignant" if "malignant" in maps.classes else maps.classes[-1]
+    of_class = [name for name in names if name.class_name == wanted]
+    return next((name for name in of_class if name.scale == FUSED), of_class[0])
+
+
+def _change_colormap() -> Colormap:
+    """Blue where it fell, orange where it rose, nothing where little changed."""
+    colours: NDArray[np.float32] = diverging_ramp(257).copy()
+    colours[:, 3] = np.clip(np.abs(np.linspace(-1, 1, 257)) * 2, 0, 1)
+    return Colormap(colours, name="SMSE change", display_name="Change")
+
+
+def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: TissueMask) -> Labels:
+    """Lay the mask over the slide, in place of an earlier one of the same name."""
+    name = f"Tissue · {slide.name}"
+    if name in viewer.layers:
+        viewer.layers.remove(name)
+    px = np.asarray(slide_layer.scale[-2:], dtype=np.float64)
+    cell = np.array(mask.cell[::-1])
+    origin = np.array([mask.region.y, mask.region.x])
+    layer = Labels(
+        mask.ground,
+        name=name,
+        scale=px * cell,
+        translate=np.asarray(slide_layer.translate[-2:]) + px * (origin + (cell - 1) / 2),
+        units=slide_layer.units[-2:],
+        axis_labels=slide_layer.axis_labels[-2:],
+        opacity=0.35,
+        colormap=DirectLabelColormap(color_dict=_TISSUE_COLOURS),
+        metadata={OF_SLIDE_KEY: slide.quick_hash},
+    )
+    layer.editable = False
+    active = viewer.layers.selection.active
+    viewer.add_layer(layer)
+    viewer.layers.selection.active = active
+    return layer
+
+
+UNKNOWN_KEY: Final = "napari_smse_unknown"
+"""Key of the layer's metadata: the slide's quick hash."""
+
+_TISSUE_COLOURS = {
+    int(Ground.TISSUE): "#00ffb4",
+    int(Ground.PEN): "#ffb000",
+    int(Ground.DARK): "#404040",
+    int(Ground.GLASS): "transparent",
+    None: "transparent",
+}
+
+_MOST_PX: Final = 4096
+_PARTS: Final = 8
+_KNOWN, _GREY, _STRIPE = 0, 1, 2
+
+
+def show_unknown(viewer: ViewerModel, slide_layer: Layer, slide: Slide, unknown: HeatMap) -> Image:
+    """Hatch the cells that are 1 in a map, over all maps of the slide."""
+    hide_unknown(viewer, slide)
+    parts = max(1, min(_PARTS, _MOST_PX // max(unknown.values.shape)))
+    layer = Image(
+        hatched(unknown.values >= 0.5, parts),
+        name=f"Unlike anything known · {slide.name}",
+        colormap=_ood_colormap(),
+        contrast_limits=(_KNOWN, _STRIPE),
+        interpolation2d="nearest",
+        blending="translucent",
+        metadata={UNKNOWN_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+        **placed(unknown, slide_layer, parts),
+    )
+    active = viewer.layers.selection.active
+    viewer.add_layer(layer)
+    viewer.layers.selection.active = active
+    return layer
+
+
+def hide_unknown(viewer: ViewerModel, slide: Slide) -> None:
+    """Remove a slide's layer of what is unlike anything known, if there is one."""
+    for layer in list(viewer.layers):
+        if layer.metadata.get(UNKNOWN_KEY) == slide.quick_hash:
+            viewer.layers.remove(layer)
+
+
+def hatched(unknown: NDArray[np.bool_], parts: int) -> NDArray[np.uint8]:
+    """Return cells drawn with so many pixels along either edge: grey, with stripes, where true."""
+    whole = np.kron(unknown, np.ones((parts, parts), dtype=np.uint8)).astype(np.uint8)
+    if parts < _PARTS:
+        return whole * _STRIPE
+    rows, columns = np.indices(whole.shape, sparse=True)
+    stripe = (rows + columns) % parts < parts // 3
+    return np.where(whole > 0, np.where(stripe, _STRIPE, _GREY), _KNOWN).astype(np.uint8)
+
+
+def _ood_colormap() -> Colormap:
+    colours = np.array([[0, 0, 0, 0], [0.55, 0.55, 0.55, 0.7], [0.15, 0.15, 0.15, 0.85]])
+    return Colormap(colours, name="SMSE unknown", display_name="Unknown")

@@ -1,0 +1,59 @@
+"""Links between tiles as lines on the slide: green must be alike, red must differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Layer, Shapes
+
+from napari_smse.annotations.tile_notes import TileLink, TilePlace
+from napari_smse.slides import Slide
+from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world
+
+LINKS_KEY = "napari_smse_links"
+"""Key of a link layer's metadata: the slide's quick hash."""
+
+_ALIKE, _DIFFER = "#43a047", "#e53935"
+_WIDTH_UM = 6.0
+
+
+def show_links(
+    viewer: ViewerModel, slide_layer: Layer, slide: Slide, links: Sequence[TileLink]
+) -> Shapes | None:
+    """Draw the links whose tiles both lie on a slide, in place of those drawn before.
+
+    Returns
+    -------
+    Shapes or None
+        None if there is nothing to draw.
+    """
+    for layer in list(viewer.layers):
+        if layer.metadata.get(LINKS_KEY) == slide.quick_hash:
+            viewer.layers.remove(layer)
+    here = [one for one in links if one.first.slide == one.second.slide == slide.quick_hash]
+    if not here:
+        return None
+    active = viewer.layers.selection.active
+    made = Shapes(
+        [
+            level0_to_world(slide_layer, np.array([_centre(one.first), _centre(one.second)]))
+            for one in here
+        ],
+        shape_type="line",
+        name=f"Links · {slide.name}",
+        edge_color=[_ALIKE if one.alike else _DIFFER for one in here],
+        edge_width=_WIDTH_UM,
+        units=slide_layer.units[-2:],
+        axis_labels=slide_layer.axis_labels[-2:],
+        metadata={LINKS_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+    )
+    viewer.layers.append(made)
+    if active in viewer.layers:
+        viewer.layers.selection.active = active
+    return made
+
+
+def _centre(place: TilePlace) -> tuple[float, float]:
+    return place.x + place.width / 2, place.y + place.height / 2

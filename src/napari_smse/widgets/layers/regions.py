@@ -1,0 +1,104 @@
+"""Regions of interest: what is drawn, or what is in view, in level-0 px."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+import shapely
+from napari.components import ViewerModel
+from napari.layers import Layer, Shapes
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from napari_smse.errors import RegionError
+from napari_smse.widgets.layers.slide_layers import world_to_level0
+
+AREAS = ("rectangle", "polygon", "ellipse")
+"""Kinds of shapes that have an area."""
+
+NO_REGION_KEY = "napari_smse_no_region"
+"""Key of a Shapes layer's metadata: what it shows is no region that a user drew to be scored."""
+
+_ELLIPSE_POINTS = 64
+
+
+class RegionChoice(StrEnum):
+    """Where to score."""
+
+    WHOLE = "Whole slide"
+    VISIBLE = "What is in view"
+    SHAPES = "Selected shapes"
+
+
+def chosen_region(
+    choice: RegionChoice, viewer: ViewerModel, slide_layer: Layer
+) -> BaseGeometry | None:
+    """The region to score, (x, y) in level-0 px; None for the whole slide.
+
+    Raises
+    ------
+    RegionError
+        If shapes are asked for and none that has an area is drawn.
+    """
+    if choice is RegionChoice.VISIBLE:
+        return visible_region(viewer, slide_layer)
+    if choice is RegionChoice.SHAPES:
+        return drawn_region(viewer, slide_layer)
+    return None
+
+
+def visible_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
+    """The part of the slide that the canvas shows."""
+    camera = viewer.scene.camera
+    centre = np.asarray(camera.center[-2:])
+    half = np.asarray(viewer.canvas.size) / 2 / camera.zoom
+    (x0, y0), (x1, y1) = world_to_level0(slide_layer, np.array([centre - half, centre + half]))
+    return shapely.box(x0, y0, x1, y1)
+
+
+def drawn_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
+    """The selected shapes; all shapes of the selected, or else of any Shapes layer, if none is."""
+    layers = [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Shapes) and NO_REGION_KEY not in layer.metadata
+    ]
+    selected = [layer for layer in layers if layer in viewer.layers.selection]
+    outlines = [
+        outline for layer in selected or layers for outline in _outlines(layer) if len(outline) >= 3
+    ]
+    polygons = [shapely.Polygon(world_to_level0(slide_layer, outline)) for outline in outlines]
+    region = shapely.union_all([shapely.make_valid(polygon) for polygon in polygons])
+    if region.area == 0:
+        raise RegionError(
+            "No area is drawn: add a Shapes layer, draw a rectangle or polygon on the slide, "
+            "and select it."
+        )
+    return region
+
+
+def _outlines(layer: Shapes) -> list[NDArray[np.float64]]:
+    """World outlines, (n, 2) as (y, x), of the selected shapes of a layer, or of all."""
+    chosen = sorted(layer.selected_data) or range(len(layer.data))
+    return [world_outline(layer, i) for i in chosen if layer.shape_type[i] in AREAS]
+
+
+def world_outline(layer: Shapes, index: int) -> NDArray[np.float64]:
+    """Outline of a shape in the world, (n, 2) as (y, x)."""
+    return _in_world(layer, _outline(layer.data[index], layer.shape_type[index]))
+
+
+def _outline(vertices: NDArray[np.floating], kind: str) -> NDArray[np.float64]:
+    points = np.asarray(vertices, dtype=np.float64)[:, -2:]
+    if kind != "ellipse":
+        return points
+    centre = points.mean(axis=0)
+    along, across = (points[1] - points[0]) / 2, (points[2] - points[1]) / 2
+    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)[:, None]
+    return np.asarray(centre + np.cos(angle) * along + np.sin(angle) * across)
+
+
+def _in_world(layer: Shapes, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    fill = np.zeros((len(points), layer.ndim - 2))
+    return np.array([layer.data_to_world(point)[-2:] for point in np.hstack([fill, points])])

@@ -1,0 +1,116 @@
+"""Show a tile: fly there and outline it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
+
+from napari_smse.errors import SmseError
+from napari_smse.slides import Region
+from napari_smse.widgets.layers.slide_layers import (
+    OF_SLIDE_KEY,
+    is_slide_layer,
+    level0_to_world,
+    slide_of,
+)
+from napari_smse.widgets.session import session_of
+
+MARKER_NAME: Final = "Chosen tile"
+_MARKER_KEY: Final = "napari_smse_marker"
+_TILES_ACROSS = 5
+"""How many tiles fit across the canvas after the flight."""
+_PX: Final = 40
+_YELLOW: Final = (255, 212, 0, 255)
+
+
+def fly_to(viewer: ViewerModel, slide_layer: Layer, region: Region) -> None:
+    """Bring a slide into view, move the camera to a region of it, and outline that.
+
+    Parameters
+    ----------
+    viewer, slide_layer
+        Where the slide is.
+    region
+        Level-0 px.
+    """
+    if isinstance(slide_layer, Image) and is_slide_layer(slide_layer):
+        session_of(viewer).choose(slide_layer)
+    corners = np.array(
+        [
+            [region.x, region.y],
+            [region.x + region.width, region.y + region.height],
+        ]
+    )
+    edges = level0_to_world(slide_layer, corners)
+    (top, left), (bottom, right) = edges
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[:-2], (top + bottom) / 2, (left + right) / 2)
+    camera.zoom = min(viewer.canvas.size) / (_TILES_ACROSS * (bottom - top))
+    _outline(viewer, slide_layer, edges)
+
+
+def marked(viewer: ViewerModel) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return top left and bottom right of the outlined tile in the world, (y, x); None if none."""
+    marker = _marker_in(viewer)
+    if marker is None:
+        return None
+    scale = np.asarray(marker.scale[-2:])
+    first = np.asarray(marker.translate[-2:]) - scale / 2
+    return first, first + scale * _PX
+
+
+def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]) -> None:
+    """Lay the outline around a box, its corners (y, x) in the world.
+
+    It is a picture that is moved and stretched: making a shape has napari compile its
+    triangulation, seconds on a new machine, and removing a layer takes a third of a second.
+    """
+    scale = (edges[1] - edges[0]) / _PX
+    place = {"scale": scale, "translate": edges[0] + scale / 2}
+    of_slide = _hash_of(slide_layer)
+    marker = _marker_in(viewer)
+    if marker is not None and marker.metadata.get(OF_SLIDE_KEY) == of_slide:
+        marker.scale, marker.translate = place["scale"], place["translate"]
+        marker.visible = True
+        return
+    if marker is not None:
+        viewer.layers.remove(marker)
+    active = viewer.layers.selection.active
+    viewer.add_layer(
+        Image(
+            _frame(),
+            rgb=True,
+            name=MARKER_NAME,
+            interpolation2d="nearest",
+            units=slide_layer.units[-2:],
+            axis_labels=slide_layer.axis_labels[-2:],
+            metadata={_MARKER_KEY: True, OF_SLIDE_KEY: of_slide},
+            **place,
+        )
+    )
+    viewer.layers.selection.active = active
+
+
+def _marker_in(viewer: ViewerModel) -> Image | None:
+    for layer in viewer.layers:
+        if _MARKER_KEY in layer.metadata and isinstance(layer, Image):
+            return layer
+    return None
+
+
+def _hash_of(slide_layer: Layer) -> str | None:
+    try:
+        return slide_of(slide_layer).quick_hash
+    except SmseError:
+        return None
+
+
+def _frame() -> NDArray[np.uint8]:
+    """A square outline one pixel wide, transparent inside."""
+    pixels = np.zeros((_PX, _PX, 4), dtype=np.uint8)
+    pixels[[0, -1]] = pixels[:, [0, -1]] = _YELLOW
+    return pixels

@@ -1,0 +1,1 @@
+"""The Score dock: a slide, a model, and where it looks malignant."""

@@ -1,0 +1,58 @@
+"""What the status bar says of the tile under the cursor."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.components import ViewerModel
+
+from napari_smse.scoring import ScoreMaps
+from napari_smse.widgets.layers.heat_map_layers import SHOWN_KEY
+from napari_smse.widgets.layers.slide_layers import slide_layers, world_to_level0
+from napari_smse.widgets.session import session_of
+
+_MARK = "SMSE"
+
+
+class CursorStatus:
+    """Adds the scores of the slide in view to what napari says, whatever layer is active.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose status bar it is.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._session = session_of(viewer)
+        viewer.events.status.connect(self._on_status)
+
+    def stop(self) -> None:
+        """Leave the status bar alone again."""
+        self._viewer.events.status.disconnect(self._on_status)
+
+    def describe(self, world: tuple[float, ...]) -> str:
+        """The scores at a world point (y, x), or nothing where no tile was scored."""
+        layer = self._session.slide_layer
+        maps: ScoreMaps | None = None if layer is None else layer.metadata.get(SHOWN_KEY)
+        if layer is None or maps is None:
+            return ""
+        ((x, y),) = world_to_level0(layer, np.array([world[-2:]]))
+        scores = [
+            f"{scale} " + ", ".join(f"P({name}) {value:.2f}" for name, value in by_class.items())
+            for scale, by_class in maps.values_at(x, y).items()
+        ]
+        if not scores:
+            return ""
+        # With one slide open there is no doubt which it is.
+        several = len(list(slide_layers(self._viewer))) > 1
+        where = f" of {layer.name}" if several else ""
+        return f"{_MARK} tile{where} at ({x:.0f}, {y:.0f}) px: " + " | ".join(scores)
+
+    def _on_status(self) -> None:
+        status = self._viewer.status
+        # Setting the status below comes back here.
+        if isinstance(status, str) and status.startswith(_MARK):
+            return
+        if text := self.describe(self._viewer.cursor.position):
+            self._viewer.status = text

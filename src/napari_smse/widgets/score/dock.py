@@ -1,0 +1,420 @@
+"""The dock *SMSE: Score slide*: from a slide to its heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import napari
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from napari_smse.errors import SmseError
+from napari_smse.models import ModelCard, read_card
+from napari_smse.results import result_folder_names
+from napari_smse.scoring import (
+    ComputeDevice,
+    Progress,
+    ScoreRequest,
+    list_devices,
+)
+from napari_smse.slides import Slide
+from napari_smse.widgets.compute_lock import Turn
+from napari_smse.widgets.controls.layout import scrolled
+from napari_smse.widgets.controls.model_card_dialog import CardDialog
+from napari_smse.widgets.controls.model_picker import ModelChoice
+from napari_smse.widgets.controls.run_panel import RunPanel
+from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.event_loop import Responsive, WhenQuiet
+from napari_smse.widgets.index.status import IndexLine
+from napari_smse.widgets.layers.annotation_layer import follow_scale
+from napari_smse.widgets.layers.overlays import show_tissue
+from napari_smse.widgets.layers.regions import chosen_region
+from napari_smse.widgets.layers.slide_layers import set_scale, slide_layers, slide_of
+from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.score.form import ScoreForm
+from napari_smse.widgets.score.live_results import LiveResults
+from napari_smse.widgets.score.map_controls import MapControls
+from napari_smse.widgets.score.tile_counter import Question, TileCounter
+from napari_smse.widgets.score.tile_table import TileRow, TileTable
+from napari_smse.widgets.score.viewport_watch import ViewportWatch
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.triton_guard import guard_against_triton
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.score_slide import ScoreJob, Stage, save_shown
+from napari_smse.workflows.scored_slide import Started
+
+_NO_SLIDE = "Open a slide first: File > Open."
+_NOTICE = "Research use only: not for diagnosis."
+
+
+class ScoreDock(LeavingDock):
+    """Choose a slide and scales, press Run, watch the heat maps fill in.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        guard_against_triton()
+        self.viewer = napari_viewer
+        self.session = session_of(napari_viewer)
+        self.slide: Slide | None = None
+        self._told: Progress | None = None
+        # What is being scored, or was last; another slide may be in view.
+        self._scored: tuple[Image, ScoreJob] | None = None
+        self._run: Started | None = None
+        self._running = False
+        self._responsive = Responsive()
+        self._turn = Turn("A slide is being scored")
+        self._watch = ViewportWatch(self.viewer, self)
+        self._make_widgets()
+        self._make_tasks()
+        self._connect()
+        self.models.choose(self.form.model_name)
+        self._find_slides()
+
+    @property
+    def started(self) -> Started | None:
+        """The run in force of the slide in view."""
+        layer = self.form.slide_layer
+        return None if layer is None else self.session.run_of(layer)
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_widgets(self) -> None:
+        self.form = ScoreForm(self.session)
+        self.panel = RunPanel()
+        self.index = IndexLine()
+        self.controls = MapControls()
+        self.table = TileTable()
+        self.table.setMinimumHeight(160)
+        self.live = LiveResults(self.viewer, self.controls, self.table, self)
+        self.save = QPushButton("Save results …")
+        self.save.setEnabled(False)
+        notice = QLabel(_NOTICE)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        shown = [notice, self.form, self.panel, self.index, self.controls, self.table]
+        outer.addWidget(scrolled(shown))
+        # Outside what scrolls, so that it is seen in a small window too.
+        outer.addWidget(self.save)
+        self.setMinimumWidth(400)
+
+    def _make_tasks(self) -> None:
+        self.scoring, self.saving, self.asking = (BackgroundTask() for _ in range(3))
+        self.counter = TileCounter(self._question, self)
+        self.models = ModelChoice(self.form.models, lambda name: read_card(name), self)
+        tasks = (self.scoring, self.saving, self.asking)
+        self._tasks = (*tasks, self.counter.task, self.models.task)
+        self.stop_when_destroyed((*self._tasks, *self.index.tasks))
+
+    def _connect(self) -> None:
+        form, panel = self.form, self.panel
+        form.slide.chosen.connect(self._choose_slide)
+        form.mpp_typed.connect(self._override_mpp)
+        form.models.card_wanted.connect(self._show_card)
+        self.models.changed.connect(self._show_model)
+        self.models.problem.connect(self._tell_problem)
+        self.models.said.connect(panel.state.setText)
+        form.tissue_wanted.connect(self._show_tissue)
+        form.changed.connect(self.counter.count_soon)
+        form.problem.connect(panel.tell_problem)
+        panel.run_pressed.connect(self.run)
+        panel.cancel_pressed.connect(self.cancel)
+        self.counter.said.connect(panel.count.setText)
+        self.scoring.told.connect(self._hear)
+        self.scoring.failed.connect(self._fail)
+        self.scoring.ended.connect(self._finish)
+        self.saving.told.connect(self._tell_saved)
+        self.saving.failed.connect(self._tell_problem)
+        self.asking.told.connect(form.show_devices)
+        self.table.tile_chosen.connect(self._fly_to)
+        self.save.clicked.connect(self._ask_where_to_save)
+        self.viewer.layers.events.inserted.connect(self._find_slides)
+        self.viewer.layers.events.removed.connect(self._find_slides)
+        self.session.run_changed.connect(self._take_run)
+        # Naming the devices imports torch, which the dock must not wait for.
+        self.asking.start(_devices)
+
+    # -- slide and model -------------------------------------------------------------
+
+    def _find_slides(self, _event: object = None) -> None:
+        self.form.slide.show_layers(list(slide_layers(self.viewer)))
+        if self.form.slide_layer is None:
+            self._choose_slide()
+
+    def _choose_slide(self) -> None:
+        layer = self.form.slide_layer
+        self.slide = None
+        self.panel.tell_problem("")
+        try:
+            self.slide = None if layer is None else slide_of(layer)
+        except SmseError as error:
+            self._tell_problem(str(error))
+        if self.slide is not None:
+            # Now rather than with the first map: its first drawing takes a moment.
+            self.viewer.canvas.overlays.scale_bar.visible = True
+        self.form.show_slide(self.slide)
+        self.panel.set_ready(self.slide is not None)
+        self._show_run()
+        self.counter.count_soon()
+
+    def _take_run(self, layer: Image) -> None:
+        if layer is self.form.slide_layer:
+            self._show_run()
+
+    def _show_run(self) -> None:
+        """Say what the maps and the table show, and what Save would write."""
+        run, layer = self.started, self.form.slide_layer
+        # What is being written cannot be copied.
+        written = self.is_scoring(layer)
+        self.panel.tell_warnings(() if run is None else run.warnings)
+        self.panel.state.setText("" if run is None else _summary(run))
+        self.save.setEnabled(run is not None and run.store.finished and not written)
+
+    def _override_mpp(self, mpp: float) -> None:
+        layer = self.form.slide_layer
+        if self.slide is None or layer is None or mpp <= 0:
+            return
+        try:
+            self.slide = self.slide.with_mpp(mpp)
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
+        set_scale(layer, self.slide)
+        follow_scale(self.viewer, layer, self.slide)
+        # What was scored at another physical scale may neither be looked at nor learnt from.
+        self.session.set_run(layer, None)
+        if (maps := self.session.maps_of(layer)) is not None:
+            maps.remove()
+        self.panel.tell_problem("")
+        self.form.show_slide(self.slide)
+        self.counter.count_soon()
+
+    def _show_model(self, card: ModelCard, chosen: bool) -> None:
+        self.panel.tell_problem("")
+        self.index.show_model(card)
+        self.form.show_card(card)
+        if chosen:
+            self.form.tick_a_trained_scale()
+        self.counter.count_soon()
+
+    def _show_card(self) -> None:
+        self.models.read_again()
+        if self.models.card is not None:
+            CardDialog(self.models.card, self).exec()
+
+    # -- tissue and tile count -------------------------------------------------------
+
+    def _request(self) -> ScoreRequest:
+        """What the form asks for; raises `RegionError` if no region is drawn."""
+        form, layer = self.form, self.form.slide_layer
+        roi = None if layer is None else chosen_region(form.region_choice, self.viewer, layer)
+        first_look = form.seconds is not None
+        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi, first_look)
+
+    def _question(self) -> Question | None:
+        """What the tile counter is to count."""
+        card = self.models.card
+        if self.slide is None or card is None:
+            return None
+        self.slide.mpp  # noqa: B018 - raises if the um/px is not known
+        return self.slide, card, self._request()
+
+    def _show_tissue(self) -> None:
+        layer = self.form.slide_layer
+        if self.slide is None or layer is None:
+            self._tell_problem(_NO_SLIDE)
+            return
+        try:
+            show_tissue(self.viewer, layer, self.slide, self.counter.tissue(self.slide))
+        except SmseError as error:
+            self._tell_problem(str(error))
+
+    # -- running ---------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Score what the form asks for; what an earlier run stored is not scored again."""
+        if self.scoring.is_running:
+            return
+        self.panel.tell_problem("")
+        self.panel.tell_warnings(())
+        layer = self.form.slide_layer
+        if self.slide is None or layer is None:
+            self._tell_problem(_NO_SLIDE)
+            return
+        self.models.read_again()
+        try:
+            slide = slide_of(layer)
+            request = self._request()
+            mask = self.counter.known_tissue(slide)
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
+        form = self.form
+        again = form.again.isChecked()
+        job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again, form.seconds)
+        if reason := self._turn.take():
+            self._tell_problem(reason)
+            return
+        # Until it has begun, the results shown can still be looked at and saved.
+        self._scored, self._run, self._told = (layer, job), None, None
+        self._set_running(True)
+        self._watch.begin(layer, job.viewport)
+        self.index.begin_run()
+        self.panel.show_stage("Starting …")
+        self.scoring.start(job.run)
+
+    def is_scoring(self, layer: Image | None) -> bool:
+        """Whether this slide is being scored."""
+        return self._running and self._scored is not None and self._scored[0] is layer
+
+    def cancel(self) -> None:
+        """Stop; the maps keep what was scored, and the next run goes on from there."""
+        if self.scoring.cancel():
+            if self._run is not None:
+                self._run.shown.set()
+            self.live.show_everything()
+            self._set_running(False)
+            self.index.tell_stopped()
+            self.panel.state.setText(self._of_which("Cancelled. Run goes on from here."))
+
+    def _hear(self, said: Stage | Started | Progress) -> None:
+        if isinstance(said, Stage):
+            self.panel.show_stage(said.text)
+        elif isinstance(said, Started):
+            self._begin(said)
+        else:
+            self._told = said
+            self.panel.show_progress(said, self._of_which(""))
+            self.live.take(said.scores)
+
+    def _begin(self, started: Started) -> None:
+        layer, job = self._scored
+        self._run = started
+        self.live.begin(started, layer, job.slide)
+        self.session.set_run(layer, started)
+        WhenQuiet(started.shown.set, self)
+
+    def _of_which(self, text: str) -> str:
+        """Put the name of the slide that is scored before a text, if another one is in view."""
+        if self._scored is None or self._scored[0] is self.form.slide_layer:
+            return text
+        name = self._scored[1].slide.name
+        return f"{name}: {text}" if text else name
+
+    def _set_running(self, running: bool) -> None:
+        self._running = running
+        self.panel.set_running(running)
+        self._show_run()
+        (self._responsive.begin if running else self._responsive.end)()
+        if not running:
+            self._watch.end()
+            self._turn.give_back()
+
+    def _finish(self) -> None:
+        self.live.show_everything()
+        self._set_running(False)
+        if self._run is not None:
+            layer, job = self._scored
+            # It is the same run, but all of it is there now.
+            self.session.run_changed.emit(layer)
+            self.panel.state.setText(self._of_which(self._tell_end(self._run)))
+            self.index.add(job.slide, self._run)
+
+    def _tell_end(self, started: Started) -> str:
+        total, how = started.plan.tile_count, started.device.how
+        text = f"Done: {total:,} tiles on {how}."
+        if not started.store.complete:
+            done = 0 if self._told is None else self._told.done
+            text = (
+                f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. "
+                "Run looks closer for as long again."
+            )
+        if self._told is not None and self._told.limit is not None:
+            text += f" {self._told.limit[0].upper()}{self._told.limit[1:]} set the pace."
+        return text
+
+    def _fail(self, text: str) -> None:
+        self.live.show_everything()
+        self._set_running(False)
+        self.index.tell_stopped()
+        self.panel.state.setText("")
+        self._tell_problem(text)
+
+    def _tell_problem(self, text: str) -> None:
+        self.panel.tell_problem(text)
+        show_error(text)
+
+    # -- afterwards ------------------------------------------------------------------
+
+    def _fly_to(self, tile: TileRow) -> None:
+        if self.form.slide_layer is not None:
+            fly_to(self.viewer, self.form.slide_layer, tile.region)
+
+    def _ask_where_to_save(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Save results in")
+        if chosen:
+            self.save_to(Path(chosen))
+
+    def save_to(self, folder: Path) -> None:
+        """Write what the slide in view shows into a folder of its name.
+
+        Tables, picture, QuPath tiles, store, and a record that names the model.
+        """
+        layer, run = self.form.slide_layer, self.started
+        maps = None if layer is None else self.session.maps_of(layer)
+        if layer is None or run is None or maps is None:
+            return
+        if maps.unsaved:
+            self._tell_problem(maps.unsaved)
+            return
+        try:
+            slide = slide_of(layer)
+        except SmseError as error:
+            self._tell_problem(str(error))
+            return
+        (name,) = result_folder_names([slide.path])
+        target = folder / name
+        self.panel.state.setText(f"Saving to {target} …")
+        self.saving.start(partial(save_shown, target, slide, run, maps.maps, maps.classifier))
+
+    def _tell_saved(self, folder: Path) -> None:
+        self.panel.state.setText(f"Saved to {folder}.")
+        show_info(f"Results saved to {folder}.")
+
+    def _let_go_of_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._responsive.end()
+        self._watch.end()
+        self._turn.give_back()
+        self.live.leave()
+        self.index.leave()
+        self.form.slide.leave()
+        self.session.run_changed.disconnect(self._take_run, missing_ok=True)
+        self.viewer.layers.events.inserted.disconnect(self._find_slides)
+        self.viewer.layers.events.removed.disconnect(self._find_slides)
+
+
+def _summary(run: Started) -> str:
+    """Say which model the scores of a run are by."""
+    tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
+    tiles = f"{run.plan.tile_count:,} tiles" if run.store.complete else "not all tiles yet"
+    return f"Scored by {run.card.name} {run.card.version}{tuned}: {tiles}."
+
+
+def _devices() -> Iterator[list[ComputeDevice]]:
+    yield list_devices()

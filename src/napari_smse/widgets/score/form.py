@@ -1,0 +1,272 @@
+"""The settings of a run: slide, scales, model, region and the rest."""
+
+from __future__ import annotations
+
+from napari.layers import Image
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_smse.errors import ScaleError
+from napari_smse.models import ModelCard
+from napari_smse.scoring import ComputeDevice, describe_scale, parse_scale
+from napari_smse.slides import Slide
+from napari_smse.widgets.controls.layout import folded
+from napari_smse.widgets.controls.model_picker import ModelField
+from napari_smse.widgets.controls.slide_combo import SlideCombo
+from napari_smse.widgets.layers.regions import RegionChoice
+from napari_smse.widgets.score.scale_list import ScaleList
+from napari_smse.widgets.session import Session
+
+_OVERLAPS = {"none": 0.0, "a quarter": 0.25, "half": 0.5, "three quarters": 0.75}
+
+
+class ScoreForm(QWidget):
+    """Everything that can be chosen before a run. It knows no slide but the one shown to it.
+
+    Parameters
+    ----------
+    session
+        Whose slides are offered.
+    """
+
+    mpp_typed = Signal(float)
+    """The user typed the slide's um/px."""
+
+    tissue_wanted = Signal()
+
+    changed = Signal()
+    """Something was changed that the tiles depend on."""
+
+    problem = Signal(str)
+    """What was typed cannot be used; the text says why."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.slide = SlideCombo(session)
+        self._make_slide_fields()
+        self._make_scale_fields()
+        self.models = ModelField()
+        self._make_tile_fields()
+        self._lay_out()
+
+    # -- what was chosen -------------------------------------------------------------
+
+    @property
+    def slide_layer(self) -> Image | None:
+        """Layer of the chosen slide."""
+        return self.slide.layer
+
+    @property
+    def mpps(self) -> tuple[float, ...]:
+        """The ticked scales, um/px."""
+        return self.scales.ticked
+
+    @property
+    def model_name(self) -> str:
+        """``bundled`` or a path."""
+        return self.models.name
+
+    @property
+    def region_choice(self) -> RegionChoice:
+        """Where to score."""
+        return RegionChoice(self.region.currentText())
+
+    @property
+    def overlap_share(self) -> float:
+        """Share of a tile that its neighbour covers too."""
+        return _OVERLAPS[self.overlap.currentText()]
+
+    @property
+    def min_tissue(self) -> float:
+        """Least share of tissue in a tile."""
+        return self.tissue_share.value() / 100
+
+    @property
+    def seconds(self) -> float | None:
+        """Time to spend, s; None for as long as it takes."""
+        return 60.0 * self.minutes.value() or None
+
+    @property
+    def device_name(self) -> str:
+        """``auto`` or a device's name."""
+        return str(self.device.currentData())
+
+    # -- what is shown ---------------------------------------------------------------
+
+    def show_slide(self, slide: Slide | None) -> None:
+        """Show a slide's size and um/px."""
+        with QSignalBlocker(self.mpp):
+            self.mpp.setValue(0.0 if slide is None or slide.scale.mpp is None else slide.scale.mpp)
+        self.mpp.setEnabled(slide is not None)
+        self.source.setText("" if slide is None else _tell_scale(slide))
+        self.facts.setText("Open a slide with File > Open." if slide is None else _tell_size(slide))
+
+    def show_card(self, card: ModelCard | None) -> None:
+        """Say which scales the model was trained on."""
+        self.scales.mark(card)
+        self.scale_note.hide()
+
+    def tick_a_trained_scale(self) -> None:
+        """See to it that the model was trained on one of the ticked scales, and say so."""
+        mpp = self.scales.tick_a_trained_one()
+        self.scale_note.setVisible(mpp is not None)
+        if mpp is not None:
+            self.scale_note.setText(
+                f"{describe_scale(mpp)} was ticked: the model was trained on none of the others."
+            )
+
+    def show_devices(self, devices: list[ComputeDevice]) -> None:
+        """Offer the devices of this machine by name."""
+        wanted = self.device_name
+        self.device.clear()
+        self.device.addItem(f"Automatic: {devices[0].label}", "auto")
+        for device in devices:
+            self.device.addItem(device.label, device.torch_name)
+        self.device.setCurrentIndex(max(0, self.device.findData(wanted)))
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_slide_fields(self) -> None:
+        self.facts = QLabel()
+        self.facts.setWordWrap(True)
+        self.mpp = QDoubleSpinBox()
+        self.mpp.setRange(0.0, 10.0)
+        self.mpp.setDecimals(4)
+        self.mpp.setSingleStep(0.01)
+        self.mpp.setSpecialValueText("not stated")
+        self.mpp.setKeyboardTracking(False)
+        self.mpp.setToolTip("Width of a level-0 pixel. Everything is measured by it.")
+        self.mpp.valueChanged.connect(self.mpp_typed)
+        self.source = QLabel()
+        self.source.setWordWrap(True)
+
+    def _make_scale_fields(self) -> None:
+        self.scales = ScaleList()
+        self.scales.itemChanged.connect(lambda _: self.changed.emit())
+        self.scale_note = QLabel()
+        self.scale_note.setWordWrap(True)
+        self.scale_note.hide()
+        self.other_scale = QLineEdit()
+        self.other_scale.setPlaceholderText("another: 30x, or 0.35 (um/px)")
+        self.other_scale.returnPressed.connect(self._add_other_scale)
+
+    def _make_tile_fields(self) -> None:
+        self.region = QComboBox()
+        self.region.addItems([str(choice) for choice in RegionChoice])
+        self.overlap = QComboBox()
+        self.overlap.addItems(list(_OVERLAPS))
+        self.overlap.setToolTip("Overlapping tiles give a smoother map and take longer.")
+        self.tissue_share = QSpinBox()
+        self.tissue_share.setRange(1, 100)
+        self.tissue_share.setValue(25)
+        self.tissue_share.setSuffix(" %")
+        self.tissue_share.setKeyboardTracking(False)
+        self.tissue = QPushButton("Show tissue")
+        self.tissue.setToolTip("Tissue that will be scored, and pen and dark that will not.")
+        self.tissue.clicked.connect(self.tissue_wanted)
+        self.minutes = QSpinBox()
+        self.minutes.setRange(0, 24 * 60)
+        self.minutes.setSuffix(" min")
+        self.minutes.setSpecialValueText("as long as it takes")
+        self.minutes.setKeyboardTracking(False)
+        self.minutes.setToolTip(
+            "With a time, all tissue is first seen once at the coarsest scale; what is left of the "
+            "time goes to where the call is unsure or scales disagree."
+        )
+        self.device = QComboBox()
+        self.device.addItem("Automatic", "auto")
+        self.device.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        # Names of processors can be longer than the dock is wide.
+        self.device.currentTextChanged.connect(self.device.setToolTip)
+        self.again = QCheckBox("Score again what an earlier run stored")
+        for combo in (self.region, self.overlap):
+            combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+        for spin_box in (self.tissue_share, self.minutes):
+            spin_box.valueChanged.connect(lambda _: self.changed.emit())
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Slide", self.slide)
+        form.addRow("", self.facts)
+        form.addRow("um/px", _row(self.mpp, self.source))
+        form.addRow("Scales", _column(self.scales, self.other_scale, self.scale_note))
+        form.addRow("Model", self.models)
+        form.addRow("Region", _row(self.region, self.tissue))
+        self.more = self._make_more()
+        form.addRow(self.more)
+
+    def _make_more(self) -> QCollapsible:
+        """What is seldom changed, folded away."""
+        inner = QWidget()
+        form = QFormLayout(inner)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Tile overlap", self.overlap)
+        form.addRow("Least tissue", self.tissue_share)
+        form.addRow("Time", self.minutes)
+        form.addRow("Device", self.device)
+        form.addRow(self.again)
+        return folded("More settings", inner)
+
+    # -- reacting --------------------------------------------------------------------
+
+    def _add_other_scale(self) -> None:
+        try:
+            mpp = parse_scale(self.other_scale.text())
+        except ScaleError as error:
+            self.problem.emit(str(error))
+            return
+        self.other_scale.clear()
+        self.scales.add(mpp, ticked=True)
+        self.changed.emit()
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    box = QWidget()
+    layout = QHBoxLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for number, widget in enumerate(widgets):
+        layout.addWidget(widget, stretch=1 if number == 0 else 0)
+    return box
+
+
+def _column(*widgets: QWidget) -> QWidget:
+    box = QWidget()
+    layout = QVBoxLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return box
+
+
+def _tell_scale(slide: Slide) -> str:
+    if slide.scale.mpp is None:
+        if slide.scale.rejected is not None:
+            return f"the file says {slide.scale.rejected:g}, which cannot be: type it"
+        return "type it, e.g. 0.25"
+    return f"from {slide.scale.source}"
+
+
+def _tell_size(slide: Slide) -> str:
+    size = f"{slide.width:,} x {slide.height:,} px"
+    if slide.scale.mpp is None:
+        return size
+    width, height = (side * slide.scale.mpp / 1000 for side in (slide.width, slide.height))
+    return f"{size}, {width:.2f} x {height:.2f} mm, {len(slide.levels)} levels"

@@ -1,0 +1,139 @@
+"""Maps, table and status bar that follow a run, and the slide in view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from napari.components import ViewerModel
+from napari.layers import Layer
+from qtpy.QtCore import QObject, QTimer
+
+from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
+from napari_smse.slides import Slide
+from napari_smse.widgets.event_loop import HeldUp
+from napari_smse.widgets.layers.heat_map_layers import HeatLayers
+from napari_smse.widgets.score.cursor_status import CursorStatus
+from napari_smse.widgets.score.map_controls import MapControls
+from napari_smse.widgets.score.tile_table import TileTable
+from napari_smse.widgets.session import session_of
+from napari_smse.workflows.scored_slide import Started
+
+_REFRESH_S = 0.2
+_TABLE_S = 1.0
+_MOST_SHARE = 0.05
+"""Of the time, that drawing maps may hold the viewer up: without a graphics card it takes long."""
+
+
+class LiveResults(QObject):
+    """Shows results as they come, but not more often than an eye can follow.
+
+    Controls and table are those of the slide in view, which need not be the one being scored.
+
+    Parameters
+    ----------
+    viewer
+        Where the maps go.
+    controls, table
+        What looks at them.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        controls: MapControls,
+        table: TileTable,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.cursor = CursorStatus(viewer)
+        self._session = session_of(viewer)
+        self._viewer, self._controls, self._table = viewer, controls, table
+        # The maps that a run fills, whatever slide is in view.
+        self._filled: HeatLayers | None = None
+        self._held_up = HeldUp(self)
+        self._waiting: list[TileScores] = []
+        self._refreshed = self._tabled = 0.0
+        self._adding = QTimer(self)
+        self._adding.timeout.connect(self._add_next_layer)
+        self._session.slide_changed.connect(self._show_slide)
+        self._session.maps_changed.connect(self._show_other_maps)
+        self._show_slide()
+
+    @property
+    def layers(self) -> HeatLayers | None:
+        """The maps of the slide in view; None if it has none."""
+        layer = self._session.slide_layer
+        return None if layer is None else self._session.maps_of(layer)
+
+    def begin(self, started: Started, slide_layer: Layer, slide: Slide) -> None:
+        """Fill the maps of a new run."""
+        fused = fused_scales([t.grid.spec.mpp for t in started.plan.scales], started.card)
+        maps = ScoreMaps(started.plan, started.card.classes, fused)
+        colours = started.card.class_colours
+        self._adding.stop()
+        self._waiting.clear()
+        self._refreshed = self._tabled = 0.0
+        self._filled = HeatLayers(self._viewer, slide_layer, slide, maps, colours)
+
+    def take(self, scores: Sequence[TileScores]) -> None:
+        """Take in new results, and show them if it is time to."""
+        self._waiting.extend(scores)
+        now = time.monotonic()
+        if now - self._refreshed >= max(_REFRESH_S, self._held_up.seconds / _MOST_SHARE):
+            self._refreshed = now
+            self._held_up.watch()
+            self._refresh_maps()
+        if now - self._tabled >= _TABLE_S and self._is_filling:
+            self._tabled = now
+            self._refresh_table()
+
+    def show_everything(self) -> None:
+        """Bring all maps and the table up to date, and add the maps not looked at so far.
+
+        They come at the end of a run because each holds up the viewer for a moment.
+        """
+        self._refresh_maps(hidden=True)
+        if self._is_filling:
+            self._refresh_table()
+        self._adding.start()
+
+    def leave(self) -> None:
+        """Let go of the viewer; the maps stay."""
+        self._adding.stop()
+        self.cursor.stop()
+        self._session.slide_changed.disconnect(self._show_slide, missing_ok=True)
+        self._session.maps_changed.disconnect(self._show_other_maps, missing_ok=True)
+
+    @property
+    def _is_filling(self) -> bool:
+        """Whether what a run fills is of the slide in view."""
+        return self._filled is not None and self._filled is self.layers
+
+    def _refresh_maps(self, *, hidden: bool = False) -> None:
+        if self._filled is not None:
+            self._filled.maps.add(self._waiting)
+            self._waiting.clear()
+            self._filled.mark_stale()
+            self._filled.refresh(hidden=hidden)
+
+    def _show_slide(self) -> None:
+        self._controls.follow(self.layers)
+        self._refresh_table()
+
+    def _show_other_maps(self, slide_layer: Layer) -> None:
+        if slide_layer is self._session.slide_layer:
+            self._show_slide()
+
+    def _refresh_table(self) -> None:
+        if self.layers is None:
+            self._table.tiles.clear()
+        else:
+            self._table.show_scores(self.layers.maps.scores(), self.layers.maps.classes)
+
+    def _add_next_layer(self) -> None:
+        """Add a map layer each time the viewer has nothing else to do."""
+        if self._filled is not None and self._filled.is_current and self._filled.add_next():
+            self._controls.dress()
+        else:
+            self._adding.stop()

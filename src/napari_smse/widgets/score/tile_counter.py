@@ -1,0 +1,94 @@
+"""How many tiles a run would have, told while the settings are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_smse.errors import SmseError
+from napari_smse.models import ModelCard
+from napari_smse.scoring import ScoreRequest, objective_power
+from napari_smse.slides import Slide
+from napari_smse.tiles import TilePlan, TissueMask, find_tissue
+from napari_smse.widgets.worker import BackgroundTask
+
+_AFTER_MS = 300
+
+Question = tuple[Slide, ModelCard, ScoreRequest]
+
+
+class TileCounter(QObject):
+    """Plans a run in the background, and remembers each slide's tissue.
+
+    Parameters
+    ----------
+    ask
+        Gives what is to be counted, or None if no slide is open; may raise
+        `SmseError` for what cannot be counted.
+    """
+
+    said = Signal(str)
+    """The count, or why there is none."""
+
+    def __init__(self, ask: Callable[[], Question | None], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.task = BackgroundTask()
+        self._ask = ask
+        self._masks: dict[tuple[str, float], TissueMask] = {}
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_AFTER_MS)
+        self._soon.timeout.connect(self.count)
+        self.task.told.connect(self._tell)
+        self.task.failed.connect(self.said)
+
+    def count_soon(self) -> None:
+        """Count once the user pauses."""
+        self._soon.start()
+
+    def count(self) -> None:
+        """Count now, in the background."""
+        try:
+            question = self._ask()
+        except SmseError as error:
+            self.said.emit(str(error))
+            return
+        if question is None:
+            self.said.emit("")
+            return
+        self.said.emit("Counting tiles …")
+        self.task.start(partial(_plan, question, self.known_tissue(question[0])))
+
+    def known_tissue(self, slide: Slide) -> TissueMask | None:
+        """The slide's tissue, if it was looked for before."""
+        return self._masks.get(_key(slide))
+
+    def tissue(self, slide: Slide) -> TissueMask:
+        """The slide's tissue; raises what `find_tissue` raises."""
+        if _key(slide) not in self._masks:
+            self._masks[_key(slide)] = find_tissue(slide)
+        return self._masks[_key(slide)]
+
+    def _tell(self, answer: tuple[Slide, TilePlan]) -> None:
+        slide, plan = answer
+        self._masks[_key(slide)] = plan.mask
+        each = ", ".join(
+            f"{len(tiles):,} at {objective_power(tiles.grid.spec.mpp):.3g}x"
+            for tiles in plan.scales
+        )
+        text = f"{plan.tile_count:,} tiles to score: {each}"
+        first = sum(block.tile_count for block in plan.blocks if block.first_look)
+        if first < plan.tile_count:
+            text += f". {first:,} of them first, the others as time allows."
+        self.said.emit(text)
+
+
+def _key(slide: Slide) -> tuple[str, float]:
+    return slide.quick_hash, slide.mpp
+
+
+def _plan(question: Question, mask: TissueMask | None) -> Iterator[tuple[Slide, TilePlan]]:
+    slide, card, request = question
+    yield slide, request.plan(slide, card, mask)

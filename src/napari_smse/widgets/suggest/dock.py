@@ -1,0 +1,344 @@
+"""The dock *SMSE: Annotate next*: what to label, which labels to doubt, and what slides do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import napari
+from napari.components import ViewerModel
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
+from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
+
+from napari_smse.active_learning.label_efficiency import SplitsDone
+from napari_smse.annotations.tile_notes import TileRemark
+from napari_smse.errors import SmseError
+from napari_smse.similarity.batch_effect import Share
+from napari_smse.slides import Slide
+from napari_smse.widgets.annotate.dock import AnnotateDock
+from napari_smse.widgets.asked_slides import asked_slides, scored_layers
+from napari_smse.widgets.compute_lock import Turn
+from napari_smse.widgets.controls.layout import scrolled
+from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.layers.isolate_slide import ClearView
+from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
+from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.suggest.batch_effect_panel import BatchMeter
+from napari_smse.widgets.suggest.label_efficiency_panel import EfficiencyPanel
+from napari_smse.widgets.suggest.label_issues_panel import NoiseStrip
+from napari_smse.widgets.suggest.labelling_controller import TileLabelling
+from napari_smse.widgets.suggest.tile_queue import TileQueue
+from napari_smse.widgets.tile_notes import notes_of
+from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.workflows.batch_effect import Measured, measure
+from napari_smse.workflows.label_efficiency import LabelWorth, judge_worth
+from napari_smse.workflows.label_issues import DoubtedLabels, find_doubted
+from napari_smse.workflows.score_slide import RUN_KEY, Stage
+from napari_smse.workflows.scored_slide import NOT_SCORED, AskedSlide, Started, TileOnSlide
+from napari_smse.workflows.stain_robustness import StainMeasured, measure_stained
+from napari_smse.workflows.suggest_tiles import TileWorth, find_next
+
+_NOTICE: Final = "Research use only: not for diagnosis."
+_TABS: Final = (
+    ("Label next", "Where to annotate next"),
+    ("Doubtful labels", "Labels that neighbours doubt"),
+    ("Slide effect", "Do slides differ more than classes?"),
+)
+_TWO_NEEDED: Final = (
+    "Two scored slides are needed: open and score at least two, with one model and at the same "
+    "scale."
+)
+_FOLLOWS_MS: Final = 1500
+"""So long after the last label, what labels are worth is judged anew."""
+
+
+class NextDock(LeavingDock):
+    """What to annotate next, which annotations to doubt, and whether slides differ too much.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.queue, self.noise, self.meter = TileQueue(), NoiseStrip(), BatchMeter()
+        self.labelling = TileLabelling(napari_viewer, self.queue, self._annotate_dock)
+        self.worth = EfficiencyPanel()
+        self._view = ClearView(napari_viewer)
+        self._session = session_of(napari_viewer)
+        # The models by which what is shown was found.
+        self._asked = ""
+        self._turn = Turn("Slides are being measured with their stain changed")
+        self._make_layout()
+        self.finding, self.doubting, self.measuring = (BackgroundTask() for _ in range(3))
+        self.judging, self.staining = BackgroundTask(), BackgroundTask()
+        self._judge_later = QTimer(self)
+        self._judge_later.setSingleShot(True)
+        self._judge_later.setInterval(_FOLLOWS_MS)
+        pictures = (self.queue.pictures, self.noise.pictures)
+        self._tasks = (
+            self.finding, self.doubting, self.measuring, self.judging, self.staining,
+            *(one.task for one in pictures),
+        )  # fmt: skip
+        self.stop_when_destroyed(self._tasks)
+        self._connect()
+        self.show_slides()
+
+    # -- making ----------------------------------------------------------------------
+
+    def _make_layout(self) -> None:
+        notice = QLabel(_NOTICE)
+        notice.setStyleSheet("font-weight: bold; padding: 2px;")
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.tabs = QTabWidget()
+        pages = (self.queue, self.noise, self.meter)
+        for (title, heading), page in zip(_TABS, pages, strict=True):
+            head = QLabel(heading)
+            head.setStyleSheet("font-weight: bold; font-size: 14px;")
+            column = QWidget()
+            layout = QVBoxLayout(column)
+            layout.setContentsMargins(4, 8, 4, 4)
+            layout.addWidget(head)
+            layout.addWidget(page, stretch=1)
+            if page is self.queue:
+                layout.addWidget(self.worth)
+                layout.addStretch()
+            self.tabs.addTab(column, title)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled([notice, self.state, self.tabs]))
+        self.setMinimumWidth(430)
+
+    def _connect(self) -> None:
+        self.queue.find_wanted.connect(self.find_next)
+        self.noise.find_wanted.connect(self.find_doubted)
+        self.meter.measure_wanted.connect(self.measure)
+        self.finding.told.connect(self._show_queue)
+        self.finding.failed.connect(self._fail_finding)
+        self.doubting.told.connect(self._show_doubts)
+        self.doubting.failed.connect(self._fail_doubting)
+        self.measuring.told.connect(self._show_measured)
+        self.measuring.failed.connect(self._fail_measuring)
+        self.meter.stain_wanted.connect(self.measure_stained)
+        self.staining.told.connect(self._hear_stained)
+        self.staining.failed.connect(self._end_staining)
+        self.worth.asked.connect(self.ask_worth)
+        self.queue.labels_changed.connect(self._judge_later.start)
+        self._judge_later.timeout.connect(self._follow_labels)
+        self.judging.told.connect(self._hear_worth)
+        self.judging.failed.connect(self.worth.fail)
+        self.noise.tile_chosen.connect(self._fly_to)
+        self.noise.remark_made.connect(self._remark)
+        self.labelling.problem.connect(show_error)
+        self.tabs.currentChanged.connect(self._change_tab)
+        self._session.run_changed.connect(self.show_slides)
+        events = self.viewer.layers.events
+        events.inserted.connect(self.show_slides)
+        events.removed.connect(self.show_slides)
+
+    def show_slides(self, _event: object = None) -> None:
+        """Say which slides there are."""
+        found = scored_layers(self.viewer)
+        told = _told(found) if found else NOT_SCORED
+        self.state.setText(" ".join([told, *self._out_of_date(found), *_gone(self.viewer)]))
+        if len(found) < 2 and not self.measuring.is_running:
+            self._stop_staining()
+            self.meter.tell(_TWO_NEEDED)
+        elif self.meter.sentence.text() == _TWO_NEEDED:
+            self.meter.tell("")
+
+    def _out_of_date(self, found: Sequence[tuple[object, Slide, Started]]) -> list[str]:
+        """Say that another model is in force than the one that what is shown was found with."""
+        if not found or self._asked in ("", _models(found)):
+            return []
+        return [f"What is shown below was found with {self._asked}: look again to follow."]
+
+    def _asked_slides(self) -> list[AskedSlide]:
+        """Return the slides as they are scored now, and note by which models."""
+        self._asked = _models(scored_layers(self.viewer))
+        self.show_slides()
+        return asked_slides(self.viewer)
+
+    # -- where to annotate next ------------------------------------------------------
+
+    def find_next(self, count: int) -> None:
+        """Look for tiles to label next."""
+        if not self.finding.is_running:
+            self.queue.tell("Looking for tiles …")
+            self.finding.start(partial(find_next, self._asked_slides(), count))
+
+    def _show_queue(self, found: TileWorth) -> None:
+        self.labelling.begin_anew()
+        self.queue.tell("")
+        self._change_tab()
+        self.queue.show_queue(found.queue)
+
+    def _fail_finding(self, text: str) -> None:
+        self.queue.tell(text)
+
+    # -- what labels are worth -------------------------------------------------------
+
+    def ask_worth(self) -> None:
+        """Judge what is labelled; while that goes on, stop it."""
+        if self.judging.cancel():
+            self.worth.stop()
+        else:
+            self._judge()
+
+    def _judge(self) -> None:
+        self.judging.start(partial(judge_worth, self._asked_slides()))
+
+    def _follow_labels(self) -> None:
+        if self.worth.is_followed:
+            self._judge()
+
+    def _hear_worth(self, said: SplitsDone | LabelWorth) -> None:
+        if isinstance(said, SplitsDone):
+            self.worth.show_progress(said)
+        else:
+            self.worth.show_worth(said)
+
+    # -- labels that neighbours doubt ------------------------------------------------
+
+    def find_doubted(self) -> None:
+        """Look for labels that neighbours doubt."""
+        if not self.doubting.is_running:
+            self.noise.tell("Comparing neighbours …")
+            self.doubting.start(partial(find_doubted, self._asked_slides()))
+
+    def _show_doubts(self, found: DoubtedLabels) -> None:
+        self.noise.show_doubts(found)
+
+    def _fail_doubting(self, text: str) -> None:
+        self.noise.tell(text)
+
+    def _remark(self, remark: TileRemark) -> None:
+        layer = layer_with(self.viewer, remark.place.slide)
+        if layer is None:
+            show_error("The tile's slide is not in the viewer any more: open it again.")
+        else:
+            notes_of(layer).add_remark(remark)
+
+    def _fly_to(self, tile: TileOnSlide) -> None:
+        layer = layer_with(self.viewer, tile.slide.quick_hash)
+        if layer is None:
+            show_error(f"{tile.slide.name} is not in the viewer any more: open it again.")
+            return
+        self._view.show(layer, tile.slide, maps=False)
+        fly_to(self.viewer, layer, tile.region)
+
+    # -- slides and classes ----------------------------------------------------------
+
+    def measure(self) -> None:
+        """Measure whether slides differ more than classes."""
+        if not self.measuring.is_running:
+            self._stop_staining()
+            self.meter.tell("Measuring …")
+            self.measuring.start(partial(measure, self._asked_slides()))
+
+    def _show_measured(self, found: Measured) -> None:
+        self.meter.show_measured(found)
+
+    def _fail_measuring(self, text: str) -> None:
+        self.meter.tell(text)
+
+    def measure_stained(self) -> None:
+        """Measure again with the stain of the tiles changed; while that goes on, stop it."""
+        if self.staining.is_running:
+            self._stop_staining()
+            self.meter.end_stain("Stopped.")
+            return
+        if reason := self._turn.take():
+            self.meter.end_stain(reason)
+            return
+        self.meter.show_stain_progress(Stage("Starting …"))
+        self.staining.start(partial(measure_stained, self._asked_slides()))
+
+    def _hear_stained(self, said: Stage | Share | StainMeasured) -> None:
+        if isinstance(said, StainMeasured):
+            self._turn.give_back()
+            self.meter.show_stained(said)
+        else:
+            self.meter.show_stain_progress(said)
+
+    def _end_staining(self, text: str) -> None:
+        self._turn.give_back()
+        self.meter.end_stain(text)
+
+    def _stop_staining(self) -> None:
+        self.staining.cancel()
+        self._turn.give_back()
+
+    # -- the viewer ------------------------------------------------------------------
+
+    def _change_tab(self) -> None:
+        self._view.restore()
+        self.labelling.set_on(self.isVisible() and self.tabs.currentIndex() == 0)
+
+    def _annotate_dock(self) -> AnnotateDock | None:
+        """Return the Annotate dock of the window, also while this dock floats."""
+        at: QObject | None = self
+        while at is not None:
+            found = at.findChild(AnnotateDock)
+            if found is not None:
+                return found
+            at = at.parent()
+        return None
+
+    def _let_go_of_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._turn.give_back()
+        self._judge_later.stop()
+        self.labelling.leave()
+        self._view.restore()
+        self._session.run_changed.disconnect(self.show_slides, missing_ok=True)
+        self.viewer.layers.events.inserted.disconnect(self.show_slides)
+        self.viewer.layers.events.removed.disconnect(self.show_slides)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Go on with the queue when the dock comes to the front again."""
+        super().showEvent(event)
+        self._change_tab()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Give the keys back while another dock lies over this one; not when all is minimised."""
+        super().hideEvent(event)
+        if event is not None and not event.spontaneous() and not self._left:
+            self._change_tab()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """Look again which slides there are when the mouse comes."""
+        self.show_slides()
+        self.labelling.show_classes()
+        super().enterEvent(event)
+
+
+def _gone(viewer: ViewerModel) -> list[str]:
+    """Say of each scored slide whose file is gone that it is left out."""
+    found = []
+    for layer in slide_layers(viewer):
+        if isinstance(layer.metadata.get(RUN_KEY), Started):
+            try:
+                slide_of(layer)
+            except SmseError as error:
+                found.append(f"Left out: {error}")
+    return found
+
+
+def _told(slides: Sequence[tuple[object, Slide, Started]]) -> str:
+    number = "1 scored slide" if len(slides) == 1 else f"{len(slides)} scored slides"
+    return f"{number}: {', '.join(slide.name for _, slide, _ in slides)}. Model {_models(slides)}."
+
+
+def _models(slides: Sequence[tuple[object, Slide, Started]]) -> str:
+    found = (f"{run.card.name} {run.card.version}" for _, _, run in slides)
+    return ", ".join(dict.fromkeys(found))

@@ -1,0 +1,526 @@
+import subprocess
+import sys
+import types
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.layers import Shapes
+from qtpy.QtCore import Qt
+
+from napari_smse.errors import BankError, DamagedSlideError
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, load_bank, save_bank
+from napari_smse.similarity.exemplar_classifier import ExemplarScoring
+from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
+from napari_smse.widgets.evidence import dock as evidence_dock
+from napari_smse.widgets.evidence import overlay_panel
+from napari_smse.widgets.evidence.dock import EvidenceDock
+from napari_smse.widgets.finetune.dock import FineTuneDock
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.layers.overlays import AGREEMENT_KEY, UNKNOWN_KEY
+from napari_smse.widgets.layers.slide_layers import layer_with
+from napari_smse.widgets.layers.tile_marker import MARKER_NAME
+from napari_smse.workflows import evidence, out_of_distribution
+from napari_smse.workflows.out_of_distribution import Unlike
+from support.annotated_slides import write_red_slide
+from support.docks import contrast
+from support.exemplar_banks import made_bank
+
+pytestmark = pytest.mark.gui
+CLASS_HEAD, PROTOTYPES, NEAREST = range(3)
+PINK_TILE, RED_TILE, GLASS = (40, 420), (600, 420), (1200, 420)
+
+
+@pytest.fixture
+def problems(monkeypatch):
+    """What the dock complained of."""
+    texts = []
+    monkeypatch.setattr(evidence_dock, "show_error", texts.append)
+    return texts
+
+
+@pytest.fixture
+def banks(monkeypatch):
+    """The bank beside the model, by default none; tiles right of x = 512 are unlike anything."""
+    held = {"own": None}
+
+    def bank_of(_model):
+        if isinstance(held["own"], BankError):
+            raise held["own"]
+        return held["own"]
+
+    monkeypatch.setattr(evidence, "bank_of", bank_of)
+
+    def measure_unlike(_slide, _started, tiles, bank=None):
+        held["known"] = bank
+        yield 0.5
+        yield Unlike(np.where(tiles.places[:, 0] >= 512, 1.5, 0.5).astype(np.float32))
+
+    monkeypatch.setattr(overlay_panel, "measure_unlike", measure_unlike)
+    return held
+
+
+@pytest.fixture
+def dock(docks, banks, problems):
+    made = EvidenceDock(docks.viewer)
+    docks.viewer.window.add_dock_widget(made)
+    yield made
+    made.close()
+
+
+def quiet(dock):
+    return (
+        not any(task.is_running for task in dock._tasks)
+        and not dock.colour_by.colouring._adding.isActive()
+    )
+
+
+def scored(docks, dock, *mpps):
+    scales = docks.score.form.scales
+    for row in range(scales.count()):
+        ticked = scales.item(row).data(Qt.ItemDataRole.UserRole) in (mpps or (0.5,))
+        scales.item(row).setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
+    docks.score.panel.run.click()
+    docks.until(lambda: not docks.score.scoring.is_running)
+    docks.until(lambda: not docks.score.live._adding.isActive())
+    dock.look_again()
+    docks.until(lambda: dock.read is not None and quiet(dock))
+
+
+def click(docks, dock, place):
+    x, y = place
+    dock.pointer.picker.pick(((y - 0.5) * 0.5, (x - 0.5) * 0.5))
+    docks.until(lambda: quiet(dock))
+
+
+def add(docks, dock):
+    docks.draw_both()
+    dock.bank.add.click()
+    docks.until(lambda: quiet(dock))
+
+
+def choose(docks, dock, row):
+    dock.colour_by.choice.setCurrentIndex(row)
+    docks.until(lambda: quiet(dock))
+
+
+def row_for(bank, name):
+    return int(np.flatnonzero([bank.class_name(row) == name for row in range(len(bank))])[0])
+
+
+def test_the_dock_opens_without_torch():
+    code = "import sys, napari_smse.widgets.evidence.dock; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_plugin_menu_opens_the_dock(viewer):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Evidence")
+    assert isinstance(dock, EvidenceDock)
+    assert "First score a slide" in dock.state.text()
+    assert not dock.bank.add.isEnabled()
+    assert not dock.colour_by.isEnabled()
+    dock.close()
+
+
+def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
+    scored(docks, dock)
+    assert "brings no known tiles" in dock.bank.said.text()
+    add(docks, dock)
+    assert "Added benign 40, malignant 40" in dock.bank.said.text()
+    assert "changed: benign 40, malignant 40" in dock.bank.which.text()
+    click(docks, dock, RED_TILE)
+    card = dock.evidence.card
+    assert card.isVisibleTo(dock)
+    assert card.vote.text().startswith("All 5 most similar known tiles are malignant")
+    assert card.scales.rowCount() == 1
+    assert "5 of 5 malignant" in card.scales.item(0, 2).text()
+    assert card.picture.pixmap() is not None
+    assert not card.picture.pixmap().isNull()
+    # The model was made to call them wrong.
+    assert "class head says otherwise (benign" in card.other.text()
+    assert "unlike everything" in card.unlike.text()
+    items = dock.evidence.known.list
+    assert items.count() == 5
+    assert all(items.item(row).text().startswith("malignant · 0.") for row in range(5))
+    assert "20x · slide" in items.item(0).text()
+    dock.evidence.k.setValue(1)
+    assert items.count() == 1
+    assert card.vote.text().startswith("The most similar known tile is malignant")
+    click(docks, dock, PINK_TILE)
+    assert "known tile is benign" in card.vote.text()
+    assert card.unlike.text() == "This tile looks like tiles that are known."
+
+
+def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    click(docks, dock, RED_TILE)
+    items = dock.evidence.known.list
+    items.setCurrentRow(0)
+    items.itemClicked.emit(items.item(0))
+    region = dock.known.bank.region(dock.evidence.known.chosen)
+    centre = (region.y + region.height / 2 - 0.5) * 0.5, (region.x + region.width / 2 - 0.5) * 0.5
+    assert docks.viewer.scene.camera.center[-2:] == pytest.approx(centre)
+    assert MARKER_NAME in docks.viewer.layers
+    docks.viewer.layers.remove(MARKER_NAME)
+    object.__setattr__(dock.known.bank, "slides", ("gone",) * len(dock.known.bank))
+    items.itemClicked.emit(items.item(0))
+    assert "which is not open" in dock.state.text()
+    object.__setattr__(dock.known.bank, "slides", ("",) * len(dock.known.bank))
+    items.itemClicked.emit(items.item(0))
+    assert "there is no slide to show it on" in dock.state.text()
+    assert MARKER_NAME not in docks.viewer.layers
+
+
+def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
+    scored(docks, dock)
+    own = docks.map_of("malignant")
+    docks.score.controls.which.setCurrentIndex(0)
+    add(docks, dock)
+    np.testing.assert_array_equal(docks.map_of("malignant"), own)
+    for row, way in ((PROTOTYPES, "prototypes"), (NEAREST, "nearest")):
+        choose(docks, dock, row)
+        read, known = dock.read, dock.known
+        _, scoring = read._scorings[way]
+        wanted = ExemplarScoring(
+            read.tiles.embeddings, known.bank, way, scoring.temperature
+        ).probability()
+        number = known.bank.classes.index("malignant")
+        heat_map = read.tiles.heat_map(wanted[:, number], 0)
+        np.testing.assert_allclose(docks.map_of("malignant"), heat_map.values, rtol=1e-3)
+    shown = [one for one in docks.viewer.layers if MAP_KEY in one.metadata and one.visible]
+    assert [one.name for one in shown] == ["P(benign) 20x by nearest known tile · slide"]
+    assert "benign" in docks.score.controls.which.currentText()
+    told = docks.score.live.cursor.describe((16.0, 16.0))
+    assert f"P(malignant) {docks.map_of('malignant')[0, 0]:.2f}" in told
+    # What is surely malignant is malignant to the last digit: only how little benign it is moves.
+    before = docks.map_of("benign")
+    click(docks, dock, RED_TILE)
+    dock.evidence.known.list.setCurrentRow(0)
+    dock.bank.remove.click()
+    docks.until(lambda: quiet(dock))
+    assert "malignant 39" in dock.bank.which.text()
+    assert not np.array_equal(docks.map_of("benign"), before, equal_nan=True)
+    choose(docks, dock, CLASS_HEAD)
+    np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)
+    assert not any(" by " in one.name for one in docks.viewer.layers)
+
+
+def test_a_bank_is_saved_loaded_and_reset(docks, dock, tmp_path, problems):
+    scored(docks, dock)
+    assert not dock.bank.save.isEnabled()
+    dock.bank.keep_pictures.setChecked(True)
+    add(docks, dock)
+    path = tmp_path / "mine.safetensors"
+    dock.desk.save_to(path)
+    docks.until(lambda: quiet(dock))
+    assert f"Saved 80 known tiles to {path}" in dock.bank.said.text()
+    saved = load_bank(path)
+    assert saved.thumbnails.shape == (80, THUMBNAIL_PX, THUMBNAIL_PX, 3)
+    red = saved.thumbnail(row_for(saved, "malignant")).mean(axis=(0, 1))
+    np.testing.assert_allclose(red, (200, 60, 120), atol=4)
+    dock.bank.reset.click()
+    docks.until(lambda: quiet(dock))
+    assert "no known tile" in dock.bank.which.text()
+    assert not dock.bank.reset.isEnabled()
+    dock.desk.load_from(path)
+    docks.until(lambda: quiet(dock))
+    assert dock.bank.which.text() == "mine: benign 40, malignant 40"
+    click(docks, dock, RED_TILE)
+    assert "malignant" in dock.evidence.card.vote.text()
+    dock.desk.save_to(tmp_path / "missing" / "mine.safetensors")
+    docks.until(lambda: quiet(dock))
+    assert "cannot be written" in problems[-1]
+
+
+def test_what_known_tiles_say_becomes_a_model(docks, dock):
+    scored(docks, dock)
+    assert not dock.bank.learn.isEnabled()
+    add(docks, dock)
+    own = docks.map_of("malignant")
+    choose(docks, dock, NEAREST)
+    names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
+    assert all("by nearest known tile" in one for one in names)
+    dock.bank.learn.click()
+    tune = docks.tune
+    assert tune.form.known.isVisibleTo(tune)
+    assert tune.form.known.text() == "Also learn from known tiles: benign 40, malignant 40"
+    # What was drawn may go; its tiles are known.
+    layer = next(one for one in docks.viewer.layers if isinstance(one, Shapes))
+    docks.viewer.layers.remove(layer)
+    tune.show_slides()
+    assert "1 slide, nothing drawn; 80 known tiles" in tune.panel.count.text()
+    tune.form.known.setChecked(False)
+    assert "First score a slide" in tune.panel.count.text()
+    tune.form.known.setChecked(True)
+    tune.form.steps.setValue(400)
+    docks.finetune()
+    assert tune.result is not None, tune.panel.problem.text()
+    assert len(tune.result.tuning.labelled_set.images) == 80
+    assert contrast(own) < 0
+    assert contrast(docks.map_of("malignant")) > 0.1
+    # They are no longer by known tiles, and say so.
+    names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
+    assert names == {"P(benign) 20x · slide", "P(malignant) 20x · slide"}
+    tune.outcome.roll_back()
+    np.testing.assert_array_equal(docks.map_of("malignant"), own)
+
+
+def test_slides_of_another_model_do_not_hinder_learning_from_known_tiles(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    dock.bank.learn.click()
+    other = replace(docks.tune.form.bank, model="b" * 64)
+    docks.tune.offer_bank(other)
+    # What is drawn is of the model that scored the slide; the job says that they differ.
+    assert [one.slide.name for one in docks.tune._slides()] == ["slide"]
+    layer = next(one for one in docks.viewer.layers if isinstance(one, Shapes))
+    docks.viewer.layers.remove(layer)
+    assert docks.tune._slides() == []
+
+
+def test_the_fine_tune_dock_is_opened_if_need_be(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    docks.viewer.window.remove_dock_widget(docks.tune)
+    docks.until(lambda: dock.window().findChild(FineTuneDock) is None)
+    dock.bank.learn.click()
+    tune = dock.window().findChild(FineTuneDock)
+    assert tune.form.bank is not None
+    assert len(tune.form.bank) == 80
+    tune.close()
+
+
+def test_a_bank_of_another_model_is_refused_naming_both(docks, dock, tmp_path, model, problems):
+    scored(docks, dock)
+    add(docks, dock)
+    save_bank(made_bank(5), tmp_path / "other.safetensors")
+    dock.desk.load_from(tmp_path / "other.safetensors")
+    docks.until(lambda: quiet(dock))
+    assert "aaaaaaaaaaaa" in problems[-1]
+    assert f"{model.card.name} ({model.card.weights_sha256[:12]})" in dock.state.text()
+    assert "benign 40, malignant 40" in dock.bank.which.text()
+    (tmp_path / "nothing.safetensors").write_bytes(b"nothing")
+    dock.desk.load_from(tmp_path / "nothing.safetensors")
+    docks.until(lambda: quiet(dock))
+    assert "holds no exemplars" in problems[-1]
+
+
+def test_a_damaged_bank_beside_the_model_is_told_and_the_dock_goes_on(docks, dock, banks):
+    banks["own"] = BankError("mini.exemplars.safetensors is damaged: save the bank again.")
+    scored(docks, dock)
+    assert "is damaged" in dock.bank.said.text()
+    add(docks, dock)
+    click(docks, dock, RED_TILE)
+    assert "malignant" in dock.evidence.card.vote.text()
+
+
+def test_without_known_tiles_nothing_is_coloured_and_it_is_said(docks, dock, problems):
+    scored(docks, dock)
+    own = docks.map_of("malignant")
+    click(docks, dock, RED_TILE)
+    assert "no known tile" in dock.evidence.card.vote.text()
+    choose(docks, dock, PROTOTYPES)
+    assert "holds no known tile" in problems[-1]
+    assert dock.colour_by.choice.currentIndex() == CLASS_HEAD
+    np.testing.assert_array_equal(docks.map_of("malignant"), own)
+    dock.bank.add.click()
+    docks.until(lambda: quiet(dock))
+    assert "draw regions" in problems[-1]
+    add(docks, dock)
+    choose(docks, dock, NEAREST)
+    assert not np.allclose(docks.map_of("malignant"), own, equal_nan=True)
+    dock.bank.reset.click()
+    docks.until(lambda: quiet(dock))
+    assert dock.colour_by.choice.currentIndex() == CLASS_HEAD
+    np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)
+
+
+def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
+    assert dock.overlays.banner.isHidden()
+    scored(docks, dock)
+    assert dock.overlays.banner.isVisibleTo(dock)
+    assert dock.overlays.banner.text() == (
+        "50 % of the tissue is unlike anything this model was trained on."
+    )
+    dock.overlays.unknown.setChecked(True)
+    (layer,) = (one for one in docks.viewer.layers if UNKNOWN_KEY in one.metadata)
+    assert docks.viewer.layers[-1] is layer
+    grey = layer.data > 0
+    assert not grey[:, : grey.shape[1] // 3 - 8].any()
+    assert grey[:96, 64 : 64 + 64].all()
+    dock.overlays.unknown.setChecked(False)
+    assert not any(UNKNOWN_KEY in one.metadata for one in docks.viewer.layers)
+
+
+def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeypatch, tmp_path):
+    elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, len(MEASURES)))
+    known = KnownLooks(model="m", looks=(fitted_look("elsewhere", 0.5, elsewhere, 6.0),))
+    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: known)
+    monkeypatch.setattr(overlay_panel, "measure_unlike", out_of_distribution.measure_unlike)
+    scored(docks, dock)
+    assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
+    click(docks, dock, RED_TILE)
+    assert "unlike everything" in dock.evidence.card.unlike.text()
+    add(docks, dock)
+    share = float(dock.overlays.banner.text().split(" %")[0])
+    assert share < 25
+    assert dock.overlays.banner.text().endswith("was trained on, or that was added.")
+    assert dock.evidence.card.unlike.text() == "This tile looks like tiles that are known."
+    # They go with the bank to whoever gets it, and are forgotten with it.
+    dock.desk.save_to(tmp_path / "mine.safetensors")
+    docks.until(lambda: quiet(dock))
+    dock.bank.reset.click()
+    docks.until(lambda: quiet(dock))
+    assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
+    dock.desk.load_from(tmp_path / "mine.safetensors")
+    docks.until(lambda: quiet(dock))
+    assert dock.overlays.banner.text().startswith(f"{share:.0f} %")
+
+
+def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, dock, monkeypatch):
+    scored(docks, dock)
+
+    def gone(*_):
+        raise DamagedSlideError("gone")
+
+    monkeypatch.setattr(evidence, "looks_of", gone)
+    add(docks, dock)
+    assert "Added benign 40, malignant 40" in dock.bank.said.text()
+    assert np.isnan(dock.known.bank.looks).all()
+
+
+def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatch):
+    def measure_unlike(_slide, _started, tiles, bank=None):
+        yield Unlike(np.full(len(tiles), np.nan, np.float32), known=False)
+
+    monkeypatch.setattr(overlay_panel, "measure_unlike", measure_unlike)
+    scored(docks, dock)
+    assert "does not say what its training tiles look like" in dock.overlays.banner.text()
+    dock.overlays.unknown.setChecked(True)
+    assert not any(UNKNOWN_KEY in one.metadata for one in docks.viewer.layers)
+
+
+def test_scales_and_where_they_agree(docks, dock):
+    scored(docks, dock)
+    assert not dock.overlays.agreement.isEnabled()
+    scored(docks, dock, 0.5, 1.0)
+    assert dock.overlays.agreement.isEnabled()
+    add(docks, dock)
+    click(docks, dock, RED_TILE)
+    card = dock.evidence.card
+    assert card.scales.rowCount() == 2
+    first = dock.evidence.found[0].evidence.nearest
+    card.scales.selectRow(1)
+    docks.until(lambda: quiet(dock))
+    assert dock.evidence.found[1].evidence.nearest != first
+    dock.evidence.similar_scale.setChecked(True)
+    assert {one.mpp for one in dock.evidence.found[1].evidence.nearest} == {1.0}
+    assert card.scales.currentRow() == 1
+    dock.overlays.agreement.setChecked(True)
+    docks.until(lambda: quiet(dock))
+    found = [one for one in docks.viewer.layers if AGREEMENT_KEY in one.metadata]
+    assert [one.visible for one in found] == [False, True]
+    assert set(np.unique(found[1].data[np.isfinite(found[1].data)])) <= {0.0, 1.0}
+    assert "The scales call the same class at" in dock.overlays.legend.text()
+    dock.overlays.agreement.setChecked(False)
+    assert not any(AGREEMENT_KEY in one.metadata for one in docks.viewer.layers)
+
+
+def test_the_mouse_is_followed_on_request(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    number = len(docks.viewer.mouse_move_callbacks)
+    dock.hovers.setChecked(True)
+    (hover,) = docks.viewer.mouse_move_callbacks[number:]
+
+    def move(place):
+        x, y = place
+        event = types.SimpleNamespace(position=((y - 0.5) * 0.5, (x - 0.5) * 0.5))
+        hover(docks.viewer, event)
+
+    move(RED_TILE)
+    docks.until(lambda: dock.evidence.card.isVisibleTo(dock))
+    assert "malignant" in dock.evidence.card.vote.text()
+    move(GLASS)
+    docks.until(lambda: not dock.pointer._timer.isActive())
+    assert "malignant" in dock.evidence.card.vote.text()
+    move(PINK_TILE)
+    docks.until(lambda: "benign" in dock.evidence.card.vote.text())
+    dock.hovers.setChecked(False)
+    assert len(docks.viewer.mouse_move_callbacks) == number
+
+
+def test_a_click_beside_the_tissue_says_what_to_do(docks, dock):
+    click(docks, dock, RED_TILE)
+    assert "score the slide first" in dock.state.text()
+    scored(docks, dock)
+    click(docks, dock, GLASS)
+    assert dock.state.text()
+    assert dock.evidence.card.isHidden()
+    drags = len(docks.viewer.mouse_drag_callbacks)
+    dock.clicks.setChecked(False)
+    assert len(docks.viewer.mouse_drag_callbacks) == drags - 1
+
+
+def test_two_slides_of_a_model_share_its_bank(docks, dock, tmp_path):
+    scored(docks, dock)
+    add(docks, dock)
+    choose(docks, dock, PROTOTYPES)
+    docks.viewer.open(write_red_slide(tmp_path, "second", 1), plugin="napari-smse")
+    docks.score.form.slide.setCurrentIndex(docks.score.form.slide.findText("second"))
+    docks.until(lambda: "tiles to score" in docks.score.panel.count.text())
+    scored(docks, dock)
+    assert dock.slides.count() == 2
+    docks.until(lambda: quiet(dock) and dock.read.slide.name == "second")
+    assert "malignant 40" in dock.bank.which.text()
+    assert dock.colour_by.choice.currentIndex() == CLASS_HEAD
+    # By the eye in napari's list of layers, too.
+    docks.viewer.layers["slide"].visible = True
+    docks.until(lambda: quiet(dock) and dock.read is not None)
+    click(docks, dock, RED_TILE)
+    assert dock.slides.currentText() == "slide"
+    assert "malignant" in dock.evidence.card.vote.text()
+    assert dock.colour_by.choice.currentIndex() == PROTOTYPES
+    docks.viewer.layers.remove("slide")
+    docks.until(lambda: quiet(dock) and dock.read is not None)
+    assert dock.slides.currentText() == "second"
+    docks.viewer.layers.remove("second")
+    assert dock.read is None
+    assert not dock.bank.add.isEnabled()
+    assert "First score a slide" in dock.state.text()
+
+
+def test_a_new_run_takes_the_maps_over(docks, dock, problems):
+    scored(docks, dock)
+    own = docks.map_of("malignant")
+    add(docks, dock)
+    choose(docks, dock, PROTOTYPES)
+    docks.score.form.again.setChecked(True)
+    scored(docks, dock)
+    assert dock.colour_by.choice.currentIndex() == CLASS_HEAD
+    np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-5)
+    docks.score.panel.run.click()
+    assert docks.score.scoring.is_running
+    dock.colour_by.choice.setCurrentIndex(PROTOTYPES)
+    assert "is being scored" in problems[-1]
+    assert dock.colour_by.choice.currentIndex() == CLASS_HEAD
+    docks.until(lambda: not docks.score.scoring.is_running)
+
+
+def test_closing_while_it_works_leaves_nothing_behind(docks, banks, problems):
+    dock = EvidenceDock(docks.viewer)
+    docks.viewer.window.add_dock_widget(dock)
+    scored(docks, dock)
+    add(docks, dock)
+    before = len(docks.viewer.mouse_drag_callbacks)
+    dock.hovers.setChecked(True)
+    dock.colour_by.choice.setCurrentIndex(NEAREST)
+    dock.close()
+    assert not any(task.is_running for task in dock._tasks)
+    assert len(docks.viewer.mouse_drag_callbacks) == before - 1
+    slide = layer_with(docks.viewer, dock.read.slide.quick_hash)
+    docks.viewer.layers.remove(slide)
+    assert problems == []

@@ -1,0 +1,134 @@
+"""Map layers when one model's maps take the place of another's."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores
+from napari_smse.slides import Region, open_slide
+from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatLayers
+from support.slides import write_pyramid_tiff
+
+AREA = Region(0, 0, 400, 200)
+
+
+@pytest.fixture
+def slide(tmp_path):
+    path = tmp_path / "slide.tif"
+    write_pyramid_tiff(path, np.full((200, 400, 3), 200, np.uint8), mpp=0.25)
+    with open_slide(path) as opened:
+        yield opened
+
+
+class Page:
+    """A viewer with a slide, on which maps are laid."""
+
+    def __init__(self, slide):
+        self.viewer, self.slide = ViewerModel(), slide
+        self.layer = Image(np.zeros((200, 400)), scale=(0.25, 0.25), units=("um", "um"))
+        self.viewer.add_layer(self.layer)
+
+    def lay(self, maps, colours=None):
+        laid = HeatLayers(self.viewer, self.layer, self.slide, maps, colours)
+        while laid.add_next():
+            pass
+        return laid
+
+    @property
+    def maps(self):
+        return [layer for layer in self.viewer.layers if MAP_KEY in layer.metadata]
+
+
+@pytest.fixture
+def page(slide):
+    return Page(slide)
+
+
+def maps_of(classes, values, *mpps, tile=50):
+    """Maps in which every tile has these probabilities."""
+    scales, scores = [], []
+    for number, mpp in enumerate(mpps or (0.5,)):
+        grid = TileGrid(TileSpec(tile, mpp, 0.25), AREA)
+        rows, columns = (i.ravel().astype(np.int32) for i in np.mgrid[: grid.rows, : grid.columns])
+        scales.append(ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32)))
+        probability = np.tile(np.float32(values), (len(rows), 1))
+        scores.append(TileScores(number, np.arange(len(rows)), probability))
+    mask = TissueMask(np.full((2, 4), Ground.TISSUE, np.uint8), AREA)
+    made = ScoreMaps(TilePlan(tuple(scales), (), mask), classes, range(len(scales)))
+    made.add(scores)
+    return made
+
+
+def test_the_last_class_is_shown_if_none_is_malignant(page):
+    laid = page.lay(maps_of(("stroma", "tumour", "necrosis"), (0.2, 0.3, 0.5), 0.25, 0.5))
+    assert laid.shown == MapName("necrosis", FUSED)
+
+
+def test_each_class_has_a_colour_of_its_own_or_the_models(page):
+    maps = maps_of(("stroma", "tumour", "necrosis"), (0.2, 0.3, 0.5))
+    page.lay(maps, {"tumour": (10, 20, 30)})
+    ends = {layer.metadata[MAP_KEY]["class"]: layer.colormap.colors[-1] for layer in page.maps}
+    assert ends["tumour"][:3] == pytest.approx([10 / 255, 20 / 255, 30 / 255])
+    assert len({tuple(end) for end in ends.values()}) == 3
+
+
+def test_another_models_maps_take_the_place_of_the_old_ones(page):
+    old = page.lay(maps_of(("benign", "malignant"), (0.9, 0.1)))
+    new = page.lay(maps_of(("benign", "tumour"), (0.2, 0.8), tile=25))
+    assert {layer.metadata[MAP_KEY]["class"] for layer in page.maps} == {"benign", "tumour"}
+    # Benign has a layer already, but the class shown first is another.
+    assert [layer.name for layer in page.maps if layer.visible] == ["P(tumour) 20x · slide"]
+    new.show_only(MapName("benign", "20x"))
+    assert new.layers[MapName("benign", "20x")] is old.layers[MapName("benign", "20x")]
+    np.testing.assert_allclose(np.unique(new.layers[MapName("benign", "20x")].data), 0.2)
+
+
+def test_maps_that_were_never_looked_at_do_not_come_back(page):
+    """They wait for being looked at, but by then the layer shows another model's."""
+    old = page.lay(maps_of(("benign", "malignant"), (0.9, 0.1)))
+    old.mark_stale()
+    new = page.lay(maps_of(("benign", "malignant"), (0.2, 0.8)))
+    benign = new.layers[MapName("benign", "20x")]
+    benign.visible = True
+    np.testing.assert_allclose(np.unique(benign.data), 0.2)
+    old.mark_stale()
+    old.refresh(hidden=True)
+    np.testing.assert_allclose(np.unique(benign.data), 0.2)
+
+
+def test_a_copy_of_a_map_that_the_user_made_is_no_hindrance(page):
+    page.lay(maps_of(("benign", "malignant"), (0.9, 0.1)))
+    page.viewer.add_layer(Image.create(*page.maps[0].as_layer_data_tuple()))
+    page.lay(maps_of(("benign", "malignant"), (0.2, 0.8)))
+    assert len(page.maps) == 2
+
+
+def test_maps_of_two_slides_called_alike_are_named_anew(page):
+    """napari numbers the second one's layers."""
+    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    for name in maps:
+        page.viewer.add_layer(Image(np.zeros((2, 2)), name=f"{name} · slide"))
+    laid = page.lay(maps)
+    assert {layer.name for layer in page.maps} == {
+        "P(benign) 20x · slide [1]", "P(malignant) 20x · slide [1]"
+    }  # fmt: skip
+    laid.name_by("prototypes")
+    assert all("by prototypes" in layer.name for layer in page.maps)
+    page.lay(maps)
+    assert not any("by prototypes" in layer.name for layer in page.maps)
+
+
+def test_names_say_what_maps_are_by_and_what_the_user_called_them_stays(page):
+    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    first = page.lay(maps)
+    first.name_by("prototypes")
+    names = {layer.name for layer in page.maps}
+    assert names == {
+        "P(benign) 20x by prototypes · slide", "P(malignant) 20x by prototypes · slide"
+    }  # fmt: skip
+    (mine,) = (one for one in page.maps if one.metadata[MAP_KEY]["class"] == "benign")
+    mine.name = "for the meeting"
+    page.lay(maps)
+    assert {layer.name for layer in page.maps} == {"for the meeting", "P(malignant) 20x · slide"}

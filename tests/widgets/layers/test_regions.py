@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_smse.errors import RegionError
+from napari_smse.widgets.layers.regions import (
+    NO_REGION_KEY,
+    RegionChoice,
+    chosen_region,
+    drawn_region,
+)
+
+
+@pytest.fixture
+def viewer():
+    made = ViewerModel()
+    made.add_image(np.zeros((100, 200, 3), np.uint8), scale=(0.5, 0.5), name="slide")
+    return made
+
+
+RECTANGLE = np.array([[10, 20], [10, 40], [30, 40], [30, 20]], dtype=float)
+
+
+def test_the_whole_slide_needs_no_region(viewer):
+    assert chosen_region(RegionChoice.WHOLE, viewer, viewer.layers[0]) is None
+
+
+def test_shapes_come_out_in_level0_px(viewer):
+    viewer.add_shapes([RECTANGLE], shape_type="rectangle")
+    region = drawn_region(viewer, viewer.layers["slide"])
+    assert region.bounds == pytest.approx((40.5, 20.5, 80.5, 60.5))
+
+
+def test_a_shapes_layer_may_have_its_own_scale(viewer):
+    viewer.add_shapes([RECTANGLE], scale=(0.5, 0.5), translate=(1, 2))
+    region = drawn_region(viewer, viewer.layers["slide"])
+    assert region.bounds == pytest.approx((24.5, 12.5, 44.5, 32.5))
+
+
+def test_an_ellipse_has_its_area(viewer):
+    viewer.add_shapes([RECTANGLE], shape_type="ellipse")
+    region = drawn_region(viewer, viewer.layers["slide"])
+    assert region.area == pytest.approx(np.pi * 20 * 20, rel=0.01)
+
+
+def test_only_selected_shapes_count_if_some_are(viewer):
+    shapes = viewer.add_shapes([RECTANGLE, RECTANGLE + 50])
+    shapes.selected_data = {1}
+    assert drawn_region(viewer, viewer.layers["slide"]).bounds[0] == pytest.approx(140.5)
+    shapes.selected_data = set()
+    assert drawn_region(viewer, viewer.layers["slide"]).area == pytest.approx(2 * 1600)
+
+
+def test_a_self_crossing_polygon_is_mended(viewer):
+    bow_tie = np.array([[0, 0], [20, 20], [0, 20], [20, 0]], dtype=float)
+    viewer.add_shapes([bow_tie], shape_type="polygon")
+    region = drawn_region(viewer, viewer.layers["slide"])
+    assert region.is_valid
+    assert region.area == pytest.approx(800)
+
+
+@pytest.mark.parametrize("kind", ["line", "path", None])
+def test_what_has_no_area_is_said_so(viewer, kind):
+    if kind:
+        viewer.add_shapes([np.array([[0, 0], [20, 20]], dtype=float)], shape_type=kind)
+    with pytest.raises(RegionError, match="No area is drawn"):
+        drawn_region(viewer, viewer.layers["slide"])
+
+
+def test_what_the_program_outlined_itself_is_no_region(viewer):
+    viewer.add_shapes([RECTANGLE], metadata={NO_REGION_KEY: True})
+    with pytest.raises(RegionError, match="No area is drawn"):
+        drawn_region(viewer, viewer.layers["slide"])
+    viewer.add_shapes([RECTANGLE + 50])
+    assert drawn_region(viewer, viewer.layers["slide"]).bounds[0] == pytest.approx(140.5)

@@ -1,0 +1,720 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_smse.annotations import read_annotations
+from napari_smse.errors import ModelNotFoundError, OutputError
+from napari_smse.scoring import ScoreRequest
+from napari_smse.widgets import autosave
+from napari_smse.widgets.annotate import dock as annotate_dock
+from napari_smse.widgets.annotate.dock import AnnotateDock
+from napari_smse.widgets.compute_lock import Turn
+from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, drawn_on
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
+from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.suggest import dock as next_dock
+from napari_smse.widgets.suggest.dock import NextDock
+from napari_smse.widgets.suggest.tile_queue import SKIPPED
+from napari_smse.widgets.tile_notes import notes_of
+from napari_smse.workflows import score_slide
+from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
+from napari_smse.workflows.scored_slide import Started
+from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """Unsaved annotations lie here."""
+    monkeypatch.setattr(autosave, "autosave_folder", lambda: tmp_path / "unsaved")
+    return tmp_path / "unsaved"
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the user was told went wrong."""
+    texts = []
+    for place in (annotate_dock, next_dock):
+        monkeypatch.setattr(place, "show_error", texts.append)
+    return texts
+
+
+@pytest.fixture
+def dock(viewer, redness, told):
+    made = NextDock(viewer)
+    viewer.window.add_dock_widget(made, name="SMSE: Annotate next")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def scored(viewer, redness, tmp_path):
+    """Opens a slide and scores it."""
+
+    def score(name="slide", seed=0, mpp=0.5, write=write_red_slide):
+        path = write(tmp_path, name, seed)
+        viewer.open(path, plugin="napari-smse")
+        layer = list(slide_layers(viewer))[-1]
+        job = ScoreJob(slide_of(layer), "redness", ScoreRequest(mpps=(mpp,)))
+        for said in job.run():
+            if isinstance(said, Started):
+                said.shown.set()
+                layer.metadata[RUN_KEY] = said
+        return layer
+
+    return score
+
+
+@pytest.fixture
+def annotate(viewer, told):
+    made = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(made, name="SMSE: Annotate")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def queue(dock, scored, until):
+    """Six tiles of a slide that wait."""
+    layer = scored()
+    find(dock, until, 6)
+    return layer
+
+
+def find(dock, until, count=6):
+    dock.queue.count.setValue(count)
+    dock.queue.find.click()
+    until(lambda: not dock.finding.is_running)
+
+
+def press(dock, qtbot, key):
+    canvas = dock.viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    qtbot.keyClick(canvas, key)
+
+
+def squares(dock, layer):
+    """Bounds and class of what is drawn on a slide."""
+    drawn = drawn_on(dock.viewer, layer, slide_of(layer)).annotations
+    return [(tuple(round(side) for side in one.geometry.bounds), one.class_name) for one in drawn]
+
+
+def bounds(queued):
+    one = queued.tile.region
+    return one.x, one.y, one.x + one.width, one.y + one.height
+
+
+def keys_of(owner):
+    return {str(key): owner.keymap[key] for key in owner.keymap}
+
+
+def draw(dock, layer, name, *place):
+    x, y, width, height = place
+    corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+    dock.drawing.layer.selected_data = set()
+    dock.table.choose(list(dock.table.colours).index(name))
+    dock.drawing.layer.add(
+        np.array([(b - 0.5, a - 0.5) for a, b in corners]), shape_type="rectangle"
+    )
+
+
+# -- where to annotate next ------------------------------------------------------------
+
+
+def test_the_plugin_menu_opens_the_dock(viewer):
+    _, made = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate next")
+    assert isinstance(made, NextDock)
+    assert "Score a slide first" in made.state.text()
+    made.close()
+
+
+def test_without_a_scored_slide_it_says_what_to_do(dock, until, viewer, tmp_path):
+    viewer.open(write_red_slide(tmp_path), plugin="napari-smse")
+    find(dock, until)
+    assert "Score a slide first" in dock.queue.note.text()
+    assert dock.queue.tiles == []
+
+
+def test_tiles_are_found_flown_to_and_outlined(dock, queue, until):
+    assert len(dock.queue.tiles) == 6
+    assert dock.queue.progress.text() == "0 labelled, 6 to go"
+    assert MARKER_NAME in dock.viewer.layers
+    outline = np.array(marked(dock.viewer))
+    x, y, right, bottom = bounds(dock.queue.tile)
+    middle = np.array([(y + bottom - 1) / 2, (x + right - 1) / 2]) * slide_of(queue).mpp
+    assert outline.mean(axis=0) == pytest.approx(middle)
+    assert dock.viewer.scene.camera.center[-2:] == pytest.approx(middle)
+    until(lambda: not dock.queue.list.item(5).icon().isNull())
+
+
+def test_keys_label_the_tile_and_the_next_one_comes(dock, queue, annotate, qtbot, settle):
+    first, second = dock.queue.tiles[:2]
+    dock.queue.go_to(0)
+    press(dock, qtbot, Qt.Key.Key_2)
+    press(dock, qtbot, Qt.Key.Key_1)
+    assert squares(dock, queue) == [(bounds(first), "malignant"), (bounds(second), "benign")]
+    assert dock.queue.current == 2
+    assert dock.queue.progress.text() == "2 labelled, 4 to go"
+    # They are the Annotate dock's, drawn in its colours, and it counts them.
+    assert list(annotate.drawing.layer.features[CLASS]) == ["malignant", "benign"]
+    assert len(set(annotate.drawing.layer.features[IDENTITY])) == 2
+    assert annotate.table.current == "benign"
+    assert annotate.table.item(1, 2).text() == "1"
+
+
+def test_skipping_and_taking_back(dock, queue, annotate, qtbot):
+    dock.queue.go_to(0)
+    press(dock, qtbot, Qt.Key.Key_S)
+    press(dock, qtbot, Qt.Key.Key_Space)
+    press(dock, qtbot, Qt.Key.Key_1)
+    assert dock.queue.progress.text() == "1 labelled, 2 skipped, 3 to go"
+    assert dock.queue.states[:3] == [SKIPPED, SKIPPED, "benign"]
+    press(dock, qtbot, Qt.Key.Key_Backspace)
+    assert squares(dock, queue) == []
+    assert dock.queue.current == 2
+    press(dock, qtbot, Qt.Key.Key_Backspace)
+    assert dock.queue.progress.text() == "0 labelled, 1 skipped, 5 to go"
+    for _ in range(3):
+        press(dock, qtbot, Qt.Key.Key_Backspace)
+    assert dock.queue.states == [""] * 6
+
+
+def test_a_tile_that_is_labelled_again_has_one_label(dock, queue, annotate):
+    dock.labelling.label(0)
+    dock.queue.go_to(0)
+    dock.labelling.label(1)
+    assert squares(dock, queue) == [(bounds(dock.queue.tiles[0]), "malignant")]
+
+
+def test_what_else_is_drawn_stays_as_it_is(dock, queue, annotate):
+    draw(annotate, queue, "benign", 0, 0, 200, 100)
+    ellipse = np.array([[300, 100], [300, 200], [400, 200], [400, 100]])
+    annotate.drawing.layer.add(ellipse, shape_type="ellipse")
+    dock.labelling.label(1)
+    dock.labelling.take_back()
+    assert list(annotate.drawing.layer.shape_type) == ["rectangle", "ellipse"]
+
+
+def test_a_key_without_a_class_says_so(dock, queue, annotate, qtbot, told):
+    dock.queue.go_to(0)
+    press(dock, qtbot, Qt.Key.Key_9)
+    assert "no class with the key 9" in told[-1]
+    assert dock.queue.current == 0
+
+
+def test_the_keys_work_while_the_dock_has_them(dock, queue, annotate, qtbot):
+    qtbot.keyClick(dock.queue, Qt.Key.Key_2)
+    qtbot.keyClick(dock.queue, Qt.Key.Key_S)
+    qtbot.keyClick(dock.queue, Qt.Key.Key_Space)
+    qtbot.keyClick(dock.queue, Qt.Key.Key_Backspace)
+    assert dock.queue.states[:3] == ["malignant", SKIPPED, ""]
+
+
+def test_keys_are_given_back(dock, annotate, scored, until, qtbot):
+    layer = scored()
+    annotate.modes["Select"].click()
+    before, of_layer = keys_of(dock.viewer), keys_of(layer)
+    assert "1" in before
+    find(dock, until)
+    assert keys_of(dock.viewer)["1"] is not before["1"]
+    dock.tabs.setCurrentIndex(1)
+    assert (keys_of(dock.viewer), keys_of(layer)) == (before, of_layer)
+    assert dock.viewer.layers.selection.active is annotate.drawing.layer
+    press(dock, qtbot, Qt.Key.Key_2)
+    assert annotate.table.current == "malignant"
+    assert squares(dock, layer) == []
+    dock.tabs.setCurrentIndex(0)
+    assert keys_of(dock.viewer)["1"] is not before["1"]
+    dock.close()
+    assert (keys_of(dock.viewer), keys_of(layer)) == (before, of_layer)
+
+
+def test_keys_are_given_back_while_another_dock_lies_over_it(dock, annotate, scored, until):
+    scored()
+    before = keys_of(dock.viewer)
+    find(dock, until)
+    dock.hide()
+    assert keys_of(dock.viewer) == before
+    dock.show()
+    assert keys_of(dock.viewer)["1"] is not before["1"]
+
+
+def test_heat_maps_are_hidden_meanwhile_unless_told_otherwise(dock, scored, until):
+    layer = scored()
+    of = slide_of(layer).quick_hash
+    own = dock.viewer.add_image(
+        np.zeros((4, 4)), metadata={MAP_KEY: {"slide": of}, OF_SLIDE_KEY: of}
+    )
+    find(dock, until)
+    assert not own.visible
+    dock.queue.hide_maps.setChecked(False)
+    assert own.visible
+    dock.queue.hide_maps.setChecked(True)
+    assert not own.visible
+    dock.close()
+    assert own.visible
+
+
+def test_a_label_that_cannot_be_saved_is_told_and_can_be_taken_back(dock, queue, told, monkeypatch):
+    def full(*_):
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(autosave.Autosave, "save", full)
+    dock.labelling.label(0)
+    assert "the disk is full" in told[-1]
+    assert len(squares(dock, queue)) == 1
+    dock.labelling.take_back()
+    assert squares(dock, queue) == []
+
+
+def test_keys_are_given_back_when_the_queue_is_done(dock, scored, until):
+    scored()
+    before = keys_of(dock.viewer)
+    find(dock, until, 2)
+    dock.labelling.label(0)
+    dock.labelling.skip()
+    assert dock.queue.tile is None
+    assert "All done" in dock.queue.facts.text()
+    assert keys_of(dock.viewer) == before
+    dock.labelling.take_back()
+    assert dock.queue.current == 1
+    assert "1" in keys_of(dock.viewer)
+
+
+def test_the_keys_of_an_annotate_dock_that_opened_meanwhile_stay(dock, queue, viewer):
+    later = AnnotateDock(viewer)
+    theirs = keys_of(viewer)["1"]
+    dock.close()
+    assert keys_of(viewer)["1"] is theirs
+    later.close()
+    assert "1" not in keys_of(viewer)
+
+
+def test_without_the_annotate_dock_the_models_classes_are_taken_and_saved(dock, queue, folder):
+    assert [button.text() for button in dock.queue.labels] == ["benign  [1]", "malignant  [2]"]
+    dock.labelling.label(1)
+    dock.close()
+    (path,) = folder.glob("*.geojson")
+    assert [one.class_name for one in read_annotations(path).annotations] == ["malignant"]
+    made = AnnotateDock(dock.viewer)
+    # It finds them as its own, and does not ask.
+    assert len(made.drawing.layer.data) == 1
+    assert made.recovery.isHidden()
+    made.close()
+
+
+def test_labelled_tiles_are_not_asked_for_again(dock, queue, until):
+    asked = {bounds(one) for one in dock.queue.tiles}
+    for _ in range(6):
+        dock.labelling.label(0)
+    find(dock, until)
+    assert len(dock.queue.tiles) == 6
+    assert not asked & {bounds(one) for one in dock.queue.tiles}
+
+
+def test_slides_take_turns_and_hide_each_other_only_meanwhile(dock, scored, until):
+    first, second = scored(), scored("other", seed=1)
+    find(dock, until)
+    names = [one.tile.slide.name for one in dock.queue.tiles]
+    assert names[:2] == ["slide", "other"] or names[:2] == ["slide.tif", "other.tif"]
+    assert (first.visible, second.visible) == (True, False)
+    dock.labelling.skip()
+    assert (first.visible, second.visible) == (False, True)
+    dock.labelling.take_back()
+    assert (first.visible, second.visible) == (True, False)
+    dock.tabs.setCurrentIndex(2)
+    # The one in view before.
+    assert (first.visible, second.visible) == (False, True)
+
+
+def test_a_slide_that_was_removed_is_told(dock, queue, told):
+    dock.viewer.layers.remove(queue)
+    dock.labelling.label(0)
+    assert "not in the viewer any more" in told[-1]
+    assert dock.queue.progress.text() == "0 labelled, 6 to go"
+    dock.labelling.skip()
+    assert dock.queue.current == 1
+
+
+def test_closing_while_it_looks(dock, scored, settle):
+    scored()
+    dock.queue.find.click()
+    dock.queue.find.click()
+    dock.close()
+    settle()
+    assert not dock.finding.is_running
+    assert dock.queue.tiles == []
+
+
+def test_slides_of_two_models_are_not_mixed(dock, scored, until):
+    scored()
+    layer = scored("other", seed=1)
+    run = layer.metadata[RUN_KEY]
+    other = run.card.model_copy(update={"name": "another", "weights_sha256": "f" * 64})
+    layer.metadata[RUN_KEY] = Started(
+        run.plan, run.store, other, run.device, run.warnings, run.model, run.shown
+    )
+    find(dock, until)
+    note = dock.queue.note.text()
+    assert "redness" in note
+    assert "another" in note
+
+
+def test_what_was_found_with_another_model_than_the_one_in_force_is_told(dock, scored, until):
+    layer = scored()
+    find(dock, until)
+    assert "found with" not in dock.state.text()
+    run = layer.metadata[RUN_KEY]
+    card = run.card.model_copy(update={"name": "tuned"})
+    session_of(dock.viewer).set_run(layer, replace(run, card=card, base=run))
+    assert "Model tuned 1." in dock.state.text()
+    assert "was found with redness 1: look again" in dock.state.text()
+    find(dock, until)
+    assert "found with" not in dock.state.text()
+
+
+# -- what labels are worth -------------------------------------------------------------
+
+
+@pytest.fixture
+def labelled(dock, scored, annotate):
+    """A slide with two regions of either class."""
+    layer = scored()
+    annotate.slides.setCurrentIndex(0)
+    for name, boxes in (("benign", PINK_BOXES), ("malignant", RED_BOXES)):
+        for left, top, right, bottom in boxes:
+            draw(annotate, layer, name, left, top, right - left, bottom - top)
+    return layer
+
+
+def ask_worth(dock, until):
+    dock.worth.ask.click()
+    until(lambda: not dock.judging.is_running)
+
+
+def test_it_says_which_labels_are_missing(dock, scored, until):
+    scored()
+    assert dock.worth.curve.isHidden()
+    ask_worth(dock, until)
+    assert "Nothing is labelled yet" in dock.worth.sentence.text()
+    assert dock.worth.curve.isHidden()
+    assert dock.worth.about.isHidden()
+
+
+def test_what_labels_are_worth_is_shown(dock, labelled, until):
+    ask_worth(dock, until)
+    worth = dock.worth
+    assert worth.sentence.text().startswith("Further labels like these can hardly help")
+    assert worth.about.text().startswith("60 labelled tiles in 4 regions")
+    assert worth.plot.isVisible()
+    _, shares = worth.plot.random.getData()
+    assert shares == pytest.approx(100 * worth.found.efficiency.random.accuracy.mean(axis=0))
+    ticks = worth.plot.plot.getAxis("bottom")._tickLevels[0]
+    assert [text for _, text in ticks] == ["2", "4", "8", "16"]
+    assert worth.plot.chance.value() == 50
+    assert worth.ask.text() == "What are labels worth?"
+    # It is folded and unfolded with all that is said of it.
+    worth.curve.collapse(animate=False)
+    assert not worth.about.isVisible()
+    ask_worth(dock, until)
+    assert not worth.curve.isExpanded()
+
+
+def test_the_curve_follows_the_labels_while_it_is_in_view(dock, labelled, until):
+    dock._judge_later.setInterval(0)
+    find(dock, until)
+    dock.labelling.label(1)
+    assert dock.worth.found is None
+    ask_worth(dock, until)
+    before = dock.worth.found.labelled
+    dock.labelling.label(1)
+    until(lambda: dock.worth.found.labelled == before + 1)
+    until(lambda: not dock.judging.is_running)
+    dock.labelling.skip()
+    assert not dock._judge_later.isActive()
+    dock.labelling.take_back()
+    dock.labelling.take_back()
+    until(lambda: dock.worth.found.labelled == before)
+    until(lambda: not dock.judging.is_running)
+    dock.worth.curve.collapse(animate=False)
+    dock.labelling.label(1)
+    until(lambda: not dock._judge_later.isActive())
+    assert not dock.judging.is_running
+
+
+def test_labels_that_are_gone_take_the_curve_with_them(dock, labelled, annotate, until):
+    ask_worth(dock, until)
+    annotate.drawing.layer.selected_data = set(range(4))
+    annotate.drawing.layer.remove_selected()
+    ask_worth(dock, until)
+    assert dock.worth.curve.isHidden()
+    assert dock.worth.about.isHidden()
+    assert "Nothing is labelled yet" in dock.worth.sentence.text()
+
+
+def test_pressed_twice_it_stops(dock, labelled, until, settle):
+    dock.worth.ask.click()
+    dock.worth.ask.click()
+    assert dock.worth.sentence.text() == "Stopped."
+    settle()
+    assert dock.worth.found is None
+    ask_worth(dock, until)
+    sentence = dock.worth.sentence.text()
+    dock.worth.ask.click()
+    dock.worth.ask.click()
+    settle()
+    assert dock.worth.sentence.text() == sentence
+    assert dock.worth.ask.text() == "What are labels worth?"
+
+
+def test_asking_leaves_the_keys_to_the_queue(dock, labelled, until, qtbot):
+    find(dock, until)
+    dock.queue.setFocus()
+    qtbot.mouseClick(dock.worth.ask, Qt.MouseButton.LeftButton)
+    assert not dock.worth.ask.hasFocus()
+    until(lambda: not dock.judging.is_running)
+
+
+def test_closing_while_labels_are_judged(dock, labelled, settle):
+    dock._judge_later.start()
+    dock.worth.ask.click()
+    dock.close()
+    settle()
+    assert not dock.judging.is_running
+    assert not dock._judge_later.isActive()
+    assert dock.worth.found is None
+
+
+# -- labels that neighbours doubt ------------------------------------------------------
+
+
+@pytest.fixture
+def doubted(dock, scored, annotate, until):
+    """A red region drawn as benign, beside right ones."""
+    layer = scored()
+    annotate.slides.setCurrentIndex(0)
+    draw(annotate, layer, "benign", 0, 0, 320, 192)
+    draw(annotate, layer, "benign", 0, 448, 320, 192)
+    draw(annotate, layer, "malignant", 576, 0, 320, 192)
+    draw(annotate, layer, "malignant", 576, 448, 320, 192)
+    draw(annotate, layer, "benign", 704, 256, 128, 64)
+    dock.tabs.setCurrentIndex(1)
+    look(dock, until)
+    return layer
+
+
+def look(dock, until):
+    dock.noise.find.click()
+    until(lambda: not dock.doubting.is_running)
+
+
+def test_wrong_labels_are_found_and_flipped(dock, doubted, until):
+    assert len(dock.noise.tiles) == 2
+    assert {(one.drawn, one.says) for one in dock.noise.tiles} == {("benign", "malignant")}
+    assert dock.noise.note.text().startswith("2 of 62 annotated tiles")
+    dock.noise.list.setCurrentRow(0)
+    assert MARKER_NAME in dock.viewer.layers
+    assert dock.noise.flip.text() == "Flip to malignant"
+    place = dock.noise.tiles[0].tile.region
+    dock.noise.flip.click()
+    (remark,) = notes_of(doubted).remarks
+    assert (remark.says, remark.class_name) == ("class", "malignant")
+    assert (remark.place.x, remark.place.y) == (place.x, place.y)
+    assert remark.place.slide == slide_of(doubted).quick_hash
+    # And the next one is there.
+    assert dock.noise.list.currentRow() == 1
+    dock.noise.drop.click()
+    assert [one.says for one in notes_of(doubted).remarks] == ["class", "ignore"]
+    look(dock, until)
+    assert dock.noise.tiles == []
+    assert "Nothing to doubt" in dock.noise.note.text()
+
+
+def test_a_label_that_is_kept_is_not_doubted_again(dock, doubted, until):
+    dock.noise.list.setCurrentRow(0)
+    dock.noise.keep.click()
+    (remark,) = notes_of(doubted).remarks
+    assert (remark.says, remark.class_name) == ("class", "benign")
+    kept = dock.noise.tiles[0].tile
+    look(dock, until)
+    assert kept not in [one.tile for one in dock.noise.tiles]
+
+
+def test_a_class_of_one_region_is_told(dock, scored, annotate, until):
+    layer = scored()
+    for place in ((0, 0, 320, 192), (0, 448, 320, 192)):
+        draw(annotate, layer, "benign", *place)
+    draw(annotate, layer, "malignant", 576, 0, 320, 192)
+    look(dock, until)
+    assert "malignant: one region only" in dock.noise.note.text()
+
+
+def test_without_regions_of_two_classes_it_says_what_to_draw(dock, scored, until):
+    scored()
+    look(dock, until)
+    assert "draw at least two regions of each class" in dock.noise.note.text()
+
+
+# -- slides and classes ----------------------------------------------------------------
+
+
+def test_the_meter_needs_two_slides(dock, scored, until):
+    scored()
+    dock.show_slides()
+    assert "Two scored slides are needed" in dock.meter.sentence.text()
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    assert "at least two slides" in dock.meter.sentence.text()
+    assert dock.meter.slide.told is None
+
+
+def test_two_slides_of_the_same_colours_hardly_differ(dock, scored, until):
+    scored()
+    scored("other", seed=1)
+    dock.show_slides()
+    assert dock.meter.sentence.text() == ""
+    dock.tabs.setCurrentIndex(2)
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    assert "The embedding tells the slide in" in dock.meter.sentence.text()
+    assert "(chance 50\N{NO-BREAK SPACE}%)" in dock.meter.sentence.text()
+    assert dock.meter.slide.told.groups == 2
+    assert not dock.meter.slide.isHidden()
+    assert "2 slides" in dock.meter.note.text()
+
+
+def test_slides_of_different_scales_are_not_measured(dock, scored, until):
+    scored()
+    scored("other", seed=1, mpp=0.6)
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    assert "different scales (0.5, 0.6 um/px)" in dock.meter.sentence.text()
+
+
+# -- slides with their stain changed ---------------------------------------------------
+
+
+@pytest.fixture
+def measured(dock, scored, until):
+    """Two slides that differ by their stain, and were measured."""
+    layers = scored(), scored("darker", 1, write=write_darker_slide)
+    dock.tabs.setCurrentIndex(2)
+    assert dock.meter.stain.isHidden()
+    dock.meter.measure.click()
+    until(lambda: not dock.measuring.is_running)
+    return layers
+
+
+def is_reading(dock):
+    return dock.meter.bar.isVisible() and "stain anew" in dock.meter.bar.format()
+
+
+def test_the_same_tiles_are_shown_as_they_are_and_stained_anew(dock, measured, until):
+    meter = dock.meter
+    assert meter.stain.isVisible()
+    assert not meter.as_is.heading.isVisible()
+    assert not meter.stained.isVisible()
+    meter.stain.click()
+    assert meter.stain.text() == "Stop"
+    until(lambda: not dock.staining.is_running)
+    assert meter.as_is.heading.isVisible()
+    assert meter.stained.isVisible()
+    assert meter.as_is.slide.told.accuracy > 0.95
+    assert meter.stained.slide.told.accuracy < 0.75
+    assert "The slide is told in" in meter.stain_sentence.text()
+    assert "384 tiles of 2 slides" in meter.note.text()
+    assert not meter.bar.isVisible()
+    assert meter.stain.text() == "Measure with stain changed"
+    # Measuring as they are begins anew.
+    meter.measure.click()
+    assert not meter.stained.isVisible()
+    until(lambda: not dock.measuring.is_running)
+    assert not meter.as_is.heading.isVisible()
+    assert meter.stain_sentence.text() == ""
+
+
+def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, settle):
+    meter = dock.meter
+    before = meter.as_is.slide.told
+    meter.stain.click()
+    until(lambda: is_reading(dock))
+    meter.stain.click()
+    assert meter.stain_sentence.text() == "Stopped."
+    settle()
+    assert not meter.stained.isVisible()
+    assert not meter.bar.isVisible()
+    assert meter.as_is.slide.told is before
+    # And others may use the computer again.
+    other = Turn("A slide is being scored")
+    assert other.take() == ""
+    other.give_back()
+    meter.stain.click()
+    until(lambda: not dock.staining.is_running)
+    assert meter.stained.isVisible()
+
+
+def test_it_waits_for_others_that_use_the_computer(dock, measured):
+    other = Turn("A slide is being scored")
+    other.take()
+    dock.meter.stain.click()
+    assert "A slide is being scored: wait" in dock.meter.stain_sentence.text()
+    assert not dock.staining.is_running
+    other.give_back()
+
+
+def test_measuring_anew_or_losing_a_slide_stops_it(dock, measured, until):
+    dock.meter.stain.click()
+    dock.meter.measure.click()
+    assert not dock.staining.is_running
+    until(lambda: not dock.measuring.is_running)
+    dock.meter.stain.click()
+    dock.viewer.layers.remove(measured[1])
+    assert not dock.staining.is_running
+    assert "Two scored slides are needed" in dock.meter.sentence.text()
+    assert dock.meter.stain.isHidden()
+
+
+def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
+    def gone(_name):
+        raise ModelNotFoundError("There is no model 'redness'.")
+
+    monkeypatch.setattr(score_slide, "load_model", gone)
+    dock.meter.stain.click()
+    until(lambda: not dock.staining.is_running)
+    assert dock.meter.stain_sentence.text() == "There is no model 'redness'."
+    assert not dock.meter.bar.isVisible()
+    assert dock.meter.as_is.slide.isVisible()
+    other = Turn("A slide is being scored")
+    assert other.take() == ""
+    other.give_back()
+
+
+def test_a_slide_whose_file_is_gone_is_told(dock, measured):
+    slide_of(measured[1]).path.unlink()
+    dock.show_slides()
+    assert "1 scored slide: slide." in dock.state.text()
+    assert "Left out:" in dock.state.text()
+    assert "darker.tif is gone" in dock.state.text()
+
+
+def test_closing_while_it_is_stained_anew(dock, measured, until, settle):
+    dock.meter.stain.click()
+    until(lambda: is_reading(dock))
+    dock.close()
+    settle()
+    assert not dock.staining.is_running
+    assert Turn("A slide is being scored").take() == ""
+
+
+def test_the_dock_opens_without_torch():
+    code = "import sys, napari_smse.widgets.suggest.dock; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,159 @@
+import re
+import threading
+
+import pytest
+
+from napari_smse.errors import NoTissueError
+from napari_smse.widgets.worker import BackgroundTask
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def task(qtbot):
+    made = BackgroundTask()
+    made.heard, made.failures, made.ends = [], [], []
+    made.told.connect(made.heard.append)
+    made.failed.connect(made.failures.append)
+    made.ended.connect(lambda: made.ends.append(True))
+    return made
+
+
+def test_everything_is_told_in_order_on_the_gui_thread(task, until):
+    threads = set()
+    task.told.connect(lambda _: threads.add(threading.get_ident()))
+
+    def work():
+        threads_of_work.add(threading.get_ident())
+        yield from range(50)
+
+    threads_of_work = set()
+    task.start(work)
+    until(lambda: task.ends == [True])
+    assert task.heard == list(range(50))
+    assert threads == {threading.get_ident()}
+    assert threading.get_ident() not in threads_of_work
+    assert not task.is_running
+
+
+def test_a_named_error_is_told_in_its_own_words(task, until):
+    def work():
+        yield 1
+        raise NoTissueError("No tissue found on a.svs")
+
+    task.start(work)
+    until(lambda: bool(task.failures))
+    assert task.failures == ["No tissue found on a.svs"]
+    assert task.ends == []
+    assert not task.is_running
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MemoryError(), "Out of memory"), (ZeroDivisionError("x"), r"unforeseen.*ZeroDivisionError")],
+)
+def test_other_errors_are_told_with_what_to_do(task, until, error, words):
+    def work():
+        raise error
+        yield
+
+    task.start(work)
+    until(lambda: bool(task.failures))
+    assert re.search(words, task.failures[0])
+
+
+def test_cancelled_work_is_closed_in_its_thread_and_no_longer_heard(task, qtbot, until):
+    go_on, closed = threading.Event(), threading.Event()
+
+    def work():
+        try:
+            yield "before"
+            go_on.wait(10)
+            yield "after"
+            yield "never"
+        finally:
+            closed.set()
+
+    task.start(work)
+    until(lambda: task.heard == ["before"])
+    assert task.cancel()
+    assert not task.is_running
+    go_on.set()
+    assert closed.wait(10)
+    qtbot.wait(50)
+    assert task.heard == ["before"]
+    assert task.ends == []
+    assert not task.cancel()
+
+
+def test_new_work_waits_until_the_old_has_let_go(task, qtbot, until):
+    go_on, log = threading.Event(), []
+
+    def old():
+        try:
+            yield "old"
+            go_on.wait(10)
+            yield "late"
+        finally:
+            log.append("old closed")
+
+    def new():
+        log.append("new began")
+        yield "new"
+
+    task.start(old)
+    until(lambda: task.heard == ["old"])
+    task.start(new)
+    qtbot.wait(50)
+    assert log == []
+    go_on.set()
+    until(lambda: task.ends == [True])
+    assert log == ["old closed", "new began"]
+    assert task.heard == ["old", "new"]
+
+
+def test_paused_work_waits_and_goes_on(task, qtbot, until):
+    steps, pressed = [], threading.Event()
+
+    def pause(number):
+        if number == 3:
+            task.pause()
+            pressed.set()
+
+    def work():
+        for number in range(200):
+            if number == 4:
+                pressed.wait(30)
+            steps.append(number)
+            yield number
+
+    task.told.connect(pause)
+    task.start(work)
+    until(lambda: task.is_paused)
+    qtbot.wait(250)
+    assert steps == [0, 1, 2, 3, 4]  # the last was under way
+    assert task.ends == []
+    task.go_on()
+    assert not task.is_paused
+    until(lambda: task.ends == [True])
+    assert task.heard == list(range(200))
+
+
+@pytest.mark.parametrize("by", ["cancel", "closing"])
+def test_paused_work_can_be_stopped(task, qtbot, until, by):
+    closed = threading.Event()
+
+    def work():
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    task.start(work)
+    until(lambda: bool(task.heard))
+    task.pause()
+    qtbot.wait(50)
+    task.cancel() if by == "cancel" else task.closing.set()
+    until(closed.is_set)
+    assert not (by == "cancel" and task.is_running)
