@@ -112,7 +112,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict:
         }
         trials = {}
         for name, choices in PEER_OPTIONS.items():
-            best, trials[name] = fastest(programs[name], choices, trial)
+            best, trials[name] = select_runtime(programs[name], choices, trial)
             contestants[name] = Contestant(programs[name], best)
             usual = {option: values[0] for option, values in choices.items()}
             contestants[f"{name}, its defaults"] = Contestant(programs[name], usual)
@@ -277,7 +277,7 @@ class Contestant:
         return run
 
 
-def fastest(
+def select_runtime(
     program: Program, choices: dict[str, tuple], slide: Path
 ) -> tuple[dict[str, Any], list[dict]]:
     """The settings with most tiles per second, changing one at a time; and all that was tried."""

@@ -32,9 +32,9 @@ import shapely
 from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreMaps, TileScores
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.exemplar_classifier import ExemplarScoring, Way
+from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Way
 from napari_smse.similarity.index.shard import IndexedSlide, Shard
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.similarity.region_search import look_for
@@ -91,7 +91,7 @@ def on_one_slide() -> dict[str, float]:
     scale = ScaleTiles(grid, place % SIDE, place // SIDE, np.ones(TILES, np.float32))
     embeddings = vectors(TILES, 2)
     probability = np.full((TILES, 2), 0.5, np.float32)
-    tiles = SlideTiles((scale,), embeddings, probability, CLASSES)
+    tiles = TileTable((scale,), embeddings, probability, CLASSES)
     region = shapely.box(224 * 10, 224 * 10, 224 * 15, 224 * 14)
 
     def query() -> object:
@@ -118,7 +118,7 @@ def recolouring(embeddings: NDArray[np.float32], scale: ScaleTiles, way: Way) ->
         MODEL,
     )
     without = bank.take(range(EXEMPLARS))
-    scoring = ExemplarScoring(embeddings, without, way, 0.1)
+    scoring = ExemplarClassifier(embeddings, without, way, 0.1)
     plan = TilePlan((scale,), (), None)
     turns = iter([bank, without] * (ROUNDS + 2))
 

@@ -19,7 +19,7 @@ from screenshots import SAMPLE, Stage, draw_regions
 
 if TYPE_CHECKING:
     from napari_smse.widgets.annotate.dock import AnnotateDock
-    from napari_smse.widgets.suggest.dock import NextDock
+    from napari_smse.widgets.suggest.dock import SuggestDock
 
 _PALER = (0.35, 0.6, 0.75)
 """Exponents of red, green and blue: little haematoxylin."""
@@ -91,7 +91,7 @@ def meter() -> None:
 
 
 @contextmanager
-def _docks(mpp: float = 0.5) -> Iterator[tuple[Stage, AnnotateDock, NextDock]]:
+def _docks(mpp: float = 0.5) -> Iterator[tuple[Stage, AnnotateDock, SuggestDock]]:
     """Score the sample slide, and open Annotate and Annotate next beside it."""
     with Stage() as stage:
         stage.tick(mpp)

@@ -15,7 +15,7 @@ from screenshots import Stage
 
 def embedding_map() -> None:
     """Tiles of two scales, a group of them chosen, and where these lie on the slide."""
-    from napari_smse.widgets.embedding_map.dock import SpaceDock
+    from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 
     with Stage() as stage:
         stage.dock.form.overlap.setCurrentText("half")
@@ -24,7 +24,7 @@ def embedding_map() -> None:
         stage.dock.leave()
         window = stage.viewer.window
         window.remove_dock_widget(stage.dock)
-        dock = SpaceDock(stage.viewer)
+        dock = EmbeddingMapDock(stage.viewer)
         window.add_dock_widget(dock, name="SMSE: Embedding map", area="right")
         stage.live()
         stage.viewer.reset_view()

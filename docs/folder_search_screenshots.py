@@ -48,12 +48,12 @@ def other_slides(folder: Path) -> list[Path]:
 
 def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
-    from napari_smse.scoring.tile_table import slide_tiles
+    from napari_smse.scoring.tile_table import tile_table_of
     from napari_smse.workflows.score_slide import RUN_KEY
 
     run = layer.metadata[RUN_KEY]
 
-    tiles = slide_tiles(run.store)
+    tiles = tile_table_of(run.store)
     rows = tiles.at(*TUMOUR)[:1]
     return (
         tiles.embeddings[rows],
@@ -75,10 +75,10 @@ def shoot(folder: Path) -> None:
     from typer.testing import CliRunner
 
     from napari_smse.cli.app import app
-    from napari_smse.similarity.index.search import LeftOut
+    from napari_smse.similarity.index.search import ExcludedRegion
     from napari_smse.slides import Region
     from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
-    from napari_smse.widgets.similar.index_search_panel import FolderSearch
+    from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
 
     index = folder / "archive 2024"
     done = CliRunner().invoke(app, ["index", *map(str, other_slides(folder)), "--out", str(index)])
@@ -86,8 +86,10 @@ def shoot(folder: Path) -> None:
     with Stage() as stage:
         (layer,) = slide_layers(stage.viewer)
         slide = slide_of(layer)
-        left_out = LeftOut(slide.quick_hash, Region(TUMOUR[0] - 300, TUMOUR[1] - 300, 600, 600))
-        part = FolderSearch(stage.viewer, lambda: query_of(layer), left_out=lambda: left_out)
+        left_out = ExcludedRegion(
+            slide.quick_hash, Region(TUMOUR[0] - 300, TUMOUR[1] - 300, 600, 600)
+        )
+        part = IndexSearchPanel(stage.viewer, lambda: query_of(layer), left_out=lambda: left_out)
         beside = stage.viewer.window.add_dock_widget(part, name="Folder search", tabify=True)
         part.set_folder(index)
         part.index.every.click()

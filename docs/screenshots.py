@@ -184,10 +184,10 @@ def card() -> None:
     from PIL import Image
 
     from napari_smse.models import read_card
-    from napari_smse.widgets.controls.model_card_dialog import CardDialog
+    from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog
 
     with Stage(None) as stage:
-        dialog = CardDialog(read_card(), stage.dock)
+        dialog = ModelCardDialog(read_card(), stage.dock)
         dialog.show()
         stage.live()
         with tempfile.NamedTemporaryFile(suffix=".png") as file:

@@ -1,7 +1,7 @@
 import pytest
 
 from napari_smse import progress
-from napari_smse.progress import Pace
+from napari_smse.progress import Eta
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def clock(monkeypatch):
 
 
 def test_what_is_left_goes_by_the_speed_since_it_began(clock):
-    watch = Pace()
+    watch = Eta()
     assert watch.seconds_left(10, 100) is None
     clock[0] = 3.0
     assert watch.seconds_left(10, 100) is None
@@ -20,7 +20,7 @@ def test_what_is_left_goes_by_the_speed_since_it_began(clock):
 
 
 def test_a_pause_does_not_count(clock):
-    watch = Pace()
+    watch = Eta()
     watch.seconds_left(0, 100)
     clock[0] = 1000.0
     watch.begin()
@@ -30,7 +30,7 @@ def test_a_pause_does_not_count(clock):
 
 
 def test_new_work_begins_anew(clock):
-    watch = Pace()
+    watch = Eta()
     watch.seconds_left(90, 100)
     clock[0] = 5.0
     assert watch.seconds_left(1, 100) is None

@@ -11,12 +11,12 @@ import pyarrow.parquet as parquet
 import pytest
 
 from napari_smse.annotations import AnnotationSet, read_annotations
-from napari_smse.finetuning.history import TuningHistory
+from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import load_model, read_card
 from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.tile_table import slide_tiles
+from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.exemplar_bank import bank_of, load_bank
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
@@ -60,7 +60,7 @@ def test_a_model(folder: Path) -> None:
 
 
 def test_the_history_of_fine_tunings(folder: Path) -> None:
-    (entry,) = TuningHistory(folder / "history").entries()
+    (entry,) = FineTuneHistory(folder / "history").entries()
     assert entry.note == "the first one"
     assert entry.learns == "head"
     assert entry.parent.startswith("mini 1")
@@ -83,7 +83,7 @@ def test_an_index_of_slides(folder: Path) -> None:
     index = SlideIndex(folder / "index")
     (slide,) = index.slides
     assert slide.quick_hash == QUICK_HASH
-    tiles = slide_tiles(ScoreStore.open(folder / "results" / "slide" / "scores.zarr"))
+    tiles = tile_table_of(ScoreStore.open(folder / "results" / "slide" / "scores.zarr"))
     shard = index.shard(slide)
     assert len(shard.embeddings) == len(tiles)
 
@@ -118,7 +118,7 @@ def test_annotations_that_a_crash_left(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_remembered_between_sessions(folder: Path) -> None:
-    choice = read_choice(folder / "cache" / "chosen_index.json")
+    choice = read_choice(folder / "cache" / "index_settings.json")
     assert choice.folder == Path("INDEX")
     assert choice.taking == {Path("INDEX")}
     speeds = [

@@ -14,12 +14,12 @@ from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.evaluation.scale_curve import ScalePoint
 from napari_smse.metrics.calibration import AbstainBand
 from napari_smse.metrics.classification import auc
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import (
     Estimate,
     estimate,
-    judge_scores,
     paired_difference,
+    predictions_from_scores,
     summarise,
     with_interval,
 )
@@ -56,7 +56,7 @@ LIMITS: Final = (
 
 
 def cross_validated_figures(
-    what: str, held_out: HeldOut, data: LabelledSet, metrics: Sequence[str] = SHOWN
+    what: str, held_out: HeldOutPredictions, data: LabelledSet, metrics: Sequence[str] = SHOWN
 ) -> list[Figure]:
     """Describe cross-validated figures, and the mean AUC over folds."""
     found = [
@@ -73,14 +73,14 @@ def cross_validated_figures(
     return found
 
 
-def _estimate(held_out: HeldOut, data: LabelledSet, name: str) -> Estimate:
+def _estimate(held_out: HeldOutPredictions, data: LabelledSet, name: str) -> Estimate:
     found = estimate(held_out, data, name)
     # Drawing cases again raises a calibration error, so the draws need not even hold the value.
     return Estimate(found.value) if name == "ece" else found
 
 
 def difference_figures(
-    control: str, own: HeldOut, other: HeldOut, data: LabelledSet
+    control: str, own: HeldOutPredictions, other: HeldOutPredictions, data: LabelledSet
 ) -> list[Figure]:
     """Describe how much better the recipe is than a control, on the same folds."""
     return [
@@ -94,7 +94,7 @@ def difference_figures(
     ]
 
 
-def magnification_figures(held_out: HeldOut, data: LabelledSet) -> Iterator[Figure]:
+def magnification_figures(held_out: HeldOutPredictions, data: LabelledSet) -> Iterator[Figure]:
     """Describe each magnification and kind of copy by itself."""
     strata = np.array([data.images[i].stratum for i in held_out.images])
     for stratum in np.unique(strata):
@@ -106,7 +106,7 @@ def magnification_figures(held_out: HeldOut, data: LabelledSet) -> Iterator[Figu
         )
 
 
-def left_out_figure(held_out: HeldOut, data: LabelledSet, name: str) -> Figure:
+def left_out_figure(held_out: HeldOutPredictions, data: LabelledSet, name: str) -> Figure:
     """Describe a source that the training did not see at all."""
     others = " and ".join(other for other in data.sources if other != name)
     how = f"trained on {others} only; 95 % interval from 1,000 bootstraps of cases"
@@ -130,7 +130,7 @@ def scale_figures(points: Sequence[ScalePoint]) -> list[Figure]:
 
 
 def unseen_scale_figures(
-    magnification: str, without: HeldOut, with_it: HeldOut, data: LabelledSet
+    magnification: str, without: HeldOutPredictions, with_it: HeldOutPredictions, data: LabelledSet
 ) -> list[Figure]:
     """Describe a magnification's images judged by a network that never saw that magnification."""
     what = f"BreakHis {magnification} images, no {magnification} image trained on"
@@ -153,7 +153,7 @@ def external_figure(
 ) -> ModelCard:
     """Add the external figure to the card, and say first among the limits what it is."""
     probabilities = np.stack([1 - scores, scores], axis=1)
-    images = judge_scores(probabilities, labels, [str(i) for i in range(len(labels))])
+    images = predictions_from_scores(probabilities, labels, [str(i) for i in range(len(labels))])
     found = figure(
         "BACH (48 images; another hospital and scanner)",
         "auc",

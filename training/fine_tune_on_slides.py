@@ -30,17 +30,17 @@ from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import close_slides
 from napari_smse.evaluation.cross_validation import Learner
-from napari_smse.evaluation.linear_probe import FrozenBaseline
+from napari_smse.evaluation.linear_probe import LinearProbe
 from napari_smse.finetuning.fine_tuner import (
     HELD_OUT_SHARE,
-    FineTuned,
-    FineTuning,
-    tuning_recipe,
+    FineTuner,
+    FineTuneResult,
+    fine_tune_recipe,
 )
-from napari_smse.finetuning.setup import divide
+from napari_smse.finetuning.setup import split_for_fine_tuning
 from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Learns, Recipe, Similarity
@@ -192,7 +192,7 @@ def model_of(everything: LabelledSet, setting: Setting, folder: Path) -> Model:
 
 def deal_cases(data: LabelledSet, number: int, share: float) -> Deal:
     """Divide cases as a fine-tuning of that seed does."""
-    every, held, only_regions = divide(data, share, number)
+    every, held, only_regions = split_for_fine_tuning(data, share, number)
     assert not only_regions
     few = []
     for label in range(len(data.classes)):
@@ -219,7 +219,7 @@ def fine_tune(
     folder: Path,
     learns: Learns,
     deals: Sequence[Deal],
-    table: FeatureTable | None = None,
+    table: FeatureCache | None = None,
 ) -> None:
     """Fine-tune with both losses on a hundred images of every deal.
 
@@ -241,12 +241,12 @@ def tuned_run(
     deal: Deal,
     loss: Similarity,
     learns: Learns,
-    table: FeatureTable | None = None,
+    table: FeatureCache | None = None,
 ) -> Run:
     """Fine-tune once, by the clock."""
-    recipe = tuning_recipe(loss, learns, seed=deal.number)
+    recipe = fine_tune_recipe(loss, learns, seed=deal.number)
     crops = 0 if table is None else table.crops_per_image
-    tuning = FineTuning(model, data, recipe, share=deal.share, crops=crops, table=table)
+    tuning = FineTuner(model, data, recipe, share=deal.share, crops=crops, table=table)
     assert sorted(tuning.testing) == sorted(deal.held)
     assert tuning.labelled_set.classes == data.classes
     # Of the cases learnt from, only so many regions were annotated.
@@ -268,7 +268,7 @@ def tuned_run(
     )
 
 
-def finished(tuning: FineTuning) -> tuple[FineTuned, float]:
+def finished(tuning: FineTuner) -> tuple[FineTuneResult, float]:
     """Run to the end; also return how many seconds were spent learning."""
     running, learning, last = tuning.run(), 0.0, time.monotonic()
     while True:
@@ -286,7 +286,7 @@ def train_there(data: LabelledSet, folder: Path, deals: Sequence[Deal]) -> None:
     frozen, _ = new_network(Recipe(network=DEFAULT_TRUNK), len(data.classes))
     assert isinstance(frozen, SmseNetwork)
     learners: dict[str, Learner] = {
-        "frozen ImageNet": FrozenBaseline(frozen),
+        "frozen ImageNet": LinearProbe(frozen),
         "bundled recipe": HeadLearner(empty_table(data), RECIPE),
     }
     sides: dict[str, Callable[[Deal], list[int]]] = {

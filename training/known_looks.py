@@ -23,16 +23,16 @@ from PIL import Image, ImageFilter
 from sklearn.metrics import roc_auc_score
 from train_bundled import HERE, VALIDATED
 
-from napari_smse.datasets.crops import judged_views
+from napari_smse.datasets.crops import evaluation_crops
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.evaluation.external import bach_images
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
-from napari_smse.similarity.ood.appearance import appearances_of
-from napari_smse.similarity.ood.reference import KnownLooks, save_looks
+from napari_smse.similarity.ood.appearance import appearance_features
+from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
-from napari_smse.training.ood_reference import TileLooks, fitted_looks, folds_of
+from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of
 
 IMAGES_A_CASE = 12
 LEARNT_CASES, LEARNT_TILES, LEARNT_TURNS = 2, 20, 10
@@ -44,7 +44,7 @@ Pixels = NDArray[np.uint8]
 class Tiles(NamedTuple):
     """Looks of tiles; `pixels` of BreakHis only."""
 
-    told: TileLooks
+    told: TileAppearances
     pixels: list[Pixels | None]
 
 
@@ -58,7 +58,7 @@ def main() -> None:
     for name, told in measured(tiles, options.data).items():
         print(f"{name:30} " + ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
     known = fitted(tiles.told, read_card("bundled").weights_sha256)
-    save_looks(known, options.out / (BUNDLED_NAME + LOOKS_SUFFIX))
+    save_ood_reference(known, options.out / (BUNDLED_NAME + LOOKS_SUFFIX))
     print(json.dumps({f"{one.source} {one.mpp:g}": round(one.limit, 2) for one in known.looks}))
 
 
@@ -72,24 +72,24 @@ def known_tiles(data: Path, seed: int = 0) -> Tiles:
     rows = []
     for case in sorted(by_case):
         for image in (images[i] for i in by_case[case][:IMAGES_A_CASE]):
-            for view in judged_views(read_pixels(image), image, TILE_PX):
+            for view in evaluation_crops(read_pixels(image), image, TILE_PX):
                 kept = view.tile if image.source == VALIDATED else None
-                look = appearances_of(view.tile[None])[0]
+                look = appearance_features(view.tile[None])[0]
                 rows.append((look, image.source, case, round(view.mpp, 3), kept))
     looks, sources, cases, mpps, pixels = zip(*rows, strict=True)
-    told = TileLooks(np.stack(looks), *map(np.array, (sources, cases, mpps)))
+    told = TileAppearances(np.stack(looks), *map(np.array, (sources, cases, mpps)))
     return Tiles(told, list(pixels))
 
 
-def some(tiles: TileLooks, chosen: NDArray[np.bool_]) -> TileLooks:
+def some(tiles: TileAppearances, chosen: NDArray[np.bool_]) -> TileAppearances:
     """Return these tiles only."""
     columns = (tiles.looks, tiles.sources, tiles.cases, tiles.mpps)
-    return TileLooks(*(column[chosen] for column in columns))
+    return TileAppearances(*(column[chosen] for column in columns))
 
 
-def fitted(tiles: TileLooks, model: str = "") -> KnownLooks:
+def fitted(tiles: TileAppearances, model: str = "") -> OodReference:
     """Return what is known of these tiles."""
-    return KnownLooks(model=model, looks=tuple(fitted_looks(tiles)))
+    return OodReference(model=model, looks=tuple(fitted_ood_reference(tiles)))
 
 
 class Found(NamedTuple):
@@ -136,7 +136,7 @@ def measured(tiles: Tiles, data: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def held_out(tiles: TileLooks) -> list[NDArray[np.bool_]]:
+def held_out(tiles: TileAppearances) -> list[NDArray[np.bool_]]:
     """Return which tiles are held out in each fold of the validated cases."""
     ours = tiles.sources == VALIDATED
     found = []
@@ -147,7 +147,7 @@ def held_out(tiles: TileLooks) -> list[NDArray[np.bool_]]:
     return found
 
 
-def learnt(tiles: TileLooks, source: str) -> dict[str, float]:
+def learnt(tiles: TileAppearances, source: str) -> dict[str, float]:
     """Return the share of tiles of other cases called unlike before and after a few are learnt."""
     rng = np.random.default_rng(0)
     own = tiles.sources == source
@@ -196,17 +196,17 @@ def strange_tiles(
     }
     for name, way in ways.items():
         changed = [way(tiles.pixels[i], n) for n, i in enumerate(drawn)]
-        yield name, (appearances_of(np.stack(changed)), tiles.told.mpps[drawn])
+        yield name, (appearance_features(np.stack(changed)), tiles.told.mpps[drawn])
     slides = data / "slides"
     for name, path in (
         ("fluorescence", slides / "fluorescence-dapi.ndpi"),
         ("another laboratory: CMU-1", slides / "CMU-1-Small-Region.svs"),
     ):
-        found = slide_tiles(path, rng)
-        yield name, (appearances_of(found), np.full(len(found), MPP))
+        found = tile_table_of(path, rng)
+        yield name, (appearance_features(found), np.full(len(found), MPP))
     pictures = [image for image, _ in bach_images(data / "breast_bach_eval")]
     found = np.stack([tile for picture in pictures for tile in corner_tiles(picture, rng)])
-    yield "another laboratory: BACH", (appearances_of(found), np.full(len(found), MPP))
+    yield "another laboratory: BACH", (appearance_features(found), np.full(len(found), MPP))
 
 
 def blurred(sigma: float) -> Callable[[Pixels, int], Pixels]:
@@ -245,7 +245,7 @@ def stroke(tile: Pixels, number: int) -> Pixels:
     return inked
 
 
-def slide_tiles(path: Path, rng: np.random.Generator) -> Pixels:
+def tile_table_of(path: Path, rng: np.random.Generator) -> Pixels:
     """Return tiles from anywhere on a slide."""
     with open_slide(path) as slide:
         side = int(TILE_PX * MPP / slide.mpp) + 2

@@ -20,7 +20,7 @@ from napari_smse.models import (
 )
 from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
 from napari_smse.training.exemplar_selection import choose_exemplars, table_tiles
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import fresh_heads, train_heads
 from napari_smse.training.imagenet_weights import PARENT
 from napari_smse.training.initialisation import new_network
@@ -53,12 +53,12 @@ def left_out_model(data: LabelledSet, source: str, folder: Path) -> Model:
     return load_model(path)
 
 
-def empty_table(data: LabelledSet, precision: str = RECIPE.precision) -> FeatureTable:
+def empty_table(data: LabelledSet, precision: str = RECIPE.precision) -> FeatureCache:
     """Return a table for the features of the bundled recipe's trunk, nothing computed yet."""
     recipe = RECIPE.model_copy(update={"precision": precision})
     network, _ = new_network(recipe, len(data.classes))
     assert isinstance(network, SmseNetwork)
-    return FeatureTable(network, recipe, crops_per_image=CROPS_PER_IMAGE)
+    return FeatureCache(network, recipe, crops_per_image=CROPS_PER_IMAGE)
 
 
 def _train(data: LabelledSet, stem: Path) -> None:

@@ -29,7 +29,7 @@ from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.models import SmseNetwork
 from napari_smse.similarity.neighbours import nearest
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 
 K, DRAWS = 5, 1000
@@ -66,7 +66,7 @@ def main() -> None:
         options.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def measured(data: LabelledSet, table: FeatureTable) -> Iterator[tuple[str, str, int, float]]:
+def measured(data: LabelledSet, table: FeatureCache) -> Iterator[tuple[str, str, int, float]]:
     """Yield what was searched, the case and class of a held-out tile, and its precision."""
     for repeat in range(REPEATS):
         for fold in divided(data, repeat, joined=False):
@@ -87,7 +87,7 @@ def measured(data: LabelledSet, table: FeatureTable) -> Iterator[tuple[str, str,
                     yield name, case, label, one
 
 
-def tiles_of(data: LabelledSet, table: FeatureTable, images: list[int]) -> Tiles:
+def tiles_of(data: LabelledSet, table: FeatureCache, images: list[int]) -> Tiles:
     """Return the tiles of some images."""
     found = [table.judged(data.images[i]).values for i in images]
     rows = [i for i, values in zip(images, found, strict=True) for _ in values]

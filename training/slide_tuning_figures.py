@@ -13,7 +13,7 @@ import torch
 from napari_smse.atomic_write import atomic_path
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.evaluation.report.tables import shown
-from napari_smse.metrics.predictions import HeldOut, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
 from napari_smse.metrics.summary import estimate, paired_difference
 
 HEAD = (
@@ -121,7 +121,7 @@ def _beside(data: LabelledSet, runs: Sequence[Run], others: Sequence[Run], metri
     return shown(paired_difference(own, other, data, metric), form="+.3f")
 
 
-def _joined(runs: Sequence[Run], *, before: bool = False) -> HeldOut:
+def _joined(runs: Sequence[Run], *, before: bool = False) -> HeldOutPredictions:
     parts = []
     for run in runs:
         logits = run.before if before else run.after

@@ -38,7 +38,7 @@ from napari_smse.evaluation.cross_validation import (
     leave_source_out,
 )
 from napari_smse.evaluation.external import bach_probabilities
-from napari_smse.evaluation.linear_probe import FrozenBaseline
+from napari_smse.evaluation.linear_probe import LinearProbe
 from napari_smse.evaluation.prototypes import prototype_distances, prototypes_of
 from napari_smse.evaluation.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.metrics.calibration import (
@@ -47,7 +47,7 @@ from napari_smse.metrics.calibration import (
     fit_temperature,
     outlier_thresholds,
 )
-from napari_smse.metrics.predictions import HeldOut, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
 from napari_smse.models import (
     Figure,
     SmseNetwork,
@@ -58,7 +58,7 @@ from napari_smse.models import (
 from napari_smse.models.trunk import DEFAULT_TRUNK
 from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
 from napari_smse.training.exemplar_selection import choose_exemplars, table_tiles
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner, fresh_heads, train_heads
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe, default_recipe
@@ -77,7 +77,7 @@ _log = logging.getLogger("train_bundled")
 class Measured:
     """What cross-validation found out."""
 
-    held_out: HeldOut
+    held_out: HeldOutPredictions
     prototype_distances: list[float]
     prototype_scales: list[float]
 
@@ -134,11 +134,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def filled_table(data: LabelledSet) -> FeatureTable:
+def filled_table(data: LabelledSet) -> FeatureCache:
     """Compute the frozen trunk's features of all images."""
     network, _ = new_network(RECIPE, len(data.classes))
     assert isinstance(network, SmseNetwork)
-    table = FeatureTable(network, RECIPE, crops_per_image=CROPS_PER_IMAGE)
+    table = FeatureCache(network, RECIPE, crops_per_image=CROPS_PER_IMAGE)
     for done, total in table.fill(data.images):
         if done % 200 == 0:
             _log.info("features of %d of %d images", done, total)
@@ -155,7 +155,7 @@ def divided(data: LabelledSet, seed: int, *, joined: bool) -> list[Fold]:
     ]
 
 
-def repeated(learner: Learner, data: LabelledSet, *, joined: bool) -> HeldOut:
+def repeated(learner: Learner, data: LabelledSet, *, joined: bool) -> HeldOutPredictions:
     """Cross-validate with folds dealt anew in each repeat."""
     parts = []
     for repeat in range(REPEATS):
@@ -168,13 +168,13 @@ def repeated(learner: Learner, data: LabelledSet, *, joined: bool) -> HeldOut:
     return join(parts)
 
 
-def compare(data: LabelledSet, table: FeatureTable) -> Iterator[Figure]:
+def compare(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
     """Yield figures of the recipe and its controls, learning from BreakHis alone."""
     frozen, _ = new_network(Recipe(network=DEFAULT_TRUNK), len(data.classes))
     assert isinstance(frozen, SmseNetwork)
     without = RECIPE.model_copy(update={"similarity": "none"})
     learners: dict[str, Learner] = {
-        "frozen ImageNet features with logistic regression (control)": FrozenBaseline(frozen),
+        "frozen ImageNet features with logistic regression (control)": LinearProbe(frozen),
         "no similarity loss, cross-entropy alone (control)": HeadLearner(table, without),
         "this recipe, BreakHis alone": HeadLearner(table, RECIPE),
     }
@@ -187,13 +187,13 @@ def compare(data: LabelledSet, table: FeatureTable) -> Iterator[Figure]:
         yield from difference_figures(control, found[own], found[control], data)
 
 
-def left_out(data: LabelledSet, table: FeatureTable) -> Iterator[Figure]:
+def left_out(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
     """Yield figures of each source, learning from the others."""
     for name in data.sources:
         yield left_out_figure(leave_source_out(HeadLearner(table, RECIPE), data, name), data, name)
 
 
-def scales_left_out(data: LabelledSet, table: FeatureTable) -> Iterator[Figure]:
+def scales_left_out(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
     """Yield what it costs not to have trained at the very magnification that is judged."""
     own = [image for image in data.images if image.source == VALIDATED]
     folds = divided(data, 0, joined=True)
@@ -202,7 +202,7 @@ def scales_left_out(data: LabelledSet, table: FeatureTable) -> Iterator[Figure]:
         yield from unseen_scale_figures(magnification, without, with_it, data)
 
 
-def measure(data: LabelledSet, table: FeatureTable) -> Measured:
+def measure(data: LabelledSet, table: FeatureCache) -> Measured:
     """Cross-validate the recipe as it is bundled, and see how far unseen tiles lie from it."""
     learner = HeadLearner(table, RECIPE)
     parts, distances, scales = [], [], []
@@ -219,20 +219,22 @@ def measure(data: LabelledSet, table: FeatureTable) -> Measured:
     return Measured(join(parts), distances, scales)
 
 
-def scale_points(data: LabelledSet, table: FeatureTable) -> list[ScalePoint]:
+def scale_points(data: LabelledSet, table: FeatureCache) -> list[ScalePoint]:
     """Measure each scale, every image by the network of its own held-out fold."""
     done = list(cross_validation(HeadLearner(table, RECIPE), data, divided(data, 0, joined=True)))
     return list(held_out_scale_curve(done, data))
 
 
-def held_out_temperature(held_out: HeldOut, data: LabelledSet) -> tuple[float, list[int]]:
+def held_out_temperature(
+    held_out: HeldOutPredictions, data: LabelledSet
+) -> tuple[float, list[int]]:
     """Fit the temperature with both classes weighted alike; also return the labels."""
     labels = [data.images[i].label for i in held_out.images]
     truth = torch.tensor(labels)
     return fit_temperature(held_out.logits, truth, 1 / torch.bincount(truth).float()), labels
 
 
-def case_weights(data: LabelledSet, held_out: HeldOut) -> list[float]:
+def case_weights(data: LabelledSet, held_out: HeldOutPredictions) -> list[float]:
     """Weigh images so that both classes, and the cases of a class, count alike."""
     cases = [data.images[i].case for i in held_out.images]
     labels = [data.images[i].label for i in held_out.images]
@@ -243,7 +245,7 @@ def case_weights(data: LabelledSet, held_out: HeldOut) -> list[float]:
     return [1 / sizes[case] / numbers[label] for case, label in zip(cases, labels, strict=True)]
 
 
-def final_network(data: LabelledSet, table: FeatureTable, temperature: float) -> SmseNetwork:
+def final_network(data: LabelledSet, table: FeatureCache, temperature: float) -> SmseNetwork:
     """Train on everything that may train."""
     network = fresh_heads(table.network, RECIPE, len(data.classes))
     everything: Sequence[int] = range(len(data.images))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-class Pace:
+class Eta:
     """Watches one piece of work."""
 
     def __init__(self) -> None:

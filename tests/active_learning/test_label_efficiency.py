@@ -8,8 +8,8 @@ from napari_smse.active_learning.label_efficiency import (
     SplitsDone,
     _in_queue_order,
     _Splits,
-    judge_labels,
     label_efficiency,
+    label_efficiency_of,
 )
 from napari_smse.errors import QueryError
 
@@ -71,11 +71,11 @@ def labelled(embeddings, labels, cases, **more):
 
 
 def test_it_says_how_far_it_is_and_stops_when_told():
-    running = judge_labels(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
+    running = label_efficiency_of(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
     assert next(running) == SplitsDone(1, 3)
     assert next(running) == SplitsDone(2, 3)
     running.close()
-    *said, found = judge_labels(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
+    *said, found = label_efficiency_of(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
     assert said[-1] == SplitsDone(3, 3)
     assert found.queue.accuracy.shape == (3, 2)
 
@@ -104,7 +104,7 @@ def test_cases_of_both_classes_are_on_both_sides():
 def test_classes_that_no_split_has_on_both_sides_are_refused():
     labels, cases = [0, 0, 1, 1, 2, 2], ["a", "b", "b", "c", "a", "c"]
     with pytest.raises(QueryError, match="label each class in more places"):
-        list(judge_labels(labelled(np.eye(6), labels, cases), budgets=(1,)))
+        list(label_efficiency_of(labelled(np.eye(6), labels, cases), budgets=(1,)))
 
 
 def split_of_a_dense_slide(slides):

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box
 
 from napari_smse.active_learning.query_strategy import (
-    Candidates,
-    candidates_of,
+    UnlabelledPool,
     covered_share,
-    next_tiles,
     overlapping,
+    select_tiles,
     uncertainty_of,
+    unlabelled_pool,
 )
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 
@@ -39,7 +39,7 @@ def candidates(embeddings, malignant, **changed):
         "is_open": np.ones(number, bool),
         "is_labelled": np.zeros(number, bool),
     }
-    return Candidates(**{**usual, **changed})
+    return UnlabelledPool(**{**usual, **changed})
 
 
 def random_slide(seed, number=80):
@@ -79,7 +79,7 @@ def scored(columns=4, rows=3, tissue=1.0):
     row, column = np.divmod(np.arange(columns * rows, dtype=np.int32), columns)
     share = np.full(columns * rows, tissue, np.float32)
     number = columns * rows
-    return SlideTiles(
+    return TileTable(
         (ScaleTiles(grid, column.astype(np.int32), row.astype(np.int32), share),),
         unit(np.random.default_rng(0), number),
         np.full((number, 2), 0.5, np.float32),
@@ -89,25 +89,25 @@ def scored(columns=4, rows=3, tissue=1.0):
 
 def test_annotated_tiles_are_not_asked_for_again():
     # All of tile 0, half of tile 1, and a sixth of tile 4.
-    found = candidates_of(scored(), 0, [box(0, 0, 96, 64), box(0, 64, 64, 74)])
+    found = unlabelled_pool(scored(), 0, [box(0, 0, 96, 64), box(0, 64, 64, 74)])
     assert np.flatnonzero(~found.is_open).tolist() == [0, 1]
     assert np.flatnonzero(found.is_labelled).tolist() == [0, 1]
-    chosen = next_tiles([found], 12)
+    chosen = select_tiles([found], 12)
     assert sorted(one.row for one in chosen) == list(range(2, 12))
 
 
 def test_a_tile_with_a_label_in_part_is_neither_asked_for_nor_learnt_from():
-    found = candidates_of(scored(), 0, [box(0, 0, 20, 64)])
+    found = unlabelled_pool(scored(), 0, [box(0, 0, 20, 64)])
     assert not found.is_open[0]
     assert not found.is_labelled[0]
 
 
 def test_glass_is_not_asked_for():
-    assert next_tiles([candidates_of(scored(tissue=0.3), 0)], 5) == []
+    assert select_tiles([unlabelled_pool(scored(tissue=0.3), 0)], 5) == []
 
 
 def test_tiles_that_were_corrected_by_hand_are_labelled():
-    found = candidates_of(scored(), 0).without_places(np.array([[64, 0, 64, 64]]))
+    found = unlabelled_pool(scored(), 0).without_places(np.array([[64, 0, 64, 64]]))
     assert np.flatnonzero(found.is_labelled).tolist() == [1]
     assert np.flatnonzero(~found.is_open).tolist() == [1]
 
@@ -117,7 +117,7 @@ def test_tiles_that_were_corrected_by_hand_are_labelled():
 
 def test_with_nothing_labelled_the_most_uncertain_comes_first():
     slide = candidates(unit(np.random.default_rng(1), 40), np.linspace(0.01, 0.52, 40))
-    first = next_tiles([slide], 1)[0]
+    first = select_tiles([slide], 1)[0]
     assert first.row == int(uncertainty_of(slide.probability).argmax())
     assert first.uncertainty == pytest.approx(1.0, abs=0.01)
 
@@ -125,9 +125,9 @@ def test_with_nothing_labelled_the_most_uncertain_comes_first():
 def test_sure_tiles_wait_until_no_uncertain_one_is_left():
     malignant = np.where(np.arange(40) < 10, 0.5, 0.999)
     slide = candidates(unit(np.random.default_rng(2), 40), malignant)
-    chosen = [one.row for one in next_tiles([slide], 10)]
+    chosen = [one.row for one in select_tiles([slide], 10)]
     assert sorted(chosen) == list(range(10))
-    more = [one.row for one in next_tiles([slide], 40)]
+    more = [one.row for one in select_tiles([slide], 40)]
     assert sorted(more) == list(range(40))
 
 
@@ -137,7 +137,7 @@ def test_tiles_alike_are_asked_for_once():
     few = unit(rng, 2)
     embeddings = np.concatenate([np.tile(few[:1], (9, 1)), few[1:], unit(rng, 70)])
     malignant = np.concatenate([np.full(10, 0.5), np.full(70, 0.99)])
-    chosen = next_tiles([candidates(embeddings, malignant)], 2)
+    chosen = select_tiles([candidates(embeddings, malignant)], 2)
     assert {chosen[0].row < 9, chosen[1].row < 9} == {True, False}
 
 
@@ -145,12 +145,12 @@ def test_what_is_labelled_on_one_slide_is_not_asked_for_on_another():
     axes = np.eye(4, dtype=np.float32)
     known = candidates(axes[:1], [0.5], is_open=np.array([False]), is_labelled=np.array([True]))
     other = candidates(axes[[0, 0, 1, 0]], [0.5] * 4)
-    assert next_tiles([known, other], 1)[0].row == 2
+    assert select_tiles([known, other], 1)[0].row == 2
 
 
 def test_slides_take_turns_until_one_has_no_more():
     small, large = random_slide(4, 3), random_slide(5, 60)
-    chosen = [one.slide for one in next_tiles([large, small], 10)]
+    chosen = [one.slide for one in select_tiles([large, small], 10)]
     assert chosen[:6] == [0, 1, 0, 1, 0, 1]
     assert chosen[6:] == [0] * 4
 
@@ -159,7 +159,7 @@ def test_tiles_that_overlap_a_chosen_one_are_passed_over():
     rng = np.random.default_rng(6)
     places = np.array([[5 * i, 0, 10, 10] for i in range(40)], np.int32)
     slide = candidates(unit(rng, 40), rng.uniform(size=40), places=places)
-    chosen = [one.row for one in next_tiles([slide], 40)]
+    chosen = [one.row for one in select_tiles([slide], 40)]
     assert np.diff(sorted(chosen)).min() >= 2
 
 
@@ -182,8 +182,8 @@ def test_a_queue_is_the_same_every_time_and_holds_only_open_tiles_once(seed, siz
                 is_labelled=~is_open,
             )
         )
-    chosen = next_tiles(slides, count)
-    assert chosen == next_tiles(slides, count)
+    chosen = select_tiles(slides, count)
+    assert chosen == select_tiles(slides, count)
     assert len(set((one.slide, one.row) for one in chosen)) == len(chosen)
     assert all(slides[one.slide].is_open[one.row] for one in chosen)
     assert len(chosen) == min(count, sum(int(one.is_open.sum()) for one in slides))

@@ -22,7 +22,7 @@ from napari_smse.annotations import (
     read_class_regions,
     write_annotations,
 )
-from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.errors import OutputError, RegionError
 
 RING = box(0, 0, 100, 100).difference(box(20, 20, 40, 40))
@@ -169,14 +169,14 @@ def test_what_is_no_geojson_and_where_nothing_can_be_written(tmp_path: Path) -> 
 
 
 PLACE = TilePlace("hash", 0.5, 10, 20, 224, 224)
-LINK = TileLink(PLACE, TilePlace("other", 0.25, 0, 0, 112, 112), False)
+LINK = PairConstraint(PLACE, TilePlace("other", 0.25, 0, 0, 112, 112), False)
 
 
 def test_links_and_remarks_come_back_where_they_were(tmp_path: Path) -> None:
     said = AnnotationSet(
         (Annotation("Tumor", box(0, 0, 5, 5)),),
         links=(LINK,),
-        remarks=(TileRemark(PLACE, "class", "Stroma"),),
+        remarks=(TileCorrection(PLACE, "class", "Stroma"),),
     )
     path = tmp_path / "a.geojson"
     # Tiles are counted from the slide's corner, whatever origin QuPath's geometry has.
@@ -189,8 +189,8 @@ def test_links_and_remarks_come_back_where_they_were(tmp_path: Path) -> None:
 
 
 PLACES = st.builds(TilePlace, mpp=st.floats(0.05, 10))
-LINKS = st.builds(TileLink, PLACES, PLACES, st.booleans(), st.uuids().map(str))
-REMARKS = st.builds(TileRemark, PLACES)
+LINKS = st.builds(PairConstraint, PLACES, PLACES, st.booleans(), st.uuids().map(str))
+REMARKS = st.builds(TileCorrection, PLACES)
 
 
 @given(
@@ -199,7 +199,7 @@ REMARKS = st.builds(TileRemark, PLACES)
     st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
 )
 def test_any_notes_of_one_are_read_by_another(
-    links: tuple[TileLink, ...], remarks: tuple[TileRemark, ...], origin: tuple[int, int]
+    links: tuple[PairConstraint, ...], remarks: tuple[TileCorrection, ...], origin: tuple[int, int]
 ) -> None:
     said = AnnotationSet(links=links, remarks=remarks)
     with TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ from napari_smse.annotations.tile_labels import (
     label_tiles,
     rows_at,
 )
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.tiles import Ground, TissueMask
 from support.exemplar_banks import AREA, made_scale
 
@@ -35,7 +35,7 @@ def place(row: int, mpp: float = 0.5, slide: str = "hash") -> TilePlace:
     return TilePlace(slide, mpp, one.x, one.y, one.width, one.height)
 
 
-def names(*remarks: TileRemark) -> list[str]:
+def names(*remarks: TileCorrection) -> list[str]:
     return classes_of_tiles(TILES, "hash", REGIONS, TISSUE, remarks).class_names.tolist()
 
 
@@ -51,8 +51,8 @@ def test_without_remarks_a_tile_is_of_its_region() -> None:
 
 
 def test_a_remark_goes_before_the_region_and_a_later_one_before_it() -> None:
-    to_bone = TileRemark(place(0), "class", "bone")
-    ignored = TileRemark(place(0), "ignore")
+    to_bone = TileCorrection(place(0), "class", "bone")
+    ignored = TileCorrection(place(0), "ignore")
     assert names(to_bone)[0] == "bone"
     assert names(to_bone, ignored)[0] == ""
     assert names(ignored, to_bone)[0] == "bone"
@@ -63,11 +63,11 @@ def test_a_remark_goes_before_the_region_and_a_later_one_before_it() -> None:
 
 def test_what_is_known_of_corrected_tiles() -> None:
     remarks = [
-        TileRemark(place(0), "class", "fat"),
-        TileRemark(place(2), "class", "fat"),
-        TileRemark(place(3), "ignore"),
-        TileRemark(place(3), "exemplar"),
-        TileRemark(place(2), "exemplar"),
+        TileCorrection(place(0), "class", "fat"),
+        TileCorrection(place(2), "class", "fat"),
+        TileCorrection(place(3), "ignore"),
+        TileCorrection(place(3), "exemplar"),
+        TileCorrection(place(2), "exemplar"),
     ]
     found = classes_of_tiles(TILES, "hash", REGIONS, TISSUE, remarks)
     assert np.flatnonzero(found.judged).tolist() == [0, 2, 3]
@@ -89,7 +89,7 @@ def test_what_is_known_of_corrected_tiles() -> None:
     ids=["slide", "scale", "place", "size"],
 )
 def test_remarks_on_other_tiles_are_passed_over(other: TilePlace) -> None:
-    assert names(TileRemark(other, "class", "bone")) == names()
+    assert names(TileCorrection(other, "class", "bone")) == names()
     assert rows_at(TILES, "hash", [other, place(7)]) == [None, 7]
 
 
@@ -103,7 +103,7 @@ def test_remarks_on_other_tiles_are_passed_over(other: TilePlace) -> None:
 )
 def test_it_is_what_a_slow_loop_says(said: list[tuple[int, str, bool]]) -> None:
     remarks = [
-        TileRemark(place(row), says, ("fat" if first else "bone") if says == "class" else "")
+        TileCorrection(place(row), says, ("fat" if first else "bone") if says == "class" else "")
         for row, says, first in said
     ]
     wanted = names()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from napari_smse.annotations.tile_notes import (
     MEMBER,
-    TileLink,
+    PairConstraint,
+    TileCorrection,
     TileNotes,
     TilePlace,
-    TileRemark,
     notes_member,
     read_notes,
 )
@@ -28,12 +28,14 @@ PLACES = st.builds(
     st.floats(0.05, 10),
     *(st.integers(0, 2**31) for _ in range(4)),
 )
-LINKS = st.builds(TileLink, PLACES, PLACES, st.booleans(), st.uuids().map(str))
-REMARKS = st.builds(TileRemark, PLACES, st.sampled_from(["class", "ignore", "exemplar"]), st.text())
+LINKS = st.builds(PairConstraint, PLACES, PLACES, st.booleans(), st.uuids().map(str))
+REMARKS = st.builds(
+    TileCorrection, PLACES, st.sampled_from(["class", "ignore", "exemplar"]), st.text()
+)
 
 
 @given(st.lists(LINKS, max_size=4), st.lists(REMARKS, max_size=4))
-def test_any_notes_come_back(links: list[TileLink], remarks: list[TileRemark]) -> None:
+def test_any_notes_come_back(links: list[PairConstraint], remarks: list[TileCorrection]) -> None:
     text = json.dumps({"type": "FeatureCollection", **notes_member(links, remarks)})
     assert read_notes(json.loads(text), HERE) == TileNotes(tuple(links), tuple(remarks))
 
@@ -45,7 +47,7 @@ def test_nothing_said_adds_nothing() -> None:
 
 def damaged(change: Any) -> dict[str, Any]:
     place = TilePlace("hash", 0.5, 0, 0, 224, 224)
-    found = json.loads(json.dumps(notes_member([TileLink(place, place, True)], ())))
+    found = json.loads(json.dumps(notes_member([PairConstraint(place, place, True)], ())))
     change(found[MEMBER])
     return found
 

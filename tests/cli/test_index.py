@@ -23,8 +23,8 @@ __all__ = ["shell"]  # the fixture
 @pytest.fixture(autouse=True)
 def card(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model whose answers are known, in these commands too."""
-    for place in ("index_command", "region_query"):
-        monkeypatch.setattr(f"napari_smse.search_cli.{place}.read_card", lambda _: shell.model.card)
+    for place in ("cli.index", "workflows.region_query"):
+        monkeypatch.setattr(f"napari_smse.{place}.read_card", lambda _: shell.model.card)
 
 
 @pytest.fixture
@@ -207,21 +207,21 @@ PROGRAM = """
 import os, sys
 sys.path.insert(0, {tests!r})
 from support.models import redness_model
-from napari_smse import network
-from napari_smse.search_cli import index_command
-from napari_smse.similarity import index_files
+from napari_smse import models
+from napari_smse.cli import index
+from napari_smse.similarity.index import folder as index_folder
 
 model = redness_model()
-network.load_model = lambda _name: model
-index_command.read_card = lambda _name: model.card
-really = index_files.write_shard
+models.load_model = lambda _name: model
+index.read_card = lambda _name: model.card
+really = index_folder.write_shard
 
 def write(folder, shard, **options):
     really(folder, shard, **options)
     print("written", flush=True)
     sys.stdin.readline()
 
-index_files.write_shard = write
+index_folder.write_shard = write
 from napari_smse.cli.app import main
 main()
 """

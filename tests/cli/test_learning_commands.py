@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from napari_smse.models import ModelCard, load_model, read_card, save_model
-from napari_smse.training.train_model import ModelMaking
+from napari_smse.training.train_model import ModelTrainer
 from napari_smse.training.trainer import TrainingProgress
 from support.annotated_slides import annotate, write_red_slide
 from support.datasets import NameLearner, write_picture
@@ -338,16 +338,16 @@ class TestTrain:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         words = ("train", data, "--out", tmp_path / "mine", "--config", recipe)
-        run = ModelMaking.run
+        run = ModelTrainer.run
 
-        def stopped(making: ModelMaking) -> Iterator[TrainingProgress]:
+        def stopped(making: ModelTrainer) -> Iterator[TrainingProgress]:
             for progress in run(making):
                 yield progress
                 if progress.step == 5:
                     raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(ModelMaking, "run", stopped)
+            patch.setattr(ModelTrainer, "run", stopped)
             answer = shell(*words)
         assert answer.status == 130
         assert "the same command goes on from there" in answer.err

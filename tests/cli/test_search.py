@@ -26,8 +26,8 @@ SQUARE = {"x": 256, "y": 128, "width": 64, "height": 64}
 @pytest.fixture(autouse=True)
 def card(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model whose answers are known, in these commands too."""
-    for place in ("index_command", "region_query"):
-        monkeypatch.setattr(f"napari_smse.search_cli.{place}.read_card", lambda _: shell.model.card)
+    for place in ("cli.index", "workflows.region_query"):
+        monkeypatch.setattr(f"napari_smse.{place}.read_card", lambda _: shell.model.card)
 
 
 def write_other(path: Path) -> Path:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from napari_smse.datasets.crops import (
-    judged_scales,
-    judged_tiles,
-    judged_views,
+    evaluation_crops,
+    evaluation_scales,
+    evaluation_tiles,
     tile_grid,
 )
 from napari_smse.datasets.labelled_set import LabelledImage
@@ -24,7 +24,7 @@ def image(mpp: float, low: float, high: float) -> LabelledImage:
 @given(st.floats(0.05, 5), st.floats(1, 4))
 def test_an_image_is_judged_at_scales_it_supports(low: float, wider: float) -> None:
     high = low * wider
-    scales = judged_scales((low, high))
+    scales = evaluation_scales((low, high))
     assert scales
     assert all(low <= mpp <= high for mpp in scales)
     assert all((mpp in scales) == (low <= mpp <= high) for mpp in (0.25, 0.5) if mpp in scales)
@@ -43,7 +43,7 @@ def test_an_image_is_judged_at_scales_it_supports(low: float, wider: float) -> N
 def test_the_usual_scales_are_taken_where_they_are_supported(
     mpp_range: tuple[float, float], expected: tuple[float, ...]
 ) -> None:
-    assert judged_scales(mpp_range) == expected
+    assert evaluation_scales(mpp_range) == expected
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([0.25, 0.5, 1.0]))
@@ -66,6 +66,6 @@ def test_a_grid_reaches_from_edge_to_edge() -> None:
 
 def test_views_name_the_scale_of_each_tile() -> None:
     picture = Image.new("RGB", (256, 128))
-    views = judged_views(picture, image(0.25, 0.2, 0.6), 64)
+    views = evaluation_crops(picture, image(0.25, 0.2, 0.6), 64)
     assert [view.mpp for view in views] == [0.25] * 8 + [0.5] * 2
-    assert len(judged_tiles(picture, image(0.25, 0.2, 0.6), 64)) == 10
+    assert len(evaluation_tiles(picture, image(0.25, 0.2, 0.6), 64)) == 10

@@ -173,7 +173,7 @@ class Peeker:
     def __call__(self, images: Sequence[LabelledImage]) -> torch.Tensor:
         return torch.eye(2)[[1 - image.label for image in images]]
 
-    def peek(self, images: Sequence[LabelledImage]) -> torch.Tensor:
+    def select_on_test(self, images: Sequence[LabelledImage]) -> torch.Tensor:
         return torch.eye(2)[[image.label for image in images]]
 
 
@@ -182,10 +182,10 @@ def test_what_was_chosen_on_the_test_side_is_kept_apart_and_guarded_too() -> Non
     for done in cross_validation(lambda *_: Peeker(), data, 3):
         labels = [data.images[i].label for i in done.fold.test]
         assert done.held_out.logits.argmax(dim=1).tolist() == [1 - label for label in labels]
-        assert done.peeked.logits.argmax(dim=1).tolist() == labels
+        assert done.selected_on_test.logits.argmax(dim=1).tolist() == labels
         with pytest.raises(TrainingError, match="was trained on it"):
-            done.predictor.peek(data.some(done.fold.training.tolist()))
+            done.predictor.select_on_test(data.some(done.fold.training.tolist()))
 
 
 def test_most_learners_do_not_peek() -> None:
-    assert next(cross_validation(NameLearner(), random_set(14), 3)).peeked is None
+    assert next(cross_validation(NameLearner(), random_set(14), 3)).selected_on_test is None

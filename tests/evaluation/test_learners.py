@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_smse.errors import TrainingError
-from napari_smse.evaluation.cross_validation import PeekingPredictor, cross_validate
+from napari_smse.evaluation.cross_validation import SelectsOnTestSet, cross_validate
 from napari_smse.evaluation.learners import (
     PaperPredictor,
     learner_of,
@@ -132,10 +132,10 @@ def test_peeking_takes_the_epoch_best_on_the_images_and_predicting_does_not(
     network = SmseCnn()
     network.load_state_dict(constant(0))
     predictor = PaperPredictor(network, [constant(0), constant(1), constant(0)])
-    assert isinstance(predictor, PeekingPredictor)
+    assert isinstance(predictor, SelectsOnTestSet)
     assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
-    assert predictor.peek(frames.some([1, 3])).argmax(dim=1).tolist() == [1, 1]
-    assert predictor.peek(frames.some([0, 2])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor.select_on_test(frames.some([1, 3])).argmax(dim=1).tolist() == [1, 1]
+    assert predictor.select_on_test(frames.some([0, 2])).argmax(dim=1).tolist() == [0, 0]
     assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
 
 
@@ -143,4 +143,4 @@ def test_the_papers_learner_keeps_every_epoch(frames: object) -> None:
     learner = paper_learner(PaperRecipe(epochs=2, batch=2))
     predictor = learner(frames, [0, 1, 2, 3], [], 3)
     assert len(predictor._epochs) == 2
-    assert predictor.peek(frames.some([4, 5])).shape == (2, 2)
+    assert predictor.select_on_test(frames.some([4, 5])).shape == (2, 2)

@@ -12,7 +12,7 @@ import torch
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import TrainingError
 from napari_smse.evaluation.cross_validation import cross_validate
-from napari_smse.evaluation.linear_probe import FrozenBaseline
+from napari_smse.evaluation.linear_probe import LinearProbe
 from support.datasets import image, labelled_set, write_picture
 
 
@@ -42,7 +42,7 @@ def pictures(folder: Path, classes: int = 2) -> LabelledSet:
 def test_it_learns_what_the_features_tell(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     data, trunk = pictures(tmp_path), ColourTrunk()
-    held_out = cross_validate(FrozenBaseline(trunk), data, 3)
+    held_out = cross_validate(LinearProbe(trunk), data, 3)
     assert held_out.logits.shape == (24, 2)
     labels = [data.images[i].label for i in held_out.images]
     assert held_out.logits.argmax(dim=1).tolist() == labels
@@ -51,7 +51,7 @@ def test_it_learns_what_the_features_tell(tmp_path: Path) -> None:
 def test_features_are_computed_once_whatever_the_folds(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     data, trunk, said = pictures(tmp_path), ColourTrunk(), []
-    learner = FrozenBaseline(trunk, doing=said.append)
+    learner = LinearProbe(trunk, doing=said.append)
     cross_validate(learner, data, 3)
     seen = trunk.tiles
     cross_validate(learner, data, 4, repeats=2)
@@ -62,7 +62,7 @@ def test_features_are_computed_once_whatever_the_folds(tmp_path: Path) -> None:
 def test_several_classes_get_a_logit_each(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     data = pictures(tmp_path, classes=3)
-    predict = FrozenBaseline(ColourTrunk())(data, range(24), range(24, 30), 0)
+    predict = LinearProbe(ColourTrunk())(data, range(24), range(24, 30), 0)
     assert predict(data.some([30, 31, 32])).shape == (3, 3)
 
 
@@ -72,4 +72,4 @@ def test_without_scikit_learn_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
     data = pictures(tmp_path)
     with pytest.raises(TrainingError, match=r"napari-smse\[train\]"):
-        FrozenBaseline(ColourTrunk())(data, range(12), (), 0)
+        LinearProbe(ColourTrunk())(data, range(12), (), 0)

@@ -8,8 +8,8 @@ from napari_smse.evaluation.loss_comparison import (
     CLASSIFICATIONS,
     REFERENCE,
     SIMILARITIES,
-    control_table,
-    run_controls,
+    compare_losses,
+    loss_comparison_table,
 )
 from napari_smse.metrics.summary import paired_difference
 from support.datasets import NameLearner, random_set
@@ -24,13 +24,13 @@ def test_every_pair_of_losses_runs_on_the_same_folds() -> None:
         learners[similarity, classification] = NameLearner(right)
         return learners[similarity, classification]
 
-    told = list(run_controls(make, data, 3, repeats=2))
+    told = list(compare_losses(make, data, 3, repeats=2))
     assert set(learners) == set(itertools.product(SIMILARITIES, CLASSIFICATIONS))
     assert [(one.done, one.total) for one in told] == [(done, 54) for done in range(1, 55)]
     assert {str(one.asked) for one in learners.values()} == {str(learners[REFERENCE].asked)}
     found = {one.losses: one.held_out for one in told if one.held_out is not None}
     assert next(iter(found)) == REFERENCE
-    rows = control_table(found, data, draws=50)
+    rows = loss_comparison_table(found, data, draws=50)
     assert len(rows) == 9
     assert rows[0].differences is None
     best = next(row for row in rows if (row.similarity, row.classification) == ("triplet", "focal"))
@@ -42,7 +42,7 @@ def test_every_pair_of_losses_runs_on_the_same_folds() -> None:
 
 def test_without_the_reference_there_is_nothing_to_differ_from() -> None:
     data = random_set(12)
-    told = list(run_controls(lambda *_: NameLearner(), data, 2))
+    told = list(compare_losses(lambda *_: NameLearner(), data, 2))
     found = {one.losses: one.held_out for one in told if one.held_out is not None}
     del found[REFERENCE]
-    assert all(row.differences is None for row in control_table(found, data, draws=10))
+    assert all(row.differences is None for row in loss_comparison_table(found, data, draws=10))

@@ -11,7 +11,7 @@ import pytest
 from shapely.geometry import box
 
 from napari_smse.annotations import read_annotations, write_annotations
-from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.errors import DataError
 from napari_smse.finetuning.annotated_folder import scored_annotations
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
@@ -101,8 +101,8 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     other = replace(place, y=place.y + 64)
     said = replace(
         read_annotations(path),
-        links=(TileLink(place, other, True),),
-        remarks=(TileRemark(place, "ignore"),),
+        links=(PairConstraint(place, other, True),),
+        remarks=(TileCorrection(place, "ignore"),),
     )
     write_annotations(path, said)
     found = read(folder, model)
@@ -112,7 +112,7 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     assert found.unmatched == 0
     # Also of a tile that no region reaches, as in the viewer, which scores the whole slide.
     outside = replace(place, x=64, y=320)
-    write_annotations(path, replace(said, remarks=(TileRemark(outside, "class", "malignant"),)))
+    write_annotations(path, replace(said, remarks=(TileCorrection(outside, "class", "malignant"),)))
     found = read(folder, model)
     assert found.unmatched == 0
     assert len(found.labelled_set.images) == len(plain.labelled_set.images) + 1
@@ -159,7 +159,7 @@ def test_a_slide_under_two_names_is_scored_once(folder: Path, model: Model) -> N
     with open_slide(folder / "slide0.tif") as slide:
         place = TilePlace(slide.quick_hash, 0.5, 64, 320, 64, 64)
     said = read_annotations(folder / "slide0.geojson")
-    remarks = (TileRemark(place, "class", "malignant"),)
+    remarks = (TileCorrection(place, "class", "malignant"),)
     write_annotations(folder / "slide0.geojson", replace(said, remarks=remarks))
     found = read(folder, model)
     # As files are found in order of their names, the other name comes first.

@@ -13,14 +13,14 @@ import torch
 from shapely import MultiPolygon
 from shapely.geometry import box
 
-from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError
 from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
-from napari_smse.finetuning.exemplar_tiles import AddedTile
-from napari_smse.finetuning.fine_tuner import FLATTERS, FineTuned, FineTuning, tuning_recipe
-from napari_smse.finetuning.maps import tuned_maps, tuned_store
+from napari_smse.finetuning.exemplar_tiles import ExemplarTile
+from napari_smse.finetuning.fine_tuner import FLATTERS, FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.maps import maps_by_heads, store_by_heads
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, load_model, save_model
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
@@ -83,7 +83,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory, model: Model) -> list[Score
     return [Scored(folder, model, f"slide{n}", n) for n in range(4)]
 
 
-def finished(tuning: FineTuning) -> FineTuned:
+def finished(tuning: FineTuner) -> FineTuneResult:
     running = tuning.run()
     while True:
         try:
@@ -132,7 +132,7 @@ def test_nothing_is_read_again(
     monkeypatch.setattr(
         "napari_smse.training.prediction.read_pixels", lambda _: pytest.fail("read a tile")
     )
-    tuning = FineTuning(model, found.labelled_set, tuning_recipe(steps=3), known=found.known)
+    tuning = FineTuner(model, found.labelled_set, fine_tune_recipe(steps=3), known=found.known)
     assert finished(tuning).heads is not None
     assert not tuning.warnings
 
@@ -141,8 +141,8 @@ def test_whole_slides_are_held_out_and_told_apart_better(
     scored: list[Scored], model: Model, tmp_path: Path
 ) -> None:
     found = of_all(scored)
-    recipe = tuning_recipe("triplet", steps=150, rate=0.02)
-    tuning = FineTuning(model, found.labelled_set, recipe, known=found.known)
+    recipe = fine_tune_recipe("triplet", steps=150, rate=0.02)
+    tuning = FineTuner(model, found.labelled_set, recipe, known=found.known)
     cases = [
         {found.labelled_set.images[i].case for i in part}
         for part in (tuning.training, tuning.testing)
@@ -154,9 +154,9 @@ def test_whole_slides_are_held_out_and_told_apart_better(
     assert roc_auc(labels, after.probabilities[:, 1]) > 0.95
     # The maps of the run, by the tuned heads, without reading or scoring anything.
     one = scored[0]
-    maps = tuned_maps(one.store, one.plan, tuned.heads, CLASSES, [0])
+    maps = maps_by_heads(one.store, one.plan, tuned.heads, CLASSES, [0])
     (scores,) = maps.scores()
-    store = tuned_store(tmp_path / "t.zarr", one.store, one.plan, tuned.heads, CLASSES, {})
+    store = store_by_heads(tmp_path / "t.zarr", one.store, one.plan, tuned.heads, CLASSES, {})
     np.testing.assert_array_equal(store.scale(0).probability, scores.probability)
     head = tuned.network.class_head
     with torch.inference_mode():
@@ -177,7 +177,7 @@ def test_a_single_slide_holds_out_regions_and_says_so(scored: list[Scored], mode
     }
     slide = replace(one.annotated(), regions=drawn)
     found = annotated_tiles([slide], CLASSES)
-    tuning = FineTuning(model, found.labelled_set, tuning_recipe(steps=5), known=found.known)
+    tuning = FineTuner(model, found.labelled_set, fine_tune_recipe(steps=5), known=found.known)
     assert tuning.warnings == [FLATTERS]
 
 
@@ -204,11 +204,11 @@ def test_what_is_said_of_a_tile_goes_before_its_region(scored: list[Scored]) -> 
     wrong, ignored, kept, strange = [image for image in images if image.label == 0][:4]
     outside = TilePlace(one.slide.quick_hash, 0.5, 10_000_000, 0, 64, 64)
     remarks = (
-        TileRemark(place_of(one, wrong), "class", "malignant"),
-        TileRemark(place_of(one, ignored), "ignore"),
-        TileRemark(place_of(one, kept), "exemplar"),
-        TileRemark(outside, "ignore"),
-        TileRemark(place_of(one, strange), "class", "nobody"),
+        TileCorrection(place_of(one, wrong), "class", "malignant"),
+        TileCorrection(place_of(one, ignored), "ignore"),
+        TileCorrection(place_of(one, kept), "exemplar"),
+        TileCorrection(outside, "ignore"),
+        TileCorrection(place_of(one, strange), "class", "nobody"),
     )
     found = annotated_tiles([replace(plain, remarks=remarks)], CLASSES)
     labels = {image.region: image.label for image in found.labelled_set.images}
@@ -230,7 +230,7 @@ def test_a_class_said_of_a_tile_holds_outside_all_regions_and_in_a_conflict(
     one = scored[0]
     drawn = annotated_tiles([one.annotated(benign=LEFT, malignant=MIDDLE)], CLASSES)
     some = [image for image in drawn.labelled_set.images if image.label == 0][:2]
-    remarks = tuple(TileRemark(place_of(one, image), "class", "malignant") for image in some)
+    remarks = tuple(TileCorrection(place_of(one, image), "class", "malignant") for image in some)
     bare = annotated_tiles([replace(one.annotated(), remarks=remarks)], CLASSES)
     claimed = replace(one.annotated(benign=LEFT, malignant=LEFT), remarks=remarks)
     both = annotated_tiles([claimed], CLASSES)
@@ -247,7 +247,7 @@ def test_a_tile_said_to_be_of_its_own_class_stays_in_its_region(scored: list[Sco
     plain = scored[0].annotated(benign=LEFT, malignant=MIDDLE)
     found = annotated_tiles([plain], CLASSES)
     image = found.labelled_set.images[0]
-    remark = TileRemark(place_of(scored[0], image), "class", CLASSES[image.label])
+    remark = TileCorrection(place_of(scored[0], image), "class", CLASSES[image.label])
     confirmed = annotated_tiles([replace(plain, remarks=(remark,))], CLASSES)
     assert confirmed.labelled_set.images == found.labelled_set.images
 
@@ -259,15 +259,15 @@ def test_an_exemplar_of_no_class_is_told(scored: list[Scored]) -> None:
     outside = next(image for image in images if image.label == 1)
     ignored = next(image for image in images if image.label == 0)
     remarks = (
-        TileRemark(place_of(one, outside), "exemplar"),
-        TileRemark(place_of(one, ignored), "exemplar"),
-        TileRemark(place_of(one, ignored), "ignore"),
+        TileCorrection(place_of(one, outside), "exemplar"),
+        TileCorrection(place_of(one, ignored), "exemplar"),
+        TileCorrection(place_of(one, ignored), "ignore"),
     )
     found = annotated_tiles([replace(one.annotated(benign=LEFT), remarks=remarks)], CLASSES)
     assert found.exemplars == ()
     assert found.unmatched == 2
     # Once it has a class, it is one, whichever was said first.
-    also = (*remarks[:1], TileRemark(place_of(one, outside), "class", "malignant"))
+    also = (*remarks[:1], TileCorrection(place_of(one, outside), "class", "malignant"))
     found = annotated_tiles([replace(one.annotated(benign=LEFT), remarks=also)], CLASSES)
     assert [(image.region, image.label) for image in found.exemplars] == [(outside.region, 1)]
     assert found.unmatched == 0
@@ -285,7 +285,7 @@ def test_a_slide_under_two_names_is_one_case(scored: list[Scored], tmp_path: Pat
         assert "copy.tif show a slide that is open under another name" in " ".join(found.told)
         # What is drawn and said of the copy counts, and contradictions are conflicts.
         image = found.labelled_set.images[0]
-        remark = TileRemark(place_of(one, image), "class", "malignant")
+        remark = TileCorrection(place_of(one, image), "class", "malignant")
         half = replace(one.annotated(malignant=MIDDLE), slide=copy, case="copy", remarks=(remark,))
         found = annotated_tiles([one.annotated(benign=LEFT), half], CLASSES)
         labels = {image.region: image.label for image in found.labelled_set.images}
@@ -302,7 +302,7 @@ def test_known_tiles_of_a_copy_are_of_its_case(scored: list[Scored], model: Mode
     images = annotated_tiles([scored[0].annotated(malignant=MIDDLE)], CLASSES).known
     image, judged = next(iter(images.items()))
     assert image.region is not None
-    tile = AddedTile(
+    tile = ExemplarTile(
         judged.embedding[0],
         judged.logits[0],
         "malignant",
@@ -321,7 +321,7 @@ def test_known_tiles_of_a_copy_are_of_its_case(scored: list[Scored], model: Mode
 def test_a_link_that_two_files_hold_counts_once(scored: list[Scored]) -> None:
     slide = scored[0].annotated(benign=LEFT, malignant=MIDDLE)
     images = annotated_tiles([slide], CLASSES).labelled_set.images
-    link = TileLink(place_of(scored[0], images[0]), place_of(scored[0], images[1]), False)
+    link = PairConstraint(place_of(scored[0], images[0]), place_of(scored[0], images[1]), False)
     found = annotated_tiles([slide], CLASSES, [link, replace(link)])
     assert found.links is not None
     assert len(found.links) == 1
@@ -336,7 +336,7 @@ def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Score
         for one, found in zip(scored[:2], sets, strict=True)
     ]
     nowhere = replace(ends[0], mpp=3.0)
-    links = [TileLink(ends[0], ends[1], True), TileLink(ends[0], nowhere, False)]
+    links = [PairConstraint(ends[0], ends[1], True), PairConstraint(ends[0], nowhere, False)]
     found = annotated_tiles(slides, CLASSES, links)
     assert found.links is not None
     assert found.links.alike.tolist() == [True]
@@ -348,12 +348,12 @@ def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Score
 def test_an_ignored_wrong_label_changes_what_is_learnt(scored: list[Scored], model: Model) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     image = annotated_tiles(slides, CLASSES).labelled_set.images[0]
-    remark = TileRemark(place_of(scored[0], image), "class", "malignant")
+    remark = TileCorrection(place_of(scored[0], image), "class", "malignant")
     heads = []
     for remarks in ((), (remark,), (replace(remark, says="ignore"),)):
         found = annotated_tiles([replace(slides[0], remarks=remarks), *slides[1:]], CLASSES)
-        tuning = FineTuning(
-            model, found.labelled_set, tuning_recipe(steps=20, rate=0.02), known=found.known
+        tuning = FineTuner(
+            model, found.labelled_set, fine_tune_recipe(steps=20, rate=0.02), known=found.known
         )
         tuned = finished(tuning).heads
         assert tuned is not None
@@ -367,15 +367,15 @@ def test_marked_exemplars_and_links_reach_the_tuned_model(
 ) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     plain = annotated_tiles(slides, CLASSES)
-    recipe = tuning_recipe(steps=10, rate=0.02)
-    tuning = FineTuning(model, plain.labelled_set, recipe, known=plain.known)
+    recipe = fine_tune_recipe(steps=10, rate=0.02)
+    tuning = FineTuner(model, plain.labelled_set, recipe, known=plain.known)
     image = plain.labelled_set.images[tuning.training[-1]]
     other = plain.labelled_set.images[tuning.training[0]]
     by_path = {one.slide.path: one for one in scored}
     which, whose = by_path[image.path], by_path[other.path]
-    link = TileLink(place_of(which, image), place_of(whose, other), True)
+    link = PairConstraint(place_of(which, image), place_of(whose, other), True)
     found = annotated_tiles(slides, CLASSES, [link])
-    tuning = FineTuning(
+    tuning = FineTuner(
         model,
         found.labelled_set,
         recipe,
@@ -395,31 +395,31 @@ def test_links_are_told_to_be_left_out_where_the_trunk_learns(
 ) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     images = annotated_tiles(slides[:1], CLASSES).labelled_set.images
-    link = TileLink(place_of(scored[0], images[0]), place_of(scored[0], images[1]), True)
+    link = PairConstraint(place_of(scored[0], images[0]), place_of(scored[0], images[1]), True)
     found = annotated_tiles(slides, CLASSES, [link])
-    recipe = tuning_recipe("pair", "stage")
-    tuning = FineTuning(model, found.labelled_set, recipe, known=found.known, links=found.links)
+    recipe = fine_tune_recipe("pair", "stage")
+    tuning = FineTuner(model, found.labelled_set, recipe, known=found.known, links=found.links)
     assert any("Links between tiles" in warning for warning in tuning.warnings)
 
 
 def test_links_to_held_out_tiles_are_left_out_and_told(scored: list[Scored], model: Model) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     plain = annotated_tiles(slides, CLASSES)
-    tuning = FineTuning(model, plain.labelled_set, tuning_recipe(steps=3), known=plain.known)
+    tuning = FineTuner(model, plain.labelled_set, fine_tune_recipe(steps=3), known=plain.known)
     by_path = {one.slide.path: one for one in scored}
     inside, outside = (
         [plain.labelled_set.images[i] for i in part[:2]]
         for part in (tuning.training, tuning.testing)
     )
 
-    def link(*images: LabelledImage) -> TileLink:
+    def link(*images: LabelledImage) -> PairConstraint:
         first, second = (place_of(by_path[image.path], image) for image in images)
-        return TileLink(first, second, True)
+        return PairConstraint(first, second, True)
 
     links = [link(*inside), link(inside[0], outside[0]), link(*outside)]
     found = annotated_tiles(slides, CLASSES, links)
-    tuning = FineTuning(
-        model, found.labelled_set, tuning_recipe(steps=3), known=found.known, links=found.links
+    tuning = FineTuner(
+        model, found.labelled_set, fine_tune_recipe(steps=3), known=found.known, links=found.links
     )
     assert any("2 links lead to tiles that are held out" in one for one in tuning.warnings)
     tuned = finished(tuning)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_smse.finetuning.assessment import judge_tiles, recalls, separation, share_right
+from napari_smse.finetuning.assessment import assess, recalls, separation, share_right
 from support.embeddings import clouds
 
 
@@ -27,7 +27,7 @@ def test_recall_is_what_a_slow_loop_finds() -> None:
 def test_an_images_logits_are_the_mean_over_its_tiles() -> None:
     tiles = replace(clouds(0, 6), images=torch.tensor([9, 9, 2, 2, 2, 5]))
     logits = torch.arange(12.0).reshape(6, 2)
-    found = judge_tiles(tiles, logits, clouds(1))
+    found = assess(tiles, logits, clouds(1))
     assert found.held_out.images.tolist() == [2, 5, 9]
     torch.testing.assert_close(
         found.held_out.logits,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from napari_smse.errors import BankError
-from napari_smse.finetuning.exemplar_tiles import tiles_to_learn
+from napari_smse.finetuning.exemplar_tiles import exemplar_tiles_of
 from support.exemplar_banks import MODEL, made_bank
 from support.training import mini_model
 
@@ -34,7 +34,7 @@ def test_what_a_model_brings_is_not_what_was_added():
 def test_tiles_of_an_open_slide_are_that_slides(model):
     bank = made_bank(12, dim=4, looks=True).on_slides()
     slide = SimpleNamespace(quick_hash="slide 0", name="open", path=Path("x.svs"), mpp=0.25)
-    found = tiles_to_learn(bank, [slide], model)
+    found = exemplar_tiles_of(bank, [slide], model)
     assert [one.class_name for one in found] == [bank.class_name(row) for row in range(len(bank))]
     assert [one.region for one in found] == [bank.region(row) for row in range(len(bank))]
     assert [one.drawn for one in found] == list(bank.drawn)
@@ -47,13 +47,13 @@ def test_tiles_of_an_open_slide_are_that_slides(model):
 def test_a_slide_that_was_renamed_is_one_case(model):
     bank = made_bank(12, dim=4).on_slides()
     bank = replace(bank, sources=tuple(f"name {row}" for row in range(len(bank))))
-    found = tiles_to_learn(bank, [], model)
+    found = exemplar_tiles_of(bank, [], model)
     assert len({one.slide for one in found}) == len({one.case for one in found}) == 3
 
 
 def test_logits_are_what_the_class_head_says(model):
     bank = made_bank(4, dim=4).on_slides()
-    for one in tiles_to_learn(bank, [], model):
+    for one in exemplar_tiles_of(bank, [], model):
         with torch.inference_mode():
             torch.testing.assert_close(one.logits, model.network.class_head(one.embedding))
 
@@ -61,4 +61,4 @@ def test_logits_are_what_the_class_head_says(model):
 def test_a_bank_of_another_model_is_refused(model):
     model.card = model.card.model_copy(update={"weights_sha256": "b" * 64})
     with pytest.raises(BankError, match=r"aaaaaaaaaaaa.*mini \(bbbbbbbbbbbb\)"):
-        tiles_to_learn(made_bank(4, dim=4).on_slides(), [], model)
+        exemplar_tiles_of(made_bank(4, dim=4).on_slides(), [], model)

@@ -6,17 +6,17 @@ import torch
 from torch import nn
 
 from napari_smse.finetuning.best_heads import BestHeads
-from napari_smse.finetuning.embedding_heads import TunedHeads
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from support.embeddings import DIM, clouds
 
 
-def heads_along(tiles_axis: float) -> TunedHeads:
+def heads_along(tiles_axis: float) -> EmbeddingHeads:
     head = nn.Linear(DIM, 2)
     with torch.no_grad():
         head.weight.zero_()
         head.bias.zero_()
         head.weight[1, 0] = tiles_axis
-    return TunedHeads(head)
+    return EmbeddingHeads(head)
 
 
 def test_the_best_come_back() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_smse.finetuning.changed_calls import flipped_tiles
+from napari_smse.finetuning.changed_calls import changed_calls
 from napari_smse.scoring import ScaleScores
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
@@ -29,7 +29,7 @@ def scores(malignant: list[float], mpp: float = 0.5) -> ScaleScores:
 def test_furthest_moved_first_and_only_where_the_call_changed() -> None:
     before = [scores([0.1, 0.9, 0.4, 0.2]), scores([0.6], mpp=1.0)]
     after = [scores([0.6, 0.95, 0.8, 0.4]), scores([0.1], mpp=1.0)]
-    found, number = flipped_tiles(before, after, CLASSES)
+    found, number = changed_calls(before, after, CLASSES)
     assert number == len(found) == 3
     assert [one.moved for one in found] == pytest.approx([0.5, 0.5, 0.4])
     assert [(one.before, one.after) for one in found[:2]] == [
@@ -43,6 +43,6 @@ def test_furthest_moved_first_and_only_where_the_call_changed() -> None:
 def test_what_was_not_scored_never_flips_and_long_lists_are_cut() -> None:
     before = [scores([0.1, float("nan"), 0.1, 0.1])]
     after = [scores([0.9, 0.9, float("nan"), 0.8])]
-    found, number = flipped_tiles(before, after, CLASSES, most=1)
+    found, number = changed_calls(before, after, CLASSES, most=1)
     assert (len(found), number) == (1, 2)
     assert found[0].region.x == 0

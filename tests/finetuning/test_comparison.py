@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_smse.finetuning.comparison import Worth, worth
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
+from napari_smse.finetuning.comparison import Comparison, worth
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model
 from support.training import mini_model, mini_set
@@ -21,11 +21,11 @@ def model(tmp_path: Path) -> Model:
 
 
 @pytest.fixture
-def tuning(model: Model, tmp_path: Path) -> FineTuning:
-    return FineTuning(model, mini_set(tmp_path / "data"), tuning_recipe(steps=30, rate=0.02))
+def tuning(model: Model, tmp_path: Path) -> FineTuner:
+    return FineTuner(model, mini_set(tmp_path / "data"), fine_tune_recipe(steps=30, rate=0.02))
 
 
-def tuned(tuning: FineTuning) -> FineTuned:
+def tuned(tuning: FineTuner) -> FineTuneResult:
     running = tuning.run()
     while True:
         try:
@@ -34,12 +34,12 @@ def tuned(tuning: FineTuning) -> FineTuned:
             return end.value
 
 
-def area_under(found: Worth, which: int) -> float:
+def area_under(found: Comparison, which: int) -> float:
     return float(np.trapezoid(found.curves[which].true, found.curves[which].false))
 
 
 def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
-    tuning: FineTuning,
+    tuning: FineTuner,
 ) -> None:
     one = tuned(tuning)
     found = worth(tuning, one)
@@ -58,7 +58,7 @@ def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
     assert found.note == ""
 
 
-def test_ties_change_sides_together(tuning: FineTuning) -> None:
+def test_ties_change_sides_together(tuning: FineTuner) -> None:
     one = tuned(tuning)
     one.after.held_out.logits.zero_()
     rates = worth(tuning, one).curves[1]
@@ -71,7 +71,7 @@ def test_more_than_two_classes_have_no_curve(model: Model, tmp_path: Path) -> No
         replace(one, label=2) if one.case.endswith(("1", "2", "3")) else one for one in data.images
     )
     data = replace(data, classes=("stroma", "tumour", "necrosis"), images=images)
-    tuning = FineTuning(model, data, tuning_recipe(steps=3))
+    tuning = FineTuner(model, data, fine_tune_recipe(steps=3))
     found = worth(tuning, tuned(tuning))
     assert found.curves == []
     assert found.confusions[0].shape == (3, 3)

@@ -9,8 +9,12 @@ import pytest
 import torch
 
 from napari_smse.errors import TrainingError
-from napari_smse.finetuning.embedding_heads import start_heads, tune_heads, tuned_network
-from napari_smse.finetuning.fine_tuner import tuning_recipe
+from napari_smse.finetuning.embedding_heads import (
+    initialise_heads,
+    train_embedding_heads,
+    tuned_network,
+)
+from napari_smse.finetuning.fine_tuner import fine_tune_recipe
 from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
 from support.embeddings import DIM, NAMES, clouds
@@ -30,9 +34,11 @@ def right(logits: torch.Tensor, tiles: EmbeddedTiles) -> float:
 @pytest.mark.parametrize("similarity", ["pair", "triplet", "none"])
 def test_tuning_learns_what_unseen_tiles_show(similarity: str) -> None:
     tiles, unseen = clouds(0, 200), clouds(1, 400)
-    heads = start_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
+    heads = initialise_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
     before = right(heads.logits(unseen.embeddings), unseen)
-    steps = list(tune_heads(heads, tiles, tuning_recipe(similarity, steps=150, rate=1e-2)))
+    steps = list(
+        train_embedding_heads(heads, tiles, fine_tune_recipe(similarity, steps=150, rate=1e-2))
+    )
     assert [one.step for one in steps] == list(range(1, 151))
     assert np.mean([one.loss for one in steps[-10:]]) < np.mean([one.loss for one in steps[:10]])
     assert right(heads.logits(unseen.embeddings), unseen) > max(0.75, before + 0.1)
@@ -43,8 +49,10 @@ def test_the_same_seed_gives_the_same_heads_and_the_model_is_not_touched() -> No
     held = {name: value.clone() for name, value in network.state_dict().items()}
 
     def tuned(seed: int) -> torch.Tensor:
-        heads = start_heads(network, tiles, NAMES)
-        for _ in tune_heads(heads, tiles, tuning_recipe("triplet", steps=5, seed=seed)):
+        heads = initialise_heads(network, tiles, NAMES)
+        for _ in train_embedding_heads(
+            heads, tiles, fine_tune_recipe("triplet", steps=5, seed=seed)
+        ):
             pass
         return heads.logits(tiles.embeddings)
 
@@ -56,7 +64,7 @@ def test_the_same_seed_gives_the_same_heads_and_the_model_is_not_touched() -> No
 
 def test_untouched_heads_say_what_the_model_says() -> None:
     network, tiles = mini_network(embedding_dim=DIM), clouds(3)
-    heads = start_heads(network, tiles, NAMES)
+    heads = initialise_heads(network, tiles, NAMES)
     torch.testing.assert_close(heads.embed(tiles.embeddings), tiles.embeddings)
     torch.testing.assert_close(
         heads.logits(tiles.embeddings), network.class_head(tiles.embeddings).detach()
@@ -69,8 +77,8 @@ def test_folded_into_the_network_the_heads_say_the_same_of_pixels() -> None:
     with torch.inference_mode():
         stored = network(images).embedding.clone()
     tiles = replace(clouds(0, 6), embeddings=stored)
-    heads = start_heads(network, tiles, NAMES)
-    for _ in tune_heads(heads, tiles, tuning_recipe("triplet", steps=30, rate=1e-2)):
+    heads = initialise_heads(network, tiles, NAMES)
+    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe("triplet", steps=30, rate=1e-2)):
         pass
     with torch.inference_mode():
         whole = tuned_network(network, heads)(images)
@@ -83,16 +91,16 @@ def test_what_the_model_knew_is_kept_if_that_weighs() -> None:
     """New tiles differ along another axis, so learning them alone would forget the old ones."""
     old, new = clouds(5, 300, axis=1), clouds(6, 60, axis=0)
     network = mini_network(embedding_dim=DIM)
-    start = start_heads(network, old, NAMES)
-    for _ in tune_heads(start, old, tuning_recipe("none", steps=200, rate=1e-2)):
+    start = initialise_heads(network, old, NAMES)
+    for _ in train_embedding_heads(start, old, fine_tune_recipe("none", steps=200, rate=1e-2)):
         pass
     network.class_head.load_state_dict(start.class_head.state_dict())
     old = old.moved(start.embed(old.embeddings))
 
     def still_right(keep: float) -> float:
-        heads = start_heads(network, new, NAMES)
-        recipe = tuning_recipe("triplet", steps=300, rate=1e-2)
-        for _ in tune_heads(heads, new, recipe, exemplars=as_exemplars(old), keep=keep):
+        heads = initialise_heads(network, new, NAMES)
+        recipe = fine_tune_recipe("triplet", steps=300, rate=1e-2)
+        for _ in train_embedding_heads(heads, new, recipe, exemplars=as_exemplars(old), keep=keep):
             pass
         return right(heads.logits(old.embeddings), old)
 
@@ -102,11 +110,11 @@ def test_what_the_model_knew_is_kept_if_that_weighs() -> None:
 def test_other_classes_get_a_head_of_their_means_and_exemplars_stay_where_they_were() -> None:
     tiles = clouds(0, 60, classes=("fat", "nerve", "gland"))
     old, network = clouds(7), mini_network(embedding_dim=DIM)
-    heads = start_heads(network, tiles, NAMES)
+    heads = initialise_heads(network, tiles, NAMES)
     assert heads.logits(tiles.embeddings).shape == (60, 3)
     assert right(heads.logits(tiles.embeddings), tiles) > 0.5
-    for _ in tune_heads(
-        heads, tiles, tuning_recipe("triplet", steps=100), exemplars=as_exemplars(old), keep=50
+    for _ in train_embedding_heads(
+        heads, tiles, fine_tune_recipe("triplet", steps=100), exemplars=as_exemplars(old), keep=50
     ):
         pass
     alike = (heads.embed(old.embeddings) * old.embeddings).sum(dim=1)
@@ -115,12 +123,12 @@ def test_other_classes_get_a_head_of_their_means_and_exemplars_stay_where_they_w
 
 def test_a_class_without_tiles_and_a_loss_that_explodes_are_errors() -> None:
     tiles = replace(clouds(0), labels=torch.zeros(40, dtype=torch.int64))
-    heads = start_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
+    heads = initialise_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
     with pytest.raises(TrainingError, match="no tile of malignant"):
-        next(tune_heads(heads, tiles, tuning_recipe()))
+        next(train_embedding_heads(heads, tiles, fine_tune_recipe()))
     tiles = clouds(0).moved(torch.full((40, DIM), float("nan")))
     with pytest.raises(TrainingError, match="lower rate"):
-        next(tune_heads(heads, tiles, tuning_recipe()))
+        next(train_embedding_heads(heads, tiles, fine_tune_recipe()))
 
 
 def test_batches_hold_classes_and_cases_alike() -> None:
@@ -131,7 +139,7 @@ def test_batches_hold_classes_and_cases_alike() -> None:
     tiles = replace(
         tiles, cases=tuple("big" if i > 9 else one for i, one in enumerate(tiles.cases))
     )
-    draws = _Draws(tiles, tuning_recipe(cases_per_class=5, crops_per_case=4))
+    draws = _Draws(tiles, fine_tune_recipe(cases_per_class=5, crops_per_case=4))
     rows = np.concatenate([draws.draw(step) for step in range(200)])
     labels = tiles.labels[rows]
     assert float(labels.float().mean()) == 0.5

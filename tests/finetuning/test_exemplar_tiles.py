@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_smse.annotations.tile_notes import TileLink, TilePlace
+from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.finetuning.annotated_tiles import annotated_tiles
-from napari_smse.finetuning.exemplar_tiles import AddedTile, judge_embeddings
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
+from napari_smse.finetuning.exemplar_tiles import ExemplarTile, embedding_outputs
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, SmseCnn
 from napari_smse.slides import Region
@@ -26,17 +26,17 @@ def model(tmp_path: Path) -> Model:
     return mini_model(tmp_path / "models")
 
 
-def added(model: Model, number: int, name: str = "", seed: int = 0) -> list[AddedTile]:
+def added(model: Model, number: int, name: str = "", seed: int = 0) -> list[ExemplarTile]:
     """Tiles of two classes by turns, apart in the embedding, from four slides."""
     rng = np.random.default_rng(seed)
     points = rng.normal(scale=0.3, size=(number, 4))
     points[np.arange(number), np.arange(number) % 2] += 1
     found = []
-    for i, (embedding, logits) in enumerate(judge_embeddings(points, model)):
+    for i, (embedding, logits) in enumerate(embedding_outputs(points, model)):
         slide, place = f"S{i // 2 % 4}", Region(100 * i, 0, 64, 64)
         class_name = name or CLASSES[i % 2]
         found.append(
-            AddedTile(
+            ExemplarTile(
                 embedding, logits, class_name, 0.5, slide, slide, Path(slide), 0.5, place,
                 look=np.full(17, i, np.float32) if i % 2 else None,
             )
@@ -44,7 +44,7 @@ def added(model: Model, number: int, name: str = "", seed: int = 0) -> list[Adde
     return found
 
 
-def finished(tuning: FineTuning) -> FineTuned:
+def finished(tuning: FineTuner) -> FineTuneResult:
     running = tuning.run()
     while True:
         try:
@@ -55,8 +55,8 @@ def finished(tuning: FineTuning) -> FineTuned:
 
 def test_a_model_learns_from_embeddings_alone(model: Model) -> None:
     tiles = annotated_tiles([], CLASSES, added=added(model, 64))
-    recipe = tuning_recipe("triplet", "head", steps=300, rate=0.02, tile_px=32)
-    tuning = FineTuning(model, tiles.labelled_set, recipe, known=tiles.known)
+    recipe = fine_tune_recipe("triplet", "head", steps=300, rate=0.02, tile_px=32)
+    tuning = FineTuner(model, tiles.labelled_set, recipe, known=tiles.known)
     images = tuning.labelled_set.images
     cases = [{images[i].case for i in part} for part in (tuning.training, tuning.testing)]
     assert not cases[0] & cases[1]
@@ -80,12 +80,12 @@ def test_looks_that_are_known_come_along(model: Model) -> None:
 def test_links_to_held_out_tiles_are_not_learnt(model: Model) -> None:
     tiles = added(model, 64)
     ends = [TilePlace(one.slide, 0.5, one.region.x, 0, 64, 64) for one in tiles]
-    links = [TileLink(one, other, True) for one, other in itertools.pairwise(ends)]
+    links = [PairConstraint(one, other, True) for one, other in itertools.pairwise(ends)]
     found = annotated_tiles([], CLASSES, links, tiles)
     assert found.links is not None
     assert len(found.links) == len(links)
-    tuning = FineTuning(
-        model, found.labelled_set, tuning_recipe(steps=2), known=found.known, links=found.links
+    tuning = FineTuner(
+        model, found.labelled_set, fine_tune_recipe(steps=2), known=found.known, links=found.links
     )
     held = {tuning.labelled_set.images[i].region.x for i in tuning.testing}
     honest = sum(not {one.first.x, one.second.x} & held for one in links)
@@ -102,4 +102,4 @@ def test_tiles_of_other_classes_are_left_out(model: Model) -> None:
 def test_a_model_of_whole_images_is_refused(model: Model) -> None:
     whole = Model(SmseCnn(), model.card, model.path)
     with pytest.raises(TrainingError, match="no embedding to learn known tiles from"):
-        judge_embeddings(np.eye(4), whole)
+        embedding_outputs(np.eye(4), whole)

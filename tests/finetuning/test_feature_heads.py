@@ -8,22 +8,22 @@ import pytest
 import torch
 from torch.nn import functional
 
-from napari_smse.finetuning.embedding_heads import tune_heads, tuned_network
+from napari_smse.finetuning.embedding_heads import train_embedding_heads, tuned_network
 from napari_smse.finetuning.feature_heads import (
     MOST_CROPS,
     feature_tiles,
-    start_feature_heads,
+    initialise_feature_heads,
     usual_crops,
 )
-from napari_smse.finetuning.fine_tuner import FineTuning, tuning_recipe
-from napari_smse.finetuning.pair_constraints import LinkedTiles
-from napari_smse.finetuning.result import FineTuned
-from napari_smse.finetuning.saving import tuned_card
+from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe
+from napari_smse.finetuning.pair_constraints import PairConstraints
+from napari_smse.finetuning.result import FineTuneResult
+from napari_smse.finetuning.saving import fine_tuned_card
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 from support.embeddings import NAMES, clouds
 from support.training import mini_model, mini_network, mini_set
 
@@ -46,7 +46,7 @@ def featured(network: SmseNetwork, seed: int = 0, tiles: int = 60) -> EmbeddedTi
 
 def test_untouched_they_say_what_the_network_says(network: SmseNetwork) -> None:
     tiles = featured(network)
-    heads = start_feature_heads(network, tiles, NAMES)
+    heads = initialise_feature_heads(network, tiles, NAMES)
     with torch.no_grad():
         expected = network.head(tiles.embeddings)
     torch.testing.assert_close(heads.embed(tiles.embeddings), expected.embedding)
@@ -55,10 +55,10 @@ def test_untouched_they_say_what_the_network_says(network: SmseNetwork) -> None:
 
 def test_they_learn_what_the_embedding_does_not_show(network: SmseNetwork) -> None:
     tiles, unseen = featured(network, 0, 200), featured(network, 1, 200)
-    heads = start_feature_heads(network, tiles, NAMES)
+    heads = initialise_feature_heads(network, tiles, NAMES)
     labels = unseen.labels.tolist()
     before = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
-    for _ in tune_heads(heads, tiles, tuning_recipe("triplet", steps=150, rate=1e-2)):
+    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe("triplet", steps=150, rate=1e-2)):
         pass
     after = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
     assert after > max(0.75, before + 0.2)
@@ -66,8 +66,8 @@ def test_they_learn_what_the_embedding_does_not_show(network: SmseNetwork) -> No
 
 def test_folded_in_the_network_says_the_same(network: SmseNetwork) -> None:
     tiles = featured(network)
-    heads = start_feature_heads(network, tiles, NAMES)
-    for _ in tune_heads(heads, tiles, tuning_recipe(steps=10, rate=1e-2)):
+    heads = initialise_feature_heads(network, tiles, NAMES)
+    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe(steps=10, rate=1e-2)):
         pass
     held = network.embedding_head.weight.clone()
     folded = tuned_network(network, heads)
@@ -80,7 +80,7 @@ def test_folded_in_the_network_says_the_same(network: SmseNetwork) -> None:
 
 def test_inputs_of_an_embedding_are_embedded_there(network: SmseNetwork) -> None:
     tiles = featured(network)
-    heads = start_feature_heads(network, tiles, NAMES)
+    heads = initialise_feature_heads(network, tiles, NAMES)
     places = functional.normalize(torch.randn(20, 4, generator=torch.Generator().manual_seed(5)))
     torch.testing.assert_close(heads.embed(heads.inputs_of(places)), places, atol=1e-4, rtol=1e-4)
 
@@ -91,12 +91,14 @@ def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
     tiles, known = featured(network), clouds(7, 40)
     places = functional.normalize(known.embeddings[:, :4], dim=1)
     old = Exemplars(places, known.labels, known.mpps, known.classes, known.cases, known.sources, "")
-    links = LinkedTiles(places[:2], places[2:4], torch.tensor([True, True]))
-    recipe = tuning_recipe(steps=60, rate=1e-2)
+    links = PairConstraints(places[:2], places[2:4], torch.tensor([True, True]))
+    recipe = fine_tune_recipe(steps=60, rate=1e-2)
     losses = []
     for keep in (0.0, 1.0):
-        heads = start_feature_heads(network, tiles, NAMES)
-        *_, last = tune_heads(heads, tiles, recipe, exemplars=old, keep=keep, links=links)
+        heads = initialise_feature_heads(network, tiles, NAMES)
+        *_, last = train_embedding_heads(
+            heads, tiles, recipe, exemplars=old, keep=keep, links=links
+        )
         found = heads.logits(heads.inputs_of(places))
         losses.append(float(functional.cross_entropy(found, known.labels)))
         assert last.linked < 0.5
@@ -106,8 +108,8 @@ def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
 
 def test_features_of_images_with_and_without_crops(tmp_path: Path, network: SmseNetwork) -> None:
     data = mini_set(tmp_path)
-    recipe = tuning_recipe(tile_px=32)
-    table = FeatureTable(network, recipe, crops_per_image=3)
+    recipe = fine_tune_recipe(tile_px=32)
+    table = FeatureCache(network, recipe, crops_per_image=3)
     plain = feature_tiles(table, data, [0, 5], crops=False)
     every = feature_tiles(table, data, [0, 5], crops=True)
     assert len(every) == len(plain) + 6
@@ -116,7 +118,7 @@ def test_features_of_images_with_and_without_crops(tmp_path: Path, network: Smse
     assert every.embeddings.shape[1] == network.embedding_head.in_features
 
 
-def finished(tuning: FineTuning) -> FineTuned:
+def finished(tuning: FineTuner) -> FineTuneResult:
     running = tuning.run()
     while True:
         try:
@@ -128,15 +130,15 @@ def finished(tuning: FineTuning) -> FineTuned:
 @pytest.mark.parametrize("loss", ["pair", "triplet"])
 def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     model, data = mini_model(tmp_path / "models"), mini_set(tmp_path / "data", cases=6)
-    recipe = tuning_recipe(loss, steps=400, rate=0.02)
-    tuning = FineTuning(model, data, recipe, crops=4)
+    recipe = fine_tune_recipe(loss, steps=400, rate=0.02)
+    tuning = FineTuner(model, data, recipe, crops=4)
     tuned = finished(tuning)
     assert tuned.heads is None
     assert tuned.old_right is None
     held = tuned.after.held_out
     labels = [data.images[i].label for i in held.images]
     assert roc_auc(labels, held.probabilities[:, 1]) > 0.9
-    assert tuned_card(tuning, tuned, "mine").recipe["crops an image"] == 4
+    assert fine_tuned_card(tuning, tuned, "mine").recipe["crops an image"] == 4
     # What comes out says of the images themselves what was judged.
     judged = dict(zip(held.images.tolist(), held.logits, strict=True))
     from napari_smse.training.prediction import predict_images

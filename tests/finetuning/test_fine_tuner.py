@@ -12,12 +12,12 @@ import torch
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.finetuning.fine_tuner import (
-    FineTuned,
-    FineTuning,
-    FineTuningProgress,
-    tuning_recipe,
+    FineTuneProgress,
+    FineTuner,
+    FineTuneResult,
+    fine_tune_recipe,
 )
-from napari_smse.finetuning.saving import differences, save_tuned
+from napari_smse.finetuning.saving import differences, save_fine_tuned
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
@@ -48,7 +48,7 @@ def model(tmp_path: Path) -> Model:
     return load_model(save_model(mini_network(), CARD, tmp_path / "models" / "mini"))
 
 
-def finished(running: Generator[FineTuningProgress, None, FineTuned]) -> FineTuned:
+def finished(running: Generator[FineTuneProgress, None, FineTuneResult]) -> FineTuneResult:
     while True:
         try:
             next(running)
@@ -80,8 +80,10 @@ def test_held_out_cases_are_told_apart_better(
 ) -> None:
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
     steps = {"head": 500, "stage": 30, "all": 30}[learns]
-    recipe = tuning_recipe(similarity, learns, steps=steps, rate=0.02, trunk_rate=0.002, tile_px=32)
-    tuning = FineTuning(model, data, recipe)
+    recipe = fine_tune_recipe(
+        similarity, learns, steps=steps, rate=0.02, trunk_rate=0.002, tile_px=32
+    )
+    tuning = FineTuner(model, data, recipe)
     running = tuning.run()
     first = next(running)
     assert (first.doing, first.done, first.total) == ("reading", 1, len(tuning.training))
@@ -99,17 +101,17 @@ def test_held_out_cases_are_told_apart_better(
 
 
 def test_training_and_held_out_cases_are_apart(data: LabelledSet, model: Model) -> None:
-    tuning = FineTuning(model, data, tuning_recipe())
+    tuning = FineTuner(model, data, fine_tune_recipe())
     cases = [{data.images[i].case for i in part} for part in (tuning.training, tuning.testing)]
     assert cases[0].isdisjoint(cases[1])
     assert not tuning.warnings
 
 
 def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_path: Path) -> None:
-    tuning = FineTuning(with_exemplars(model, data), data, tuning_recipe(steps=20, rate=0.02))
+    tuning = FineTuner(with_exemplars(model, data), data, fine_tune_recipe(steps=20, rate=0.02))
     tuned = finished(tuning.run())
     assert tuned.old_right is not None
-    path = save_tuned(tuning, tuned, tmp_path / "models" / "mine")
+    path = save_fine_tuned(tuning, tuned, tmp_path / "models" / "mine")
     loaded = load_model(path)
     assert loaded.card.parent.startswith("mini 3, weights ")
     assert loaded.card.classes == CARD.classes
@@ -139,11 +141,11 @@ def test_new_classes_get_a_head_of_their_own_and_that_is_said(
     data: LabelledSet, model: Model, tmp_path: Path
 ) -> None:
     other = renamed(data, "fat", "nerve")
-    tuning = FineTuning(with_exemplars(model, data), other, tuning_recipe(steps=20))
+    tuning = FineTuner(with_exemplars(model, data), other, fine_tune_recipe(steps=20))
     assert "new class head for fat, nerve" in tuning.warnings[0]
     tuned = finished(tuning.run())
     assert tuned.old_right is None
-    loaded = load_model(save_tuned(tuning, tuned, tmp_path / "models" / "other"))
+    loaded = load_model(save_fine_tuned(tuning, tuned, tmp_path / "models" / "other"))
     assert loaded.card.classes == ("fat", "nerve")
     assert exemplars_of(loaded).classes == ("fat", "nerve")
 
@@ -153,7 +155,7 @@ def test_classes_are_known_by_name_whatever_their_order(data: LabelledSet, model
         renamed(data, "Malignant", "Benign"),
         images=tuple(replace(one, label=1 - one.label) for one in data.images),
     )
-    tuning = FineTuning(model, swapped, tuning_recipe())
+    tuning = FineTuner(model, swapped, fine_tune_recipe())
     assert tuning.labelled_set.classes == CARD.classes
     assert [one.label for one in tuning.labelled_set.images] == [one.label for one in data.images]
 
@@ -164,23 +166,23 @@ def test_cases_the_model_knows_are_pointed_out(data: LabelledSet, model: Model) 
     hashes = tuple(case_hash(case) for case in data.cases)
     source = TrainingSource(name="x", organ="", scanner="", licence="", case_hashes=hashes)
     known = replace(model, card=model.card.model_copy(update={"training": (source,)}))
-    (warning,) = FineTuning(known, data, tuning_recipe()).warnings
+    (warning,) = FineTuner(known, data, fine_tune_recipe()).warnings
     assert "4 of the held-out cases" in warning
 
 
 def test_what_cannot_be_tuned_is_refused(data: LabelledSet, model: Model) -> None:
     with pytest.raises(TrainingError, match="takes whole images"):
-        FineTuning(replace(model, network=SmseCnn()), data, tuning_recipe())
+        FineTuner(replace(model, network=SmseCnn()), data, fine_tune_recipe())
     benign = replace(data, images=tuple(one for one in data.images if one.label == 0))
     with pytest.raises(DataError, match="No image of class malignant"):
-        FineTuning(model, benign, tuning_recipe())
+        FineTuner(model, benign, fine_tune_recipe())
     with pytest.raises(TrainingError, match="margin: Input should be greater than 0"):
-        tuning_recipe(margin=-1)
+        fine_tune_recipe(margin=-1)
 
 
 def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Model) -> None:
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
-    running = FineTuning(model, data, tuning_recipe("triplet", "all", tile_px=32)).run()
+    running = FineTuner(model, data, fine_tune_recipe("triplet", "all", tile_px=32)).run()
     for progress in running:
         if progress.doing == "learning" and progress.done:
             break
@@ -190,7 +192,7 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
 
 
 def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model: Model) -> None:
-    tuning = FineTuning(model, data, tuning_recipe("triplet", steps=80, rate=0.02))
+    tuning = FineTuner(model, data, fine_tune_recipe("triplet", steps=80, rate=0.02))
     looks = []
     running = tuning.run()
     while True:
@@ -211,11 +213,11 @@ def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model:
 
 
 def test_a_trunk_that_learns_is_looked_at_too(data: LabelledSet, model: Model) -> None:
-    said = list(FineTuning(model, data, tuning_recipe("pair", "stage", steps=10)).run())
+    said = list(FineTuner(model, data, fine_tune_recipe("pair", "stage", steps=10)).run())
     assert [one.look.step for one in said if one.look] == [2, 4, 6, 8]
 
 
-def stopped_at(tuning: FineTuning, step: int) -> FineTuned:
+def stopped_at(tuning: FineTuner, step: int) -> FineTuneResult:
     running = tuning.run()
     while True:
         try:
@@ -230,7 +232,7 @@ def stopped_at(tuning: FineTuning, step: int) -> FineTuned:
 def test_stopped_it_keeps_what_was_learnt_so_far(
     data: LabelledSet, model: Model, learns: str
 ) -> None:
-    found = stopped_at(FineTuning(model, data, tuning_recipe("triplet", learns, steps=500)), 7)
+    found = stopped_at(FineTuner(model, data, fine_tune_recipe("triplet", learns, steps=500)), 7)
     assert found.steps == 7
     assert len(found.after.held_out) == len(found.before.held_out)
     assert found.after.held_out.logits.isfinite().all()
@@ -238,9 +240,9 @@ def test_stopped_it_keeps_what_was_learnt_so_far(
 
 def test_stopped_in_a_bad_moment_the_best_heads_are_kept(data: LabelledSet, model: Model) -> None:
     # A rate so high that it leaves the good heads again at once.
-    recipe = tuning_recipe("triplet", steps=500, rate=30.0, clip_norm=0.0)
-    found = stopped_at(FineTuning(model, data, recipe, keep=0.0), 3)
-    start = stopped_at(FineTuning(model, data, tuning_recipe(steps=500, rate=1e-9)), 1)
+    recipe = fine_tune_recipe("triplet", steps=500, rate=30.0, clip_norm=0.0)
+    found = stopped_at(FineTuner(model, data, recipe, keep=0.0), 3)
+    start = stopped_at(FineTuner(model, data, fine_tune_recipe(steps=500, rate=1e-9)), 1)
     labels = torch.tensor([data.images[i].label for i in found.after.held_out.images])
     loss = torch.nn.functional.cross_entropy
     ends = [loss(one.after.held_out.logits, labels) for one in (found, start)]
@@ -252,6 +254,6 @@ def test_a_time_budget_ends_it(
 ) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr("napari_smse.finetuning.fine_tuner.time.monotonic", lambda: next(clock))
-    tuning = FineTuning(model, data, tuning_recipe(steps=500), seconds=5)
+    tuning = FineTuner(model, data, fine_tune_recipe(steps=500), seconds=5)
     # By this clock a step takes a second.
     assert finished(tuning.run()).steps == 5

@@ -22,12 +22,12 @@ from torch.nn import functional
 from napari_smse.annotations import read_annotations
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.loading import read_training_set
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
-from napari_smse.metrics.predictions import HeldOut, join
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import paired_difference
 from napari_smse.models import Model, load_model
 from napari_smse.slides import open_slide
-from napari_smse.training.prediction import JudgedTiles, tile_outputs
+from napari_smse.training.prediction import TileOutputs, tile_outputs
 from support import ROOT
 
 pytestmark = pytest.mark.slow
@@ -76,13 +76,13 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def known(model: Model, fields: LabelledSet) -> dict[LabelledImage, JudgedTiles]:
+def known(model: Model, fields: LabelledSet) -> dict[LabelledImage, TileOutputs]:
     """What the untouched model says of the slides, as if they had been scored."""
     found = tile_outputs(model.network, fields.images)
     return dict(zip(fields.images, found, strict=True))
 
 
-def finished(tuning: FineTuning) -> FineTuned:
+def finished(tuning: FineTuner) -> FineTuneResult:
     running = tuning.run()
     while True:
         try:
@@ -91,11 +91,11 @@ def finished(tuning: FineTuning) -> FineTuned:
             return end.value
 
 
-def of_deal(held_out: HeldOut, deal: int) -> HeldOut:
+def of_deal(held_out: HeldOutPredictions, deal: int) -> HeldOutPredictions:
     return replace(held_out, repeats=np.full(len(held_out), deal))
 
 
-def class_mean_loss(held_out: HeldOut, data: LabelledSet) -> float:
+def class_mean_loss(held_out: HeldOutPredictions, data: LabelledSet) -> float:
     """The cross-entropy of held-out fields, both classes weighing the same."""
     labels = torch.tensor([data.images[i].label for i in held_out.images])
     losses = functional.cross_entropy(held_out.logits, labels, reduction="none")
@@ -124,13 +124,13 @@ def test_slides_of_images_are_slides(
 def test_fine_tuned_heads_call_other_cases_better(
     model: Model,
     fields: LabelledSet,
-    known: dict[LabelledImage, JudgedTiles],
+    known: dict[LabelledImage, TileOutputs],
     similarity: str,
 ) -> None:
     before, after = [], []
     for deal in DEALS:
-        recipe = tuning_recipe(similarity, seed=deal)
-        tuning = FineTuning(model, fields, recipe, known=known)
+        recipe = fine_tune_recipe(similarity, seed=deal)
+        tuning = FineTuner(model, fields, recipe, known=known)
         cases = [{fields.images[i].case for i in s} for s in (tuning.training, tuning.testing)]
         assert cases[0].isdisjoint(cases[1])
         tuned = finished(tuning)
@@ -145,13 +145,13 @@ def test_fine_tuned_heads_call_other_cases_better(
 def test_a_last_stage_learns_from_slides_and_the_model_stays_as_it_is(
     model: Model,
     fields: LabelledSet,
-    known: dict[LabelledImage, JudgedTiles],
+    known: dict[LabelledImage, TileOutputs],
     similarity: str,
 ) -> None:
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
-    recipe = tuning_recipe(similarity, "stage", steps=4, warm_up=1)
+    recipe = fine_tune_recipe(similarity, "stage", steps=4, warm_up=1)
     some = replace(fields, images=fields.images[::4])
-    tuned = finished(FineTuning(model, some, recipe, known=known))
+    tuned = finished(FineTuner(model, some, recipe, known=known))
     now = tuned.network.state_dict()
     trunk = [name for name in held if name.startswith("trunk.")]
     assert any(not torch.equal(now[name], held[name]) for name in trunk)

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import torch
 
-from napari_smse.finetuning.hard_triplets import hardest_triplets
+from napari_smse.finetuning.hard_triplets import hard_triplets
 from support.embeddings import clouds
 
 
 def test_they_are_what_a_slow_loop_finds() -> None:
     tiles = replace(clouds(0, 24), images=torch.arange(24) + 100)
     point, label = tiles.embeddings, tiles.labels.tolist()
-    for found in hardest_triplets(tiles, 8):
+    for found in hard_triplets(tiles, 8):
         anchor = found.anchor - 100
         far, near = -1.0, 9.0
         for other in range(24):
@@ -37,7 +37,7 @@ def test_a_wrong_label_comes_first_and_does_not_fill_the_list() -> None:
     tiles = replace(
         clouds(0, 40), embeddings=torch.nn.functional.normalize(embeddings, dim=1), labels=labels
     )
-    found = hardest_triplets(tiles)
+    found = hard_triplets(tiles)
     assert found[0].anchor == 5
     assert found[0].violation > 1
     assert max(Counter(one.positive for one in found).values()) <= 2
@@ -47,11 +47,11 @@ def test_a_wrong_label_comes_first_and_does_not_fill_the_list() -> None:
 
 def test_without_a_second_class_or_a_second_tile_there_is_none() -> None:
     one_class = replace(clouds(0, 10), labels=torch.zeros(10, dtype=torch.int64))
-    assert hardest_triplets(one_class) == []
-    assert hardest_triplets(clouds(0, 2)) == []
+    assert hard_triplets(one_class) == []
+    assert hard_triplets(clouds(0, 2)) == []
 
 
 def test_very_many_tiles_are_thinned() -> None:
-    found = hardest_triplets(clouds(0, 5000), 5)
+    found = hard_triplets(clouds(0, 5000), 5)
     assert len(found) == 5
-    assert found == hardest_triplets(clouds(0, 5000), 5)
+    assert found == hard_triplets(clouds(0, 5000), 5)

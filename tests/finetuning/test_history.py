@@ -16,8 +16,8 @@ import pytest
 
 from napari_smse.errors import ModelError, ModelNotFoundError, OutputError
 from napari_smse.finetuning import history as history_module
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
-from napari_smse.finetuning.history import TuningHistory
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import (
     Model,
     ModelCard,
@@ -27,10 +27,10 @@ from napari_smse.models import (
 )
 from napari_smse.similarity.exemplars import exemplars_of
 from napari_smse.similarity.ood.appearance import MEASURES
-from napari_smse.similarity.ood.reference import KnownLooks, fitted_look, load_looks
+from napari_smse.similarity.ood.reference import OodReference, fitted_appearance, load_ood_reference
 from support.training import TRUNK, mini_network, mini_set
 
-Learnt = tuple[FineTuning, FineTuned]
+Learnt = tuple[FineTuner, FineTuneResult]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
         weights_sha256="ab" * 32,
     )
     base = Model(mini_network(), card, folder / "mini.safetensors")
-    tuning = FineTuning(base, mini_set(folder / "data"), tuning_recipe(steps=2))
+    tuning = FineTuner(base, mini_set(folder / "data"), fine_tune_recipe(steps=2))
     running = tuning.run()
     while True:
         try:
@@ -57,8 +57,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> TuningHistory:
-    return TuningHistory(tmp_path / "models")
+def history(tmp_path: Path) -> FineTuneHistory:
+    return FineTuneHistory(tmp_path / "models")
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     return now
 
 
-def names(history: TuningHistory) -> set[str]:
+def names(history: FineTuneHistory) -> set[str]:
     return {path.name for path in history.folder.iterdir()}
 
 
-def test_what_is_kept_is_an_ordinary_model(history: TuningHistory, learnt: Learnt) -> None:
+def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Learnt) -> None:
     path = history.add(*learnt, note="better on fat", colours={"benign": (1, 2, 3)})
     loaded = load_model(path)
     assert loaded.card.notes == ("better on fat",)
@@ -93,19 +93,19 @@ def test_what_is_kept_is_an_ordinary_model(history: TuningHistory, learnt: Learn
     assert stem.endswith("_triplet_head")
 
 
-def test_looks_are_of_their_entry_and_go_with_it(history: TuningHistory, learnt: Learnt) -> None:
+def test_looks_are_of_their_entry_and_go_with_it(history: FineTuneHistory, learnt: Learnt) -> None:
     tuning, tuned = learnt
     tiles = np.random.default_rng(0).normal(size=(50, len(MEASURES)))
-    looks = KnownLooks(model="of the model tuned", looks=(fitted_look("one", 0.5, tiles),))
+    looks = OodReference(model="of the model tuned", looks=(fitted_appearance("one", 0.5, tiles),))
     path = history.add(tuning, replace(tuned, looks=looks))
-    assert load_looks(path, read_card(path).weights_sha256) is not None
+    assert load_ood_reference(path, read_card(path).weights_sha256) is not None
     assert [entry.path for entry in history.entries()] == [path]
     history.remove(path)
     assert names(history) == set()
 
 
 def test_an_entry_says_what_was_learnt(
-    history: TuningHistory, learnt: Learnt, clock: list[datetime]
+    history: FineTuneHistory, learnt: Learnt, clock: list[datetime]
 ) -> None:
     tuning, tuned = learnt
     path = history.add(tuning, tuned)
@@ -124,7 +124,7 @@ def test_an_entry_says_what_was_learnt(
 
 
 def test_two_of_the_same_second_are_two(
-    history: TuningHistory, learnt: Learnt, monkeypatch: pytest.MonkeyPatch
+    history: FineTuneHistory, learnt: Learnt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Still(datetime):
         @classmethod
@@ -138,7 +138,7 @@ def test_two_of_the_same_second_are_two(
 
 
 def test_a_name_that_another_process_holds_is_not_taken(
-    history: TuningHistory, tmp_path: Path
+    history: FineTuneHistory, tmp_path: Path
 ) -> None:
     history.folder.mkdir()
     with history._free_name("x") as one, history._free_name("x") as other:
@@ -147,7 +147,7 @@ def test_a_name_that_another_process_holds_is_not_taken(
 
 
 def test_the_newest_comes_first_and_names_tell_the_time(
-    history: TuningHistory, learnt: Learnt, clock: list[datetime]
+    history: FineTuneHistory, learnt: Learnt, clock: list[datetime]
 ) -> None:
     paths = [history.add(*learnt) for _ in range(3)]
     history.set_note(paths[0], "touched last")
@@ -155,7 +155,7 @@ def test_the_newest_comes_first_and_names_tell_the_time(
 
 
 def test_a_note_leaves_weights_and_the_rest_of_the_card_alone(
-    history: TuningHistory, learnt: Learnt
+    history: FineTuneHistory, learnt: Learnt
 ) -> None:
     path = history.add(*learnt)
     weights, card = path.read_bytes(), read_card(path)
@@ -168,7 +168,7 @@ def test_a_note_leaves_weights_and_the_rest_of_the_card_alone(
     load_model(path)
 
 
-def test_what_is_removed_is_gone_and_nothing_else(history: TuningHistory, learnt: Learnt) -> None:
+def test_what_is_removed_is_gone_and_nothing_else(history: FineTuneHistory, learnt: Learnt) -> None:
     kept, gone = history.add(*learnt), history.add(*learnt)
     history.remove(gone)
     assert [entry.path for entry in history.entries()] == [kept]
@@ -178,7 +178,7 @@ def test_what_is_removed_is_gone_and_nothing_else(history: TuningHistory, learnt
 
 
 def test_what_lies_elsewhere_is_not_touched(
-    history: TuningHistory, learnt: Learnt, tmp_path: Path
+    history: FineTuneHistory, learnt: Learnt, tmp_path: Path
 ) -> None:
     history.add(*learnt)
     tuning, tuned = learnt
@@ -194,7 +194,7 @@ def test_what_lies_elsewhere_is_not_touched(
 
 
 def test_old_ones_are_forgotten_but_for_those_with_a_note_or_another_name(
-    history: TuningHistory, learnt: Learnt, clock: list[datetime]
+    history: FineTuneHistory, learnt: Learnt, clock: list[datetime]
 ) -> None:
     noted = history.add(*learnt, note="keep me")
     old = history.add(*learnt)
@@ -208,7 +208,7 @@ def test_old_ones_are_forgotten_but_for_those_with_a_note_or_another_name(
 
 @pytest.mark.parametrize("damage", ["cut card", "no card", "other card", "no weights", "empty"])
 def test_a_damaged_entry_is_left_out_told_and_left_alone(
-    history: TuningHistory,
+    history: FineTuneHistory,
     learnt: Learnt,
     damage: str,
     caplog: pytest.LogCaptureFixture,
@@ -234,7 +234,9 @@ def test_a_damaged_entry_is_left_out_told_and_left_alone(
     assert names(history) == {name for name in before if not name.startswith(whole.stem)}
 
 
-def test_a_model_without_a_history_is_an_entry_too(history: TuningHistory, learnt: Learnt) -> None:
+def test_a_model_without_a_history_is_an_entry_too(
+    history: FineTuneHistory, learnt: Learnt
+) -> None:
     save_model(learnt[1].network, learnt[0].model.card, history.folder / "mine")
     (entry,) = history.entries()
     assert (entry.loss, entry.learns, entry.training_tiles) == ("", "", None)
@@ -242,14 +244,14 @@ def test_a_model_without_a_history_is_an_entry_too(history: TuningHistory, learn
     assert not entry.is_own
 
 
-def test_a_folder_that_is_not_there_is_empty(history: TuningHistory) -> None:
+def test_a_folder_that_is_not_there_is_empty(history: FineTuneHistory) -> None:
     assert history.entries() == []
     assert history.forget_old() == []
     assert not history.folder.exists()
 
 
 def test_what_cannot_be_written_is_told_and_leaves_nothing(
-    history: TuningHistory, learnt: Learnt, monkeypatch: pytest.MonkeyPatch
+    history: FineTuneHistory, learnt: Learnt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -264,16 +266,16 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(
 def test_a_folder_in_place_of_a_file_is_told(tmp_path: Path, learnt: Learnt) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="Cannot write to"):
-        TuningHistory(tmp_path / "file").add(*learnt)
-    assert TuningHistory(tmp_path / "file").entries() == []
+        FineTuneHistory(tmp_path / "file").add(*learnt)
+    assert FineTuneHistory(tmp_path / "file").entries() == []
 
 
-def test_looking_back_needs_no_torch(history: TuningHistory, learnt: Learnt) -> None:
+def test_looking_back_needs_no_torch(history: FineTuneHistory, learnt: Learnt) -> None:
     history.add(*learnt)
     code = (
         "import sys; from pathlib import Path; "
-        "from napari_smse.finetuning.history import TuningHistory; "
-        "(one,) = TuningHistory(Path(sys.argv[1])).entries(); one.auc_after; "
+        "from napari_smse.finetuning.history import FineTuneHistory; "
+        "(one,) = FineTuneHistory(Path(sys.argv[1])).entries(); one.auc_after; "
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run(
@@ -287,4 +289,4 @@ def test_looking_back_needs_no_torch(history: TuningHistory, learnt: Learnt) -> 
 
 def test_the_usual_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("platformdirs.user_data_path", lambda name: tmp_path / name)
-    assert TuningHistory().folder == tmp_path / "napari-smse" / "models"
+    assert FineTuneHistory().folder == tmp_path / "napari-smse" / "models"

@@ -8,17 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.pixels import read_pixels
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
-from napari_smse.finetuning.ood_update import tuned_looks
-from napari_smse.finetuning.saving import save_tuned, tuned_card
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.ood_update import updated_ood_reference
+from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.models import Model, read_card
-from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
-from napari_smse.similarity.ood.reference import KnownLooks, load_looks, looks_path, save_looks
-from napari_smse.training.ood_reference import TileLooks, fitted_looks
-from napari_smse.training.prediction import JudgedTiles
+from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.ood.reference import (
+    OodReference,
+    load_ood_reference,
+    ood_reference_path,
+    save_ood_reference,
+)
+from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference
+from napari_smse.training.prediction import TileOutputs
 from support.training import mini_model, mini_set
 
 K = len(MEASURES)
@@ -35,23 +40,25 @@ def data(tmp_path: Path) -> LabelledSet:
     return mini_set(tmp_path / "data", cases=6)
 
 
-def know(model: Model) -> KnownLooks:
+def know(model: Model) -> OodReference:
     """Let a model know tiles that look like none of the data."""
     rng = np.random.default_rng(0)
-    tiles = TileLooks(
+    tiles = TileAppearances(
         rng.normal(50, 0.1, (120, K)).astype(np.float32),
         np.full(120, "elsewhere"),
         np.array([str(number % 6) for number in range(120)]),
         np.full(120, 0.5),
     )
-    known = KnownLooks(model=model.card.weights_sha256, looks=tuple(fitted_looks(tiles)))
-    save_looks(known, looks_path(model.path))
+    known = OodReference(model=model.card.weights_sha256, looks=tuple(fitted_ood_reference(tiles)))
+    save_ood_reference(known, ood_reference_path(model.path))
     return known
 
 
-def tuned_on(model: Model, data: LabelledSet, **options: object) -> tuple[FineTuning, FineTuned]:
-    recipe = tuning_recipe("triplet", "head", steps=3, tile_px=32)
-    tuning = FineTuning(model, data, recipe, **options)
+def tuned_on(
+    model: Model, data: LabelledSet, **options: object
+) -> tuple[FineTuner, FineTuneResult]:
+    recipe = fine_tune_recipe("triplet", "head", steps=3, tile_px=32)
+    tuning = FineTuner(model, data, recipe, **options)
     running = tuning.run()
     while True:
         try:
@@ -67,8 +74,8 @@ def test_it_knows_what_it_learnt_besides_what_was_known(
     known = know(model)
     tuning, tuned = tuned_on(model, data, crops=crops)
     assert not tuning.warnings
-    path = save_tuned(tuning, tuned, tmp_path / "mine")
-    found = load_looks(path, read_card(path).weights_sha256)
+    path = save_fine_tuned(tuning, tuned, tmp_path / "mine")
+    found = load_ood_reference(path, read_card(path).weights_sha256)
     assert found is not None
     assert [one.source for one in found.looks] == ["elsewhere", "one", "two"]
     assert found.looks[0] == known.looks[0]
@@ -81,12 +88,12 @@ def test_tiles_learnt_from_are_no_longer_unlike_and_noise_is(
     tuning, tuned = tuned_on(model, data)
     assert tuned.looks is not None
     held = data.some(tuning.testing)
-    tiles = np.stack([t for one in held for t in judged_tiles(read_pixels(one), one, 32)])
+    tiles = np.stack([t for one in held for t in evaluation_tiles(read_pixels(one), one, 32)])
     mpps = np.full(len(tiles), 0.5)
-    assert (known.unlike(appearances_of(tiles), mpps) > 1).all()
-    assert (tuned.looks.unlike(appearances_of(tiles), mpps) <= 1).mean() > 0.5
+    assert (known.unlike(appearance_features(tiles), mpps) > 1).all()
+    assert (tuned.looks.unlike(appearance_features(tiles), mpps) <= 1).mean() > 0.5
     noise = np.random.default_rng(0).integers(0, 255, tiles.shape, dtype=np.uint8)
-    assert (tuned.looks.unlike(appearances_of(noise), mpps) > 1).all()
+    assert (tuned.looks.unlike(appearance_features(noise), mpps) > 1).all()
 
 
 def test_where_nothing_is_said_nothing_is_said_later(
@@ -96,17 +103,17 @@ def test_where_nothing_is_said_nothing_is_said_later(
     assert tuned.looks is None
     assert not tuning.warnings
     # Looks of a model that lay there before must not stay behind.
-    looks_path(model.path).with_name("mine.looks.json").write_text("{}")
+    ood_reference_path(model.path).with_name("mine.looks.json").write_text("{}")
     left = (tmp_path / "models" / "mine.looks.json",)
-    path = save_tuned(tuning, tuned, tmp_path / "models" / "mine")
+    path = save_fine_tuned(tuning, tuned, tmp_path / "models" / "mine")
     assert not any(one.exists() for one in left)
-    assert load_looks(path, read_card(path).weights_sha256) is None
+    assert load_ood_reference(path, read_card(path).weights_sha256) is None
 
 
 def test_what_was_learnt_is_kept_where_looks_cannot_be_read(
     model: Model, data: LabelledSet
 ) -> None:
-    looks_path(model.path).write_text("{")
+    ood_reference_path(model.path).write_text("{")
     _, tuned = tuned_on(model, data)
     assert tuned.looks is None
     assert tuned.steps == 3
@@ -119,8 +126,8 @@ def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
     know(model)
     images = data.images
     images[0].path.write_bytes(b"no image")
-    embedded = {one: JudgedTiles(*TILE) for one in images}
-    running = tuned_looks(model, images[:2] + images[12:14])
+    embedded = {one: TileOutputs(*TILE) for one in images}
+    running = updated_ood_reference(model, images[:2] + images[12:14])
     while True:
         try:
             next(running)
@@ -131,5 +138,5 @@ def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
     assert images[0].path.name in caplog.text
     tuning, tuned = tuned_on(model, data, known=embedded)
     assert tuned.looks is not None
-    card = tuned_card(tuning, tuned, "mine")
+    card = fine_tuned_card(tuning, tuned, "mine")
     assert images[0].path.name not in card.model_dump_json()

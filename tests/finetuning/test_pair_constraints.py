@@ -6,37 +6,37 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from napari_smse.finetuning.embedding_heads import TunedHeads, tune_heads
-from napari_smse.finetuning.pair_constraints import LinkedTiles
-from napari_smse.finetuning.setup import tuning_recipe
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads, train_embedding_heads
+from napari_smse.finetuning.pair_constraints import PairConstraints
+from napari_smse.finetuning.setup import fine_tune_recipe
 from support.embeddings import DIM, clouds
 
 
-def heads() -> TunedHeads:
+def heads() -> EmbeddingHeads:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return TunedHeads(nn.Linear(DIM, 2))
+        return EmbeddingHeads(nn.Linear(DIM, 2))
 
 
-def links() -> LinkedTiles:
+def links() -> PairConstraints:
     """Alike far apart, different near together: along axes that say nothing of the classes."""
     axis = torch.eye(DIM)
     noise = 0.05 * torch.randn(20, DIM, generator=torch.Generator().manual_seed(3))
     first = axis[[3] * 10 + [5] * 10] + noise
     second = axis[[4] * 10 + [5] * 10] - noise + 0.3 * axis[[4] * 10 + [6] * 10]
     alike = torch.arange(20) < 10
-    return LinkedTiles(normalize(first, dim=1), normalize(second, dim=1), alike)
+    return PairConstraints(normalize(first, dim=1), normalize(second, dim=1), alike)
 
 
-def apart(one: LinkedTiles) -> torch.Tensor:
+def apart(one: PairConstraints) -> torch.Tensor:
     return (one.first - one.second).norm(dim=1)
 
 
 def test_links_draw_together_and_push_apart_what_no_class_speaks_of() -> None:
     found, asked = heads(), links()
     assert asked.held() == 0
-    recipe = tuning_recipe("pair", steps=300, rate=0.01)
-    steps = list(tune_heads(found, clouds(0), recipe, links=asked))
+    recipe = fine_tune_recipe("pair", steps=300, rate=0.01)
+    steps = list(train_embedding_heads(found, clouds(0), recipe, links=asked))
     assert steps[-1].linked < 0.2 * steps[0].linked
     after = asked.moved(found)
     assert after.held() > 15
@@ -45,13 +45,13 @@ def test_links_draw_together_and_push_apart_what_no_class_speaks_of() -> None:
 
 
 def test_links_weigh_as_much_as_asked() -> None:
-    asked, recipe = links(), tuning_recipe(steps=3, rate=0.01)
+    asked, recipe = links(), fine_tune_recipe(steps=3, rate=0.01)
     plain, light, heavy = heads(), heads(), heads()
-    list(tune_heads(plain, clouds(0), recipe))
-    list(tune_heads(light, clouds(0), recipe, links=asked, link_weight=0.0))
+    list(train_embedding_heads(plain, clouds(0), recipe))
+    list(train_embedding_heads(light, clouds(0), recipe, links=asked, link_weight=0.0))
     torch.testing.assert_close(light.matrix, plain.matrix)
     (once, *_), (thrice, *_) = (
-        list(tune_heads(one, clouds(0), recipe, links=asked, link_weight=weight))
+        list(train_embedding_heads(one, clouds(0), recipe, links=asked, link_weight=weight))
         for one, weight in ((heads(), 1.0), (heavy, 3.0))
     )
     assert thrice.linked == once.linked
@@ -60,14 +60,14 @@ def test_links_weigh_as_much_as_asked() -> None:
 
 
 def test_without_links_nothing_is_said_of_them() -> None:
-    (step,) = tune_heads(heads(), clouds(0), tuning_recipe(steps=1))
+    (step,) = train_embedding_heads(heads(), clouds(0), fine_tune_recipe(steps=1))
     assert step.linked != step.linked
 
 
 def test_a_link_holds_within_half_the_distance_that_tells_apart() -> None:
     axis = torch.eye(2)
     near = normalize(axis[0] + 0.2 * axis[1], dim=0)
-    pairs = LinkedTiles(
+    pairs = PairConstraints(
         torch.stack([axis[0]] * 4),
         torch.stack([near, axis[1], near, axis[1]]),
         torch.tensor([True, True, False, False]),

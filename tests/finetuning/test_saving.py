@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, tuning_recipe
-from napari_smse.finetuning.saving import save_tuned, tuned_card
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.models import Model, ModelCard, read_card
 from support.training import TRUNK, mini_network, mini_set
 
@@ -29,7 +29,7 @@ def base(tmp_path: Path) -> Model:
     return Model(mini_network(), CARD, tmp_path / "mini.safetensors")
 
 
-def finished(tuning: FineTuning) -> FineTuned:
+def finished(tuning: FineTuner) -> FineTuneResult:
     running = tuning.run()
     while True:
         try:
@@ -40,19 +40,19 @@ def finished(tuning: FineTuning) -> FineTuned:
 
 def test_class_colours_go_onto_the_card(base: Model, tmp_path: Path) -> None:
     data = mini_set(tmp_path / "data")
-    tuning = FineTuning(base, data, tuning_recipe(steps=2))
+    tuning = FineTuner(base, data, fine_tune_recipe(steps=2))
     tuned = finished(tuning)
     given = {"Malignant": (200, 0, 0), "unheard of": (0, 0, 0)}
-    path = save_tuned(tuning, tuned, tmp_path / "mine", colours=given)
+    path = save_fine_tuned(tuning, tuned, tmp_path / "mine", colours=given)
     # Those of the model it comes from stay, and other classes have no place there.
     assert read_card(path).class_colours == {"benign": (1, 2, 3), "malignant": (200, 0, 0)}
-    assert tuned_card(tuning, tuned, "x").class_colours == CARD.class_colours
+    assert fine_tuned_card(tuning, tuned, "x").class_colours == CARD.class_colours
 
 
 def test_other_classes_have_no_colours_unless_given(base: Model, tmp_path: Path) -> None:
     data = replace(mini_set(tmp_path / "data"), classes=("fat", "nerve"))
-    tuning = FineTuning(base, data, tuning_recipe(steps=2))
+    tuning = FineTuner(base, data, fine_tune_recipe(steps=2))
     tuned = finished(tuning)
-    assert tuned_card(tuning, tuned, "x").class_colours == {}
-    card = tuned_card(tuning, tuned, "x", colours={"nerve": (9, 9, 9)})
+    assert fine_tuned_card(tuning, tuned, "x").class_colours == {}
+    card = fine_tuned_card(tuning, tuned, "x", colours={"nerve": (9, 9, 9)})
     assert card.class_colours == {"nerve": (9, 9, 9)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_smse.errors import DataError
-from napari_smse.finetuning.setup import divide
+from napari_smse.finetuning.setup import split_for_fine_tuning
 from support.annotated_slides import block
 from support.datasets import image, labelled_set
 
@@ -17,7 +17,7 @@ def test_cases_are_held_out_where_there_are_enough() -> None:
         [image(f"{label} {case}", label, f"{case}{i}.png") for label in (0, 1) for case in range(4)
          for i in range(3)]
     )  # fmt: skip
-    training, testing, by_region = divide(data, 0.25, 0)
+    training, testing, by_region = split_for_fine_tuning(data, 0.25, 0)
     assert not by_region
     assert len(testing) == 6
     assert {data.images[i].case for i in training}.isdisjoint(data.images[i].case for i in testing)
@@ -26,7 +26,7 @@ def test_cases_are_held_out_where_there_are_enough() -> None:
 
 def test_regions_are_held_out_of_a_single_slide() -> None:
     fields = [*block(0, 0, 0), *block(900, 0, 0), *block(0, 900, 1), *block(900, 900, 1)]
-    training, testing, by_region = divide(labelled_set(fields), 0.25, 0)
+    training, testing, by_region = split_for_fine_tuning(labelled_set(fields), 0.25, 0)
     assert by_region
     assert (len(training), len(testing)) == (8, 8)
 
@@ -34,4 +34,4 @@ def test_regions_are_held_out_of_a_single_slide() -> None:
 def test_one_case_of_pictures_is_an_error_that_names_the_class() -> None:
     data = labelled_set([image("a", 0), image("b", 0), image("c", 1, Path("x.png").name)])
     with pytest.raises(DataError, match="Class malignant has one case only"):
-        divide(data, 0.25, 0)
+        split_for_fine_tuning(data, 0.25, 0)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from napari_smse.losses import (
+    ContrastiveLoss,
     FocalLoss,
-    PairLoss,
     ReinforcedFocalLoss,
     TripletLoss,
     random_pairs,
@@ -68,7 +68,7 @@ def slow_triplet_loss(anchor: Tensor, near: Tensor, far: Tensor, margin: float) 
 def test_pair_loss_is_the_slow_one(seed: int, margin: float) -> None:
     inputs = random(seed, (6, 4), (6, 4))
     same = torch.rand(6, generator=torch.Generator().manual_seed(seed)) < 0.5
-    ours = with_gradients(PairLoss(margin)(*inputs, same), inputs)
+    ours = with_gradients(ContrastiveLoss(margin)(*inputs, same), inputs)
     theirs = with_gradients(slow_pair_loss(*inputs, same, margin), inputs)
     assert_same(ours, theirs)
 
@@ -139,13 +139,13 @@ def test_pair_loss_is_that_of_pytorch_metric_learning(seed: int, margin: float) 
         pairs = (a, b, nothing, nothing) if same else (nothing, nothing, a, b)
         raw = oracle(embedding, torch.tensor([0, int(not same), 0, int(not same)]), pairs)
         theirs = (0.5 * (raw if same else raw**2)).mean()
-        ours = PairLoss(margin)(embedding[a], embedding[b], torch.tensor([same, same]))
+        ours = ContrastiveLoss(margin)(embedding[a], embedding[b], torch.tensor([same, same]))
         assert_same(with_gradients(ours, [embedding]), with_gradients(theirs, [embedding]))
 
 
 def test_pair_loss_of_coinciding_embeddings_has_a_finite_gradient() -> None:
     first = torch.ones(2, 3, requires_grad=True)
-    loss = PairLoss()(first, torch.ones(2, 3), torch.tensor([True, False]))
+    loss = ContrastiveLoss()(first, torch.ones(2, 3), torch.tensor([True, False]))
     loss.backward()
     assert loss.item() == pytest.approx(0.25)
     assert first.grad is not None
@@ -155,7 +155,7 @@ def test_pair_loss_of_coinciding_embeddings_has_a_finite_gradient() -> None:
 def test_no_pairs_cost_nothing_and_still_backpropagate() -> None:
     (embedding,) = random(0, (6, 4))
     first, second, same = random_pairs(torch.zeros(6, dtype=torch.long))
-    loss = PairLoss()(embedding[first], embedding[second], same)
+    loss = ContrastiveLoss()(embedding[first], embedding[second], same)
     loss.backward()
     assert loss.item() == 0
     assert embedding.grad is not None

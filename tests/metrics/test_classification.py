@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from napari_smse.metrics.calibration import expected_calibration_error
 from napari_smse.metrics.classification import (
     METRICS,
-    Judged,
+    Predictions,
     auc_of_present,
     over_repeats,
     roc_auc,
 )
 
 
-def judged(seed: int, images: int = 30, classes: int = 2, positive: int = 1) -> Judged:
+def judged(seed: int, images: int = 30, classes: int = 2, positive: int = 1) -> Predictions:
     rng = np.random.default_rng(seed)
     raw = rng.integers(1, 5, size=(images, classes)).astype(float)  # few values, so many ties
-    return Judged(
+    return Predictions(
         raw / raw.sum(axis=1, keepdims=True),
         rng.integers(0, classes, images),
         rng.integers(0, 6, images),
@@ -32,7 +32,7 @@ def judged(seed: int, images: int = 30, classes: int = 2, positive: int = 1) -> 
     )
 
 
-def slow(name: str, one: Judged, weights: list[int]) -> float:
+def slow(name: str, one: Predictions, weights: list[int]) -> float:
     """The figure, by loops over a list in which each image stands as often as it weighs."""
     rows = [i for i, weight in enumerate(weights) for _ in range(weight)]
     right = {i: int(one.probabilities[i].argmax()) == one.labels[i] for i in rows}
@@ -59,7 +59,7 @@ def brier_of(probabilities: np.ndarray, label: int) -> float:
     return sum((p - (k == label)) ** 2 for k, p in enumerate(probabilities)) / 2
 
 
-def slow_auc(one: Judged, rows: list[int], kind: int, within: bool) -> float:
+def slow_auc(one: Predictions, rows: list[int], kind: int, within: bool) -> float:
     pairs = []
     for i in rows:
         for j in rows:
@@ -116,7 +116,7 @@ def test_calibration_error_of_weights_is_that_of_so_many_images(
 
 def test_large_patients_weigh_no_more_than_small_ones() -> None:
     probabilities = np.array([[0.9, 0.1]] * 9 + [[0.1, 0.9]])
-    one = Judged(
+    one = Predictions(
         probabilities,
         np.zeros(10, dtype=np.int64),
         np.array([0] * 9 + [1]),
@@ -151,7 +151,7 @@ def test_roc_auc_counts_pairs_in_the_right_order(found: list[tuple[bool, int]]) 
 
 def test_differences_between_strata_are_not_rewarded_within_them() -> None:
     scores = np.array([0.1, 0.2, 0.15, 0.8, 0.9, 0.7])
-    one = Judged(
+    one = Predictions(
         np.stack([1 - scores, scores], axis=1),
         np.array([0, 0, 1, 0, 1, 1]),
         np.arange(6),
@@ -167,7 +167,7 @@ def test_differences_between_strata_are_not_rewarded_within_them() -> None:
 
 def test_balanced_accuracy_weighs_classes_alike() -> None:
     scores = np.array([0.9, 0.9, 0.9, 0.9, 0.1])
-    one = Judged(
+    one = Predictions(
         np.stack([1 - scores, scores], axis=1),
         np.array([0, 1, 1, 1, 1]),
         *(np.zeros(5, dtype=np.int64) for _ in range(3)),
@@ -194,7 +194,7 @@ def test_auc_of_several_classes_is_scikit_learns() -> None:
 
 def test_repeats_are_averaged_not_pooled() -> None:
     first, second = judged(1), judged(2)
-    both = Judged(
+    both = Predictions(
         *(
             np.concatenate([getattr(first, key), getattr(second, key)])
             for key in ("probabilities", "labels", "cases", "strata")

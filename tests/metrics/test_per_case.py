@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from napari_smse.metrics.per_case import (
-    judged_cases,
-    judged_images,
+    case_results,
+    image_results,
     most_wrong,
     write_held_out,
 )
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.slides import Region
 from support.datasets import image, labelled_set, random_held_out, random_set
 
@@ -24,10 +24,10 @@ from support.datasets import image, labelled_set, random_held_out, random_set
 def test_an_image_is_judged_once_by_the_mean_of_its_repeats() -> None:
     data = labelled_set([image("a", 0, "a.png"), image("b", 1, "b.png")])
     probabilities = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.2, 0.8]])
-    held_out = HeldOut(
+    held_out = HeldOutPredictions(
         np.array([0, 1, 0, 1]), probabilities.log(), np.zeros(4, int), np.array([0, 0, 1, 1])
     )
-    first, second = judged_images(held_out, data)
+    first, second = image_results(held_out, data)
     assert first.probabilities == pytest.approx([0.55, 0.45])
     assert (first.right, first.called) == (True, 0)
     assert second.truth == pytest.approx(0.7)
@@ -36,8 +36,8 @@ def test_an_image_is_judged_once_by_the_mean_of_its_repeats() -> None:
 def test_cases_come_worst_first() -> None:
     data = labelled_set([image(case, 0, f"{i}.png") for i, case in enumerate("aabbb")])
     called = torch.tensor([[1.0, 0], [0, 1], [1, 0], [1, 0], [1, 0]])
-    held_out = HeldOut(np.arange(5), called, np.zeros(5, int), np.zeros(5, int))
-    cases = judged_cases(judged_images(held_out, data))
+    held_out = HeldOutPredictions(np.arange(5), called, np.zeros(5, int), np.zeros(5, int))
+    cases = case_results(image_results(held_out, data))
     assert [(case.case, case.images, case.right) for case in cases] == [
         ("made up a", 2, 1),
         ("made up b", 3, 3),
@@ -46,7 +46,7 @@ def test_cases_come_worst_first() -> None:
 
 def test_the_most_wrong_are_wrong_and_not_all_of_one_case() -> None:
     data = random_set(12, images=12)
-    judged = judged_images(random_held_out(data, skill=0), data)
+    judged = image_results(random_held_out(data, skill=0), data)
     found = most_wrong(judged, 8)
     assert len(found) == 8
     assert not any(one.right for one in found)

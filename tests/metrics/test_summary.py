@@ -13,15 +13,15 @@ import torch
 
 from napari_smse.errors import DataError
 from napari_smse.metrics.classification import METRICS, roc_auc
-from napari_smse.metrics.predictions import HeldOut, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
 from napari_smse.metrics.summary import (
     ALL,
     case_draws,
     estimate,
     judge,
-    judge_scores,
     paired_difference,
     positive_class,
+    predictions_from_scores,
     summarise,
     with_interval,
 )
@@ -56,7 +56,9 @@ def test_the_interval_resamples_cases_not_images() -> None:
     scores = np.array([of_case[case] for case in cases]) + labels
     probabilities = np.stack([-scores, scores], axis=1)
     by_case, by_image = (
-        with_interval(METRICS["auc"], judge_scores(probabilities, labels, some), draws=300)
+        with_interval(
+            METRICS["auc"], predictions_from_scores(probabilities, labels, some), draws=300
+        )
         for some in (cases, [str(i) for i in range(480)])
     )
     assert by_case.high - by_case.low > 2 * (by_image.high - by_image.low)
@@ -122,7 +124,7 @@ def test_the_order_of_folds_does_not_matter_to_a_difference() -> None:
     one, other = random_held_out(data, seed=1), random_held_out(data, seed=2)
     turned = one.part(np.full(len(one), True))
     order = np.random.default_rng(0).permutation(len(one))
-    turned = HeldOut(
+    turned = HeldOutPredictions(
         one.images[order], one.logits[order.tolist()], one.folds[order], one.repeats[order]
     )
     assert paired_difference(one, other, data, "auc", draws=30) == paired_difference(
@@ -162,7 +164,7 @@ def test_a_summary_has_every_magnification_and_all() -> None:
     assert every.accuracy_by_fold.folds == 6
 
 
-def share_right(held_out: HeldOut, data: object) -> float:
+def share_right(held_out: HeldOutPredictions, data: object) -> float:
     labels = [data.images[i].label for i in held_out.images]
     return float(np.mean(held_out.logits.argmax(dim=1).numpy() == labels))
 
@@ -247,4 +249,4 @@ def test_held_out_parts_join_in_order() -> None:
     assert whole.repeats.tolist() == [0, 0, 4]
     assert math.isclose(whole.probabilities.sum(), 3)
     with pytest.raises(ValueError, match="do not fit together"):
-        HeldOut(np.array([1, 2]), torch.ones(1, 2), np.array([0, 0]), np.array([0, 0]))
+        HeldOutPredictions(np.array([1, 2]), torch.ones(1, 2), np.array([0, 0]), np.array([0, 0]))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device
-from napari_smse.scoring.block_order import ReadingOrder
+from napari_smse.scoring.block_order import BlockOrder
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import Pipeline
 from napari_smse.slides import Slide, open_slide
@@ -66,7 +66,7 @@ def make_pipeline(
             varied_slide,
             replace(redness_model(), network=network or RednessNetwork()),
             many_blocks,
-            ReadingOrder(many_blocks, range(len(many_blocks.blocks))),
+            BlockOrder(many_blocks, range(len(many_blocks.blocks))),
             devices or [eight_at_once],
             threads=threads,
             readers=readers,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.scoring import TileScores, Viewport
-from napari_smse.scoring.block_order import ReadingOrder, seen
+from napari_smse.scoring.block_order import BlockOrder, seen
 from napari_smse.slides import Region
 from napari_smse.tiles import ReadBlock, TilePlan
 
@@ -29,12 +29,12 @@ def plan_of(regions: list[Region]) -> TilePlan:
     return TilePlan((), blocks, cast("Any", None))
 
 
-def rest_of(order: ReadingOrder) -> list[int]:
+def rest_of(order: BlockOrder) -> list[int]:
     return list(iter(order.next, None))
 
 
-def order_of_row(viewport: Viewport | None = None) -> ReadingOrder:
-    return ReadingOrder(plan_of(ROW), range(len(ROW)), viewport)
+def order_of_row(viewport: Viewport | None = None) -> BlockOrder:
+    return BlockOrder(plan_of(ROW), range(len(ROW)), viewport)
 
 
 def test_while_nobody_looks_blocks_come_in_the_plans_order() -> None:
@@ -42,7 +42,7 @@ def test_while_nobody_looks_blocks_come_in_the_plans_order() -> None:
 
 
 def test_only_what_is_to_do_is_handed_out() -> None:
-    order = ReadingOrder(plan_of(ROW), [4, 1, 3])
+    order = BlockOrder(plan_of(ROW), [4, 1, 3])
     assert len(order) == 3
     assert rest_of(order) == [4, 1, 3]
     assert len(order) == 0
@@ -50,7 +50,7 @@ def test_only_what_is_to_do_is_handed_out() -> None:
 
 @pytest.mark.parametrize("row", [ROW, []])
 def test_nothing_to_do_is_no_error(row: list[Region]) -> None:
-    assert ReadingOrder(plan_of(row), [], Viewport(ROW[0])).next() is None
+    assert BlockOrder(plan_of(row), [], Viewport(ROW[0])).next() is None
 
 
 def test_blocks_come_outward_from_the_middle_of_what_is_looked_at() -> None:
@@ -66,14 +66,14 @@ def test_a_block_is_as_far_as_its_centre(upright: bool) -> None:
 
     # Its near edge is closer to the middle of the view, at 150, than that of the short one.
     long, short = along(100, 300), along(60, 20)
-    order = ReadingOrder(plan_of([long, short]), [0, 1], Viewport(along(65, 170)))
+    order = BlockOrder(plan_of([long, short]), [0, 1], Viewport(along(65, 170)))
     assert rest_of(order) == [1, 0]
 
 
 def test_what_is_seen_in_part_comes_before_what_is_nearer_but_unseen() -> None:
     view = Region(0, 0, 100, 100)
     beside, large = Region(105, 40, 20, 20), Region(90, 0, 600, 600)
-    order = ReadingOrder(plan_of([beside, large]), [0, 1], Viewport(view))
+    order = BlockOrder(plan_of([beside, large]), [0, 1], Viewport(view))
     assert rest_of(order) == [1, 0]
 
 
@@ -119,7 +119,7 @@ def test_every_block_is_handed_out_once_and_the_nearest_first(
     numbers = range(len(regions_))
     left = data.draw(st.lists(st.sampled_from(numbers), unique=True), label="to do")
     viewport = Viewport()
-    order = ReadingOrder(plan_of(regions_), left, viewport)
+    order = BlockOrder(plan_of(regions_), left, viewport)
     while left:
         assert len(order) == len(left)
         view = data.draw(st.none() | regions, label="looked at")
@@ -150,7 +150,7 @@ def distance(block: Region, view: Region) -> tuple[bool, int]:
 def test_a_view_that_moves_in_another_thread_loses_and_repeats_no_block() -> None:
     row = [Region(number * EDGE, 0, EDGE, EDGE) for number in range(300)]
     viewport = Viewport()
-    order = ReadingOrder(plan_of(row), range(len(row)), viewport)
+    order = BlockOrder(plan_of(row), range(len(row)), viewport)
 
     def look_around() -> None:
         for number in range(2000):

@@ -74,7 +74,7 @@ Forget = Callable[..., Forgetful]
 @pytest.fixture
 def forget(monkeypatch: pytest.MonkeyPatch) -> Forget:
     """Let classifiers made from now on run out of memory."""
-    make: Any = tile_classifier.make_runner
+    make: Any = tile_classifier.create_runner
 
     def from_now_on(fit: int, error: Exception = OUT_OF_MEMORY[0], works: int = 0) -> Forgetful:
         made = Forgetful(fit, error, works)
@@ -83,7 +83,7 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> Forget:
             made.run = make(*args)
             return made
 
-        monkeypatch.setattr(tile_classifier, "make_runner", make_forgetful)
+        monkeypatch.setattr(tile_classifier, "create_runner", make_forgetful)
         return made
 
     return from_now_on
@@ -216,6 +216,6 @@ def test_what_takes_one_size_only_is_made_anew_for_a_smaller_one(
         runner.run = Constant()
         return runner
 
-    monkeypatch.setattr(tile_classifier, "make_runner", make)
+    monkeypatch.setattr(tile_classifier, "create_runner", make)
     assert len(classifier(model, runtime=runtime)(TILES)[0]) == COUNT
     assert made == made_for

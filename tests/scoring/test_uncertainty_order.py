@@ -20,7 +20,7 @@ from napari_smse.scoring import (
     open_run,
     score,
 )
-from napari_smse.scoring.uncertainty_order import CloserLook, DoubtMap
+from napari_smse.scoring.uncertainty_order import UncertaintyMap, UncertaintyOrder
 from napari_smse.slides import Region, Slide, open_slide
 from napari_smse.tiles import TilePlan
 from support.models import redness_model
@@ -59,7 +59,7 @@ def every(plan: TilePlan) -> range:
     return range(len(plan.blocks))
 
 
-def handed_out(order: CloserLook) -> list[int]:
+def handed_out(order: UncertaintyOrder) -> list[int]:
     return list(iter(order.next, None))
 
 
@@ -72,25 +72,25 @@ def said(plan: TilePlan, scale: int, malignant: float | np.ndarray) -> TileScore
 
 class TestDoubt:
     def test_nothing_said_is_doubtful(self, slide: Slide) -> None:
-        assert (DoubtMap(planned(slide, TWO_SCALES)).of_places() == 1).all()
+        assert (UncertaintyMap(planned(slide, TWO_SCALES)).of_places() == 1).all()
 
     @pytest.mark.parametrize(("malignant", "doubt"), [(0.0, 0.0), (1.0, 0.0), (0.5, 1.0)])
     def test_a_close_call_is_doubtful(self, slide: Slide, malignant: float, doubt: float) -> None:
         plan = planned(slide, TWO_SCALES)
-        doubts = DoubtMap(plan)
+        doubts = UncertaintyMap(plan)
         doubts.learn([said(plan, 1, malignant)])
         assert doubts.of_blocks() == pytest.approx(doubt)
 
     def test_scales_that_disagree_are_doubtful(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
-        doubts = DoubtMap(plan)
+        doubts = UncertaintyMap(plan)
         doubts.learn([said(plan, 0, 1.0), said(plan, 1, 0.2)])
         # Their mean is .6 to .4, a margin of .2; they are .8 apart.
         assert doubts.of_blocks() == pytest.approx(0.8 + 0.8)
 
     def test_doubt_lies_where_the_tile_lies(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
-        doubts = DoubtMap(plan)
+        doubts = UncertaintyMap(plan)
         unsure = np.arange(len(plan.scales[1])) == 5
         doubts.learn([said(plan, 1, np.where(unsure, 0.75, 0.0))])
         tile, cell = plan.scales[1].region(5), plan.scales[0].grid.spec.stride_level0
@@ -103,7 +103,7 @@ class TestDoubt:
 class TestOrder:
     def test_the_first_look_comes_first_and_nothing_twice(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
-        numbers = handed_out(CloserLook(plan, every(plan)))
+        numbers = handed_out(UncertaintyOrder(plan, every(plan)))
         assert sorted(numbers) == list(every(plan))
         firsts = [plan.blocks[number].first_look for number in numbers]
         assert firsts == sorted(firsts, reverse=True)
@@ -111,7 +111,7 @@ class TestOrder:
 
     def test_then_comes_what_is_most_doubtful(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
-        order = CloserLook(plan, every(plan))
+        order = UncertaintyOrder(plan, every(plan))
         doubted = next(n for n in reversed(every(plan)) if not plan.blocks[n].first_look)
         region = plan.blocks[doubted].region
         coarse = plan.scales[1]
@@ -128,13 +128,13 @@ class TestOrder:
         last = next(n for n in reversed(every(plan)) if not plan.blocks[n].first_look)
         region = plan.blocks[last].region
         view = Region(region.x + 40, region.y + 40, 20, 20)
-        order = CloserLook(plan, every(plan), Viewport(view))
+        order = UncertaintyOrder(plan, every(plan), Viewport(view))
         later = [n for n in handed_out(order) if not plan.blocks[n].first_look]
         assert later[0] == last
 
     def test_time_ends_the_closer_look_only(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
-        order = CloserLook(plan, every(plan), deadline=time.monotonic() - 1)
+        order = UncertaintyOrder(plan, every(plan), deadline=time.monotonic() - 1)
         numbers = handed_out(order)
         assert numbers
         assert all(plan.blocks[number].first_look for number in numbers)

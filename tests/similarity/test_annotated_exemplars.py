@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, box
 
 from napari_smse.annotations.tile_labels import label_tiles
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import BankError, QueryError
 from napari_smse.similarity.annotated_exemplars import (
     annotated_exemplars,
@@ -166,7 +166,7 @@ def test_what_is_drawn_otherwise_now_is_not_left_with_its_older_class():
 def remark(row, says, name=""):
     x, y, width, height = TILES.places[row].tolist()
     place = TilePlace("hash", float(TILES.mpps[row]), x, y, width, height)
-    return TileRemark(place, says, name)
+    return TileCorrection(place, says, name)
 
 
 def test_corrections_of_single_tiles_are_heard():

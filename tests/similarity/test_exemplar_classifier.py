@@ -9,7 +9,7 @@ from napari_smse.errors import BankError
 from napari_smse.similarity import exemplar_classifier
 from napari_smse.similarity.exemplar_classifier import (
     TEMPERATURE,
-    ExemplarScoring,
+    ExemplarClassifier,
     class_prototypes,
     fitted_temperature,
 )
@@ -45,7 +45,7 @@ def slow_distances(bank, way):
 @given(seed=st.integers(0, 999), number=st.integers(1, 25), temperature=st.floats(0.05, 2))
 def test_probabilities_are_those_of_a_slow_loop(way, seed, number, temperature):
     bank = made_bank(number, seed)
-    found = ExemplarScoring(TILES, bank, way, temperature).probability()
+    found = ExemplarClassifier(TILES, bank, way, temperature).probability()
     weight = np.exp(-(slow_distances(bank, way) ** 2) / temperature)
     np.testing.assert_allclose(found, weight / weight.sum(axis=1, keepdims=True), atol=2e-4)
 
@@ -80,14 +80,14 @@ def test_exemplars_that_come_and_go_leave_what_scoring_from_scratch_gives(way, s
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exemplar_classifier, "_CELLS", cells)
         bank = made_bank(12, seed)
-        kept = ExemplarScoring(TILES, bank, way)
+        kept = ExemplarClassifier(TILES, bank, way)
         for step in steps:
             after = changed(bank, step)
             if not len(after):
                 continue
             bank = after
             kept.update(bank)
-            scratch = ExemplarScoring(TILES, bank, way)
+            scratch = ExemplarClassifier(TILES, bank, way)
             assert kept.classes == scratch.classes == bank.classes
             np.testing.assert_allclose(kept.probability(), scratch.probability(), atol=1e-4)
 
@@ -95,7 +95,7 @@ def test_exemplars_that_come_and_go_leave_what_scoring_from_scratch_gives(way, s
 @pytest.mark.parametrize("way", WAYS)
 def test_only_what_an_exemplar_touches_is_computed_again(way):
     bank = made_bank(30)
-    scoring = ExemplarScoring(TILES, bank, way)
+    scoring = ExemplarClassifier(TILES, bank, way)
     before = scoring.probability()
     row = int(np.flatnonzero(bank.labels == 1)[0])
     looked = []
@@ -119,7 +119,7 @@ def test_only_what_an_exemplar_touches_is_computed_again(way):
 def test_a_class_without_exemplars_gets_nothing(way):
     bank = made_bank(12)
     bank = bank.without(np.flatnonzero(bank.labels == 0))
-    found = ExemplarScoring(TILES, bank, way).probability()
+    found = ExemplarClassifier(TILES, bank, way).probability()
     np.testing.assert_array_equal(found[:, 0], 0)
     np.testing.assert_array_equal(found[:, 1], 1)
 
@@ -127,8 +127,8 @@ def test_a_class_without_exemplars_gets_nothing(way):
 @pytest.mark.parametrize("way", WAYS)
 def test_an_empty_bank_is_refused_and_what_was_there_stays(way):
     with pytest.raises(BankError, match="no known tile"):
-        ExemplarScoring(TILES, made_bank(0), way)
-    scoring = ExemplarScoring(TILES, made_bank(5), way)
+        ExemplarClassifier(TILES, made_bank(0), way)
+    scoring = ExemplarClassifier(TILES, made_bank(5), way)
     before = scoring.probability()
     with pytest.raises(BankError):
         scoring.update(made_bank(0))
@@ -156,7 +156,7 @@ def test_the_temperature_is_the_one_that_left_out_cases_like_best(way):
         for case in sorted(set(mixed.cases)):
             own = np.array([one == case for one in mixed.cases])
             rest, held = mixed.without(np.flatnonzero(own)), mixed.take(np.flatnonzero(own))
-            scoring = ExemplarScoring(held.embeddings, rest, way, unsure * factor)
+            scoring = ExemplarClassifier(held.embeddings, rest, way, unsure * factor)
             right = scoring.probability()[np.arange(len(held)), held.labels]
             weight = 1 / np.bincount(mixed.labels)[held.labels]
             total -= float((weight * np.log(np.maximum(right, 1e-9))).sum())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_smse.similarity.stain_transfer import restained, strong_density
+from napari_smse.similarity.stain_transfer import strong_density, transfer_stain
 
 
 def tissue(seed=0, number=4):
@@ -33,7 +33,7 @@ def test_how_much_glass_there_is_hardly_matters():
 def test_a_pale_tile_in_a_strong_stain_is_as_it_was():
     tiles = tissue()
     pale = paler(tiles)
-    back = restained(pale[0], strong_density(pale), strong_density(tiles))
+    back = transfer_stain(pale[0], strong_density(pale), strong_density(tiles))
     assert back.dtype == np.uint8
     assert np.abs(back.astype(int) - tiles[0]).max() <= 6
 
@@ -41,13 +41,13 @@ def test_a_pale_tile_in_a_strong_stain_is_as_it_was():
 def test_a_tile_in_its_own_stain_stays_as_it_is():
     tile = tissue()[0]
     own = strong_density(tissue())
-    np.testing.assert_array_equal(restained(tile, own, own), tile)
+    np.testing.assert_array_equal(transfer_stain(tile, own, own), tile)
 
 
 def test_glass_stays_glass_and_bare_slides_do_no_harm():
     glass = np.full((1, 8, 8, 3), 255, np.uint8)
     none = strong_density(glass)
     assert (none > 0).all()
-    np.testing.assert_array_equal(restained(glass[0], none, np.full(3, 2.0)), glass[0])
-    dark = restained(tissue()[0], none, np.full(3, 2.0))
+    np.testing.assert_array_equal(transfer_stain(glass[0], none, np.full(3, 2.0)), glass[0])
+    dark = transfer_stain(tissue()[0], none, np.full(3, 2.0))
     assert dark.min() >= 0

@@ -144,8 +144,8 @@ def test_all_levels_are_believed_or_none(spacings: list[tuple[float, float] | No
     stated = [(a.width, a.height, s) for a, s in zip(levels, spacings, strict=True)]
     assert placed_levels(levels, stated) == levels
     believed = [(a.width, a.height, (s, s)) for a, s in zip(levels, (1.0, 2.0, 4.0), strict=True)]
-    placed = placed_levels(levels, believed)
-    assert [(a.width, a.downsample) for a in placed] == [(1536, 1), (768, 2), (384, 4)]
+    placement = placed_levels(levels, believed)
+    assert [(a.width, a.downsample) for a in placement] == [(1536, 1), (768, 2), (384, 4)]
 
 
 def test_pages_that_are_no_levels_are_passed_over() -> None:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.training.prediction import Predictor
 
 CLASSES = ("benign", "malignant")
@@ -53,7 +53,7 @@ def random_set(
 
 def random_held_out(
     data: LabelledSet, repeats: int = 1, skill: float = 1.0, seed: int = 0
-) -> HeldOut:
+) -> HeldOutPredictions:
     """Predictions that are right more often than not; folds of whole cases."""
     rng = np.random.default_rng(seed)
     labels = np.array([one.label for one in data.images] * repeats)
@@ -64,7 +64,7 @@ def random_held_out(
     number = {case: i for i, case in enumerate(sorted(data.cases))}
     folds = [number[one.case] // 2 % 3 for one in data.images] * repeats
     images = list(range(len(data.images))) * repeats
-    return HeldOut(
+    return HeldOutPredictions(
         np.array(images),
         torch.from_numpy(logits).float(),
         np.array(folds),

@@ -7,7 +7,7 @@ import torch
 from qtpy.QtCore import Qt
 
 from napari_smse.models import ModelCard, load_model, save_model
-from napari_smse.models.smse_network import start_embedding
+from napari_smse.models.smse_network import initialise_from_features
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
@@ -40,7 +40,7 @@ def seeing_network():
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         # The principal components are found from a random start.
         torch.manual_seed(0)
-        start_embedding(network, network.features(torch.from_numpy(tiles)).float())
+        initialise_from_features(network, network.features(torch.from_numpy(tiles)).float())
         network.class_head.weight.mul_(-1)
     return network
 

@@ -19,7 +19,7 @@ from napari_smse.training.augmentation import (
     whole_frame,
 )
 from napari_smse.training.recipe import Recipe
-from napari_smse.training.sampler import DrawnCrop
+from napari_smse.training.sampler import Crop
 from napari_smse.training.seeding import generator_of, uniform
 
 PLAIN = Recipe(stain=0.0, colour=0.0, blur=0.0, tile_px=32)
@@ -31,7 +31,7 @@ def picture(seed: int = 0) -> Image.Image:
 
 
 def tile(*seed: int, recipe: Recipe = PLAIN) -> Tensor:
-    return augmented_tile(picture(), 0.5, DrawnCrop(0, 0.5), recipe, generator_of(*seed))
+    return augmented_tile(picture(), 0.5, Crop(0, 0.5), recipe, generator_of(*seed))
 
 
 def as_bytes(tensor: Tensor) -> bytes:

@@ -13,8 +13,8 @@ from napari_smse.datasets import pixels
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.pixels import ImageCache
 from napari_smse.errors import DataError
-from napari_smse.training.batch_loader import feed, tile_maker
-from napari_smse.training.sampler import DrawnCrop, ScaleBatches
+from napari_smse.training.batch_loader import load_batches, tile_maker
+from napari_smse.training.sampler import BalancedBatchSampler, Crop
 from support.training import SMALL, mini_set
 
 
@@ -23,19 +23,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
     return mini_set(tmp_path_factory.mktemp("pictures"))
 
 
-def draws(data: LabelledSet) -> ScaleBatches:
-    return ScaleBatches(data.images, range(len(data.images)), cases_per_class=2, crops_per_case=2)
+def draws(data: LabelledSet) -> BalancedBatchSampler:
+    return BalancedBatchSampler(
+        data.images, range(len(data.images)), cases_per_class=2, crops_per_case=2
+    )
 
 
 def batches(data: LabelledSet, **options: object) -> list[Tensor]:
     make = tile_maker(data.images, SMALL, ImageCache())
-    made = feed(draws(data), make, seed=3, steps=range(5), **options)
+    made = load_batches(draws(data), make, seed=3, steps=range(5), **options)
     return [batch.images for batch in made]
 
 
 def test_batches_come_in_order_and_repeat(data: LabelledSet) -> None:
     make = tile_maker(data.images, SMALL, ImageCache())
-    some = list(feed(draws(data), make, seed=3, steps=range(2, 5)))
+    some = list(load_batches(draws(data), make, seed=3, steps=range(2, 5)))
     assert [batch.step for batch in some] == [2, 3, 4]
     assert some[0].images.shape == (8, 3, 32, 32)
     for one, other in zip(some, batches(data)[2:], strict=True):
@@ -54,16 +56,16 @@ def test_shares_put_together_are_the_joint_batch(data: LabelledSet) -> None:
 
 
 def test_tiles_are_made_a_few_batches_ahead_and_no_more(data: LabelledSet) -> None:
-    made: list[DrawnCrop] = []
+    made: list[Crop] = []
     enough = threading.Event()
 
-    def count(crop: DrawnCrop, _generator: torch.Generator) -> Tensor:
+    def count(crop: Crop, _generator: torch.Generator) -> Tensor:
         made.append(crop)
         if len(made) == 3 * 8:
             enough.set()
         return torch.zeros(3, 4, 4)
 
-    running = feed(draws(data), count, seed=0, steps=range(50))
+    running = load_batches(draws(data), count, seed=0, steps=range(50))
     next(running)
     assert enough.wait(30)
     assert len(made) == 3 * 8
@@ -77,12 +79,12 @@ def test_an_unreadable_image_stops_the_feed_by_name(tmp_path: Path) -> None:
     data.images[0].path.write_bytes(b"no picture")
     make = tile_maker(data.images, SMALL, ImageCache())
     with pytest.raises(DataError, match=data.images[0].path.name):
-        list(feed(draws(data), make, seed=0, steps=range(10)))
+        list(load_batches(draws(data), make, seed=0, steps=range(10)))
 
 
 def test_whole_frames_are_fed_to_networks_that_take_them(data: LabelledSet) -> None:
     make = tile_maker(data.images, SMALL, ImageCache(), frame=(40, 48))
-    made = next(feed(draws(data), make, seed=0, steps=range(1)))
+    made = next(load_batches(draws(data), make, seed=0, steps=range(1)))
     assert made.images.shape == (8, 3, 40, 48)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from napari_smse.training.data_parallel import JointBatch, joined_batch
+from napari_smse.training.data_parallel import DataParallel, joined_processes
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.trainer import train
 from support import TESTS
@@ -44,14 +44,14 @@ sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 from learning.test_joint_batch import RECIPE
 from support.training import by_case, mini_network, mini_set
-from napari_smse.training.data_parallel import joined_batch
+from napari_smse.training.data_parallel import joined_processes
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.trainer import train
 from safetensors.torch import save_file
 
 folder = Path({folder!r})
 data = mini_set(folder)
-rank = joined_batch("cpu")[0].rank
+rank = joined_processes("cpu")[0].rank
 # The processes begin with different weights: the first one's count.
 network = mini_network(seed=rank)
 losses = [
@@ -99,15 +99,15 @@ def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:
 
 @given(st.integers(1, 9), st.integers(0, 100))
 def test_shares_cover_a_batch_once(processes: int, size: int) -> None:
-    shares = [JointBatch(rank, processes).share(size) for rank in range(processes)]
+    shares = [DataParallel(rank, processes).share(size) for rank in range(processes)]
     assert [i for share in shares for i in range(size)[share]] == list(range(size))
     assert max(len(range(size)[share]) for share in shares) <= -(-size // processes)
 
 
 def test_alone_nothing_is_gathered_or_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    joint, device = joined_batch("cpu")
-    assert (joint, device) == (JointBatch(0, 1), "cpu")
+    joint, device = joined_processes("cpu")
+    assert (joint, device) == (DataParallel(0, 1), "cpu")
     assert joint.is_writer
     own = torch.ones(3, 2, requires_grad=True)
     assert joint.gather(own, 3) is own

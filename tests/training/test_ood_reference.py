@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
-from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
-from napari_smse.similarity.ood.reference import KnownLooks
+from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.training.ood_reference import (
-    TileLooks,
-    fitted_looks,
+    TileAppearances,
+    fitted_ood_reference,
     folds_of,
-    read_tile_looks,
+    read_tile_appearances,
     some_images,
 )
 from support.training import mini_set
@@ -35,12 +35,14 @@ def result_of(running: Generator[Any, None, Any]) -> Any:
             return end.value
 
 
-def cloud(seed: int, number: int, cases: int, source: str = "a", mpp: float = 0.5) -> TileLooks:
+def cloud(
+    seed: int, number: int, cases: int, source: str = "a", mpp: float = 0.5
+) -> TileAppearances:
     """Tiles whose measures are normal, with a step of its own for each case."""
     rng = np.random.default_rng(seed)
     case = np.arange(number) % cases
     looks = rng.normal(size=(number, K)) + 0.3 * rng.normal(size=(cases, K))[case]
-    return TileLooks(
+    return TileAppearances(
         looks.astype(np.float32),
         np.full(number, source),
         np.array([f"{source}{one}" for one in case]),
@@ -50,11 +52,11 @@ def cloud(seed: int, number: int, cases: int, source: str = "a", mpp: float = 0.
 
 def test_looks_are_those_of_the_tiles_that_images_are_judged_by(tmp_path: Path) -> None:
     images = mini_set(tmp_path).images
-    running = read_tile_looks(images, 32)
+    running = read_tile_appearances(images, 32)
     assert next(running) == 1
     found = result_of(running)
-    tiles = [(one, tile) for one in images for tile in judged_tiles(read_pixels(one), one, 32)]
-    np.testing.assert_array_equal(found.looks, appearances_of(np.stack([t for _, t in tiles])))
+    tiles = [(one, tile) for one in images for tile in evaluation_tiles(read_pixels(one), one, 32)]
+    np.testing.assert_array_equal(found.looks, appearance_features(np.stack([t for _, t in tiles])))
     assert found.sources.tolist() == [one.source for one, _ in tiles]
     assert found.cases.tolist() == [one.case for one, _ in tiles]
     assert set(found.mpps.tolist()) == {0.5}
@@ -70,22 +72,22 @@ def test_some_images_of_every_kind_are_read_cases_by_turns(tmp_path: Path) -> No
         assert len({one.case for one in own}) == 2
     assert some_images(images, most=99) == list(images)
     assert some_images(images, most=4) == chosen
-    assert len(result_of(read_tile_looks(images, 32, most=4)).looks) == 16
+    assert len(result_of(read_tile_appearances(images, 32, most=4)).looks) == 16
 
 
 def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
     images = [replace(one, path=tmp_path / "gone.png") for one in mini_set(tmp_path).images[:1]]
     with pytest.raises(DataError, match=r"gone\.png"):
-        list(read_tile_looks(images, 32))
+        list(read_tile_appearances(images, 32))
 
 
 def test_without_images_there_are_no_looks() -> None:
-    assert result_of(read_tile_looks([])).looks.shape == (0, K)
+    assert result_of(read_tile_appearances([])).looks.shape == (0, K)
 
 
 def test_limits_are_of_cases_that_were_not_fitted_on() -> None:
     tiles = cloud(1, 200, cases=10)
-    (look,) = fitted_looks(tiles)
+    (look,) = fitted_ood_reference(tiles)
     assert (look.source, look.mpp) == ("a", 0.5)
     # Of the tiles themselves fewer lie beyond, as these were fitted on.
     assert 0 < np.mean(look.distances(tiles.looks) > look.limit) < 0.05
@@ -93,7 +95,7 @@ def test_limits_are_of_cases_that_were_not_fitted_on() -> None:
 
 @pytest.mark.parametrize(("number", "cases"), [(80, 5), (200, 1)])
 def test_few_tiles_or_one_case_make_no_look(number: int, cases: int) -> None:
-    assert list(fitted_looks(cloud(1, number, cases))) == []
+    assert list(fitted_ood_reference(cloud(1, number, cases))) == []
 
 
 @pytest.mark.parametrize("sizes", [(99, 1), (99, 2), (60, 20), (120, 60)])
@@ -101,14 +103,14 @@ def test_nothing_is_said_of_a_source_whose_limit_cannot_be_told(sizes: tuple[int
     """Fitted on two tiles, a limit would let everything pass."""
     many = cloud(1, sum(sizes), 2)
     cases = np.repeat(["first", "second"], sizes)
-    found = list(fitted_looks(replace(many, cases=cases)))
+    found = list(fitted_ood_reference(replace(many, cases=cases)))
     assert not found
 
 
 def test_every_source_has_a_look_at_every_scale() -> None:
     parts = [cloud(1, 120, 6), cloud(2, 120, 6, "b"), cloud(3, 120, 6, "b", 0.25)]
     columns = zip(*((p.looks, p.sources, p.cases, p.mpps) for p in parts), strict=True)
-    found = list(fitted_looks(TileLooks(*(np.concatenate(one) for one in columns))))
+    found = list(fitted_ood_reference(TileAppearances(*(np.concatenate(one) for one in columns))))
     assert [(one.source, one.mpp) for one in found] == [("a", 0.5), ("b", 0.25), ("b", 0.5)]
 
 
@@ -120,6 +122,6 @@ def test_folds_hold_whole_cases_out_each_once() -> None:
 
 
 def test_they_can_be_learnt_besides_what_is_known() -> None:
-    known = KnownLooks(model="m", looks=tuple(fitted_looks(cloud(1, 100, 5))))
+    known = OodReference(model="m", looks=tuple(fitted_ood_reference(cloud(1, 100, 5))))
     wider = cloud(2, 10, 2, "mine").learnt_by(known)
     assert [one.source for one in wider.looks] == ["a", "mine"]

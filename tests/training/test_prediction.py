@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models import SmseCnn
 from napari_smse.training.augmentation import whole_frame
@@ -22,7 +22,7 @@ def test_an_images_logits_are_the_mean_over_its_judged_tiles(tmp_path: Path) -> 
     found = torch.cat(list(predict_some(network, images, tile_px=16)))
     assert found.shape == (20, 2)
     for image, logits in zip(images, found, strict=True):
-        tiles = np.stack(judged_tiles(read_pixels(image), image, 16))
+        tiles = np.stack(evaluation_tiles(read_pixels(image), image, 16))
         assert len(tiles) > 1
         with torch.inference_mode():
             expected = network(torch.from_numpy(tiles).permute(0, 3, 1, 2)).logits.mean(dim=0)

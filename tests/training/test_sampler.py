@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
-from napari_smse.training.sampler import ScaleBatches
+from napari_smse.training.sampler import BalancedBatchSampler
 
 RANGES = {"40X": (0.5, 0.6), "100X": (0.2, 0.6), "400X": (0.2, 0.25)}
 
@@ -55,7 +55,7 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> float:
 
 def test_scale_and_source_say_nothing_of_the_class() -> None:
     images = breakhis_like()
-    batches = ScaleBatches(images, range(len(images)), cases_per_class=6, crops_per_case=2)
+    batches = BalancedBatchSampler(images, range(len(images)), cases_per_class=6, crops_per_case=2)
     crops = [crop for step in range(150) for crop in batches.draw(step)]
     labels = np.tile(batches.labels, 150)
     assert (labels == [images[crop.image].label for crop in crops]).all()
@@ -71,7 +71,7 @@ def test_scale_and_source_say_nothing_of_the_class() -> None:
 
 def test_every_crop_is_at_a_scale_its_image_supports() -> None:
     images = breakhis_like()
-    batches = ScaleBatches(images, range(len(images)))
+    batches = BalancedBatchSampler(images, range(len(images)))
     for step, crop in itertools.chain.from_iterable(
         ((step, crop) for crop in batches.draw(step)) for step in range(30)
     ):
@@ -81,7 +81,7 @@ def test_every_crop_is_at_a_scale_its_image_supports() -> None:
 
 def test_scales_are_log_uniform_and_mixed_within_a_batch() -> None:
     images = [image(label, str(case)) for label in (0, 1) for case in range(6)]
-    batches = ScaleBatches(images, range(12), cases_per_class=4, crops_per_case=4)
+    batches = BalancedBatchSampler(images, range(12), cases_per_class=4, crops_per_case=4)
     drawn = [[np.log(crop.mpp) for crop in batches.draw(step)] for step in range(200)]
     low, high = np.log(0.2), np.log(0.6)
     quarters = np.quantile(drawn, [0.25, 0.5, 0.75])
@@ -92,7 +92,7 @@ def test_scales_are_log_uniform_and_mixed_within_a_batch() -> None:
 
 def test_p_cases_with_k_crops_of_each_class() -> None:
     images = [image(c % 2, str(c), source="ab"[c // 2 % 2]) for c in range(40) for _ in range(3)]
-    batches = ScaleBatches(images, range(len(images)), cases_per_class=5, crops_per_case=3)
+    batches = BalancedBatchSampler(images, range(len(images)), cases_per_class=5, crops_per_case=3)
     for step in range(40):
         crops = batches.draw(step)
         assert len(crops) == 30
@@ -110,7 +110,7 @@ def test_no_case_dominates() -> None:
     images = [image(0, "0") for _ in range(100)] + [
         image(label, str(case)) for label in (0, 1) for case in range(1, 8) for _ in range(2)
     ]
-    batches = ScaleBatches(images, range(len(images)), cases_per_class=3, crops_per_case=2)
+    batches = BalancedBatchSampler(images, range(len(images)), cases_per_class=3, crops_per_case=2)
     counts = Counter(
         images[crop.image].case
         for step in range(300)
@@ -124,24 +124,26 @@ def test_no_case_dominates() -> None:
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_draw_depends_on_seed_and_step_only(seed: int, step: int) -> None:
     images = breakhis_like()[::5]
-    first, second = (ScaleBatches(images, range(len(images)), seed=seed) for _ in range(2))
+    first, second = (BalancedBatchSampler(images, range(len(images)), seed=seed) for _ in range(2))
     first.draw(step + 1)
     assert first.draw(step) == second.draw(step)
     assert first.draw(step) != first.draw(step + 1)
-    assert ScaleBatches(images, range(len(images)), seed=seed + 1).draw(step) != first.draw(step)
+    assert BalancedBatchSampler(images, range(len(images)), seed=seed + 1).draw(step) != first.draw(
+        step
+    )
 
 
 def test_only_training_images_are_drawn() -> None:
     images = breakhis_like()
     training = [i for i in range(len(images)) if i % 3]
-    batches = ScaleBatches(images, training)
+    batches = BalancedBatchSampler(images, training)
     assert {crop.image for step in range(40) for crop in batches.draw(step)} <= set(training)
 
 
 def test_a_class_that_a_source_lacks_comes_from_another() -> None:
     images = [image(0, str(c), source="a") for c in range(3)]
     images += [image(label, str(c), source="b") for label in (0, 1) for c in range(3)]
-    batches = ScaleBatches(images, range(9), cases_per_class=4, crops_per_case=1)
+    batches = BalancedBatchSampler(images, range(9), cases_per_class=4, crops_per_case=1)
     benign, malignant = np.split(np.array([c.image for c in batches.draw(0)]), 2)
     assert {images[i].source for i in benign} == {"a", "b"}
     assert {images[i].source for i in malignant} == {"b"}
@@ -149,7 +151,7 @@ def test_a_class_that_a_source_lacks_comes_from_another() -> None:
 
 def test_scales_that_the_classes_do_not_share_are_told(caplog: pytest.LogCaptureFixture) -> None:
     images = [image(0, "a", (0.2, 0.25)), image(1, "b", (0.5, 0.6))]
-    batches = ScaleBatches(images, range(2), cases_per_class=1)
+    batches = BalancedBatchSampler(images, range(2), cases_per_class=1)
     assert "no um/px is supported by all classes" in caplog.text
     for crop in batches.draw(0):
         assert images[crop.image].mpp_range[0] / 1.02 <= crop.mpp
@@ -160,7 +162,7 @@ def test_limits_are_kept_and_what_lies_outside_is_left_out(
 ) -> None:
     images = [image(label, f"{label}{c}") for label in (0, 1) for c in range(2)]
     images.append(image(0, "far", (1.0, 2.0)))
-    batches = ScaleBatches(images, range(5), mpp_limits=(0.3, 0.4))
+    batches = BalancedBatchSampler(images, range(5), mpp_limits=(0.3, 0.4))
     crops = [crop for step in range(20) for crop in batches.draw(step)]
     assert all(0.3 / 1.011 <= crop.mpp <= 0.4 * 1.011 for crop in crops)
     assert 4 not in {crop.image for crop in crops}
@@ -169,4 +171,4 @@ def test_limits_are_kept_and_what_lies_outside_is_left_out(
 
 def test_a_class_without_images_is_refused() -> None:
     with pytest.raises(TrainingError, match="Class 1 has no image"):
-        ScaleBatches([image(0, "a")], [0])
+        BalancedBatchSampler([image(0, "a")], [0])

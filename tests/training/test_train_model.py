@@ -17,21 +17,21 @@ from napari_smse.metrics.summary import summarise
 from napari_smse.models import SmseCnn, load_model
 from napari_smse.models.card import case_hash
 from napari_smse.similarity.exemplars import exemplars_of
-from napari_smse.similarity.ood.reference import load_looks
+from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.training.paper.recipe import PaperRecipe
-from napari_smse.training.train_model import Made, ModelMaking, recipe_facts
+from napari_smse.training.train_model import Made, ModelTrainer, recipe_facts
 from napari_smse.training.trainer import predict_images
 from support.training import SMALL, mini_network, mini_set
 
 
-def making(tmp_path: Path, **options: object) -> ModelMaking:
+def making(tmp_path: Path, **options: object) -> ModelTrainer:
     data = mini_set(tmp_path / "images", cases=6)
-    return ModelMaking(
+    return ModelTrainer(
         data, SMALL, mini_network(), tmp_path / "out" / "mine", parent="nothing", **options
     )
 
 
-def made(tmp_path: Path, **options: object) -> tuple[ModelMaking, Made]:
+def made(tmp_path: Path, **options: object) -> tuple[ModelTrainer, Made]:
     one = making(tmp_path, **options)
     for _ in one.run():
         pass
@@ -39,11 +39,11 @@ def made(tmp_path: Path, **options: object) -> tuple[ModelMaking, Made]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelMaking, Made]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelTrainer, Made]:
     return made(tmp_path_factory.mktemp("whole"))
 
 
-def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelMaking, Made]) -> None:
+def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelTrainer, Made]) -> None:
     one, result = whole
     model = load_model(result.path)
     card = model.card
@@ -62,7 +62,7 @@ def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelMakin
     assert any(one.folder.glob("*.csv"))
 
 
-def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelMaking, Made]) -> None:
+def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelTrainer, Made]) -> None:
     one, result = whole
     model = load_model(result.path)
     found = exemplars_of(model)
@@ -71,20 +71,20 @@ def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelMaking
     assert set(found.cases) == learnt
     assert found.classes == model.card.classes
     # Of sixteen tiles nobody can tell what is unlike them.
-    assert load_looks(result.path, model.card.weights_sha256) is None
+    assert load_ood_reference(result.path, model.card.weights_sha256) is None
 
 
 def test_what_many_tiles_look_like_lies_beside_it(tmp_path: Path) -> None:
     data = mini_set(tmp_path / "images", cases=6, images=30)
-    one = ModelMaking(data, SMALL, mini_network(), tmp_path / "mine")
+    one = ModelTrainer(data, SMALL, mini_network(), tmp_path / "mine")
     made = one.finish()
     sha256 = load_model(made.path).card.weights_sha256
-    known = load_looks(made.path, sha256)
+    known = load_ood_reference(made.path, sha256)
     assert known is not None
     assert {look.source for look in known.looks} == {"one", "two"}
 
 
-def test_figures_are_of_cases_that_were_not_trained_on(whole: tuple[ModelMaking, Made]) -> None:
+def test_figures_are_of_cases_that_were_not_trained_on(whole: tuple[ModelTrainer, Made]) -> None:
     one, result = whole
     images = one.labelled_set.images
     cases = [{images[i].case for i in side} for side in (one.training, one.validation)]
@@ -108,7 +108,7 @@ def test_the_temperature_is_inside_the_saved_network(tmp_path: Path) -> None:
 
 
 def test_every_case_that_was_used_is_remembered(
-    whole: tuple[ModelMaking, Made], tmp_path: Path
+    whole: tuple[ModelTrainer, Made], tmp_path: Path
 ) -> None:
     one, result = whole
     hashes = {one for source in result.card.training for one in source.case_hashes}
@@ -122,7 +122,7 @@ def test_every_case_that_was_used_is_remembered(
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(
-    whole: tuple[ModelMaking, Made], tmp_path: Path
+    whole: tuple[ModelTrainer, Made], tmp_path: Path
 ) -> None:
     stopped = making(tmp_path / "stopped")
     with closing(stopped.run()) as running:
@@ -149,13 +149,13 @@ def test_one_class_is_refused_before_anything_starts(tmp_path: Path) -> None:
     data = mini_set(tmp_path, cases=2)
     some = tuple(one for one in data.images if one.label == 0)
     with pytest.raises(DataError, match="No image of class malignant"):
-        ModelMaking(replace(data, images=some), SMALL, mini_network(), tmp_path / "m")
+        ModelTrainer(replace(data, images=some), SMALL, mini_network(), tmp_path / "m")
 
 
 @pytest.mark.slow
 def test_the_papers_network_sees_images_at_their_own_scale(tmp_path: Path) -> None:
     data = mini_set(tmp_path, cases=3, images=1)
-    one = ModelMaking(data, PaperRecipe(epochs=1, batch=2), SmseCnn(), tmp_path / "paper")
+    one = ModelTrainer(data, PaperRecipe(epochs=1, batch=2), SmseCnn(), tmp_path / "paper")
     for _ in one.run():
         pass
     card = one.finish().card

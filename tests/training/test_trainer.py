@@ -14,7 +14,7 @@ from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.models import SmseCnn, SmseNetwork
 from napari_smse.training import trainer as training_module
-from napari_smse.training.data_parallel import JointBatch
+from napari_smse.training.data_parallel import DataParallel
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.trainer import TrainingProgress, predict_images, train
 from napari_smse.training.trainer_state import TrainingState, rate_share
@@ -291,7 +291,7 @@ def test_clipping_bounds_the_gradient(data: LabelledSet) -> None:
     norms = []
     for clip_norm in (0.0, 1e-3):
         network = mini_network()
-        state = TrainingState(network, changed(clip_norm=clip_norm), JointBatch())
+        state = TrainingState(network, changed(clip_norm=clip_norm), DataParallel())
         state.start()
         images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
         state.learn(images, torch.arange(8) % 2)

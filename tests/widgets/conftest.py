@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QApplication
 from napari_smse.finetuning import history
 from napari_smse.widgets import autosave
 from napari_smse.widgets.finetune import dock as finetune_dock
-from napari_smse.widgets.index import settings as chosen_index
+from napari_smse.widgets.index import settings as index_settings
 from napari_smse.widgets.software_gl import keep_programs
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.workflows import fine_tune, score_slide
@@ -17,10 +17,10 @@ from support.docks import Docks, seeing_model
 @pytest.fixture(autouse=True)
 def no_index_chosen(monkeypatch, tmp_path):
     """Nothing that is scored goes into an index that another test chose."""
-    monkeypatch.setattr(chosen_index, "choice_path", lambda: tmp_path / "chosen_index.json")
-    chosen_index.chosen_index.cache_clear()
+    monkeypatch.setattr(index_settings, "choice_path", lambda: tmp_path / "index_settings.json")
+    index_settings.index_settings.cache_clear()
     yield
-    chosen_index.chosen_index.cache_clear()
+    index_settings.index_settings.cache_clear()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from napari_smse.annotations import AnnotationSet
-from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.widgets import asked_slides
 
 
@@ -21,11 +21,11 @@ def opened(monkeypatch):
         for name, content in (("a", "same"), ("b", "other"), ("copy of a", "same"))
     ]
     said = {
-        "a": AnnotationSet(remarks=(TileRemark(place(0), "ignore"),)),
+        "a": AnnotationSet(remarks=(TileCorrection(place(0), "ignore"),)),
         "b": AnnotationSet(),
         "copy of a": AnnotationSet(
-            links=(TileLink(place(0), place(64), True),),
-            remarks=(TileRemark(place(0), "ignore"), TileRemark(place(64), "class", "fat")),
+            links=(PairConstraint(place(0), place(64), True),),
+            remarks=(TileCorrection(place(0), "ignore"), TileCorrection(place(64), "class", "fat")),
         ),
     }
     layers = [(one.name, one, f"run on {one.name}") for one in slides]

@@ -1,10 +1,13 @@
 import gc
 
-from napari_smse.widgets.compute_lock import Turn
+from napari_smse.widgets.compute_lock import ComputeLock
 
 
 def test_one_turn_is_held_at_a_time():
-    scoring, training = Turn("A slide is being scored"), Turn("A model is being trained")
+    scoring, training = (
+        ComputeLock("A slide is being scored"),
+        ComputeLock("A model is being trained"),
+    )
     assert scoring.take() == ""
     assert scoring.take() == ""
     assert training.take().startswith("A slide is being scored: wait")
@@ -15,10 +18,10 @@ def test_one_turn_is_held_at_a_time():
 
 
 def test_who_dies_blocks_nobody():
-    gone = Turn("gone")
+    gone = ComputeLock("gone")
     gone.take()
     del gone
     gc.collect()
-    other = Turn("other")
+    other = ComputeLock("other")
     assert other.take() == ""
     other.give_back()

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
 
-from napari_smse.widgets.event_loop import HeldUp, Responsive, WhenQuiet
+from napari_smse.widgets.event_loop import CallWhenIdle, EventLoopStall, LowLatencyMode
 from napari_smse.widgets.score import live_results
 from napari_smse.widgets.score.live_results import LiveResults
 from napari_smse.widgets.score.map_controls import MapControls
-from napari_smse.widgets.score.tile_table import TileTable
+from napari_smse.widgets.score.tile_table import TileTableView
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def as_before():
 
 def test_the_gui_thread_is_favoured_from_begin_to_end():
     sys.setswitchinterval(0.005)
-    responsive = Responsive()
+    responsive = LowLatencyMode()
     responsive.begin()
     responsive.begin()
     assert sys.getswitchinterval() == pytest.approx(0.001)
@@ -40,7 +40,7 @@ def test_the_gui_thread_is_favoured_from_begin_to_end():
 def test_what_others_chose_is_kept():
     sys.setswitchinterval(0.0005)
     gc.freeze()
-    responsive = Responsive()
+    responsive = LowLatencyMode()
     responsive.begin()
     assert sys.getswitchinterval() == pytest.approx(0.0005)
     responsive.end()
@@ -49,7 +49,7 @@ def test_what_others_chose_is_kept():
 
 def test_quiet_comes_only_after_the_event_loop_has_caught_up(qtbot, until):
     said = []
-    waiting = WhenQuiet(lambda: said.append(time.perf_counter()))
+    waiting = CallWhenIdle(lambda: said.append(time.perf_counter()))
     busy_until = time.perf_counter() + 0.3
     busy = QTimer()
     busy.timeout.connect(lambda: time.sleep(0.06) if time.perf_counter() < busy_until else None)
@@ -63,7 +63,7 @@ def test_quiet_comes_only_after_the_event_loop_has_caught_up(qtbot, until):
 
 
 def test_what_holds_the_event_loop_up_is_measured_with_what_follows_from_it(until):
-    held_up = HeldUp()
+    held_up = EventLoopStall()
     held_up.watch()
     time.sleep(0.1)  # something is shown,
     QTimer.singleShot(0, lambda: time.sleep(0.2))  # which is drawn a moment later
@@ -74,7 +74,7 @@ def test_what_holds_the_event_loop_up_is_measured_with_what_follows_from_it(unti
 def test_maps_are_drawn_less_often_where_drawing_takes_long(viewer, monkeypatch):
     now, drawn = [100.0], []
     monkeypatch.setattr(live_results, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    live = LiveResults(viewer, MapControls(), TileTable())
+    live = LiveResults(viewer, MapControls(), TileTableView())
     live._refresh_maps = lambda: drawn.append(now[0])
     for held_up, apart in ((0.0, 0.2), (0.1, 0.1 / 0.05)):
         live._held_up.seconds = held_up

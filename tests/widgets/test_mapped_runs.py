@@ -4,7 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_smse.widgets.mapped_runs import Run, of_one_model, tell_left_out, tell_news
+from napari_smse.widgets.mapped_runs import (
+    MappedRun,
+    describe_changes,
+    describe_left_out,
+    of_one_model,
+)
 from napari_smse.workflows.embedding_map import MappedSlide
 
 
@@ -13,7 +18,7 @@ def run(name, model="a", finished=True):
         card=SimpleNamespace(weights_sha256=model, name=f"model {model}"),
         store=SimpleNamespace(finished=finished),
     )
-    return Run(None, SimpleNamespace(name=name, quick_hash=name), started)
+    return MappedRun(None, SimpleNamespace(name=name, quick_hash=name), started)
 
 
 def mapped(of, finished=True):
@@ -34,14 +39,14 @@ ONE, OTHER = run("one"), run("other")
     ],
 )
 def test_what_is_out_of_date_is_told(shown, wanted, said):
-    news = tell_news(shown, wanted)
+    news = describe_changes(shown, wanted)
     assert news.startswith(said)
     assert bool(news) == bool(said)
 
 
 def test_a_run_that_goes_on_is_told_with_what_is_shown_of_it():
     going = run("one", finished=False)
-    news = tell_news([mapped(going, finished=False)], [going])
+    news = describe_changes([mapped(going, finished=False)], [going])
     assert "not scored to the end" in news
     assert "1,234 tiles" in news
 
@@ -50,5 +55,7 @@ def test_the_first_ones_model_is_taken_and_the_others_named():
     runs = [run("one", "a"), run("two", "b"), run("three", "a")]
     same, others = of_one_model(runs)
     assert [one.slide.name for one in same] == ["one", "three"]
-    assert tell_left_out(others).startswith("Left out, as scored by another model: two (model b).")
-    assert tell_left_out([]) == ""
+    assert describe_left_out(others).startswith(
+        "Left out, as scored by another model: two (model b)."
+    )
+    assert describe_left_out([]) == ""

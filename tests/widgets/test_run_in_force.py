@@ -7,15 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from napari_smse.errors import OutputError
-from napari_smse.finetuning.history import TuningHistory
+from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreStore
-from napari_smse.widgets.embedding_map.dock import SpaceDock
+from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.evidence import overlay_panel
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.result_panel import AFTER, BEFORE
 from napari_smse.widgets.score import dock as score_dock
-from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.out_of_distribution import OodScores
 
 pytestmark = pytest.mark.gui
 NEAREST = 2
@@ -23,10 +23,10 @@ NEAREST = 2
 
 @pytest.fixture
 def evidence(docks, monkeypatch):
-    def measure_unlike(_slide, _started, tiles, _bank=None):
-        yield Unlike(np.zeros(len(tiles), np.float32))
+    def measure_ood(_slide, _started, tiles, _bank=None):
+        yield OodScores(np.zeros(len(tiles), np.float32))
 
-    monkeypatch.setattr(overlay_panel, "measure_unlike", measure_unlike)
+    monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
     made = EvidenceDock(docks.viewer)
     docks.viewer.window.add_dock_widget(made)
     yield made
@@ -134,7 +134,7 @@ def test_evidence_answers_for_the_model_in_force(tuned, evidence):
 
 
 def test_the_embedding_map_follows_the_model_in_force(docks, evidence):
-    space = SpaceDock(docks.viewer)
+    space = EmbeddingMapDock(docks.viewer)
     docks.viewer.window.add_dock_widget(space)
     docks.run_score()
     docks.draw_both()
@@ -189,7 +189,7 @@ def test_scores_that_cannot_be_saved_are_refused_with_the_reason(
     def full(*_args, **_more):
         raise OutputError("the disk is full.")
 
-    monkeypatch.setattr(TuningHistory, "add", full)
+    monkeypatch.setattr(FineTuneHistory, "add", full)
     docks.run_score()
     docks.draw_both()
     docks.finetune()

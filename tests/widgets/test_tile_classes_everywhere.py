@@ -10,11 +10,11 @@ from shapely import box
 
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.annotations.tile_labels import classes_of_tiles
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import DataError, QueryError
 from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
 from napari_smse.scoring import ScoreStore
-from napari_smse.scoring.tile_table import slide_tiles
+from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.tiles import (
     Ground,
@@ -28,7 +28,7 @@ from napari_smse.tiles import (
 from napari_smse.workflows import batch_effect, label_efficiency
 from napari_smse.workflows.annotation_counts import TILE_MPP, TILE_PX, count_tiles
 from napari_smse.workflows.label_issues import said_of_tiles
-from napari_smse.workflows.scored_slide import AskedSlide, Started
+from napari_smse.workflows.scored_slide import Run, ScoredSlide
 from support.exemplar_banks import AREA, CLASSES, MODEL, made_bank
 from support.models import redness_model
 
@@ -64,7 +64,7 @@ def scored(tmp_path_factory):
         levels=(level,),
         level_for=lambda _: 0,
     )
-    return slide, Started(plan, store, redness_model().card, None, (), "nowhere")
+    return slide, Run(plan, store, redness_model().card, None, (), "nowhere")
 
 
 BOXES = st.tuples(*(st.integers(0, 512) for _ in range(2)), *(st.integers(32, 300),) * 2).map(
@@ -82,8 +82,8 @@ PLACES = st.builds(
     st.just(64),
 )
 REMARKS = st.one_of(
-    st.builds(TileRemark, PLACES, st.just("class"), st.sampled_from([*NAMES, "bone"])),
-    st.builds(TileRemark, PLACES, st.sampled_from(["ignore", "exemplar"])),
+    st.builds(TileCorrection, PLACES, st.just("class"), st.sampled_from([*NAMES, "bone"])),
+    st.builds(TileCorrection, PLACES, st.sampled_from(["ignore", "exemplar"])),
 )
 
 
@@ -100,7 +100,7 @@ def by_fine_tuning(one, names):
 
 
 def by_the_bank(one):
-    tiles = slide_tiles(one.started.store)
+    tiles = tile_table_of(one.started.store)
     about = {"model": MODEL, "slide": one.slide.quick_hash, "name": one.slide.name}
     try:
         bank = annotated_exemplars(
@@ -112,7 +112,7 @@ def by_the_bank(one):
     return {(at.x, at.y): bank.class_name(row) for row, at in enumerate(places)}
 
 
-def placed(tiles, names):
+def placement(tiles, names):
     corners = zip(tiles.x.tolist(), tiles.y.tolist(), strict=True)
     return {at: name for at, name in zip(corners, names, strict=True) if name}
 
@@ -124,15 +124,15 @@ def placed(tiles, names):
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
     slide, started = scored
-    one = AskedSlide(slide, started, AnnotationSet(drawn, remarks=remarks))
+    one = ScoredSlide(slide, started, AnnotationSet(drawn, remarks=remarks))
     regions, tiles = one.drawn.regions(), started.plan.scales[0]
     rule = classes_of_tiles(tiles, slide.quick_hash, regions, MASK, remarks)
-    wanted = placed(tiles, rule.class_names.tolist())
+    wanted = placement(tiles, rule.class_names.tolist())
 
-    stored = slide_tiles(started.store)
-    assert placed(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
+    stored = tile_table_of(started.store)
+    assert placement(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
     sample = batch_effect._Sample(one)
-    assert placed(tiles.take(sample.rows), sample.drawn) == wanted
+    assert placement(tiles.take(sample.rows), sample.drawn) == wanted
     worth = label_efficiency._Labelled(one)
     assert sorted(worth.names.tolist()) == sorted(wanted.values())
     assert by_fine_tuning(one, rule.names) == wanted

@@ -4,14 +4,14 @@ import threading
 import pytest
 
 from napari_smse.errors import NoTissueError
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 
 pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
 def task(qtbot):
-    made = BackgroundTask()
+    made = Worker()
     made.heard, made.failures, made.ends = [], [], []
     made.told.connect(made.heard.append)
     made.failed.connect(made.failures.append)

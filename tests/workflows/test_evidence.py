@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from shapely import MultiPolygon, box
 
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import BankError
 from napari_smse.scoring import MapName, ScoreMaps, ScoreStore, fused_scales
 from napari_smse.similarity.exemplar_bank import save_bank
-from napari_smse.similarity.exemplar_classifier import ExemplarScoring, fitted_temperature
+from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, fitted_temperature
 from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
 from napari_smse.workflows import evidence
-from napari_smse.workflows.evidence import KnownBank, read_tiles, with_annotated
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.evidence import NamedBank, read_tiles, with_annotated
+from napari_smse.workflows.scored_slide import Run
 from support.exemplar_banks import AREA, CLASSES, made_bank, made_scale
 from support.models import redness_model
 
@@ -37,7 +37,7 @@ def started(tmp_path):
             np.stack([1 - malignant, malignant], axis=1).astype(np.float32),
             made_bank(number, start).embeddings,
         )
-    return Started(plan, store, redness_model().card, None, (), "nowhere")
+    return Run(plan, store, redness_model().card, None, (), "nowhere")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_the_class_heads_maps_are_those_of_the_run(read, started):
 
 def test_maps_by_known_tiles_lie_where_the_tiles_do(read):
     origin = made_bank(30, cases=5)
-    known = KnownBank(origin, "mine", False, origin)
+    known = NamedBank(origin, "mine", False, origin)
     first = read.exemplar_maps(known, "nearest")
     fewer = known.changed(origin.without([0, 1, 2]))
     assert fewer.name == "mine, changed"
@@ -65,7 +65,7 @@ def test_maps_by_known_tiles_lie_where_the_tiles_do(read):
     found = read.exemplar_maps(fewer, "nearest")
     # What was fitted on the bank as it was loaded stays, so that only the change is seen.
     temperature = fitted_temperature(origin, "nearest")
-    wanted = ExemplarScoring(read.tiles.embeddings, fewer.bank, "nearest", temperature)
+    wanted = ExemplarClassifier(read.tiles.embeddings, fewer.bank, "nearest", temperature)
     heat_map = read.tiles.heat_map(wanted.probability()[:, 1], 0)
     name = MapName("malignant", found.scale_names[0])
     np.testing.assert_allclose(found.heat_map(name).values, heat_map.values, atol=1e-5)
@@ -81,7 +81,7 @@ def test_the_models_own_bank_is_read_or_it_is_said_why_not(started, tmp_path, re
     assert "There is no model" in read.note
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(b"")
-    mine = Started(**{**started.__dict__, "model": str(weights)})
+    mine = Run(**{**started.__dict__, "model": str(weights)})
     (found,) = read_tiles(None, mine)
     assert "brings no known tiles" in found.note
     save_bank(made_bank(4), tmp_path / "mine.exemplars.safetensors")
@@ -109,7 +109,7 @@ def test_a_corrected_tile_takes_its_place_in_the_bank(read, monkeypatch):
         TilePlace("hash", float(read.tiles.mpps[row]), *read.tiles.places[row].tolist())
         for row in range(2)
     ]
-    remarks = [TileRemark(places[0], "class", "malignant"), TileRemark(places[1], "ignore")]
+    remarks = [TileCorrection(places[0], "class", "malignant"), TileCorrection(places[1], "ignore")]
     second, new = with_annotated(first, read, regions, False, remarks)
     assert len(second) == len(first) - 1
     names = {second.region(row): second.class_name(row) for row in range(4, len(second))}

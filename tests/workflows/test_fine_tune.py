@@ -9,23 +9,33 @@ import pytest
 import torch
 
 from napari_smse.annotations import read_annotations
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import BankError
 from napari_smse.finetuning.annotated_folder import scored_annotations
-from napari_smse.finetuning.fine_tuner import FineTuning, tuning_recipe
-from napari_smse.finetuning.history import TuningHistory
+from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe
+from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.tile_table import slide_tiles
+from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.similarity.ood.appearance import MEASURES
-from napari_smse.similarity.ood.reference import KnownLooks, fitted_look, looks_path, save_looks
+from napari_smse.similarity.ood.reference import (
+    OodReference,
+    fitted_appearance,
+    ood_reference_path,
+    save_ood_reference,
+)
 from napari_smse.slides import open_slide
 from napari_smse.workflows import fine_tune, score_slide
-from napari_smse.workflows.fine_tune import FineTuneJob, ScoredSlide, Tuned, TuningWish
+from napari_smse.workflows.fine_tune import (
+    FineTuneJob,
+    FineTuneOutcome,
+    FineTuneSettings,
+    TrainingSlide,
+)
 from napari_smse.workflows.score_slide import ScoreJob, Stage
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 from support.annotated_slides import annotate, write_red_slide
 from support.docks import seeing_model, seeing_network
 
@@ -53,10 +63,10 @@ def scored(path):
     slide = open_slide(path)
     job = ScoreJob(slide, "mini", ScoreRequest((0.5,)), "cpu")
     for said in job.run():
-        if isinstance(said, Started):
+        if isinstance(said, Run):
             started = said
             started.shown.set()
-    return ScoredSlide(slide, started, read_annotations(path.with_suffix(".geojson")).regions())
+    return TrainingSlide(slide, started, read_annotations(path.with_suffix(".geojson")).regions())
 
 
 def test_the_tiny_network_is_the_same_in_every_test():
@@ -81,17 +91,17 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
     for path in paths:
         annotate(path)
     steps = 30 if learns == "head" else 3
-    history = TuningHistory(tmp_path / "history")
-    wish = TuningWish("pair", steps=steps, learns=learns)
+    history = FineTuneHistory(tmp_path / "history")
+    wish = FineTuneSettings("pair", steps=steps, learns=learns)
     slides = [scored(path) for path in paths]
     assert {one.started.device.precision for one in slides} == {precision}
     job = FineTuneJob(slides, wish, "cpu", history)
     *_, viewers = job.run()
-    assert isinstance(viewers, Tuned)
+    assert isinstance(viewers, FineTuneOutcome)
     running = scored_annotations(tmp_path / "slides", model, choose_device("cpu"))
     tiles = last(running)
-    recipe = tuning_recipe("pair", learns, steps=steps)
-    tuning = FineTuning(model, tiles.labelled_set, recipe, known=tiles.known)
+    recipe = fine_tune_recipe("pair", learns, steps=steps)
+    tuning = FineTuner(model, tiles.labelled_set, recipe, known=tiles.known)
     shells = last(tuning.run())
     assert tuning.testing == viewers.tuning.testing
     torch.testing.assert_close(
@@ -105,7 +115,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
 
 def bank_of(one, regions):
     """The tiles of a slide in regions, as the Evidence dock adds them."""
-    tiles = slide_tiles(one.started.store)
+    tiles = tile_table_of(one.started.store)
     model = one.started.card.weights_sha256
     about = {"model": model, "slide": one.slide.quick_hash, "name": one.slide.name}
     return annotated_exemplars(tiles, regions, one.started.plan.mask, **about)
@@ -118,8 +128,8 @@ def test_known_tiles_alone_are_enough(tmp_path, model):
     banks = [bank_of(one, one.regions) for one in slides]
     bank = banks[0].joined(banks[1]).joined(banks[2])
     bare = replace(slides[0], regions={})
-    history = TuningHistory(tmp_path / "history")
-    *_, found = FineTuneJob([bare], TuningWish(steps=30), "cpu", history, bank).run()
+    history = FineTuneHistory(tmp_path / "history")
+    *_, found = FineTuneJob([bare], FineTuneSettings(steps=30), "cpu", history, bank).run()
     tuning = found.tuning
     assert len(tuning.labelled_set.images) == len(bank)
     cases = [
@@ -137,8 +147,8 @@ def test_what_is_drawn_and_known_tiles_are_learnt_from_once(tmp_path, model):
     paths = [annotate(write_red_slide(tmp_path, f"s{i}", i)) for i in range(2)]
     slides = [scored(path) for path in paths]
     bank = bank_of(slides[0], slides[0].regions).joined(bank_of(slides[1], slides[1].regions))
-    history = TuningHistory(tmp_path / "history")
-    wish = TuningWish(steps=3)
+    history = FineTuneHistory(tmp_path / "history")
+    wish = FineTuneSettings(steps=3)
     *_, alone = FineTuneJob(slides, wish, "cpu", history).run()
     *_, both = FineTuneJob(slides, wish, "cpu", history, bank).run()
     places = [(one.path, one.region) for one in both.tuning.labelled_set.images]
@@ -158,10 +168,10 @@ def test_what_was_said_of_a_tile_goes_before_the_bank(tmp_path, model):
     ignored, wrong = (
         TilePlace(hash_of, mpp, *(int(side) for side in bank.places[row])) for row in (0, 1)
     )
-    remarks = (TileRemark(ignored, "ignore"), TileRemark(wrong, "class", "malignant"))
+    remarks = (TileCorrection(ignored, "ignore"), TileCorrection(wrong, "class", "malignant"))
     bare = replace(slides[0], regions={}, remarks=remarks)
-    history = TuningHistory(tmp_path / "history")
-    *_, found = FineTuneJob([bare], TuningWish(steps=3), "cpu", history, bank).run()
+    history = FineTuneHistory(tmp_path / "history")
+    *_, found = FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run()
     data = found.tuning.labelled_set
     called = {
         one.region: data.classes[one.label] for one in data.images if one.path == bare.slide.path
@@ -175,9 +185,9 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
     """Of tiles that are held out it must not know; of closed slides, what the bank says."""
     measures = len(MEASURES)
     elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, measures))
-    known = fitted_look("elsewhere", 0.5, elsewhere, 6.0)
+    known = fitted_appearance("elsewhere", 0.5, elsewhere, 6.0)
     sha256 = model.card.weights_sha256
-    save_looks(KnownLooks(model=sha256, looks=(known,)), looks_path(model.path))
+    save_ood_reference(OodReference(model=sha256, looks=(known,)), ood_reference_path(model.path))
     slides = [scored(annotate(write_red_slide(tmp_path, f"s{i}", i))) for i in range(3)]
     banks = []
     for number, one in enumerate(slides):
@@ -186,8 +196,8 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
         banks.append(replace(own, looks=looks.astype(np.float32)))
     bank = banks[0].joined(banks[1]).joined(banks[2])
     bare = replace(slides[0], regions={})
-    history = TuningHistory(tmp_path / "history")
-    *_, found = FineTuneJob([bare], TuningWish(steps=3), "cpu", history, bank).run()
+    history = FineTuneHistory(tmp_path / "history")
+    *_, found = FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run()
     assert found.tuned.looks is not None
     (_, learnt) = found.tuned.looks.looks
     images = found.tuning.labelled_set.images
@@ -199,8 +209,8 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
 def test_without_pixels_known_tiles_teach_the_heads_only(tmp_path, model):
     slides = [scored(annotate(write_red_slide(tmp_path, f"s{i}", i))) for i in range(2)]
     bank = bank_of(slides[0], slides[0].regions)
-    wish = TuningWish(steps=3, learns="stage")
-    history = TuningHistory(tmp_path / "history")
+    wish = FineTuneSettings(steps=3, learns="stage")
+    history = FineTuneHistory(tmp_path / "history")
     *_, found = FineTuneJob(slides, wish, "cpu", history, bank).run()
     assert any("only their embeddings are at hand" in told for told in found.warnings)
 
@@ -209,14 +219,14 @@ def test_known_tiles_of_another_model_are_refused(tmp_path, model):
     one = scored(annotate(write_red_slide(tmp_path, "s", 0)))
     bank = replace(bank_of(one, one.regions), model="b" * 64)
     with pytest.raises(BankError, match="bbbbbbbbbbbb"):
-        list(FineTuneJob([one], TuningWish(steps=3), "cpu", bank=bank).run())
+        list(FineTuneJob([one], FineTuneSettings(steps=3), "cpu", bank=bank).run())
 
 
 def test_a_full_disk_loses_the_history_only(tmp_path, model):
     path = annotate(write_red_slide(tmp_path, "s", 0))
     (tmp_path / "file").write_text("")
-    history = TuningHistory(tmp_path / "file" / "history")
-    job = FineTuneJob([scored(path)], TuningWish(steps=3), "cpu", history)
+    history = FineTuneHistory(tmp_path / "file" / "history")
+    job = FineTuneJob([scored(path)], FineTuneSettings(steps=3), "cpu", history)
     *_, found = job.run()
     assert found.kept is None
     assert any("could not be kept in the history" in warning for warning in found.warnings)
@@ -226,8 +236,8 @@ def test_a_full_disk_loses_the_history_only(tmp_path, model):
 def test_what_is_cancelled_while_maps_are_coloured_leaves_no_model(tmp_path, model):
     path = write_red_slide(tmp_path)
     annotate(path)
-    history = TuningHistory(tmp_path / "history")
-    job = FineTuneJob([scored(path)], TuningWish("pair", steps=3), "cpu", history)
+    history = FineTuneHistory(tmp_path / "history")
+    job = FineTuneJob([scored(path)], FineTuneSettings("pair", steps=3), "cpu", history)
     running = job.run()
     while next(running) != Stage("Judging …"):
         pass

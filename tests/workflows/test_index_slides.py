@@ -20,7 +20,7 @@ from napari_smse.workflows.index_slides import (
     WouldReplace,
     add_all,
     add_scored,
-    look_into,
+    describe_index,
 )
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
@@ -113,7 +113,7 @@ def test_a_disk_that_does_not_answer_is_told(wanted, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(Path, "is_file", deaf)
     with pytest.raises(IndexFilesError, match=re.escape(told)):
-        list(look_into(wanted.folder))
+        list(describe_index(wanted.folder))
 
 
 def test_another_model_cannot_be_tried_again(wanted):
@@ -131,11 +131,11 @@ def test_one_that_cannot_be_added_stops_no_other(wanted, caplog, tmp_path):
 
 
 def test_what_is_in_an_index_is_said(wanted, tmp_path):
-    (about,) = look_into(wanted.folder)
+    (about,) = describe_index(wanted.folder)
     assert (about.model, about.gone) == ("", False)
     add(wanted)
-    (about,) = look_into(wanted.folder)
+    (about,) = describe_index(wanted.folder)
     assert about.text == f"1 slide, {wanted.planned:,} tiles, scored by the model redness."
     assert about.model == redness_model().card.weights_sha256
-    (about,) = look_into(tmp_path / "unplugged")
+    (about,) = describe_index(tmp_path / "unplugged")
     assert about.gone

@@ -7,14 +7,19 @@ import pytest
 
 from napari_smse.active_learning.label_efficiency import SplitsDone
 from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 from napari_smse.widgets.suggest.messages import about, verdict
 from napari_smse.workflows import label_efficiency
-from napari_smse.workflows.label_efficiency import LabelWorth, evenly, judge_worth, not_overlapping
+from napari_smse.workflows.label_efficiency import (
+    LabelEfficiencyResult,
+    evenly,
+    measure_label_efficiency,
+    not_overlapping,
+)
 from support.annotated_slides import PINK_BOXES, RED_BOXES, drawn, red_slide
 
 pytestmark = pytest.mark.usefixtures("redness")
@@ -22,14 +27,14 @@ BOTH = {"benign": PINK_BOXES, "malignant": RED_BOXES}
 
 
 def worth(*slides):
-    *said, found = judge_worth(slides)
+    *said, found = measure_label_efficiency(slides)
     assert all(isinstance(one, SplitsDone) for one in said)
     assert (said[-1].done, said[-1].total) == (10, 10)
     return found
 
 
 def remark(one, x, y, says, class_name=""):
-    return TileRemark(TilePlace(one.slide.quick_hash, 0.5, x, y, 64, 64), says, class_name)
+    return TileCorrection(TilePlace(one.slide.quick_hash, 0.5, x, y, 64, 64), says, class_name)
 
 
 # -- what is taken ----------------------------------------------------------------------
@@ -175,7 +180,7 @@ def test_slides_of_two_scales_or_models_are_not_mixed(tmp_path):
     with pytest.raises(QueryError, match="different models"):
         worth(one, replace(one, started=replace(one.started, card=card)))
     with pytest.raises(QueryError, match="Score a slide first"):
-        list(judge_worth([]))
+        list(measure_label_efficiency([]))
 
 
 # -- what is said -----------------------------------------------------------------------
@@ -189,7 +194,7 @@ def said_of(random, queue=None, **facts):
         "by_slide": True, "labelled": 40, "taken": {"benign": 20, "malignant": 20}, "units": 8,
         "fewest_units": 4, "left_out": [], "model_right": None, "tuned": False,
     }  # fmt: skip
-    return LabelWorth(efficiency, **(usual | facts))
+    return LabelEfficiencyResult(efficiency, **(usual | facts))
 
 
 def plain(text):

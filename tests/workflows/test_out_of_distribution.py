@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.scoring.tile_table import slide_tiles
+from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_of
 from napari_smse.similarity.ood.appearance import MEASURES
-from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
+from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.slides import open_slide
 from napari_smse.workflows import out_of_distribution
-from napari_smse.workflows.out_of_distribution import Unlike, looks_of, measure_unlike
+from napari_smse.workflows.out_of_distribution import OodScores, appearance_of_tiles, measure_ood
 from support.models import redness_model
 from support.slides import noise_image, write_pyramid_tiff
 
@@ -31,28 +31,29 @@ def scored(tmp_path):
         for _ in score(slide, model, plan, store, device):
             pass
         started = SimpleNamespace(plan=plan, store=store, card=model.card, model="redness")
-        yield slide, started, slide_tiles(store)
+        yield slide, started, tile_table_of(store)
 
 
 @pytest.fixture
 def looks(monkeypatch):
     rng = np.random.default_rng(0)
-    known = KnownLooks(
-        model="m", looks=(fitted_look("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),)
+    known = OodReference(
+        model="m",
+        looks=(fitted_appearance("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),),
     )
-    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: known)
+    monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: known)
     monkeypatch.setattr(out_of_distribution, "_looks", {})
 
 
 @pytest.mark.usefixtures("looks")
 def test_a_slide_is_looked_at_once(scored):
     slide, started, tiles = scored
-    *shares, last = measure_unlike(slide, started, tiles)
+    *shares, last = measure_ood(slide, started, tiles)
     assert shares[-1] == 1
-    assert isinstance(last, Unlike)
+    assert isinstance(last, OodScores)
     assert last.known
     assert (last.values > 1).all()
-    [again] = measure_unlike(slide, started, tiles)
+    [again] = measure_ood(slide, started, tiles)
     np.testing.assert_array_equal(again.values, last.values)
 
 
@@ -68,10 +69,10 @@ def test_exemplars_that_were_added_make_their_like_known(scored):
         model="m",
         slide="s",
         name="slide",
-        looks=looks_of(slide, started, tiles, rows),
+        looks=appearance_of_tiles(slide, started, tiles, rows),
     )
-    *_, alone = measure_unlike(slide, started, tiles)
-    [said] = measure_unlike(slide, started, tiles, bank)
+    *_, alone = measure_ood(slide, started, tiles)
+    [said] = measure_ood(slide, started, tiles, bank)
     assert (alone.values > 1).all()
     assert not alone.added
     assert (said.values <= 1).all()
@@ -82,9 +83,9 @@ def test_exemplars_that_were_added_make_their_like_known(scored):
 def test_looks_of_tiles_are_the_same_read_one_by_one_or_with_the_slide(scored):
     slide, started, tiles = scored
     rows = np.array([3, 0, 5])
-    one_by_one = looks_of(slide, started, tiles, rows)
-    list(measure_unlike(slide, started, tiles))
-    with_slide = looks_of(slide, started, tiles, rows)
+    one_by_one = appearance_of_tiles(slide, started, tiles, rows)
+    list(measure_ood(slide, started, tiles))
+    with_slide = appearance_of_tiles(slide, started, tiles, rows)
     np.testing.assert_allclose(one_by_one, with_slide, atol=0.02)
     assert not np.allclose(with_slide[0], with_slide[1], atol=1e-4)
 
@@ -94,7 +95,7 @@ def test_what_was_read_of_another_plan_is_forgotten(scored):
     slide, started, tiles = scored
     wrong = [np.zeros((len(one) + 1, len(MEASURES)), np.float32) for one in started.plan.scales]
     out_of_distribution._looks[started.store.path] = wrong
-    *shares, last = measure_unlike(slide, started, tiles)
+    *shares, last = measure_ood(slide, started, tiles)
     assert shares
     assert len(last.values) == len(tiles)
 
@@ -103,14 +104,14 @@ def test_only_some_runs_are_kept(scored, looks):
     slide, started, tiles = scored
     for number in range(20):
         out_of_distribution._looks[started.store.path / str(number)] = []
-    list(measure_unlike(slide, started, tiles))
+    list(measure_ood(slide, started, tiles))
     assert len(out_of_distribution._looks) == 8
     assert started.store.path in out_of_distribution._looks
 
 
 def test_a_model_that_does_not_say_what_it_knows_tells_nothing(scored, monkeypatch):
     slide, started, tiles = scored
-    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: None)
-    [said] = measure_unlike(slide, started, tiles)
+    monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: None)
+    [said] = measure_ood(slide, started, tiles)
     assert not said.known
     assert np.isnan(said.values).all()

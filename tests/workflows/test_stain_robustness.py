@@ -13,7 +13,7 @@ from napari_smse.slides import Region, open_slide
 from napari_smse.workflows import score_slide, stain_robustness
 from napari_smse.workflows.batch_effect import measure
 from napari_smse.workflows.score_slide import Stage
-from napari_smse.workflows.stain_robustness import StainMeasured, measure_stained
+from napari_smse.workflows.stain_robustness import StainRobustness, measure_stain_robustness
 from support.annotated_slides import (
     PINK_BOXES,
     RED_BOXES,
@@ -34,8 +34,8 @@ def slides(redness, tmp_path):
 
 
 def measured(slides, *args):
-    *_, found = measure_stained(slides, *args)
-    assert isinstance(found, StainMeasured)
+    *_, found = measure_stain_robustness(slides, *args)
+    assert isinstance(found, StainRobustness)
     return found
 
 
@@ -93,7 +93,7 @@ def test_a_sample_of_each_slide_is_taken_and_its_own_figure_goes_before(slides):
 
 
 def test_it_says_how_far_it_is(slides):
-    said = list(measure_stained(slides, 20))[:-1]
+    said = list(measure_stain_robustness(slides, 20))[:-1]
     texts = [one.text for one in said if isinstance(one, Stage)]
     assert texts[0] == "Loading the model …"
     assert texts[1] == "Reading the stain of each slide …"
@@ -110,7 +110,7 @@ def test_classes_are_those_drawn_if_there_are_any(slides):
 
 
 def test_stopping_half_way_leaves_no_thread(slides):
-    running = measure_stained(slides)
+    running = measure_stain_robustness(slides)
     for said in running:
         if isinstance(said, Share):
             break

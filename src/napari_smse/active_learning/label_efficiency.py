@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_smse.active_learning.case_holdout import held_out, held_out_aside
 from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
-from napari_smse.active_learning.query_strategy import Candidates, next_tiles
+from napari_smse.active_learning.query_strategy import UnlabelledPool, select_tiles
 from napari_smse.errors import QueryError
 from napari_smse.metrics.classification import roc_auc
 
@@ -61,7 +61,7 @@ class LabelledTiles:
     places: NDArray[np.float64] | None = None
 
 
-def judge_labels(
+def label_efficiency_of(
     tiles: LabelledTiles,
     *,
     budgets: Sequence[int] = BUDGETS,
@@ -73,7 +73,7 @@ def judge_labels(
     """Label tile after tile in queue order, and at random, and judge what they teach.
 
     Half of the cases, class by class, are held out. Of the other half, tiles are labelled as
-    `next_tiles` asks for them, and in random order (the mean of several). After each budget,
+    `select_tiles` asks for them, and in random order (the mean of several). After each budget,
     held-out tiles are called by the nearest prototype, a class's mean embedding (Snell, Swersky and
     Zemel, NeurIPS 2017).
 
@@ -130,22 +130,22 @@ def label_efficiency(
     draws: int = 10,
     seed: int = 0,
 ) -> LabelEfficiency:
-    """Return what labels teach: `judge_labels`, with nothing told meanwhile.
+    """Return what labels teach: `label_efficiency_of`, with nothing told meanwhile.
 
     Parameters
     ----------
     embeddings, labels, cases, probability, slides
         As of `LabelledTiles`.
     budgets, splits, draws, seed
-        As for `judge_labels`.
+        As for `label_efficiency_of`.
 
     Raises
     ------
     QueryError
-        As `judge_labels`.
+        As `label_efficiency_of`.
     """
     tiles = LabelledTiles(embeddings, np.asarray(labels, dtype=np.intp), cases, probability, slides)
-    *_, found = judge_labels(tiles, budgets=budgets, splits=splits, draws=draws, seed=seed)
+    *_, found = label_efficiency_of(tiles, budgets=budgets, splits=splits, draws=draws, seed=seed)
     assert isinstance(found, LabelEfficiency)
     return found
 
@@ -263,7 +263,7 @@ def _in_queue_order(
     rows = list(_rows_by(slides))
     sides = [np.array([[2 * i, 0, 1, 1] for i in range(len(some))], np.int32) for some in rows]
     parts = [
-        Candidates(
+        UnlabelledPool(
             embeddings[some],
             np.asarray(probability[some], dtype=np.float32),
             places,
@@ -274,13 +274,13 @@ def _in_queue_order(
     ]
     order: list[int] = []
     while len(order) < count:
-        for one in next_tiles(parts, min(at_once, count - len(order))):
+        for one in select_tiles(parts, min(at_once, count - len(order))):
             order.append(int(rows[one.slide][one.row]))
             parts[one.slide] = _labelled(parts[one.slide], one.row)
     return np.array(order, dtype=np.intp)
 
 
-def _labelled(part: Candidates, row: int) -> Candidates:
+def _labelled(part: UnlabelledPool, row: int) -> UnlabelledPool:
     is_open, is_labelled = part.is_open.copy(), part.is_labelled.copy()
     is_open[row], is_labelled[row] = False, True
     return replace(part, is_open=is_open, is_labelled=is_labelled)

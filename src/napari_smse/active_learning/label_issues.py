@@ -17,7 +17,7 @@ _NEAREST: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Doubts:
+class LabelIssues:
     """What neighbours say of labels.
 
     Attributes
@@ -37,9 +37,9 @@ class Doubts:
     order: NDArray[np.intp]
 
 
-def label_doubts(
+def find_label_issues(
     embeddings: NDArray[np.float32], labels: ArrayLike, groups: Sequence[str], k: int = 10
-) -> Doubts:
+) -> LabelIssues:
     """Ask the nearest neighbours of each labelled tile whether its label can be right.
 
     The score of a tile is ``sum(w_i [y_i != y]) / sum(w_i)`` over its k nearest tiles of other
@@ -80,7 +80,7 @@ def label_doubts(
             says[some[heard]] = votes[heard].argmax(axis=1)
     doubted = np.flatnonzero((says != truth) & (np.nan_to_num(score) > 0.5))
     order = doubted[np.argsort(-score[doubted], kind="stable")]
-    return Doubts(score, says, order)
+    return LabelIssues(score, says, order)
 
 
 def _can_be_judged(labels: NDArray[np.intp], groups: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.neighbours import distance_of
 
 _POOL: Final = 10
@@ -27,7 +27,7 @@ _LEAST_TISSUE: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Candidates:
+class UnlabelledPool:
     """The tiles of a slide, those of one scale, and which of them may be chosen.
 
     Attributes
@@ -50,7 +50,7 @@ class Candidates:
     is_open: NDArray[np.bool_]
     is_labelled: NDArray[np.bool_]
 
-    def without_places(self, known: NDArray[np.integer]) -> Candidates:
+    def without_places(self, known: NDArray[np.integer]) -> UnlabelledPool:
         """Return them with the tiles at these places, ``(m, 4)``, labelled and not open."""
         taken = {tuple(place) for place in np.asarray(known).tolist()}
         found = np.array([tuple(one) in taken for one in self.places.tolist()], dtype=bool)
@@ -58,7 +58,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class NextTile:
+class Suggestion:
     """A tile worth a label.
 
     Attributes
@@ -74,9 +74,9 @@ class NextTile:
     uncertainty: float
 
 
-def candidates_of(
-    tiles: SlideTiles, scale: int, annotated: Sequence[BaseGeometry] = ()
-) -> Candidates:
+def unlabelled_pool(
+    tiles: TileTable, scale: int, annotated: Sequence[BaseGeometry] = ()
+) -> UnlabelledPool:
     """Return the tiles of one scale of a slide, with what is annotated closed.
 
     A tile that lies in what is annotated by half is labelled; by a quarter, it is no more asked
@@ -95,7 +95,7 @@ def candidates_of(
     places = tiles.places[rows]
     covered = covered_share(places, annotated)
     is_open = (covered < _TOUCHED) & (tiles.scales[scale].tissue >= _LEAST_TISSUE)
-    return Candidates(
+    return UnlabelledPool(
         tiles.embeddings[rows], tiles.probability[rows], places, is_open, covered >= _LABELLED
     )
 
@@ -132,7 +132,7 @@ def uncertainty_of(probability: NDArray[np.floating]) -> NDArray[np.float64]:
     return 1.0 - margin
 
 
-def next_tiles(slides: Sequence[Candidates], count: int) -> list[NextTile]:
+def select_tiles(slides: Sequence[UnlabelledPool], count: int) -> list[Suggestion]:
     """Return the tiles to label next, in the order to label them in.
 
     The slides take turns. On its turn, a slide gives of its most uncertain tiles the one that is
@@ -153,7 +153,7 @@ def next_tiles(slides: Sequence[Candidates], count: int) -> list[NextTile]:
         known = one.embeddings[one.is_labelled]
         for slide in turns:
             slide.keep_away_from(known)
-    chosen: list[NextTile] = []
+    chosen: list[Suggestion] = []
     while len(chosen) < count and any(slide.has_more for slide in turns):
         for slide in turns:
             if len(chosen) == count or not slide.has_more:
@@ -168,7 +168,7 @@ def next_tiles(slides: Sequence[Candidates], count: int) -> list[NextTile]:
 class _Turns:
     """The uncertain tiles of a slide that are still to be had, and how far off each is."""
 
-    def __init__(self, number: int, slide: Candidates, count: int, slides: int) -> None:
+    def __init__(self, number: int, slide: UnlabelledPool, count: int, slides: int) -> None:
         self._number, self._slide = number, slide
         uncertain = uncertainty_of(slide.probability)
         rows = np.flatnonzero(slide.is_open)
@@ -191,7 +191,7 @@ class _Turns:
             self._away.append(embeddings)
             self._off = np.minimum(self._off, self._distance(self._rows, embeddings))
 
-    def take(self) -> tuple[NextTile, NDArray[np.float32]]:
+    def take(self) -> tuple[Suggestion, NDArray[np.float32]]:
         if not len(self._rows):
             # All that was uncertain is chosen or overlaps what is: the others are better than none.
             self._rows, self._spare = self._spare, self._spare[:0]
@@ -204,7 +204,7 @@ class _Turns:
         self._spare = self._spare[
             ~overlapping(self._slide.places[self._spare], self._slide.places[row])
         ]
-        found = NextTile(self._number, row, float(self._uncertain[row]))
+        found = Suggestion(self._number, row, float(self._uncertain[row]))
         return found, self._slide.embeddings[row]
 
     def _distance(self, rows: NDArray[np.intp], known: NDArray[np.float32]) -> NDArray[np.float32]:

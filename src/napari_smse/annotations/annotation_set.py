@@ -19,8 +19,8 @@ from shapely import MultiPolygon, Polygon
 
 from napari_smse.annotations.geojson import DrawnArea, read_annotated_areas
 from napari_smse.annotations.tile_notes import (
-    TileLink,
-    TileRemark,
+    PairConstraint,
+    TileCorrection,
     notes_member,
     read_tile_notes,
 )
@@ -70,8 +70,8 @@ class AnnotationSet:
 
     annotations: tuple[Annotation, ...] = ()
     colours: Mapping[str, Colour] = field(default_factory=dict)
-    links: tuple[TileLink, ...] = ()
-    remarks: tuple[TileRemark, ...] = ()
+    links: tuple[PairConstraint, ...] = ()
+    remarks: tuple[TileCorrection, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:

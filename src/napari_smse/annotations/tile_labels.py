@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon
 
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.tiles.scale_tiles import ScaleTiles
 from napari_smse.tiles.tissue import Ground, TissueMask
 
@@ -126,7 +126,7 @@ class TileClasses:
     names: tuple[str, ...]
     labels: NDArray[np.int64]
     drawn: NDArray[np.int64]
-    remarks: tuple[tuple[int, TileRemark], ...] = ()
+    remarks: tuple[tuple[int, TileCorrection], ...] = ()
 
     @property
     def class_names(self) -> NDArray[np.object_]:
@@ -171,7 +171,7 @@ def classes_of_tiles(
     slide: str,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
-    remarks: Sequence[TileRemark] = (),
+    remarks: Sequence[TileCorrection] = (),
 ) -> TileClasses:
     """Return the class of each tile.
 
@@ -211,15 +211,13 @@ def rows_at(tiles: ScaleTiles, slide: str, places: Sequence[TilePlace]) -> list[
     if not places:
         return []
     grid = tiles.grid
-    row_of = {
-        at: row for row, at in enumerate(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True))
-    }
+    hbox = {at: row for row, at in enumerate(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True))}
     slack = _ROUNDING * grid.pixel
 
     def found(place: TilePlace) -> int | None:
         same = place.slide == slide and round(place.mpp, 4) == round(grid.spec.mpp, 4)
         if not same or abs(place.width - grid.edge) > slack:
             return None
-        return row_of.get((place.x, place.y))
+        return hbox.get((place.x, place.y))
 
     return [found(place) for place in places]

@@ -49,7 +49,7 @@ class TilePlace:
 
 
 @dataclass(frozen=True)
-class TileLink:
+class PairConstraint:
     """Two tiles that must be alike, or must differ, whatever their class.
 
     Attributes
@@ -69,7 +69,7 @@ class TileLink:
 
 
 @dataclass(frozen=True)
-class TileRemark:
+class TileCorrection:
     """What is to be done with one tile when a model learns.
 
     Attributes
@@ -100,14 +100,16 @@ class TileRemark:
 class TileNotes:
     """All that was said of the tiles of a slide."""
 
-    links: tuple[TileLink, ...] = ()
-    remarks: tuple[TileRemark, ...] = ()
+    links: tuple[PairConstraint, ...] = ()
+    remarks: tuple[TileCorrection, ...] = ()
 
 
 _NOTES: Final = TypeAdapter(TileNotes)
 
 
-def notes_member(links: Sequence[TileLink], remarks: Sequence[TileRemark]) -> dict[str, Any]:
+def notes_member(
+    links: Sequence[PairConstraint], remarks: Sequence[TileCorrection]
+) -> dict[str, Any]:
     """Return the members to add to a GeoJSON collection; none if there is nothing to say."""
     if not links and not remarks:
         return {}

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_smse import models
-from napari_smse.cli.console import print_any_text, show_log, tell_error
+from napari_smse.cli.console import print_any_text, print_error, show_log
 from napari_smse.cli.crossval import crossval
 from napari_smse.cli.estimate import estimate_slides
 from napari_smse.cli.evaluate import evaluate
@@ -48,7 +48,7 @@ def main() -> None:
     try:
         app()
     except (SmseError, OSError) as error:
-        tell_error(error)
+        print_error(error)
         sys.exit(1)
 
 

@@ -83,7 +83,7 @@ def tell(text: str, style: str | None = None) -> None:
     _err.print(text, style=style, markup=False)
 
 
-def tell_error(error: SmseError | OSError) -> None:
+def print_error(error: SmseError | OSError) -> None:
     """Print an error in one line."""
     reason = str(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -158,11 +158,11 @@ def read_data(path: Path, mpp: float | None, speaker: Speaker) -> LabelledSet:
     from napari_smse.datasets.loading import read_training_set
 
     found = read_training_set(path, mpp=mpp)
-    tell_data(found, speaker)
+    report_data(found, speaker)
     return found
 
 
-def tell_data(found: LabelledSet, speaker: Speaker) -> None:
+def report_data(found: LabelledSet, speaker: Speaker) -> None:
     """Say what was found and what was skipped."""
     images, cases = found.count()
     for name in found.classes:

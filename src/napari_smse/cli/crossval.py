@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
     from napari_smse.datasets.splits import Fold
     from napari_smse.evaluation.cross_validation import FoldDone, Learner
-    from napari_smse.evaluation.loss_comparison import ControlRow
+    from napari_smse.evaluation.loss_comparison import LossComparisonRow
     from napari_smse.evaluation.scale_curve import ScalePoint
-    from napari_smse.metrics.predictions import HeldOut
+    from napari_smse.metrics.predictions import HeldOutPredictions
     from napari_smse.metrics.summary import Summary
 
 GROUPED = "grouped"
@@ -52,9 +52,9 @@ class _Run:
     seed: int
     settings: dict[str, str]
     notices: tuple[str, ...] = ()
-    held_out: HeldOut | None = None
-    peeked: HeldOut | None = None
-    controls: list[ControlRow] = field(default_factory=list)
+    held_out: HeldOutPredictions | None = None
+    selected_on_test: HeldOutPredictions | None = None
+    controls: list[LossComparisonRow] = field(default_factory=list)
     scale_curve: list[ScalePoint] = field(default_factory=list)
 
     @property
@@ -209,16 +209,16 @@ def _run_folds(run: _Run, learner: Learner, bar: ProgressBar, task: Any) -> list
     from napari_smse.evaluation.cross_validation import cross_validation
     from napari_smse.metrics.predictions import join
 
-    honest, peeked, first = [], [], []
+    honest, selected_on_test, first = [], [], []
     for done in cross_validation(learner, run.images, run.folds, **run.options):
         honest.append(done.held_out)
-        if done.peeked is not None:
-            peeked.append(done.peeked)
+        if done.selected_on_test is not None:
+            selected_on_test.append(done.selected_on_test)
         if done.done * run.repeats <= done.total:
             first.append(done)
         bar.update(task, completed=done.done, total=done.total)
     run.held_out = join(honest)
-    run.peeked = join(peeked) if peeked else None
+    run.selected_on_test = join(selected_on_test) if selected_on_test else None
     return first
 
 
@@ -232,10 +232,10 @@ def _measure_scales(run: _Run, folds: Sequence[FoldDone], speaker: Speaker) -> N
 
 def _run_controls(run: _Run, make: Any, bar: ProgressBar, task: Any) -> None:
     """Keep the predictions of the full method (triplet, reinforced focal) for the figures."""
-    from napari_smse.evaluation.loss_comparison import control_table, run_controls
+    from napari_smse.evaluation.loss_comparison import compare_losses, loss_comparison_table
 
     found = {}
-    running = run_controls(
+    running = compare_losses(
         lambda similarity, classification: make(
             similarity=similarity, classification=classification
         ),
@@ -247,7 +247,7 @@ def _run_controls(run: _Run, make: Any, bar: ProgressBar, task: Any) -> None:
         bar.update(task, completed=progress.done, total=progress.total)
         if progress.held_out is not None:
             found[progress.losses] = progress.held_out
-    run.controls = control_table(found, run.images)
+    run.controls = loss_comparison_table(found, run.images)
     run.held_out = found["triplet", "reinforced focal"]
 
 
@@ -256,31 +256,33 @@ def _tell(run: _Run, out: Path | None, speaker: Speaker) -> None:
 
     assert run.held_out is not None  # set by the training
     summary = summarise(run.held_out, run.images)
-    peeked = None if run.peeked is None else summarise(run.peeked, run.images)
-    values = _values(run, summary, peeked)
+    selected_on_test = (
+        None if run.selected_on_test is None else summarise(run.selected_on_test, run.images)
+    )
+    values = _values(run, summary, selected_on_test)
     if speaker.as_json:
         speaker.print_json(values)
     else:
-        _show(run, summary, peeked, speaker)
+        _show(run, summary, selected_on_test, speaker)
     if out is not None:
-        _write(out, run, values, summary, peeked)
+        _write(out, run, values, summary, selected_on_test)
         speaker.say(f"figures, predictions and report: {out}")
 
 
-def _show(run: _Run, summary: Summary, peeked: Summary | None, speaker: Speaker) -> None:
+def _show(run: _Run, summary: Summary, selected_on_test: Summary | None, speaker: Speaker) -> None:
     if run.controls:
         speaker.show(_control_table(run.controls))
         speaker.say("below: triplet with reinforced focal")
-    if peeked is not None:
+    if selected_on_test is not None:
         speaker.say("weights chosen on validation cases:")
     speaker.show(magnification_table(summary))
     speaker.show(figure_table(summary))
-    if peeked is not None:
+    if selected_on_test is not None:
         speaker.say(f"optimistic: {_EPOCH_NOTE}:")
-        speaker.show(magnification_table(peeked))
+        speaker.show(magnification_table(selected_on_test))
 
 
-def _control_table(rows: Sequence[ControlRow]) -> Table:
+def _control_table(rows: Sequence[LossComparisonRow]) -> Table:
     from napari_smse.evaluation.report.tables import shown
 
     table = Table(box=None, pad_edge=False)
@@ -297,7 +299,7 @@ def _control_table(rows: Sequence[ControlRow]) -> Table:
     return table
 
 
-def _values(run: _Run, summary: Summary, peeked: Summary | None) -> dict[str, Any]:
+def _values(run: _Run, summary: Summary, selected_on_test: Summary | None) -> dict[str, Any]:
     values: dict[str, Any] = {
         "settings": run.settings,
         "classes": list(run.images.classes),
@@ -310,8 +312,8 @@ def _values(run: _Run, summary: Summary, peeked: Summary | None) -> dict[str, An
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in run.images.skipped],
         "research_use_only": True,
     }
-    if peeked is not None:
-        values["best_test_epoch"] = {"note": _EPOCH_NOTE, "summary": asdict(peeked)}
+    if selected_on_test is not None:
+        values["best_test_epoch"] = {"note": _EPOCH_NOTE, "summary": asdict(selected_on_test)}
     if run.scale_curve:
         values["scale_curve"] = [asdict(point) for point in run.scale_curve]
     if run.controls:
@@ -320,7 +322,7 @@ def _values(run: _Run, summary: Summary, peeked: Summary | None) -> dict[str, An
 
 
 def _write(
-    out: Path, run: _Run, values: dict[str, Any], summary: Summary, peeked: Summary | None
+    out: Path, run: _Run, values: dict[str, Any], summary: Summary, selected_on_test: Summary | None
 ) -> None:
     from napari_smse.evaluation.report.page import ReportContent, write_report
     from napari_smse.metrics.per_case import write_held_out
@@ -342,6 +344,6 @@ def _write(
         run.notices,
         controls=run.controls,
         scale_curve=run.scale_curve,
-        optimistic=peeked,
+        optimistic=selected_on_test,
     )
     write_report(out / "report.html", content)

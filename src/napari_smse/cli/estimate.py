@@ -17,9 +17,9 @@ from napari_smse.cli.options import (
     Scales,
     SlideMpp,
     Slides,
-    request_of,
+    score_request,
 )
-from napari_smse.cli.progress import SlidesTold
+from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
 from napari_smse.scoring import Estimate, estimate, require_tiles
 from napari_smse.slides import open_slide
@@ -40,12 +40,12 @@ def estimate_slides(
     min_tissue: MinTissue = 0.25,
 ) -> None:
     """Tell how long slides will take, by scoring each for two seconds; nothing is kept."""
-    request = request_of(mpp, overlap, min_tissue)
+    request = score_request(mpp, overlap, min_tissue)
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)
     found = find_slides(slides)
     estimates: list[Estimate] = []
-    with SlidesTold(len(found), quiet=False) as told:
+    with BatchProgress(len(found), quiet=False) as told:
         loaded, devices = load_on_fastest(model, device, told, exact=exact)
         for path in found:
             try:

@@ -20,13 +20,13 @@ from napari_smse.models.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, FineTuningProgress
+    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner, FineTuneResult
 
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_smse.cli.console import read_data, tell_data
+from napari_smse.cli.console import read_data, report_data
 from napari_smse.errors import DataError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def finetune(
     The model itself is not changed. About a hundred labelled images of a new laboratory are
     often enough.
     """
-    from napari_smse.finetuning.fine_tuner import FineTuning, tuning_recipe, usual_crops
+    from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     check_folder(out, "the model")
@@ -127,12 +127,12 @@ def finetune(
         "steps": steps,
         "seed": seed,
     }
-    recipe = tuning_recipe(loss.value, learn.value, **changes)
+    recipe = fine_tune_recipe(loss.value, learn.value, **changes)
     mpps = [parse_scale(one) for one in scale or ()]
     tiles = read_tiles(data, mpp, mpps, loaded, chosen, speaker)
     if crops is None:
         crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))
-    tuning = FineTuning(
+    tuning = FineTuner(
         loaded,
         tiles.labelled_set,
         recipe,
@@ -160,7 +160,7 @@ def finetune(
     _tell(tuning, tuned, out, speaker)
 
 
-def _run(tuning: FineTuning, speaker: Speaker) -> FineTuned:
+def _run(tuning: FineTuner, speaker: Speaker) -> FineTuneResult:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -173,7 +173,7 @@ def _run(tuning: FineTuning, speaker: Speaker) -> FineTuned:
     ) as bar:
         task = bar.add_task("reading", total=None, facts="")
 
-        def show(progress: FineTuningProgress) -> None:
+        def show(progress: FineTuneProgress) -> None:
             facts = "" if progress.loss is None else f"loss {progress.loss:.3f}"
             bar.update(
                 task,
@@ -186,19 +186,21 @@ def _run(tuning: FineTuning, speaker: Speaker) -> FineTuned:
         return _to_the_end(tuning.run(), show)
 
 
-def _to_the_end(running: Generator[FineTuningProgress, None, FineTuned], show: Any) -> FineTuned:
+def _to_the_end(
+    running: Generator[FineTuneProgress, None, FineTuneResult], show: Any
+) -> FineTuneResult:
     while True:
         try:
             show(next(running))
         except StopIteration as end:
-            found: FineTuned = end.value
+            found: FineTuneResult = end.value
             return found
 
 
-def _tell(tuning: FineTuning, tuned: FineTuned, out: Path, speaker: Speaker) -> None:
-    from napari_smse.finetuning.saving import save_tuned
+def _tell(tuning: FineTuner, tuned: FineTuneResult, out: Path, speaker: Speaker) -> None:
+    from napari_smse.finetuning.saving import save_fine_tuned
 
-    path = save_tuned(tuning, tuned, out)
+    path = save_fine_tuned(tuning, tuned, out)
     if speaker.as_json:
         speaker.print_json(_values(tuning, tuned, path))
         return
@@ -209,7 +211,7 @@ def _tell(tuning: FineTuning, tuned: FineTuned, out: Path, speaker: Speaker) -> 
     speaker.say(f"model: {path}")
 
 
-def _table(tuning: FineTuning, tuned: FineTuned) -> Table:
+def _table(tuning: FineTuner, tuned: FineTuneResult) -> Table:
     from napari_smse.evaluation.report.tables import shown
     from napari_smse.finetuning.saving import differences, estimates
 
@@ -230,7 +232,7 @@ def _table(tuning: FineTuning, tuned: FineTuned) -> Table:
     return table
 
 
-def _values(tuning: FineTuning, tuned: FineTuned, path: Path) -> dict[str, Any]:
+def _values(tuning: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, Any]:
     from napari_smse.finetuning.saving import differences, estimates
 
     def judged(one: Any) -> dict[str, Any]:
@@ -307,7 +309,7 @@ def _slide_tiles(
             break
         if done < total:
             speaker.say(f"scoring what is annotated: slide {done + 1} of {total}")
-    tell_data(tiles.labelled_set, speaker)
+    report_data(tiles.labelled_set, speaker)
     for warning in tiles.told:
         speaker.warn(warning)
     return tiles

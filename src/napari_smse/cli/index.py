@@ -20,29 +20,29 @@ from napari_smse.cli.options import (
     Scales,
     SlideMpp,
     Slides,
-    request_of,
+    score_request,
 )
-from napari_smse.cli.progress import SlidesTold
+from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
 from napari_smse.scoring import Progress, require_tiles
 from napari_smse.similarity.index.approximate import require_usearch
 from napari_smse.similarity.index.slide_index import APPROXIMATE_FROM, SlideIndex
-from napari_smse.workflows.batch.destination import LocalTarget
+from napari_smse.workflows.batch.destination import LocalDestination
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.indexing import Indexing, slides_to_index
-from napari_smse.workflows.batch.slide_job import Asked
+from napari_smse.workflows.batch.slide_job import BatchSettings
 
 RESULTS_NAME = "results"
 """Folder in an index where the scores of its slides lie, unless they lie elsewhere."""
 
-IndexFolder = Annotated[
+IndexPicker = Annotated[
     Path, typer.Option("--out", help="Folder of the index; it grows.", show_default=False)
 ]
 
 
 def index_slides(
     slides: Slides,
-    out: IndexFolder,
+    out: IndexPicker,
     mpp: Scales = None,
     slide_mpp: SlideMpp = None,
     model: ModelName = "bundled",
@@ -72,12 +72,12 @@ def index_slides(
     if approximate:
         require_usearch()
     # Whatever is wrong with all slides alike is told once, before anything takes time.
-    request, card = request_of(mpp, overlap, min_tissue), read_card(model)
+    request, card = score_request(mpp, overlap, min_tissue), read_card(model)
     require_tiles(card)
     found = find_slides(slides)
     index = SlideIndex.make(out, card.weights_sha256, card.name)
-    asked = Asked(
-        LocalTarget(out / RESULTS_NAME if results is None else results),
+    asked = BatchSettings(
+        LocalDestination(out / RESULTS_NAME if results is None else results),
         request,
         card,
         mpp=slide_mpp,
@@ -85,7 +85,7 @@ def index_slides(
     )
     wanted = slides_to_index(found, asked, own_folder=results is None)
     try:
-        with SlidesTold(len(found), quiet=quiet) as told:
+        with BatchProgress(len(found), quiet=quiet) as told:
             told.warn(index.warnings)
             Indexing(index, asked, model, device, told, overwrite=overwrite).add(wanted)
             if approximate or _is_large(index):

@@ -43,7 +43,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 _USUAL_SCALES = ("0.5",)
 
 
-def request_of(
+def score_request(
     scales: Sequence[str] | None, overlap: float, min_tissue: float, *, first_look: bool = False
 ) -> ScoreRequest:
     """Read what is asked for, the region apart.

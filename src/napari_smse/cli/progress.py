@@ -8,12 +8,12 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from napari_smse.cli.console import OUT, say, tell_error
+from napari_smse.cli.console import OUT, print_error, say
 from napari_smse.errors import named_error
 from napari_smse.scoring import Progress
 
 
-class SlidesTold:
+class BatchProgress:
     """Shows how many slides of all are done, and the tiles of what is scored now.
 
     Parameters
@@ -39,7 +39,7 @@ class SlidesTold:
         self._slides = self._bar.add_task("slides", total=slides, pace="", visible=self._several)
         self._tiles = self._bar.add_task("tiles", total=None, pace="", visible=False)
 
-    def __enter__(self) -> SlidesTold:
+    def __enter__(self) -> BatchProgress:
         if self._several:
             self._start()
         return self
@@ -88,7 +88,7 @@ class SlidesTold:
 
     def fail(self, error: Exception, slide: str) -> None:
         """Count a slide as failed, and say why, whatever it is: the others go on."""
-        tell_error(named_error(error, slide))
+        print_error(named_error(error, slide))
         self.failed += 1
         self._bar.advance(self._slides)
 

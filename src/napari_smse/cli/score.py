@@ -23,12 +23,12 @@ from napari_smse.cli.options import (
     Scales,
     SlideMpp,
     Slides,
-    request_of,
+    score_request,
 )
-from napari_smse.cli.progress import SlidesTold
+from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
 from napari_smse.models import read_card
-from napari_smse.workflows.batch.destination import target_of
+from napari_smse.workflows.batch.destination import destination_from
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.scorers import (
     WorkerScorer,
@@ -36,7 +36,7 @@ from napari_smse.workflows.batch.scorers import (
     score_here,
     workers,
 )
-from napari_smse.workflows.batch.slide_job import Asked, SlideToScore, slides_to_score
+from napari_smse.workflows.batch.slide_job import BatchSettings, SlideJob, slide_jobs
 from napari_smse.workflows.index_slides import into_index
 
 
@@ -79,9 +79,9 @@ def score_slides(
     _refuse_contradictions(local_workers, scheduler, minutes)
     # Whatever is wrong with all slides alike is told once, before anything takes time.
     card = read_card(model)
-    asked = Asked(
-        target=target_of(out),
-        request=request_of(mpp, overlap, min_tissue, first_look=minutes is not None),
+    asked = BatchSettings(
+        target=destination_from(out),
+        request=score_request(mpp, overlap, min_tissue, first_look=minutes is not None),
         card=card,
         outlines=None if roi is None else read_regions(roi),
         mpp=slide_mpp,
@@ -92,10 +92,10 @@ def score_slides(
     )
     found = find_slides(slides)
     asked = replace(asked, index=into_index(index, out, card, overwrite=overwrite))
-    wanted = slides_to_score(found, asked)
+    wanted = slide_jobs(found, asked)
     scoring = Scoring(model, device, local_workers, scheduler)
     try:
-        with SlidesTold(len(wanted), quiet=quiet) as told:
+        with BatchProgress(len(wanted), quiet=quiet) as told:
             scoring.score(wanted, asked, told)
     except KeyboardInterrupt as stop:
         again = "the same command without --overwrite" if overwrite else "the same command"
@@ -142,7 +142,7 @@ class Scoring:
     local_workers: int | None
     scheduler: str | None
 
-    def score(self, slides: Sequence[SlideToScore], asked: Asked, told: SlidesTold) -> None:
+    def score(self, slides: Sequence[SlideJob], asked: BatchSettings, told: BatchProgress) -> None:
         """Score what is not finished; torch is there only from then on."""
         slides = [one for one in slides if not _is_settled(one, told)]
         if not slides:
@@ -158,7 +158,7 @@ class Scoring:
             WorkerScorer(client, model, self.model, devices[0]).score(slides, told)
 
 
-def _is_settled(slide: SlideToScore, told: SlidesTold) -> bool:
+def _is_settled(slide: SlideJob, told: BatchProgress) -> bool:
     """Whether nothing is left to do for a slide: it was scored already, or cannot be."""
     try:
         if not slide.is_finished():

@@ -14,7 +14,7 @@ from napari_smse.cli.console import say, tell
 from napari_smse.cli.options import DeviceNames, ModelName, SlideMpp
 from napari_smse.errors import QueryError
 from napari_smse.scoring import describe_scale, parse_scale
-from napari_smse.similarity.index.search import IndexAnswer, SlideHits
+from napari_smse.similarity.index.search import SearchResult, SlideHits
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
@@ -76,7 +76,7 @@ def search_slides(
 _COLUMNS = f"    {'distance':>8} {'x':>9} {'y':>9} {'width':>7} {'height':>7}   most likely"
 
 
-def as_lines(answer: IndexAnswer, query: RegionQuery, slide: Path) -> Iterator[str]:
+def as_lines(answer: SearchResult, query: RegionQuery, slide: Path) -> Iterator[str]:
     """Say it in lines, the slide with the nearest tile first."""
     tiles = "1 tile" if len(query.embeddings) == 1 else f"{len(query.embeddings)} tiles"
     how = " (approximately)" if answer.approximate else ""
@@ -104,7 +104,7 @@ def _rows(found: SlideHits) -> Iterator[str]:
         )
 
 
-def as_values(answer: IndexAnswer, query: RegionQuery, index: Path, slide: Path) -> dict[str, Any]:
+def as_values(answer: SearchResult, query: RegionQuery, index: Path, slide: Path) -> dict[str, Any]:
     """Return it as JSON values; places in level-0 px."""
     return {
         "index": str(index),

@@ -19,7 +19,7 @@ from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
-    from napari_smse.training.train_model import Made, ModelMaking
+    from napari_smse.training.train_model import Made, ModelTrainer
 
 
 def train(
@@ -81,7 +81,7 @@ def train(
     _tell(made, making, speaker)
 
 
-def _remove(making: ModelMaking) -> None:
+def _remove(making: ModelTrainer) -> None:
     """Remove an older model and its training, so that a stop leaves no doubt what is whose."""
     for path in model_files(making.stem):
         path.unlink(missing_ok=True)
@@ -95,18 +95,18 @@ def _making(
     changes: dict[str, Any],
     options: dict[str, Any],
     device: str,
-) -> ModelMaking:
+) -> ModelTrainer:
     from napari_smse.evaluation.learners import recipe_of
     from napari_smse.training.initialisation import new_network
-    from napari_smse.training.train_model import ModelMaking
+    from napari_smse.training.train_model import ModelTrainer
 
     images.require_trainable()
     recipe = recipe_of(config, seed=options["seed"], **changes)
     network, parent = new_network(recipe, len(images.classes))
-    return ModelMaking(images, recipe, network, parent=parent, device=device, **options)
+    return ModelTrainer(images, recipe, network, parent=parent, device=device, **options)
 
 
-def _show_progress(making: ModelMaking, speaker: Speaker) -> None:
+def _show_progress(making: ModelTrainer, speaker: Speaker) -> None:
     columns = (
         SpinnerColumn(),
         TextColumn("training"),
@@ -129,7 +129,7 @@ def _show_progress(making: ModelMaking, speaker: Speaker) -> None:
             bar.update(task, completed=progress.step, total=progress.steps, facts=facts)
 
 
-def _tell(made: Made, making: ModelMaking, speaker: Speaker) -> None:
+def _tell(made: Made, making: ModelTrainer, speaker: Speaker) -> None:
     if speaker.as_json:
         speaker.print_json(
             {

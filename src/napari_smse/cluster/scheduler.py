@@ -18,7 +18,7 @@ from napari_smse.cluster.slide_task import SlideWork
 from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.scoring import Progress, ScoreStore
-from napari_smse.scoring.block_writer import Keeper
+from napari_smse.scoring.block_writer import BlockWriter
 from napari_smse.scoring.pipeline import PATIENCE, BlockScores
 from napari_smse.scoring.progress import Clock
 from napari_smse.slides import Slide
@@ -60,12 +60,12 @@ class ClusterJob:
     plan: TilePlan
     store: ScoreStore
     slide: Slide | None = None
-    _keeper: Keeper = field(init=False)
+    _keeper: BlockWriter = field(init=False)
     _began: float = field(init=False)
     _missing: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._keeper = Keeper(self.plan, self.store, self.slide)
+        self._keeper = BlockWriter(self.plan, self.store, self.slide)
         self._began = time.monotonic()
         self._missing = set(np.flatnonzero(~self.store.blocks_done()).tolist())
 

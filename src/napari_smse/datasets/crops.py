@@ -45,41 +45,43 @@ def _mirrored(part: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(np.pad(part, [*pad, (0, 0)], mode=mode)[:size, :size])  # type: ignore[call-overload]
 
 
-JUDGED_MPPS: Final = (0.25, 0.5)
+EVALUATION_MPPS: Final = (0.25, 0.5)
 """um/px at which images are judged, where their pixels support them: 40x and 20x scans."""
 
 
-def judged_scales(mpp_range: tuple[float, float]) -> tuple[float, ...]:
+def evaluation_scales(mpp_range: tuple[float, float]) -> tuple[float, ...]:
     """Return the scales, um/px, an image is judged at; one at least.
 
     An image that supports none of the usual ones is judged at the nearest it does.
     """
     low, high = mpp_range
-    usual = tuple(mpp for mpp in JUDGED_MPPS if low <= mpp <= high)
-    return usual or (min(max(JUDGED_MPPS[-1], low), high),)
+    usual = tuple(mpp for mpp in EVALUATION_MPPS if low <= mpp <= high)
+    return usual or (min(max(EVALUATION_MPPS[-1], low), high),)
 
 
-class View(NamedTuple):
+class EvaluationCrop(NamedTuple):
     """A tile ``(size, size, 3)`` that an image is judged by, and its um/px."""
 
     tile: NDArray[np.uint8]
     mpp: float
 
 
-def judged_views(picture: Image.Image, image: LabelledImage, size: int = 224) -> list[View]:
+def evaluation_crops(
+    picture: Image.Image, image: LabelledImage, size: int = 224
+) -> list[EvaluationCrop]:
     """Return the tiles that an image's score is the mean over, with their scales."""
     return [
-        View(tile, mpp)
-        for mpp in judged_scales(image.mpp_range)
+        EvaluationCrop(tile, mpp)
+        for mpp in evaluation_scales(image.mpp_range)
         for tile in tile_grid(picture, image.mpp, mpp, size)
     ]
 
 
-def judged_tiles(
+def evaluation_tiles(
     picture: Image.Image, image: LabelledImage, size: int = 224
 ) -> list[NDArray[np.uint8]]:
     """Return the tiles ``(size, size, 3)`` that an image's score is the mean over."""
-    return [view.tile for view in judged_views(picture, image, size)]
+    return [view.tile for view in evaluation_crops(picture, image, size)]
 
 
 def tile_grid(

@@ -117,7 +117,7 @@ def table_classes(labels: Iterable[str]) -> tuple[str, ...]:
     return class_order(found)
 
 
-def choose_usable(
+def usable_images(
     candidates: Sequence[Candidate],
     folder: Path,
     reading: Reading,

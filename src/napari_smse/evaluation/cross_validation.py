@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.splits import Fold, grouped_folds, hold_out, shared_cases
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.metrics.predictions import HeldOut, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
 from napari_smse.training.prediction import Predictor
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ Learner = Callable[[LabelledSet, Sequence[int], Sequence[int], int], Predictor]
 
 
 @runtime_checkable
-class PeekingPredictor(Protocol):
+class SelectsOnTestSet(Protocol):
     """A predictor that can also choose its weights by the test images themselves.
 
     Published figures are often chosen so; they are too good, and are only ever reported
@@ -38,7 +38,7 @@ class PeekingPredictor(Protocol):
     def __call__(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of weights chosen without the images."""
 
-    def peek(self, images: Sequence[LabelledImage], /) -> Tensor:
+    def select_on_test(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of the weights that are best on these very images."""
 
 
@@ -62,8 +62,8 @@ class FoldDone:
 
     done: int
     total: int
-    held_out: HeldOut
-    peeked: HeldOut | None
+    held_out: HeldOutPredictions
+    selected_on_test: HeldOutPredictions | None
     predictor: Predictor
     fold: Fold
 
@@ -118,11 +118,11 @@ def cross_validation(
             test = fold.test.tolist()
             images = labelled_set.some(test)
             held_out = of_fold(test, predictor(images), position, repeat)
-            peeked = None
-            if isinstance(predictor, PeekingPredictor):
-                peeked = of_fold(test, predictor.peek(images), position, repeat)
+            selected_on_test = None
+            if isinstance(predictor, SelectsOnTestSet):
+                selected_on_test = of_fold(test, predictor.select_on_test(images), position, repeat)
             done = repeat * number + position + 1
-            yield FoldDone(done, repeats * number, held_out, peeked, predictor, fold)
+            yield FoldDone(done, repeats * number, held_out, selected_on_test, predictor, fold)
 
 
 def cross_validate(
@@ -133,7 +133,7 @@ def cross_validate(
     repeats: int = 1,
     validation_share: float = 0.2,
     seed: int = 0,
-) -> HeldOut:
+) -> HeldOutPredictions:
     """Return the predictions of all folds of `cross_validation`."""
     running = cross_validation(
         learner,
@@ -180,7 +180,7 @@ def train_fold(
 
 def unseen_only(predictor: Predictor, seen: Sequence[LabelledImage]) -> Predictor:
     """Return the predictor, made to raise `TrainingError` for cases of the images `seen`."""
-    guarded = _Peeking if isinstance(predictor, PeekingPredictor) else _UnseenOnly
+    guarded = _Peeking if isinstance(predictor, SelectsOnTestSet) else _UnseenOnly
     return guarded(predictor, seen)
 
 
@@ -204,10 +204,10 @@ class _UnseenOnly:
 
 
 class _Peeking(_UnseenOnly):
-    def peek(self, images: Sequence[LabelledImage], /) -> Tensor:
+    def select_on_test(self, images: Sequence[LabelledImage], /) -> Tensor:
         self._check(images)
-        assert isinstance(self._predictor, PeekingPredictor)
-        return self._predictor.peek(images)
+        assert isinstance(self._predictor, SelectsOnTestSet)
+        return self._predictor.select_on_test(images)
 
 
 def leave_source_out(
@@ -217,7 +217,7 @@ def leave_source_out(
     *,
     validation_share: float = 0.2,
     seed: int = 0,
-) -> HeldOut:
+) -> HeldOutPredictions:
     """Train on all other sources and predict all images of `source`.
 
     Raises
@@ -245,7 +245,7 @@ def leave_scale_out(
     *,
     validation_share: float = 0.2,
     seed: int = 0,
-) -> tuple[HeldOut, HeldOut]:
+) -> tuple[HeldOutPredictions, HeldOutPredictions]:
     """Predict one magnification's images without and with that magnification in training.
 
     Both go through the same case-grouped folds and test the same images, so that
@@ -253,7 +253,7 @@ def leave_scale_out(
 
     Returns
     -------
-    tuple[HeldOut, HeldOut]
+    tuple[HeldOutPredictions, HeldOutPredictions]
         Trained on the other magnifications only; trained on all.
 
     Raises

@@ -13,7 +13,7 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.leakage import cases_among, data_set_of
 from napari_smse.errors import DataError
 from napari_smse.evaluation.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
-from napari_smse.metrics.predictions import HeldOut, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, of_fold
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import Model, ModelCard
 from napari_smse.training.trainer import predict_images
@@ -54,7 +54,7 @@ class Evaluation:
         Scales the model was not trained at, and overlap with its training.
     """
 
-    held_out: HeldOut
+    held_out: HeldOutPredictions
     labelled_set: LabelledSet
     summary: Summary
     overlap: Overlap

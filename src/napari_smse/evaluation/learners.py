@@ -13,10 +13,10 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import TrainingError
 from napari_smse.evaluation.cross_validation import Learner
-from napari_smse.evaluation.linear_probe import FrozenBaseline
+from napari_smse.evaluation.linear_probe import LinearProbe
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.paper.recipe import PaperRecipe, best_epoch
@@ -30,7 +30,7 @@ PAPER: Final = "paper"
 FROZEN: Final = "frozen"
 _PAIR_MARGIN: Final = 1.0
 Doing = Callable[[str], None]
-Tables = dict[str, FeatureTable]
+Tables = dict[str, FeatureCache]
 """Feature tables that learners share, by what they depend on."""
 
 _OF_FEATURES: Final = frozenset(
@@ -118,7 +118,7 @@ def learner_of(
     if config == FROZEN:
         if losses:
             raise TrainingError("The frozen control has no losses to compare: give a recipe.")
-        return frozen_baseline_learner(device=device, doing=doing)
+        return linear_probe_learner(device=device, doing=doing)
     recipe = recipe_of(config, steps=steps, **losses)
     if isinstance(recipe, PaperRecipe):
         return paper_learner(recipe, device=device, doing=doing)
@@ -174,7 +174,7 @@ def _head_learner(recipe: Recipe, tables: Tables, device: str, doing: Doing) -> 
     if key not in tables:
         network, _ = new_network(recipe, 2)
         assert isinstance(network, SmseNetwork)
-        tables[key] = FeatureTable(network, recipe, device=device)
+        tables[key] = FeatureCache(network, recipe, device=device)
     table = tables[key]
     heads = HeadLearner(table, recipe)
 
@@ -191,7 +191,7 @@ def _head_learner(recipe: Recipe, tables: Tables, device: str, doing: Doing) -> 
 def paper_learner(recipe: PaperRecipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
     """Return a learner that trains the paper's network, each time with another seed.
 
-    Its predictors can `peek`: choose the epoch by the test images, as the authors did.
+    Its predictors can `select_on_test`: choose the epoch by the test images, as the authors did.
     """
 
     def learn(
@@ -238,7 +238,7 @@ class PaperPredictor:
         """Return the logits of the epoch chosen without these images."""
         return predict_images(self._network, images, device=self._device)
 
-    def peek(self, images: Sequence[LabelledImage], /) -> Tensor:
+    def select_on_test(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of the epoch that is right most often on these very images."""
         network, found = copy.deepcopy(self._network), []
         for weights in self._epochs:
@@ -247,8 +247,8 @@ class PaperPredictor:
         return found[best_epoch(found, [image.label for image in images])]
 
 
-def frozen_baseline_learner(*, device: str = "cpu", doing: Doing = _silent) -> FrozenBaseline:
+def linear_probe_learner(*, device: str = "cpu", doing: Doing = _silent) -> LinearProbe:
     """Return the control on the default trunk as every training begins with it."""
     network, _ = new_network(Recipe(), 2)
     assert isinstance(network, SmseNetwork)
-    return FrozenBaseline(network, device=device, doing=doing)
+    return LinearProbe(network, device=device, doing=doing)

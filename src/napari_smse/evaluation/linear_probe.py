@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_smse.datasets.crops import judged_tiles
+from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import TrainingError
@@ -20,7 +20,7 @@ from napari_smse.training.prediction import Predictor
 _BATCH: Final = 16
 
 
-class FrozenBaseline:
+class LinearProbe:
     """Learns a logistic regression on pooled features of the tiles an image is judged by.
 
     Features are standardised and the classes weighted alike; an image's logits are the mean
@@ -83,7 +83,7 @@ class FrozenBaseline:
         return self._features[image]
 
     def _compute(self, image: LabelledImage) -> NDArray[np.float32]:
-        tiles = np.stack(judged_tiles(read_pixels(image), image))
+        tiles = np.stack(evaluation_tiles(read_pixels(image), image))
         batches = torch.split(torch.from_numpy(tiles).permute(0, 3, 1, 2), _BATCH)
         with torch.inference_mode():
             found = [self._network.features(one.to(self._device)).float().cpu() for one in batches]

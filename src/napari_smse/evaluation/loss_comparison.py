@@ -10,7 +10,7 @@ from typing import Final
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.splits import Fold
 from napari_smse.evaluation.cross_validation import Learner, cross_validation
-from napari_smse.metrics.predictions import HeldOut, join
+from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 
 SIMILARITIES: Final = ("none", "pair", "triplet")
@@ -23,7 +23,7 @@ Losses = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class ControlProgress:
+class LossComparisonProgress:
     """A fold more is done.
 
     Attributes
@@ -39,11 +39,11 @@ class ControlProgress:
     done: int
     total: int
     losses: Losses
-    held_out: HeldOut | None
+    held_out: HeldOutPredictions | None
 
 
 @dataclass(frozen=True)
-class ControlRow:
+class LossComparisonRow:
     """One row of the table.
 
     Attributes
@@ -60,7 +60,7 @@ class ControlRow:
     differences: dict[str, Estimate] | None
 
 
-def run_controls(
+def compare_losses(
     make_learner: Callable[[str, str], Learner],
     labelled_set: LabelledSet,
     folds: int | Sequence[Fold] = 5,
@@ -68,7 +68,7 @@ def run_controls(
     repeats: int = 1,
     validation_share: float = 0.2,
     seed: int = 0,
-) -> Iterator[ControlProgress]:
+) -> Iterator[LossComparisonProgress]:
     """Cross-validate every pair of losses on the same folds, and yield after each fold.
 
     Parameters
@@ -94,12 +94,12 @@ def run_controls(
             parts.append(fold.held_out)
             whole = join(parts) if fold.done == fold.total else None
             done = place * fold.total + fold.done
-            yield ControlProgress(done, len(every) * fold.total, losses, whole)
+            yield LossComparisonProgress(done, len(every) * fold.total, losses, whole)
 
 
-def control_table(
-    held_out: Mapping[Losses, HeldOut], labelled_set: LabelledSet, *, draws: int = 1000
-) -> list[ControlRow]:
+def loss_comparison_table(
+    held_out: Mapping[Losses, HeldOutPredictions], labelled_set: LabelledSet, *, draws: int = 1000
+) -> list[LossComparisonRow]:
     """Return a row for each pair of losses, with its paired difference to the reference."""
     rows = []
     for losses, found in held_out.items():
@@ -110,5 +110,5 @@ def control_table(
                 name: paired_difference(found, held_out[REFERENCE], labelled_set, name, draws=draws)
                 for name in SHOWN
             }
-        rows.append(ControlRow(*losses, figures, differences))
+        rows.append(LossComparisonRow(*losses, figures, differences))
     return rows

@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 
 
 def prototypes_of(
     network: SmseNetwork,
-    table: FeatureTable,
+    table: FeatureCache,
     labelled_set: LabelledSet,
     training: Sequence[int] | None = None,
 ) -> Tensor:
@@ -44,7 +44,7 @@ def prototypes_of(
 
 def prototype_distances(
     network: SmseNetwork,
-    table: FeatureTable,
+    table: FeatureCache,
     labelled_set: LabelledSet,
     indices: Sequence[int],
     prototypes: Tensor,

@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.evaluation.cross_validation import FoldDone
 from napari_smse.metrics.classification import auc_of_present
-from napari_smse.metrics.summary import judge_scores, with_interval
+from napari_smse.metrics.summary import predictions_from_scores, with_interval
 
 SCALES: Final = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 """um/px that are measured unless told otherwise."""
@@ -103,7 +103,7 @@ def _point(
     with torch.inference_mode():
         logits = predict_at(images, mpp).double().cpu()
         probabilities = torch.softmax(logits, dim=1).numpy()
-    judged = judge_scores(probabilities, labels, cases)
+    judged = predictions_from_scores(probabilities, labels, cases)
     found = with_interval(auc_of_present, judged, draws=draws, seed=seed)
     value, low, high = (
         float("nan") if one is None else one for one in (found.value, found.low, found.high)

@@ -12,14 +12,14 @@ from typing import Final
 import shapely
 from shapely import Polygon
 
-from napari_smse.annotations.tile_notes import TileLink, TileNotes, read_tile_notes
+from napari_smse.annotations.tile_notes import PairConstraint, TileNotes, read_tile_notes
 from napari_smse.datasets.labelled_set import Skipped
 from napari_smse.datasets.readers.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.errors import DataError, named_error
 from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.models import Model
-from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest, score
+from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest_runtime, score
 from napari_smse.slides import Slide, open_slide
 
 USUAL_MPPS: Final = (0.5,)
@@ -37,7 +37,7 @@ def scored_annotations(
 
     The tiles are those that the viewer scores: as its grid hangs on the slide's corner, it does
     not matter that only what is annotated is scored here. Their embeddings are the viewer's, too,
-    as the model is run in the same way, the one that `on_fastest` decided on.
+    as the model is run in the same way, the one that `on_fastest_runtime` decided on.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def scored_annotations(
     DataError
         No slide can be learnt from; the message tells why the first cannot.
     """
-    device = on_fastest(device, model)
+    device = on_fastest_runtime(device, model)
     found: list[AnnotatedSlide] = []
-    links: list[TileLink] = []
+    links: list[PairConstraint] = []
     wanted, skipped = slides_to_read(folder)
     with ExitStack() as kept:
         stores = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-")))

@@ -22,15 +22,15 @@ from napari_smse.annotations.tile_labels import (
     nearest_areas,
     rows_at,
 )
-from napari_smse.annotations.tile_notes import TileLink, TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.errors import DataError
-from napari_smse.finetuning.exemplar_tiles import AddedTile
-from napari_smse.finetuning.pair_constraints import LinkedTiles
+from napari_smse.finetuning.exemplar_tiles import ExemplarTile
+from napari_smse.finetuning.pair_constraints import PairConstraints
 from napari_smse.scoring import ScaleScores, ScoreStore
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import ScaleTiles, TissueMask
-from napari_smse.training.prediction import JudgedTiles
+from napari_smse.training.prediction import TileOutputs
 
 SOURCE = "annotations"
 
@@ -60,7 +60,7 @@ class AnnotatedSlide:
     mask: TissueMask
     store: ScoreStore
     case: str
-    remarks: Sequence[TileRemark] = ()
+    remarks: Sequence[TileCorrection] = ()
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class AnnotatedTiles:
     """
 
     labelled_set: LabelledSet
-    known: dict[LabelledImage, JudgedTiles]
+    known: dict[LabelledImage, TileOutputs]
     conflicts: int
     exemplars: tuple[LabelledImage, ...] = ()
-    links: LinkedTiles | None = None
+    links: PairConstraints | None = None
     unmatched: int = 0
     left_out: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
@@ -129,8 +129,8 @@ class AnnotatedTiles:
 def annotated_tiles(
     slides: Sequence[AnnotatedSlide],
     classes: Sequence[str],
-    links: Sequence[TileLink] = (),
-    added: Sequence[AddedTile] = (),
+    links: Sequence[PairConstraint] = (),
+    added: Sequence[ExemplarTile] = (),
 ) -> AnnotatedTiles:
     """Label the stored tiles of slides by the regions they lie in, and by what was said of them.
 
@@ -218,12 +218,12 @@ def _as_one(one: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedSli
 class _Found:
     """What is gathered from slide after slide, scale after scale."""
 
-    def __init__(self, classes: tuple[str, ...], links: Sequence[TileLink]) -> None:
-        self.known: dict[LabelledImage, JudgedTiles] = {}
+    def __init__(self, classes: tuple[str, ...], links: Sequence[PairConstraint]) -> None:
+        self.known: dict[LabelledImage, TileOutputs] = {}
         self.looks: dict[LabelledImage, NDArray[np.float32]] = {}
         self.exemplars: list[LabelledImage] = []
         self.conflicts = 0
-        self.heard: set[TileRemark] = set()
+        self.heard: set[TileCorrection] = set()
         self._classes, self._links = classes, links
         self._ends: dict[TilePlace, Tensor] = {}
         self._images: dict[TilePlace, LabelledImage] = {}
@@ -256,7 +256,7 @@ class _Found:
                     self.exemplars.append(image)
         self._note_ends(one, scores, found)
 
-    def add(self, tile: AddedTile) -> None:
+    def add(self, tile: ExemplarTile) -> None:
         """Take a tile with a class of its own, unless its place was decided on."""
         if (one := self._slides.get(tile.slide)) is not None:
             # Whatever the slide was called when the tile was added.
@@ -275,13 +275,13 @@ class _Found:
                 self._ends[end] = tile.embedding
                 self._images[end] = image
 
-    def linked(self) -> LinkedTiles | None:
+    def linked(self) -> PairConstraints | None:
         """Return the links whose tiles were both scored; None if there is none."""
         ends = self._ends
         whole = [one for one in self._links if one.first in ends and one.second in ends]
         if not whole:
             return None
-        return LinkedTiles(
+        return PairConstraints(
             torch.stack([ends[one.first] for one in whole]),
             torch.stack([ends[one.second] for one in whole]),
             torch.tensor([one.alike for one in whole]),
@@ -297,7 +297,7 @@ class _Found:
         self._scored.update(places[row] for row in np.flatnonzero(found).tolist())
         return found
 
-    def _heard_of(self, classes: TileClasses, scored: NDArray[np.bool_]) -> set[TileRemark]:
+    def _heard_of(self, classes: TileClasses, scored: NDArray[np.bool_]) -> set[TileCorrection]:
         """Return the remarks that say something of what is learnt."""
         learnt = np.isin(classes.class_names, self._classes)
         heard = set()
@@ -362,10 +362,10 @@ def _image(
 
 def _judged(
     embedding: NDArray[np.float16], probability: NDArray[np.float32], mpp: float
-) -> JudgedTiles:
+) -> TileOutputs:
     """Return what was stored; logits are probabilities' logarithms, the same to a softmax."""
     vector = torch.from_numpy(embedding.astype(np.float32))
     logits = torch.from_numpy(probability.astype(np.float32)).clamp(min=1e-7).log()
-    return JudgedTiles(
+    return TileOutputs(
         torch.nn.functional.normalize(vector, dim=0)[None], logits[None], torch.tensor([mpp])
     )

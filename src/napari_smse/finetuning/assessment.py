@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from napari_smse.metrics.predictions import HeldOut, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, of_fold
 from napari_smse.training.embeddings import EmbeddedTiles
 
 RECALLS: Final = (1, 5)
@@ -17,7 +17,7 @@ _MOST_COMPARED: Final = 600
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Assessment:
     """What a network says of held-out images.
 
     Attributes
@@ -29,11 +29,11 @@ class Judgement:
         learnt from.
     """
 
-    held_out: HeldOut
+    held_out: HeldOutPredictions
     recall: dict[int, float]
 
 
-def judge_tiles(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) -> Judgement:
+def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) -> Assessment:
     """Judge held-out tiles by their logits, and by the tiles learnt from.
 
     Parameters
@@ -44,7 +44,7 @@ def judge_tiles(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTi
         ``(n, classes)`` of the held-out tiles.
     """
     images, means = held_out.image_means(logits)
-    return Judgement(of_fold(images, means), recalls(held_out, learnt_from))
+    return Assessment(of_fold(images, means), recalls(held_out, learnt_from))
 
 
 def recalls(

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_smse.finetuning.embedding_heads import TunedHeads
-from napari_smse.finetuning.pair_constraints import FAR, LinkedTiles
-from napari_smse.losses.contrastive import pair_loss
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads
+from napari_smse.finetuning.pair_constraints import FAR, PairConstraints
+from napari_smse.losses.contrastive import contrastive_loss
 from napari_smse.training.embeddings import EmbeddedTiles
 
 
@@ -30,7 +30,7 @@ class BestHeads:
     """
 
     def __init__(
-        self, heads: TunedHeads, tiles: EmbeddedTiles, links: LinkedTiles | None = None
+        self, heads: EmbeddingHeads, tiles: EmbeddedTiles, links: PairConstraints | None = None
     ) -> None:
         self._heads, self._tiles, self._links = heads, tiles, links
         self._loss = math.inf
@@ -52,7 +52,7 @@ class BestHeads:
         if self._links is None:
             return 0.0
         moved = self._links.moved(self._heads)
-        return float(pair_loss(moved.first, moved.second, moved.alike, FAR))
+        return float(contrastive_loss(moved.first, moved.second, moved.alike, FAR))
 
     def _class_mean_loss(self) -> float:
         """Return the cross-entropy, every class weighing the same however many tiles it has."""

@@ -12,7 +12,7 @@ from napari_smse.slides import Region
 
 
 @dataclass(frozen=True)
-class FlippedTile:
+class ChangedCall:
     """A tile with another call than before.
 
     Attributes
@@ -34,12 +34,12 @@ class FlippedTile:
     moved: float
 
 
-def flipped_tiles(
+def changed_calls(
     before: Sequence[ScaleScores],
     after: Sequence[ScaleScores],
     classes: Sequence[str],
     most: int = 200,
-) -> tuple[list[FlippedTile], int]:
+) -> tuple[list[ChangedCall], int]:
     """Return the tiles that moved furthest into another class, furthest first, and how many did.
 
     Parameters
@@ -70,8 +70,8 @@ def flipped_tiles(
 
 def _tile(
     old: ScaleScores, new: ScaleScores, row: int, classes: Sequence[str], moved: float
-) -> FlippedTile:
-    return FlippedTile(
+) -> ChangedCall:
+    return ChangedCall(
         old.mpp,
         old.tiles.region(row),
         classes[int(old.probability[row].argmax())],

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.evaluation.report.tables import shown
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
 from napari_smse.finetuning.saving import differences, estimates
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import positive_class
 
 _WORDS: Final = {
@@ -36,7 +36,7 @@ class Rates(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Worth:
+class Comparison:
     """What a fine-tuning was worth, ready to be shown.
 
     Attributes
@@ -60,16 +60,16 @@ class Worth:
     note: str = ""
 
 
-def worth(tuning: FineTuning, tuned: FineTuned) -> Worth:
+def worth(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
     """Work out what a fine-tuning was worth; takes a moment, as intervals are bootstrapped."""
     classes = tuning.labelled_set.classes
     before, after = tuned.before.held_out, tuned.after.held_out
     curves = [_curve(tuning, one) for one in (before, after)] if len(classes) == 2 else []
     confusions = _confusion(tuning, before), _confusion(tuning, after)
-    return Worth(_rows(tuning, tuned), classes, confusions, curves, _note(tuned))
+    return Comparison(_rows(tuning, tuned), classes, confusions, curves, _note(tuned))
 
 
-def _rows(tuning: FineTuning, tuned: FineTuned) -> list[tuple[str, str, str, str]]:
+def _rows(tuning: FineTuner, tuned: FineTuneResult) -> list[tuple[str, str, str, str]]:
     before, after = (estimates(tuning, one.held_out) for one in (tuned.before, tuned.after))
     change = differences(tuning, tuned)
     rows = [
@@ -88,7 +88,7 @@ def _rows(tuning: FineTuning, tuned: FineTuned) -> list[tuple[str, str, str, str
     return rows
 
 
-def _confusion(tuning: FineTuning, held_out: HeldOut) -> NDArray[np.int64]:
+def _confusion(tuning: FineTuner, held_out: HeldOutPredictions) -> NDArray[np.int64]:
     classes = len(tuning.labelled_set.classes)
     truth = [tuning.labelled_set.images[i].label for i in held_out.images]
     counts = np.zeros((classes, classes), dtype=np.int64)
@@ -96,7 +96,7 @@ def _confusion(tuning: FineTuning, held_out: HeldOut) -> NDArray[np.int64]:
     return counts
 
 
-def _curve(tuning: FineTuning, held_out: HeldOut) -> Rates:
+def _curve(tuning: FineTuner, held_out: HeldOutPredictions) -> Rates:
     data = tuning.labelled_set
     positive = positive_class(data.classes)
     score = held_out.probabilities[:, positive]
@@ -111,7 +111,7 @@ def _curve(tuning: FineTuning, held_out: HeldOut) -> Rates:
     return Rates(*rates)
 
 
-def _note(tuned: FineTuned) -> str:
+def _note(tuned: FineTuneResult) -> str:
     told = []
     if tuned.old_right is not None:
         before, after = tuned.old_right

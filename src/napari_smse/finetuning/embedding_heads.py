@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_smse.errors import TrainingError
-from napari_smse.finetuning.pair_constraints import FAR, LinkedTiles
-from napari_smse.losses.contrastive import pair_loss
+from napari_smse.finetuning.pair_constraints import FAR, PairConstraints
+from napari_smse.losses.contrastive import contrastive_loss
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
@@ -30,7 +30,7 @@ from napari_smse.training.seeding import generator_of
 _LOGIT_SCALE = 5.0
 
 
-class TunedHeads(nn.Module):
+class EmbeddingHeads(nn.Module):
     """A matrix on a model's embeddings, and a class head on what comes out.
 
     Parameters
@@ -83,7 +83,7 @@ class TunedHeads(nn.Module):
 
 
 @dataclass(frozen=True)
-class TuningStep:
+class HeadsStep:
     """One step of a fine-tuning.
 
     Attributes
@@ -107,7 +107,9 @@ class TuningStep:
     linked: float
 
 
-def start_heads(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]) -> TunedHeads:
+def initialise_heads(
+    network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
+) -> EmbeddingHeads:
     """Return heads to tune: the model's own, or with other classes ones made from their means.
 
     Parameters
@@ -119,10 +121,12 @@ def start_heads(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
     known
         The model's classes.
     """
-    return TunedHeads(start_class_head(network, tiles, known))
+    return EmbeddingHeads(initialise_class_head(network, tiles, known))
 
 
-def start_class_head(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]) -> nn.Linear:
+def initialise_class_head(
+    network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
+) -> nn.Linear:
     """Return the model's class head, or with other classes one made from their mean embeddings."""
     if tuple(known) == tiles.classes:
         return network.class_head
@@ -136,22 +140,22 @@ def start_class_head(network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence
     return head
 
 
-def tune_heads(
-    heads: TunedHeads,
+def train_embedding_heads(
+    heads: EmbeddingHeads,
     tiles: EmbeddedTiles,
     recipe: Recipe,
     *,
     exemplars: Exemplars | None = None,
     keep: float = 1.0,
-    links: LinkedTiles | None = None,
+    links: PairConstraints | None = None,
     link_weight: float = 1.0,
-) -> Iterator[TuningStep]:
+) -> Iterator[HeadsStep]:
     """Tune heads in place, and yield after every step.
 
     Parameters
     ----------
     heads
-        As `start_heads` gives them.
+        As `initialise_heads` gives them.
     tiles
         To learn from.
     recipe
@@ -200,14 +204,14 @@ def tune_heads(
         if recipe.clip_norm:
             nn.utils.clip_grad_norm_(heads.parameters(), recipe.clip_norm)
         optimiser.step()
-        yield TuningStep(
+        yield HeadsStep(
             step + 1,
             recipe.steps,
             *(float(one.detach()) for one in (total, *parts[1:3], kept, linked)),
         )
 
 
-def tuned_network(network: SmseNetwork, heads: TunedHeads) -> SmseNetwork:
+def tuned_network(network: SmseNetwork, heads: EmbeddingHeads) -> SmseNetwork:
     """Return the model with the tuned heads folded in; it shares the trunk."""
     tuned = copy.copy(network)
     tuned._modules = dict(network._modules)
@@ -220,11 +224,11 @@ def tuned_network(network: SmseNetwork, heads: TunedHeads) -> SmseNetwork:
     return tuned.eval()
 
 
-def _linked_loss(heads: TunedHeads, links: LinkedTiles | None) -> Tensor:
+def _linked_loss(heads: EmbeddingHeads, links: PairConstraints | None) -> Tensor:
     if links is None:
         return torch.tensor(float("nan"))
     first, second = (heads.forward(one).embedding for one in (links.first, links.second))
-    return pair_loss(first, second, links.alike, FAR)
+    return contrastive_loss(first, second, links.alike, FAR)
 
 
 class _Draws:
@@ -265,7 +269,7 @@ class _Kept:
         self._exemplars, self._inputs, self._seed = exemplars, inputs, seed
         self._same_classes = exemplars.classes == classes
 
-    def loss(self, heads: TunedHeads, step: int) -> Tensor:
+    def loss(self, heads: EmbeddingHeads, step: int) -> Tensor:
         known = self._exemplars
         some = np.random.default_rng([self._seed, step, 1]).integers(len(known), size=128)
         found = heads.forward(self._inputs[some])

@@ -17,11 +17,11 @@ from napari_smse.errors import TrainingError
 from napari_smse.models import Model, SmseNetwork
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region, Slide
-from napari_smse.training.prediction import JudgedTiles
+from napari_smse.training.prediction import TileOutputs
 
 
 @dataclass(frozen=True)
-class AddedTile:
+class ExemplarTile:
     """A labelled tile, as a bank of exemplars holds it.
 
     Attributes
@@ -73,12 +73,14 @@ class AddedTile:
         )
 
     @property
-    def judged(self) -> JudgedTiles:
+    def judged(self) -> TileOutputs:
         """What the model says of it."""
-        return JudgedTiles(self.embedding[None], self.logits[None], torch.tensor([self.mpp]))
+        return TileOutputs(self.embedding[None], self.logits[None], torch.tensor([self.mpp]))
 
 
-def judge_embeddings(embeddings: NDArray[np.floating], model: Model) -> list[tuple[Tensor, Tensor]]:
+def embedding_outputs(
+    embeddings: NDArray[np.floating], model: Model
+) -> list[tuple[Tensor, Tensor]]:
     """Return embeddings of length 1, and what the class head says of each.
 
     Parameters
@@ -103,7 +105,9 @@ def judge_embeddings(embeddings: NDArray[np.floating], model: Model) -> list[tup
     return list(zip(exact, logits.clone(), strict=True))
 
 
-def tiles_to_learn(bank: ExemplarBank, slides: Sequence[Slide], model: Model) -> list[AddedTile]:
+def exemplar_tiles_of(
+    bank: ExemplarBank, slides: Sequence[Slide], model: Model
+) -> list[ExemplarTile]:
     """Return exemplars as tiles to learn from.
 
     Parameters
@@ -127,7 +131,7 @@ def tiles_to_learn(bank: ExemplarBank, slides: Sequence[Slide], model: Model) ->
     open_now = {slide.quick_hash: slide for slide in reversed(slides)}
     # A slide that was renamed is still one case.
     names = dict(zip(reversed(bank.slides), reversed(bank.sources), strict=True))
-    judged = judge_embeddings(bank.embeddings, model)
+    judged = embedding_outputs(bank.embeddings, model)
     found = []
     for row, (embedding, logits) in enumerate(judged):
         region, mpp = bank.region(row), round(float(bank.mpps[row]), 6)
@@ -136,7 +140,7 @@ def tiles_to_learn(bank: ExemplarBank, slides: Sequence[Slide], model: Model) ->
         quick_hash = bank.slides[row]
         slide = open_now.get(quick_hash)
         found.append(
-            AddedTile(
+            ExemplarTile(
                 embedding,
                 logits,
                 bank.class_name(row),

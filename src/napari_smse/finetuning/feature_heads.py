@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.finetuning.embedding_heads import TunedHeads, start_class_head
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads, initialise_class_head
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.training.embeddings import EmbeddedTiles
-from napari_smse.training.feature_cache import FeatureTable, TileFeatures
+from napari_smse.training.feature_cache import FeatureCache, TileFeatures
 
 MOST_CROPS = 8
 _TILES = 1200
 
 
-class FeatureHeads(TunedHeads):
+class FeatureHeads(EmbeddingHeads):
     """A change of a model's embedding head, and a class head; fed with the trunk's features.
 
     Parameters
@@ -66,7 +66,7 @@ class FeatureHeads(TunedHeads):
         return NetworkOutput(embedding, self.class_head(embedding))
 
 
-def start_feature_heads(
+def initialise_feature_heads(
     network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
 ) -> FeatureHeads:
     """Return heads to tune on features.
@@ -84,11 +84,13 @@ def start_feature_heads(
         raw = network.embedding_head(tiles.embeddings)
     embedded = tiles.moved(functional.normalize(raw, dim=1))
     length = float(torch.linalg.vector_norm(raw, dim=1).mean())
-    return FeatureHeads(network.embedding_head, start_class_head(network, embedded, known), length)
+    return FeatureHeads(
+        network.embedding_head, initialise_class_head(network, embedded, known), length
+    )
 
 
 def feature_tiles(
-    table: FeatureTable, labelled_set: LabelledSet, indices: Sequence[int], *, crops: bool
+    table: FeatureCache, labelled_set: LabelledSet, indices: Sequence[int], *, crops: bool
 ) -> EmbeddedTiles:
     """Return images' tiles with the trunk's features in place of embeddings.
 

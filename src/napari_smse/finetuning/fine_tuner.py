@@ -17,41 +17,41 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.evaluation.evaluate import match_classes, seen_cases
-from napari_smse.finetuning.assessment import Judgement, judge_tiles, separation, share_right
+from napari_smse.finetuning.assessment import Assessment, assess, separation, share_right
 from napari_smse.finetuning.best_heads import BestHeads
 from napari_smse.finetuning.embedding_heads import (
-    TunedHeads,
-    start_heads,
-    tune_heads,
+    EmbeddingHeads,
+    initialise_heads,
+    train_embedding_heads,
     tuned_network,
 )
 from napari_smse.finetuning.feature_heads import (
     FeatureHeads,
     feature_tiles,
-    start_feature_heads,
+    initialise_feature_heads,
     usual_crops,
 )
-from napari_smse.finetuning.hard_triplets import hardest_triplets
-from napari_smse.finetuning.ood_update import tuned_looks
-from napari_smse.finetuning.pair_constraints import LinkedTiles
-from napari_smse.finetuning.result import Doing, FineTuned, FineTuningProgress, Look
-from napari_smse.finetuning.setup import divide, tuning_recipe
+from napari_smse.finetuning.hard_triplets import hard_triplets
+from napari_smse.finetuning.ood_update import updated_ood_reference
+from napari_smse.finetuning.pair_constraints import PairConstraints
+from napari_smse.finetuning.result import Doing, FineTuneProgress, FineTuneResult, HeldOutCheck
+from napari_smse.finetuning.setup import fine_tune_recipe, split_for_fine_tuning
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.similarity.exemplars import exemplars_of
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
-from napari_smse.training.feature_cache import FeatureTable
-from napari_smse.training.prediction import JudgedTiles
+from napari_smse.training.feature_cache import FeatureCache
+from napari_smse.training.prediction import TileOutputs
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.trainer import train
 
 __all__ = [
-    "FineTuned",
-    "FineTuning",
-    "FineTuningProgress",
-    "Look",
-    "tuning_recipe",
+    "FineTuneProgress",
+    "FineTuneResult",
+    "FineTuner",
+    "HeldOutCheck",
+    "fine_tune_recipe",
     "usual_crops",
 ]
 
@@ -69,7 +69,7 @@ FLATTERS: Final = (
 _Step = TypeVar("_Step")
 
 
-class FineTuning:
+class FineTuner:
     """One fine-tuning of a model; the model itself is not changed.
 
     Parameters
@@ -80,7 +80,7 @@ class FineTuning:
         What to learn from and to hold out of. Classes that the model knows keep its class head;
         with any other it gets a new one.
     recipe
-        As `tuning_recipe` gives it.
+        As `fine_tune_recipe` gives it.
     share
         Of the cases to hold out.
     keep
@@ -129,12 +129,12 @@ class FineTuning:
         share: float = HELD_OUT_SHARE,
         keep: float = 1.0,
         device: str = "cpu",
-        known: Mapping[LabelledImage, JudgedTiles] | None = None,
+        known: Mapping[LabelledImage, TileOutputs] | None = None,
         seconds: float | None = None,
-        links: LinkedTiles | None = None,
+        links: PairConstraints | None = None,
         exemplars: Collection[LabelledImage] = (),
         crops: int = 0,
-        table: FeatureTable | None = None,
+        table: FeatureCache | None = None,
         looks: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     ) -> None:
         self._network = _tunable(model)
@@ -142,7 +142,9 @@ class FineTuning:
         self.recipe = recipe.model_copy(update={"tile_px": model.card.tile_px})
         self.labelled_set = _known_classes(labelled_set, model)
         self.labelled_set.require_classes()
-        self.training, self.testing, by_region = divide(self.labelled_set, share, recipe.seed)
+        self.training, self.testing, by_region = split_for_fine_tuning(
+            self.labelled_set, share, recipe.seed
+        )
         self.warnings = [FLATTERS] if by_region else []
         self.warnings += self._told()
         self._keep, self._device, self._known, self._looks = keep, device, known, looks
@@ -177,7 +179,7 @@ class FineTuning:
             )
         return told
 
-    def _learnt_from(self, links: LinkedTiles | None) -> LinkedTiles | None:
+    def _learnt_from(self, links: PairConstraints | None) -> PairConstraints | None:
         """Return the links between tiles that are not held out: others would teach the answers."""
         if links is None:
             return None
@@ -203,7 +205,7 @@ class FineTuning:
         """
         self._stopped.set()
 
-    def run(self) -> Generator[FineTuningProgress, None, FineTuned]:
+    def run(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
         """Learn, yielding progress; return what came out.
 
         Raises
@@ -216,7 +218,7 @@ class FineTuning:
         try:
             tuned = yield from self._run()
             learnt = self.labelled_set.some(self.training)
-            looks = yield from tuned_looks(self.model, learnt, self._looks)
+            looks = yield from updated_ood_reference(self.model, learnt, self._looks)
             return replace(tuned, looks=looks)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise TrainingError(
@@ -224,7 +226,7 @@ class FineTuning:
                 "another device, or close other programs."
             ) from error
 
-    def _run(self) -> Generator[FineTuningProgress, None, FineTuned]:
+    def _run(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
         if self.recipe.learns == "head" and self.crops:
             return (yield from self._tune_on_features())
         network = self._network.to(self._device)
@@ -232,31 +234,35 @@ class FineTuning:
         held, _ = yield from self._embed(network, self.testing, "reading")
         self._network.cpu()
         if self.recipe.learns == "head":
-            heads = start_heads(self._network, learnt, self.model.card.classes)
+            heads = initialise_heads(self._network, learnt, self.model.card.classes)
             return (yield from self._tune(heads, learnt, learnt, held))
         return (yield from self._train_trunk(learnt, held))
 
-    def _tune_on_features(self) -> Generator[FineTuningProgress, None, FineTuned]:
+    def _tune_on_features(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
         data = self.labelled_set
-        table = self._table or FeatureTable(
+        table = self._table or FeatureCache(
             self._network, self.recipe, crops_per_image=self.crops, device=self._device
         )
         images = len(self.training) + len(self.testing)
         for done, _ in table.fill(data.some(self.training)):
-            yield FineTuningProgress("reading", done, images)
+            yield FineTuneProgress("reading", done, images)
         for number, image in enumerate(data.some(self.testing), start=1):
             table.judged(image)
-            yield FineTuningProgress("reading", len(self.training) + number, images)
+            yield FineTuneProgress("reading", len(self.training) + number, images)
         self._network.cpu()
         tiles = feature_tiles(table, data, self.training, crops=True)
         learnt = feature_tiles(table, data, self.training, crops=False)
         held = feature_tiles(table, data, self.testing, crops=False)
-        heads = start_feature_heads(self._network, tiles, self.model.card.classes)
+        heads = initialise_feature_heads(self._network, tiles, self.model.card.classes)
         return (yield from self._tune(heads, tiles, learnt, held))
 
     def _tune(
-        self, heads: TunedHeads, tiles: EmbeddedTiles, learnt: EmbeddedTiles, held: EmbeddedTiles
-    ) -> Generator[FineTuningProgress, None, FineTuned]:
+        self,
+        heads: EmbeddingHeads,
+        tiles: EmbeddedTiles,
+        learnt: EmbeddedTiles,
+        held: EmbeddedTiles,
+    ) -> Generator[FineTuneProgress, None, FineTuneResult]:
         """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
         before = _judged(heads, held, learnt)
@@ -264,7 +270,7 @@ class FineTuning:
         links = None if self._links is None else self._links.held()
         best, done = BestHeads(heads, tiles, self._links), 0
         best.note()
-        running = tune_heads(
+        running = train_embedding_heads(
             heads, tiles, self.recipe, exemplars=old, keep=self._keep, links=self._links
         )
         for step in self._until_stopped(running):
@@ -273,7 +279,7 @@ class FineTuning:
                 best.note()
                 moved = held.moved(heads.embed(held.embeddings))
                 look = self._look(done, moved, heads.logits(held.embeddings))
-            yield FineTuningProgress("learning", done, step.steps, step.loss, look)
+            yield FineTuneProgress("learning", done, step.steps, step.loss, look)
         if done < self.recipe.steps:
             best.note()
             best.restore()
@@ -288,7 +294,7 @@ class FineTuning:
         held_now = None
         if self._links is not None and links is not None:
             held_now = links, self._links.moved(heads).held(), len(self._links)
-        return FineTuned(
+        return FineTuneResult(
             tuned_network(self._network, heads),
             before,
             after,
@@ -296,15 +302,15 @@ class FineTuning:
             old_right,
             heads if stored else None,
             done,
-            tuple(hardest_triplets(learnt)),
+            tuple(hard_triplets(learnt)),
             held_now,
         )
 
     def _train_trunk(
         self, learnt: EmbeddedTiles, held: EmbeddedTiles
-    ) -> Generator[FineTuningProgress, None, FineTuned]:
-        heads = start_heads(self._network, learnt, self.model.card.classes)
-        before = judge_tiles(held, heads.logits(held.embeddings), learnt)
+    ) -> Generator[FineTuneProgress, None, FineTuneResult]:
+        heads = initialise_heads(self._network, learnt, self.model.card.classes)
+        before = assess(held, heads.logits(held.embeddings), learnt)
         network = copy.deepcopy(self._network)
         network.class_head = heads.class_head
         running = train(
@@ -313,23 +319,23 @@ class FineTuning:
         done = 0
         for step in self._until_stopped(running):
             done = step.step
-            yield FineTuningProgress("learning", done, step.steps, step.loss)
+            yield FineTuneProgress("learning", done, step.steps, step.loss)
             if self._is_time(done, _TRUNK_LOOKS) and 0 < done < step.steps:
                 # Reading and embedding takes long, so few are looked at.
                 some = self.testing[:: 1 + (len(self.testing) - 1) // _LOOK_IMAGES]
                 look = self._look(done, *(yield from self._embed(network, some, "checking")))
-                yield FineTuningProgress("learning", done, step.steps, step.loss, look)
+                yield FineTuneProgress("learning", done, step.steps, step.loss, look)
         learnt, _ = yield from self._embed(network, self.training, "checking")
         held, logits = yield from self._embed(network, self.testing, "checking")
-        after = judge_tiles(held, logits, learnt)
+        after = assess(held, logits, learnt)
         # Only pixels, which are not kept, could say where the old exemplars lie now.
         network, exemplars = network.cpu().eval(), choose_exemplars(learnt, always=self._always)
-        hardest = tuple(hardest_triplets(learnt))
-        return FineTuned(network, before, after, exemplars, None, None, done, hardest)
+        hardest = tuple(hard_triplets(learnt))
+        return FineTuneResult(network, before, after, exemplars, None, None, done, hardest)
 
     def _embed(
         self, network: SmseNetwork, indices: Sequence[int], doing: Doing
-    ) -> Generator[FineTuningProgress, None, tuple[EmbeddedTiles, Tensor]]:
+    ) -> Generator[FineTuneProgress, None, tuple[EmbeddedTiles, Tensor]]:
         # What is known is what the model said, before it learnt.
         known = self._known if doing == "reading" else None
         running = embed_images(network, self.labelled_set, indices, self.model.card.tile_px, known)
@@ -339,7 +345,7 @@ class FineTuning:
             except StopIteration as end:
                 found: tuple[EmbeddedTiles, Tensor] = end.value
                 return found
-            yield FineTuningProgress(doing, done, len(indices))
+            yield FineTuneProgress(doing, done, len(indices))
 
     def _until_stopped(self, running: Iterator[_Step]) -> Iterator[_Step]:
         spent, began = 0.0, time.monotonic()
@@ -350,10 +356,10 @@ class FineTuning:
                 return
             began = time.monotonic()
 
-    def _look(self, step: int, held: EmbeddedTiles, logits: Tensor) -> Look:
+    def _look(self, step: int, held: EmbeddedTiles, logits: Tensor) -> HeldOutCheck:
         images, means = held.image_means(logits)
         labels = torch.tensor([self.labelled_set.images[i].label for i in images])
-        return Look(step, share_right(means, labels), separation(held))
+        return HeldOutCheck(step, share_right(means, labels), separation(held))
 
     def _is_time(self, step: int, looks: int) -> bool:
         return step % max(1, self.recipe.steps // looks) == 0
@@ -366,9 +372,9 @@ class FineTuning:
         return share_right(logits, self._exemplars.labels)
 
 
-def _judged(heads: TunedHeads, held: EmbeddedTiles, learnt: EmbeddedTiles) -> Judgement:
+def _judged(heads: EmbeddingHeads, held: EmbeddedTiles, learnt: EmbeddedTiles) -> Assessment:
     moved, known = (one.moved(heads.embed(one.embeddings)) for one in (held, learnt))
-    return judge_tiles(moved, heads.logits(held.embeddings), known)
+    return assess(moved, heads.logits(held.embeddings), known)
 
 
 def _tunable(model: Model) -> SmseNetwork:

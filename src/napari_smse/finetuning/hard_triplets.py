@@ -32,7 +32,7 @@ class Triplet(NamedTuple):
     violation: float
 
 
-def hardest_triplets(tiles: EmbeddedTiles, most: int = 12) -> list[Triplet]:
+def hard_triplets(tiles: EmbeddedTiles, most: int = 12) -> list[Triplet]:
     """Return the triplets with the largest violation, hardest first.
 
     A tile is at most twice the same part of a triplet, so that one bad tile does not fill the list.

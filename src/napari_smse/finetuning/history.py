@@ -32,7 +32,7 @@ from napari_smse.models.card import (
 )
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning
+    from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def history_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class TuningEntry:
+class FineTuneEntry:
     """A fine-tuning that was kept.
 
     Attributes
@@ -112,7 +112,7 @@ class TuningEntry:
         return next((one for one in self.card.figures if (one.data, one.metric) == wanted), None)
 
 
-class TuningHistory:
+class FineTuneHistory:
     """A folder of fine-tunings.
 
     Parameters
@@ -126,8 +126,8 @@ class TuningHistory:
 
     def add(
         self,
-        tuning: FineTuning,
-        tuned: FineTuned,
+        tuning: FineTuner,
+        tuned: FineTuneResult,
         note: str = "",
         colours: Mapping[str, Colour] | None = None,
     ) -> Path:
@@ -154,12 +154,12 @@ class TuningHistory:
         OutputError
             The folder cannot be written; nothing half-written is left.
         """
-        from napari_smse.finetuning.saving import save_tuned
+        from napari_smse.finetuning.saving import save_fine_tuned
 
         base = f"{datetime.now():{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.learns}"
         with _writing(self.folder), self._free_name(base) as stem:
             try:
-                path = save_tuned(tuning, tuned, stem, colours=colours)
+                path = save_fine_tuned(tuning, tuned, stem, colours=colours)
                 if note.strip():
                     self.set_note(path, note)
             except BaseException:
@@ -168,7 +168,7 @@ class TuningHistory:
                 raise
         return path
 
-    def entries(self) -> list[TuningEntry]:
+    def entries(self) -> list[FineTuneEntry]:
         """Return what was kept, newest first; what is damaged is left out, and the log tells."""
         found = []
         for card in self.folder.glob(f"*{CARD_SUFFIX}"):
@@ -274,12 +274,12 @@ def _files(stem: Path) -> list[Path]:
     return [stem.with_name(stem.name + end) for end in ends]
 
 
-def _entry(card: Path) -> TuningEntry:
+def _entry(card: Path) -> FineTuneEntry:
     weights, *_ = _files(stem_of(card))
     size = weights.stat().st_size
     if not size:
         raise ModelError(f"{weights} is empty: remove it.")
-    return TuningEntry(weights, _when(weights), read_card(card))
+    return FineTuneEntry(weights, _when(weights), read_card(card))
 
 
 def _when(weights: Path) -> datetime:
@@ -293,7 +293,7 @@ def _when(weights: Path) -> datetime:
     return datetime.fromtimestamp(weights.stat().st_mtime).astimezone()
 
 
-def _age_key(entry: TuningEntry) -> tuple[datetime, int, str]:
+def _age_key(entry: FineTuneEntry) -> tuple[datetime, int, str]:
     named = _NAME.fullmatch(stem_of(entry.path).name)
     return entry.when, int(named[2] or 1) if named else 0, entry.path.name
 

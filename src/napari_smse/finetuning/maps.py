@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.finetuning.embedding_heads import TunedHeads
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, Progress, ScoreMaps, ScoreStore, TileScores, score
 from napari_smse.scoring.derived_store import derived_store
@@ -21,10 +21,10 @@ from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
 
-def tuned_maps(
+def maps_by_heads(
     store: ScoreStore,
     plan: TilePlan,
-    heads: TunedHeads,
+    heads: EmbeddingHeads,
     classes: Sequence[str],
     fused: Sequence[int],
 ) -> ScoreMaps:
@@ -54,11 +54,11 @@ def tuned_maps(
     return maps
 
 
-def tuned_store(
+def store_by_heads(
     path: Path,
     store: ScoreStore,
     plan: TilePlan,
-    heads: TunedHeads,
+    heads: EmbeddingHeads,
     classes: Sequence[str],
     facts: Mapping[str, Any],
 ) -> ScoreStore:
@@ -69,7 +69,7 @@ def tuned_store(
     path
         Folder to write.
     store, plan, heads, classes
-        As for `tuned_maps`.
+        As for `maps_by_heads`.
     facts
         Whose scores they are, as JSON values.
 
@@ -83,7 +83,7 @@ def tuned_store(
 
 
 def _scores(
-    store: ScoreStore, number: int, heads: TunedHeads
+    store: ScoreStore, number: int, heads: EmbeddingHeads
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return probabilities, NaN where nothing was scored, and embeddings of one scale."""
     scores = store.scale(number)

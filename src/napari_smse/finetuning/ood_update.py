@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError, SmseError
-from napari_smse.finetuning.result import FineTuningProgress
+from napari_smse.finetuning.result import FineTuneProgress
 from napari_smse.models import Model
-from napari_smse.similarity.ood.reference import KnownLooks, load_looks
-from napari_smse.training.ood_reference import read_tile_looks, some_images
+from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
+from napari_smse.training.ood_reference import read_tile_appearances, some_images
 
 logger = logging.getLogger(__name__)
 
 
-def tuned_looks(
+def updated_ood_reference(
     model: Model,
     images: Sequence[LabelledImage],
     seen: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
-) -> Generator[FineTuningProgress, None, KnownLooks | None]:
+) -> Generator[FineTuneProgress, None, OodReference | None]:
     """Look at tiles that were learnt from, yielding progress; what was learnt is never lost by it.
 
     Tiles that cannot be read are left out, and the log tells.
@@ -38,11 +38,11 @@ def tuned_looks(
 
     Returns
     -------
-    KnownLooks or None
+    OodReference or None
         None if the model does not say what it knows, or its file cannot be read.
     """
     try:
-        known = load_looks(model.path, model.card.weights_sha256)
+        known = load_ood_reference(model.path, model.card.weights_sha256)
     except SmseError as error:
         logger.warning("the tuned model cannot tell what is unlike: %s", error)
         return None
@@ -51,14 +51,14 @@ def tuned_looks(
     seen = seen or {}
     # Of tiles of a bank only embeddings may be at hand.
     there = [one for one in images if one in seen or one.path.exists()]
-    running = read_tile_looks(there, model.card.tile_px, seen=seen, skip=_left_out)
+    running = read_tile_appearances(there, model.card.tile_px, seen=seen, skip=_left_out)
     total = len(some_images(there))
     while True:
         try:
             done = next(running)
         except StopIteration as end:
             return known.learning(end.value.sources.tolist(), end.value.mpps, end.value.looks)
-        yield FineTuningProgress("checking", done, total)
+        yield FineTuneProgress("checking", done, total)
 
 
 def _left_out(error: DataError) -> None:

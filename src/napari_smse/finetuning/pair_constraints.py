@@ -12,14 +12,14 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.embedding_heads import TunedHeads
+    from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 
 FAR: Final = 1.0
 """Distance that tiles which must differ are to have at least; embeddings have length 1."""
 
 
 @dataclass(frozen=True)
-class LinkedTiles:
+class PairConstraints:
     """Linked tiles as a model embeds them.
 
     Attributes
@@ -40,19 +40,19 @@ class LinkedTiles:
     def __len__(self) -> int:
         return len(self.alike)
 
-    def moved(self, heads: TunedHeads) -> LinkedTiles:
+    def moved(self, heads: EmbeddingHeads) -> PairConstraints:
         """Return the same tiles as tuned heads embed them."""
         first, second = (heads.embed(heads.inputs_of(one)) for one in (self.first, self.second))
         return replace(self, first=first, second=second)
 
-    def without(self, held_out: Collection[LabelledImage]) -> LinkedTiles | None:
+    def without(self, held_out: Collection[LabelledImage]) -> PairConstraints | None:
         """Return the links that lead to none of these images; None if there are none."""
         ends = self.images or ((None, None),) * len(self)
         rows = [row for row, pair in enumerate(ends) if not any(one in held_out for one in pair)]
         if not rows:
             return None
         kept = tuple(ends[row] for row in rows)
-        return LinkedTiles(self.first[rows], self.second[rows], self.alike[rows], kept)
+        return PairConstraints(self.first[rows], self.second[rows], self.alike[rows], kept)
 
     def held(self) -> int:
         """Return how many links hold.

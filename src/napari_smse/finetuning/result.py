@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_smse.finetuning.assessment import Judgement
-from napari_smse.finetuning.embedding_heads import TunedHeads
+from napari_smse.finetuning.assessment import Assessment
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.finetuning.hard_triplets import Triplet
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
-from napari_smse.similarity.ood.reference import KnownLooks
+from napari_smse.similarity.ood.reference import OodReference
 
 
 @dataclass(frozen=True)
-class FineTuned:
+class FineTuneResult:
     """A network after fine-tuning, and what it is worth.
 
     Attributes
@@ -44,22 +44,22 @@ class FineTuned:
     """
 
     network: SmseNetwork
-    before: Judgement
-    after: Judgement
+    before: Assessment
+    after: Assessment
     exemplars: Exemplars
     old_right: tuple[float, float] | None
-    heads: TunedHeads | None = None
+    heads: EmbeddingHeads | None = None
     steps: int = 0
     hardest: tuple[Triplet, ...] = ()
     links_held: tuple[int, int, int] | None = None
-    looks: KnownLooks | None = None
+    looks: OodReference | None = None
 
 
 Doing = Literal["reading", "learning", "checking"]
 
 
 @dataclass(frozen=True)
-class Look:
+class HeldOutCheck:
     """How held-out images fare while a model learns; nothing is chosen by it.
 
     Attributes
@@ -78,7 +78,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class FineTuningProgress:
+class FineTuneProgress:
     """How far a fine-tuning is.
 
     Attributes
@@ -97,4 +97,4 @@ class FineTuningProgress:
     done: int
     total: int
     loss: float | None = None
-    look: Look | None = None
+    look: HeldOutCheck | None = None

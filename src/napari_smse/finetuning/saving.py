@@ -10,14 +10,14 @@ from typing import Final
 import torch
 from torch.nn import functional
 
-from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
 from napari_smse.finetuning.history import TRAINING_IMAGES
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 from napari_smse.models import Figure, ModelCard, read_card, save_model
 from napari_smse.models.card import Colour, stem_of
 from napari_smse.similarity.exemplars import Exemplars, exemplars_path, save_exemplars
-from napari_smse.similarity.ood.reference import looks_path, save_looks
+from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources
 
 METRICS: Final = ("auc", "accuracy", "balanced_accuracy")
@@ -28,9 +28,9 @@ _LIMITS: Final = (
 )
 
 
-def save_tuned(
-    tuning: FineTuning,
-    tuned: FineTuned,
+def save_fine_tuned(
+    tuning: FineTuner,
+    tuned: FineTuneResult,
     out: Path,
     *,
     colours: Mapping[str, Colour] | None = None,
@@ -44,7 +44,7 @@ def save_tuned(
     out
         The weights, the card, or their common stem.
     colours
-        Of the classes, as for `tuned_card`.
+        Of the classes, as for `fine_tuned_card`.
 
     Returns
     -------
@@ -58,21 +58,23 @@ def save_tuned(
     OSError
         The folder cannot be written.
     """
-    card = tuned_card(tuning, tuned, stem_of(out).name, colours=colours)
+    card = fine_tuned_card(tuning, tuned, stem_of(out).name, colours=colours)
     path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
     save_exemplars(replace(tuned.exemplars, model=weights), exemplars_path(path))
     if tuned.looks is None:
         # Those of a model that lay here before are not of this one.
-        looks_path(path).unlink(missing_ok=True)
+        ood_reference_path(path).unlink(missing_ok=True)
     else:
-        save_looks(tuned.looks.model_copy(update={"model": weights}), looks_path(path))
+        save_ood_reference(
+            tuned.looks.model_copy(update={"model": weights}), ood_reference_path(path)
+        )
     return path
 
 
-def tuned_card(
-    tuning: FineTuning,
-    tuned: FineTuned,
+def fine_tuned_card(
+    tuning: FineTuner,
+    tuned: FineTuneResult,
     name: str,
     *,
     colours: Mapping[str, Colour] | None = None,
@@ -110,13 +112,13 @@ def tuned_card(
     )
 
 
-def differences(tuning: FineTuning, tuned: FineTuned) -> dict[str, Estimate]:
+def differences(tuning: FineTuner, tuned: FineTuneResult) -> dict[str, Estimate]:
     """Return how much better held-out images are called than before, with paired intervals."""
     after, before = tuned.after.held_out, tuned.before.held_out
     return {name: paired_difference(after, before, tuning.labelled_set, name) for name in METRICS}
 
 
-def estimates(tuning: FineTuning, held_out: HeldOut) -> dict[str, Estimate]:
+def estimates(tuning: FineTuner, held_out: HeldOutPredictions) -> dict[str, Estimate]:
     """Return the figures of held-out images."""
     return {name: estimate(held_out, tuning.labelled_set, name) for name in METRICS}
 
@@ -130,7 +132,7 @@ def _colours_of(
     return {name: colour for name, colour in found.items() if colour is not None}
 
 
-def _figures(tuning: FineTuning, tuned: FineTuned) -> tuple[Figure, ...]:
+def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
     images = len(tuning.testing)
     cases = len({tuning.labelled_set.images[i].case for i in tuning.testing})
     how = f"{images} held-out images of {cases} cases; 95 % interval from 1,000 bootstraps of cases"

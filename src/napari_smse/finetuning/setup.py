@@ -18,7 +18,7 @@ PAIR_MARGIN: Final = 1.0
 """Distance that unlike tiles are to have at least; embeddings have length 1."""
 
 
-def tuning_recipe(
+def fine_tune_recipe(
     similarity: Similarity = "triplet", learns: Learns = "head", **changes: object
 ) -> Recipe:
     """Return the recipe of a fine-tuning.
@@ -63,7 +63,9 @@ def tuning_recipe(
         ) from error
 
 
-def divide(labelled_set: LabelledSet, share: float, seed: int) -> tuple[list[int], list[int], bool]:
+def split_for_fine_tuning(
+    labelled_set: LabelledSet, share: float, seed: int
+) -> tuple[list[int], list[int], bool]:
     """Divide images into those to learn from and held-out ones of other cases.
 
     Where a class has one case only, whole regions of slides are held out instead.

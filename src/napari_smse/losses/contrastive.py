@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-def pair_loss(first: Tensor, second: Tensor, same: Tensor, margin: float = 1.0) -> Tensor:
+def contrastive_loss(first: Tensor, second: Tensor, same: Tensor, margin: float = 1.0) -> Tensor:
     r"""Return the mean contrastive loss of pairs of embeddings.
 
     .. math:: \tfrac12 \left[ y d^2 + (1 - y) \max(0, m - d)^2 \right]
@@ -37,8 +37,8 @@ def pair_loss(first: Tensor, second: Tensor, same: Tensor, margin: float = 1.0) 
     return losses.mean() if len(losses) else losses.sum()
 
 
-class PairLoss(nn.Module):
-    """`pair_loss` as a module.
+class ContrastiveLoss(nn.Module):
+    """`contrastive_loss` as a module.
 
     Parameters
     ----------
@@ -52,4 +52,4 @@ class PairLoss(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor, same: Tensor) -> Tensor:
         """Return the mean loss of the pairs."""
-        return pair_loss(first, second, same, self.margin)
+        return contrastive_loss(first, second, same, self.margin)

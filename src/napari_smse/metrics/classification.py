@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from napari_smse.metrics.calibration import expected_calibration_error
 
 Weights = NDArray[np.float64]
-WeightedMetric = Callable[["Judged", Weights], NDArray[np.float64]]
+WeightedMetric = Callable[["Predictions", Weights], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Predictions:
     """Truth and prediction of n images.
 
     Attributes
@@ -54,14 +54,14 @@ class Judged:
         """``(n,)`` whether the most probable class is the true one."""
         return np.asarray(self.probabilities.argmax(axis=1) == self.labels)
 
-    def part(self, chosen: NDArray[np.bool_]) -> Judged:
+    def part(self, chosen: NDArray[np.bool_]) -> Predictions:
         """Return the rows marked in `chosen`."""
         arrays = {
             field.name: getattr(self, field.name)[chosen]
             for field in fields(self)
             if field.name != "positive"
         }
-        return Judged(**arrays, positive=self.positive)
+        return Predictions(**arrays, positive=self.positive)
 
 
 def _share(marked: NDArray[np.bool_] | NDArray[np.float64], weights: Weights) -> Weights:
@@ -72,12 +72,12 @@ def _share(marked: NDArray[np.bool_] | NDArray[np.float64], weights: Weights) ->
     return np.asarray(np.divide(found, total, out=missing, where=total > 0))
 
 
-def accuracy(judged: Judged, weights: Weights) -> Weights:
+def accuracy(judged: Predictions, weights: Weights) -> Weights:
     """Return the share of images that are right."""
     return _share(judged.right, weights)
 
 
-def patient_recognition_rate(judged: Judged, weights: Weights) -> Weights:
+def patient_recognition_rate(judged: Predictions, weights: Weights) -> Weights:
     """Return the mean over patients (cases) of the share of their images that are right.
 
     References
@@ -88,33 +88,33 @@ def patient_recognition_rate(judged: Judged, weights: Weights) -> Weights:
     return _share(judged.right, weights / images)
 
 
-def recall(judged: Judged, weights: Weights, label: int) -> Weights:
+def recall(judged: Predictions, weights: Weights, label: int) -> Weights:
     """Return the share of a class's images that are right."""
     inside = judged.labels == label
     return _share(judged.right[inside], weights[:, inside])
 
 
-def sensitivity(judged: Judged, weights: Weights) -> Weights:
+def sensitivity(judged: Predictions, weights: Weights) -> Weights:
     """Return the recall of the positive of two classes; NaN for more classes."""
     if judged.classes != 2:
         return np.full(len(weights), np.nan)
     return recall(judged, weights, judged.positive)
 
 
-def specificity(judged: Judged, weights: Weights) -> Weights:
+def specificity(judged: Predictions, weights: Weights) -> Weights:
     """Return the recall of the negative of two classes; NaN for more classes."""
     if judged.classes != 2:
         return np.full(len(weights), np.nan)
     return recall(judged, weights, 1 - judged.positive)
 
 
-def balanced_accuracy(judged: Judged, weights: Weights) -> Weights:
+def balanced_accuracy(judged: Predictions, weights: Weights) -> Weights:
     """Return the mean recall over all classes; NaN where one of them has no image."""
     recalls = [recall(judged, weights, label) for label in range(judged.classes)]
     return np.asarray(np.mean(recalls, axis=0))
 
 
-def brier(judged: Judged, weights: Weights) -> Weights:
+def brier(judged: Predictions, weights: Weights) -> Weights:
     """Return the mean squared error of the probabilities, halved sum over classes: 0 to 1.
 
     With two classes this is the mean of ``(p - y)**2`` (Brier, Monthly Weather Review 1950).
@@ -123,7 +123,7 @@ def brier(judged: Judged, weights: Weights) -> Weights:
     return _share(np.sum((judged.probabilities - truth) ** 2, axis=1) / 2, weights)
 
 
-def auc(judged: Judged, weights: Weights) -> Weights:
+def auc(judged: Predictions, weights: Weights) -> Weights:
     """Return the area under the ROC curve; over more than two classes, the mean one-vs-rest.
 
     Ties count half. NaN where a class has no image.
@@ -131,7 +131,7 @@ def auc(judged: Judged, weights: Weights) -> Weights:
     return _mean_over_classes(judged, weights, _one_stratum(judged), _called(judged))
 
 
-def auc_of_present(judged: Judged, weights: Weights) -> Weights:
+def auc_of_present(judged: Predictions, weights: Weights) -> Weights:
     """Return the AUC as `auc` does, over those classes that have images; two at least."""
     present = [label for label in _called(judged) if (judged.labels == label).any()]
     return _mean_over_classes(judged, weights, _one_stratum(judged), present)
@@ -160,7 +160,7 @@ def roc_auc(truth: ArrayLike, scores: ArrayLike) -> float:
     return float(right[0] / pairs[0]) if pairs[0] else float("nan")
 
 
-def auc_within_stratum(judged: Judged, weights: Weights) -> Weights:
+def auc_within_stratum(judged: Predictions, weights: Weights) -> Weights:
     """Return the AUC over pairs of images of one stratum only.
 
     Where classes are mixed differently at each magnification or source, the plain AUC
@@ -169,17 +169,17 @@ def auc_within_stratum(judged: Judged, weights: Weights) -> Weights:
     return _mean_over_classes(judged, weights, judged.strata, _called(judged))
 
 
-def _one_stratum(judged: Judged) -> NDArray[np.int64]:
+def _one_stratum(judged: Predictions) -> NDArray[np.int64]:
     return np.zeros(len(judged), dtype=np.int64)
 
 
-def _called(judged: Judged) -> Sequence[int]:
+def _called(judged: Predictions) -> Sequence[int]:
     """The classes that are told from the rest; of two classes, one says it all."""
     return [judged.positive] if judged.classes == 2 else range(judged.classes)
 
 
 def _mean_over_classes(
-    judged: Judged, weights: Weights, strata: NDArray[np.int64], labels: Sequence[int]
+    judged: Predictions, weights: Weights, strata: NDArray[np.int64], labels: Sequence[int]
 ) -> Weights:
     found = []
     for label in labels:
@@ -208,7 +208,7 @@ def _ordered_pairs(
     return (positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1)
 
 
-def calibration_error(judged: Judged, weights: Weights) -> Weights:
+def calibration_error(judged: Predictions, weights: Weights) -> Weights:
     """Return the expected calibration error of the class called."""
     found = [
         expected_calibration_error(judged.probabilities, judged.labels, weights=row)
@@ -230,7 +230,7 @@ METRICS: dict[str, WeightedMetric] = {
 }
 
 
-def over_repeats(metric: WeightedMetric, judged: Judged, weights: Weights) -> Weights:
+def over_repeats(metric: WeightedMetric, judged: Predictions, weights: Weights) -> Weights:
     """Return the mean over repeats of a metric on each repeat's images."""
     found = [
         metric(judged.part(judged.repeats == repeat), weights[:, judged.repeats == repeat])

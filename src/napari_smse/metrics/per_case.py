@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.slides.path_text import path_text
 
 
 @dataclass(frozen=True)
-class JudgedImage:
+class ImageResult:
     """One image with its probabilities, averaged over repeats.
 
     Attributes
@@ -46,7 +46,7 @@ class JudgedImage:
 
 
 @dataclass(frozen=True)
-class JudgedCase:
+class CaseResult:
     """One case: how many of its images are right, and its mean probabilities."""
 
     case: str
@@ -56,25 +56,25 @@ class JudgedCase:
     probabilities: NDArray[np.float64]
 
 
-def judged_images(held_out: HeldOut, labelled_set: LabelledSet) -> list[JudgedImage]:
+def image_results(held_out: HeldOutPredictions, labelled_set: LabelledSet) -> list[ImageResult]:
     """Return each image that was predicted, once."""
     images, row = np.unique(held_out.images, return_inverse=True)
     total = np.zeros((len(images), held_out.logits.shape[1]))
     np.add.at(total, row, held_out.probabilities)
     mean = total / np.bincount(row)[:, None]
     return [
-        JudgedImage(int(i), labelled_set.images[i], values, int(values.argmax()))
+        ImageResult(int(i), labelled_set.images[i], values, int(values.argmax()))
         for i, values in zip(images, mean, strict=True)
     ]
 
 
-def judged_cases(judged: Sequence[JudgedImage]) -> list[JudgedCase]:
+def case_results(judged: Sequence[ImageResult]) -> list[CaseResult]:
     """Return the cases, the worst first."""
-    members: dict[str, list[JudgedImage]] = {}
+    members: dict[str, list[ImageResult]] = {}
     for one in judged:
         members.setdefault(one.image.case, []).append(one)
     cases = [
-        JudgedCase(
+        CaseResult(
             case,
             tuple(sorted({one.image.label for one in own})),
             len(own),
@@ -86,12 +86,12 @@ def judged_cases(judged: Sequence[JudgedImage]) -> list[JudgedCase]:
     return sorted(cases, key=lambda case: (case.right / case.images, -case.images, case.case))
 
 
-def most_wrong(judged: Sequence[JudgedImage], count: int = 12) -> list[JudgedImage]:
+def most_wrong(judged: Sequence[ImageResult], count: int = 12) -> list[ImageResult]:
     """Return the images whose true class got the least probability, of those called wrong.
 
     At most two of a case, so that one hard case does not fill the page.
     """
-    found: list[JudgedImage] = []
+    found: list[ImageResult] = []
     for one in sorted(judged, key=lambda one: (one.truth, one.index)):
         of_case = sum(other.image.case == one.image.case for other in found)
         if not one.right and of_case < 2 and len(found) < count:
@@ -99,7 +99,7 @@ def most_wrong(judged: Sequence[JudgedImage], count: int = 12) -> list[JudgedIma
     return found
 
 
-def write_held_out(path: Path, held_out: HeldOut, labelled_set: LabelledSet) -> None:
+def write_held_out(path: Path, held_out: HeldOutPredictions, labelled_set: LabelledSet) -> None:
     """Write one row a prediction: path, case, label, fold, repeat, probabilities.
 
     Probabilities have columns ``p_CLASS``; folds and repeats count from 1.
@@ -114,7 +114,7 @@ def write_held_out(path: Path, held_out: HeldOut, labelled_set: LabelledSet) -> 
         table.writerows(_rows(held_out, labelled_set))
 
 
-def _rows(held_out: HeldOut, labelled_set: LabelledSet) -> Iterator[list[str | int]]:
+def _rows(held_out: HeldOutPredictions, labelled_set: LabelledSet) -> Iterator[list[str | int]]:
     rows = zip(
         held_out.images, held_out.folds, held_out.repeats, held_out.probabilities, strict=True
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutPredictions:
     """Held-out logits of images, each predicted by a network that saw none of its case.
 
     Attributes
@@ -44,17 +44,19 @@ class HeldOut:
         """``(n, classes)``, the softmax of the logits."""
         return np.asarray(torch.softmax(self.logits.double(), dim=1).cpu().numpy())
 
-    def part(self, chosen: NDArray[np.bool_]) -> HeldOut:
+    def part(self, chosen: NDArray[np.bool_]) -> HeldOutPredictions:
         """Return the rows marked in `chosen`, ``(n,)``."""
         rows = np.flatnonzero(chosen)
         logits = self.logits[torch.from_numpy(rows)]
-        return HeldOut(self.images[rows], logits, self.folds[rows], self.repeats[rows])
+        return HeldOutPredictions(self.images[rows], logits, self.folds[rows], self.repeats[rows])
 
 
-def of_fold(images: Sequence[int], logits: Tensor, fold: int = 0, repeat: int = 0) -> HeldOut:
+def of_fold(
+    images: Sequence[int], logits: Tensor, fold: int = 0, repeat: int = 0
+) -> HeldOutPredictions:
     """Return the held-out predictions of one fold."""
     indices = np.asarray(images, dtype=np.int64)
-    return HeldOut(
+    return HeldOutPredictions(
         indices,
         logits.detach().float().cpu(),
         np.full(len(indices), fold, dtype=np.int64),
@@ -62,9 +64,9 @@ def of_fold(images: Sequence[int], logits: Tensor, fold: int = 0, repeat: int = 
     )
 
 
-def join(parts: Sequence[HeldOut]) -> HeldOut:
+def join(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:
     """Put folds and repeats together."""
-    return HeldOut(
+    return HeldOutPredictions(
         np.concatenate([part.images for part in parts]),
         torch.cat([part.logits for part in parts]),
         np.concatenate([part.folds for part in parts]),

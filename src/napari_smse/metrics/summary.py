@@ -15,12 +15,12 @@ from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError
 from napari_smse.metrics.classification import (
     METRICS,
-    Judged,
+    Predictions,
     WeightedMetric,
     Weights,
     over_repeats,
 )
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 
 # The negative of two classes, by what people call it; else the first one is.
 _NEGATIVES: Final = ("benign", "normal", "negative", "healthy", "control", "non", "no", "not")
@@ -102,10 +102,10 @@ def positive_class(classes: Sequence[str]) -> int:
     return 0 if harmless == [False, True] else 1
 
 
-def judge(held_out: HeldOut, labelled_set: LabelledSet) -> Judged:
+def judge(held_out: HeldOutPredictions, labelled_set: LabelledSet) -> Predictions:
     """Return truth and prediction of the held-out images, as plain arrays."""
     images = [labelled_set.images[i] for i in held_out.images]
-    return Judged(
+    return Predictions(
         held_out.probabilities,
         np.array([image.label for image in images], dtype=np.int64),
         _codes([image.case for image in images]),
@@ -115,9 +115,9 @@ def judge(held_out: HeldOut, labelled_set: LabelledSet) -> Judged:
     )
 
 
-def judge_scores(
+def predictions_from_scores(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], cases: Sequence[str]
-) -> Judged:
+) -> Predictions:
     """Return truth and prediction of images of one stratum.
 
     Parameters
@@ -130,7 +130,7 @@ def judge_scores(
         Of each image.
     """
     alike = np.zeros(len(labels), dtype=np.int64)
-    return Judged(probabilities, labels, _codes(cases), alike, alike)
+    return Predictions(probabilities, labels, _codes(cases), alike, alike)
 
 
 def _codes(names: Sequence[str]) -> NDArray[np.int64]:
@@ -139,7 +139,7 @@ def _codes(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([number[name] for name in names], dtype=np.int64)
 
 
-def case_draws(judged: Judged, draws: int = 1000, seed: int = 0) -> NDArray[np.int64]:
+def case_draws(judged: Predictions, draws: int = 1000, seed: int = 0) -> NDArray[np.int64]:
     """Return how often each case is drawn in each bootstrap, ``(draws, cases)``.
 
     Cases of each kind (the classes they hold) are drawn with replacement as often as there
@@ -159,7 +159,7 @@ def case_draws(judged: Judged, draws: int = 1000, seed: int = 0) -> NDArray[np.i
 
 
 def _drawn(
-    metric: WeightedMetric, judged: Judged, cases: NDArray[np.int64], draws: NDArray[np.int64]
+    metric: WeightedMetric, judged: Predictions, cases: NDArray[np.int64], draws: NDArray[np.int64]
 ) -> Weights:
     """Return the metric in each draw; `cases` are the rows' columns in `draws`."""
     parts = np.array_split(draws, max(1, math.ceil(len(draws) * len(judged) / _ELEMENTS)))
@@ -167,7 +167,7 @@ def _drawn(
     return np.concatenate(found)
 
 
-def _value(metric: WeightedMetric, judged: Judged) -> float:
+def _value(metric: WeightedMetric, judged: Predictions) -> float:
     return float(over_repeats(metric, judged, np.ones((1, len(judged))))[0])
 
 
@@ -181,7 +181,7 @@ def _estimate(value: float, drawn: Weights) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def _interval(metric: WeightedMetric, judged: Judged, draws: NDArray[np.int64]) -> Estimate:
+def _interval(metric: WeightedMetric, judged: Predictions, draws: NDArray[np.int64]) -> Estimate:
     value = _value(metric, judged)
     # One case drawn again and again would give an interval of no width.
     if draws.shape[1] < 2 or not math.isfinite(value):
@@ -190,22 +190,27 @@ def _interval(metric: WeightedMetric, judged: Judged, draws: NDArray[np.int64]) 
 
 
 def estimate(
-    held_out: HeldOut, labelled_set: LabelledSet, metric: str, *, draws: int = 1000, seed: int = 0
+    held_out: HeldOutPredictions,
+    labelled_set: LabelledSet,
+    metric: str,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Estimate:
     """Return one of `METRICS` with its case-clustered 95 % interval."""
     return with_interval(METRICS[metric], judge(held_out, labelled_set), draws=draws, seed=seed)
 
 
 def with_interval(
-    metric: WeightedMetric, judged: Judged, *, draws: int = 1000, seed: int = 0
+    metric: WeightedMetric, judged: Predictions, *, draws: int = 1000, seed: int = 0
 ) -> Estimate:
     """Return a metric with its 95 % percentile interval from resampling whole cases."""
     return _interval(metric, judged, case_draws(judged, draws, seed))
 
 
 def paired_difference(
-    first: HeldOut,
-    second: HeldOut,
+    first: HeldOutPredictions,
+    second: HeldOutPredictions,
     labelled_set: LabelledSet,
     metric: str,
     *,
@@ -239,9 +244,9 @@ def paired_difference(
     return _estimate(value, drawn[0] - drawn[1])
 
 
-def _in_order(held_out: HeldOut) -> HeldOut:
+def _in_order(held_out: HeldOutPredictions) -> HeldOutPredictions:
     order = np.lexsort((held_out.folds, held_out.images, held_out.repeats))
-    return HeldOut(
+    return HeldOutPredictions(
         held_out.images[order],
         held_out.logits[order.tolist()],
         held_out.folds[order],
@@ -250,7 +255,7 @@ def _in_order(held_out: HeldOut) -> HeldOut:
 
 
 def summarise(
-    held_out: HeldOut, labelled_set: LabelledSet, *, draws: int = 1000, seed: int = 0
+    held_out: HeldOutPredictions, labelled_set: LabelledSet, *, draws: int = 1000, seed: int = 0
 ) -> Summary:
     """Return all figures of held-out predictions, each with a case-clustered interval.
 
@@ -285,8 +290,8 @@ def summarise(
 
 def _magnification(
     name: str,
-    held_out: HeldOut,
-    judged: Judged,
+    held_out: HeldOutPredictions,
+    judged: Predictions,
     inside: NDArray[np.bool_],
     draws: NDArray[np.int64],
 ) -> MagnificationFigures:
@@ -304,7 +309,7 @@ def _magnification(
     )
 
 
-def _by_fold(metric: WeightedMetric, held_out: HeldOut, judged: Judged) -> Spread:
+def _by_fold(metric: WeightedMetric, held_out: HeldOutPredictions, judged: Predictions) -> Spread:
     found = []
     for fold in np.unique(np.stack([held_out.repeats, held_out.folds]), axis=1).T:
         inside = (held_out.repeats == fold[0]) & (held_out.folds == fold[1])

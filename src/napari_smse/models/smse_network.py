@@ -81,7 +81,7 @@ class NetworkOutput(NamedTuple):
     logits: Tensor
 
 
-def start_embedding(network: SmseNetwork, features: Tensor) -> None:
+def initialise_from_features(network: SmseNetwork, features: Tensor) -> None:
     """Let the embedding start as the principal components of standardised features.
 
     Pooled features share a large mean; from a random start, the L2-normalised

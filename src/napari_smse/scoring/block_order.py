@@ -38,7 +38,7 @@ class Viewport:
             self._region = region
 
 
-class ReadingOrder:
+class BlockOrder:
     """Hands out the blocks of a plan, asking for each anew what is looked at.
 
     Parameters

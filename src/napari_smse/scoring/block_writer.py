@@ -17,7 +17,7 @@ _WRITE_EVERY_S = 1.0
 
 
 @dataclass
-class Keeper:
+class BlockWriter:
     """Writes whole blocks to a store, those of about a second at once.
 
     Parameters

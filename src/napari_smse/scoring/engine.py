@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_smse.scoring.block_order import ReadingOrder, Viewport
-from napari_smse.scoring.block_writer import Keeper
+from napari_smse.scoring.block_order import BlockOrder, Viewport
+from napari_smse.scoring.block_writer import BlockWriter
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import BatchScores, Pipeline
 from napari_smse.scoring.progress import Clock, Progress, TileScores
 from napari_smse.scoring.store import ScoreStore
-from napari_smse.scoring.uncertainty_order import CloserLook
+from napari_smse.scoring.uncertainty_order import UncertaintyOrder
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
@@ -82,7 +82,7 @@ def score(
     order.learn(stored)
     devices = [device] if isinstance(device, ComputeDevice) else list(device)
     pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
-    keeper = Keeper(plan, store, slide)
+    keeper = BlockWriter(plan, store, slide)
     try:
         for batch in pipeline.run():
             if batch is None:
@@ -102,10 +102,10 @@ def score(
 
 def _order(
     plan: TilePlan, todo: Sequence[int], viewport: Viewport | None, deadline: float | None
-) -> ReadingOrder:
+) -> BlockOrder:
     if all(block.first_look for block in plan.blocks):
-        return ReadingOrder(plan, todo, viewport)
-    return CloserLook(plan, todo, viewport, deadline)
+        return BlockOrder(plan, todo, viewport)
+    return UncertaintyOrder(plan, todo, viewport, deadline)
 
 
 def _by_scale(plan: TilePlan, batch: BatchScores) -> Iterator[TileScores]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_smse.scoring.block_order import ReadingOrder
+from napari_smse.scoring.block_order import BlockOrder
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import Pipeline
 from napari_smse.scoring.progress import PROBE_S
@@ -74,7 +74,7 @@ def estimate(
     # In any order, as neighbours are alike: thin tissue, or a drive's cached files.
     blocks = np.random.default_rng(_SEED).permutation(len(plan.blocks)).tolist()
     devices = [device] if isinstance(device, ComputeDevice) else list(device)
-    order = ReadingOrder(plan, blocks)
+    order = BlockOrder(plan, blocks)
     pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
     began = first = time.monotonic()
     tiles = of_first = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring.block_order import ReadingOrder
+from napari_smse.scoring.block_order import BlockOrder
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.runtimes.base import Answer
@@ -99,7 +99,7 @@ class Pipeline:
         slide: Slide,
         model: Model,
         plan: TilePlan,
-        order: ReadingOrder,
+        order: BlockOrder,
         devices: Sequence[ComputeDevice],
         *,
         threads: int = 1,

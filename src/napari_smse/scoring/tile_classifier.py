@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import DeviceError
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Answer
-from napari_smse.scoring.runtimes.factory import make_runner
+from napari_smse.scoring.runtimes.factory import create_runner
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -36,7 +36,7 @@ class TileClassifier:
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         self._model, self._device, self._threads = model, device, threads
-        self._run = make_runner(model, device, threads)
+        self._run = create_runner(model, device, threads)
 
     def twin(self) -> TileClassifier:
         """Return another classifier of the same network, for another thread."""
@@ -87,7 +87,7 @@ class TileClassifier:
             ) from error
         self._device = replace(self._device, batch_size=self._device.batch_size // 2)
         if self._device.runtime != "torch":
-            self._run = make_runner(self._model, self._device, self._threads)
+            self._run = create_runner(self._model, self._device, self._threads)
 
 
 def filled_up(tiles: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring.block_order import ReadingOrder, Viewport, seen
+from napari_smse.scoring.block_order import BlockOrder, Viewport, seen
 from napari_smse.scoring.progress import TileScores
 from napari_smse.tiles import ScaleTiles, TilePlan
 
@@ -21,7 +21,7 @@ _NOT_SEEN: Final = 1.0
 """Doubt where no scale has said anything yet."""
 
 
-class CloserLook(ReadingOrder):
+class UncertaintyOrder(BlockOrder):
     """Hands out all blocks of the first look, then the others, most doubtful first.
 
     Parameters
@@ -47,7 +47,7 @@ class CloserLook(ReadingOrder):
         super().__init__(plan, first, viewport)
         self._later = np.asarray(sorted(set(todo) - set(first)), dtype=np.int64)
         self._deadline = deadline
-        self._doubts = DoubtMap(plan)
+        self._doubts = UncertaintyMap(plan)
         self._ranked_at = -_LOOK_AGAIN_S
         self._doubt = np.zeros(len(plan.blocks))
 
@@ -75,7 +75,7 @@ class CloserLook(ReadingOrder):
         return number
 
 
-class DoubtMap:
+class UncertaintyMap:
     """What scales have said of each place so far, and how far that can be doubted.
 
     Doubt is 1 minus the margin between the two likeliest classes of the mean over scales, plus

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 from napari_smse.annotations.tile_labels import TileClasses, classes_of_tiles, nearest_areas
-from napari_smse.annotations.tile_notes import TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import BankError, QueryError
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.tiles import ScaleTiles, TissueMask
 
@@ -61,12 +61,12 @@ class AnnotatedRows(NamedTuple):
 
 
 def annotated_rows(
-    tiles: SlideTiles,
+    tiles: TileTable,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
     *,
     slide: str = "",
-    remarks: Sequence[TileRemark] = (),
+    remarks: Sequence[TileCorrection] = (),
 ) -> AnnotatedRows:
     """Return which tiles have a class by regions or remarks, as fine-tuning takes them.
 
@@ -101,7 +101,7 @@ def annotated_rows(
 
 
 def exemplars_of(
-    tiles: SlideTiles,
+    tiles: TileTable,
     found: AnnotatedRows,
     classes: tuple[str, ...],
     *,
@@ -156,7 +156,7 @@ def exemplars_of(
 
 
 def annotated_exemplars(
-    tiles: SlideTiles,
+    tiles: TileTable,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
     *,
@@ -164,7 +164,7 @@ def annotated_exemplars(
     slide: str,
     name: str,
     most: int = MOST_A_CLASS,
-    remarks: Sequence[TileRemark] = (),
+    remarks: Sequence[TileCorrection] = (),
 ) -> ExemplarBank:
     """Return the tiles of a slide that have a class by regions or remarks, without pictures.
 
@@ -203,7 +203,7 @@ def with_newer(
 
 
 def without_tiles(
-    bank: ExemplarBank, tiles: SlideTiles, slide: str, rows: NDArray[np.intp]
+    bank: ExemplarBank, tiles: TileTable, slide: str, rows: NDArray[np.intp]
 ) -> ExemplarBank:
     """Return a bank without some tiles of a slide, given by its quick hash."""
     gone = {
@@ -218,11 +218,11 @@ def _place(bank: ExemplarBank, row: int) -> tuple[str, tuple[int, ...], float]:
 
 
 def _annotated(
-    tiles: SlideTiles,
+    tiles: TileTable,
     slide: str,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
-    remarks: Sequence[TileRemark],
+    remarks: Sequence[TileCorrection],
 ) -> AnnotatedRows:
     parts = [classes_of_tiles(one, slide, regions, mask, remarks) for one in tiles.scales]
     classes = tuple(dict.fromkeys(name for one in parts for name in one.names))

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.neighbours import nearest
 
@@ -21,7 +21,7 @@ _LEAST_DISTANCE: Final = 0.01
 
 
 @dataclass(frozen=True)
-class KnownTile:
+class Neighbour:
     """An exemplar, and how far a tile lies from it.
 
     Attributes
@@ -56,7 +56,7 @@ class Evidence:
         by the weight of them all. They add up to 1, or are all 0 if there is no exemplar.
     """
 
-    nearest: tuple[KnownTile, ...]
+    nearest: tuple[Neighbour, ...]
     shares: Mapping[str, float]
 
     @property
@@ -126,7 +126,7 @@ def evidence_of(
 
 
 def evidence_at(
-    tiles: SlideTiles,
+    tiles: TileTable,
     bank: ExemplarBank,
     x: float,
     y: float,
@@ -155,7 +155,7 @@ def evidence_at(
 
 
 def evidence_of_row(
-    tiles: SlideTiles, bank: ExemplarBank, row: int, k: int = 5, *, similar_scale: bool = False
+    tiles: TileTable, bank: ExemplarBank, row: int, k: int = 5, *, similar_scale: bool = False
 ) -> TileEvidence:
     """Return the evidence for one of a slide's tiles."""
     mpp = float(tiles.mpps[row])
@@ -171,8 +171,8 @@ def of_similar_scale(bank: ExemplarBank, mpp: float) -> NDArray[np.intp]:
     return np.flatnonzero(apart <= np.log(SIMILAR_SCALE) + 1e-6)
 
 
-def _known(bank: ExemplarBank, row: int, distance: float) -> KnownTile:
-    return KnownTile(
+def _known(bank: ExemplarBank, row: int, distance: float) -> Neighbour:
+    return Neighbour(
         row,
         bank.class_name(row),
         bank.cases[row],
@@ -182,7 +182,7 @@ def _known(bank: ExemplarBank, row: int, distance: float) -> KnownTile:
     )
 
 
-def _vote(known: tuple[KnownTile, ...], classes: tuple[str, ...]) -> dict[str, float]:
+def _vote(known: tuple[Neighbour, ...], classes: tuple[str, ...]) -> dict[str, float]:
     weights = [1.0 / max(one.distance, _LEAST_DISTANCE) for one in known]
     shares = dict.fromkeys(classes, 0.0)
     for one, weight in zip(known, weights, strict=True):

@@ -25,7 +25,7 @@ _CELLS: Final = 4_000_000
 """So many similarities are held at once."""
 
 
-class ExemplarScoring:
+class ExemplarClassifier:
     """Scores the tiles of a slide from a bank, and again when the bank has changed.
 
     The probability of a class is the softmax, over the classes, of -d² / temperature, where d is

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.query import make_query
 from napari_smse.similarity.tile_outlines import hit_area, middles
 from napari_smse.tiles import ScaleTiles
@@ -25,7 +25,7 @@ _HITS_AN_EXAMPLE: Final = 3
 
 
 @dataclass(frozen=True)
-class Examples:
+class QueryTiles:
     """The tiles of one scale that lie in some areas.
 
     Attributes
@@ -60,8 +60,8 @@ class Found:
 
     tiles: ScaleTiles
     distances: NDArray[np.float32]
-    like: Examples
-    unlike: Examples
+    like: QueryTiles
+    unlike: QueryTiles
 
     @cached_property
     def reach(self) -> float:
@@ -122,7 +122,7 @@ class Found:
 
 
 def look_for(
-    tiles: SlideTiles,
+    tiles: TileTable,
     scale: int,
     like: Sequence[BaseGeometry],
     unlike: Sequence[BaseGeometry],
@@ -162,7 +162,7 @@ def look_for(
     return Found(here, distances, wanted, unwanted)
 
 
-def examples_in(tiles: ScaleTiles, areas: Sequence[BaseGeometry]) -> Examples:
+def examples_in(tiles: ScaleTiles, areas: Sequence[BaseGeometry]) -> QueryTiles:
     """Return the tiles whose middle lies in any of some areas.
 
     An area that holds no middle, as one that is smaller than a tile, means the tile that it lies
@@ -176,7 +176,7 @@ def examples_in(tiles: ScaleTiles, areas: Sequence[BaseGeometry]) -> Examples:
         (x, y) in level-0 px.
     """
     if not areas:
-        return Examples(np.empty(0, dtype=np.intp), 0)
+        return QueryTiles(np.empty(0, dtype=np.intp), 0)
     points = middles(tiles)
     rows, beside = [np.empty(0, dtype=np.intp)], 0
     for area in areas:
@@ -189,7 +189,7 @@ def examples_in(tiles: ScaleTiles, areas: Sequence[BaseGeometry]) -> Examples:
             found = _tile_under(tiles, points, area)
         rows.append(found)
         beside += not len(found)
-    return Examples(np.unique(np.concatenate(rows)), beside)
+    return QueryTiles(np.unique(np.concatenate(rows)), beside)
 
 
 def _tile_under(

@@ -31,7 +31,7 @@ def strong_density(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.maximum(_density(dark), _PALEST)
 
 
-def restained(
+def transfer_stain(
     tile: NDArray[np.uint8], own: NDArray[np.float64], other: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
     """Return a tile stained as strongly as others are; glass stays glass.

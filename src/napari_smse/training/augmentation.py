@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional
 
 from napari_smse.datasets.crops import crop_at
 from napari_smse.training.recipe import Recipe
-from napari_smse.training.sampler import DrawnCrop
+from napari_smse.training.sampler import Crop
 from napari_smse.training.seeding import uniform
 
 # Rows: haematoxylin, eosin, residual (Ruifrok and Johnston 2001), as optical densities.
@@ -77,7 +77,7 @@ class StainJitter(v2.Transform):  # type: ignore[misc]  # torchvision ships no t
 
 
 def augmented_tile(
-    picture: Image.Image, mpp: float, crop: DrawnCrop, recipe: Recipe, generator: torch.Generator
+    picture: Image.Image, mpp: float, crop: Crop, recipe: Recipe, generator: torch.Generator
 ) -> Tensor:
     """Return a crop ``(3, tile, tile)``, uint8, at a random place, randomly changed.
 

@@ -15,20 +15,20 @@ from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import ImageCache
 from napari_smse.training.augmentation import augmented_tile, colour_jittered, flipped, whole_frame
 from napari_smse.training.recipe import Recipe
-from napari_smse.training.sampler import DrawnCrop
+from napari_smse.training.sampler import Crop
 from napari_smse.training.seeding import generator_of
 
 _BATCHES_AHEAD: Final = 2
 
 
-class Draws(Protocol):
+class Sampler(Protocol):
     """What says which crops are in a step's joint batch."""
 
-    def draw(self, step: int) -> list[DrawnCrop]:
+    def draw(self, step: int) -> list[Crop]:
         """Return the crops, in order; the same whenever asked."""
 
 
-MakeTile = Callable[[DrawnCrop, torch.Generator], Tensor]
+MakeTile = Callable[[Crop, torch.Generator], Tensor]
 
 
 class Batch(NamedTuple):
@@ -66,11 +66,11 @@ def tile_maker(
         Height and width, for a network that takes whole images of one size instead.
     """
 
-    def make_tile(crop: DrawnCrop, generator: torch.Generator) -> Tensor:
+    def make_tile(crop: Crop, generator: torch.Generator) -> Tensor:
         image = images[crop.image]
         return augmented_tile(cache.read(image), image.mpp, crop, recipe, generator)
 
-    def make_frame(crop: DrawnCrop, generator: torch.Generator) -> Tensor:
+    def make_frame(crop: Crop, generator: torch.Generator) -> Tensor:
         assert frame is not None
         whole = flipped(whole_frame(cache.read(images[crop.image]), frame), generator)
         return colour_jittered(whole, recipe.colour, generator)
@@ -78,8 +78,8 @@ def tile_maker(
     return make_tile if frame is None else make_frame
 
 
-def feed(
-    draws: Draws,
+def load_batches(
+    draws: Sampler,
     make_tile: MakeTile,
     *,
     seed: int,
@@ -114,7 +114,7 @@ def feed(
     """
     stopped = threading.Event()
 
-    def make(crop: DrawnCrop, step: int, position: int) -> Tensor:
+    def make(crop: Crop, step: int, position: int) -> Tensor:
         # Without this, closing would wait for all that was ordered.
         if stopped.is_set():
             return torch.empty(0)

@@ -13,7 +13,7 @@ from napari_smse.errors import TrainingError
 
 
 @dataclass(frozen=True)
-class JointBatch:
+class DataParallel:
     """The part of one process in batches that all compute together.
 
     Every process computes its share of the crops. Embeddings and logits are gathered, each
@@ -94,7 +94,7 @@ class JointBatch:
         return slice(min(rank * most, size), min((rank + 1) * most, size))
 
 
-def joined_batch(device: str) -> tuple[JointBatch, str]:
+def joined_processes(device: str) -> tuple[DataParallel, str]:
     """Join the processes that `torchrun` started, if it did.
 
     Parameters
@@ -104,14 +104,14 @@ def joined_batch(device: str) -> tuple[JointBatch, str]:
 
     Returns
     -------
-    tuple of JointBatch and str
+    tuple of DataParallel and str
         This process's part, and its device.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or not distributed.is_available():
-        return JointBatch(), device
+        return DataParallel(), device
     if device.startswith("cuda"):
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    return JointBatch(distributed.get_rank(), distributed.get_world_size()), device
+    return DataParallel(distributed.get_rank(), distributed.get_world_size()), device

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.training.prediction import JudgedTiles, tile_outputs
+from napari_smse.training.prediction import TileOutputs, tile_outputs
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def embed_images(
     labelled_set: LabelledSet,
     indices: Sequence[int],
     tile_px: int = 224,
-    known: Mapping[LabelledImage, JudgedTiles] | None = None,
+    known: Mapping[LabelledImage, TileOutputs] | None = None,
 ) -> Generator[int, None, tuple[EmbeddedTiles, Tensor]]:
     """Embed the tiles that images are judged by, yielding how many images are done.
 

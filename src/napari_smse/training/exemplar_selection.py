@@ -12,7 +12,7 @@ from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.training.feature_cache import FeatureCache
 
 
 def choose_exemplars(
@@ -62,7 +62,7 @@ def choose_exemplars(
 
 
 def table_tiles(
-    network: SmseNetwork, table: FeatureTable, labelled_set: LabelledSet
+    network: SmseNetwork, table: FeatureCache, labelled_set: LabelledSet
 ) -> EmbeddedTiles:
     """Return all judged tiles of a feature table, as a network with its trunk embeds them."""
     images = labelled_set.images

@@ -14,13 +14,13 @@ import torch
 from PIL.Image import Image as Picture
 from torch import Tensor
 
-from napari_smse.datasets.crops import judged_views
+from napari_smse.datasets.crops import evaluation_crops
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.augmentation import augmented_tile
 from napari_smse.training.recipe import Recipe
-from napari_smse.training.sampler import DrawnCrop
+from napari_smse.training.sampler import Crop
 from napari_smse.training.seeding import generator_of
 
 _READERS: Final = 2
@@ -43,7 +43,7 @@ class TileFeatures(NamedTuple):
     mpps: Tensor
 
 
-class FeatureTable:
+class FeatureCache:
     """Features of images; all folds may share one, as nothing in it was learnt from labels.
 
     Parameters
@@ -114,7 +114,7 @@ class FeatureTable:
 
     def _judged_tiles(self, image: LabelledImage, picture: Picture | None = None) -> _Tiles:
         """Return uint8 tiles ``(n, 3, size, size)`` and their um/px."""
-        views = judged_views(picture or read_pixels(image), image, self.recipe.tile_px)
+        views = evaluation_crops(picture or read_pixels(image), image, self.recipe.tile_px)
         tiles = torch.from_numpy(np.stack([view.tile for view in views])).permute(0, 3, 1, 2)
         return tiles, torch.tensor([view.mpp for view in views], dtype=torch.float64)
 
@@ -127,7 +127,7 @@ class FeatureTable:
         places = torch.rand(self.crops_per_image, generator=generator, dtype=torch.float64)
         mpps = torch.exp(low + (high - low) * places)
         crops = [
-            augmented_tile(picture, image.mpp, DrawnCrop(0, float(mpp)), recipe, generator)
+            augmented_tile(picture, image.mpp, Crop(0, float(mpp)), recipe, generator)
             for mpp in mpps
         ]
         return torch.stack(crops), mpps

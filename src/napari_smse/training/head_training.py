@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.models.smse_network import SmseNetwork, start_embedding
-from napari_smse.training.feature_cache import FeatureTable
+from napari_smse.models.smse_network import SmseNetwork, initialise_from_features
+from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.objective import batch_loss
 from napari_smse.training.prediction import Predictor
 from napari_smse.training.recipe import Recipe
-from napari_smse.training.sampler import DrawnCrop, ScaleBatches
+from napari_smse.training.sampler import BalancedBatchSampler, Crop
 from napari_smse.training.seeding import generator_of
 
 _START_ROWS = 6000
@@ -32,7 +32,7 @@ class HeadStep(NamedTuple):
 
 def train_heads(
     network: SmseNetwork,
-    table: FeatureTable,
+    table: FeatureCache,
     labelled_set: LabelledSet,
     training: Sequence[int],
     recipe: Recipe,
@@ -60,7 +60,7 @@ def train_heads(
         A class has no image to learn from.
     """
     images = labelled_set.images
-    batches = ScaleBatches(
+    batches = BalancedBatchSampler(
         images,
         training,
         classes=len(labelled_set.classes),
@@ -114,7 +114,7 @@ class HeadLearner:
         What was trained last.
     """
 
-    def __init__(self, table: FeatureTable, recipe: Recipe) -> None:
+    def __init__(self, table: FeatureCache, recipe: Recipe) -> None:
         self._table, self._recipe = table, recipe
         self.network = table.network
 
@@ -131,7 +131,7 @@ class HeadLearner:
         every = [*training, *validation]
         for _ in train_heads(network, self._table, labelled_set, every, recipe):
             pass
-        return lambda images: judge_images(network, self._table, images)
+        return lambda images: predict_from_features(network, self._table, images)
 
 
 def fresh_heads(network: SmseNetwork, recipe: Recipe, classes: int) -> SmseNetwork:
@@ -145,8 +145,8 @@ def fresh_heads(network: SmseNetwork, recipe: Recipe, classes: int) -> SmseNetwo
     return fresh
 
 
-def judge_images(
-    network: SmseNetwork, table: FeatureTable, images: Sequence[LabelledImage]
+def predict_from_features(
+    network: SmseNetwork, table: FeatureCache, images: Sequence[LabelledImage]
 ) -> Tensor:
     """Return logits ``(n, classes)``, the mean over the tiles each image is judged by."""
     network.eval()
@@ -155,7 +155,7 @@ def judge_images(
         return torch.stack([network.head(one).logits.mean(dim=0) for one in tiles])
 
 
-def _row(table: FeatureTable, images: Sequence[LabelledImage], crop: DrawnCrop) -> Tensor:
+def _row(table: FeatureCache, images: Sequence[LabelledImage], crop: Crop) -> Tensor:
     """Return the features of the image's crop whose scale is nearest to the one drawn."""
     crops = table.crops(images[crop.image])
     return crops.values[int((crops.mpps / crop.mpp).log().abs().argmin())]
@@ -167,7 +167,7 @@ def _start(network: SmseNetwork, crops: Sequence[Tensor], seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         # The principal components are found from a random start.
         torch.manual_seed(seed)
-        start_embedding(network, features[some])
+        initialise_from_features(network, features[some])
 
 
 def _schedule(step: int, recipe: Recipe) -> float:

@@ -44,10 +44,10 @@ def new_network(recipe: Recipe | PaperRecipe, classes: int) -> tuple[SmseNetwork
         if isinstance(recipe, PaperRecipe) or recipe.network == SmseCnn.trunk_name:
             return SmseCnn(classes), "random weights"
         network = SmseNetwork(recipe.network, recipe.embedding_dim, classes)
-    return network, start_trunk(network)
+    return network, initialise_trunk(network)
 
 
-def start_trunk(network: SmseNetwork) -> str:
+def initialise_trunk(network: SmseNetwork) -> str:
     """Give a trunk the best weights there are for it, and say what they are."""
     if base_name(network.trunk_name) != DEFAULT_TRUNK:
         _log.warning("The trunk %s begins at random, with no learnt weights.", network.trunk_name)

@@ -10,10 +10,18 @@ from typing import Any, Final, TypeVar
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
-from napari_smse.similarity.ood.reference import KnownLooks, looks_path, save_looks
+from napari_smse.similarity.ood.reference import (
+    OodReference,
+    ood_reference_path,
+    save_ood_reference,
+)
 from napari_smse.training.embeddings import embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
-from napari_smse.training.ood_reference import fitted_looks, read_tile_looks, some_images
+from napari_smse.training.ood_reference import (
+    fitted_ood_reference,
+    read_tile_appearances,
+    some_images,
+)
 
 _MOST_IMAGES: Final = 60
 """Of a class of a source at the same scales."""
@@ -21,7 +29,7 @@ _MOST_IMAGES: Final = 60
 _Result = TypeVar("_Result")
 
 
-def save_known_tiles(
+def save_model_companions(
     network: SmseNetwork,
     learnt: LabelledSet,
     tile_px: int,
@@ -59,13 +67,13 @@ def _save_exemplars(
 
 
 def _save_looks(images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str) -> None:
-    tiles = _result_of(read_tile_looks(images, tile_px, most=_MOST_IMAGES))
-    looks = tuple(fitted_looks(tiles))
+    tiles = _result_of(read_tile_appearances(images, tile_px, most=_MOST_IMAGES))
+    looks = tuple(fitted_ood_reference(tiles))
     if looks:
-        save_looks(KnownLooks(model=sha256, looks=looks), looks_path(weights))
+        save_ood_reference(OodReference(model=sha256, looks=looks), ood_reference_path(weights))
     else:
         # Too few tiles to tell by; looks that lie here are those of a model before.
-        looks_path(weights).unlink(missing_ok=True)
+        ood_reference_path(weights).unlink(missing_ok=True)
 
 
 def _result_of(running: Generator[Any, None, _Result]) -> _Result:

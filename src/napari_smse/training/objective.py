@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_smse.losses.contrastive import pair_loss
+from napari_smse.losses.contrastive import contrastive_loss
 from napari_smse.losses.focal import focal_loss, reinforced_focal_loss
 from napari_smse.losses.miners import Mining, mine_pairs, random_triplets
 from napari_smse.losses.triplet import mined_triplet_loss, triplet_loss
@@ -68,7 +68,7 @@ def batch_loss(
 def similarity_part(
     embedding: Tensor, labels: Tensor, recipe: Recipe, generator: torch.Generator
 ) -> Tensor:
-    """Return the recipe's similarity loss: `pair_loss` or `triplet_loss` of what is mined.
+    """Return the recipe's similarity loss: `contrastive_loss` or `triplet_loss` of what is mined.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def similarity_part(
     if recipe.similarity == "pair":
         chosen = mine_pairs(*held, recipe.mining, generator)
         first, second, same = (part.to(embedding.device) for part in chosen)
-        return pair_loss(embedding[first], embedding[second], same, recipe.margin)
+        return contrastive_loss(embedding[first], embedding[second], same, recipe.margin)
     chosen = random_triplets(held[1], generator)
     anchor, near, far = (part.to(embedding.device) for part in chosen)
     return triplet_loss(embedding[anchor], embedding[near], embedding[far], recipe.margin)

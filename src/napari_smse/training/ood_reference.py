@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.datasets.crops import judged_scales, judged_views
+from napari_smse.datasets.crops import evaluation_crops, evaluation_scales
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
-from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
-from napari_smse.similarity.ood.reference import KnownLook, KnownLooks, fitted_look
+from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.ood.reference import OodReference, SourceAppearance, fitted_appearance
 from napari_smse.training.exemplar_selection import by_turns
 
 MOST_IMAGES: Final = 25
@@ -30,7 +30,7 @@ _SHARE: Final = 0.95
 
 
 @dataclass(frozen=True)
-class TileLooks:
+class TileAppearances:
     """What tiles look like.
 
     Attributes
@@ -48,19 +48,19 @@ class TileLooks:
     cases: NDArray[np.str_]
     mpps: NDArray[np.float64]
 
-    def learnt_by(self, known: KnownLooks) -> KnownLooks:
+    def learnt_by(self, known: OodReference) -> OodReference:
         """Return what is known with these tiles besides."""
         return known.learning(self.sources.tolist(), self.mpps, self.looks)
 
 
-def read_tile_looks(
+def read_tile_appearances(
     images: Sequence[LabelledImage],
     tile_px: int = 224,
     most: int = MOST_IMAGES,
     *,
     seen: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     skip: Callable[[DataError], None] | None = None,
-) -> Generator[int, None, TileLooks]:
+) -> Generator[int, None, TileAppearances]:
     """Read what the tiles of some images look like, yielding how many images are done.
 
     Parameters
@@ -95,7 +95,7 @@ def read_tile_looks(
         looks += [look for look, _ in found]
         rows += [(image.source, image.case, round(mpp, 3)) for _, mpp in found]
         yield done
-    return TileLooks(
+    return TileAppearances(
         np.stack(looks) if looks else np.empty((0, len(MEASURES)), np.float32),
         np.array([source for source, _, _ in rows], dtype=str),
         np.array([case for _, case, _ in rows], dtype=str),
@@ -110,7 +110,7 @@ def some_images(
     kinds: dict[tuple[str, int, tuple[float, ...]], dict[str, list[int]]]
     kinds = defaultdict(lambda: defaultdict(list))
     for number, image in enumerate(images):
-        kind = image.source, image.label, judged_scales(image.mpp_range)
+        kind = image.source, image.label, evaluation_scales(image.mpp_range)
         kinds[kind][image.case].append(number)
     rng = np.random.default_rng(seed)
     chosen = [
@@ -119,7 +119,7 @@ def some_images(
     return [images[number] for number in sorted(chosen)]
 
 
-def fitted_looks(tiles: TileLooks) -> Iterator[KnownLook]:
+def fitted_ood_reference(tiles: TileAppearances) -> Iterator[SourceAppearance]:
     """Yield the look of each source at each scale; its limit is that of cases held out in turn.
 
     A source is left out where its limit cannot be told: fewer than `FEWEST_TILES` tiles of other
@@ -130,7 +130,7 @@ def fitted_looks(tiles: TileLooks) -> Iterator[KnownLook]:
             own = (tiles.sources == source) & (tiles.mpps == mpp)
             limit = _held_out_limit(tiles.looks[own], tiles.cases[own])
             if limit is not None:
-                yield fitted_look(str(source), float(mpp), tiles.looks[own], limit)
+                yield fitted_appearance(str(source), float(mpp), tiles.looks[own], limit)
 
 
 def folds_of(cases: NDArray[np.str_], seed: int = 0) -> list[NDArray[np.bool_]]:
@@ -144,10 +144,10 @@ def _held_out_limit(looks: NDArray[np.float32], cases: NDArray[np.str_]) -> floa
     folds = [out for out in folds_of(cases) if (~out).sum() >= FEWEST_TILES]
     if sum(out.sum() for out in folds) <= len(cases) / 2:
         return None
-    away = [fitted_look("", 1.0, looks[~out]).distances(looks[out]) for out in folds]
+    away = [fitted_appearance("", 1.0, looks[~out]).distances(looks[out]) for out in folds]
     return float(np.quantile(np.concatenate(away), _SHARE))
 
 
 def _read(image: LabelledImage, tile_px: int) -> list[tuple[NDArray[np.float32], float]]:
-    views = judged_views(read_pixels(image), image, tile_px)
-    return [(appearances_of(view.tile[None])[0], view.mpp) for view in views]
+    views = evaluation_crops(read_pixels(image), image, tile_px)
+    return [(appearance_features(view.tile[None])[0], view.mpp) for view in views]

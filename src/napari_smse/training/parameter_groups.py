@@ -14,7 +14,7 @@ from napari_smse.training.recipe import Recipe
 _STAGE_NAMES: Final = ("blocks", "stages", "layers", "features")
 
 
-def choose_learnt(network: SmseNetwork | SmseCnn, recipe: Recipe) -> list[dict[str, Any]]:
+def set_trainable(network: SmseNetwork | SmseCnn, recipe: Recipe) -> list[dict[str, Any]]:
     """Freeze all but what the recipe lets learn, and return the optimiser's groups.
 
     Parameters

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_smse.datasets.crops import judged_views
+from napari_smse.datasets.crops import evaluation_crops
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.metrics.classification import roc_auc
@@ -29,7 +29,7 @@ _READERS: Final = 2
 Read = Callable[[LabelledImage], Image.Image]
 
 
-class JudgedTiles(NamedTuple):
+class TileOutputs(NamedTuple):
     """What a network says of the tiles that an image is judged by, float32 on the CPU.
 
     Attributes
@@ -107,7 +107,7 @@ def tile_outputs(
     *,
     tile_px: int = 224,
     read: Read = read_pixels,
-) -> Iterator[JudgedTiles]:
+) -> Iterator[TileOutputs]:
     """Yield what a network says of the tiles that image after image is judged by.
 
     Parameters
@@ -121,7 +121,7 @@ def tile_outputs(
 
     Yields
     ------
-    JudgedTiles
+    TileOutputs
         Of an image.
     """
     network.eval()
@@ -130,7 +130,7 @@ def tile_outputs(
     def tiles_of(image: LabelledImage) -> tuple[Tensor, list[float]]:
         if frame is not None:
             return whole_frame(read(image), frame)[None], [image.mpp]
-        views = judged_views(read(image), image, tile_px)
+        views = evaluation_crops(read(image), image, tile_px)
         tiles = torch.from_numpy(np.stack([view.tile for view in views])).permute(0, 3, 1, 2)
         return tiles, [view.mpp for view in views]
 
@@ -141,7 +141,7 @@ def tile_outputs(
             output = _outputs(network, torch.cat([tiles for tiles, _ in made]))
             parts = zip(*(torch.split(one, sizes) for one in output), strict=True)
             for (embedding, logits), (_, mpps) in zip(parts, made, strict=True):
-                yield JudgedTiles(embedding, logits, torch.tensor(mpps))
+                yield TileOutputs(embedding, logits, torch.tensor(mpps))
 
 
 def held_out_figures(logits: Tensor, labels: Sequence[int]) -> Mapping[str, float]:

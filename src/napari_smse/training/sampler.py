@@ -18,14 +18,14 @@ _log = logging.getLogger(__name__)
 _ROUNDING: Final = 1.01
 
 
-class DrawnCrop(NamedTuple):
+class Crop(NamedTuple):
     """A crop to be made: of which image, and at which um/px."""
 
     image: int
     mpp: float
 
 
-class ScaleBatches:
+class BalancedBatchSampler:
     """P cases a class with K crops each, all classes at the same scales and sites.
 
     A batch has P places, and every class fills each of them. A place draws a source (in
@@ -96,14 +96,14 @@ class ScaleBatches:
         self._sites = _all_sites(usable, classes, mpp_limits)
         self.labels = np.repeat(np.arange(classes), cases_per_class * crops_per_case)
 
-    def draw(self, step: int) -> list[DrawnCrop]:
+    def draw(self, step: int) -> list[Crop]:
         """Return the crops of a step's batch, class by class, case by case."""
         rng = np.random.default_rng([self._seed, step])
         names = list(self._sites)
         # Going round the shuffled sources fills a batch with all of them alike.
         turns = -(-self.places // len(names))
         order = np.concatenate([rng.permutation(len(names)) for _ in range(turns)])
-        by_class: list[list[DrawnCrop]] = [[] for _ in range(self._classes)]
+        by_class: list[list[Crop]] = [[] for _ in range(self._classes)]
         used: set[str] = set()
         for number in order[: self.places]:
             sites = self._sites[names[number]]
@@ -144,7 +144,7 @@ class _Pool:
 
     def draw(
         self, scales: NDArray[np.float64], rng: np.random.Generator, used: set[str]
-    ) -> list[DrawnCrop]:
+    ) -> list[Crop]:
         """Return a crop at each of the scales, all of one case, if possible not a used one."""
         cases = self.cases_at(scales)
         fresh = [case for case in cases if self._names[case] not in used]
@@ -153,7 +153,7 @@ class _Pool:
         found = []
         for scale in scales:
             rows = np.flatnonzero(self._at(scale) & (self._case == case))
-            found.append(DrawnCrop(int(self._images[rng.choice(rows)]), float(np.exp(scale))))
+            found.append(Crop(int(self._images[rng.choice(rows)]), float(np.exp(scale))))
         return found
 
     def _at(self, scale: float) -> NDArray[np.bool_]:
@@ -167,7 +167,7 @@ class _Site:
         self._pools = pools
         self.common = reduce(intersection, [pool.support for pool in pools])
 
-    def draw(self, crops: int, rng: np.random.Generator, used: set[str]) -> list[list[DrawnCrop]]:
+    def draw(self, crops: int, rng: np.random.Generator, used: set[str]) -> list[list[Crop]]:
         """Return the crops of one case of each class, and add the cases to those used."""
         if not self.common:
             own = [np.repeat(draw(pool.support, 1, rng), crops) for pool in self._pools]

@@ -25,7 +25,7 @@ from napari_smse.models import (
 from napari_smse.models.card import stem_of
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.training.model_companions import save_known_tiles
+from napari_smse.training.model_companions import save_model_companions
 from napari_smse.training.paper.recipe import PaperRecipe
 from napari_smse.training.paper.trainer import train_paper
 from napari_smse.training.recipe import Recipe
@@ -66,7 +66,7 @@ class Made:
     summary: Summary | None
 
 
-class ModelMaking:
+class ModelTrainer:
     """Trains a network on some cases, calibrates and measures it on the others, saves it.
 
     Parameters
@@ -154,7 +154,7 @@ class ModelMaking:
                 self.labelled_set.classes, tuple(self.labelled_set.some(self.training))
             )
             weights = read_card(path).weights_sha256
-            save_known_tiles(self.network, learnt, card.tile_px, path, weights)
+            save_model_companions(self.network, learnt, card.tile_px, path, weights)
         return Made(path, card, summary)
 
     def _card(self, summary: Summary | None, temperature: float) -> ModelCard:

@@ -18,19 +18,19 @@ from napari_smse.datasets.pixels import ImageCache
 from napari_smse.datasets.splits import shared_cases
 from napari_smse.errors import TrainingError
 from napari_smse.models.smse_cnn import SmseCnn
-from napari_smse.models.smse_network import SmseNetwork, start_embedding
-from napari_smse.training.batch_loader import Batch, feed, tile_maker
+from napari_smse.models.smse_network import SmseNetwork, initialise_from_features
+from napari_smse.training.batch_loader import Batch, load_batches, tile_maker
 from napari_smse.training.checkpoint import (
     CHECKPOINT_NAME,
     START_NAME,
     TrainingFolder,
     training_signature,
 )
-from napari_smse.training.data_parallel import JointBatch, joined_batch
+from napari_smse.training.data_parallel import DataParallel, joined_processes
 from napari_smse.training.objective import LossParts
 from napari_smse.training.prediction import held_out_figures, predict_images, predict_some
 from napari_smse.training.recipe import Recipe
-from napari_smse.training.sampler import ScaleBatches
+from napari_smse.training.sampler import BalancedBatchSampler
 from napari_smse.training.trainer_state import TrainingState
 from napari_smse.training.training_log import TrainingLog
 
@@ -122,7 +122,7 @@ def train(
             f"{', '.join(shared[:3])} would be learnt from and choose the weights too: divide "
             "training and validation by case."
         )
-    joint, device = joined_batch(device)
+    joint, device = joined_processes(device)
     run = _Run(network, labelled_set, recipe, training, validation, joint, device)
     return run.steps(folder)
 
@@ -137,14 +137,14 @@ class _Run:
         recipe: Recipe,
         training: Sequence[int],
         validation: Sequence[int],
-        joint: JointBatch,
+        joint: DataParallel,
         device: str,
     ) -> None:
         self._images, self._recipe, self._joint = labelled_set.images, recipe, joint
         self._training, self._validation = training, validation
         self._device = torch.device(device)
         self._network = network
-        self._draws = ScaleBatches(
+        self._draws = BalancedBatchSampler(
             labelled_set.images,
             training,
             classes=len(labelled_set.classes),
@@ -241,7 +241,7 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             # The principal components are looked for from random directions.
             torch.manual_seed(recipe.seed)
-            start_embedding(network, torch.cat(found).clone().to(self._device))
+            initialise_from_features(network, torch.cat(found).clone().to(self._device))
 
     def _take_steps(self, log: TrainingLog | None) -> Generator[None, None, None]:
         state, recipe = self._state, self._recipe
@@ -263,7 +263,7 @@ class _Run:
     def _feed(self, steps: range, share: slice) -> Generator[Batch, None, None]:
         frame = self._network.input_size
         make = tile_maker(self._images, self._recipe, self._cache, frame)
-        return feed(
+        return load_batches(
             self._draws,
             make,
             seed=self._recipe.seed,

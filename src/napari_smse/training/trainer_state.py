@@ -15,9 +15,9 @@ from napari_smse.errors import TrainingError
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.training.checkpoint import Saved, fill_optimiser, flat_optimiser
-from napari_smse.training.data_parallel import JointBatch
+from napari_smse.training.data_parallel import DataParallel
 from napari_smse.training.objective import LossParts, batch_loss, feature_drift
-from napari_smse.training.parameter_groups import choose_learnt
+from napari_smse.training.parameter_groups import set_trainable
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.seeding import generator_of
 
@@ -56,10 +56,10 @@ class TrainingState:
         False while a step is being taken, or other weights are being judged.
     """
 
-    def __init__(self, network: SmseNetwork | SmseCnn, recipe: Recipe, joint: JointBatch) -> None:
+    def __init__(self, network: SmseNetwork | SmseCnn, recipe: Recipe, joint: DataParallel) -> None:
         self.network, self.recipe, self._joint = network, recipe, joint
         self.optimiser = torch.optim.AdamW(
-            choose_learnt(network, recipe), weight_decay=recipe.weight_decay
+            set_trainable(network, recipe), weight_decay=recipe.weight_decay
         )
         self.learnt = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self._average: Weights = {}

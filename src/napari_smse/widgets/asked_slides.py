@@ -10,15 +10,15 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import AskedSlide, Started
+from napari_smse.workflows.scored_slide import Run, ScoredSlide
 
 
-def scored_layers(viewer: ViewerModel) -> list[tuple[Image, Slide, Started]]:
+def scored_layers(viewer: ViewerModel) -> list[tuple[Image, Slide, Run]]:
     """Return the layers of slides that were scored; one whose file is gone is left out."""
     found = []
     for layer in slide_layers(viewer):
         run = layer.metadata.get(RUN_KEY)
-        if not isinstance(run, Started):
+        if not isinstance(run, Run):
             continue
         try:
             found.append((layer, slide_of(layer), run))
@@ -27,15 +27,15 @@ def scored_layers(viewer: ViewerModel) -> list[tuple[Image, Slide, Started]]:
     return found
 
 
-def asked_slides(viewer: ViewerModel) -> list[AskedSlide]:
+def asked_slides(viewer: ViewerModel) -> list[ScoredSlide]:
     """Return the slides that were scored, with what is drawn on them.
 
     A slide that is open under several names is one: its first run counts, and what was said of
     its tiles under any name.
     """
-    found: dict[str, AskedSlide] = {}
+    found: dict[str, ScoredSlide] = {}
     for layer, slide, run in scored_layers(viewer):
-        one = AskedSlide(slide, run, drawn_on(viewer, layer, slide))
+        one = ScoredSlide(slide, run, drawn_on(viewer, layer, slide))
         same = found.get(slide.quick_hash)
         found[slide.quick_hash] = one if same is None else same.with_notes_of(one)
     return list(found.values())

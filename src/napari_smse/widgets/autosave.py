@@ -16,7 +16,7 @@ from napari_smse.annotations import (
     read_annotations,
     write_annotations,
 )
-from napari_smse.annotations.tile_notes import TileLink, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 from napari_smse.atomic_write import atomic_path
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
@@ -135,8 +135,8 @@ class Autosave:
 
     def _read(self) -> AnnotationSet | None:
         found: dict[str, Annotation] = {}
-        links: dict[str, TileLink] = {}
-        remarks: dict[object, TileRemark] = {}
+        links: dict[str, PairConstraint] = {}
+        remarks: dict[object, TileCorrection] = {}
         colours = dict(self.classes)
         for path in self._files():
             if not path.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 
 
-class Turn:
+class ComputeLock:
     """A claim to the computer for long work; one is held at a time in the whole program.
 
     Parameters
@@ -31,4 +31,4 @@ class Turn:
 
 
 # Weak, so that a dock that died with its turn blocks nobody.
-_held: weakref.WeakSet[Turn] = weakref.WeakSet()
+_held: weakref.WeakSet[ComputeLock] = weakref.WeakSet()

@@ -11,10 +11,10 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_smse.widgets.software_gl import keep_programs
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 
 
-class LeavingDock(QWidget):
+class SlideDock(QWidget):
     """Leaves once: when it is closed, taken out of napari's window, or destroyed."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class LeavingDock(QWidget):
         keep_programs()
         self._left = False
 
-    def stop_when_destroyed(self, tasks: Sequence[BackgroundTask]) -> None:
+    def cancel_on_destroy(self, tasks: Sequence[Worker]) -> None:
         """Let work end when Qt destroys the dock without a word.
 
         The tasks should have no parent: a worker may still speak while the dock is being destroyed.

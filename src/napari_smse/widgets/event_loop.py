@@ -14,7 +14,7 @@ _BEAT_MS = 20
 _QUIET_BEATS = 4
 
 
-class Responsive:
+class LowLatencyMode:
     """Favours the GUI thread from `begin` to `end`.
 
     Every Qt call gives the interpreter lock away and asks for it back, which
@@ -49,7 +49,7 @@ class Responsive:
             gc.unfreeze()
 
 
-class WhenQuiet(QObject):
+class CallWhenIdle(QObject):
     """Calls once the event loop has nothing to catch up with, as after a first drawing.
 
     Parameters
@@ -77,7 +77,7 @@ class WhenQuiet(QObject):
             self.deleteLater()
 
 
-class HeldUp(QObject):
+class EventLoopStall(QObject):
     """Measures how long the event loop is held up by what is shown, drawing included.
 
     Parameters

@@ -23,7 +23,7 @@ from napari_smse.widgets.layers.annotation_layer import (
 )
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 HITS_KEY = "napari_smse_hits"
 """Key of a points layer's metadata: the quick hash of the slide that the hits are on."""
@@ -49,7 +49,7 @@ def offered_classes(
             if drawn:
                 return dict(drawn)
     run = slide_layer.metadata.get(RUN_KEY)
-    if isinstance(run, Started):
+    if isinstance(run, Run):
         return class_colours(run.card.classes, run.card.class_colours)
     return class_colours(USUAL)
 

@@ -31,7 +31,7 @@ def _chooser(choose: Callable[[int], None], row: int) -> Callable[[object], None
 Action = Callable[[object], None]
 
 
-class LentKeys:
+class KeyBindings:
     """Remembers what was bound to a key, and binds it again when the key is given back.
 
     What somebody else bound to it meanwhile stays.

@@ -13,16 +13,16 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
 from napari_smse.workflows.embedding_map import MappedSlide
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 
 @dataclass(frozen=True)
-class Run:
+class MappedRun:
     """A slide in the viewer, and its last run."""
 
     layer: Image
     slide: Slide
-    started: Started
+    started: Run
 
     @property
     def model(self) -> str:
@@ -30,26 +30,26 @@ class Run:
         return self.started.card.weights_sha256
 
 
-def scored_runs(viewer: ViewerModel) -> list[Run]:
+def scored_runs(viewer: ViewerModel) -> list[MappedRun]:
     """Return the runs on the slides of a viewer; a slide whose file is gone is left out."""
     found = []
     for layer in slide_layers(viewer):
         started = layer.metadata.get(RUN_KEY)
-        if isinstance(started, Started):
+        if isinstance(started, Run):
             try:
-                found.append(Run(layer, slide_of(layer), started))
+                found.append(MappedRun(layer, slide_of(layer), started))
             except SmseError:
                 continue
     return found
 
 
-def of_one_model(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+def of_one_model(runs: Sequence[MappedRun]) -> tuple[list[MappedRun], list[MappedRun]]:
     """Divide runs into those that the first one's model made, and the others."""
     same = [run for run in runs if run.model == runs[0].model]
     return same, [run for run in runs if run.model != runs[0].model]
 
 
-def tell_left_out(runs: Sequence[Run]) -> str:
+def describe_left_out(runs: Sequence[MappedRun]) -> str:
     """Say which slides are not in a map because of their models; nothing if there are none."""
     if not runs:
         return ""
@@ -57,7 +57,7 @@ def tell_left_out(runs: Sequence[Run]) -> str:
     return f"Left out, as scored by another model: {names}. Choose the slide to see it alone."
 
 
-def tell_news(mapped: Sequence[MappedSlide], wanted: Sequence[Run]) -> str:
+def describe_changes(mapped: Sequence[MappedSlide], wanted: Sequence[MappedRun]) -> str:
     """Say why a map is out of date; nothing if it is not."""
     known = {one.slide.quick_hash: one for one in mapped}
     for run in wanted:

@@ -10,15 +10,15 @@ from napari.layers import Image
 from napari_smse.errors import SmseError
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
-from napari_smse.widgets.tile_notes import NOTES_KEY, SlideNotes
-from napari_smse.workflows.fine_tune import ScoredSlide
+from napari_smse.widgets.tile_notes import NOTES_KEY, SlideTileNotes
+from napari_smse.workflows.fine_tune import TrainingSlide
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 
 def find_scored_slides(
     viewer: ViewerModel, *, strict: bool = False, bare_of: str = ""
-) -> list[tuple[Image, ScoredSlide]]:
+) -> list[tuple[Image, TrainingSlide]]:
     """Return the slides that were scored and have regions, with their layers.
 
     Parameters
@@ -50,30 +50,30 @@ def find_scored_slides(
         regions = drawn.regions()
         if regions or run.card.weights_sha256 == bare_of:
             colours = {name: drawn.colour_of(name) for name in regions}
-            one = ScoredSlide(slide, run, regions, colours, drawn.links, drawn.remarks)
+            one = TrainingSlide(slide, run, regions, colours, drawn.links, drawn.remarks)
             found.append((layer, one))
     return found
 
 
-def _run_to_learn_from(layer: Image, bare_of: str) -> Started | None:
+def _run_to_learn_from(layer: Image, bare_of: str) -> Run | None:
     """Return a slide's run; of a fine-tuned one the run it came of, as a tuning begins anew.
 
     The tuned one has learnt from tiles that would be held out now, so that no figure of it would
     be true. Only exemplars of its own embeddings need the tuned model itself.
     """
     run = layer.metadata.get(RUN_KEY)
-    if not isinstance(run, Started):
+    if not isinstance(run, Run):
         return None
     return run if run.base is None or run.card.weights_sha256 == bare_of else run.base
 
 
-def notes_in(viewer: ViewerModel) -> list[SlideNotes]:
+def notes_in(viewer: ViewerModel) -> list[SlideTileNotes]:
     """Return the notes of all slides that have any."""
     found = (layer.metadata.get(NOTES_KEY) for layer in slide_layers(viewer))
-    return [notes for notes in found if isinstance(notes, SlideNotes)]
+    return [notes for notes in found if isinstance(notes, SlideTileNotes)]
 
 
-def tell_slides(slides: Sequence[ScoredSlide], known_tiles: int = 0) -> str:
+def describe_slides(slides: Sequence[TrainingSlide], known_tiles: int = 0) -> str:
     """Say what is drawn on the slides, and which model scored them; nothing if there are none."""
     if not slides:
         return ""

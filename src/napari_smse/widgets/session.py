@@ -19,10 +19,10 @@ from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, is_slide_layer, slide_layers
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
-    from napari_smse.widgets.layers.heat_map_layers import HeatLayers
+    from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 
 _MARGIN = 0.95
 _MAPS_KEY = "napari_smse_map_layers"
@@ -111,12 +111,12 @@ class Session:
 
     # -- runs and maps -----------------------------------------------------------------
 
-    def run_of(self, layer: Layer) -> Started | None:
+    def run_of(self, layer: Layer) -> Run | None:
         """Return the run in force of a slide, which its maps and table show and Save writes."""
-        run: Started | None = layer.metadata.get(RUN_KEY)
+        run: Run | None = layer.metadata.get(RUN_KEY)
         return run
 
-    def set_run(self, layer: Layer, run: Started | None) -> None:
+    def set_run(self, layer: Layer, run: Run | None) -> None:
         """Put a run in force on a slide."""
         if layer.metadata.get(RUN_KEY) is run:
             return
@@ -126,12 +126,12 @@ class Session:
             layer.metadata[RUN_KEY] = run
         self.run_changed.emit(layer)
 
-    def maps_of(self, layer: Layer) -> HeatLayers | None:
+    def maps_of(self, layer: Layer) -> HeatMapLayers | None:
         """Return the map layers of a slide; None if it has none."""
-        maps: HeatLayers | None = layer.metadata.get(_MAPS_KEY)
+        maps: HeatMapLayers | None = layer.metadata.get(_MAPS_KEY)
         return maps
 
-    def set_maps(self, layer: Layer, maps: HeatLayers | None) -> None:
+    def set_maps(self, layer: Layer, maps: HeatMapLayers | None) -> None:
         """Take note of the maps that a slide shows now, also if only their values changed."""
         layer.metadata[_MAPS_KEY] = maps
         self.maps_changed.emit(layer)

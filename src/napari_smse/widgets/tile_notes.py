@@ -8,35 +8,35 @@ from dataclasses import replace
 from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
-from napari_smse.annotations.tile_notes import TileLink, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 
 NOTES_KEY = "napari_smse_notes"
-"""Key of a slide layer's metadata: the `SlideNotes` of its slide."""
+"""Key of a slide layer's metadata: the `SlideTileNotes` of its slide."""
 
 
-class SlideNotes(QObject):
+class SlideTileNotes(QObject):
     """The links and remarks of one slide; all docks share them."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.links: tuple[TileLink, ...] = ()
-        self.remarks: tuple[TileRemark, ...] = ()
+        self.links: tuple[PairConstraint, ...] = ()
+        self.remarks: tuple[TileCorrection, ...] = ()
 
-    def add_link(self, link: TileLink) -> None:
+    def add_link(self, link: PairConstraint) -> None:
         """Add a link; one between the same tiles is replaced."""
         ends = {link.first, link.second}
         kept = [one for one in self.links if {one.first, one.second} != ends]
         self.links = (*kept, link)
         self.changed.emit()
 
-    def remove_link(self, link: TileLink) -> None:
+    def remove_link(self, link: PairConstraint) -> None:
         """Remove a link."""
         self.links = tuple(one for one in self.links if one.id != link.id)
         self.changed.emit()
 
-    def add_remark(self, remark: TileRemark) -> None:
+    def add_remark(self, remark: TileCorrection) -> None:
         """Add a remark; an earlier one about the same is replaced."""
         kept = [one for one in self.remarks if one.about != remark.about]
         self.remarks = (*kept, remark)
@@ -56,7 +56,7 @@ class SlideNotes(QObject):
         self.remarks = ()
         self.changed.emit()
 
-    def take_in(self, links: Sequence[TileLink], remarks: Sequence[TileRemark]) -> None:
+    def take_in(self, links: Sequence[PairConstraint], remarks: Sequence[TileCorrection]) -> None:
         """Add these; one of the same identity, or about the same, is replaced."""
         if not links and not remarks:
             return
@@ -66,9 +66,9 @@ class SlideNotes(QObject):
         self.changed.emit()
 
 
-def notes_of(slide_layer: Layer) -> SlideNotes:
+def notes_of(slide_layer: Layer) -> SlideTileNotes:
     """Return the notes of a slide's layer, made when first asked for."""
     notes = slide_layer.metadata.get(NOTES_KEY)
-    if not isinstance(notes, SlideNotes):
-        notes = slide_layer.metadata[NOTES_KEY] = SlideNotes()
+    if not isinstance(notes, SlideTileNotes):
+        notes = slide_layer.metadata[NOTES_KEY] = SlideTileNotes()
     return notes

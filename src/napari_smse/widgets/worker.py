@@ -25,7 +25,7 @@ Work = Callable[[], Iterator[Any]]
 """Starts a generator; every value it yields is handed to the GUI thread."""
 
 
-class BackgroundTask(QObject):
+class Worker(QObject):
     """Runs one generator at a time in a worker thread.
 
     A new start, or a cancel, disowns what runs: what it still says is dropped,

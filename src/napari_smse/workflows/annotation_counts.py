@@ -10,7 +10,7 @@ import numpy as np
 from shapely import MultiPolygon
 
 from napari_smse.annotations.tile_labels import CONFLICT, LEAST_TISSUE, classes_of_tiles
-from napari_smse.annotations.tile_notes import TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.slides import Slide
 from napari_smse.tiles import ScaleTiles, TileSpec, TissueMask, find_tissue
 from napari_smse.tiles.plan import tile_grid
@@ -46,7 +46,7 @@ def count_tiles(
     slide: Slide,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask | None,
-    remarks: Sequence[TileRemark] = (),
+    remarks: Sequence[TileCorrection] = (),
 ) -> Iterator[AnnotationCounts]:
     """Yield the counts, once; the slide's tissue is looked for if it is not given.
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from napari_smse.annotations.tile_labels import classes_of_tiles
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.tiles import ScaleTiles
-from napari_smse.workflows.scored_slide import AskedSlide, require_one_model
+from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
 from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
 
 _A_SLIDE = 1500
@@ -66,7 +66,7 @@ class ComparedTiles:
         calls the tiles.
     """
 
-    slides: Sequence[AskedSlide]
+    slides: Sequence[ScoredSlide]
     of_slide: NDArray[np.intp]
     grids: Sequence[ScaleTiles]
     rows: NDArray[np.intp]
@@ -106,7 +106,7 @@ class ComparedTiles:
         return found
 
 
-def measure(slides: Sequence[AskedSlide]) -> Iterator[Measured]:
+def measure(slides: Sequence[ScoredSlide]) -> Iterator[Measured]:
     """Yield how well neighbours tell the slide of a tile, and its class.
 
     Raises
@@ -123,7 +123,7 @@ def measure(slides: Sequence[AskedSlide]) -> Iterator[Measured]:
     yield Measured(effect, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
 
 
-def compared_tiles(slides: Sequence[AskedSlide]) -> ComparedTiles:
+def compared_tiles(slides: Sequence[ScoredSlide]) -> ComparedTiles:
     """Return tiles of each slide, drawn at random, the same every time.
 
     Raises
@@ -158,8 +158,8 @@ def compared_tiles(slides: Sequence[AskedSlide]) -> ComparedTiles:
 class _Sample:
     """Some tiles of a slide, at the scale to ask at."""
 
-    def __init__(self, one: AskedSlide) -> None:
-        tiles = slide_tiles(one.started.store)
+    def __init__(self, one: ScoredSlide) -> None:
+        tiles = tile_table_of(one.started.store)
         scale = asking_scale(tiles, one.started.card)
         self.grid = tiles.scales[scale]
         self.rows = _some(len(self.grid))
@@ -184,5 +184,5 @@ def _some(number: int) -> NDArray[np.intp]:
     return np.sort(rows)
 
 
-def _called(tiles: SlideTiles, rows: NDArray[np.intp]) -> list[str]:
+def _called(tiles: TileTable, rows: NDArray[np.intp]) -> list[str]:
     return [tiles.classes[int(best)] for best in tiles.probability[rows].argmax(axis=1)]

@@ -20,7 +20,7 @@ _PICK = "pick a model's .safetensors file, or the .json that lies beside one"
 
 
 @dataclass(frozen=True)
-class FoundModel:
+class CheckedModel:
     """A model that can score slides.
 
     Attributes
@@ -35,7 +35,7 @@ class FoundModel:
     card: ModelCard
 
 
-def check_model(picked: str) -> Iterator[FoundModel]:
+def check_model(picked: str) -> Iterator[CheckedModel]:
     """Yield the model behind a file, once.
 
     The weights are read, and the network tried, since a card alone may promise anything.
@@ -53,7 +53,7 @@ def check_model(picked: str) -> Iterator[FoundModel]:
     from napari_smse.models import load_model
 
     model = load_model(path)
-    yield FoundModel(str(model.path), model.card)
+    yield CheckedModel(str(model.path), model.card)
 
 
 def same_model(one: str, other: str) -> bool:

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
-from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.clustering import Clusters, find_clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank, bank_of
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
 from napari_smse.slides import Slide
-from napari_smse.workflows.out_of_distribution import Unlike, measure_unlike
+from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
 from napari_smse.workflows.score_slide import Stage
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 
-class LaidOutBy(StrEnum):
+class ProjectionMethod(StrEnum):
     """How embeddings get their places in the plane."""
 
     PCA = "Principal components"
@@ -34,13 +34,13 @@ class MappedSlide:
     """A slide, its run, and what of it was scored when the map was made."""
 
     slide: Slide
-    started: Started
-    tiles: SlideTiles
+    started: Run
+    tiles: TileTable
     finished: bool
 
 
 @dataclass(frozen=True)
-class SpaceMap:
+class EmbeddingMap:
     """The tiles of slides as points of a plane, those of all slides one after the other.
 
     Attributes
@@ -99,7 +99,7 @@ class SpaceMap:
 
 
 @dataclass(frozen=True)
-class SpaceJob:
+class EmbeddingMapJob:
     """Slides to lay out, and how.
 
     Parameters
@@ -110,23 +110,23 @@ class SpaceJob:
         How they get their places.
     """
 
-    runs: tuple[tuple[Slide, Started], ...]
-    way: LaidOutBy = LaidOutBy.PCA
+    runs: tuple[tuple[Slide, Run], ...]
+    way: ProjectionMethod = ProjectionMethod.PCA
 
-    def run(self) -> Iterator[Stage | SpaceMap]:
+    def run(self) -> Iterator[Stage | EmbeddingMap]:
         """Read and lay out; raises what these raise."""
         slides = []
         for slide, started in self.runs:
             yield Stage(f"Reading the tiles of {slide.name} …")
             finished = started.store.finished
-            tiles = slide_tiles(started.store)
+            tiles = tile_table_of(started.store)
             if len(tiles):
                 slides.append(MappedSlide(slide, started, tiles, finished))
         embeddings = embeddings_of(slides)
         bank = _bank_of(self.runs[0][1])
         points, axes = np.empty((0, 2), np.float32), ("", "")
         project: Project | None = None
-        if self.way is LaidOutBy.PCA:
+        if self.way is ProjectionMethod.PCA:
             yield Stage("Finding the principal components …")
             pca = fit_pca(embeddings)
             points, project = pca(embeddings), pca
@@ -138,7 +138,7 @@ class SpaceJob:
                     points, project = said.points, said.project
                 else:
                     yield Stage(_tell_umap(said.done, said.total))
-        yield SpaceMap(tuple(slides), points, axes, bank, _placed(bank, project))
+        yield EmbeddingMap(tuple(slides), points, axes, bank, _placed(bank, project))
 
 
 @dataclass(frozen=True)
@@ -159,17 +159,17 @@ class UnlikeJob:
 
     slides: Sequence[MappedSlide]
 
-    def run(self) -> Iterator[float | Unlike]:
+    def run(self) -> Iterator[float | OodScores]:
         """Yield the share that is done, and how unlike the tiles of all slides are."""
-        found: list[Unlike] = []
+        found: list[OodScores] = []
         for number, one in enumerate(self.slides):
-            for said in measure_unlike(one.slide, one.started, one.tiles):
-                if isinstance(said, Unlike):
+            for said in measure_ood(one.slide, one.started, one.tiles):
+                if isinstance(said, OodScores):
                     found.append(said)
                 else:
                     yield (number + said) / len(self.slides)
         values = np.concatenate([one.values for one in found])
-        yield Unlike(values, known=all(one.known for one in found))
+        yield OodScores(values, known=all(one.known for one in found))
 
 
 def embeddings_of(slides: Sequence[MappedSlide]) -> NDArray[np.float32]:
@@ -180,7 +180,7 @@ def embeddings_of(slides: Sequence[MappedSlide]) -> NDArray[np.float32]:
     return np.concatenate(found) if found else np.empty((0, 2), np.float32)
 
 
-def _bank_of(started: Started) -> ExemplarBank | None:
+def _bank_of(started: Run) -> ExemplarBank | None:
     """Exemplars that compare with the run's embeddings; the map is worth showing without them."""
     try:
         bank = bank_of(started.model)

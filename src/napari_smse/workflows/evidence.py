@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon
 
-from napari_smse.annotations.tile_notes import TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
-from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.annotated_exemplars import (
     annotated_rows,
     exemplars_of,
@@ -22,16 +22,16 @@ from napari_smse.similarity.annotated_exemplars import (
     without_tiles,
 )
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
-from napari_smse.similarity.exemplar_classifier import ExemplarScoring, Way, fitted_temperature
+from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Way, fitted_temperature
 from napari_smse.slides import Region, Slide
-from napari_smse.workflows.out_of_distribution import looks_of
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.out_of_distribution import appearance_of_tiles
+from napari_smse.workflows.scored_slide import Run
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class KnownBank:
+class NamedBank:
     """A bank, and where it is from.
 
     Attributes
@@ -57,10 +57,10 @@ class KnownBank:
         """Name and size, for the record of what is saved."""
         return f"{self.name}: {len(self.bank):,} known tiles"
 
-    def changed(self, bank: ExemplarBank) -> KnownBank:
+    def changed(self, bank: ExemplarBank) -> NamedBank:
         """Return it with other exemplars."""
         name = self.name if self.name.endswith(_CHANGED) else self.name + _CHANGED
-        return KnownBank(bank, name, False, self.origin)
+        return NamedBank(bank, name, False, self.origin)
 
 
 _CHANGED = ", changed"
@@ -85,12 +85,12 @@ class ScoredTiles:
     """
 
     slide: Slide
-    started: Started
-    tiles: SlideTiles
+    started: Run
+    tiles: TileTable
     blocks: int
-    own_bank: KnownBank
+    own_bank: NamedBank
     note: str = ""
-    _scorings: dict[Way, tuple[ExemplarBank, ExemplarScoring]] = field(default_factory=dict)
+    _scorings: dict[Way, tuple[ExemplarBank, ExemplarClassifier]] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -119,7 +119,7 @@ class ScoredTiles:
         """Return the maps by the class head."""
         return self.maps(self.tiles.probability, self.tiles.classes)
 
-    def exemplar_maps(self, known: KnownBank, way: Way) -> ScoreMaps:
+    def exemplar_maps(self, known: NamedBank, way: Way) -> ScoreMaps:
         """Return the maps by a bank; what did not change since the last call is not taken again.
 
         Raises
@@ -130,19 +130,19 @@ class ScoredTiles:
         origin, scoring = self._scorings.get(way, (None, None))
         if scoring is None or origin is not known.origin:
             temperature = fitted_temperature(known.origin, way)
-            scoring = ExemplarScoring(self.tiles.embeddings, known.bank, way, temperature)
+            scoring = ExemplarClassifier(self.tiles.embeddings, known.bank, way, temperature)
             self._scorings[way] = known.origin, scoring
         else:
             scoring.update(known.bank)
         return self.maps(scoring.probability(), scoring.classes)
 
 
-def read_tiles(slide: Slide, started: Started) -> Iterator[ScoredTiles]:
+def read_tiles(slide: Slide, started: Run) -> Iterator[ScoredTiles]:
     """Read back a run, and the exemplars of its model."""
     blocks = int(started.store.blocks_done().sum())
-    tiles = slide_tiles(started.store)
+    tiles = tile_table_of(started.store)
     bank, note = _own_bank(started)
-    own = KnownBank(bank, f"{started.card.name}, the model's own", True, bank)
+    own = NamedBank(bank, f"{started.card.name}, the model's own", True, bank)
     yield ScoredTiles(slide, started, tiles, blocks, own, note)
 
 
@@ -151,7 +151,7 @@ def with_annotated(
     read: ScoredTiles,
     regions: Mapping[str, MultiPolygon],
     pictures: bool,
-    remarks: Sequence[TileRemark] = (),
+    remarks: Sequence[TileCorrection] = (),
 ) -> tuple[ExemplarBank, ExemplarBank]:
     """Add the tiles that have a class to a bank, with their pictures on request.
 
@@ -195,13 +195,13 @@ def with_annotated(
 def _looks_of(read: ScoredTiles, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
     """Return what tiles look like; None where their slide cannot be read, which is no reason."""
     try:
-        return looks_of(read.slide, read.started, read.tiles, rows)
+        return appearance_of_tiles(read.slide, read.started, read.tiles, rows)
     except SmseError as error:
         logger.warning("what added tiles look like is not known: %s", error)
         return None
 
 
-def _own_bank(started: Started) -> tuple[ExemplarBank, str]:
+def _own_bank(started: Run) -> tuple[ExemplarBank, str]:
     """Return the bank beside the model, or an empty one and why."""
     nothing = empty_bank(started.card)
     try:

@@ -10,10 +10,10 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
-from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.region_search import Found, look_for
 from napari_smse.similarity.tile_outlines import hit_regions
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Searched:
         How many blocks were scored by then.
     """
 
-    run: Started
-    tiles: SlideTiles
+    run: Run
+    tiles: TileTable
     mpp: float
     found: Found
     distances: HeatMap
@@ -62,11 +62,11 @@ class SearchJob:
         Search only if other blocks than so many are scored.
     """
 
-    run: Started
+    run: Run
     mpp: float
     like: Sequence[BaseGeometry]
     unlike: Sequence[BaseGeometry]
-    tiles: SlideTiles | None = None
+    tiles: TileTable | None = None
     seen: int = -1
 
     def run_search(self) -> Iterator[Searched]:
@@ -75,7 +75,7 @@ class SearchJob:
         blocks = int(self.run.store.blocks_done().sum())
         if blocks == self.seen:
             return
-        tiles = slide_tiles(self.run.store) if self.tiles is None else self.tiles
+        tiles = tile_table_of(self.run.store) if self.tiles is None else self.tiles
         mpps = [one.grid.spec.mpp for one in tiles.scales]
         model = self.run.card.weights_sha256
         found = look_for(tiles, mpps.index(self.mpp), self.like, self.unlike, model)

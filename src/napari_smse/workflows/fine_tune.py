@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from shapely import MultiPolygon
 
-from napari_smse.annotations.tile_notes import TileLink, TileRemark
+from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 from napari_smse.errors import DataError, SmseError
-from napari_smse.finetuning.history import TuningHistory
+from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import Model, ModelCard, load_model, read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import (
@@ -29,20 +29,20 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import Stage, spare_threads
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
-    from napari_smse.finetuning.changed_calls import FlippedTile
-    from napari_smse.finetuning.comparison import Worth
-    from napari_smse.finetuning.fine_tuner import FineTuned, FineTuning, FineTuningProgress
+    from napari_smse.finetuning.changed_calls import ChangedCall
+    from napari_smse.finetuning.comparison import Comparison
+    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner, FineTuneResult
     from napari_smse.training.recipe import Classification, Learns, Similarity
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ScoredSlide:
+class TrainingSlide:
     """A slide that was scored and annotated.
 
     Attributes
@@ -58,11 +58,11 @@ class ScoredSlide:
     """
 
     slide: Slide
-    started: Started
+    started: Run
     regions: Mapping[str, MultiPolygon]
     colours: Mapping[str, Colour] = field(default_factory=dict)
-    links: Sequence[TileLink] = ()
-    remarks: Sequence[TileRemark] = ()
+    links: Sequence[PairConstraint] = ()
+    remarks: Sequence[TileCorrection] = ()
 
     @property
     def mpps(self) -> tuple[float, ...]:
@@ -76,7 +76,7 @@ class ScoredSlide:
 
 
 @dataclass(frozen=True)
-class TuningWish:
+class FineTuneSettings:
     """How to learn; None is the usual value.
 
     Attributes
@@ -109,10 +109,10 @@ class TuningWish:
 
 
 @dataclass(frozen=True)
-class Ready:
+class FineTuneStarted:
     """Learning is about to begin; the tuning can be told to stop."""
 
-    tuning: FineTuning
+    tuning: FineTuner
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Colouring:
 
 
 @dataclass(frozen=True)
-class TunedSlide:
+class SlideComparison:
     """A slide as the model saw it before, and as the tuned one sees it.
 
     Attributes
@@ -141,16 +141,16 @@ class TunedSlide:
         could not be written.
     """
 
-    scored: ScoredSlide
+    scored: TrainingSlide
     before: ScoreMaps
     after: ScoreMaps
-    flipped: Sequence[FlippedTile]
+    flipped: Sequence[ChangedCall]
     flips: int
-    run: Started | None = None
+    run: Run | None = None
 
 
 @dataclass(frozen=True)
-class Tuned:
+class FineTuneOutcome:
     """A fine-tuning that came to its end.
 
     Attributes
@@ -171,11 +171,11 @@ class Tuned:
         What the user must know.
     """
 
-    tuning: FineTuning
-    tuned: FineTuned
-    slides: Sequence[TunedSlide]
+    tuning: FineTuner
+    tuned: FineTuneResult
+    slides: Sequence[SlideComparison]
     conflicts: int
-    worth: Worth
+    worth: Comparison
     colours: Mapping[str, Colour]
     kept: Path | None
     warnings: Sequence[str]
@@ -205,16 +205,18 @@ class FineTuneJob:
         Exemplars to learn from besides.
     """
 
-    slides: Sequence[ScoredSlide]
-    wish: TuningWish = TuningWish()
+    slides: Sequence[TrainingSlide]
+    wish: FineTuneSettings = FineTuneSettings()
     device: str = "auto"
-    history: TuningHistory = field(default_factory=TuningHistory)
+    history: FineTuneHistory = field(default_factory=FineTuneHistory)
     bank: ExemplarBank | None = None
 
-    def run(self) -> Iterator[Stage | Ready | FineTuningProgress | Colouring | Tuned]:
+    def run(
+        self,
+    ) -> Iterator[Stage | FineTuneStarted | FineTuneProgress | Colouring | FineTuneOutcome]:
         """Collect, learn, colour the maps; raises what these raise."""
         from napari_smse.finetuning.comparison import worth
-        from napari_smse.finetuning.fine_tuner import FineTuning, tuning_recipe, usual_crops
+        from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
 
         yield Stage("Loading the model …")
         model = load_model(self._model())
@@ -222,7 +224,7 @@ class FineTuneJob:
         yield Stage("Collecting tiles …")
         tiles = self._tiles(model)
         wish = self.wish
-        recipe = tuning_recipe(
+        recipe = fine_tune_recipe(
             wish.similarity,
             wish.learns,
             classification=wish.classification,
@@ -232,7 +234,7 @@ class FineTuneJob:
             steps=wish.steps,
             distillation=0.0 if wish.learns != "head" and not wish.keep else None,
         )
-        tuning = FineTuning(
+        tuning = FineTuner(
             model,
             tiles.labelled_set,
             recipe,
@@ -245,7 +247,7 @@ class FineTuneJob:
             looks=tiles.looks,
             crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
-        yield Ready(tuning)
+        yield FineTuneStarted(tuning)
         tuned = yield from tuning.run()
         yield Stage("Colouring the maps …")
         warnings = [*tuning.warnings, *tiles.told, *self._told_of_bank()]
@@ -261,11 +263,11 @@ class FineTuneJob:
             raise
         if kept is not None:
             self.history.forget_old()
-        yield Tuned(
+        yield FineTuneOutcome(
             tuning, tuned, slides, tiles.conflicts, found, self._colours, kept, tuple(warnings)
         )
 
-    def _keep(self, tuning: FineTuning, tuned: FineTuned, warnings: list[str]) -> Path | None:
+    def _keep(self, tuning: FineTuner, tuned: FineTuneResult, warnings: list[str]) -> Path | None:
         """Keep the model in the history; what was learnt is not lost if that fails."""
         try:
             kept = self.history.add(tuning, tuned, colours=self._colours)
@@ -291,7 +293,7 @@ class FineTuneJob:
     def _tiles(self, model: Model) -> AnnotatedTiles:
         from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
         from napari_smse.finetuning.classes import learnable_tiles
-        from napari_smse.finetuning.exemplar_tiles import tiles_to_learn
+        from napari_smse.finetuning.exemplar_tiles import exemplar_tiles_of
 
         slides = [
             AnnotatedSlide(
@@ -307,7 +309,7 @@ class FineTuneJob:
         links = [link for one in self.slides for link in one.links]
         added = []
         if self.bank is not None and self._stored:
-            added = tiles_to_learn(self.bank, [one.slide for one in self.slides], model)
+            added = exemplar_tiles_of(self.bank, [one.slide for one in self.slides], model)
         drawn = [name for one in self.slides for name in one.regions]
         names = list(dict.fromkeys([*drawn, *(one.class_name for one in added)]))
         return learnable_tiles(
@@ -331,12 +333,12 @@ class FineTuneJob:
 
     def _tuned_slide(
         self,
-        one: ScoredSlide,
-        tuning: FineTuning,
-        tuned: FineTuned,
+        one: TrainingSlide,
+        tuning: FineTuner,
+        tuned: FineTuneResult,
         kept: Path | None,
         warnings: list[str],
-    ) -> Generator[Colouring, None, TunedSlide]:
+    ) -> Generator[Colouring, None, SlideComparison]:
         """Score a slide with the tuned model; its scores are a run of their own."""
         store = None
         try:
@@ -361,17 +363,17 @@ class FineTuneJob:
         return replace(_compared(one, after), run=run)
 
     def _maps(
-        self, one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, store: ScoreStore | None
+        self, one: TrainingSlide, tuning: FineTuner, tuned: FineTuneResult, store: ScoreStore | None
     ) -> Generator[Colouring, None, ScoreMaps]:
-        from napari_smse.finetuning.maps import rescored_maps, tuned_maps
-        from napari_smse.finetuning.saving import tuned_card
+        from napari_smse.finetuning.maps import maps_by_heads, rescored_maps
+        from napari_smse.finetuning.saving import fine_tuned_card
 
         run = one.started
         if tuned.heads is not None:
             classes = tuning.labelled_set.classes
-            return tuned_maps(run.store, run.plan, tuned.heads, classes, one.fused)
+            return maps_by_heads(run.store, run.plan, tuned.heads, classes, one.fused)
         # As the maps before were made, so that what differs is what was learnt.
-        model = Model(tuned.network, tuned_card(tuning, tuned, "tuned"), tuning.model.path)
+        model = Model(tuned.network, fine_tuned_card(tuning, tuned, "tuned"), tuning.model.path)
         running = rescored_maps(
             one.slide, model, run.plan, one.fused, run.device, spare_threads(), store
         )
@@ -395,30 +397,30 @@ class FineTuneJob:
 
 
 def _store_for(
-    one: ScoredSlide, tuning: FineTuning, tuned: FineTuned, card: ModelCard
+    one: TrainingSlide, tuning: FineTuner, tuned: FineTuneResult, card: ModelCard
 ) -> ScoreStore:
     """Make the store of a tuned model's scores: filled if its heads say them, else to be filled."""
-    from napari_smse.finetuning.maps import tuned_store
+    from napari_smse.finetuning.maps import store_by_heads
 
     run = one.started
     facts = {"model": model_facts(card), "tuned_from": run.store.facts["signature"]}
     path = score_slide.runs_folder() / f"{one.slide.name}-tuned-{signature(facts)}.zarr"
     if tuned.heads is not None:
         classes = tuning.labelled_set.classes
-        return tuned_store(path, run.store, run.plan, tuned.heads, classes, facts)
+        return store_by_heads(path, run.store, run.plan, tuned.heads, classes, facts)
     inherited = inherited_facts(run.store)
     return ScoreStore.create(
         path, run.plan, card.classes, card.embedding_dim, {**inherited, **facts}
     )
 
 
-def _compared(one: ScoredSlide, after: ScoreMaps) -> TunedSlide:
-    from napari_smse.finetuning.changed_calls import flipped_tiles
+def _compared(one: TrainingSlide, after: ScoreMaps) -> SlideComparison:
+    from napari_smse.finetuning.changed_calls import changed_calls
 
     run = one.started
     before = ScoreMaps(run.plan, run.card.classes, one.fused)
     before.add_stored(run.store)
     if before.classes != after.classes:
-        return TunedSlide(one, before, after, (), 0)
-    flipped, flips = flipped_tiles(before.scores(), after.scores(), after.classes)
-    return TunedSlide(one, before, after, flipped, flips)
+        return SlideComparison(one, before, after, (), 0)
+    flipped, flips = changed_calls(before.scores(), after.scores(), after.classes)
+    return SlideComparison(one, before, after, flipped, flips)

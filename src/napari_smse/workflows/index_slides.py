@@ -12,7 +12,7 @@ from napari_smse.errors import IndexFilesError, RequestError, SmseError
 from napari_smse.models.card import ModelCard
 from napari_smse.results import STORE_NAME, is_url
 from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME
 from napari_smse.similarity.index.shard import IndexedSlide, Shard, shard_of
 from napari_smse.similarity.index.slide_index import SlideIndex
@@ -113,7 +113,7 @@ class NotAdded:
     again: bool = True
 
 
-def look_into(folder: Path) -> Iterator[AboutIndex]:
+def describe_index(folder: Path) -> Iterator[AboutIndex]:
     """Say what is in an index.
 
     Raises
@@ -166,7 +166,7 @@ def add_slide(wanted: SlideToAdd) -> Iterator[SlideAdded | WouldReplace]:
         return
     there = index.find(shard.slide.quick_hash)
     tiles = len(shard) if there is None else there.tile_count
-    same = added is Added.SAME and before is not None and before.tile_count == tiles
+    same = added is AddOutcome.SAME and before is not None and before.tile_count == tiles
     yield SlideAdded(wanted, not same, tiles, len(index.slides), _remark(wanted, shard, tiles))
 
 
@@ -264,7 +264,7 @@ def _other_model(folder: Path, model: str) -> str:
     return "" if index.model in ("", model) else index.model_name
 
 
-_TOLD = {Added.ADDED: "added to", Added.REPLACED: "replaced in", Added.SAME: "in"}
+_TOLD = {AddOutcome.ADDED: "added to", AddOutcome.REPLACED: "replaced in", AddOutcome.SAME: "in"}
 
 
 class IntoIndex:

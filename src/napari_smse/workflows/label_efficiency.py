@@ -12,17 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon
 
-from napari_smse.active_learning.label_efficiency import LabelledTiles, SplitsDone, judge_labels
+from napari_smse.active_learning.label_efficiency import (
+    LabelledTiles,
+    SplitsDone,
+    label_efficiency_of,
+)
 from napari_smse.active_learning.learning_curve import LabelEfficiency
 from napari_smse.active_learning.query_strategy import covered_share
 from napari_smse.annotations.tile_labels import nearest_areas
 from napari_smse.errors import QueryError
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.models import ModelCard
-from napari_smse.scoring.tile_table import slide_tiles
+from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.label_issues import said_of_tiles
-from napari_smse.workflows.scored_slide import AskedSlide, require_one_model
+from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
 from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
 
 _NEEDED: Final = (
@@ -42,7 +46,7 @@ _FEWEST_BUDGETS: Final = 2
 
 
 @dataclass(frozen=True)
-class LabelWorth:
+class LabelEfficiencyResult:
     """What the labels made so far are worth.
 
     Attributes
@@ -79,7 +83,9 @@ class LabelWorth:
     tuned: bool
 
 
-def judge_worth(slides: Sequence[AskedSlide]) -> Iterator[SplitsDone | LabelWorth]:
+def measure_label_efficiency(
+    slides: Sequence[ScoredSlide],
+) -> Iterator[SplitsDone | LabelEfficiencyResult]:
     """Hold some of what is labelled out, and yield how well the other labels call it.
 
     Tiles on other slides are held out if two classes are labelled on two slides each, else tiles in
@@ -109,7 +115,7 @@ def judge_worth(slides: Sequence[AskedSlide]) -> Iterator[SplitsDone | LabelWort
         labels.slides[rows].tolist(),
         None if labels.by_slide else labels.places[rows],
     )
-    for said in judge_labels(tiles, budgets=_BUDGETS, splits=_SPLITS, at_once=_ASKED_FOR):
+    for said in label_efficiency_of(tiles, budgets=_BUDGETS, splits=_SPLITS, at_once=_ASKED_FOR):
         if isinstance(said, SplitsDone):
             yield said
             continue
@@ -124,8 +130,8 @@ def judge_worth(slides: Sequence[AskedSlide]) -> Iterator[SplitsDone | LabelWort
 class _Labelled:
     """The labelled tiles of a slide that share no pixels, at the scale to ask at."""
 
-    def __init__(self, one: AskedSlide) -> None:
-        tiles = slide_tiles(one.started.store)
+    def __init__(self, one: ScoredSlide) -> None:
+        tiles = tile_table_of(one.started.store)
         scale = asking_scale(tiles, one.started.card)
         grid, at = tiles.scales[scale], tiles.rows_of(scale)
         said = said_of_tiles(one, tiles, scale)
@@ -146,7 +152,7 @@ class _Labelled:
         self.probability = tiles.probability[at][rows]
 
 
-def _region_of(one: AskedSlide, tiles: ScaleTiles, names: NDArray[np.str_]) -> NDArray[np.str_]:
+def _region_of(one: ScoredSlide, tiles: ScaleTiles, names: NDArray[np.str_]) -> NDArray[np.str_]:
     """Return which annotation of its class each tile lies in, or is nearest to.
 
     One by one, as squares of tiles that were labelled side by side are still separate labels.
@@ -197,9 +203,9 @@ class _Labels:
 
     def worth(
         self, efficiency: LabelEfficiency, rows: NDArray[np.intp], card: ModelCard
-    ) -> LabelWorth:
+    ) -> LabelEfficiencyResult:
         """Return what was found, with what it was found on."""
-        return LabelWorth(
+        return LabelEfficiencyResult(
             efficiency,
             self.by_slide,
             int(np.isin(self.names, self.classes).sum()),

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.active_learning.label_issues import label_doubts
+from napari_smse.active_learning.label_issues import find_label_issues
 from napari_smse.annotations.tile_labels import classes_of_tiles, nearest_areas
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
-from napari_smse.workflows.scored_slide import AskedSlide, TileOnSlide, require_one_model
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.workflows.scored_slide import ScoredSlide, TileOnSlide, require_one_model
 
 _MOST = 60
 
 
 @dataclass(frozen=True)
-class DoubtedTile:
+class LabelIssue:
     """An annotated tile whose neighbours are of another class.
 
     Attributes
@@ -39,7 +39,7 @@ class DoubtedTile:
 
 
 @dataclass(frozen=True)
-class DoubtedLabels:
+class LabelIssueResult:
     """The labels that neighbours doubt, most doubted first.
 
     Attributes
@@ -52,7 +52,7 @@ class DoubtedLabels:
         Classes of one region only, which neighbours cannot judge.
     """
 
-    tiles: Sequence[DoubtedTile]
+    tiles: Sequence[LabelIssue]
     doubted: int
     annotated: int
     alone: Sequence[str]
@@ -77,7 +77,7 @@ class SaidOfTiles:
     judged: set[int]
 
 
-def said_of_tiles(one: AskedSlide, tiles: SlideTiles, scale: int) -> SaidOfTiles:
+def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles:
     """Return what was said of a slide's tiles of one scale."""
     grid = tiles.scales[scale]
     slide, regions, mpp = one.slide.quick_hash, one.drawn.regions(), grid.grid.spec.mpp
@@ -102,13 +102,13 @@ class AnnotatedRows:
     groups: list[str] = field(default_factory=list)
     judged: list[bool] = field(default_factory=list)
 
-    def take(self, one: AskedSlide) -> None:
+    def take(self, one: ScoredSlide) -> None:
         """Add the tiles of a slide that lie in a region, or were given a class by hand."""
-        tiles = slide_tiles(one.started.store)
+        tiles = tile_table_of(one.started.store)
         for scale in range(len(tiles.scales)):
             self._take_scale(one, tiles, scale)
 
-    def _take_scale(self, one: AskedSlide, tiles: SlideTiles, scale: int) -> None:
+    def _take_scale(self, one: ScoredSlide, tiles: TileTable, scale: int) -> None:
         first, mpp = tiles.rows_of(scale).start, tiles.scales[scale].grid.spec.mpp
         said = said_of_tiles(one, tiles, scale)
         for row in np.flatnonzero(np.isin(said.names, self.classes)).tolist():
@@ -119,7 +119,7 @@ class AnnotatedRows:
             self.judged.append(row in said.judged)
 
 
-def find_doubted(slides: Sequence[AskedSlide]) -> Iterator[DoubtedLabels]:
+def find_suspected_labels(slides: Sequence[ScoredSlide]) -> Iterator[LabelIssueResult]:
     """Yield the annotated tiles whose nearest neighbours are of other classes.
 
     What a person said of a tile is not doubted again.
@@ -141,10 +141,10 @@ def find_doubted(slides: Sequence[AskedSlide]) -> Iterator[DoubtedLabels]:
             "each class (SMSE: Annotate)."
         )
     labels = np.array(found.labels)
-    doubts = label_doubts(np.stack(found.embeddings), labels, found.groups)
+    doubts = find_label_issues(np.stack(found.embeddings), labels, found.groups)
     order = [row for row in doubts.order.tolist() if not found.judged[row]]
     tiles = [
-        DoubtedTile(
+        LabelIssue(
             found.tiles[row],
             found.classes[labels[row]],
             found.classes[doubts.says[row]],
@@ -152,17 +152,17 @@ def find_doubted(slides: Sequence[AskedSlide]) -> Iterator[DoubtedLabels]:
         )
         for row in order[:_MOST]
     ]
-    yield DoubtedLabels(tiles, len(order), len(labels), _alone(found))
+    yield LabelIssueResult(tiles, len(order), len(labels), _alone(found))
 
 
-def remark_on(tile: TileOnSlide, class_name: str) -> TileRemark:
+def remark_on(tile: TileOnSlide, class_name: str) -> TileCorrection:
     """Return the remark that a tile is of a class, or, without one, is not to be learnt from."""
     one = tile.region
     place = TilePlace(tile.slide.quick_hash, tile.mpp, one.x, one.y, one.width, one.height)
-    return TileRemark(place, "class" if class_name else "ignore", class_name)
+    return TileCorrection(place, "class" if class_name else "ignore", class_name)
 
 
-def _classes(slides: Sequence[AskedSlide]) -> tuple[str, ...]:
+def _classes(slides: Sequence[ScoredSlide]) -> tuple[str, ...]:
     drawn = [name for one in slides for name in one.drawn.regions()]
     said = [
         remark.class_name

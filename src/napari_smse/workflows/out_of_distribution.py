@@ -10,26 +10,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.ood.appearance import appearances_of
+from napari_smse.similarity.ood.appearance import appearance_features
 from napari_smse.similarity.ood.detection import (
-    Looks,
-    known_with,
-    no_looks,
-    read_looks,
-    unlike_tiles,
+    Appearance,
+    no_appearance,
+    ood_scores,
+    read_appearance,
+    reference_with,
 )
-from napari_smse.similarity.ood.reference import load_looks
+from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides import Slide
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 _RUNS_KEPT: Final = 8
-_looks: dict[Path, Looks] = {}
+_looks: dict[Path, Appearance] = {}
 
 
 @dataclass(frozen=True)
-class Unlike:
+class OodScores:
     """How unlike everything known tiles are.
 
     Attributes
@@ -47,10 +47,10 @@ class Unlike:
     added: bool = False
 
 
-def measure_unlike(
-    slide: Slide, started: Started, tiles: SlideTiles, bank: ExemplarBank | None = None
-) -> Iterator[float | Unlike]:
-    """Look at the scored tiles of a slide; yields the share that is done, and at last `Unlike`.
+def measure_ood(
+    slide: Slide, started: Run, tiles: TileTable, bank: ExemplarBank | None = None
+) -> Iterator[float | OodScores]:
+    """Look at the scored tiles of a slide; yields the share that is done, and at last `OodScores`.
 
     What was read of a run is kept for the next time.
 
@@ -68,19 +68,19 @@ def measure_unlike(
     DamagedModelError
         What the model knows cannot be read.
     """
-    known = load_looks(started.model, started.card.weights_sha256)
+    known = load_ood_reference(started.model, started.card.weights_sha256)
     if known is None:
-        yield Unlike(np.full(len(tiles), np.nan, np.float32), known=False)
+        yield OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
         return
     looks = _looks_known(started)
-    yield from read_looks(slide, started.plan, started.store, looks)
-    wider = known_with(known, bank, started.card.classes)
-    values = unlike_tiles(tiles, started.plan, looks, wider)
-    yield Unlike(values, added=len(wider.looks) > len(known.looks))
+    yield from read_appearance(slide, started.plan, started.store, looks)
+    wider = reference_with(known, bank, started.card.classes)
+    values = ood_scores(tiles, started.plan, looks, wider)
+    yield OodScores(values, added=len(wider.looks) > len(known.looks))
 
 
-def looks_of(
-    slide: Slide, started: Started, tiles: SlideTiles, rows: NDArray[np.intp]
+def appearance_of_tiles(
+    slide: Slide, started: Run, tiles: TileTable, rows: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Return what some scored tiles look like, ``(m, k)``; they are read unless they were before.
 
@@ -102,16 +102,16 @@ def looks_of(
     for number in np.flatnonzero(np.isnan(found[:, 0])).tolist():
         row = rows[number]
         pixels = slide.read(tiles.region(row), float(tiles.mpps[row]))
-        found[number] = appearances_of(pixels[None])[0]
+        found[number] = appearance_features(pixels[None])[0]
     return found
 
 
-def _looks_known(started: Started) -> Looks:
+def _looks_known(started: Run) -> Appearance:
     """Return what is known of a run's tiles, to be filled in."""
     plan, path = started.plan, started.store.path
-    looks = _looks.setdefault(path, no_looks(plan))
+    looks = _looks.setdefault(path, no_appearance(plan))
     if [len(one) for one in looks] != [len(one) for one in plan.scales]:
-        looks = _looks[path] = no_looks(plan)
+        looks = _looks[path] = no_appearance(plan)
     while len(_looks) > _RUNS_KEPT:
         del _looks[next(iter(_looks))]
     return looks

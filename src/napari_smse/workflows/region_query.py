@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from napari_smse.errors import QueryError, RegionError
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreRequest, open_run, score
-from napari_smse.scoring.tile_table import slide_tiles
-from napari_smse.similarity.index.search import LeftOut
+from napari_smse.scoring.tile_table import tile_table_of
+from napari_smse.similarity.index.search import ExcludedRegion
 from napari_smse.similarity.index.shard import IndexedSlide
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, Slide
@@ -41,7 +41,7 @@ class RegionQuery:
     region: Region
     mpp: float
     embeddings: NDArray[np.float32]
-    left_out: LeftOut | None
+    left_out: ExcludedRegion | None
 
 
 def query_of(
@@ -98,7 +98,7 @@ def _from_index(
             "um/px)."
         )
     places = index.tiles(slide).places[rows]
-    left_out = LeftOut(slide.quick_hash, region)
+    left_out = ExcludedRegion(slide.quick_hash, region)
     inside = left_out.rows(places)
     if not inside.any():
         inside = _tile_under(places, region)
@@ -108,7 +108,7 @@ def _from_index(
         )
     if not left_out.rows(places).any():
         (row,) = np.flatnonzero(inside)
-        left_out = LeftOut(slide.quick_hash, Region(*(int(side) for side in places[row])))
+        left_out = ExcludedRegion(slide.quick_hash, Region(*(int(side) for side in places[row])))
     return RegionQuery(region, at, index.embeddings(slide)[rows][inside], left_out)
 
 
@@ -138,7 +138,7 @@ def _scored_now(
         threads = os.cpu_count() or 1
         for _ in score(slide, loaded, plan, store, devices, threads=threads):
             pass
-        return RegionQuery(region, mpp, slide_tiles(store).embeddings, None)
+        return RegionQuery(region, mpp, tile_table_of(store).embeddings, None)
 
 
 def _require_on_slide(region: Region, slide: Slide) -> None:

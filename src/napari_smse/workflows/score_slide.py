@@ -25,7 +25,7 @@ from napari_smse.scoring import (
     Viewport,
     choose_device,
     folder_lock,
-    on_fastest,
+    on_fastest_runtime,
     open_run,
     scale_warnings,
     score,
@@ -36,13 +36,13 @@ from napari_smse.scoring.run import run_facts
 from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
 
 RUN_KEY = "napari_smse_run"
-"""Key of a slide layer's metadata: the `Started` in force, whose scores are shown and saved."""
+"""Key of a slide layer's metadata: the `Run` in force, whose scores are shown and saved."""
 
 _RUNS_KEPT = 50
 _last_loaded: dict[tuple[tuple[Path, int], ...], Model] = {}
@@ -90,12 +90,12 @@ class ScoreJob:
     seconds: float | None = None
     viewport: Viewport = field(default_factory=Viewport)
 
-    def run(self) -> Iterator[Stage | Started | Progress]:
+    def run(self) -> Iterator[Stage | Run | Progress]:
         """Plan, load, score; raises what these raise."""
         yield Stage("Loading the model …")
         model = load_model(self.model)
         yield Stage("Finding the fastest way to run it …")
-        device = on_fastest(choose_device(self.device), model)
+        device = on_fastest_runtime(choose_device(self.device), model)
         yield Stage("Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         path = self._store_path(model.card, plan, device)
@@ -105,12 +105,12 @@ class ScoreJob:
 
     def _score(
         self, model: Model, device: ComputeDevice, plan: TilePlan, path: Path
-    ) -> Iterator[Started | Progress]:
+    ) -> Iterator[Run | Progress]:
         store = open_run(
             path, self.slide, model.card, self.request, plan, device, overwrite=self.again
         )
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
-        started = Started(plan, store, model.card, device, tuple(warnings), self.model)
+        started = Run(plan, store, model.card, device, tuple(warnings), self.model)
         yield started
         started.shown.wait(_FIRST_DRAWING_S)
         yield from score(
@@ -148,9 +148,7 @@ def load_model(name: str) -> Model:
     return known
 
 
-def save_shown(
-    folder: Path, slide: Slide, run: Started, maps: ScoreMaps, by: str
-) -> Iterator[Path]:
+def save_shown(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by: str) -> Iterator[Path]:
     """Write the results of a finished run as its maps show them, and yield the folder.
 
     Parameters
@@ -179,7 +177,7 @@ def save_shown(
     yield folder
 
 
-def _store_of_maps(path: Path, run: Started, maps: ScoreMaps, by: str) -> ScoreStore:
+def _store_of_maps(path: Path, run: Run, maps: ScoreMaps, by: str) -> ScoreStore:
     """Write a run's embeddings with the probabilities that maps show."""
     scores = [
         (shown.probability, run.store.scale(number).embedding)

@@ -21,7 +21,7 @@ PICTURE_PX: Final = 72
 
 
 @dataclass(frozen=True)
-class Started:
+class Run:
     """Everything is ready, and tiles will follow once `shown` is set.
 
     Drawing a heat map for the first time can hold a viewer up for a second; nothing
@@ -42,11 +42,11 @@ class Started:
     warnings: tuple[str, ...]
     model: str
     shown: threading.Event = field(default_factory=threading.Event, compare=False)
-    base: Started | None = None
+    base: Run | None = None
 
 
 @dataclass(frozen=True)
-class AskedSlide:
+class ScoredSlide:
     """A slide that was scored, and what is drawn on it.
 
     Attributes
@@ -58,10 +58,10 @@ class AskedSlide:
     """
 
     slide: Slide
-    started: Started
+    started: Run
     drawn: AnnotationSet
 
-    def with_notes_of(self, other: AskedSlide) -> AskedSlide:
+    def with_notes_of(self, other: ScoredSlide) -> ScoredSlide:
         """Return it with what was said of its tiles under another name besides."""
         links = tuple(dict.fromkeys([*self.drawn.links, *other.drawn.links]))
         remarks = tuple(dict.fromkeys([*self.drawn.remarks, *other.drawn.remarks]))
@@ -87,7 +87,7 @@ class TileOnSlide:
     mpp: float
 
 
-def require_one_model(slides: Sequence[AskedSlide]) -> None:
+def require_one_model(slides: Sequence[ScoredSlide]) -> None:
     """Refuse to compare the embeddings of different models.
 
     Raises

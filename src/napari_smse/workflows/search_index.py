@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
-from napari_smse.similarity.index.search import Hit, IndexAnswer, LeftOut, Searched, SlideHits
+from napari_smse.similarity.index.search import (
+    ExcludedRegion,
+    Hit,
+    Searched,
+    SearchResult,
+    SlideHits,
+)
 from napari_smse.similarity.index.shard import IndexedSlide, SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
@@ -24,7 +30,7 @@ _AT_ONCE = 10
 
 
 @dataclass(frozen=True)
-class FolderQuery:
+class IndexQuery:
     """What to look for.
 
     Attributes
@@ -43,10 +49,10 @@ class FolderQuery:
     mpp: float
     model: str
     model_name: str
-    left_out: LeftOut | None = None
+    left_out: ExcludedRegion | None = None
 
 
-class FolderSearchJob:
+class IndexSearchJob:
     """Searches one index again and again; what was read stays in memory.
 
     Parameters
@@ -59,7 +65,7 @@ class FolderSearchJob:
         self.folder = folder
         self._index: SlideIndex | None = None
 
-    def search(self, query: FolderQuery, k: int) -> Iterator[Searched | IndexAnswer]:
+    def search(self, query: IndexQuery, k: int) -> Iterator[Searched | SearchResult]:
         """Look for tiles, and tell how far it got; one search at a time.
 
         Raises

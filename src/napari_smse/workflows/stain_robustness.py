@@ -21,11 +21,11 @@ from napari_smse.similarity.batch_effect import (
     batch_effect,
     before_and_after,
 )
-from napari_smse.similarity.stain_transfer import restained, strong_density
+from napari_smse.similarity.stain_transfer import strong_density, transfer_stain
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.batch_effect import ComparedTiles, compared_tiles
 from napari_smse.workflows.score_slide import Stage
-from napari_smse.workflows.scored_slide import AskedSlide
+from napari_smse.workflows.scored_slide import ScoredSlide
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -40,7 +40,7 @@ _ALIKE: Final = 0.9
 
 
 @dataclass(frozen=True)
-class StainMeasured:
+class StainRobustness:
     """How far slides differ, as they are and with their stain changed at random.
 
     Attributes
@@ -59,9 +59,9 @@ class StainMeasured:
     by_drawing: bool
 
 
-def measure_stained(
-    slides: Sequence[AskedSlide], a_slide: int = A_SLIDE
-) -> Iterator[Stage | Share | StainMeasured]:
+def measure_stain_robustness(
+    slides: Sequence[ScoredSlide], a_slide: int = A_SLIDE
+) -> Iterator[Stage | Share | StainRobustness]:
     """Read some of the tiles that are compared, change their stain, embed and compare them anew.
 
     Parameters
@@ -107,7 +107,7 @@ def measure_stained(
             if isinstance(said, Share):
                 yield said
             else:
-                yield StainMeasured(said, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
+                yield StainRobustness(said, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
 
 
 class _Restained:
@@ -176,7 +176,7 @@ class _Restained:
 
         drawn = int(np.random.default_rng([seed, int(row)]).choice(self._tiles.numbers))
         own = self._strong[int(self._tiles.of_slide[row])]
-        tile = restained(self._read(row), own, self._strong[drawn])
+        tile = transfer_stain(self._read(row), own, self._strong[drawn])
         generator = torch.Generator().manual_seed(seed * 1_000_003 + int(row))
         jitter = StainJitter(_STRENGTH, generator)
         changed = jitter(torch.from_numpy(tile).permute(2, 0, 1))
@@ -203,7 +203,7 @@ def _require_comparable(tiles: ComparedTiles) -> None:
     batch_effect(tiles.embeddings, tiles.identities, tiles.names.tolist())
 
 
-def _model_of(slides: Sequence[AskedSlide]) -> Model:
+def _model_of(slides: Sequence[ScoredSlide]) -> Model:
     """Load the model of a run.
 
     Raises

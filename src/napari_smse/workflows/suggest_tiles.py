@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.active_learning.query_strategy import Candidates, candidates_of, next_tiles
+from napari_smse.active_learning.query_strategy import UnlabelledPool, select_tiles, unlabelled_pool
 from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
 from napari_smse.scoring import fused_scales
-from napari_smse.scoring.tile_table import SlideTiles, slide_tiles
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.slides import Region
-from napari_smse.workflows.scored_slide import AskedSlide, TileOnSlide, require_one_model
+from napari_smse.workflows.scored_slide import ScoredSlide, TileOnSlide, require_one_model
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class QueuedTile:
 
 
 @dataclass(frozen=True)
-class TileWorth:
+class Suggestions:
     """The tiles to annotate next, in order."""
 
     queue: Sequence[QueuedTile]
 
 
-def find_next(slides: Sequence[AskedSlide], count: int) -> Iterator[TileWorth]:
+def find_next(slides: Sequence[ScoredSlide], count: int) -> Iterator[Suggestions]:
     """Yield the tiles of the slides that are worth a label next.
 
     Raises
@@ -54,18 +54,18 @@ def find_next(slides: Sequence[AskedSlide], count: int) -> Iterator[TileWorth]:
         Scores cannot be read.
     """
     require_one_model(slides)
-    parts: list[Candidates] = []
+    parts: list[UnlabelledPool] = []
     mpps: list[float] = []
     for one in slides:
-        tiles = slide_tiles(one.started.store)
+        tiles = tile_table_of(one.started.store)
         scale = asking_scale(tiles, one.started.card)
         annotated = [drawn.geometry for drawn in one.drawn.annotations]
-        found = candidates_of(tiles, scale, annotated)
+        found = unlabelled_pool(tiles, scale, annotated)
         parts.append(found.without_places(_remarked(one)))
         mpps.append(tiles.scales[scale].grid.spec.mpp)
     classes = slides[0].started.card.classes
     queue = []
-    for chosen in next_tiles(parts, count):
+    for chosen in select_tiles(parts, count):
         part = parts[chosen.slide]
         probability = part.probability[chosen.row]
         region = Region(*(int(side) for side in part.places[chosen.row]))
@@ -77,10 +77,10 @@ def find_next(slides: Sequence[AskedSlide], count: int) -> Iterator[TileWorth]:
             "No tile is left to ask for: all that was scored is annotated or mostly glass. Score "
             "another slide, or more of this one."
         )
-    yield TileWorth(queue)
+    yield Suggestions(queue)
 
 
-def asking_scale(tiles: SlideTiles, card: ModelCard) -> int:
+def asking_scale(tiles: TileTable, card: ModelCard) -> int:
     """Return the coarsest scale that the model was trained on, if it was scored.
 
     A label of a large tile is one of the small tiles inside of it, too, and a person sees more.
@@ -106,7 +106,7 @@ def require_one_scale(mpps: Sequence[float]) -> None:
         )
 
 
-def _remarked(one: AskedSlide) -> NDArray[np.int64]:
+def _remarked(one: ScoredSlide) -> NDArray[np.int64]:
     """Return the places of tiles that were corrected or ignored, ``(m, 4)``."""
     known = [
         (remark.place.x, remark.place.y, remark.place.width, remark.place.height)

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped
-from napari_smse.evaluation.loss_comparison import ControlRow
+from napari_smse.evaluation.loss_comparison import LossComparisonRow
 from napari_smse.evaluation.report.page import ReportContent, report_html, write_report
 from napari_smse.evaluation.report.plots import roc_curves
 from napari_smse.evaluation.report.tables import shown
 from napari_smse.evaluation.scale_curve import ScalePoint
-from napari_smse.metrics.per_case import judged_images
+from napari_smse.metrics.per_case import image_results
 from napari_smse.metrics.predictions import of_fold
 from napari_smse.metrics.summary import Estimate, judge, summarise
 from support.datasets import image, labelled_set, random_held_out, random_set, write_picture
@@ -87,7 +87,7 @@ def test_it_tells_the_figures_every_case_and_the_wrong_images(data: LabelledSet)
         assert magnification in text
     assert "mind this" in text
     assert "mine" in text
-    wrong = [one for one in judged_images(told.held_out, data) if not one.right]
+    wrong = [one for one in image_results(told.held_out, data) if not one.right]
     assert wrong
     worst = min(wrong, key=lambda one: one.truth)
     assert worst.image.path.name in text
@@ -127,8 +127,10 @@ def test_scales_controls_and_optimistic_figures_are_shown_when_given(data: Label
     names = ("auc", "accuracy", "patient_recognition_rate")
     figures = dict.fromkeys(names, some)
     rows = [
-        ControlRow("none", "cross-entropy", figures, None),
-        ControlRow("triplet", "focal", figures, dict.fromkeys(names, Estimate(0.031, -0.01, 0.07))),
+        LossComparisonRow("none", "cross-entropy", figures, None),
+        LossComparisonRow(
+            "triplet", "focal", figures, dict.fromkeys(names, Estimate(0.031, -0.01, 0.07))
+        ),
     ]
     empty = ScalePoint(0.5, math.nan, math.nan, math.nan, 0, 0)
     plain = content(data)

@@ -12,7 +12,7 @@ import torch
 
 from napari_smse.models import Model, SmseNetwork
 from napari_smse.scoring import choose_device
-from napari_smse.scoring.runtimes.factory import make_runner
+from napari_smse.scoring.runtimes.factory import create_runner
 from support.models import redness_model
 
 DEVICE = choose_device("cpu", exact=True)
@@ -35,18 +35,18 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was made, one after the other."""
     from napari_smse.scoring.runtimes import factory
 
-    plain, calls = factory.new_runner, []
+    plain, calls = factory.build_runner, []
 
     def counted(*args: object) -> object:
         calls.append(args)
         return plain(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(factory, "new_runner", counted)
+    monkeypatch.setattr(factory, "build_runner", counted)
     return calls
 
 
 def test_the_same_network_is_made_ready_once(model: Model, made: list[object]) -> None:
-    first, second = (make_runner(model, DEVICE, 1) for _ in range(2))
+    first, second = (create_runner(model, DEVICE, 1) for _ in range(2))
     assert len(made) == 1
     assert first is not second
     for one, other in zip(first(TILES), second(TILES), strict=True):
@@ -54,25 +54,25 @@ def test_the_same_network_is_made_ready_once(model: Model, made: list[object]) -
 
 
 def test_another_batch_size_is_made_anew(model: Model, made: list[object]) -> None:
-    make_runner(model, DEVICE, 1)
-    make_runner(model, replace(DEVICE, batch_size=2), 1)
+    create_runner(model, DEVICE, 1)
+    create_runner(model, replace(DEVICE, batch_size=2), 1)
     assert len(made) == 2
 
 
 def test_changed_weights_give_other_answers(model: Model) -> None:
-    before = make_runner(model, DEVICE, 1)(TILES)[0]
+    before = create_runner(model, DEVICE, 1)(TILES)[0]
     with torch.no_grad():
         for parameter in model.network.parameters():
             parameter.mul_(1.5)
-    after = make_runner(model, DEVICE, 1)(TILES)[0]
+    after = create_runner(model, DEVICE, 1)(TILES)[0]
     assert np.abs(before - after).max() > 1e-3
     unchanged = replace(model, network=model.network)
-    assert (make_runner(unchanged, DEVICE, 1)(TILES)[0] == after).all()
+    assert (create_runner(unchanged, DEVICE, 1)(TILES)[0] == after).all()
 
 
 def test_a_network_that_is_gone_is_forgotten() -> None:
     model = some_model()
-    make_runner(model, DEVICE, 1)
+    create_runner(model, DEVICE, 1)
     network = weakref.ref(model.network)
     del model
     gc.collect()

@@ -19,7 +19,7 @@ from napari_smse.models import Model
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import ComputeDevice, Runtime
 from napari_smse.scoring.runtimes.base import EXTRAS, Answer, TileRunner
-from napari_smse.scoring.runtimes.factory import new_runner
+from napari_smse.scoring.runtimes.factory import build_runner
 from support import ROOT
 from support.cluster import TILE_PX, write_model
 
@@ -95,7 +95,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 @pytest.fixture(scope="module")
 def runner(model: Model, weights: dict[str, torch.Tensor], runtime: Runtime) -> TileRunner:
     del weights  # taken before this changes anything
-    return new_runner(model, on(runtime), 1)
+    return build_runner(model, on(runtime), 1)
 
 
 def test_the_tiles_of_these_tests_are_answered_differently(model: Model) -> None:
@@ -158,7 +158,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
     monkeypatch.setitem(sys.modules, package, None)  # importing it fails from now on
     extra = EXTRAS[missing_from]
     with pytest.raises(DeviceError, match=missing_from) as told:
-        new_runner(model, on(missing_from), 1)
+        build_runner(model, on(missing_from), 1)
     assert f'pip install "napari-smse[{extra}]"' in str(told.value)
 
 

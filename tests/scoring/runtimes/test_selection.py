@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_smse.models import Model
-from napari_smse.scoring import choose_device, on_fastest
+from napari_smse.scoring import choose_device, on_fastest_runtime
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes import selection
 from napari_smse.scoring.runtimes.base import Answer
@@ -46,7 +46,7 @@ class Machine:
         self.shift: dict[Way, float] = {}
         """How far each way's probabilities are from torch's."""
 
-    def new_runner(self, model: Model, device: ComputeDevice, threads: int) -> Run:
+    def build_runner(self, model: Model, device: ComputeDevice, threads: int) -> Run:
         way: Way = device.runtime, device.precision
         if way in self.fails:
             raise NotImplementedError("no such operator")
@@ -78,7 +78,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, no_measuring: None, memory: Path) -
     monkeypatch.setattr(selection, "decided", decided)
     monkeypatch.setattr(selection, "_unwritten", {})
     monkeypatch.setattr(selection, "measure", made.measure)
-    monkeypatch.setattr(selection, "new_runner", made.new_runner)
+    monkeypatch.setattr(selection, "build_runner", made.new_runner)
     monkeypatch.setattr(selection, "computes_bfloat16", lambda: True)
     monkeypatch.setattr(selection, "is_installed", lambda name: made.installed[name])
     monkeypatch.setattr(selection, "time", SimpleNamespace(perf_counter=lambda: made.now))
@@ -107,13 +107,15 @@ def test_each_way_is_measured_and_compared_with_torch_in_float32(machine: Machin
 
 
 def test_the_fastest_way_is_taken_and_nothing_else_of_the_device_changes() -> None:
-    assert on_fastest(CPU, model_of()) == replace(CPU, runtime="openvino", precision="float32")
+    assert on_fastest_runtime(CPU, model_of()) == replace(
+        CPU, runtime="openvino", precision="float32"
+    )
 
 
 def test_what_was_measured_is_remembered(machine: Machine) -> None:
-    found = on_fastest(CPU, model_of())
+    found = on_fastest_runtime(CPU, model_of())
     machine.made.clear()
-    assert on_fastest(CPU, model_of()) == found
+    assert on_fastest_runtime(CPU, model_of()) == found
     assert (machine.measured, machine.made) == (1, [])
 
 
@@ -130,25 +132,25 @@ def test_what_was_measured_is_remembered(machine: Machine) -> None:
 def test_what_may_turn_the_order_round_is_measured_anew(
     machine: Machine, device: ComputeDevice, trunk: str, threads: int
 ) -> None:
-    on_fastest(CPU, model_of())
-    on_fastest(device, model_of(trunk=trunk), threads)
-    on_fastest(CPU, model_of())  # the first is still known
+    on_fastest_runtime(CPU, model_of())
+    on_fastest_runtime(device, model_of(trunk=trunk), threads)
+    on_fastest_runtime(CPU, model_of())  # the first is still known
     assert machine.measured == 2
 
 
 def test_another_version_of_a_runtime_is_measured_anew(
     monkeypatch: pytest.MonkeyPatch, machine: Machine
 ) -> None:
-    on_fastest(CPU, model_of())
+    on_fastest_runtime(CPU, model_of())
     monkeypatch.setattr(selection, "_version", lambda _package: "99.0")
-    on_fastest(CPU, model_of())
+    on_fastest_runtime(CPU, model_of())
     assert machine.measured == 2
 
 
 @pytest.mark.parametrize("name", ["cuda:0", "mps"])
 def test_a_gpu_is_left_alone(machine: Machine, memory: Path, name: str) -> None:
     device = replace(CPU, torch_name=name)
-    assert on_fastest(device, model_of()) is device
+    assert on_fastest_runtime(device, model_of()) is device
     assert not machine.measured
     assert not memory.exists()
 
@@ -160,7 +162,7 @@ def test_a_damaged_memory_is_ignored_and_written_anew(
     memory.parent.mkdir()
     memory.write_bytes(content)
     for _ in range(2):
-        assert way_of(on_fastest(CPU, model_of())) == OPENVINO
+        assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
     assert machine.measured == 1
     assert isinstance(json.loads(memory.read_text()), dict)
 
@@ -172,11 +174,11 @@ def test_a_damaged_memory_is_ignored_and_written_anew(
 def test_a_damaged_entry_is_ignored_and_written_anew(
     machine: Machine, memory: Path, entry: object
 ) -> None:
-    on_fastest(CPU, model_of())
+    on_fastest_runtime(CPU, model_of())
     known = json.loads(memory.read_text())
     memory.write_text(json.dumps(dict.fromkeys(known, entry) | {"another machine": [1]}))
     for _ in range(2):
-        assert way_of(on_fastest(CPU, model_of())) == OPENVINO
+        assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
     assert machine.measured == 2
     assert json.loads(memory.read_text()) == known | {"another machine": [1]}
 
@@ -185,9 +187,9 @@ def test_where_the_memory_cannot_be_written_the_decision_holds_for_the_process(
     machine: Machine, memory: Path
 ) -> None:
     memory.parent.write_text("a file where the folder should be")
-    assert way_of(on_fastest(CPU, model_of())) == OPENVINO
+    assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
     machine.fails = {OPENVINO}
-    assert way_of(on_fastest(CPU, model_of())) == OPENVINO
+    assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
     assert machine.measured == 1
 
 
@@ -201,85 +203,85 @@ def test_of_two_programs_that_measure_at_once_the_first_decides(
         found = machine.measure(device, model, threads)
         monkeypatch.setattr(selection, "measure", machine.measure)
         machine.fails = {OPENVINO}
-        others.append(way_of(on_fastest(device, model, threads)))
+        others.append(way_of(on_fastest_runtime(device, model, threads)))
         return found
 
     monkeypatch.setattr(selection, "measure", measure)
-    ours = [way_of(on_fastest(CPU, model_of())) for _ in range(2)]
+    ours = [way_of(on_fastest_runtime(CPU, model_of())) for _ in range(2)]
     assert others == [ONNX]
     assert ours == [ONNX, ONNX]
     # What is known of the trunk is the first's as well.
     machine.fails = set()
-    assert way_of(on_fastest(CPU, model_of("b" * 64))) == ONNX
+    assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == ONNX
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_way_with_other_answers_is_not_taken(machine: Machine, sign: int) -> None:
     # Just beyond the tolerance, and just within.
     machine.shift = {OPENVINO: sign * 1.3 * TOLERANCE, ONNX: sign * 0.7 * TOLERANCE}
-    assert way_of(on_fastest(CPU, model_of())) == ONNX
+    assert way_of(on_fastest_runtime(CPU, model_of())) == ONNX
 
 
 def test_torch_in_float32_remains_when_all_others_answer_differently(machine: Machine) -> None:
     machine.shift = dict.fromkeys([OPENVINO, ONNX, ROUNDED], 0.05)
-    assert way_of(on_fastest(CPU, model_of())) == TORCH
+    assert way_of(on_fastest_runtime(CPU, model_of())) == TORCH
 
 
 def test_a_runtime_that_cannot_run_the_network_is_skipped(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine.fails = {OPENVINO}
-    assert way_of(on_fastest(CPU, model_of())) == ONNX
+    assert way_of(on_fastest_runtime(CPU, model_of())) == ONNX
     assert "openvino in float32 cannot run redness" in caplog.text
 
 
 def test_an_error_of_torch_itself_is_not_hidden(machine: Machine) -> None:
     machine.fails = {TORCH}
     with pytest.raises(NotImplementedError, match="no such operator"):
-        on_fastest(CPU, model_of())
+        on_fastest_runtime(CPU, model_of())
 
 
 def test_what_converts_but_does_not_run_is_passed_over(machine: Machine) -> None:
     machine.fails_when_run = {OPENVINO}
-    assert way_of(on_fastest(CPU, model_of("a" * 64))) == ONNX
+    assert way_of(on_fastest_runtime(CPU, model_of("a" * 64))) == ONNX
     machine.fails_when_run |= {ONNX}
-    assert way_of(on_fastest(CPU, model_of("b" * 64))) == ROUNDED
+    assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == ROUNDED
 
 
 def test_a_network_whose_answers_are_no_numbers_runs_as_it_was_built(machine: Machine) -> None:
     machine.shift = dict.fromkeys(SECONDS, np.nan)
-    assert way_of(on_fastest(CPU, model_of())) == TORCH
+    assert way_of(on_fastest_runtime(CPU, model_of())) == TORCH
 
 
 def test_what_is_not_installed_is_not_tried(machine: Machine) -> None:
     machine.installed |= {"openvino": False, "onnxruntime": False}
-    assert way_of(on_fastest(CPU, model_of())) == ROUNDED
+    assert way_of(on_fastest_runtime(CPU, model_of())) == ROUNDED
     assert set(machine.made) == {TORCH, ROUNDED}
 
 
 def test_what_was_removed_since_is_not_taken(machine: Machine) -> None:
-    on_fastest(CPU, model_of())
+    on_fastest_runtime(CPU, model_of())
     machine.installed["openvino"] = False
-    assert way_of(on_fastest(CPU, model_of())) == ONNX
+    assert way_of(on_fastest_runtime(CPU, model_of())) == ONNX
     assert machine.measured == 1
 
 
 def test_of_another_model_with_that_trunk_only_the_answers_are_compared(machine: Machine) -> None:
-    on_fastest(CPU, model_of("a" * 64))
+    on_fastest_runtime(CPU, model_of("a" * 64))
     machine.made.clear()
-    assert way_of(on_fastest(CPU, model_of("b" * 64))) == OPENVINO
+    assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == OPENVINO
     assert machine.measured == 1
     assert machine.made == [TORCH, OPENVINO]
-    on_fastest(CPU, model_of("b" * 64))  # remembered by its weights from now on
+    on_fastest_runtime(CPU, model_of("b" * 64))  # remembered by its weights from now on
     assert machine.made == [TORCH, OPENVINO]
 
 
 def test_another_model_may_need_another_way(machine: Machine) -> None:
-    on_fastest(CPU, model_of("a" * 64))
+    on_fastest_runtime(CPU, model_of("a" * 64))
     machine.shift, machine.fails = {OPENVINO: 0.05}, {ONNX}
     for _ in range(2):
-        assert way_of(on_fastest(CPU, model_of("b" * 64))) == ROUNDED
-    assert way_of(on_fastest(CPU, model_of("a" * 64))) == OPENVINO
+        assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == ROUNDED
+    assert way_of(on_fastest_runtime(CPU, model_of("a" * 64))) == OPENVINO
 
 
 def test_a_difference_counts_as_if_the_tile_were_in_doubt() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from napari_smse.errors import IndexFilesError
 from napari_smse.similarity.index.approximate import FOLDER_NAME
-from napari_smse.similarity.index.search import LeftOut
+from napari_smse.similarity.index.search import ExcludedRegion
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region
 from support import TESTS
@@ -117,7 +117,7 @@ def test_what_is_looked_for_can_be_left_out(index):
     build(index)
     shard = made_shard("a", 400)
     query = shard.embeddings[:10].astype(np.float32)
-    left_out = LeftOut(shard.slide.quick_hash, Region(0, 0, 640, 64))
+    left_out = ExcludedRegion(shard.slide.quick_hash, Region(0, 0, 640, 64))
     found = places(index.search(query, 30, left_out=left_out, approximate=True))
     assert len(found) == 30
     assert not {one for one in found if one[0] == "a" and one[2] == 0}
@@ -146,7 +146,7 @@ WRITER = """
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from napari_smse.similarity import approximate
+from napari_smse.similarity.index import approximate
 from napari_smse.similarity.index.slide_index import SlideIndex
 
 def wait(*_):

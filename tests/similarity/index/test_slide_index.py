@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from napari_smse.errors import IndexFilesError, QueryError
 from napari_smse.similarity.index import slide_index
-from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME, start_index
-from napari_smse.similarity.index.search import Best, IndexAnswer, LeftOut, Searched
+from napari_smse.similarity.index.search import ExcludedRegion, Searched, SearchResult, TopK
 from napari_smse.similarity.index.shard import SlideState, read_slide, shard_path, write_shard
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
@@ -98,7 +98,7 @@ class TestSearch:
         assert answer.tiles == 72
 
     def test_of_tiles_alike_the_first_come_first(self):
-        best = Best(np.array([[1.0, 0.0]]), 3)
+        best = TopK(np.array([[1.0, 0.0]]), 3)
         same = np.tile(np.array([[1.0, 0.0]], np.float32), (50, 1))
         for shard in (0, 1):
             list(best.look_at(shard, same))
@@ -129,7 +129,7 @@ class TestSearch:
         answer = index.search(
             shard.embeddings[:2].astype(np.float32),
             72,
-            left_out=LeftOut(shard.slide.quick_hash, region),
+            left_out=ExcludedRegion(shard.slide.quick_hash, region),
         )
         hits = {f.slide.name: [hit.region for hit in f.hits] for f in answer.slides}
         assert len(hits["a"]) == 38
@@ -141,7 +141,7 @@ class TestSearch:
         assert all(isinstance(one, Searched) for one in said)
         assert [one.done for one in said] == sorted(one.done for one in said)
         assert (said[0].done, said[-1].done, said[-1].total) == (0, 72, 72)
-        assert isinstance(answer, IndexAnswer)
+        assert isinstance(answer, SearchResult)
 
     def test_bad_questions_are_refused(self, index, tmp_path):
         with pytest.raises(QueryError, match="nothing to look for"):
@@ -173,7 +173,7 @@ class TestSearch:
 class TestAdding:
     def test_what_is_written_is_read_back(self, index):
         shard = made_shard("z", scales=((0.25, 3), (0.5, 5)))
-        assert index.add(shard) is Added.ADDED
+        assert index.add(shard) is AddOutcome.ADDED
         back = SlideIndex(index.folder)
         found = back.shard(back.find(shard.slide.quick_hash))
         assert found.slide.model_copy(update={"checksums": {}}) == shard.slide
@@ -184,7 +184,7 @@ class TestAdding:
 
     def test_the_same_again_writes_nothing(self, index, monkeypatch):
         monkeypatch.setattr("napari_smse.similarity.index.folder.write_shard", None)
-        assert index.add(made_shard("a", 40)) is Added.SAME
+        assert index.add(made_shard("a", 40)) is AddOutcome.SAME
 
     def test_more_tiles_of_the_same_settings_take_the_place(self, index):
         # A run with a time limit that went on.
@@ -197,7 +197,7 @@ class TestAdding:
             index.add(other)
         assert index.find(other.slide.quick_hash).tile_count == 40
         index.search(unit_vectors(1), 5)  # so that something is kept
-        assert index.add(other, replace=True) is Added.REPLACED
+        assert index.add(other, replace=True) is AddOutcome.REPLACED
         assert index.find(other.slide.quick_hash).tile_count == 30
         assert index.search(unit_vectors(1), 100).tiles == 62
 
@@ -213,12 +213,12 @@ class TestAdding:
         other = made_shard("y", 5, path=Path("/nowhere/a.tif"))
         with pytest.raises(IndexFilesError, match=r"a\.tif changed since.*--overwrite"):
             index.add(other)
-        assert index.add(other, replace=True) is Added.REPLACED
+        assert index.add(other, replace=True) is AddOutcome.REPLACED
         assert {one.name for one in index.slides} == {"y", "b", "c"}
 
     def test_a_moved_slide_is_found_where_it_is_now(self, index, tmp_path):
         shard = made_shard("a", 40, path=tmp_path / "here.tif")
-        assert index.add(shard) is Added.SAME
+        assert index.add(shard) is AddOutcome.SAME
         assert index.find(shard.slide.quick_hash).path == str(tmp_path / "here.tif")
         back = made_shard("a", 40, path=tmp_path / "there.tif").slide
         assert index.move(back)
@@ -228,7 +228,7 @@ class TestAdding:
     def test_a_moved_slide_keeps_its_tiles_if_fewer_are_added(self, index, tmp_path):
         # An index of many people: the disk is mounted elsewhere, and the run was a first look.
         few = made_shard("a", 12, path=tmp_path / "here.tif")
-        assert index.add(few) is Added.SAME
+        assert index.add(few) is AddOutcome.SAME
         there = SlideIndex(index.folder).find(few.slide.quick_hash)
         assert (there.tile_count, there.path) == (40, str(tmp_path / "here.tif"))
 
@@ -271,7 +271,7 @@ class TestAdding:
             with pytest.raises(IndexFilesError, match="different overlap"):
                 index.add(ours)
         else:
-            assert index.add(ours) is Added.SAME
+            assert index.add(ours) is AddOutcome.SAME
         there = SlideIndex(index.folder).find(ours.slide.quick_hash)
         assert there.settings == theirs.slide.settings
 
@@ -283,7 +283,7 @@ class TestAdding:
         path.write_bytes(b"nothing")
         fresh.refresh()
         assert len(fresh.warnings) == 1
-        assert fresh.add(made_shard("a", 40)) is Added.ADDED
+        assert fresh.add(made_shard("a", 40)) is AddOutcome.ADDED
         assert fresh.warnings == ()
         assert fresh.tile_count == 72
 
@@ -402,7 +402,7 @@ class TestFiles:
         path = shard_path(index.folder, made_shard("a").slide.quick_hash)
         path.write_bytes(path.read_bytes()[:-50])
         again = SlideIndex(index.folder)
-        assert again.add(made_shard("a", 40)) is Added.ADDED
+        assert again.add(made_shard("a", 40)) is AddOutcome.ADDED
         assert (again.warnings, again.tile_count) == ((), 72)
 
     def test_a_shard_of_another_model_is_left_out_naming_both(self, index):

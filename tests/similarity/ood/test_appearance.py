@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
 from support.slides import noise_image
 
 
 def measure(tile: np.ndarray, name: str) -> float:
-    return float(appearances_of(tile[None])[0, MEASURES.index(name)])
+    return float(appearance_features(tile[None])[0, MEASURES.index(name)])
 
 
 def pink(seed: int = 0) -> np.ndarray:
@@ -25,20 +25,20 @@ def pink(seed: int = 0) -> np.ndarray:
 @settings(max_examples=30)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 3), *(st.integers(1, 70),) * 2, st.just(3))))
 def test_whatever_the_pixels_the_numbers_are_numbers(tiles):
-    found = appearances_of(tiles)
+    found = appearance_features(tiles)
     assert found.shape == (len(tiles), len(MEASURES))
     assert np.isfinite(found).all()
 
 
 def test_each_tile_is_measured_for_itself():
     tiles = np.stack([pink(seed) for seed in range(3)])
-    together = appearances_of(tiles)
-    alone = np.concatenate([appearances_of(tile[None]) for tile in tiles])
+    together = appearance_features(tiles)
+    alone = np.concatenate([appearance_features(tile[None]) for tile in tiles])
     np.testing.assert_array_equal(together, alone)
 
 
 def test_no_tiles_have_no_looks():
-    assert appearances_of(np.empty((0, 224, 224, 3), np.uint8)).shape == (0, len(MEASURES))
+    assert appearance_features(np.empty((0, 224, 224, 3), np.uint8)).shape == (0, len(MEASURES))
 
 
 def test_density_rises_as_a_channel_darkens():

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.scoring.tile_table import slide_tiles
+from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.ood.appearance import MEASURES
-from napari_smse.similarity.ood.detection import known_with, no_looks, read_looks, unlike_tiles
-from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
+from napari_smse.similarity.ood.detection import (
+    no_appearance,
+    ood_scores,
+    read_appearance,
+    reference_with,
+)
+from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.slides import open_slide
 from support.exemplar_banks import CLASSES, made_bank
 from support.models import redness_model
@@ -22,16 +27,16 @@ K = len(MEASURES)
 GLASS, PINK, RED = (243, 243, 243), (205, 150, 190), (230, 90, 150)
 
 
-def knowing(seed: int = 0) -> KnownLooks:
+def knowing(seed: int = 0) -> OodReference:
     """A model that knows tiles around nought."""
     tiles = np.random.default_rng(seed).normal(size=(300, K))
-    return KnownLooks(model="m", looks=(fitted_look("a", 0.5, tiles, 6.0),))
+    return OodReference(model="m", looks=(fitted_appearance("a", 0.5, tiles, 6.0),))
 
 
 def test_exemplars_of_a_bank_are_known_besides():
     bank = made_bank(40, looks=True)
     bank = replace(bank, looks=bank.looks + 40)
-    known = known_with(knowing(), bank, CLASSES)
+    known = reference_with(knowing(), bank, CLASSES)
     like_them = np.random.default_rng(5).normal(40, 1, (50, K)).astype(np.float32)
     mpps = np.full(50, 0.5)
     assert (knowing().unlike(like_them, mpps) > 1).all()
@@ -41,11 +46,11 @@ def test_exemplars_of_a_bank_are_known_besides():
 
 
 def test_exemplars_without_looks_or_of_classes_the_model_lacks_change_nothing():
-    assert known_with(knowing(), None, CLASSES) == knowing()
-    assert known_with(knowing(), made_bank(40), CLASSES) == knowing()
+    assert reference_with(knowing(), None, CLASSES) == knowing()
+    assert reference_with(knowing(), made_bank(40), CLASSES) == knowing()
     ink = made_bank(40, looks=True, classes=("ink", "pen"))
-    assert known_with(knowing(), ink, CLASSES) == knowing()
-    assert known_with(knowing(), ink, ("ink",)) != knowing()
+    assert reference_with(knowing(), ink, CLASSES) == knowing()
+    assert reference_with(knowing(), ink, ("ink",)) != knowing()
 
 
 @pytest.fixture
@@ -67,25 +72,25 @@ def run(tmp_path: Path):
 
 def test_looks_are_read_of_what_is_scored_and_only_once(run):
     slide, model, plan, store, device = run
-    looks = no_looks(plan)
-    assert list(read_looks(slide, plan, store, looks)) == []
+    looks = no_appearance(plan)
+    assert list(read_appearance(slide, plan, store, looks)) == []
     for _ in score(slide, model, plan, store, device):
         pass
-    shares = list(read_looks(slide, plan, store, looks))
+    shares = list(read_appearance(slide, plan, store, looks))
     assert shares[-1] == 1
     assert len(shares) == len(plan.blocks)
     assert all(np.isfinite(one).all() for one in looks)
-    assert list(read_looks(slide, plan, store, looks)) == []
+    assert list(read_appearance(slide, plan, store, looks)) == []
 
 
 def test_the_tiles_that_look_otherwise_are_the_unlike_ones(run):
     slide, model, plan, store, device = run
     for _ in score(slide, model, plan, store, device):
         pass
-    looks = no_looks(plan)
-    for _ in read_looks(slide, plan, store, looks):
+    looks = no_appearance(plan)
+    for _ in read_appearance(slide, plan, store, looks):
         pass
-    tiles = slide_tiles(store)
+    tiles = tile_table_of(store)
     in_tissue = tiles.places[:, 1] + tiles.places[:, 3] <= 600
     is_pink = in_tissue & (tiles.places[:, 0] + tiles.places[:, 2] <= 450)
     is_red = in_tissue & (tiles.places[:, 0] >= 450)
@@ -97,9 +102,11 @@ def test_the_tiles_that_look_otherwise_are_the_unlike_ones(run):
     spread = own[is_pink].std(axis=0) + 0.05
     rng = np.random.default_rng(0)
     known_tiles = own[is_pink].mean(axis=0) + rng.normal(size=(500, K)) * spread
-    limit = float(np.quantile(fitted_look("", 0.35, known_tiles).distances(known_tiles), 0.95))
-    of_pink = fitted_look("pink", 0.35, known_tiles, limit)
-    model_knows = KnownLooks(model="m", looks=(of_pink,))
-    found = unlike_tiles(tiles, plan, looks, model_knows)
+    limit = float(
+        np.quantile(fitted_appearance("", 0.35, known_tiles).distances(known_tiles), 0.95)
+    )
+    of_pink = fitted_appearance("pink", 0.35, known_tiles, limit)
+    model_knows = OodReference(model="m", looks=(of_pink,))
+    found = ood_scores(tiles, plan, looks, model_knows)
     assert (found[is_red] > 1).all()
     assert np.mean(found[is_pink] <= 1) > 0.8

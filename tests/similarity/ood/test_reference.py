@@ -8,14 +8,14 @@ import pytest
 from napari_smse.errors import DamagedModelError
 from napari_smse.models import read_card
 from napari_smse.models.card import bundled_models, model_paths
-from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
+from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
     FEWEST_LEARNT,
-    KnownLooks,
-    fitted_look,
-    load_looks,
-    looks_path,
-    save_looks,
+    OodReference,
+    fitted_appearance,
+    load_ood_reference,
+    ood_reference_path,
+    save_ood_reference,
 )
 
 K = len(MEASURES)
@@ -28,18 +28,18 @@ def cloud(seed: int, number: int = 400, shift: float = 0.0) -> np.ndarray:
     return (rng.normal(size=(number, K)) @ mixed + shift).astype(np.float32)
 
 
-def known(*looks) -> KnownLooks:
-    return KnownLooks(model="m", looks=looks)
+def known(*looks) -> OodReference:
+    return OodReference(model="m", looks=looks)
 
 
 def with_limit(source: str, mpp: float, looks: np.ndarray):
-    limit = float(np.quantile(fitted_look(source, mpp, looks).distances(looks), 0.95))
-    return fitted_look(source, mpp, looks, limit)
+    limit = float(np.quantile(fitted_appearance(source, mpp, looks).distances(looks), 0.95))
+    return fitted_appearance(source, mpp, looks, limit)
 
 
 def test_distance_is_that_of_mahalanobis():
     looks = cloud(1)
-    one = fitted_look("a", 0.5, looks)
+    one = fitted_appearance("a", 0.5, looks)
     inverse = np.linalg.inv(np.array(one.covariance))
     away = looks[:5] - np.array(one.mean)
     slow = [float(np.sqrt(row @ inverse @ row)) for row in away.astype(float)]
@@ -81,36 +81,36 @@ def test_files_hold_what_was_saved(tmp_path):
     model = known(with_limit("a", 0.5, cloud(1)))
     weights = tmp_path / "net.safetensors"
     weights.touch()
-    assert load_looks(weights, "m") is None
-    save_looks(model, looks_path(weights))
-    assert looks_path(weights) == tmp_path / "net.looks.json"
-    assert load_looks(weights, "m") == model
+    assert load_ood_reference(weights, "m") is None
+    save_ood_reference(model, ood_reference_path(weights))
+    assert ood_reference_path(weights) == tmp_path / "net.looks.json"
+    assert load_ood_reference(weights, "m") == model
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"model": "m", "looks": []}', "\x00"])
 def test_damaged_files_are_refused(tmp_path, text):
     weights = tmp_path / "net.safetensors"
     weights.touch()
-    looks_path(weights).write_text(text)
+    ood_reference_path(weights).write_text(text)
     with pytest.raises(DamagedModelError, match="does not say what the model knows"):
-        load_looks(weights, "m")
+        load_ood_reference(weights, "m")
 
 
 def test_files_of_other_measures_or_models_are_refused(tmp_path):
     weights = tmp_path / "net.safetensors"
     weights.touch()
-    path = looks_path(weights)
-    save_looks(known(with_limit("a", 0.5, cloud(1))), path)
+    path = ood_reference_path(weights)
+    save_ood_reference(known(with_limit("a", 0.5, cloud(1))), path)
     with pytest.raises(DamagedModelError, match=r"is of the model m, not of this one \(other\)"):
-        load_looks(weights, "other")
+        load_ood_reference(weights, "other")
     path.write_text(path.read_text().replace('"mean":[', '"mean":[0.0,'))
     with pytest.raises(DamagedModelError, match="other measures"):
-        load_looks(weights, "m")
+        load_ood_reference(weights, "m")
 
 
 def test_the_bundled_model_says_what_it_knows():
     card = read_card()
-    found = load_looks("bundled", card.weights_sha256)
+    found = load_ood_reference("bundled", card.weights_sha256)
     assert found is not None
     assert {one.source for one in found.looks} == {"breakhis", "colon", "oral"}
     assert model_paths("bundled")[0].exists()
@@ -119,7 +119,7 @@ def test_the_bundled_model_says_what_it_knows():
 def test_ink_glass_blur_and_darkness_are_unlike_what_the_bundled_model_knows(shared_data):
     from PIL import Image, ImageFilter
 
-    found = load_looks("bundled", read_card().weights_sha256)
+    found = load_ood_reference("bundled", read_card().weights_sha256)
     assert found is not None
     paths = sorted((shared_data / "breakhis").rglob("*-100-0*.jp*g"))[:40]
     assert len(paths) == 40
@@ -132,11 +132,11 @@ def test_ink_glass_blur_and_darkness_are_unlike_what_the_bundled_model_knows(sha
             )
     usual = np.stack(tiles)
     mpps = np.full(len(usual), 0.25)
-    assert np.mean(found.unlike(appearances_of(usual), mpps) > 1) < 0.25
+    assert np.mean(found.unlike(appearance_features(usual), mpps) > 1) < 0.25
     soft = [np.asarray(Image.fromarray(one).filter(ImageFilter.GaussianBlur(6))) for one in usual]
     ink = (usual * (np.array([20, 60, 160]) / 255)).astype(np.uint8)
     for strange in (np.stack(soft), ink, 255 - usual, usual // 12, usual * 0 + 243):
-        assert np.mean(found.unlike(appearances_of(strange), mpps) > 1) > 0.75
+        assert np.mean(found.unlike(appearance_features(strange), mpps) > 1) > 0.75
 
 
 def test_a_few_tiles_of_another_source_make_their_like_known():

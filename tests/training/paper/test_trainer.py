@@ -12,7 +12,7 @@ import torch
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import TrainingError
 from napari_smse.models import SmseCnn
-from napari_smse.training.paper.sampler import PaperDraws
+from napari_smse.training.paper.sampler import PaperSampler
 from napari_smse.training.paper.trainer import (
     PaperProgress,
     PaperRecipe,
@@ -111,7 +111,7 @@ def test_one_class_cannot_be_learnt(data: LabelledSet) -> None:
 
 def test_every_image_is_an_anchor_once_an_epoch(data: LabelledSet) -> None:
     training = by_case(data, [0, 2])
-    draws = PaperDraws(data.images, training, "triplet", batch=3)
+    draws = PaperSampler(data.images, training, "triplet", batch=3)
     assert draws.steps_per_epoch == 3
     orders = []
     for epoch in range(3):
@@ -131,7 +131,7 @@ def test_every_image_is_an_anchor_once_an_epoch(data: LabelledSet) -> None:
 
 def test_partners_are_uniform_over_all_training_images(data: LabelledSet) -> None:
     training = by_case(data, range(3))
-    draws = PaperDraws(data.images, training, "triplet", batch=12)
+    draws = PaperSampler(data.images, training, "triplet", batch=12)
     near, far = (
         Counter(int(i) for step in range(300) for i in draws.plan(step).partners[place])
         for place in (0, 1)
@@ -142,7 +142,7 @@ def test_partners_are_uniform_over_all_training_images(data: LabelledSet) -> Non
 
 
 def test_half_of_the_pairs_are_of_one_class(data: LabelledSet) -> None:
-    draws = PaperDraws(data.images, by_case(data, range(3)), "pair", batch=12)
+    draws = PaperSampler(data.images, by_case(data, range(3)), "pair", batch=12)
     plans = [draws.plan(step) for step in range(200)]
     same = np.concatenate([plan.same for plan in plans])
     assert same.mean() == pytest.approx(0.5, abs=0.04)

@@ -240,8 +240,8 @@ def test_lists_are_forgotten_with_their_viewer():
     shown = []
     table = SimpleNamespace(colours={"a": (1, 2, 3)})
     table.show_classes = lambda colours, chosen: shown.append((colours, chosen))
-    class_presets.ClassLists(table, viewer).remember()
-    class_presets.ClassLists(table, viewer)
+    class_presets.ClassPresets(table, viewer).remember()
+    class_presets.ClassPresets(table, viewer)
     assert shown == [(USUAL, False), (table.colours, True)]
     del viewer
     gc.collect()

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from shapely.geometry import box, mapping
 
 from napari_smse.annotations import AnnotationSet, read_annotations
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
@@ -201,7 +201,7 @@ def test_saved_annotations_are_not_asked_for_again(dock, opened, folder, tmp_pat
 
 def test_remarks_on_tiles_follow_their_class_to_another_name(dock):
     place = TilePlace("hash", 0.5, 0, 0, 64, 64)
-    said = [TileRemark(place, "class", "benign"), TileRemark(place, "exemplar")]
+    said = [TileCorrection(place, "class", "benign"), TileCorrection(place, "exemplar")]
     dock.drawing.show(AnnotationSet(remarks=tuple(said)))
     dock.table.item(0, 1).setText("normal")
     assert [one.class_name for one in dock.drawing.annotations().remarks] == ["normal", ""]

@@ -19,8 +19,8 @@ DRAWS = textwrap.dedent(
     import sys, time
     import napari, numpy as np
     from qtpy.QtWidgets import QApplication
-    from napari_smse.annotations.tile_notes import TileLink, TilePlace
-    from napari_smse.results import read_annotations
+    from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
+    from napari_smse.annotations import read_annotations
     from napari_smse.widgets.annotate.dock import AnnotateDock
     from napari_smse.widgets.autosave import autosave_folder
     from napari_smse.widgets.tile_notes import notes_of
@@ -43,7 +43,7 @@ DRAWS = textwrap.dedent(
         corners = [(10, left), (10, left + 200), (200, left + 200), (200, left)]
         dock.drawing.layer.add(np.array(corners), shape_type="polygon")
     place = TilePlace(dock.slide.quick_hash, 0.5, 0, 0, 64, 64)
-    notes_of(dock.slides.currentData()).add_link(TileLink(place, place, True))
+    notes_of(dock.slides.currentData()).add_link(PairConstraint(place, place, True))
 
     def saved():
         found = [read_annotations(path) for path in autosave_folder().glob("*.geojson")]

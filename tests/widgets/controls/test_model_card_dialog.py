@@ -2,7 +2,7 @@ import pytest
 
 from napari_smse.models import Figure, read_card
 from napari_smse.models.card import Undecided
-from napari_smse.widgets.controls.model_card_dialog import CardDialog, card_html
+from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog, card_html
 from support.models import redness_model
 
 pytestmark = pytest.mark.gui
@@ -26,14 +26,14 @@ def test_the_card_says_what_a_reader_must_know():
 
 def test_classes_stand_beside_their_colours(qtbot):
     card = redness_model().card.model_copy(update={"class_colours": {"malignant": (9, 8, 7)}})
-    dialog = CardDialog(card)
+    dialog = ModelCardDialog(card)
     qtbot.addWidget(dialog)
     assert "Classes: benign, ■ malignant." in dialog.text.toPlainText()
     assert "#090807" in dialog.text.toHtml()
 
 
 def test_the_bundled_card_can_be_shown(qtbot):
-    dialog = CardDialog(read_card("bundled"))
+    dialog = ModelCardDialog(read_card("bundled"))
     qtbot.addWidget(dialog)
     assert read_card("bundled").name in dialog.text.toPlainText()
 

@@ -8,25 +8,25 @@ import shapely
 from napari.layers import Shapes
 
 from napari_smse.scoring import ScoreRequest
-from napari_smse.scoring.tile_table import slide_tiles
+from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.embedding_map import dock as space_dock
 from napari_smse.widgets.embedding_map import selection_panel
-from napari_smse.widgets.embedding_map.colouring import ColouredBy
-from napari_smse.widgets.embedding_map.dock import SpaceDock
+from napari_smse.widgets.embedding_map.colouring import ColourBy
+from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.selection_layer import SELECTION_KEY
 from napari_smse.widgets.layers.slide_layers import level0_to_world, slide_of
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.session import session_of
 from napari_smse.workflows import embedding_map, out_of_distribution, score_slide
-from napari_smse.workflows.embedding_map import LaidOutBy
-from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.embedding_map import ProjectionMethod
+from napari_smse.workflows.out_of_distribution import OodScores
 from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -39,7 +39,7 @@ def score(layer, mpps=(0.5,), **options):
     """Score a slide as the Score dock does, and leave the run on its layer."""
     job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps), "cpu", **options)
     for said in job.run():
-        if isinstance(said, Started):
+        if isinstance(said, Run):
             said.shown.set()
             layer.metadata[RUN_KEY] = said
     return layer.metadata[RUN_KEY]
@@ -70,7 +70,7 @@ class Page:
         return layer
 
     def open_dock(self):
-        self.dock = SpaceDock(self.viewer)
+        self.dock = EmbeddingMapDock(self.viewer)
         self.viewer.window.add_dock_widget(self.dock)
         return self.dock
 
@@ -126,7 +126,7 @@ def red_row(page):
 
 def test_the_plugin_menu_opens_the_dock_and_it_says_what_to_do_first(viewer):
     _, dock = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Embedding map")
-    assert isinstance(dock, SpaceDock)
+    assert isinstance(dock, EmbeddingMapDock)
     assert "First score a slide" in dock.state.text()
     assert not dock.form.refresh.isEnabled()
     dock.panel.in_view.click()
@@ -145,7 +145,7 @@ def test_the_dock_opens_without_torch_sklearn_or_umap():
 
 
 def test_a_slide_that_was_scored_is_laid_out_at_once(scored):
-    tiles = slide_tiles(scored.started.store)
+    tiles = tile_table_of(scored.started.store)
     space = scored.dock.space
     assert len(space) == len(tiles) > 20
     np.testing.assert_array_equal(space.probability, tiles.probability)
@@ -263,7 +263,7 @@ def annotate_chosen(page, name):
 
 
 def test_chosen_tiles_become_regions_of_a_class(scored):
-    tiles = slide_tiles(scored.started.store)
+    tiles = tile_table_of(scored.started.store)
     chosen = np.flatnonzero((tiles.places[:, 0] < 256) & (tiles.places[:, 1] < 256))
     take(scored, *chosen)
     annotate_chosen(scored, "malignant")
@@ -313,20 +313,20 @@ def shown_colours(dock):
 
 def test_each_way_to_colour_shows_and_explains(scored, monkeypatch):
     dock = scored.dock
-    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: None)
+    monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: None)
     assert "malignant" in dock.legend.names.text()
-    for by in ColouredBy:
+    for by in ColourBy:
         dock.form.colours.setCurrentText(by)
         scored.until(lambda: not dock.grouping.is_running)
         assert len(dock.plot._colours) == len(dock.space)
-        assert dock.form.groups.isHidden() == (by is not ColouredBy.CLUSTER)
-    dock.form.colours.setCurrentText(ColouredBy.PROBABILITY)
+        assert dock.form.groups.isHidden() == (by is not ColourBy.CLUSTER)
+    dock.form.colours.setCurrentText(ColourBy.PROBABILITY)
     assert dock.legend.low.text() == "malignant 0"
     assert not dock.legend.ramp.isHidden()
-    dock.form.colours.setCurrentText(ColouredBy.UNLIKE)
+    dock.form.colours.setCurrentText(ColourBy.UNLIKE)
     scored.until(lambda: dock._unlike is not None)
     assert "does not say what its training" in dock.legend.names.text().replace("&nbsp;", " ")
-    dock.form.colours.setCurrentText(ColouredBy.SCALE)
+    dock.form.colours.setCurrentText(ColourBy.SCALE)
     assert "20x" in dock.legend.names.text()
     assert dock.legend.ramp.isHidden()
 
@@ -334,7 +334,7 @@ def test_each_way_to_colour_shows_and_explains(scored, monkeypatch):
 def test_groups_are_coloured_apart(scored):
     dock = scored.dock
     dock.form.groups.setValue(2)
-    dock.form.colours.setCurrentText(ColouredBy.CLUSTER)
+    dock.form.colours.setCurrentText(ColourBy.CLUSTER)
     scored.until(lambda: 2 in dock._clusters)
     labels = dock._clusters[2]
     red = red_row(scored)
@@ -362,7 +362,7 @@ def bank_like(model, embeddings, labels, **more):
 def with_bank(page, slide_path, redness, monkeypatch):
     page.layer = page.open(slide_path)
     page.started = score(page.layer)
-    tiles = slide_tiles(page.started.store)
+    tiles = tile_table_of(page.started.store)
     slide = slide_of(page.layer)
     red = int(tiles.probability[:, 1].argmax())
     pink = int(tiles.probability[:, 1].argmin())
@@ -376,12 +376,12 @@ def with_bank(page, slide_path, redness, monkeypatch):
     values = np.where(np.arange(len(tiles)) == red, 1.7, 0.4).astype(np.float32)
     monkeypatch.setattr(embedding_map, "bank_of", lambda _model: page.bank)
 
-    def measure_unlike(_slide, _started, _tiles):
+    def measure_ood(_slide, _started, _tiles):
         yield 0.5
         yield page.unlike
 
-    page.unlike = Unlike(values)
-    monkeypatch.setattr(embedding_map, "measure_unlike", measure_unlike)
+    page.unlike = OodScores(values)
+    monkeypatch.setattr(embedding_map, "measure_ood", measure_ood)
     page.open_dock()
     page.mapped()
     return page
@@ -407,8 +407,8 @@ def test_exemplars_lie_among_the_tiles_they_are_like(with_bank):
 
 def test_a_model_that_does_not_say_what_it_knows_is_told(with_bank, until):
     dock = with_bank.dock
-    with_bank.unlike = Unlike(np.full(len(dock.space), np.nan, np.float32), known=False)
-    dock.form.colours.setCurrentText(ColouredBy.UNLIKE)
+    with_bank.unlike = OodScores(np.full(len(dock.space), np.nan, np.float32), known=False)
+    dock.form.colours.setCurrentText(ColourBy.UNLIKE)
     until(lambda: dock._unlike is not None)
     assert len(shown_colours(dock)) == 1
     assert "does not say what its training" in dock.legend.names.text().replace("&nbsp;", " ")
@@ -416,7 +416,7 @@ def test_a_model_that_does_not_say_what_it_knows_is_told(with_bank, until):
 
 def test_what_is_unlike_anything_known_is_told_and_coloured(with_bank, until):
     dock, row = with_bank.dock, red_row(with_bank)
-    dock.form.colours.setCurrentText(ColouredBy.UNLIKE)
+    dock.form.colours.setCurrentText(ColourBy.UNLIKE)
     until(lambda: dock._unlike is not None)
     assert "unlike (" in dock.legend.high.text()
     assert len(shown_colours(dock)) == 2
@@ -459,7 +459,7 @@ def test_two_slides_share_one_map_or_have_each_their_own(scored, second_path):
     dock.form.slides.setCurrentIndex(0)
     scored.until(lambda: len(dock.space.slides) == 2 and not dock.mapping.is_running)
     assert dock.news.isHidden()
-    dock.form.colours.setCurrentText(ColouredBy.SLIDE)
+    dock.form.colours.setCurrentText(ColourBy.SLIDE)
     assert "second" in dock.legend.names.text()
     # A tile of each slide and scale, each highlighted on its own slide.
     take(scored, 0, first_size, len(dock.space) - 1)
@@ -521,11 +521,11 @@ def test_a_run_that_goes_on_is_shown_when_asked(page, slide_path, monkeypatch):
 def test_umap_that_is_missing_is_told_and_the_map_stays(scored, monkeypatch, told):
     monkeypatch.setitem(sys.modules, "umap", None)
     before = scored.dock.space
-    scored.dock.form.ways.setCurrentText(LaidOutBy.UMAP)
+    scored.dock.form.ways.setCurrentText(ProjectionMethod.UMAP)
     scored.until(lambda: bool(scored.dock.problem.text()))
     assert 'pip install "napari-smse[umap]"' in scored.dock.problem.text()
     assert scored.dock.space is before
-    scored.dock.form.ways.setCurrentText(LaidOutBy.PCA)
+    scored.dock.form.ways.setCurrentText(ProjectionMethod.PCA)
     scored.until(lambda: scored.dock.space is not before)
     assert not scored.dock.problem.text()
 
@@ -533,7 +533,7 @@ def test_umap_that_is_missing_is_told_and_the_map_stays(scored, monkeypatch, tol
 @pytest.mark.slow
 def test_umap_itself_lays_the_slide_out(scored):
     dock, before = scored.dock, scored.dock.space
-    dock.form.ways.setCurrentText(LaidOutBy.UMAP)
+    dock.form.ways.setCurrentText(ProjectionMethod.UMAP)
     scored.until(lambda: dock.space is not before, 120_000)
     assert not dock.problem.text()
     points = dock.space.points
@@ -557,7 +557,7 @@ def test_it_can_be_cancelled_and_pressed_again(scored, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Slow))
     dock, before = scored.dock, scored.dock.space
-    dock.form.ways.setCurrentText(LaidOutBy.UMAP)
+    dock.form.ways.setCurrentText(ProjectionMethod.UMAP)
     assert dock.form.refresh.text() == "Cancel"
     dock.form.refresh.click()
     assert dock.form.refresh.text() == "Refresh"

@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt
 
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, load_bank, save_bank
-from napari_smse.similarity.exemplar_classifier import ExemplarScoring
+from napari_smse.similarity.exemplar_classifier import ExemplarClassifier
 from napari_smse.similarity.ood.appearance import MEASURES
-from napari_smse.similarity.ood.reference import KnownLooks, fitted_look
+from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence import overlay_panel
 from napari_smse.widgets.evidence.dock import EvidenceDock
@@ -22,7 +22,7 @@ from napari_smse.widgets.layers.overlays import AGREEMENT_KEY, UNKNOWN_KEY
 from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.workflows import evidence, out_of_distribution
-from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.out_of_distribution import OodScores
 from support.annotated_slides import write_red_slide
 from support.docks import contrast
 from support.exemplar_banks import made_bank
@@ -52,12 +52,12 @@ def banks(monkeypatch):
 
     monkeypatch.setattr(evidence, "bank_of", bank_of)
 
-    def measure_unlike(_slide, _started, tiles, bank=None):
+    def measure_ood(_slide, _started, tiles, bank=None):
         held["known"] = bank
         yield 0.5
-        yield Unlike(np.where(tiles.places[:, 0] >= 512, 1.5, 0.5).astype(np.float32))
+        yield OodScores(np.where(tiles.places[:, 0] >= 512, 1.5, 0.5).astype(np.float32))
 
-    monkeypatch.setattr(overlay_panel, "measure_unlike", measure_unlike)
+    monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
     return held
 
 
@@ -184,7 +184,7 @@ def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
         choose(docks, dock, row)
         read, known = dock.read, dock.known
         _, scoring = read._scorings[way]
-        wanted = ExemplarScoring(
+        wanted = ExemplarClassifier(
             read.tiles.embeddings, known.bank, way, scoring.temperature
         ).probability()
         number = known.bank.classes.index("malignant")
@@ -357,9 +357,9 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
 
 def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeypatch, tmp_path):
     elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, len(MEASURES)))
-    known = KnownLooks(model="m", looks=(fitted_look("elsewhere", 0.5, elsewhere, 6.0),))
-    monkeypatch.setattr(out_of_distribution, "load_looks", lambda _model, _sha: known)
-    monkeypatch.setattr(overlay_panel, "measure_unlike", out_of_distribution.measure_unlike)
+    known = OodReference(model="m", looks=(fitted_appearance("elsewhere", 0.5, elsewhere, 6.0),))
+    monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: known)
+    monkeypatch.setattr(overlay_panel, "measure_ood", out_of_distribution.measure_ood)
     scored(docks, dock)
     assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
     click(docks, dock, RED_TILE)
@@ -386,17 +386,17 @@ def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, do
     def gone(*_):
         raise DamagedSlideError("gone")
 
-    monkeypatch.setattr(evidence, "looks_of", gone)
+    monkeypatch.setattr(evidence, "appearance_of_tiles", gone)
     add(docks, dock)
     assert "Added benign 40, malignant 40" in dock.bank.said.text()
     assert np.isnan(dock.known.bank.looks).all()
 
 
 def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatch):
-    def measure_unlike(_slide, _started, tiles, bank=None):
-        yield Unlike(np.full(len(tiles), np.nan, np.float32), known=False)
+    def measure_ood(_slide, _started, tiles, bank=None):
+        yield OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
 
-    monkeypatch.setattr(overlay_panel, "measure_unlike", measure_unlike)
+    monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
     scored(docks, dock)
     assert "does not say what its training tiles look like" in dock.overlays.banner.text()
     dock.overlays.unknown.setChecked(True)

@@ -114,7 +114,7 @@ def test_out_of_memory_says_what_to_do(docks, told, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as small:
-        small.setattr(fine_tuner, "tune_heads", too_much)
+        small.setattr(fine_tuner, "train_embedding_heads", too_much)
         docks.finetune()
     assert "Not enough memory" in told[-1]
     docks.finetune()

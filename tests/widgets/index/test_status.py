@@ -11,10 +11,10 @@ from qtpy.QtCore import Qt
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide
 from napari_smse.widgets.index import queue as index_adding
-from napari_smse.widgets.index import settings as chosen_index
+from napari_smse.widgets.index import settings as index_settings
 from napari_smse.widgets.score import dock as score_dock
 from napari_smse.widgets.score.dock import ScoreDock
-from napari_smse.widgets.similar.index_search_panel import FolderSearch
+from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
 from napari_smse.workflows import index_slides
 from support.docks import seeing_model
 from support.slides import write_pyramid_tiff
@@ -35,7 +35,7 @@ def folder(tmp_path):
 @pytest.fixture
 def chosen(folder):
     """The choice, as another dock made it: the index takes what is scored."""
-    made = chosen_index.chosen_index()
+    made = index_settings.index_settings()
     made.choose(folder)
     made.take_scored(True)
     return made
@@ -95,11 +95,11 @@ def test_without_an_index_nothing_is_shown_and_nothing_written(dock, score, tmp_
     assert not dock.index.isVisible()
     assert dock.panel.state.text().startswith("Done: ")
     assert not list(tmp_path.rglob("index.json"))
-    assert not list(tmp_path.rglob("chosen_index.json"))
+    assert not list(tmp_path.rglob("index_settings.json"))
 
 
 def test_an_index_that_was_only_searched_takes_nothing(dock, score, folder):
-    chosen_index.chosen_index().choose(folder)
+    index_settings.index_settings().choose(folder)
     assert dock.index.isVisible()
     assert not dock.index.tick.isChecked()
     assert said(dock) == "What you score does not go into the index “my-slides”."
@@ -120,7 +120,7 @@ def test_a_scored_slide_goes_into_the_index(chosen, dock, score, folder):
 
 def test_a_run_that_was_complete_before_goes_in_too(dock, score, folder, until):
     score()
-    chosen_index.chosen_index().choose(folder)
+    index_settings.index_settings().choose(folder)
     dock.index.tick.click()
     settled(dock, until)
     score()
@@ -211,7 +211,7 @@ def test_a_folder_that_is_gone_is_not_made_again_and_a_later_try_helps(
 
 
 def test_a_folder_that_is_gone_is_told_before_anything_is_scored(dock, tmp_path, until):
-    choice = chosen_index.chosen_index()
+    choice = index_settings.index_settings()
     choice.choose(tmp_path / "unplugged")
     choice.take_scored(True)
     until(lambda: "unplugged is not there. Connect its disk" in problem(dock))
@@ -430,7 +430,7 @@ def test_two_viewers_add_to_one_new_index(
 def test_the_folder_search_sees_what_the_score_dock_added(
     chosen, dock, score, viewer, folder, until
 ):
-    search = FolderSearch(viewer, lambda: None)
+    search = IndexSearchPanel(viewer, lambda: None)
     viewer.window.add_dock_widget(search, name="folder")
     assert search.folder == folder
     assert search.index.every.isChecked()
@@ -451,7 +451,7 @@ def test_what_the_folder_search_replaced_is_no_longer_a_problem(
     dock.form.overlap.setCurrentText("half")
     score()
     assert "different overlap" in problem(dock)
-    search = FolderSearch(viewer, lambda: None)
+    search = IndexSearchPanel(viewer, lambda: None)
     viewer.window.add_dock_widget(search, name="folder")
     search.add_slide(replace=True)
     until(lambda: not search.adding.is_running)

@@ -8,7 +8,7 @@ from napari_smse.reader import slide_layer
 from napari_smse.scoring import MapName, ScoreMaps, ScoreRequest, choose_device, open_run, score
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TileSpec, TissueMask
-from napari_smse.widgets.layers.heat_map_layers import HeatLayers
+from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.layers.slide_layers import level0_to_world, slide_of, world_to_level0
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
@@ -44,7 +44,7 @@ def scored_layers(slide, layer, viewer, request, tmp_path):
     everywhere = TissueMask(np.full((9, 9), Ground.TISSUE, np.uint8), slide.bounds)
     plan = request.plan(slide, MODEL.card, everywhere)
     store = open_run(tmp_path / "scores.zarr", slide, MODEL.card, request, plan, device)
-    layers = HeatLayers(viewer, layer, slide, ScoreMaps(plan, MODEL.card.classes, [0]))
+    layers = HeatMapLayers(viewer, layer, slide, ScoreMaps(plan, MODEL.card.classes, [0]))
     while layers.add_next():
         pass
     for progress in score(slide, MODEL, plan, store, device):

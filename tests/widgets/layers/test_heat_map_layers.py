@@ -8,7 +8,7 @@ from napari.layers import Image
 from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatLayers
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
 from support.slides import write_pyramid_tiff
 
 AREA = Region(0, 0, 400, 200)
@@ -31,7 +31,7 @@ class Page:
         self.viewer.add_layer(self.layer)
 
     def lay(self, maps, colours=None):
-        laid = HeatLayers(self.viewer, self.layer, self.slide, maps, colours)
+        laid = HeatMapLayers(self.viewer, self.layer, self.slide, maps, colours)
         while laid.add_next():
             pass
         return laid

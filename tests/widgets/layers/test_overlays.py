@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import HeatMap
-from napari_smse.widgets.layers.overlays import UNKNOWN_KEY, hatched, hide_unknown, show_unknown
+from napari_smse.widgets.layers.overlays import (
+    UNKNOWN_KEY,
+    hatching,
+    hide_out_of_distribution,
+    show_out_of_distribution,
+)
 from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
 
 pytestmark = pytest.mark.gui
@@ -10,14 +15,14 @@ pytestmark = pytest.mark.gui
 
 def test_cells_that_are_unknown_are_hatched_and_no_other():
     unknown = np.array([[True, False], [False, True]])
-    drawn = hatched(unknown, 8)
+    drawn = hatching(unknown, 8)
     assert drawn.shape == (16, 16)
     assert not drawn[:8, 8:].any()
     assert not drawn[8:, :8].any()
     assert set(np.unique(drawn[:8, :8])) == {1, 2}
     # Stripes go on from one cell to the next.
     assert np.array_equal(drawn[:8, :8], drawn[8:, 8:])
-    np.testing.assert_array_equal(hatched(unknown, 1), unknown * 2)
+    np.testing.assert_array_equal(hatching(unknown, 1), unknown * 2)
 
 
 def test_the_hatching_covers_its_cells_exactly(viewer, slide_path):
@@ -26,7 +31,7 @@ def test_the_hatching_covers_its_cells_exactly(viewer, slide_path):
     slide = slide_of(slide_layer)
     values = np.full((3, 4), np.nan, np.float32)
     values[1, 2] = 1
-    layer = show_unknown(viewer, slide_layer, slide, HeatMap(values, 10, 20, 64))
+    layer = show_out_of_distribution(viewer, slide_layer, slide, HeatMap(values, 10, 20, 64))
     rows, columns = np.nonzero(layer.data)
     corners = np.array([[rows.min(), columns.min()], [rows.max(), columns.max()]])
     low, high = (np.asarray(layer.data_to_world(one)) for one in corners)
@@ -35,7 +40,7 @@ def test_the_hatching_covers_its_cells_exactly(viewer, slide_path):
     # Edges of the cell: x 138 to 202 and y 84 to 148 level-0 px, whose centres lie at half px.
     np.testing.assert_allclose(low - pixel / 2, [(84 - 0.5) * um, (138 - 0.5) * um])
     np.testing.assert_allclose(high + pixel / 2, [(148 - 0.5) * um, (202 - 0.5) * um])
-    show_unknown(viewer, slide_layer, slide, HeatMap(values, 10, 20, 64))
+    show_out_of_distribution(viewer, slide_layer, slide, HeatMap(values, 10, 20, 64))
     assert sum(UNKNOWN_KEY in one.metadata for one in viewer.layers) == 1
-    hide_unknown(viewer, slide)
+    hide_out_of_distribution(viewer, slide)
     assert not any(UNKNOWN_KEY in one.metadata for one in viewer.layers)

@@ -162,8 +162,8 @@ def test_table_controls_and_status_bar_follow(dock, pick, run, two, three):
     names = [which.itemText(row) for row in range(which.count())]
     assert names == [f"P({name}) 20x" for name in TISSUES]
     assert which.currentText() == "P(necrosis) 20x"
-    swatch = which.itemIcon(1).pixmap(8, 8).toImage().pixelColor(3, 3)
-    assert (swatch.red(), swatch.green(), swatch.blue()) == COLOURS["tumour"]
+    colour_icon = which.itemIcon(1).pixmap(8, 8).toImage().pixelColor(3, 3)
+    assert (colour_icon.red(), colour_icon.green(), colour_icon.blue()) == COLOURS["tumour"]
     which.setCurrentIndex(1)
     assert seen(dock) == ["P(tumour) 20x · slide"]
     text = dock.live.cursor.describe((60.0, 60.0))
@@ -503,7 +503,7 @@ def test_classes_that_only_got_other_names_have_them_everywhere(dock, pick, run,
 def test_the_card_shown_is_the_one_on_disk(dock, pick, two, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(
-        score_dock.CardDialog, "exec", lambda dialog: shown.append(dialog.text.toPlainText())
+        score_dock.ModelCardDialog, "exec", lambda dialog: shown.append(dialog.text.toPlainText())
     )
     pick(two)
     save(tmp_path / "two", TISSUES)

@@ -5,7 +5,7 @@ from qtpy.QtCore import Qt
 from napari_smse.scoring.store import ScaleScores
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
-from napari_smse.widgets.score.tile_table import TileTable
+from napari_smse.widgets.score.tile_table import TileTableView
 
 pytestmark = pytest.mark.gui
 
@@ -24,7 +24,7 @@ def scores(*p_malignant):
 
 @pytest.fixture
 def table(qtbot):
-    made = TileTable()
+    made = TileTableView()
     qtbot.addWidget(made)
     made.resize(390, 300)
     made.show()

@@ -27,7 +27,7 @@ from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.similar.dock import SimilarDock
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
-from napari_smse.workflows.scored_slide import PICTURE_PX, Started
+from napari_smse.workflows.scored_slide import PICTURE_PX, Run
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -67,7 +67,7 @@ def dock(viewer, slide_layer):
 def score_now(layer):
     job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps=(0.25, 0.5)))
     for said in job.run():
-        if isinstance(said, Started):
+        if isinstance(said, Run):
             said.shown.set()
             layer.metadata[RUN_KEY] = said
 
@@ -436,7 +436,7 @@ def test_a_late_answer_of_an_older_run_is_dropped(dock, viewer, until):
 def test_while_a_run_goes_on_what_is_scored_is_searched_and_then_the_rest(dock, until, monkeypatch):
     from napari_smse.workflows import find_similar
 
-    whole = find_similar.slide_tiles
+    whole = find_similar.tile_table_of
     so_far = [0.5]
 
     def part(store):
@@ -455,7 +455,7 @@ def test_while_a_run_goes_on_what_is_scored_is_searched_and_then_the_rest(dock, 
             probability=tiles.probability[rows],
         )
 
-    monkeypatch.setattr(find_similar, "slide_tiles", part)
+    monkeypatch.setattr(find_similar, "tile_table_of", part)
     dock._again.setInterval(50)
     find(dock, until)
     assert "Only 50% of the slide's tiles are scored" in dock.panel.query.text()

@@ -13,17 +13,17 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.scoring.tile_table import slide_tiles
-from napari_smse.similarity.index.search import LeftOut
+from napari_smse.scoring.tile_table import tile_table_of
+from napari_smse.similarity.index.search import ExcludedRegion
 from napari_smse.similarity.index.shard import SlideState, shard_of
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
-from napari_smse.widgets.index.settings import chosen_index
+from napari_smse.widgets.index.settings import index_settings
 from napari_smse.widgets.layers.slide_layers import level0_to_world, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import marked
-from napari_smse.widgets.similar.index_search_panel import FolderSearch
+from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -39,7 +39,7 @@ def run_of(slide, folder, overlap=0.0):
     plan, device = request.plan(slide, model.card), choose_device("cpu", exact=True)
     store = open_run(folder / f"{slide.name}.zarr", slide, model.card, request, plan, device)
     list(score(slide, model, plan, store, device))
-    return Started(plan, store, model.card, device, (), "redness")
+    return Run(plan, store, model.card, device, (), "redness")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def layer(viewer, slide_path, tmp_path):
     return made
 
 
-class Asked:
+class BatchSettings:
     """What is looked for, and how often it was asked."""
 
     def __init__(self, layer):
@@ -82,19 +82,19 @@ class Asked:
     def __call__(self):
         if self.problem:
             raise QueryError(self.problem)
-        tiles = slide_tiles(self.run.store)
+        tiles = tile_table_of(self.run.store)
         rows = tiles.at(SQUARE.x + 64, SQUARE.y + 64)
         return tiles.embeddings[rows], 0.5, self.model, self.name
 
 
 @pytest.fixture
 def asked(layer):
-    return Asked(layer)
+    return BatchSettings(layer)
 
 
 @pytest.fixture
 def dock(viewer, asked):
-    made = FolderSearch(viewer, asked)
+    made = IndexSearchPanel(viewer, asked)
     viewer.window.add_dock_widget(made, name="folder")
     yield made
     made.leave()
@@ -270,8 +270,8 @@ def test_the_slide_is_added_and_found(viewer, ready, find, add, folder, layer):
 
 
 def test_what_is_looked_for_is_no_hit(viewer, asked, layer, folder, until, add):
-    left_out = LeftOut(slide_of(layer).quick_hash, SQUARE)
-    dock = FolderSearch(viewer, asked, left_out=lambda: left_out)
+    left_out = ExcludedRegion(slide_of(layer).quick_hash, SQUARE)
+    dock = IndexSearchPanel(viewer, asked, left_out=lambda: left_out)
     viewer.window.add_dock_widget(dock, name="another")
     dock.set_folder(folder)
     dock.add_slide()
@@ -300,7 +300,7 @@ def test_every_slide_is_added_only_when_it_is_ticked(dock, folder):
     assert dock.index.every.isEnabled()
     assert not dock.index.every.isChecked()
     dock.index.every.click()
-    assert chosen_index().takes_scored
+    assert index_settings().takes_scored
     dock.set_folder(folder.parent)
     assert not dock.index.every.isChecked()
 
@@ -308,8 +308,8 @@ def test_every_slide_is_added_only_when_it_is_ticked(dock, folder):
 def test_the_folder_is_there_again_after_the_next_start(ready, viewer, asked, folder, until):
     ready.index.every.click()
     ready.leave()
-    chosen_index.cache_clear()
-    again = FolderSearch(viewer, asked)
+    index_settings.cache_clear()
+    again = IndexSearchPanel(viewer, asked)
     viewer.window.add_dock_widget(again, name="again")
     assert again.folder == folder
     assert again.index.every.isChecked()
@@ -320,7 +320,7 @@ def test_the_folder_is_there_again_after_the_next_start(ready, viewer, asked, fo
 
 def test_a_folder_chosen_in_one_dock_is_chosen_in_the_other(ready, find, viewer, asked, tmp_path):
     find()
-    beside = FolderSearch(viewer, asked)
+    beside = IndexSearchPanel(viewer, asked)
     beside.set_folder(tmp_path)
     assert ready.folder == tmp_path
     assert ready.hits.topLevelItemCount() == 0
@@ -452,7 +452,7 @@ def test_a_search_is_stopped_by_a_second_press(ready, until, monkeypatch):
             time.sleep(0.01)
             yield Searched(done, 1000)
 
-    monkeypatch.setattr("napari_smse.workflows.search_index.FolderSearchJob.search", slowly)
+    monkeypatch.setattr("napari_smse.workflows.search_index.IndexSearchJob.search", slowly)
     ready.search.click()
     until(lambda: ready.bar.value() > 0)
     assert ready.search.text() == "Stop"

@@ -14,19 +14,19 @@ from napari_smse.scoring import ScoreRequest
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.compute_lock import Turn
+from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, drawn_on
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.suggest import dock as next_dock
-from napari_smse.widgets.suggest.dock import NextDock
+from napari_smse.widgets.suggest.dock import SuggestDock
 from napari_smse.widgets.suggest.tile_queue import SKIPPED
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
 
 pytestmark = pytest.mark.gui
@@ -50,7 +50,7 @@ def told(monkeypatch):
 
 @pytest.fixture
 def dock(viewer, redness, told):
-    made = NextDock(viewer)
+    made = SuggestDock(viewer)
     viewer.window.add_dock_widget(made, name="SMSE: Annotate next")
     yield made
     made.close()
@@ -66,7 +66,7 @@ def scored(viewer, redness, tmp_path):
         layer = list(slide_layers(viewer))[-1]
         job = ScoreJob(slide_of(layer), "redness", ScoreRequest(mpps=(mpp,)))
         for said in job.run():
-            if isinstance(said, Started):
+            if isinstance(said, Run):
                 said.shown.set()
                 layer.metadata[RUN_KEY] = said
         return layer
@@ -132,7 +132,7 @@ def draw(dock, layer, name, *place):
 
 def test_the_plugin_menu_opens_the_dock(viewer):
     _, made = viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate next")
-    assert isinstance(made, NextDock)
+    assert isinstance(made, SuggestDock)
     assert "Score a slide first" in made.state.text()
     made.close()
 
@@ -360,7 +360,7 @@ def test_slides_of_two_models_are_not_mixed(dock, scored, until):
     layer = scored("other", seed=1)
     run = layer.metadata[RUN_KEY]
     other = run.card.model_copy(update={"name": "another", "weights_sha256": "f" * 64})
-    layer.metadata[RUN_KEY] = Started(
+    layer.metadata[RUN_KEY] = Run(
         run.plan, run.store, other, run.device, run.warnings, run.model, run.shown
     )
     find(dock, until)
@@ -654,7 +654,7 @@ def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, se
     assert not meter.bar.isVisible()
     assert meter.as_is.slide.told is before
     # And others may use the computer again.
-    other = Turn("A slide is being scored")
+    other = ComputeLock("A slide is being scored")
     assert other.take() == ""
     other.give_back()
     meter.stain.click()
@@ -663,7 +663,7 @@ def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, se
 
 
 def test_it_waits_for_others_that_use_the_computer(dock, measured):
-    other = Turn("A slide is being scored")
+    other = ComputeLock("A slide is being scored")
     other.take()
     dock.meter.stain.click()
     assert "A slide is being scored: wait" in dock.meter.stain_sentence.text()
@@ -693,7 +693,7 @@ def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
     assert dock.meter.stain_sentence.text() == "There is no model 'redness'."
     assert not dock.meter.bar.isVisible()
     assert dock.meter.as_is.slide.isVisible()
-    other = Turn("A slide is being scored")
+    other = ComputeLock("A slide is being scored")
     assert other.take() == ""
     other.give_back()
 
@@ -712,7 +712,7 @@ def test_closing_while_it_is_stained_anew(dock, measured, until, settle):
     dock.close()
     settle()
     assert not dock.staining.is_running
-    assert Turn("A slide is being scored").take() == ""
+    assert ComputeLock("A slide is being scored").take() == ""
 
 
 def test_the_dock_opens_without_torch():

@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from napari_smse.scoring import ScoreStore, folder_lock
-from napari_smse.workflows.batch.destination import RemoteTarget
+from napari_smse.workflows.batch.destination import RemoteDestination
 from support import TESTS
 from support.shell import Shell, shell, write_section
 
@@ -24,13 +24,13 @@ SCORER = """
 import contextlib, io, json, sys, time
 from pathlib import Path
 from support.models import redness_model
-from napari_smse import cli, network
-from napari_smse.score_cli import command
+from napari_smse import models
+from napari_smse.cli import app, score
 
 me, other, folder, rounds = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 model = redness_model()
-network.load_model = lambda _name: model
-command.read_card = lambda _name: model.card
+models.load_model = lambda _name: model
+score.read_card = lambda _name: model.card
 for number in range(rounds):
     words = ["score", str(folder / "slide.tif"), "--out", str(folder / f"out{number}")]
     sys.argv = ["napari-smse", *words, "--exact", "--quiet", "--geojson"]
@@ -40,7 +40,7 @@ for number in range(rounds):
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            cli.main()
+            app.main()
     except SystemExit as end:
         status = int(end.code or 0)
     print(json.dumps([status, said.getvalue()]), flush=True)
@@ -104,7 +104,7 @@ def test_a_folder_that_another_writes_to_stays_as_it_is(
 
 def test_a_place_at_a_url_is_staged_by_one_process_at_a_time(shell: Shell, tmp_path: Path) -> None:
     slide, url = write_section(tmp_path / "slide.tif"), f"file://{tmp_path.as_posix()}/there"
-    with RemoteTarget(url).lock("slide"):
+    with RemoteDestination(url).lock("slide"):
         answer = shell("score", slide, "--out", url)
         assert answer.status == 1
         assert "is being written by process" in answer.err

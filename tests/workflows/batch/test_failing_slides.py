@@ -26,7 +26,7 @@ FAILURES = {
 @pytest.fixture
 def slides(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three slides, of which the second fails wherever `fail_in` says."""
-    for place in ("search_cli.index_command", "score_cli.estimate_command"):
+    for place in ("cli.index", "cli.estimate"):
         monkeypatch.setattr(f"napari_smse.{place}.read_card", lambda _: shell.model.card)
     for name in "abc":
         write_section(tmp_path / "in" / f"{name}.tif", width=700 + 64 * (ord(name) - ord("a")))
@@ -58,16 +58,16 @@ def _is_b(value: object) -> bool:
 
 
 PLACES = [
-    ("score", "score_cli.slides_to_score.open_slide"),
-    ("score", "score_cli.slides_to_score.open_run"),
-    ("score", "score_cli.scorers.score"),
-    ("score", "score_cli.slides_to_score.save_results"),
-    ("score", "score_cli.into_index.shard_of"),
-    ("index", "search_cli.indexing.open_slide"),
-    ("index", "search_cli.indexing.score"),
-    ("index", "search_cli.indexing.shard_of"),
-    ("estimate", "score_cli.estimate_command.open_slide"),
-    ("estimate", "score_cli.estimate_command.estimate"),
+    ("score", "workflows.batch.slide_job.open_slide"),
+    ("score", "workflows.batch.slide_job.open_run"),
+    ("score", "workflows.batch.scorers.score"),
+    ("score", "workflows.batch.slide_job.save_results"),
+    ("score", "workflows.index_slides.shard_of"),
+    ("index", "workflows.batch.indexing.open_slide"),
+    ("index", "workflows.batch.indexing.score"),
+    ("index", "workflows.batch.indexing.shard_of"),
+    ("estimate", "cli.estimate.open_slide"),
+    ("estimate", "cli.estimate.estimate"),
 ]
 
 

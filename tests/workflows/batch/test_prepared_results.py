@@ -49,8 +49,8 @@ def prepared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A results folder of one slide, prepared to make a folder `harm` when it is read."""
-    for place in ("index_command", "region_query"):
-        monkeypatch.setattr(f"napari_smse.search_cli.{place}.read_card", lambda _: shell.model.card)
+    for place in ("cli.index", "workflows.region_query"):
+        monkeypatch.setattr(f"napari_smse.{place}.read_card", lambda _: shell.model.card)
     shutil.copytree(scored, tmp_path, dirs_exist_ok=True)
     PREPARED[request.param](tmp_path / "out" / "slide" / "scores.zarr", tmp_path / "harm")
     return tmp_path / "out"

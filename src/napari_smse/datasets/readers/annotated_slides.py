@@ -21,7 +21,7 @@ from napari_smse.annotations.tile_labels import (
     label_tiles,
     nearest_areas,
 )
-from napari_smse.datasets.curation import Candidate, Reading, choose_usable, class_order
+from napari_smse.datasets.curation import Candidate, Reading, class_order, usable_images
 from napari_smse.datasets.image_header import files_below, leads_out
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped
 from napari_smse.datasets.readers.csv_rows import read_csv_rows
@@ -182,7 +182,7 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
     lost = [path for path in files_below(folder) if path.suffix.lower() == _SUFFIX]
     skipped += [Skipped(path, "has no slide of its name") for path in lost if path not in used]
     names = class_order(reading.classes.get(one.label, one.label) for one in found)
-    return choose_usable(found, folder, reading, classes=names, skipped=skipped)
+    return usable_images(found, folder, reading, classes=names, skipped=skipped)
 
 
 def slides_to_read(folder: Path) -> tuple[list[SlideToRead], list[Skipped]]:

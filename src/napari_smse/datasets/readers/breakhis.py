@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from napari_smse.datasets.curation import Candidate, Reading, choose_usable
+from napari_smse.datasets.curation import Candidate, Reading, usable_images
 from napari_smse.datasets.image_header import files_below, image_size
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped, Source
 from napari_smse.errors import DataError
@@ -144,12 +144,12 @@ def read_breakhis(folder: Path, reading: Reading | None = None) -> LabelledSet:
             skipped.append(Skipped(path, "is not named as BreakHis' images are"))
         else:
             found.append(_candidate(path, named))
-    kept, repeated = without_repeats(found)
+    kept, repeated = drop_duplicates(found)
     _tell_other_sizes(folder, kept)
-    return choose_usable(kept, folder, reading, classes=CLASSES, skipped=[*skipped, *repeated])
+    return usable_images(kept, folder, reading, classes=CLASSES, skipped=[*skipped, *repeated])
 
 
-def without_repeats(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Skipped]]:
+def drop_duplicates(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Skipped]]:
     """Leave out the second filing (LC) of patient 13412 where the first (DC) is there.
 
     The second result says so once, for the first image left out.

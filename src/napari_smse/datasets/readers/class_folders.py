@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from napari_smse.datasets.curation import Candidate, Reading, choose_usable, class_order
+from napari_smse.datasets.curation import Candidate, Reading, class_order, usable_images
 from napari_smse.datasets.image_header import IMAGE_SUFFIXES, files_below, is_hidden
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped
 from napari_smse.errors import DataError
@@ -76,7 +76,7 @@ def read_class_folders(folder: Path, reading: Reading) -> LabelledSet:
                 found.append(_candidate(path, own))
             else:
                 skipped.append(Skipped(path, "is not named as an image"))
-    return choose_usable(
+    return usable_images(
         found,
         folder,
         reading,

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from napari_smse.datasets.curation import Candidate, Reading, choose_usable
+from napari_smse.datasets.curation import Candidate, Reading, usable_images
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.readers.breakhis import SOURCE as BREAKHIS
 from napari_smse.datasets.readers.breakhis import (
     BreakHisName,
     copy_detail,
+    drop_duplicates,
     parse_name,
-    without_repeats,
 )
 from napari_smse.datasets.readers.csv_rows import CsvRows, read_csv_rows
 from napari_smse.errors import DataError
@@ -53,8 +53,8 @@ def read_image_table(folder: Path, reading: Reading) -> LabelledSet:
         raise DataError(f"{table.path} lists no image: add a row for each.")
     _require_scale(table, reading)
     found = [_candidate(folder, row) for row in table.rows]
-    kept, repeated = without_repeats(found)
-    return choose_usable(kept, folder, _described(reading, table), skipped=repeated)
+    kept, repeated = drop_duplicates(found)
+    return usable_images(kept, folder, _described(reading, table), skipped=repeated)
 
 
 def _require_scale(table: CsvRows, reading: Reading) -> None:

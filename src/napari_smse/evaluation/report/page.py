@@ -17,13 +17,13 @@ from napari_smse.atomic_write import write_atomic
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import SmseError
-from napari_smse.evaluation.loss_comparison import ControlRow
+from napari_smse.evaluation.loss_comparison import LossComparisonRow
 from napari_smse.evaluation.report import plots
 from napari_smse.evaluation.report.tables import (
     bullets,
     case_table,
-    control_tables,
     figure_table,
+    loss_comparison_tables,
     magnification_tables,
     optimistic_tables,
     shown,
@@ -31,12 +31,12 @@ from napari_smse.evaluation.report.tables import (
 )
 from napari_smse.evaluation.scale_curve import ScalePoint
 from napari_smse.metrics.per_case import (
-    JudgedImage,
-    judged_cases,
-    judged_images,
+    ImageResult,
+    case_results,
+    image_results,
     most_wrong,
 )
-from napari_smse.metrics.predictions import HeldOut
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, Summary, judge
 from napari_smse.slides.path_text import path_text
 
@@ -89,13 +89,13 @@ class ReportContent:
 
     title: str
     how: str
-    held_out: HeldOut
+    held_out: HeldOutPredictions
     labelled_set: LabelledSet
     summary: Summary
     settings: Mapping[str, str] = field(default_factory=dict)
     notices: Sequence[str] = ()
     scale_curve: Sequence[ScalePoint] = ()
-    controls: Sequence[ControlRow] = ()
+    controls: Sequence[LossComparisonRow] = ()
     optimistic: Summary | None = None
 
 
@@ -113,7 +113,7 @@ def write_report(path: Path, content: ReportContent) -> None:
 def report_html(content: ReportContent) -> str:
     """Return the report as HTML."""
     title = escape(content.title)
-    judged = judged_images(content.held_out, content.labelled_set)
+    judged = image_results(content.held_out, content.labelled_set)
     sections = [
         _opening(content),
         figure_table(content.summary),
@@ -121,9 +121,9 @@ def report_html(content: ReportContent) -> str:
         *optimistic_tables(content.optimistic),
         _plots(content, judged),
         *_scale(content.scale_curve),
-        *control_tables(content.controls),
+        *loss_comparison_tables(content.controls),
         _wrong(content, judged),
-        case_table(judged_cases(judged), content.labelled_set.classes),
+        case_table(case_results(judged), content.labelled_set.classes),
         _settings(content),
     ]
     return (
@@ -145,7 +145,7 @@ def _opening(content: ReportContent) -> str:
     return f'<p class="headline">{first}</p><p>{escape(content.how)}</p>{notices}'
 
 
-def _plots(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
+def _plots(content: ReportContent, judged: Sequence[ImageResult]) -> str:
     classes = content.labelled_set.classes
     arrays = judge(content.held_out, content.labelled_set)
     truth = np.array([one.image.label for one in judged])
@@ -194,7 +194,7 @@ def _estimate(point: ScalePoint) -> Estimate:
     return Estimate(*known)
 
 
-def _wrong(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
+def _wrong(content: ReportContent, judged: Sequence[ImageResult]) -> str:
     wrong = most_wrong(judged)
     if not wrong:
         return "<h2>Most wrong images</h2><p>No image was called wrong.</p>"
@@ -206,7 +206,7 @@ def _wrong(content: ReportContent, judged: Sequence[JudgedImage]) -> str:
     )
 
 
-def _card(one: JudgedImage, classes: Sequence[str]) -> str:
+def _card(one: ImageResult, classes: Sequence[str]) -> str:
     name = path_text(one.image.path.name)
     try:
         picture = _image(plots.thumbnail(read_pixels(one.image)), "jpeg", name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.metrics.classification import Judged, Weights
+from napari_smse.metrics.classification import Predictions, Weights
 from napari_smse.metrics.summary import Estimate, case_draws
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def roc_plot(judged: Judged, classes: Sequence[str], draws: int = 300) -> bytes | None:
+def roc_plot(judged: Predictions, classes: Sequence[str], draws: int = 300) -> bytes | None:
     """Return the ROC curve with its case-clustered band; one curve a class if there are more.
 
     None where it has no meaning: one class only.
@@ -74,7 +74,7 @@ def roc_plot(judged: Judged, classes: Sequence[str], draws: int = 300) -> bytes 
 
 
 def _draw_roc(
-    axes: Axes, judged: Judged, label: int, name: str, colour: str, draws: int, *, band: bool
+    axes: Axes, judged: Predictions, label: int, name: str, colour: str, draws: int, *, band: bool
 ) -> None:
     if band and judged.cases.max() > 0:
         weights = case_draws(judged, draws)[:, judged.cases].astype(np.float64)
@@ -85,7 +85,7 @@ def _draw_roc(
     axes.plot(_GRID, curve, color=colour, linewidth=2, label=name)
 
 
-def roc_curves(judged: Judged, label: int, weights: Weights) -> NDArray[np.float64]:
+def roc_curves(judged: Predictions, label: int, weights: Weights) -> NDArray[np.float64]:
     """Return sensitivity at 0, 0.01 ... 1 of false positives, ``(draws, 101)``."""
     order = np.argsort(-judged.probabilities[:, label], kind="stable")
     scores, truth = judged.probabilities[order, label], judged.labels[order] == label
@@ -124,7 +124,7 @@ def confusion_plot(
         return _svg(figure)
 
 
-def reliability_plot(judged: Judged, classes: Sequence[str], bins: int = 10) -> bytes:
+def reliability_plot(judged: Predictions, classes: Sequence[str], bins: int = 10) -> bytes:
     """Return how often images are what their probability says, and how many there are.
 
     With two classes about the positive one; with more, about the class called.

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from napari_smse.evaluation.loss_comparison import ControlRow
-from napari_smse.metrics.per_case import JudgedCase
+from napari_smse.evaluation.loss_comparison import LossComparisonRow
+from napari_smse.metrics.per_case import CaseResult
 from napari_smse.metrics.summary import ALL, Estimate, Spread, Summary
 
 _NONE: Final = "-"
@@ -131,7 +131,7 @@ def optimistic_tables(summary: Summary | None) -> Iterator[str]:
         )
 
 
-def control_tables(rows: Sequence[ControlRow]) -> Iterator[str]:
+def loss_comparison_tables(rows: Sequence[LossComparisonRow]) -> Iterator[str]:
     """Yield the table of losses, if there is one."""
     if rows:
         head = ("similarity loss", "classification loss", "AUC", "difference", "patient rate, %")
@@ -155,7 +155,7 @@ def control_tables(rows: Sequence[ControlRow]) -> Iterator[str]:
         )
 
 
-def case_table(cases: Sequence[JudgedCase], classes: Sequence[str]) -> str:
+def case_table(cases: Sequence[CaseResult], classes: Sequence[str]) -> str:
     """Return a row for each case."""
     head = ("case", "true class", "images", "right", "right, %", *(f"mean p {c}" for c in classes))
     rows = [

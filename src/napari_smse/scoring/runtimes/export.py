@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class TilesToAnswer(nn.Module):
+class ExportableNetwork(nn.Module):
     """From tiles as they are read, uint8 (n, h, w, 3), to probabilities and embeddings.
 
     Parameters

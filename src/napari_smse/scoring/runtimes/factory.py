@@ -20,7 +20,7 @@ _ready: weakref.WeakKeyDictionary[nn.Module, tuple[_Made, TileRunner]] = weakref
 _making = threading.Lock()
 
 
-def make_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
+def create_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
     """Make a network ready on a device, or take what is ready since it was last asked for.
 
     Making takes a fraction of a second by torch and seconds by the others. What is ready is
@@ -45,7 +45,7 @@ def make_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner
         known = _ready.get(model.network)
         if known is not None and known[0] == made:
             return known[1].twin()
-        runner = new_runner(model, device, threads)
+        runner = build_runner(model, device, threads)
         _ready[model.network] = made, runner
     return runner
 
@@ -55,8 +55,8 @@ def _state(network: nn.Module) -> tuple[int, ...]:
     return tuple(tensor._version for tensor in network.state_dict(keep_vars=True).values())
 
 
-def new_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
-    """Make a network ready on a device, as `make_runner` does, whatever is ready."""
+def build_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
+    """Make a network ready on a device, as `create_runner` does, whatever is ready."""
     if not is_installed(device.runtime):
         raise DeviceError(
             f"{device.runtime} is not installed: run pip install "

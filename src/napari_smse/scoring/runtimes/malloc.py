@@ -16,7 +16,7 @@ _KEPT: Final = 512 << 20
 
 
 @functools.cache
-def keep_memory() -> bool:
+def keep_freed_memory() -> bool:
     """Have malloc keep what a network frees, in this process and from now on.
 
     A network frees and takes tens of megabytes at every layer. glibc decides by what was freed

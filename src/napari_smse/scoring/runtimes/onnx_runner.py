@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.runtimes.batchnorm_folding import folded
-from napari_smse.scoring.runtimes.export import TilesToAnswer
+from napari_smse.scoring.runtimes.export import ExportableNetwork
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -56,7 +56,7 @@ class OnnxRunner:
 
 
 def _exported(model: Model, batch_size: int) -> bytes:
-    network = TilesToAnswer(folded(model.network).cpu())
+    network = ExportableNetwork(folded(model.network).cpu())
     tiles = network.example(model.card.tile_px, batch_size)
     # The exporter tells of its own progress and of what it deprecated itself.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

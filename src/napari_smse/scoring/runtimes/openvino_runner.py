@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.runtimes.batchnorm_folding import folded
-from napari_smse.scoring.runtimes.export import TilesToAnswer
+from napari_smse.scoring.runtimes.export import ExportableNetwork
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -34,7 +34,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
-        network = TilesToAnswer(folded(model.network).cpu())
+        network = ExportableNetwork(folded(model.network).cpu())
         tiles = network.example(model.card.tile_px, device.batch_size)
         with warnings.catch_warnings(), torch.no_grad():
             # It traces the network, which warns of Python numbers that stay as they are.

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from napari_smse.atomic_write import write_atomic
 from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
 from napari_smse.scoring.runtimes.base import TileRunner, is_installed
-from napari_smse.scoring.runtimes.factory import new_runner
+from napari_smse.scoring.runtimes.factory import build_runner
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -62,7 +62,7 @@ class Speed:
 _AS_BUILT: Final = Speed(*_EXACT, tiles_per_s=math.nan, deviation=0.0)
 
 
-def on_fastest(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
+def on_fastest_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
     """Return a device set to the fastest way to run a model on it that keeps its answers.
 
     Ways to run are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
@@ -96,7 +96,7 @@ def decided(device: ComputeDevice, model: Model, threads: int) -> Speed:
             best = _fastest_that_keeps_answers(speeds, device, model, threads)
         else:
             speeds = measure(device, model, threads)
-            best = fastest(speeds)
+            best = select_runtime(speeds)
             _remember(trunk, speeds)
         best = _remember(weights, [best])[0]
     return best
@@ -118,7 +118,7 @@ def _fastest_that_keeps_answers(
     return _AS_BUILT
 
 
-def fastest(speeds: list[Speed]) -> Speed:
+def select_runtime(speeds: list[Speed]) -> Speed:
     """Return the fastest way among those within the tolerance.
 
     Where nothing can be compared, as a network answers NaN, it is torch in float32.
@@ -177,7 +177,7 @@ def _runners(
         runtime, precision = way
         try:
             chosen = replace(device, runtime=runtime, precision=precision)
-            run = new_runner(model, chosen, threads)
+            run = build_runner(model, chosen, threads)
             run(tiles)
             yield way, run
         except Exception:

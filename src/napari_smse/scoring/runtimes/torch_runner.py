@@ -18,7 +18,7 @@ from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Answer
 from napari_smse.scoring.runtimes.batchnorm_folding import folded
 from napari_smse.scoring.runtimes.bfloat16 import in_bfloat16
-from napari_smse.scoring.runtimes.malloc import keep_memory
+from napari_smse.scoring.runtimes.malloc import keep_freed_memory
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -47,12 +47,12 @@ class TorchRunner:
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         self._device = torch.device(device.torch_name)
         if self._device.type == "cpu":
-            keep_memory()
+            keep_freed_memory()
         self._threads = threads
         # For this thread: beside a busy viewer, two threads that wait for each other after every
         # layer take ten times as long as one.
         torch.set_num_threads(threads)
-        lean = lean_network(model.network, model.card.tile_px, device)
+        lean = inference_network(model.network, model.card.tile_px, device)
         self._network = lean.to(self._device)
         self._autocast = _autocast(lean, device)
         self._on_gpu = self._device.type == "cuda"
@@ -98,7 +98,7 @@ class TorchRunner:
         return self._pinned[: len(images)].copy_(images).to(self._device, non_blocking=True)
 
 
-def lean_network(network: nn.Module, tile_px: int, device: ComputeDevice) -> nn.Module:
+def inference_network(network: nn.Module, tile_px: int, device: ComputeDevice) -> nn.Module:
     """Return the fastest form of a network that torch has for a device, with the same answers.
 
     Normalisations are folded into convolutions, and on a CPU that computes in bfloat16 the

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import IndexFilesError
 from napari_smse.similarity.index.folder import IndexFiles
-from napari_smse.similarity.index.search import Best, LeftOut, Searched
+from napari_smse.similarity.index.search import ExcludedRegion, Searched, TopK
 from napari_smse.similarity.index.shard import IndexedSlide, same_scale
 from napari_smse.slides.identity import quick_hash
 
@@ -101,7 +101,9 @@ class ApproximateTiles:
         """Say why it cannot answer, and what to do; None if it can."""
         return next(filter(None, (graph.missing() for graph in self._graphs)), None)
 
-    def look_up(self, best: Best, order: list[str], left_out: LeftOut | None) -> frozenset[str]:
+    def look_up(
+        self, best: TopK, order: list[str], left_out: ExcludedRegion | None
+    ) -> frozenset[str]:
         """Offer the nearest tiles, and return the slides that were looked up at every scale.
 
         Parameters
@@ -169,7 +171,7 @@ class _Graph:
         return frozenset(inside | without)
 
     def look_up(
-        self, best: Best, order: list[str], left_out: LeftOut | None, wanted: frozenset[str]
+        self, best: TopK, order: list[str], left_out: ExcludedRegion | None, wanted: frozenset[str]
     ) -> None:
         record = self._usable_record()
         if record is None or not record.slides:
@@ -285,7 +287,7 @@ class _Graph:
             return None
         return None if found is None else found[one.first : one.first + one.tiles]
 
-    def _left_out_tiles(self, left_out: LeftOut | None) -> NDArray[np.intp]:
+    def _left_out_tiles(self, left_out: ExcludedRegion | None) -> NDArray[np.intp]:
         """Rows, in their shard, of the tiles that are no hits: so many more must be asked for."""
         if left_out is None or left_out.quick_hash not in self._present:
             return np.empty(0, dtype=np.intp)

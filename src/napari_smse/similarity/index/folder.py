@@ -40,7 +40,7 @@ _STRAY_FOR_S: Final = 24 * 3600.0
 _Stamp = tuple[int, int]
 
 
-class Added(StrEnum):
+class AddOutcome(StrEnum):
     """What adding a slide came to."""
 
     ADDED = "added"
@@ -218,7 +218,7 @@ class IndexFiles:
                 f"{slide.name} with the index's model."
             )
 
-    def planned(self, slide: IndexedSlide, *, replace: bool = False) -> Added:
+    def planned(self, slide: IndexedSlide, *, replace: bool = False) -> AddOutcome:
         """Tell what adding a slide would come to, from its facts alone.
 
         Raises
@@ -244,8 +244,8 @@ class IndexFiles:
                 "a shell: --overwrite)."
             )
         if there is None:
-            return Added.ADDED if older is None else Added.REPLACED
-        return Added.REPLACED if other else Added.SAME
+            return AddOutcome.ADDED if older is None else AddOutcome.REPLACED
+        return AddOutcome.REPLACED if other else AddOutcome.SAME
 
     def move(self, slide: IndexedSlide) -> bool:
         """Note where a slide lies now; whether it had to be, as it is gone from where it was.
@@ -263,7 +263,7 @@ class IndexFiles:
         self._write(replace(whole, slide=there.model_copy(update=where)))
         return True
 
-    def add(self, shard: Shard, *, replace: bool = False) -> Added:
+    def add(self, shard: Shard, *, replace: bool = False) -> AddOutcome:
         """Add a slide; with the settings it is there with, this costs nothing.
 
         What other programs added meanwhile is looked at first, so that nothing of other settings is
@@ -286,7 +286,7 @@ class IndexFiles:
         planned = self.planned(shard.slide, replace=replace)
         there = self.find(shard.slide.quick_hash)
         older = self.at_path(Path(shard.slide.path))
-        if there is not None and planned is Added.SAME and len(shard) <= there.tile_count:
+        if there is not None and planned is AddOutcome.SAME and len(shard) <= there.tile_count:
             # It says nothing new but, perhaps, where the slide lies now.
             if not self.move(shard.slide):
                 return planned

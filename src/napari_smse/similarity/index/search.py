@@ -56,7 +56,7 @@ class SlideHits:
 
 
 @dataclass(frozen=True)
-class IndexAnswer:
+class SearchResult:
     """The answer of an index, the slide with the nearest tile first.
 
     Attributes
@@ -86,7 +86,7 @@ class Searched:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedRegion:
     """A piece of a slide whose tiles are no hits, as they are what is looked for.
 
     Attributes
@@ -109,7 +109,7 @@ class LeftOut:
         return np.asarray(inside & (region.y <= down) & (down < region.bottom))
 
 
-class Best:
+class TopK:
     """The k nearest tiles of all shards seen so far.
 
     Parameters
@@ -184,7 +184,9 @@ class Best:
         return found
 
 
-def few_queries(queries: NDArray[np.floating], dimensions: int | None) -> NDArray[np.float32]:
+def representative_queries(
+    queries: NDArray[np.floating], dimensions: int | None
+) -> NDArray[np.float32]:
     """Return what to look for: each of length 1, and a few that stand for all if they are many.
 
     Raises

@@ -12,13 +12,13 @@ from napari_smse.errors import IndexFilesError, QueryError
 from napari_smse.similarity.index.approximate import ApproximateTiles, require_usearch
 from napari_smse.similarity.index.folder import IndexFiles
 from napari_smse.similarity.index.search import (
-    Best,
-    IndexAnswer,
-    LeftOut,
+    ExcludedRegion,
     Searched,
+    SearchResult,
     SlideHits,
-    few_queries,
+    TopK,
     hits_of,
+    representative_queries,
     scale_warnings,
     state_warnings,
 )
@@ -36,13 +36,13 @@ class SlideIndex(IndexFiles):
         k: int,
         *,
         mpp: float | None = None,
-        left_out: LeftOut | None = None,
+        left_out: ExcludedRegion | None = None,
         approximate: bool | None = None,
-    ) -> IndexAnswer:
+    ) -> SearchResult:
         """Return the k tiles nearest to any of some; see `searching`."""
         running = self.searching(queries, k, mpp=mpp, left_out=left_out, approximate=approximate)
         for said in running:
-            if isinstance(said, IndexAnswer):
+            if isinstance(said, SearchResult):
                 return said
         raise AssertionError("a search ends with what it found")
 
@@ -52,9 +52,9 @@ class SlideIndex(IndexFiles):
         k: int,
         *,
         mpp: float | None = None,
-        left_out: LeftOut | None = None,
+        left_out: ExcludedRegion | None = None,
         approximate: bool | None = None,
-    ) -> Iterator[Searched | IndexAnswer]:
+    ) -> Iterator[Searched | SearchResult]:
         """Look for the k tiles nearest to any of some, and tell how far it got.
 
         Parameters
@@ -83,7 +83,7 @@ class SlideIndex(IndexFiles):
         self._require_tiles(mpp)
         warnings = [*self.warnings, *scale_warnings(self._slides, mpp)]
         order = sorted(self._slides)
-        best = Best(few_queries(queries, self._dimensions(order)), k)
+        best = TopK(representative_queries(queries, self._dimensions(order)), k)
         tiles = ApproximateTiles(self, mpp)
         usable = self._use_approximate(tiles, approximate, warnings)
         # What came after the approximate index was made is looked through in any case.
@@ -92,7 +92,7 @@ class SlideIndex(IndexFiles):
         yield from self._look_through(best, order, rest, mpp, left_out, warnings)
         groups = tuple(self._groups(best, order, warnings))
         warnings += [line for group in groups for line in state_warnings(group)]
-        yield IndexAnswer(groups, tiles.count, usable, tuple(warnings))
+        yield SearchResult(groups, tiles.count, usable, tuple(warnings))
 
     def build_approximate(self) -> Iterator[Searched]:
         """Make or bring up to date the approximate index, and tell how far it got.
@@ -121,11 +121,11 @@ class SlideIndex(IndexFiles):
 
     def _look_through(
         self,
-        best: Best,
+        best: TopK,
         order: list[str],
         keys: list[str],
         mpp: float | None,
-        left_out: LeftOut | None,
+        left_out: ExcludedRegion | None,
         warnings: list[str],
     ) -> Iterator[Searched]:
         done, total = 0, sum(len(range(*self._rows(key, mpp))) for key in keys)
@@ -149,12 +149,12 @@ class SlideIndex(IndexFiles):
         rows = self._slides[key].rows_of(mpp)
         return rows.start, rows.stop
 
-    def _outside(self, key: str, left_out: LeftOut | None) -> NDArray[np.bool_] | None:
+    def _outside(self, key: str, left_out: ExcludedRegion | None) -> NDArray[np.bool_] | None:
         if left_out is None or left_out.quick_hash != key:
             return None
         return left_out.rows(self.tiles(self._slides[key]).places)
 
-    def _groups(self, best: Best, order: list[str], warnings: list[str]) -> Iterator[SlideHits]:
+    def _groups(self, best: TopK, order: list[str], warnings: list[str]) -> Iterator[SlideHits]:
         for number, rows in best.of_shards().items():
             slide = self._slides[order[number]]
             try:

@@ -40,7 +40,7 @@ _DETAIL_PX: Final = 160
 _TINY: Final = 1e-3
 
 
-def appearances_of(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+def appearance_features(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return what tiles look like.
 
     Parameters

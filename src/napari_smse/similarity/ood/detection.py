@@ -11,24 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore, read_block
-from napari_smse.scoring.tile_table import SlideTiles
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.ood.appearance import MEASURES, appearances_of
-from napari_smse.similarity.ood.reference import KnownLooks
+from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan
 
-Looks = list[NDArray[np.float32]]
+Appearance = list[NDArray[np.float32]]
 """What the tiles of a plan look like: for each scale ``(n, k)``; NaN where that is not known."""
 
 
-def no_looks(plan: TilePlan) -> Looks:
+def no_appearance(plan: TilePlan) -> Appearance:
     """Return what is known before any tile was read."""
     return [np.full((len(one), len(MEASURES)), np.nan, np.float32) for one in plan.scales]
 
 
-def read_looks(
-    slide: Slide, plan: TilePlan, store: ScoreStore, looks: Looks
+def read_appearance(
+    slide: Slide, plan: TilePlan, store: ScoreStore, looks: Appearance
 ) -> Generator[float, None, None]:
     """Read what the scored tiles of a slide look like, yielding the share that is done.
 
@@ -48,11 +48,13 @@ def read_looks(
     todo = [number for number in done if not _is_known(looks, plan.blocks[number])]
     for count, number in enumerate(todo, start=1):
         block = plan.blocks[number]
-        _put(looks, block.members, appearances_of(read_block(slide, plan, block)))
+        _put(looks, block.members, appearance_features(read_block(slide, plan, block)))
         yield count / len(todo)
 
 
-def known_with(known: KnownLooks, bank: ExemplarBank | None, classes: Sequence[str]) -> KnownLooks:
+def reference_with(
+    known: OodReference, bank: ExemplarBank | None, classes: Sequence[str]
+) -> OodReference:
     """Return what a model knows with the exemplars of a bank besides.
 
     Parameters
@@ -76,8 +78,8 @@ def known_with(known: KnownLooks, bank: ExemplarBank | None, classes: Sequence[s
     return known.learning(sources, bank.mpps[rows], bank.looks[rows])
 
 
-def unlike_tiles(
-    tiles: SlideTiles, plan: TilePlan, looks: Looks, known: KnownLooks
+def ood_scores(
+    tiles: TileTable, plan: TilePlan, looks: Appearance, known: OodReference
 ) -> NDArray[np.float32]:
     """Return how unlike everything known the scored tiles of a slide are, ``(n,)``.
 
@@ -93,7 +95,7 @@ def unlike_tiles(
     return known.unlike(np.concatenate(of_scales), tiles.mpps)
 
 
-def _is_known(looks: Looks, block: ReadBlock) -> bool:
+def _is_known(looks: Appearance, block: ReadBlock) -> bool:
     return not any(
         np.isnan(looks[scale][start:stop, 0]).any() for scale, start, stop in block.members
     )

@@ -1,9 +1,9 @@
 """What the tiles that a model was trained on look like, kept beside its weights.
 
 What the tiles of a training source look like at a scale is held as a mean and a covariance
-(`KnownLook`); a tile is as unlike as the Mahalanobis distance to the nearest of these, over the
-distance that 95 % of that source's tiles do not exceed, of cases that it was not fitted on. The
-embedding is of no use here: blurred, inverted or inked tiles lie among the others
+(`SourceAppearance`); a tile is as unlike as the Mahalanobis distance to the nearest of these,
+over the distance that 95 % of that source's tiles do not exceed, of cases that it was not fitted
+on. The embedding is of no use here: blurred, inverted or inked tiles lie among the others
 (docs/experiments.md). Imports no torch.
 """
 
@@ -34,7 +34,7 @@ _PRIOR_TILES: Final = 30
 Positive = Annotated[float, Field(gt=0)]
 
 
-class KnownLook(BaseModel):
+class SourceAppearance(BaseModel):
     """What tiles of one source look like at one scale.
 
     Attributes
@@ -58,7 +58,7 @@ class KnownLook(BaseModel):
     limit: Positive
 
     @model_validator(mode="after")
-    def _whole(self) -> KnownLook:
+    def _whole(self) -> SourceAppearance:
         if {len(self.mean), len(self.covariance), *map(len, self.covariance)} != {len(MEASURES)}:
             raise ValueError("other measures than this version takes")
         return self
@@ -70,7 +70,7 @@ class KnownLook(BaseModel):
         return np.asarray(np.sqrt(np.maximum(0.0, (away * solved).sum(axis=1))))
 
 
-class KnownLooks(BaseModel):
+class OodReference(BaseModel):
     """What everything looks like that a model was trained on.
 
     Attributes
@@ -84,7 +84,7 @@ class KnownLooks(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
-    looks: tuple[KnownLook, ...] = Field(min_length=1)
+    looks: tuple[SourceAppearance, ...] = Field(min_length=1)
 
     def unlike(
         self, looks: NDArray[np.floating], mpps: NDArray[np.floating]
@@ -108,7 +108,7 @@ class KnownLooks(BaseModel):
 
     def learning(
         self, sources: Sequence[str], mpps: ArrayLike, looks: NDArray[np.floating]
-    ) -> KnownLooks:
+    ) -> OodReference:
         """Return what is known with tiles of other sources besides, of which there may be few.
 
         Parameters
@@ -130,7 +130,9 @@ class KnownLooks(BaseModel):
                 learnt.append(self._learnt_look(one, mpp, looks[own]))
         return self.model_copy(update={"looks": (*self.looks, *learnt)})
 
-    def _learnt_look(self, source: str, mpp: float, looks: NDArray[np.floating]) -> KnownLook:
+    def _learnt_look(
+        self, source: str, mpp: float, looks: NDArray[np.floating]
+    ) -> SourceAppearance:
         """Return the look of few tiles: their mean, and a spread that leans on the known sources'.
 
         It is told at the nearest known scale, where tiles like these are compared; their limit is
@@ -153,9 +155,9 @@ class KnownLooks(BaseModel):
         return np.asarray(known[away.argmin(axis=1)])
 
 
-def fitted_look(
+def fitted_appearance(
     source: str, mpp: float, looks: NDArray[np.floating], limit: float = 1.0
-) -> KnownLook:
+) -> SourceAppearance:
     """Return what tiles ``(n, k)`` look like; their correlations are shrunk by a tenth."""
     exact = np.asarray(looks, dtype=np.float64)
     covariance = np.cov(exact.T)
@@ -170,9 +172,9 @@ def _look(
     mean: NDArray[np.float64],
     covariance: NDArray[np.float64],
     limit: float,
-) -> KnownLook:
+) -> SourceAppearance:
     rows: list[list[float]] = covariance.tolist()
-    return KnownLook(
+    return SourceAppearance(
         source=source,
         mpp=mpp,
         mean=tuple(float(one) for one in mean),
@@ -181,18 +183,18 @@ def _look(
     )
 
 
-def looks_path(model: str | Path) -> Path:
+def ood_reference_path(model: str | Path) -> Path:
     """Return where what a model knows lies, beside its weights."""
     weights, _ = model_paths(model)
     return weights.with_name(weights.name.removesuffix(WEIGHTS_SUFFIX) + LOOKS_SUFFIX)
 
 
-def save_looks(known: KnownLooks, path: Path) -> None:
+def save_ood_reference(known: OodReference, path: Path) -> None:
     """Write what a model knows as JSON, whole or not at all."""
     write_atomic(path, (known.model_dump_json() + "\n").encode())
 
 
-def load_looks(model: str | Path, sha256: str) -> KnownLooks | None:
+def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
     """Return what a model knows; None if its files do not say.
 
     Parameters
@@ -207,11 +209,11 @@ def load_looks(model: str | Path, sha256: str) -> KnownLooks | None:
     DamagedModelError
         The file is damaged, or of another model.
     """
-    path = looks_path(model)
+    path = ood_reference_path(model)
     if not path.is_file():
         return None
     try:
-        known = KnownLooks.model_validate(json.loads(path.read_bytes()))
+        known = OodReference.model_validate(json.loads(path.read_bytes()))
     except (ValidationError, ValueError, OSError) as error:
         raise DamagedModelError(
             f"{path} does not say what the model knows ({_reason(error)}): get it again."

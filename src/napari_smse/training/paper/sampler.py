@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
-from napari_smse.training.sampler import DrawnCrop
+from napari_smse.training.sampler import Crop
 
 
 class PaperBatch(NamedTuple):
@@ -31,7 +31,7 @@ class PaperBatch(NamedTuple):
     same: NDArray[np.bool_]
 
 
-class PaperDraws:
+class PaperSampler:
     """Every image an anchor once an epoch, partners uniform at random from all training images.
 
     A partner may be of any magnification and any patient. Half of the pairs are of one class.
@@ -94,11 +94,11 @@ class PaperDraws:
         }
         return PaperBatch(anchor, partners[self._similarity], same)
 
-    def draw(self, step: int) -> list[DrawnCrop]:
+    def draw(self, step: int) -> list[Crop]:
         """Return a step's images, anchors first, as a feed takes them."""
         batch = self.plan(step)
         every = np.concatenate([batch.anchor, *batch.partners])
-        return [DrawnCrop(int(i), self._mpp[i]) for i in every]
+        return [Crop(int(i), self._mpp[i]) for i in every]
 
     def _like(self, anchor: int) -> NDArray[np.int64]:
         same = self.labels[self._training] == self.labels[anchor]

@@ -15,12 +15,12 @@ from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.pixels import ImageCache
 from napari_smse.datasets.splits import shared_cases
 from napari_smse.errors import TrainingError
-from napari_smse.losses.contrastive import pair_loss
+from napari_smse.losses.contrastive import contrastive_loss
 from napari_smse.losses.focal import focal_loss, reinforced_focal_loss
 from napari_smse.losses.triplet import triplet_loss
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import NetworkOutput
-from napari_smse.training.batch_loader import feed, tile_maker
+from napari_smse.training.batch_loader import load_batches, tile_maker
 from napari_smse.training.checkpoint import (
     CHECKPOINT_NAME,
     TrainingFolder,
@@ -35,7 +35,7 @@ from napari_smse.training.paper.recipe import (
     PaperRecipe,
     best_epoch,
 )
-from napari_smse.training.paper.sampler import PaperBatch, PaperDraws
+from napari_smse.training.paper.sampler import PaperBatch, PaperSampler
 from napari_smse.training.prediction import held_out_figures, predict_some
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.training_log import TrainingLog
@@ -114,7 +114,7 @@ class _PaperRun:
         self._images, self._recipe = labelled_set.images, recipe
         self._training, self._validation, self._test = training, validation, test
         self._network, self._device = network.to(device), torch.device(device)
-        self._draws = PaperDraws(
+        self._draws = PaperSampler(
             self._images, training, recipe.similarity, recipe.batch, recipe.seed
         )
         shares = np.bincount([self._images[i].label for i in training], minlength=2)
@@ -161,7 +161,7 @@ class _PaperRun:
             self._images, Recipe(colour=recipe.colour), self._cache, SmseCnn.input_size
         )
         steps = range(first, first + each)
-        for batch in feed(
+        for batch in load_batches(
             self._draws, frame, seed=recipe.seed, steps=steps, threads=recipe.threads
         ):
             self._learn(batch.images.to(self._device), self._draws.plan(batch.step))
@@ -210,7 +210,7 @@ class _PaperRun:
             similarity = triplet_loss(anchor, partners[0], partners[1], recipe.margin)
         elif recipe.similarity == "pair":
             same = torch.from_numpy(batch.same).to(self._device)
-            similarity = pair_loss(anchor, partners[0], same, recipe.margin)
+            similarity = contrastive_loss(anchor, partners[0], same, recipe.margin)
         else:
             similarity = anchor.sum() * 0
         labels = torch.from_numpy(self._draws.labels[batch.anchor]).to(self._device)

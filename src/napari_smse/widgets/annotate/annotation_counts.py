@@ -11,11 +11,11 @@ from napari_smse.annotations import AnnotationSet
 from napari_smse.slides import Slide
 from napari_smse.tiles import TissueMask
 from napari_smse.widgets.annotate.class_table import ClassTable
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.annotation_counts import AnnotationCounts, count_tiles
 
 
-class AnnotationTally(QObject):
+class AnnotationCountsLabel(QObject):
     """Counts shapes, tiles and mm² of what is drawn, and remembers each slide's tissue.
 
     Parameters
@@ -30,7 +30,7 @@ class AnnotationTally(QObject):
     def __init__(self, table: ClassTable, parent: QObject | None = None) -> None:
         super().__init__(parent)
         # Without a parent: see the score dock.
-        self.task = BackgroundTask()
+        self.task = Worker()
         self._table = table
         self._masks: dict[str, TissueMask] = {}
         self._asked: tuple[Slide, AnnotationSet, int] | None = None

@@ -20,7 +20,7 @@ USUAL: Final = ("benign", "malignant")
 _last: dict[int, dict[str, Colour]] = {}
 
 
-class ClassLists:
+class ClassPresets:
     """Fills the table of the classes, and remembers it for the next dock in the viewer.
 
     Parameters

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.palette import Colour, class_colours
-from napari_smse.widgets.controls.thumbnails import swatch
+from napari_smse.widgets.controls.thumbnails import colour_icon
 
 _HEADS = ("Key", "Class", "Shapes", "Tiles", "mm²")
 _NAME = 1
@@ -220,5 +220,5 @@ class ClassTable(QTableWidget):
 
 
 def _dye(item: QTableWidgetItem, colour: Colour) -> None:
-    item.setIcon(swatch(colour))
+    item.setIcon(colour_icon(colour))
     item.setData(_COLOUR, tuple(colour))

@@ -24,10 +24,10 @@ from napari_smse.annotations.geojson import NO_LABELS, count_detections
 from napari_smse.errors import SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
-from napari_smse.widgets.annotate.annotation_counts import AnnotationTally
-from napari_smse.widgets.annotate.class_presets import ClassLists
+from napari_smse.widgets.annotate.annotation_counts import AnnotationCountsLabel
+from napari_smse.widgets.annotate.class_presets import ClassPresets
 from napari_smse.widgets.annotate.class_table import ClassTable
-from napari_smse.widgets.annotate.pair_constraints_panel import LinksPanel
+from napari_smse.widgets.annotate.pair_constraints_panel import PairConstraintsPanel
 from napari_smse.widgets.annotate.toolbar import (
     DrawButtons,
     RecoveryBar,
@@ -35,9 +35,9 @@ from napari_smse.widgets.annotate.toolbar import (
     ask_where_to_save,
 )
 from napari_smse.widgets.autosave import Autosave
-from napari_smse.widgets.controls.layout import folded, row_of
+from napari_smse.widgets.controls.layout import folded, hbox
 from napari_smse.widgets.controls.slide_combo import SlideCombo
-from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.key_bindings import bind_class_keys, unbind_class_keys
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, follow_scale
 from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
@@ -51,7 +51,7 @@ _HINT = (
 _SOON_MS = 400
 
 
-class AnnotateDock(LeavingDock):
+class AnnotateDock(SlideDock):
     """Draw regions, say what they are, and see how many tiles that makes.
 
     Parameters
@@ -69,13 +69,13 @@ class AnnotateDock(LeavingDock):
         self._autosave: Autosave | None = None
         self._dirty = False
         self._make_widgets()
-        self.tally = AnnotationTally(self.table, self)
-        self.stop_when_destroyed((self.tally.task, self.links.pictures.task))
+        self.tally = AnnotationCountsLabel(self.table, self)
+        self.cancel_on_destroy((self.tally.task, self.links.pictures.task))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
         self._connect()
-        self.lists = ClassLists(self.table, napari_viewer)
+        self.lists = ClassPresets(self.table, napari_viewer)
         self._find_slides()
 
     # -- making ----------------------------------------------------------------------
@@ -94,14 +94,14 @@ class AnnotateDock(LeavingDock):
         self.load = QPushButton("Import …")
         self.save = QPushButton("Save for QuPath …")
         self.note = QLabel()
-        self.links = LinksPanel(self.viewer)
+        self.links = PairConstraintsPanel(self.viewer)
         hint = QLabel(_HINT)
         layout = QVBoxLayout(self)
         for widget in (self.slides, self.facts, self.recovery, self.table):
             layout.addWidget(widget)
-        layout.addLayout(row_of(self.add, self.colour, self.remove))
+        layout.addLayout(hbox(self.add, self.colour, self.remove))
         layout.addWidget(self.drawing_modes)
-        layout.addLayout(row_of(self.undo, self.load, self.save))
+        layout.addLayout(hbox(self.undo, self.load, self.save))
         layout.addWidget(self.note)
         layout.addWidget(hint)
         layout.addWidget(folded("Links between tiles", self.links))

@@ -15,15 +15,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.annotations.tile_notes import TileLink, TilePlace
+from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.slides import Region, Slide
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.controls.thumbnails import TilePictures
-from napari_smse.widgets.layers.pair_constraint_layer import show_links
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader
+from napari_smse.widgets.layers.pair_constraint_layer import show_pair_constraints
 from napari_smse.widgets.layers.slide_layers import layer_with, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.layers.tile_picker import TilePicker
-from napari_smse.widgets.tile_notes import SlideNotes, notes_of
+from napari_smse.widgets.tile_notes import SlideTileNotes, notes_of
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 _ICON_PX = 48
@@ -33,7 +33,7 @@ _ABOUT = (
 )
 
 
-class LinksPanel(QWidget):
+class PairConstraintsPanel(QWidget):
     """Links of the slide that is annotated.
 
     Parameters
@@ -50,9 +50,9 @@ class LinksPanel(QWidget):
         self._viewer = viewer
         self._layer: Image | None = None
         self._slide: Slide | None = None
-        self._notes: SlideNotes | None = None
+        self._notes: SlideTileNotes | None = None
         self.chosen: list[TileOnSlide] = []
-        self.picker, self.pictures = TilePicker(viewer, self), TilePictures()
+        self.picker, self.pictures = TilePicker(viewer, self), ThumbnailReader()
         about = QLabel(_ABOUT)
         about.setWordWrap(True)
         self.pick = QPushButton("Pick")
@@ -69,9 +69,9 @@ class LinksPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(about)
-        layout.addLayout(row_of(self.pick, *self.icons, self.alike, self.differ))
+        layout.addLayout(hbox(self.pick, *self.icons, self.alike, self.differ))
         layout.addWidget(self.list)
-        layout.addLayout(row_of(self.remove))
+        layout.addLayout(hbox(self.remove))
         self._connect()
         self._allow()
 
@@ -121,7 +121,7 @@ class LinksPanel(QWidget):
             return
         first, second = (_place(tile) for tile in self.chosen)
         self._clear()
-        self._notes.add_link(TileLink(first, second, alike))
+        self._notes.add_link(PairConstraint(first, second, alike))
 
     def _remove(self) -> None:
         row = self.list.currentRow()
@@ -153,7 +153,7 @@ class LinksPanel(QWidget):
                 QListWidgetItem(f"{words}: {_told(link.first)} and {_told(link.second)}")
             )
         if self._layer is not None and self._slide is not None:
-            show_links(self._viewer, self._layer, self._slide, links)
+            show_pair_constraints(self._viewer, self._layer, self._slide, links)
         self._allow()
 
     def _show_picture(self, number: int, icon: QIcon) -> None:

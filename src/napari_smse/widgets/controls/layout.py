@@ -19,7 +19,7 @@ def folded(title: str, content: QWidget) -> QCollapsible:
     return made
 
 
-def row_of(*widgets: QWidget) -> QHBoxLayout:
+def hbox(*widgets: QWidget) -> QHBoxLayout:
     """Return a layout of these, from left to right."""
     layout = QHBoxLayout()
     for widget in widgets:
@@ -27,7 +27,7 @@ def row_of(*widgets: QWidget) -> QHBoxLayout:
     return layout
 
 
-def scrolled(widgets: Sequence[QWidget]) -> QScrollArea:
+def scroll_area(widgets: Sequence[QWidget]) -> QScrollArea:
     """Return widgets in a column that scrolls upright only; the last takes what height is left."""
     column = QWidget()
     layout = QVBoxLayout(column)

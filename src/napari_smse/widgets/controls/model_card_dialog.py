@@ -12,7 +12,7 @@ from napari_smse.models import Figure, ModelCard, TrainingSource
 from napari_smse.scoring import describe_scale
 
 
-class CardDialog(QDialog):
+class ModelCardDialog(QDialog):
     """Shows what a model was trained on, how well it does, and what it is not for."""
 
     def __init__(self, card: ModelCard, parent: QWidget | None = None) -> None:

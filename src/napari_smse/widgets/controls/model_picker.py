@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWi
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
-from napari_smse.widgets.worker import BackgroundTask
-from napari_smse.workflows.check_model import FoundModel, check_model, same_model
+from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.check_model import CheckedModel, check_model, same_model
 
 
-class ModelChoice(QObject):
+class ModelSelection(QObject):
     """Which model to score with; one that cannot be used never takes the place of one that can.
 
     Parameters
@@ -34,13 +34,13 @@ class ModelChoice(QObject):
     """What is being done, or came of it."""
 
     def __init__(
-        self, field: ModelField, read: Callable[[str], ModelCard], parent: QObject | None = None
+        self, field: ModelPicker, read: Callable[[str], ModelCard], parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self.name = field.name
         self.card: ModelCard | None = None
         # Without a parent: see the score dock.
-        self.task = BackgroundTask()
+        self.task = Worker()
         self._field, self._read = field, read
         field.chosen.connect(self.choose)
         field.picked.connect(self.open)
@@ -73,7 +73,7 @@ class ModelChoice(QObject):
             self.card = card
             self.changed.emit(card, False)
 
-    def _take(self, found: FoundModel) -> None:
+    def _take(self, found: CheckedModel) -> None:
         self._field.offer(found.path)
         self.said.emit(f"{self._field.label} is chosen: {', '.join(found.card.classes)}.")
 
@@ -90,7 +90,7 @@ class ModelChoice(QObject):
 _FILES = "Models (*.safetensors *.json)"
 
 
-class ModelField(QWidget):
+class ModelPicker(QWidget):
     """The models that were opened so far, and the bundled one."""
 
     chosen = Signal(str)

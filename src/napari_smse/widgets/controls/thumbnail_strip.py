@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.controls.thumbnails import TilePictures
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 MOST_PICTURES = 60
@@ -25,7 +25,7 @@ _ROWS_SEEN = 2
 _CELL = QSize(PICTURE_PX + 12, PICTURE_PX + 26)
 
 
-class FilmStrip(QWidget):
+class ThumbnailStrip(QWidget):
     """Nearest first, as far as the radius reaches."""
 
     tile_chosen = Signal(object)
@@ -48,14 +48,14 @@ class FilmStrip(QWidget):
         self.list.setToolTip("Click a picture to fly to it. Below: its distance.")
         self.more = QPushButton("More like this one")
         self.less = QPushButton("Not like this one")
-        self.pictures = TilePictures()
+        self.pictures = ThumbnailReader()
         self._tiles: list[TileOnSlide] = []
         self._distances: list[float] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.title)
         layout.addWidget(self.list, stretch=1)
-        layout.addLayout(row_of(self.more, self.less))
+        layout.addLayout(hbox(self.more, self.less))
         self._flown = False
         self.list.currentRowChanged.connect(self._choose)
         self.list.itemClicked.connect(self._click)

@@ -12,13 +12,13 @@ from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 _SIDE_PX = 14
 
 
-def swatch(colour: Colour) -> QIcon:
+def colour_icon(colour: Colour) -> QIcon:
     """Return a square of this colour, to stand beside a class's name."""
     square = QPixmap(_SIDE_PX, _SIDE_PX)
     square.fill(QColor(*colour))
@@ -31,7 +31,7 @@ _AT_ONCE = 20
 _Picture = tuple[Hashable, NDArray[np.uint8]]
 
 
-class TilePictures(QObject):
+class ThumbnailReader(QObject):
     """Reads pictures of tiles, the ones asked for last.
 
     They are handed out several at a time, as each repaint takes as long as one of many.
@@ -43,7 +43,7 @@ class TilePictures(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         # Without a parent, as a worker may still speak while its dock is being destroyed.
-        self.task = BackgroundTask()
+        self.task = Worker()
         self.task.told.connect(self._hear)
 
     def ask(self, tiles: Sequence[tuple[Hashable, TileOnSlide]]) -> None:

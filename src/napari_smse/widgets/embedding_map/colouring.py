@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from napari_smse.palette import UNKNOWN_COLOUR, Colour, class_colours, diverging_ramp
 from napari_smse.scoring import describe_scale, shown_class
-from napari_smse.workflows.embedding_map import SpaceMap
-from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.embedding_map import EmbeddingMap
+from napari_smse.workflows.out_of_distribution import OodScores
 
 _STEPS: Final = 256
 _PLAIN: Final[tuple[Colour, ...]] = (
@@ -33,7 +33,7 @@ MOST_UNLIKE: Final = 2.0
 """Distance over threshold from which on colours differ no more."""
 
 
-class ColouredBy(StrEnum):
+class ColourBy(StrEnum):
     """What colours stand for."""
 
     CLASS = "Class called"
@@ -73,44 +73,44 @@ class Colouring:
 
 
 def colouring(
-    space: SpaceMap,
-    by: ColouredBy,
+    space: EmbeddingMap,
+    by: ColourBy,
     *,
     clusters: NDArray[np.intp] | None = None,
-    unlike: Unlike | None = None,
+    unlike: OodScores | None = None,
 ) -> Colouring:
     """Return colours for the tiles of a map.
 
     Where groups or what is unlike are asked for and not known (yet), all are grey, and the legend
     says why.
     """
-    if by is ColouredBy.CLASS:
+    if by is ColourBy.CLASS:
         return by_class(space)
-    if by is ColouredBy.PROBABILITY:
+    if by is ColourBy.PROBABILITY:
         classes = space.slides[0].tiles.classes
         name = shown_class(classes)
         values = space.probability[:, classes.index(name)]
         return _by_number(values, f"{name} 0", "1", diverging_ramp(_STEPS))
-    if by is ColouredBy.SLIDE:
+    if by is ColourBy.SLIDE:
         return _by_name(space.slide_number, [one.slide.name for one in space.slides])
-    if by is ColouredBy.SCALE:
+    if by is ColourBy.SCALE:
         mpps, number = np.unique(space.mpps, return_inverse=True)
         return _by_name(number, [describe_scale(float(mpp)) for mpp in mpps])
-    if by is ColouredBy.CLUSTER and clusters is not None:
+    if by is ColourBy.CLUSTER and clusters is not None:
         sizes = np.bincount(clusters)
         return _by_name(clusters, [f"{i + 1} ({size:,})" for i, size in enumerate(sizes)])
-    if by is ColouredBy.UNLIKE and unlike is not None and unlike.known:
+    if by is ColourBy.UNLIKE and unlike is not None and unlike.known:
         values = unlike.values
         share = float(np.mean(values > 1)) if len(values) else 0.0
         high = f"unlike ({share:.0%} of the tiles)"
         return _by_number(values / MOST_UNLIKE, "like the training", high, _unlike_ramp())
     why = "being worked out …"
-    if by is ColouredBy.UNLIKE and unlike is not None:
+    if by is ColourBy.UNLIKE and unlike is not None:
         why = "this model does not say what its training tiles look like"
     return _of_table(np.zeros(len(space), np.intp), [(why, UNKNOWN_COLOUR)])
 
 
-def by_class(space: SpaceMap) -> Colouring:
+def by_class(space: EmbeddingMap) -> Colouring:
     """Return the colours of the classes called, as the heat maps show them."""
     classes = space.slides[0].tiles.classes
     known = class_colours(classes, space.card.class_colours)

@@ -20,41 +20,41 @@ from napari_smse.palette import Colour, class_colours
 from napari_smse.similarity.clustering import Clusters
 from napari_smse.similarity.tile_outlines import tiles_within
 from napari_smse.slides import Region
-from napari_smse.widgets.controls.layout import scrolled
-from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.controls.layout import scroll_area
+from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colour_legend import ColourLegend
-from napari_smse.widgets.embedding_map.colouring import ColouredBy, Colouring, colouring
-from napari_smse.widgets.embedding_map.form import SpaceForm
+from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, colouring
+from napari_smse.widgets.embedding_map.form import EmbeddingMapForm
 from napari_smse.widgets.embedding_map.messages import (
+    describe_exemplar,
+    describe_selection,
+    describe_tile,
     most_called,
-    tell_chosen,
-    tell_exemplar,
-    tell_tile,
 )
 from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
-from napari_smse.widgets.embedding_map.selection_panel import ChosenPanel, Outlined, outlined
+from napari_smse.widgets.embedding_map.selection_panel import Outlined, SelectionPanel, outlined
 from napari_smse.widgets.hit_annotations import keep_as_regions, offered_classes
 from napari_smse.widgets.layers.regions import drawn_region, visible_region
 from napari_smse.widgets.layers.selection_layer import SelectionLayers
 from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.mapped_runs import (
-    Run,
+    MappedRun,
+    describe_changes,
+    describe_left_out,
     of_one_model,
     scored_runs,
-    tell_left_out,
-    tell_news,
 )
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.embedding_map import (
     ClusterJob,
-    LaidOutBy,
-    SpaceJob,
-    SpaceMap,
+    EmbeddingMap,
+    EmbeddingMapJob,
+    ProjectionMethod,
     UnlikeJob,
 )
-from napari_smse.workflows.out_of_distribution import Unlike
+from napari_smse.workflows.out_of_distribution import OodScores
 from napari_smse.workflows.score_slide import Stage
 
 _NOTHING_SCORED: Final = "First score a slide (SMSE: Score slide); its tiles are shown here."
@@ -63,7 +63,7 @@ _LOOK_MS: Final = 1000
 _NOTICE = "Research use only: not for diagnosis."
 
 
-class SpaceDock(LeavingDock):
+class EmbeddingMapDock(SlideDock):
     """See what the model takes for alike, and choose tiles by it.
 
     Parameters
@@ -75,18 +75,18 @@ class SpaceDock(LeavingDock):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.space: SpaceMap | None = None
-        self._wanted: list[Run] = []
-        self._unlike: Unlike | None = None
+        self.space: EmbeddingMap | None = None
+        self._wanted: list[MappedRun] = []
+        self._unlike: OodScores | None = None
         self._clusters: dict[int, NDArray[np.intp]] = {}
         self._to_annotate: list[Outlined] = []
         self._highlights = SelectionLayers(napari_viewer)
         self._session = session_of(napari_viewer)
         self._make_widgets()
-        self.mapping, self.grouping, self.outlining = (BackgroundTask() for _ in range(3))
-        self.comparing = BackgroundTask()
+        self.mapping, self.grouping, self.outlining = (Worker() for _ in range(3))
+        self.comparing = Worker()
         self._tasks = (self.mapping, self.grouping, self.outlining, self.comparing)
-        self.stop_when_destroyed(self._tasks)
+        self.cancel_on_destroy(self._tasks)
         self._watch = QTimer(self)
         self._watch.setInterval(_LOOK_MS)
         self._connect()
@@ -96,12 +96,12 @@ class SpaceDock(LeavingDock):
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
-        self.form = SpaceForm()
+        self.form = EmbeddingMapForm()
         self.plot = ScatterPlot()
         self.plot.exemplars.setVisible(self.form.exemplars.isChecked())
         self.legend = ColourLegend()
         self.pointed = QLabel(_POINT_AT)
-        self.panel = ChosenPanel()
+        self.panel = SelectionPanel()
         self.state, self.news, self.problem = (QLabel() for _ in range(3))
         self.problem.setStyleSheet("color: #ff8a65;")
         self.news.setStyleSheet("color: #ffd400;")
@@ -115,7 +115,7 @@ class SpaceDock(LeavingDock):
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         above = [notice, self.form, self.news, self.problem, self.state]
         below = [self.legend, self.pointed, self.panel]
-        column = scrolled([*above, self.plot, *below])
+        column = scroll_area([*above, self.plot, *below])
         inner = column.widget().layout()
         inner.setStretch(inner.indexOf(self.plot), 1)
         inner.setStretch(inner.indexOf(self.panel), 0)
@@ -173,14 +173,14 @@ class SpaceDock(LeavingDock):
                     f"{same[0].slide.name} is being scored: Refresh shows what is there."
                 )
             return
-        news = tell_news(self.space.slides, same) or tell_left_out(others)
+        news = describe_changes(self.space.slides, same) or describe_left_out(others)
         self.news.setText(news)
         self.news.setVisible(bool(news))
 
     def _take_run(self, layer: Image) -> None:
         """Follow another model that is in force on a slide of the map, if that is quickly done."""
         run = self._session.run_of(layer)
-        quick = self.form.way is LaidOutBy.PCA
+        quick = self.form.way is ProjectionMethod.PCA
         if self.space is None or run is None or not run.store.finished or not quick:
             return
         if any(one.started.base is run or one.started is run.base for one in self.space.slides):
@@ -214,18 +214,18 @@ class SpaceDock(LeavingDock):
         self._tell_problem("")
         self.news.hide()
         same, _ = of_one_model(self._wanted)
-        job = SpaceJob(tuple((run.slide, run.started) for run in same), self.form.way)
+        job = EmbeddingMapJob(tuple((run.slide, run.started) for run in same), self.form.way)
         self._set_working(True)
         self.state.setText("Reading …")
         self.mapping.start(job.run)
 
-    def _hear(self, said: Stage | SpaceMap) -> None:
+    def _hear(self, said: Stage | EmbeddingMap) -> None:
         if isinstance(said, Stage):
             self.state.setText(said.text)
         else:
             self._show(said)
 
-    def _show(self, space: SpaceMap | None) -> None:
+    def _show(self, space: EmbeddingMap | None) -> None:
         for task in (self.grouping, self.outlining, self.comparing):
             task.cancel()
         self.space = space
@@ -274,9 +274,9 @@ class SpaceDock(LeavingDock):
             self.legend.explain(Colouring(np.empty((0, 3), np.uint8)))
             return
         by, groups = self.form.by, self.form.groups.value()
-        if by is ColouredBy.CLUSTER and groups not in self._clusters:
+        if by is ColourBy.CLUSTER and groups not in self._clusters:
             self.grouping.start(ClusterJob(self.space.slides, groups).run)
-        if by is ColouredBy.UNLIKE and self._unlike is None and not self.comparing.is_running:
+        if by is ColourBy.UNLIKE and self._unlike is None and not self.comparing.is_running:
             self.comparing.start(UnlikeJob(self.space.slides).run)
         shown = colouring(self.space, by, clusters=self._clusters.get(groups), unlike=self._unlike)
         self.plot.set_colours(shown.colours)
@@ -288,8 +288,8 @@ class SpaceDock(LeavingDock):
         self._clusters[asked] = found.labels
         self._colour()
 
-    def _take_unlike(self, said: float | Unlike) -> None:
-        if isinstance(said, Unlike):
+    def _take_unlike(self, said: float | OodScores) -> None:
+        if isinstance(said, OodScores):
             self._unlike = said
             self._set_working(self.mapping.is_running)
             self._colour()
@@ -302,10 +302,12 @@ class SpaceDock(LeavingDock):
         if self.space is None:
             return
         if exemplar is not None and self.space.bank is not None:
-            self.pointed.setText(tell_exemplar(self.space.bank, exemplar))
+            self.pointed.setText(describe_exemplar(self.space.bank, exemplar))
         elif row is not None:
             self.pointed.setText(
-                tell_tile(self.space, row, None if self._unlike is None else self._unlike.values)
+                describe_tile(
+                    self.space, row, None if self._unlike is None else self._unlike.values
+                )
             )
 
     def _fly(self, row: int | None, exemplar: int | None) -> None:
@@ -365,7 +367,9 @@ class SpaceDock(LeavingDock):
         if selection.any():
             self.panel.suggest(most_called(self.space, selection))
         self._highlights.show(self.space, selection)
-        self.panel.set_chosen(tell_chosen(self.space, selection), any_chosen=bool(selection.any()))
+        self.panel.set_chosen(
+            describe_selection(self.space, selection), any_chosen=bool(selection.any())
+        )
 
     def _outline(self) -> None:
         if self.space is not None and self.plot.selection.any():

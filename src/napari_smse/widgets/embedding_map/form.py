@@ -9,16 +9,16 @@ from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QSpinBox, QWidget
 
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.embedding_map.colouring import ColouredBy
-from napari_smse.widgets.mapped_runs import Run
-from napari_smse.workflows.embedding_map import LaidOutBy
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.embedding_map.colouring import ColourBy
+from napari_smse.widgets.mapped_runs import MappedRun
+from napari_smse.workflows.embedding_map import ProjectionMethod
 
 REFRESH, STOP = "Refresh", "Cancel"
 _GROUPS: Final = (2, 8, 20)
 
 
-class SpaceForm(QWidget):
+class EmbeddingMapForm(QWidget):
     """The choices above the plot."""
 
     changed = Signal()
@@ -37,8 +37,8 @@ class SpaceForm(QWidget):
         self.groups = QSpinBox()
         self.exemplars = QCheckBox("Exemplars of the model")
         self.everything = QPushButton("Show all points")
-        self.ways.addItems([*LaidOutBy])
-        self.colours.addItems([*ColouredBy])
+        self.ways.addItems([*ProjectionMethod])
+        self.colours.addItems([*ColourBy])
         self.groups.setRange(_GROUPS[0], _GROUPS[2])
         self.groups.setValue(_GROUPS[1])
         self.groups.setSuffix(" groups")
@@ -58,8 +58,8 @@ class SpaceForm(QWidget):
             ("Laid out by", (self.ways,)),
             ("Coloured by", (self.colours, self.groups)),
         ):
-            form.addRow(name, row_of(*row))
-        form.addRow(row_of(self.exemplars, self.everything))
+            form.addRow(name, hbox(*row))
+        form.addRow(hbox(self.exemplars, self.everything))
         self.slides.currentIndexChanged.connect(self.changed)
         self.ways.currentIndexChanged.connect(self.changed)
         self.colours.currentIndexChanged.connect(self._choose_colours)
@@ -67,16 +67,16 @@ class SpaceForm(QWidget):
         self.refresh.clicked.connect(self.refresh_pressed)
 
     @property
-    def way(self) -> LaidOutBy:
+    def way(self) -> ProjectionMethod:
         """How points get their places."""
-        return LaidOutBy(self.ways.currentText())
+        return ProjectionMethod(self.ways.currentText())
 
     @property
-    def by(self) -> ColouredBy:
+    def by(self) -> ColourBy:
         """What colours stand for."""
-        return ColouredBy(self.colours.currentText())
+        return ColourBy(self.colours.currentText())
 
-    def show_runs(self, runs: Sequence[Run]) -> None:
+    def show_runs(self, runs: Sequence[MappedRun]) -> None:
         """Offer these slides, and all together if there are several; the choice stays if it can."""
         layers = [run.layer for run in runs]
         offered = [None, *layers] if len(layers) > 1 else layers
@@ -90,7 +90,7 @@ class SpaceForm(QWidget):
                 self.slides.addItem(name, layer)
             self.slides.setCurrentIndex(offered.index(before) if before in layers else 0)
 
-    def wanted(self, runs: Sequence[Run]) -> list[Run]:
+    def wanted(self, runs: Sequence[MappedRun]) -> list[MappedRun]:
         """Return which of the runs are chosen."""
         layer = self.slides.currentData()
         return [run for run in runs if not isinstance(layer, Image) or run.layer is layer]
@@ -104,5 +104,5 @@ class SpaceForm(QWidget):
         self.exemplars.setText(f"Show {number:,} exemplars" if number else "No exemplars")
 
     def _choose_colours(self) -> None:
-        self.groups.setVisible(self.by is ColouredBy.CLUSTER)
+        self.groups.setVisible(self.by is ColourBy.CLUSTER)
         self.coloured.emit()

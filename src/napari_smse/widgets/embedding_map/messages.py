@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from napari_smse.scoring import describe_scale
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.tile_outlines import covered_px
-from napari_smse.workflows.embedding_map import SpaceMap
+from napari_smse.workflows.embedding_map import EmbeddingMap
 
 
-def tell_tile(space: SpaceMap, row: int, unlikeness: NDArray[np.float32] | None) -> str:
+def describe_tile(space: EmbeddingMap, row: int, unlikeness: NDArray[np.float32] | None) -> str:
     """Say what the model made of a tile, and where it lies."""
     one, number = space.place_of(row)
     probability = one.tiles.probability[number]
@@ -28,14 +28,14 @@ def tell_tile(space: SpaceMap, row: int, unlikeness: NDArray[np.float32] | None)
     return f"{told} · like the training"
 
 
-def tell_exemplar(bank: ExemplarBank, row: int) -> str:
+def describe_exemplar(bank: ExemplarBank, row: int) -> str:
     """Say what an exemplar is."""
     case = f", case {bank.cases[row]}" if bank.cases[row] else ""
     scale = describe_scale(float(bank.mpps[row]))
     return f"Exemplar: {bank.class_name(row)} · {bank.sources[row]}{case} · {scale}"
 
 
-def tell_chosen(space: SpaceMap, selection: NDArray[np.bool_]) -> str:
+def describe_selection(space: EmbeddingMap, selection: NDArray[np.bool_]) -> str:
     """Say how many tiles are chosen, what they cover, and what they were called."""
     if not selection.any():
         return "No tile is chosen."
@@ -51,11 +51,11 @@ def tell_chosen(space: SpaceMap, selection: NDArray[np.bool_]) -> str:
     return f"Chosen: {tiles}{where}, {mm2:.3g} mm² ({of_class})."
 
 
-def most_called(space: SpaceMap, selection: NDArray[np.bool_]) -> str:
+def most_called(space: EmbeddingMap, selection: NDArray[np.bool_]) -> str:
     """Return what most of the chosen tiles were called."""
     return space.slides[0].tiles.classes[int(_called(space, selection).argmax())]
 
 
-def _called(space: SpaceMap, selection: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _called(space: EmbeddingMap, selection: NDArray[np.bool_]) -> NDArray[np.intp]:
     """How many of the chosen tiles were called each class."""
     return np.bincount(space.probability[selection].argmax(axis=1), minlength=1)

@@ -14,9 +14,9 @@ from shapely import Polygon
 from napari_smse.errors import RegionError
 from napari_smse.palette import Colour
 from napari_smse.similarity.tile_outlines import covered_regions
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.controls.thumbnails import swatch
-from napari_smse.workflows.embedding_map import MappedSlide, SpaceMap
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.thumbnails import colour_icon
+from napari_smse.workflows.embedding_map import EmbeddingMap, MappedSlide
 
 _HINT = (
     "Drag round points to choose tiles (with Shift, further ones). Click a point to see its tile "
@@ -24,7 +24,7 @@ _HINT = (
 )
 
 
-class ChosenPanel(QWidget):
+class SelectionPanel(QWidget):
     """Says how many tiles are chosen; chooses by place on the slide; makes an annotation."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -48,8 +48,8 @@ class ChosenPanel(QWidget):
         for label in (hint, self.told):
             label.setWordWrap(True)
             layout.addWidget(label)
-        layout.addLayout(row_of(QLabel("Choose"), self.drawn, self.in_view, self.nothing))
-        layout.addLayout(row_of(QLabel("Call them"), self.classes, self.annotate))
+        layout.addLayout(hbox(QLabel("Choose"), self.drawn, self.in_view, self.nothing))
+        layout.addLayout(hbox(QLabel("Call them"), self.classes, self.annotate))
         self.kept.setWordWrap(True)
         self.kept.hide()
         layout.addWidget(self.kept)
@@ -83,7 +83,7 @@ class ChosenPanel(QWidget):
         with QSignalBlocker(self.classes):
             self.classes.clear()
             for name, colour in classes.items():
-                self.classes.addItem(swatch(colour), name)
+                self.classes.addItem(colour_icon(colour), name)
             if before in classes:
                 self.classes.setCurrentText(before)
 
@@ -94,7 +94,7 @@ MOST_REGIONS: Final = 2_000
 Outlined = tuple[MappedSlide, list[Polygon]]
 
 
-def outlined(space: SpaceMap, selection: NDArray[np.bool_]) -> Iterator[Outlined]:
+def outlined(space: EmbeddingMap, selection: NDArray[np.bool_]) -> Iterator[Outlined]:
     """Yield the regions that chosen tiles, ``(n,)``, cover, slide by slide, in level-0 px.
 
     Raises

@@ -12,15 +12,15 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_smse.similarity.exemplar_bank import load_bank, save_bank
 from napari_smse.widgets.evidence.bank_panel import BankPanel
-from napari_smse.widgets.evidence.messages import tell_bank
+from napari_smse.widgets.evidence.messages import describe_bank
 from napari_smse.widgets.layers.annotation_layer import drawn_on
-from napari_smse.widgets.worker import BackgroundTask
-from napari_smse.workflows.evidence import KnownBank, ScoredTiles, with_annotated
+from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.evidence import NamedBank, ScoredTiles, with_annotated
 
 _FILTER = "Known tiles (*.safetensors)"
 
 
-class BankDesk(QObject):
+class BankController(QObject):
     """The bank that the chosen slide is compared with.
 
     Slides scored by one model share one bank.
@@ -34,7 +34,7 @@ class BankDesk(QObject):
     """
 
     changed = Signal(object)
-    """The `KnownBank` to compare with from now on."""
+    """The `NamedBank` to compare with from now on."""
 
     problem = Signal(str)
 
@@ -45,9 +45,9 @@ class BankDesk(QObject):
         self._viewer, self._panel = viewer, panel
         self._layer: Image | None = None
         self._read: ScoredTiles | None = None
-        self._banks: dict[str, KnownBank] = {}
+        self._banks: dict[str, NamedBank] = {}
         self._chosen: int | None = None
-        self.task = BackgroundTask()
+        self.task = Worker()
         self.task.told.connect(self._hear)
         self.task.failed.connect(self.problem)
         panel.add_wanted.connect(self.add_annotated)
@@ -57,7 +57,7 @@ class BankDesk(QObject):
         panel.reset_wanted.connect(self.take_own)
 
     @property
-    def known(self) -> KnownBank | None:
+    def known(self) -> NamedBank | None:
         """The bank, if a slide was read."""
         return None if self._read is None else self._banks.get(self._read.model)
 
@@ -83,9 +83,9 @@ class BankDesk(QObject):
         drawn = drawn_on(self._viewer, layer, read.slide)
         pictures = self._panel.keep_pictures.isChecked()
 
-        def work() -> Iterator[tuple[KnownBank | None, str]]:
+        def work() -> Iterator[tuple[NamedBank | None, str]]:
             bank, new = with_annotated(known.bank, read, drawn.regions(), pictures, drawn.remarks)
-            yield known.changed(bank), f"Added {tell_bank(new)}."
+            yield known.changed(bank), f"Added {describe_bank(new)}."
 
         self._start(work)
 
@@ -110,7 +110,7 @@ class BankDesk(QObject):
         if known is None:
             return
 
-        def work() -> Iterator[tuple[KnownBank | None, str]]:
+        def work() -> Iterator[tuple[NamedBank | None, str]]:
             save_bank(known.bank, path)
             yield None, f"Saved {len(known.bank):,} known tiles to {path}."
 
@@ -122,10 +122,10 @@ class BankDesk(QObject):
         if read is None:
             return
 
-        def work() -> Iterator[tuple[KnownBank | None, str]]:
+        def work() -> Iterator[tuple[NamedBank | None, str]]:
             bank = load_bank(path)
             bank.require_model(read.model, read.started.card.name)
-            yield KnownBank(bank, path.stem, False, bank), f"Loaded {path}."
+            yield NamedBank(bank, path.stem, False, bank), f"Loaded {path}."
 
         self._start(work)
 
@@ -133,18 +133,18 @@ class BankDesk(QObject):
         """Stop what is under way."""
         self.task.cancel()
 
-    def _start(self, work: Callable[[], Iterator[tuple[KnownBank | None, str]]]) -> None:
+    def _start(self, work: Callable[[], Iterator[tuple[NamedBank | None, str]]]) -> None:
         if not self.task.is_running:
             self._panel.tell("")
             self.task.start(work)
 
-    def _hear(self, said: tuple[KnownBank | None, str]) -> None:
+    def _hear(self, said: tuple[NamedBank | None, str]) -> None:
         known, text = said
         if known is not None:
             self._take(known)
         self._panel.tell(text)
 
-    def _take(self, known: KnownBank) -> None:
+    def _take(self, known: NamedBank) -> None:
         self._banks[known.bank.model] = known
         # Another slide, scored by another model, may have been chosen meanwhile.
         if known is self.known:

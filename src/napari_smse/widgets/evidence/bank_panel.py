@@ -5,9 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.evidence.messages import tell_bank
-from napari_smse.workflows.evidence import KnownBank
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.evidence.messages import describe_bank
+from napari_smse.workflows.evidence import NamedBank
 
 
 class BankPanel(QGroupBox):
@@ -57,9 +57,9 @@ class BankPanel(QGroupBox):
         for label in (self.which, self.said):
             label.setWordWrap(True)
         layout.addWidget(self.which)
-        layout.addLayout(row_of(self.add, self.remove))
+        layout.addLayout(hbox(self.add, self.remove))
         layout.addWidget(self.keep_pictures)
-        layout.addLayout(row_of(self.save, self.load, self.reset))
+        layout.addLayout(hbox(self.save, self.load, self.reset))
         layout.addWidget(self.learn)
         layout.addWidget(self.said)
         for button, signal in (
@@ -74,7 +74,7 @@ class BankPanel(QGroupBox):
         self.show_bank(None)
         self.allow_removing(False)
 
-    def show_bank(self, known: KnownBank | None) -> None:
+    def show_bank(self, known: NamedBank | None) -> None:
         """Say which bank it is, and how many tiles of each class it holds."""
         there = known is not None
         for button in (self.add, self.save, self.load):
@@ -82,7 +82,7 @@ class BankPanel(QGroupBox):
         self.save.setEnabled(known is not None and len(known.bank) > 0)
         self.reset.setEnabled(known is not None and not known.own)
         self.learn.setEnabled(known is not None and len(known.bank.on_slides()) > 0)
-        self.which.setText("" if known is None else f"{known.name}: {tell_bank(known.bank)}")
+        self.which.setText("" if known is None else f"{known.name}: {describe_bank(known.bank)}")
 
     def tell(self, text: str) -> None:
         """Say what was done."""

@@ -11,14 +11,14 @@ from qtpy.QtWidgets import QCheckBox, QDockWidget, QLabel, QVBoxLayout, QWidget
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
-from napari_smse.widgets.controls.layout import row_of, scrolled
+from napari_smse.widgets.controls.layout import hbox, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
-from napari_smse.widgets.dock import LeavingDock
-from napari_smse.widgets.evidence.bank_controller import BankDesk
+from napari_smse.widgets.dock import SlideDock
+from napari_smse.widgets.evidence.bank_controller import BankController
 from napari_smse.widgets.evidence.bank_panel import BankPanel
 from napari_smse.widgets.evidence.evidence_panel import EvidencePanel
-from napari_smse.widgets.evidence.map_source import ColourBy
-from napari_smse.widgets.evidence.overlay_panel import EvidenceOverlays
+from napari_smse.widgets.evidence.map_source import MapSource
+from napari_smse.widgets.evidence.overlay_panel import OverlayPanel
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
@@ -26,10 +26,10 @@ from napari_smse.widgets.layers.tile_picker import TilePointer
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.triton_guard import guard_against_triton
-from napari_smse.widgets.worker import BackgroundTask
-from napari_smse.workflows.evidence import KnownBank, ScoredTiles, read_tiles
+from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.evidence import NamedBank, ScoredTiles, read_tiles
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started, TileOnSlide
+from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _NOTICE = "Research use only: not for diagnosis."
 _QUESTION = "Why does it say malignant? Click a tile on the slide to see what it is like."
@@ -37,7 +37,7 @@ _NOTHING = "First score a slide (SMSE: Score slide)."
 _FINE_TUNE = "SMSE: Fine-tune"
 
 
-class EvidenceDock(LeavingDock):
+class EvidenceDock(SlideDock):
     """Show which known tiles a tile is like, and colour the maps by them.
 
     Parameters
@@ -53,7 +53,7 @@ class EvidenceDock(LeavingDock):
         self.read: ScoredTiles | None = None
         self._clicked: TileOnSlide | None = None
         self._make_widgets()
-        self.reading = BackgroundTask()
+        self.reading = Worker()
         self._tasks = (
             self.reading,
             self.desk.task,
@@ -63,13 +63,13 @@ class EvidenceDock(LeavingDock):
             self.evidence.card.pictures.task,
             self.evidence.known.pictures.task,
         )
-        self.stop_when_destroyed(self._tasks)
+        self.cancel_on_destroy(self._tasks)
         self._connect()
         self.pointer.set_clicking(True)
         self._find_slides()
 
     @property
-    def known(self) -> KnownBank | None:
+    def known(self) -> NamedBank | None:
         """The bank that the chosen slide is compared with."""
         return self.desk.known
 
@@ -87,15 +87,15 @@ class EvidenceDock(LeavingDock):
         self.clicks.setChecked(True)
         self.hovers = QCheckBox("Follow the mouse")
         self.pointer = TilePointer(self.viewer, self)
-        self.overlays = EvidenceOverlays(self.viewer)
+        self.overlays = OverlayPanel(self.viewer)
         self.evidence = EvidencePanel(self._slide_with, self.overlays.unlike_of)
-        self.colour_by = ColourBy(self.viewer, self._why_not_recolour)
+        self.colour_by = MapSource(self.viewer, self._why_not_recolour)
         self.bank = BankPanel()
-        self.desk = BankDesk(self.viewer, self.bank, self)
+        self.desk = BankController(self.viewer, self.bank, self)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(
-            scrolled(
+            scroll_area(
                 [
                     notice,
                     question,
@@ -109,7 +109,7 @@ class EvidenceDock(LeavingDock):
                 ]
             )
         )
-        outer.addLayout(row_of(self.clicks, self.hovers))
+        outer.addLayout(hbox(self.clicks, self.hovers))
         self.setMinimumWidth(430)
 
     def _connect(self) -> None:
@@ -125,7 +125,7 @@ class EvidenceDock(LeavingDock):
         self.evidence.exemplar_clicked.connect(self._fly_to_exemplar)
         self.evidence.exemplar_chosen.connect(self.desk.choose)
         self.overlays.problem.connect(self._tell_problem)
-        self.overlays.measured.connect(self.evidence.tell_unlike)
+        self.overlays.measured.connect(self.evidence.describe_ood)
         self.colour_by.problem.connect(self._tell_problem)
         self.desk.changed.connect(self._compare_with)
         self.desk.problem.connect(self._tell_problem)
@@ -141,7 +141,7 @@ class EvidenceDock(LeavingDock):
         scored = [
             layer
             for layer in slide_layers(self.viewer)
-            if isinstance(layer.metadata.get(RUN_KEY), Started)
+            if isinstance(layer.metadata.get(RUN_KEY), Run)
         ]
         self.slides.show_layers(scored)
         if not scored and self.read is None:
@@ -272,7 +272,7 @@ class EvidenceDock(LeavingDock):
 
     # -- the bank --------------------------------------------------------------------
 
-    def _compare_with(self, known: KnownBank) -> None:
+    def _compare_with(self, known: NamedBank) -> None:
         colours = self._colours(known)
         self.colour_by.show_bank(known, colours)
         self.evidence.show_bank(known.bank, colours)
@@ -293,7 +293,7 @@ class EvidenceDock(LeavingDock):
         dock.offer_bank(known.bank.on_slides())
         _bring_forward(dock)
 
-    def _colours(self, known: KnownBank) -> dict[str, Colour]:
+    def _colours(self, known: NamedBank) -> dict[str, Colour]:
         read, layer = self.read, self.slides.layer
         assert read is not None
         given = dict(read.started.card.class_colours)
@@ -342,7 +342,7 @@ class EvidenceDock(LeavingDock):
         super().enterEvent(event)
 
 
-def _model_line(run: Started) -> str:
+def _model_line(run: Run) -> str:
     """Say which model the answers are of."""
     tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
     return f"Model: {run.card.name} {run.card.version}{tuned}"

@@ -11,9 +11,9 @@ from napari_smse.palette import Colour
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.evidence.neighbour_list import EvidenceList
-from napari_smse.widgets.evidence.tile_card import TileEvidenceCard
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.evidence.neighbour_list import NeighbourList
+from napari_smse.widgets.evidence.tile_card import TileCard
 from napari_smse.workflows.evidence import ScoredTiles
 from napari_smse.workflows.scored_slide import TileOnSlide
 
@@ -54,8 +54,8 @@ class EvidencePanel(QWidget):
         self._scale: float | None = None
         self.found: list[TileEvidence] = []
         self._shown = 0
-        self.card = TileEvidenceCard()
-        self.known = EvidenceList(slide_with)
+        self.card = TileCard()
+        self.known = NeighbourList(slide_with)
         self.k = QSpinBox()
         self.k.setRange(1, _MOST)
         self.k.setValue(5)
@@ -65,7 +65,7 @@ class EvidencePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.card)
-        layout.addLayout(row_of(QLabel("Most similar known tiles"), self.k))
+        layout.addLayout(hbox(QLabel("Most similar known tiles"), self.k))
         layout.addWidget(self.similar_scale)
         layout.addWidget(self.known)
         layout.addWidget(QLabel(_DISTANCE))
@@ -121,10 +121,10 @@ class EvidencePanel(QWidget):
         self.card.show_tiles(self.found, row)
         self._show(row)
 
-    def tell_unlike(self) -> None:
+    def describe_ood(self) -> None:
         """Say anew whether the tile is like anything known."""
         if self.found:
-            self.card.tell_unlike(self._unlike_of(self.found[self._shown].row))
+            self.card.describe_ood(self._unlike_of(self.found[self._shown].row))
 
     def leave(self) -> None:
         """Read no more pictures."""

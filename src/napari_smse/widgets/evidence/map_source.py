@@ -13,9 +13,9 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.similarity.exemplar_classifier import Way
-from napari_smse.widgets.evidence.recoloured_maps import ExemplarColouring
-from napari_smse.widgets.worker import BackgroundTask
-from napari_smse.workflows.evidence import KnownBank, ScoredTiles
+from napari_smse.widgets.evidence.recoloured_maps import RecolouredMaps
+from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.evidence import NamedBank, ScoredTiles
 
 _WAYS: Final[dict[str, tuple[Way | None, str]]] = {
     "Class head (as scored)": (None, ""),
@@ -24,7 +24,7 @@ _WAYS: Final[dict[str, tuple[Way | None, str]]] = {
 }
 
 
-class ColourBy(QWidget):
+class MapSource(QWidget):
     """Recolours the maps of the chosen slide, at once and whenever the bank changes.
 
     Parameters
@@ -50,12 +50,12 @@ class ColourBy(QWidget):
             "What the heat maps show. Known tiles need no learning: add or remove some below, and "
             "the maps follow. Choose the class head to have the run's own maps again."
         )
-        self.colouring = ExemplarColouring(viewer, self)
-        self.task = BackgroundTask()
+        self.colouring = RecolouredMaps(viewer, self)
+        self.task = Worker()
         self._viewer, self._why_not = viewer, why_not
         self._layer: Image | None = None
         self._read: ScoredTiles | None = None
-        self._known: KnownBank | None = None
+        self._known: NamedBank | None = None
         self._colours: Mapping[str, Colour] = {}
         self._ways: dict[str, int] = {}
         form = QFormLayout(self)
@@ -91,7 +91,7 @@ class ColourBy(QWidget):
         with QSignalBlocker(self.choice):
             self.choice.setCurrentIndex(row)
 
-    def show_bank(self, known: KnownBank, colours: Mapping[str, Colour]) -> None:
+    def show_bank(self, known: NamedBank, colours: Mapping[str, Colour]) -> None:
         """Recolour by another bank, if known tiles colour the maps."""
         self._known, self._colours = known, colours
         self.look_again()

@@ -8,7 +8,7 @@ from napari_smse.similarity.evidence import Evidence, TileEvidence
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 
 
-def tell_vote(evidence: Evidence) -> str:
+def describe_vote(evidence: Evidence) -> str:
     """Say how the most similar known tiles vote."""
     number, name = len(evidence.nearest), evidence.called
     if not number:
@@ -27,7 +27,7 @@ def tell_vote(evidence: Evidence) -> str:
     )
 
 
-def tell_unlike(unlike: float | None) -> str:
+def describe_ood(unlike: float | None) -> str:
     """Say whether a tile is like anything known; nothing if that is not known."""
     if unlike is None or math.isnan(unlike):
         return ""
@@ -36,7 +36,7 @@ def tell_unlike(unlike: float | None) -> str:
     return "This tile looks like tiles that are known."
 
 
-def tell_disagreement(one: TileEvidence) -> str:
+def describe_disagreement(one: TileEvidence) -> str:
     """Say where the class head and the known tiles differ; nothing where they do not."""
     if not one.evidence.nearest or not one.probability:
         return ""
@@ -49,7 +49,7 @@ def tell_disagreement(one: TileEvidence) -> str:
     )
 
 
-def tell_bank(bank: ExemplarBank) -> str:
+def describe_bank(bank: ExemplarBank) -> str:
     """Say how many known tiles a bank holds of each class."""
     if not len(bank):
         return "no known tile"
@@ -57,7 +57,7 @@ def tell_bank(bank: ExemplarBank) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in numbers)
 
 
-def tell_unknown(share: float, added: bool = False) -> str:
+def describe_out_of_distribution(share: float, added: bool = False) -> str:
     """Say how much of the tissue, 0 to 1, is unlike what is known, with added tiles or without."""
     percent = f"{share:.0%}".replace("%", " %")
     if 0 < share < 0.005:

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.scoring import objective_power
-from napari_smse.similarity.evidence import Evidence, KnownTile
+from napari_smse.similarity.evidence import Evidence, Neighbour
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.widgets.controls.thumbnails import TilePictures, icon_of
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader, icon_of
 from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 _ROW = Qt.ItemDataRole.UserRole
@@ -22,7 +22,7 @@ _BAR_PX = 8
 _LEAST_HEIGHT = 36
 
 
-class EvidenceList(QWidget):
+class NeighbourList(QWidget):
     """Nearest first: colour of the class, picture, class, distance, scale, case and source.
 
     Parameters
@@ -47,7 +47,7 @@ class EvidenceList(QWidget):
         self.list.setMinimumHeight(3 * PICTURE_PX)
         self.list.setWordWrap(True)
         self.list.setToolTip("Click a known tile to fly to it, if its slide is open.")
-        self.pictures = TilePictures()
+        self.pictures = ThumbnailReader()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.list)
@@ -117,7 +117,7 @@ class EvidenceList(QWidget):
             item.setIcon(_barred(icon, item.data(_COLOUR)))
 
 
-def _text(one: KnownTile, *, is_itself: bool) -> str:
+def _text(one: Neighbour, *, is_itself: bool) -> str:
     scale = f"{objective_power(one.mpp):.3g}x"
     # The case and the source of a tile that was drawn are its slide.
     of = one.case if one.case.startswith(one.source) else f"{one.source}, case {one.case}"

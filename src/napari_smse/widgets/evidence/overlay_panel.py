@@ -13,17 +13,17 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
-from napari_smse.widgets.evidence.messages import tell_unknown
+from napari_smse.widgets.evidence.messages import describe_out_of_distribution
 from napari_smse.widgets.layers.overlays import (
+    describe_agreement,
     hide_agreement,
-    hide_unknown,
+    hide_out_of_distribution,
     show_agreement,
-    show_unknown,
-    tell_agreement,
+    show_out_of_distribution,
 )
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import ScoredTiles
-from napari_smse.workflows.out_of_distribution import Unlike, measure_unlike
+from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
 
 _ALARMING = 0.1
 _BANNER = "background: #7a4a00; color: white; font-weight: bold; padding: 4px;"
@@ -34,7 +34,7 @@ _NOT_SAID = (
 )
 
 
-class EvidenceOverlays(QWidget):
+class OverlayPanel(QWidget):
     """A banner, two toggles, and what the colours mean.
 
     Parameters
@@ -70,7 +70,7 @@ class EvidenceOverlays(QWidget):
         for label in (self.banner, self.legend):
             label.setWordWrap(True)
             label.hide()
-        self.measuring, self.comparing = BackgroundTask(), BackgroundTask()
+        self.measuring, self.comparing = Worker(), Worker()
         self.measuring.told.connect(self._take_unlike)
         self.comparing.told.connect(self._take_agreement)
         for task in (self.measuring, self.comparing):
@@ -106,7 +106,7 @@ class EvidenceOverlays(QWidget):
     def _measure(self) -> None:
         read, bank = self._read, self._bank
         if read is not None:
-            self.measuring.start(lambda: measure_unlike(read.slide, read.started, read.tiles, bank))
+            self.measuring.start(lambda: measure_ood(read.slide, read.started, read.tiles, bank))
 
     def unlike_of(self, row: int) -> float | None:
         """Return how far a tile is from all that is known; None if that is not known."""
@@ -117,7 +117,7 @@ class EvidenceOverlays(QWidget):
         self.measuring.cancel()
         self.comparing.cancel()
 
-    def _take_unlike(self, said: float | Unlike) -> None:
+    def _take_unlike(self, said: float | OodScores) -> None:
         read = self._read
         if read is None:
             return
@@ -133,7 +133,7 @@ class EvidenceOverlays(QWidget):
         finest = said.values[read.tiles.rows_of(_finest(read))]
         if len(finest):
             share = float((finest > 1).mean())
-            self.banner.setText(tell_unknown(share, said.added))
+            self.banner.setText(describe_out_of_distribution(share, said.added))
             self.banner.setStyleSheet(_BANNER if share >= _ALARMING else _CALM)
         self._show_unknown()
         self.measured.emit()
@@ -142,11 +142,11 @@ class EvidenceOverlays(QWidget):
         layer, read = self._layer, self._read
         if layer is None or read is None or layer not in self._viewer.layers:
             return
-        hide_unknown(self._viewer, read.slide)
+        hide_out_of_distribution(self._viewer, read.slide)
         if self.unknown.isChecked() and self._unlike is not None:
             unknown = (self._unlike > 1).astype(np.float32)
             heat_map = read.tiles.heat_map(unknown, _finest(read))
-            show_unknown(self._viewer, layer, read.slide, heat_map)
+            show_out_of_distribution(self._viewer, layer, read.slide, heat_map)
 
     def _show_agreement(self) -> None:
         read = self._read
@@ -169,14 +169,14 @@ class EvidenceOverlays(QWidget):
             return
         mpps = [scale.grid.spec.mpp for scale in read.tiles.scales]
         show_agreement(self._viewer, layer, read.slide, found, len(mpps))
-        self.legend.setText(tell_agreement(found, mpps))
+        self.legend.setText(describe_agreement(found, mpps))
         self.legend.show()
 
     def _hide(self) -> None:
         self.measuring.cancel()
         self.comparing.cancel()
         if self._read is not None:
-            hide_unknown(self._viewer, self._read.slide)
+            hide_out_of_distribution(self._viewer, self._read.slide)
             hide_agreement(self._viewer, self._read.slide)
 
 

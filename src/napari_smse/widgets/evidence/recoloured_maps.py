@@ -11,11 +11,11 @@ from qtpy.QtCore import QObject, QTimer
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, SHOWN_KEY, HeatLayers
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, SHOWN_KEY, HeatMapLayers
 from napari_smse.widgets.session import session_of
 
 
-class ExemplarColouring(QObject):
+class RecolouredMaps(QObject):
     """Lays maps by known tiles into the layers of a run, and remembers what was there.
 
     Parameters
@@ -27,9 +27,9 @@ class ExemplarColouring(QObject):
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer, self._session = viewer, session_of(viewer)
-        self._shown: dict[str, HeatLayers] = {}
-        self._before: dict[str, HeatLayers] = {}
-        self._incomplete: list[tuple[HeatLayers, Slide]] = []
+        self._shown: dict[str, HeatMapLayers] = {}
+        self._before: dict[str, HeatMapLayers] = {}
+        self._incomplete: list[tuple[HeatMapLayers, Slide]] = []
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
 
@@ -119,9 +119,9 @@ class ExemplarColouring(QObject):
         maps: ScoreMaps,
         colours: Mapping[str, Colour],
         by: str,
-    ) -> HeatLayers:
+    ) -> HeatMapLayers:
         looked_at = _looked_at(self._viewer, slide)
-        shown = HeatLayers(self._viewer, layer, slide, maps, colours, by)
+        shown = HeatMapLayers(self._viewer, layer, slide, maps, colours, by)
         same = next((name for name in maps if (name.class_name, name.scale) == looked_at), None)
         if same is not None:
             shown.show_only(same)

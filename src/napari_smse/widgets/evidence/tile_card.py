@@ -19,15 +19,15 @@ from qtpy.QtWidgets import (
 
 from napari_smse.scoring import objective_power
 from napari_smse.similarity.evidence import TileEvidence
-from napari_smse.widgets.controls.thumbnails import TilePictures
-from napari_smse.widgets.evidence.messages import tell_disagreement, tell_unlike, tell_vote
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader
+from napari_smse.widgets.evidence.messages import describe_disagreement, describe_ood, describe_vote
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 _PICTURE_PX = 112
 _VOTE = "Known tiles"
 
 
-class TileEvidenceCard(QWidget):
+class TileCard(QWidget):
     """Hidden until there is a tile; where a slide was scored at several scales, choose one."""
 
     scale_chosen = Signal(int)
@@ -55,7 +55,7 @@ class TileEvidenceCard(QWidget):
         horizontal.setMinimumSectionSize(20)
         self.vote, self.unlike, self.other = QLabel(), QLabel(), QLabel()
         self.vote.setStyleSheet("font-weight: bold;")
-        self.pictures = TilePictures()
+        self.pictures = ThumbnailReader()
         top = QHBoxLayout()
         top.addWidget(self.picture)
         top.addWidget(self.scales, stretch=1)
@@ -89,14 +89,14 @@ class TileEvidenceCard(QWidget):
 
     def show_tile(self, one: TileEvidence, tile: TileOnSlide, unlike: float | None) -> None:
         """Show one scale's tile."""
-        self.vote.setText(tell_vote(one.evidence))
-        _tell(self.other, tell_disagreement(one))
-        self.tell_unlike(unlike)
+        self.vote.setText(describe_vote(one.evidence))
+        _tell(self.other, describe_disagreement(one))
+        self.describe_ood(unlike)
         self.pictures.ask([(tile.region, tile)])
 
-    def tell_unlike(self, unlike: float | None) -> None:
+    def describe_ood(self, unlike: float | None) -> None:
         """Say whether the tile is like anything known."""
-        _tell(self.unlike, tell_unlike(unlike))
+        _tell(self.unlike, describe_ood(unlike))
 
     def clear(self) -> None:
         """Show no tile."""

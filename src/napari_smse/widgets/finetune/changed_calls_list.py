@@ -8,14 +8,14 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.controls.thumbnails import TilePictures
-from napari_smse.workflows.fine_tune import TunedSlide
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader
+from napari_smse.workflows.fine_tune import SlideComparison
 from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
 _MOST = 200
 
 
-class FlippedList(QWidget):
+class ChangedCallsList(QWidget):
     """Furthest moved first."""
 
     tile_chosen = Signal(object)
@@ -29,7 +29,7 @@ class FlippedList(QWidget):
         self.list.setIconSize(QSize(PICTURE_PX, PICTURE_PX))
         self.list.setMinimumHeight(4 * PICTURE_PX)
         self.list.setToolTip("Click a tile to fly to it.")
-        self.pictures = TilePictures()
+        self.pictures = ThumbnailReader()
         self.tiles: list[TileOnSlide] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -38,7 +38,7 @@ class FlippedList(QWidget):
         self.list.currentRowChanged.connect(self._choose)
         self.pictures.read.connect(self._show_picture)
 
-    def show_slides(self, slides: Sequence[TunedSlide]) -> None:
+    def show_slides(self, slides: Sequence[SlideComparison]) -> None:
         """Show what flipped on these slides."""
         found = [(flip, one.scored.slide) for one in slides for flip in one.flipped]
         found.sort(key=lambda one: -one[0].moved)
@@ -64,7 +64,7 @@ class FlippedList(QWidget):
             self.tile_chosen.emit(self.tiles[row])
 
 
-def _title(slides: Sequence[TunedSlide], shown: int) -> str:
+def _title(slides: Sequence[SlideComparison], shown: int) -> str:
     if any(one.before.classes != one.after.classes for one in slides):
         return "The classes are others than before, so no tile can be said to have flipped."
     flips = sum(one.flips for one in slides)

@@ -18,14 +18,14 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.comparison import Worth
+    from napari_smse.finetuning.comparison import Comparison
 
 _HEADS = ("Held out", "Before", "After", "Difference")
 _BEFORE, _AFTER = "#9e9e9e", "#4fc3f7"
 _PLOT_PX = 160
 
 
-class BeforeAfter(QWidget):
+class ComparisonPanel(QWidget):
     """A table of figures, a ROC plot and two confusion matrices."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -61,7 +61,7 @@ class BeforeAfter(QWidget):
         layout.addLayout(pictures)
         layout.addStretch()
 
-    def show_worth(self, found: Worth) -> None:
+    def show_worth(self, found: Comparison) -> None:
         """Show these figures."""
         _fill(self.table, found.rows)
         self.note.setText(found.note)

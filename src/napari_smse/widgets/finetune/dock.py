@@ -11,32 +11,38 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
-from napari_smse.annotations.tile_notes import TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
-from napari_smse.progress import Pace
+from napari_smse.progress import Eta
 from napari_smse.scoring import list_devices
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.widgets.compute_lock import Turn
-from napari_smse.widgets.controls.layout import folded, scrolled
+from napari_smse.widgets.compute_lock import ComputeLock
+from napari_smse.widgets.controls.layout import folded, scroll_area
 from napari_smse.widgets.controls.run_panel import RunPanel
-from napari_smse.widgets.dock import LeavingDock
-from napari_smse.widgets.event_loop import Responsive
+from napari_smse.widgets.dock import SlideDock
+from napari_smse.widgets.event_loop import LowLatencyMode
 from napari_smse.widgets.finetune.form import FineTuneForm
 from napari_smse.widgets.finetune.history_panel import HistoryPanel
 from napari_smse.widgets.finetune.learning_curves import LearningCurves
-from napari_smse.widgets.finetune.result_panel import TuningResult
-from napari_smse.widgets.finetune.stop_prompt import StopBar
+from napari_smse.widgets.finetune.result_panel import ResultPanel
+from napari_smse.widgets.finetune.stop_prompt import StopPrompt
 from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.score.dock import ScoreDock
-from napari_smse.widgets.scored_slides import find_scored_slides, notes_in, tell_slides
+from napari_smse.widgets.scored_slides import describe_slides, find_scored_slides, notes_in
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.widgets.triton_guard import guard_against_triton
-from napari_smse.widgets.worker import BackgroundTask
-from napari_smse.workflows.fine_tune import Colouring, FineTuneJob, Ready, ScoredSlide, Tuned
+from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.fine_tune import (
+    Colouring,
+    FineTuneJob,
+    FineTuneOutcome,
+    FineTuneStarted,
+    TrainingSlide,
+)
 from napari_smse.workflows.score_slide import Stage
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.fine_tuner import FineTuningProgress
+    from napari_smse.finetuning.fine_tuner import FineTuneProgress
     from napari_smse.scoring import ComputeDevice
 
 _NOTICE = "Research use only: not for diagnosis."
@@ -47,7 +53,7 @@ _NOTHING = (
 )
 
 
-class FineTuneDock(LeavingDock):
+class FineTuneDock(SlideDock):
     """Fine-tune the model that scored the slides on the regions drawn on them.
 
     Parameters
@@ -60,22 +66,22 @@ class FineTuneDock(LeavingDock):
         super().__init__()
         guard_against_triton()
         self.viewer = napari_viewer
-        self._ready: Ready | None = None
-        self._told: FineTuningProgress | None = None
-        self._recent: dict[Path, Tuned] = {}
-        self._responsive, self._pace = Responsive(), Pace()
-        self._turn = Turn("A model is being fine-tuned")
+        self._ready: FineTuneStarted | None = None
+        self._told: FineTuneProgress | None = None
+        self._recent: dict[Path, FineTuneOutcome] = {}
+        self._responsive, self._pace = LowLatencyMode(), Eta()
+        self._turn = ComputeLock("A model is being fine-tuned")
         self._make_widgets()
-        self.learning, self.saving, self.asking = (BackgroundTask() for _ in range(3))
+        self.learning, self.saving, self.asking = (Worker() for _ in range(3))
         pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
         self._tasks = (self.learning, self.saving, self.asking, *(one.task for one in pictures))
-        self.stop_when_destroyed(self._tasks)
+        self.cancel_on_destroy(self._tasks)
         self._connect()
         self.panel.set_ready(True)
         self.show_slides()
 
     @property
-    def result(self) -> Tuned | None:
+    def result(self) -> FineTuneOutcome | None:
         """What was learnt last, unless it was rolled back."""
         return self.outcome.result
 
@@ -87,14 +93,14 @@ class FineTuneDock(LeavingDock):
         self.form = FineTuneForm()
         self.panel = RunPanel(pausable=True)
         self.panel.run.setText("Fine-tune")
-        self.stop_bar = StopBar()
+        self.stop_bar = StopPrompt()
         self.curves = LearningCurves()
         self.curves.hide()
-        self.outcome = TuningResult(self.viewer)
+        self.outcome = ResultPanel(self.viewer)
         self.history = HistoryPanel()
         self._past = folded("Earlier fine-tunings", self.history)
         rest = QWidget()
-        self._scroll = scrolled(
+        self._scroll = scroll_area(
             [
                 notice,
                 self.form,
@@ -147,16 +153,16 @@ class FineTuneDock(LeavingDock):
         self.form.offer_bank(bank)
         self.show_slides()
 
-    def _slides(self, *, strict: bool = False) -> list[ScoredSlide]:
+    def _slides(self, *, strict: bool = False) -> list[TrainingSlide]:
         """Return the slides to learn from; with known tiles, those too whose maps will follow."""
         bank = self.form.bank
         bare_of = "" if bank is None else bank.model
         found = find_scored_slides(self.viewer, strict=strict, bare_of=bare_of)
         return [one for _, one in found]
 
-    def _tell(self, slides: Sequence[ScoredSlide]) -> str:
+    def _tell(self, slides: Sequence[TrainingSlide]) -> str:
         bank = self.form.bank
-        return tell_slides(slides, 0 if bank is None else len(bank))
+        return describe_slides(slides, 0 if bank is None else len(bank))
 
     # -- learning --------------------------------------------------------------------
 
@@ -222,15 +228,17 @@ class FineTuneDock(LeavingDock):
             self._set_running(False)
             self.panel.state.setText("Cancelled. The model and the maps are as they were.")
 
-    def _hear(self, said: Stage | Ready | FineTuningProgress | Colouring | Tuned) -> None:
+    def _hear(
+        self, said: Stage | FineTuneStarted | FineTuneProgress | Colouring | FineTuneOutcome
+    ) -> None:
         if isinstance(said, Stage):
             # Nothing can be kept of what is not judged yet, nor stopped half-way any more.
             self._told = None
             self.panel.show_stage(said.text)
-        elif isinstance(said, Ready):
+        elif isinstance(said, FineTuneStarted):
             self._ready = said
             self.panel.tell_warnings(tuple(said.tuning.warnings))
-        elif isinstance(said, Tuned):
+        elif isinstance(said, FineTuneOutcome):
             self._show_result(said)
         elif isinstance(said, Colouring):
             left = self._pace.seconds_left(said.done, said.total)
@@ -240,7 +248,7 @@ class FineTuneDock(LeavingDock):
         else:
             self._follow(said)
 
-    def _follow(self, said: FineTuningProgress) -> None:
+    def _follow(self, said: FineTuneProgress) -> None:
         self._told = said
         if said.look is not None:
             self.curves.add_look(said.look.step, said.look.accuracy, said.look.separation)
@@ -253,7 +261,7 @@ class FineTuneDock(LeavingDock):
             left = self._pace.seconds_left(said.done, said.total)
             self.panel.show_share(said.done / said.total, text, left)
 
-    def _show_result(self, result: Tuned) -> None:
+    def _show_result(self, result: FineTuneOutcome) -> None:
         self.curves.draw()
         self.outcome.show_result(result)
         self._scroll.ensureWidgetVisible(self.panel, 0, 0)
@@ -296,7 +304,7 @@ class FineTuneDock(LeavingDock):
 
     # -- remarks on tiles ------------------------------------------------------------
 
-    def _remark(self, remark: TileRemark) -> None:
+    def _remark(self, remark: TileCorrection) -> None:
         layer = layer_with(self.viewer, remark.place.slide)
         if layer is not None:
             notes_of(layer).add_remark(remark)
@@ -321,9 +329,9 @@ class FineTuneDock(LeavingDock):
             return
 
         def work() -> Iterator[Path]:
-            from napari_smse.finetuning.saving import save_tuned
+            from napari_smse.finetuning.saving import save_fine_tuned
 
-            yield save_tuned(result.tuning, result.tuned, path, colours=result.colours)
+            yield save_fine_tuned(result.tuning, result.tuned, path, colours=result.colours)
 
         self.saving.start(work)
 

@@ -9,8 +9,8 @@ from superqt import QCollapsible
 
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.controls.layout import folded
-from napari_smse.widgets.evidence.messages import tell_bank
-from napari_smse.workflows.fine_tune import TuningWish
+from napari_smse.widgets.evidence.messages import describe_bank
+from napari_smse.workflows.fine_tune import FineTuneSettings
 
 if TYPE_CHECKING:
     from napari_smse.scoring import ComputeDevice
@@ -75,10 +75,10 @@ class FineTuneForm(QWidget):
         form.addRow(self._more())
 
     @property
-    def wish(self) -> TuningWish:
+    def wish(self) -> FineTuneSettings:
         """What is chosen."""
         kept, learns = self.keep.isChecked(), self.learns.currentData()
-        return TuningWish(
+        return FineTuneSettings(
             similarity=self.loss.currentData(),
             margin=self.margin.value() or None,
             mining=self.mining.currentData(),
@@ -99,7 +99,7 @@ class FineTuneForm(QWidget):
     def offer_bank(self, bank: ExemplarBank) -> None:
         """Learn from these known tiles besides, unless the tick is taken off."""
         self._bank = bank
-        self.known.setText(f"Also learn from known tiles: {tell_bank(bank)}")
+        self.known.setText(f"Also learn from known tiles: {describe_bank(bank)}")
         self.known.setChecked(True)
         self.known.show()
         # They are embeddings, which is what the heads alone learn from.

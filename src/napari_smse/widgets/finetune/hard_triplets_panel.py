@@ -17,10 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.annotations.tile_notes import TilePlace, TileRemark
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.controls.thumbnails import TilePictures
-from napari_smse.workflows.fine_tune import Tuned
+from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader
+from napari_smse.workflows.fine_tune import FineTuneOutcome
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 _HEADS = ("Tile", "Alike, yet far", "Unlike, yet near")
@@ -31,14 +31,14 @@ _ABOUT = (
 )
 
 
-class TripletStrip(QWidget):
+class HardTripletsPanel(QWidget):
     """Rows of anchor, positive and negative, hardest first, with what may be said of a tile."""
 
     tile_chosen = Signal(object)
     """The `TileOnSlide` that was clicked."""
 
     remark_made = Signal(object)
-    """The `TileRemark` on the tile that is chosen."""
+    """The `TileCorrection` on the tile that is chosen."""
 
     forget_wanted = Signal()
     """All remarks are to be forgotten."""
@@ -74,9 +74,9 @@ class TripletStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(about)
         layout.addWidget(self.table)
-        layout.addLayout(row_of(self.classes, self.fix, self.ignore, self.exemplar))
-        layout.addLayout(row_of(self.remarks, self.forget))
-        self.pictures = TilePictures()
+        layout.addLayout(hbox(self.classes, self.fix, self.ignore, self.exemplar))
+        layout.addLayout(hbox(self.remarks, self.forget))
+        self.pictures = ThumbnailReader()
         self._tiles: dict[tuple[int, int], tuple[TileOnSlide, str]] = {}
         self.pictures.read.connect(self._show_picture)
         self.table.currentCellChanged.connect(self._choose)
@@ -93,7 +93,7 @@ class TripletStrip(QWidget):
         found = self._tiles.get((self.table.currentRow(), self.table.currentColumn()))
         return None if found is None else found[0]
 
-    def show_triplets(self, result: Tuned) -> None:
+    def show_triplets(self, result: FineTuneOutcome) -> None:
         """Show the hardest triplets of a fine-tuning."""
         data = result.tuning.labelled_set
         slides = {one.scored.slide.path: one.scored.slide for one in result.slides}
@@ -113,7 +113,7 @@ class TripletStrip(QWidget):
         self._allow(False)
         self.pictures.ask([(key, tile) for key, (tile, _) in self._tiles.items()])
 
-    def show_remarks(self, remarks: Sequence[TileRemark]) -> None:
+    def show_remarks(self, remarks: Sequence[TileCorrection]) -> None:
         """Say how many remarks wait for the next run."""
         number = len(remarks)
         tiles = "1 tile" if number == 1 else f"{number} tiles"
@@ -147,7 +147,7 @@ class TripletStrip(QWidget):
             tile.slide.quick_hash, tile.mpp, region.x, region.y, region.width, region.height
         )
         name = self.classes.currentText() if says == "class" else ""
-        self.remark_made.emit(TileRemark(place, says, name))  # type: ignore[arg-type]
+        self.remark_made.emit(TileCorrection(place, says, name))  # type: ignore[arg-type]
         item = self.table.currentItem()
         if item is not None:
             item.setText({"class": f"now {name}", "ignore": "ignored"}.get(says, "exemplar"))

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.errors import SmseError
-from napari_smse.finetuning.history import TuningEntry, TuningHistory
+from napari_smse.finetuning.history import FineTuneEntry, FineTuneHistory
 
 _HEADS = ("When", "Loss", "Learns", "AUC", "Note")
 _NOTE = len(_HEADS) - 1
@@ -38,10 +38,12 @@ class HistoryPanel(QWidget):
     problem = Signal(str)
     """Something cannot be done; the text says why."""
 
-    def __init__(self, history: TuningHistory | None = None, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, history: FineTuneHistory | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self.history = history or TuningHistory()
-        self.entries: list[TuningEntry] = []
+        self.history = history or FineTuneHistory()
+        self.entries: list[FineTuneEntry] = []
         self._in_memory: Collection[Path] = ()
         about = QLabel(_ABOUT)
         about.setWordWrap(True)
@@ -77,7 +79,7 @@ class HistoryPanel(QWidget):
         self.show_entries()
 
     @property
-    def chosen(self) -> TuningEntry | None:
+    def chosen(self) -> FineTuneEntry | None:
         """The fine-tuning whose row is selected."""
         rows = {index.row() for index in self.table.selectedIndexes()}
         return self.entries[rows.pop()] if len(rows) == 1 else None
@@ -139,7 +141,7 @@ class HistoryPanel(QWidget):
         self.show_entries(self._in_memory)
 
 
-def _cells(entry: TuningEntry) -> tuple[str, ...]:
+def _cells(entry: FineTuneEntry) -> tuple[str, ...]:
     before, after = entry.auc_before, entry.auc_after
     told = "" if before is None or after is None else f"{before.value:.2f} → {after.value:.2f}"
     return f"{entry.when:%d %b %H:%M}", entry.loss, entry.learns, told, entry.note

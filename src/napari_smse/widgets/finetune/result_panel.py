@@ -23,16 +23,16 @@ from napari_smse.models import read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.scoring.run import model_facts
-from napari_smse.widgets.finetune.changed_calls_list import FlippedList
-from napari_smse.widgets.finetune.comparison_panel import BeforeAfter
-from napari_smse.widgets.finetune.hard_triplets_panel import TripletStrip
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatLayers
+from napari_smse.widgets.finetune.changed_calls_list import ChangedCallsList
+from napari_smse.widgets.finetune.comparison_panel import ComparisonPanel
+from napari_smse.widgets.finetune.hard_triplets_panel import HardTripletsPanel
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
 from napari_smse.widgets.layers.overlays import difference_of, hide_difference, show_difference
 from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
-from napari_smse.workflows.fine_tune import Tuned, TunedSlide
-from napari_smse.workflows.scored_slide import Started, TileOnSlide
+from napari_smse.workflows.fine_tune import FineTuneOutcome, SlideComparison
+from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _UNSAVED = (
     "The maps are a fine-tuned model's, whose scores could not be written: see the warning in "
@@ -42,7 +42,7 @@ BEFORE, AFTER, CHANGE = "Before", "After", "Change"
 _PART_MS = 40
 
 
-class TuningResult(QWidget):
+class ResultPanel(QWidget):
     """Hidden until there is a result, and again once it was rolled back.
 
     Parameters
@@ -59,10 +59,10 @@ class TuningResult(QWidget):
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.result: Tuned | None = None
+        self.result: FineTuneOutcome | None = None
         self._viewer, self._session = viewer, session_of(viewer)
-        self._runs: dict[str, Started | None] = {}
-        self._incomplete: list[HeatLayers] = []
+        self._runs: dict[str, Run | None] = {}
+        self._incomplete: list[HeatMapLayers] = []
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
         self._parts: list[Callable[[], None]] = []
@@ -74,9 +74,13 @@ class TuningResult(QWidget):
         self.view.setToolTip("Which maps the slide shows.")
         self.save = QPushButton("Keep as a model …")
         self.back = QPushButton("Roll back")
-        self.figures, self.flipped, self.triplets = BeforeAfter(), FlippedList(), TripletStrip()
+        self.figures, self.flipped, self.triplets = (
+            ComparisonPanel(),
+            ChangedCallsList(),
+            HardTripletsPanel(),
+        )
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.figures, "Worth")
+        self.tabs.addTab(self.figures, "Comparison")
         self.tabs.addTab(self.flipped, "Flipped")
         self.tabs.addTab(self.triplets, "Hardest")
         buttons = QHBoxLayout()
@@ -99,7 +103,7 @@ class TuningResult(QWidget):
         """Whether parts of a result are still to be shown."""
         return bool(self._parts)
 
-    def show_result(self, result: Tuned) -> None:
+    def show_result(self, result: FineTuneOutcome) -> None:
         """Show a result part by part, its new maps first.
 
         All at once would hold the viewer up for longer than one notices.
@@ -152,7 +156,7 @@ class TuningResult(QWidget):
                 hide_difference(self._viewer, one.scored.slide)
                 self._show(layer, one, one.before if which == BEFORE else one.after)
 
-    def _is_in_force(self, one: TunedSlide) -> bool:
+    def _is_in_force(self, one: SlideComparison) -> bool:
         """Whether the slide's run in force is the one that was learnt from, or came of it."""
         layer = layer_with(self._viewer, one.scored.slide.quick_hash)
         run = None if layer is None else self._session.run_of(layer)
@@ -187,8 +191,8 @@ class TuningResult(QWidget):
         self.flipped.pictures.stop()
         self.triplets.pictures.stop()
 
-    def _show(self, layer: Image, one: TunedSlide, maps: ScoreMaps) -> None:
-        shown = HeatLayers(self._viewer, layer, one.scored.slide, maps, self._colours(maps, one))
+    def _show(self, layer: Image, one: SlideComparison, maps: ScoreMaps) -> None:
+        shown = HeatMapLayers(self._viewer, layer, one.scored.slide, maps, self._colours(maps, one))
         shown.mark_stale()
         shown.refresh(hidden=True)
         tuned = self._runs.get(one.scored.slide.quick_hash)
@@ -209,12 +213,12 @@ class TuningResult(QWidget):
             self._incomplete.pop(0)
         self._adding.stop()
 
-    def _colours(self, maps: ScoreMaps, one: TunedSlide) -> Mapping[str, Colour]:
+    def _colours(self, maps: ScoreMaps, one: SlideComparison) -> Mapping[str, Colour]:
         if maps is one.before or self.result is None:
             return one.scored.started.card.class_colours
         return self.result.colours
 
-    def _show_change(self, layer: Image, one: TunedSlide) -> None:
+    def _show_change(self, layer: Image, one: SlideComparison) -> None:
         slide = one.scored.slide
         found = difference_of(self._viewer, slide) or show_difference(
             self._viewer, layer, slide, one.before, one.after

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 
-class StopBar(QWidget):
+class StopPrompt(QWidget):
     """Hidden until it asks, and again once it was answered."""
 
     keep_wanted = Signal()

@@ -15,14 +15,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.widgets.index.settings import chosen_index
-from napari_smse.widgets.worker import BackgroundTask
-from napari_smse.workflows.index_slides import AboutIndex, look_into
+from napari_smse.widgets.index.settings import index_settings
+from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.index_slides import AboutIndex, describe_index
 
 NO_FOLDER = "Choose the folder of an index, or one to start an index in."
 
 
-class IndexFolder(QWidget):
+class IndexPicker(QWidget):
     """Shows the index that all docks share, and lets another one be chosen."""
 
     chosen = Signal()
@@ -33,10 +33,10 @@ class IndexFolder(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._choice = chosen_index()
+        self._choice = index_settings()
         self._shown: Path | None = None
         # Without a parent, as the worker may still speak while the dock is being destroyed.
-        self.looking = BackgroundTask()
+        self.looking = Worker()
         self.choose = QPushButton("Choose folder…")
         self.where, self.about = QLabel(NO_FOLDER), QLabel()
         self.every = QCheckBox("Add every slide that I score")
@@ -101,7 +101,7 @@ class IndexFolder(QWidget):
 
     def _look(self, _key: str = "") -> None:
         if (folder := self.folder) is not None:
-            self.looking.start(lambda: look_into(folder))
+            self.looking.start(lambda: describe_index(folder))
 
     def _hear_about(self, about: AboutIndex) -> None:
         self.about.setText(about.text)

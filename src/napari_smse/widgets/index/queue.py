@@ -8,8 +8,8 @@ from typing import Final
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_smse.widgets.event_loop import WhenQuiet
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.event_loop import CallWhenIdle
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.index_slides import (
     NotAdded,
     SlideAdded,
@@ -24,7 +24,7 @@ AGAIN: Final = "Try again"
 
 
 @dataclass(frozen=True)
-class KeptOut:
+class RejectedSlide:
     """A slide that did not go into its index, why, and what may help.
 
     Attributes
@@ -42,7 +42,7 @@ class KeptOut:
     remedy: str = ""
 
 
-class IndexAdding(QObject):
+class IndexQueue(QObject):
     """Adds scored slides, and keeps those that could not be added until they are.
 
     Attributes
@@ -60,8 +60,8 @@ class IndexAdding(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         # Without a parent, as the worker may still speak while the dock is being destroyed.
-        self.task = BackgroundTask()
-        self.kept_out: dict[str, KeptOut] = {}
+        self.task = Worker()
+        self.kept_out: dict[str, RejectedSlide] = {}
         self._waiting: deque[SlideToAdd] = deque()
         self._now: SlideToAdd | None = None
         self._is_left = False
@@ -78,10 +78,10 @@ class IndexAdding(QObject):
         """Add a slide as soon as the viewer has drawn what it must, and others were added."""
         self.kept_out.pop(wanted.key, None)
         self._waiting.append(wanted)
-        WhenQuiet(self._begin, self)
+        CallWhenIdle(self._begin, self)
         self.changed.emit()
 
-    def help(self, left: KeptOut) -> None:
+    def help(self, left: RejectedSlide) -> None:
         """Replace what is there of a slide; or try again with all that this may help."""
         if left.remedy == REPLACE:
             self.add(replace(left.wanted, replace=True))
@@ -120,7 +120,7 @@ class IndexAdding(QObject):
             return
         remedy = REPLACE if isinstance(said, WouldReplace) else AGAIN if said.again else ""
         self.kept_out.pop(wanted.key, None)
-        self.kept_out[wanted.key] = KeptOut(wanted, said.text, remedy)
+        self.kept_out[wanted.key] = RejectedSlide(wanted, said.text, remedy)
 
     def _fail(self, reason: str) -> None:
         self._hear(NotAdded(reason))

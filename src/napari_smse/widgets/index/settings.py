@@ -40,10 +40,10 @@ class IndexChoice:
 
 def choice_path() -> Path:
     """Where the choice lies: with the models and annotations that are kept for the user."""
-    return platformdirs.user_data_path("napari-smse") / "chosen_index.json"
+    return platformdirs.user_data_path("napari-smse") / "index_settings.json"
 
 
-class ChosenIndex(QObject):
+class IndexSettings(QObject):
     """The index that was chosen, and whether it takes what is scored.
 
     Only the choice is kept here: nothing is read of the folder, which may be gone, or far away.
@@ -92,9 +92,9 @@ class ChosenIndex(QObject):
 
 
 @cache
-def chosen_index() -> ChosenIndex:
+def index_settings() -> IndexSettings:
     """Return the one choice of this program."""
-    return ChosenIndex()
+    return IndexSettings()
 
 
 def read_choice(path: Path) -> IndexChoice:

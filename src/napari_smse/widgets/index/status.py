@@ -9,22 +9,22 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from napari_smse.models import ModelCard
 from napari_smse.slides import Slide
-from napari_smse.widgets.index.queue import REPLACE, IndexAdding, KeptOut
-from napari_smse.widgets.index.settings import chosen_index
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.index.queue import REPLACE, IndexQueue, RejectedSlide
+from napari_smse.widgets.index.settings import index_settings
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.index_slides import (
     ELSEWHERE,
     AboutIndex,
     SlideAdded,
     SlideToAdd,
+    describe_index,
     gone,
-    look_into,
     of_another_model,
 )
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 
-class IndexLine(QWidget):
+class IndexStatus(QWidget):
     """Tells what becomes of scored slides, and lets it be turned off; hidden without an index.
 
     What goes wrong is said here and nowhere else: the scores are not harmed by it.
@@ -32,13 +32,13 @@ class IndexLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._chosen = chosen_index()
+        self._chosen = index_settings()
         self._folder = self._chosen.folder
         self._card: ModelCard | None = None
         self._about: AboutIndex | None = None
         self._said = self._foreseen = ""
-        self.adding = IndexAdding(self)
-        self.looking = BackgroundTask()
+        self.adding = IndexQueue(self)
+        self.looking = Worker()
         self.tick, self.text = QCheckBox(), QLabel()
         self.problem, self.remedy = QLabel(), QPushButton()
         self._arrange()
@@ -49,7 +49,7 @@ class IndexLine(QWidget):
         self._show()
 
     @property
-    def tasks(self) -> tuple[BackgroundTask, ...]:
+    def tasks(self) -> tuple[Worker, ...]:
         """All that works in the background, for the dock to stop when it is destroyed."""
         return self.looking, self.adding.task
 
@@ -79,7 +79,7 @@ class IndexLine(QWidget):
 
     # -- what happens to slides --------------------------------------------------------
 
-    def add(self, slide: Slide, started: Started) -> None:
+    def add(self, slide: Slide, started: Run) -> None:
         """Let a slide that was scored go into the index, if it takes what is scored."""
         folder = self._chosen.folder
         if folder is not None and self._chosen.takes_scored:
@@ -140,7 +140,7 @@ class IndexLine(QWidget):
         self.looking.cancel()
         folder = self._chosen.folder
         if folder is not None and self._chosen.takes_scored:
-            self.looking.start(lambda: look_into(folder))
+            self.looking.start(lambda: describe_index(folder))
 
     def _hear_about(self, about: AboutIndex) -> None:
         self._about, folder, card = about, self._chosen.folder, self._card
@@ -163,7 +163,7 @@ class IndexLine(QWidget):
         return "the index" if folder is None else _named(folder)
 
     @property
-    def _kept_out(self) -> KeptOut | None:
+    def _kept_out(self) -> RejectedSlide | None:
         return next(reversed(self.adding.kept_out.values()), None)
 
     def _say(self, text: str) -> None:

@@ -15,7 +15,7 @@ COLOUR_MAPS = (CLASS_COLOUR, DIVERGING, "viridis", "inferno", "turbo")
 _STEPS = 256
 
 
-def map_colours(
+def map_colormap(
     name: str,
     class_name: str,
     *,

@@ -10,7 +10,7 @@ from napari.layers import Layer
 from napari_smse.scoring import HeatMap
 
 
-def placed(heat_map: HeatMap, slide_layer: Layer, parts: int = 1) -> dict[str, Any]:
+def placement(heat_map: HeatMap, slide_layer: Layer, parts: int = 1) -> dict[str, Any]:
     """Return scale, translation, units and axes of a map's layer.
 
     napari places a layer by the centre of pixel 0, but a cell of c level-0 px starts at the edge

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_smse.palette import Colour, class_colours
 from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, shown_class
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.colormaps import CLASS_COLOUR, map_colours
+from napari_smse.widgets.layers.colormaps import CLASS_COLOUR, map_colormap
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
 from napari_smse.widgets.session import session_of
 
@@ -28,7 +28,7 @@ SHOWN_KEY = "napari_smse_shown"
 _numbers = itertools.count(1)
 
 
-class HeatLayers:
+class HeatMapLayers:
     """One image layer per map.
 
     Layers of an earlier run on the slide are used again, as napari takes long
@@ -200,7 +200,7 @@ class HeatLayers:
             translate=translate,
             units=self._slide_layer.units[-2:],
             axis_labels=self._slide_layer.axis_labels[-2:],
-            colormap=map_colours(CLASS_COLOUR, name.class_name, colour=colour),
+            colormap=map_colormap(CLASS_COLOUR, name.class_name, colour=colour),
             contrast_limits=(0, 1),
             interpolation2d="nearest",
             opacity=0.5,

@@ -10,7 +10,7 @@ from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.session import session_of
 
 
-class ClearView:
+class IsolateSlide:
     """Brings a slide into view without its heat maps; brings back what was seen before.
 
     Parameters

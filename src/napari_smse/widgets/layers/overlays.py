@@ -16,7 +16,7 @@ from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, objective_po
 from napari_smse.similarity.scale_agreement import ScaleAgreement
 from napari_smse.slides import Slide
 from napari_smse.tiles import Ground, TissueMask
-from napari_smse.widgets.layers.coordinates import placed
+from napari_smse.widgets.layers.coordinates import placement
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
 
 AGREEMENT_KEY: Final = "napari_smse_agreement"
@@ -55,7 +55,7 @@ def show_agreement(
                 blending="translucent",
                 visible=shown,
                 metadata={AGREEMENT_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
-                **placed(heat_map, slide_layer),
+                **placement(heat_map, slide_layer),
             )
         )
     viewer.layers.selection.active = active
@@ -68,7 +68,7 @@ def hide_agreement(viewer: ViewerModel, slide: Slide) -> None:
             viewer.layers.remove(layer)
 
 
-def tell_agreement(found: ScaleAgreement, mpps: Sequence[float]) -> str:
+def describe_agreement(found: ScaleAgreement, mpps: Sequence[float]) -> str:
     """Say in words how far the scales agree, and which decides how often."""
     if np.isnan(found.share):
         return "No place was scored at two scales."
@@ -211,19 +211,21 @@ _PARTS: Final = 8
 _KNOWN, _GREY, _STRIPE = 0, 1, 2
 
 
-def show_unknown(viewer: ViewerModel, slide_layer: Layer, slide: Slide, unknown: HeatMap) -> Image:
+def show_out_of_distribution(
+    viewer: ViewerModel, slide_layer: Layer, slide: Slide, unknown: HeatMap
+) -> Image:
     """Hatch the cells that are 1 in a map, over all maps of the slide."""
-    hide_unknown(viewer, slide)
+    hide_out_of_distribution(viewer, slide)
     parts = max(1, min(_PARTS, _MOST_PX // max(unknown.values.shape)))
     layer = Image(
-        hatched(unknown.values >= 0.5, parts),
+        hatching(unknown.values >= 0.5, parts),
         name=f"Unlike anything known · {slide.name}",
         colormap=_ood_colormap(),
         contrast_limits=(_KNOWN, _STRIPE),
         interpolation2d="nearest",
         blending="translucent",
         metadata={UNKNOWN_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
-        **placed(unknown, slide_layer, parts),
+        **placement(unknown, slide_layer, parts),
     )
     active = viewer.layers.selection.active
     viewer.add_layer(layer)
@@ -231,14 +233,14 @@ def show_unknown(viewer: ViewerModel, slide_layer: Layer, slide: Slide, unknown:
     return layer
 
 
-def hide_unknown(viewer: ViewerModel, slide: Slide) -> None:
+def hide_out_of_distribution(viewer: ViewerModel, slide: Slide) -> None:
     """Remove a slide's layer of what is unlike anything known, if there is one."""
     for layer in list(viewer.layers):
         if layer.metadata.get(UNKNOWN_KEY) == slide.quick_hash:
             viewer.layers.remove(layer)
 
 
-def hatched(unknown: NDArray[np.bool_], parts: int) -> NDArray[np.uint8]:
+def hatching(unknown: NDArray[np.bool_], parts: int) -> NDArray[np.uint8]:
     """Return cells drawn with so many pixels along either edge: grey, with stripes, where true."""
     whole = np.kron(unknown, np.ones((parts, parts), dtype=np.uint8)).astype(np.uint8)
     if parts < _PARTS:

@@ -8,7 +8,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
 
-from napari_smse.annotations.tile_notes import TileLink, TilePlace
+from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world
 
@@ -19,8 +19,8 @@ _ALIKE, _DIFFER = "#43a047", "#e53935"
 _WIDTH_UM = 6.0
 
 
-def show_links(
-    viewer: ViewerModel, slide_layer: Layer, slide: Slide, links: Sequence[TileLink]
+def show_pair_constraints(
+    viewer: ViewerModel, slide_layer: Layer, slide: Slide, links: Sequence[PairConstraint]
 ) -> Shapes | None:
     """Draw the links whose tiles both lie on a slide, in place of those drawn before.
 

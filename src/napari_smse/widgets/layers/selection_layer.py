@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import HeatMap, describe_scale
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.coordinates import placed
+from napari_smse.widgets.layers.coordinates import placement
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, layer_with
 from napari_smse.widgets.session import session_of
-from napari_smse.workflows.embedding_map import MappedSlide, SpaceMap
+from napari_smse.workflows.embedding_map import EmbeddingMap, MappedSlide
 
 SELECTION_KEY: Final = "napari_smse_selection"
 """Key of a selection layer's metadata: the slide's quick hash and the scale's um/px."""
@@ -35,7 +35,7 @@ class SelectionLayers:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
 
-    def show(self, space: SpaceMap, selection: NDArray[np.bool_]) -> None:
+    def show(self, space: EmbeddingMap, selection: NDArray[np.bool_]) -> None:
         """Highlight these tiles, ``(n,)``, and no others."""
         seen = set()
         for number, one in enumerate(space.slides):
@@ -69,7 +69,7 @@ class SelectionLayers:
             layer = self._viewer.add_layer(_made(slide_layer, slide, mpp, heat_map))
             self._viewer.layers.selection.active = active
         layer.data = heat_map.values
-        for name, value in placed(heat_map, slide_layer).items():
+        for name, value in placement(heat_map, slide_layer).items():
             setattr(layer, name, value)
         session_of(self._viewer).set_shown(layer, True)
 
@@ -90,7 +90,7 @@ def _made(slide_layer: Layer, slide: Slide, mpp: float, heat_map: HeatMap) -> Im
     return Image(
         heat_map.values,
         name=f"Chosen tiles {describe_scale(mpp)} · {slide.name}",
-        **placed(heat_map, slide_layer),
+        **placement(heat_map, slide_layer),
         colormap=Colormap([(*_COLOUR, 0.0), (*_COLOUR, 1.0)], name="SMSE chosen"),
         contrast_limits=(0, 1),
         interpolation2d="nearest",

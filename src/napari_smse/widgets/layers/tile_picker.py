@@ -13,7 +13,7 @@ from napari_smse.slides import Region
 from napari_smse.widgets.layers.slide_layers import slide_of, world_to_level0
 from napari_smse.widgets.session import session_of
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started, TileOnSlide
+from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _STILL_PX = 5.0
 
@@ -77,7 +77,7 @@ class TilePicker(QObject):
 def tile_at(layer: Image, world: tuple[float, ...]) -> TileOnSlide | None:
     """Return the tile of a slide's last run at a world point, of the finest scale; or None."""
     run = layer.metadata.get(RUN_KEY)
-    if not isinstance(run, Started):
+    if not isinstance(run, Run):
         return None
     ((x, y),) = world_to_level0(layer, np.array([world[-2:]]))
     for tiles in sorted(run.plan.scales, key=lambda one: one.grid.spec.mpp):

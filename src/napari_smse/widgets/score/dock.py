@@ -26,14 +26,14 @@ from napari_smse.scoring import (
     list_devices,
 )
 from napari_smse.slides import Slide
-from napari_smse.widgets.compute_lock import Turn
-from napari_smse.widgets.controls.layout import scrolled
-from napari_smse.widgets.controls.model_card_dialog import CardDialog
-from napari_smse.widgets.controls.model_picker import ModelChoice
+from napari_smse.widgets.compute_lock import ComputeLock
+from napari_smse.widgets.controls.layout import scroll_area
+from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog
+from napari_smse.widgets.controls.model_picker import ModelSelection
 from napari_smse.widgets.controls.run_panel import RunPanel
-from napari_smse.widgets.dock import LeavingDock
-from napari_smse.widgets.event_loop import Responsive, WhenQuiet
-from napari_smse.widgets.index.status import IndexLine
+from napari_smse.widgets.dock import SlideDock
+from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
+from napari_smse.widgets.index.status import IndexStatus
 from napari_smse.widgets.layers.annotation_layer import follow_scale
 from napari_smse.widgets.layers.overlays import show_tissue
 from napari_smse.widgets.layers.regions import chosen_region
@@ -43,19 +43,19 @@ from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.live_results import LiveResults
 from napari_smse.widgets.score.map_controls import MapControls
 from napari_smse.widgets.score.tile_counter import Question, TileCounter
-from napari_smse.widgets.score.tile_table import TileRow, TileTable
+from napari_smse.widgets.score.tile_table import TileRow, TileTableView
 from napari_smse.widgets.score.viewport_watch import ViewportWatch
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.triton_guard import guard_against_triton
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.score_slide import ScoreJob, Stage, save_shown
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOTICE = "Research use only: not for diagnosis."
 
 
-class ScoreDock(LeavingDock):
+class ScoreDock(SlideDock):
     """Choose a slide and scales, press Run, watch the heat maps fill in.
 
     Parameters
@@ -73,10 +73,10 @@ class ScoreDock(LeavingDock):
         self._told: Progress | None = None
         # What is being scored, or was last; another slide may be in view.
         self._scored: tuple[Image, ScoreJob] | None = None
-        self._run: Started | None = None
+        self._run: Run | None = None
         self._running = False
-        self._responsive = Responsive()
-        self._turn = Turn("A slide is being scored")
+        self._responsive = LowLatencyMode()
+        self._turn = ComputeLock("A slide is being scored")
         self._watch = ViewportWatch(self.viewer, self)
         self._make_widgets()
         self._make_tasks()
@@ -85,7 +85,7 @@ class ScoreDock(LeavingDock):
         self._find_slides()
 
     @property
-    def started(self) -> Started | None:
+    def started(self) -> Run | None:
         """The run in force of the slide in view."""
         layer = self.form.slide_layer
         return None if layer is None else self.session.run_of(layer)
@@ -95,9 +95,9 @@ class ScoreDock(LeavingDock):
     def _make_widgets(self) -> None:
         self.form = ScoreForm(self.session)
         self.panel = RunPanel()
-        self.index = IndexLine()
+        self.index = IndexStatus()
         self.controls = MapControls()
-        self.table = TileTable()
+        self.table = TileTableView()
         self.table.setMinimumHeight(160)
         self.live = LiveResults(self.viewer, self.controls, self.table, self)
         self.save = QPushButton("Save results …")
@@ -107,18 +107,18 @@ class ScoreDock(LeavingDock):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         shown = [notice, self.form, self.panel, self.index, self.controls, self.table]
-        outer.addWidget(scrolled(shown))
+        outer.addWidget(scroll_area(shown))
         # Outside what scrolls, so that it is seen in a small window too.
         outer.addWidget(self.save)
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
-        self.scoring, self.saving, self.asking = (BackgroundTask() for _ in range(3))
+        self.scoring, self.saving, self.asking = (Worker() for _ in range(3))
         self.counter = TileCounter(self._question, self)
-        self.models = ModelChoice(self.form.models, lambda name: read_card(name), self)
+        self.models = ModelSelection(self.form.models, lambda name: read_card(name), self)
         tasks = (self.scoring, self.saving, self.asking)
         self._tasks = (*tasks, self.counter.task, self.models.task)
-        self.stop_when_destroyed((*self._tasks, *self.index.tasks))
+        self.cancel_on_destroy((*self._tasks, *self.index.tasks))
 
     def _connect(self) -> None:
         form, panel = self.form, self.panel
@@ -214,7 +214,7 @@ class ScoreDock(LeavingDock):
     def _show_card(self) -> None:
         self.models.read_again()
         if self.models.card is not None:
-            CardDialog(self.models.card, self).exec()
+            ModelCardDialog(self.models.card, self).exec()
 
     # -- tissue and tile count -------------------------------------------------------
 
@@ -291,22 +291,22 @@ class ScoreDock(LeavingDock):
             self.index.tell_stopped()
             self.panel.state.setText(self._of_which("Cancelled. Run goes on from here."))
 
-    def _hear(self, said: Stage | Started | Progress) -> None:
+    def _hear(self, said: Stage | Run | Progress) -> None:
         if isinstance(said, Stage):
             self.panel.show_stage(said.text)
-        elif isinstance(said, Started):
+        elif isinstance(said, Run):
             self._begin(said)
         else:
             self._told = said
             self.panel.show_progress(said, self._of_which(""))
             self.live.take(said.scores)
 
-    def _begin(self, started: Started) -> None:
+    def _begin(self, started: Run) -> None:
         layer, job = self._scored
         self._run = started
         self.live.begin(started, layer, job.slide)
         self.session.set_run(layer, started)
-        WhenQuiet(started.shown.set, self)
+        CallWhenIdle(started.shown.set, self)
 
     def _of_which(self, text: str) -> str:
         """Put the name of the slide that is scored before a text, if another one is in view."""
@@ -334,7 +334,7 @@ class ScoreDock(LeavingDock):
             self.panel.state.setText(self._of_which(self._tell_end(self._run)))
             self.index.add(job.slide, self._run)
 
-    def _tell_end(self, started: Started) -> str:
+    def _tell_end(self, started: Run) -> str:
         total, how = started.plan.tile_count, started.device.how
         text = f"Done: {total:,} tiles on {how}."
         if not started.store.complete:
@@ -409,7 +409,7 @@ class ScoreDock(LeavingDock):
         self.viewer.layers.events.removed.disconnect(self._find_slides)
 
 
-def _summary(run: Started) -> str:
+def _summary(run: Run) -> str:
     """Say which model the scores of a run are by."""
     tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
     tiles = f"{run.plan.tile_count:,} tiles" if run.store.complete else "not all tiles yet"

@@ -24,7 +24,7 @@ from napari_smse.models import ModelCard
 from napari_smse.scoring import ComputeDevice, describe_scale, parse_scale
 from napari_smse.slides import Slide
 from napari_smse.widgets.controls.layout import folded
-from napari_smse.widgets.controls.model_picker import ModelField
+from napari_smse.widgets.controls.model_picker import ModelPicker
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.layers.regions import RegionChoice
 from napari_smse.widgets.score.scale_list import ScaleList
@@ -58,7 +58,7 @@ class ScoreForm(QWidget):
         self.slide = SlideCombo(session)
         self._make_slide_fields()
         self._make_scale_fields()
-        self.models = ModelField()
+        self.models = ModelPicker()
         self._make_tile_fields()
         self._lay_out()
 

@@ -11,13 +11,13 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
 from napari_smse.slides import Slide
-from napari_smse.widgets.event_loop import HeldUp
-from napari_smse.widgets.layers.heat_map_layers import HeatLayers
+from napari_smse.widgets.event_loop import EventLoopStall
+from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.score.cursor_status import CursorStatus
 from napari_smse.widgets.score.map_controls import MapControls
-from napari_smse.widgets.score.tile_table import TileTable
+from napari_smse.widgets.score.tile_table import TileTableView
 from napari_smse.widgets.session import session_of
-from napari_smse.workflows.scored_slide import Started
+from napari_smse.workflows.scored_slide import Run
 
 _REFRESH_S = 0.2
 _TABLE_S = 1.0
@@ -42,7 +42,7 @@ class LiveResults(QObject):
         self,
         viewer: ViewerModel,
         controls: MapControls,
-        table: TileTable,
+        table: TileTableView,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -50,8 +50,8 @@ class LiveResults(QObject):
         self._session = session_of(viewer)
         self._viewer, self._controls, self._table = viewer, controls, table
         # The maps that a run fills, whatever slide is in view.
-        self._filled: HeatLayers | None = None
-        self._held_up = HeldUp(self)
+        self._filled: HeatMapLayers | None = None
+        self._held_up = EventLoopStall(self)
         self._waiting: list[TileScores] = []
         self._refreshed = self._tabled = 0.0
         self._adding = QTimer(self)
@@ -61,12 +61,12 @@ class LiveResults(QObject):
         self._show_slide()
 
     @property
-    def layers(self) -> HeatLayers | None:
+    def layers(self) -> HeatMapLayers | None:
         """The maps of the slide in view; None if it has none."""
         layer = self._session.slide_layer
         return None if layer is None else self._session.maps_of(layer)
 
-    def begin(self, started: Started, slide_layer: Layer, slide: Slide) -> None:
+    def begin(self, started: Run, slide_layer: Layer, slide: Slide) -> None:
         """Fill the maps of a new run."""
         fused = fused_scales([t.grid.spec.mpp for t in started.plan.scales], started.card)
         maps = ScoreMaps(started.plan, started.card.classes, fused)
@@ -74,7 +74,7 @@ class LiveResults(QObject):
         self._adding.stop()
         self._waiting.clear()
         self._refreshed = self._tabled = 0.0
-        self._filled = HeatLayers(self._viewer, slide_layer, slide, maps, colours)
+        self._filled = HeatMapLayers(self._viewer, slide_layer, slide, maps, colours)
 
     def take(self, scores: Sequence[TileScores]) -> None:
         """Take in new results, and show them if it is time to."""

@@ -7,9 +7,9 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 from superqt import QLabeledDoubleRangeSlider, QLabeledDoubleSlider
 
 from napari_smse.scoring import MapName
-from napari_smse.widgets.controls.thumbnails import swatch
-from napari_smse.widgets.layers.colormaps import COLOUR_MAPS, map_colours
-from napari_smse.widgets.layers.heat_map_layers import HeatLayers
+from napari_smse.widgets.controls.thumbnails import colour_icon
+from napari_smse.widgets.layers.colormaps import COLOUR_MAPS, map_colormap
+from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 
 
 class MapControls(QWidget):
@@ -21,7 +21,7 @@ class MapControls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._layers: HeatLayers | None = None
+        self._layers: HeatMapLayers | None = None
         self.which = QComboBox()
         self.colours = QComboBox()
         self.colours.addItems(COLOUR_MAPS)
@@ -50,7 +50,7 @@ class MapControls(QWidget):
             slider.valueChanged.connect(self.dress)
         self.setEnabled(False)
 
-    def follow(self, layers: HeatLayers | None) -> None:
+    def follow(self, layers: HeatMapLayers | None) -> None:
         """Control these maps from now on; none if there are none."""
         self._layers = layers
         self.setEnabled(layers is not None)
@@ -60,7 +60,7 @@ class MapControls(QWidget):
             if layers is None:
                 return
             for name in names:
-                self.which.addItem(swatch(layers.colours[name.class_name]), str(name), name)
+                self.which.addItem(colour_icon(layers.colours[name.class_name]), str(name), name)
             if layers.shown is not None:
                 self.which.setCurrentIndex(names.index(layers.shown))
         self.dress()
@@ -72,7 +72,7 @@ class MapControls(QWidget):
         low, high = self.range.value()
         limits = (low, max(high, low + 0.01))
         for name, layer in self._layers.layers.items():
-            colours = map_colours(
+            colours = map_colormap(
                 self.colours.currentText(),
                 name.class_name,
                 colour=self._layers.colours[name.class_name],

@@ -12,7 +12,7 @@ from napari_smse.models import ModelCard
 from napari_smse.scoring import ScoreRequest, objective_power
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask, find_tissue
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 
 _AFTER_MS = 300
 
@@ -34,7 +34,7 @@ class TileCounter(QObject):
 
     def __init__(self, ask: Callable[[], Question | None], parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.task = BackgroundTask()
+        self.task = Worker()
         self._ask = ask
         self._masks: dict[tuple[str, float], TissueMask] = {}
         self._soon = QTimer(self)

@@ -131,7 +131,7 @@ def _columns(scores: ScaleScores, keep: NDArray[np.bool_]) -> list[NDArray[Any]]
     return [power, tiles.x[keep], tiles.y[keep], tiles.tissue[keep], *probabilities]
 
 
-class TileTable(QTableView):
+class TileTableView(QTableView):
     """A sortable table of tiles."""
 
     tile_chosen = Signal(object)

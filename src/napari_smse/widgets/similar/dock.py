@@ -14,26 +14,26 @@ from shapely import Polygon
 from napari_smse.errors import QueryError, SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.scoring import describe_scale
-from napari_smse.scoring.tile_table import SlideTiles
-from napari_smse.similarity.index.search import LeftOut
-from napari_smse.similarity.region_search import Examples, examples_in
+from napari_smse.scoring.tile_table import TileTable
+from napari_smse.similarity.index.search import ExcludedRegion
+from napari_smse.similarity.region_search import QueryTiles, examples_in
 from napari_smse.similarity.tile_outlines import middles
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.controls.thumbnail_strip import MOST_PICTURES
-from napari_smse.widgets.dock import LeavingDock
+from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.hit_annotations import keep_as_points, keep_as_regions, offered_classes
 from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.layers.similarity_layer import SimilarityLayer
 from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.similar.example_picker import ExampleChoice
-from napari_smse.widgets.similar.index_search_panel import FolderSearch, QueryTuple
+from napari_smse.widgets.similar.example_picker import ExamplePicker
+from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel, QueryTuple
 from napari_smse.widgets.similar.panel import SimilarPanel
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.find_similar import Searched, SearchJob, regions_within
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started, TileOnSlide
+from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOT_SCORED = "Score this slide first (SMSE: Score slide): what is searched are its scored tiles."
@@ -43,7 +43,7 @@ _AGAIN_MS = 5000
 MOST_REGIONS = 500
 
 
-class SimilarDock(LeavingDock):
+class SimilarDock(SlideDock):
     """Say what to look for, see where the slide looks like it, refine it, keep it.
 
     Parameters
@@ -58,11 +58,11 @@ class SimilarDock(LeavingDock):
         self.slide: Slide | None = None
         self.searched: Searched | None = None
         self._layer: Image | None = None
-        self._run: Started | None = None
+        self._run: Run | None = None
         self._map: SimilarityLayer | None = None
         self._radius_chosen = False
         self._remark = self._class_name = ""
-        self.folder = FolderSearch(
+        self.folder = IndexSearchPanel(
             self.viewer,
             self._examples,
             left_out=self._where_examples_lie,
@@ -73,10 +73,10 @@ class SimilarDock(LeavingDock):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
-        self.examples = ExampleChoice(self.viewer, self.panel.buttons, self._searched_tile, self)
-        self.searching, self.keeping = BackgroundTask(), BackgroundTask()
+        self.examples = ExamplePicker(self.viewer, self.panel.buttons, self._searched_tile, self)
+        self.searching, self.keeping = Worker(), Worker()
         pictures = self.panel.strip.pictures.task
-        self.stop_when_destroyed((self.searching, self.keeping, pictures, *self.folder.tasks))
+        self.cancel_on_destroy((self.searching, self.keeping, pictures, *self.folder.tasks))
         self._soon, self._again = QTimer(self), QTimer(self)
         for timer, wait in ((self._soon, _SOON_MS), (self._again, _AGAIN_MS)):
             timer.setSingleShot(True)
@@ -151,7 +151,7 @@ class SimilarDock(LeavingDock):
     def _take_run(self) -> None:
         assert self._layer is not None
         before, run = self._run, self._layer.metadata.get(RUN_KEY)
-        self._run = run if isinstance(run, Started) else None
+        self._run = run if isinstance(run, Run) else None
         # The user may have typed another um/px.
         found = self._layer.metadata.get(SLIDE_KEY)
         self.slide = found if isinstance(found, Slide) else self.slide
@@ -239,7 +239,7 @@ class SimilarDock(LeavingDock):
         self._radius_chosen = False
         self._search()
 
-    def _known_tiles(self) -> SlideTiles | None:
+    def _known_tiles(self) -> TileTable | None:
         """Return the tiles read before, if no more can have been scored since."""
         before = self.searched
         if before is None or self._run is None or before.run is not self._run:
@@ -313,14 +313,14 @@ class SimilarDock(LeavingDock):
         embeddings = searched.tiles.embeddings[first + searched.found.like.rows]
         return embeddings, searched.mpp, card.weights_sha256, card.name
 
-    def _where_examples_lie(self) -> LeftOut | None:
+    def _where_examples_lie(self) -> ExcludedRegion | None:
         """Return what need not be found; between several areas there may be hits."""
         areas = self.examples.areas(Side.LIKE)
         if self.slide is None or len(areas) != 1:
             return None
         left, top, right, bottom = (round(edge) for edge in areas[0].bounds)
         region = Region(left, top, max(1, right - left), max(1, bottom - top))
-        return LeftOut(self.slide.quick_hash, region)
+        return ExcludedRegion(self.slide.quick_hash, region)
 
     # -- hits ------------------------------------------------------------------------
 
@@ -397,5 +397,5 @@ def _tiles(number: int) -> str:
     return "1 tile" if number == 1 else f"{number:,} tiles"
 
 
-def _not_like(examples: Examples) -> str:
+def _not_like(examples: QueryTiles) -> str:
     return f", {len(examples):,} not like this" if len(examples) else ""

@@ -24,7 +24,7 @@ _TOLD = {
 }
 
 
-class ExampleButtons(QGroupBox):
+class ExampleToolbar(QGroupBox):
     """Draw, pick, or take what is there, as examples of one side.
 
     Parameters
@@ -72,7 +72,7 @@ _FREEHAND = "add_polygon_lasso"
 _PAN = "pan_zoom"
 
 
-class ExampleChoice(QObject):
+class ExamplePicker(QObject):
     """Both sides' examples on a slide, as the buttons say.
 
     Parameters
@@ -94,7 +94,7 @@ class ExampleChoice(QObject):
     def __init__(
         self,
         viewer: napari.Viewer,
-        buttons: Mapping[Side, ExampleButtons],
+        buttons: Mapping[Side, ExampleToolbar],
         searched_tile: Callable[[Region], Region],
         parent: QObject | None = None,
     ) -> None:

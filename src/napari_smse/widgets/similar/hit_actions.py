@@ -8,10 +8,10 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_smse.palette import Colour
-from napari_smse.widgets.controls.thumbnails import swatch
+from napari_smse.widgets.controls.thumbnails import colour_icon
 
 
-class KeepHits(QGroupBox):
+class HitActions(QGroupBox):
     """Make the hits regions of a class, or points."""
 
     regions_wanted = Signal(str)
@@ -46,7 +46,7 @@ class KeepHits(QGroupBox):
         with QSignalBlocker(self.classes):
             self.classes.clear()
             for name, colour in colours.items():
-                self.classes.addItem(swatch(colour), name)
+                self.classes.addItem(colour_icon(colour), name)
             # What is looked for is most often the last: benign comes before malignant.
             self.classes.setCurrentIndex(len(colours) - 1)
             if before:

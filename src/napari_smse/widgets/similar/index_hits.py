@@ -30,7 +30,7 @@ HitKey = tuple[int, int]
 """Number of the slide, and of the hit on it."""
 
 
-class FolderHits(QTreeWidget):
+class IndexHits(QTreeWidget):
     """Nearest first; double-click a tile to go there."""
 
     chosen = Signal(object, object)

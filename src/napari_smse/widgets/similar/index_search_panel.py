@@ -12,20 +12,26 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
-from napari_smse.similarity.index.search import Hit, IndexAnswer, LeftOut, Searched, SlideHits
+from napari_smse.similarity.index.search import (
+    ExcludedRegion,
+    Hit,
+    Searched,
+    SearchResult,
+    SlideHits,
+)
 from napari_smse.similarity.index.shard import IndexedSlide, SlideState
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.index.picker import NO_FOLDER, IndexFolder
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.index.picker import NO_FOLDER, IndexPicker
 from napari_smse.widgets.index.queue import REPLACE
-from napari_smse.widgets.layers.isolate_slide import ClearView
+from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.slide_layers import layer_with, set_scale, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
-from napari_smse.widgets.similar.index_hits import FolderHits
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.similar.index_hits import IndexHits
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.index_slides import SlideAdded, SlideToAdd, WouldReplace, add_slide
 from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Started
-from napari_smse.workflows.search_index import FolderQuery, FolderSearchJob, read_pictures
+from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.search_index import IndexQuery, IndexSearchJob, read_pictures
 
 QueryTuple = tuple[NDArray[np.floating], float, str, str]
 """Embeddings ``(n, d)``, um/px, sha256 of the model's weights, the model's name."""
@@ -33,7 +39,7 @@ QueryTuple = tuple[NDArray[np.floating], float, str, str]
 _FIRST_HITS = 50
 
 
-class FolderSearch(QWidget):
+class IndexSearchPanel(QWidget):
     """Choose an index, search it, see where slides look alike, and add slides to it.
 
     Parameters
@@ -55,28 +61,28 @@ class FolderSearch(QWidget):
         viewer: ViewerModel,
         query: Callable[[], QueryTuple],
         *,
-        left_out: Callable[[], LeftOut | None] = lambda: None,
+        left_out: Callable[[], ExcludedRegion | None] = lambda: None,
         slide_layer: Callable[[], Image | None] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._query, self._left_out = viewer, query, left_out
         self._slide_layer = slide_layer or self._layer_in_viewer
-        self._job: FolderSearchJob | None = None
+        self._job: IndexSearchJob | None = None
         self._is_left = False
-        self._view = ClearView(viewer)
-        self.answer: IndexAnswer | None = None
+        self._view = IsolateSlide(viewer)
+        self.answer: SearchResult | None = None
         # Without a parent, as workers may still speak while the dock is being destroyed.
-        self.searching, self.adding = BackgroundTask(), BackgroundTask()
-        self.picturing = BackgroundTask()
-        self.index = IndexFolder()
+        self.searching, self.adding = Worker(), Worker()
+        self.picturing = Worker()
+        self.index = IndexPicker()
         self.number = QSpinBox()
         self.search = QPushButton("Search the folder")
         self.add = QPushButton("Add this slide")
         self.replace = QPushButton(REPLACE)
         self.bar = QProgressBar()
         self.state, self.problem = QLabel(), QLabel()
-        self.hits = FolderHits()
+        self.hits = IndexHits()
         self._arrange()
         self._connect()
         self._show_what_can_be_done()
@@ -84,7 +90,7 @@ class FolderSearch(QWidget):
             self._take_folder()  # that of the last time, or of another dock
 
     @property
-    def tasks(self) -> tuple[BackgroundTask, ...]:
+    def tasks(self) -> tuple[Worker, ...]:
         """All that works in the background, for the dock to stop when it is destroyed."""
         return self.searching, self.adding, self.index.looking, self.picturing
 
@@ -107,7 +113,7 @@ class FolderSearch(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.index)
-        layout.addLayout(row_of(self.search, self.number, self.add))
+        layout.addLayout(hbox(self.search, self.number, self.add))
         for widget in (self.bar, self.problem, self.replace, self.state):
             layout.addWidget(widget)
         layout.addWidget(self.hits, stretch=1)
@@ -139,7 +145,7 @@ class FolderSearch(QWidget):
     def _take_folder(self) -> None:
         self.cancel()
         folder = self.index.folder
-        self._job = None if folder is None else FolderSearchJob(folder)
+        self._job = None if folder is None else IndexSearchJob(folder)
         self.hits.show_groups(())
         self.hits.hide()
         self._tell_state("")
@@ -160,7 +166,7 @@ class FolderSearch(QWidget):
         self._tell_problem("")
         try:
             embeddings, mpp, model, model_name = self._query()
-            query = FolderQuery(embeddings, mpp, model, model_name, self._left_out())
+            query = IndexQuery(embeddings, mpp, model, model_name, self._left_out())
         except SmseError as error:
             self._tell_problem(str(error))
             return
@@ -178,7 +184,7 @@ class FolderSearch(QWidget):
         self.picturing.cancel()
         self._end()
 
-    def _hear(self, said: Searched | IndexAnswer) -> None:
+    def _hear(self, said: Searched | SearchResult) -> None:
         if isinstance(said, Searched):
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * said.done / max(1, said.total)))
@@ -216,7 +222,7 @@ class FolderSearch(QWidget):
             return
         layer = self._slide_layer()
         run = None if layer is None else layer.metadata.get(RUN_KEY)
-        if layer is None or not isinstance(run, Started):
+        if layer is None or not isinstance(run, Run):
             what = "Open a slide and score it" if layer is None else f"Score {layer.name}"
             self._tell_problem(f"{what} first (SMSE: Score slide), then add it.")
             return
@@ -315,7 +321,7 @@ class FolderSearch(QWidget):
         self._show_what_can_be_done()
 
 
-def _told(answer: IndexAnswer) -> str:
+def _told(answer: SearchResult) -> str:
     hits = sum(len(found.hits) for found in answer.slides)
     if not hits:
         return "Nothing else at this scale is in the folder."

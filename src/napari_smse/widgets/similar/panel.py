@@ -9,13 +9,13 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_smse.widgets.controls.layout import folded, scrolled
+from napari_smse.widgets.controls.layout import folded, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
-from napari_smse.widgets.controls.thumbnail_strip import FilmStrip
+from napari_smse.widgets.controls.thumbnail_strip import ThumbnailStrip
 from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.session import Session
-from napari_smse.widgets.similar.example_picker import ExampleButtons
-from napari_smse.widgets.similar.hit_actions import KeepHits
+from napari_smse.widgets.similar.example_picker import ExampleToolbar
+from napari_smse.widgets.similar.hit_actions import HitActions
 
 _NOTICE = "Research use only: not for diagnosis."
 _DECIMALS = 3
@@ -37,7 +37,7 @@ class SimilarPanel(QWidget):
         self.elsewhere = folded("In other slides", elsewhere)
         self.slides, self.scales = SlideCombo(session), QComboBox()
         self.scales.setToolTip("Tiles of this scale are searched; others are left out.")
-        self.buttons = {side: ExampleButtons(side) for side in Side}
+        self.buttons = {side: ExampleToolbar(side) for side in Side}
         self.query, self.kept, self.hits = QLabel(), QLabel(), QLabel()
         self.problem = QLabel()
         self.problem.setStyleSheet(
@@ -48,8 +48,8 @@ class SimilarPanel(QWidget):
         self.radius.setToolTip(
             "How far from your examples a tile may be: 0 is the same, further right is less alike."
         )
-        self.strip = FilmStrip()
-        self.keep = KeepHits()
+        self.strip = ThumbnailStrip()
+        self.keep = HitActions()
         self._arrange()
         self.show_no_answer()
         self.tell_problem("")
@@ -71,7 +71,7 @@ class SimilarPanel(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(
-            scrolled(
+            scroll_area(
                 [
                     notice,
                     top,

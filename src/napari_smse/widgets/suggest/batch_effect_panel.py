@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_smse.similarity.batch_effect import BatchEffect, Share, Told
 from napari_smse.workflows.batch_effect import Measured
 from napari_smse.workflows.score_slide import Stage
-from napari_smse.workflows.stain_robustness import StainMeasured
+from napari_smse.workflows.stain_robustness import StainRobustness
 
 _ABOUT: Final = (
     "If the nearest tiles of a tile are mostly from its own slide, the embedding sees stain and "
@@ -101,7 +101,7 @@ class ToldPair(QWidget):
         self.of_class.show_told(None if effect is None else effect.of_class)
 
 
-class BatchMeter(QWidget):
+class BatchEffectPanel(QWidget):
     """Asks for a measurement and shows it; then for one with the stain of the tiles changed."""
 
     measure_wanted = Signal()
@@ -167,7 +167,7 @@ class BatchMeter(QWidget):
         self.bar.setFormat(said.text if isinstance(said, Stage) else "stain anew: %p %")
         self.bar.show()
 
-    def show_stained(self, found: StainMeasured) -> None:
+    def show_stained(self, found: StainRobustness) -> None:
         """Show the same tiles as they are and stained anew, and what that means."""
         effects = found.effects
         self.sentence.setText(effects.before.sentence)
@@ -188,6 +188,6 @@ class BatchMeter(QWidget):
         self.stain_sentence.setVisible(bool(text))
 
 
-def _made_of(found: Measured | StainMeasured) -> str:
+def _made_of(found: Measured | StainRobustness) -> str:
     how = "as drawn" if found.by_drawing else "as the model calls the tiles"
     return f"{_NOTE} {found.tiles:,} tiles of {found.slides} slides; classes {how}."

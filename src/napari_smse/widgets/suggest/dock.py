@@ -14,33 +14,33 @@ from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smse.active_learning.label_efficiency import SplitsDone
-from napari_smse.annotations.tile_notes import TileRemark
+from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.similarity.batch_effect import Share
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.asked_slides import asked_slides, scored_layers
-from napari_smse.widgets.compute_lock import Turn
-from napari_smse.widgets.controls.layout import scrolled
-from napari_smse.widgets.dock import LeavingDock
-from napari_smse.widgets.layers.isolate_slide import ClearView
+from napari_smse.widgets.compute_lock import ComputeLock
+from napari_smse.widgets.controls.layout import scroll_area
+from napari_smse.widgets.dock import SlideDock
+from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.suggest.batch_effect_panel import BatchMeter
-from napari_smse.widgets.suggest.label_efficiency_panel import EfficiencyPanel
-from napari_smse.widgets.suggest.label_issues_panel import NoiseStrip
-from napari_smse.widgets.suggest.labelling_controller import TileLabelling
+from napari_smse.widgets.suggest.batch_effect_panel import BatchEffectPanel
+from napari_smse.widgets.suggest.label_efficiency_panel import LabelEfficiencyPanel
+from napari_smse.widgets.suggest.label_issues_panel import LabelIssuesPanel
+from napari_smse.widgets.suggest.labelling_controller import LabellingController
 from napari_smse.widgets.suggest.tile_queue import TileQueue
 from napari_smse.widgets.tile_notes import notes_of
-from napari_smse.widgets.worker import BackgroundTask
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.batch_effect import Measured, measure
-from napari_smse.workflows.label_efficiency import LabelWorth, judge_worth
-from napari_smse.workflows.label_issues import DoubtedLabels, find_doubted
+from napari_smse.workflows.label_efficiency import LabelEfficiencyResult, measure_label_efficiency
+from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
 from napari_smse.workflows.score_slide import RUN_KEY, Stage
-from napari_smse.workflows.scored_slide import NOT_SCORED, AskedSlide, Started, TileOnSlide
-from napari_smse.workflows.stain_robustness import StainMeasured, measure_stained
-from napari_smse.workflows.suggest_tiles import TileWorth, find_next
+from napari_smse.workflows.scored_slide import NOT_SCORED, Run, ScoredSlide, TileOnSlide
+from napari_smse.workflows.stain_robustness import StainRobustness, measure_stain_robustness
+from napari_smse.workflows.suggest_tiles import Suggestions, find_next
 
 _NOTICE: Final = "Research use only: not for diagnosis."
 _TABS: Final = (
@@ -56,7 +56,7 @@ _FOLLOWS_MS: Final = 1500
 """So long after the last label, what labels are worth is judged anew."""
 
 
-class NextDock(LeavingDock):
+class SuggestDock(SlideDock):
     """What to annotate next, which annotations to doubt, and whether slides differ too much.
 
     Parameters
@@ -68,17 +68,17 @@ class NextDock(LeavingDock):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.queue, self.noise, self.meter = TileQueue(), NoiseStrip(), BatchMeter()
-        self.labelling = TileLabelling(napari_viewer, self.queue, self._annotate_dock)
-        self.worth = EfficiencyPanel()
-        self._view = ClearView(napari_viewer)
+        self.queue, self.noise, self.meter = TileQueue(), LabelIssuesPanel(), BatchEffectPanel()
+        self.labelling = LabellingController(napari_viewer, self.queue, self._annotate_dock)
+        self.worth = LabelEfficiencyPanel()
+        self._view = IsolateSlide(napari_viewer)
         self._session = session_of(napari_viewer)
         # The models by which what is shown was found.
         self._asked = ""
-        self._turn = Turn("Slides are being measured with their stain changed")
+        self._turn = ComputeLock("Slides are being measured with their stain changed")
         self._make_layout()
-        self.finding, self.doubting, self.measuring = (BackgroundTask() for _ in range(3))
-        self.judging, self.staining = BackgroundTask(), BackgroundTask()
+        self.finding, self.doubting, self.measuring = (Worker() for _ in range(3))
+        self.judging, self.staining = Worker(), Worker()
         self._judge_later = QTimer(self)
         self._judge_later.setSingleShot(True)
         self._judge_later.setInterval(_FOLLOWS_MS)
@@ -87,7 +87,7 @@ class NextDock(LeavingDock):
             self.finding, self.doubting, self.measuring, self.judging, self.staining,
             *(one.task for one in pictures),
         )  # fmt: skip
-        self.stop_when_destroyed(self._tasks)
+        self.cancel_on_destroy(self._tasks)
         self._connect()
         self.show_slides()
 
@@ -114,7 +114,7 @@ class NextDock(LeavingDock):
             self.tabs.addTab(column, title)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolled([notice, self.state, self.tabs]))
+        outer.addWidget(scroll_area([notice, self.state, self.tabs]))
         self.setMinimumWidth(430)
 
     def _connect(self) -> None:
@@ -155,13 +155,13 @@ class NextDock(LeavingDock):
         elif self.meter.sentence.text() == _TWO_NEEDED:
             self.meter.tell("")
 
-    def _out_of_date(self, found: Sequence[tuple[object, Slide, Started]]) -> list[str]:
+    def _out_of_date(self, found: Sequence[tuple[object, Slide, Run]]) -> list[str]:
         """Say that another model is in force than the one that what is shown was found with."""
         if not found or self._asked in ("", _models(found)):
             return []
         return [f"What is shown below was found with {self._asked}: look again to follow."]
 
-    def _asked_slides(self) -> list[AskedSlide]:
+    def _asked_slides(self) -> list[ScoredSlide]:
         """Return the slides as they are scored now, and note by which models."""
         self._asked = _models(scored_layers(self.viewer))
         self.show_slides()
@@ -175,7 +175,7 @@ class NextDock(LeavingDock):
             self.queue.tell("Looking for tiles …")
             self.finding.start(partial(find_next, self._asked_slides(), count))
 
-    def _show_queue(self, found: TileWorth) -> None:
+    def _show_queue(self, found: Suggestions) -> None:
         self.labelling.begin_anew()
         self.queue.tell("")
         self._change_tab()
@@ -194,13 +194,13 @@ class NextDock(LeavingDock):
             self._judge()
 
     def _judge(self) -> None:
-        self.judging.start(partial(judge_worth, self._asked_slides()))
+        self.judging.start(partial(measure_label_efficiency, self._asked_slides()))
 
     def _follow_labels(self) -> None:
         if self.worth.is_followed:
             self._judge()
 
-    def _hear_worth(self, said: SplitsDone | LabelWorth) -> None:
+    def _hear_worth(self, said: SplitsDone | LabelEfficiencyResult) -> None:
         if isinstance(said, SplitsDone):
             self.worth.show_progress(said)
         else:
@@ -208,19 +208,19 @@ class NextDock(LeavingDock):
 
     # -- labels that neighbours doubt ------------------------------------------------
 
-    def find_doubted(self) -> None:
+    def find_suspected_labels(self) -> None:
         """Look for labels that neighbours doubt."""
         if not self.doubting.is_running:
             self.noise.tell("Comparing neighbours …")
-            self.doubting.start(partial(find_doubted, self._asked_slides()))
+            self.doubting.start(partial(find_suspected_labels, self._asked_slides()))
 
-    def _show_doubts(self, found: DoubtedLabels) -> None:
+    def _show_doubts(self, found: LabelIssueResult) -> None:
         self.noise.show_doubts(found)
 
     def _fail_doubting(self, text: str) -> None:
         self.noise.tell(text)
 
-    def _remark(self, remark: TileRemark) -> None:
+    def _remark(self, remark: TileCorrection) -> None:
         layer = layer_with(self.viewer, remark.place.slide)
         if layer is None:
             show_error("The tile's slide is not in the viewer any more: open it again.")
@@ -250,7 +250,7 @@ class NextDock(LeavingDock):
     def _fail_measuring(self, text: str) -> None:
         self.meter.tell(text)
 
-    def measure_stained(self) -> None:
+    def measure_stain_robustness(self) -> None:
         """Measure again with the stain of the tiles changed; while that goes on, stop it."""
         if self.staining.is_running:
             self._stop_staining()
@@ -260,10 +260,10 @@ class NextDock(LeavingDock):
             self.meter.end_stain(reason)
             return
         self.meter.show_stain_progress(Stage("Starting …"))
-        self.staining.start(partial(measure_stained, self._asked_slides()))
+        self.staining.start(partial(measure_stain_robustness, self._asked_slides()))
 
-    def _hear_stained(self, said: Stage | Share | StainMeasured) -> None:
-        if isinstance(said, StainMeasured):
+    def _hear_stained(self, said: Stage | Share | StainRobustness) -> None:
+        if isinstance(said, StainRobustness):
             self._turn.give_back()
             self.meter.show_stained(said)
         else:
@@ -326,7 +326,7 @@ def _gone(viewer: ViewerModel) -> list[str]:
     """Say of each scored slide whose file is gone that it is left out."""
     found = []
     for layer in slide_layers(viewer):
-        if isinstance(layer.metadata.get(RUN_KEY), Started):
+        if isinstance(layer.metadata.get(RUN_KEY), Run):
             try:
                 slide_of(layer)
             except SmseError as error:
@@ -334,11 +334,11 @@ def _gone(viewer: ViewerModel) -> list[str]:
     return found
 
 
-def _told(slides: Sequence[tuple[object, Slide, Started]]) -> str:
+def _told(slides: Sequence[tuple[object, Slide, Run]]) -> str:
     number = "1 scored slide" if len(slides) == 1 else f"{len(slides)} scored slides"
     return f"{number}: {', '.join(slide.name for _, slide, _ in slides)}. Model {_models(slides)}."
 
 
-def _models(slides: Sequence[tuple[object, Slide, Started]]) -> str:
+def _models(slides: Sequence[tuple[object, Slide, Run]]) -> str:
     found = (f"{run.card.name} {run.card.version}" for _, _, run in slides)
     return ", ".join(dict.fromkeys(found))

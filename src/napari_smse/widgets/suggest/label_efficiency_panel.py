@@ -9,15 +9,15 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.active_learning.label_efficiency import SplitsDone
 from napari_smse.widgets.controls.layout import folded
-from napari_smse.widgets.suggest.label_efficiency_plot import EfficiencyPlot
+from napari_smse.widgets.suggest.label_efficiency_plot import LabelEfficiencyPlot
 from napari_smse.widgets.suggest.messages import about, verdict
-from napari_smse.workflows.label_efficiency import LabelWorth
+from napari_smse.workflows.label_efficiency import LabelEfficiencyResult
 
 _ASK: Final = "What are labels worth?"
 _TITLE: Final = "Worth of the labels"
 
 
-class EfficiencyPanel(QWidget):
+class LabelEfficiencyPanel(QWidget):
     """Asks what labels are worth, and shows it; folded away until there is something to show."""
 
     asked = Signal()
@@ -34,11 +34,11 @@ class EfficiencyPanel(QWidget):
         self.ask.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.sentence, self.about = QLabel(), QLabel()
         self.sentence.setStyleSheet("font-weight: bold;")
-        self.plot = EfficiencyPlot()
+        self.plot = LabelEfficiencyPlot()
         for label in (self.sentence, self.about):
             label.setWordWrap(True)
         self.curve = folded(_TITLE, self.plot)
-        self.found: LabelWorth | None = None
+        self.found: LabelEfficiencyResult | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.ask, self.sentence, self.curve, self.about):
@@ -57,7 +57,7 @@ class EfficiencyPanel(QWidget):
         """Say how far it is; what is shown stays until there is something else."""
         self.ask.setText(f"Stop ({round(100 * said.done / said.total)} %)")
 
-    def show_worth(self, found: LabelWorth) -> None:
+    def show_worth(self, found: LabelEfficiencyResult) -> None:
         """Show what was found, unfolded if it is the first."""
         self.plot.show_efficiency(found.efficiency, len(found.taken))
         self.about.setText(about(found))

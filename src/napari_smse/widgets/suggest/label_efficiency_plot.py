@@ -20,7 +20,7 @@ _BAND_ALPHA: Final = 45
 _POINT_PX: Final = 6
 
 
-class EfficiencyPlot(pg.GraphicsLayoutWidget):
+class LabelEfficiencyPlot(pg.GraphicsLayoutWidget):
     """Balanced accuracy against the number of labelled tiles, with the spread over the splits."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

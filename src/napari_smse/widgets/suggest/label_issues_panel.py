@@ -17,10 +17,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.controls.thumbnails import TilePictures
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.widgets.suggest.tile_queue import untinted
-from napari_smse.workflows.label_issues import DoubtedLabels, DoubtedTile, remark_on
+from napari_smse.workflows.label_issues import LabelIssue, LabelIssueResult, remark_on
 from napari_smse.workflows.scored_slide import PICTURE_PX
 
 _ABOUT: Final = (
@@ -30,7 +30,7 @@ _ABOUT: Final = (
 )
 
 
-class NoiseStrip(QWidget):
+class LabelIssuesPanel(QWidget):
     """Doubted tiles, most doubted first, with what may be said of each."""
 
     find_wanted = Signal()
@@ -38,7 +38,7 @@ class NoiseStrip(QWidget):
     """The `TileOnSlide` that was clicked, or reached with the keys."""
 
     remark_made = Signal(object)
-    """The `TileRemark` on the tile that is chosen."""
+    """The `TileCorrection` on the tile that is chosen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,9 +60,9 @@ class NoiseStrip(QWidget):
         layout.addWidget(self.find)
         layout.addWidget(self.note)
         layout.addWidget(self.list, stretch=1)
-        layout.addLayout(row_of(self.keep, self.flip, self.drop))
-        self.pictures = TilePictures()
-        self.tiles: list[DoubtedTile] = []
+        layout.addLayout(hbox(self.keep, self.flip, self.drop))
+        self.pictures = ThumbnailReader()
+        self.tiles: list[LabelIssue] = []
         self.find.clicked.connect(self.find_wanted)
         self.list.currentRowChanged.connect(self._choose)
         self.pictures.read.connect(self._show_picture)
@@ -73,12 +73,12 @@ class NoiseStrip(QWidget):
         self._allow()
 
     @property
-    def chosen(self) -> DoubtedTile | None:
+    def chosen(self) -> LabelIssue | None:
         """The tile that was clicked."""
         row = self.list.currentRow()
         return self.tiles[row] if 0 <= row < len(self.tiles) else None
 
-    def show_doubts(self, found: DoubtedLabels) -> None:
+    def show_doubts(self, found: LabelIssueResult) -> None:
         """Show what was found in place of what there was."""
         self.list.clear()
         self.tiles = list(found.tiles)
@@ -95,7 +95,7 @@ class NoiseStrip(QWidget):
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
-    def _say(self, done: str, class_of: Callable[[DoubtedTile], str]) -> None:
+    def _say(self, done: str, class_of: Callable[[LabelIssue], str]) -> None:
         one, row = self.chosen, self.list.currentRow()
         if one is None:
             return
@@ -136,14 +136,14 @@ class NoiseStrip(QWidget):
             item.setIcon(untinted(icon))
 
 
-def _told(one: DoubtedTile) -> str:
+def _told(one: LabelIssue) -> str:
     return (
         f"drawn as {one.drawn}\nneighbours say {one.says} ({round(100 * one.score)} %)\n"
         f"{objective_power(one.tile.mpp):.3g}x · {one.tile.slide.name}"
     )
 
 
-def _summary(found: DoubtedLabels) -> str:
+def _summary(found: LabelIssueResult) -> str:
     told = (
         f"{found.doubted:,} of {found.annotated:,} annotated tiles look more like another class."
         if found.doubted

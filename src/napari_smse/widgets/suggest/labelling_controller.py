@@ -11,8 +11,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_smse.errors import SmseError
 from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.key_bindings import KEYS, Action, LentKeys
-from napari_smse.widgets.layers.isolate_slide import ClearView
+from napari_smse.widgets.key_bindings import KEYS, Action, KeyBindings
+from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.suggest.tile_labels import TileLabel, TileLabels
@@ -23,7 +23,7 @@ _SKIP: Final = ("S", "Space")
 _UNDO: Final = "Backspace"
 
 
-class TileLabelling(QObject):
+class LabellingController(QObject):
     """Carries out what a queue of tiles wants, in the viewer.
 
     Parameters
@@ -48,7 +48,7 @@ class TileLabelling(QObject):
         super().__init__(queue)
         self._viewer, self._queue = viewer, queue
         self._labels = TileLabels(viewer, find_dock, self.problem.emit)
-        self._keys, self._view = LentKeys(), ClearView(viewer)
+        self._keys, self._view = KeyBindings(), IsolateSlide(viewer)
         self._made: dict[int, TileLabel] = {}
         self._past: list[int] = []
         self._on = False

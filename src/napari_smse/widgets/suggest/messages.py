@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from napari_smse.workflows.label_efficiency import LabelWorth
+    from napari_smse.workflows.label_efficiency import LabelEfficiencyResult
 
 _OTHERS: Final = "Label what is different instead, such as another slide."
 _MATTERS: Final = 0.01
 _FEW: Final = 4
 
 
-def verdict(found: LabelWorth) -> str:
+def verdict(found: LabelEfficiencyResult) -> str:
     """Say whether further labels help."""
     efficiency = found.efficiency
     fewer, more = (int(number) for number in efficiency.budgets[-2:])
@@ -39,7 +39,7 @@ def verdict(found: LabelWorth) -> str:
     )
 
 
-def about(found: LabelWorth) -> str:
+def about(found: LabelEfficiencyResult) -> str:
     """Say what was measured, on what, and what speaks against it."""
     units = _units(found)
     number = sum(found.taken.values())
@@ -57,7 +57,7 @@ def about(found: LabelWorth) -> str:
     return " ".join([*told, *_against(found)])
 
 
-def _queue(found: LabelWorth) -> str:
+def _queue(found: LabelEfficiencyResult) -> str:
     lead = found.efficiency.lead
     if not lead.is_clear or abs(lead.mean) < _MATTERS:
         return "The order of the queue makes no clear difference."
@@ -68,7 +68,7 @@ def _queue(found: LabelWorth) -> str:
     )
 
 
-def _against(found: LabelWorth) -> list[str]:
+def _against(found: LabelEfficiencyResult) -> list[str]:
     told = []
     if not found.by_slide:
         told.append(
@@ -85,15 +85,15 @@ def _against(found: LabelWorth) -> list[str]:
     return told
 
 
-def _units(found: LabelWorth) -> str:
+def _units(found: LabelEfficiencyResult) -> str:
     return "slides" if found.by_slide else "regions"
 
 
-def _on(found: LabelWorth) -> str:
+def _on(found: LabelEfficiencyResult) -> str:
     return "on" if found.by_slide else "in"
 
 
-def _elsewhere(found: LabelWorth) -> str:
+def _elsewhere(found: LabelEfficiencyResult) -> str:
     return "on more slides" if found.by_slide else "in more regions, or on a second slide,"
 
 

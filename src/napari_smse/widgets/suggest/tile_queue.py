@@ -23,8 +23,8 @@ from qtpy.QtWidgets import (
 
 from napari_smse.palette import Colour
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.controls.layout import row_of
-from napari_smse.widgets.controls.thumbnails import TilePictures, swatch
+from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.thumbnails import ThumbnailReader, colour_icon
 from napari_smse.workflows.scored_slide import PICTURE_PX
 from napari_smse.workflows.suggest_tiles import QueuedTile
 
@@ -69,7 +69,7 @@ class TileQueue(QWidget):
         self.current: int | None = None
         self._colours: dict[str, Colour] = {}
         self._make_widgets()
-        self.pictures = TilePictures()
+        self.pictures = ThumbnailReader()
         self._connect()
         self._show_all()
 
@@ -107,11 +107,11 @@ class TileQueue(QWidget):
             label.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addWidget(about)
-        layout.addLayout(row_of(self.count, self.find))
+        layout.addLayout(hbox(self.count, self.find))
         for widget in (self.note, self.progress, self.facts):
             layout.addWidget(widget)
         layout.addLayout(self.buttons)
-        layout.addLayout(row_of(self.skip, self.undo))
+        layout.addLayout(hbox(self.skip, self.undo))
         layout.addWidget(keys)
         layout.addWidget(self.hide_maps)
         layout.addWidget(self.list, stretch=1)
@@ -181,7 +181,7 @@ class TileQueue(QWidget):
             self.buttons.removeWidget(old)
             old.deleteLater()
         for number, name in enumerate(names):
-            button = QPushButton(swatch(colours[name]), f"{name}  [{number + 1}]")
+            button = QPushButton(colour_icon(colours[name]), f"{name}  [{number + 1}]")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.clicked.connect(lambda _=False, one=number: self.label_wanted.emit(one))
             self.buttons.addWidget(button, number // _ACROSS, number % _ACROSS)

@@ -14,7 +14,7 @@ from napari_smse.results import STORE_NAME, RemoteFolder, is_url
 from napari_smse.scoring import ScoreStore, WriteLock, folder_lock
 
 
-class Target(Protocol):
+class Destination(Protocol):
     """A place for one results folder a slide."""
 
     def folder(self, name: str) -> Path:
@@ -46,7 +46,7 @@ class Target(Protocol):
         ...
 
 
-class LocalTarget:
+class LocalDestination:
     """Folders in a folder of this machine: they are scored where they stay.
 
     Parameters
@@ -92,7 +92,7 @@ class LocalTarget:
         """Do nothing: they are there."""
 
 
-class RemoteTarget:
+class RemoteDestination:
     """Folders where a URL points to: scored in the user's cache, and copied when whole.
 
     Parameters
@@ -156,6 +156,6 @@ class RemoteTarget:
             raise output_error(folder, error) from error
 
 
-def target_of(out: str) -> Target:
-    """Return the place that a path or URL means; raises as `RemoteTarget` does."""
-    return RemoteTarget(out) if is_url(out) else LocalTarget(Path(out))
+def destination_from(out: str) -> Destination:
+    """Return the place that a path or URL means; raises as `RemoteDestination` does."""
+    return RemoteDestination(out) if is_url(out) else LocalDestination(Path(out))

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_smse.errors import OutputError
 from napari_smse.results import STORE_NAME, folder_name
 from napari_smse.scoring import ComputeDevice, ScoreStore, score
-from napari_smse.similarity.index.folder import Added
+from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.shard import indexed_slide, shard_of
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
@@ -18,10 +18,10 @@ from napari_smse.slides.identity import quick_hash, slide_name
 from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.scorers import load_on_fastest
 from napari_smse.workflows.batch.slide_job import (
-    Asked,
-    PreparedSlide,
-    SlideToScore,
-    slides_to_score,
+    BatchSettings,
+    OpenJob,
+    SlideJob,
+    slide_jobs,
 )
 
 
@@ -45,7 +45,7 @@ class Indexing:
     def __init__(
         self,
         index: SlideIndex,
-        asked: Asked,
+        asked: BatchSettings,
         model: str,
         devices: str,
         told: BatchReporter,
@@ -55,7 +55,7 @@ class Indexing:
         self._index, self._asked, self._told = index, asked, told
         self._model, self._devices, self._overwrite = model, devices, overwrite
 
-    def add(self, slides: Sequence[SlideToScore]) -> None:
+    def add(self, slides: Sequence[SlideJob]) -> None:
         """Add slides, each as soon as it is scored; torch is there only if one must be."""
         left = [one for one in slides if not self._is_settled(one)]
         if not left:
@@ -81,7 +81,7 @@ class Indexing:
             except Exception as error:
                 self._told.fail(error, one.path.name)
 
-    def _is_settled(self, one: SlideToScore) -> bool:
+    def _is_settled(self, one: SlideJob) -> bool:
         """Whether nothing is left to score: it is in the index, scored before, or cannot be."""
         try:
             with open_slide(one.path, mpp=self._asked.mpp) as slide:
@@ -95,7 +95,7 @@ class Indexing:
             self._told.fail(error, one.path.name)
         return True
 
-    def _is_there(self, one: SlideToScore, slide: Slide) -> bool:
+    def _is_there(self, one: SlideJob, slide: Slide) -> bool:
         card = self._asked.card
         facts = {
             "model": {
@@ -106,7 +106,7 @@ class Indexing:
             "request": self._asked.request.facts(),
         }
         wanted = indexed_slide(slide, facts)
-        if self._index.planned(wanted, replace=self._overwrite) is not Added.SAME:
+        if self._index.planned(wanted, replace=self._overwrite) is not AddOutcome.SAME:
             return False
         moved = self._index.move(wanted)
         there = self._index.find(wanted.quick_hash)
@@ -115,7 +115,7 @@ class Indexing:
         self._told.done(f"{one.path.name}: {told}, {tiles:,} tiles")
         return True
 
-    def _prepared(self, one: SlideToScore, devices: Sequence[ComputeDevice]) -> PreparedSlide:
+    def _prepared(self, one: SlideJob, devices: Sequence[ComputeDevice]) -> OpenJob:
         try:
             return one.prepare(devices)
         except OutputError:
@@ -124,13 +124,15 @@ class Indexing:
         # Only what holds another run's scores is begun anew: a stopped run goes on.
         return replace(one, asked=replace(self._asked, overwrite=True)).prepare(devices)
 
-    def _append(self, one: SlideToScore, slide: Slide, store: ScoreStore) -> None:
+    def _append(self, one: SlideJob, slide: Slide, store: ScoreStore) -> None:
         shard = shard_of(slide, store)
         added = self._index.add(shard, replace=self._overwrite)
         self._told.done(f"{one.path.name}: {len(shard):,} tiles {added}")
 
 
-def slides_to_index(paths: Sequence[Path], asked: Asked, *, own_folder: bool) -> list[SlideToScore]:
+def slides_to_index(
+    paths: Sequence[Path], asked: BatchSettings, *, own_folder: bool
+) -> list[SlideJob]:
     """Give each slide a results folder.
 
     Parameters
@@ -144,8 +146,8 @@ def slides_to_index(paths: Sequence[Path], asked: Asked, *, own_folder: bool) ->
         of which may have the same name. Otherwise they are named as `score` names them.
     """
     if not own_folder:
-        return slides_to_score(paths, asked)
-    return [SlideToScore(path, _own_name(path), asked) for path in paths]
+        return slide_jobs(paths, asked)
+    return [SlideJob(path, _own_name(path), asked) for path in paths]
 
 
 def _own_name(path: Path) -> str:

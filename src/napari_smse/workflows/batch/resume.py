@@ -18,14 +18,14 @@ from napari_smse.results import (
 )
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import Slide
-from napari_smse.workflows.batch.destination import Target
+from napari_smse.workflows.batch.destination import Destination
 
 _ALWAYS = ("tiles.parquet", "tiles.csv", "heatmap.png")
 _STORE_FACTS = f"{STORE_NAME}/zarr.json"
 
 
 @dataclass(frozen=True)
-class Finished:
+class ExistingResults:
     """Results that lie where new ones would go.
 
     Parameters
@@ -37,11 +37,11 @@ class Finished:
     """
 
     record: RunRecord
-    target: Target
+    target: Destination
     name: str
 
     @classmethod
-    def find(cls, target: Target, name: str) -> Finished | None:
+    def find(cls, target: Destination, name: str) -> ExistingResults | None:
         """Return whole results, or None where there are none that can be read."""
         content = target.read(name, RECORD_NAME)
         if content is None:

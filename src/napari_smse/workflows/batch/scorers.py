@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
-from napari_smse.scoring import choose_devices, on_fastest, score
+from napari_smse.scoring import choose_devices, on_fastest_runtime, score
 from napari_smse.workflows.batch.reporter import BatchReporter
-from napari_smse.workflows.batch.slide_job import PreparedSlide, SlideToScore
+from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,7 +43,7 @@ def load_on_fastest(
     chosen = choose_devices(devices, exact=exact)
     loaded = load_model(model)
     if not exact:
-        chosen = [on_fastest(device, loaded) for device in chosen]
+        chosen = [on_fastest_runtime(device, loaded) for device in chosen]
     if reporter is not None:
         where = " and ".join(device.how for device in chosen)
         reporter.say(f"Model {loaded.card.name} on {where}. Research use only.")
@@ -51,7 +51,7 @@ def load_on_fastest(
 
 
 def score_here(
-    slides: Sequence[SlideToScore],
+    slides: Sequence[SlideJob],
     model: Model,
     devices: Sequence[ComputeDevice],
     told: BatchReporter,
@@ -104,9 +104,9 @@ class WorkerScorer:
     ) -> None:
         self._client, self._model, self._model_name = client, model, model_name
         self._device = device
-        self._prepared: dict[ClusterJob, PreparedSlide] = {}
+        self._prepared: dict[ClusterJob, OpenJob] = {}
 
-    def score(self, slides: Sequence[SlideToScore], told: BatchReporter) -> None:
+    def score(self, slides: Sequence[SlideJob], told: BatchReporter) -> None:
         """Score slides; those that fail stop no others.
 
         Raises
@@ -125,7 +125,7 @@ class WorkerScorer:
             for prepared in self._prepared.values():
                 prepared.close()
 
-    def _jobs(self, slides: Sequence[SlideToScore], told: BatchReporter) -> Iterator[ClusterJob]:
+    def _jobs(self, slides: Sequence[SlideJob], told: BatchReporter) -> Iterator[ClusterJob]:
         for wanted in slides:
             try:
                 prepared = wanted.prepare([self._device])
@@ -136,7 +136,7 @@ class WorkerScorer:
             self._prepared[job] = prepared
             yield job
 
-    def _job(self, prepared: PreparedSlide, told: BatchReporter) -> ClusterJob:
+    def _job(self, prepared: OpenJob, told: BatchReporter) -> ClusterJob:
         try:
             told.warn(prepared.warnings)
             return ClusterJob(self._work(prepared), prepared.plan, prepared.store, prepared.slide)
@@ -144,7 +144,7 @@ class WorkerScorer:
             prepared.close()
             raise
 
-    def _work(self, prepared: PreparedSlide) -> SlideWork:
+    def _work(self, prepared: OpenJob) -> SlideWork:
         return SlideWork.of(
             prepared.slide,
             self._model,

@@ -30,8 +30,8 @@ from napari_smse.scoring import (
 )
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
-from napari_smse.workflows.batch.destination import Target
-from napari_smse.workflows.batch.resume import Finished
+from napari_smse.workflows.batch.destination import Destination
+from napari_smse.workflows.batch.resume import ExistingResults
 from napari_smse.workflows.index_slides import IntoIndex
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class BatchSettings:
     """What is asked for, the same for every slide.
 
     Parameters
@@ -66,7 +66,7 @@ class Asked:
         Where slides go, too, when they are scored; None for nowhere.
     """
 
-    target: Target
+    target: Destination
     request: ScoreRequest
     card: ModelCard
     outlines: BaseGeometry | None = None
@@ -79,7 +79,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class SlideToScore:
+class SlideJob:
     """A slide, the name of its results folder, and what is asked for.
 
     Parameters
@@ -94,7 +94,7 @@ class SlideToScore:
 
     path: Path
     name: str
-    asked: Asked
+    asked: BatchSettings
 
     @property
     def where(self) -> str:
@@ -114,7 +114,7 @@ class SlideToScore:
         asked = self.asked
         if asked.overwrite:
             return False
-        finished = Finished.find(asked.target, self.name)
+        finished = ExistingResults.find(asked.target, self.name)
         if finished is None:
             return False
         with open_slide(self.path, mpp=asked.mpp) as slide:
@@ -142,7 +142,7 @@ class SlideToScore:
         with open_slide(self.path, mpp=asked.mpp) as slide:
             return f"; {asked.index.add_from(asked.target.folder(self.name), slide)}"
 
-    def prepare(self, devices: Sequence[ComputeDevice]) -> PreparedSlide:
+    def prepare(self, devices: Sequence[ComputeDevice]) -> OpenJob:
         """Open it, plan its tiles, and open its store.
 
         Parameters
@@ -162,7 +162,7 @@ class SlideToScore:
             slide.close()
             raise
 
-    def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> PreparedSlide:
+    def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> OpenJob:
         asked = self.asked
         request = request_on(slide, asked.request, asked.outlines)
         plan = request.plan(slide, asked.card)
@@ -172,7 +172,7 @@ class SlideToScore:
         except BaseException:
             lock.release()
             raise
-        return PreparedSlide(self, slide, request, plan, store, devices, lock)
+        return OpenJob(self, slide, request, plan, store, devices, lock)
 
     def _opened_store(
         self, slide: Slide, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
@@ -188,7 +188,7 @@ class SlideToScore:
 
 
 @dataclass(frozen=True)
-class PreparedSlide:
+class OpenJob:
     """A slide that is open, with its plan and store, to which nobody else writes meanwhile.
 
     Parameters
@@ -203,7 +203,7 @@ class PreparedSlide:
         The right to write to its folder.
     """
 
-    wanted: SlideToScore
+    wanted: SlideJob
     slide: Slide
     request: ScoreRequest
     plan: TilePlan
@@ -211,7 +211,7 @@ class PreparedSlide:
     devices: Sequence[ComputeDevice]
     lock: WriteLock
 
-    def __enter__(self) -> PreparedSlide:
+    def __enter__(self) -> OpenJob:
         """Return it."""
         return self
 
@@ -275,7 +275,7 @@ def request_on(slide: Slide, request: ScoreRequest, outlines: BaseGeometry | Non
     return replace(request, roi=translate(outlines, slide.bounds.x, slide.bounds.y))
 
 
-def slides_to_score(paths: Sequence[Path], asked: Asked) -> list[SlideToScore]:
+def slide_jobs(paths: Sequence[Path], asked: BatchSettings) -> list[SlideJob]:
     """Give each slide a results folder of its own name."""
     names = result_folder_names(paths)
-    return [SlideToScore(path, name, asked) for path, name in zip(paths, names, strict=True)]
+    return [SlideJob(path, name, asked) for path, name in zip(paths, names, strict=True)]
