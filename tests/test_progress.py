@@ -1,7 +1,7 @@
 import pytest
 
 from napari_smse import progress
-from napari_smse.progress import Eta
+from napari_smse.progress import Eta, Progress, run_task
 
 
 @pytest.fixture
@@ -34,3 +34,32 @@ def test_new_work_begins_anew(clock):
     watch.seconds_left(90, 100)
     clock[0] = 5.0
     assert watch.seconds_left(1, 100) is None
+
+
+def counting(log):
+    try:
+        for number in range(3):
+            yield Progress(number, 3)
+    finally:
+        log.append("closed")
+    return "result"
+
+
+def test_a_task_is_run_to_its_result():
+    log, steps = [], []
+    assert run_task(counting(log), steps.append) == "result"
+    assert [step.done for step in steps] == [0, 1, 2]
+    assert run_task(counting(log)) == "result"
+    assert log == ["closed", "closed"]
+
+
+def test_what_a_listener_raises_cancels_the_task():
+    log = []
+
+    def stop(progress):
+        if progress.done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_task(counting(log), stop)
+    assert log == ["closed"]

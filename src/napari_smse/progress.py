@@ -1,12 +1,71 @@
-"""How long work will still take, by how fast it went since it last began or went on."""
+"""Long work as a task: a generator that yields its progress and returns its result."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far work is.
+
+    Attributes
+    ----------
+    done, total
+        Units of the work, whatever these are; a total of 0 if their number is not known.
+    message
+        What is being done, for a person; empty where the numbers say it.
+    seconds_left
+        Expected time to the end; None if that cannot be said.
+    detail
+        What is new, for whoever shows more than a bar.
+    """
+
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    seconds_left: float | None = None
+    detail: object = None
+
+
+Task = Generator[Progress, None, Result]
+"""Work that yields `Progress` and returns its result. Closing it cancels the work."""
+
+
+def run_task(task: Task[Result], on_progress: Callable[[Progress], object] | None = None) -> Result:
+    """Run a task to its end, for scripts and the shell.
+
+    Parameters
+    ----------
+    task
+        The work.
+    on_progress
+        Called with each progress; what it raises cancels the work.
+
+    Returns
+    -------
+    Result
+        What the task returns.
+    """
+    try:
+        while True:
+            progress = next(task)
+            if on_progress is not None:
+                on_progress(progress)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    finally:
+        task.close()
 
 
 class Eta:
-    """Watches one piece of work."""
+    """Expects how long work will still take, by its speed since it last began or resumed."""
 
     def __init__(self) -> None:
         self._since: tuple[float, int] | None = None
@@ -16,7 +75,7 @@ class Eta:
         self._since = None
 
     def seconds_left(self, done: int, total: int) -> float | None:
-        """Return the seconds left; None until that can be told."""
+        """Return the seconds left; None until that can be said."""
         now = time.monotonic()
         if self._since is None or done < self._since[1]:
             self._since = now, done

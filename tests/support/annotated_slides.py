@@ -11,10 +11,11 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.annotations import Annotation, AnnotationSet, write_annotations
 from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import Region, open_slide
 from napari_smse.workflows.score_slide import ScoreJob
-from napari_smse.workflows.scored_slide import Run, ScoredSlide
+from napari_smse.workflows.scored_slide import ScoredSlide
 from support.slides import write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (200, 60, 120)
@@ -31,11 +32,8 @@ def drawn(*, remarks=(), **regions):
 def asked(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"):
     """Score a slide at one scale."""
     slide = open_slide(path)
-    for said in ScoreJob(slide, model, ScoreRequest(mpps=(mpp,), overlap=overlap)).run():
-        if isinstance(said, Run):
-            said.shown.set()
-            started = said
-    return ScoredSlide(slide, started, annotations or AnnotationSet())
+    run = run_task(ScoreJob(slide, model, ScoreRequest(mpps=(mpp,), overlap=overlap)).run())
+    return ScoredSlide(slide, run, annotations or AnnotationSet())
 
 
 def red_slide(folder, name="slide", seed=0, **options):

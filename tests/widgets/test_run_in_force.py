@@ -24,7 +24,7 @@ NEAREST = 2
 @pytest.fixture
 def evidence(docks, monkeypatch):
     def measure_ood(_slide, _started, tiles, _bank=None):
-        yield OodScores(np.zeros(len(tiles), np.float32))
+        return OodScores(np.zeros(len(tiles), np.float32))
 
     monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
     made = EvidenceDock(docks.viewer)

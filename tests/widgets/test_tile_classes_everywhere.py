@@ -137,7 +137,7 @@ def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
     assert sorted(worth.names.tolist()) == sorted(wanted.values())
     assert by_fine_tuning(one, rule.names) == wanted
     assert by_the_bank(one) == wanted
-    (counts,) = count_tiles(slide, regions, MASK, remarks)
+    counts = count_tiles(slide, regions, MASK, remarks)
     assert {name: number for name, number in counts.tiles.items() if number} == {
         name: list(wanted.values()).count(name) for name in set(wanted.values())
     }

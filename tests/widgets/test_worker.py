@@ -13,15 +13,17 @@ pytestmark = pytest.mark.gui
 def task(qtbot):
     made = Worker()
     made.heard, made.failures, made.ends = [], [], []
-    made.told.connect(made.heard.append)
-    made.failed.connect(made.failures.append)
-    made.ended.connect(lambda: made.ends.append(True))
+    made.progressed.connect(made.heard.append)
+    made.errored.connect(made.failures.append)
+    made.returned.connect(lambda result: made.ends.append(result))
+    made.finishes = []
+    made.finished.connect(lambda: made.finishes.append(True))
     return made
 
 
 def test_everything_is_told_in_order_on_the_gui_thread(task, until):
     threads = set()
-    task.told.connect(lambda _: threads.add(threading.get_ident()))
+    task.progressed.connect(lambda _: threads.add(threading.get_ident()))
 
     def work():
         threads_of_work.add(threading.get_ident())
@@ -29,11 +31,33 @@ def test_everything_is_told_in_order_on_the_gui_thread(task, until):
 
     threads_of_work = set()
     task.start(work)
-    until(lambda: task.ends == [True])
+    until(lambda: task.ends == [None])
     assert task.heard == list(range(50))
     assert threads == {threading.get_ident()}
     assert threading.get_ident() not in threads_of_work
     assert not task.is_running
+    assert task.finishes == [True]
+
+
+def test_what_a_task_returns_is_handed_over_after_its_progress(task, until):
+    order = []
+    task.progressed.connect(lambda value: order.append(("progressed", value)))
+    task.returned.connect(lambda value: order.append(("returned", value)))
+    task.finished.connect(lambda: order.append(("finished", None)))
+
+    def work():
+        yield 1
+        return "result"
+
+    task.start(work)
+    until(lambda: len(order) == 3)
+    assert order == [("progressed", 1), ("returned", "result"), ("finished", None)]
+
+
+def test_a_plain_function_may_be_work_too(task, until):
+    task.start(lambda: "result")
+    until(lambda: task.ends == ["result"])
+    assert task.heard == []
 
 
 def test_a_named_error_is_told_in_its_own_words(task, until):
@@ -45,6 +69,7 @@ def test_a_named_error_is_told_in_its_own_words(task, until):
     until(lambda: bool(task.failures))
     assert task.failures == ["No tissue found on a.svs"]
     assert task.ends == []
+    assert task.finishes == [True]
     assert not task.is_running
 
 
@@ -107,7 +132,7 @@ def test_new_work_waits_until_the_old_has_let_go(task, qtbot, until):
     qtbot.wait(50)
     assert log == []
     go_on.set()
-    until(lambda: task.ends == [True])
+    until(lambda: task.ends == [None])
     assert log == ["old closed", "new began"]
     assert task.heard == ["old", "new"]
 
@@ -127,15 +152,15 @@ def test_paused_work_waits_and_goes_on(task, qtbot, until):
             steps.append(number)
             yield number
 
-    task.told.connect(pause)
+    task.progressed.connect(pause)
     task.start(work)
     until(lambda: task.is_paused)
     qtbot.wait(250)
     assert steps == [0, 1, 2, 3, 4]  # the last was under way
     assert task.ends == []
-    task.go_on()
+    task.resume()
     assert not task.is_paused
-    until(lambda: task.ends == [True])
+    until(lambda: task.ends == [None])
     assert task.heard == list(range(200))
 
 

@@ -42,7 +42,7 @@ def started(tmp_path):
 
 @pytest.fixture
 def read(started):
-    (made,) = read_tiles(None, started)
+    made = read_tiles(None, started)
     return made
 
 
@@ -82,16 +82,16 @@ def test_the_models_own_bank_is_read_or_it_is_said_why_not(started, tmp_path, re
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(b"")
     mine = Run(**{**started.__dict__, "model": str(weights)})
-    (found,) = read_tiles(None, mine)
+    found = read_tiles(None, mine)
     assert "brings no known tiles" in found.note
     save_bank(made_bank(4), tmp_path / "mine.exemplars.safetensors")
-    (found,) = read_tiles(None, mine)
+    found = read_tiles(None, mine)
     assert len(found.own_bank.bank) == 0
     assert "embeddings of two models do not compare" in found.note
     bank = made_bank(4)
     object.__setattr__(bank, "model", started.card.weights_sha256)
     save_bank(bank, tmp_path / "mine.exemplars.safetensors")
-    (found,) = read_tiles(None, mine)
+    found = read_tiles(None, mine)
     assert len(found.own_bank.bank) == 4
     assert found.own_bank.own
     assert found.note == ""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_smse.errors import IndexFilesError
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
@@ -48,8 +49,7 @@ def scored(slide, runs, folder, **settings):
 
 
 def add(wanted):
-    (said,) = add_scored(wanted)
-    return said
+    return add_scored(wanted)
 
 
 def test_a_slide_is_new_once(wanted):
@@ -113,7 +113,7 @@ def test_a_disk_that_does_not_answer_is_told(wanted, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(Path, "is_file", deaf)
     with pytest.raises(IndexFilesError, match=re.escape(told)):
-        list(describe_index(wanted.folder))
+        describe_index(wanted.folder)
 
 
 def test_another_model_cannot_be_tried_again(wanted):
@@ -125,17 +125,17 @@ def test_another_model_cannot_be_tried_again(wanted):
 
 def test_one_that_cannot_be_added_stops_no_other(wanted, caplog, tmp_path):
     lost = replace(wanted, folder=tmp_path / "unplugged")
-    assert list(add_all([lost, wanted])) == [2]
+    assert run_task(add_all([lost, wanted])) == 2
     assert "unplugged is not there" in caplog.text
     assert len(SlideIndex(wanted.folder).slides) == 1
 
 
 def test_what_is_in_an_index_is_said(wanted, tmp_path):
-    (about,) = describe_index(wanted.folder)
+    about = describe_index(wanted.folder)
     assert (about.model, about.gone) == ("", False)
     add(wanted)
-    (about,) = describe_index(wanted.folder)
+    about = describe_index(wanted.folder)
     assert about.text == f"1 slide, {wanted.planned:,} tiles, scored by the model redness."
     assert about.model == redness_model().card.weights_sha256
-    (about,) = describe_index(tmp_path / "unplugged")
+    about = describe_index(tmp_path / "unplugged")
     assert about.gone

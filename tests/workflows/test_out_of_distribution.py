@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_of
@@ -48,12 +49,13 @@ def looks(monkeypatch):
 @pytest.mark.usefixtures("looks")
 def test_a_slide_is_looked_at_once(scored):
     slide, started, tiles = scored
-    *shares, last = measure_ood(slide, started, tiles)
-    assert shares[-1] == 1
+    steps = []
+    last = run_task(measure_ood(slide, started, tiles), steps.append)
+    assert (steps[-1].done, steps[-1].total) == (len(tiles), len(tiles))
     assert isinstance(last, OodScores)
     assert last.known
     assert (last.values > 1).all()
-    [again] = measure_ood(slide, started, tiles)
+    again = run_task(measure_ood(slide, started, tiles), lambda _: pytest.fail("read again"))
     np.testing.assert_array_equal(again.values, last.values)
 
 
@@ -71,8 +73,8 @@ def test_exemplars_that_were_added_make_their_like_known(scored):
         name="slide",
         looks=appearance_of_tiles(slide, started, tiles, rows),
     )
-    *_, alone = measure_ood(slide, started, tiles)
-    [said] = measure_ood(slide, started, tiles, bank)
+    alone = run_task(measure_ood(slide, started, tiles))
+    said = run_task(measure_ood(slide, started, tiles, bank))
     assert (alone.values > 1).all()
     assert not alone.added
     assert (said.values <= 1).all()
@@ -95,8 +97,9 @@ def test_what_was_read_of_another_plan_is_forgotten(scored):
     slide, started, tiles = scored
     wrong = [np.zeros((len(one) + 1, len(MEASURES)), np.float32) for one in started.plan.scales]
     out_of_distribution._looks[started.store.path] = wrong
-    *shares, last = measure_ood(slide, started, tiles)
-    assert shares
+    steps = []
+    last = run_task(measure_ood(slide, started, tiles), steps.append)
+    assert steps
     assert len(last.values) == len(tiles)
 
 
@@ -112,6 +115,6 @@ def test_only_some_runs_are_kept(scored, looks):
 def test_a_model_that_does_not_say_what_it_knows_tells_nothing(scored, monkeypatch):
     slide, started, tiles = scored
     monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: None)
-    [said] = measure_ood(slide, started, tiles)
+    said = run_task(measure_ood(slide, started, tiles))
     assert not said.known
     assert np.isnan(said.values).all()

@@ -8,11 +8,10 @@ import pytest
 
 from napari_smse.errors import DataError, ModelError, QueryError
 from napari_smse.models import Model
-from napari_smse.similarity.batch_effect import Share
+from napari_smse.progress import run_task
 from napari_smse.slides import Region, open_slide
 from napari_smse.workflows import score_slide, stain_robustness
 from napari_smse.workflows.batch_effect import measure
-from napari_smse.workflows.score_slide import Stage
 from napari_smse.workflows.stain_robustness import StainRobustness, measure_stain_robustness
 from support.annotated_slides import (
     PINK_BOXES,
@@ -34,7 +33,7 @@ def slides(redness, tmp_path):
 
 
 def measured(slides, *args):
-    *_, found = measure_stain_robustness(slides, *args)
+    found = run_task(measure_stain_robustness(slides, *args))
     assert isinstance(found, StainRobustness)
     return found
 
@@ -51,7 +50,7 @@ def test_slides_that_differ_by_stain_only_are_not_told_without_it(slides):
     assert found.effects.stain_share > 0.5
     assert (found.slides, found.tiles) == (2, 2 * 16 * 12)
     # All tiles were compared both times, so that it is the plain measurement.
-    (plain,) = measure(slides)
+    plain = measure(slides)
     assert found.effects.before == plain.effect
 
 
@@ -93,13 +92,13 @@ def test_a_sample_of_each_slide_is_taken_and_its_own_figure_goes_before(slides):
 
 
 def test_it_says_how_far_it_is(slides):
-    said = list(measure_stain_robustness(slides, 20))[:-1]
-    texts = [one.text for one in said if isinstance(one, Stage)]
-    assert texts[0] == "Loading the model …"
-    assert texts[1] == "Reading the stain of each slide …"
-    shares = [one for one in said if isinstance(one, Share)]
-    assert shares[-1] == Share(40, 40)
-    assert len(shares) > 1
+    steps = list(measure_stain_robustness(slides, 20))
+    messages = [step.message for step in steps if step.message]
+    assert messages[0] == "Loading the model …"
+    assert messages[1] == "Reading the stain of each slide …"
+    numbers = [step for step in steps if not step.message]
+    assert (numbers[-1].done, numbers[-1].total) == (40, 40)
+    assert len(numbers) > 1
 
 
 def test_classes_are_those_drawn_if_there_are_any(slides):
@@ -111,8 +110,8 @@ def test_classes_are_those_drawn_if_there_are_any(slides):
 
 def test_stopping_half_way_leaves_no_thread(slides):
     running = measure_stain_robustness(slides)
-    for said in running:
-        if isinstance(said, Share):
+    for step in running:
+        if not step.message:
             break
     assert threads()
     running.close()

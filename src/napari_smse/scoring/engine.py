@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,7 @@ def score(
     readers: int = 2,
     viewport: Viewport | None = None,
     seconds: float | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Score what a store does not hold yet.
 
     Close the generator to cancel: blocks already stored stay, and a later call

@@ -1,4 +1,4 @@
-"""Long work off the GUI thread: a core generator, told, cancelled, and never mixed up.
+"""Long work off the GUI thread: started, paused, cancelled, and never mixed up.
 
 The only place where work leaves the GUI thread and comes back.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import GeneratorWorker
@@ -21,25 +21,28 @@ logger = logging.getLogger(__name__)
 
 _LOOK_UP_S = 0.1
 
-Work = Callable[[], Iterator[Any]]
-"""Starts a generator; every value it yields is handed to the GUI thread."""
+Work = Callable[[], Any]
+"""Starts a task, whose progress and result are handed to the GUI thread, or returns a result."""
 
 
 class Worker(QObject):
-    """Runs one generator at a time in a worker thread.
+    """Runs one task, or one function, at a time in a thread of its own.
 
-    A new start, or a cancel, disowns what runs: what it still says is dropped,
+    A new start, or a cancel, disowns what runs: what it still yields or returns is dropped,
     so that results of an old run can never reach a new one.
     """
 
-    told = Signal(object)
-    """A value that the generator yielded."""
+    progressed = Signal(object)
+    """A value that the task yielded."""
 
-    failed = Signal(str)
+    returned = Signal(object)
+    """The work came to its end, with this result."""
+
+    errored = Signal(str)
     """A named error ended the work; the text is for the user."""
 
-    ended = Signal()
-    """The generator came to its end."""
+    finished = Signal()
+    """The work came to its end or failed; not after a cancel."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -58,7 +61,7 @@ class Worker(QObject):
 
     @property
     def is_paused(self) -> bool:
-        """Whether work is under way that waits at its next word, or will."""
+        """Whether work is under way that waits at its next progress, or will."""
         return self.is_running and not self._go.is_set()
 
     def start(self, work: Work) -> None:
@@ -69,42 +72,44 @@ class Worker(QObject):
         go = self._go = threading.Event()
         go.set()
         worker = _Worker(_until, work, (stop, self.closing), go, self._turn)
-        worker.yielded.connect(lambda value: self._tell(number, value))
-        worker.errored.connect(lambda error: self._fail(number, error))
-        worker.returned.connect(lambda _: self._end(number))
+        worker.yielded.connect(lambda value: self._on_yielded(number, value))
+        worker.errored.connect(lambda error: self._on_errored(number, error))
+        worker.returned.connect(lambda value: self._on_returned(number, value))
         self._worker = worker
         worker.start()
 
     def cancel(self) -> bool:
-        """Disown what runs and let it stop at its next word; False if nothing ran."""
+        """Disown what runs and let it stop at its next progress; False if nothing ran."""
         was_running = self.is_running
         self._current = 0
         self._stop.set()
         return was_running
 
     def pause(self) -> None:
-        """Let what runs wait at its next word, until `go_on` or a cancel."""
+        """Let what runs wait at its next progress, until `resume` or a cancel."""
         self._go.clear()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Let what waits go on."""
         self._go.set()
 
-    def _tell(self, number: int, value: object) -> None:
+    def _on_yielded(self, number: int, value: object) -> None:
         if number == self._current:
-            self.told.emit(value)
+            self.progressed.emit(value)
 
-    def _fail(self, number: int, error: Exception) -> None:
+    def _on_errored(self, number: int, error: Exception) -> None:
         if not isinstance(error, SmseError):
             logger.error("background work failed", exc_info=error)
         if number == self._current:
             self._current = 0
-            self.failed.emit(_message(error))
+            self.errored.emit(_message(error))
+            self.finished.emit()
 
-    def _end(self, number: int) -> None:
+    def _on_returned(self, number: int, value: object) -> None:
         if number == self._current:
             self._current = 0
-            self.ended.emit()
+            self.returned.emit(value)
+            self.finished.emit()
 
 
 class _Worker(GeneratorWorker):
@@ -115,7 +120,7 @@ class _Worker(GeneratorWorker):
         try:
             super().run()
         except RuntimeError:
-            # Speaking failed: the application was closed, and took the signals with it.
+            # Emitting failed: the application was closed, and took the signals with it.
             logger.debug("work ended after the application", exc_info=True)
 
 
@@ -124,23 +129,31 @@ def _until(
     stops: Sequence[threading.Event],
     go: threading.Event,
     turn: threading.Lock,
-) -> Iterator[Any]:
-    """Hand out what a generator yields until told to stop, and close it in its own thread.
+) -> Generator[Any, None, Any]:
+    """Hand out what a task yields until it is to stop, and close it in its own thread.
 
-    Work waits until the cancelled work before it has let go of its files, and while it is paused.
+    Work waits until the cancelled work before it has released its files, and while it is paused.
     """
 
     def stopped() -> bool:
         return any(stop.is_set() for stop in stops)
 
-    with turn, closing(cast("Generator[Any, None, None]", work())) as values:
-        for value in values:
-            if stopped():
-                return
-            yield value
-            while not go.wait(_LOOK_UP_S):
+    with turn:
+        task = work()
+        if not isinstance(task, Generator):
+            return task
+        with closing(task):
+            while True:
+                try:
+                    value = next(task)
+                except StopIteration as end:
+                    return end.value
                 if stopped():
-                    return
+                    return None
+                yield value
+                while not go.wait(_LOOK_UP_S):
+                    if stopped():
+                        return None
 
 
 def _message(error: Exception) -> str:

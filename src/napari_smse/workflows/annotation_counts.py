@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,8 +47,8 @@ def count_tiles(
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask | None,
     remarks: Sequence[TileCorrection] = (),
-) -> Iterator[AnnotationCounts]:
-    """Yield the counts, once; the slide's tissue is looked for if it is not given.
+) -> AnnotationCounts:
+    """Return the counts; the slide's tissue is looked for if it is not given.
 
     Of the remarks, those on tiles of this size count.
 
@@ -71,7 +71,7 @@ def count_tiles(
         for name, area in regions.items()
         if not tiles[name] and _tissue_share(mask, area) < LEAST_TISSUE
     ]
-    yield AnnotationCounts(slide, mask, tiles, int((found.labels == CONFLICT).sum()), tuple(dry))
+    return AnnotationCounts(slide, mask, tiles, int((found.labels == CONFLICT).sum()), tuple(dry))
 
 
 def _tissue_share(mask: TissueMask, area: MultiPolygon) -> float:

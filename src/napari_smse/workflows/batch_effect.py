@@ -1,9 +1,9 @@
-"""What happens when slides are measured against classes, without any Qt."""
+"""How far slides differ, measured against how far classes do."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,8 +106,8 @@ class ComparedTiles:
         return found
 
 
-def measure(slides: Sequence[ScoredSlide]) -> Iterator[Measured]:
-    """Yield how well neighbours tell the slide of a tile, and its class.
+def measure(slides: Sequence[ScoredSlide]) -> Measured:
+    """Return how well neighbours tell the slide of a tile, and its class.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def measure(slides: Sequence[ScoredSlide]) -> Iterator[Measured]:
     effect = batch_effect(
         tiles.embeddings, tiles.identities, tiles.names.tolist(), places=tiles.places
     )
-    yield Measured(effect, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
+    return Measured(effect, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
 
 
 def compared_tiles(slides: Sequence[ScoredSlide]) -> ComparedTiles:

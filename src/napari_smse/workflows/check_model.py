@@ -1,8 +1,7 @@
-"""A model file that a user picked, looked at before it is chosen; without any Qt."""
+"""A model file that a user picked, checked before it is chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +34,8 @@ class CheckedModel:
     card: ModelCard
 
 
-def check_model(picked: str) -> Iterator[CheckedModel]:
-    """Yield the model behind a file, once.
+def check_model(picked: str) -> CheckedModel:
+    """Return the model behind a file.
 
     The weights are read, and the network tried, since a card alone may promise anything.
 
@@ -53,7 +52,7 @@ def check_model(picked: str) -> Iterator[CheckedModel]:
     from napari_smse.models import load_model
 
     model = load_model(path)
-    yield CheckedModel(str(model.path), model.card)
+    return CheckedModel(str(model.path), model.card)
 
 
 def same_model(one: str, other: str) -> bool:

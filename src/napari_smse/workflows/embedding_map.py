@@ -1,8 +1,8 @@
-"""What a map of the embedding space is made of, as a generator without any Qt."""
+"""A map of the embedding space: tiles, their places and groups, what is out of distribution."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
+from napari_smse.progress import Progress, Task
 from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.clustering import Clusters, find_clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank, bank_of
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
 from napari_smse.slides import Slide
 from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
-from napari_smse.workflows.score_slide import Stage
 from napari_smse.workflows.scored_slide import Run
 
 
@@ -113,11 +113,11 @@ class EmbeddingMapJob:
     runs: tuple[tuple[Slide, Run], ...]
     way: ProjectionMethod = ProjectionMethod.PCA
 
-    def run(self) -> Iterator[Stage | EmbeddingMap]:
+    def run(self) -> Task[EmbeddingMap]:
         """Read and lay out; raises what these raise."""
         slides = []
         for slide, started in self.runs:
-            yield Stage(f"Reading the tiles of {slide.name} …")
+            yield Progress(message=f"Reading the tiles of {slide.name} …")
             finished = started.store.finished
             tiles = tile_table_of(started.store)
             if len(tiles):
@@ -127,7 +127,7 @@ class EmbeddingMapJob:
         points, axes = np.empty((0, 2), np.float32), ("", "")
         project: Project | None = None
         if self.way is ProjectionMethod.PCA:
-            yield Stage("Finding the principal components …")
+            yield Progress(message="Finding the principal components …")
             pca = fit_pca(embeddings)
             points, project = pca(embeddings), pca
             first, second = pca.explained
@@ -137,8 +137,8 @@ class EmbeddingMapJob:
                 if isinstance(said, UmapLayout):
                     points, project = said.points, said.project
                 else:
-                    yield Stage(_tell_umap(said.done, said.total))
-        yield EmbeddingMap(tuple(slides), points, axes, bank, _placed(bank, project))
+                    yield Progress(said.done, said.total, _tell_umap(said.done, said.total))
+        return EmbeddingMap(tuple(slides), points, axes, bank, _placed(bank, project))
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,9 @@ class ClusterJob:
     slides: Sequence[MappedSlide]
     k: int
 
-    def run(self) -> Iterator[tuple[int, Clusters]]:
-        """Yield how many groups were asked for, and those that were found."""
-        yield self.k, find_clusters(embeddings_of(self.slides), self.k)
+    def run(self) -> tuple[int, Clusters]:
+        """Return how many groups were asked for, and those that were found."""
+        return self.k, find_clusters(embeddings_of(self.slides), self.k)
 
 
 @dataclass(frozen=True)
@@ -159,17 +159,13 @@ class UnlikeJob:
 
     slides: Sequence[MappedSlide]
 
-    def run(self) -> Iterator[float | OodScores]:
-        """Yield the share that is done, and how unlike the tiles of all slides are."""
-        found: list[OodScores] = []
-        for number, one in enumerate(self.slides):
-            for said in measure_ood(one.slide, one.started, one.tiles):
-                if isinstance(said, OodScores):
-                    found.append(said)
-                else:
-                    yield (number + said) / len(self.slides)
-        values = np.concatenate([one.values for one in found])
-        yield OodScores(values, known=all(one.known for one in found))
+    def run(self) -> Task[OodScores]:
+        """Compare the tiles of all slides, and return how unlike they are."""
+        scores = []
+        for one in self.slides:
+            scores.append((yield from measure_ood(one.slide, one.started, one.tiles)))
+        values = np.concatenate([one.values for one in scores])
+        return OodScores(values, known=all(one.known for one in scores))
 
 
 def embeddings_of(slides: Sequence[MappedSlide]) -> NDArray[np.float32]:

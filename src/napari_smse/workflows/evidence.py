@@ -1,9 +1,9 @@
-"""What the Evidence dock has done off the GUI thread, as plain functions without any Qt."""
+"""Why a tile is called what it is: a run read back, and the bank it is compared with."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -137,13 +137,13 @@ class ScoredTiles:
         return self.maps(scoring.probability(), scoring.classes)
 
 
-def read_tiles(slide: Slide, started: Run) -> Iterator[ScoredTiles]:
+def read_tiles(slide: Slide, started: Run) -> ScoredTiles:
     """Read back a run, and the exemplars of its model."""
     blocks = int(started.store.blocks_done().sum())
     tiles = tile_table_of(started.store)
     bank, note = _own_bank(started)
     own = NamedBank(bank, f"{started.card.name}, the model's own", True, bank)
-    yield ScoredTiles(slide, started, tiles, blocks, own, note)
+    return ScoredTiles(slide, started, tiles, blocks, own, note)
 
 
 def with_annotated(

@@ -1,8 +1,8 @@
-"""What happens when something is looked for on a slide, as a generator without any Qt."""
+"""Tiles of a slide that are like some areas of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shapely import Polygon
@@ -69,23 +69,23 @@ class SearchJob:
     tiles: TileTable | None = None
     seen: int = -1
 
-    def run_search(self) -> Iterator[Searched]:
-        """Read what was scored, and search it; raises what these raise."""
+    def run_search(self) -> Searched | None:
+        """Read what was scored, and search it; None if nothing is new; raises what these raise."""
         # Counted before they are read: what comes in between is seen as new the next time.
         blocks = int(self.run.store.blocks_done().sum())
         if blocks == self.seen:
-            return
+            return None
         tiles = tile_table_of(self.run.store) if self.tiles is None else self.tiles
         mpps = [one.grid.spec.mpp for one in tiles.scales]
         model = self.run.card.weights_sha256
         found = look_for(tiles, mpps.index(self.mpp), self.like, self.unlike, model)
         # Here, as each takes a moment on a large slide.
         _ = found.order, found.reach, found.first_radius
-        yield Searched(self.run, tiles, self.mpp, found, found.heat_map(), blocks)
+        return Searched(self.run, tiles, self.mpp, found, found.heat_map(), blocks)
 
 
-def regions_within(found: Found, radius: float, most: int) -> Iterator[list[Polygon]]:
-    """Yield the regions that the hits cover.
+def regions_within(found: Found, radius: float, most: int) -> list[Polygon]:
+    """Return the regions that the hits cover.
 
     Raises
     ------
@@ -101,4 +101,4 @@ def regions_within(found: Found, radius: float, most: int) -> Iterator[list[Poly
             f"through (at most {most}): change the radius, search a coarser scale, or keep them "
             "as points."
         )
-    yield polygons
+    return polygons

@@ -1,9 +1,10 @@
-"""What happens when Fine-tune is pressed, as a generator without any Qt."""
+"""What happens when Fine-tune is pressed: collect, learn, score the slides again, compare."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from napari_smse.errors import DataError, SmseError
 from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import Model, ModelCard, load_model, read_card
 from napari_smse.palette import Colour
+from napari_smse.progress import Progress, Task
 from napari_smse.scoring import (
     ScoreMaps,
     ScoreStore,
@@ -28,17 +30,20 @@ from napari_smse.scoring.store import signature
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.workflows import score_slide
-from napari_smse.workflows.score_slide import Stage, spare_threads
+from napari_smse.workflows.score_slide import spare_threads
 from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
     from napari_smse.finetuning.changed_calls import ChangedCall
     from napari_smse.finetuning.comparison import Comparison
-    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner, FineTuneResult
+    from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
     from napari_smse.training.recipe import Classification, Learns, Similarity
 
 logger = logging.getLogger(__name__)
+
+_LEARNING = "Learning …"
+_COLOURING = "Colouring the maps …"
 
 
 @dataclass(frozen=True)
@@ -106,21 +111,6 @@ class FineTuneSettings:
     steps: int | None = None
     seconds: float | None = None
     keep: float = 1.0
-
-
-@dataclass(frozen=True)
-class FineTuneStarted:
-    """Learning is about to begin; the tuning can be told to stop."""
-
-    tuning: FineTuner
-
-
-@dataclass(frozen=True)
-class Colouring:
-    """How far the slides are scored again, tiles."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -211,17 +201,19 @@ class FineTuneJob:
     history: FineTuneHistory = field(default_factory=FineTuneHistory)
     bank: ExemplarBank | None = None
 
-    def run(
-        self,
-    ) -> Iterator[Stage | FineTuneStarted | FineTuneProgress | Colouring | FineTuneOutcome]:
-        """Collect, learn, colour the maps; raises what these raise."""
+    def run(self) -> Task[FineTuneOutcome]:
+        """Collect, learn, colour the maps; raises what these raise.
+
+        The `detail` of the progress is the `FineTuner` once, before it learns, which can be told to
+        stop; and each `FineTuneProgress` while it learns.
+        """
         from napari_smse.finetuning.comparison import worth
         from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
 
-        yield Stage("Loading the model …")
+        yield Progress(message="Loading the model …")
         model = load_model(self._model())
         device = choose_device(self.device)
-        yield Stage("Collecting tiles …")
+        yield Progress(message="Collecting tiles …")
         tiles = self._tiles(model)
         wish = self.wish
         recipe = fine_tune_recipe(
@@ -247,23 +239,23 @@ class FineTuneJob:
             looks=tiles.looks,
             crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
-        yield FineTuneStarted(tuning)
-        tuned = yield from tuning.run()
-        yield Stage("Colouring the maps …")
+        yield Progress(message=_LEARNING, detail=tuning)
+        tuned = yield from _learn(tuning)
+        yield Progress(message=_COLOURING)
         warnings = [*tuning.warnings, *tiles.told, *self._told_of_bank()]
         kept = self._keep(tuning, tuned, warnings)
         try:
             slides = []
             for one in self.slides:
                 slides.append((yield from self._tuned_slide(one, tuning, tuned, kept, warnings)))
-            yield Stage("Judging …")
+            yield Progress(message="Comparing with the model before …")
             found = worth(tuning, tuned)
         except GeneratorExit:  # cancelled: all is to be as it was
             self._forget(kept)
             raise
         if kept is not None:
             self.history.forget_old()
-        yield FineTuneOutcome(
+        return FineTuneOutcome(
             tuning, tuned, slides, tiles.conflicts, found, self._colours, kept, tuple(warnings)
         )
 
@@ -338,7 +330,7 @@ class FineTuneJob:
         tuned: FineTuneResult,
         kept: Path | None,
         warnings: list[str],
-    ) -> Generator[Colouring, None, SlideComparison]:
+    ) -> Task[SlideComparison]:
         """Score a slide with the tuned model; its scores are a run of their own."""
         store = None
         try:
@@ -364,7 +356,7 @@ class FineTuneJob:
 
     def _maps(
         self, one: TrainingSlide, tuning: FineTuner, tuned: FineTuneResult, store: ScoreStore | None
-    ) -> Generator[Colouring, None, ScoreMaps]:
+    ) -> Task[ScoreMaps]:
         from napari_smse.finetuning.maps import maps_by_heads, rescored_maps
         from napari_smse.finetuning.saving import fine_tuned_card
 
@@ -383,7 +375,7 @@ class FineTuneJob:
             except StopIteration as end:
                 maps: ScoreMaps = end.value
                 return maps
-            yield Colouring(progress.done, progress.total)
+            yield Progress(progress.done, progress.total, _COLOURING)
 
     def _model(self) -> str:
         weights = {one.started.card.weights_sha256 for one in self.slides}
@@ -394,6 +386,18 @@ class FineTuneJob:
                 "the one to fine-tune."
             )
         return self.slides[0].started.model
+
+
+def _learn(tuning: FineTuner) -> Task[FineTuneResult]:
+    running = tuning.run()
+    with closing(running):
+        while True:
+            try:
+                progress = next(running)
+            except StopIteration as end:
+                result: FineTuneResult = end.value
+                return result
+            yield Progress(progress.done, progress.total, _LEARNING, detail=progress)
 
 
 def _store_for(

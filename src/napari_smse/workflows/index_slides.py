@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from napari_smse.errors import IndexFilesError, RequestError, SmseError
 from napari_smse.models.card import ModelCard
+from napari_smse.progress import Progress, Task
 from napari_smse.results import STORE_NAME, is_url
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.index.folder import AddOutcome
@@ -113,7 +114,7 @@ class NotAdded:
     again: bool = True
 
 
-def describe_index(folder: Path) -> Iterator[AboutIndex]:
+def describe_index(folder: Path) -> AboutIndex:
     """Say what is in an index.
 
     Raises
@@ -128,16 +129,15 @@ def describe_index(folder: Path) -> Iterator[AboutIndex]:
     except IndexFilesError:
         if (folder / INDEX_NAME).is_file():
             raise
-        yield _no_index_yet(folder)
-        return
+        return _no_index_yet(folder)
     text = f"{_slides(len(index.slides))}, {index.tile_count:,} tiles, scored by the model "
     text += f"{index.model_name}."
     if not index.slides:
         text = "The index is empty: add slides to it."
-    yield AboutIndex(text, index.warnings, index.model, index.model_name)
+    return AboutIndex(text, index.warnings, index.model, index.model_name)
 
 
-def add_slide(wanted: SlideToAdd) -> Iterator[SlideAdded | WouldReplace]:
+def add_slide(wanted: SlideToAdd) -> SlideAdded | WouldReplace:
     """Add a scored slide to an index, which is started if there is none.
 
     Where it is there with other settings, or another lay at its path, that is told, and nothing is
@@ -162,15 +162,14 @@ def add_slide(wanted: SlideToAdd) -> Iterator[SlideAdded | WouldReplace]:
     except IndexFilesError:
         if not (told := _other(index, shard.slide)) or wanted.replace:
             raise
-        yield WouldReplace(told)
-        return
+        return WouldReplace(told)
     there = index.find(shard.slide.quick_hash)
     tiles = len(shard) if there is None else there.tile_count
     same = added is AddOutcome.SAME and before is not None and before.tile_count == tiles
-    yield SlideAdded(wanted, not same, tiles, len(index.slides), _remark(wanted, shard, tiles))
+    return SlideAdded(wanted, not same, tiles, len(index.slides), _remark(wanted, shard, tiles))
 
 
-def add_scored(wanted: SlideToAdd) -> Iterator[SlideAdded | WouldReplace | NotAdded]:
+def add_scored(wanted: SlideToAdd) -> SlideAdded | WouldReplace | NotAdded:
     """Add a slide that was just scored; whatever is wrong is told, and harms no scores.
 
     Unlike `add_slide`, no folder is made: one that is gone lies on a disk that is not connected.
@@ -178,25 +177,24 @@ def add_scored(wanted: SlideToAdd) -> Iterator[SlideAdded | WouldReplace | NotAd
     folder, model = wanted.folder, wanted.store.facts["model"]
     try:
         if not folder.is_dir():
-            yield NotAdded(gone(folder))
-            return
-        yield from add_slide(wanted)
+            return NotAdded(gone(folder))
+        return add_slide(wanted)
     except OSError as error:
-        yield NotAdded(_unreachable(folder, error))
+        return NotAdded(_unreachable(folder, error))
     except SmseError as error:
         if there := _other_model(folder, model["hash"]):
-            yield NotAdded(of_another_model(there, model["name"]), again=False)
-        else:
-            yield NotAdded(str(error))
+            return NotAdded(of_another_model(there, model["name"]), again=False)
+        return NotAdded(str(error))
 
 
-def add_all(wanted: Sequence[SlideToAdd]) -> Iterator[int]:
+def add_all(slides: Sequence[SlideToAdd]) -> Task[int]:
     """Add slides that nobody waits for any more; what is wrong goes to the log."""
-    for one in wanted:
-        for said in add_scored(one):
-            if not isinstance(said, SlideAdded):
-                logger.warning("not added to %s: %s", one.folder, said.text)
-    yield len(wanted)
+    for number, slide in enumerate(slides, start=1):
+        outcome = add_scored(slide)
+        if not isinstance(outcome, SlideAdded):
+            logger.warning("not added to %s: %s", slide.folder, outcome.text)
+        yield Progress(number, len(slides))
+    return len(slides)
 
 
 def gone(folder: Path) -> str:

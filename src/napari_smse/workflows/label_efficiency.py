@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from napari_smse.annotations.tile_labels import nearest_areas
 from napari_smse.errors import QueryError
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.models import ModelCard
+from napari_smse.progress import Progress, Task
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.label_issues import said_of_tiles
@@ -85,8 +86,8 @@ class LabelEfficiencyResult:
 
 def measure_label_efficiency(
     slides: Sequence[ScoredSlide],
-) -> Iterator[SplitsDone | LabelEfficiencyResult]:
-    """Hold some of what is labelled out, and yield how well the other labels call it.
+) -> Task[LabelEfficiencyResult]:
+    """Hold some of what is labelled out, and return how well the other labels call it.
 
     Tiles on other slides are held out if two classes are labelled on two slides each, else tiles in
     other regions, at least two tile edges off.
@@ -103,7 +104,7 @@ def measure_label_efficiency(
     read = []
     for one in slides:
         read.append(_Labelled(one))
-        yield SplitsDone(0, _SPLITS)
+        yield Progress(0, _SPLITS)
     labels = _Labels([one for one in read if len(one.names)])
     rows = labels.rows()
     units = labels.units[rows]
@@ -117,14 +118,15 @@ def measure_label_efficiency(
     )
     for said in label_efficiency_of(tiles, budgets=_BUDGETS, splits=_SPLITS, at_once=_ASKED_FOR):
         if isinstance(said, SplitsDone):
-            yield said
-            continue
-        if len(said.budgets) < _FEWEST_BUDGETS:
-            raise QueryError(
-                "There are too few labels to hold half of them out: label some more tiles of each "
-                "class."
-            )
-        yield labels.worth(said, rows, slides[0].started.card)
+            yield Progress(said.done, said.total)
+        else:
+            efficiency = said
+    if len(efficiency.budgets) < _FEWEST_BUDGETS:
+        raise QueryError(
+            "There are too few labels to hold half of them out: label some more tiles of each "
+            "class."
+        )
+    return labels.worth(efficiency, rows, slides[0].started.card)
 
 
 class _Labelled:

@@ -1,8 +1,8 @@
-"""What happens when doubtful labels are looked for, without any Qt."""
+"""Which labels are suspected to be wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,8 +119,8 @@ class AnnotatedRows:
             self.judged.append(row in said.judged)
 
 
-def find_suspected_labels(slides: Sequence[ScoredSlide]) -> Iterator[LabelIssueResult]:
-    """Yield the annotated tiles whose nearest neighbours are of other classes.
+def find_suspected_labels(slides: Sequence[ScoredSlide]) -> LabelIssueResult:
+    """Return the annotated tiles whose nearest neighbours are of other classes.
 
     What a person said of a tile is not doubted again.
 
@@ -152,7 +152,7 @@ def find_suspected_labels(slides: Sequence[ScoredSlide]) -> Iterator[LabelIssueR
         )
         for row in order[:_MOST]
     ]
-    yield LabelIssueResult(tiles, len(order), len(labels), _alone(found))
+    return LabelIssueResult(tiles, len(order), len(labels), _alone(found))
 
 
 def remark_on(tile: TileOnSlide, class_name: str) -> TileCorrection:

@@ -1,8 +1,7 @@
-"""How unlike everything known the tiles of slides are, as a generator without any Qt."""
+"""How far the tiles of a slide lie from everything that its model was trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.progress import Progress, Task
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.appearance import appearance_features
@@ -49,8 +49,8 @@ class OodScores:
 
 def measure_ood(
     slide: Slide, started: Run, tiles: TileTable, bank: ExemplarBank | None = None
-) -> Iterator[float | OodScores]:
-    """Look at the scored tiles of a slide; yields the share that is done, and at last `OodScores`.
+) -> Task[OodScores]:
+    """Read the scored tiles of a slide, and compare them with what its model knows.
 
     What was read of a run is kept for the next time.
 
@@ -70,13 +70,13 @@ def measure_ood(
     """
     known = load_ood_reference(started.model, started.card.weights_sha256)
     if known is None:
-        yield OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
-        return
+        return OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
     looks = _looks_known(started)
-    yield from read_appearance(slide, started.plan, started.store, looks)
+    for share in read_appearance(slide, started.plan, started.store, looks):
+        yield Progress(round(share * len(tiles)), len(tiles))
     wider = reference_with(known, bank, started.card.classes)
     values = ood_scores(tiles, started.plan, looks, wider)
-    yield OodScores(values, added=len(wider.looks) > len(known.looks))
+    return OodScores(values, added=len(wider.looks) > len(known.looks))
 
 
 def appearance_of_tiles(

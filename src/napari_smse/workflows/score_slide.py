@@ -1,12 +1,12 @@
-"""What happens when Run is pressed, as a generator without any Qt."""
+"""What happens when Run is pressed: plan, load, score; and what is saved of it."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ import platformdirs
 
 from napari_smse.errors import OutputError
 from napari_smse.models import ModelCard
+from napari_smse.progress import Progress, Task
 from napari_smse.results import RunContext, folder_name, save_results
 from napari_smse.scoring import (
     ComputeDevice,
-    Progress,
     ScoreMaps,
     ScoreRequest,
     ScoreStore,
@@ -46,15 +46,6 @@ RUN_KEY = "napari_smse_run"
 
 _RUNS_KEPT = 50
 _last_loaded: dict[tuple[tuple[Path, int], ...], Model] = {}
-# Nobody may be looking: a run then starts all the same.
-_FIRST_DRAWING_S = 5.0
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What is being done before the first tile."""
-
-    text: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +70,9 @@ class ScoreJob:
         Time to spend; None for as long as it takes.
     viewport
         What of the slide is looked at; its tiles come first.
+    before_first_tile
+        Called once everything is ready and before the first tile is scored, such as to wait until
+        a viewer has drawn an empty map: nothing should compete with that.
     """
 
     slide: Slide
@@ -89,31 +83,34 @@ class ScoreJob:
     again: bool = False
     seconds: float | None = None
     viewport: Viewport = field(default_factory=Viewport)
+    before_first_tile: Callable[[Run], object] = lambda run: None
 
-    def run(self) -> Iterator[Stage | Run | Progress]:
-        """Plan, load, score; raises what these raise."""
-        yield Stage("Loading the model …")
+    def run(self) -> Task[Run]:
+        """Plan, load, score; raises what these raise.
+
+        The progress says in its `detail` first the `Run`, when that is ready, and then what
+        `napari_smse.scoring.score` yields.
+        """
+        yield Progress(message="Loading the model …")
         model = load_model(self.model)
-        yield Stage("Finding the fastest way to run it …")
+        yield Progress(message="Finding the fastest way to run it …")
         device = on_fastest_runtime(choose_device(self.device), model)
-        yield Stage("Looking for tissue …")
+        yield Progress(message="Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         path = self._store_path(model.card, plan, device)
         forget_old_runs(path.parent)
         with store_lock(path):  # another viewer may be asked the same
-            yield from self._score(model, device, plan, path)
+            return (yield from self._score(model, device, plan, path))
 
-    def _score(
-        self, model: Model, device: ComputeDevice, plan: TilePlan, path: Path
-    ) -> Iterator[Run | Progress]:
+    def _score(self, model: Model, device: ComputeDevice, plan: TilePlan, path: Path) -> Task[Run]:
         store = open_run(
             path, self.slide, model.card, self.request, plan, device, overwrite=self.again
         )
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
-        started = Run(plan, store, model.card, device, tuple(warnings), self.model)
-        yield started
-        started.shown.wait(_FIRST_DRAWING_S)
-        yield from score(
+        run = Run(plan, store, model.card, device, tuple(warnings), self.model)
+        yield Progress(0, plan.tile_count, detail=run)
+        self.before_first_tile(run)
+        running = score(
             self.slide,
             model,
             plan,
@@ -124,6 +121,12 @@ class ScoreJob:
             viewport=self.viewport,
             seconds=self.seconds,
         )
+        with closing(running):
+            for scored in running:
+                yield Progress(
+                    scored.done, scored.total, seconds_left=scored.seconds_left, detail=scored
+                )
+        return run
 
     def _store_path(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> Path:
         """Scores live in the cache until they are saved, so that a crash loses none."""
@@ -148,8 +151,8 @@ def load_model(name: str) -> Model:
     return known
 
 
-def save_shown(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by: str) -> Iterator[Path]:
-    """Write the results of a finished run as its maps show them, and yield the folder.
+def save_shown(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by: str) -> Path:
+    """Write the results of a finished run as its maps show them, and return the folder.
 
     Parameters
     ----------
@@ -174,7 +177,7 @@ def save_shown(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by: str) -
             parent = stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-"))
             store = _store_of_maps(Path(parent) / "scores.zarr", run, maps, by)
         save_results(folder, slide, store, context, geojson=True)
-    yield folder
+    return folder
 
 
 def _store_of_maps(path: Path, run: Run, maps: ScoreMaps, by: str) -> ScoreStore:

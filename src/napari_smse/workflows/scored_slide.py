@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from napari_smse.annotations import AnnotationSet
@@ -22,13 +21,16 @@ PICTURE_PX: Final = 72
 
 @dataclass(frozen=True)
 class Run:
-    """Everything is ready, and tiles will follow once `shown` is set.
-
-    Drawing a heat map for the first time can hold a viewer up for a second; nothing
-    should compete with it, and nothing be missed meanwhile.
+    """One model's scores of a slide, which may still be computed.
 
     Attributes
     ----------
+    plan, store
+        Which tiles, and where their scores are.
+    card, device
+        The model, and what runs it.
+    warnings
+        What a reader of the results must know, one line each.
     model
         ``bundled`` or the path of the model.
     base
@@ -41,7 +43,6 @@ class Run:
     device: ComputeDevice
     warnings: tuple[str, ...]
     model: str
-    shown: threading.Event = field(default_factory=threading.Event, compare=False)
     base: Run | None = None
 
 

@@ -1,4 +1,4 @@
-"""What a folder search does off the GUI thread, as generators without any Qt."""
+"""Tiles like some embeddings, in all slides of an index."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
+from napari_smse.progress import Progress, Task
 from napari_smse.similarity.index.search import (
     ExcludedRegion,
     Hit,
@@ -65,8 +66,8 @@ class IndexSearchJob:
         self.folder = folder
         self._index: SlideIndex | None = None
 
-    def search(self, query: IndexQuery, k: int) -> Iterator[Searched | SearchResult]:
-        """Look for tiles, and tell how far it got; one search at a time.
+    def search(self, query: IndexQuery, k: int) -> Task[SearchResult]:
+        """Look for tiles; one search at a time.
 
         Raises
         ------
@@ -79,14 +80,21 @@ class IndexSearchJob:
         index.refresh()
         if index.slides:
             index.require_model(query.model, query.model_name)
-        yield from index.searching(query.embeddings, k, mpp=query.mpp, left_out=query.left_out)
+        running = index.searching(query.embeddings, k, mpp=query.mpp, left_out=query.left_out)
+        for said in running:
+            if isinstance(said, Searched):
+                yield Progress(said.done, said.total)
+            else:
+                result = said
+        return result
 
 
 def read_pictures(
     groups: Sequence[tuple[SlideHits, Sequence[tuple[Hashable, Hit]]]],
-) -> Iterator[list[tuple[Hashable, NDArray[np.uint8]]]]:
-    """Read small pictures of hits; each slide is opened, read and closed here.
+) -> Task[None]:
+    """Read small pictures of hits, handed out as the `detail` of the progress.
 
+    Each slide is opened, read and closed here.
     A slide that is gone or changed has none: what lies there is not what was found.
     """
     for found, hits in groups:
@@ -94,7 +102,8 @@ def read_pictures(
             continue
         try:
             with _opened(found.slide) as slide:
-                yield from _pictures(slide, hits)
+                for pictures in _pictures(slide, hits):
+                    yield Progress(detail=pictures)
         except (SmseError, OSError):
             # A list without pictures is better than none.
             logger.warning("no pictures of %s", found.slide.path, exc_info=True)

@@ -1,4 +1,4 @@
-"""What happens when slides are measured with their stain changed at random, without any Qt."""
+"""How far slides differ once their stain is changed at random."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import DataError, ModelError
+from napari_smse.progress import Progress, Task
 from napari_smse.scoring.read_block import cut
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.scoring.tile_table import unit_length
@@ -24,7 +25,6 @@ from napari_smse.similarity.batch_effect import (
 from napari_smse.similarity.stain_transfer import strong_density, transfer_stain
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.batch_effect import ComparedTiles, compared_tiles
-from napari_smse.workflows.score_slide import Stage
 from napari_smse.workflows.scored_slide import ScoredSlide
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class StainRobustness:
 
 def measure_stain_robustness(
     slides: Sequence[ScoredSlide], a_slide: int = A_SLIDE
-) -> Iterator[Stage | Share | StainRobustness]:
+) -> Task[StainRobustness]:
     """Read some of the tiles that are compared, change their stain, embed and compare them anew.
 
     Parameters
@@ -88,12 +88,13 @@ def measure_stain_robustness(
     most = min(a_slide, max(_FEWEST, _IN_ALL // len(slides)))
     tiles = every.take(_some_of_each(every.of_slide, most))
     _require_comparable(tiles)
-    yield Stage("Loading the model …")
+    yield Progress(message="Loading the model …")
     model = _model_of(slides)
     with closing(_Restained(model, tiles)) as restained_tiles:
-        yield Stage("Reading the stain of each slide …")
-        for _ in restained_tiles.learn_stains():
-            yield Stage("Reading the stain of each slide …")
+        slides_in_all = len(tiles.numbers)
+        yield Progress(0, slides_in_all, "Reading the stain of each slide …")
+        for done in restained_tiles.learn_stains():
+            yield Progress(done, slides_in_all, "Reading the stain of each slide …")
         restained_tiles.require_same()
         running = before_and_after(
             restained_tiles.embed,
@@ -105,9 +106,10 @@ def measure_stain_robustness(
         )
         for said in running:
             if isinstance(said, Share):
-                yield said
+                yield Progress(said.done, said.total)
             else:
-                yield StainRobustness(said, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
+                effects = said
+        return StainRobustness(effects, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
 
 
 class _Restained:

@@ -1,8 +1,8 @@
-"""What happens when tiles to annotate next are looked for, without any Qt."""
+"""Which tiles to annotate next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +43,8 @@ class Suggestions:
     queue: Sequence[QueuedTile]
 
 
-def find_next(slides: Sequence[ScoredSlide], count: int) -> Iterator[Suggestions]:
-    """Yield the tiles of the slides that are worth a label next.
+def find_next(slides: Sequence[ScoredSlide], count: int) -> Suggestions:
+    """Return the tiles of the slides that are worth a label next.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def find_next(slides: Sequence[ScoredSlide], count: int) -> Iterator[Suggestions
             "No tile is left to ask for: all that was scored is annotated or mostly glass. Score "
             "another slide, or more of this one."
         )
-    yield Suggestions(queue)
+    return Suggestions(queue)
 
 
 def asking_scale(tiles: TileTable, card: ModelCard) -> int:

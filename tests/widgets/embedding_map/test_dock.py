@@ -7,6 +7,7 @@ import pytest
 import shapely
 from napari.layers import Shapes
 
+from napari_smse.progress import Progress, run_task
 from napari_smse.scoring import ScoreRequest
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -26,7 +27,6 @@ from napari_smse.workflows import embedding_map, out_of_distribution, score_slid
 from napari_smse.workflows.embedding_map import ProjectionMethod
 from napari_smse.workflows.out_of_distribution import OodScores
 from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
-from napari_smse.workflows.scored_slide import Run
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -38,10 +38,7 @@ RED_SQUARE = Region(512, 256, 128, 128)
 def score(layer, mpps=(0.5,), **options):
     """Score a slide as the Score dock does, and leave the run on its layer."""
     job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps), "cpu", **options)
-    for said in job.run():
-        if isinstance(said, Run):
-            said.shown.set()
-            layer.metadata[RUN_KEY] = said
+    layer.metadata[RUN_KEY] = run_task(job.run())
     return layer.metadata[RUN_KEY]
 
 
@@ -377,8 +374,8 @@ def with_bank(page, slide_path, redness, monkeypatch):
     monkeypatch.setattr(embedding_map, "bank_of", lambda _model: page.bank)
 
     def measure_ood(_slide, _started, _tiles):
-        yield 0.5
-        yield page.unlike
+        yield Progress(1, 2)
+        return page.unlike
 
     page.unlike = OodScores(values)
     monkeypatch.setattr(embedding_map, "measure_ood", measure_ood)

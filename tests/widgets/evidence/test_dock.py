@@ -9,6 +9,7 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt
 
 from napari_smse.errors import BankError, DamagedSlideError
+from napari_smse.progress import Progress
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, load_bank, save_bank
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier
 from napari_smse.similarity.ood.appearance import MEASURES
@@ -54,8 +55,8 @@ def banks(monkeypatch):
 
     def measure_ood(_slide, _started, tiles, bank=None):
         held["known"] = bank
-        yield 0.5
-        yield OodScores(np.where(tiles.places[:, 0] >= 512, 1.5, 0.5).astype(np.float32))
+        yield Progress(1, 2)
+        return OodScores(np.where(tiles.places[:, 0] >= 512, 1.5, 0.5).astype(np.float32))
 
     monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
     return held
@@ -394,7 +395,7 @@ def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, do
 
 def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatch):
     def measure_ood(_slide, _started, tiles, bank=None):
-        yield OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
+        return OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
 
     monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
     scored(docks, dock)

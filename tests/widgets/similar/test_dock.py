@@ -11,6 +11,7 @@ from napari.layers import Points, Shapes
 from qtpy.QtCore import Qt
 
 from napari_smse.annotations import read_annotations
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest
 from napari_smse.similarity.tile_outlines import middles
 from napari_smse.widgets import autosave
@@ -27,7 +28,7 @@ from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.similar.dock import SimilarDock
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
-from napari_smse.workflows.scored_slide import PICTURE_PX, Run
+from napari_smse.workflows.scored_slide import PICTURE_PX
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -66,10 +67,7 @@ def dock(viewer, slide_layer):
 
 def score_now(layer):
     job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps=(0.25, 0.5)))
-    for said in job.run():
-        if isinstance(said, Run):
-            said.shown.set()
-            layer.metadata[RUN_KEY] = said
+    layer.metadata[RUN_KEY] = run_task(job.run())
 
 
 def run(score, until, *mpps):
@@ -429,7 +427,7 @@ def test_a_late_answer_of_an_older_run_is_dropped(dock, viewer, until):
     settled(dock, until)
     newer = dock.searched
     assert newer is not answer
-    dock._hear(answer)
+    dock._show_result(answer)
     assert dock.searched is newer
 
 

@@ -446,11 +446,11 @@ def test_a_search_is_stopped_by_a_second_press(ready, until, monkeypatch):
     def slowly(self, query, k):
         import time
 
-        from napari_smse.similarity.index.search import Searched
+        from napari_smse.progress import Progress
 
         for done in range(1000):
             time.sleep(0.01)
-            yield Searched(done, 1000)
+            yield Progress(done, 1000)
 
     monkeypatch.setattr("napari_smse.workflows.search_index.IndexSearchJob.search", slowly)
     ready.search.click()

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 
 from napari_smse.annotations import read_annotations
 from napari_smse.errors import ModelNotFoundError, OutputError
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import dock as annotate_dock
@@ -65,10 +66,7 @@ def scored(viewer, redness, tmp_path):
         viewer.open(path, plugin="napari-smse")
         layer = list(slide_layers(viewer))[-1]
         job = ScoreJob(slide_of(layer), "redness", ScoreRequest(mpps=(mpp,)))
-        for said in job.run():
-            if isinstance(said, Run):
-                said.shown.set()
-                layer.metadata[RUN_KEY] = said
+        layer.metadata[RUN_KEY] = run_task(job.run())
         return layer
 
     return score
@@ -360,9 +358,7 @@ def test_slides_of_two_models_are_not_mixed(dock, scored, until):
     layer = scored("other", seed=1)
     run = layer.metadata[RUN_KEY]
     other = run.card.model_copy(update={"name": "another", "weights_sha256": "f" * 64})
-    layer.metadata[RUN_KEY] = Run(
-        run.plan, run.store, other, run.device, run.warnings, run.model, run.shown
-    )
+    layer.metadata[RUN_KEY] = Run(run.plan, run.store, other, run.device, run.warnings, run.model)
     find(dock, until)
     note = dock.queue.note.text()
     assert "redness" in note

@@ -34,8 +34,8 @@ class AnnotationCountsLabel(QObject):
         self._table = table
         self._masks: dict[str, TissueMask] = {}
         self._asked: tuple[Slide, AnnotationSet, int] | None = None
-        self.task.told.connect(self._tell)
-        self.task.failed.connect(self.said)
+        self.task.returned.connect(self._show_counts)
+        self.task.errored.connect(self.said)
 
     def count(self, slide: Slide, drawn: AnnotationSet, left_out: int) -> None:
         """Show what is known at once, and count the tiles in the background.
@@ -63,7 +63,7 @@ class AnnotationCountsLabel(QObject):
         areas = {name: area.area * mm2 for name, area in drawn.regions().items()}
         self._table.show_counts(shapes, areas, tiles)
 
-    def _tell(self, counts: AnnotationCounts) -> None:
+    def _show_counts(self, counts: AnnotationCounts) -> None:
         if self._asked is None:
             return
         slide, drawn, left_out = self._asked

@@ -44,8 +44,8 @@ class ModelSelection(QObject):
         self._field, self._read = field, read
         field.chosen.connect(self.choose)
         field.picked.connect(self.open)
-        self.task.told.connect(self._take)
-        self.task.failed.connect(self._fail)
+        self.task.returned.connect(self._take)
+        self.task.errored.connect(self._fail)
 
     def choose(self, name: str) -> None:
         """Choose a model of the list."""

@@ -44,7 +44,7 @@ class ThumbnailReader(QObject):
         super().__init__(parent)
         # Without a parent, as a worker may still speak while its dock is being destroyed.
         self.task = Worker()
-        self.task.told.connect(self._hear)
+        self.task.progressed.connect(self._hand_out)
 
     def ask(self, tiles: Sequence[tuple[Hashable, TileOnSlide]]) -> None:
         """Read these; what was asked before and is not read yet is forgotten."""
@@ -55,8 +55,8 @@ class ThumbnailReader(QObject):
         """Read no more."""
         self.task.cancel()
 
-    def _hear(self, said: list[_Picture]) -> None:
-        for key, pixels in said:
+    def _hand_out(self, pictures: list[_Picture]) -> None:
+        for key, pixels in pictures:
             self.read.emit(key, icon_of(pixels))
 
 

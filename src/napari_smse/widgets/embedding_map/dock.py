@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour, class_colours
+from napari_smse.progress import Progress
 from napari_smse.similarity.clustering import Clusters
 from napari_smse.similarity.tile_outlines import tiles_within
 from napari_smse.slides import Region
@@ -55,7 +56,6 @@ from napari_smse.workflows.embedding_map import (
     UnlikeJob,
 )
 from napari_smse.workflows.out_of_distribution import OodScores
-from napari_smse.workflows.score_slide import Stage
 
 _NOTHING_SCORED: Final = "First score a slide (SMSE: Score slide); its tiles are shown here."
 _POINT_AT: Final = "Point at a tile to read what it is."
@@ -137,14 +137,14 @@ class EmbeddingMapDock(SlideDock):
         self.panel.in_view.clicked.connect(partial(self._choose_on_slide, visible_region))
         self.panel.nothing.clicked.connect(self._choose_nothing)
         self.panel.annotate.clicked.connect(self._outline)
-        self.mapping.told.connect(self._hear)
-        self.mapping.ended.connect(partial(self._set_working, False))
-        self.grouping.told.connect(self._take_clusters)
-        self.comparing.told.connect(self._take_unlike)
-        self.outlining.told.connect(self._to_be_annotated)
-        self.outlining.ended.connect(self._annotate)
+        self.mapping.progressed.connect(lambda progress: self.state.setText(progress.message))
+        self.mapping.returned.connect(self._show_new)
+        self.grouping.returned.connect(self._take_clusters)
+        self.comparing.progressed.connect(self._show_comparing)
+        self.comparing.returned.connect(self._take_unlike)
+        self.outlining.returned.connect(self._annotate)
         for task in self._tasks:
-            task.failed.connect(self._fail)
+            task.errored.connect(self._fail)
         self._watch.timeout.connect(self._look)
         self._session.run_changed.connect(self._take_run)
         self.viewer.layers.events.inserted.connect(self._look)
@@ -219,11 +219,9 @@ class EmbeddingMapDock(SlideDock):
         self.state.setText("Reading …")
         self.mapping.start(job.run)
 
-    def _hear(self, said: Stage | EmbeddingMap) -> None:
-        if isinstance(said, Stage):
-            self.state.setText(said.text)
-        else:
-            self._show(said)
+    def _show_new(self, space: EmbeddingMap) -> None:
+        self._show(space)
+        self._set_working(False)
 
     def _show(self, space: EmbeddingMap | None) -> None:
         for task in (self.grouping, self.outlining, self.comparing):
@@ -288,13 +286,14 @@ class EmbeddingMapDock(SlideDock):
         self._clusters[asked] = found.labels
         self._colour()
 
-    def _take_unlike(self, said: float | OodScores) -> None:
-        if isinstance(said, OodScores):
-            self._unlike = said
-            self._set_working(self.mapping.is_running)
-            self._colour()
-        else:
-            self.state.setText(f"Looking at the tiles: {said:.0%} …")
+    def _show_comparing(self, progress: Progress) -> None:
+        share = progress.done / max(1, progress.total)
+        self.state.setText(f"Looking at the tiles: {share:.0%} …")
+
+    def _take_unlike(self, scores: OodScores) -> None:
+        self._unlike = scores
+        self._set_working(self.mapping.is_running)
+        self._colour()
 
     # -- single tiles ----------------------------------------------------------------
 
@@ -373,25 +372,20 @@ class EmbeddingMapDock(SlideDock):
 
     def _outline(self) -> None:
         if self.space is not None and self.plot.selection.any():
-            self._to_annotate = []
             self.panel.annotate.setEnabled(False)
             self.outlining.start(partial(outlined, self.space, self.plot.selection.copy()))
 
-    def _to_be_annotated(self, found: Outlined) -> None:
-        self._to_annotate.append(found)
-
-    def _annotate(self) -> None:
+    def _annotate(self, outlines: Sequence[Outlined]) -> None:
         """Keep what was outlined, on all slides at once or, if that failed, on none."""
         self.panel.annotate.setEnabled(True)
         name, told = self.panel.classes.currentText(), []
-        for one, regions in self._to_annotate:
+        for one, regions in outlines:
             layer = layer_with(self.viewer, one.slide.quick_hash)
             if layer is not None:
                 window = self.window()
                 keep_as_regions(window, self.viewer, layer, one.slide, name, regions)
                 number = "1 region" if len(regions) == 1 else f"{len(regions):,} regions"
                 told.append(f"{number} of class {name} added on {one.slide.name}.")
-        self._to_annotate = []
         self.panel.tell_kept(" ".join(told))
 
     def _classes(self) -> dict[str, Colour]:

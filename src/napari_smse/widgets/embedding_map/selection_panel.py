@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from shapely import Polygon
 
 from napari_smse.errors import RegionError
 from napari_smse.palette import Colour
+from napari_smse.progress import Progress, Task
 from napari_smse.similarity.tile_outlines import covered_regions
 from napari_smse.widgets.controls.layout import hbox
 from napari_smse.widgets.controls.thumbnails import colour_icon
@@ -94,15 +95,17 @@ MOST_REGIONS: Final = 2_000
 Outlined = tuple[MappedSlide, list[Polygon]]
 
 
-def outlined(space: EmbeddingMap, selection: NDArray[np.bool_]) -> Iterator[Outlined]:
-    """Yield the regions that chosen tiles, ``(n,)``, cover, slide by slide, in level-0 px.
+def outlined(space: EmbeddingMap, selection: NDArray[np.bool_]) -> Task[list[Outlined]]:
+    """Return the regions that chosen tiles, ``(n,)``, cover, slide by slide, in level-0 px.
 
     Raises
     ------
     RegionError
         There are too many.
     """
+    outlines: list[Outlined] = []
     for number, one in enumerate(space.slides):
+        yield Progress(number, len(space.slides))
         chosen = selection[space.rows_of(number)]
         if not chosen.any():
             continue
@@ -112,4 +115,5 @@ def outlined(space: EmbeddingMap, selection: NDArray[np.bool_]) -> Iterator[Outl
                 f"The chosen tiles of {one.slide.name} lie in {len(regions):,} separate places, "
                 f"more than the {MOST_REGIONS:,} that can be drawn: choose fewer tiles."
             )
-        yield one, regions
+        outlines.append((one, regions))
+    return outlines

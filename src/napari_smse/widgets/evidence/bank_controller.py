@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from napari.components import ViewerModel
@@ -18,6 +18,8 @@ from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, with_annotated
 
 _FILTER = "Known tiles (*.safetensors)"
+_Result = tuple[NamedBank | None, str]
+"""A bank to take, if there is a new one, and what to say."""
 
 
 class BankController(QObject):
@@ -48,8 +50,8 @@ class BankController(QObject):
         self._banks: dict[str, NamedBank] = {}
         self._chosen: int | None = None
         self.task = Worker()
-        self.task.told.connect(self._hear)
-        self.task.failed.connect(self.problem)
+        self.task.returned.connect(self._take_result)
+        self.task.errored.connect(self.problem)
         panel.add_wanted.connect(self.add_annotated)
         panel.remove_wanted.connect(self.remove_chosen)
         panel.save_wanted.connect(self._ask_where_to_save)
@@ -83,9 +85,9 @@ class BankController(QObject):
         drawn = drawn_on(self._viewer, layer, read.slide)
         pictures = self._panel.keep_pictures.isChecked()
 
-        def work() -> Iterator[tuple[NamedBank | None, str]]:
+        def work() -> _Result:
             bank, new = with_annotated(known.bank, read, drawn.regions(), pictures, drawn.remarks)
-            yield known.changed(bank), f"Added {describe_bank(new)}."
+            return known.changed(bank), f"Added {describe_bank(new)}."
 
         self._start(work)
 
@@ -110,9 +112,9 @@ class BankController(QObject):
         if known is None:
             return
 
-        def work() -> Iterator[tuple[NamedBank | None, str]]:
+        def work() -> _Result:
             save_bank(known.bank, path)
-            yield None, f"Saved {len(known.bank):,} known tiles to {path}."
+            return None, f"Saved {len(known.bank):,} known tiles to {path}."
 
         self._start(work)
 
@@ -122,10 +124,10 @@ class BankController(QObject):
         if read is None:
             return
 
-        def work() -> Iterator[tuple[NamedBank | None, str]]:
+        def work() -> _Result:
             bank = load_bank(path)
             bank.require_model(read.model, read.started.card.name)
-            yield NamedBank(bank, path.stem, False, bank), f"Loaded {path}."
+            return NamedBank(bank, path.stem, False, bank), f"Loaded {path}."
 
         self._start(work)
 
@@ -133,13 +135,13 @@ class BankController(QObject):
         """Stop what is under way."""
         self.task.cancel()
 
-    def _start(self, work: Callable[[], Iterator[tuple[NamedBank | None, str]]]) -> None:
+    def _start(self, work: Callable[[], _Result]) -> None:
         if not self.task.is_running:
             self._panel.tell("")
             self.task.start(work)
 
-    def _hear(self, said: tuple[NamedBank | None, str]) -> None:
-        known, text = said
+    def _take_result(self, result: _Result) -> None:
+        known, text = result
         if known is not None:
             self._take(known)
         self._panel.tell(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from napari.components import ViewerModel
@@ -63,8 +63,8 @@ class MapSource(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Colour by", self.choice)
         self.choice.currentIndexChanged.connect(self._choose)
-        self.task.told.connect(self._show)
-        self.task.failed.connect(self._fail)
+        self.task.returned.connect(self._show)
+        self.task.errored.connect(self._fail)
         self.setEnabled(False)
 
     @property
@@ -118,8 +118,8 @@ class MapSource(QWidget):
             return
         self._ways[read.slide.quick_hash] = self.choice.currentIndex()
 
-        def work() -> Iterator[ScoreMaps]:
-            yield read.head_maps() if way is None else read.exemplar_maps(known, way)
+        def work() -> ScoreMaps:
+            return read.head_maps() if way is None else read.exemplar_maps(known, way)
 
         self.task.start(work)
 

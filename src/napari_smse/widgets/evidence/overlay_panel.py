@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
+from napari_smse.progress import Progress
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
 from napari_smse.widgets.evidence.messages import describe_out_of_distribution
@@ -71,10 +70,11 @@ class OverlayPanel(QWidget):
             label.setWordWrap(True)
             label.hide()
         self.measuring, self.comparing = Worker(), Worker()
-        self.measuring.told.connect(self._take_unlike)
-        self.comparing.told.connect(self._take_agreement)
+        self.measuring.progressed.connect(self._show_measuring)
+        self.measuring.returned.connect(self._take_unlike)
+        self.comparing.returned.connect(self._take_agreement)
         for task in (self.measuring, self.comparing):
-            task.failed.connect(self.problem)
+            task.errored.connect(self.problem)
         self.unknown.toggled.connect(self._show_unknown)
         self.agreement.toggled.connect(self._show_agreement)
         self.setEnabled(False)
@@ -117,23 +117,27 @@ class OverlayPanel(QWidget):
         self.measuring.cancel()
         self.comparing.cancel()
 
-    def _take_unlike(self, said: float | OodScores) -> None:
+    def _show_measuring(self, progress: Progress) -> None:
+        share = progress.done / max(1, progress.total)
+        self._show_banner(f"Looking for what is unlike anything known: {share:.0%} …")
+
+    def _show_banner(self, text: str) -> None:
+        self.banner.setStyleSheet(_CALM)
+        self.banner.setText(text)
+        self.banner.show()
+
+    def _take_unlike(self, scores: OodScores) -> None:
         read = self._read
         if read is None:
             return
-        self.banner.setStyleSheet(_CALM)
-        self.banner.show()
-        if isinstance(said, float):
-            self.banner.setText(f"Looking for what is unlike anything known: {said:.0%} …")
+        if not scores.known:
+            self._show_banner(_NOT_SAID)
             return
-        if not said.known:
-            self.banner.setText(_NOT_SAID)
-            return
-        self._unlike = said.values
-        finest = said.values[read.tiles.rows_of(_finest(read))]
+        self._unlike = scores.values
+        finest = scores.values[read.tiles.rows_of(_finest(read))]
         if len(finest):
             share = float((finest > 1).mean())
-            self.banner.setText(describe_out_of_distribution(share, said.added))
+            self._show_banner(describe_out_of_distribution(share, scores.added))
             self.banner.setStyleSheet(_BANNER if share >= _ALARMING else _CALM)
         self._show_unknown()
         self.measured.emit()
@@ -157,11 +161,7 @@ class OverlayPanel(QWidget):
         if not self.agreement.isChecked():
             hide_agreement(self._viewer, read.slide)
             return
-
-        def work() -> Iterator[ScaleAgreement]:
-            yield scale_agreement(read.tiles)
-
-        self.comparing.start(work)
+        self.comparing.start(lambda: scale_agreement(read.tiles))
 
     def _take_agreement(self, found: ScaleAgreement) -> None:
         layer, read = self._layer, self._read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
-from napari_smse.progress import Eta
+from napari_smse.progress import Eta, Progress
 from napari_smse.scoring import list_devices
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.compute_lock import ComputeLock
@@ -33,17 +33,13 @@ from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.fine_tune import (
-    Colouring,
     FineTuneJob,
     FineTuneOutcome,
-    FineTuneStarted,
     TrainingSlide,
 )
-from napari_smse.workflows.score_slide import Stage
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.fine_tuner import FineTuneProgress
-    from napari_smse.scoring import ComputeDevice
+    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner
 
 _NOTICE = "Research use only: not for diagnosis."
 _MOST_RECENT = 8
@@ -66,8 +62,8 @@ class FineTuneDock(SlideDock):
         super().__init__()
         guard_against_triton()
         self.viewer = napari_viewer
-        self._ready: FineTuneStarted | None = None
-        self._told: FineTuneProgress | None = None
+        self._tuner: FineTuner | None = None
+        self._learning: FineTuneProgress | None = None
         self._recent: dict[Path, FineTuneOutcome] = {}
         self._responsive, self._pace = LowLatencyMode(), Eta()
         self._turn = ComputeLock("A model is being fine-tuned")
@@ -124,12 +120,12 @@ class FineTuneDock(SlideDock):
         self.stop_bar.keep_wanted.connect(self._keep_best)
         self.stop_bar.restore_wanted.connect(self._restore)
         self.stop_bar.go_on_wanted.connect(lambda: self._pause(False))
-        self.learning.told.connect(self._hear)
-        self.learning.failed.connect(self._fail)
-        self.learning.ended.connect(self._finish)
-        self.saving.told.connect(self._tell_saved)
-        self.saving.failed.connect(self._tell_problem)
-        self.asking.told.connect(self.form.show_devices)
+        self.learning.progressed.connect(self._show_progress)
+        self.learning.returned.connect(self._finish)
+        self.learning.errored.connect(self._fail)
+        self.saving.returned.connect(self._tell_saved)
+        self.saving.errored.connect(self._tell_problem)
+        self.asking.returned.connect(self.form.show_devices)
         self.form.known.toggled.connect(self.show_slides)
         self.outcome.keep_wanted.connect(self._ask_where_to_save)
         self.outcome.rolled_back.connect(self._tell_rolled_back)
@@ -138,7 +134,7 @@ class FineTuneDock(SlideDock):
         self.history.show_wanted.connect(self._show_again)
         self.history.use_wanted.connect(self._score_with)
         self.history.problem.connect(self._tell_problem)
-        self.asking.start(_devices)
+        self.asking.start(list_devices)
 
     def show_slides(self) -> None:
         """Say which slides there are to learn from."""
@@ -185,7 +181,7 @@ class FineTuneDock(SlideDock):
         self.panel.count.setText(self._tell(slides))
         form = self.form
         job = FineTuneJob(slides, form.wish, form.device_name, self.history.history, form.bank)
-        self._ready = self._told = None
+        self._tuner = self._learning = None
         self._pace.begin()
         self.curves.clear_curves()
         self._set_running(True)
@@ -196,8 +192,8 @@ class FineTuneDock(SlideDock):
         """Stop; while it learns, ask what is to become of what was learnt so far."""
         if not self.learning.is_running:
             return
-        told = self._told
-        if self._ready is None or told is None or told.doing != "learning" or not told.done:
+        told = self._learning
+        if self._tuner is None or told is None or told.doing != "learning" or not told.done:
             self._restore()
             return
         self.learning.pause()
@@ -213,14 +209,14 @@ class FineTuneDock(SlideDock):
             self.panel.bar.setFormat("paused")
             return
         self._pace.begin()
-        self.learning.go_on()
+        self.learning.resume()
         self.panel.cancel.setEnabled(True)
         self.panel.pause.setEnabled(True)
         self.panel.pause.setChecked(False)
 
     def _keep_best(self) -> None:
-        if self._ready is not None:
-            self._ready.tuning.stop()
+        if self._tuner is not None:
+            self._tuner.stop()
         self._pause(False)
 
     def _restore(self) -> None:
@@ -228,38 +224,40 @@ class FineTuneDock(SlideDock):
             self._set_running(False)
             self.panel.state.setText("Cancelled. The model and the maps are as they were.")
 
-    def _hear(
-        self, said: Stage | FineTuneStarted | FineTuneProgress | Colouring | FineTuneOutcome
-    ) -> None:
-        if isinstance(said, Stage):
-            # Nothing can be kept of what is not judged yet, nor stopped half-way any more.
-            self._told = None
-            self.panel.show_stage(said.text)
-        elif isinstance(said, FineTuneStarted):
-            self._ready = said
-            self.panel.tell_warnings(tuple(said.tuning.warnings))
-        elif isinstance(said, FineTuneOutcome):
-            self._show_result(said)
-        elif isinstance(said, Colouring):
-            left = self._pace.seconds_left(said.done, said.total)
-            self.panel.show_share(
-                said.done / max(1, said.total), f"{said.done:,} of {said.total:,} tiles", left
-            )
-        else:
-            self._follow(said)
+    def _show_progress(self, progress: Progress) -> None:
+        # Here, as it needs torch, which is there by now.
+        from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner
 
-    def _follow(self, said: FineTuneProgress) -> None:
-        self._told = said
-        if said.look is not None:
-            self.curves.add_look(said.look.step, said.look.accuracy, said.look.separation)
-        if said.loss is None:
-            self.panel.show_share(said.done / max(1, said.total), f"{said.doing} tiles")
+        if progress.detail is None:
+            # Nothing can be saved of what is not measured yet, nor stopped half-way any more.
+            self._learning = None
+            self._show_share(progress)
+        elif isinstance(progress.detail, FineTuner):
+            self._tuner = progress.detail
+            self.panel.tell_warnings(tuple(self._tuner.warnings))
+        elif isinstance(progress.detail, FineTuneProgress):
+            self._follow(progress.detail)
+
+    def _show_share(self, progress: Progress) -> None:
+        done, total = progress.done, progress.total
+        if not total:
+            self.panel.show_stage(progress.message)
             return
-        self.curves.add_loss(said.done, said.loss)
+        left = self._pace.seconds_left(done, total)
+        self.panel.show_share(done / total, f"{done:,} of {total:,} tiles", left)
+
+    def _follow(self, learning: FineTuneProgress) -> None:
+        self._learning, done, total = learning, learning.done, learning.total
+        if learning.look is not None:
+            look = learning.look
+            self.curves.add_look(look.step, look.accuracy, look.separation)
+        if learning.loss is None:
+            self.panel.show_share(done / max(1, total), f"{learning.doing} tiles")
+            return
+        self.curves.add_loss(done, learning.loss)
         if not self.learning.is_paused:
-            text = f"step {said.done:,} of {said.total:,}, loss {said.loss:.3f}"
-            left = self._pace.seconds_left(said.done, said.total)
-            self.panel.show_share(said.done / said.total, text, left)
+            text = f"step {done:,} of {total:,}, loss {learning.loss:.3f}"
+            self.panel.show_share(done / total, text, self._pace.seconds_left(done, total))
 
     def _show_result(self, result: FineTuneOutcome) -> None:
         self.curves.draw()
@@ -281,7 +279,8 @@ class FineTuneDock(SlideDock):
         else:
             self._turn.give_back()
 
-    def _finish(self) -> None:
+    def _finish(self, outcome: FineTuneOutcome) -> None:
+        self._show_result(outcome)
         self._set_running(False)
         if self.result is not None:
             tuning, steps = self.result.tuning, self.result.tuned.steps
@@ -328,10 +327,10 @@ class FineTuneDock(SlideDock):
         if result is None:
             return
 
-        def work() -> Iterator[Path]:
+        def work() -> Path:
             from napari_smse.finetuning.saving import save_fine_tuned
 
-            yield save_fine_tuned(result.tuning, result.tuned, path, colours=result.colours)
+            return save_fine_tuned(result.tuning, result.tuned, path, colours=result.colours)
 
         self.saving.start(work)
 
@@ -369,7 +368,3 @@ class FineTuneDock(SlideDock):
         """Look again what there is to learn from when the mouse comes."""
         self.show_slides()
         super().enterEvent(event)
-
-
-def _devices() -> Iterator[list[ComputeDevice]]:
-    yield list_devices()

@@ -67,8 +67,8 @@ class IndexPicker(QWidget):
         self.every.toggled.connect(self._choice.take_scored)
         self._choice.changed.connect(self._show_choice)
         self._choice.grew.connect(self._look)
-        self.looking.told.connect(self._hear_about)
-        self.looking.failed.connect(self.problem)
+        self.looking.returned.connect(self._show_about)
+        self.looking.errored.connect(self.problem)
 
     def _ask_folder(self) -> None:
         before = "" if self.folder is None else str(self.folder)
@@ -103,7 +103,7 @@ class IndexPicker(QWidget):
         if (folder := self.folder) is not None:
             self.looking.start(lambda: describe_index(folder))
 
-    def _hear_about(self, about: AboutIndex) -> None:
+    def _show_about(self, about: AboutIndex) -> None:
         self.about.setText(about.text)
         self.about.show()
         if about.warnings:

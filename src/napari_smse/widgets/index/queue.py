@@ -65,9 +65,9 @@ class IndexQueue(QObject):
         self._waiting: deque[SlideToAdd] = deque()
         self._now: SlideToAdd | None = None
         self._is_left = False
-        self.task.told.connect(self._hear)
-        self.task.failed.connect(self._fail)
-        self.task.ended.connect(self._end)
+        self.task.returned.connect(self._take)
+        self.task.errored.connect(self._fail)
+        self.task.finished.connect(self._end)
 
     @property
     def adding(self) -> SlideToAdd | None:
@@ -111,20 +111,19 @@ class IndexQueue(QObject):
             self.task.start(lambda: add_scored(wanted))
             self.changed.emit()
 
-    def _hear(self, said: SlideAdded | WouldReplace | NotAdded) -> None:
+    def _take(self, outcome: SlideAdded | WouldReplace | NotAdded) -> None:
         if self._is_left or self._now is None:
             return
         wanted = self._now
-        if isinstance(said, SlideAdded):
-            self.added.emit(said)
+        if isinstance(outcome, SlideAdded):
+            self.added.emit(outcome)
             return
-        remedy = REPLACE if isinstance(said, WouldReplace) else AGAIN if said.again else ""
+        remedy = REPLACE if isinstance(outcome, WouldReplace) else AGAIN if outcome.again else ""
         self.kept_out.pop(wanted.key, None)
-        self.kept_out[wanted.key] = RejectedSlide(wanted, said.text, remedy)
+        self.kept_out[wanted.key] = RejectedSlide(wanted, outcome.text, remedy)
 
     def _fail(self, reason: str) -> None:
-        self._hear(NotAdded(reason))
-        self._end()
+        self._take(NotAdded(reason))
 
     def _end(self) -> None:
         self._now = None

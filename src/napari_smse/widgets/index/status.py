@@ -74,8 +74,8 @@ class IndexStatus(QWidget):
         self._chosen.grew.connect(self._take_growth)
         self.adding.added.connect(self._hear_added)
         self.adding.changed.connect(self._show)
-        self.looking.told.connect(self._hear_about)
-        self.looking.failed.connect(self._foresee)
+        self.looking.returned.connect(self._show_about)
+        self.looking.errored.connect(self._foresee)
 
     # -- what happens to slides --------------------------------------------------------
 
@@ -99,7 +99,7 @@ class IndexStatus(QWidget):
         """Take note of the model that slides will be scored by."""
         self._card = card
         if self._about is not None:
-            self._hear_about(self._about)
+            self._show_about(self._about)
 
     def _hear_added(self, said: SlideAdded) -> None:
         slides = "1 slide" if said.slides == 1 else f"{said.slides:,} slides"
@@ -142,7 +142,7 @@ class IndexStatus(QWidget):
         if folder is not None and self._chosen.takes_scored:
             self.looking.start(lambda: describe_index(folder))
 
-    def _hear_about(self, about: AboutIndex) -> None:
+    def _show_about(self, about: AboutIndex) -> None:
         self._about, folder, card = about, self._chosen.folder, self._card
         foreseen = ""
         if about.gone and folder is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from qtpy.QtWidgets import (
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard, read_card
+from napari_smse.progress import Progress
 from napari_smse.results import result_folder_names
 from napari_smse.scoring import (
-    ComputeDevice,
-    Progress,
+    Progress as ScoringProgress,
+)
+from napari_smse.scoring import (
     ScoreRequest,
     list_devices,
 )
@@ -48,8 +50,11 @@ from napari_smse.widgets.score.viewport_watch import ViewportWatch
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.score_slide import ScoreJob, Stage, save_shown
+from napari_smse.workflows.score_slide import ScoreJob, save_shown
 from napari_smse.workflows.scored_slide import Run
+
+_FIRST_DRAWING_S = 5.0
+"""How long a run waits at most until the first, empty map is drawn."""
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOTICE = "Research use only: not for diagnosis."
@@ -70,7 +75,8 @@ class ScoreDock(SlideDock):
         self.viewer = napari_viewer
         self.session = session_of(napari_viewer)
         self.slide: Slide | None = None
-        self._told: Progress | None = None
+        self._told: ScoringProgress | None = None
+        self._drawn = threading.Event()
         # What is being scored, or was last; another slide may be in view.
         self._scored: tuple[Image, ScoreJob] | None = None
         self._run: Run | None = None
@@ -134,19 +140,19 @@ class ScoreDock(SlideDock):
         panel.run_pressed.connect(self.run)
         panel.cancel_pressed.connect(self.cancel)
         self.counter.said.connect(panel.count.setText)
-        self.scoring.told.connect(self._hear)
-        self.scoring.failed.connect(self._fail)
-        self.scoring.ended.connect(self._finish)
-        self.saving.told.connect(self._tell_saved)
-        self.saving.failed.connect(self._tell_problem)
-        self.asking.told.connect(form.show_devices)
+        self.scoring.progressed.connect(self._show_progress)
+        self.scoring.returned.connect(self._finish)
+        self.scoring.errored.connect(self._fail)
+        self.saving.returned.connect(self._tell_saved)
+        self.saving.errored.connect(self._tell_problem)
+        self.asking.returned.connect(form.show_devices)
         self.table.tile_chosen.connect(self._fly_to)
         self.save.clicked.connect(self._ask_where_to_save)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
         self.session.run_changed.connect(self._take_run)
         # Naming the devices imports torch, which the dock must not wait for.
-        self.asking.start(_devices)
+        self.asking.start(list_devices)
 
     # -- slide and model -------------------------------------------------------------
 
@@ -265,7 +271,18 @@ class ScoreDock(SlideDock):
             return
         form = self.form
         again = form.again.isChecked()
-        job = ScoreJob(slide, form.model_name, request, form.device_name, mask, again, form.seconds)
+        self._drawn = drawn = threading.Event()
+        job = ScoreJob(
+            slide,
+            form.model_name,
+            request,
+            form.device_name,
+            mask,
+            again,
+            form.seconds,
+            # Nobody may be looking: a run then starts all the same.
+            before_first_tile=lambda _run: drawn.wait(_FIRST_DRAWING_S),
+        )
         if reason := self._turn.take():
             self._tell_problem(reason)
             return
@@ -284,29 +301,28 @@ class ScoreDock(SlideDock):
     def cancel(self) -> None:
         """Stop; the maps keep what was scored, and the next run goes on from there."""
         if self.scoring.cancel():
-            if self._run is not None:
-                self._run.shown.set()
+            self._drawn.set()
             self.live.show_everything()
             self._set_running(False)
             self.index.tell_stopped()
             self.panel.state.setText(self._of_which("Cancelled. Run goes on from here."))
 
-    def _hear(self, said: Stage | Run | Progress) -> None:
-        if isinstance(said, Stage):
-            self.panel.show_stage(said.text)
-        elif isinstance(said, Run):
-            self._begin(said)
+    def _show_progress(self, progress: Progress) -> None:
+        if isinstance(progress.detail, Run):
+            self._begin(progress.detail)
+        elif isinstance(progress.detail, ScoringProgress):
+            self._told = progress.detail
+            self.panel.show_progress(progress.detail, self._of_which(""))
+            self.live.take(progress.detail.scores)
         else:
-            self._told = said
-            self.panel.show_progress(said, self._of_which(""))
-            self.live.take(said.scores)
+            self.panel.show_stage(progress.message)
 
     def _begin(self, started: Run) -> None:
         layer, job = self._scored
         self._run = started
         self.live.begin(started, layer, job.slide)
         self.session.set_run(layer, started)
-        CallWhenIdle(started.shown.set, self)
+        CallWhenIdle(self._drawn.set, self)
 
     def _of_which(self, text: str) -> str:
         """Put the name of the slide that is scored before a text, if another one is in view."""
@@ -324,7 +340,7 @@ class ScoreDock(SlideDock):
             self._watch.end()
             self._turn.give_back()
 
-    def _finish(self) -> None:
+    def _finish(self, _run: Run) -> None:
         self.live.show_everything()
         self._set_running(False)
         if self._run is not None:
@@ -414,7 +430,3 @@ def _summary(run: Run) -> str:
     tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
     tiles = f"{run.plan.tile_count:,} tiles" if run.store.complete else "not all tiles yet"
     return f"Scored by {run.card.name} {run.card.version}{tuned}: {tiles}."
-
-
-def _devices() -> Iterator[list[ComputeDevice]]:
-    yield list_devices()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -41,8 +41,8 @@ class TileCounter(QObject):
         self._soon.setSingleShot(True)
         self._soon.setInterval(_AFTER_MS)
         self._soon.timeout.connect(self.count)
-        self.task.told.connect(self._tell)
-        self.task.failed.connect(self.said)
+        self.task.returned.connect(self._report)
+        self.task.errored.connect(self.said)
 
     def count_soon(self) -> None:
         """Count once the user pauses."""
@@ -71,7 +71,7 @@ class TileCounter(QObject):
             self._masks[_key(slide)] = find_tissue(slide)
         return self._masks[_key(slide)]
 
-    def _tell(self, answer: tuple[Slide, TilePlan]) -> None:
+    def _report(self, answer: tuple[Slide, TilePlan]) -> None:
         slide, plan = answer
         self._masks[_key(slide)] = plan.mask
         each = ", ".join(
@@ -89,6 +89,6 @@ def _key(slide: Slide) -> tuple[str, float]:
     return slide.quick_hash, slide.mpp
 
 
-def _plan(question: Question, mask: TissueMask | None) -> Iterator[tuple[Slide, TilePlan]]:
+def _plan(question: Question, mask: TissueMask | None) -> tuple[Slide, TilePlan]:
     slide, card, request = question
-    yield slide, request.plan(slide, card, mask)
+    return slide, request.plan(slide, card, mask)

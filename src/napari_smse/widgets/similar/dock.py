@@ -96,11 +96,10 @@ class SimilarDock(SlideDock):
         panel.keep.points_wanted.connect(self._make_points)
         self.examples.changed.connect(self._change)
         self.examples.problem.connect(panel.tell_problem)
-        self.searching.told.connect(self._hear)
-        self.searching.failed.connect(self._fail)
-        self.searching.ended.connect(self._search_later)
-        self.keeping.failed.connect(panel.tell_problem)
-        self.keeping.told.connect(self._keep_regions)
+        self.searching.returned.connect(self._show_result)
+        self.searching.errored.connect(self._fail)
+        self.keeping.errored.connect(panel.tell_problem)
+        self.keeping.returned.connect(self._keep_regions)
         self._soon.timeout.connect(self._search)
         self._again.timeout.connect(self._search_what_is_new)
         self.viewer.layers.events.inserted.connect(self._find_slides)
@@ -246,16 +245,20 @@ class SimilarDock(SlideDock):
             return None
         return before.tiles if len(before.tiles) == self._run.plan.tile_count else None
 
-    def _hear(self, said: Searched) -> None:
+    def _show_result(self, searched: Searched | None) -> None:
+        """Show what was found, unless nothing new was scored to find it in."""
+        if searched is not None and searched.run is self._run:
+            self._show_found(searched)
+        self._search_later()
+
+    def _show_found(self, searched: Searched) -> None:
         assert self._map is not None
-        if said.run is not self._run:
-            return
         self.panel.tell_problem("")
-        self.searched = said
-        found = said.found
-        self._map.show(said.distances, found.reach)
-        self.panel.tell_query(self._told(said))
-        self._show_strip(said)
+        self.searched = searched
+        found = searched.found
+        self._map.show(searched.distances, found.reach)
+        self.panel.tell_query(self._told(searched))
+        self._show_strip(searched)
         self.panel.show_reach(found.reach, None if self._radius_chosen else found.first_radius)
         self._show_radius()
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
+from napari_smse.progress import Progress
 from napari_smse.similarity.index.search import (
     ExcludedRegion,
     Hit,
-    Searched,
     SearchResult,
     SlideHits,
 )
@@ -128,13 +128,14 @@ class IndexSearchPanel(QWidget):
         self.add.clicked.connect(lambda: self.add_slide())
         self.replace.clicked.connect(lambda: self.add_slide(replace=True))
         self.hits.chosen.connect(self.go_to)
-        self.searching.told.connect(self._hear)
-        self.searching.failed.connect(self._fail)
-        self.searching.ended.connect(self._end)
-        self.adding.told.connect(self._hear_added)
-        self.adding.failed.connect(self._fail_adding)
-        self.adding.ended.connect(self._show_what_can_be_done)
-        self.picturing.told.connect(self.hits.show_pictures)
+        self.searching.progressed.connect(self._show_progress)
+        self.searching.returned.connect(self._show_result)
+        self.searching.errored.connect(self._fail)
+        self.searching.finished.connect(self._end)
+        self.adding.returned.connect(self._show_outcome)
+        self.adding.errored.connect(self._fail_adding)
+        self.adding.finished.connect(self._show_what_can_be_done)
+        self.picturing.progressed.connect(lambda progress: self.hits.show_pictures(progress.detail))
 
     # -- the folder --------------------------------------------------------------------
 
@@ -184,16 +185,16 @@ class IndexSearchPanel(QWidget):
         self.picturing.cancel()
         self._end()
 
-    def _hear(self, said: Searched | SearchResult) -> None:
-        if isinstance(said, Searched):
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(round(1000 * said.done / max(1, said.total)))
-            return
-        self.answer = said
-        self.hits.show_groups(said.slides)
-        self.hits.setVisible(bool(said.slides))
-        self._tell_state(_told(said))
-        self._tell_problem("\n".join(said.warnings))
+    def _show_progress(self, progress: Progress) -> None:
+        self.bar.setRange(0, 1000)
+        self.bar.setValue(round(1000 * progress.done / max(1, progress.total)))
+
+    def _show_result(self, result: SearchResult) -> None:
+        self.answer = result
+        self.hits.show_groups(result.slides)
+        self.hits.setVisible(bool(result.slides))
+        self._tell_state(_told(result))
+        self._tell_problem("\n".join(result.warnings))
         groups = list(self.hits.keyed())
         self.picturing.start(lambda: read_pictures(groups))
 
@@ -237,15 +238,15 @@ class IndexSearchPanel(QWidget):
         self.adding.start(lambda: add_slide(wanted))
         self._show_what_can_be_done()
 
-    def _hear_added(self, said: SlideAdded | WouldReplace) -> None:
-        if isinstance(said, WouldReplace):
-            self._fail_adding(said.text)
+    def _show_outcome(self, outcome: SlideAdded | WouldReplace) -> None:
+        if isinstance(outcome, WouldReplace):
+            self._fail_adding(outcome.text)
             self.replace.show()
             return
-        told = f"now, {said.tiles:,} tiles" if said.new else "already"
-        name = said.wanted.slide.name
-        self._tell_state(f"{name} is in the index {told}. {said.remark}".strip())
-        self.index.say_grown(said.wanted.key)
+        how = f"now, {outcome.tiles:,} tiles" if outcome.new else "already"
+        name = outcome.wanted.slide.name
+        self._tell_state(f"{name} is in the index {how}. {outcome.remark}".strip())
+        self.index.say_grown(outcome.wanted.key)
 
     def _fail_adding(self, reason: str) -> None:
         self._tell_state("")

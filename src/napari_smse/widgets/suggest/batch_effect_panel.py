@@ -15,9 +15,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.similarity.batch_effect import BatchEffect, Share, Told
+from napari_smse.progress import Progress
+from napari_smse.similarity.batch_effect import BatchEffect, Told
 from napari_smse.workflows.batch_effect import Measured
-from napari_smse.workflows.score_slide import Stage
 from napari_smse.workflows.stain_robustness import StainRobustness
 
 _ABOUT: Final = (
@@ -157,14 +157,15 @@ class BatchEffectPanel(QWidget):
 
     # -- with the stain changed --------------------------------------------------------
 
-    def show_stain_progress(self, said: Stage | Share) -> None:
-        """Say how far it is; pressing again stops it."""
+    def show_stain_progress(self, progress: Progress) -> None:
+        """Show how far it is; pressing again stops it."""
         self.stain.setText("Stop")
         self.stain_sentence.hide()
-        share = said.done / said.total if isinstance(said, Share) else None
-        self.bar.setRange(0, 0 if share is None else 100)
-        self.bar.setValue(0 if share is None else round(100 * share))
-        self.bar.setFormat(said.text if isinstance(said, Stage) else "stain anew: %p %")
+        # Where there is a message the time is spent before the first tile, and no bar would tell.
+        share = 0.0 if progress.message else progress.done / max(1, progress.total)
+        self.bar.setRange(0, 0 if progress.message else 100)
+        self.bar.setValue(round(100 * share))
+        self.bar.setFormat(progress.message or "stain anew: %p %")
         self.bar.show()
 
     def show_stained(self, found: StainRobustness) -> None:

@@ -13,10 +13,9 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
-from napari_smse.active_learning.label_efficiency import SplitsDone
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
-from napari_smse.similarity.batch_effect import Share
+from napari_smse.progress import Progress
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.asked_slides import asked_slides, scored_layers
@@ -35,9 +34,9 @@ from napari_smse.widgets.suggest.tile_queue import TileQueue
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.batch_effect import Measured, measure
-from napari_smse.workflows.label_efficiency import LabelEfficiencyResult, measure_label_efficiency
+from napari_smse.workflows.label_efficiency import measure_label_efficiency
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
-from napari_smse.workflows.score_slide import RUN_KEY, Stage
+from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import NOT_SCORED, Run, ScoredSlide, TileOnSlide
 from napari_smse.workflows.stain_robustness import StainRobustness, measure_stain_robustness
 from napari_smse.workflows.suggest_tiles import Suggestions, find_next
@@ -121,20 +120,22 @@ class SuggestDock(SlideDock):
         self.queue.find_wanted.connect(self.find_next)
         self.noise.find_wanted.connect(self.find_doubted)
         self.meter.measure_wanted.connect(self.measure)
-        self.finding.told.connect(self._show_queue)
-        self.finding.failed.connect(self._fail_finding)
-        self.doubting.told.connect(self._show_doubts)
-        self.doubting.failed.connect(self._fail_doubting)
-        self.measuring.told.connect(self._show_measured)
-        self.measuring.failed.connect(self._fail_measuring)
+        self.finding.returned.connect(self._show_queue)
+        self.finding.errored.connect(self._fail_finding)
+        self.doubting.returned.connect(self._show_doubts)
+        self.doubting.errored.connect(self._fail_doubting)
+        self.measuring.returned.connect(self._show_measured)
+        self.measuring.errored.connect(self._fail_measuring)
         self.meter.stain_wanted.connect(self.measure_stained)
-        self.staining.told.connect(self._hear_stained)
-        self.staining.failed.connect(self._end_staining)
+        self.staining.progressed.connect(self.meter.show_stain_progress)
+        self.staining.returned.connect(self._show_stained)
+        self.staining.errored.connect(self._end_staining)
         self.worth.asked.connect(self.ask_worth)
         self.queue.labels_changed.connect(self._judge_later.start)
         self._judge_later.timeout.connect(self._follow_labels)
-        self.judging.told.connect(self._hear_worth)
-        self.judging.failed.connect(self.worth.fail)
+        self.judging.progressed.connect(self.worth.show_progress)
+        self.judging.returned.connect(self.worth.show_worth)
+        self.judging.errored.connect(self.worth.fail)
         self.noise.tile_chosen.connect(self._fly_to)
         self.noise.remark_made.connect(self._remark)
         self.labelling.problem.connect(show_error)
@@ -200,12 +201,6 @@ class SuggestDock(SlideDock):
         if self.worth.is_followed:
             self._judge()
 
-    def _hear_worth(self, said: SplitsDone | LabelEfficiencyResult) -> None:
-        if isinstance(said, SplitsDone):
-            self.worth.show_progress(said)
-        else:
-            self.worth.show_worth(said)
-
     # -- labels that neighbours doubt ------------------------------------------------
 
     def find_suspected_labels(self) -> None:
@@ -259,15 +254,12 @@ class SuggestDock(SlideDock):
         if reason := self._turn.take():
             self.meter.end_stain(reason)
             return
-        self.meter.show_stain_progress(Stage("Starting …"))
+        self.meter.show_stain_progress(Progress(message="Starting …"))
         self.staining.start(partial(measure_stain_robustness, self._asked_slides()))
 
-    def _hear_stained(self, said: Stage | Share | StainRobustness) -> None:
-        if isinstance(said, StainRobustness):
-            self._turn.give_back()
-            self.meter.show_stained(said)
-        else:
-            self.meter.show_stain_progress(said)
+    def _show_stained(self, found: StainRobustness) -> None:
+        self._turn.give_back()
+        self.meter.show_stained(found)
 
     def _end_staining(self, text: str) -> None:
         self._turn.give_back()

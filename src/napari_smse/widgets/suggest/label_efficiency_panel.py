@@ -7,7 +7,7 @@ from typing import Final
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_smse.active_learning.label_efficiency import SplitsDone
+from napari_smse.progress import Progress
 from napari_smse.widgets.controls.layout import folded
 from napari_smse.widgets.suggest.label_efficiency_plot import LabelEfficiencyPlot
 from napari_smse.widgets.suggest.messages import about, verdict
@@ -53,9 +53,9 @@ class LabelEfficiencyPanel(QWidget):
         """Whether a curve is in view, so that it should follow the labels."""
         return self.found is not None and self.curve.isExpanded() and self.isVisible()
 
-    def show_progress(self, said: SplitsDone) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """Say how far it is; what is shown stays until there is something else."""
-        self.ask.setText(f"Stop ({round(100 * said.done / said.total)} %)")
+        self.ask.setText(f"Stop ({round(100 * progress.done / progress.total)} %)")
 
     def show_worth(self, found: LabelEfficiencyResult) -> None:
         """Show what was found, unfolded if it is the first."""
