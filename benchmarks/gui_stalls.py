@@ -69,7 +69,7 @@ def measure(slide: Path, overlap: str) -> dict:
         dock.run()
         # The first heat map is drawn, which compiles its shader, before the first tile is scored.
         phases[f"{name}, start"] = gaps.until(
-            lambda: dock.started is not None and dock.started.shown.is_set()
+            lambda: dock.shown_run is not None and dock.shown_run.shown.is_set()
         )
         until_first = gaps.until(lambda: shows_cells(dock))
         first_cells[name] = time.perf_counter() - began
@@ -77,7 +77,7 @@ def measure(slide: Path, overlap: str) -> dict:
         after_first = gaps.until(lambda: not dock.scoring.is_running, dock.scoring.ended)
         phases[f"{name}, scoring"] = np.concatenate([until_first, after_first])
         phases[f"{name}, afterwards"] = gaps.during(3)
-    tiles = dock.started.plan.tile_count
+    tiles = dock.shown_run.plan.tile_count
     viewer.close()
     scoring = [one for name, one in phases.items() if name.endswith("scoring")]
     return {

@@ -17,6 +17,9 @@ CLASS_COLOURS: dict[str, Colour] = {
     "benign": (0, 114, 178),
     "malignant": (213, 94, 0),
 }
+USUAL_CLASSES = ("benign", "malignant")
+"""What slides are annotated with as long as nobody says otherwise."""
+
 UNKNOWN_COLOUR: Colour = (140, 140, 140)
 
 _OTHERS: tuple[Colour, ...] = (

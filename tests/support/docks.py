@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import napari
 import numpy as np
 import torch
+from napari.plugins import menu_item_template as plugin_menu_item_template
 from qtpy.QtCore import Qt
 
 from napari_smse.models import ModelCard, load_model, save_model
@@ -12,6 +14,7 @@ from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.score.dock import ScoreDock
+from napari_smse.widgets.session import session_of
 from support.annotated_slides import PINK, RED
 from support.training import TRUNK, mini_network
 
@@ -45,6 +48,27 @@ def seeing_network():
     return network
 
 
+def put_in_force(layer, run):
+    """Put a run in force on a slide's layer, as the Score dock does; return it."""
+    session_of(napari.current_viewer()).set_run(layer, run)
+    return run
+
+
+def run_in_force(layer):
+    """Return the run in force on a slide's layer."""
+    return session_of(napari.current_viewer()).run_of(layer)
+
+
+def dock_name(kind):
+    """What napari calls a dock of this plugin that is opened from the menu."""
+    names = {
+        ScoreDock: "SMSE: Score slide",
+        AnnotateDock: "SMSE: Annotate",
+        FineTuneDock: "SMSE: Fine-tune",
+    }
+    return plugin_menu_item_template.format("napari-smse", names[kind])
+
+
 class Docks:
     def __init__(self, viewer, until):
         self.viewer, self.until = viewer, until
@@ -52,7 +76,7 @@ class Docks:
             kind(viewer) for kind in (ScoreDock, AnnotateDock, FineTuneDock)
         )
         for dock in self.all:
-            viewer.window.add_dock_widget(dock)
+            viewer.window.add_dock_widget(dock, name=dock_name(type(dock)))
 
     @property
     def all(self):

@@ -206,9 +206,9 @@ def test_scores_that_cannot_be_saved_are_refused_with_the_reason(
 def test_a_slide_that_was_scored_anew_keeps_its_new_maps_when_rolled_back(tuned, tmp_path):
     tuned.score.form.overlap.setCurrentIndex(2)
     tuned.run_score()
-    run = tuned.score.started
+    run = tuned.score.shown_run
     tuned.tune.outcome.roll_back()
-    assert tuned.score.started is run
+    assert tuned.score.shown_run is run
     _, table, _ = saved(tuned, tmp_path)
     np.testing.assert_array_equal(table, shown(tuned))
 

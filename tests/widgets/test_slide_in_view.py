@@ -96,7 +96,7 @@ def test_save_writes_the_slide_in_view(both, evidence, tmp_path):
 
 def test_the_table_is_of_the_slide_in_view_and_outlines_its_tiles(both, evidence):
     choose(both, evidence, "slide")
-    run = both.score.started
+    run = both.score.shown_run
     table = both.score.table
     assert table.tiles.rowCount() == run.plan.tile_count
     table.selectRow(0)
@@ -134,8 +134,8 @@ def test_a_slide_without_scores_has_no_table_map_or_save(docks, evidence, tmp_pa
 
 def test_a_run_goes_on_for_its_slide_while_another_is_in_view(docks, evidence, tmp_path, gate):
     docks.score.panel.run.click()
-    docks.until(lambda: docks.score.started is not None)
-    first = docks.score.started
+    docks.until(lambda: docks.score.shown_run is not None)
+    first = docks.score.shown_run
     open_second(docks, tmp_path)
     gate.release(1000)
     docks.until(lambda: not docks.score.scoring.is_running)
@@ -144,7 +144,7 @@ def test_a_run_goes_on_for_its_slide_while_another_is_in_view(docks, evidence, t
     assert docks.score.table.tiles.rowCount() == 0
     assert docks.score.panel.state.text().startswith("slide: Done")
     choose(docks, evidence, "slide")
-    assert docks.score.started is first
+    assert docks.score.shown_run is first
     assert docks.score.table.tiles.rowCount() == first.plan.tile_count
     assert seen(docks) == {"slide"}
 
@@ -178,7 +178,7 @@ def test_a_dock_that_opens_later_shows_what_there_is(both, evidence):
     both.score.close()
     later = Docks(both.viewer, both.until)
     assert later.score.form.slide.currentText() == "slide"
-    assert later.score.table.tiles.rowCount() == later.score.started.plan.tile_count
+    assert later.score.table.tiles.rowCount() == later.score.shown_run.plan.tile_count
     assert later.score.save.isEnabled()
     for dock in later.all:
         dock.close()

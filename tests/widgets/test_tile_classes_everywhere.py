@@ -88,10 +88,8 @@ REMARKS = st.one_of(
 
 
 def by_fine_tuning(one, names):
-    regions, remarks = one.drawn.regions(), one.drawn.remarks
-    slide = AnnotatedSlide(
-        one.slide, regions, MASK, one.started.store, one.slide.name, remarks=remarks
-    )
+    regions, remarks = one.annotations.regions(), one.annotations.remarks
+    slide = AnnotatedSlide(one.slide, regions, MASK, one.run.store, one.slide.name, remarks=remarks)
     try:
         found = annotated_tiles([slide], names).labelled_set
     except DataError:
@@ -100,11 +98,11 @@ def by_fine_tuning(one, names):
 
 
 def by_the_bank(one):
-    tiles = tile_table_of(one.started.store)
+    tiles = tile_table_of(one.run.store)
     about = {"model": MODEL, "slide": one.slide.quick_hash, "name": one.slide.name}
     try:
         bank = annotated_exemplars(
-            tiles, one.drawn.regions(), MASK, remarks=one.drawn.remarks, **about
+            tiles, one.annotations.regions(), MASK, remarks=one.annotations.remarks, **about
         )
     except QueryError:
         return {}
@@ -125,7 +123,7 @@ def placement(tiles, names):
 def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
     slide, started = scored
     one = ScoredSlide(slide, started, AnnotationSet(drawn, remarks=remarks))
-    regions, tiles = one.drawn.regions(), started.plan.scales[0]
+    regions, tiles = one.annotations.regions(), started.plan.scales[0]
     rule = classes_of_tiles(tiles, slide.quick_hash, regions, MASK, remarks)
     wanted = placement(tiles, rule.class_names.tolist())
 

@@ -52,7 +52,7 @@ def choose(docks, evidence, name):
 
 def draw_around_tiles(docks):
     """Two regions of either class, where there is tissue: the upper ones benign."""
-    (tiles,) = docks.score.started.plan.scales
+    (tiles,) = docks.score.shown_run.plan.scales
     order = np.argsort(tiles.y, kind="stable")
     for row, shares in enumerate(((0.1, 0.35), (0.6, 0.9))):
         for share in shares:

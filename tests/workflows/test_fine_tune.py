@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_smse.annotations import read_annotations
+from napari_smse.annotations import AnnotationSet, read_annotations
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import BankError
 from napari_smse.finetuning.annotated_folder import scored_annotations
@@ -33,7 +33,7 @@ from napari_smse.workflows.fine_tune import (
     FineTuneJob,
     FineTuneOutcome,
     FineTuneSettings,
-    TrainingSlide,
+    ScoredSlide,
 )
 from napari_smse.workflows.score_slide import ScoreJob
 from support.annotated_slides import annotate, write_red_slide
@@ -54,7 +54,7 @@ def scored(path):
     slide = open_slide(path)
     job = ScoreJob(slide, "mini", ScoreRequest((0.5,)), "cpu")
     run = run_task(job.run())
-    return TrainingSlide(slide, run, read_annotations(path.with_suffix(".geojson")).regions())
+    return ScoredSlide(slide, run, read_annotations(path.with_suffix(".geojson")))
 
 
 def test_the_tiny_network_is_the_same_in_every_test():
@@ -82,7 +82,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
     history = FineTuneHistory(tmp_path / "history")
     wish = FineTuneSettings("pair", steps=steps, learns=learns)
     slides = [scored(path) for path in paths]
-    assert {one.started.device.precision for one in slides} == {precision}
+    assert {one.run.device.precision for one in slides} == {precision}
     job = FineTuneJob(slides, wish, "cpu", history)
     viewers = run_task(job.run())
     assert isinstance(viewers, FineTuneOutcome)
@@ -103,10 +103,10 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
 
 def bank_of(one, regions):
     """The tiles of a slide in regions, as the Evidence dock adds them."""
-    tiles = tile_table_of(one.started.store)
-    model = one.started.card.weights_sha256
+    tiles = tile_table_of(one.run.store)
+    model = one.run.card.weights_sha256
     about = {"model": model, "slide": one.slide.quick_hash, "name": one.slide.name}
-    return annotated_exemplars(tiles, regions, one.started.plan.mask, **about)
+    return annotated_exemplars(tiles, regions, one.run.plan.mask, **about)
 
 
 def test_known_tiles_alone_are_enough(tmp_path, model):
@@ -115,7 +115,7 @@ def test_known_tiles_alone_are_enough(tmp_path, model):
     slides = [scored(annotate(path)) for path in paths]
     banks = [bank_of(one, one.regions) for one in slides]
     bank = banks[0].joined(banks[1]).joined(banks[2])
-    bare = replace(slides[0], regions={})
+    bare = replace(slides[0], annotations=AnnotationSet())
     history = FineTuneHistory(tmp_path / "history")
     found = run_task(FineTuneJob([bare], FineTuneSettings(steps=30), "cpu", history, bank).run())
     tuning = found.tuning
@@ -157,7 +157,7 @@ def test_what_was_said_of_a_tile_goes_before_the_bank(tmp_path, model):
         TilePlace(hash_of, mpp, *(int(side) for side in bank.places[row])) for row in (0, 1)
     )
     remarks = (TileCorrection(ignored, "ignore"), TileCorrection(wrong, "class", "malignant"))
-    bare = replace(slides[0], regions={}, remarks=remarks)
+    bare = replace(slides[0], annotations=AnnotationSet(remarks=tuple(remarks)))
     history = FineTuneHistory(tmp_path / "history")
     found = run_task(FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run())
     data = found.tuning.labelled_set
@@ -183,7 +183,7 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
         looks = np.random.default_rng(number).normal(number * 10, 0.1, (len(own), measures))
         banks.append(replace(own, looks=looks.astype(np.float32)))
     bank = banks[0].joined(banks[1]).joined(banks[2])
-    bare = replace(slides[0], regions={})
+    bare = replace(slides[0], annotations=AnnotationSet())
     history = FineTuneHistory(tmp_path / "history")
     found = run_task(FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run())
     assert found.tuned.looks is not None

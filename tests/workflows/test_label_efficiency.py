@@ -83,7 +83,7 @@ def test_remarks_count_and_tiles_that_are_ignored_do_not(tmp_path):
         remark(one, 960, 256, "class", "malignant"),
         remark(one, 128, 0, "exemplar"),
     ]
-    found = worth(replace(one, drawn=drawn(remarks=said, **BOTH)))
+    found = worth(replace(one, annotations=drawn(remarks=said, **BOTH)))
     assert found.taken == {"benign": 28, "malignant": 32}
 
 
@@ -176,9 +176,9 @@ def test_slides_of_two_scales_or_models_are_not_mixed(tmp_path):
     finer = red_slide(tmp_path, "finer", 1, mpp=0.4, annotations=drawn(**BOTH))
     with pytest.raises(QueryError, match="different scales"):
         worth(one, finer)
-    card = one.started.card.model_copy(update={"weights_sha256": "f" * 64})
+    card = one.run.card.model_copy(update={"weights_sha256": "f" * 64})
     with pytest.raises(QueryError, match="different models"):
-        worth(one, replace(one, started=replace(one.started, card=card)))
+        worth(one, replace(one, run=replace(one.run, card=card)))
     with pytest.raises(QueryError, match="Score a slide first"):
         run_task(measure_label_efficiency([]))
 
@@ -239,8 +239,8 @@ def test_what_speaks_against_it_is_said(tmp_path):
     assert "The model was fine-tuned" in text
     assert "fine-tuned" not in about(said_of([[0.6, 0.9]] * 2))
     one = red_slide(tmp_path, annotations=drawn(**BOTH))
-    card = one.started.card.model_copy(update={"recipe": {TRAINING_IMAGES: 40}})
-    assert worth(replace(one, started=replace(one.started, card=card))).tuned
+    card = one.run.card.model_copy(update={"recipe": {TRAINING_IMAGES: 40}})
+    assert worth(replace(one, run=replace(one.run, card=card))).tuned
 
 
 @pytest.mark.parametrize(

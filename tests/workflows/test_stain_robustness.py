@@ -103,7 +103,7 @@ def test_it_says_how_far_it_is(slides):
 
 def test_classes_are_those_drawn_if_there_are_any(slides):
     both = drawn(benign=PINK_BOXES, malignant=RED_BOXES)
-    found = measured([replace(one, drawn=both) for one in slides])
+    found = measured([replace(one, annotations=both) for one in slides])
     assert found.by_drawing
     assert found.tiles == 120
 
@@ -124,7 +124,7 @@ def test_nothing_is_loaded_if_there_is_nothing_to_compare(slides, monkeypatch):
         measured(slides[:1])
     both = drawn(benign=PINK_BOXES, malignant=RED_BOXES)
     with pytest.raises(QueryError, match="one slide only"):
-        measured([replace(slides[0], drawn=both), slides[1]])
+        measured([replace(slides[0], annotations=both), slides[1]])
 
 
 def test_another_model_in_its_place_is_refused(slides, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
@@ -12,6 +13,13 @@ from qtpy.QtWidgets import QWidget
 
 from napari_smse.widgets.software_gl import keep_programs
 from napari_smse.widgets.worker import Worker
+
+if TYPE_CHECKING:
+    import napari
+
+SCORE: Final = "SMSE: Score slide"
+FINE_TUNE: Final = "SMSE: Fine-tune"
+_PLUGIN: Final = "napari-smse"
 
 
 class SlideDock(QWidget):
@@ -51,6 +59,21 @@ class SlideDock(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
             self.leave()
         super().changeEvent(event)
+
+
+def open_dock(viewer: napari.Viewer, name: str) -> None:
+    """Show one of this plugin's docks, opened if need be, and bring its tab to the front.
+
+    Parameters
+    ----------
+    viewer
+        In whose window.
+    name
+        As in the plugin menu, such as `FINE_TUNE`.
+    """
+    frame, _ = viewer.window.add_plugin_dock_widget(_PLUGIN, name, tabify=True)
+    frame.show()
+    frame.raise_()
 
 
 def _set_all(events: Sequence[threading.Event]) -> None:

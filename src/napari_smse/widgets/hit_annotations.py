@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QWidget
 from shapely import Polygon
 
 from napari_smse.annotations import Annotation, AnnotationSet
-from napari_smse.palette import Colour, class_colours
+from napari_smse.palette import class_colours
 from napari_smse.slides import Slide
-from napari_smse.widgets.annotate.class_presets import USUAL
-from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.layers.annotation_layer import (
-    ANNOTATIONS_KEY,
-    COLOURS_KEY,
-    AnnotationLayer,
-)
+from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
 from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world
-from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Run
+from napari_smse.widgets.session import session_of
 
 HITS_KEY = "napari_smse_hits"
 """Key of a points layer's metadata: the quick hash of the slide that the hits are on."""
@@ -32,30 +24,7 @@ _POINT_SHARE = 0.4
 _POINT_COLOUR = "#009e73"
 
 
-def offered_classes(
-    window: QWidget, viewer: ViewerModel, slide_layer: Layer, slide: Slide
-) -> dict[str, Colour]:
-    """Return the classes to choose from, with colours.
-
-    Those of the Annotate dock if it is open, else those that were drawn with, else those of the
-    model that scored the slide.
-    """
-    dock = window.findChild(AnnotateDock)
-    if dock is not None and dock.table.colours:
-        return dock.table.colours
-    for layer in viewer.layers:
-        if layer.metadata.get(ANNOTATIONS_KEY) == slide.quick_hash:
-            drawn: Mapping[str, Colour] = layer.metadata.get(COLOURS_KEY, {})
-            if drawn:
-                return dict(drawn)
-    run = slide_layer.metadata.get(RUN_KEY)
-    if isinstance(run, Run):
-        return class_colours(run.card.classes, run.card.class_colours)
-    return class_colours(USUAL)
-
-
 def keep_as_regions(
-    window: QWidget,
     viewer: ViewerModel,
     slide_layer: Image,
     slide: Slide,
@@ -69,8 +38,6 @@ def keep_as_regions(
 
     Parameters
     ----------
-    window
-        Where the Annotate dock may be.
     viewer, slide_layer, slide
         Where they are drawn, and on what.
     class_name
@@ -78,21 +45,22 @@ def keep_as_regions(
     polygons
         Level-0 px.
     """
-    found = tuple(Annotation(class_name, one) for one in polygons)
-    dock = window.findChild(AnnotateDock)
-    if dock is not None and dock.drawing is not None and _is_of(dock, slide):
+    session = session_of(viewer)
+    regions = tuple(Annotation(class_name, polygon) for polygon in polygons)
+    drawing, annotator = session.drawing_on(slide), session.annotator
+    if drawing is not None and annotator is not None:
         # Choosing a class would give it to the shapes that are selected.
-        dock.drawing.layer.selected_data = set()
-        dock.table.add_class(class_name)
-        dock.drawing.set_colours(dock.table.colours)
-        dock.drawing.add(AnnotationSet(found, dock.table.colours))
-        return dock.drawing.layer
-    known = offered_classes(window, viewer, slide_layer, slide)
+        drawing.layer.selected_data = set()
+        annotator.add_class(class_name)
+        drawing.set_colours(annotator.classes)
+        drawing.add(AnnotationSet(regions, annotator.classes))
+        return drawing.layer
+    known = session.classes_for(slide_layer, slide)
     colours = class_colours([*dict.fromkeys([*known, class_name])], known)
     active = viewer.layers.selection.active
     drawing = AnnotationLayer(viewer, slide_layer, slide, colours)
     try:
-        drawing.add(AnnotationSet(found, colours))
+        drawing.add(AnnotationSet(regions, colours))
     finally:
         drawing.leave()
     viewer.layers.selection.active = active
@@ -138,7 +106,3 @@ def keep_as_points(
     viewer.layers.append(made)
     viewer.layers.selection.active = active
     return made
-
-
-def _is_of(dock: AnnotateDock, slide: Slide) -> bool:
-    return dock.slide is not None and dock.slide.quick_hash == slide.quick_hash

@@ -1,31 +1,69 @@
-"""What one viewer shows: which slide, which run of it is in force, and which maps.
+"""What one viewer shows: which slide, which run of it is in force, which maps, and what is drawn.
 
-Docks ask the session and listen to it, so that all of them answer for the same slide and model.
-It knows no Qt.
+Docks ask the session and listen to it, and to nothing else: so all of them answer for the same
+slide and model. It knows no Qt.
 """
 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
 
+from napari_smse.annotations import AnnotationSet
 from napari_smse.errors import SmseError
+from napari_smse.palette import USUAL_CLASSES, Colour, class_colours
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, is_slide_layer, slide_layers
-from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Run
+from napari_smse.widgets.layers.slide_layers import (
+    OF_SLIDE_KEY,
+    is_slide_layer,
+    slide_layers,
+    slide_of,
+)
+from napari_smse.workflows.scored_slide import Run, ScoredSlide
 
 if TYPE_CHECKING:
+    from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
     from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 
 _MARGIN = 0.95
-_MAPS_KEY = "napari_smse_map_layers"
+
+
+@dataclass(frozen=True)
+class ScoredLayer:
+    """A slide in the viewer that was scored.
+
+    Attributes
+    ----------
+    layer
+        Its layer.
+    slide, run
+        The slide and the run in force, which may still go on.
+    """
+
+    layer: Image
+    slide: Slide
+    run: Run
+
+
+class Annotator(Protocol):
+    """Who draws on the slide in view: the Annotate dock, while it is open."""
+
+    slide: Slide | None
+    drawing: AnnotationLayer | None
+
+    @property
+    def classes(self) -> dict[str, Colour]:
+        """The classes to draw with, in order, and their colours."""
+
+    def add_class(self, name: str) -> None:
+        """Add a class to them, unless it is there."""
 
 
 class Session:
@@ -49,12 +87,25 @@ class Session:
     maps_changed = Signal(object)
     """Other maps, or other values, are shown on this slide layer."""
 
+    classes_changed = Signal()
+    """There are other classes to draw with."""
+
+    model_wanted = Signal(str)
+    """Slides should be scored by this model: a name, or the path of its weights."""
+
+    exemplars_offered = Signal(object)
+    """A bank of exemplars is offered, to be learnt from besides what is drawn."""
+
     def __init__(self, viewer: ViewerModel) -> None:
         # Weak, as layers and viewer know each other, and sessions are found from a table.
         self._viewer = weakref.ref(viewer)
         self._layer: weakref.ref[Image] | None = None
         self._hidden: dict[str, weakref.WeakSet[Layer]] = {}
         self._views: dict[str, tuple[tuple[float, ...], float]] = {}
+        self._runs: weakref.WeakKeyDictionary[Layer, Run] = weakref.WeakKeyDictionary()
+        self._maps: weakref.WeakKeyDictionary[Layer, HeatMapLayers] = weakref.WeakKeyDictionary()
+        self._being_scored: weakref.ref[Layer] | None = None
+        self.annotator: Annotator | None = None
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         self._choosing = False
@@ -113,28 +164,109 @@ class Session:
 
     def run_of(self, layer: Layer) -> Run | None:
         """Return the run in force of a slide, which its maps and table show and Save writes."""
-        run: Run | None = layer.metadata.get(RUN_KEY)
-        return run
+        return self._runs.get(layer)
 
     def set_run(self, layer: Layer, run: Run | None) -> None:
         """Put a run in force on a slide."""
-        if layer.metadata.get(RUN_KEY) is run:
+        if self._runs.get(layer) is run:
             return
         if run is None:
-            layer.metadata.pop(RUN_KEY, None)
+            self._runs.pop(layer, None)
         else:
-            layer.metadata[RUN_KEY] = run
+            self._runs[layer] = run
         self.run_changed.emit(layer)
 
     def maps_of(self, layer: Layer) -> HeatMapLayers | None:
         """Return the map layers of a slide; None if it has none."""
-        maps: HeatMapLayers | None = layer.metadata.get(_MAPS_KEY)
-        return maps
+        return self._maps.get(layer)
 
     def set_maps(self, layer: Layer, maps: HeatMapLayers | None) -> None:
         """Take note of the maps that a slide shows now, also if only their values changed."""
-        layer.metadata[_MAPS_KEY] = maps
+        if maps is None:
+            self._maps.pop(layer, None)
+        else:
+            self._maps[layer] = maps
         self.maps_changed.emit(layer)
+
+    def is_scoring(self, layer: Layer | None) -> bool:
+        """Whether this slide is being scored."""
+        return layer is not None and self._scored_now() is layer
+
+    def set_scoring(self, layer: Layer | None) -> None:
+        """Take note of the slide that is being scored; None if no slide is any more."""
+        self._being_scored = None if layer is None else weakref.ref(layer)
+
+    def _scored_now(self) -> Layer | None:
+        return None if self._being_scored is None else self._being_scored()
+
+    def scored_layers(self) -> list[ScoredLayer]:
+        """Return the slides that were scored; one whose file is gone is left out."""
+        viewer = self._viewer()
+        scored = []
+        for layer in () if viewer is None else slide_layers(viewer):
+            run = self.run_of(layer)
+            if run is None:
+                continue
+            try:
+                scored.append(ScoredLayer(layer, slide_of(layer), run))
+            except SmseError:
+                continue
+        return scored
+
+    def scored_slides(self) -> list[ScoredSlide]:
+        """Return the slides that were scored, with what is annotated on them.
+
+        A slide that is open under several names is one: its first run counts, and what was said
+        of its tiles under any name.
+        """
+        slides: dict[str, ScoredSlide] = {}
+        for scored in self.scored_layers():
+            annotations = self.annotations_of(scored.layer, scored.slide)
+            slide = ScoredSlide(scored.slide, scored.run, annotations)
+            same = slides.get(slide.slide.quick_hash)
+            slides[slide.slide.quick_hash] = slide if same is None else same.with_notes_of(slide)
+        return list(slides.values())
+
+    # -- annotations -------------------------------------------------------------------
+
+    def annotations_of(self, layer: Layer, slide: Slide) -> AnnotationSet:
+        """Return what is annotated on a slide, also while no dock draws on it."""
+        viewer = self._viewer()
+        if viewer is None:
+            return AnnotationSet()
+        # Here, as drawing brings Qt.
+        from napari_smse.widgets.layers.annotation_layer import drawn_on
+
+        return drawn_on(viewer, layer, slide)
+
+    def drawing_on(self, slide: Slide) -> AnnotationLayer | None:
+        """Return the layer that the Annotate dock draws on this slide in, if it does."""
+        annotator = self.annotator
+        if annotator is None or annotator.slide is None:
+            return None
+        return annotator.drawing if annotator.slide.quick_hash == slide.quick_hash else None
+
+    def classes_for(self, layer: Layer, slide: Slide) -> dict[str, Colour]:
+        """Return the classes that a slide can be annotated with, and their colours.
+
+        Those of the Annotate dock if it is open, else those that are drawn on the slide, else
+        those of the model that scored it, else the usual ones.
+        """
+        if self.annotator is not None and self.annotator.classes:
+            return self.annotator.classes
+        colours = self._colours_drawn_with(slide)
+        if colours:
+            return colours
+        run = self.run_of(layer)
+        if run is not None:
+            return class_colours(run.card.classes, run.card.class_colours)
+        return class_colours(USUAL_CLASSES)
+
+    def _colours_drawn_with(self, slide: Slide) -> dict[str, Colour]:
+        from napari_smse.widgets.layers.annotation_layer import colours_drawn_with
+
+        viewer = self._viewer()
+        return {} if viewer is None else colours_drawn_with(viewer, slide)
 
     # -- layers ------------------------------------------------------------------------
 

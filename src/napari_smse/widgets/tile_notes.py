@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
+from napari.components import ViewerModel
 from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
-
-NOTES_KEY = "napari_smse_notes"
-"""Key of a slide layer's metadata: the `SlideTileNotes` of its slide."""
 
 
 class SlideTileNotes(QObject):
@@ -68,7 +67,15 @@ class SlideTileNotes(QObject):
 
 def notes_of(slide_layer: Layer) -> SlideTileNotes:
     """Return the notes of a slide's layer, made when first asked for."""
-    notes = slide_layer.metadata.get(NOTES_KEY)
-    if not isinstance(notes, SlideTileNotes):
-        notes = slide_layer.metadata[NOTES_KEY] = SlideTileNotes()
+    notes = _notes.get(slide_layer)
+    if notes is None:
+        notes = _notes[slide_layer] = SlideTileNotes()
     return notes
+
+
+def notes_in(viewer: ViewerModel) -> list[SlideTileNotes]:
+    """Return the notes of all slides that have any."""
+    return [_notes[layer] for layer in viewer.layers if layer in _notes]
+
+
+_notes: weakref.WeakKeyDictionary[Layer, SlideTileNotes] = weakref.WeakKeyDictionary()

@@ -159,8 +159,8 @@ class _Sample:
     """Some tiles of a slide, at the scale to ask at."""
 
     def __init__(self, one: ScoredSlide) -> None:
-        tiles = tile_table_of(one.started.store)
-        scale = asking_scale(tiles, one.started.card)
+        tiles = tile_table_of(one.run.store)
+        scale = asking_scale(tiles, one.run.card)
         self.grid = tiles.scales[scale]
         self.rows = _some(len(self.grid))
         part = self.grid.take(self.rows)
@@ -168,9 +168,9 @@ class _Sample:
         classes = classes_of_tiles(
             part,
             one.slide.quick_hash,
-            one.drawn.regions(),
-            one.started.plan.mask,
-            one.drawn.remarks,
+            one.regions,
+            one.run.plan.mask,
+            one.annotations.remarks,
         )
         self.mpp = self.grid.grid.spec.mpp
         self.drawn: list[str] = classes.class_names.tolist()

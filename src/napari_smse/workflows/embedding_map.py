@@ -34,7 +34,7 @@ class MappedSlide:
     """A slide, its run, and what of it was scored when the map was made."""
 
     slide: Slide
-    started: Run
+    run: Run
     tiles: TileTable
     finished: bool
 
@@ -70,7 +70,7 @@ class EmbeddingMap:
     @property
     def card(self) -> ModelCard:
         """Card of the model that scored the slides."""
-        return self.slides[0].started.card
+        return self.slides[0].run.card
 
     @cached_property
     def slide_number(self) -> NDArray[np.intp]:
@@ -116,12 +116,12 @@ class EmbeddingMapJob:
     def run(self) -> Task[EmbeddingMap]:
         """Read and lay out; raises what these raise."""
         slides = []
-        for slide, started in self.runs:
+        for slide, run in self.runs:
             yield Progress(message=f"Reading the tiles of {slide.name} …")
-            finished = started.store.finished
-            tiles = tile_table_of(started.store)
+            finished = run.store.finished
+            tiles = tile_table_of(run.store)
             if len(tiles):
-                slides.append(MappedSlide(slide, started, tiles, finished))
+                slides.append(MappedSlide(slide, run, tiles, finished))
         embeddings = embeddings_of(slides)
         bank = _bank_of(self.runs[0][1])
         points, axes = np.empty((0, 2), np.float32), ("", "")
@@ -163,7 +163,7 @@ class UnlikeJob:
         """Compare the tiles of all slides, and return how unlike they are."""
         scores = []
         for one in self.slides:
-            scores.append((yield from measure_ood(one.slide, one.started, one.tiles)))
+            scores.append((yield from measure_ood(one.slide, one.run, one.tiles)))
         values = np.concatenate([one.values for one in scores])
         return OodScores(values, known=all(one.known for one in scores))
 
@@ -176,12 +176,12 @@ def embeddings_of(slides: Sequence[MappedSlide]) -> NDArray[np.float32]:
     return np.concatenate(found) if found else np.empty((0, 2), np.float32)
 
 
-def _bank_of(started: Run) -> ExemplarBank | None:
+def _bank_of(run: Run) -> ExemplarBank | None:
     """Exemplars that compare with the run's embeddings; the map is worth showing without them."""
     try:
-        bank = bank_of(started.model)
+        bank = bank_of(run.model)
         if bank is not None:
-            bank.require_model(started.card.weights_sha256, started.card.name)
+            bank.require_model(run.card.weights_sha256, run.card.name)
     except SmseError:
         return None
     return bank if bank is not None and len(bank) else None

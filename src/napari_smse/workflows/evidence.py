@@ -72,7 +72,7 @@ class ScoredTiles:
 
     Attributes
     ----------
-    slide, started
+    slide, run
         The slide and its last run.
     tiles
         What the run stored so far.
@@ -85,7 +85,7 @@ class ScoredTiles:
     """
 
     slide: Slide
-    started: Run
+    run: Run
     tiles: TileTable
     blocks: int
     own_bank: NamedBank
@@ -95,18 +95,18 @@ class ScoredTiles:
     @property
     def model(self) -> str:
         """sha256 of the weights that scored the slide."""
-        return self.started.card.weights_sha256
+        return self.run.card.weights_sha256
 
     @cached_property
     def _index(self) -> list[NDArray[np.int64]]:
         """Which of the plan's tiles the stored ones are, scale by scale."""
-        return self.tiles.index_in(self.started.plan.scales)
+        return self.tiles.index_in(self.run.plan.scales)
 
     def maps(self, probability: NDArray[np.float32], classes: Sequence[str]) -> ScoreMaps:
         """Return the maps of these probabilities, ``(n, classes)``."""
-        plan = self.started.plan
+        plan = self.run.plan
         mpps = [tiles.grid.spec.mpp for tiles in plan.scales]
-        made = ScoreMaps(plan, classes, fused_scales(mpps, self.started.card))
+        made = ScoreMaps(plan, classes, fused_scales(mpps, self.run.card))
         made.add(
             [
                 TileScores(number, index, probability[self.tiles.rows_of(number)])
@@ -137,13 +137,13 @@ class ScoredTiles:
         return self.maps(scoring.probability(), scoring.classes)
 
 
-def read_tiles(slide: Slide, started: Run) -> ScoredTiles:
+def read_tiles(slide: Slide, run: Run) -> ScoredTiles:
     """Read back a run, and the exemplars of its model."""
-    blocks = int(started.store.blocks_done().sum())
-    tiles = tile_table_of(started.store)
-    bank, note = _own_bank(started)
-    own = NamedBank(bank, f"{started.card.name}, the model's own", True, bank)
-    return ScoredTiles(slide, started, tiles, blocks, own, note)
+    blocks = int(run.store.blocks_done().sum())
+    tiles = tile_table_of(run.store)
+    bank, note = _own_bank(run)
+    own = NamedBank(bank, f"{run.card.name}, the model's own", True, bank)
+    return ScoredTiles(slide, run, tiles, blocks, own, note)
 
 
 def with_annotated(
@@ -171,9 +171,7 @@ def with_annotated(
         A picture cannot be read.
     """
     slide = read.slide.quick_hash
-    drawn = annotated_rows(
-        read.tiles, regions, read.started.plan.mask, slide=slide, remarks=remarks
-    )
+    drawn = annotated_rows(read.tiles, regions, read.run.plan.mask, slide=slide, remarks=remarks)
     found = drawn.some()
     rows = found.rows
     thumbnails = None
@@ -195,20 +193,20 @@ def with_annotated(
 def _looks_of(read: ScoredTiles, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
     """Return what tiles look like; None where their slide cannot be read, which is no reason."""
     try:
-        return appearance_of_tiles(read.slide, read.started, read.tiles, rows)
+        return appearance_of_tiles(read.slide, read.run, read.tiles, rows)
     except SmseError as error:
         logger.warning("what added tiles look like is not known: %s", error)
         return None
 
 
-def _own_bank(started: Run) -> tuple[ExemplarBank, str]:
+def _own_bank(run: Run) -> tuple[ExemplarBank, str]:
     """Return the bank beside the model, or an empty one and why."""
-    nothing = empty_bank(started.card)
+    nothing = empty_bank(run.card)
     try:
-        found = bank_of(started.model)
+        found = bank_of(run.model)
         if found is None:
             return nothing, "This model brings no known tiles: add some from annotations."
-        found.require_model(started.card.weights_sha256, started.card.name)
+        found.require_model(run.card.weights_sha256, run.card.name)
     except SmseError as error:
         return nothing, str(error)
     return found, ""
@@ -222,3 +220,11 @@ def _thumbnail(slide: Slide, region: Region) -> NDArray[np.uint8]:
         np.linspace(0, edge - 1, THUMBNAIL_PX).round().astype(np.intp) for edge in pixels.shape[:2]
     )
     return np.ascontiguousarray(pixels[np.ix_(rows, columns)])
+
+
+def describe_bank(bank: ExemplarBank) -> str:
+    """Return how many exemplars a bank holds of each class, for a person."""
+    if not len(bank):
+        return "no known tile"
+    numbers = ((name, int((bank.labels == row).sum())) for row, name in enumerate(bank.classes))
+    return ", ".join(f"{name} {number:,}" for name, number in numbers)

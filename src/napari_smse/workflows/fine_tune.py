@@ -9,9 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapely import MultiPolygon
-
-from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 from napari_smse.errors import DataError, SmseError
 from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import Model, ModelCard, load_model, read_card
@@ -21,17 +18,15 @@ from napari_smse.scoring import (
     ScoreMaps,
     ScoreStore,
     choose_device,
-    fused_scales,
     scale_warnings,
 )
 from napari_smse.scoring.derived_store import inherited_facts
 from napari_smse.scoring.run import model_facts
 from napari_smse.scoring.store import signature
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.slides import Slide
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import spare_threads
-from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.scored_slide import Run, ScoredSlide
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
@@ -44,40 +39,6 @@ logger = logging.getLogger(__name__)
 
 _LEARNING = "Learning …"
 _COLOURING = "Colouring the maps …"
-
-
-@dataclass(frozen=True)
-class TrainingSlide:
-    """A slide that was scored and annotated.
-
-    Attributes
-    ----------
-    slide, started
-        The slide and its last run.
-    regions
-        What is drawn of each class, level-0 px.
-    colours
-        Of the classes, RGB 0..255.
-    links, remarks
-        What was said of single tiles.
-    """
-
-    slide: Slide
-    started: Run
-    regions: Mapping[str, MultiPolygon]
-    colours: Mapping[str, Colour] = field(default_factory=dict)
-    links: Sequence[PairConstraint] = ()
-    remarks: Sequence[TileCorrection] = ()
-
-    @property
-    def mpps(self) -> tuple[float, ...]:
-        """The scales that were scored, um/px."""
-        return tuple(tiles.grid.spec.mpp for tiles in self.started.plan.scales)
-
-    @property
-    def fused(self) -> list[int]:
-        """Numbers of the scales that the fused maps are made of."""
-        return fused_scales(self.mpps, self.started.card)
 
 
 @dataclass(frozen=True)
@@ -131,7 +92,7 @@ class SlideComparison:
         could not be written.
     """
 
-    scored: TrainingSlide
+    scored: ScoredSlide
     before: ScoreMaps
     after: ScoreMaps
     flipped: Sequence[ChangedCall]
@@ -195,7 +156,7 @@ class FineTuneJob:
         Exemplars to learn from besides.
     """
 
-    slides: Sequence[TrainingSlide]
+    slides: Sequence[ScoredSlide]
     wish: FineTuneSettings = FineTuneSettings()
     device: str = "auto"
     history: FineTuneHistory = field(default_factory=FineTuneHistory)
@@ -280,7 +241,7 @@ class FineTuneJob:
 
     @property
     def _colours(self) -> dict[str, Colour]:
-        return {name: one for slide in self.slides for name, one in slide.colours.items()}
+        return {name: rgb for slide in self.slides for name, rgb in slide.colours.items()}
 
     def _tiles(self, model: Model) -> AnnotatedTiles:
         from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
@@ -291,14 +252,14 @@ class FineTuneJob:
             AnnotatedSlide(
                 one.slide,
                 one.regions,
-                one.started.plan.mask,
-                one.started.store,
+                one.run.plan.mask,
+                one.run.store,
                 one.slide.name,
-                one.remarks,
+                one.annotations.remarks,
             )
             for one in self.slides
         ]
-        links = [link for one in self.slides for link in one.links]
+        links = [link for one in self.slides for link in one.annotations.links]
         added = []
         if self.bank is not None and self._stored:
             added = exemplar_tiles_of(self.bank, [one.slide for one in self.slides], model)
@@ -325,7 +286,7 @@ class FineTuneJob:
 
     def _tuned_slide(
         self,
-        one: TrainingSlide,
+        one: ScoredSlide,
         tuning: FineTuner,
         tuned: FineTuneResult,
         kept: Path | None,
@@ -345,22 +306,22 @@ class FineTuneJob:
         if store is not None and kept is not None:
             card = read_card(kept)
             run = replace(
-                one.started,
+                one.run,
                 store=store,
                 card=card,
                 model=str(kept),
                 warnings=tuple(scale_warnings(one.slide, card, one.mpps)),
-                base=one.started,
+                base=one.run,
             )
         return replace(_compared(one, after), run=run)
 
     def _maps(
-        self, one: TrainingSlide, tuning: FineTuner, tuned: FineTuneResult, store: ScoreStore | None
+        self, one: ScoredSlide, tuning: FineTuner, tuned: FineTuneResult, store: ScoreStore | None
     ) -> Task[ScoreMaps]:
         from napari_smse.finetuning.maps import maps_by_heads, rescored_maps
         from napari_smse.finetuning.saving import fine_tuned_card
 
-        run = one.started
+        run = one.run
         if tuned.heads is not None:
             classes = tuning.labelled_set.classes
             return maps_by_heads(run.store, run.plan, tuned.heads, classes, one.fused)
@@ -378,14 +339,14 @@ class FineTuneJob:
             yield Progress(progress.done, progress.total, _COLOURING)
 
     def _model(self) -> str:
-        weights = {one.started.card.weights_sha256 for one in self.slides}
+        weights = {one.run.card.weights_sha256 for one in self.slides}
         if len(weights) > 1:
-            names = ", ".join(dict.fromkeys(one.started.card.name for one in self.slides))
+            names = ", ".join(dict.fromkeys(one.run.card.name for one in self.slides))
             raise DataError(
                 f"The slides were scored by different models ({names}): score all of them with "
                 "the one to fine-tune."
             )
-        return self.slides[0].started.model
+        return self.slides[0].run.model
 
 
 def _learn(tuning: FineTuner) -> Task[FineTuneResult]:
@@ -401,12 +362,12 @@ def _learn(tuning: FineTuner) -> Task[FineTuneResult]:
 
 
 def _store_for(
-    one: TrainingSlide, tuning: FineTuner, tuned: FineTuneResult, card: ModelCard
+    one: ScoredSlide, tuning: FineTuner, tuned: FineTuneResult, card: ModelCard
 ) -> ScoreStore:
     """Make the store of a tuned model's scores: filled if its heads say them, else to be filled."""
     from napari_smse.finetuning.maps import store_by_heads
 
-    run = one.started
+    run = one.run
     facts = {"model": model_facts(card), "tuned_from": run.store.facts["signature"]}
     path = score_slide.runs_folder() / f"{one.slide.name}-tuned-{signature(facts)}.zarr"
     if tuned.heads is not None:
@@ -418,10 +379,10 @@ def _store_for(
     )
 
 
-def _compared(one: TrainingSlide, after: ScoreMaps) -> SlideComparison:
+def _compared(one: ScoredSlide, after: ScoreMaps) -> SlideComparison:
     from napari_smse.finetuning.changed_calls import changed_calls
 
-    run = one.started
+    run = one.run
     before = ScoreMaps(run.plan, run.card.classes, one.fused)
     before.add_stored(run.store)
     if before.classes != after.classes:

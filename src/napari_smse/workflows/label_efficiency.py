@@ -126,19 +126,19 @@ def measure_label_efficiency(
             "There are too few labels to hold half of them out: label some more tiles of each "
             "class."
         )
-    return labels.worth(efficiency, rows, slides[0].started.card)
+    return labels.worth(efficiency, rows, slides[0].run.card)
 
 
 class _Labelled:
     """The labelled tiles of a slide that share no pixels, at the scale to ask at."""
 
     def __init__(self, one: ScoredSlide) -> None:
-        tiles = tile_table_of(one.started.store)
-        scale = asking_scale(tiles, one.started.card)
+        tiles = tile_table_of(one.run.store)
+        scale = asking_scale(tiles, one.run.card)
         grid, at = tiles.scales[scale], tiles.rows_of(scale)
         said = said_of_tiles(one, tiles, scale)
         rows = np.flatnonzero(said.names != "")
-        drawn = [drawn.geometry for drawn in one.drawn.annotations]
+        drawn = [drawn.geometry for drawn in one.annotations.annotations]
         # What lies in a region but in part is a neighbour of what was meant.
         share = covered_share(tiles.places[at][rows], drawn)
         share[np.isin(rows, list(said.judged))] = 1.0
@@ -164,7 +164,7 @@ def _region_of(one: ScoredSlide, tiles: ScaleTiles, names: NDArray[np.str_]) -> 
     for name in np.unique(names).tolist():
         parts = [
             (number, part)
-            for number, drawn in enumerate(one.drawn.annotations)
+            for number, drawn in enumerate(one.annotations.annotations)
             if drawn.class_name == name
             for part in getattr(drawn.geometry, "geoms", [drawn.geometry])
         ]

@@ -80,8 +80,8 @@ class SaidOfTiles:
 def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles:
     """Return what was said of a slide's tiles of one scale."""
     grid = tiles.scales[scale]
-    slide, regions, mpp = one.slide.quick_hash, one.drawn.regions(), grid.grid.spec.mpp
-    found = classes_of_tiles(grid, slide, regions, one.started.plan.mask, one.drawn.remarks)
+    slide, regions, mpp = one.slide.quick_hash, one.regions, grid.grid.spec.mpp
+    found = classes_of_tiles(grid, slide, regions, one.run.plan.mask, one.annotations.remarks)
     groups = np.array([f"{slide} {mpp} {row}" for row in range(len(grid))], dtype=object)
     for number, (name, area) in enumerate(regions.items()):
         rows = np.flatnonzero(found.drawn == number)
@@ -104,7 +104,7 @@ class AnnotatedRows:
 
     def take(self, one: ScoredSlide) -> None:
         """Add the tiles of a slide that lie in a region, or were given a class by hand."""
-        tiles = tile_table_of(one.started.store)
+        tiles = tile_table_of(one.run.store)
         for scale in range(len(tiles.scales)):
             self._take_scale(one, tiles, scale)
 
@@ -163,11 +163,11 @@ def remark_on(tile: TileOnSlide, class_name: str) -> TileCorrection:
 
 
 def _classes(slides: Sequence[ScoredSlide]) -> tuple[str, ...]:
-    drawn = [name for one in slides for name in one.drawn.regions()]
+    drawn = [name for one in slides for name in one.regions]
     said = [
         remark.class_name
         for one in slides
-        for remark in one.drawn.remarks
+        for remark in one.annotations.remarks
         if remark.says == "class" and remark.class_name
     ]
     return tuple(dict.fromkeys(drawn + said))

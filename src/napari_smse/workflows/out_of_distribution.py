@@ -48,7 +48,7 @@ class OodScores:
 
 
 def measure_ood(
-    slide: Slide, started: Run, tiles: TileTable, bank: ExemplarBank | None = None
+    slide: Slide, run: Run, tiles: TileTable, bank: ExemplarBank | None = None
 ) -> Task[OodScores]:
     """Read the scored tiles of a slide, and compare them with what its model knows.
 
@@ -56,7 +56,7 @@ def measure_ood(
 
     Parameters
     ----------
-    slide, started, tiles
+    slide, run, tiles
         A slide, its run, and what of it is scored.
     bank
         Exemplars that are known besides.
@@ -68,25 +68,25 @@ def measure_ood(
     DamagedModelError
         What the model knows cannot be read.
     """
-    known = load_ood_reference(started.model, started.card.weights_sha256)
+    known = load_ood_reference(run.model, run.card.weights_sha256)
     if known is None:
         return OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
-    looks = _looks_known(started)
-    for share in read_appearance(slide, started.plan, started.store, looks):
+    looks = _looks_known(run)
+    for share in read_appearance(slide, run.plan, run.store, looks):
         yield Progress(round(share * len(tiles)), len(tiles))
-    wider = reference_with(known, bank, started.card.classes)
-    values = ood_scores(tiles, started.plan, looks, wider)
+    wider = reference_with(known, bank, run.card.classes)
+    values = ood_scores(tiles, run.plan, looks, wider)
     return OodScores(values, added=len(wider.looks) > len(known.looks))
 
 
 def appearance_of_tiles(
-    slide: Slide, started: Run, tiles: TileTable, rows: NDArray[np.intp]
+    slide: Slide, run: Run, tiles: TileTable, rows: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Return what some scored tiles look like, ``(m, k)``; they are read unless they were before.
 
     Parameters
     ----------
-    slide, started, tiles
+    slide, run, tiles
         A slide, its run, and what of it is scored.
     rows
         ``(m,)``, which tiles.
@@ -96,8 +96,8 @@ def appearance_of_tiles(
     SlideError
         The slide cannot be read.
     """
-    index = tiles.index_in(started.plan.scales)
-    read = zip(_looks_known(started), index, strict=True)
+    index = tiles.index_in(run.plan.scales)
+    read = zip(_looks_known(run), index, strict=True)
     found = np.concatenate([looks[own] for looks, own in read])[rows]
     for number in np.flatnonzero(np.isnan(found[:, 0])).tolist():
         row = rows[number]
@@ -106,9 +106,9 @@ def appearance_of_tiles(
     return found
 
 
-def _looks_known(started: Run) -> Appearance:
+def _looks_known(run: Run) -> Appearance:
     """Return what is known of a run's tiles, to be filled in."""
-    plan, path = started.plan, started.store.path
+    plan, path = run.plan, run.store.path
     looks = _looks.setdefault(path, no_appearance(plan))
     if [len(one) for one in looks] != [len(one) for one in plan.scales]:
         looks = _looks[path] = no_appearance(plan)

@@ -41,9 +41,6 @@ from napari_smse.workflows.scored_slide import Run
 if TYPE_CHECKING:
     from napari_smse.models import Model
 
-RUN_KEY = "napari_smse_run"
-"""Key of a slide layer's metadata: the `Run` in force, whose scores are shown and saved."""
-
 _RUNS_KEPT = 50
 _last_loaded: dict[tuple[tuple[Path, int], ...], Model] = {}
 

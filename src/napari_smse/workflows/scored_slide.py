@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
+
+from shapely import MultiPolygon
 
 from napari_smse.annotations import AnnotationSet
 from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
-from napari_smse.scoring import ComputeDevice, ScoreStore
+from napari_smse.palette import Colour
+from napari_smse.scoring import ComputeDevice, ScoreStore, fused_scales
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import TilePlan
 
@@ -48,25 +52,46 @@ class Run:
 
 @dataclass(frozen=True)
 class ScoredSlide:
-    """A slide that was scored, and what is drawn on it.
+    """A slide that was scored, and what is annotated on it.
 
     Attributes
     ----------
-    slide, started
+    slide, run
         The slide and its last run, which may still go on.
-    drawn
-        Its annotations, and what was said of its tiles.
+    annotations
+        Its regions, and the pairs and corrections of its tiles.
     """
 
     slide: Slide
-    started: Run
-    drawn: AnnotationSet
+    run: Run
+    annotations: AnnotationSet = field(default_factory=AnnotationSet)
+
+    @cached_property
+    def regions(self) -> dict[str, MultiPolygon]:
+        """What is drawn of each class, level-0 px."""
+        return self.annotations.regions()
+
+    @property
+    def colours(self) -> dict[str, Colour]:
+        """Of the classes that are drawn, RGB 0..255."""
+        return {name: self.annotations.colour_of(name) for name in self.regions}
+
+    @property
+    def mpps(self) -> tuple[float, ...]:
+        """The scales that were scored, um/px."""
+        return tuple(tiles.grid.spec.mpp for tiles in self.run.plan.scales)
+
+    @property
+    def fused(self) -> list[int]:
+        """Numbers of the scales that the fused maps are made of."""
+        return fused_scales(self.mpps, self.run.card)
 
     def with_notes_of(self, other: ScoredSlide) -> ScoredSlide:
         """Return it with what was said of its tiles under another name besides."""
-        links = tuple(dict.fromkeys([*self.drawn.links, *other.drawn.links]))
-        remarks = tuple(dict.fromkeys([*self.drawn.remarks, *other.drawn.remarks]))
-        return replace(self, drawn=replace(self.drawn, links=links, remarks=remarks))
+        own, others = self.annotations, other.annotations
+        links = tuple(dict.fromkeys([*own.links, *others.links]))
+        remarks = tuple(dict.fromkeys([*own.remarks, *others.remarks]))
+        return replace(self, annotations=replace(own, links=links, remarks=remarks))
 
 
 @dataclass(frozen=True)
@@ -98,11 +123,10 @@ def require_one_model(slides: Sequence[ScoredSlide]) -> None:
     """
     if not slides:
         raise QueryError(NOT_SCORED)
-    if len({one.started.card.weights_sha256 for one in slides}) > 1:
+    if len({one.run.card.weights_sha256 for one in slides}) > 1:
         names = ", ".join(
             dict.fromkeys(
-                f"{one.slide.name} by {one.started.card.name} "
-                f"({one.started.card.weights_sha256[:8]})"
+                f"{one.slide.name} by {one.run.card.name} ({one.run.card.weights_sha256[:8]})"
                 for one in slides
             )
         )

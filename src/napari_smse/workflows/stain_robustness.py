@@ -121,7 +121,7 @@ class _Restained:
     """
 
     def __init__(self, model: Model, tiles: ComparedTiles) -> None:
-        device = tiles.slides[0].started.device
+        device = tiles.slides[0].run.device
         # As in a run: on a CPU each network has a core to itself.
         threads = score_slide.spare_threads() if device.torch_name == "cpu" else 1
         first = TileClassifier(model, device, 1)
@@ -213,9 +213,9 @@ def _model_of(slides: Sequence[ScoredSlide]) -> Model:
     ModelError
         It is gone, damaged, or another one lies in its place.
     """
-    started = slides[0].started
-    model = score_slide.load_model(started.model)
-    if model.card.weights_sha256 != started.card.weights_sha256:
+    run = slides[0].run
+    model = score_slide.load_model(run.model)
+    if model.card.weights_sha256 != run.card.weights_sha256:
         raise ModelError(
             f"{model.path} is not the model any more that the slides were scored with: score them "
             "again, or put that model back."

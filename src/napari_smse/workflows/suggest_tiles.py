@@ -57,13 +57,13 @@ def find_next(slides: Sequence[ScoredSlide], count: int) -> Suggestions:
     parts: list[UnlabelledPool] = []
     mpps: list[float] = []
     for one in slides:
-        tiles = tile_table_of(one.started.store)
-        scale = asking_scale(tiles, one.started.card)
-        annotated = [drawn.geometry for drawn in one.drawn.annotations]
+        tiles = tile_table_of(one.run.store)
+        scale = asking_scale(tiles, one.run.card)
+        annotated = [drawn.geometry for drawn in one.annotations.annotations]
         found = unlabelled_pool(tiles, scale, annotated)
         parts.append(found.without_places(_remarked(one)))
         mpps.append(tiles.scales[scale].grid.spec.mpp)
-    classes = slides[0].started.card.classes
+    classes = slides[0].run.card.classes
     queue = []
     for chosen in select_tiles(parts, count):
         part = parts[chosen.slide]
@@ -110,7 +110,7 @@ def _remarked(one: ScoredSlide) -> NDArray[np.int64]:
     """Return the places of tiles that were corrected or ignored, ``(m, 4)``."""
     known = [
         (remark.place.x, remark.place.y, remark.place.width, remark.place.height)
-        for remark in one.drawn.remarks
+        for remark in one.annotations.remarks
         if remark.says != "exemplar"
     ]
     return np.array(known, dtype=np.int64).reshape(-1, 4)

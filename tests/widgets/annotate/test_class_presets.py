@@ -14,7 +14,7 @@ from napari_smse.widgets.annotate import class_presets
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.layers.annotation_layer import CLASS
-from napari_smse.workflows.score_slide import RUN_KEY
+from support.docks import put_in_force
 from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
@@ -288,7 +288,7 @@ def test_classes_take_the_colours_of_the_model_that_scored_the_slide(docks, view
         trunk="x",
         embedding_dim=2,
     )
-    viewer.layers["slide"].metadata[RUN_KEY] = type("Run", (), {"card": card})
+    put_in_force(viewer.layers["slide"], type("Run", (), {"card": card}))
     # As when the first map of a run is laid on the slide.
     viewer.add_image(np.zeros((4, 4)), name="a map")
     assert dock.table.colours == {"benign": (1, 1, 1), "malignant": (3, 3, 3)}

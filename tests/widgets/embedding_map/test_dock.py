@@ -26,7 +26,8 @@ from napari_smse.widgets.session import session_of
 from napari_smse.workflows import embedding_map, out_of_distribution, score_slide
 from napari_smse.workflows.embedding_map import ProjectionMethod
 from napari_smse.workflows.out_of_distribution import OodScores
-from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
+from napari_smse.workflows.score_slide import ScoreJob
+from support.docks import put_in_force
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -38,8 +39,7 @@ RED_SQUARE = Region(512, 256, 128, 128)
 def score(layer, mpps=(0.5,), **options):
     """Score a slide as the Score dock does, and leave the run on its layer."""
     job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps), "cpu", **options)
-    layer.metadata[RUN_KEY] = run_task(job.run())
-    return layer.metadata[RUN_KEY]
+    return put_in_force(layer, run_task(job.run()))
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.overlays import AGREEMENT_KEY, UNKNOWN_KEY
 from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
+from napari_smse.widgets.session import session_of
 from napari_smse.workflows import evidence, out_of_distribution
 from napari_smse.workflows.out_of_distribution import OodScores
 from support.annotated_slides import write_red_slide
@@ -274,7 +275,7 @@ def test_slides_of_another_model_do_not_hinder_learning_from_known_tiles(docks, 
     add(docks, dock)
     dock.bank.learn.click()
     other = replace(docks.tune.form.bank, model="b" * 64)
-    docks.tune.offer_bank(other)
+    session_of(docks.viewer).exemplars_offered.emit(other)
     # What is drawn is of the model that scored the slide; the job says that they differ.
     assert [one.slide.name for one in docks.tune._slides()] == ["slide"]
     layer = next(one for one in docks.viewer.layers if isinstance(one, Shapes))

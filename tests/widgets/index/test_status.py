@@ -114,7 +114,7 @@ def test_a_scored_slide_goes_into_the_index(chosen, dock, score, folder):
     score()
     assert said(dock) == "In the index “my-slides” now: 1 slide."
     assert problem(dock) == ""
-    assert indexed(folder) == {"slide": dock.started.plan.tile_count}
+    assert indexed(folder) == {"slide": dock.shown_run.plan.tile_count}
     assert dock.panel.state.text().startswith("Done: ")
 
 
@@ -124,7 +124,7 @@ def test_a_run_that_was_complete_before_goes_in_too(dock, score, folder, until):
     dock.index.tick.click()
     settled(dock, until)
     score()
-    assert indexed(folder) == {"slide": dock.started.plan.tile_count}
+    assert indexed(folder) == {"slide": dock.shown_run.plan.tile_count}
     score()
     assert said(dock) == "slide was in the index “my-slides” already: 1 slide."
 
@@ -186,7 +186,7 @@ def test_other_settings_replace_only_when_the_button_is_pressed(chosen, dock, sc
     assert dock.index.remedy.text() == "Replace what is there"
     dock.index.remedy.click()
     settled(dock, until)
-    assert indexed(folder) == {"slide": dock.started.plan.tile_count}
+    assert indexed(folder) == {"slide": dock.shown_run.plan.tile_count}
     assert problem(dock) == ""
     assert not dock.index.remedy.isVisible()
     assert said(dock) == "In the index “my-slides” now: 1 slide."
@@ -200,7 +200,7 @@ def test_a_folder_that_is_gone_is_not_made_again_and_a_later_try_helps(
     assert "my-slides is not there. Connect its disk" in problem(dock)
     assert said(dock) == "slide did not go into the index “my-slides”:"
     assert not folder.exists()
-    assert dock.started.store.complete
+    assert dock.shown_run.store.complete
     assert dock.save.isEnabled()
     folder.with_name("unplugged").rename(folder)
     assert dock.index.remedy.text() == "Try again"
@@ -227,7 +227,7 @@ def test_a_full_disk_harms_no_scores(chosen, dock, score, folder, until, monkeyp
         broken.setattr("napari_smse.atomic_write.os.fsync", full)
         score()
     assert "No space left on device" in problem(dock)
-    assert dock.started.store.complete
+    assert dock.shown_run.store.complete
     assert list(folder.iterdir()) == []
     dock.index.remedy.click()
     settled(dock, until)
@@ -276,7 +276,7 @@ def test_a_cancelled_run_does_not_go_in(chosen, dock, folder, until, monkeypatch
     monkeypatch.setattr(Slide, "window", held_back)
     try:
         dock.panel.run.click()
-        until(lambda: dock.started is not None and bool(dock.started.store.blocks_done().any()))
+        until(lambda: dock.shown_run is not None and bool(dock.shown_run.store.blocks_done().any()))
         dock.panel.cancel.click()
         assert said(dock) == (
             "What was scored now goes into the index “my-slides” once it is scored to its end."
@@ -288,7 +288,7 @@ def test_a_cancelled_run_does_not_go_in(chosen, dock, folder, until, monkeypatch
     dock.panel.run.click()
     until(lambda: not dock.scoring.is_running)
     settled(dock, until)
-    assert indexed(folder) == {"slide": dock.started.plan.tile_count}
+    assert indexed(folder) == {"slide": dock.shown_run.plan.tile_count}
 
 
 def test_what_there_was_time_for_goes_in_and_is_told_as_such(
@@ -302,7 +302,7 @@ def test_what_there_was_time_for_goes_in_and_is_told_as_such(
             item.setCheckState(Qt.CheckState.Checked)
     dock.form.minutes.setValue(1)
     score()
-    coarse, total = indexed(folder)["slide"], dock.started.plan.tile_count
+    coarse, total = indexed(folder)["slide"], dock.shown_run.plan.tile_count
     assert 0 < coarse < total
     assert said(dock) == (
         f"In the index “my-slides” now: 1 slide. Of slide only {coarse:,} of its {total:,} tiles."
@@ -322,7 +322,7 @@ def test_of_a_region_only_that_is_said_to_be_there(chosen, dock, score, viewer, 
     assert said(dock) == (
         "In the index “my-slides” now: 1 slide. Of slide only the region that was scored."
     )
-    assert indexed(folder)["slide"] == dock.started.plan.tile_count
+    assert indexed(folder)["slide"] == dock.shown_run.plan.tile_count
     dock.form.region.setCurrentIndex(0)
     score()
     assert "different region" in problem(dock)
@@ -456,7 +456,7 @@ def test_what_the_folder_search_replaced_is_no_longer_a_problem(
     search.add_slide(replace=True)
     until(lambda: not search.adding.is_running)
     assert problem(dock) == ""
-    assert indexed(folder) == {"slide": dock.started.plan.tile_count}
+    assert indexed(folder) == {"slide": dock.shown_run.plan.tile_count}
     search.leave()
 
 
@@ -469,4 +469,4 @@ def test_something_unforeseen_is_told_in_the_line(chosen, dock, score, monkeypat
     score()
     assert "Something unforeseen went wrong (ArithmeticError: no idea)" in problem(dock)
     assert dock.index.remedy.text() == "Try again"
-    assert dock.started.store.complete
+    assert dock.shown_run.store.complete

@@ -160,9 +160,9 @@ def test_cancel_returns_at_once_and_run_goes_on_from_there(dock, viewer, until, 
     assert shown(viewer) > 0
     gate.open()
     run_to_end(dock, until)
-    assert dock.started.store.complete
+    assert dock.shown_run.store.complete
     # No tile of a stored block was scored twice: at most the block under way was.
-    assert sum(redness.network.batches) < 1.2 * dock.started.plan.tile_count
+    assert sum(redness.network.batches) < 1.2 * dock.shown_run.plan.tile_count
 
 
 def test_run_twice_shows_the_stored_result_without_scoring(dock, viewer, until, redness):
@@ -188,7 +188,7 @@ def test_pressing_run_twice_starts_one_run(dock, until, gate, redness):
     gate.open()
     until(lambda: not dock.scoring.is_running)
     assert dock.panel.problem.text() == ""
-    assert sum(redness.network.batches) == dock.started.plan.tile_count
+    assert sum(redness.network.batches) == dock.shown_run.plan.tile_count
 
 
 def test_changing_settings_recounts_the_tiles(dock, until):
@@ -233,7 +233,7 @@ def test_only_what_is_drawn_is_scored(dock, viewer, until):
     dock.form.region.setCurrentText("Selected shapes")
     tick(dock, 0.25)
     run_to_end(dock, until)
-    tiles = dock.started.plan.scales[0]
+    tiles = dock.shown_run.plan.scales[0]
     # The shape covers level-0 px 480-660 by 240-400: tiles that lie half in it.
     assert tiles.x.min() >= 480 - 32
     assert tiles.x.max() + 64 <= 660 + 32
@@ -249,7 +249,7 @@ def test_what_is_in_view_is_scored(dock, viewer, until):
     dock.form.region.setCurrentText("What is in view")
     tick(dock, 0.25)
     run_to_end(dock, until)
-    tiles = dock.started.plan.scales[0]
+    tiles = dock.shown_run.plan.scales[0]
     assert len(tiles) < 200
     assert (np.abs(tiles.y + 32 - 320) <= 80 + 32).all()
 
@@ -271,7 +271,7 @@ def test_the_table_sorts_and_a_click_flies_to_the_tile(dock, viewer, until):
     run_to_end(dock, until)
     model = dock.table.tiles
     assert model.headers == ["Scale", "x", "y", "Tissue", "benign", "malignant"]
-    assert model.rowCount() == dock.started.plan.tile_count
+    assert model.rowCount() == dock.shown_run.plan.tile_count
     malignant = [float(model.data(model.index(row, 5))) for row in range(model.rowCount())]
     assert malignant == sorted(malignant, reverse=True)
     top = model.tile(0).region
@@ -369,7 +369,7 @@ def test_saving_where_one_may_not_is_said_and_loses_nothing(dock, until, tmp_pat
     dock.save_to(tmp_path / "file")
     until(lambda: dock.panel.problem.text() != "")
     assert "file" in dock.panel.problem.text()
-    assert dock.started.store.complete
+    assert dock.shown_run.store.complete
     assert dock.save.isEnabled()
 
 
@@ -420,7 +420,7 @@ def test_a_dock_that_is_gone_stops_the_run(dock, viewer, until, gate, redness, h
     assert not dock.scoring.is_running
     gate.open()
     viewer.layers.clear()
-    assert sum(redness.network.batches) < dock.started.plan.tile_count
+    assert sum(redness.network.batches) < dock.shown_run.plan.tile_count
 
 
 def test_a_slide_without_scale_asks_for_it(viewer, redness, tmp_path, until):

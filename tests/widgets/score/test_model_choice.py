@@ -154,7 +154,7 @@ def test_table_controls_and_status_bar_follow(dock, pick, run, two, three):
     pick(three)
     run()
     assert dock.table.tiles.headers == ["Scale", "x", "y", "Tissue", *TISSUES]
-    assert dock.table.tiles.rowCount() == dock.started.plan.tile_count
+    assert dock.table.tiles.rowCount() == dock.shown_run.plan.tile_count
     column = [float(dock.table.tiles.data(dock.table.tiles.index(row, 6))) for row in range(9)]
     assert column == sorted(column, reverse=True)
     assert dock.table.tiles.tile(0).region.width == 96 * 2
@@ -401,13 +401,13 @@ def test_a_model_that_breaks_while_it_is_chosen_loses_no_result(
 ):
     pick(two)
     run()
-    first, before = dock.started, mapped(dock)
+    first, before = dock.shown_run, mapped(dock)
     two.write_bytes(two.read_bytes()[:-100])
     dock.form.again.setChecked(True)
     run()
     assert "is not a whole safetensors file" in dock.panel.problem.text()
     assert mapped(dock) == before
-    assert dock.started is first
+    assert dock.shown_run is first
     assert dock.save.isEnabled()
     dock.save_to(tmp_path / "out")
     until(lambda: "Saved" in dock.panel.state.text())
@@ -472,7 +472,7 @@ def test_a_model_that_was_saved_anew_is_read_anew(dock, pick, run, two, tmp_path
         pick(two)
         assert scales(dock)[0] == "40x, 0.25 um/px, untrained"
     run()
-    assert dock.started.card.classes == TISSUES
+    assert dock.shown_run.card.classes == TISSUES
     assert scales(dock)[0] == "40x, 0.25 um/px, untrained"
     assert {name for name, _ in mapped(dock)} == set(TISSUES)
     assert not set(old) & {layer.name for layer in maps(dock)}
@@ -492,11 +492,11 @@ def test_saved_anew_with_the_same_classes_the_maps_are_new(dock, pick, run, two,
 def test_classes_that_only_got_other_names_have_them_everywhere(dock, pick, run, two, tmp_path):
     pick(two)
     run()
-    hash_before = dock.started.card.weights_sha256
+    hash_before = dock.shown_run.card.weights_sha256
     save(tmp_path / "two", ("fat", "nerve"))
     run()
-    assert dock.started.card.weights_sha256 == hash_before
-    assert dock.started.store.classes == ("fat", "nerve")
+    assert dock.shown_run.card.weights_sha256 == hash_before
+    assert dock.shown_run.store.classes == ("fat", "nerve")
     assert mapped(dock) == [("fat", "20x"), ("nerve", "20x")]
 
 

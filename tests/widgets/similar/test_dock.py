@@ -27,8 +27,9 @@ from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.similar.dock import SimilarDock
 from napari_smse.workflows import score_slide
-from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
+from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import PICTURE_PX
+from support.docks import put_in_force, run_in_force
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -67,7 +68,7 @@ def dock(viewer, slide_layer):
 
 def score_now(layer):
     job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps=(0.25, 0.5)))
-    layer.metadata[RUN_KEY] = run_task(job.run())
+    put_in_force(layer, run_task(job.run()))
 
 
 def run(score, until, *mpps):
@@ -415,14 +416,14 @@ def test_a_slide_scored_again_by_another_model_is_searched_anew(
         "4 tiles like this. The slide was scored again by another model, redder; "
         "this is searched now."
     )
-    assert dock.searched.run is dock._layer.metadata[RUN_KEY]
+    assert dock.searched.run is run_in_force(dock._layer)
     assert dock.searched.run.card.name == "redder"
 
 
 def test_a_late_answer_of_an_older_run_is_dropped(dock, viewer, until):
     find(dock, until)
     answer = dock.searched
-    dock._layer.metadata[RUN_KEY] = dataclasses.replace(answer.run)
+    put_in_force(dock._layer, dataclasses.replace(answer.run))
     dock.look_again()
     settled(dock, until)
     newer = dock.searched
@@ -520,7 +521,7 @@ def test_another_mpp_moves_the_examples_and_asks_for_another_run(dock, slide_lay
     find(dock, until)
     # What the score dock does when somebody types it.
     set_scale(slide_layer, dock.slide.with_mpp(0.5))
-    slide_layer.metadata.pop(RUN_KEY)
+    put_in_force(slide_layer, None)
     dock.look_again()
     assert "Score this slide first" in dock.panel.query.text()
     (area,) = dock.examples.areas(Side.LIKE)

@@ -22,8 +22,8 @@ from napari_smse.widgets.index.settings import index_settings
 from napari_smse.widgets.layers.slide_layers import level0_to_world, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
-from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import Run
+from support.docks import put_in_force, run_in_force
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 
@@ -67,7 +67,7 @@ def folder(other_path, tmp_path):
 def layer(viewer, slide_path, tmp_path):
     """The layer of the slide with one red square, scored."""
     (made,) = viewer.open(slide_path, plugin="napari-smse")
-    made.metadata[RUN_KEY] = run_of(slide_of(made), tmp_path / "runs")
+    put_in_force(made, run_of(slide_of(made), tmp_path / "runs"))
     return made
 
 
@@ -75,7 +75,7 @@ class BatchSettings:
     """What is looked for, and how often it was asked."""
 
     def __init__(self, layer):
-        self.run = layer.metadata[RUN_KEY]
+        self.run = run_in_force(layer)
         self.problem = ""
         self.model, self.name = self.run.card.weights_sha256, self.run.card.name
 
@@ -333,7 +333,7 @@ def test_a_folder_that_is_gone_is_told(dock, tmp_path, until):
 
 
 def test_a_slide_that_is_scored_again_meanwhile_is_not_added_in_part(ready, add, layer, folder):
-    run = layer.metadata[RUN_KEY]
+    run = run_in_force(layer)
     store = run.store.scale(0)
     nothing = np.full_like(store.probability[:5], np.nan)
     run.store.write_rows(0, 0, nothing, np.zeros_like(store.embedding[:5]))
@@ -345,7 +345,7 @@ def test_a_slide_that_is_scored_again_meanwhile_is_not_added_in_part(ready, add,
 def test_other_settings_replace_only_after_a_question(ready, add, layer, folder, tmp_path, until):
     add()
     before = SlideIndex(folder).tile_count
-    layer.metadata[RUN_KEY] = run_of(slide_of(layer), tmp_path / "again", overlap=0.5)
+    put_in_force(layer, run_of(slide_of(layer), tmp_path / "again", overlap=0.5))
     add()
     assert "different overlap" in ready.problem.text()
     assert ready.replace.isVisible()
@@ -372,7 +372,7 @@ def test_without_a_folder_nothing_can_be_pressed(dock, folder, monkeypatch, unti
 
 
 def test_a_slide_that_is_not_scored_is_told(viewer, ready, add, layer, folder):
-    del layer.metadata[RUN_KEY]
+    put_in_force(layer, None)
     add()
     assert "Score slide first" in ready.problem.text()
     viewer.layers.clear()
@@ -382,12 +382,12 @@ def test_a_slide_that_is_not_scored_is_told(viewer, ready, add, layer, folder):
 
 
 def test_a_run_that_still_goes_on_is_told(ready, add, layer, folder, tmp_path):
-    slide, run = slide_of(layer), layer.metadata[RUN_KEY]
+    slide, run = slide_of(layer), run_in_force(layer)
     request = ScoreRequest((0.5,), overlap=0.25)
     plan = request.plan(slide, run.card)
     path = tmp_path / "unfinished.zarr"
     store = open_run(path, slide, run.card, request, plan, run.device)
-    layer.metadata[RUN_KEY] = replace(run, plan=plan, store=store)
+    put_in_force(layer, replace(run, plan=plan, store=store))
     add()
     assert "not scored to its end yet" in ready.problem.text()
     assert len(SlideIndex(folder).slides) == 1
@@ -399,7 +399,7 @@ def test_the_selected_slide_is_added_where_two_are_open(
     second = tmp_path / "second.tif"
     write_pyramid_tiff(second, np.full((300, 300, 3), PINK, np.uint8), mpp=0.25)
     (made,) = viewer.open(second, plugin="napari-smse")
-    made.metadata[RUN_KEY] = run_of(slide_of(made), tmp_path / "runs")
+    put_in_force(made, run_of(slide_of(made), tmp_path / "runs"))
     viewer.layers.selection = {made}
     add()
     assert {one.name for one in SlideIndex(folder).slides} == {"second", "other"}

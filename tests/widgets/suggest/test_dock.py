@@ -26,9 +26,10 @@ from napari_smse.widgets.suggest.dock import SuggestDock
 from napari_smse.widgets.suggest.tile_queue import SKIPPED
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.workflows import score_slide
-from napari_smse.workflows.score_slide import RUN_KEY, ScoreJob
+from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import Run
 from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
+from support.docks import put_in_force, run_in_force
 
 pytestmark = pytest.mark.gui
 
@@ -66,7 +67,7 @@ def scored(viewer, redness, tmp_path):
         viewer.open(path, plugin="napari-smse")
         layer = list(slide_layers(viewer))[-1]
         job = ScoreJob(slide_of(layer), "redness", ScoreRequest(mpps=(mpp,)))
-        layer.metadata[RUN_KEY] = run_task(job.run())
+        put_in_force(layer, run_task(job.run()))
         return layer
 
     return score
@@ -356,9 +357,9 @@ def test_closing_while_it_looks(dock, scored, settle):
 def test_slides_of_two_models_are_not_mixed(dock, scored, until):
     scored()
     layer = scored("other", seed=1)
-    run = layer.metadata[RUN_KEY]
+    run = run_in_force(layer)
     other = run.card.model_copy(update={"name": "another", "weights_sha256": "f" * 64})
-    layer.metadata[RUN_KEY] = Run(run.plan, run.store, other, run.device, run.warnings, run.model)
+    put_in_force(layer, Run(run.plan, run.store, other, run.device, run.warnings, run.model))
     find(dock, until)
     note = dock.queue.note.text()
     assert "redness" in note
@@ -369,7 +370,7 @@ def test_what_was_found_with_another_model_than_the_one_in_force_is_told(dock, s
     layer = scored()
     find(dock, until)
     assert "found with" not in dock.state.text()
-    run = layer.metadata[RUN_KEY]
+    run = run_in_force(layer)
     card = run.card.model_copy(update={"name": "tuned"})
     session_of(dock.viewer).set_run(layer, replace(run, card=card, base=run))
     assert "Model tuned 1." in dock.state.text()

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from napari.components import ViewerModel
-from napari.layers import Layer
 
-from napari_smse.palette import Colour, class_colours
+from napari_smse.palette import USUAL_CLASSES, Colour, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.class_table import ClassTable
 from napari_smse.widgets.autosave import Autosave
-from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.workflows.scored_slide import Run
 
-USUAL: Final = ("benign", "malignant")
 # By identity, as comparing viewers compares all that is in them.
 _last: dict[int, dict[str, Colour]] = {}
 
@@ -34,7 +31,7 @@ class ClassPresets:
     def __init__(self, table: ClassTable, viewer: ViewerModel) -> None:
         self._table, self._viewer = table, viewer
         self._met: set[str] = set()
-        usual = class_colours(USUAL)
+        usual = class_colours(USUAL_CLASSES)
         last = _last.get(id(viewer), usual)
         table.show_classes(last, chosen=last != usual)
 
@@ -62,19 +59,23 @@ class ClassPresets:
         used
             Further ones, such as those of regions that are drawn already.
         """
-        if colours and tuple(self._table.colours) == USUAL:
+        if colours and tuple(self._table.colours) == USUAL_CLASSES:
             self._table.show_classes(colours, chosen=True)
         for name in dict.fromkeys([*colours, *used]):
             if name:
                 self._table.add_class(name, colours.get(name))
 
-    def take_models_colours(self, slide_layer: Layer | None) -> bool:
+    def take_models_colours(self, run: Run | None) -> bool:
         """Show classes as the slide's heat maps do, but for colours chosen here.
+
+        Parameters
+        ----------
+        run
+            In force on the slide.
 
         Returns
         -------
         bool
             Whether any colour is another one now.
         """
-        run = None if slide_layer is None else slide_layer.metadata.get(RUN_KEY)
         return run is not None and self._table.suggest_colours(run.card.class_colours)

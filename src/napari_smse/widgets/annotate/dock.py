@@ -22,6 +22,7 @@ from napari_smse.annotations import (
 )
 from napari_smse.annotations.geojson import NO_LABELS, count_detections
 from napari_smse.errors import SmseError
+from napari_smse.palette import Colour
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.annotation_counts import AnnotationCountsLabel
@@ -76,12 +77,23 @@ class AnnotateDock(SlideDock):
         self._soon.setInterval(_SOON_MS)
         self._connect()
         self.lists = ClassPresets(self.table, napari_viewer)
+        self._session.annotator = self
         self._find_slides()
+
+    @property
+    def classes(self) -> dict[str, Colour]:
+        """The classes to draw with, in order, and their colours."""
+        return self.table.colours
+
+    def add_class(self, name: str) -> None:
+        """Add a class to them, unless it is there."""
+        self.table.add_class(name)
 
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
-        self.slides = SlideCombo(session_of(self.viewer))
+        self._session = session_of(self.viewer)
+        self.slides = SlideCombo(self._session)
         self.facts = QLabel(_NO_SLIDE)
         self.recovery = RecoveryBar()
         self.table = ClassTable()
@@ -200,7 +212,9 @@ class AnnotateDock(SlideDock):
     # -- classes ---------------------------------------------------------------------
 
     def _take_models_colours(self) -> None:
-        differs = self.lists.take_models_colours(self.slides.layer)
+        layer = self.slides.layer
+        run = None if layer is None else self._session.run_of(layer)
+        differs = self.lists.take_models_colours(run)
         if differs and self.drawing is not None:
             self.drawing.set_colours(self.table.colours)
 
@@ -351,6 +365,8 @@ class AnnotateDock(SlideDock):
 
     def _let_go_of_all(self) -> None:
         self.lists.remember()
+        if self._session.annotator is self:
+            self._session.annotator = None
         self.slides.leave()
         self._let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)

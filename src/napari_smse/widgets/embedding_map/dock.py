@@ -26,6 +26,11 @@ from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colour_legend import ColourLegend
 from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, colouring
 from napari_smse.widgets.embedding_map.form import EmbeddingMapForm
+from napari_smse.widgets.embedding_map.mapped_slides import (
+    describe_changes,
+    describe_left_out,
+    of_one_model,
+)
 from napari_smse.widgets.embedding_map.messages import (
     describe_exemplar,
     describe_selection,
@@ -34,19 +39,12 @@ from napari_smse.widgets.embedding_map.messages import (
 )
 from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
 from napari_smse.widgets.embedding_map.selection_panel import Outlined, SelectionPanel, outlined
-from napari_smse.widgets.hit_annotations import keep_as_regions, offered_classes
+from napari_smse.widgets.hit_annotations import keep_as_regions
 from napari_smse.widgets.layers.regions import drawn_region, visible_region
 from napari_smse.widgets.layers.selection_layer import SelectionLayers
 from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import fly_to
-from napari_smse.widgets.mapped_runs import (
-    MappedRun,
-    describe_changes,
-    describe_left_out,
-    of_one_model,
-    scored_runs,
-)
-from napari_smse.widgets.session import session_of
+from napari_smse.widgets.session import ScoredLayer, session_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.embedding_map import (
     ClusterJob,
@@ -76,7 +74,7 @@ class EmbeddingMapDock(SlideDock):
         super().__init__()
         self.viewer = napari_viewer
         self.space: EmbeddingMap | None = None
-        self._wanted: list[MappedRun] = []
+        self._wanted: list[ScoredLayer] = []
         self._unlike: OodScores | None = None
         self._clusters: dict[int, NDArray[np.intp]] = {}
         self._to_annotate: list[Outlined] = []
@@ -154,7 +152,7 @@ class EmbeddingMapDock(SlideDock):
 
     def _look(self, _event: object = None) -> None:
         """See what is scored by now; a run leaves no other sign of it than on its slide."""
-        runs = scored_runs(self.viewer)
+        runs = self._session.scored_layers()
         self.form.show_runs(runs)
         self._wanted = self.form.wanted(runs)
         self.form.refresh.setEnabled(bool(runs))
@@ -166,7 +164,7 @@ class EmbeddingMapDock(SlideDock):
         same, others = of_one_model(self._wanted)
         if self.space is None:
             # Of a run that is still going, only what is asked for.
-            if same[0].started.store.finished and not self.problem.text():
+            if same[0].run.store.finished and not self.problem.text():
                 self.make_map()
             elif not self.problem.text():
                 self.state.setText(
@@ -183,7 +181,7 @@ class EmbeddingMapDock(SlideDock):
         quick = self.form.way is ProjectionMethod.PCA
         if self.space is None or run is None or not run.store.finished or not quick:
             return
-        if any(one.started.base is run or one.started is run.base for one in self.space.slides):
+        if any(one.run.base is run or one.run is run.base for one in self.space.slides):
             self.make_map()
 
     def _forget(self) -> None:
@@ -208,13 +206,13 @@ class EmbeddingMapDock(SlideDock):
 
     def make_map(self) -> None:
         """Lay out the tiles of the chosen slides."""
-        self._wanted = self.form.wanted(scored_runs(self.viewer))
+        self._wanted = self.form.wanted(self._session.scored_layers())
         if not self._wanted:
             return
         self._tell_problem("")
         self.news.hide()
         same, _ = of_one_model(self._wanted)
-        job = EmbeddingMapJob(tuple((run.slide, run.started) for run in same), self.form.way)
+        job = EmbeddingMapJob(tuple((scored.slide, scored.run) for scored in same), self.form.way)
         self._set_working(True)
         self.state.setText("Reading …")
         self.mapping.start(job.run)
@@ -382,8 +380,7 @@ class EmbeddingMapDock(SlideDock):
         for one, regions in outlines:
             layer = layer_with(self.viewer, one.slide.quick_hash)
             if layer is not None:
-                window = self.window()
-                keep_as_regions(window, self.viewer, layer, one.slide, name, regions)
+                keep_as_regions(self.viewer, layer, one.slide, name, regions)
                 number = "1 region" if len(regions) == 1 else f"{len(regions):,} regions"
                 told.append(f"{number} of class {name} added on {one.slide.name}.")
         self.panel.tell_kept(" ".join(told))
@@ -394,7 +391,7 @@ class EmbeddingMapDock(SlideDock):
         for one in () if self.space is None else self.space.slides:
             layer = layer_with(self.viewer, one.slide.quick_hash)
             if layer is not None:
-                offered = offered_classes(self.window(), self.viewer, layer, one.slide)
+                offered = self._session.classes_for(layer, one.slide)
                 found = {**offered, **found}
         return found
 

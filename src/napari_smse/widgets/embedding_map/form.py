@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QSpin
 
 from napari_smse.widgets.controls.layout import hbox
 from napari_smse.widgets.embedding_map.colouring import ColourBy
-from napari_smse.widgets.mapped_runs import MappedRun
+from napari_smse.widgets.session import ScoredLayer
 from napari_smse.workflows.embedding_map import ProjectionMethod
 
 REFRESH, STOP = "Refresh", "Cancel"
@@ -76,7 +76,7 @@ class EmbeddingMapForm(QWidget):
         """What colours stand for."""
         return ColourBy(self.colours.currentText())
 
-    def show_runs(self, runs: Sequence[MappedRun]) -> None:
+    def show_runs(self, runs: Sequence[ScoredLayer]) -> None:
         """Offer these slides, and all together if there are several; the choice stays if it can."""
         layers = [run.layer for run in runs]
         offered = [None, *layers] if len(layers) > 1 else layers
@@ -90,7 +90,7 @@ class EmbeddingMapForm(QWidget):
                 self.slides.addItem(name, layer)
             self.slides.setCurrentIndex(offered.index(before) if before in layers else 0)
 
-    def wanted(self, runs: Sequence[MappedRun]) -> list[MappedRun]:
+    def wanted(self, runs: Sequence[ScoredLayer]) -> list[ScoredLayer]:
         """Return which of the runs are chosen."""
         layer = self.slides.currentData()
         return [run for run in runs if not isinstance(layer, Image) or run.layer is layer]

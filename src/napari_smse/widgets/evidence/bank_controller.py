@@ -12,10 +12,9 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_smse.similarity.exemplar_bank import load_bank, save_bank
 from napari_smse.widgets.evidence.bank_panel import BankPanel
-from napari_smse.widgets.evidence.messages import describe_bank
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.evidence import NamedBank, ScoredTiles, with_annotated
+from napari_smse.workflows.evidence import NamedBank, ScoredTiles, describe_bank, with_annotated
 
 _FILTER = "Known tiles (*.safetensors)"
 _Result = tuple[NamedBank | None, str]
@@ -126,7 +125,7 @@ class BankController(QObject):
 
         def work() -> _Result:
             bank = load_bank(path)
-            bank.require_model(read.model, read.started.card.name)
+            bank.require_model(read.model, read.run.card.name)
             return NamedBank(bank, path.stem, False, bank), f"Loaded {path}."
 
         self._start(work)

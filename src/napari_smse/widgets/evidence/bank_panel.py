@@ -6,8 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.widgets.controls.layout import hbox
-from napari_smse.widgets.evidence.messages import describe_bank
-from napari_smse.workflows.evidence import NamedBank
+from napari_smse.workflows.evidence import NamedBank, describe_bank
 
 
 class BankPanel(QGroupBox):

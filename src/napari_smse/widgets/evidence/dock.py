@@ -6,14 +6,14 @@ import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtGui import QEnterEvent
-from qtpy.QtWidgets import QCheckBox, QDockWidget, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
 
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.controls.layout import hbox, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
-from napari_smse.widgets.dock import SlideDock
+from napari_smse.widgets.dock import FINE_TUNE, SlideDock, open_dock
 from napari_smse.widgets.evidence.bank_controller import BankController
 from napari_smse.widgets.evidence.bank_panel import BankPanel
 from napari_smse.widgets.evidence.evidence_panel import EvidencePanel
@@ -23,12 +23,10 @@ from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.layers.tile_picker import TilePointer
-from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, read_tiles
-from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _NOTICE = "Research use only: not for diagnosis."
@@ -139,9 +137,7 @@ class EvidenceDock(SlideDock):
 
     def _find_slides(self, _event: object = None) -> None:
         scored = [
-            layer
-            for layer in slide_layers(self.viewer)
-            if isinstance(layer.metadata.get(RUN_KEY), Run)
+            layer for layer in slide_layers(self.viewer) if self.session.run_of(layer) is not None
         ]
         self.slides.show_layers(scored)
         if not scored and self.read is None:
@@ -165,17 +161,17 @@ class EvidenceDock(SlideDock):
         layer = self.slides.layer
         if layer is None or self.reading.is_running:
             return
-        run = layer.metadata.get(RUN_KEY)
-        if self.read is None or run is not self.read.started or self._has_grown(self.read):
+        run = self.session.run_of(layer)
+        if self.read is None or run is not self.read.run or self._has_grown(self.read):
             self._choose_slide()
         else:
             self.colour_by.look_again()
 
     def _has_grown(self, read: ScoredTiles) -> bool:
-        if read.blocks == len(read.started.plan.blocks):
+        if read.blocks == len(read.run.plan.blocks):
             return False
         try:
-            return int(read.started.store.blocks_done().sum()) != read.blocks
+            return int(read.run.store.blocks_done().sum()) != read.blocks
         except SmseError:
             return False
 
@@ -196,8 +192,9 @@ class EvidenceDock(SlideDock):
         if self.read is not None and self.read.slide.quick_hash != slide.quick_hash:
             self._follow(None)
         self._say("Reading what was scored …")
-        started = layer.metadata[RUN_KEY]
-        self.reading.start(lambda: read_tiles(slide, started))
+        run = self.session.run_of(layer)
+        if run is not None:
+            self.reading.start(lambda: read_tiles(slide, run))
 
     def _show_slide(self, read: ScoredTiles) -> None:
         if not len(read.tiles):
@@ -216,7 +213,7 @@ class EvidenceDock(SlideDock):
     def _follow(self, read: ScoredTiles | None) -> None:
         self.read = read
         layer = None if read is None else self.slides.layer
-        self.model.setText("" if read is None else _model_line(read.started))
+        self.model.setText("" if read is None else _model_line(read.run))
         self.evidence.follow(read)
         self.pointer.follow(layer)
         # The bank comes last, as it is what the others then compare with.
@@ -280,35 +277,23 @@ class EvidenceDock(SlideDock):
 
     def _fine_tune(self) -> None:
         """Hand the known tiles that were added to the Fine-tune dock, opened if need be."""
-        # Here, as it brings torch, which the dock must not wait for.
-        from napari_smse.widgets.finetune.dock import FineTuneDock
-
         known = self.known
-        if known is None:
-            return
-        dock = self.window().findChild(FineTuneDock)
-        if dock is None:
-            window = self.viewer.window
-            _, dock = window.add_plugin_dock_widget("napari-smse", _FINE_TUNE, tabify=True)
-        dock.offer_bank(known.bank.on_slides())
-        _bring_forward(dock)
+        if known is not None:
+            open_dock(self.viewer, FINE_TUNE)
+            self.session.exemplars_offered.emit(known.bank.on_slides())
 
     def _colours(self, known: NamedBank) -> dict[str, Colour]:
         read, layer = self.read, self.slides.layer
         assert read is not None
-        given = dict(read.started.card.class_colours)
+        given = dict(read.run.card.class_colours)
         if layer is not None:
             given = {**drawn_on(self.viewer, layer, read.slide).colours, **given}
         return class_colours(known.bank.classes, given)
 
     # -- others ----------------------------------------------------------------------
 
-    def _score_dock(self) -> ScoreDock | None:
-        return self.window().findChild(ScoreDock)
-
     def _why_not_recolour(self) -> str:
-        dock = self._score_dock()
-        if dock is not None and dock.is_scoring(self.slides.layer):
+        if self.session.is_scoring(self.slides.layer):
             return "The slide is being scored: wait until that is done, and try again."
         return ""
 
@@ -346,13 +331,3 @@ def _model_line(run: Run) -> str:
     """Say which model the answers are of."""
     tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
     return f"Model: {run.card.name} {run.card.version}{tuned}"
-
-
-def _bring_forward(dock: QWidget) -> None:
-    """Show the tab that a dock lies in."""
-    frame = dock.parentWidget()
-    while frame is not None and not isinstance(frame, QDockWidget):
-        frame = frame.parentWidget()
-    if frame is not None:
-        frame.show()
-        frame.raise_()

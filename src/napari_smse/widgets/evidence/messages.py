@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from napari_smse.similarity.evidence import Evidence, TileEvidence
-from napari_smse.similarity.exemplar_bank import ExemplarBank
 
 
 def describe_vote(evidence: Evidence) -> str:
@@ -47,14 +46,6 @@ def describe_disagreement(one: TileEvidence) -> str:
         f"The class head says otherwise ({head} {one.probability[head]:.2f}): look at the tile "
         "yourself."
     )
-
-
-def describe_bank(bank: ExemplarBank) -> str:
-    """Say how many known tiles a bank holds of each class."""
-    if not len(bank):
-        return "no known tile"
-    numbers = ((name, int((bank.labels == row).sum())) for row, name in enumerate(bank.classes))
-    return ", ".join(f"{name} {number:,}" for name, number in numbers)
 
 
 def describe_out_of_distribution(share: float, added: bool = False) -> str:

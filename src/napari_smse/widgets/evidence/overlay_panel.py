@@ -106,7 +106,7 @@ class OverlayPanel(QWidget):
     def _measure(self) -> None:
         read, bank = self._read, self._bank
         if read is not None:
-            self.measuring.start(lambda: measure_ood(read.slide, read.started, read.tiles, bank))
+            self.measuring.start(lambda: measure_ood(read.slide, read.run, read.tiles, bank))
 
     def unlike_of(self, row: int) -> float | None:
         """Return how far a tile is from all that is known; None if that is not known."""

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, SHOWN_KEY, HeatMapLayers
+from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
 from napari_smse.widgets.session import session_of
 
 
@@ -36,7 +36,7 @@ class RecolouredMaps(QObject):
     def is_coloured(self, layer: Image, slide: Slide) -> bool:
         """Whether the slide's maps are by known tiles now."""
         shown = self._shown.get(slide.quick_hash)
-        return shown is not None and layer.metadata.get(SHOWN_KEY) is shown.maps
+        return shown is not None and self._session.maps_of(layer) is shown
 
     def show(
         self,
@@ -73,7 +73,7 @@ class RecolouredMaps(QObject):
             and shown.maps.plan is maps.plan
         ):
             # The same layers with other values: nothing flickers, and the map looked at stays.
-            shown.maps = layer.metadata[SHOWN_KEY] = maps
+            shown.maps = maps
             shown.mark_stale()
             shown.refresh(hidden=True)
         else:

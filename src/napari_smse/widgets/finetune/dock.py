@@ -19,23 +19,23 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.controls.layout import folded, scroll_area
 from napari_smse.widgets.controls.run_panel import RunPanel
-from napari_smse.widgets.dock import SlideDock
+from napari_smse.widgets.dock import SCORE, SlideDock, open_dock
 from napari_smse.widgets.event_loop import LowLatencyMode
 from napari_smse.widgets.finetune.form import FineTuneForm
 from napari_smse.widgets.finetune.history_panel import HistoryPanel
 from napari_smse.widgets.finetune.learning_curves import LearningCurves
 from napari_smse.widgets.finetune.result_panel import ResultPanel
 from napari_smse.widgets.finetune.stop_prompt import StopPrompt
+from napari_smse.widgets.finetune.training_slides import describe_slides, training_slides
 from napari_smse.widgets.layers.slide_layers import layer_with
-from napari_smse.widgets.score.dock import ScoreDock
-from napari_smse.widgets.scored_slides import describe_slides, find_scored_slides, notes_in
-from napari_smse.widgets.tile_notes import notes_of
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.tile_notes import notes_in, notes_of
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.fine_tune import (
     FineTuneJob,
     FineTuneOutcome,
-    TrainingSlide,
+    ScoredSlide,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class FineTuneDock(SlideDock):
         self._recent: dict[Path, FineTuneOutcome] = {}
         self._responsive, self._pace = LowLatencyMode(), Eta()
         self._turn = ComputeLock("A model is being fine-tuned")
+        self._session = session_of(napari_viewer)
         self._make_widgets()
         self.learning, self.saving, self.asking = (Worker() for _ in range(3))
         pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
@@ -134,6 +135,7 @@ class FineTuneDock(SlideDock):
         self.history.show_wanted.connect(self._show_again)
         self.history.use_wanted.connect(self._score_with)
         self.history.problem.connect(self._tell_problem)
+        self._session.exemplars_offered.connect(self._offer_bank)
         self.asking.start(list_devices)
 
     def show_slides(self) -> None:
@@ -144,19 +146,18 @@ class FineTuneDock(SlideDock):
                 [one for n in notes_in(self.viewer) for one in n.remarks]
             )
 
-    def offer_bank(self, bank: ExemplarBank) -> None:
+    def _offer_bank(self, bank: ExemplarBank) -> None:
         """Offer known tiles to learn from besides what is drawn."""
         self.form.offer_bank(bank)
         self.show_slides()
 
-    def _slides(self, *, strict: bool = False) -> list[TrainingSlide]:
+    def _slides(self, *, strict: bool = False) -> list[ScoredSlide]:
         """Return the slides to learn from; with known tiles, those too whose maps will follow."""
         bank = self.form.bank
         bare_of = "" if bank is None else bank.model
-        found = find_scored_slides(self.viewer, strict=strict, bare_of=bare_of)
-        return [one for _, one in found]
+        return training_slides(self.viewer, strict=strict, bare_of=bare_of)
 
-    def _tell(self, slides: Sequence[TrainingSlide]) -> str:
+    def _tell(self, slides: Sequence[ScoredSlide]) -> str:
         bank = self.form.bank
         return describe_slides(slides, 0 if bank is None else len(bank))
 
@@ -348,12 +349,9 @@ class FineTuneDock(SlideDock):
             self.panel.state.setText(f"The maps show {path.stem}.")
 
     def _score_with(self, path: Path) -> None:
-        dock = self.window().findChild(ScoreDock)
-        if dock is None:
-            self._tell_problem(f"Open SMSE: Score slide, press Open … and choose {path}.")
-        else:
-            dock.models.open(str(path))
-            self.panel.state.setText(f"{path.stem} is the model in SMSE: Score slide now.")
+        open_dock(self.viewer, SCORE)
+        self._session.model_wanted.emit(str(path))
+        self.panel.state.setText(f"{path.stem} is the model in SMSE: Score slide now.")
 
     # -- leaving ---------------------------------------------------------------------
 
@@ -363,6 +361,7 @@ class FineTuneDock(SlideDock):
             task.cancel()
         self._responsive.end()
         self._turn.give_back()
+        self._session.exemplars_offered.disconnect(self._offer_bank, missing_ok=True)
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
         """Look again what there is to learn from when the mouse comes."""

@@ -9,7 +9,7 @@ from superqt import QCollapsible
 
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.controls.layout import folded
-from napari_smse.widgets.evidence.messages import describe_bank
+from napari_smse.workflows.evidence import describe_bank
 from napari_smse.workflows.fine_tune import FineTuneSettings
 
 if TYPE_CHECKING:

@@ -160,7 +160,7 @@ class ResultPanel(QWidget):
         """Whether the slide's run in force is the one that was learnt from, or came of it."""
         layer = layer_with(self._viewer, one.scored.slide.quick_hash)
         run = None if layer is None else self._session.run_of(layer)
-        return run is not None and (run.base or run).store.path == one.scored.started.store.path
+        return run is not None and (run.base or run).store.path == one.scored.run.store.path
 
     def roll_back(self) -> None:
         """Show the maps of the model that scored the slides again, and drop the result.
@@ -198,7 +198,7 @@ class ResultPanel(QWidget):
         tuned = self._runs.get(one.scored.slide.quick_hash)
         if maps is one.after and tuned is None:
             shown.unsaved = _UNSAVED
-        run = one.scored.started if maps is one.before or tuned is None else tuned
+        run = one.scored.run if maps is one.before or tuned is None else tuned
         self._session.set_run(layer, run)
         self._incomplete.append(shown)
         self._adding.start()
@@ -215,7 +215,7 @@ class ResultPanel(QWidget):
 
     def _colours(self, maps: ScoreMaps, one: SlideComparison) -> Mapping[str, Colour]:
         if maps is one.before or self.result is None:
-            return one.scored.started.card.class_colours
+            return one.scored.run.card.class_colours
         return self.result.colours
 
     def _show_change(self, layer: Image, one: SlideComparison) -> None:

@@ -79,12 +79,12 @@ class IndexStatus(QWidget):
 
     # -- what happens to slides --------------------------------------------------------
 
-    def add(self, slide: Slide, started: Run) -> None:
+    def add(self, slide: Slide, run: Run) -> None:
         """Let a slide that was scored go into the index, if it takes what is scored."""
         folder = self._chosen.folder
         if folder is not None and self._chosen.takes_scored:
-            planned = started.plan.tile_count
-            self.adding.add(SlideToAdd(folder, slide, started.store, planned))
+            planned = run.plan.tile_count
+            self.adding.add(SlideToAdd(folder, slide, run.store, planned))
 
     def begin_run(self) -> None:
         """Say what will become of a slide that is being scored."""

@@ -354,6 +354,12 @@ def annotations_in(
     return AnnotationSet(tuple(drawn), dict(colours or of_layer), notes.links, notes.remarks)
 
 
+def colours_drawn_with(viewer: ViewerModel, slide: Slide) -> dict[str, Colour]:
+    """Return the classes that a slide is annotated with, and their colours; empty if it is not."""
+    layer = _layer_of(viewer, slide)
+    return {} if layer is None else dict(layer.metadata.get(COLOURS_KEY, {}))
+
+
 def _layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:
     for layer in viewer.layers:
         if layer.metadata.get(ANNOTATIONS_KEY) == slide.quick_hash and isinstance(layer, Shapes):

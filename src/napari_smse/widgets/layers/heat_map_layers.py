@@ -22,9 +22,6 @@ from napari_smse.widgets.session import session_of
 MAP_KEY = "napari_smse_map"
 """Key of a map layer's metadata: slide, class and scale that it shows, and whose values."""
 
-SHOWN_KEY = "napari_smse_shown"
-"""Key of a slide layer's metadata: the `ScoreMaps` that its map layers show."""
-
 _numbers = itertools.count(1)
 
 
@@ -75,7 +72,6 @@ class HeatMapLayers:
         self._number = next(_numbers)
         self._viewer, self._slide_layer, self._slide = viewer, slide_layer, slide
         self._session = session_of(viewer)
-        slide_layer.metadata[SHOWN_KEY] = maps
         self._to_add = sorted(maps, key=partial(_most_telling_first, shown_class(maps.classes)))
         self._stale: set[MapName] = set()
         first = self._to_add[0]
@@ -154,7 +150,6 @@ class HeatMapLayers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
         self._to_add.clear()
-        self._slide_layer.metadata.pop(SHOWN_KEY, None)
         self._session.set_maps(self._slide_layer, None)
 
     def _shown(self) -> Image | None:

@@ -12,7 +12,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_smse.slides import Region
 from napari_smse.widgets.layers.slide_layers import slide_of, world_to_level0
 from napari_smse.widgets.session import session_of
-from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _STILL_PX = 5.0
@@ -57,7 +56,7 @@ class TilePicker(QObject):
     def pick(self, world: tuple[float, ...]) -> None:
         """Pick the tile of the slide in view at a world point (y, x)."""
         layer = self._session.slide_layer
-        tile = None if layer is None else tile_at(layer, world)
+        tile = None if layer is None else tile_at(layer, self._session.run_of(layer), world)
         if tile is not None:
             self.picked.emit(tile)
             return
@@ -74,10 +73,9 @@ class TilePicker(QObject):
             self.pick(event.position)
 
 
-def tile_at(layer: Image, world: tuple[float, ...]) -> TileOnSlide | None:
-    """Return the tile of a slide's last run at a world point, of the finest scale; or None."""
-    run = layer.metadata.get(RUN_KEY)
-    if not isinstance(run, Run):
+def tile_at(layer: Image, run: Run | None, world: tuple[float, ...]) -> TileOnSlide | None:
+    """Return the tile of a run on a slide at a world point, of the finest scale; or None."""
+    if run is None:
         return None
     ((x, y),) = world_to_level0(layer, np.array([world[-2:]]))
     for tiles in sorted(run.plan.scales, key=lambda one: one.grid.spec.mpp):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from napari.components import ViewerModel
 
-from napari_smse.scoring import ScoreMaps
-from napari_smse.widgets.layers.heat_map_layers import SHOWN_KEY
 from napari_smse.widgets.layers.slide_layers import slide_layers, world_to_level0
 from napari_smse.widgets.session import session_of
 
@@ -34,13 +32,13 @@ class CursorStatus:
     def describe(self, world: tuple[float, ...]) -> str:
         """The scores at a world point (y, x), or nothing where no tile was scored."""
         layer = self._session.slide_layer
-        maps: ScoreMaps | None = None if layer is None else layer.metadata.get(SHOWN_KEY)
-        if layer is None or maps is None:
+        shown = None if layer is None else self._session.maps_of(layer)
+        if layer is None or shown is None:
             return ""
         ((x, y),) = world_to_level0(layer, np.array([world[-2:]]))
         scores = [
             f"{scale} " + ", ".join(f"P({name}) {value:.2f}" for name, value in by_class.items())
-            for scale, by_class in maps.values_at(x, y).items()
+            for scale, by_class in shown.maps.values_at(x, y).items()
         ]
         if not scores:
             return ""

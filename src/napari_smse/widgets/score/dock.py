@@ -91,7 +91,7 @@ class ScoreDock(SlideDock):
         self._find_slides()
 
     @property
-    def started(self) -> Run | None:
+    def shown_run(self) -> Run | None:
         """The run in force of the slide in view."""
         layer = self.form.slide_layer
         return None if layer is None else self.session.run_of(layer)
@@ -151,6 +151,7 @@ class ScoreDock(SlideDock):
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
         self.session.run_changed.connect(self._take_run)
+        self.session.model_wanted.connect(self.models.open)
         # Naming the devices imports torch, which the dock must not wait for.
         self.asking.start(list_devices)
 
@@ -183,9 +184,9 @@ class ScoreDock(SlideDock):
 
     def _show_run(self) -> None:
         """Say what the maps and the table show, and what Save would write."""
-        run, layer = self.started, self.form.slide_layer
+        run, layer = self.shown_run, self.form.slide_layer
         # What is being written cannot be copied.
-        written = self.is_scoring(layer)
+        written = self.session.is_scoring(layer)
         self.panel.tell_warnings(() if run is None else run.warnings)
         self.panel.state.setText("" if run is None else _summary(run))
         self.save.setEnabled(run is not None and run.store.finished and not written)
@@ -294,10 +295,6 @@ class ScoreDock(SlideDock):
         self.panel.show_stage("Starting …")
         self.scoring.start(job.run)
 
-    def is_scoring(self, layer: Image | None) -> bool:
-        """Whether this slide is being scored."""
-        return self._running and self._scored is not None and self._scored[0] is layer
-
     def cancel(self) -> None:
         """Stop; the maps keep what was scored, and the next run goes on from there."""
         if self.scoring.cancel():
@@ -317,11 +314,11 @@ class ScoreDock(SlideDock):
         else:
             self.panel.show_stage(progress.message)
 
-    def _begin(self, started: Run) -> None:
+    def _begin(self, run: Run) -> None:
         layer, job = self._scored
-        self._run = started
-        self.live.begin(started, layer, job.slide)
-        self.session.set_run(layer, started)
+        self._run = run
+        self.live.begin(run, layer, job.slide)
+        self.session.set_run(layer, run)
         CallWhenIdle(self._drawn.set, self)
 
     def _of_which(self, text: str) -> str:
@@ -332,7 +329,8 @@ class ScoreDock(SlideDock):
         return f"{name}: {text}" if text else name
 
     def _set_running(self, running: bool) -> None:
-        self._running = running
+        scored = self._scored[0] if running and self._scored is not None else None
+        self.session.set_scoring(scored)
         self.panel.set_running(running)
         self._show_run()
         (self._responsive.begin if running else self._responsive.end)()
@@ -350,10 +348,10 @@ class ScoreDock(SlideDock):
             self.panel.state.setText(self._of_which(self._tell_end(self._run)))
             self.index.add(job.slide, self._run)
 
-    def _tell_end(self, started: Run) -> str:
-        total, how = started.plan.tile_count, started.device.how
+    def _tell_end(self, run: Run) -> str:
+        total, how = run.plan.tile_count, run.device.how
         text = f"Done: {total:,} tiles on {how}."
-        if not started.store.complete:
+        if not run.store.complete:
             done = 0 if self._told is None else self._told.done
             text = (
                 f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. "
@@ -390,7 +388,7 @@ class ScoreDock(SlideDock):
 
         Tables, picture, QuPath tiles, store, and a record that names the model.
         """
-        layer, run = self.form.slide_layer, self.started
+        layer, run = self.form.slide_layer, self.shown_run
         maps = None if layer is None else self.session.maps_of(layer)
         if layer is None or run is None or maps is None:
             return
@@ -420,7 +418,9 @@ class ScoreDock(SlideDock):
         self.live.leave()
         self.index.leave()
         self.form.slide.leave()
+        self.session.set_scoring(None)
         self.session.run_changed.disconnect(self._take_run, missing_ok=True)
+        self.session.model_wanted.disconnect(self.models.open, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
 

@@ -66,11 +66,11 @@ class LiveResults(QObject):
         layer = self._session.slide_layer
         return None if layer is None else self._session.maps_of(layer)
 
-    def begin(self, started: Run, slide_layer: Layer, slide: Slide) -> None:
+    def begin(self, run: Run, slide_layer: Layer, slide: Slide) -> None:
         """Fill the maps of a new run."""
-        fused = fused_scales([t.grid.spec.mpp for t in started.plan.scales], started.card)
-        maps = ScoreMaps(started.plan, started.card.classes, fused)
-        colours = started.card.class_colours
+        fused = fused_scales([t.grid.spec.mpp for t in run.plan.scales], run.card)
+        maps = ScoreMaps(run.plan, run.card.classes, fused)
+        colours = run.card.class_colours
         self._adding.stop()
         self._waiting.clear()
         self._refreshed = self._tabled = 0.0

@@ -21,7 +21,7 @@ from napari_smse.similarity.tile_outlines import middles
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.controls.thumbnail_strip import MOST_PICTURES
 from napari_smse.widgets.dock import SlideDock
-from napari_smse.widgets.hit_annotations import keep_as_points, keep_as_regions, offered_classes
+from napari_smse.widgets.hit_annotations import keep_as_points, keep_as_regions
 from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.layers.similarity_layer import SimilarityLayer
 from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
@@ -32,7 +32,6 @@ from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel, Que
 from napari_smse.widgets.similar.panel import SimilarPanel
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.find_similar import Searched, SearchJob, regions_within
-from napari_smse.workflows.score_slide import RUN_KEY
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _NO_SLIDE = "Open a slide first: File > Open."
@@ -136,7 +135,7 @@ class SimilarDock(SlideDock):
         """See whether the slide was scored, or scored again, since."""
         if self._layer is None or self.slide is None:
             return
-        if self._layer.metadata.get(RUN_KEY) is not self._run:
+        if self.session.run_of(self._layer) is not self._run:
             self._take_run()
         self._offer_classes()
         if self._run is not None and not self._run.store.complete:
@@ -144,13 +143,12 @@ class SimilarDock(SlideDock):
 
     def _offer_classes(self) -> None:
         if self._layer is not None and self.slide is not None:
-            known = offered_classes(self.window(), self.viewer, self._layer, self.slide)
+            known = self.session.classes_for(self._layer, self.slide)
             self.panel.keep.show_classes(known)
 
     def _take_run(self) -> None:
         assert self._layer is not None
-        before, run = self._run, self._layer.metadata.get(RUN_KEY)
-        self._run = run if isinstance(run, Run) else None
+        before, self._run = self._run, self.session.run_of(self._layer)
         # The user may have typed another um/px.
         found = self._layer.metadata.get(SLIDE_KEY)
         self.slide = found if isinstance(found, Slide) else self.slide
@@ -357,7 +355,7 @@ class SimilarDock(SlideDock):
         if self._layer is None or self.slide is None:
             return
         name = self._class_name
-        kept = keep_as_regions(self.window(), self.viewer, self._layer, self.slide, name, polygons)
+        kept = keep_as_regions(self.viewer, self._layer, self.slide, name, polygons)
         self.panel.tell_problem("")
         regions = "1 region" if len(polygons) == 1 else f"{len(polygons)} regions"
         self.panel.tell_kept(

@@ -26,11 +26,10 @@ from napari_smse.widgets.index.queue import REPLACE
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.slide_layers import layer_with, set_scale, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar.index_hits import IndexHits
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.index_slides import SlideAdded, SlideToAdd, WouldReplace, add_slide
-from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.search_index import IndexQuery, IndexSearchJob, read_pictures
 
 QueryTuple = tuple[NDArray[np.floating], float, str, str]
@@ -222,8 +221,8 @@ class IndexSearchPanel(QWidget):
             self._tell_problem(NO_FOLDER)
             return
         layer = self._slide_layer()
-        run = None if layer is None else layer.metadata.get(RUN_KEY)
-        if layer is None or not isinstance(run, Run):
+        run = None if layer is None else session_of(self._viewer).run_of(layer)
+        if layer is None or run is None:
             what = "Open a slide and score it" if layer is None else f"Score {layer.name}"
             self._tell_problem(f"{what} first (SMSE: Score slide), then add it.")
             return
@@ -256,7 +255,7 @@ class IndexSearchPanel(QWidget):
     def _layer_in_viewer(self) -> Image | None:
         layers = list(slide_layers(self._viewer))
         chosen = [one for one in layers if one in self._viewer.layers.selection]
-        scored = [one for one in layers if RUN_KEY in one.metadata]
+        scored = [one.layer for one in session_of(self._viewer).scored_layers()]
         return next(iter([*chosen, *scored, *layers]), None)
 
     # -- going to a hit ----------------------------------------------------------------

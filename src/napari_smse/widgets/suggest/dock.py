@@ -7,25 +7,21 @@ from functools import partial
 from typing import Final
 
 import napari
-from napari.components import ViewerModel
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
-from napari_smse.slides import Slide
-from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.asked_slides import asked_slides, scored_layers
 from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
-from napari_smse.widgets.session import session_of
+from napari_smse.widgets.session import ScoredLayer, session_of
 from napari_smse.widgets.suggest.batch_effect_panel import BatchEffectPanel
 from napari_smse.widgets.suggest.label_efficiency_panel import LabelEfficiencyPanel
 from napari_smse.widgets.suggest.label_issues_panel import LabelIssuesPanel
@@ -36,8 +32,7 @@ from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.batch_effect import Measured, measure
 from napari_smse.workflows.label_efficiency import measure_label_efficiency
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
-from napari_smse.workflows.score_slide import RUN_KEY
-from napari_smse.workflows.scored_slide import NOT_SCORED, Run, ScoredSlide, TileOnSlide
+from napari_smse.workflows.scored_slide import NOT_SCORED, ScoredSlide, TileOnSlide
 from napari_smse.workflows.stain_robustness import StainRobustness, measure_stain_robustness
 from napari_smse.workflows.suggest_tiles import Suggestions, find_next
 
@@ -68,7 +63,7 @@ class SuggestDock(SlideDock):
         super().__init__()
         self.viewer = napari_viewer
         self.queue, self.noise, self.meter = TileQueue(), LabelIssuesPanel(), BatchEffectPanel()
-        self.labelling = LabellingController(napari_viewer, self.queue, self._annotate_dock)
+        self.labelling = LabellingController(napari_viewer, self.queue)
         self.worth = LabelEfficiencyPanel()
         self._view = IsolateSlide(napari_viewer)
         self._session = session_of(napari_viewer)
@@ -118,7 +113,7 @@ class SuggestDock(SlideDock):
 
     def _connect(self) -> None:
         self.queue.find_wanted.connect(self.find_next)
-        self.noise.find_wanted.connect(self.find_doubted)
+        self.noise.find_wanted.connect(self.find_suspected_labels)
         self.meter.measure_wanted.connect(self.measure)
         self.finding.returned.connect(self._show_queue)
         self.finding.errored.connect(self._fail_finding)
@@ -126,7 +121,7 @@ class SuggestDock(SlideDock):
         self.doubting.errored.connect(self._fail_doubting)
         self.measuring.returned.connect(self._show_measured)
         self.measuring.errored.connect(self._fail_measuring)
-        self.meter.stain_wanted.connect(self.measure_stained)
+        self.meter.stain_wanted.connect(self.measure_stain_robustness)
         self.staining.progressed.connect(self.meter.show_stain_progress)
         self.staining.returned.connect(self._show_stained)
         self.staining.errored.connect(self._end_staining)
@@ -147,16 +142,27 @@ class SuggestDock(SlideDock):
 
     def show_slides(self, _event: object = None) -> None:
         """Say which slides there are."""
-        found = scored_layers(self.viewer)
-        told = _told(found) if found else NOT_SCORED
-        self.state.setText(" ".join([told, *self._out_of_date(found), *_gone(self.viewer)]))
+        found = self._session.scored_layers()
+        told = _summary(found) if found else NOT_SCORED
+        self.state.setText(" ".join([told, *self._out_of_date(found), *self._gone()]))
         if len(found) < 2 and not self.measuring.is_running:
             self._stop_staining()
             self.meter.tell(_TWO_NEEDED)
         elif self.meter.sentence.text() == _TWO_NEEDED:
             self.meter.tell("")
 
-    def _out_of_date(self, found: Sequence[tuple[object, Slide, Run]]) -> list[str]:
+    def _gone(self) -> list[str]:
+        """Say of each scored slide whose file is gone that it is left out."""
+        reasons = []
+        for layer in slide_layers(self.viewer):
+            if self._session.run_of(layer) is not None:
+                try:
+                    slide_of(layer)
+                except SmseError as error:
+                    reasons.append(f"Left out: {error}")
+        return reasons
+
+    def _out_of_date(self, found: Sequence[ScoredLayer]) -> list[str]:
         """Say that another model is in force than the one that what is shown was found with."""
         if not found or self._asked in ("", _models(found)):
             return []
@@ -164,9 +170,9 @@ class SuggestDock(SlideDock):
 
     def _asked_slides(self) -> list[ScoredSlide]:
         """Return the slides as they are scored now, and note by which models."""
-        self._asked = _models(scored_layers(self.viewer))
+        self._asked = _models(self._session.scored_layers())
         self.show_slides()
-        return asked_slides(self.viewer)
+        return self._session.scored_slides()
 
     # -- where to annotate next ------------------------------------------------------
 
@@ -275,16 +281,6 @@ class SuggestDock(SlideDock):
         self._view.restore()
         self.labelling.set_on(self.isVisible() and self.tabs.currentIndex() == 0)
 
-    def _annotate_dock(self) -> AnnotateDock | None:
-        """Return the Annotate dock of the window, also while this dock floats."""
-        at: QObject | None = self
-        while at is not None:
-            found = at.findChild(AnnotateDock)
-            if found is not None:
-                return found
-            at = at.parent()
-        return None
-
     def _let_go_of_all(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -314,23 +310,12 @@ class SuggestDock(SlideDock):
         super().enterEvent(event)
 
 
-def _gone(viewer: ViewerModel) -> list[str]:
-    """Say of each scored slide whose file is gone that it is left out."""
-    found = []
-    for layer in slide_layers(viewer):
-        if isinstance(layer.metadata.get(RUN_KEY), Run):
-            try:
-                slide_of(layer)
-            except SmseError as error:
-                found.append(f"Left out: {error}")
-    return found
-
-
-def _told(slides: Sequence[tuple[object, Slide, Run]]) -> str:
+def _summary(slides: Sequence[ScoredLayer]) -> str:
     number = "1 scored slide" if len(slides) == 1 else f"{len(slides)} scored slides"
-    return f"{number}: {', '.join(slide.name for _, slide, _ in slides)}. Model {_models(slides)}."
+    names = ", ".join(scored.slide.name for scored in slides)
+    return f"{number}: {names}. Model {_models(slides)}."
 
 
-def _models(slides: Sequence[tuple[object, Slide, Run]]) -> str:
-    found = (f"{run.card.name} {run.card.version}" for _, _, run in slides)
-    return ", ".join(dict.fromkeys(found))
+def _models(slides: Sequence[ScoredLayer]) -> str:
+    names = (f"{scored.run.card.name} {scored.run.card.version}" for scored in slides)
+    return ", ".join(dict.fromkeys(names))

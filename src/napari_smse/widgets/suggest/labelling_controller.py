@@ -10,7 +10,6 @@ from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
 from napari_smse.errors import SmseError
-from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.key_bindings import KEYS, Action, KeyBindings
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.slide_layers import layer_with
@@ -39,15 +38,10 @@ class LabellingController(QObject):
     problem = Signal(str)
     """Something cannot be done; the text says why."""
 
-    def __init__(
-        self,
-        viewer: napari.Viewer,
-        queue: TileQueue,
-        find_dock: Callable[[], AnnotateDock | None],
-    ) -> None:
+    def __init__(self, viewer: napari.Viewer, queue: TileQueue) -> None:
         super().__init__(queue)
         self._viewer, self._queue = viewer, queue
-        self._labels = TileLabels(viewer, find_dock, self.problem.emit)
+        self._labels = TileLabels(viewer, self.problem.emit)
         self._keys, self._view = KeyBindings(), IsolateSlide(viewer)
         self._made: dict[int, TileLabel] = {}
         self._past: list[int] = []

@@ -13,11 +13,10 @@ from napari.layers import Image
 from napari_smse.errors import OutputError, QueryError
 from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Region, Slide
-from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.autosave import Autosave
 from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, AnnotationLayer, drawn_on
 from napari_smse.widgets.layers.slide_layers import layer_with, level0_to_world
-from napari_smse.workflows.score_slide import RUN_KEY
+from napari_smse.widgets.session import session_of
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 
@@ -50,33 +49,26 @@ class TileLabels:
     ----------
     viewer
         Where the slides are.
-    find_dock
-        Returns the Annotate dock, if it is open.
     tell
         Hears why something that was drawn could not be saved.
     """
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        find_dock: Callable[[], AnnotateDock | None],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._viewer, self._find_dock, self._tell = viewer, find_dock, tell
+    def __init__(self, viewer: ViewerModel, tell: Callable[[str], None]) -> None:
+        self._viewer, self._session, self._tell = viewer, session_of(viewer), tell
         self._saves: dict[str, Autosave] = {}
 
     def classes(self, slide: Slide) -> dict[str, Colour]:
         """Return the classes of the Annotate dock, or else those of the slide or its model."""
-        dock = self._find_dock()
-        if dock is not None:
-            return dock.table.colours
+        annotator = self._session.annotator
+        if annotator is not None:
+            return annotator.classes
         layer = layer_with(self._viewer, slide.quick_hash)
         if layer is None:
             return {}
         drawn = drawn_on(self._viewer, layer, slide)
         known = {name: drawn.colour_of(name) for name in drawn.classes}
         saved = Autosave(slide).classes
-        run = layer.metadata.get(RUN_KEY)
+        run = self._session.run_of(layer)
         of_model = {} if run is None else class_colours(run.card.classes, run.card.class_colours)
         return {**of_model, **saved, **known}
 
@@ -119,7 +111,7 @@ class TileLabels:
         slide_layer = layer_with(self._viewer, slide.quick_hash)
         if slide_layer is None:
             raise QueryError(f"{slide.name} is not in the viewer any more: open it again.")
-        drawing = self._in_dock(slide)
+        drawing = self._session.drawing_on(slide)
         if drawing is not None:
             self._saves.pop(slide.quick_hash, None)
             if drawing.layer not in self._viewer.layers:
@@ -129,13 +121,6 @@ class TileLabels:
             with self._drawn_here(slide_layer, slide) as drawing:
                 yield slide_layer, drawing
         self._viewer.layers.selection.active = slide_layer
-
-    def _in_dock(self, slide: Slide) -> AnnotationLayer | None:
-        """Return what the Annotate dock draws in, if it shows the slide."""
-        dock = self._find_dock()
-        if dock is None or dock.slide is None or dock.slide.quick_hash != slide.quick_hash:
-            return None
-        return dock.drawing
 
     @contextmanager
     def _drawn_here(self, slide_layer: Image, slide: Slide) -> Iterator[AnnotationLayer]:

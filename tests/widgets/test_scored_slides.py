@@ -3,10 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+from napari.components import ViewerModel
 
 from napari_smse.annotations import AnnotationSet
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
-from napari_smse.widgets import asked_slides
+from napari_smse.widgets.session import ScoredLayer, Session
 
 
 def place(x):
@@ -28,19 +29,16 @@ def opened(monkeypatch):
             remarks=(TileCorrection(place(0), "ignore"), TileCorrection(place(64), "class", "fat")),
         ),
     }
-    layers = [(one.name, one, f"run on {one.name}") for one in slides]
-    monkeypatch.setattr(asked_slides, "scored_layers", lambda _: layers)
-    monkeypatch.setattr(asked_slides, "drawn_on", lambda _, layer, __: said[layer])
+    layers = [ScoredLayer(one.name, one, f"run on {one.name}") for one in slides]
+    monkeypatch.setattr(Session, "scored_layers", lambda _: layers)
+    monkeypatch.setattr(Session, "annotations_of", lambda _, layer, __: said[layer])
     return said
 
 
-def test_a_slide_that_is_open_under_two_names_is_asked_once(opened):
-    found = asked_slides.asked_slides(None)
-    assert [(one.slide.name, one.started) for one in found] == [
-        ("a", "run on a"),
-        ("b", "run on b"),
-    ]
+def test_a_slide_that_is_open_under_two_names_is_one(opened):
+    found = Session(ViewerModel()).scored_slides()
+    assert [(one.slide.name, one.run) for one in found] == [("a", "run on a"), ("b", "run on b")]
     (first, second) = found
-    assert first.drawn.links == opened["copy of a"].links
-    assert first.drawn.remarks == opened["copy of a"].remarks
-    assert second.drawn == AnnotationSet()
+    assert first.annotations.links == opened["copy of a"].links
+    assert first.annotations.remarks == opened["copy of a"].remarks
+    assert second.annotations == AnnotationSet()

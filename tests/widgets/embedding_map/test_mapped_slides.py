@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_smse.widgets.mapped_runs import (
-    MappedRun,
+from napari_smse.widgets.embedding_map.mapped_slides import (
     describe_changes,
     describe_left_out,
     of_one_model,
 )
+from napari_smse.widgets.session import ScoredLayer
 from napari_smse.workflows.embedding_map import MappedSlide
 
 
@@ -18,11 +18,11 @@ def run(name, model="a", finished=True):
         card=SimpleNamespace(weights_sha256=model, name=f"model {model}"),
         store=SimpleNamespace(finished=finished),
     )
-    return MappedRun(None, SimpleNamespace(name=name, quick_hash=name), started)
+    return ScoredLayer(None, SimpleNamespace(name=name, quick_hash=name), started)
 
 
 def mapped(of, finished=True):
-    return MappedSlide(of.slide, of.started, range(1234), finished)
+    return MappedSlide(of.slide, of.run, range(1234), finished)
 
 
 ONE, OTHER = run("one"), run("other")
