@@ -14,11 +14,9 @@ from shapely.geometry import box, mapping
 from napari_smse.datasets.loading import read_source_list, read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
-from support import ROOT
+from research.bundled import SOURCES
 from support.datasets import write_picture
 from support.slides import write_pyramid_tiff
-
-BUNDLED = ROOT / "training" / "bundled.toml"
 
 
 def write_table(folder: Path, classes: tuple[str, str] = ("benign", "malignant")) -> Path:
@@ -212,7 +210,7 @@ def test_a_list_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_the_list_of_the_bundled_model_is_complete() -> None:
-    found = {one.name: one for one in read_source_list(BUNDLED).source}
+    found = {one.name: one for one in read_source_list(SOURCES).source}
     assert list(found) == ["breakhis", "colon", "oral"]
     for one in found.values():
         assert one.title
@@ -222,7 +220,7 @@ def test_the_list_of_the_bundled_model_is_complete() -> None:
 
 
 def test_the_real_data_of_the_bundled_model(shared_data: Path) -> None:
-    found = read_training_set(BUNDLED, base=shared_data)
+    found = read_training_set(SOURCES, base=shared_data)
     assert Counter((one.stratum, one.mpp, one.mpp_range) for one in found.images) == {
         ("breakhis 40X", 0.492, (0.45, 0.6)): 46,
         ("breakhis 100X", 0.197, (0.2, 0.6)): 524,

@@ -19,10 +19,8 @@ from napari_smse.datasets.splits import (
     validation_cases,
 )
 from napari_smse.errors import DataError
-from support import ROOT
+from research.bundled import SOURCES
 from support.datasets import image, labelled_set
-
-BUNDLED = ROOT / "training" / "bundled.toml"
 
 images = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 1)), min_size=30, max_size=200)
 
@@ -63,7 +61,7 @@ def test_splits_are_the_same_every_time() -> None:
 
 
 def test_real_tables_split_without_leaks(shared_data: Path) -> None:
-    images = read_training_set(BUNDLED, base=shared_data).images
+    images = read_training_set(SOURCES, base=shared_data).images
     cases = [image.case for image in images]
     fold_of = case_folds(cases, [image.label for image in images], 5)
     for case in set(cases):

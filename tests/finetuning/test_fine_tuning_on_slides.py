@@ -2,17 +2,13 @@
 
 The slides are made of real images, seen through a scanner that the model does not know. It was
 trained on these very cases, so that "before" is better than it would be elsewhere;
-training/fine_tune_on_slides.py measures what this cannot.
+research/fine_tuning/measure.py measures what this cannot.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -28,25 +24,12 @@ from napari_smse.metrics.summary import paired_difference
 from napari_smse.models import Model, load_model
 from napari_smse.slides import open_slide
 from napari_smse.training.prediction import TileOutputs, tile_outputs
-from support import ROOT
+from research.fine_tuning.mosaic_slides import MOST_IMAGES, MPP, OTHER_SCANNER, compose_slides
 
 pytestmark = pytest.mark.slow
 
 # A deal holds out two benign cases only, so a single one says little.
 DEALS = range(8)
-
-
-@pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    path = ROOT / "training" / "slides_of_images.py"
-    spec = importlib.util.spec_from_file_location("slides_of_images", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["slides_of_images"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["slides_of_images"]
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +40,9 @@ def images(shared_data: Path) -> LabelledSet:
 
 
 @pytest.fixture(scope="module")
-def folder(
-    script: ModuleType, images: LabelledSet, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def folder(images: LabelledSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("slides")
-    script.compose_slides(images, folder, scanner=script.OTHER_SCANNER)
+    compose_slides(images, folder, scanner=OTHER_SCANNER)
     return folder
 
 
@@ -103,15 +84,15 @@ def class_mean_loss(held_out: HeldOutPredictions, data: LabelledSet) -> float:
 
 
 def test_slides_of_images_are_slides(
-    script: ModuleType, folder: Path, images: LabelledSet, fields: LabelledSet
+    folder: Path, images: LabelledSet, fields: LabelledSet
 ) -> None:
     slides = sorted(folder.glob("*.tif"))
     assert len(slides) == len(images.cases)
     with open_slide(slides[0]) as slide:
-        assert slide.mpp == pytest.approx(script.MPP)
+        assert slide.mpp == pytest.approx(MPP)
         drawn = read_annotations(slides[0].with_suffix(".geojson"))
         own = [one for one in images.images if slides[0].stem == one.case.replace(" ", "_")]
-        assert len(drawn.annotations) == min(len(own), script.MOST_IMAGES)
+        assert len(drawn.annotations) == min(len(own), MOST_IMAGES)
     # A field shows one image, and is of the class that was drawn around it.
     label_of = {one.case.replace(" ", "_"): one.label for one in images.images}
     assert all(label_of[one.path.stem] == one.label for one in fields.images)

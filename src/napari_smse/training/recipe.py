@@ -144,7 +144,7 @@ def why_impossible(error: ValidationError) -> str:
 def default_recipe() -> Recipe:
     """Return the recipe the bundled model is made by, which cross-validation chose.
 
-    It learns the heads only, so a few minutes on a CPU are enough; docs/experiments.md has
+    It learns the heads only, so a few minutes on a CPU are enough; research/EXPERIMENTS.md has
     what it was compared with.
     """
     return Recipe(

@@ -46,7 +46,7 @@ class Machine:
         self.shift: dict[Way, float] = {}
         """How far each way's probabilities are from torch's."""
 
-    def new_runner(self, model: Model, device: ComputeDevice, threads: int) -> Run:
+    def build_runner(self, model: Model, device: ComputeDevice, threads: int) -> Run:
         way: Way = device.runtime, device.precision
         if way in self.fails:
             raise NotImplementedError("no such operator")

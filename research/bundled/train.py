@@ -1,6 +1,6 @@
 """Make the bundled model from the data folder, with its figures, in one command.
 
-    python training/train_bundled.py --data ../shared/data --out src/napari_smse/models/bundled
+    python -m research.bundled.train --data ../shared/data --out src/napari_smse/models/bundled
 
 Everything that is measured is measured on whole cases that the network in question
 never saw; the external test set is measured once, at the very end, and chooses nothing.
@@ -17,16 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bundled_figures import (
-    card_of,
-    cross_validated_figures,
-    difference_figures,
-    external_figure,
-    left_out_figure,
-    magnification_figures,
-    scale_figures,
-    unseen_scale_figures,
-)
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
@@ -62,15 +52,25 @@ from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner, fresh_heads, train_heads
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe, default_recipe
+from research.bundled import SOURCES
+from research.bundled.card import (
+    card_of,
+    cross_validated_figures,
+    difference_figures,
+    external_figure,
+    left_out_figure,
+    magnification_figures,
+    scale_figures,
+    unseen_scale_figures,
+)
 
-HERE = Path(__file__).resolve().parent
 NAME = "smse_v0"
 VALIDATED = "breakhis"
 REPEATS = 3
 CROPS_PER_IMAGE = 8
-# Chosen by cross-validation and by leaving sources out: docs/experiments.md.
+# Chosen by cross-validation and by leaving sources out: research/EXPERIMENTS.md.
 RECIPE = default_recipe().model_copy(update={"precision": "bfloat16"})
-_log = logging.getLogger("train_bundled")
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -87,7 +87,7 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    data = read_training_set(HERE / "bundled.toml", base=options.data)
+    data = read_training_set(SOURCES, base=options.data)
     table = filled_table(data)
     measured = measure(data, table)
     temperature, labels = held_out_temperature(measured.held_out, data)

@@ -1,11 +1,13 @@
 """Measure whether an embedding tells where images come from better than what they show.
 
-``python training/batch_effect.py ../shared/data`` takes images of each class from each source of
-``bundled.toml``, embeds their middle at 0.5 um/px with the bundled model, as they are and with the
-stain of each changed at random (`StainJitter`), and prints how often neighbours of other cases tell
-the source, and the class. The same for the frozen trunk's features, which learnt from no slide. And
-what labels are worth that are asked for by the queue, against labels at random, on each source by
-itself: features frozen, and the first guess made from the other sources.
+    python -m research.embedding.batch_effect ../shared/data
+
+Takes images of each class from each source of the bundled model, embeds their middle at 0.5 um/px
+with that model, as they are and with the stain of each changed at random (`StainJitter`), and
+prints how often neighbours of other cases tell the source, and the class. The same for the frozen
+trunk's features, which learnt from no slide. And what labels are worth that are asked for by the
+queue, against labels at random, on each source by itself: features frozen, and the first guess
+made from the other sources.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models import SmseNetwork, load_model
 from napari_smse.similarity.batch_effect import BeforeAndAfter, before_and_after
 from napari_smse.training.augmentation import StainJitter
+from research.bundled import SOURCES
 
 MPP: Final = 0.5
 TILE_PX: Final = 224
 PER_CLASS: Final = 150
-SOURCES: Final = Path(__file__).with_name("bundled.toml")
 Vectors = NDArray[np.float32]
 
 
@@ -166,7 +168,7 @@ def tell_efficiency(features: Vectors, images: list[LabelledImage], source: str)
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder that bundled.toml's folders lie in")
+    parser.add_argument("data", type=Path, help="the data folder")
     parser.add_argument("--per-class", type=int, default=PER_CLASS)
     parser.add_argument("--strength", type=float, default=1.0, help="of the change of stain")
     parser.add_argument("--threads", type=int, default=1)

@@ -1,6 +1,6 @@
 """Are the nearest tiles of a held-out tile of its class? The embedding against frozen features.
 
-    python training/neighbour_precision.py --data ../shared/data
+    python -m research.embedding.neighbour_precision --data ../shared/data
 
 BreakHis, 5 folds by case, three deals. In each fold the heads learn on the training cases as the
 bundled model's do; every tile that a held-out image is judged by then looks for its 5 nearest
@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from train_bundled import HERE, RECIPE, REPEATS, VALIDATED, divided, filled_table
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
@@ -31,6 +30,8 @@ from napari_smse.models import SmseNetwork
 from napari_smse.similarity.neighbours import nearest
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
+from research.bundled import SOURCES
+from research.bundled.train import RECIPE, REPEATS, VALIDATED, divided, filled_table
 
 K, DRAWS = 5, 1000
 EMBEDDING, FROZEN = "embedding", "frozen features"
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the figures there")
     options = parser.parse_args()
     torch.set_num_threads(2)
-    data = read_training_set(HERE / "bundled.toml", base=options.data).of_sources([VALIDATED])
+    data = read_training_set(SOURCES, base=options.data).of_sources([VALIDATED])
     table = filled_table(data)
     right: dict[str, dict[tuple[str, int], list[float]]] = {
         EMBEDDING: defaultdict(list),

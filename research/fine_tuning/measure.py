@@ -1,6 +1,6 @@
 """Measure fine-tuning on annotated slides, on the cases that were not learnt from.
 
-    python training/fine_tune_on_slides.py --data ../shared/data --out DIR
+    python -m research.fine_tuning.measure --data ../shared/data --out DIR
 
 Slides are composed from labelled images, and every fine-tuning goes through what
 `napari-smse finetune DIR/slides/...` does. A run that is on disk is not done again, so that the
@@ -21,10 +21,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from left_out_model import empty_table, left_out_model
-from slide_tuning_figures import HEAD, Run, read_runs, rows, run_path, save_run
-from slides_of_images import MOST_IMAGES, OTHER_SCANNER, Scanner, compose_slides
-from train_bundled import RECIPE
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
@@ -44,14 +40,23 @@ from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Learns, Recipe, Similarity
+from research.bundled import SOURCES
+from research.bundled.leave_source_out import empty_table, left_out_model
+from research.bundled.train import RECIPE
+from research.fine_tuning.mosaic_slides import (
+    MOST_IMAGES,
+    OTHER_SCANNER,
+    Scanner,
+    compose_slides,
+)
+from research.fine_tuning.tables import HEAD, Run, read_runs, rows, run_path, save_run
 
-HERE: Final = Path(__file__).resolve().parent
 FEW_OF_A_CLASS: Final = 50
 COLON_CASES: Final = 60
 COLON_IMAGES: Final = 4
 LOSSES: Final[tuple[Similarity, ...]] = ("pair", "triplet")
 TRAINED_THERE: Final = "bundled recipe, all"
-_log = logging.getLogger("fine_tune_on_slides")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    everything = read_training_set(HERE / "bundled.toml", base=options.data)
+    everything = read_training_set(SOURCES, base=options.data)
     for setting in SETTINGS:
         if setting.name in options.settings:
             lines = measured(setting, everything, options)

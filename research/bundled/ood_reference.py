@@ -1,6 +1,6 @@
 """Write what the bundled model's training tiles look like, and measure what that is worth.
 
-    python training/known_looks.py --data ../shared/data --out src/napari_smse/models/bundled
+    python -m research.bundled.ood_reference --data DATA --out src/napari_smse/models/bundled
 
 What is unlike everything known must light up: each kind of disturbed tile is told from undisturbed
 tiles of BreakHis cases that nothing was fitted on (5 folds by case; limits are fitted on the
@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from sklearn.metrics import roc_auc_score
-from train_bundled import HERE, VALIDATED
 
 from napari_smse.datasets.crops import evaluation_crops
 from napari_smse.datasets.loading import read_training_set
@@ -33,6 +32,8 @@ from napari_smse.similarity.ood.appearance import appearance_features
 from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of
+from research.bundled import SOURCES
+from research.bundled.train import VALIDATED
 
 IMAGES_A_CASE = 12
 LEARNT_CASES, LEARNT_TILES, LEARNT_TURNS = 2, 20, 10
@@ -65,7 +66,7 @@ def main() -> None:
 def known_tiles(data: Path, seed: int = 0) -> Tiles:
     """Return the tiles that images are judged by, of as many images of a case at most."""
     rng = np.random.default_rng(seed)
-    images = read_training_set(HERE / "bundled.toml", base=data).images
+    images = read_training_set(SOURCES, base=data).images
     by_case: dict[str, list[int]] = {}
     for number in rng.permutation(len(images)).tolist():
         by_case.setdefault(images[number].case, []).append(number)

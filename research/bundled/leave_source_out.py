@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from train_bundled import CROPS_PER_IMAGE, RECIPE
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.models import (
@@ -25,6 +24,7 @@ from napari_smse.training.head_training import fresh_heads, train_heads
 from napari_smse.training.imagenet_weights import PARENT
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.train_model import recipe_facts, training_sources
+from research.bundled.train import CROPS_PER_IMAGE, RECIPE
 
 _log = logging.getLogger(__name__)
 

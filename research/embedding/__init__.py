@@ -1,0 +1,1 @@
+"""What the embedding space holds: classes among the nearest tiles, and effects of the source."""

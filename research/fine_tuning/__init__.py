@@ -1,0 +1,1 @@
+"""What fine-tuning on annotated slides is worth, measured on slides made of labelled images."""
