@@ -8,11 +8,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.evaluation.scale_curve import ScalePoint
-from napari_smse.metrics.calibration import AbstainBand
 from napari_smse.metrics.classification import auc
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import (
@@ -28,6 +26,7 @@ from napari_smse.models.card import Undecided
 from napari_smse.training.imagenet_weights import PARENT
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.train_model import recipe_facts, training_sources
+from research.bundled.abstention import AbstainBand
 
 VERSION: Final = "0.2.0"
 SHOWN: Final = (
@@ -192,8 +191,6 @@ def card_of(
     *,
     temperature: float,
     band: AbstainBand,
-    prototypes: Tensor,
-    thresholds: dict[float, float],
 ) -> ModelCard:
     """Say what the model is."""
     finest, coarsest = recipe.mpp_limits
@@ -222,10 +219,5 @@ def card_of(
             coverage=round(band.coverage, 3),
             target=band.target,
         ),
-        prototypes={
-            label: tuple(round(float(value), 4) for value in one)
-            for label, one in zip(data.classes, prototypes, strict=True)
-        },
-        outlier_thresholds={f"{mpp:g}": round(value, 4) for mpp, value in thresholds.items()},
         parent=PARENT,
     )

@@ -25,7 +25,6 @@ from sklearn.metrics import roc_auc_score
 from napari_smse.datasets.crops import evaluation_crops
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
-from napari_smse.evaluation.external import bach_images
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
 from napari_smse.similarity.ood.appearance import appearance_features
@@ -33,6 +32,7 @@ from napari_smse.similarity.ood.reference import OodReference, save_ood_referenc
 from napari_smse.slides import Region, open_slide
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of
 from research.bundled import SOURCES
+from research.bundled.bach import bach_images
 from research.bundled.train import VALIDATED
 
 IMAGES_A_CASE = 12

@@ -12,7 +12,7 @@ import argparse
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +27,9 @@ from napari_smse.evaluation.cross_validation import (
     leave_scale_out,
     leave_source_out,
 )
-from napari_smse.evaluation.external import bach_probabilities
 from napari_smse.evaluation.linear_probe import LinearProbe
-from napari_smse.evaluation.prototypes import prototype_distances, prototypes_of
 from napari_smse.evaluation.scale_curve import ScalePoint, held_out_scale_curve
-from napari_smse.metrics.calibration import (
-    abstain_band,
-    apply_temperature,
-    fit_temperature,
-    outlier_thresholds,
-)
+from napari_smse.metrics.calibration import apply_temperature, fit_temperature
 from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
 from napari_smse.models import (
     Figure,
@@ -53,6 +46,8 @@ from napari_smse.training.head_training import HeadLearner, fresh_heads, train_h
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe, default_recipe
 from research.bundled import SOURCES
+from research.bundled.abstention import abstain_band
+from research.bundled.bach import bach_probabilities
 from research.bundled.card import (
     card_of,
     cross_validated_figures,
@@ -73,15 +68,6 @@ RECIPE = default_recipe().model_copy(update={"precision": "bfloat16"})
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class Measured:
-    """What cross-validation found out."""
-
-    held_out: HeldOutPredictions
-    prototype_distances: list[float]
-    prototype_scales: list[float]
-
-
 def main() -> None:
     """Measure, train, save."""
     options = parse()
@@ -89,13 +75,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     data = read_training_set(SOURCES, base=options.data)
     table = filled_table(data)
-    measured = measure(data, table)
-    temperature, labels = held_out_temperature(measured.held_out, data)
-    calibrated = replace(measured.held_out, logits=measured.held_out.logits / temperature)
+    held_out = measure(data, table)
+    temperature, labels = held_out_temperature(held_out, data)
+    calibrated = replace(held_out, logits=held_out.logits / temperature)
     figures = [
-        *cross_validated_figures("this recipe, all sources", measured.held_out, data),
+        *cross_validated_figures("this recipe, all sources", held_out, data),
         *cross_validated_figures("this recipe, after calibration", calibrated, data, ["ece"]),
-        *magnification_figures(measured.held_out, data),
+        *magnification_figures(held_out, data),
         *left_out(data, table),
         *compare(data, table),
         *scale_figures(scale_points(data, table)),
@@ -110,8 +96,6 @@ def main() -> None:
         figures,
         temperature=temperature,
         band=abstain_band(calibrated.probabilities, labels, weights=case_weights(data, calibrated)),
-        prototypes=prototypes_of(network, table, data),
-        thresholds=outlier_thresholds(measured.prototype_distances, measured.prototype_scales),
     )
     path = save_model(network, card, options.out / NAME)
     if options.external:
@@ -202,21 +186,17 @@ def scales_left_out(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
         yield from unseen_scale_figures(magnification, without, with_it, data)
 
 
-def measure(data: LabelledSet, table: FeatureCache) -> Measured:
-    """Cross-validate the recipe as it is bundled, and see how far unseen tiles lie from it."""
+def measure(data: LabelledSet, table: FeatureCache) -> HeldOutPredictions:
+    """Cross-validate the recipe as it is bundled."""
     learner = HeadLearner(table, RECIPE)
-    parts, distances, scales = [], [], []
+    parts = []
     for repeat in range(REPEATS):
         for fold in divided(data, repeat, joined=True):
             predictor = learner(data, fold.training.tolist(), [], 1000 * repeat)
             test = fold.test.tolist()
             logits = predictor(data.some(test))
             parts.append(of_fold(test, logits, int(fold.name) - 1, repeat))
-            near = prototypes_of(learner.network, table, data, fold.training.tolist())
-            away, at = prototype_distances(learner.network, table, data, test, near)
-            distances += away.tolist()
-            scales += at.tolist()
-    return Measured(join(parts), distances, scales)
+    return join(parts)
 
 
 def scale_points(data: LabelledSet, table: FeatureCache) -> list[ScalePoint]:

@@ -48,9 +48,24 @@ def test_class_colours_survive_json_and_older_cards_have_none() -> None:
     assert ModelCard.model_validate(facts).class_colours == {}
 
 
+def test_an_older_card_with_prototypes_is_read_and_written_without_them() -> None:
+    older = {
+        "prototypes": {"benign": [1.0] + [0.0] * 7, "malignant": [0.0] * 7 + [1.0]},
+        "outlier_thresholds": {"0.25": 1.3499, "0.5": 1.3416},
+    }
+    facts = json.loads(card_json(card())) | older
+    read = ModelCard.model_validate_json(json.dumps(facts))
+    assert read.prototypes["malignant"] == (*[0.0] * 7, 1.0)
+    assert read.outlier_thresholds == older["outlier_thresholds"]
+    assert not set(older) & set(json.loads(card_json(read)))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
+        {"prototypes": {"benign": [0.0] * 8}},
+        {"prototypes": {"benign": [0.0] * 8, "malignant": [0.0] * 7}},
+        {"outlier_thresholds": {"0.5": "far"}},
         {"classes": ("benign",)},
         {"classes": ("benign", "benign")},
         {"mpp_range": (0.6, 0.2)},
@@ -101,6 +116,8 @@ def test_the_bundled_card_says_what_the_model_knows() -> None:
     assert bundled.mpp_range[0] <= 0.25
     assert 0.5 <= bundled.mpp_range[1] < 1.0
     assert "research use only" in bundled.intended_use.lower()
+    # Made when cards had them.
+    assert set(bundled.prototypes) == set(bundled.classes)
     assert bundled.limits
     assert bundled.figures
     for figure in bundled.figures:

@@ -14,7 +14,6 @@ from napari_smse.datasets.crops import evaluation_tiles, tile_grid
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.evaluation.cross_validation import cross_validate
-from napari_smse.evaluation.prototypes import prototype_distances, prototypes_of
 from napari_smse.evaluation.scale_curve import at_scale
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
@@ -121,29 +120,6 @@ def test_the_learner_goes_through_the_protocol(data: LabelledSet, table: Feature
     labels = [data.images[i].label for i in held_out.images]
     assert sorted(held_out.images) == list(range(20))
     assert roc_auc(labels, held_out.probabilities[:, 1]) > 0.9
-
-
-def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureCache) -> None:
-    network = fresh_heads(table.network, RECIPE, 2)
-    for _ in train_heads(network, table, data, range(20), RECIPE):
-        pass
-    chosen = [0, 1, 2, 10, 12]
-    found = prototypes_of(network, table, data, chosen)
-
-    def mean(index: int) -> torch.Tensor:
-        with torch.inference_mode():
-            return network.head(table.judged(data.images[index]).values.float()).embedding.mean(0)
-
-    benign = (mean(0) + mean(1)) / 2 + mean(2)
-    malignant = mean(10) + mean(12)
-    for one, expected in zip(found, (benign, malignant), strict=True):
-        torch.testing.assert_close(one, expected / expected.norm(), rtol=1e-4, atol=1e-5)
-    distances, scales = prototype_distances(network, table, data, [4], found)
-    with torch.inference_mode():
-        embedded = network.head(table.judged(data.images[4]).values.float()).embedding
-    slow = [min(float((tile - one).norm()) for one in found) for tile in embedded]
-    np.testing.assert_allclose(distances, slow, rtol=1e-4)
-    assert scales.tolist() == [0.5] * 4
 
 
 def test_an_image_can_be_judged_at_any_one_scale(data: LabelledSet, table: FeatureCache) -> None:

@@ -7,16 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import torch
-from torch.nn import functional
-
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+from napari_smse.finetuning.fine_tuner import FineTuneResult, FineTuner
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 from napari_smse.models import Figure, ModelCard, read_card, save_model
 from napari_smse.models.card import Colour, stem_of
-from napari_smse.similarity.exemplars import Exemplars, exemplars_path, save_exemplars
+from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
 from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources
 
@@ -107,7 +104,6 @@ def fine_tuned_card(
         figures=_figures(tuning, tuned),
         intended_use=base.intended_use,
         limits=(*_LIMITS, *tuning.warnings),
-        prototypes=_prototypes(tuned.exemplars),
         parent=f"{base.name} {base.version}, weights {base.weights_sha256[:16]}",
     )
 
@@ -162,15 +158,3 @@ def _figure(data: str, metric: str, found: Estimate, how: str) -> Figure | None:
     return Figure(
         data=data, metric=metric, value=round(found.value, 3), low=low, high=high, how=how
     )
-
-
-def _prototypes(exemplars: Exemplars) -> dict[str, tuple[float, ...]]:
-    """Return each class's mean embedding, of length 1; none if a class has no exemplar."""
-    labels = [exemplars.labels == k for k in range(len(exemplars.classes))]
-    if not all(bool(one.any()) for one in labels):
-        return {}
-    means = torch.stack([exemplars.embeddings[one].mean(dim=0) for one in labels])
-    return {
-        name: tuple(round(float(value), 4) for value in one)
-        for name, one in zip(exemplars.classes, functional.normalize(means, dim=1), strict=True)
-    }

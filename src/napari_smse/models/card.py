@@ -96,11 +96,9 @@ class ModelCard(_Strict):
         Smallest and largest um/px seen in training; outside it, results mean nothing.
     undecided
         The band of probabilities to abstain in.
-    prototypes
-        Each class's mean embedding, of length 1.
-    outlier_thresholds
-        By um/px, the Euclidean distance to the nearest prototype that 95 % of held-out
-        tiles do not exceed; a tile further off is unlike what was trained on.
+    prototypes, outlier_thresholds
+        Of older cards only: each class's mean embedding, of length 1, and by um/px a distance to
+        them. Checked when such a card is read, used by nothing, and not written again.
     expected
         Self-test: probabilities of generated tiles, by class name.
     weights_sha256
@@ -124,8 +122,8 @@ class ModelCard(_Strict):
     limits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     undecided: Undecided | None = None
-    prototypes: dict[str, tuple[float, ...]] = Field(default_factory=dict)
-    outlier_thresholds: dict[str, float] = Field(default_factory=dict)
+    prototypes: dict[str, tuple[float, ...]] = Field(default_factory=dict, exclude=True)
+    outlier_thresholds: dict[str, float] = Field(default_factory=dict, exclude=True)
     expected: tuple[ExpectedOutput, ...] = ()
     weights_sha256: str = ""
     parent: str = ""

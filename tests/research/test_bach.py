@@ -1,3 +1,5 @@
+"""BACH, the external test of the bundled model."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from napari_smse.datasets.crops import tile_grid
-from napari_smse.evaluation.external import bach_probabilities
 from napari_smse.models import SmseNetwork
+from research.bundled.bach import bach_probabilities
 
 
 def test_the_external_images_are_unsqueezed_and_covered(tmp_path: Path) -> None:
