@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from conversation import Answer, serve
+from protocol import Answer, serve
 
 
 def prepare(facts: dict[str, Any]) -> Answer:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conversation import Answer, serve
+from protocol import Answer, serve
 
 
 def prepare(facts: dict[str, Any]) -> Answer:

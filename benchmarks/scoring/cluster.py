@@ -1,8 +1,8 @@
 """How much faster are two worker processes than one, and what does the death of one change?
 
-    .venv/bin/python benchmarks/cluster.py [--rounds 3] [--workers 2] [--out figures.json]
+    .venv/bin/python -m benchmarks.scoring.cluster [--rounds 3] [--workers 2] [--out figures.json]
 
-Workers of one thread each score a composed slide (`compose_slide.py`) at two scales, in turns: one
+Workers of one thread each score a composed slide (`large_slide.py`) at two scales, in turns: one
 worker, then several, and so on. They have read the network before, and what they are timed for is
 what `napari-smse score --local-workers` does after the workers have started: from the first block
 sent out to the last one stored. In a last round one of them is killed (SIGKILL) half-way. All must
@@ -21,9 +21,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from compose_slide import compose
 from distributed import Client
 
+from benchmarks.large_slide import compose
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, local_workers
 from napari_smse.models import Model, load_model
 from napari_smse.scoring import (

@@ -6,7 +6,7 @@ pieces of tissue on glass. Tiles are encoded once for each place in the pattern 
 times, so that a pyramid of 4 gigapixels is there within a minute and never whole in memory. Every
 copy takes its own bytes in the file, as in a scanner's.
 
-    .venv/bin/python benchmarks/compose_slide.py --width 60000 --height 50000
+    .venv/bin/python -m benchmarks.large_slide --width 60000 --height 50000
 
 It is a plain tiled TIFF, JPEG with YCbCr 4:2:0 at quality 85, with levels down to 1/32 and 0.499
 um/px in its resolution tags. A file that is there with the same parameters is used again. What was

@@ -1,8 +1,8 @@
 """Does a large slide need more memory than a small one?
 
-    .venv/bin/python benchmarks/memory.py [--few 2000] [--many 50000] [--out figures.json]
+    .venv/bin/python -m benchmarks.scoring.memory [--few 2000] [--many 50000] [--out figures.json]
 
-Two processes score parts of the composed slide (`compose_slide.py`) at 0.5 and 1.0 um/px on the
+Two processes score parts of the composed slide (`large_slide.py`) at 0.5 and 1.0 um/px on the
 CPU, one about 2,000 tiles and one about 50,000, and tell the most memory they held (resident,
 which counts libraries and the slide's pages in use). The ratio may be 1.1 at most.
 """
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from compose_slide import compose
+from benchmarks.large_slide import compose
 
 MPPS = (0.5, 1.0)
 LIMIT = 1.1
@@ -49,7 +49,7 @@ def main() -> None:
 
 def in_own_process(tiles: int) -> dict[str, Any]:
     """Run `score_part` in a process of its own."""
-    command = [sys.executable, __file__, "--child", str(tiles)]
+    command = [sys.executable, "-m", "benchmarks.scoring.memory", "--child", str(tiles)]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(said.splitlines()[-1])
     return figures

@@ -1,4 +1,4 @@
-"""How a runner talks with `benchmarks/peers.py`: a line of JSON in, a line of JSON out.
+"""How a runner talks with `benchmarks/peers/compare.py`: a line of JSON in, a line of JSON out.
 
 It runs in the environments of all peers, so it needs nothing but Python.
 """

@@ -1,9 +1,9 @@
 """How long does a slide take here, and how long with wsinfer and with TIAToolbox?
 
     sh benchmarks/peers/make_environments.sh FOLDER
-    .venv/bin/python benchmarks/peers.py --environments FOLDER --out peers.json
+    .venv/bin/python -m benchmarks.peers.compare --environments FOLDER --out peers.json
 
-Everybody gets the same file (composed by `compose_slide.py`), the same network, tiles of 224 px at
+Everybody gets the same file (composed by `large_slide.py`), the same network, tiles of 224 px at
 0.5 um/px, the CPU and as many threads as it has cores. Each program runs in an environment and a
 process of its own, which is idle while others run. Imports and loading the network are not timed:
 the clock runs from the path of the slide until all results are on disk, tissue finding included,
@@ -49,9 +49,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from compose_slide import MPP as SLIDE_MPP
-from compose_slide import compose
 
+from benchmarks.large_slide import MPP as SLIDE_MPP
+from benchmarks.large_slide import compose
 from napari_smse.models import load_model
 from napari_smse.scoring import ScoreRequest, choose_device, read_block
 from napari_smse.slides import open_slide
@@ -192,7 +192,7 @@ class Program:
         home.mkdir()
         threads = str(self.facts["threads"])
         self._process = subprocess.Popen(
-            [self.python, "-W", "ignore", HERE / "peers" / f"run_{self.name}.py"],
+            [self.python, "-W", "ignore", HERE / f"run_{self.name}.py"],
             env={**os.environ, "HOME": str(home), "OMP_NUM_THREADS": threads},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

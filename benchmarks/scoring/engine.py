@@ -1,8 +1,8 @@
 """What is the scoring engine's pace, and which of its stages sets it?
 
-    .venv/bin/python benchmarks/engine.py [--tiles 4000] [--rounds 3] [--out figures.json]
+    .venv/bin/python -m benchmarks.scoring.engine [--tiles 4000] [--rounds 3] [--out figures.json]
 
-A part of the composed slide (`compose_slide.py`) is read alone, classified alone and scored from
+A part of the composed slide (`large_slide.py`) is read alone, classified alone and scored from
 end to end, in turn, so that what else the machine does counts for all. The network alone is
 measured by every runtime that is installed. Ratios are what to quote:
 
@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-from compose_slide import compose
 
+from benchmarks.large_slide import compose
 from napari_smse.models import Model, load_model
 from napari_smse.scoring import (
     ComputeDevice,

@@ -4,7 +4,7 @@ The limit is 50 ms a redraw, at which moving looks smooth. For comparison, pyqtg
 of as many points is drawn, too. What happens once, at a lasso or with other colours, is
 told beside. Run it with a display, or under Xvfb, which draws in software:
 
-    xvfb-run -a --server-args="-screen 0 1600x1000x24" .venv/bin/python benchmarks/scatter.py
+    xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python -m benchmarks.viewer.scatter_plot
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long do a query, a recolouring and a search over many slides take, and how long faiss?
 
     .venv/bin/pip install faiss-cpu usearch
-    .venv/bin/python benchmarks/similarity.py [--out figures.json]
+    .venv/bin/python -m benchmarks.similarity.search [--out figures.json]
 
 Embeddings are made up: 128 numbers, clustered, of length 1. Limits, on 2 cores:
 

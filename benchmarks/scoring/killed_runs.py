@@ -1,8 +1,8 @@
 """Does a run that is killed again and again end as one that was left alone?
 
-    .venv/bin/python benchmarks/kills.py [--kills 20] [--out figures.json]
+    .venv/bin/python -m benchmarks.scoring.killed_runs [--kills 20] [--out figures.json]
 
-A process scores a composed slide (`compose_slide.py`) on the CPU in float32 and is killed (SIGKILL)
+A process scores a composed slide (`large_slide.py`) on the CPU in float32 and is killed (SIGKILL)
 at a random moment; the next goes on where it stopped, and so on, until one is let through to the
 end. What comes out must equal, bit for bit, what one undisturbed process gave. How many tiles the
 network was given is counted, so tiles scored twice show: those of blocks begun and of the second
@@ -24,7 +24,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from compose_slide import compose
+
+from benchmarks.large_slide import compose
 
 WIDTH, HEIGHT = 12_000, 10_000
 MPPS = (0.5, 1.0)
@@ -95,7 +96,9 @@ def score_slide(folder: Path) -> None:
 
 def child(folder: Path) -> subprocess.Popen[bytes]:
     """Start a process that scores."""
-    return subprocess.Popen([sys.executable, __file__, "--child", str(folder)])
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.scoring.killed_runs", "--child", str(folder)]
+    )
 
 
 def let_through(folder: Path) -> float:

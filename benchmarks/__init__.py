@@ -1,0 +1,1 @@
+"""How fast, how lean and how dependable it is; none of it is a test. Run from the root."""

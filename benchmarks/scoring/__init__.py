@@ -1,0 +1,1 @@
+"""The scoring engine: its pace, its memory, and what kills and worker processes change."""

@@ -1,0 +1,1 @@
+"""Queries, recolouring and search over many slides."""

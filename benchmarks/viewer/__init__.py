@@ -1,0 +1,1 @@
+"""The viewer: whether its event loop is held up."""
