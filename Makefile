@@ -1,8 +1,8 @@
-# make demo   scores the sample slide and, where there is a screen, shows it in napari
-# make test   runs the tests, on Debian as root with the system libraries they need
-# make lint   style, types and the contracts between the floors
-# make docs   the screenshots in docs/
-# make env    the environment with everything, in .venv
+# make demo         scores the sample slide and, where there is a screen, shows it in napari
+# make test         runs the tests, on Debian as root with the system libraries they need
+# make lint         style, types and the contracts between the floors
+# make screenshots  the pictures in docs/images
+# make env          the environment with everything, in .venv
 #
 # Each creates .venv first if need be. Another Python: make PYTHON=python3.12 demo
 export PYTHON
@@ -18,7 +18,10 @@ FULL_ENV := .venv/.installed-all,train,test,dev
 # Screenshots need a screen, if only a virtual one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"))
 
-.PHONY: demo test lint docs env clean
+# Pages of the documentation that have pictures of the viewer.
+PAGES ?= $(filter-out __init__ viewer,$(basename $(notdir $(wildcard docs/screenshots/*.py))))
+
+.PHONY: demo test lint screenshots env clean
 
 demo: $(USER_ENV)
 	scripts/demo.sh
@@ -33,9 +36,9 @@ lint: $(FULL_ENV)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-docs: $(FULL_ENV)
+screenshots: $(FULL_ENV)
 	scripts/system_libraries.sh
-	for script in docs/*screenshots.py; do $(SCREEN) .venv/bin/python $$script || exit 1; done
+	for page in $(PAGES); do $(SCREEN) .venv/bin/python -m docs.screenshots.$$page || exit 1; done
 
 env: $(FULL_ENV)
 

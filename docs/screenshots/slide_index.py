@@ -1,16 +1,15 @@
-"""Make the pictures of the folder search: the real docks in a real viewer.
+"""Make the pictures of the search over an index of slides: the real docks in a real viewer.
 
-`.venv/bin/python docs/folder_search_screenshots.py`, where there is no screen under `xvfb-run -a`.
+.venv/bin/python -m docs.screenshots.slide_index
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from screenshots import SAMPLE, Stage
+from docs.screenshots.viewer import SAMPLE, Stage, main
 
 TUMOUR = (4200, 1100)
 """A place on the sample slide, level-0 px."""
@@ -63,15 +62,14 @@ def query_of(layer: Any) -> Any:
     )
 
 
-def main() -> None:
+def slide_index(images: Path) -> None:
     """Let the sample go into an index as it is scored, search it, and go to the best hit."""
-    with tempfile.TemporaryDirectory() as name:
-        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = name
-        shoot(Path(name))
+    with tempfile.TemporaryDirectory() as folder:
+        search_index(images, Path(folder))
 
 
-def shoot(folder: Path) -> None:
-    """Make the pictures."""
+def search_index(images: Path, folder: Path) -> None:
+    """Make the pictures, with what is made for them in a folder."""
     from typer.testing import CliRunner
 
     from napari_smse.cli.app import app
@@ -83,7 +81,7 @@ def shoot(folder: Path) -> None:
     index = folder / "archive 2024"
     done = CliRunner().invoke(app, ["index", *map(str, other_slides(folder)), "--out", str(index)])
     assert done.exit_code == 0, done.output
-    with Stage() as stage:
+    with Stage(images) as stage:
         (layer,) = slide_layers(stage.viewer)
         slide = slide_of(layer)
         left_out = ExcludedRegion(
@@ -111,4 +109,4 @@ def shoot(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, slide_index)

@@ -1,22 +1,22 @@
 """Make the pictures of docs/find_similar.md: the real dock on the sample slide.
 
-`.venv/bin/python docs/find_similar_screenshots.py`, where there is no screen in a virtual one.
+.venv/bin/python -m docs.screenshots.find_similar
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
+from pathlib import Path
 
 import numpy as np
-from screenshots import Stage
+
+from docs.screenshots.viewer import Stage, main
 
 
-def find_similar() -> None:
+def find_similar(images: Path) -> None:
     """What is like a region that was drawn, and what is left when some of it is not meant."""
     from napari_smse.widgets.layers.example_layer import Side
 
-    with Stage() as stage:
+    with Stage(images) as stage:
         stage.tick(0.5)
         stage.dock.form.overlap.setCurrentText("half")
         stage.run()
@@ -50,6 +50,4 @@ def find_similar() -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
-        find_similar()
+    main(__doc__, find_similar)

@@ -1,12 +1,10 @@
 """Make the pictures of the page *Annotate next*: the real dock, the bundled model, two slides.
 
-``.venv/bin/python docs/annotate_next_screenshots.py``, where there is no screen under ``xvfb-run``;
-with names only some.
+.venv/bin/python -m docs.screenshots.annotate_next
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from screenshots import SAMPLE, Stage, draw_regions
+
+from docs.screenshots.viewer import SAMPLE, Stage, draw_regions, main
 
 if TYPE_CHECKING:
     from napari_smse.widgets.annotate.dock import AnnotateDock
@@ -25,9 +24,9 @@ _PALER = (0.35, 0.6, 0.75)
 """Exponents of red, green and blue: little haematoxylin."""
 
 
-def next_tile() -> None:
+def next_tile(images: Path) -> None:
     """The queue, some of it labelled."""
-    with _docks() as (stage, _, dock):
+    with _docks(images) as (stage, _, dock):
         dock.queue.count.setValue(12)
         dock.queue.find.click()
         stage.until(lambda: bool(dock.queue.tiles))
@@ -42,9 +41,9 @@ def next_tile() -> None:
         stage.shoot("annotate_next")
 
 
-def worth() -> None:
+def worth(images: Path) -> None:
     """What labels are worth that were drawn on two slides, the second of them paler."""
-    with tempfile.TemporaryDirectory() as folder, _docks(0.25) as (stage, drawing, dock):
+    with tempfile.TemporaryDirectory() as folder, _docks(images, 0.25) as (stage, drawing, dock):
         draw_regions(drawing)
         _add_slide(stage, _paler(Path(folder) / "paler_slide.tif"), 0.25)
         drawing.slides.setCurrentIndex(1)
@@ -56,9 +55,9 @@ def worth() -> None:
         stage.shoot("label_worth")
 
 
-def doubts() -> None:
+def doubts(images: Path) -> None:
     """A region of tumour that somebody drew as benign."""
-    with _docks() as (stage, drawing, dock):
+    with _docks(images) as (stage, drawing, dock):
         draw_regions(drawing)
         drawing.table.choose(0)
         angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -74,9 +73,9 @@ def doubts() -> None:
         stage.shoot("doubtful_labels")
 
 
-def meter() -> None:
+def meter(images: Path) -> None:
     """Two slides, the second of them paler, as from another laboratory."""
-    with tempfile.TemporaryDirectory() as folder, _docks() as (stage, _, dock):
+    with tempfile.TemporaryDirectory() as folder, _docks(images) as (stage, _, dock):
         _add_slide(stage, _paler(Path(folder) / "paler_slide.tif"))
         dock.show_slides()
         dock.tabs.setCurrentIndex(2)
@@ -91,9 +90,9 @@ def meter() -> None:
 
 
 @contextmanager
-def _docks(mpp: float = 0.5) -> Iterator[tuple[Stage, AnnotateDock, SuggestDock]]:
+def _docks(images: Path, mpp: float = 0.5) -> Iterator[tuple[Stage, AnnotateDock, SuggestDock]]:
     """Score the sample slide, and open Annotate and Annotate next beside it."""
-    with Stage() as stage:
+    with Stage(images) as stage:
         stage.tick(mpp)
         stage.run()
         window = stage.viewer.window
@@ -131,16 +130,5 @@ def _paler(path: Path) -> Path:
     return path
 
 
-SHOTS = {made.__name__: made for made in (next_tile, worth, doubts, meter)}
-
-
-def main(names: list[str]) -> None:
-    """Make these pictures, or all; in a cache of their own, so that no earlier run is found."""
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
-        for name in names or SHOTS:
-            SHOTS[name]()
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(__doc__, next_tile, worth, doubts, meter)

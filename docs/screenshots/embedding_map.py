@@ -1,23 +1,23 @@
 """Make the picture of docs/embedding_map.md: the dock on the sample slide, with the bundled model.
 
-.venv/bin/python docs/embedding_map_screenshots.py
+.venv/bin/python -m docs.screenshots.embedding_map
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
+from pathlib import Path
 
 import numpy as np
 import shapely
-from screenshots import Stage
+
+from docs.screenshots.viewer import Stage, main
 
 
-def embedding_map() -> None:
+def embedding_map(images: Path) -> None:
     """Tiles of two scales, a group of them chosen, and where these lie on the slide."""
     from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 
-    with Stage() as stage:
+    with Stage(images) as stage:
         stage.dock.form.overlap.setCurrentText("half")
         stage.tick(0.25, 0.5)
         stage.run()
@@ -46,12 +46,5 @@ def embedding_map() -> None:
         dock.leave()
 
 
-def main() -> None:
-    """Make it in a cache of its own, so that no earlier run is found."""
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
-        embedding_map()
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, embedding_map)

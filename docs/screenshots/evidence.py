@@ -1,15 +1,14 @@
 """Make the pictures of *Why does it say malignant?*: the real dock, model and sample slide.
 
-Run it from the repository's folder, where there is no screen in a virtual one.
+.venv/bin/python -m docs.screenshots.evidence
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from screenshots import Stage, draw_regions
+from docs.screenshots.viewer import Stage, draw_regions, main
 
 if TYPE_CHECKING:
     from napari_smse.widgets.evidence.dock import EvidenceDock
@@ -35,9 +34,9 @@ def click(stage: Stage, dock: EvidenceDock, x: float, y: float) -> None:
     settled(stage, dock)
 
 
-def evidence() -> None:
+def evidence(images: Path) -> None:
     """The evidence for a tile, the unknown, where scales agree, and known tiles learnt from."""
-    with Stage() as stage:
+    with Stage(images) as stage:
         stage.tick(0.25, 0.5)
         stage.run()
         window = stage.viewer.window
@@ -82,6 +81,4 @@ def fine_tune(stage: Stage, dock: EvidenceDock) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = cache
-        evidence()
+    main(__doc__, evidence)
