@@ -31,7 +31,7 @@ class LoopGaps:
         watch.timeout.connect(lambda: condition() and loop.quit())
         watch.start(TICK_MS)
         if end is not None:
-            end.connect(lambda: ended.append(time.perf_counter()))
+            end.connect(lambda *_: ended.append(time.perf_counter()))
         loop.exec()
         watch.stop()
         last = ended[0] if ended else time.perf_counter()

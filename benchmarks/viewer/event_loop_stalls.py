@@ -70,12 +70,12 @@ def measure(slide: Path, overlap: str) -> dict:
         dock.run()
         # The first heat map is drawn, which compiles its shader, before the first tile is scored.
         phases[f"{name}, start"] = gaps.until(
-            lambda: dock.shown_run is not None and dock.shown_run.shown.is_set()
+            lambda: dock.shown_run is not None and dock._drawn.is_set()
         )
         until_first = gaps.until(lambda: shows_cells(dock))
         first_cells[name] = time.perf_counter() - began
         # Scoring ends with the last tile; what the viewer does then is a phase of its own.
-        after_first = gaps.until(lambda: not dock.scoring.is_running, dock.scoring.ended)
+        after_first = gaps.until(lambda: not dock.scoring.is_running, dock.scoring.returned)
         phases[f"{name}, scoring"] = np.concatenate([until_first, after_first])
         phases[f"{name}, afterwards"] = gaps.during(3)
     tiles = dock.shown_run.plan.tile_count

@@ -17,7 +17,8 @@ TUMOUR = (4200, 1100)
 
 def other_slides(folder: Path) -> list[Path]:
     """Write two slides of the sample's tissue: mirrored, and darker."""
-    import numpy as np
+    import napari
+import numpy as np
     import tifffile
 
     from napari_smse.slides import Region, open_slide
@@ -48,9 +49,9 @@ def other_slides(folder: Path) -> list[Path]:
 def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
     from napari_smse.scoring.tile_table import tile_table_of
-    from napari_smse.workflows.score_slide import RUN_KEY
+    from napari_smse.widgets.session import session_of
 
-    run = layer.metadata[RUN_KEY]
+    run = session_of(napari.current_viewer()).run_of(layer)
 
     tiles = tile_table_of(run.store)
     rows = tiles.at(*TUMOUR)[:1]

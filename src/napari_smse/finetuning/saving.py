@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from napari_smse.finetuning.fine_tuner import FineTuneResult, FineTuner
+from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference

@@ -3,12 +3,12 @@ import pytest
 
 from napari_smse.similarity.evidence import Evidence, Neighbour, TileEvidence
 from napari_smse.widgets.evidence.messages import (
-    describe_bank,
     describe_disagreement,
     describe_ood,
     describe_out_of_distribution,
     describe_vote,
 )
+from napari_smse.workflows.evidence import describe_bank
 from support.exemplar_banks import made_bank
 
 

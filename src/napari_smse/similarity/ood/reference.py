@@ -1,9 +1,9 @@
 """What the tiles that a model was trained on look like, kept beside its weights.
 
 What the tiles of a training source look like at a scale is held as a mean and a covariance
-(`SourceAppearance`); a tile is as unlike as the Mahalanobis distance to the nearest of these, over the
-distance that 95 % of that source's tiles do not exceed, of cases that it was not fitted on. The
-embedding is of no use here: blurred, inverted or inked tiles lie among the others
+(`SourceAppearance`); a tile is as unlike as the Mahalanobis distance to the nearest of these,
+over the distance that 95 % of that source's tiles do not exceed, of cases that it was not fitted
+on. The embedding is of no use here: blurred, inverted or inked tiles lie among the others
 (research/EXPERIMENTS.md). Imports no torch.
 """
 

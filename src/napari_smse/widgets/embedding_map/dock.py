@@ -24,7 +24,7 @@ from napari_smse.slides import Region
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colour_legend import ColourLegend
-from napari_smse.widgets.embedding_map.colouring import MapSource, Colouring, colouring
+from napari_smse.widgets.embedding_map.colouring import Colouring, MapSource, colouring
 from napari_smse.widgets.embedding_map.form import EmbeddingMapForm
 from napari_smse.widgets.embedding_map.mapped_slides import (
     describe_changes,
