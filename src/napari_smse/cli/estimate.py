@@ -46,7 +46,7 @@ def estimate_slides(
     found = find_slides(slides)
     estimates: list[Estimate] = []
     with BatchProgress(len(found), quiet=False) as told:
-        loaded, devices = load_on_fastest(model, device, told, exact=exact)
+        loaded, devices = load_on_fastest(model, device, told, float32=exact)
         for path in found:
             try:
                 with open_slide(path, mpp=slide_mpp) as slide:
@@ -59,7 +59,7 @@ def estimate_slides(
             told.done(f"{path.name}: {_line(estimates[-1])}")
     if len(estimates) > 1:
         tiles = sum(one.tiles for one in estimates)
-        told.say(f"In all: {tiles:,} tiles, {_time(sum(one.seconds for one in estimates))}.")
+        told.report(f"In all: {tiles:,} tiles, {_time(sum(one.seconds for one in estimates))}.")
     if told.failed:
         raise typer.Exit(1)
 

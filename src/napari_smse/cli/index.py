@@ -80,8 +80,8 @@ def index_slides(
         LocalDestination(out / RESULTS_NAME if results is None else results),
         request,
         card,
-        mpp=slide_mpp,
-        exact=exact,
+        source_mpp=slide_mpp,
+        float32=exact,
     )
     wanted = slides_to_index(found, asked, own_folder=results is None)
     try:
@@ -91,7 +91,7 @@ def index_slides(
             if approximate or _is_large(index):
                 for progress in index.build_approximate():
                     told.tiles("approximate index", Progress(progress.done, progress.total))
-            told.say(f"Index {out}: {len(index.slides)} slides, {index.tile_count:,} tiles.")
+            told.report(f"Index {out}: {len(index.slides)} slides, {index.tile_count:,} tiles.")
     except KeyboardInterrupt as stop:
         tell("Stopped. What was scored and indexed is kept: the same command goes on from there.")
         raise typer.Exit(130) from stop

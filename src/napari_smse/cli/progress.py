@@ -58,7 +58,7 @@ class BatchProgress:
             self._bar.start()
             self._started = True
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print a line, unless only errors are asked for."""
         if not self._quiet:
             say(text)
@@ -83,7 +83,7 @@ class BatchProgress:
 
     def done(self, line: str) -> None:
         """Count a slide as done, with a line about it."""
-        self.say(line)
+        self.report(line)
         self._bar.advance(self._slides)
 
     def fail(self, error: Exception, slide: str) -> None:

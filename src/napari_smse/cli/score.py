@@ -84,9 +84,9 @@ def score_slides(
         request=score_request(mpp, overlap, min_tissue, first_look=minutes is not None),
         card=card,
         outlines=None if roi is None else read_regions(roi),
-        mpp=slide_mpp,
+        source_mpp=slide_mpp,
         seconds=None if minutes is None else 60 * minutes,
-        exact=exact,
+        float32=exact,
         geojson=geojson,
         overwrite=overwrite,
     )
@@ -148,11 +148,11 @@ class Scoring:
         if not slides:
             return
         if self.local_workers is None and self.scheduler is None:
-            model, devices = load_on_fastest(self.model, self.devices, told, exact=asked.exact)
+            model, devices = load_on_fastest(self.model, self.devices, told, float32=asked.float32)
             score_here(slides, model, devices, told)
             return
         with workers(self.local_workers, self.scheduler) as client:
-            model, devices = load_on_fastest(self.model, self.devices, told, exact=asked.exact)
+            model, devices = load_on_fastest(self.model, self.devices, told, float32=asked.float32)
             if len(devices) > 1:
                 raise RequestError("Each worker runs the network on one device: name one only.")
             WorkerScorer(client, model, self.model, devices[0]).score(slides, told)

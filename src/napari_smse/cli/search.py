@@ -18,7 +18,7 @@ from napari_smse.similarity.index.search import SearchResult, SlideHits
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
-from napari_smse.workflows.region_query import RegionQuery, query_of
+from napari_smse.workflows.region_query import RegionQuery, make_region_query
 
 Pixels = Annotated[int, typer.Option(help="Level-0 px.", show_default=False)]
 
@@ -60,9 +60,9 @@ def search_slides(
     scale = None if mpp is None else parse_scale(mpp)
     region = Region(x, y, width, height)
     with open_slide(slide, mpp=slide_mpp) as queried:
-        query: RegionQuery = query_of(opened, queried, region, scale, model, device)
+        query: RegionQuery = make_region_query(opened, queried, region, scale, model, device)
     answer = opened.search(
-        query.embeddings, k, mpp=query.mpp, left_out=query.left_out, approximate=approximate
+        query.embeddings, k, mpp=query.mpp, left_out=query.excluded, approximate=approximate
     )
     for warning in answer.warnings:
         tell(f"warning: {warning}", "yellow")

@@ -34,17 +34,17 @@ class RegionQuery:
         Scale of the tiles, um/px.
     embeddings
         ``(n, d)`` of the region's tiles.
-    left_out
+    excluded
         The region's tiles, which are no hits; None if the slide is not in the index.
     """
 
     region: Region
     mpp: float
     embeddings: NDArray[np.float32]
-    left_out: ExcludedRegion | None
+    excluded: ExcludedRegion | None
 
 
-def query_of(
+def make_region_query(
     index: SlideIndex, slide: Slide, region: Region, mpp: float | None, model: str, device: str
 ) -> RegionQuery:
     """Return what a region of a slide looks for.
@@ -73,8 +73,8 @@ def query_of(
     """
     _require_on_slide(region, slide)
     if not index.slides:
-        said = f" {index.warnings[0]}" if index.warnings else ""
-        raise QueryError(f"The index {index.folder} holds no slides yet: add some first.{said}")
+        warning = f" {index.warnings[0]}" if index.warnings else ""
+        raise QueryError(f"The index {index.folder} holds no slides yet: add some first.{warning}")
     there = index.find(slide.quick_hash)
     if there is not None:
         return _from_index(index, there, region, mpp)
@@ -92,28 +92,28 @@ def _from_index(
     at = next(scale for scale, tiles in slide.scales if tiles) if mpp is None else mpp
     rows = slide.rows_of(at)
     if rows.start == rows.stop:
-        known = ", ".join(f"{scale:g}" for scale, _ in slide.scales)
+        scales = ", ".join(f"{scale:g}" for scale, _ in slide.scales)
         raise QueryError(
-            f"{slide.name} is not indexed at {at:g} um/px: choose one of its scales ({known} "
+            f"{slide.name} is not indexed at {at:g} um/px: choose one of its scales ({scales} "
             "um/px)."
         )
     places = index.tiles(slide).places[rows]
-    left_out = ExcludedRegion(slide.quick_hash, region)
-    inside = left_out.rows(places)
+    excluded = ExcludedRegion(slide.quick_hash, region)
+    inside = excluded.rows(places)
     if not inside.any():
         inside = _tile_under(places, region)
     if not inside.any():
         raise QueryError(
             f"No tissue of {slide.name} was scored there: choose a region with tissue on it."
         )
-    if not left_out.rows(places).any():
+    if not excluded.rows(places).any():
         (row,) = np.flatnonzero(inside)
-        left_out = ExcludedRegion(slide.quick_hash, Region(*(int(side) for side in places[row])))
-    return RegionQuery(region, at, index.embeddings(slide)[rows][inside], left_out)
+        excluded = ExcludedRegion(slide.quick_hash, Region(*(int(side) for side in places[row])))
+    return RegionQuery(region, at, index.embeddings(slide)[rows][inside], excluded)
 
 
 def _tile_under(places: NDArray[np.int32], region: Region) -> NDArray[np.bool_]:
-    """Tell which tile the middle of a region lies on; where several overlap, the nearest."""
+    """Mark the tile that the middle of a region lies on; where several overlap, the nearest."""
     across, down = region.x + region.width / 2, region.y + region.height / 2
     x, y, width, height = places.T
     under = (x <= across) & (across < x + width) & (y <= down) & (down < y + height)
@@ -133,7 +133,7 @@ def _scored_now(
     request = ScoreRequest((mpp,), roi=outline)
     plan = request.plan(slide, card)
     with tempfile.TemporaryDirectory() as folder:
-        loaded, devices = load_on_fastest(model, device, exact=True)
+        loaded, devices = load_on_fastest(model, device, float32=True)
         store = open_run(Path(folder) / "query.zarr", slide, card, request, plan, devices[0])
         threads = os.cpu_count() or 1
         for _ in score(slide, loaded, plan, store, devices, threads=threads):

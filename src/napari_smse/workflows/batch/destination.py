@@ -26,7 +26,7 @@ class Destination(Protocol):
         ...
 
     def where(self, name: str) -> str:
-        """Say where the results of a slide are, once they were delivered."""
+        """Return where the results of a slide are, once they were delivered."""
         ...
 
     def read(self, name: str, file: str) -> bytes | None:
@@ -67,7 +67,7 @@ class LocalDestination:
         return folder_lock(self.folder(name))
 
     def where(self, name: str) -> str:
-        """Say where the results of a slide are."""
+        """Return where the results of a slide are."""
         return str(self._out / name)
 
     def read(self, name: str, file: str) -> bytes | None:
@@ -126,7 +126,7 @@ class RemoteDestination:
         return WriteLock(self._staging / file, self.folder(name))
 
     def where(self, name: str) -> str:
-        """Say where the results of a slide are, once they were delivered."""
+        """Return where the results of a slide are, once they were delivered."""
         return f"{self._remote.url}/{name}"
 
     def read(self, name: str, file: str) -> bytes | None:

@@ -32,12 +32,12 @@ class Indexing:
     ----------
     index
         Where to add them.
-    asked
+    settings
         How they are to be scored.
     model, devices
         By name.
-    told
-        What the user sees.
+    reporter
+        Where to report it.
     overwrite
         Replace slides that are there with other settings.
     """
@@ -45,27 +45,29 @@ class Indexing:
     def __init__(
         self,
         index: SlideIndex,
-        asked: BatchSettings,
+        settings: BatchSettings,
         model: str,
         devices: str,
-        told: BatchReporter,
+        reporter: BatchReporter,
         *,
         overwrite: bool,
     ) -> None:
-        self._index, self._asked, self._told = index, asked, told
+        self._index, self._settings, self._reporter = index, settings, reporter
         self._model, self._devices, self._overwrite = model, devices, overwrite
 
-    def add(self, slides: Sequence[SlideJob]) -> None:
+    def add(self, jobs: Sequence[SlideJob]) -> None:
         """Add slides, each as soon as it is scored; torch is there only if one must be."""
-        left = [one for one in slides if not self._is_settled(one)]
+        left = [job for job in jobs if not self._is_settled(job)]
         if not left:
             return
-        asked = self._asked
-        model, devices = load_on_fastest(self._model, self._devices, self._told, exact=asked.exact)
-        for one in left:
+        settings = self._settings
+        model, devices = load_on_fastest(
+            self._model, self._devices, self._reporter, float32=settings.float32
+        )
+        for job in left:
             try:
-                with self._prepared(one, devices) as prepared:
-                    self._told.warn(prepared.warnings)
+                with self._prepared(job, devices) as prepared:
+                    self._reporter.warn(prepared.warnings)
                     running = score(
                         prepared.slide,
                         model,
@@ -75,63 +77,63 @@ class Indexing:
                         threads=os.cpu_count() or 1,
                     )
                     for progress in running:
-                        self._told.tiles(one.path.name, progress)
+                        self._reporter.tiles(job.path.name, progress)
                     prepared.save()
-                    self._append(one, prepared.slide, prepared.store)
+                    self._append(job, prepared.slide, prepared.store)
             except Exception as error:
-                self._told.fail(error, one.path.name)
+                self._reporter.fail(error, job.path.name)
 
-    def _is_settled(self, one: SlideJob) -> bool:
+    def _is_settled(self, job: SlideJob) -> bool:
         """Whether nothing is left to score: it is in the index, scored before, or cannot be."""
         try:
-            with open_slide(one.path, mpp=self._asked.mpp) as slide:
-                if self._is_there(one, slide):
+            with open_slide(job.path, mpp=self._settings.source_mpp) as slide:
+                if self._is_there(job, slide):
                     return True
-                if not one.is_finished():
+                if not job.is_finished():
                     return False
-                folder = self._asked.target.folder(one.name)
-                self._append(one, slide, ScoreStore.open(folder / STORE_NAME))
+                folder = self._settings.target.folder(job.name)
+                self._append(job, slide, ScoreStore.open(folder / STORE_NAME))
         except Exception as error:
-            self._told.fail(error, one.path.name)
+            self._reporter.fail(error, job.path.name)
         return True
 
-    def _is_there(self, one: SlideJob, slide: Slide) -> bool:
-        card = self._asked.card
+    def _is_there(self, job: SlideJob, slide: Slide) -> bool:
+        card = self._settings.card
         facts = {
             "model": {
                 "hash": card.weights_sha256,
                 "name": card.name,
                 "classes": list(card.classes),
             },
-            "request": self._asked.request.facts(),
+            "request": self._settings.request.facts(),
         }
-        wanted = indexed_slide(slide, facts)
-        if self._index.planned(wanted, replace=self._overwrite) is not AddOutcome.SAME:
+        planned = indexed_slide(slide, facts)
+        if self._index.planned(planned, replace=self._overwrite) is not AddOutcome.SAME:
             return False
-        moved = self._index.move(wanted)
-        there = self._index.find(wanted.quick_hash)
+        moved = self._index.move(planned)
+        there = self._index.find(planned.quick_hash)
         tiles = 0 if there is None else there.tile_count
-        told = "now found here" if moved else "already in the index"
-        self._told.done(f"{one.path.name}: {told}, {tiles:,} tiles")
+        outcome = "now found here" if moved else "already in the index"
+        self._reporter.done(f"{job.path.name}: {outcome}, {tiles:,} tiles")
         return True
 
-    def _prepared(self, one: SlideJob, devices: Sequence[ComputeDevice]) -> OpenJob:
+    def _prepared(self, job: SlideJob, devices: Sequence[ComputeDevice]) -> OpenJob:
         try:
-            return one.prepare(devices)
+            return job.prepare(devices)
         except OutputError:
             if not self._overwrite:
                 raise
         # Only what holds another run's scores is begun anew: a stopped run goes on.
-        return replace(one, asked=replace(self._asked, overwrite=True)).prepare(devices)
+        return replace(job, settings=replace(self._settings, overwrite=True)).prepare(devices)
 
-    def _append(self, one: SlideJob, slide: Slide, store: ScoreStore) -> None:
+    def _append(self, job: SlideJob, slide: Slide, store: ScoreStore) -> None:
         shard = shard_of(slide, store)
         added = self._index.add(shard, replace=self._overwrite)
-        self._told.done(f"{one.path.name}: {len(shard):,} tiles {added}")
+        self._reporter.done(f"{job.path.name}: {len(shard):,} tiles {added}")
 
 
 def slides_to_index(
-    paths: Sequence[Path], asked: BatchSettings, *, own_folder: bool
+    paths: Sequence[Path], settings: BatchSettings, *, own_folder: bool
 ) -> list[SlideJob]:
     """Give each slide a results folder.
 
@@ -139,15 +141,15 @@ def slides_to_index(
     ----------
     paths
         The slides.
-    asked
+    settings
         How they are to be scored.
     own_folder
         Name folders by the slides' content, too: an index grows by slides from many folders, some
         of which may have the same name. Otherwise they are named as `score` names them.
     """
     if not own_folder:
-        return slide_jobs(paths, asked)
-    return [SlideJob(path, _own_name(path), asked) for path in paths]
+        return slide_jobs(paths, settings)
+    return [SlideJob(path, _own_name(path), settings) for path in paths]
 
 
 def _own_name(path: Path) -> str:

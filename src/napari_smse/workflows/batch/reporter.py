@@ -9,12 +9,12 @@ from napari_smse.scoring import Progress
 
 
 class BatchReporter(Protocol):
-    """Hears how far a batch is; which slide fails, stops no other."""
+    """Takes the progress of a batch; a slide that fails stops no other."""
 
     failed: int
     """How many slides have failed so far."""
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Report a fact about the whole batch."""
 
     def warn(self, warnings: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a slide was scored already, told from its run record and without the network."""
+"""Whether a slide was scored already, by its run record and without the network."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class ExistingResults:
             return None
 
     def differences(
-        self, slide: Slide, card: ModelCard, request: ScoreRequest, *, exact: bool
+        self, slide: Slide, card: ModelCard, request: ScoreRequest, *, float32: bool
     ) -> list[str]:
         """Name what these results were made with that differs from what is asked for now.
 
-        How a network is run counts only if it was asked for: without `exact`, the fastest way
+        How a network is run counts only if it was asked for: without `float32`, the fastest way
         may be another on every machine.
         """
         found = [
@@ -68,7 +68,7 @@ class ExistingResults:
         for key in sorted(settings.keys() | self.record.settings.keys()):
             if settings.get(key) != self.record.settings.get(key):
                 found.append(f"request {key}")
-        if exact and not self._is_exact():
+        if float32 and not self._is_float32():
             found.append("precision")
         return found
 
@@ -95,7 +95,7 @@ class ExistingResults:
         self.target.check_scores(self.name)
         return True
 
-    def _is_exact(self) -> bool:
+    def _is_float32(self) -> bool:
         facts = self.target.read(self.name, _STORE_FACTS) or b"{}"
         try:
             runtime = json.loads(facts)["attributes"]["runtime"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def load_on_fastest(
-    model: str, devices: str, reporter: BatchReporter | None = None, *, exact: bool
+    model: str, devices: str, reporter: BatchReporter | None = None, *, float32: bool
 ) -> tuple[Model, list[ComputeDevice]]:
     """Load a network and find the fastest way to run it; torch is imported only now.
 
@@ -29,8 +29,8 @@ def load_on_fastest(
     model, devices
         By name.
     reporter
-        Hears which model runs where.
-    exact
+        Where to report which model runs where; None for nowhere.
+    float32
         Run it in float32 by torch.
 
     Raises
@@ -40,27 +40,27 @@ def load_on_fastest(
     """
     from napari_smse.models import load_model
 
-    chosen = choose_devices(devices, exact=exact)
+    chosen = choose_devices(devices, exact=float32)
     loaded = load_model(model)
-    if not exact:
+    if not float32:
         chosen = [on_fastest_runtime(device, loaded) for device in chosen]
     if reporter is not None:
         where = " and ".join(device.how for device in chosen)
-        reporter.say(f"Model {loaded.card.name} on {where}. Research use only.")
+        reporter.report(f"Model {loaded.card.name} on {where}. Research use only.")
     return loaded, chosen
 
 
 def score_here(
-    slides: Sequence[SlideJob],
+    jobs: Sequence[SlideJob],
     model: Model,
     devices: Sequence[ComputeDevice],
-    told: BatchReporter,
+    reporter: BatchReporter,
 ) -> None:
     """Score slides one after the other in this process; those that fail stop no others."""
-    for wanted in slides:
+    for job in jobs:
         try:
-            with wanted.prepare(devices) as prepared:
-                told.warn(prepared.warnings)
+            with job.prepare(devices) as prepared:
+                reporter.warn(prepared.warnings)
                 running = score(
                     prepared.slide,
                     model,
@@ -68,13 +68,13 @@ def score_here(
                     prepared.store,
                     devices,
                     threads=os.cpu_count() or 1,
-                    seconds=wanted.asked.seconds,
+                    seconds=job.settings.seconds,
                 )
                 for progress in running:
-                    told.tiles(wanted.name, progress)
-                told.done(prepared.save())
+                    reporter.tiles(job.name, progress)
+                reporter.done(prepared.save())
         except Exception as error:
-            told.fail(error, wanted.path.name)
+            reporter.fail(error, job.path.name)
 
 
 def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:
@@ -106,7 +106,7 @@ class WorkerScorer:
         self._device = device
         self._prepared: dict[ClusterJob, OpenJob] = {}
 
-    def score(self, slides: Sequence[SlideJob], told: BatchReporter) -> None:
+    def score(self, jobs: Sequence[SlideJob], reporter: BatchReporter) -> None:
         """Score slides; those that fail stop no others.
 
         Raises
@@ -114,31 +114,33 @@ class WorkerScorer:
         WorkerError
             If the way to the workers is lost.
         """
-        running = ClusterScoring(self._client).run(self._jobs(slides, told))
+        running = ClusterScoring(self._client).run(self._cluster_jobs(jobs, reporter))
         try:
-            for word in running:
-                told.tiles("tiles", word.progress)
-                if word.ended is not None:
-                    self._end(word.ended, word.error, told)
+            for update in running:
+                reporter.tiles("tiles", update.progress)
+                if update.ended is not None:
+                    self._end(update.ended, update.error, reporter)
         finally:
             running.close()
             for prepared in self._prepared.values():
                 prepared.close()
 
-    def _jobs(self, slides: Sequence[SlideJob], told: BatchReporter) -> Iterator[ClusterJob]:
-        for wanted in slides:
+    def _cluster_jobs(
+        self, jobs: Sequence[SlideJob], reporter: BatchReporter
+    ) -> Iterator[ClusterJob]:
+        for job in jobs:
             try:
-                prepared = wanted.prepare([self._device])
-                job = self._job(prepared, told)
+                prepared = job.prepare([self._device])
+                cluster_job = self._cluster_job(prepared, reporter)
             except Exception as error:
-                told.fail(error, wanted.path.name)
+                reporter.fail(error, job.path.name)
                 continue
-            self._prepared[job] = prepared
-            yield job
+            self._prepared[cluster_job] = prepared
+            yield cluster_job
 
-    def _job(self, prepared: OpenJob, told: BatchReporter) -> ClusterJob:
+    def _cluster_job(self, prepared: OpenJob, reporter: BatchReporter) -> ClusterJob:
         try:
-            told.warn(prepared.warnings)
+            reporter.warn(prepared.warnings)
             return ClusterJob(self._work(prepared), prepared.plan, prepared.store, prepared.slide)
         except BaseException:
             prepared.close()
@@ -154,14 +156,16 @@ class WorkerScorer:
             self._device,
         )
 
-    def _end(self, job: ClusterJob, error: Exception | None, told: BatchReporter) -> None:
-        prepared = self._prepared.pop(job)
-        name = prepared.wanted.path.name
+    def _end(
+        self, cluster_job: ClusterJob, error: Exception | None, reporter: BatchReporter
+    ) -> None:
+        prepared = self._prepared.pop(cluster_job)
+        name = prepared.job.path.name
         with prepared:
             if error is not None:
-                told.fail(error, name)
+                reporter.fail(error, name)
                 return
             try:
-                told.done(prepared.save())
+                reporter.done(prepared.save())
             except Exception as failure:
-                told.fail(failure, name)
+                reporter.fail(failure, name)

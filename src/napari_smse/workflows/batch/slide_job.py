@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """What is asked for, the same for every slide.
+    """How to score slides, the same for every slide.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ class BatchSettings:
         Of the model.
     outlines
         Where to score, (x, y) in level-0 px from the slide's bounds; None for everywhere.
-    mpp
-        um/px that the user states.
+    source_mpp
+        um/px of the slides, as the user states it; None for what they state.
     seconds
         Time for each slide; None for as long as it takes.
-    exact
-        Computed in float32 by torch.
+    float32
+        Compute in float32 by torch.
     geojson
         Also write tiles for QuPath.
     overwrite
@@ -70,9 +70,9 @@ class BatchSettings:
     request: ScoreRequest
     card: ModelCard
     outlines: BaseGeometry | None = None
-    mpp: float | None = None
+    source_mpp: float | None = None
     seconds: float | None = None
-    exact: bool = False
+    float32: bool = False
     geojson: bool = False
     overwrite: bool = False
     index: IntoIndex | None = None
@@ -80,7 +80,7 @@ class BatchSettings:
 
 @dataclass(frozen=True)
 class SlideJob:
-    """A slide, the name of its results folder, and what is asked for.
+    """A slide, the name of its results folder, and how it is to be scored.
 
     Parameters
     ----------
@@ -88,18 +88,18 @@ class SlideJob:
         The slide.
     name
         Of its results folder.
-    asked
-        What is asked for.
+    settings
+        How it is to be scored.
     """
 
     path: Path
     name: str
-    asked: BatchSettings
+    settings: BatchSettings
 
     @property
     def where(self) -> str:
         """Where its results are, once they are there."""
-        return self.asked.target.where(self.name)
+        return self.settings.target.where(self.name)
 
     def is_finished(self) -> bool:
         """Whether its results are there, whole and as asked for; quick, and without the network.
@@ -111,22 +111,22 @@ class SlideJob:
         OutputError
             If results of other settings lie at a URL, which only overwriting may replace.
         """
-        asked = self.asked
-        if asked.overwrite:
+        settings = self.settings
+        if settings.overwrite:
             return False
-        finished = ExistingResults.find(asked.target, self.name)
+        finished = ExistingResults.find(settings.target, self.name)
         if finished is None:
             return False
-        with open_slide(self.path, mpp=asked.mpp) as slide:
-            request = request_on(slide, asked.request, asked.outlines)
-            other = finished.differences(slide, asked.card, request, exact=asked.exact)
-        if other and not (asked.target.folder(self.name) / STORE_NAME).exists():
+        with open_slide(self.path, mpp=settings.source_mpp) as slide:
+            request = request_on(slide, settings.request, settings.outlines)
+            other = finished.differences(slide, settings.card, request, float32=settings.float32)
+        if other and not (settings.target.folder(self.name) / STORE_NAME).exists():
             raise OutputError(
                 f"{self.where} holds the scores of another run (different "
                 f"{', '.join(other)}): choose another folder, or overwrite it (in a shell: "
                 "--overwrite)."
             )
-        return not other and finished.has_all(geojson=asked.geojson, seconds=asked.seconds)
+        return not other and finished.has_all(geojson=settings.geojson, seconds=settings.seconds)
 
     def add_to_index(self) -> str:
         """Add it, which is finished, to the index, if there is one; return what became of it.
@@ -136,11 +136,11 @@ class SlideJob:
         SlideError, OutputError, IndexFilesError
             As opening and `IntoIndex.add` do.
         """
-        asked = self.asked
-        if asked.index is None:
+        settings = self.settings
+        if settings.index is None:
             return ""
-        with open_slide(self.path, mpp=asked.mpp) as slide:
-            return f"; {asked.index.add_from(asked.target.folder(self.name), slide)}"
+        with open_slide(self.path, mpp=settings.source_mpp) as slide:
+            return f"; {settings.index.add_from(settings.target.folder(self.name), slide)}"
 
     def prepare(self, devices: Sequence[ComputeDevice]) -> OpenJob:
         """Open it, plan its tiles, and open its store.
@@ -155,7 +155,7 @@ class SlideJob:
         SlideError, ScaleError, RegionError, OutputError
             As opening, planning and `open_run` do.
         """
-        slide = open_slide(self.path, mpp=self.asked.mpp)
+        slide = open_slide(self.path, mpp=self.settings.source_mpp)
         try:
             return self._prepared(slide, devices)
         except BaseException:
@@ -163,10 +163,10 @@ class SlideJob:
             raise
 
     def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> OpenJob:
-        asked = self.asked
-        request = request_on(slide, asked.request, asked.outlines)
-        plan = request.plan(slide, asked.card)
-        lock = asked.target.lock(self.name)
+        settings = self.settings
+        request = request_on(slide, settings.request, settings.outlines)
+        plan = request.plan(slide, settings.card)
+        lock = settings.target.lock(self.name)
         try:
             store = self._opened_store(slide, request, plan, devices[0])
         except BaseException:
@@ -177,11 +177,13 @@ class SlideJob:
     def _opened_store(
         self, slide: Slide, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
     ) -> ScoreStore:
-        asked, folder = self.asked, self.asked.target.folder(self.name)
-        if asked.overwrite:
+        settings, folder = self.settings, self.settings.target.folder(self.name)
+        if settings.overwrite:
             remove_results(folder)
         path = folder / STORE_NAME
-        store = open_run(path, slide, asked.card, request, plan, device, overwrite=asked.overwrite)
+        store = open_run(
+            path, slide, settings.card, request, plan, device, overwrite=settings.overwrite
+        )
         if not store.complete:
             remove_results(folder)
         return store
@@ -193,7 +195,7 @@ class OpenJob:
 
     Parameters
     ----------
-    wanted
+    job
         What it was made of.
     slide, request, plan, store
         What to score, and where to.
@@ -203,7 +205,7 @@ class OpenJob:
         The right to write to its folder.
     """
 
-    wanted: SlideJob
+    job: SlideJob
     slide: Slide
     request: ScoreRequest
     plan: TilePlan
@@ -227,7 +229,7 @@ class OpenJob:
     @property
     def warnings(self) -> list[str]:
         """What a reader of the results must know, one line each."""
-        card = self.wanted.asked.card
+        card = self.job.settings.card
         return [*scale_warnings(self.slide, card, self.request.mpps), *self._empty_scales()]
 
     def _empty_scales(self) -> Iterator[str]:
@@ -249,15 +251,15 @@ class OpenJob:
         SlideError, IndexFilesError
             If they are written, and cannot go into the index that is asked for.
         """
-        wanted, target = self.wanted, self.wanted.asked.target
+        job, target = self.job, self.job.settings.target
         label = " and ".join(device.label for device in self.devices)
-        context = RunContext(wanted.asked.card, label, self.warnings)
-        folder = target.folder(wanted.name)
-        save_results(folder, self.slide, self.store, context, geojson=wanted.asked.geojson)
-        target.deliver(wanted.name)
-        told = f"{wanted.path.name}: {self._tiles_scored()}, results in {wanted.where}"
-        index = wanted.asked.index
-        return told if index is None else f"{told}; {index.add(self.slide, self.store)}"
+        context = RunContext(job.settings.card, label, self.warnings)
+        folder = target.folder(job.name)
+        save_results(folder, self.slide, self.store, context, geojson=job.settings.geojson)
+        target.deliver(job.name)
+        message = f"{job.path.name}: {self._tiles_scored()}, results in {job.where}"
+        index = job.settings.index
+        return message if index is None else f"{message}; {index.add(self.slide, self.store)}"
 
     def _tiles_scored(self) -> str:
         total = self.plan.tile_count
@@ -275,7 +277,7 @@ def request_on(slide: Slide, request: ScoreRequest, outlines: BaseGeometry | Non
     return replace(request, roi=translate(outlines, slide.bounds.x, slide.bounds.y))
 
 
-def slide_jobs(paths: Sequence[Path], asked: BatchSettings) -> list[SlideJob]:
+def slide_jobs(paths: Sequence[Path], settings: BatchSettings) -> list[SlideJob]:
     """Give each slide a results folder of its own name."""
     names = result_folder_names(paths)
-    return [SlideJob(path, name, asked) for path, name in zip(paths, names, strict=True)]
+    return [SlideJob(path, name, settings) for path, name in zip(paths, names, strict=True)]
