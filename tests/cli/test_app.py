@@ -87,10 +87,10 @@ class TestScoring:
         self, shell: Shell, slide: Path, tmp_path: Path
     ) -> None:
         answer = shell("score", slide, "--out", tmp_path, "--mpp", "0.5", "--mpp", "1.0")
-        told = [line for line in answer.out.splitlines() if line.startswith("warning: ")]
-        assert len(told) == 1
-        assert "1 um/px lies outside the 0.2-0.6 um/px" in told[0]
-        assert record(tmp_path / "slide").warnings == (told[0].removeprefix("warning: "),)
+        warnings = [line for line in answer.out.splitlines() if line.startswith("warning: ")]
+        assert len(warnings) == 1
+        assert "1 um/px lies outside the 0.2-0.6 um/px" in warnings[0]
+        assert record(tmp_path / "slide").warnings == (warnings[0].removeprefix("warning: "),)
         trained = [scale.in_trained_range for scale in record(tmp_path / "slide").scales]
         assert trained == [True, False]
 
@@ -124,9 +124,9 @@ class TestScoring:
 
     def test_a_scale_that_is_missing_can_be_given(self, shell: Shell, tmp_path: Path) -> None:
         slide = write_section(tmp_path / "slide.tif", mpp=None)
-        assert shell("score", slide, "--out", tmp_path, "--slide-mpp", "0.25").status == 0
-        told = record(tmp_path / "slide").slide
-        assert (told.mpp, told.mpp_source) == (0.25, "user override")
+        assert shell("score", slide, "--out", tmp_path, "--source-mpp", "0.25").status == 0
+        written = record(tmp_path / "slide").slide
+        assert (written.mpp, written.mpp_source) == (0.25, "user override")
         assert set(table(tmp_path / "slide")["width"].to_pylist()) == {128}
 
     def test_geojson_is_written_only_when_asked_for(
@@ -153,7 +153,7 @@ class TestRegion:
         assert set(rows["x"].to_pylist()) == {128, 192, 256}
         assert set(rows["y"].to_pylist()) == {64, 128, 192}
 
-    def test_an_outline_that_crosses_itself_is_mended_and_told_of(
+    def test_an_outline_that_crosses_itself_is_mended_and_reported(
         self, shell: Shell, slide: Path, tmp_path: Path
     ) -> None:
         bow_tie = [[64, 64], [320, 320], [320, 64], [64, 320], [64, 64]]
@@ -398,8 +398,8 @@ class TestInstallation:
     def test_doctor_tells_versions_device_and_model(self, shell: Shell) -> None:
         answer = shell("doctor")
         assert (answer.status, answer.err) == (0, "")
-        for told in ("torch ", "device cpu: CPU", "GPU: ", "redness 1, self-test passed"):
-            assert told in answer.out
+        for words in ("torch ", "device cpu: CPU", "GPU: ", "redness 1, self-test passed"):
+            assert words in answer.out
 
     def test_the_bundled_card_is_printed_as_json(self, shell: Shell) -> None:
         card = json.loads(shell("card").out)
@@ -465,12 +465,12 @@ class TestInstalledCommand:
         assert "1 um/px lies outside the" in done.stdout
         folder = tmp_path / "CMU-1-Small-Region"
         assert files(folder) == PROMISED
-        told = record(folder)
-        assert told.slide.mpp == 0.499
-        assert [scale.tiles for scale in told.scales] == [
+        written = record(folder)
+        assert written.slide.mpp == 0.499
+        assert [scale.tiles for scale in written.scales] == [
             table(folder)["mpp"].to_pylist().count(mpp) for mpp in (0.5, 1.0)
         ]
-        assert min(scale.tiles for scale in told.scales) > 10
+        assert min(scale.tiles for scale in written.scales) > 10
 
     def test_a_truncated_slide_leaves_one_line_and_no_chatter_of_libraries(
         self, tmp_path: Path

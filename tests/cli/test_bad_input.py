@@ -19,15 +19,15 @@ from support.slides import cut, write_ome_pyramid, write_pyramid_tiff, write_svs
 __all__ = ["shell"]  # the fixture
 
 
-def assert_one_error(answer: Answer, *told: str) -> None:
+def assert_one_error(answer: Answer, *phrases: str) -> None:
     """One line on stderr, with these words in this order, and status 1."""
     lines = answer.err.splitlines()
     assert len(lines) == 1, answer.err
     assert lines[0].startswith("error: ")
     place = 0
-    for words in told:
-        assert words in lines[0][place:], lines[0]
-        place = lines[0].index(words, place) + len(words)
+    for phrase in phrases:
+        assert phrase in lines[0][place:], lines[0]
+        place = lines[0].index(phrase, place) + len(phrase)
     assert answer.status == 1
 
 
@@ -117,9 +117,9 @@ BAD_SLIDES: dict[Callable[[Path], Path], tuple[str, ...]] = {
     folder_without_slide: ("the folder bad", "no DICOM slide", "open a slide file"),
 }
 NOT_SCORED: dict[Callable[[Path], Path], tuple[str, ...]] = {
-    no_scale: ("bad.tif", "does not state its um/px", "--slide-mpp"),
-    no_scale_png: ("bad.png", "does not state its um/px", "--slide-mpp"),
-    screen_dpi: ("bad.tif", "352.778 um/px", "--slide-mpp"),
+    no_scale: ("bad.tif", "does not state its um/px", "--source-mpp"),
+    no_scale_png: ("bad.png", "does not state its um/px", "--source-mpp"),
+    screen_dpi: ("bad.tif", "352.778 um/px", "--source-mpp"),
     dark: ("bad.tif", "is not a brightfield slide", "bright glass"),
     glass: ("No tissue", "bad.tif", "choose another region"),
     one_pixel: ("bad.tif", "only 1 x 1 px", "too few for a tile", "open the whole slide"),
@@ -128,7 +128,7 @@ NOT_SCORED: dict[Callable[[Path], Path], tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("make", BAD_SLIDES | NOT_SCORED)
-def test_a_bad_slide_is_told_in_a_line_and_leaves_nothing(
+def test_a_bad_slide_is_reported_in_a_line_and_leaves_nothing(
     shell: Shell, tmp_path: Path, make: Callable[[Path], Path]
 ) -> None:
     answer = shell("score", make(tmp_path), "--out", tmp_path / "out")
@@ -148,15 +148,15 @@ def test_looking_at_a_bad_slide_says_the_same(
 
 def test_every_fault_has_its_own_words(shell: Shell, tmp_path: Path) -> None:
     other_formats = (truncated_ome, no_scale_png)
-    said = set()
+    messages = set()
     faults = [make for make in BAD_SLIDES | NOT_SCORED if make not in other_formats]
     for make in faults:
         folder = tmp_path / make.__name__
         folder.mkdir()
         path = make(folder)
         words = shell("score", path, "--out", tmp_path / "out").err
-        said.add(words.replace(str(path), "").replace(path.name, ""))
-    assert len(said) == len(faults)
+        messages.add(words.replace(str(path), "").replace(path.name, ""))
+    assert len(messages) == len(faults)
 
 
 def test_a_fluorescence_slide_is_refused(shell: Shell, shared_data: Path, tmp_path: Path) -> None:
@@ -180,15 +180,15 @@ SETTINGS = {
     ("--overlap", "nan"): ("cannot overlap by nan", "0 to 0.9"),
     ("--min-tissue", "-1"): ("No tile holds -1", "0 to 1"),
     ("--min-tissue", "nan"): ("No tile holds nan", "0 to 1"),
-    ("--slide-mpp", "0"): ("0 um/px is no scale", "between 0.05 and 10"),
-    ("--slide-mpp", "400"): ("400 um/px is no scale", "between 0.05 and 10"),
+    ("--source-mpp", "0"): ("0 um/px is no scale", "between 0.05 and 10"),
+    ("--source-mpp", "400"): ("400 um/px is no scale", "between 0.05 and 10"),
     ("--device", "cuda:7"): ("no device 'cuda:7'", "choose auto or one of", "doctor"),
     ("--device", "quantum"): ("no device 'quantum'", "choose auto or one of", "doctor"),
 }
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids="=".join)
-def test_an_impossible_setting_is_told_with_what_is_possible(
+def test_an_impossible_setting_is_reported_with_what_is_possible(
     shell: Shell, tmp_path: Path, setting: tuple[str, str]
 ) -> None:
     slide = write_section(tmp_path / "slide.tif")
@@ -197,7 +197,7 @@ def test_an_impossible_setting_is_told_with_what_is_possible(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_wrong_for_all_slides_is_told_once(shell: Shell, tmp_path: Path) -> None:
+def test_what_is_wrong_for_all_slides_is_reported_once(shell: Shell, tmp_path: Path) -> None:
     slides = [write_section(tmp_path / f"{name}.tif") for name in "abc"]
     assert_one_error(shell("score", *slides, "--out", tmp_path, "--mpp", "50"), "50 um/px")
     assert_one_error(shell("score", *slides, "--out", tmp_path, "--roi", "none.json"), "none.json")
@@ -224,7 +224,7 @@ REGIONS = {
 
 
 @pytest.mark.parametrize("content", REGIONS, ids=["zero", "text", "json", "empty", "off", "glass"])
-def test_a_bad_region_is_told(shell: Shell, tmp_path: Path, content: str) -> None:
+def test_a_bad_region_is_reported(shell: Shell, tmp_path: Path, content: str) -> None:
     slide, roi = write_section(tmp_path / "slide.tif"), tmp_path / "roi.geojson"
     roi.write_text(content)
     answer = shell("score", slide, "--out", tmp_path / "out", "--roi", roi)
@@ -232,7 +232,7 @@ def test_a_bad_region_is_told(shell: Shell, tmp_path: Path, content: str) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_a_region_that_is_no_file_is_told(shell: Shell, tmp_path: Path) -> None:
+def test_a_region_that_is_no_file_is_reported(shell: Shell, tmp_path: Path) -> None:
     slide = write_section(tmp_path / "slide.tif")
     for roi in (tmp_path, tmp_path / "none.geojson"):
         answer = shell("score", slide, "--out", tmp_path / "out", "--roi", roi)
@@ -240,7 +240,9 @@ def test_a_region_that_is_no_file_is_told(shell: Shell, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "x" * 300])
-def test_a_place_that_cannot_be_written_is_told(shell: Shell, tmp_path: Path, place: str) -> None:
+def test_a_place_that_cannot_be_written_is_reported(
+    shell: Shell, tmp_path: Path, place: str
+) -> None:
     (tmp_path / "file").write_text("a file, no folder")
     slide = write_section(tmp_path / "slide.tif")
     answer = shell("score", slide, "--out", tmp_path / place)
@@ -249,7 +251,7 @@ def test_a_place_that_cannot_be_written_is_told(shell: Shell, tmp_path: Path, pl
 
 
 @pytest.mark.parametrize("damaged", ["zarr.json", "blocks_done/c/0", "scale_0/probability/c/0/0"])
-def test_scores_damaged_on_disk_are_told(shell: Shell, tmp_path: Path, damaged: str) -> None:
+def test_scores_damaged_on_disk_are_reported(shell: Shell, tmp_path: Path, damaged: str) -> None:
     slide = write_section(tmp_path / "slide.tif")
     assert shell("score", slide, "--out", tmp_path).status == 0
     (tmp_path / "slide" / "scores.zarr" / damaged).write_bytes(b"{")
@@ -305,7 +307,7 @@ FAULTS: dict[Callable[[BadModels], None], tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_bad_model_is_told_before_any_slide_is_touched(
+def test_a_bad_model_is_reported_before_any_slide_is_touched(
     shell: Shell,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

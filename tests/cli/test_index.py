@@ -110,17 +110,17 @@ def test_what_score_did_is_used(shell, slides, where, tmp_path, no_network):
     assert names(where) == ["a", "b"]
 
 
-def test_bad_slides_are_told_in_a_line_each_and_stop_no_other(shell, slides, where):
+def test_bad_slides_are_reported_in_a_line_each_and_stop_no_other(shell, slides, where):
     (slides / "aa.svs").touch()
     write_section(slides / "ab.tif", mpp=None)
     answer = shell("index", slides, slides / "none.svs", "--out", where)
     assert answer.status == 1
-    said = answer.err.splitlines()
-    assert len(said) == 4
-    assert "aa.svs is empty" in said[0]
-    assert "ab.tif does not state its um/px" in said[1]
-    assert "none.svs" in said[2]
-    assert said[3] == "3 of 5 slides could not be indexed."
+    errors = answer.err.splitlines()
+    assert len(errors) == 4
+    assert "aa.svs is empty" in errors[0]
+    assert "ab.tif does not state its um/px" in errors[1]
+    assert "none.svs" in errors[2]
+    assert errors[3] == "3 of 5 slides could not be indexed."
     assert names(where) == ["a", "b"]
 
 
@@ -176,7 +176,7 @@ def test_another_model_is_refused_naming_both_before_anything_is_done(
     assert "not by newer" in line
 
 
-def test_a_place_that_is_a_file_is_told(shell, slides, where):
+def test_a_place_that_is_a_file_is_reported(shell, slides, where):
     where.write_text("a file")
     answer = shell("index", slides, "--out", where)
     assert answer.status == 1
@@ -231,7 +231,7 @@ main()
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 def test_killed_after_the_first_slide_it_goes_on(shell, slides, where):
     program = PROGRAM.format(tests=str(TESTS))
-    words = ["index", str(slides), "--out", str(where), "--exact", "--device", "cpu", "--quiet"]
+    words = ["index", str(slides), "--out", str(where), "--float32", "--device", "cpu", "--quiet"]
     running = subprocess.Popen(
         [sys.executable, "-c", program, *words],
         stdin=subprocess.PIPE,
@@ -254,8 +254,8 @@ def test_killed_after_the_first_slide_it_goes_on(shell, slides, where):
 
 def test_slides_know_nothing_of_each_others_description(shell, slides, where):
     shell("index", slides, "--out", where)
-    told = json.loads((where / "index.json").read_text())
-    assert told == {
+    values = json.loads((where / "index.json").read_text())
+    assert values == {
         "format": "napari-smse index",
         "version": 1,
         "model": shell.model.card.weights_sha256,

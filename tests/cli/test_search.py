@@ -103,10 +103,10 @@ def test_red_finds_red_on_the_other_slide(shell, where, slides):
     answer = search(shell, where, slides / "a.tif", "-k", "2", "--json")
     assert (answer.status, answer.err) == (0, "")
     assert hits(answer) == [("b", 64, 320), ("b", 448, 320)]
-    told = json.loads(answer.out)
-    assert told["query"] == {"slide": str(slides / "a.tif"), **SQUARE, "mpp": 0.5, "tiles": 1}
-    assert told["searched_tiles"] == SlideIndex(where).tile_count
-    (slide,) = told["slides"]
+    values = json.loads(answer.out)
+    assert values["query"] == {"slide": str(slides / "a.tif"), **SQUARE, "mpp": 0.5, "tiles": 1}
+    assert values["searched_tiles"] == SlideIndex(where).tile_count
+    (slide,) = values["slides"]
     assert (slide["path"], slide["state"]) == (str(slides / "b.tif"), "same")
     hit = slide["hits"][0]
     assert (hit["width"], hit["height"], hit["mpp"]) == (64, 64, 0.5)
@@ -183,7 +183,7 @@ def test_another_model_is_refused_naming_both(shell, where, tmp_path):
         ({"x": 640, "width": 40}, ("No tissue of a was scored there", "choose a region")),
     ],
 )
-def test_a_bad_region_is_told_in_a_line(shell, where, slides, place, words):
+def test_a_bad_region_is_reported_in_a_line(shell, where, slides, place, words):
     one_error(search(shell, where, slides / "a.tif", **place), *words)
 
 
@@ -209,7 +209,7 @@ def test_hits_on_changed_and_missing_slides_are_marked(shell, where, slides):
     assert "b.tif is gone" in answer.err
 
 
-def test_a_damaged_shard_is_told_and_skipped(shell, where, slides):
+def test_a_damaged_shard_is_reported_and_skipped(shell, where, slides):
     index = SlideIndex(where)
     path = where / f"{index.at_path(slides / 'b.tif').quick_hash}.safetensors"
     path.write_bytes(path.read_bytes()[:-9])
@@ -220,7 +220,7 @@ def test_a_damaged_shard_is_told_and_skipped(shell, where, slides):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("-k", "0"), ("no 0 nearest",)),
         (("--mpp", "2"), ("not indexed at 2 um/px", "0.5")),
@@ -228,5 +228,5 @@ def test_a_damaged_shard_is_told_and_skipped(shell, where, slides):
         (("--approximate",), ("approximate index",)),
     ],
 )
-def test_bad_settings_are_told_in_a_line(shell, where, slides, words, told):
-    one_error(search(shell, where, slides / "a.tif", *words), *told)
+def test_bad_settings_are_reported_in_a_line(shell, where, slides, words, message):
+    one_error(search(shell, where, slides / "a.tif", *words), *message)

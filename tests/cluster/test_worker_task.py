@@ -100,4 +100,4 @@ def test_a_device_that_it_has_not_is_told(job: ClusterJob) -> None:
 def test_a_cpu_without_bfloat16_is_told(job: ClusterJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_smse.cluster.worker_task.computes_bfloat16", lambda: False)
     device = replace(job.work.device, precision="bfloat16")
-    assert "add --exact" in str(error(job, device=device))
+    assert "add --float32" in str(error(job, device=device))

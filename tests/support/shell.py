@@ -46,8 +46,8 @@ class Shell:
         finally:
             log.handlers, log.level = before
             logging.getLogger("napari_smse.slides").setLevel(logging.NOTSET)
-        said = self._capsys.readouterr()
-        return Answer(int(ended.value.code or 0), said.out, said.err)
+        printed = self._capsys.readouterr()
+        return Answer(int(ended.value.code or 0), printed.out, printed.err)
 
 
 @pytest.fixture

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 import sys
 from dataclasses import asdict
 from importlib import metadata, util
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from napari_smse import models
-from napari_smse.cli.console import print_any_text, print_error, show_log
+from napari_smse.cli.console import Console, print_any_text, show_log
 from napari_smse.cli.crossval import crossval
 from napari_smse.cli.estimate import estimate_slides
 from napari_smse.cli.evaluate import evaluate
 from napari_smse.cli.finetune import finetune
 from napari_smse.cli.index import index_slides
+from napari_smse.cli.options import AsJson, ModelArgument, SlidePath
 from napari_smse.cli.score import score_slides
 from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
@@ -48,28 +47,29 @@ def main() -> None:
     try:
         app()
     except (SmseError, OSError) as error:
-        print_error(error)
+        Console().error(error)
         sys.exit(1)
 
 
 @app.command()
 def info(
-    slide: Annotated[Path, typer.Argument(help="A slide.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    slide: SlidePath,
+    as_json: AsJson = False,
 ) -> None:
-    """Tell what a slide offers: levels, um/px and its source, associated images."""
+    """Describe what a slide offers: levels, um/px and its source, associated images."""
+    console = Console()
     with open_slide(slide) as opened:
         facts = slide_facts(opened)
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        console.print_json(facts)
         return
     del facts["properties"]
     for key, value in facts.items():
-        typer.echo(f"{key.replace('_', ' '):18}{_readable(value)}")
+        console.report(f"{key.replace('_', ' '):18}{_readable(value)}")
 
 
 def slide_facts(slide: Slide) -> dict[str, Any]:
-    """What `info` tells, as JSON values."""
+    """Return what `info` prints, as JSON values."""
     return {
         "name": slide.name,
         "path": str(slide.path),
@@ -102,15 +102,16 @@ def _readable(value: Any) -> str:
 @app.command()
 def doctor() -> None:
     """Check this installation: versions, devices, the bundled model."""
-    typer.echo(f"napari-smse {_version('napari-smse')}, Python {platform.python_version()}")
+    console = Console()
+    console.report(f"napari-smse {_version('napari-smse')}, Python {platform.python_version()}")
     for package in ("torch", "torchvision", "timm", "openslide-python", "tifffile", "zarr"):
-        typer.echo(f"  {package} {_version(package)}")
-    typer.echo(f"  napari {_version('napari')}, Qt binding: {_qt_binding() or 'none'}")
+        console.report(f"  {package} {_version(package)}")
+    console.report(f"  napari {_version('napari')}, Qt binding: {_qt_binding() or 'none'}")
     for device in list_devices():
-        typer.echo(f"device {device.torch_name}: {device.label}, {device.precision}")
-    typer.echo(_why_no_gpu())
+        console.report(f"device {device.torch_name}: {device.label}, {device.precision}")
+    console.report(_why_no_gpu())
     card = models.load_model("bundled").card
-    typer.echo(f"bundled model: {card.name} {card.version}, self-test passed")
+    console.report(f"bundled model: {card.name} {card.version}, self-test passed")
 
 
 def _version(package: str) -> str:
@@ -135,17 +136,13 @@ def _why_no_gpu() -> str:
 
 
 @app.command()
-def card(
-    model: Annotated[str, typer.Argument(help="'bundled' or the path of a model.")] = "bundled",
-) -> None:
+def card(model: ModelArgument = "bundled") -> None:
     """Print a model's card as JSON."""
-    typer.echo(models.read_card(model).model_dump_json(indent=2))
+    Console().print_json(models.read_card(model).model_dump(mode="json"))
 
 
 @app.command()
-def view(
-    slide: Annotated[Path, typer.Argument(help="A slide.", show_default=False)],
-) -> None:
+def view(slide: SlidePath) -> None:
     """Open a slide in napari with the Score dock beside it."""
     open_slide(slide).close()
     if platform.system() == "Linux" and not (

@@ -7,16 +7,17 @@ import os
 import typer
 
 from napari_smse.annotations import read_regions
+from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
-    DeviceNames,
-    Exact,
+    Devices,
+    Float32,
     MinTissue,
     ModelName,
     Overlap,
     Roi,
     Scales,
-    SlideMpp,
     Slides,
+    SourceMpp,
     score_request,
 )
 from napari_smse.cli.progress import BatchProgress
@@ -31,47 +32,48 @@ from napari_smse.workflows.batch.slide_job import request_on
 def estimate_slides(
     slides: Slides,
     mpp: Scales = None,
-    slide_mpp: SlideMpp = None,
+    source_mpp: SourceMpp = None,
     model: ModelName = "bundled",
     roi: Roi = None,
-    device: DeviceNames = "auto",
-    exact: Exact = False,
+    device: Devices = "auto",
+    float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
 ) -> None:
-    """Tell how long slides will take, by scoring each for two seconds; nothing is kept."""
+    """Estimate how long slides will take, by scoring each for two seconds; nothing is kept."""
     request = score_request(mpp, overlap, min_tissue)
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)
-    found = find_slides(slides)
+    paths = find_slides(slides)
     estimates: list[Estimate] = []
-    with BatchProgress(len(found), quiet=False) as told:
-        loaded, devices = load_on_fastest(model, device, told, float32=exact)
-        for path in found:
+    with BatchProgress(Console(), len(paths)) as progress:
+        loaded, devices = load_on_fastest(model, device, progress, float32=float32)
+        for path in paths:
             try:
-                with open_slide(path, mpp=slide_mpp) as slide:
+                with open_slide(path, mpp=source_mpp) as slide:
                     plan = request_on(slide, request, outlines).plan(slide, loaded.card)
                     threads = os.cpu_count() or 1
                     estimates.append(estimate(slide, loaded, plan, devices, threads=threads))
             except Exception as error:
-                told.fail(error, path.name)
+                progress.fail(error, path.name)
                 continue
-            told.done(f"{path.name}: {_line(estimates[-1])}")
+            progress.done(f"{path.name}: {_describe(estimates[-1])}")
     if len(estimates) > 1:
-        tiles = sum(one.tiles for one in estimates)
-        told.report(f"In all: {tiles:,} tiles, {_time(sum(one.seconds for one in estimates))}.")
-    if told.failed:
+        tiles = sum(each.tiles for each in estimates)
+        seconds = sum(each.seconds for each in estimates)
+        progress.report(f"In all: {tiles:,} tiles, {_describe_time(seconds)}.")
+    if progress.failed:
         raise typer.Exit(1)
 
 
-def _line(found: Estimate) -> str:
-    text = f"{found.tiles:,} tiles, {_time(found.seconds)}"
-    if found.limit is None:
+def _describe(estimated: Estimate) -> str:
+    text = f"{estimated.tiles:,} tiles, {_describe_time(estimated.seconds)}"
+    if estimated.limit is None:
         return text
-    return f"{text} ({found.rate:.0f} tiles/s; {found.limit} sets the pace)"
+    return f"{text} ({estimated.rate:.0f} tiles/s; {estimated.limit} sets the pace)"
 
 
-def _time(seconds: float) -> str:
+def _describe_time(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     minutes = round(seconds / 60)

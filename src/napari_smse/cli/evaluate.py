@@ -1,4 +1,4 @@
-"""`napari-smse evaluate`: what a model is worth on labelled images."""
+"""`napari-smse evaluate`: how good a model is on labelled images."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress as ProgressBar
 
 from napari_smse import models
-from napari_smse.cli.console import (
-    Speaker,
-    check_folder,
-    figure_table,
-    magnification_table,
-    read_data,
-    scale_line,
+from napari_smse.cli.console import Console
+from napari_smse.cli.files import check_folder, read_images
+from napari_smse.cli.options import (
+    AsJson,
+    Device,
+    Images,
+    ModelArgument,
+    Quiet,
+    ScaleCurve,
+    SourceMpp,
 )
+from napari_smse.cli.progress import TaskProgress
+from napari_smse.cli.tables import describe_scale_point, figure_table, magnification_table
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -29,81 +33,80 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="'bundled' or the path of a model.")],
-    data: Annotated[Path, typer.Argument(help="Labelled images: a folder or a list of sources.")],
-    mpp: Annotated[float | None, typer.Option(help="um/px of images that state none.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Also write an HTML report here.")] = None,
-    scale_curve: Annotated[
-        bool, typer.Option("--scale-curve", help="Also measure at each um/px apart (slow).")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    model: ModelArgument,
+    data: Images,
+    source_mpp: SourceMpp = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Path of an HTML report to write, too.")
+    ] = None,
+    scale_curve: ScaleCurve = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure a model on labelled images: AUC, accuracy, patient recognition rate.
 
     Images of cases that the model was trained on are left out, as far as its card names them.
     Intervals are 95 %, from drawing whole cases with replacement.
     """
-    speaker = Speaker(quiet=quiet, as_json=as_json)
+    console = Console(quiet=quiet, as_json=as_json)
     if report is not None:
         check_folder(report, "the report")
     chosen = choose_device(device)
     loaded = models.load_model(model)
-    images = read_data(data, mpp, speaker)
-    speaker.say(f"Model {loaded.card.name} on {chosen.label}. Research use only.")
-    evaluation = _run(loaded, images, chosen.torch_name, speaker)
-    curve = _curve(loaded, evaluation, chosen.torch_name, speaker) if scale_curve else []
-    _tell(evaluation, loaded, curve, speaker)
+    images = read_images(data, source_mpp, console)
+    console.report(f"Model {loaded.card.name} on {chosen.label}. Research use only.")
+    evaluation = _evaluate(loaded, images, chosen.torch_name, console)
+    curve = _curve(loaded, evaluation, chosen.torch_name, console) if scale_curve else []
+    _report(evaluation, loaded, curve, console)
     if report is not None:
-        _write_report(report, evaluation, loaded, curve, data)
-        speaker.say(f"report: {report}")
+        _write_page(report, evaluation, loaded, curve, data)
+        console.report(f"report: {report}")
 
 
-def _run(model: Model, images: LabelledSet, device: str, speaker: Speaker) -> Evaluation:
+def _evaluate(model: Model, images: LabelledSet, device: str, console: Console) -> Evaluation:
     from napari_smse.evaluation.evaluate import evaluate as evaluated
 
     result = None
-    with ProgressBar(console=speaker.console, disable=speaker.quiet, transient=True) as bar:
-        task = bar.add_task("images", total=None)
+    with TaskProgress(console, "images") as bar:
         for progress in evaluated(model, images, device=device):
-            bar.update(task, completed=progress.done, total=progress.total)
+            bar.update(progress.done, progress.total)
             result = progress.evaluation
     assert result is not None  # the last progress brings it
     return result
 
 
-def _curve(model: Model, evaluation: Evaluation, device: str, speaker: Speaker) -> list[ScalePoint]:
+def _curve(model: Model, evaluation: Evaluation, device: str, console: Console) -> list[ScalePoint]:
     from napari_smse.evaluation.evaluate import model_scale_curve
 
     curve = []
     for point in model_scale_curve(model, evaluation.labelled_set, device=device):
-        speaker.say(scale_line(point))
+        console.report(describe_scale_point(point))
         curve.append(point)
     return curve
 
 
-def _tell(
-    evaluation: Evaluation, model: Model, curve: Sequence[ScalePoint], speaker: Speaker
+def _report(
+    evaluation: Evaluation, model: Model, curve: Sequence[ScalePoint], console: Console
 ) -> None:
     from napari_smse.evaluation.evaluate import evaluation_json
 
     for warning in evaluation.warnings:
-        speaker.warn(warning)
+        console.warn(warning)
     values = evaluation_json(evaluation, model.card)
-    if speaker.as_json:
-        speaker.print_json(values | {"scale_curve": [asdict(point) for point in curve]})
+    if console.as_json:
+        console.print_json(values | {"scale_curve": [asdict(point) for point in curve]})
         return
     summary = evaluation.summary
-    speaker.say(f"{summary.images} images of {summary.cases} cases")
-    speaker.show(figure_table(summary))
+    console.report(f"{summary.images} images of {summary.cases} cases")
+    console.print_table(figure_table(summary))
     if values["auc_reason"]:
-        speaker.say(f"no AUC: {values['auc_reason']}")
+        console.report(f"no AUC: {values['auc_reason']}")
     if len(summary.magnifications) > 1:
-        speaker.show(magnification_table(summary))
+        console.print_table(magnification_table(summary))
 
 
-def _write_report(
+def _write_page(
     path: Path, evaluation: Evaluation, model: Model, curve: Sequence[ScalePoint], data: Path
 ) -> None:
     from napari_smse.evaluation.report.page import ReportContent, write_report

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from napari_smse import models
-from napari_smse.cli.console import Speaker, check_folder
-from napari_smse.cli.output_files import refuse_existing
+from napari_smse.cli.console import Console
+from napari_smse.cli.files import check_model_out, read_images, report_images, skipped_values
+from napari_smse.cli.options import (
+    AsJson,
+    Classification,
+    Device,
+    ModelArgument,
+    ModelOut,
+    OverwriteModel,
+    Quiet,
+    Scales,
+    Seed,
+    SourceMpp,
+    Steps,
+    parse_time_limit,
+)
+from napari_smse.cli.progress import TaskProgress
+from napari_smse.errors import DataError
 from napari_smse.models.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner, FineTuneResult
-
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from napari_smse.cli.console import read_data, report_data
-from napari_smse.errors import DataError
-
-if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
+    from napari_smse.finetuning.assessment import Assessment
+    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner, FineTuneResult
     from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
+
+_Progress = TypeVar("_Progress")
+_Result = TypeVar("_Result")
 
 
 class Loss(StrEnum):
@@ -43,8 +52,8 @@ class Loss(StrEnum):
     NONE = "none"
 
 
-class Learn(StrEnum):
-    """What learns."""
+class Trainable(StrEnum):
+    """Which part of the network is trained."""
 
     HEAD = "head"
     STAGE = "stage"
@@ -52,7 +61,7 @@ class Learn(StrEnum):
 
 
 def finetune(
-    model: Annotated[str, typer.Argument(help="'bundled' or the path of a model.")],
+    model: ModelArgument,
     data: Annotated[
         Path,
         typer.Argument(
@@ -61,83 +70,87 @@ def finetune(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Path of the model to write.", show_default=False)],
+    out: ModelOut,
     loss: Annotated[Loss, typer.Option(help="Similarity loss.")] = Loss.TRIPLET,
-    learn: Annotated[
-        Learn,
-        typer.Option(help="head: seconds; stage: also the trunk's last stage; all: everything."),
-    ] = Learn.HEAD,
-    margin: Annotated[float | None, typer.Option(help="Of the similarity loss.")] = None,
-    classification: Annotated[
-        str | None,
-        typer.Option(help="Classification loss: cross-entropy, focal or 'reinforced focal'."),
+    trainable: Annotated[
+        Trainable,
+        typer.Option(
+            help="What is trained: head (the heads alone, on cached embeddings or features), "
+            "stage (also the trunk's last stage), or all (the whole network)."
+        ),
+    ] = Trainable.HEAD,
+    margin: Annotated[
+        float | None, typer.Option(help="Margin of the similarity loss. The loss's own by default.")
     ] = None,
+    classification: Classification = None,
     mining: Annotated[
         str | None, typer.Option(help="Which pairs or triplets count: semi-hard, hard or none.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(help="Learning rate of the heads.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Learning rate of the heads. The recipe's by default.")
+    ] = None,
     crops: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Augmented crops of each image that the heads learn from, with all that the "
-            "trunk sees; 0: from embeddings alone, as the viewer does in seconds. By default "
-            "about a minute's worth, and 0 for annotated slides.",
+            help="Number of augmented crops of each image that the heads learn from, with all "
+            "that the trunk sees; 0: from embeddings alone, as the viewer does in seconds. By "
+            "default about a minute's worth, and 0 for annotated slides.",
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Learn that long at most, and keep the best so far.")
-    ] = None,
-    keep: Annotated[
-        float, typer.Option(help="How much it weighs to keep what the model knew (head).")
-    ] = 1.0,
-    share: Annotated[float, typer.Option(help="Share of cases to hold out and judge by.")] = 0.25,
-    mpp: Annotated[float | None, typer.Option(help="um/px of images that state none.")] = None,
-    scale: Annotated[
-        list[str] | None,
+    steps: Steps = None,
+    time_limit: Annotated[
+        str | None,
         typer.Option(
-            help="Of the tiles of annotated slides, as for scoring: um/px or power (0.5, 20x); "
-            "may be repeated. 0.5 by default."
+            help="Time to learn for at most, such as 90s, 10m or 1h; the best so far is kept."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of held-out cases and training.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another model.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    replay_weight: Annotated[
+        float,
+        typer.Option(help="Weight of replaying the model's exemplars, so that it keeps them."),
+    ] = 1.0,
+    test_fraction: Annotated[
+        float, typer.Option(help="Fraction of the cases to hold out and to measure on.")
+    ] = 0.25,
+    source_mpp: SourceMpp = None,
+    mpp: Scales = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    overwrite: OverwriteModel = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Fine-tune a model on labelled images, and say what that was worth on cases held out.
+    """Fine-tune a model on labelled images, and compare it before and after on cases held out.
 
     The model itself is not changed. About a hundred labelled images of a new laboratory are
-    often enough.
+    often enough. --mpp is for annotated slides only.
     """
     from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
 
-    speaker = Speaker(quiet=quiet, as_json=as_json)
-    check_folder(out, "the model")
-    refuse_existing(out, overwrite)
+    console = Console(quiet=quiet, as_json=as_json)
+    seconds = parse_time_limit(time_limit)
+    check_model_out(out, overwrite=overwrite)
     chosen = choose_device(device)
     loaded = models.load_model(model)
     changes: dict[str, Any] = {
         "margin": margin,
         "classification": classification,
         "mining": mining,
-        "rate": rate,
+        "rate": learning_rate,
         "steps": steps,
         "seed": seed,
     }
-    recipe = fine_tune_recipe(loss.value, learn.value, **changes)
-    mpps = [parse_scale(one) for one in scale or ()]
-    tiles = read_tiles(data, mpp, mpps, loaded, chosen, speaker)
+    recipe = fine_tune_recipe(loss.value, trainable.value, **changes)
+    mpps = [parse_scale(scale) for scale in mpp or ()]
+    tiles = _read_tiles(data, source_mpp, mpps, loaded, chosen, console)
     if crops is None:
         crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))
-    tuning = FineTuner(
+    tuner = FineTuner(
         loaded,
         tiles.labelled_set,
         recipe,
-        share=share,
-        keep=keep,
+        share=test_fraction,
+        keep=replay_weight,
         device=chosen.torch_name,
         known=tiles.known,
         seconds=seconds,
@@ -146,129 +159,27 @@ def finetune(
         crops=crops,
         looks=tiles.looks,
     )
-    for warning in tuning.warnings:
-        speaker.warn(warning)
-    speaker.say(
-        f"Fine-tuning {loaded.card.name} on {len(tuning.training)} images, {len(tuning.testing)} "
+    for warning in tuner.warnings:
+        console.warn(warning)
+    console.report(
+        f"Fine-tuning {loaded.card.name} on {len(tuner.training)} images, {len(tuner.testing)} "
         f"held out, on {chosen.label}. Research use only."
     )
     try:
-        tuned = _run(tuning, speaker)
+        tuned = _fine_tune(tuner, console)
     except KeyboardInterrupt as stop:
-        speaker.errors.print("Stopped. The model is as it was, and nothing was written.")
+        console.message("Stopped. The model is as it was, and nothing was written.")
         raise typer.Exit(130) from stop
-    _tell(tuning, tuned, out, speaker)
+    _report(tuner, tuned, out, console)
 
 
-def _run(tuning: FineTuner, speaker: Speaker) -> FineTuneResult:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}"),
-    )
-    with ProgressBar(
-        *columns, console=speaker.console, disable=speaker.quiet, transient=True
-    ) as bar:
-        task = bar.add_task("reading", total=None, facts="")
-
-        def show(progress: FineTuneProgress) -> None:
-            facts = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-            bar.update(
-                task,
-                description=progress.doing,
-                completed=progress.done,
-                total=progress.total,
-                facts=facts,
-            )
-
-        return _to_the_end(tuning.run(), show)
-
-
-def _to_the_end(
-    running: Generator[FineTuneProgress, None, FineTuneResult], show: Any
-) -> FineTuneResult:
-    while True:
-        try:
-            show(next(running))
-        except StopIteration as end:
-            found: FineTuneResult = end.value
-            return found
-
-
-def _tell(tuning: FineTuner, tuned: FineTuneResult, out: Path, speaker: Speaker) -> None:
-    from napari_smse.finetuning.saving import save_fine_tuned
-
-    path = save_fine_tuned(tuning, tuned, out)
-    if speaker.as_json:
-        speaker.print_json(_values(tuning, tuned, path))
-        return
-    speaker.show(_table(tuning, tuned))
-    if tuned.old_right is not None:
-        before, after = tuned.old_right
-        speaker.say(f"what the model knew: {before:.1%} of its exemplars right, now {after:.1%}")
-    speaker.say(f"model: {path}")
-
-
-def _table(tuning: FineTuner, tuned: FineTuneResult) -> Table:
-    from napari_smse.evaluation.report.tables import shown
-    from napari_smse.finetuning.saving import differences, estimates
-
-    table = Table(box=None, pad_edge=False)
-    for head in ("held out", "before", "after", "difference"):
-        table.add_column(head)
-    before, after = (estimates(tuning, one.held_out) for one in (tuned.before, tuned.after))
-    for name, change in differences(tuning, tuned).items():
-        table.add_row(
-            name.replace("_", " "),
-            shown(before[name]),
-            shown(after[name]),
-            shown(change, form="+.3f"),
-        )
-    for k, now in tuned.after.recall.items():
-        then = tuned.before.recall[k]
-        table.add_row(f"recall@{k}", f"{then:.3f}", f"{now:.3f}", f"{now - then:+.3f}")
-    return table
-
-
-def _values(tuning: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, Any]:
-    from napari_smse.finetuning.saving import differences, estimates
-
-    def judged(one: Any) -> dict[str, Any]:
-        figures = {name: asdict(found) for name, found in estimates(tuning, one.held_out).items()}
-        return figures | {f"recall@{k}": value for k, value in one.recall.items()}
-
-    before, after = judged(tuned.before), judged(tuned.after)
-    return {
-        "model": str(path),
-        "card": str(stem_of(path)) + CARD_SUFFIX,
-        "from": tuning.model.card.name,
-        "classes": list(tuning.labelled_set.classes),
-        "training_images": len(tuning.training),
-        "held_out_images": len(tuning.testing),
-        "steps": tuned.steps,
-        "crops": tuning.crops,
-        "links_held": tuned.links_held,
-        "auc_before": before["auc"]["value"],
-        "auc": after["auc"]["value"],
-        "before": before,
-        "after": after,
-        "difference": {k: asdict(v) for k, v in differences(tuning, tuned).items()},
-        "exemplars_right": tuned.old_right,
-        "warnings": tuning.warnings,
-        "skipped": [{"path": str(s.path), "reason": s.reason} for s in tuning.labelled_set.skipped],
-        "research_use_only": True,
-    }
-
-
-def read_tiles(
+def _read_tiles(
     path: Path,
-    mpp: float | None,
+    source_mpp: float | None,
     mpps: Sequence[float],
     model: Model,
     device: ComputeDevice,
-    speaker: Speaker,
+    console: Console,
 ) -> AnnotatedTiles:
     """Read what is at a path: of annotated slides the tiles that the viewer would learn from.
 
@@ -283,33 +194,120 @@ def read_tiles(
     if not path.is_dir() or not holds_annotated_slides(path):
         if mpps:
             raise DataError(
-                "--scale is for annotated slides: labelled images are cut at all scales that "
-                "the model knows; leave it out."
+                "--mpp is for annotated slides: labelled images are cut at all scales that the "
+                "model knows; leave it out."
             )
-        return AnnotatedTiles(read_data(path, mpp, speaker), {}, 0)
-    return _slide_tiles(path, mpp, mpps, model, device, speaker)
+        return AnnotatedTiles(read_images(path, source_mpp, console), {}, 0)
+    return _slide_tiles(path, source_mpp, mpps, model, device, console)
 
 
 def _slide_tiles(
     path: Path,
-    mpp: float | None,
+    source_mpp: float | None,
     mpps: Sequence[float],
     model: Model,
     device: ComputeDevice,
-    speaker: Speaker,
+    console: Console,
 ) -> AnnotatedTiles:
     from napari_smse.finetuning.annotated_folder import USUAL_MPPS, scored_annotations
 
-    running = scored_annotations(path, model, device, mpps=mpps or USUAL_MPPS, mpp=mpp)
+    def show(progress: tuple[int, int]) -> None:
+        done, total = progress
+        if done < total:
+            console.report(f"scoring what is annotated: slide {done + 1} of {total}")
+
+    running = scored_annotations(path, model, device, mpps=mpps or USUAL_MPPS, mpp=source_mpp)
+    tiles = _to_the_end(running, show)
+    report_images(tiles.labelled_set, console)
+    for warning in tiles.told:
+        console.warn(warning)
+    return tiles
+
+
+def _fine_tune(tuner: FineTuner, console: Console) -> FineTuneResult:
+    with TaskProgress(console, "reading") as bar:
+
+        def show(progress: FineTuneProgress) -> None:
+            facts = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+            bar.update(progress.done, progress.total, description=progress.doing, facts=facts)
+
+        return _to_the_end(tuner.run(), show)
+
+
+def _to_the_end(
+    running: Generator[_Progress, None, _Result], show: Callable[[_Progress], None]
+) -> _Result:
+    """Return what a task returns, and show its progress."""
     while True:
         try:
-            done, total = next(running)
+            show(next(running))
         except StopIteration as end:
-            tiles: AnnotatedTiles = end.value
-            break
-        if done < total:
-            speaker.say(f"scoring what is annotated: slide {done + 1} of {total}")
-    report_data(tiles.labelled_set, speaker)
-    for warning in tiles.told:
-        speaker.warn(warning)
-    return tiles
+            result: _Result = end.value
+            return result
+
+
+def _report(tuner: FineTuner, tuned: FineTuneResult, out: Path, console: Console) -> None:
+    from napari_smse.finetuning.saving import save_fine_tuned
+
+    path = save_fine_tuned(tuner, tuned, out)
+    if console.as_json:
+        console.print_json(_values(tuner, tuned, path))
+        return
+    console.print_table(_table(tuner, tuned))
+    if tuned.old_right is not None:
+        before, after = tuned.old_right
+        console.report(f"what the model knew: {before:.1%} of its exemplars right, now {after:.1%}")
+    console.report(f"model: {path}")
+
+
+def _table(tuner: FineTuner, tuned: FineTuneResult) -> Table:
+    from napari_smse.evaluation.report.tables import shown
+    from napari_smse.finetuning.saving import differences, estimates
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("held out", "before", "after", "difference"):
+        table.add_column(head)
+    before, after = (estimates(tuner, each.held_out) for each in (tuned.before, tuned.after))
+    for name, change in differences(tuner, tuned).items():
+        table.add_row(
+            name.replace("_", " "),
+            shown(before[name]),
+            shown(after[name]),
+            shown(change, form="+.3f"),
+        )
+    for k, now in tuned.after.recall.items():
+        then = tuned.before.recall[k]
+        table.add_row(f"recall@{k}", f"{then:.3f}", f"{now:.3f}", f"{now - then:+.3f}")
+    return table
+
+
+def _values(tuner: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, Any]:
+    from napari_smse.finetuning.saving import differences, estimates
+
+    def figures(assessment: Assessment) -> dict[str, Any]:
+        values = {
+            name: asdict(figure) for name, figure in estimates(tuner, assessment.held_out).items()
+        }
+        return values | {f"recall@{k}": recall for k, recall in assessment.recall.items()}
+
+    before, after = figures(tuned.before), figures(tuned.after)
+    return {
+        "model": str(path),
+        "card": str(stem_of(path)) + CARD_SUFFIX,
+        "from": tuner.model.card.name,
+        "classes": list(tuner.labelled_set.classes),
+        "training_images": len(tuner.training),
+        "held_out_images": len(tuner.testing),
+        "steps": tuned.steps,
+        "crops": tuner.crops,
+        "links_held": tuned.links_held,
+        "auc_before": before["auc"]["value"],
+        "auc": after["auc"]["value"],
+        "before": before,
+        "after": after,
+        "difference": {k: asdict(v) for k, v in differences(tuner, tuned).items()},
+        "exemplars_right": tuned.old_right,
+        "warnings": tuner.warnings,
+        "skipped": skipped_values(tuner.labelled_set),
+        "research_use_only": True,
+    }

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from importlib import util
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from napari_smse.cli.console import tell
+from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
-    DeviceNames,
-    Exact,
+    Devices,
+    Float32,
     MinTissue,
     ModelName,
     Overlap,
     Quiet,
     Scales,
-    SlideMpp,
     Slides,
+    SourceMpp,
     score_request,
 )
 from napari_smse.cli.progress import BatchProgress
@@ -35,19 +34,15 @@ from napari_smse.workflows.batch.slide_job import BatchSettings
 RESULTS_NAME = "results"
 """Folder in an index where the scores of its slides lie, unless they lie elsewhere."""
 
-IndexPicker = Annotated[
-    Path, typer.Option("--out", help="Folder of the index; it grows.", show_default=False)
-]
-
 
 def index_slides(
     slides: Slides,
-    out: IndexPicker,
+    out: Annotated[Path, typer.Option(help="Folder of the index; it grows.", show_default=False)],
     mpp: Scales = None,
-    slide_mpp: SlideMpp = None,
+    source_mpp: SourceMpp = None,
     model: ModelName = "bundled",
-    device: DeviceNames = "auto",
-    exact: Exact = False,
+    device: Devices = "auto",
+    float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
     results: Annotated[
@@ -55,7 +50,8 @@ def index_slides(
         typer.Option(help="Folder that `score` wrote to: what is scored there is used."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace slides of other settings.")
+        bool,
+        typer.Option("--overwrite", help="Replace slides that were added with other settings."),
     ] = False,
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Also make an approximate index (usearch).")
@@ -67,37 +63,38 @@ def index_slides(
     A folder stands for all slides in it and below. What is in the index costs nothing, and after a
     stop the same command goes on.
     """
-    if quiet:
-        logging.getLogger("napari_smse").setLevel(logging.ERROR)
+    console = Console(quiet=quiet)
     if approximate:
         require_usearch()
-    # Whatever is wrong with all slides alike is told once, before anything takes time.
+    # Whatever is wrong with all slides alike is reported once, before anything takes time.
     request, card = score_request(mpp, overlap, min_tissue), read_card(model)
     require_tiles(card)
-    found = find_slides(slides)
+    paths = find_slides(slides)
     index = SlideIndex.make(out, card.weights_sha256, card.name)
-    asked = BatchSettings(
+    settings = BatchSettings(
         LocalDestination(out / RESULTS_NAME if results is None else results),
         request,
         card,
-        source_mpp=slide_mpp,
-        float32=exact,
+        source_mpp=source_mpp,
+        float32=float32,
     )
-    wanted = slides_to_index(found, asked, own_folder=results is None)
+    jobs = slides_to_index(paths, settings, own_folder=results is None)
     try:
-        with BatchProgress(len(found), quiet=quiet) as told:
-            told.warn(index.warnings)
-            Indexing(index, asked, model, device, told, overwrite=overwrite).add(wanted)
+        with BatchProgress(console, len(paths)) as progress:
+            progress.warn(index.warnings)
+            Indexing(index, settings, model, device, progress, overwrite=overwrite).add(jobs)
             if approximate or _is_large(index):
-                for progress in index.build_approximate():
-                    told.tiles("approximate index", Progress(progress.done, progress.total))
-            told.report(f"Index {out}: {len(index.slides)} slides, {index.tile_count:,} tiles.")
+                for step in index.build_approximate():
+                    progress.tiles("approximate index", Progress(step.done, step.total))
+            progress.report(f"Index {out}: {len(index.slides)} slides, {index.tile_count:,} tiles.")
     except KeyboardInterrupt as stop:
-        tell("Stopped. What was scored and indexed is kept: the same command goes on from there.")
+        console.message(
+            "Stopped. What was scored and indexed is kept: the same command goes on from there."
+        )
         raise typer.Exit(130) from stop
-    if told.failed:
-        if len(found) > 1:
-            tell(f"{told.failed} of {len(found)} slides could not be indexed.")
+    if progress.failed:
+        if len(paths) > 1:
+            console.message(f"{progress.failed} of {len(paths)} slides could not be indexed.")
         raise typer.Exit(1)
 
 

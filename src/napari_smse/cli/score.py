@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,18 +10,19 @@ from typing import Annotated
 import typer
 
 from napari_smse.annotations import read_regions
-from napari_smse.cli.console import tell
+from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
-    DeviceNames,
-    Exact,
+    Devices,
+    Float32,
     MinTissue,
     ModelName,
     Overlap,
     Quiet,
     Roi,
     Scales,
-    SlideMpp,
     Slides,
+    SourceMpp,
+    parse_time_limit,
     score_request,
 )
 from napari_smse.cli.progress import BatchProgress
@@ -44,18 +44,23 @@ def score_slides(
     slides: Slides,
     out: Annotated[str, typer.Option(help="Folder for the results, or a URL.", show_default=False)],
     mpp: Scales = None,
-    slide_mpp: SlideMpp = None,
+    source_mpp: SourceMpp = None,
     model: ModelName = "bundled",
     roi: Roi = None,
-    device: DeviceNames = "auto",
-    exact: Exact = False,
+    device: Devices = "auto",
+    float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
-    minutes: Annotated[
-        float | None,
-        typer.Option(help="Time for each slide: all tissue once, then closer where in doubt."),
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="Time for each slide, such as 90s, 10m or 1h: all tissue once, then closer where "
+            "the class is in doubt."
+        ),
     ] = None,
-    geojson: Annotated[bool, typer.Option("--geojson", help="Also write QuPath tiles.")] = False,
+    geojson: Annotated[
+        bool, typer.Option("--geojson", help="Also write the tiles as GeoJSON for QuPath.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another run's results, in the index, too.")
     ] = False,
@@ -63,7 +68,7 @@ def score_slides(
         Path | None, typer.Option(help="Also add each slide to this index, to be searched.")
     ] = None,
     local_workers: Annotated[
-        int | None, typer.Option(help="Score by so many processes of this machine.")
+        int | None, typer.Option(help="Number of processes of this machine to score by.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Score by the workers of a Dask scheduler (tcp://…).")
@@ -74,53 +79,49 @@ def score_slides(
 
     A folder stands for all slides in it and below. What was scored before is not scored again.
     """
-    if quiet:
-        logging.getLogger("napari_smse").setLevel(logging.ERROR)
-    _refuse_contradictions(local_workers, scheduler, minutes)
-    # Whatever is wrong with all slides alike is told once, before anything takes time.
+    console = Console(quiet=quiet)
+    seconds = parse_time_limit(time_limit)
+    _refuse_contradictions(local_workers, scheduler, seconds)
+    # Whatever is wrong with all slides alike is reported once, before anything takes time.
     card = read_card(model)
-    asked = BatchSettings(
+    settings = BatchSettings(
         target=destination_from(out),
-        request=score_request(mpp, overlap, min_tissue, first_look=minutes is not None),
+        request=score_request(mpp, overlap, min_tissue, coarse_first=seconds is not None),
         card=card,
         outlines=None if roi is None else read_regions(roi),
-        source_mpp=slide_mpp,
-        seconds=None if minutes is None else 60 * minutes,
-        float32=exact,
+        source_mpp=source_mpp,
+        seconds=seconds,
+        float32=float32,
         geojson=geojson,
         overwrite=overwrite,
     )
-    found = find_slides(slides)
-    asked = replace(asked, index=into_index(index, out, card, overwrite=overwrite))
-    wanted = slide_jobs(found, asked)
+    paths = find_slides(slides)
+    settings = replace(settings, index=into_index(index, out, card, overwrite=overwrite))
+    jobs = slide_jobs(paths, settings)
     scoring = Scoring(model, device, local_workers, scheduler)
     try:
-        with BatchProgress(len(wanted), quiet=quiet) as told:
-            scoring.score(wanted, asked, told)
+        with BatchProgress(console, len(jobs)) as progress:
+            scoring.score(jobs, settings, progress)
     except KeyboardInterrupt as stop:
         again = "the same command without --overwrite" if overwrite else "the same command"
-        tell(f"Stopped. What was scored is kept: {again} goes on from there.")
+        console.message(f"Stopped. What was scored is kept: {again} goes on from there.")
         raise typer.Exit(130) from stop
-    if told.failed:
-        if len(wanted) > 1:
+    if progress.failed:
+        if len(jobs) > 1:
             what = "scored" if index is None else "scored, or added to the index"
-            tell(f"{told.failed} of {len(wanted)} slides could not be {what}.")
+            console.message(f"{progress.failed} of {len(jobs)} slides could not be {what}.")
         raise typer.Exit(1)
 
 
 def _refuse_contradictions(
-    local_workers: int | None, scheduler: str | None, minutes: float | None
+    local_workers: int | None, scheduler: str | None, seconds: float | None
 ) -> None:
     if local_workers is not None and scheduler is not None:
         raise RequestError("Give --local-workers or --scheduler, not both.")
-    if minutes is None:
-        return
-    if not 0 < minutes < float("inf"):
-        raise RequestError(f"There is no scoring in {minutes:g} minutes: give more than 0.")
-    if local_workers is not None or scheduler is not None:
+    if seconds is not None and (local_workers is not None or scheduler is not None):
         # Where to look closer is decided on all answers so far, which no worker has.
         raise RequestError(
-            "Workers score everything: leave out --minutes, or score in this process, without "
+            "Workers score everything: leave out --time-limit, or score in this process, without "
             "--local-workers and --scheduler."
         )
 
@@ -142,30 +143,36 @@ class Scoring:
     local_workers: int | None
     scheduler: str | None
 
-    def score(self, slides: Sequence[SlideJob], asked: BatchSettings, told: BatchProgress) -> None:
+    def score(
+        self, jobs: Sequence[SlideJob], settings: BatchSettings, progress: BatchProgress
+    ) -> None:
         """Score what is not finished; torch is there only from then on."""
-        slides = [one for one in slides if not _is_settled(one, told)]
-        if not slides:
+        jobs = [job for job in jobs if not _is_settled(job, progress)]
+        if not jobs:
             return
         if self.local_workers is None and self.scheduler is None:
-            model, devices = load_on_fastest(self.model, self.devices, told, float32=asked.float32)
-            score_here(slides, model, devices, told)
+            model, devices = load_on_fastest(
+                self.model, self.devices, progress, float32=settings.float32
+            )
+            score_here(jobs, model, devices, progress)
             return
         with workers(self.local_workers, self.scheduler) as client:
-            model, devices = load_on_fastest(self.model, self.devices, told, float32=asked.float32)
+            model, devices = load_on_fastest(
+                self.model, self.devices, progress, float32=settings.float32
+            )
             if len(devices) > 1:
                 raise RequestError("Each worker runs the network on one device: name one only.")
-            WorkerScorer(client, model, self.model, devices[0]).score(slides, told)
+            WorkerScorer(client, model, self.model, devices[0]).score(jobs, progress)
 
 
-def _is_settled(slide: SlideJob, told: BatchProgress) -> bool:
+def _is_settled(job: SlideJob, progress: BatchProgress) -> bool:
     """Whether nothing is left to do for a slide: it was scored already, or cannot be."""
     try:
-        if not slide.is_finished():
+        if not job.is_finished():
             return False
-        index = slide.add_to_index()
+        index = job.add_to_index()
     except Exception as error:
-        told.fail(error, slide.path.name)
+        progress.fail(error, job.path.name)
         return True
-    told.done(f"{slide.path.name}: already scored, results in {slide.where}{index}")
+    progress.done(f"{job.path.name}: already scored, results in {job.where}{index}")
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_smse.cli.console import say, tell
-from napari_smse.cli.options import DeviceNames, ModelName, SlideMpp
+from napari_smse.cli.console import Console
+from napari_smse.cli.options import AsJson, Devices, ModelName, SourceMpp
 from napari_smse.errors import QueryError
 from napari_smse.scoring import describe_scale, parse_scale
 from napari_smse.similarity.index.search import SearchResult, SlideHits
@@ -20,92 +19,102 @@ from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from napari_smse.workflows.region_query import RegionQuery, make_region_query
 
-Pixels = Annotated[int, typer.Option(help="Level-0 px.", show_default=False)]
-
 
 def search_slides(
     index: Annotated[Path, typer.Argument(help="Folder of an index.", show_default=False)],
     slide: Annotated[
         Path, typer.Option(help="Slide with the tissue to look for.", show_default=False)
     ],
-    x: Pixels,
-    y: Pixels,
-    width: Pixels,
-    height: Pixels,
+    x: Annotated[
+        int, typer.Option(help="Left edge of the region, level-0 px.", show_default=False)
+    ],
+    y: Annotated[int, typer.Option(help="Top edge of the region, level-0 px.", show_default=False)],
+    width: Annotated[
+        int, typer.Option(help="Width of the region, level-0 px.", show_default=False)
+    ],
+    height: Annotated[
+        int, typer.Option(help="Height of the region, level-0 px.", show_default=False)
+    ],
     k: Annotated[int, typer.Option("-k", "--tiles", help="How many tiles to find.")] = 50,
     mpp: Annotated[
         str | None,
-        typer.Option(help="Scale, um/px or 20x. [the finest the slide is indexed at]"),
+        typer.Option(
+            help="Scale of the tiles in um/px (0.5) or as objective power (20x). By default the "
+            "finest that the slide is indexed at."
+        ),
     ] = None,
-    slide_mpp: SlideMpp = None,
+    source_mpp: SourceMpp = None,
     model: ModelName = "bundled",
-    device: DeviceNames = "auto",
+    device: Devices = "auto",
     approximate: Annotated[
         bool | None,
         typer.Option(
-            "--approximate/--exact",
-            help="Answer by the approximate index. [from 4 million tiles on, where there is one]",
+            "--approximate/--no-approximate",
+            help="Search the approximate index, or every tile. By default the approximate index "
+            "where there is one and the tiles are 4 million or more.",
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find the tiles most like a region of a slide, in all slides of an index.
 
     A slide that is not in the index is scored there, and not added. The region itself is no hit.
     """
+    console = Console()
     if k < 1:
         raise QueryError(f"There are no {k} nearest tiles: ask for 1 or more.")
     opened = SlideIndex(index)
     scale = None if mpp is None else parse_scale(mpp)
     region = Region(x, y, width, height)
-    with open_slide(slide, mpp=slide_mpp) as queried:
-        query: RegionQuery = make_region_query(opened, queried, region, scale, model, device)
-    answer = opened.search(
+    with open_slide(slide, mpp=source_mpp) as queried:
+        query = make_region_query(opened, queried, region, scale, model, device)
+    result = opened.search(
         query.embeddings, k, mpp=query.mpp, left_out=query.excluded, approximate=approximate
     )
-    for warning in answer.warnings:
-        tell(f"warning: {warning}", "yellow")
+    for warning in result.warnings:
+        console.message(f"warning: {warning}", "yellow")  # stdout holds the hits alone
     if as_json:
-        typer.echo(json.dumps(as_values(answer, query, index, slide), indent=2))
+        console.print_json(as_values(result, query, index, slide))
         return
-    for line in as_lines(answer, query, slide):
-        say(line)
+    for line in as_lines(result, query, slide):
+        console.report(line)
 
 
 _COLUMNS = f"    {'distance':>8} {'x':>9} {'y':>9} {'width':>7} {'height':>7}   most likely"
 
 
-def as_lines(answer: SearchResult, query: RegionQuery, slide: Path) -> Iterator[str]:
-    """Say it in lines, the slide with the nearest tile first."""
+def as_lines(result: SearchResult, query: RegionQuery, slide: Path) -> Iterator[str]:
+    """Describe a result in lines, the slide with the nearest tile first."""
     tiles = "1 tile" if len(query.embeddings) == 1 else f"{len(query.embeddings)} tiles"
-    how = " (approximately)" if answer.approximate else ""
+    how = " (approximately)" if result.approximate else ""
     yield (
         f"Looked for {tiles} of {slide.name} at {describe_scale(query.mpp)} among "
-        f"{answer.tiles:,} tiles{how}. Research use only."
+        f"{result.tiles:,} tiles{how}. Research use only."
     )
-    if not answer.slides:
+    if not result.slides:
         yield "Nothing else is in the index at this scale."
-    for number, found in enumerate(answer.slides, start=1):
+    for number, of_slide in enumerate(result.slides, start=1):
         yield ""
-        state = "" if found.state is SlideState.SAME else f", {found.state} since it was indexed"
-        hits = "1 tile" if len(found.hits) == 1 else f"{len(found.hits)} tiles"
-        yield f"{number}. {found.slide.name}: {hits}{state} ({found.slide.path})"
+        state = of_slide.state
+        remark = "" if state is SlideState.SAME else f", {state} since it was indexed"
+        hits = "1 tile" if len(of_slide.hits) == 1 else f"{len(of_slide.hits)} tiles"
+        yield f"{number}. {of_slide.slide.name}: {hits}{remark} ({of_slide.slide.path})"
         yield _COLUMNS
-        yield from _rows(found)
+        yield from _rows(of_slide)
 
 
-def _rows(found: SlideHits) -> Iterator[str]:
-    for hit in found.hits:
+def _rows(of_slide: SlideHits) -> Iterator[str]:
+    for hit in of_slide.hits:
         at = hit.region
         yield (
             f"    {hit.distance:8.3f} {at.x:9} {at.y:9} {at.width:7} {at.height:7}   "
-            f"{found.said(hit)}"
+            f"{of_slide.said(hit)}"
         )
 
 
-def as_values(answer: SearchResult, query: RegionQuery, index: Path, slide: Path) -> dict[str, Any]:
-    """Return it as JSON values; places in level-0 px."""
+def as_values(result: SearchResult, query: RegionQuery, index: Path, slide: Path) -> dict[str, Any]:
+    """Return a result as JSON values; places in level-0 px."""
     return {
         "index": str(index),
         "query": {
@@ -114,20 +123,20 @@ def as_values(answer: SearchResult, query: RegionQuery, index: Path, slide: Path
             "mpp": query.mpp,
             "tiles": len(query.embeddings),
         },
-        "searched_tiles": answer.tiles,
-        "approximate": answer.approximate,
-        "warnings": list(answer.warnings),
-        "slides": [_slide_values(found) for found in answer.slides],
+        "searched_tiles": result.tiles,
+        "approximate": result.approximate,
+        "warnings": list(result.warnings),
+        "slides": [_slide_values(of_slide) for of_slide in result.slides],
     }
 
 
-def _slide_values(found: SlideHits) -> dict[str, Any]:
-    slide = found.slide
+def _slide_values(of_slide: SlideHits) -> dict[str, Any]:
+    slide = of_slide.slide
     return {
         "name": slide.name,
         "path": slide.path,
         "quick_hash": slide.quick_hash,
-        "state": str(found.state),
+        "state": str(of_slide.state),
         "hits": [
             {
                 "distance": round(hit.distance, 6),
@@ -138,6 +147,6 @@ def _slide_values(found: SlideHits) -> dict[str, Any]:
                     for name, value in zip(slide.classes, hit.probability, strict=True)
                 },
             }
-            for hit in found.hits
+            for hit in of_slide.hits
         ],
     }

@@ -119,7 +119,7 @@ def _classifiers(model: str, weights_sha256: str, device: ComputeDevice) -> _Cla
     torch.set_num_threads(1)
     choose_device(device.torch_name)  # raises if there is none
     if device.torch_name == "cpu" and device.precision == "bfloat16" and not computes_bfloat16():
-        raise WorkerError("its CPU has no bfloat16, in which the others compute; add --exact")
+        raise WorkerError("its CPU has no bfloat16, in which the others compute; add --float32")
     return _Classifiers(TileClassifier(_model(model, weights_sha256), device, 1))
 
 

@@ -154,7 +154,7 @@ class _Index:
 def _read_lists(path: Path) -> dict[str, _Listed]:
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
-        raise DataError(f"{path} holds no .txt file: point --folds at the fold lists.")
+        raise DataError(f"{path} holds no .txt file: point --fold-lists at the fold lists.")
     listed: dict[str, _Listed] = defaultdict(_Listed)
     for number, file in enumerate(files, start=1):
         for name, fold, side in _entries(file, number):

@@ -119,7 +119,7 @@ def choose_devices(wanted: str = "auto", *, exact: bool = False) -> list[Compute
     if len({(device.precision, device.runtime) for device in chosen}) > 1:
         raise DeviceError(
             f"{wanted!r} names devices that compute differently: choose devices of one kind, "
-            "such as cuda:0,cuda:1, or in a shell add --exact."
+            "such as cuda:0,cuda:1, or in a shell add --float32."
         )
     return chosen
 

@@ -102,7 +102,7 @@ class Slide:
         """
         if self.scale.mpp is not None:
             return self.scale.mpp
-        fix = "pass --slide-mpp or type it in the dock"
+        fix = "pass --source-mpp or type it in the dock"
         if self.scale.rejected is not None:
             raise ImplausibleScaleError(
                 f"{self.path.name} states {self.scale.rejected:g} um/px, "

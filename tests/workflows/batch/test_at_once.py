@@ -33,23 +33,23 @@ models.load_model = lambda _name: model
 score.read_card = lambda _name: model.card
 for number in range(rounds):
     words = ["score", str(folder / "slide.tif"), "--out", str(folder / f"out{number}")]
-    sys.argv = ["napari-smse", *words, "--exact", "--quiet", "--geojson"]
+    sys.argv = ["napari-smse", *words, "--float32", "--quiet", "--geojson"]
     (folder / f"{me}{number}").touch()
     while not (folder / f"{other}{number}").exists():
         time.sleep(0.0005)
-    said = io.StringIO()
+    errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(errors):
             app.main()
     except SystemExit as end:
         status = int(end.code or 0)
-    print(json.dumps([status, said.getvalue()]), flush=True)
+    print(json.dumps([status, errors.getvalue()]), flush=True)
 """
 
 
 @pytest.fixture
 def answers(tmp_path: Path) -> list[list[tuple[int, str]]]:
-    """What both said in each round: status, and errors."""
+    """What both printed in each round: status, and errors."""
     write_section(tmp_path / "slide.tif", width=1400, height=1000)
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     both = [
@@ -61,23 +61,23 @@ def answers(tmp_path: Path) -> list[list[tuple[int, str]]]:
         )
         for names in (("a", "b"), ("b", "a"))
     ]
-    said = [process.communicate(timeout=300)[0].splitlines() for process in both]
-    assert [len(lines) for lines in said] == [ROUNDS, ROUNDS]
-    return [[tuple(json.loads(line)) for line in lines] for lines in zip(*said, strict=True)]
+    printed = [process.communicate(timeout=300)[0].splitlines() for process in both]
+    assert [len(lines) for lines in printed] == [ROUNDS, ROUNDS]
+    return [[tuple(json.loads(line)) for line in lines] for lines in zip(*printed, strict=True)]
 
 
 @pytest.mark.slow
-def test_one_scores_and_the_other_is_told(
+def test_one_scores_and_the_other_is_reported(
     answers: list[list[tuple[int, str]]], shell: Shell, tmp_path: Path
 ) -> None:
     slide = tmp_path / "slide.tif"
-    shell("score", slide, "--out", tmp_path / "alone", "--exact", "--geojson")
+    shell("score", slide, "--out", tmp_path / "alone", "--float32", "--geojson")
     alone = parquet.read_table(tmp_path / "alone" / "slide" / "tiles.parquet")
     for number, both in enumerate(answers):
         assert 0 in {status for status, _ in both}
-        for status, said in both:
-            assert (status == 0) == (said == "")
-            assert said == "" or "is being written by process" in said
+        for status, printed in both:
+            assert (status == 0) == (printed == "")
+            assert printed == "" or "is being written by process" in printed
         folder = tmp_path / f"out{number}" / "slide"
         assert parquet.read_table(folder / "tiles.parquet").equals(alone)
         assert ScoreStore.open(folder / "scores.zarr").complete

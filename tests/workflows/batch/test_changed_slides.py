@@ -84,7 +84,7 @@ def _owner(path: str) -> Any:
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("moment", [SCORED, SAVED])
 @pytest.mark.parametrize("command", ["score", "index"])
-def test_it_is_told_and_leaves_no_record(
+def test_it_is_reported_and_leaves_no_record(
     shell: Shell,
     slides: Path,
     tmp_path: Path,

@@ -102,7 +102,7 @@ class TestFolders:
         assert found(tmp_path, "*") == ["a.svs"]
         assert found(tmp_path, "marks.dcm") == ["marks.dcm"]
 
-    def test_one_without_slides_is_told_by_its_name(self, tmp_path: Path) -> None:
+    def test_one_without_slides_is_reported_by_its_name(self, tmp_path: Path) -> None:
         touch(tmp_path, "empty/letter.txt")
         with pytest.raises(SlideNotFoundError, match=r"no slide in .*empty: .*DICOM"):
             found(tmp_path, "empty")
@@ -128,7 +128,7 @@ class TestPatterns:
         touch(tmp_path, "2024/a.svs", "2025/deep/b.svs", "2026/c.svs")
         assert found(tmp_path, "202[45]") == ["2024/a.svs", "2025/deep/b.svs"]
 
-    def test_one_that_matches_no_slide_is_told(self, tmp_path: Path) -> None:
+    def test_one_that_matches_no_slide_is_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.svs", "a.txt")
         for pattern in ("*.ndpi", "*.txt"):
             with pytest.raises(SlideNotFoundError, match=r"no slide matches .*\*\.(ndpi|txt)"):

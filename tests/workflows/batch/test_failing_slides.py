@@ -90,7 +90,7 @@ def test_any_failure_of_a_slide_is_a_line_and_stops_no_other(
     words = {
         "score": ("--out", tmp_path / "out", "--index", tmp_path / "index"),
         "index": ("--out", tmp_path / "index"),
-        "estimate": ("--exact",),
+        "estimate": ("--float32",),
     }[command]
     answer = shell(command, slides, *words)
     assert answer.status == 1

@@ -75,7 +75,7 @@ def test_other_settings_replace_only_with_overwrite_and_keep_the_results(
     assert indexed(index)["a"] > before["a"]
 
 
-def test_what_is_wrong_with_the_index_is_told_before_anything_is_scored(
+def test_what_is_wrong_with_the_index_is_reported_before_anything_is_scored(
     shell: Shell, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("napari_smse.models.load_model", None)

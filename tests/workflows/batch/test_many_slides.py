@@ -84,7 +84,7 @@ class TestFolders:
             assert shell("score", slides, "--out", slides / "scored").status == 0
         assert files(slides / "scored") == ["a", "b"]
 
-    def test_a_pattern_without_slides_is_told_before_anything_is_done(
+    def test_a_pattern_without_slides_is_reported_before_anything_is_done(
         self, shell: Shell, slides: Path, tmp_path: Path
     ) -> None:
         answer = shell("score", slides, slides / "*.ndpi", "--out", tmp_path / "out")
@@ -138,19 +138,19 @@ class TestScoredBefore:
         assert sum(shell.model.network.batches) == before
 
     @pytest.mark.parametrize(
-        ("setting", "told"),
+        ("setting", "difference"),
         [
             (("--overlap", "0.5"), "request overlap"),
             (("--mpp", "1.0"), "request mpps"),
-            (("--slide-mpp", "0.4"), "slide mpp"),
+            (("--source-mpp", "0.4"), "slide mpp"),
         ],
     )
     def test_other_settings_are_refused_slide_by_slide(
-        self, shell: Shell, slides: Path, tmp_path: Path, setting: tuple[str, str], told: str
+        self, shell: Shell, slides: Path, tmp_path: Path, setting: tuple[str, str], difference: str
     ) -> None:
         answer = shell("score", slides, "--out", tmp_path / "out", *setting)
         assert answer.status == 1
-        assert len(lines(answer.err, f"another run (different {told}")) == 2
+        assert len(lines(answer.err, f"another run (different {difference}")) == 2
         assert "2 of 2 slides could not be scored." in answer.err
 
     def test_a_slide_that_changed_is_refused(
@@ -164,10 +164,10 @@ class TestScoredBefore:
     def test_exact_results_serve_whoever_asks_for_less(
         self, shell: Shell, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        shell("score", slides, "--out", tmp_path / "exact", "--exact")
+        shell("score", slides, "--out", tmp_path / "exact", "--float32")
         monkeypatch.setattr("napari_smse.models.load_model", None)
-        for exact in ([], ["--exact"]):
-            answer = shell("score", slides, "--out", tmp_path / "exact", *exact)
+        for float32 in ([], ["--float32"]):
+            answer = shell("score", slides, "--out", tmp_path / "exact", *float32)
             assert len(lines(answer.out, "already scored")) == 2
 
 
@@ -232,7 +232,7 @@ class TestElsewhere:
         assert sum(shell.model.network.batches) == before
         assert fsspec.filesystem("memory").exists("/x/a/run.json")
 
-    def test_a_missing_backend_is_told_first(
+    def test_a_missing_backend_is_reported_first(
         self, shell: Shell, slides: Path, no_network: None
     ) -> None:
         answer = shell("score", slides, "--out", "oci://bucket/x")

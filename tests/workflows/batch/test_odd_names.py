@@ -29,14 +29,14 @@ def latin_1(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def test_a_name_that_is_not_utf_8_is_scored_and_told(
+def test_a_name_that_is_not_utf_8_is_scored_and_reported(
     shell: Shell, latin_1: Path, tmp_path: Path
 ) -> None:
-    for told in ("results in", "already scored"):
+    for words in ("results in", "already scored"):
         answer = shell("score", latin_1, "--out", tmp_path / "out")
         assert (answer.status, answer.err) == (0, "")
         assert r"caf\udce9.tif: " in answer.out
-        assert answer.out.count(told) == 2
+        assert answer.out.count(words) == 2
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["caf%E9", "later"]
     record = RunRecord.model_validate_json((tmp_path / "out" / "caf%E9" / "run.json").read_bytes())
     assert record.slide.path == str(latin_1 / r"caf\udce9.tif")
@@ -66,12 +66,12 @@ def test_it_goes_into_an_index_where_it_is_found_again(
 
 def test_it_is_described_and_estimated(shell: Shell, latin_1: Path) -> None:
     assert r"caf\udce9" in shell("info", latin_1 / f"{LATIN_1}.tif").out
-    answer = shell("estimate", latin_1, "--exact")
+    answer = shell("estimate", latin_1, "--float32")
     assert (answer.status, answer.err) == (0, "")
     assert "In all: " in answer.out
 
 
-def test_an_error_about_it_is_told(shell: Shell, latin_1: Path, tmp_path: Path) -> None:
+def test_an_error_about_it_is_reported(shell: Shell, latin_1: Path, tmp_path: Path) -> None:
     (latin_1 / f"{LATIN_1}.tif").write_bytes(b"")
     answer = shell("score", latin_1, "--out", tmp_path / "out")
     assert answer.status == 1

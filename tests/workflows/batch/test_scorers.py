@@ -26,7 +26,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for seed in range(2):
         write_slide(folder / "in" / f"{seed}.tif", seed, width=1400, height=1000)
     scales = ["--mpp", "0.5", "--mpp", "1.0", "--overlap", "0.75"]
-    return ["score", str(folder / "in"), "--model", str(model.path), *scales, "--exact"]
+    return ["score", str(folder / "in"), "--model", str(model.path), *scales, "--float32"]
 
 
 def start(words: Sequence[str], out: Path) -> subprocess.Popen[str]:
@@ -38,11 +38,11 @@ def start(words: Sequence[str], out: Path) -> subprocess.Popen[str]:
 
 
 def run(words: Sequence[str], out: Path) -> tuple[str, str]:
-    """What was said on stdout and stderr by a command that did all."""
+    """What was printed on stdout and stderr by a command that did all."""
     process = start(words, out)
-    said = process.communicate(timeout=240)
-    assert process.returncode == 0, said
-    return said
+    printed = process.communicate(timeout=240)
+    assert process.returncode == 0, printed
+    return printed
 
 
 def probabilities(out: Path) -> list[np.ndarray]:

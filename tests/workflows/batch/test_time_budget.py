@@ -21,7 +21,7 @@ def slide(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def short(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Minutes in which a slow network cannot score all of the slide, but its first look."""
+    """A time in which a slow network cannot score all of the slide, but its first look."""
     forward = shell.model.network.forward
 
     def slowly(images: object) -> NetworkOutput:
@@ -32,7 +32,7 @@ def short(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> str:
     # Many cores would have read and scored all of it by then.
     monkeypatch.setattr("napari_smse.workflows.batch.scorers.os.cpu_count", lambda: 2)
     monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", 128)
-    return str(0.5 / 60)
+    return "0.5s"
 
 
 def scored(folder: Path) -> tuple[int, int]:
@@ -44,10 +44,10 @@ def scored(folder: Path) -> tuple[int, int]:
     ), tiles
 
 
-def test_what_there_was_time_for_is_told_and_written(
+def test_what_there_was_time_for_is_reported_and_written(
     shell: Shell, slide: Path, tmp_path: Path, short: str
 ) -> None:
-    answer = shell("score", slide, "--out", tmp_path / "out", "--minutes", short)
+    answer = shell("score", slide, "--out", tmp_path / "out", "--time-limit", short)
     assert (answer.status, answer.err) == (0, "")
     done, total = scored(tmp_path / "out" / "slide")
     assert 0 < done < total
@@ -57,7 +57,7 @@ def test_what_there_was_time_for_is_told_and_written(
 def test_its_time_is_not_spent_on_a_slide_again(
     shell: Shell, slide: Path, tmp_path: Path, short: str
 ) -> None:
-    words = ("score", slide, "--out", tmp_path / "out", "--minutes")
+    words = ("score", slide, "--out", tmp_path / "out", "--time-limit")
     shell(*words, short)
     before = sum(shell.model.network.batches)
     assert "already scored" in shell(*words, short).out
@@ -67,11 +67,11 @@ def test_its_time_is_not_spent_on_a_slide_again(
 def test_more_time_goes_on_from_there(
     shell: Shell, slide: Path, tmp_path: Path, short: str
 ) -> None:
-    words = ("score", slide, "--out", tmp_path / "out", "--minutes")
+    words = ("score", slide, "--out", tmp_path / "out", "--time-limit")
     shell(*words, short)
     first = sum(shell.model.network.batches)
     assert first == scored(tmp_path / "out" / "slide")[0]
-    assert shell(*words, "10").status == 0
+    assert shell(*words, "10m").status == 0
     done, total = scored(tmp_path / "out" / "slide")
     assert done == total
     assert sum(shell.model.network.batches) == total  # none twice
@@ -80,13 +80,14 @@ def test_more_time_goes_on_from_there(
 def test_no_time_and_workers_are_refused_before_anything_is_done(
     shell: Shell, slide: Path, tmp_path: Path
 ) -> None:
-    for words, told in (
-        (("--minutes", "0"), "There is no scoring in 0 minutes"),
-        (("--minutes", "nan"), "There is no scoring in nan minutes"),
-        (("--minutes", "3", "--local-workers", "2"), "leave out --minutes"),
-        (("--minutes", "3", "--scheduler", "tcp://127.0.0.1:9"), "leave out --minutes"),
+    for words, message in (
+        (("--time-limit", "0m"), "'0m' is no time limit"),
+        (("--time-limit", "10"), "'10' is no time limit"),
+        (("--time-limit", "nan"), "'nan' is no time limit"),
+        (("--time-limit", "3m", "--local-workers", "2"), "leave out --time-limit"),
+        (("--time-limit", "3m", "--scheduler", "tcp://127.0.0.1:9"), "leave out --time-limit"),
     ):
         answer = shell("score", slide, "--out", tmp_path / "out", *words)
         assert answer.status == 1
-        assert told in " ".join(answer.err.split())
+        assert message in " ".join(answer.err.split())
     assert not (tmp_path / "out").exists()

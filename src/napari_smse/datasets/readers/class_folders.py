@@ -62,7 +62,7 @@ def read_class_folders(folder: Path, reading: Reading) -> LabelledSet:
     if reading.mpp is None:
         raise DataError(
             f"{folder} holds images in class folders, which say nothing of their um/px: "
-            "state it with --mpp."
+            "state it with --source-mpp."
         )
     found: list[Candidate] = []
     skipped = [
