@@ -17,8 +17,7 @@ TUMOUR = (4200, 1100)
 
 def other_slides(folder: Path) -> list[Path]:
     """Write two slides of the sample's tissue: mirrored, and darker."""
-    import napari
-import numpy as np
+    import numpy as np
     import tifffile
 
     from napari_smse.slides import Region, open_slide
@@ -48,6 +47,8 @@ import numpy as np
 
 def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
+    import napari
+
     from napari_smse.scoring.tile_table import tile_table_of
     from napari_smse.widgets.session import session_of
 
