@@ -1,8 +1,9 @@
-# make demo         scores the sample slide and, where there is a screen, shows it in napari
-# make test         runs the tests, on Debian as root with the system libraries they need
-# make lint         style, types and the contracts between the floors
-# make screenshots  the pictures in docs/images
-# make env          the environment with everything, in .venv
+# make demo   scores the sample slide and, where there is a screen, shows it in napari
+# make test   runs the tests, on Debian as root with the system libraries they need
+# make lint   style, types and the contracts between the floors
+# make docs   the screenshots in docs/
+# make site   the documentation as a site, in site/; warnings are errors
+# make env    the environment with everything, in .venv
 #
 # Each creates .venv first if need be. Another Python: make PYTHON=python3.12 demo
 export PYTHON
@@ -14,14 +15,12 @@ WORKERS ?= 2
 INSTALLED_BY := pyproject.toml .ci/constraints.txt scripts/make_environment.sh
 USER_ENV := .venv/.installed-all
 FULL_ENV := .venv/.installed-all,train,test,dev
+SITE_ENV := .venv/.installed-docs
 
 # Screenshots need a screen, if only a virtual one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"))
 
-# Pages of the documentation that have pictures of the viewer.
-PAGES ?= $(filter-out __init__ viewer,$(basename $(notdir $(wildcard docs/screenshots/*.py))))
-
-.PHONY: demo test lint screenshots env clean
+.PHONY: demo test lint docs site env clean
 
 demo: $(USER_ENV)
 	scripts/demo.sh
@@ -40,10 +39,16 @@ screenshots: $(FULL_ENV)
 	scripts/system_libraries.sh
 	for page in $(PAGES); do $(SCREEN) .venv/bin/python -m docs.screenshots.$$page || exit 1; done
 
+# Made anew each time: the reference comes from the source, which Sphinx does not watch.
+site: $(SITE_ENV)
+	rm -rf site
+	.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet --doctree-dir build/doctrees docs site
+	@echo "The site is in site/: open site/index.html"
+
 env: $(FULL_ENV)
 
 clean:
-	rm -rf .venv demo_output dist build
+	rm -rf .venv demo_output dist build site
 
 $(FULL_ENV): $(INSTALLED_BY)
 	scripts/make_environment.sh all,train,test,dev
@@ -52,3 +57,7 @@ $(FULL_ENV): $(INSTALLED_BY)
 $(USER_ENV): $(INSTALLED_BY)
 	scripts/make_environment.sh all
 	touch $(USER_ENV)
+
+$(SITE_ENV): $(INSTALLED_BY)
+	scripts/make_environment.sh docs
+	touch $(SITE_ENV)
