@@ -64,6 +64,7 @@ def keep_as_regions(
     finally:
         drawing.leave()
     viewer.layers.selection.active = active
+    session.annotations_changed.emit()
     return drawing.layer
 
 

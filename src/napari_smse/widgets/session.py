@@ -26,6 +26,7 @@ from napari_smse.widgets.layers.slide_layers import (
     slide_layers,
     slide_of,
 )
+from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.workflows.scored_slide import Run, ScoredSlide
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ class Session:
     maps_changed = Signal(object)
     """Other maps, or other values, are shown on this slide layer."""
 
+    run_grew = Signal(object)
+    """More tiles of this slide layer are scored; comes about every second while a run goes on."""
+
+    annotations_changed = Signal()
+    """Something else is drawn on a slide, or said of its tiles."""
+
     classes_changed = Signal()
     """There are other classes to draw with."""
 
@@ -111,7 +118,7 @@ class Session:
         self._choosing = False
         slides = list(slide_layers(viewer))
         for layer in slides:
-            layer.events.visible.connect(self._on_visible)
+            self._watch(layer)
         seen = [layer for layer in slides if layer.visible]
         self.choose(next(reversed(seen or slides), None))
 
@@ -311,11 +318,15 @@ class Session:
 
     def _on_inserted(self, event: Any) -> None:
         if is_slide_layer(event.value):
-            event.value.events.visible.connect(self._on_visible)
+            self._watch(event.value)
             # What is opened is looked at.
             self.choose(event.value)
         elif not self.is_in_view(event.value):
             self._put_away(event.value)
+
+    def _watch(self, layer: Image) -> None:
+        layer.events.visible.connect(self._on_visible)
+        notes_of(layer).changed.connect(self.annotations_changed.emit)
 
     def _on_visible(self, event: Any) -> None:
         """Choose the slide that the user shows in napari's list of layers."""

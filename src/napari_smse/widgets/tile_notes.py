@@ -8,18 +8,17 @@ from dataclasses import replace
 
 from napari.components import ViewerModel
 from napari.layers import Layer
-from qtpy.QtCore import QObject, Signal
+from psygnal import Signal
 
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 
 
-class SlideTileNotes(QObject):
+class SlideTileNotes:
     """The links and remarks of one slide; all docks share them."""
 
     changed = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
         self.links: tuple[PairConstraint, ...] = ()
         self.remarks: tuple[TileCorrection, ...] = ()
 

@@ -570,5 +570,4 @@ def test_closed_while_it_works_it_lets_go(scored):
     dock.make_map()
     dock.close()
     assert not dock.mapping.is_running
-    assert not dock._watch.isActive()
     scored.viewer.layers.remove(scored.layer)

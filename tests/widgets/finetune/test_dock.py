@@ -150,9 +150,9 @@ def test_it_goes_on_after_a_pause_or_a_mistaken_cancel_and_draws_every_step(dock
     docks.tune.panel.pause.click()
     assert docks.tune.panel.bar.format() == "paused"
     qtbot.wait(200)
-    there = docks.tune._told.done
+    there = docks.tune._learning.done
     qtbot.wait(300)
-    assert docks.tune._told.done == there
+    assert docks.tune._learning.done == there
     docks.tune.panel.pause.click()
     docks.until(lambda: not docks.tune.learning.is_running)
     docks.until(lambda: not docks.tune.outcome.is_filling)

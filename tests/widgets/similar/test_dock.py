@@ -25,6 +25,7 @@ from napari_smse.widgets.layers.similarity_layer import SIMILARITY_KEY
 from napari_smse.widgets.layers.slide_layers import set_scale, slide_of
 from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.widgets.score.dock import ScoreDock
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar.dock import SimilarDock
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import ScoreJob
@@ -136,7 +137,6 @@ def test_the_plugin_menu_opens_the_dock(viewer):
 
 def test_a_slide_that_is_not_scored_says_so_and_is_searched_once_it_is(viewer, score, until):
     dock = SimilarDock(viewer)
-    dock._again.setInterval(50)
     viewer.window.add_dock_widget(dock)
     assert "Score this slide first" in dock.panel.query.text()
     find(dock, until)
@@ -455,20 +455,20 @@ def test_while_a_run_goes_on_what_is_scored_is_searched_and_then_the_rest(dock, 
         )
 
     monkeypatch.setattr(find_similar, "tile_table_of", part)
-    dock._again.setInterval(50)
     find(dock, until)
     assert "Only 50% of the slide's tiles are scored" in dock.panel.query.text()
     part_of_it = len(dock.searched.tiles)
     # Nothing is read again before more blocks are there.
-    until(lambda: not dock._again.isActive())
+    grew = session_of(dock.viewer).run_grew
+    grew.emit(dock._layer)
     settled(dock, until)
     assert len(dock.searched.tiles) == part_of_it
     so_far[0] = 1.0
     dock.searched = dataclasses.replace(dock.searched, blocks=0)
+    grew.emit(dock._layer)
     until(lambda: dock.searched is not None and len(dock.searched.tiles) > part_of_it)
     settled(dock, until)
     assert dock.panel.query.text() == "4 tiles like this."
-    assert not dock._again.isActive()
 
 
 def test_another_slide_has_its_own_query_and_the_first_keeps_its_own(dock, viewer, until, tmp_path):

@@ -78,6 +78,8 @@ class AnnotateDock(SlideDock):
         self._connect()
         self.lists = ClassPresets(self.table, napari_viewer)
         self._session.annotator = self
+        for changed in (self.table.renamed, self.table.recoloured, self.table.itemChanged):
+            changed.connect(self._announce_classes)
         self._find_slides()
 
     @property
@@ -88,6 +90,10 @@ class AnnotateDock(SlideDock):
     def add_class(self, name: str) -> None:
         """Add a class to them, unless it is there."""
         self.table.add_class(name)
+        self._announce_classes()
+
+    def _announce_classes(self, *_: object) -> None:
+        self._session.classes_changed.emit()
 
     # -- making ----------------------------------------------------------------------
 
@@ -187,6 +193,8 @@ class AnnotateDock(SlideDock):
         layer.events.scale.connect(self._take_other_mpp)
         self.links.show_slide(layer)
         self._count()
+        self._announce_classes()
+        self._session.annotations_changed.emit()
 
     def _take_other_mpp(self) -> None:
         """The user typed another um/px."""
@@ -231,6 +239,7 @@ class AnnotateDock(SlideDock):
         self._select_nothing()
         self.table.add_class()
         self._recolour()
+        self._announce_classes()
 
     def _remove_class(self) -> None:
         name = self.table.current
@@ -244,6 +253,7 @@ class AnnotateDock(SlideDock):
         self._select_nothing()
         self.table.remove_current()
         self._recolour()
+        self._announce_classes()
 
     def _rename_class(self, old: str, new: str) -> None:
         if self.drawing is not None:
@@ -270,6 +280,7 @@ class AnnotateDock(SlideDock):
 
     def _change(self) -> None:
         self._dirty = True
+        self._session.annotations_changed.emit()
         self._count()
         self._soon.start()
 
@@ -367,6 +378,7 @@ class AnnotateDock(SlideDock):
         self.lists.remember()
         if self._session.annotator is self:
             self._session.annotator = None
+            self._announce_classes()
         self.slides.leave()
         self._let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)

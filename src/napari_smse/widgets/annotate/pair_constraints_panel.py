@@ -78,7 +78,7 @@ class PairConstraintsPanel(QWidget):
     def show_slide(self, layer: Image | None) -> None:
         """Show the links of a slide from now on; of none if there is none."""
         if self._notes is not None:
-            self._notes.changed.disconnect(self._show_links)
+            self._notes.changed.disconnect(self._show_links, missing_ok=True)
         self._layer = layer
         self._slide = None if layer is None else slide_of(layer)
         self._notes = None if layer is None else notes_of(layer)
@@ -92,7 +92,7 @@ class PairConstraintsPanel(QWidget):
         self.picker.set_on(False)
         self.pictures.stop()
         if self._notes is not None:
-            self._notes.changed.disconnect(self._show_links)
+            self._notes.changed.disconnect(self._show_links, missing_ok=True)
             self._notes = None
 
     def _connect(self) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 from shapely.geometry.base import BaseGeometry
 
@@ -57,7 +56,6 @@ from napari_smse.workflows.out_of_distribution import OodScores
 
 _NOTHING_SCORED: Final = "First score a slide (SMSE: Score slide); its tiles are shown here."
 _POINT_AT: Final = "Point at a tile to read what it is."
-_LOOK_MS: Final = 1000
 _NOTICE = "Research use only: not for diagnosis."
 
 
@@ -85,10 +83,7 @@ class EmbeddingMapDock(SlideDock):
         self.comparing = Worker()
         self._tasks = (self.mapping, self.grouping, self.outlining, self.comparing)
         self.cancel_on_destroy(self._tasks)
-        self._watch = QTimer(self)
-        self._watch.setInterval(_LOOK_MS)
         self._connect()
-        self._watch.start()
         self._look()
 
     # -- making ----------------------------------------------------------------------
@@ -143,7 +138,7 @@ class EmbeddingMapDock(SlideDock):
         self.outlining.returned.connect(self._annotate)
         for task in self._tasks:
             task.errored.connect(self._fail)
-        self._watch.timeout.connect(self._look)
+        self._session.run_grew.connect(self._look)
         self._session.run_changed.connect(self._take_run)
         self.viewer.layers.events.inserted.connect(self._look)
         self.viewer.layers.events.removed.connect(self._look)
@@ -151,7 +146,7 @@ class EmbeddingMapDock(SlideDock):
     # -- slides ----------------------------------------------------------------------
 
     def _look(self, _event: object = None) -> None:
-        """See what is scored by now; a run leaves no other sign of it than on its slide."""
+        """See what is scored by now, and say what of it is not in the map."""
         runs = self._session.scored_layers()
         self.form.show_runs(runs)
         self._wanted = self.form.wanted(runs)
@@ -177,6 +172,7 @@ class EmbeddingMapDock(SlideDock):
 
     def _take_run(self, layer: Image) -> None:
         """Follow another model that is in force on a slide of the map, if that is quickly done."""
+        self._look()
         run = self._session.run_of(layer)
         quick = self.form.way is ProjectionMethod.PCA
         if self.space is None or run is None or not run.store.finished or not quick:
@@ -398,7 +394,7 @@ class EmbeddingMapDock(SlideDock):
     # -- leaving ---------------------------------------------------------------------
 
     def _let_go_of_all(self) -> None:
-        self._watch.stop()
+        self._session.run_grew.disconnect(self._look, missing_ok=True)
         for task in self._tasks:
             task.cancel()
         self._session.run_changed.disconnect(self._take_run, missing_ok=True)

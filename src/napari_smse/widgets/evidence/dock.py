@@ -5,7 +5,6 @@ from __future__ import annotations
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
 
 from napari_smse.errors import SmseError
@@ -234,7 +233,7 @@ class EvidenceDock(SlideDock):
         read = self.read
         if layer is None:
             return
-        if layer is self.slides.layer and read is not None:
+        if layer is self.slides.layer and read is not None and not self._has_grown(read):
             self._point_at(tile)
             return
         self._clicked = tile
@@ -320,11 +319,6 @@ class EvidenceDock(SlideDock):
         self.session.maps_changed.disconnect(self._take_maps, missing_ok=True)
         for task in self._tasks:
             task.cancel()
-
-    def enterEvent(self, event: QEnterEvent | None) -> None:
-        """Look again what was scored when the mouse comes."""
-        self.look_again()
-        super().enterEvent(event)
 
 
 def _model_line(run: Run) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import napari
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtGui import QEnterEvent
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.annotations.tile_notes import TileCorrection
@@ -41,6 +41,7 @@ from napari_smse.workflows.fine_tune import (
 if TYPE_CHECKING:
     from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner
 
+_SOON_MS = 200
 _NOTICE = "Research use only: not for diagnosis."
 _MOST_RECENT = 8
 _NOTHING = (
@@ -68,6 +69,10 @@ class FineTuneDock(SlideDock):
         self._responsive, self._pace = LowLatencyMode(), Eta()
         self._turn = ComputeLock("A model is being fine-tuned")
         self._session = session_of(napari_viewer)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
+        self._soon.timeout.connect(self.show_slides)
         self._make_widgets()
         self.learning, self.saving, self.asking = (Worker() for _ in range(3))
         pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
@@ -136,7 +141,15 @@ class FineTuneDock(SlideDock):
         self.history.use_wanted.connect(self._score_with)
         self.history.problem.connect(self._tell_problem)
         self._session.exemplars_offered.connect(self._offer_bank)
+        self._session.run_changed.connect(self._follow_slides)
+        self._session.annotations_changed.connect(self._follow_slides)
+        self.viewer.layers.events.inserted.connect(self._follow_slides)
+        self.viewer.layers.events.removed.connect(self._follow_slides)
         self.asking.start(list_devices)
+
+    def _follow_slides(self, _event: object = None) -> None:
+        """Look soon what there is to learn from: drawing changes it several times at once."""
+        self._soon.start()
 
     def show_slides(self) -> None:
         """Say which slides there are to learn from."""
@@ -362,8 +375,8 @@ class FineTuneDock(SlideDock):
         self._responsive.end()
         self._turn.give_back()
         self._session.exemplars_offered.disconnect(self._offer_bank, missing_ok=True)
-
-    def enterEvent(self, event: QEnterEvent | None) -> None:
-        """Look again what there is to learn from when the mouse comes."""
-        self.show_slides()
-        super().enterEvent(event)
+        self._session.run_changed.disconnect(self._follow_slides, missing_ok=True)
+        self._session.annotations_changed.disconnect(self._follow_slides, missing_ok=True)
+        self.viewer.layers.events.inserted.disconnect(self._follow_slides)
+        self.viewer.layers.events.removed.disconnect(self._follow_slides)
+        self._soon.stop()

@@ -184,7 +184,7 @@ class AnnotationLayer(QObject):
         self.layer.events.data.disconnect(self._hear)
         self.layer.events.features.disconnect(self._hear_features)
         self._viewer.layers.events.removed.disconnect(self._hear_removed)
-        self._notes.changed.disconnect(self.changed)
+        self._notes.changed.disconnect(self.changed.emit, missing_ok=True)
 
     # -- inside ----------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class AnnotationLayer(QObject):
         # Pasting is told by nothing else.
         self.layer.events.features.connect(self._hear_features)
         self._viewer.layers.events.removed.connect(self._hear_removed)
-        self._notes.changed.connect(self.changed)
+        self._notes.changed.connect(self.changed.emit)
 
     def _hear(self, event: object) -> None:
         action = str(getattr(getattr(event, "action", ""), "value", ""))

@@ -87,6 +87,7 @@ class LiveResults(QObject):
         if now - self._tabled >= _TABLE_S and self._is_filling:
             self._tabled = now
             self._refresh_table()
+            self._session.run_grew.emit(self._session.slide_layer)
 
     def show_everything(self) -> None:
         """Bring all maps and the table up to date, and add the maps not looked at so far.

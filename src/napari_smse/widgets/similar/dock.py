@@ -7,7 +7,6 @@ import numpy as np
 import shapely
 from napari.layers import Image
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QVBoxLayout
 from shapely import Polygon
 
@@ -38,7 +37,6 @@ _NO_SLIDE = "Open a slide first: File > Open."
 _NOT_SCORED = "Score this slide first (SMSE: Score slide): what is searched are its scored tiles."
 _NO_QUERY = "Draw around what you are looking for, or click a tile, under “Like this”."
 _SOON_MS = 100
-_AGAIN_MS = 5000
 MOST_REGIONS = 500
 
 
@@ -59,7 +57,7 @@ class SimilarDock(SlideDock):
         self._layer: Image | None = None
         self._run: Run | None = None
         self._map: SimilarityLayer | None = None
-        self._radius_chosen = False
+        self._radius_chosen = self._grew_meanwhile = False
         self._remark = self._class_name = ""
         self.folder = IndexSearchPanel(
             self.viewer,
@@ -76,10 +74,9 @@ class SimilarDock(SlideDock):
         self.searching, self.keeping = Worker(), Worker()
         pictures = self.panel.strip.pictures.task
         self.cancel_on_destroy((self.searching, self.keeping, pictures, *self.folder.tasks))
-        self._soon, self._again = QTimer(self), QTimer(self)
-        for timer, wait in ((self._soon, _SOON_MS), (self._again, _AGAIN_MS)):
-            timer.setSingleShot(True)
-            timer.setInterval(wait)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
         self._connect()
         self.panel.tell_query(_NO_SLIDE)
         self._find_slides()
@@ -100,10 +97,11 @@ class SimilarDock(SlideDock):
         self.keeping.errored.connect(panel.tell_problem)
         self.keeping.returned.connect(self._keep_regions)
         self._soon.timeout.connect(self._search)
-        self._again.timeout.connect(self._search_what_is_new)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
         self.session.run_changed.connect(self._take_other_run)
+        self.session.run_grew.connect(self._take_growth)
+        self.session.classes_changed.connect(self._offer_classes)
 
     # -- slide and run ---------------------------------------------------------------
 
@@ -138,7 +136,10 @@ class SimilarDock(SlideDock):
         if self.session.run_of(self._layer) is not self._run:
             self._take_run()
         self._offer_classes()
-        if self._run is not None and not self._run.store.complete:
+        self._search_what_is_new()
+
+    def _take_growth(self, layer: Image) -> None:
+        if layer is self._layer:
             self._search_what_is_new()
 
     def _offer_classes(self) -> None:
@@ -165,7 +166,6 @@ class SimilarDock(SlideDock):
 
     def _let_go(self) -> None:
         self._soon.stop()
-        self._again.stop()
         self._forget_answer()
         if self._map is not None:
             self._map.hide()
@@ -199,7 +199,6 @@ class SimilarDock(SlideDock):
 
     def _search(self, *, seen: int = -1) -> None:
         self._soon.stop()
-        self._again.stop()
         if self._layer is None:
             return
         mpp = self.panel.mpp
@@ -216,12 +215,11 @@ class SimilarDock(SlideDock):
 
     def _search_what_is_new(self) -> None:
         """Search again if more was scored since, as while a run goes on."""
-        if self._is_partial and not self.searching.is_running:
+        if not self._is_partial:
+            return
+        self._grew_meanwhile = self.searching.is_running
+        if not self._grew_meanwhile:
             self._search(seen=-1 if self.searched is None else self.searched.blocks)
-
-    def _search_later(self) -> None:
-        if self._is_partial:
-            self._again.start()
 
     @property
     def _is_partial(self) -> bool:
@@ -247,7 +245,8 @@ class SimilarDock(SlideDock):
         """Show what was found, unless nothing new was scored to find it in."""
         if searched is not None and searched.run is self._run:
             self._show_found(searched)
-        self._search_later()
+        if self._grew_meanwhile:
+            self._search_what_is_new()
 
     def _show_found(self, searched: Searched) -> None:
         assert self._map is not None
@@ -263,8 +262,6 @@ class SimilarDock(SlideDock):
     def _fail(self, reason: str) -> None:
         self._show_nothing("")
         self.panel.tell_problem(reason)
-        if self._run is not None and not self._run.store.complete:
-            self._search_later()
 
     def _told(self, said: Searched) -> str:
         like, unlike = said.found.like, said.found.unlike
@@ -377,21 +374,17 @@ class SimilarDock(SlideDock):
 
     def _let_go_of_all(self) -> None:
         self._soon.stop()
-        self._again.stop()
         for task in (self.searching, self.keeping):
             task.cancel()
         self.panel.strip.pictures.stop()
         self.folder.leave()
         self.panel.slides.leave()
         self.session.run_changed.disconnect(self._take_other_run, missing_ok=True)
+        self.session.run_grew.disconnect(self._take_growth, missing_ok=True)
+        self.session.classes_changed.disconnect(self._offer_classes, missing_ok=True)
         self.examples.let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
-
-    def enterEvent(self, event: QEnterEvent | None) -> None:
-        """Look again when the mouse comes."""
-        self.look_again()
-        super().enterEvent(event)
 
 
 def _tiles(number: int) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 import napari
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smse.annotations.tile_notes import TileCorrection
@@ -136,6 +136,7 @@ class SuggestDock(SlideDock):
         self.labelling.problem.connect(show_error)
         self.tabs.currentChanged.connect(self._change_tab)
         self._session.run_changed.connect(self.show_slides)
+        self._session.classes_changed.connect(self.labelling.show_classes)
         events = self.viewer.layers.events
         events.inserted.connect(self.show_slides)
         events.removed.connect(self.show_slides)
@@ -289,6 +290,7 @@ class SuggestDock(SlideDock):
         self.labelling.leave()
         self._view.restore()
         self._session.run_changed.disconnect(self.show_slides, missing_ok=True)
+        self._session.classes_changed.disconnect(self.labelling.show_classes, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self.show_slides)
         self.viewer.layers.events.removed.disconnect(self.show_slides)
 
@@ -302,12 +304,6 @@ class SuggestDock(SlideDock):
         super().hideEvent(event)
         if event is not None and not event.spontaneous() and not self._left:
             self._change_tab()
-
-    def enterEvent(self, event: QEnterEvent | None) -> None:
-        """Look again which slides there are when the mouse comes."""
-        self.show_slides()
-        self.labelling.show_classes()
-        super().enterEvent(event)
 
 
 def _summary(slides: Sequence[ScoredLayer]) -> str:

@@ -121,6 +121,7 @@ class TileLabels:
             with self._drawn_here(slide_layer, slide) as drawing:
                 yield slide_layer, drawing
         self._viewer.layers.selection.active = slide_layer
+        self._session.annotations_changed.emit()
 
     @contextmanager
     def _drawn_here(self, slide_layer: Image, slide: Slide) -> Iterator[AnnotationLayer]:
