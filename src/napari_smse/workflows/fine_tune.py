@@ -203,6 +203,8 @@ class FineTuneJob:
         Where every finished fine-tuning is kept.
     bank
         Exemplars to learn from besides.
+    loaded
+        The model that scored the slides, if it was loaded before.
     """
 
     slides: Sequence[TrainingSlide]
@@ -210,6 +212,7 @@ class FineTuneJob:
     device: str = "auto"
     history: FineTuneHistory = field(default_factory=FineTuneHistory)
     bank: ExemplarBank | None = None
+    loaded: Model | None = None
 
     def run(
         self,
@@ -219,7 +222,8 @@ class FineTuneJob:
         from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
 
         yield Stage("Loading the model …")
-        model = load_model(self._model())
+        name = self._model()
+        model = load_model(name) if self.loaded is None else self.loaded
         device = choose_device(self.device)
         yield Stage("Collecting tiles …")
         tiles = self._tiles(model)

@@ -79,6 +79,12 @@ class ScoreJob:
         Time to spend; None for as long as it takes.
     viewport
         What of the slide is looked at; its tiles come first.
+    loaded
+        The model, if it was loaded before.
+    out
+        Path of the store to write; in the cache by default.
+    threads
+        CPU threads for the network; by default all but one, which is the viewer's.
     """
 
     slide: Slide
@@ -89,17 +95,19 @@ class ScoreJob:
     again: bool = False
     seconds: float | None = None
     viewport: Viewport = field(default_factory=Viewport)
+    loaded: Model | None = None
+    out: Path | None = None
+    threads: int | None = None
 
     def run(self) -> Iterator[Stage | Run | Progress]:
         """Plan, load, score; raises what these raise."""
         yield Stage("Loading the model …")
-        model = load_model(self.model)
+        model = load_model(self.model) if self.loaded is None else self.loaded
         yield Stage("Finding the fastest way to run it …")
         device = on_fastest_runtime(choose_device(self.device), model)
         yield Stage("Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         path = self._store_path(model.card, plan, device)
-        forget_old_runs(path.parent)
         with store_lock(path):  # another viewer may be asked the same
             yield from self._score(model, device, plan, path)
 
@@ -119,7 +127,7 @@ class ScoreJob:
             plan,
             store,
             device,
-            threads=spare_threads(),
+            threads=self.threads or spare_threads(),
             readers=1,
             viewport=self.viewport,
             seconds=self.seconds,
@@ -127,8 +135,12 @@ class ScoreJob:
 
     def _store_path(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> Path:
         """Scores live in the cache until they are saved, so that a crash loses none."""
+        if self.out is not None:
+            return self.out
         facts = run_facts(self.slide, card, self.request, plan, device)
-        return runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
+        path = runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
+        forget_old_runs(path.parent)
+        return path
 
 
 def load_model(name: str) -> Model:
