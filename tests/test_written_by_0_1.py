@@ -118,7 +118,7 @@ def test_annotations_that_a_crash_left(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_remembered_between_sessions(folder: Path) -> None:
-    choice = read_choice(folder / "cache" / "index_settings.json")
+    choice = read_choice(folder / "cache" / "chosen_index.json")
     assert choice.folder == Path("INDEX")
     assert choice.taking == {Path("INDEX")}
     speeds = [

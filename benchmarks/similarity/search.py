@@ -32,7 +32,7 @@ import shapely
 from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreMaps, TileScores
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Way
 from napari_smse.similarity.index.shard import IndexedSlide, Shard
@@ -91,7 +91,7 @@ def on_one_slide() -> dict[str, float]:
     scale = ScaleTiles(grid, place % SIDE, place // SIDE, np.ones(TILES, np.float32))
     embeddings = vectors(TILES, 2)
     probability = np.full((TILES, 2), 0.5, np.float32)
-    tiles = TileTableView((scale,), embeddings, probability, CLASSES)
+    tiles = TileTable((scale,), embeddings, probability, CLASSES)
     region = shapely.box(224 * 10, 224 * 10, 224 * 15, 224 * 14)
 
     def query() -> object:

@@ -14,7 +14,7 @@ from napari_smse.active_learning.query_strategy import (
     uncertainty_of,
     unlabelled_pool,
 )
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 
@@ -79,7 +79,7 @@ def scored(columns=4, rows=3, tissue=1.0):
     row, column = np.divmod(np.arange(columns * rows, dtype=np.int32), columns)
     share = np.full(columns * rows, tissue, np.float32)
     number = columns * rows
-    return TileTableView(
+    return TileTable(
         (ScaleTiles(grid, column.astype(np.int32), row.astype(np.int32), share),),
         unit(np.random.default_rng(0), number),
         np.full((number, 2), 0.5, np.float32),

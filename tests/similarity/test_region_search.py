@@ -3,7 +3,7 @@ import pytest
 from shapely import Point, box
 
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.region_search import examples_in, look_for
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
@@ -31,7 +31,7 @@ def slide(*scales):
         parts.append(np.stack([np.cos(angle), np.sin(angle)], axis=1))
     embeddings = np.concatenate(parts).astype(np.float32)
     probability = np.full((len(embeddings), 2), 0.5, np.float32)
-    return TileTableView(scales, embeddings, probability, ("benign", "malignant"))
+    return TileTable(scales, embeddings, probability, ("benign", "malignant"))
 
 
 def at(tiles, column, row):

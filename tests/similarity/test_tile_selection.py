@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.tile_outlines import (
     covered_px,
     covered_regions,
@@ -26,7 +26,7 @@ def tiles_of(*mpps, overlap=0.0):
         )
         scales.append(ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32)))
     number = sum(len(one) for one in scales)
-    return TileTableView(
+    return TileTable(
         tuple(scales),
         np.ones((number, 2), np.float32),
         np.ones((number, 2), np.float32),

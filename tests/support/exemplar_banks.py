@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.slides import Region
@@ -67,4 +67,4 @@ def made_tiles(scales, probability, embeddings=None):
     probability = np.asarray(probability, np.float32)
     if embeddings is None:
         embeddings = unit(np.random.default_rng(1).normal(size=(len(probability), 8)))
-    return TileTableView(tuple(scales), embeddings, probability, CLASSES)
+    return TileTable(tuple(scales), embeddings, probability, CLASSES)

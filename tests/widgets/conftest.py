@@ -17,7 +17,7 @@ from support.docks import Docks, seeing_model
 @pytest.fixture(autouse=True)
 def no_index_chosen(monkeypatch, tmp_path):
     """Nothing that is scored goes into an index that another test chose."""
-    monkeypatch.setattr(index_settings, "choice_path", lambda: tmp_path / "index_settings.json")
+    monkeypatch.setattr(index_settings, "choice_path", lambda: tmp_path / "chosen_index.json")
     index_settings.index_settings.cache_clear()
     yield
     index_settings.index_settings.cache_clear()

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.neighbours import distance_of
 
 _POOL: Final = 10
@@ -75,7 +75,7 @@ class Suggestion:
 
 
 def unlabelled_pool(
-    tiles: TileTableView, scale: int, annotated: Sequence[BaseGeometry] = ()
+    tiles: TileTable, scale: int, annotated: Sequence[BaseGeometry] = ()
 ) -> UnlabelledPool:
     """Return the tiles of one scale of a slide, with what is annotated closed.
 

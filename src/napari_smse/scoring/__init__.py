@@ -17,7 +17,7 @@ from napari_smse.scoring.request import (
     require_tiles,
     scale_warnings,
 )
-from napari_smse.scoring.run import open_run
+from napari_smse.scoring.run import open_run, require_same_slide, stored_plan
 from napari_smse.scoring.runtimes.selection import on_fastest_runtime
 from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore
@@ -52,9 +52,11 @@ __all__ = [
     "open_run",
     "parse_scale",
     "read_block",
+    "require_same_slide",
     "require_tiles",
     "scale_warnings",
     "score",
     "shown_class",
     "store_lock",
+    "stored_plan",
 ]

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from napari_smse.errors import OutputError
+from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
 from napari_smse.scoring.store import ScoreStore, signature
 from napari_smse.slides import Slide
 from napari_smse.slides.path_text import path_text
-from napari_smse.tiles import TilePlan
+from napari_smse.tiles import TilePlan, find_tissue, plan_reads
 
 
 def run_facts(
@@ -65,6 +65,60 @@ def plan_hash(plan: TilePlan) -> str:
         digest.update(np.ascontiguousarray([tiles.columns, tiles.rows], dtype="<i4").tobytes())
     digest.update(repr([block.members for block in plan.blocks]).encode())
     return digest.hexdigest()[:16]
+
+
+def require_same_slide(slide: Slide, store: ScoreStore) -> None:
+    """Refuse the scores of another slide.
+
+    Raises
+    ------
+    ChangedSlideError
+        They are of another, or of other content of it.
+    """
+    known = store.facts["slide"]
+    if known["quick_hash"] != slide.quick_hash:
+        raise ChangedSlideError(
+            f"{store.path} holds the scores of {known['name']} as it was then, not of "
+            f"{slide.path.name}: open the slide that was scored, or score this one."
+        )
+
+
+def stored_plan(slide: Slide, store: ScoreStore) -> TilePlan:
+    """Plan again what a store was made for, from the tiles that it holds.
+
+    Parameters
+    ----------
+    slide
+        The slide that was scored, with the um/px that it had then.
+    store
+        Its scores.
+
+    Raises
+    ------
+    ChangedSlideError
+        Another slide was scored, or other content of it.
+    ScaleError
+        The slide has another um/px than when it was scored.
+    OutputError
+        The store cannot be read, or its tiles are not those of such a plan.
+    """
+    require_same_slide(slide, store)
+    facts = store.facts
+    known = facts["slide"]
+    if known["mpp"] != slide.mpp:
+        raise ScaleError(
+            f"{slide.path.name} was scored at {known['mpp']:g} um/px of level 0, and is open at "
+            f"{slide.mpp:g}: open it at the first."
+        )
+    scales = [store.scale(number).tiles for number in range(store.scale_count)]
+    first_look = bool(facts["request"].get("first_look", False))
+    plan = plan_reads(slide, scales, find_tissue(slide), first_look=first_look)
+    if plan_hash(plan) != facts.get("tiles"):
+        raise OutputError(
+            f"{store.path} was written by another version, which read the slide in other pieces: "
+            "score the slide again."
+        )
+    return plan
 
 
 def open_run(

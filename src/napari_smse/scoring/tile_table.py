@@ -16,7 +16,7 @@ from napari_smse.tiles import ScaleTiles
 
 
 @dataclass(frozen=True)
-class TileTableView:
+class TileTable:
     """The tiles of a slide that were scored, those of all scales one after the other.
 
     Attributes
@@ -109,7 +109,7 @@ def _index_in(planned: ScaleTiles, scored: ScaleTiles) -> NDArray[np.int64]:
     return np.asarray(order[np.searchsorted(place, wanted, sorter=order)], dtype=np.int64)
 
 
-def tile_table_of(store: ScoreStore) -> TileTableView:
+def tile_table_of(store: ScoreStore) -> TileTable:
     """Return what a store holds so far.
 
     Raises
@@ -126,7 +126,7 @@ def tile_table_of(store: ScoreStore) -> TileTableView:
         scales.append(scores.tiles.take(done))
         embeddings.append(unit_length(scores.embedding[done]))
         probability.append(scores.probability[done])
-    return TileTableView(
+    return TileTable(
         tuple(scales), np.concatenate(embeddings), np.concatenate(probability), store.classes
     )
 

@@ -13,7 +13,7 @@ from shapely import MultiPolygon, Polygon
 from napari_smse.annotations.tile_labels import TileClasses, classes_of_tiles, nearest_areas
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import BankError, QueryError
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.tiles import ScaleTiles, TissueMask
 
@@ -61,7 +61,7 @@ class AnnotatedRows(NamedTuple):
 
 
 def annotated_rows(
-    tiles: TileTableView,
+    tiles: TileTable,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
     *,
@@ -101,7 +101,7 @@ def annotated_rows(
 
 
 def exemplars_of(
-    tiles: TileTableView,
+    tiles: TileTable,
     found: AnnotatedRows,
     classes: tuple[str, ...],
     *,
@@ -156,7 +156,7 @@ def exemplars_of(
 
 
 def annotated_exemplars(
-    tiles: TileTableView,
+    tiles: TileTable,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
     *,
@@ -203,7 +203,7 @@ def with_newer(
 
 
 def without_tiles(
-    bank: ExemplarBank, tiles: TileTableView, slide: str, rows: NDArray[np.intp]
+    bank: ExemplarBank, tiles: TileTable, slide: str, rows: NDArray[np.intp]
 ) -> ExemplarBank:
     """Return a bank without some tiles of a slide, given by its quick hash."""
     gone = {
@@ -218,7 +218,7 @@ def _place(bank: ExemplarBank, row: int) -> tuple[str, tuple[int, ...], float]:
 
 
 def _annotated(
-    tiles: TileTableView,
+    tiles: TileTable,
     slide: str,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.neighbours import nearest
 
@@ -126,7 +126,7 @@ def evidence_of(
 
 
 def evidence_at(
-    tiles: TileTableView,
+    tiles: TileTable,
     bank: ExemplarBank,
     x: float,
     y: float,
@@ -155,7 +155,7 @@ def evidence_at(
 
 
 def evidence_of_row(
-    tiles: TileTableView, bank: ExemplarBank, row: int, k: int = 5, *, similar_scale: bool = False
+    tiles: TileTable, bank: ExemplarBank, row: int, k: int = 5, *, similar_scale: bool = False
 ) -> TileEvidence:
     """Return the evidence for one of a slide's tiles."""
     mpp = float(tiles.mpps[row])

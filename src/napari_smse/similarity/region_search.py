@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.query import make_query
 from napari_smse.similarity.tile_outlines import hit_area, middles
 from napari_smse.tiles import ScaleTiles
@@ -122,7 +122,7 @@ class Found:
 
 
 def look_for(
-    tiles: TileTableView,
+    tiles: TileTable,
     scale: int,
     like: Sequence[BaseGeometry],
     unlike: Sequence[BaseGeometry],

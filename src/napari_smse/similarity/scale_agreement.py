@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ScaleAgreement:
         return float((known == scale).mean()) if len(known) else float("nan")
 
 
-def scale_agreement(tiles: TileTableView) -> ScaleAgreement:
+def scale_agreement(tiles: TileTable) -> ScaleAgreement:
     """Return where the scales of a slide agree.
 
     Raises
@@ -74,14 +74,14 @@ def scale_agreement(tiles: TileTableView) -> ScaleAgreement:
     return ScaleAgreement(made(agree), made(decided), made(calls))
 
 
-def _finest(tiles: TileTableView) -> HeatMap:
+def _finest(tiles: TileTable) -> HeatMap:
     """Return an empty map with the smallest cells."""
     scored = [number for number in range(len(tiles.scales)) if len(tiles.scales[number])]
     number = min(scored, key=lambda one: tiles.scales[one].grid.spec.stride_level0)
     return tiles.heat_map(np.full(len(tiles), np.nan, np.float32), number)
 
 
-def _on_grid(tiles: TileTableView, scale: int, grid: HeatMap) -> NDArray[np.float32]:
+def _on_grid(tiles: TileTable, scale: int, grid: HeatMap) -> NDArray[np.float32]:
     """Return a scale's probabilities at the cells of a grid, ``(classes, rows, columns)``."""
     x, y = np.meshgrid(*grid.centres())
     maps = (tiles.heat_map(tiles.probability[:, n], scale) for n in range(len(tiles.classes)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.tiles import ScaleTiles
 
 
@@ -104,7 +104,7 @@ def _corners_only(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
     return np.asarray(shapely.polygons(outlines, indices=polygon), dtype=object)
 
 
-def tiles_within(tiles: TileTableView, region: BaseGeometry) -> NDArray[np.bool_]:
+def tiles_within(tiles: TileTable, region: BaseGeometry) -> NDArray[np.bool_]:
     """Return which tiles have their middle in a region, ``(n,)``; the region is in level-0 px."""
     left, top, width, height = tiles.places.astype(np.float64).T
     return points_within(np.stack([left + width / 2, top + height / 2], axis=1), region)
@@ -124,7 +124,7 @@ def points_within(points: NDArray[np.floating], region: BaseGeometry) -> NDArray
     return inside
 
 
-def covered_regions(tiles: TileTableView, chosen: NDArray[np.bool_]) -> list[Polygon]:
+def covered_regions(tiles: TileTable, chosen: NDArray[np.bool_]) -> list[Polygon]:
     """Return what tiles of all scales cover, as polygons that do not touch along an edge.
 
     They are in level-0 px, from top to bottom; `hit_regions` says how exact they are.
@@ -137,7 +137,7 @@ def covered_regions(tiles: TileTableView, chosen: NDArray[np.bool_]) -> list[Pol
     return sorted(parts, key=lambda part: (part.bounds[1], part.bounds[0]))
 
 
-def covered_px(tiles: TileTableView, chosen: NDArray[np.bool_]) -> float:
+def covered_px(tiles: TileTable, chosen: NDArray[np.bool_]) -> float:
     """Return how much of the slide tiles cover, in square level-0 px; nothing counts twice.
 
     Of several scales together it is counted in cells of the finest grid, which is fast enough to
@@ -158,6 +158,6 @@ def covered_px(tiles: TileTableView, chosen: NDArray[np.bool_]) -> float:
     return float(np.count_nonzero(covered)) * step**2
 
 
-def _used(tiles: TileTableView, chosen: NDArray[np.bool_]) -> list[int]:
+def _used(tiles: TileTable, chosen: NDArray[np.bool_]) -> list[int]:
     """Numbers of the scales that any of the tiles is of."""
     return [int(number) for number in np.unique(tiles.scale[chosen])]

@@ -2,7 +2,7 @@
 
 from napari_smse.tiles.brightfield import is_brightfield, require_brightfield
 from napari_smse.tiles.grid import TileGrid
-from napari_smse.tiles.plan import TilePlan, plan_tiles
+from napari_smse.tiles.plan import TilePlan, plan_reads, plan_tiles
 from napari_smse.tiles.roi import tiles_in_region
 from napari_smse.tiles.scale_tiles import ReadBlock, ScaleTiles
 from napari_smse.tiles.spec import TileSpec
@@ -19,6 +19,7 @@ __all__ = [
     "classify_ground",
     "find_tissue",
     "is_brightfield",
+    "plan_reads",
     "plan_tiles",
     "require_brightfield",
     "tiles_in_region",

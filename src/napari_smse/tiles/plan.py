@@ -115,7 +115,7 @@ def plan_tiles(
     chosen = [_choose(tile_grid(slide, spec), mask, roi, min_tissue) for spec in specs]
     if not any(len(tiles) for tiles in chosen):
         raise _no_tiles(slide, specs[0], min_tissue, roi)
-    return _plan_reads(slide, chosen, mask, first_look=first_look)
+    return plan_reads(slide, chosen, mask, first_look=first_look)
 
 
 def tile_grid(slide: Slide, spec: TileSpec) -> TileGrid:
@@ -192,10 +192,24 @@ def _rows_and_columns_near(
     )
 
 
-def _plan_reads(
-    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, first_look: bool
+def plan_reads(
+    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, first_look: bool = False
 ) -> TilePlan:
-    """Sort each scale's tiles by the block that holds their centre, and list the blocks."""
+    """Sort each scale's tiles by the block that holds their centre, and list the blocks.
+
+    Tiles that are sorted so already keep their order.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    chosen
+        The tiles of each scale, finest first.
+    mask
+        The tissue they were chosen by.
+    first_look
+        As for `plan_tiles`.
+    """
     scales = list(chosen)
     blocks: list[ReadBlock] = []
     specs = [tiles.grid.spec for tiles in chosen]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_smse.annotations.tile_labels import classes_of_tiles
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import TileTableView, tile_table_of
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
@@ -184,5 +184,5 @@ def _some(number: int) -> NDArray[np.intp]:
     return np.sort(rows)
 
 
-def _called(tiles: TileTableView, rows: NDArray[np.intp]) -> list[str]:
+def _called(tiles: TileTable, rows: NDArray[np.intp]) -> list[str]:
     return [tiles.classes[int(best)] for best in tiles.probability[rows].argmax(axis=1)]

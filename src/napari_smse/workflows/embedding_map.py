@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.progress import Progress, Task
-from napari_smse.scoring.tile_table import TileTableView, tile_table_of
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.clustering import Clusters, find_clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank, bank_of
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
@@ -35,7 +35,7 @@ class MappedSlide:
 
     slide: Slide
     run: Run
-    tiles: TileTableView
+    tiles: TileTable
     finished: bool
 
 

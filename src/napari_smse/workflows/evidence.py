@@ -14,7 +14,7 @@ from shapely import MultiPolygon
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
-from napari_smse.scoring.tile_table import TileTableView, tile_table_of
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.annotated_exemplars import (
     annotated_rows,
     exemplars_of,
@@ -86,7 +86,7 @@ class ScoredTiles:
 
     slide: Slide
     run: Run
-    tiles: TileTableView
+    tiles: TileTable
     blocks: int
     own_bank: NamedBank
     note: str = ""

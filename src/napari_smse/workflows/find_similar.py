@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
-from napari_smse.scoring.tile_table import TileTableView, tile_table_of
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.similarity.region_search import Found, look_for
 from napari_smse.similarity.tile_outlines import hit_regions
 from napari_smse.workflows.scored_slide import Run
@@ -37,7 +37,7 @@ class Searched:
     """
 
     run: Run
-    tiles: TileTableView
+    tiles: TileTable
     mpp: float
     found: Found
     distances: HeatMap
@@ -66,7 +66,7 @@ class SearchJob:
     mpp: float
     like: Sequence[BaseGeometry]
     unlike: Sequence[BaseGeometry]
-    tiles: TileTableView | None = None
+    tiles: TileTable | None = None
     seen: int = -1
 
     def run_search(self) -> Searched | None:

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LEARNING = "Learning …"
+_DOING = {
+    "reading": "Reading tiles …",
+    "learning": "Learning …",
+    "checking": "Checking what was held out …",
+}
 _COLOURING = "Colouring the maps …"
 
 
@@ -154,6 +158,8 @@ class FineTuneJob:
         Where every finished fine-tuning is kept.
     bank
         Exemplars to learn from besides.
+    loaded
+        The model that scored the slides, if it was loaded before.
     """
 
     slides: Sequence[ScoredSlide]
@@ -161,6 +167,7 @@ class FineTuneJob:
     device: str = "auto"
     history: FineTuneHistory = field(default_factory=FineTuneHistory)
     bank: ExemplarBank | None = None
+    loaded: Model | None = None
 
     def run(self) -> Task[FineTuneOutcome]:
         """Collect, learn, colour the maps; raises what these raise.
@@ -172,7 +179,8 @@ class FineTuneJob:
         from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
 
         yield Progress(message="Loading the model …")
-        model = load_model(self._model())
+        name = self._model()
+        model = load_model(name) if self.loaded is None else self.loaded
         device = choose_device(self.device)
         yield Progress(message="Collecting tiles …")
         tiles = self._tiles(model)
@@ -200,7 +208,7 @@ class FineTuneJob:
             looks=tiles.looks,
             crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
-        yield Progress(message=_LEARNING, detail=tuning)
+        yield Progress(message="Starting to learn …", detail=tuning)
         tuned = yield from _learn(tuning)
         yield Progress(message=_COLOURING)
         warnings = [*tuning.warnings, *tiles.told, *self._told_of_bank()]
@@ -358,7 +366,8 @@ def _learn(tuning: FineTuner) -> Task[FineTuneResult]:
             except StopIteration as end:
                 result: FineTuneResult = end.value
                 return result
-            yield Progress(progress.done, progress.total, _LEARNING, detail=progress)
+            message = _DOING[progress.doing]
+            yield Progress(progress.done, progress.total, message, detail=progress)
 
 
 def _store_for(

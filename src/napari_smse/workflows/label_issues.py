@@ -12,7 +12,7 @@ from napari_smse.active_learning.label_issues import find_label_issues
 from napari_smse.annotations.tile_labels import classes_of_tiles, nearest_areas
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import TileTableView, tile_table_of
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.workflows.scored_slide import ScoredSlide, TileOnSlide, require_one_model
 
 _MOST = 60
@@ -77,7 +77,7 @@ class SaidOfTiles:
     judged: set[int]
 
 
-def said_of_tiles(one: ScoredSlide, tiles: TileTableView, scale: int) -> SaidOfTiles:
+def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles:
     """Return what was said of a slide's tiles of one scale."""
     grid = tiles.scales[scale]
     slide, regions, mpp = one.slide.quick_hash, one.regions, grid.grid.spec.mpp
@@ -108,7 +108,7 @@ class AnnotatedRows:
         for scale in range(len(tiles.scales)):
             self._take_scale(one, tiles, scale)
 
-    def _take_scale(self, one: ScoredSlide, tiles: TileTableView, scale: int) -> None:
+    def _take_scale(self, one: ScoredSlide, tiles: TileTable, scale: int) -> None:
         first, mpp = tiles.rows_of(scale).start, tiles.scales[scale].grid.spec.mpp
         said = said_of_tiles(one, tiles, scale)
         for row in np.flatnonzero(np.isin(said.names, self.classes)).tolist():

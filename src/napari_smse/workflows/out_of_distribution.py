@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.progress import Progress, Task
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.appearance import appearance_features
 from napari_smse.similarity.ood.detection import (
@@ -48,7 +48,7 @@ class OodScores:
 
 
 def measure_ood(
-    slide: Slide, run: Run, tiles: TileTableView, bank: ExemplarBank | None = None
+    slide: Slide, run: Run, tiles: TileTable, bank: ExemplarBank | None = None
 ) -> Task[OodScores]:
     """Read the scored tiles of a slide, and compare them with what its model knows.
 
@@ -80,7 +80,7 @@ def measure_ood(
 
 
 def appearance_of_tiles(
-    slide: Slide, run: Run, tiles: TileTableView, rows: NDArray[np.intp]
+    slide: Slide, run: Run, tiles: TileTable, rows: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Return what some scored tiles look like, ``(m, k)``; they are read unless they were before.
 

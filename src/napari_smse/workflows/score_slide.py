@@ -70,6 +70,12 @@ class ScoreJob:
     before_first_tile
         Called once everything is ready and before the first tile is scored, such as to wait until
         a viewer has drawn an empty map: nothing should compete with that.
+    loaded
+        The model, if it was loaded before.
+    out
+        Path of the store to write; in the cache by default.
+    threads
+        CPU threads for the network; by default all but one, which is the viewer's.
     """
 
     slide: Slide
@@ -81,6 +87,9 @@ class ScoreJob:
     seconds: float | None = None
     viewport: Viewport = field(default_factory=Viewport)
     before_first_tile: Callable[[Run], object] = lambda run: None
+    loaded: Model | None = None
+    out: Path | None = None
+    threads: int | None = None
 
     def run(self) -> Task[Run]:
         """Plan, load, score; raises what these raise.
@@ -89,13 +98,12 @@ class ScoreJob:
         `napari_smse.scoring.score` yields.
         """
         yield Progress(message="Loading the model …")
-        model = load_model(self.model)
+        model = load_model(self.model) if self.loaded is None else self.loaded
         yield Progress(message="Finding the fastest way to run it …")
         device = on_fastest_runtime(choose_device(self.device), model)
         yield Progress(message="Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         path = self._store_path(model.card, plan, device)
-        forget_old_runs(path.parent)
         with store_lock(path):  # another viewer may be asked the same
             return (yield from self._score(model, device, plan, path))
 
@@ -113,7 +121,7 @@ class ScoreJob:
             plan,
             store,
             device,
-            threads=spare_threads(),
+            threads=self.threads or spare_threads(),
             readers=1,
             viewport=self.viewport,
             seconds=self.seconds,
@@ -127,8 +135,12 @@ class ScoreJob:
 
     def _store_path(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> Path:
         """Scores live in the cache until they are saved, so that a crash loses none."""
+        if self.out is not None:
+            return self.out
         facts = run_facts(self.slide, card, self.request, plan, device)
-        return runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
+        path = runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
+        forget_old_runs(path.parent)
+        return path
 
 
 def load_model(name: str) -> Model:

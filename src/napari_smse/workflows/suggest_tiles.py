@@ -12,7 +12,7 @@ from napari_smse.active_learning.query_strategy import UnlabelledPool, select_ti
 from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
 from napari_smse.scoring import fused_scales
-from napari_smse.scoring.tile_table import TileTableView, tile_table_of
+from napari_smse.scoring.tile_table import TileTable, tile_table_of
 from napari_smse.slides import Region
 from napari_smse.workflows.scored_slide import ScoredSlide, TileOnSlide, require_one_model
 
@@ -80,7 +80,7 @@ def find_next(slides: Sequence[ScoredSlide], count: int) -> Suggestions:
     return Suggestions(queue)
 
 
-def asking_scale(tiles: TileTableView, card: ModelCard) -> int:
+def asking_scale(tiles: TileTable, card: ModelCard) -> int:
     """Return the coarsest scale that the model was trained on, if it was scored.
 
     A label of a large tile is one of the small tiles inside of it, too, and a person sees more.

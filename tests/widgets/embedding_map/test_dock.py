@@ -16,7 +16,7 @@ from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.embedding_map import dock as space_dock
 from napari_smse.widgets.embedding_map import selection_panel
-from napari_smse.widgets.embedding_map.colouring import MapSource
+from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.selection_layer import SELECTION_KEY
@@ -312,18 +312,18 @@ def test_each_way_to_colour_shows_and_explains(scored, monkeypatch):
     dock = scored.dock
     monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: None)
     assert "malignant" in dock.legend.names.text()
-    for by in MapSource:
+    for by in ColourBy:
         dock.form.colours.setCurrentText(by)
         scored.until(lambda: not dock.grouping.is_running)
         assert len(dock.plot._colours) == len(dock.space)
-        assert dock.form.groups.isHidden() == (by is not MapSource.CLUSTER)
-    dock.form.colours.setCurrentText(MapSource.PROBABILITY)
+        assert dock.form.groups.isHidden() == (by is not ColourBy.CLUSTER)
+    dock.form.colours.setCurrentText(ColourBy.PROBABILITY)
     assert dock.legend.low.text() == "malignant 0"
     assert not dock.legend.ramp.isHidden()
-    dock.form.colours.setCurrentText(MapSource.UNLIKE)
+    dock.form.colours.setCurrentText(ColourBy.UNLIKE)
     scored.until(lambda: dock._unlike is not None)
     assert "does not say what its training" in dock.legend.names.text().replace("&nbsp;", " ")
-    dock.form.colours.setCurrentText(MapSource.SCALE)
+    dock.form.colours.setCurrentText(ColourBy.SCALE)
     assert "20x" in dock.legend.names.text()
     assert dock.legend.ramp.isHidden()
 
@@ -331,7 +331,7 @@ def test_each_way_to_colour_shows_and_explains(scored, monkeypatch):
 def test_groups_are_coloured_apart(scored):
     dock = scored.dock
     dock.form.groups.setValue(2)
-    dock.form.colours.setCurrentText(MapSource.CLUSTER)
+    dock.form.colours.setCurrentText(ColourBy.CLUSTER)
     scored.until(lambda: 2 in dock._clusters)
     labels = dock._clusters[2]
     red = red_row(scored)
@@ -405,7 +405,7 @@ def test_exemplars_lie_among_the_tiles_they_are_like(with_bank):
 def test_a_model_that_does_not_say_what_it_knows_is_told(with_bank, until):
     dock = with_bank.dock
     with_bank.unlike = OodScores(np.full(len(dock.space), np.nan, np.float32), known=False)
-    dock.form.colours.setCurrentText(MapSource.UNLIKE)
+    dock.form.colours.setCurrentText(ColourBy.UNLIKE)
     until(lambda: dock._unlike is not None)
     assert len(shown_colours(dock)) == 1
     assert "does not say what its training" in dock.legend.names.text().replace("&nbsp;", " ")
@@ -413,7 +413,7 @@ def test_a_model_that_does_not_say_what_it_knows_is_told(with_bank, until):
 
 def test_what_is_unlike_anything_known_is_told_and_coloured(with_bank, until):
     dock, row = with_bank.dock, red_row(with_bank)
-    dock.form.colours.setCurrentText(MapSource.UNLIKE)
+    dock.form.colours.setCurrentText(ColourBy.UNLIKE)
     until(lambda: dock._unlike is not None)
     assert "unlike (" in dock.legend.high.text()
     assert len(shown_colours(dock)) == 2
@@ -456,7 +456,7 @@ def test_two_slides_share_one_map_or_have_each_their_own(scored, second_path):
     dock.form.slides.setCurrentIndex(0)
     scored.until(lambda: len(dock.space.slides) == 2 and not dock.mapping.is_running)
     assert dock.news.isHidden()
-    dock.form.colours.setCurrentText(MapSource.SLIDE)
+    dock.form.colours.setCurrentText(ColourBy.SLIDE)
     assert "second" in dock.legend.names.text()
     # A tile of each slide and scale, each highlighted on its own slide.
     take(scored, 0, first_size, len(dock.space) - 1)

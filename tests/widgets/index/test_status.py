@@ -95,7 +95,7 @@ def test_without_an_index_nothing_is_shown_and_nothing_written(dock, score, tmp_
     assert not dock.index.isVisible()
     assert dock.panel.state.text().startswith("Done: ")
     assert not list(tmp_path.rglob("index.json"))
-    assert not list(tmp_path.rglob("index_settings.json"))
+    assert not list(tmp_path.rglob("chosen_index.json"))
 
 
 def test_an_index_that_was_only_searched_takes_nothing(dock, score, folder):

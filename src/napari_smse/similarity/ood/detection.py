@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore, read_block
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference
@@ -79,7 +79,7 @@ def reference_with(
 
 
 def ood_scores(
-    tiles: TileTableView, plan: TilePlan, looks: Appearance, known: OodReference
+    tiles: TileTable, plan: TilePlan, looks: Appearance, known: OodReference
 ) -> NDArray[np.float32]:
     """Return how unlike everything known the scored tiles of a slide are, ``(n,)``.
 

@@ -33,7 +33,7 @@ MOST_UNLIKE: Final = 2.0
 """Distance over threshold from which on colours differ no more."""
 
 
-class MapSource(StrEnum):
+class ColourBy(StrEnum):
     """What colours stand for."""
 
     CLASS = "Class called"
@@ -74,7 +74,7 @@ class Colouring:
 
 def colouring(
     space: EmbeddingMap,
-    by: MapSource,
+    by: ColourBy,
     *,
     clusters: NDArray[np.intp] | None = None,
     unlike: OodScores | None = None,
@@ -84,28 +84,28 @@ def colouring(
     Where groups or what is unlike are asked for and not known (yet), all are grey, and the legend
     says why.
     """
-    if by is MapSource.CLASS:
+    if by is ColourBy.CLASS:
         return by_class(space)
-    if by is MapSource.PROBABILITY:
+    if by is ColourBy.PROBABILITY:
         classes = space.slides[0].tiles.classes
         name = shown_class(classes)
         values = space.probability[:, classes.index(name)]
         return _by_number(values, f"{name} 0", "1", diverging_ramp(_STEPS))
-    if by is MapSource.SLIDE:
+    if by is ColourBy.SLIDE:
         return _by_name(space.slide_number, [one.slide.name for one in space.slides])
-    if by is MapSource.SCALE:
+    if by is ColourBy.SCALE:
         mpps, number = np.unique(space.mpps, return_inverse=True)
         return _by_name(number, [describe_scale(float(mpp)) for mpp in mpps])
-    if by is MapSource.CLUSTER and clusters is not None:
+    if by is ColourBy.CLUSTER and clusters is not None:
         sizes = np.bincount(clusters)
         return _by_name(clusters, [f"{i + 1} ({size:,})" for i, size in enumerate(sizes)])
-    if by is MapSource.UNLIKE and unlike is not None and unlike.known:
+    if by is ColourBy.UNLIKE and unlike is not None and unlike.known:
         values = unlike.values
         share = float(np.mean(values > 1)) if len(values) else 0.0
         high = f"unlike ({share:.0%} of the tiles)"
         return _by_number(values / MOST_UNLIKE, "like the training", high, _unlike_ramp())
     why = "being worked out …"
-    if by is MapSource.UNLIKE and unlike is not None:
+    if by is ColourBy.UNLIKE and unlike is not None:
         why = "this model does not say what its training tiles look like"
     return _of_table(np.zeros(len(space), np.intp), [(why, UNKNOWN_COLOUR)])
 

@@ -23,7 +23,7 @@ from napari_smse.slides import Region
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colour_legend import ColourLegend
-from napari_smse.widgets.embedding_map.colouring import Colouring, MapSource, colouring
+from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, colouring
 from napari_smse.widgets.embedding_map.form import EmbeddingMapForm
 from napari_smse.widgets.embedding_map.mapped_slides import (
     describe_changes,
@@ -266,9 +266,9 @@ class EmbeddingMapDock(SlideDock):
             self.legend.explain(Colouring(np.empty((0, 3), np.uint8)))
             return
         by, groups = self.form.by, self.form.groups.value()
-        if by is MapSource.CLUSTER and groups not in self._clusters:
+        if by is ColourBy.CLUSTER and groups not in self._clusters:
             self.grouping.start(ClusterJob(self.space.slides, groups).run)
-        if by is MapSource.UNLIKE and self._unlike is None and not self.comparing.is_running:
+        if by is ColourBy.UNLIKE and self._unlike is None and not self.comparing.is_running:
             self.comparing.start(UnlikeJob(self.space.slides).run)
         shown = colouring(self.space, by, clusters=self._clusters.get(groups), unlike=self._unlike)
         self.plot.set_colours(shown.colours)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QSpinBox, QWidget
 
 from napari_smse.widgets.controls.layout import hbox
-from napari_smse.widgets.embedding_map.colouring import MapSource
+from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.session import ScoredLayer
 from napari_smse.workflows.embedding_map import ProjectionMethod
 
@@ -38,7 +38,7 @@ class EmbeddingMapForm(QWidget):
         self.exemplars = QCheckBox("Exemplars of the model")
         self.everything = QPushButton("Show all points")
         self.ways.addItems([*ProjectionMethod])
-        self.colours.addItems([*MapSource])
+        self.colours.addItems([*ColourBy])
         self.groups.setRange(_GROUPS[0], _GROUPS[2])
         self.groups.setValue(_GROUPS[1])
         self.groups.setSuffix(" groups")
@@ -72,9 +72,9 @@ class EmbeddingMapForm(QWidget):
         return ProjectionMethod(self.ways.currentText())
 
     @property
-    def by(self) -> MapSource:
+    def by(self) -> ColourBy:
         """What colours stand for."""
-        return MapSource(self.colours.currentText())
+        return ColourBy(self.colours.currentText())
 
     def show_runs(self, runs: Sequence[ScoredLayer]) -> None:
         """Offer these slides, and all together if there are several; the choice stays if it can."""
@@ -104,5 +104,5 @@ class EmbeddingMapForm(QWidget):
         self.exemplars.setText(f"Show {number:,} exemplars" if number else "No exemplars")
 
     def _choose_colours(self) -> None:
-        self.groups.setVisible(self.by is MapSource.CLUSTER)
+        self.groups.setVisible(self.by is ColourBy.CLUSTER)
         self.coloured.emit()

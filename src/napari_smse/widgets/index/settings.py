@@ -40,7 +40,7 @@ class IndexChoice:
 
 def choice_path() -> Path:
     """Where the choice lies: with the models and annotations that are kept for the user."""
-    return platformdirs.user_data_path("napari-smse") / "index_settings.json"
+    return platformdirs.user_data_path("napari-smse") / "chosen_index.json"
 
 
 class IndexSettings(QObject):

@@ -13,7 +13,7 @@ from shapely import Polygon
 from napari_smse.errors import QueryError, SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.scoring import describe_scale
-from napari_smse.scoring.tile_table import TileTableView
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.index.search import ExcludedRegion
 from napari_smse.similarity.region_search import QueryTiles, examples_in
 from napari_smse.similarity.tile_outlines import middles
@@ -234,7 +234,7 @@ class SimilarDock(SlideDock):
         self._radius_chosen = False
         self._search()
 
-    def _known_tiles(self) -> TileTableView | None:
+    def _known_tiles(self) -> TileTable | None:
         """Return the tiles read before, if no more can have been scored since."""
         before = self.searched
         if before is None or self._run is None or before.run is not self._run:

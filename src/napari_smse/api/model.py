@@ -1,0 +1,193 @@
+"""A loaded model: its card, and what it says of tiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smse.errors import RequestError
+from napari_smse.models.card import ModelCard
+from napari_smse.scoring import choose_device, on_fastest_runtime, require_tiles
+from napari_smse.scoring.tile_classifier import TileClassifier
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from napari_smse.models import Model as LoadedModel
+
+
+class Model:
+    """A network with its card, as `load_model` gives it.
+
+    Parameters
+    ----------
+    loaded
+        The network, the card, and where they lie.
+    keeps
+        What is to live as long as the model does, such as the folder of its files.
+    """
+
+    def __init__(self, loaded: LoadedModel, keeps: object = None) -> None:
+        self.loaded = loaded
+        self._keeps = keeps
+        self._classifiers: dict[str, TileClassifier] = {}
+
+    def __repr__(self) -> str:
+        """Name the model and its classes."""
+        return f"<Model {self.card.name} {self.card.version}: {', '.join(self.card.classes)}>"
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is, what it was trained on, and at which um/px."""
+        return self.loaded.card
+
+    @property
+    def path(self) -> Path:
+        """Where its weights lie."""
+        return self.loaded.path
+
+    @property
+    def network(self) -> nn.Module:
+        """The torch module: RGB 0..255 ``(n, 3, h, w)`` to embeddings and logits."""
+        return self.loaded.network
+
+    def embed(self, tiles: NDArray[np.uint8], device: str = "auto") -> NDArray[np.float32]:
+        """Return where tiles lie in the embedding space.
+
+        Parameters
+        ----------
+        tiles
+            RGB uint8, ``(n, tile_px, tile_px, 3)``, at a scale that the model was trained at:
+            `card.tile_px` and `card.mpp_range`.
+        device
+            ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n, embedding_dim)`` float32, each of length 1.
+
+        Raises
+        ------
+        RequestError
+            The tiles have another shape or type.
+        ModelError
+            The model takes whole images, not tiles.
+        DeviceError
+            This machine has no such device.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import napari_smse as smse
+        >>> model = smse.load_model("bundled")
+        >>> model.embed(np.zeros((2, 224, 224, 3), np.uint8), device="cpu").shape
+        (2, 128)
+        """
+        return self._answer(tiles, device)[1]
+
+    def predict(self, tiles: NDArray[np.uint8], device: str = "auto") -> NDArray[np.float32]:
+        """Return the probability of each class for tiles.
+
+        Parameters
+        ----------
+        tiles, device
+            As for `embed`.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n, classes)`` float32 in the order of `card.classes`; rows add up to 1.
+
+        Raises
+        ------
+        RequestError, ModelError, DeviceError
+            As `embed` does.
+
+        Examples
+        --------
+        >>> import napari_smse as smse
+        >>> slide = smse.open_slide("sample_data/sample_slide.tif")
+        >>> whole = slide.read(slide.bounds, mpp=0.5)  # (2304, 3072, 3)
+        >>> tile = whole[600:824, 1800:2024]
+        >>> smse.load_model("bundled").predict(tile[None], device="cpu").shape
+        (1, 2)
+        """
+        return self._answer(tiles, device)[0]
+
+    def _answer(
+        self, tiles: NDArray[np.uint8], device: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        require_tiles(self.card)
+        tiles = np.asarray(tiles)
+        px = self.card.tile_px
+        if tiles.dtype != np.uint8 or tiles.ndim != 4 or tiles.shape[1:] != (px, px, 3):
+            raise RequestError(
+                f"Model {self.card.name} takes tiles as uint8 of the shape (n, {px}, {px}, 3), not "
+                f"{tiles.dtype} of {tiles.shape}: read them so with slide.read."
+            )
+        if not len(tiles):
+            card = self.card
+            none = ((0, len(card.classes)), (0, card.embedding_dim))
+            return np.empty(none[0], np.float32), np.empty(none[1], np.float32)
+        probability, embedding = self._classifier(device)(tiles)
+        return np.asarray(probability, np.float32), np.asarray(embedding, np.float32)
+
+    def _classifier(self, device: str) -> TileClassifier:
+        """Return the network on a device, run as a scoring runs it there."""
+        if device not in self._classifiers:
+            chosen = on_fastest_runtime(choose_device(device), self.loaded)
+            self._classifiers[device] = TileClassifier(self.loaded, chosen, os.cpu_count() or 1)
+        return self._classifiers[device]
+
+
+def load_model(model: str | Path = "bundled") -> Model:
+    """Load a model and check that it answers as its card promises.
+
+    Parameters
+    ----------
+    model
+        ``"bundled"``, a bundled model's name, or a path: the weights, the card, or their common
+        stem.
+
+    Raises
+    ------
+    ModelNotFoundError
+        There is no such model; the message lists those that there are.
+    DamagedModelError
+        Weights or card are missing, unreadable, or do not belong together.
+    SelfTestError
+        The network does not give the outputs that its card promises.
+
+    Examples
+    --------
+    >>> import napari_smse as smse
+    >>> model = smse.load_model("bundled")
+    >>> model.card.classes, model.card.tile_px, model.card.mpp_range
+    (('benign', 'malignant'), 224, (0.2, 0.6))
+    """
+    from napari_smse import models
+
+    return Model(models.load_model(model))
+
+
+def require_same_model(model: Model, cards: Sequence[ModelCard]) -> None:
+    """Refuse scores of another model.
+
+    Raises
+    ------
+    RequestError
+        A card is of another model; the message names both.
+    """
+    for card in cards:
+        if card.weights_sha256 != model.card.weights_sha256:
+            raise RequestError(
+                f"The slide was scored by {card.name} ({card.weights_sha256[:8]}), not by "
+                f"{model.card.name} ({model.card.weights_sha256[:8]}), and embeddings of two "
+                "models do not compare: score it with this model."
+            )
