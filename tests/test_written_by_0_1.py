@@ -17,7 +17,7 @@ from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.runtimes import selection
 from napari_smse.scoring.tile_table import tile_table_of
-from napari_smse.similarity.exemplar_bank import bank_of, load_bank
+from napari_smse.similarity.bank_file import bank_of, load_bank
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
 from napari_smse.widgets import autosave

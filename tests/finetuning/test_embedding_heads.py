@@ -15,16 +15,9 @@ from napari_smse.finetuning.embedding_heads import (
     tuned_network,
 )
 from napari_smse.finetuning.fine_tuner import fine_tune_recipe
-from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
-from support.embeddings import DIM, NAMES, clouds
+from support.embeddings import DIM, NAMES, as_bank, clouds
 from support.training import mini_network
-
-
-def as_exemplars(tiles: EmbeddedTiles) -> Exemplars:
-    return Exemplars(
-        tiles.embeddings, tiles.labels, tiles.mpps, tiles.classes, tiles.cases, tiles.sources, ""
-    )
 
 
 def right(logits: torch.Tensor, tiles: EmbeddedTiles) -> float:
@@ -100,7 +93,7 @@ def test_what_the_model_knew_is_kept_if_that_weighs() -> None:
     def still_right(keep: float) -> float:
         heads = initialise_heads(network, new, NAMES)
         recipe = fine_tune_recipe("triplet", steps=300, rate=1e-2)
-        for _ in train_embedding_heads(heads, new, recipe, exemplars=as_exemplars(old), keep=keep):
+        for _ in train_embedding_heads(heads, new, recipe, exemplars=as_bank(old), keep=keep):
             pass
         return right(heads.logits(old.embeddings), old)
 
@@ -114,7 +107,7 @@ def test_other_classes_get_a_head_of_their_means_and_exemplars_stay_where_they_w
     assert heads.logits(tiles.embeddings).shape == (60, 3)
     assert right(heads.logits(tiles.embeddings), tiles) > 0.5
     for _ in train_embedding_heads(
-        heads, tiles, fine_tune_recipe("triplet", steps=100), exemplars=as_exemplars(old), keep=50
+        heads, tiles, fine_tune_recipe("triplet", steps=100), exemplars=as_bank(old), keep=50
     ):
         pass
     alike = (heads.embed(old.embeddings) * old.embeddings).sum(dim=1)

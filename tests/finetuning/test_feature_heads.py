@@ -21,10 +21,9 @@ from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.feature_cache import FeatureCache
-from support.embeddings import NAMES, clouds
+from support.embeddings import NAMES, as_bank, clouds
 from support.training import mini_model, mini_network, mini_set
 
 
@@ -90,7 +89,7 @@ def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
 ) -> None:
     tiles, known = featured(network), clouds(7, 40)
     places = functional.normalize(known.embeddings[:, :4], dim=1)
-    old = Exemplars(places, known.labels, known.mpps, known.classes, known.cases, known.sources, "")
+    old = as_bank(known.moved(places))
     links = PairConstraints(places[:2], places[2:4], torch.tensor([True, True]))
     recipe = fine_tune_recipe(steps=60, rate=1e-2)
     losses = []

@@ -21,7 +21,7 @@ from napari_smse.finetuning.saving import differences, save_fine_tuned
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
-from napari_smse.similarity.exemplars import exemplars_of, exemplars_path, save_exemplars
+from napari_smse.similarity.bank_file import bank_of, model_bank_path, save_bank
 from napari_smse.training.embeddings import embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from support.training import TRUNK, mini_network, mini_set
@@ -69,7 +69,7 @@ def with_exemplars(model: Model, data: LabelledSet) -> Model:
             tiles, _ = end.value
             break
     found = replace(choose_exemplars(tiles), model=model.card.weights_sha256)
-    save_exemplars(found, exemplars_path(model.path))
+    save_bank(found, model_bank_path(model.path))
     return model
 
 
@@ -131,7 +131,7 @@ def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_p
     torch.testing.assert_close(
         logits.mean(0), tuned.after.held_out.logits[row], rtol=2e-2, atol=2e-2
     )
-    kept = exemplars_of(loaded)
+    kept = bank_of(loaded.path, loaded.card.weights_sha256)
     assert kept is not None
     assert len(kept) > len(tuned.exemplars) / 2
     assert set(kept.cases) == {one.case for one in data.images}
@@ -147,7 +147,7 @@ def test_new_classes_get_a_head_of_their_own_and_that_is_said(
     assert tuned.old_right is None
     loaded = load_model(save_fine_tuned(tuning, tuned, tmp_path / "models" / "other"))
     assert loaded.card.classes == ("fat", "nerve")
-    assert exemplars_of(loaded).classes == ("fat", "nerve")
+    assert bank_of(loaded.path, loaded.card.weights_sha256).classes == ("fat", "nerve")
 
 
 def test_classes_are_known_by_name_whatever_their_order(data: LabelledSet, model: Model) -> None:

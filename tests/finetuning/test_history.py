@@ -25,7 +25,7 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
-from napari_smse.similarity.exemplars import exemplars_of
+from napari_smse.similarity.bank_file import bank_of
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance, load_ood_reference
 from support.training import TRUNK, mini_network, mini_set
@@ -86,7 +86,7 @@ def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Lea
     assert loaded.card.notes == ("better on fat",)
     assert loaded.card.class_colours == {"benign": (1, 2, 3)}
     assert loaded.card.name == path.stem
-    assert exemplars_of(loaded) is not None
+    assert bank_of(path, loaded.card.weights_sha256) is not None
     stem = path.stem
     ends = (".safetensors", ".json", ".exemplars.safetensors")
     assert names(history) == {f"{stem}{end}" for end in ends}

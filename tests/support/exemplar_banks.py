@@ -13,6 +13,8 @@ from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 CLASSES = ("benign", "malignant")
 AREA = Region(0, 0, 640, 640)
 MODEL = "a" * 64
+COLUMNS = ("labels", "mpps", "places", "looks")
+FACTS = ("classes", "cases", "sources", "model", "slides", "licence", "drawn")
 
 
 def unit(points):
@@ -68,3 +70,16 @@ def made_tiles(scales, probability, embeddings=None):
     if embeddings is None:
         embeddings = unit(np.random.default_rng(1).normal(size=(len(probability), 8)))
     return TileTable(tuple(scales), embeddings, probability, CLASSES)
+
+
+def same_banks(one, other):
+    """Whether two banks hold the same; embeddings to what float16 keeps of them."""
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for name in FACTS:
+        assert getattr(one, name) == getattr(other, name)
+    assert (one.thumbnails is None) == (other.thumbnails is None)
+    if one.thumbnails is not None:
+        np.testing.assert_array_equal(one.thumbnails, other.thumbnails)
+    np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-3)
+    return True

@@ -21,7 +21,7 @@ from napari_smse.errors import TrainingError
 from napari_smse.finetuning.pair_constraints import FAR, PairConstraints
 from napari_smse.losses.contrastive import contrastive_loss
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.objective import batch_loss
 from napari_smse.training.recipe import Recipe
@@ -145,7 +145,7 @@ def train_embedding_heads(
     tiles: EmbeddedTiles,
     recipe: Recipe,
     *,
-    exemplars: Exemplars | None = None,
+    exemplars: ExemplarBank | None = None,
     keep: float = 1.0,
     links: PairConstraints | None = None,
     link_weight: float = 1.0,
@@ -178,7 +178,7 @@ def train_embedding_heads(
     draws = _Draws(tiles, recipe)
     old = None
     if exemplars is not None and keep:
-        old = _Kept(exemplars, heads.inputs_of(exemplars.embeddings), tiles.classes, recipe.seed)
+        old = _Kept(exemplars, heads, tiles.classes, recipe.seed)
     if links is not None:
         links = replace(
             links, first=heads.inputs_of(links.first), second=heads.inputs_of(links.second)
@@ -264,15 +264,17 @@ class _Kept:
     """What holds the exemplars where they are told apart."""
 
     def __init__(
-        self, exemplars: Exemplars, inputs: Tensor, classes: tuple[str, ...], seed: int
+        self, exemplars: ExemplarBank, heads: EmbeddingHeads, classes: tuple[str, ...], seed: int
     ) -> None:
-        self._exemplars, self._inputs, self._seed = exemplars, inputs, seed
+        self._embeddings = torch.from_numpy(exemplars.embeddings)
+        self._labels = torch.from_numpy(exemplars.labels)
+        self._inputs, self._seed = heads.inputs_of(self._embeddings), seed
         self._same_classes = exemplars.classes == classes
 
     def loss(self, heads: EmbeddingHeads, step: int) -> Tensor:
-        known = self._exemplars
-        some = np.random.default_rng([self._seed, step, 1]).integers(len(known), size=128)
-        found = heads.forward(self._inputs[some])
+        rng = np.random.default_rng([self._seed, step, 1])
+        rows = rng.integers(len(self._labels), size=128)
+        output = heads.forward(self._inputs[rows])
         if self._same_classes:
-            return functional.cross_entropy(found.logits, known.labels[some])
-        return (1 - (found.embedding * known.embeddings[some]).sum(dim=1)).mean()
+            return functional.cross_entropy(output.logits, self._labels[rows])
+        return (1 - (output.embedding * self._embeddings[rows]).sum(dim=1)).mean()

@@ -38,7 +38,8 @@ from napari_smse.finetuning.result import Doing, FineTuneProgress, FineTuneResul
 from napari_smse.finetuning.setup import fine_tune_recipe, split_for_fine_tuning
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import exemplars_of
+from napari_smse.similarity.bank_file import bank_of
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.feature_cache import FeatureCache
@@ -118,6 +119,8 @@ class FineTuner:
         A class is empty, or nothing of it can be held out.
     TrainingError
         The model is one whose heads cannot be tuned.
+    BankError
+        The exemplars beside the model cannot be read.
     """
 
     def __init__(
@@ -148,7 +151,7 @@ class FineTuner:
         self.warnings = [FLATTERS] if by_region else []
         self.warnings += self._told()
         self._keep, self._device, self._known, self._looks = keep, device, known, looks
-        self._exemplars = exemplars_of(model)
+        self._exemplars = _exemplars_of(model)
         self._seconds, self._stopped = seconds, threading.Event()
         self._links = self._learnt_from(links)
         self._always = {i for i, one in enumerate(self.labelled_set.images) if one in exemplars}
@@ -266,7 +269,7 @@ class FineTuner:
         """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
         before = _judged(heads, held, learnt)
-        right = self._right(heads.logits(old.embeddings)) if old and stored else None
+        right = self._right(heads) if stored else None
         links = None if self._links is None else self._links.held()
         best, done = BestHeads(heads, tiles, self._links), 0
         best.note()
@@ -288,9 +291,9 @@ class FineTuner:
         exemplars, old_right = choose_exemplars(learnt, always=self._always), None
         # From embeddings alone nobody can tell what another embedding head makes of exemplars.
         if old is not None and stored:
-            now = self._right(heads.logits(old.embeddings))
+            now = self._right(heads)
             old_right = None if right is None or now is None else (right, now)
-            exemplars = exemplars.joined(old, heads.embed(old.embeddings))
+            exemplars = _joined(old, exemplars, heads)
         held_now = None
         if self._links is not None and links is not None:
             held_now = links, self._links.moved(heads).held(), len(self._links)
@@ -364,17 +367,36 @@ class FineTuner:
     def _is_time(self, step: int, looks: int) -> bool:
         return step % max(1, self.recipe.steps // looks) == 0
 
-    def _right(self, logits: Tensor) -> float | None:
+    def _right(self, heads: EmbeddingHeads) -> float | None:
         """Return the share of the model's exemplars called right, if that can be told."""
-        assert self._exemplars is not None
-        if not self.same_classes or self._exemplars.classes != self.labelled_set.classes:
+        old = self._exemplars
+        if old is None or not self.same_classes or old.classes != self.labelled_set.classes:
             return None
-        return share_right(logits, self._exemplars.labels)
+        logits = heads.logits(torch.from_numpy(old.embeddings))
+        return share_right(logits, torch.from_numpy(old.labels))
 
 
 def _judged(heads: EmbeddingHeads, held: EmbeddedTiles, learnt: EmbeddedTiles) -> Assessment:
     moved, known = (one.moved(heads.embed(one.embeddings)) for one in (held, learnt))
     return assess(moved, heads.logits(held.embeddings), known)
+
+
+def _exemplars_of(model: Model) -> ExemplarBank | None:
+    """Return the exemplars of a model, if it has any to learn from."""
+    bank = bank_of(model.path, model.card.weights_sha256)
+    # What is saved beside the tuned model holds no pixel, whatever lay beside this one.
+    return bank.embeddings_only() if bank is not None and len(bank) else None
+
+
+def _joined(old: ExemplarBank, new: ExemplarBank, heads: EmbeddingHeads) -> ExemplarBank:
+    """Return the old exemplars where the heads embed them, and the new ones.
+
+    Old ones of other classes are left out.
+    """
+    if old.classes != new.classes:
+        return new
+    embeddings = heads.embed(torch.from_numpy(old.embeddings)).numpy()
+    return replace(old, embeddings=embeddings, model=new.model).joined(new)
 
 
 def _tunable(model: Model) -> SmseNetwork:

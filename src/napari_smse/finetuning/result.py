@@ -9,7 +9,7 @@ from napari_smse.finetuning.assessment import Assessment
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.finetuning.hard_triplets import Triplet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.reference import OodReference
 
 
@@ -46,7 +46,7 @@ class FineTuneResult:
     network: SmseNetwork
     before: Assessment
     after: Assessment
-    exemplars: Exemplars
+    exemplars: ExemplarBank
     old_right: tuple[float, float] | None
     heads: EmbeddingHeads | None = None
     steps: int = 0

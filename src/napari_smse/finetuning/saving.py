@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import torch
-from torch.nn import functional
+import numpy as np
 
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
 from napari_smse.finetuning.history import TRAINING_IMAGES
@@ -16,7 +15,9 @@ from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 from napari_smse.models import Figure, ModelCard, read_card, save_model
 from napari_smse.models.card import Colour, stem_of
-from napari_smse.similarity.exemplars import Exemplars, exemplars_path, save_exemplars
+from napari_smse.scoring.tile_table import unit_length
+from napari_smse.similarity.bank_file import model_bank_path, save_bank
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources
 
@@ -55,13 +56,15 @@ def save_fine_tuned(
     ------
     ModelError
         A weight is not finite.
+    BankError
+        The exemplars cannot be written.
     OSError
         The folder cannot be written.
     """
     card = fine_tuned_card(tuning, tuned, stem_of(out).name, colours=colours)
     path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
-    save_exemplars(replace(tuned.exemplars, model=weights), exemplars_path(path))
+    save_bank(replace(tuned.exemplars, model=weights), model_bank_path(path))
     if tuned.looks is None:
         # Those of a model that lay here before are not of this one.
         ood_reference_path(path).unlink(missing_ok=True)
@@ -164,13 +167,13 @@ def _figure(data: str, metric: str, found: Estimate, how: str) -> Figure | None:
     )
 
 
-def _prototypes(exemplars: Exemplars) -> dict[str, tuple[float, ...]]:
+def _prototypes(exemplars: ExemplarBank) -> dict[str, tuple[float, ...]]:
     """Return each class's mean embedding, of length 1; none if a class has no exemplar."""
-    labels = [exemplars.labels == k for k in range(len(exemplars.classes))]
-    if not all(bool(one.any()) for one in labels):
+    if not all(exemplars.counts().values()):
         return {}
-    means = torch.stack([exemplars.embeddings[one].mean(dim=0) for one in labels])
+    labels = range(len(exemplars.classes))
+    means = [exemplars.embeddings[exemplars.labels == label].mean(axis=0) for label in labels]
     return {
-        name: tuple(round(float(value), 4) for value in one)
-        for name, one in zip(exemplars.classes, functional.normalize(means, dim=1), strict=True)
+        name: tuple(round(float(value), 4) for value in mean)
+        for name, mean in zip(exemplars.classes, unit_length(np.stack(means)), strict=True)
     }

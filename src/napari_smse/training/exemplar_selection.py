@@ -10,14 +10,14 @@ import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.feature_cache import FeatureCache
 
 
 def choose_exemplars(
     tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0, always: Collection[int] = ()
-) -> Exemplars:
+) -> ExemplarBank:
     """Draw as many tiles of every class of every source, from as many cases as there are.
 
     Parameters
@@ -33,7 +33,7 @@ def choose_exemplars(
 
     Returns
     -------
-    Exemplars
+    ExemplarBank
         Of no model yet: it has a name when its weights are written.
     """
     rng = np.random.default_rng(seed)
@@ -50,10 +50,10 @@ def choose_exemplars(
         for row, image in enumerate(tiles.images.tolist())
         if image in always and row not in drawn
     ]
-    return Exemplars(
-        tiles.embeddings[rows],
-        tiles.labels[rows],
-        tiles.mpps[rows],
+    return ExemplarBank(
+        tiles.embeddings[rows].float().numpy(),
+        tiles.labels[rows].numpy(),
+        tiles.mpps[rows].float().numpy(),
         tiles.classes,
         tuple(tiles.cases[row] for row in rows),
         tuple(tiles.sources[row] for row in rows),

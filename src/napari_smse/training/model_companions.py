@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import (
     OodReference,
     ood_reference_path,
@@ -63,7 +63,7 @@ def _save_exemplars(
     network: SmseNetwork, some: LabelledSet, tile_px: int, weights: Path, sha256: str
 ) -> None:
     tiles, _ = _result_of(embed_images(network, some, range(len(some.images)), tile_px))
-    save_exemplars(replace(choose_exemplars(tiles), model=sha256), exemplars_path(weights))
+    save_bank(replace(choose_exemplars(tiles), model=sha256), model_bank_path(weights))
 
 
 def _save_looks(images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str) -> None:

@@ -21,7 +21,8 @@ from napari_smse.similarity.annotated_exemplars import (
     with_newer,
     without_tiles,
 )
-from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
+from napari_smse.similarity.bank_file import bank_of
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, empty_bank
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Way, fitted_temperature
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles

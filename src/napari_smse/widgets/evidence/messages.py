@@ -53,8 +53,7 @@ def describe_bank(bank: ExemplarBank) -> str:
     """Say how many known tiles a bank holds of each class."""
     if not len(bank):
         return "no known tile"
-    numbers = ((name, int((bank.labels == row).sum())) for row, name in enumerate(bank.classes))
-    return ", ".join(f"{name} {number:,}" for name, number in numbers)
+    return ", ".join(f"{name} {number:,}" for name, number in bank.counts().items())
 
 
 def describe_out_of_distribution(share: float, added: bool = False) -> str:
