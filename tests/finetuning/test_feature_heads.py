@@ -81,7 +81,7 @@ def test_inputs_of_an_embedding_are_embedded_there(network: SmseNetwork) -> None
     tiles = featured(network)
     heads = initialise_feature_heads(network, tiles, NAMES)
     places = functional.normalize(torch.randn(20, 4, generator=torch.Generator().manual_seed(5)))
-    torch.testing.assert_close(heads.embed(heads.inputs_of(places)), places, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(heads.reembed(places), places, atol=1e-4, rtol=1e-4)
 
 
 def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
@@ -101,7 +101,7 @@ def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
         found = heads.logits(heads.inputs_of(places))
         losses.append(float(functional.cross_entropy(found, known.labels)))
         assert last.linked < 0.5
-        assert len(links.moved(heads)) == 2
+        assert len(links.moved(heads.reembed)) == 2
     assert losses[1] < losses[0]
 
 

@@ -38,7 +38,7 @@ def test_links_draw_together_and_push_apart_what_no_class_speaks_of() -> None:
     recipe = fine_tune_recipe("pair", steps=300, rate=0.01)
     steps = list(train_embedding_heads(found, clouds(0), recipe, links=asked))
     assert steps[-1].linked < 0.2 * steps[0].linked
-    after = asked.moved(found)
+    after = asked.moved(found.reembed)
     assert after.held() > 15
     assert (apart(after)[:10] < apart(asked)[:10]).all()
     assert (apart(after)[10:] > apart(asked)[10:]).all()

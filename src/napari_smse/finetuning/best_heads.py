@@ -51,7 +51,7 @@ class BestHeads:
     def _linked_loss(self) -> float:
         if self._links is None:
             return 0.0
-        moved = self._links.moved(self._heads)
+        moved = self._links.moved(self._heads.reembed)
         return float(contrastive_loss(moved.first, moved.second, moved.alike, FAR))
 
     def _class_mean_loss(self) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -56,6 +56,16 @@ class EmbeddingHeads(nn.Module):
     def folded(self, embedding_head: nn.Linear) -> tuple[Tensor, Tensor]:
         """Return weight and bias of an embedding head that does what these heads do."""
         return self.matrix @ embedding_head.weight, self.matrix @ embedding_head.bias
+
+    def reembed(self, embeddings: Tensor) -> Tensor:
+        """Return where tiles lie now that the model embedded there; nothing can be learnt from it.
+
+        Parameters
+        ----------
+        embeddings
+            ``(n, d)``, of length 1, by the model that is tuned, whatever these heads are fed with.
+        """
+        return self.embed(self.inputs_of(embeddings))
 
     def embed(self, embeddings: Tensor) -> Tensor:
         """Return where embeddings ``(n, d)`` lie now; nothing can be learnt from it."""
@@ -180,9 +190,7 @@ def train_embedding_heads(
     if exemplars is not None and keep:
         old = _Kept(exemplars, heads, tiles.classes, recipe.seed)
     if links is not None:
-        links = replace(
-            links, first=heads.inputs_of(links.first), second=heads.inputs_of(links.second)
-        )
+        links = links.moved(heads.inputs_of)
     optimiser = torch.optim.AdamW(
         heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )

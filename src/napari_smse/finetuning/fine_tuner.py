@@ -296,7 +296,7 @@ class FineTuner:
             exemplars = _joined(old, exemplars, heads)
         held_now = None
         if self._links is not None and links is not None:
-            held_now = links, self._links.moved(heads).held(), len(self._links)
+            held_now = links, self._links.moved(heads.reembed).held(), len(self._links)
         return FineTuneResult(
             tuned_network(self._network, heads),
             before,

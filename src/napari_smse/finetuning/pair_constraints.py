@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage
-
-if TYPE_CHECKING:
-    from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 
 FAR: Final = 1.0
 """Distance that tiles which must differ are to have at least; embeddings have length 1."""
@@ -40,10 +37,15 @@ class PairConstraints:
     def __len__(self) -> int:
         return len(self.alike)
 
-    def moved(self, heads: EmbeddingHeads) -> PairConstraints:
-        """Return the same tiles as tuned heads embed them."""
-        first, second = (heads.embed(heads.inputs_of(one)) for one in (self.first, self.second))
-        return replace(self, first=first, second=second)
+    def moved(self, embed: Callable[[Tensor], Tensor]) -> PairConstraints:
+        """Return the same tiles with other embeddings.
+
+        Parameters
+        ----------
+        embed
+            Gives the new embeddings ``(n, d)`` of the present ones.
+        """
+        return replace(self, first=embed(self.first), second=embed(self.second))
 
     def without(self, held_out: Collection[LabelledImage]) -> PairConstraints | None:
         """Return the links that lead to none of these images; None if there are none."""

@@ -1,0 +1,105 @@
+"""What a tile looks like, in a few numbers that say nothing of the diagnosis: stain and sharpness.
+
+A network maps whatever it is shown to some embedding, so that ink or a blurred field may lie in the
+middle of a class. Colour and sharpness are what such tiles differ in, and they are cheap to read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEASURES: Final = (
+    "optical density of red",
+    "optical density of green",
+    "optical density of blue",
+    "spread of red",
+    "spread of green",
+    "spread of blue",
+    "share of red in the stain",
+    "share of green in the stain",
+    "spread of the share of red",
+    "spread of the share of green",
+    "stained share",
+    "red with green",
+    "green with blue",
+    "red with blue",
+    "fine detail",
+    "coarse detail",
+    "fine over coarse detail",
+)
+"""What is measured, in the order of the columns."""
+
+_DENSITY: Final = -np.log10((np.arange(256, dtype=np.float32) + 1) / 256)
+_STAINED: Final = 0.25
+"""Optical density over the three channels from which a pixel counts as stained."""
+_FEWEST: Final = 50
+_DETAIL_PX: Final = 160
+_TINY: Final = 1e-3
+
+
+def appearance_features(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what tiles look like.
+
+    Parameters
+    ----------
+    tiles
+        ``(n, h, w, 3)`` RGB.
+
+    Returns
+    -------
+    ``(n, len(MEASURES))``: means and spreads of optical density and detail as logarithms, shares
+    and correlations as they are.
+    """
+    found = [_appearance(tile) for tile in tiles]
+    return np.stack(found) if found else np.empty((0, len(MEASURES)), np.float32)
+
+
+def _appearance(tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+    density = _DENSITY[tile[::3, ::3]].reshape(-1, 3)
+    whole = density.sum(axis=1)
+    stained = density[whole > _STAINED]
+    share = len(stained) / len(density)
+    if len(stained) < _FEWEST:
+        stained = density
+    mean = stained.mean(axis=0)
+    shares = stained[:, :2] / (stained.sum(axis=1, keepdims=True) + _TINY)
+    centred = density - density.mean(axis=0)
+    spread = np.sqrt((centred**2).mean(axis=0))
+    together = (centred.T @ centred) / len(density) / (np.outer(spread, spread) + _TINY**2)
+    fine, coarse = _detail(tile)
+    return np.array(
+        [
+            *np.log(density.mean(axis=0) + 10 * _TINY),
+            *np.log(spread + 5 * _TINY),
+            *(mean[:2] / (mean.sum() + _TINY)),
+            *shares.std(axis=0),
+            share,
+            together[0, 1],
+            together[1, 2],
+            together[0, 2],
+            np.log(fine + _TINY),
+            np.log(coarse + _TINY) - np.log(spread[1] + 10 * _TINY),
+            np.log(fine + _TINY) - np.log(coarse + _TINY),
+        ],
+        dtype=np.float32,
+    )
+
+
+def _detail(tile: NDArray[np.uint8]) -> tuple[float, float]:
+    """Return the mean absolute Laplacian of the green density, and that at half the resolution."""
+    top, left = (max(0, (edge - _DETAIL_PX) // 2) for edge in tile.shape[:2])
+    green = _DENSITY[tile[top : top + _DETAIL_PX, left : left + _DETAIL_PX, 1]]
+    height, width = (edge // 2 * 2 for edge in green.shape)
+    half = green[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    return _laplacian(green), _laplacian(half)
+
+
+def _laplacian(values: NDArray[np.float32]) -> float:
+    if min(values.shape) < 3:
+        return 0.0
+    inner = 4 * values[1:-1, 1:-1]
+    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+    return float(np.abs(inner - around).mean())
