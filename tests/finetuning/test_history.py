@@ -256,7 +256,7 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_smse.finetuning.saving.save_exemplars", full)
+    monkeypatch.setattr("napari_smse.similarity.bank_file.write_atomic", full)
     with pytest.raises(OutputError, match="No space left on device") as caught:
         history.add(*learnt)
     assert "\n" not in str(caught.value)

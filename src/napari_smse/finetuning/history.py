@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from napari_smse.atomic_write import write_atomic
-from napari_smse.errors import ModelError, ModelNotFoundError, OutputError, SmseError
+from napari_smse.errors import BankError, ModelError, ModelNotFoundError, OutputError, SmseError
 from napari_smse.models.card import (
     CARD_SUFFIX,
     EXEMPLARS_SUFFIX,
     LOOKS_SUFFIX,
+    TRAINING_IMAGES,
     WEIGHTS_SUFFIX,
     Colour,
     Figure,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
 
 logger = logging.getLogger(__name__)
-
-TRAINING_IMAGES: Final = "training images"
-"""Of a card's recipe: how many images a fine-tuning learnt from."""
 
 _WHEN: Final = "%Y-%m-%d_%H-%M-%S"
 _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_[a-z]+_[a-z]+(?:_(\d+))?")
@@ -303,6 +301,9 @@ def _writing(folder: Path) -> Iterator[None]:
     """Turn a failed write into a named error."""
     try:
         yield
+    except BankError as error:
+        # That of the exemplars names the file and what to do already.
+        raise OutputError(str(error)) from error
     except OSError as error:
         raise OutputError(
             f"Cannot write to {folder} ({error.strerror or error}): make room there, or see that "

@@ -10,11 +10,10 @@ from typing import Final
 import numpy as np
 
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
-from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 from napari_smse.models import Figure, ModelCard, read_card, save_model
-from napari_smse.models.card import Colour, stem_of
+from napari_smse.models.card import TRAINING_IMAGES, Colour, stem_of
 from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.exemplar_bank import ExemplarBank
