@@ -29,7 +29,7 @@ from napari_smse.datasets.pixels import read_pixels
 from napari_smse.evaluation.external import bach_images
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
-from napari_smse.similarity.ood.appearance import appearance_features
+from napari_smse.similarity.appearance import appearance_features
 from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of

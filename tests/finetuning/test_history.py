@@ -25,8 +25,8 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import bank_of
-from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance, load_ood_reference
 from support.training import TRUNK, mini_network, mini_set
 

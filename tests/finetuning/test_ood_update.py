@@ -15,7 +15,7 @@ from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tu
 from napari_smse.finetuning.ood_update import updated_ood_reference
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.models import Model, read_card
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
     OodReference,
     load_ood_reference,

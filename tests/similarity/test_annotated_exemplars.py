@@ -14,8 +14,8 @@ from napari_smse.similarity.annotated_exemplars import (
     with_newer,
     without_tiles,
 )
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
-from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.tiles import Ground, TissueMask
 from support.exemplar_banks import AREA, MODEL, made_bank, made_scale, made_tiles
 

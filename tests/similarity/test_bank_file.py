@@ -11,9 +11,9 @@ from safetensors.numpy import save_file
 
 from napari_smse.errors import BankError, ModelNotFoundError
 from napari_smse.models import read_card
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import bank_of, load_bank, model_bank_path, save_bank
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
-from napari_smse.similarity.ood.appearance import MEASURES
 from support.exemplar_banks import MODEL, made_bank, same_banks, unit
 
 

@@ -19,7 +19,7 @@ from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.reference import (
     OodReference,
     fitted_appearance,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import BankError
 from napari_smse.models.card import ModelCard
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.slides import Region
 
 THUMBNAIL_PX: Final = 56
@@ -52,7 +52,7 @@ class ExemplarBank:
     licence
         What the thumbnails may be used for, as their data set says.
     looks
-        ``(n, k)`` float32, what the tiles look like (`similarity.ood.appearance`); NaN where that
+        ``(n, k)`` float32, what the tiles look like (`similarity.appearance`); NaN where that
         is not known.
     drawn
         Of each tile, which of the areas drawn on its slide it is of; empty where that is not known.

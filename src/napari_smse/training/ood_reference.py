@@ -14,7 +14,7 @@ from napari_smse.datasets.crops import evaluation_crops, evaluation_scales
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference, SourceAppearance, fitted_appearance
 from napari_smse.training.exemplar_selection import by_turns
 
@@ -36,7 +36,7 @@ class TileAppearances:
     Attributes
     ----------
     looks
-        ``(n, k)``, see `napari_smse.similarity.ood.appearance`.
+        ``(n, k)``, see `napari_smse.similarity.appearance`.
     sources, cases
         ``(n,)``, of each tile.
     mpps

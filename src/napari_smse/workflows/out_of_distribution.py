@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring.tile_table import TileTable
+from napari_smse.similarity.appearance import appearance_features
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.ood.appearance import appearance_features
 from napari_smse.similarity.ood.detection import (
     Appearance,
     no_appearance,

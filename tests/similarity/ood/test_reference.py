@@ -8,7 +8,7 @@ import pytest
 from napari_smse.errors import DamagedModelError
 from napari_smse.models import read_card
 from napari_smse.models.card import bundled_models, model_paths
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
     FEWEST_LEARNT,
     OodReference,

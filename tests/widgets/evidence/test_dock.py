@@ -9,10 +9,10 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt
 
 from napari_smse.errors import BankError, DamagedSlideError
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier
-from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence import overlay_panel

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore, read_block
 from napari_smse.scoring.tile_table import TileTable
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError
 from napari_smse.models.card import LOOKS_SUFFIX, WEIGHTS_SUFFIX, model_paths
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
 
 FEWEST_LEARNT: Final = 5
 """So many tiles of a source at a scale make its look known."""
