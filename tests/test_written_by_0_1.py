@@ -62,7 +62,7 @@ def test_a_model(folder: Path) -> None:
 def test_the_history_of_fine_tunings(folder: Path) -> None:
     (entry,) = FineTuneHistory(folder / "history").entries()
     assert entry.note == "the first one"
-    assert entry.learns == "head"
+    assert entry.trainable == "head"
     assert entry.parent.startswith("mini 1")
     bank = bank_of(entry.path)
     assert bank is not None

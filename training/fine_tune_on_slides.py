@@ -43,7 +43,7 @@ from napari_smse.models.trunk import DEFAULT_TRUNK
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
-from napari_smse.training.recipe import Learns, Recipe, Similarity
+from napari_smse.training.recipe import Recipe, Similarity, Trainable
 
 HERE: Final = Path(__file__).resolve().parent
 FEW_OF_A_CLASS: Final = 50
@@ -217,7 +217,7 @@ def fine_tune(
     model: Model,
     data: LabelledSet,
     folder: Path,
-    learns: Learns,
+    learns: Trainable,
     deals: Sequence[Deal],
     table: FeatureCache | None = None,
 ) -> None:
@@ -240,7 +240,7 @@ def tuned_run(
     data: LabelledSet,
     deal: Deal,
     loss: Similarity,
-    learns: Learns,
+    learns: Trainable,
     table: FeatureCache | None = None,
 ) -> Run:
     """Fine-tune once, by the clock."""

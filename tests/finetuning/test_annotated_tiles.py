@@ -141,7 +141,7 @@ def test_whole_slides_are_held_out_and_told_apart_better(
     scored: list[Scored], model: Model, tmp_path: Path
 ) -> None:
     found = of_all(scored)
-    recipe = fine_tune_recipe("triplet", steps=150, rate=0.02)
+    recipe = fine_tune_recipe("triplet", steps=150, learning_rate=0.02)
     tuning = FineTuner(model, found.labelled_set, recipe, known=found.known)
     cases = [
         {found.labelled_set.images[i].case for i in part}
@@ -353,7 +353,10 @@ def test_an_ignored_wrong_label_changes_what_is_learnt(scored: list[Scored], mod
     for remarks in ((), (remark,), (replace(remark, says="ignore"),)):
         found = annotated_tiles([replace(slides[0], remarks=remarks), *slides[1:]], CLASSES)
         tuning = FineTuner(
-            model, found.labelled_set, fine_tune_recipe(steps=20, rate=0.02), known=found.known
+            model,
+            found.labelled_set,
+            fine_tune_recipe(steps=20, learning_rate=0.02),
+            known=found.known,
         )
         tuned = finished(tuning).heads
         assert tuned is not None
@@ -367,7 +370,7 @@ def test_marked_exemplars_and_links_reach_the_tuned_model(
 ) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     plain = annotated_tiles(slides, CLASSES)
-    recipe = fine_tune_recipe(steps=10, rate=0.02)
+    recipe = fine_tune_recipe(steps=10, learning_rate=0.02)
     tuning = FineTuner(model, plain.labelled_set, recipe, known=plain.known)
     image = plain.labelled_set.images[tuning.training[-1]]
     other = plain.labelled_set.images[tuning.training[0]]

@@ -22,7 +22,9 @@ def model(tmp_path: Path) -> Model:
 
 @pytest.fixture
 def tuning(model: Model, tmp_path: Path) -> FineTuner:
-    return FineTuner(model, mini_set(tmp_path / "data"), fine_tune_recipe(steps=30, rate=0.02))
+    return FineTuner(
+        model, mini_set(tmp_path / "data"), fine_tune_recipe(steps=30, learning_rate=0.02)
+    )
 
 
 def tuned(tuning: FineTuner) -> FineTuneResult:

@@ -30,7 +30,9 @@ def test_tuning_learns_what_unseen_tiles_show(similarity: str) -> None:
     heads = initialise_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
     before = right(heads.logits(unseen.embeddings), unseen)
     steps = list(
-        train_embedding_heads(heads, tiles, fine_tune_recipe(similarity, steps=150, rate=1e-2))
+        train_embedding_heads(
+            heads, tiles, fine_tune_recipe(similarity, steps=150, learning_rate=1e-2)
+        )
     )
     assert [one.step for one in steps] == list(range(1, 151))
     assert np.mean([one.loss for one in steps[-10:]]) < np.mean([one.loss for one in steps[:10]])
@@ -71,7 +73,9 @@ def test_folded_into_the_network_the_heads_say_the_same_of_pixels() -> None:
         stored = network(images).embedding.clone()
     tiles = replace(clouds(0, 6), embeddings=stored)
     heads = initialise_heads(network, tiles, NAMES)
-    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe("triplet", steps=30, rate=1e-2)):
+    for _ in train_embedding_heads(
+        heads, tiles, fine_tune_recipe("triplet", steps=30, learning_rate=1e-2)
+    ):
         pass
     with torch.inference_mode():
         whole = tuned_network(network, heads)(images)
@@ -85,14 +89,16 @@ def test_what_the_model_knew_is_kept_if_that_weighs() -> None:
     old, new = clouds(5, 300, axis=1), clouds(6, 60, axis=0)
     network = mini_network(embedding_dim=DIM)
     start = initialise_heads(network, old, NAMES)
-    for _ in train_embedding_heads(start, old, fine_tune_recipe("none", steps=200, rate=1e-2)):
+    for _ in train_embedding_heads(
+        start, old, fine_tune_recipe("none", steps=200, learning_rate=1e-2)
+    ):
         pass
     network.class_head.load_state_dict(start.class_head.state_dict())
     old = old.moved(start.embed(old.embeddings))
 
     def still_right(keep: float) -> float:
         heads = initialise_heads(network, new, NAMES)
-        recipe = fine_tune_recipe("triplet", steps=300, rate=1e-2)
+        recipe = fine_tune_recipe("triplet", steps=300, learning_rate=1e-2)
         for _ in train_embedding_heads(heads, new, recipe, exemplars=as_bank(old), keep=keep):
             pass
         return right(heads.logits(old.embeddings), old)

@@ -55,7 +55,7 @@ def finished(tuning: FineTuner) -> FineTuneResult:
 
 def test_a_model_learns_from_embeddings_alone(model: Model) -> None:
     tiles = annotated_tiles([], CLASSES, added=added(model, 64))
-    recipe = fine_tune_recipe("triplet", "head", steps=300, rate=0.02, tile_px=32)
+    recipe = fine_tune_recipe("triplet", "head", steps=300, learning_rate=0.02, tile_px=32)
     tuning = FineTuner(model, tiles.labelled_set, recipe, known=tiles.known)
     images = tuning.labelled_set.images
     cases = [{images[i].case for i in part} for part in (tuning.training, tuning.testing)]

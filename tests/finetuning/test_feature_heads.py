@@ -57,7 +57,9 @@ def test_they_learn_what_the_embedding_does_not_show(network: SmseNetwork) -> No
     heads = initialise_feature_heads(network, tiles, NAMES)
     labels = unseen.labels.tolist()
     before = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
-    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe("triplet", steps=150, rate=1e-2)):
+    for _ in train_embedding_heads(
+        heads, tiles, fine_tune_recipe("triplet", steps=150, learning_rate=1e-2)
+    ):
         pass
     after = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
     assert after > max(0.75, before + 0.2)
@@ -66,7 +68,7 @@ def test_they_learn_what_the_embedding_does_not_show(network: SmseNetwork) -> No
 def test_folded_in_the_network_says_the_same(network: SmseNetwork) -> None:
     tiles = featured(network)
     heads = initialise_feature_heads(network, tiles, NAMES)
-    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe(steps=10, rate=1e-2)):
+    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe(steps=10, learning_rate=1e-2)):
         pass
     held = network.embedding_head.weight.clone()
     folded = tuned_network(network, heads)
@@ -91,7 +93,7 @@ def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
     places = functional.normalize(known.embeddings[:, :4], dim=1)
     old = as_bank(known.moved(places))
     links = PairConstraints(places[:2], places[2:4], torch.tensor([True, True]))
-    recipe = fine_tune_recipe(steps=60, rate=1e-2)
+    recipe = fine_tune_recipe(steps=60, learning_rate=1e-2)
     losses = []
     for keep in (0.0, 1.0):
         heads = initialise_feature_heads(network, tiles, NAMES)
@@ -129,7 +131,7 @@ def finished(tuning: FineTuner) -> FineTuneResult:
 @pytest.mark.parametrize("loss", ["pair", "triplet"])
 def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     model, data = mini_model(tmp_path / "models"), mini_set(tmp_path / "data", cases=6)
-    recipe = fine_tune_recipe(loss, steps=400, rate=0.02)
+    recipe = fine_tune_recipe(loss, steps=400, learning_rate=0.02)
     tuning = FineTuner(model, data, recipe, crops=4)
     tuned = finished(tuning)
     assert tuned.heads is None

@@ -21,7 +21,7 @@ from napari_smse.finetuning.saving import differences, save_fine_tuned
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
-from napari_smse.similarity.bank_file import bank_of, model_bank_path, save_bank
+from napari_smse.similarity.bank_file import bank_of_weights, model_bank_path, save_bank
 from napari_smse.training.embeddings import embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from support.training import TRUNK, mini_network, mini_set
@@ -81,7 +81,7 @@ def test_held_out_cases_are_told_apart_better(
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
     steps = {"head": 500, "stage": 30, "all": 30}[learns]
     recipe = fine_tune_recipe(
-        similarity, learns, steps=steps, rate=0.02, trunk_rate=0.002, tile_px=32
+        similarity, learns, steps=steps, learning_rate=0.02, trunk_learning_rate=0.002, tile_px=32
     )
     tuning = FineTuner(model, data, recipe)
     running = tuning.run()
@@ -108,7 +108,9 @@ def test_training_and_held_out_cases_are_apart(data: LabelledSet, model: Model) 
 
 
 def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_path: Path) -> None:
-    tuning = FineTuner(with_exemplars(model, data), data, fine_tune_recipe(steps=20, rate=0.02))
+    tuning = FineTuner(
+        with_exemplars(model, data), data, fine_tune_recipe(steps=20, learning_rate=0.02)
+    )
     tuned = finished(tuning.run())
     assert tuned.old_right is not None
     path = save_fine_tuned(tuning, tuned, tmp_path / "models" / "mine")
@@ -131,7 +133,7 @@ def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_p
     torch.testing.assert_close(
         logits.mean(0), tuned.after.held_out.logits[row], rtol=2e-2, atol=2e-2
     )
-    kept = bank_of(loaded.path, loaded.card.weights_sha256)
+    kept = bank_of_weights(loaded.path, loaded.card.weights_sha256)
     assert kept is not None
     assert len(kept) > len(tuned.exemplars) / 2
     assert set(kept.cases) == {one.case for one in data.images}
@@ -147,7 +149,7 @@ def test_new_classes_get_a_head_of_their_own_and_that_is_said(
     assert tuned.old_right is None
     loaded = load_model(save_fine_tuned(tuning, tuned, tmp_path / "models" / "other"))
     assert loaded.card.classes == ("fat", "nerve")
-    assert bank_of(loaded.path, loaded.card.weights_sha256).classes == ("fat", "nerve")
+    assert bank_of_weights(loaded.path, loaded.card.weights_sha256).classes == ("fat", "nerve")
 
 
 def test_classes_are_known_by_name_whatever_their_order(data: LabelledSet, model: Model) -> None:
@@ -192,7 +194,7 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
 
 
 def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model: Model) -> None:
-    tuning = FineTuner(model, data, fine_tune_recipe("triplet", steps=80, rate=0.02))
+    tuning = FineTuner(model, data, fine_tune_recipe("triplet", steps=80, learning_rate=0.02))
     looks = []
     running = tuning.run()
     while True:
@@ -240,9 +242,9 @@ def test_stopped_it_keeps_what_was_learnt_so_far(
 
 def test_stopped_in_a_bad_moment_the_best_heads_are_kept(data: LabelledSet, model: Model) -> None:
     # A rate so high that it leaves the good heads again at once.
-    recipe = fine_tune_recipe("triplet", steps=500, rate=30.0, clip_norm=0.0)
+    recipe = fine_tune_recipe("triplet", steps=500, learning_rate=30.0, clip_norm=0.0)
     found = stopped_at(FineTuner(model, data, recipe, keep=0.0), 3)
-    start = stopped_at(FineTuner(model, data, fine_tune_recipe(steps=500, rate=1e-9)), 1)
+    start = stopped_at(FineTuner(model, data, fine_tune_recipe(steps=500, learning_rate=1e-9)), 1)
     labels = torch.tensor([data.images[i].label for i in found.after.held_out.images])
     loss = torch.nn.functional.cross_entropy
     ends = [loss(one.after.held_out.logits, labels) for one in (found, start)]

@@ -26,7 +26,7 @@ from napari_smse.models import (
     save_model,
 )
 from napari_smse.similarity.appearance import MEASURES
-from napari_smse.similarity.bank_file import bank_of
+from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance, load_ood_reference
 from support.training import TRUNK, mini_network, mini_set
 
@@ -86,7 +86,7 @@ def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Lea
     assert loaded.card.notes == ("better on fat",)
     assert loaded.card.class_colours == {"benign": (1, 2, 3)}
     assert loaded.card.name == path.stem
-    assert bank_of(path, loaded.card.weights_sha256) is not None
+    assert bank_of_weights(path, loaded.card.weights_sha256) is not None
     stem = path.stem
     ends = (".safetensors", ".json", ".exemplars.safetensors")
     assert names(history) == {f"{stem}{end}" for end in ends}
@@ -113,7 +113,7 @@ def test_an_entry_says_what_was_learnt(
     assert entry.path == path
     assert entry.when == datetime(2026, 3, 1, 12, 1).astimezone()
     assert entry.parent == "mini 3, weights " + "ab" * 8
-    assert (entry.loss, entry.learns) == ("triplet", "head")
+    assert (entry.loss, entry.trainable) == ("triplet", "head")
     assert entry.training_tiles == len(tuning.training)
     assert entry.note == ""
     for figure in (entry.auc_before, entry.auc_after):
@@ -239,7 +239,7 @@ def test_a_model_without_a_history_is_an_entry_too(
 ) -> None:
     save_model(learnt[1].network, learnt[0].model.card, history.folder / "mine")
     (entry,) = history.entries()
-    assert (entry.loss, entry.learns, entry.training_tiles) == ("", "", None)
+    assert (entry.loss, entry.trainable, entry.training_tiles) == ("", "", None)
     assert entry.auc_before is None
     assert not entry.is_own
 

@@ -35,7 +35,7 @@ def apart(one: PairConstraints) -> torch.Tensor:
 def test_links_draw_together_and_push_apart_what_no_class_speaks_of() -> None:
     found, asked = heads(), links()
     assert asked.held() == 0
-    recipe = fine_tune_recipe("pair", steps=300, rate=0.01)
+    recipe = fine_tune_recipe("pair", steps=300, learning_rate=0.01)
     steps = list(train_embedding_heads(found, clouds(0), recipe, links=asked))
     assert steps[-1].linked < 0.2 * steps[0].linked
     after = asked.moved(found.reembed)
@@ -45,7 +45,7 @@ def test_links_draw_together_and_push_apart_what_no_class_speaks_of() -> None:
 
 
 def test_links_weigh_as_much_as_asked() -> None:
-    asked, recipe = links(), fine_tune_recipe(steps=3, rate=0.01)
+    asked, recipe = links(), fine_tune_recipe(steps=3, learning_rate=0.01)
     plain, light, heavy = heads(), heads(), heads()
     list(train_embedding_heads(plain, clouds(0), recipe))
     list(train_embedding_heads(light, clouds(0), recipe, links=asked, link_weight=0.0))

@@ -12,7 +12,13 @@ from safetensors.numpy import save_file
 from napari_smse.errors import BankError, ModelNotFoundError
 from napari_smse.models import read_card
 from napari_smse.similarity.appearance import MEASURES
-from napari_smse.similarity.bank_file import bank_of, load_bank, model_bank_path, save_bank
+from napari_smse.similarity.bank_file import (
+    bank_of,
+    bank_of_weights,
+    load_bank,
+    model_bank_path,
+    save_bank,
+)
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
 from support.exemplar_banks import MODEL, made_bank, same_banks, unit
 
@@ -150,13 +156,12 @@ def test_a_model_without_exemplars_has_no_bank(tmp_path):
 
 def test_only_those_of_the_very_weights_are_a_models(tmp_path):
     weights = tmp_path / "model.v2.safetensors"
-    weights.write_bytes(b"")
+    assert bank_of_weights(weights, MODEL) is None
     path = model_bank_path(weights)
     assert path.name == "model.v2.exemplars.safetensors"
     save_bank(made_bank(5), path)
-    assert len(bank_of(weights, MODEL)) == 5
-    assert len(bank_of(weights)) == 5
-    assert bank_of(weights, "b" * 64) is None
+    assert len(bank_of_weights(weights, MODEL)) == 5
+    assert bank_of_weights(weights, "b" * 64) is None
 
 
 def test_a_file_of_embeddings_alone_is_a_bank(tmp_path):

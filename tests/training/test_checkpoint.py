@@ -28,7 +28,7 @@ from napari_smse.training.trainer import TrainingProgress, train
 from support import TESTS
 from support.training import SMALL, by_case, mini_network, mini_set
 
-RECIPE = SMALL.model_copy(update={"steps": 12, "validate_every": 3, "distillation": 0.5})
+RECIPE = SMALL.model_copy(update={"steps": 12, "validate_every": 3, "distillation_weight": 0.5})
 
 VICTIM = """
 import sys, time, torch

@@ -31,7 +31,7 @@ from napari_smse.training.recipe import Recipe
 RECIPE = Recipe(
     network="efficientnet_lite0+stages",
     embedding_dim=8,
-    learns="head",
+    trainable="head",
     classification="cross-entropy",
     tile_px=64,
     steps=40,

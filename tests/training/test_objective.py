@@ -38,7 +38,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts(
         mining=mining,
         classification=classification,
         similarity_weight=0.3,
-        distillation=2.0,
+        distillation_weight=2.0,
     )
     made = output()
     drift = torch.rand(12, requires_grad=True)

@@ -16,7 +16,7 @@ from napari_smse.metrics.predictions import of_fold
 from napari_smse.metrics.summary import summarise
 from napari_smse.models import SmseCnn, load_model
 from napari_smse.models.card import case_hash
-from napari_smse.similarity.bank_file import bank_of
+from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.training.paper.recipe import PaperRecipe
 from napari_smse.training.train_model import Made, ModelTrainer, recipe_facts
@@ -65,7 +65,7 @@ def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelTrain
 def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelTrainer, Made]) -> None:
     one, result = whole
     model = load_model(result.path)
-    found = bank_of(result.path, model.card.weights_sha256)
+    found = bank_of_weights(result.path, model.card.weights_sha256)
     assert found is not None
     learnt = {image.case for image in one.labelled_set.some(one.training)}
     assert set(found.cases) == learnt

@@ -110,7 +110,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
     # And it is in the history, which the viewer lists.
     (entry,) = history.entries()
     assert entry.path == viewers.kept
-    assert (entry.loss, entry.learns) == ("pair", learns)
+    assert (entry.loss, entry.trainable) == ("pair", learns)
 
 
 def bank_of(one, regions):

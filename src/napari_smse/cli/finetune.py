@@ -123,7 +123,7 @@ def finetune(
         "margin": margin,
         "classification": classification,
         "mining": mining,
-        "rate": rate,
+        "learning_rate": rate,
         "steps": steps,
         "seed": seed,
     }

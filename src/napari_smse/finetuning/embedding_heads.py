@@ -169,7 +169,7 @@ def train_embedding_heads(
     tiles
         To learn from.
     recipe
-        Losses, rate, steps and batches.
+        Losses, learning rate, steps and batches.
     exemplars
         What must not be forgotten. With the same classes as the tiles they stay told apart;
         with others, they stay where they were.
@@ -192,7 +192,7 @@ def train_embedding_heads(
     if links is not None:
         links = links.moved(heads.inputs_of)
     optimiser = torch.optim.AdamW(
-        heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        heads.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     for step in range(recipe.steps):
         rows, generator = draws.draw(step), generator_of(recipe.seed, step)
@@ -205,7 +205,7 @@ def train_embedding_heads(
         total = total if links is None else total + link_weight * linked
         if not torch.isfinite(total):
             raise TrainingError(
-                f"The loss is not a number any more at step {step + 1}: give a lower rate."
+                f"The loss is not a number any more at step {step + 1}: give a lower learning rate."
             )
         optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]

@@ -38,7 +38,7 @@ from napari_smse.finetuning.result import Doing, FineTuneProgress, FineTuneResul
 from napari_smse.finetuning.setup import fine_tune_recipe, split_for_fine_tuning
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.bank_file import bank_of
+from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
@@ -155,7 +155,7 @@ class FineTuner:
         self._seconds, self._stopped = seconds, threading.Event()
         self._links = self._learnt_from(links)
         self._always = {i for i, one in enumerate(self.labelled_set.images) if one in exemplars}
-        if links is not None and recipe.learns != "head":
+        if links is not None and recipe.trainable != "head":
             self.warnings.append(
                 "Links between tiles are heard only where the heads alone learn: they were left "
                 "out."
@@ -230,13 +230,13 @@ class FineTuner:
             ) from error
 
     def _run(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
-        if self.recipe.learns == "head" and self.crops:
+        if self.recipe.trainable == "head" and self.crops:
             return (yield from self._tune_on_features())
         network = self._network.to(self._device)
         learnt, _ = yield from self._embed(network, self.training, "reading")
         held, _ = yield from self._embed(network, self.testing, "reading")
         self._network.cpu()
-        if self.recipe.learns == "head":
+        if self.recipe.trainable == "head":
             heads = initialise_heads(self._network, learnt, self.model.card.classes)
             return (yield from self._tune(heads, learnt, learnt, held))
         return (yield from self._train_trunk(learnt, held))
@@ -383,7 +383,7 @@ def _judged(heads: EmbeddingHeads, held: EmbeddedTiles, learnt: EmbeddedTiles) -
 
 def _exemplars_of(model: Model) -> ExemplarBank | None:
     """Return the exemplars of a model, if it has any to learn from."""
-    bank = bank_of(model.path, model.card.weights_sha256)
+    bank = bank_of_weights(model.path, model.card.weights_sha256)
     # What is saved beside the tuned model holds no pixel, whatever lay beside this one.
     return bank.embeddings_only() if bank is not None and len(bank) else None
 

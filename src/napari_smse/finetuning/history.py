@@ -75,8 +75,8 @@ class FineTuneEntry:
         return str(self.card.recipe.get("similarity", ""))
 
     @property
-    def learns(self) -> str:
-        """What learnt: head, stage or all; empty if the model says nothing of it."""
+    def trainable(self) -> str:
+        """What was trained: head, stage or all; empty if the model says nothing of it."""
         return str(self.card.recipe.get("learns", ""))
 
     @property
@@ -154,7 +154,7 @@ class FineTuneHistory:
         """
         from napari_smse.finetuning.saving import save_fine_tuned
 
-        base = f"{datetime.now():{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.learns}"
+        base = f"{datetime.now():{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.trainable}"
         with _writing(self.folder), self._free_name(base) as stem:
             try:
                 path = save_fine_tuned(tuning, tuned, stem, colours=colours)

@@ -12,14 +12,14 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.spatial_split import hold_out_regions
 from napari_smse.datasets.splits import hold_out
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.training.recipe import Learns, Recipe, Similarity, why_impossible
+from napari_smse.training.recipe import Recipe, Similarity, Trainable, why_impossible
 
 PAIR_MARGIN: Final = 1.0
 """Distance that unlike tiles are to have at least; embeddings have length 1."""
 
 
 def fine_tune_recipe(
-    similarity: Similarity = "triplet", learns: Learns = "head", **changes: object
+    similarity: Similarity = "triplet", trainable: Trainable = "head", **changes: object
 ) -> Recipe:
     """Return the recipe of a fine-tuning.
 
@@ -27,7 +27,7 @@ def fine_tune_recipe(
     ----------
     similarity
         Similarity loss; the cross-entropy is added to it.
-    learns
+    trainable
         The heads (seconds, from embeddings), also the trunk's last stage, or all.
     **changes
         Fields of `Recipe`; None leaves them as they are.
@@ -37,10 +37,10 @@ def fine_tune_recipe(
     TrainingError
         A value is impossible.
     """
-    head = learns == "head"
+    head = trainable == "head"
     usual: dict[str, object] = {
         "similarity": similarity,
-        "learns": learns,
+        "trainable": trainable,
         "classification": "cross-entropy",
         "pca_start": False,
         "steps": 200 if head else 60,
@@ -50,7 +50,7 @@ def fine_tune_recipe(
         "colour": 0.0,
         "blur": 0.0,
         "ema_decay": 0.0 if head else 0.9,
-        "distillation": 0.0 if head else 1.0,
+        "distillation_weight": 0.0 if head else 1.0,
     }
     if similarity == "pair":
         usual["margin"] = PAIR_MARGIN

@@ -27,16 +27,8 @@ def model_bank_path(weights: Path) -> Path:
     return weights.with_name(weights.name.removesuffix(WEIGHTS_SUFFIX) + EXEMPLARS_SUFFIX)
 
 
-def bank_of(model: str | Path, sha256: str | None = None) -> ExemplarBank | None:
+def bank_of(model: str | Path) -> ExemplarBank | None:
     """Return the exemplars that lie beside a model's weights; None if there are none.
-
-    Parameters
-    ----------
-    model
-        Name or path of the model.
-    sha256
-        Of the weights: exemplars of others that were left there are none of this model. Without
-        it, whatever lies there is returned.
 
     Raises
     ------
@@ -46,11 +38,31 @@ def bank_of(model: str | Path, sha256: str | None = None) -> ExemplarBank | None
         There is a file of them that cannot be read.
     """
     weights, _ = model_paths(model)
-    path = model_bank_path(weights)
-    if not path.exists():
-        return None
-    bank = _read(path, "get the model again, or remove this file to go on without its exemplars")
-    return bank if sha256 in (None, bank.model) else None
+    return _read_beside(weights)
+
+
+def bank_of_weights(weights: Path, sha256: str) -> ExemplarBank | None:
+    """Return the exemplars beside these weights, which need not be there any more.
+
+    Parameters
+    ----------
+    weights
+        File that a model was loaded from.
+    sha256
+        Of the weights: exemplars of others that were left there are none of this model.
+
+    Returns
+    -------
+    ExemplarBank or None
+        None if there are none of this model.
+
+    Raises
+    ------
+    BankError
+        There is a file of them that cannot be read.
+    """
+    bank = _read_beside(weights)
+    return bank if bank is not None and bank.model == sha256 else None
 
 
 def save_bank(bank: ExemplarBank, path: Path) -> None:
@@ -93,6 +105,13 @@ def load_bank(path: Path) -> ExemplarBank:
         The file is missing, cut off, or holds something else.
     """
     return _read(path, "choose a file that was saved as a bank, or save the bank again")
+
+
+def _read_beside(weights: Path) -> ExemplarBank | None:
+    path = model_bank_path(weights)
+    if not path.exists():
+        return None
+    return _read(path, "get the model again, or remove this file to go on without its exemplars")
 
 
 def _read(path: Path, remedy: str) -> ExemplarBank:

@@ -143,7 +143,7 @@ def training_signature(
     network
         To be trained.
     """
-    found = hashlib.sha256(recipe.model_dump_json().encode())
+    found = hashlib.sha256(recipe.model_dump_json(by_alias=True).encode())
     for side, indices in (("training", training), ("validation", validation)):
         for i in indices:
             found.update(f"{side} {_described(images[i])}\n".encode())

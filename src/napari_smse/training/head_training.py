@@ -74,12 +74,12 @@ def train_heads(
         _start(network, [table.crops(images[i]).values for i in training], recipe.seed)
     heads = torch.nn.ModuleList([network.embedding_head, network.class_head]).train()
     optimiser = torch.optim.AdamW(
-        heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        heads.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     average = copy.deepcopy(heads)
     for step in range(recipe.steps):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * _schedule(step, recipe)
+            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
         features = torch.stack([_row(table, images, crop) for crop in batches.draw(step)])
         generator = generator_of(recipe.seed, step)
         parts = batch_loss(network.head(features.float()), labels, recipe, generator=generator)
@@ -171,7 +171,7 @@ def _start(network: SmseNetwork, crops: Sequence[Tensor], seed: int) -> None:
 
 
 def _schedule(step: int, recipe: Recipe) -> float:
-    """Return the share of the highest rate: a linear warm-up, then a cosine to 0."""
+    """Return the fraction of the highest learning rate: a linear warm-up, then a cosine to 0."""
     if step < recipe.warm_up:
         return (step + 1) / (recipe.warm_up + 1)
     done = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)

@@ -61,7 +61,7 @@ def batch_loss(
     distillation = output.logits.new_zeros(()) if drift is None else drift.mean()
     total = recipe.similarity_weight * similarity + classification
     if drift is not None:
-        total = total + recipe.distillation * distillation
+        total = total + recipe.distillation_weight * distillation
     return LossParts(total, similarity, classification, distillation)
 
 

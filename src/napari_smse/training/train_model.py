@@ -206,7 +206,7 @@ def _embedding_dim(network: SmseNetwork | SmseCnn) -> int:
 
 def recipe_facts(recipe: Recipe | PaperRecipe) -> dict[str, str | int | float]:
     """Return a recipe as a card has it: flat, and only numbers and words."""
-    return dict(_flat(recipe.model_dump(mode="json")))
+    return dict(_flat(recipe.model_dump(mode="json", by_alias=True)))
 
 
 def _flat(

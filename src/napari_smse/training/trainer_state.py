@@ -77,18 +77,18 @@ class TrainingState:
         self.network.eval()
         if self.recipe.ema_decay:
             self._average = _copied(self.learnt)
-        if self.recipe.distillation and self.recipe.learns != "head":
+        if self.recipe.distillation_weight and self.recipe.trainable != "head":
             if not isinstance(self.network, SmseNetwork):
                 raise TrainingError(
                     "Distillation keeps a trunk near its start, and this network has none: set "
-                    "distillation to 0."
+                    "distillation_weight to 0."
                 )
             self._teacher = copy.deepcopy(self.network.trunk).requires_grad_(False).eval()
 
     @property
-    def rate(self) -> float:
+    def learning_rate(self) -> float:
         """Learning rate of the heads in the step to come."""
-        return self.recipe.rate * rate_share(self.step, self.recipe)
+        return self.recipe.learning_rate * learning_rate_factor(self.step, self.recipe)
 
     def learn(self, images: Tensor, labels: Tensor) -> LossParts:
         """Take one step.
@@ -108,8 +108,8 @@ class TrainingState:
         parts = self._losses(images, labels)
         if not math.isfinite(float(parts.total.detach())):
             raise TrainingError(
-                f"The loss is not a number any more at step {self.step + 1}: use a lower rate, or "
-                "float32."
+                f"The loss is not a number any more at step {self.step + 1}: use a lower "
+                "learning rate, or float32."
             )
         self.whole = False
         self.optimiser.zero_grad()
@@ -118,7 +118,7 @@ class TrainingState:
         if self.recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.learnt.values(), self.recipe.clip_norm)
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * rate_share(self.step, self.recipe)
+            group["lr"] = group["base"] * learning_rate_factor(self.step, self.recipe)
         self.optimiser.step()
         self._follow()
         self.step += 1
@@ -238,7 +238,7 @@ class TrainingState:
                 self.learnt[name].copy_(tensor)
 
 
-def rate_share(step: int, recipe: Recipe) -> float:
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
     r"""Return which share of the highest learning rate a step has, counted from 0.
 
     It rises linearly over the warm-up, then follows :math:`\frac12 (1 + \cos \pi t)`.

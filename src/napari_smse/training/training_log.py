@@ -37,7 +37,7 @@ class TrainingLog:
         self._board = _open_board(folder / TENSORBOARD_FOLDER, step)
 
     def write_step(self, step: int, figures: Mapping[str, float]) -> None:
-        """Write the losses and the rate of a step."""
+        """Write the losses and the learning rate of a step."""
         self._write(TRAINING_CSV, "training", step, figures)
 
     def write_held_out(self, step: int, figures: Mapping[str, float]) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_smse.finetuning.changed_calls import ChangedCall
     from napari_smse.finetuning.comparison import Comparison
     from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner, FineTuneResult
-    from napari_smse.training.recipe import Classification, Learns, Similarity
+    from napari_smse.training.recipe import Classification, Similarity, Trainable
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class FineTuneSettings:
     margin: float | None = None
     mining: str | None = None
     classification: Classification = "cross-entropy"
-    learns: Learns = "head"
+    learns: Trainable = "head"
     reads_anew: bool = False
     rate: float | None = None
     steps: int | None = None
@@ -230,9 +230,9 @@ class FineTuneJob:
             classification=wish.classification,
             margin=wish.margin,
             mining=wish.mining,
-            rate=wish.rate,
+            learning_rate=wish.rate,
             steps=wish.steps,
-            distillation=0.0 if wish.learns != "head" and not wish.keep else None,
+            distillation_weight=0.0 if wish.learns != "head" and not wish.keep else None,
         )
         tuning = FineTuner(
             model,
