@@ -330,7 +330,7 @@ def test_a_link_that_two_files_hold_counts_once(scored: list[Scored]) -> None:
 
 def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Scored]) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored[:2]]
-    sets = [annotated_tiles([one], CLASSES) for one in slides]
+    sets = [annotated_tiles([slide], CLASSES) for slide in slides]
     ends = [
         place_of(one, found.labelled_set.images[0])
         for one, found in zip(scored[:2], sets, strict=True)
@@ -424,7 +424,7 @@ def test_links_to_held_out_tiles_are_left_out_and_told(scored: list[Scored], mod
     tuning = FineTuner(
         model, found.labelled_set, fine_tune_recipe(steps=3), known=found.known, links=found.links
     )
-    assert any("2 links lead to tiles that are held out" in one for one in tuning.warnings)
+    assert any("2 links lead to tiles that are held out" in warning for warning in tuning.warnings)
     tuned = finished(tuning)
     assert tuned.links_held is not None
     assert tuned.links_held[2] == 1

@@ -70,7 +70,8 @@ def test_ties_change_sides_together(tuning: FineTuner) -> None:
 def test_more_than_two_classes_have_no_curve(model: Model, tmp_path: Path) -> None:
     data = mini_set(tmp_path / "data", cases=6)
     images = tuple(
-        replace(one, label=2) if one.case.endswith(("1", "2", "3")) else one for one in data.images
+        replace(image, label=2) if image.case.endswith(("1", "2", "3")) else image
+        for image in data.images
     )
     data = replace(data, classes=("stroma", "tumour", "necrosis"), images=images)
     tuning = FineTuner(model, data, fine_tune_recipe(steps=3))

@@ -34,7 +34,7 @@ def test_tuning_learns_what_unseen_tiles_show(similarity: str) -> None:
             heads, tiles, fine_tune_recipe(similarity, steps=150, learning_rate=1e-2)
         )
     )
-    assert [one.step for one in steps] == list(range(1, 151))
+    assert [step.step for step in steps] == list(range(1, 151))
     assert np.mean([one.loss for one in steps[-10:]]) < np.mean([one.loss for one in steps[:10]])
     assert right(heads.logits(unseen.embeddings), unseen) > max(0.75, before + 0.1)
 
@@ -136,7 +136,7 @@ def test_batches_hold_classes_and_cases_alike() -> None:
     tiles = clouds(0, 41, cases=4)
     # One case has most of the tiles.
     tiles = replace(
-        tiles, cases=tuple("big" if i > 9 else one for i, one in enumerate(tiles.cases))
+        tiles, cases=tuple("big" if i > 9 else case for i, case in enumerate(tiles.cases))
     )
     draws = _Draws(tiles, fine_tune_recipe(cases_per_class=5, crops_per_case=4))
     rows = np.concatenate([draws.draw(step) for step in range(200)])

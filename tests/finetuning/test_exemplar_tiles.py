@@ -67,7 +67,7 @@ def test_a_model_learns_from_embeddings_alone(model: Model) -> None:
 def test_none_counts_twice_and_the_first_class_stays(model: Model) -> None:
     first, other = added(model, 6), added(model, 8, "malignant", seed=1)
     tiles = annotated_tiles([], CLASSES, added=[*first, *other, *first])
-    labels = [one.label for one in tiles.labelled_set.images]
+    labels = [image.label for image in tiles.labelled_set.images]
     assert labels == [0, 1, 0, 1, 0, 1, 1, 1]
 
 
@@ -79,7 +79,7 @@ def test_looks_that_are_known_come_along(model: Model) -> None:
 
 def test_links_to_held_out_tiles_are_not_learnt(model: Model) -> None:
     tiles = added(model, 64)
-    ends = [TilePlace(one.slide, 0.5, one.region.x, 0, 64, 64) for one in tiles]
+    ends = [TilePlace(tile.slide, 0.5, tile.region.x, 0, 64, 64) for tile in tiles]
     links = [PairConstraint(one, other, True) for one, other in itertools.pairwise(ends)]
     found = annotated_tiles([], CLASSES, links, tiles)
     assert found.links is not None
@@ -88,7 +88,7 @@ def test_links_to_held_out_tiles_are_not_learnt(model: Model) -> None:
         model, found.labelled_set, fine_tune_recipe(steps=2), known=found.known, links=found.links
     )
     held = {tuning.labelled_set.images[i].region.x for i in tuning.testing}
-    honest = sum(not {one.first.x, one.second.x} & held for one in links)
+    honest = sum(not {link.first.x, link.second.x} & held for link in links)
     assert tuning._links is not None
     assert len(tuning._links) == honest < len(links)
     assert any("lead to tiles that are held out" in told for told in tuning.warnings)

@@ -97,7 +97,7 @@ def test_held_out_cases_are_told_apart_better(
     # The model is as it was, and trains, if at all, in a copy.
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, held[name]), name
-    assert all(one.device.type == "cpu" for one in tuned.network.parameters())
+    assert all(parameter.device.type == "cpu" for parameter in tuned.network.parameters())
 
 
 def test_training_and_held_out_cases_are_apart(data: LabelledSet, model: Model) -> None:
@@ -117,7 +117,7 @@ def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_p
     loaded = load_model(path)
     assert loaded.card.parent.startswith("mini 3, weights ")
     assert loaded.card.classes == CARD.classes
-    figures = {(one.data, one.metric): one.value for one in loaded.card.figures}
+    figures = {(figure.data, figure.metric): figure.value for figure in loaded.card.figures}
     assert figures["exemplars, before", "accuracy"] == pytest.approx(tuned.old_right[0], abs=1e-3)
     assert ("held out, after minus before", "auc difference") in figures
     (source, *_) = loaded.card.training
@@ -159,7 +159,9 @@ def test_classes_are_known_by_name_whatever_their_order(data: LabelledSet, model
     )
     tuning = FineTuner(model, swapped, fine_tune_recipe())
     assert tuning.labelled_set.classes == CARD.classes
-    assert [one.label for one in tuning.labelled_set.images] == [one.label for one in data.images]
+    assert [image.label for image in tuning.labelled_set.images] == [
+        one.label for one in data.images
+    ]
 
 
 def test_cases_the_model_knows_are_pointed_out(data: LabelledSet, model: Model) -> None:
@@ -175,7 +177,7 @@ def test_cases_the_model_knows_are_pointed_out(data: LabelledSet, model: Model) 
 def test_what_cannot_be_tuned_is_refused(data: LabelledSet, model: Model) -> None:
     with pytest.raises(TrainingError, match="takes whole images"):
         FineTuner(replace(model, network=SmseCnn()), data, fine_tune_recipe())
-    benign = replace(data, images=tuple(one for one in data.images if one.label == 0))
+    benign = replace(data, images=tuple(image for image in data.images if image.label == 0))
     with pytest.raises(DataError, match="No image of class malignant"):
         FineTuner(model, benign, fine_tune_recipe())
     with pytest.raises(TrainingError, match="margin: Input should be greater than 0"):
@@ -204,7 +206,7 @@ def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model:
             tuned = end.value
             break
         looks += [said.look] if said.look else []
-    assert [one.step for one in looks] == list(range(2, 81, 2))
+    assert [check.step for check in looks] == list(range(2, 81, 2))
     # The last look and the judgement after it see the same heads.
     after = tuned.after.held_out
     labels = torch.tensor([data.images[i].label for i in after.images])

@@ -53,7 +53,9 @@ def script() -> Iterator[ModuleType]:
 def images(shared_data: Path) -> LabelledSet:
     """BreakHis at 100X, where nothing but the tissue tells the classes apart."""
     found = read_training_set(shared_data / "breakhis")
-    return replace(found, images=tuple(one for one in found.images if one.magnification == "100X"))
+    return replace(
+        found, images=tuple(image for image in found.images if image.magnification == "100X")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,7 @@ def test_slides_of_images_are_slides(
         own = [one for one in images.images if slides[0].stem == one.case.replace(" ", "_")]
         assert len(drawn.annotations) == min(len(own), script.MOST_IMAGES)
     # A field shows one image, and is of the class that was drawn around it.
-    label_of = {one.case.replace(" ", "_"): one.label for one in images.images}
+    label_of = {image.case.replace(" ", "_"): image.label for image in images.images}
     assert all(label_of[one.path.stem] == one.label for one in fields.images)
     assert len({(one.path, one.drawn) for one in fields.images}) == len(fields.images)
     numbers = [len(read_annotations(one.with_suffix(".geojson")).annotations) for one in slides]

@@ -77,7 +77,7 @@ def test_it_knows_what_it_learnt_besides_what_was_known(
     path = save_fine_tuned(tuning, tuned, tmp_path / "mine")
     found = load_ood_reference(path, read_card(path).weights_sha256)
     assert found is not None
-    assert [one.source for one in found.looks] == ["elsewhere", "one", "two"]
+    assert [appearance.source for appearance in found.looks] == ["elsewhere", "one", "two"]
     assert found.looks[0] == known.looks[0]
 
 
@@ -126,7 +126,7 @@ def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
     know(model)
     images = data.images
     images[0].path.write_bytes(b"no image")
-    embedded = {one: TileOutputs(*TILE) for one in images}
+    embedded = {image: TileOutputs(*TILE) for image in images}
     running = updated_ood_reference(model, images[:2] + images[12:14])
     while True:
         try:

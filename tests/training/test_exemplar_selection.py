@@ -30,7 +30,7 @@ class Table:
 def two_sources() -> LabelledSet:
     data = random_set(cases=10, images=3)
     images = [
-        replace(one, source="left" if i < 12 else "right") for i, one in enumerate(data.images)
+        replace(image, source="left" if i < 12 else "right") for i, image in enumerate(data.images)
     ]
     return replace(data, images=tuple(images))
 
@@ -41,7 +41,7 @@ def test_kinds_and_cases_are_drawn_alike() -> None:
     found = choose_exemplars(tiles, each=4)
     kinds = Counter(zip(found.sources, found.labels.tolist(), strict=True))
     assert set(kinds.values()) == {4}
-    assert len(kinds) == len({(one.source, one.label) for one in data.images})
+    assert len(kinds) == len({(image.source, image.label) for image in data.images})
     for source, label in kinds:
         cases = Counter(
             case

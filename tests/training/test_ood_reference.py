@@ -55,7 +55,11 @@ def test_looks_are_those_of_the_tiles_that_images_are_judged_by(tmp_path: Path) 
     running = read_tile_appearances(images, 32)
     assert next(running) == 1
     found = result_of(running)
-    tiles = [(one, tile) for one in images for tile in evaluation_tiles(read_pixels(one), one, 32)]
+    tiles = [
+        (image, tile)
+        for image in images
+        for tile in evaluation_tiles(read_pixels(image), image, 32)
+    ]
     np.testing.assert_array_equal(found.looks, appearance_features(np.stack([t for _, t in tiles])))
     assert found.sources.tolist() == [one.source for one, _ in tiles]
     assert found.cases.tolist() == [one.case for one, _ in tiles]
@@ -65,7 +69,7 @@ def test_looks_are_those_of_the_tiles_that_images_are_judged_by(tmp_path: Path) 
 def test_some_images_of_every_kind_are_read_cases_by_turns(tmp_path: Path) -> None:
     images = mini_set(tmp_path, cases=4, images=5).images
     chosen = some_images(images, most=4)
-    kinds = {(one.source, one.label) for one in images}
+    kinds = {(image.source, image.label) for image in images}
     for source, label in kinds:
         own = [one for one in chosen if (one.source, one.label) == (source, label)]
         assert len(own) == 4
@@ -76,7 +80,7 @@ def test_some_images_of_every_kind_are_read_cases_by_turns(tmp_path: Path) -> No
 
 
 def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
-    images = [replace(one, path=tmp_path / "gone.png") for one in mini_set(tmp_path).images[:1]]
+    images = [replace(image, path=tmp_path / "gone.png") for image in mini_set(tmp_path).images[:1]]
     with pytest.raises(DataError, match=r"gone\.png"):
         list(read_tile_appearances(images, 32))
 
@@ -110,7 +114,9 @@ def test_nothing_is_said_of_a_source_whose_limit_cannot_be_told(sizes: tuple[int
 def test_every_source_has_a_look_at_every_scale() -> None:
     parts = [cloud(1, 120, 6), cloud(2, 120, 6, "b"), cloud(3, 120, 6, "b", 0.25)]
     columns = zip(*((p.looks, p.sources, p.cases, p.mpps) for p in parts), strict=True)
-    found = list(fitted_ood_reference(TileAppearances(*(np.concatenate(one) for one in columns))))
+    found = list(
+        fitted_ood_reference(TileAppearances(*(np.concatenate(column) for column in columns)))
+    )
     assert [(one.source, one.mpp) for one in found] == [("a", 0.5), ("b", 0.25), ("b", 0.5)]
 
 
@@ -124,4 +130,4 @@ def test_folds_hold_whole_cases_out_each_once() -> None:
 def test_they_can_be_learnt_besides_what_is_known() -> None:
     known = OodReference(model="m", looks=tuple(fitted_ood_reference(cloud(1, 100, 5))))
     wider = cloud(2, 10, 2, "mine").learnt_by(known)
-    assert [one.source for one in wider.looks] == ["a", "mine"]
+    assert [appearance.source for appearance in wider.looks] == ["a", "mine"]

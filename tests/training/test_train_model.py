@@ -111,7 +111,7 @@ def test_every_case_that_was_used_is_remembered(
     whole: tuple[ModelTrainer, Made], tmp_path: Path
 ) -> None:
     one, result = whole
-    hashes = {one for source in result.card.training for one in source.case_hashes}
+    hashes = {case_hash for source in result.card.training for case_hash in source.case_hashes}
     assert hashes == {case_hash(case) for case in one.labelled_set.cases}
     with pytest.raises(DataError, match="trained on every case"):
         list(evaluate(load_model(result.path), one.labelled_set))
@@ -147,7 +147,7 @@ def test_without_validation_there_are_no_figures(tmp_path: Path) -> None:
 
 def test_one_class_is_refused_before_anything_starts(tmp_path: Path) -> None:
     data = mini_set(tmp_path, cases=2)
-    some = tuple(one for one in data.images if one.label == 0)
+    some = tuple(image for image in data.images if image.label == 0)
     with pytest.raises(DataError, match="No image of class malignant"):
         ModelTrainer(replace(data, images=some), SMALL, mini_network(), tmp_path / "m")
 

@@ -54,7 +54,7 @@ def held_out_aside(
             held += some if rng.random() < 0.5 else []
             continue
         rows = [np.flatnonzero(cases == one) for one in some]
-        order = np.argsort([along[one].mean() for one in rows])
+        order = np.argsort([along[row].mean() for row in rows])
         sizes = np.array([len(rows[number]) for number in order])
         aside = np.cumsum(sizes) - sizes / 2 < sizes.sum() / 2
         aside[0], aside[-1] = True, False

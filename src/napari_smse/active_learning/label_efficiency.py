@@ -179,7 +179,7 @@ class _Splits:
         queue = [judge(order[:budget]) for budget in budgets]
         orders = [self._rng.permutation(pool) for _ in range(draws)]
         means = [np.mean([judge(one[:budget]) for one in orders], axis=0) for budget in budgets]
-        return _Reached(queue, [(float(one[0]), float(one[1])) for one in means], len(pool))
+        return _Reached(queue, [(float(mean[0]), float(mean[1])) for mean in means], len(pool))
 
     def _split(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows to learn from, and those held out; each class is among both."""
@@ -234,8 +234,8 @@ class _Judge:
         """Return balanced accuracy and AUC."""
         # A class without a label is never called, and lies as far off as can be.
         score = np.full((len(self._test), len(self._classes)), -1.0)
-        for column, one in enumerate(self._classes):
-            of_class = self._embeddings[labelled[self._labels[labelled] == one]]
+        for column, label in enumerate(self._classes):
+            of_class = self._embeddings[labelled[self._labels[labelled] == label]]
             if len(of_class):
                 mean = of_class.mean(axis=0)
                 score[:, column] = self._test @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
@@ -246,9 +246,9 @@ class _Judge:
 
     def _auc(self, score: NDArray[np.float64]) -> float:
         found = []
-        for column, one in enumerate(self._classes):
+        for column, label in enumerate(self._classes):
             others = np.delete(score, column, axis=1).max(axis=1)
-            found.append(roc_auc(self._truth == one, score[:, column] - others))
+            found.append(roc_auc(self._truth == label, score[:, column] - others))
         return float(np.nanmean(found))
 
 
@@ -274,9 +274,9 @@ def _in_queue_order(
     ]
     order: list[int] = []
     while len(order) < count:
-        for one in select_tiles(parts, min(at_once, count - len(order))):
-            order.append(int(rows[one.slide][one.row]))
-            parts[one.slide] = _labelled(parts[one.slide], one.row)
+        for choice in select_tiles(parts, min(at_once, count - len(order))):
+            order.append(int(rows[choice.slide][choice.row]))
+            parts[choice.slide] = _labelled(parts[choice.slide], choice.row)
     return np.array(order, dtype=np.intp)
 
 
@@ -293,7 +293,7 @@ def _rows_by(groups: NDArray[np.str_]) -> Iterator[NDArray[np.intp]]:
 
 def _require_cases(labels: NDArray[np.intp], cases: NDArray[np.str_]) -> None:
     classes = np.unique(labels)
-    if len(classes) < 2 or min(len(np.unique(cases[labels == one])) for one in classes) < 2:
+    if len(classes) < 2 or min(len(np.unique(cases[labels == label])) for label in classes) < 2:
         raise QueryError(
             "What labels are worth can only be measured with two classes of two cases each: label "
             "tiles of more cases."

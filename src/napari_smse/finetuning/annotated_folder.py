@@ -110,7 +110,7 @@ def _notes_of(to_read: SlideToRead) -> TileNotes:
     """Return what was said of tiles in all annotations of a slide."""
     notes = [read_tile_notes(path) for path in to_read.annotations]
     return TileNotes(
-        tuple(dict.fromkeys(link for one in notes for link in one.links)),
+        tuple(dict.fromkeys(link for note in notes for link in note.links)),
         tuple(dict.fromkeys(remark for one in notes for remark in one.remarks)),
     )
 
@@ -119,7 +119,7 @@ def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:
     """Return where the tiles of a slide lie that have a link or a remark, level-0 px."""
     ends = [end for link in notes.links for end in (link.first, link.second)]
     places = [place for place in ends if place.slide == slide.quick_hash]
-    places += [one.place for one in notes.remarks if one.place.slide == slide.quick_hash]
+    places += [remark.place for remark in notes.remarks if remark.place.slide == slide.quick_hash]
     return [
         shapely.box(one.x + 1, one.y + 1, one.x + one.width - 1, one.y + one.height - 1)
         for one in places

@@ -157,11 +157,11 @@ def annotated_tiles(
     """
     links = tuple(dict.fromkeys(links))
     found = _Found(tuple(classes), links)
-    copies = tuple(one.slide.path.name for one in _copies(slides))
+    copies = tuple(slide.slide.path.name for slide in _copies(slides))
     slides = _without_names(slides)
-    for one in slides:
-        for number in range(one.store.scale_count):
-            found.take(one, one.store.scale(number))
+    for slide in slides:
+        for number in range(slide.store.scale_count):
+            found.take(slide, slide.store.scale(number))
     for tile in added:
         found.add(tile)
     if not found.known:
@@ -188,17 +188,17 @@ def _copies(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
     """Return the slides of which another file comes before."""
     seen: dict[str, Path] = {}
     return [
-        one
-        for one in slides
-        if seen.setdefault(one.slide.quick_hash, one.slide.path) != one.slide.path
+        slide
+        for slide in slides
+        if seen.setdefault(slide.slide.quick_hash, slide.slide.path) != slide.slide.path
     ]
 
 
 def _without_names(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
     """Give all that are the same slide one file, one case, and what is drawn and said of any."""
     same: dict[str, list[AnnotatedSlide]] = defaultdict(list)
-    for one in slides:
-        same[one.slide.quick_hash].append(one)
+    for slide in slides:
+        same[slide.slide.quick_hash].append(slide)
     return [_as_one(one, same[one.slide.quick_hash]) for one in slides]
 
 
@@ -278,7 +278,7 @@ class _Found:
     def linked(self) -> PairConstraints | None:
         """Return the links whose tiles were both scored; None if there is none."""
         ends = self._ends
-        whole = [one for one in self._links if one.first in ends and one.second in ends]
+        whole = [link for link in self._links if link.first in ends and link.second in ends]
         if not whole:
             return None
         return PairConstraints(

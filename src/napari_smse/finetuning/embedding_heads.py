@@ -246,7 +246,7 @@ class _Draws:
         self._count = recipe.cases_per_class * recipe.crops_per_case
         self._seed = recipe.seed
         self._cases = [_by_case(tiles, label) for label in range(len(tiles.classes))]
-        empty = [name for name, one in zip(tiles.classes, self._cases, strict=True) if not one]
+        empty = [name for name, case in zip(tiles.classes, self._cases, strict=True) if not case]
         if empty:
             names = " or ".join(empty)
             raise TrainingError(f"There is no tile of {names} to learn from: add some.")

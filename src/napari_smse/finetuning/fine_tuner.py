@@ -154,7 +154,7 @@ class FineTuner:
         self._exemplars = _exemplars_of(model)
         self._seconds, self._stopped = seconds, threading.Event()
         self._links = self._learnt_from(links)
-        self._always = {i for i, one in enumerate(self.labelled_set.images) if one in exemplars}
+        self._always = {i for i, image in enumerate(self.labelled_set.images) if image in exemplars}
         if links is not None and recipe.trainable != "head":
             self.warnings.append(
                 "Links between tiles are heard only where the heads alone learn: they were left "

@@ -107,7 +107,9 @@ class FineTuneEntry:
 
     def _auc(self, when: str) -> Figure | None:
         wanted = (f"held out, {when}", "auc")
-        return next((one for one in self.card.figures if (one.data, one.metric) == wanted), None)
+        return next(
+            (figure for figure in self.card.figures if (figure.data, figure.metric) == wanted), None
+        )
 
 
 class FineTuneHistory:

@@ -50,7 +50,7 @@ def updated_ood_reference(
         return None
     seen = seen or {}
     # Of tiles of a bank only embeddings may be at hand.
-    there = [one for one in images if one in seen or one.path.exists()]
+    there = [image for image in images if image in seen or image.path.exists()]
     running = read_tile_appearances(there, model.card.tile_px, seen=seen, skip=_left_out)
     total = len(some_images(there))
     while True:

@@ -89,7 +89,7 @@ def annotated_rows(
     QueryError
         Nothing is drawn, or no scored tile has a class by it.
     """
-    if not regions and not any(one.says == "class" for one in remarks):
+    if not regions and not any(remark.says == "class" for remark in remarks):
         raise QueryError("Nothing is drawn on this slide: draw regions with SMSE: Annotate.")
     found = _annotated(tiles, slide, regions, mask, remarks)
     if not len(found.rows):
@@ -230,8 +230,8 @@ def _annotated(
     rows = np.flatnonzero(names != "")
     drawn = [
         area
-        for scale, one in zip(tiles.scales, parts, strict=True)
-        for area in _areas_of(scale, one, regions)
+        for scale, part in zip(tiles.scales, parts, strict=True)
+        for area in _areas_of(scale, part, regions)
     ]
     kept = np.flatnonzero(np.concatenate([[], *(one.exemplars for one in parts)]))
     decided = np.concatenate([[], *(one.is_decided for one in parts)]).astype(bool)
@@ -253,7 +253,7 @@ def _areas_of(
     for label, (name, area) in enumerate(regions.items()):
         own = np.flatnonzero((found.labels == label) & ~found.corrected)
         if len(own):
-            known = [_area_name(name, one) for one in area.geoms]
+            known = [_area_name(name, geom) for geom in area.geoms]
             near = nearest_areas(scale.x[own], scale.y[own], scale.grid.edge, area)
             for row, one in zip(own.tolist(), near.tolist(), strict=True):
                 names[row] = known[one]

@@ -252,7 +252,7 @@ def before_and_after(
             yield Share(turn * number + int(rows[-1]) + 1, len(turns) * number)
         views.append(np.concatenate(parts))
     before, after = (
-        batch_effect(one, slides, classes, cases=cases, places=places, unit=unit) for one in views
+        batch_effect(view, slides, classes, cases=cases, places=places, unit=unit) for view in views
     )
     yield BeforeAndAfter(before, after)
 

@@ -220,7 +220,7 @@ class _NearestOfClass:
     def _compare(self, name: str, rows: NDArray[np.intp], numbers: list[int]) -> None:
         if not numbers:
             return
-        others = np.stack([self._embeddings[one] for one in numbers])
+        others = np.stack([self._embeddings[number] for number in numbers])
         numbered = np.asarray(numbers)
         best, of = self._best[name], self._of[name]
         step = max(1, _CELLS // len(others))

@@ -152,7 +152,7 @@ def predict_from_features(
     network.eval()
     with torch.inference_mode():
         tiles = (table.judged(image).values.float() for image in images)
-        return torch.stack([network.head(one).logits.mean(dim=0) for one in tiles])
+        return torch.stack([network.head(tile).logits.mean(dim=0) for tile in tiles])
 
 
 def _row(table: FeatureCache, images: Sequence[LabelledImage], crop: Crop) -> Tensor:

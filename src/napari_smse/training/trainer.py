@@ -290,7 +290,7 @@ class _Run:
                 for part in predict_some(network, images, tile_px=size, read=read):
                     logits.append(part)
                     yield
-            figures = dict(held_out_figures(torch.cat(logits), [one.label for one in images]))
+            figures = dict(held_out_figures(torch.cat(logits), [image.label for image in images]))
         shared = torch.tensor(list(figures.values()), device=self._device)
         self._joint.copy_from_first([shared])
         figures = dict(zip(figures, shared.tolist(), strict=True))

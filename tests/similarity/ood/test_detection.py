@@ -42,7 +42,7 @@ def test_exemplars_of_a_bank_are_known_besides():
     assert (knowing().unlike(like_them, mpps) > 1).all()
     assert (known.unlike(like_them, mpps) <= 1).mean() > 0.9
     # Every second one has a source of its own, and only of those it is known how they look.
-    assert {one.source for one in known.looks} == {"a", "source 0"}
+    assert {appearance.source for appearance in known.looks} == {"a", "source 0"}
 
 
 def test_exemplars_without_looks_or_of_classes_the_model_lacks_change_nothing():
@@ -79,7 +79,7 @@ def test_looks_are_read_of_what_is_scored_and_only_once(run):
     shares = list(read_appearance(slide, plan, store, looks))
     assert shares[-1] == 1
     assert len(shares) == len(plan.blocks)
-    assert all(np.isfinite(one).all() for one in looks)
+    assert all(np.isfinite(appearance).all() for appearance in looks)
     assert list(read_appearance(slide, plan, store, looks)) == []
 
 

@@ -112,7 +112,7 @@ def test_the_bundled_model_says_what_it_knows():
     card = read_card()
     found = load_ood_reference("bundled", card.weights_sha256)
     assert found is not None
-    assert {one.source for one in found.looks} == {"breakhis", "colon", "oral"}
+    assert {appearance.source for appearance in found.looks} == {"breakhis", "colon", "oral"}
     assert model_paths("bundled")[0].exists()
 
 
@@ -145,7 +145,7 @@ def test_a_few_tiles_of_another_source_make_their_like_known():
     mpps = np.full(400, 0.5)
     assert np.mean(model.unlike(like_them, mpps) > 1) > 0.99
     wider = model.learning(["new"] * 8, np.full(8, 0.5), few)
-    assert [one.source for one in wider.looks] == ["a", "b", "new"]
+    assert [appearance.source for appearance in wider.looks] == ["a", "b", "new"]
     assert np.mean(wider.unlike(like_them, mpps) > 1) < 0.2
     assert (wider.unlike(far, mpps) > 1).all()
     # What was known stays known, and nothing becomes known at another scale.
@@ -170,7 +170,7 @@ def test_what_is_learnt_at_a_scale_between_does_not_hide_what_was_known():
     """A tile is compared at the nearest known scale: a new one there would have only the new."""
     model = known(with_limit("a", 0.25, cloud(1)), with_limit("a", 0.5, cloud(1)))
     wider = model.learning(["new"] * 20, np.full(20, 0.26), cloud(3, 20, shift=6))
-    assert {one.mpp for one in wider.looks} == {0.25, 0.5}
+    assert {appearance.mpp for appearance in wider.looks} == {0.25, 0.5}
     assert np.mean(wider.unlike(cloud(7), np.full(400, 0.26)) <= 1) > 0.85
 
 

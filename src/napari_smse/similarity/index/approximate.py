@@ -166,7 +166,7 @@ class _Graph:
     def slides(self) -> frozenset[str]:
         """Slides that need not be looked through: in the graph, or without a tile of the scale."""
         record = self._usable_record()
-        inside = set() if record is None else {one.quick_hash for one in record.slides}
+        inside = set() if record is None else {slide.quick_hash for slide in record.slides}
         without = {one.quick_hash for one in self._files.slides} - self._present.keys()
         return frozenset(inside | without)
 
@@ -178,7 +178,7 @@ class _Graph:
             return
         graph = self._opened(record, view=True)
         number = {key: place for place, key in enumerate(order)}
-        ends = np.cumsum([one.tiles for one in record.slides])
+        ends = np.cumsum([slide.tiles for slide in record.slides])
         more = self._left_out_tiles(left_out)
         matches = graph.search(best.queries, min(best.k + len(more), int(ends[-1])))
         keys, similar = _nearest_of_each(matches)
@@ -198,7 +198,7 @@ class _Graph:
         return sum(one.tiles for one in self._new(self._usable_record()))
 
     def _new(self, record: _Record | None) -> list[_InGraph]:
-        inside = set() if record is None else {one.quick_hash for one in record.slides}
+        inside = set() if record is None else {slide.quick_hash for slide in record.slides}
         return [one for key, one in self._present.items() if key not in inside]
 
     def build(self) -> Iterator[int]:
@@ -254,7 +254,7 @@ class _Graph:
             whole = quick_hash(self._folder / record.graph) == record.graph_hash
         except (OSError, IndexError, ValidationError):
             return None
-        fits = all(self._present.get(one.quick_hash) == one for one in record.slides)
+        fits = all(self._present.get(slide.quick_hash) == slide for slide in record.slides)
         return record if whole and fits and record.version == VERSION else None
 
     def _opened(self, record: _Record, *, view: bool) -> Any:

@@ -112,19 +112,19 @@ class IndexFiles:
     @property
     def tile_count(self) -> int:
         """Number of tiles of all slides and scales."""
-        return sum(one.tile_count for one in self._slides.values())
+        return sum(slide.tile_count for slide in self._slides.values())
 
     @property
     def mpps(self) -> tuple[float, ...]:
         """Scales that any slide has, um/px, fine to coarse."""
-        return tuple(sorted({mpp for one in self._slides.values() for mpp, _ in one.scales}))
+        return tuple(sorted({mpp for slide in self._slides.values() for mpp, _ in slide.scales}))
 
     @property
     def most_tiles(self) -> int:
         """Number of tiles of the scale that has most."""
         counts: dict[float, int] = {}
-        for one in self._slides.values():
-            for mpp, tiles in one.scales:
+        for slide in self._slides.values():
+            for mpp, tiles in slide.scales:
                 counts[mpp] = counts.get(mpp, 0) + tiles
         return max(counts.values(), default=0)
 
@@ -135,7 +135,7 @@ class IndexFiles:
     def at_path(self, path: Path) -> IndexedSlide | None:
         """Return the slide that lay at a path when it was indexed; None if none did."""
         where = path_text(path.absolute())
-        return next((one for one in self._slides.values() if one.path == where), None)
+        return next((slide for slide in self._slides.values() if slide.path == where), None)
 
     def shard(self, slide: IndexedSlide) -> Shard:
         """Return a slide with its tiles; raises `IndexFilesError` if its file is damaged."""

@@ -219,7 +219,7 @@ def scale_warnings(slides: Mapping[str, IndexedSlide], mpp: float | None) -> Ite
     """Name the slides that have no tile at the scale looked for."""
     if mpp is None:
         return
-    without = [one.name for one in slides.values() if one.rows_of(mpp) == slice(0, 0)]
+    without = [slide.name for slide in slides.values() if slide.rows_of(mpp) == slice(0, 0)]
     if without:
         named = ", ".join(sorted(without)[:3]) + (" and others" if len(without) > 3 else "")
         number = "1 slide is" if len(without) == 1 else f"{len(without)} slides are"

@@ -229,7 +229,7 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     tiles = tile_table_of(store)
     if not len(tiles):
         raise IndexFilesError(f"No tile of {slide.name} was scored: score it again.")
-    scales = tuple((one.grid.spec.mpp, len(one)) for one in tiles.scales)
+    scales = tuple((scale.grid.spec.mpp, len(scale)) for scale in tiles.scales)
     known = indexed_slide(slide, store.facts).model_copy(update={"scales": scales})
     return Shard(known, tiles.probability, tiles.places, tiles.embeddings.astype(np.float16))
 

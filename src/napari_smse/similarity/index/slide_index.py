@@ -168,7 +168,7 @@ class SlideIndex(IndexFiles):
         if not self._slides:
             said = f" {self.warnings[0]}" if self.warnings else ""
             raise QueryError(f"The index {self.folder} holds no slides yet: add some first.{said}")
-        if not any(one.rows_of(mpp) != slice(0, 0) for one in self._slides.values()):
+        if not any(slide.rows_of(mpp) != slice(0, 0) for slide in self._slides.values()):
             known = ", ".join(f"{known:g}" for known in self.mpps)
             raise QueryError(
                 f"The index {self.folder} holds no tiles at {mpp:g} um/px: look for tiles at one "

@@ -24,7 +24,7 @@ Appearance = list[NDArray[np.float32]]
 
 def no_appearance(plan: TilePlan) -> Appearance:
     """Return what is known before any tile was read."""
-    return [np.full((len(one), len(MEASURES)), np.nan, np.float32) for one in plan.scales]
+    return [np.full((len(scale), len(MEASURES)), np.nan, np.float32) for scale in plan.scales]
 
 
 def read_appearance(

@@ -100,9 +100,11 @@ class OodReference(BaseModel):
         """
         nearest = self._nearest_scale(mpps)
         found = np.full(len(looks), np.inf)
-        for one in self.looks:
-            here = nearest == one.mpp
-            found[here] = np.minimum(found[here], one.distances(looks[here]) / one.limit)
+        for appearance in self.looks:
+            here = nearest == appearance.mpp
+            found[here] = np.minimum(
+                found[here], appearance.distances(looks[here]) / appearance.limit
+            )
         found[np.isnan(looks).any(axis=1)] = np.nan
         return found.astype(np.float32)
 
@@ -140,7 +142,7 @@ class OodReference(BaseModel):
         """
         exact = np.asarray(looks, dtype=np.float64)
         nearest = float(self._nearest_scale(np.array([mpp]))[0])
-        like = [one for one in self.looks if one.mpp == nearest]
+        like = [appearance for appearance in self.looks if appearance.mpp == nearest]
         pooled = np.mean([one.covariance for one in like], axis=0)
         number = len(exact)
         spread = (number - 1) * np.cov(exact.T) + _PRIOR_TILES * pooled
@@ -150,7 +152,7 @@ class OodReference(BaseModel):
         return _look(source, nearest, exact.mean(axis=0), covariance, limit)
 
     def _nearest_scale(self, mpps: NDArray[np.floating]) -> NDArray[np.float64]:
-        known = np.array(sorted({one.mpp for one in self.looks}))
+        known = np.array(sorted({appearance.mpp for appearance in self.looks}))
         away = np.abs(np.log(np.asarray(mpps, dtype=np.float64)[:, None] / known))
         return np.asarray(known[away.argmin(axis=1)])
 

@@ -101,6 +101,6 @@ def best_epoch(logits: Sequence[Tensor], labels: Sequence[int]) -> int:
     int
         Counted from 0.
     """
-    figures = [held_out_figures(one, labels) for one in logits]
+    figures = [held_out_figures(of_epoch, labels) for of_epoch in logits]
     scores = [(found["accuracy"], -found["loss"]) for found in figures]
     return scores.index(max(scores))
