@@ -32,7 +32,7 @@ from napari_smse.datasets.pixels import close_slides
 from napari_smse.evaluation.cross_validation import Learner
 from napari_smse.evaluation.linear_probe import LinearProbe
 from napari_smse.finetuning.fine_tuner import (
-    HELD_OUT_SHARE,
+    HELD_OUT_FRACTION,
     FineTuner,
     FineTuneResult,
     fine_tune_recipe,
@@ -97,7 +97,7 @@ class Deal:
     ----------
     number
         Its seed.
-    share
+    held_out_fraction
         Of the cases that is held out.
     few, every
         Images to learn from: about a hundred, or all of these cases.
@@ -149,7 +149,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--out", type=Path, required=True, help="for slides, models and figures")
     parser.add_argument("--settings", nargs="+", choices=names, default=names)
-    parser.add_argument("--share", type=float, default=HELD_OUT_SHARE, help="of cases held out")
+    parser.add_argument("--share", type=float, default=HELD_OUT_FRACTION, help="of cases held out")
     parser.add_argument("--deals", type=int, default=10, help="of cases, for heads")
     parser.add_argument("--stage-deals", type=int, default=3, help="the first of them")
     parser.add_argument("--threads", type=int, default=1)
@@ -246,7 +246,7 @@ def tuned_run(
     """Fine-tune once, by the clock."""
     recipe = fine_tune_recipe(loss, learns, seed=deal.number)
     crops = 0 if table is None else table.crops_per_image
-    tuning = FineTuner(model, data, recipe, share=deal.share, crops=crops, table=table)
+    tuning = FineTuner(model, data, recipe, held_out_fraction=deal.share, crops=crops, table=table)
     assert sorted(tuning.testing) == sorted(deal.held)
     assert tuning.labelled_set.classes == data.classes
     # Of the cases learnt from, only so many regions were annotated.
@@ -262,7 +262,7 @@ def tuned_run(
         held.images.tolist(),
         held.logits.tolist(),
         tuned.before.held_out.logits.tolist(),
-        tuned.old_right,
+        tuned.exemplar_accuracy,
         time.monotonic() - began,
         learning,
     )

@@ -63,7 +63,7 @@ def test_tiles_lie_on_the_grid_of_the_whole_slide(folder: Path, model: Model) ->
         assert image.region is not None
         assert image.region.x % 64 == image.region.y % 64 == 0
         assert image.label == (1 if image.region.x >= 512 else 0)
-    assert set(found.known) == set(images)
+    assert set(found.outputs) == set(images)
 
 
 def test_scales_and_cases_are_as_asked_for(folder: Path, model: Model) -> None:
@@ -101,14 +101,14 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     other = replace(place, y=place.y + 64)
     said = replace(
         read_annotations(path),
-        links=(PairConstraint(place, other, True),),
+        constraints=(PairConstraint(place, other, True),),
         remarks=(TileCorrection(place, "ignore"),),
     )
     write_annotations(path, said)
     found = read(folder, model)
     assert len(found.labelled_set.images) == len(plain.labelled_set.images) - 1
-    assert found.links is not None
-    assert found.links.alike.tolist() == [True]
+    assert found.constraints is not None
+    assert found.constraints.alike.tolist() == [True]
     assert found.unmatched == 0
     # Also of a tile that no region reaches, as in the viewer, which scores the whole slide.
     outside = replace(place, x=64, y=320)

@@ -99,7 +99,9 @@ def test_what_the_model_knew_is_kept_if_that_weighs() -> None:
     def still_right(keep: float) -> float:
         heads = initialise_heads(network, new, NAMES)
         recipe = fine_tune_recipe("triplet", steps=300, learning_rate=1e-2)
-        for _ in train_embedding_heads(heads, new, recipe, exemplars=as_bank(old), keep=keep):
+        for _ in train_embedding_heads(
+            heads, new, recipe, exemplars=as_bank(old), replay_weight=keep
+        ):
             pass
         return right(heads.logits(old.embeddings), old)
 
@@ -113,7 +115,11 @@ def test_other_classes_get_a_head_of_their_means_and_exemplars_stay_where_they_w
     assert heads.logits(tiles.embeddings).shape == (60, 3)
     assert right(heads.logits(tiles.embeddings), tiles) > 0.5
     for _ in train_embedding_heads(
-        heads, tiles, fine_tune_recipe("triplet", steps=100), exemplars=as_bank(old), keep=50
+        heads,
+        tiles,
+        fine_tune_recipe("triplet", steps=100),
+        exemplars=as_bank(old),
+        replay_weight=50,
     ):
         pass
     alike = (heads.embed(old.embeddings) * old.embeddings).sum(dim=1)
@@ -131,14 +137,14 @@ def test_a_class_without_tiles_and_a_loss_that_explodes_are_errors() -> None:
 
 
 def test_batches_hold_classes_and_cases_alike() -> None:
-    from napari_smse.finetuning.embedding_heads import _Draws
+    from napari_smse.finetuning.embedding_heads import _BalancedRows
 
     tiles = clouds(0, 41, cases=4)
     # One case has most of the tiles.
     tiles = replace(
         tiles, cases=tuple("big" if i > 9 else case for i, case in enumerate(tiles.cases))
     )
-    draws = _Draws(tiles, fine_tune_recipe(cases_per_class=5, crops_per_case=4))
+    draws = _BalancedRows(tiles, fine_tune_recipe(cases_per_class=5, crops_per_case=4))
     rows = np.concatenate([draws.draw(step) for step in range(200)])
     labels = tiles.labels[rows]
     assert float(labels.float().mean()) == 0.5

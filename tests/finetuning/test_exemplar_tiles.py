@@ -38,7 +38,7 @@ def added(model: Model, number: int, name: str = "", seed: int = 0) -> list[Exem
         found.append(
             ExemplarTile(
                 embedding, logits, class_name, 0.5, slide, slide, Path(slide), 0.5, place,
-                look=np.full(17, i, np.float32) if i % 2 else None,
+                appearance=np.full(17, i, np.float32) if i % 2 else None,
             )
         )  # fmt: skip
     return found
@@ -56,7 +56,7 @@ def finished(tuning: FineTuner) -> FineTuneResult:
 def test_a_model_learns_from_embeddings_alone(model: Model) -> None:
     tiles = annotated_tiles([], CLASSES, added=added(model, 64))
     recipe = fine_tune_recipe("triplet", "head", steps=300, learning_rate=0.02, tile_px=32)
-    tuning = FineTuner(model, tiles.labelled_set, recipe, known=tiles.known)
+    tuning = FineTuner(model, tiles.labelled_set, recipe, precomputed=tiles.outputs)
     images = tuning.labelled_set.images
     cases = [{images[i].case for i in part} for part in (tuning.training, tuning.testing)]
     assert not cases[0] & cases[1]
@@ -73,8 +73,8 @@ def test_none_counts_twice_and_the_first_class_stays(model: Model) -> None:
 
 def test_looks_that_are_known_come_along(model: Model) -> None:
     tiles = annotated_tiles([], CLASSES, added=added(model, 6))
-    looks = {image.region.x: look[0] for image, look in tiles.looks.items()}
-    assert looks == {100: 1, 300: 3, 500: 5}
+    appearances = {image.region.x: appearance[0] for image, appearance in tiles.appearances.items()}
+    assert appearances == {100: 1, 300: 3, 500: 5}
 
 
 def test_links_to_held_out_tiles_are_not_learnt(model: Model) -> None:
@@ -82,10 +82,14 @@ def test_links_to_held_out_tiles_are_not_learnt(model: Model) -> None:
     ends = [TilePlace(tile.slide, 0.5, tile.region.x, 0, 64, 64) for tile in tiles]
     links = [PairConstraint(one, other, True) for one, other in itertools.pairwise(ends)]
     found = annotated_tiles([], CLASSES, links, tiles)
-    assert found.links is not None
-    assert len(found.links) == len(links)
+    assert found.constraints is not None
+    assert len(found.constraints) == len(links)
     tuning = FineTuner(
-        model, found.labelled_set, fine_tune_recipe(steps=2), known=found.known, links=found.links
+        model,
+        found.labelled_set,
+        fine_tune_recipe(steps=2),
+        precomputed=found.outputs,
+        constraints=found.constraints,
     )
     held = {tuning.labelled_set.images[i].region.x for i in tuning.testing}
     honest = sum(not {link.first.x, link.second.x} & held for link in links)

@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from napari_smse.finetuning.embedding_heads import train_embedding_heads, tuned_network
 from napari_smse.finetuning.feature_heads import (
-    MOST_CROPS,
+    MAX_CROPS,
+    default_crops,
     feature_tiles,
     initialise_feature_heads,
-    usual_crops,
 )
 from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe
 from napari_smse.finetuning.pair_constraints import PairConstraints
@@ -98,11 +98,11 @@ def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
     for keep in (0.0, 1.0):
         heads = initialise_feature_heads(network, tiles, NAMES)
         *_, last = train_embedding_heads(
-            heads, tiles, recipe, exemplars=old, keep=keep, links=links
+            heads, tiles, recipe, exemplars=old, replay_weight=keep, constraints=links
         )
         found = heads.logits(heads.inputs_of(places))
         losses.append(float(functional.cross_entropy(found, known.labels)))
-        assert last.linked < 0.5
+        assert last.pair_loss < 0.5
         assert len(links.moved(heads.reembed)) == 2
     assert losses[1] < losses[0]
 
@@ -135,7 +135,7 @@ def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     tuning = FineTuner(model, data, recipe, crops=4)
     tuned = finished(tuning)
     assert tuned.heads is None
-    assert tuned.old_right is None
+    assert tuned.exemplar_accuracy is None
     held = tuned.after.held_out
     labels = [data.images[i].label for i in held.images]
     assert roc_auc(labels, held.probabilities[:, 1]) > 0.9
@@ -149,6 +149,6 @@ def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
 
 
 def test_crops_are_as_many_as_a_minute_allows() -> None:
-    assert usual_crops(0) == usual_crops(100) == MOST_CROPS
-    assert usual_crops(400) == 3
-    assert usual_crops(100_000) == 1
+    assert default_crops(0) == default_crops(100) == MAX_CROPS
+    assert default_crops(400) == 3
+    assert default_crops(100_000) == 1

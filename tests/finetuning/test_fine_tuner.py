@@ -112,13 +112,15 @@ def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_p
         with_exemplars(model, data), data, fine_tune_recipe(steps=20, learning_rate=0.02)
     )
     tuned = finished(tuning.run())
-    assert tuned.old_right is not None
+    assert tuned.exemplar_accuracy is not None
     path = save_fine_tuned(tuning, tuned, tmp_path / "models" / "mine")
     loaded = load_model(path)
     assert loaded.card.parent.startswith("mini 3, weights ")
     assert loaded.card.classes == CARD.classes
     figures = {(figure.data, figure.metric): figure.value for figure in loaded.card.figures}
-    assert figures["exemplars, before", "accuracy"] == pytest.approx(tuned.old_right[0], abs=1e-3)
+    assert figures["exemplars, before", "accuracy"] == pytest.approx(
+        tuned.exemplar_accuracy[0], abs=1e-3
+    )
     assert ("held out, after minus before", "auc difference") in figures
     (source, *_) = loaded.card.training
     assert sum(source.images.values()) > 0
@@ -146,7 +148,7 @@ def test_new_classes_get_a_head_of_their_own_and_that_is_said(
     tuning = FineTuner(with_exemplars(model, data), other, fine_tune_recipe(steps=20))
     assert "new class head for fat, nerve" in tuning.warnings[0]
     tuned = finished(tuning.run())
-    assert tuned.old_right is None
+    assert tuned.exemplar_accuracy is None
     loaded = load_model(save_fine_tuned(tuning, tuned, tmp_path / "models" / "other"))
     assert loaded.card.classes == ("fat", "nerve")
     assert bank_of_weights(loaded.path, loaded.card.weights_sha256).classes == ("fat", "nerve")
@@ -197,7 +199,7 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
 
 def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model: Model) -> None:
     tuning = FineTuner(model, data, fine_tune_recipe("triplet", steps=80, learning_rate=0.02))
-    looks = []
+    appearances = []
     running = tuning.run()
     while True:
         try:
@@ -205,20 +207,20 @@ def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model:
         except StopIteration as end:
             tuned = end.value
             break
-        looks += [said.look] if said.look else []
-    assert [check.step for check in looks] == list(range(2, 81, 2))
+        appearances += [said.check] if said.check else []
+    assert [check.step for check in appearances] == list(range(2, 81, 2))
     # The last look and the judgement after it see the same heads.
     after = tuned.after.held_out
     labels = torch.tensor([data.images[i].label for i in after.images])
     right = (after.logits.argmax(dim=1) == labels).float().mean()
-    assert looks[-1].accuracy == pytest.approx(float(right))
-    assert len({one.separation for one in looks}) > 1
-    assert all(-2 <= one.separation <= 2 for one in looks)
+    assert appearances[-1].accuracy == pytest.approx(float(right))
+    assert len({one.separation for one in appearances}) > 1
+    assert all(-2 <= one.separation <= 2 for one in appearances)
 
 
 def test_a_trunk_that_learns_is_looked_at_too(data: LabelledSet, model: Model) -> None:
     said = list(FineTuner(model, data, fine_tune_recipe("pair", "stage", steps=10)).run())
-    assert [one.look.step for one in said if one.look] == [2, 4, 6, 8]
+    assert [one.check.step for one in said if one.check] == [2, 4, 6, 8]
 
 
 def stopped_at(tuning: FineTuner, step: int) -> FineTuneResult:
@@ -245,7 +247,7 @@ def test_stopped_it_keeps_what_was_learnt_so_far(
 def test_stopped_in_a_bad_moment_the_best_heads_are_kept(data: LabelledSet, model: Model) -> None:
     # A rate so high that it leaves the good heads again at once.
     recipe = fine_tune_recipe("triplet", steps=500, learning_rate=30.0, clip_norm=0.0)
-    found = stopped_at(FineTuner(model, data, recipe, keep=0.0), 3)
+    found = stopped_at(FineTuner(model, data, recipe, replay_weight=0.0), 3)
     start = stopped_at(FineTuner(model, data, fine_tune_recipe(steps=500, learning_rate=1e-9)), 1)
     labels = torch.tensor([data.images[i].label for i in found.after.held_out.images])
     loss = torch.nn.functional.cross_entropy

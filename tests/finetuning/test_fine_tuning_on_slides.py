@@ -132,7 +132,7 @@ def test_fine_tuned_heads_call_other_cases_better(
     before, after = [], []
     for deal in DEALS:
         recipe = fine_tune_recipe(similarity, seed=deal)
-        tuning = FineTuner(model, fields, recipe, known=known)
+        tuning = FineTuner(model, fields, recipe, precomputed=known)
         cases = [{fields.images[i].case for i in s} for s in (tuning.training, tuning.testing)]
         assert cases[0].isdisjoint(cases[1])
         tuned = finished(tuning)
@@ -153,7 +153,7 @@ def test_a_last_stage_learns_from_slides_and_the_model_stays_as_it_is(
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
     recipe = fine_tune_recipe(similarity, "stage", steps=4, warm_up=1)
     some = replace(fields, images=fields.images[::4])
-    tuned = finished(FineTuner(model, some, recipe, known=known))
+    tuned = finished(FineTuner(model, some, recipe, precomputed=known))
     now = tuned.network.state_dict()
     trunk = [name for name in held if name.startswith("trunk.")]
     assert any(not torch.equal(now[name], held[name]) for name in trunk)

@@ -96,8 +96,10 @@ def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Lea
 def test_looks_are_of_their_entry_and_go_with_it(history: FineTuneHistory, learnt: Learnt) -> None:
     tuning, tuned = learnt
     tiles = np.random.default_rng(0).normal(size=(50, len(MEASURES)))
-    looks = OodReference(model="of the model tuned", looks=(fitted_appearance("one", 0.5, tiles),))
-    path = history.add(tuning, replace(tuned, looks=looks))
+    appearances = OodReference(
+        model="of the model tuned", appearances=(fitted_appearance("one", 0.5, tiles),)
+    )
+    path = history.add(tuning, replace(tuned, appearances=appearances))
     assert load_ood_reference(path, read_card(path).weights_sha256) is not None
     assert [entry.path for entry in history.entries()] == [path]
     history.remove(path)

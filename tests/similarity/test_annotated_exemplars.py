@@ -127,14 +127,14 @@ def test_pictures_must_be_as_many_as_tiles():
 def test_looks_must_be_as_many_as_tiles():
     found = annotated_rows(TILES, {"fat": area((0, 0, 128, 64))}, TISSUE)
     number = len(found.rows)
-    looks = np.arange(number * len(MEASURES), dtype=np.float32).reshape(number, -1)
+    appearances = np.arange(number * len(MEASURES), dtype=np.float32).reshape(number, -1)
     about = {"model": MODEL, "slide": "hash", "name": "S1"}
-    bank = exemplars_of(TILES, found, ("fat",), looks=looks, **about)
-    np.testing.assert_array_equal(bank.looks, looks)
+    bank = exemplars_of(TILES, found, ("fat",), appearances=appearances, **about)
+    np.testing.assert_array_equal(bank.appearances, appearances)
     with pytest.raises(BankError, match="looks of 3 tiles: give as many"):
-        exemplars_of(TILES, found, ("fat",), looks=looks[1:], **about)
+        exemplars_of(TILES, found, ("fat",), appearances=appearances[1:], **about)
     unknown = exemplars_of(TILES, found, ("fat",), **about)
-    assert np.isnan(unknown.looks).all()
+    assert np.isnan(unknown.appearances).all()
 
 
 def test_a_tile_that_is_there_already_takes_its_newer_class():

@@ -27,10 +27,10 @@ from support.exemplar_banks import MODEL, made_bank, same_banks, unit
     number=st.integers(0, 9),
     seed=st.integers(0, 99),
     pictures=st.booleans(),
-    looks=st.booleans(),
+    appearances=st.booleans(),
 )
-def test_what_is_saved_is_loaded(tmp_path_factory, number, seed, pictures, looks):
-    bank = made_bank(number, seed, pictures=pictures, looks=looks)
+def test_what_is_saved_is_loaded(tmp_path_factory, number, seed, pictures, appearances):
+    bank = made_bank(number, seed, pictures=pictures, appearances=appearances)
     path = tmp_path_factory.mktemp("bank") / "bank.safetensors"
     save_bank(bank, path)
     found = load_bank(path)

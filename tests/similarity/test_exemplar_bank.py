@@ -34,7 +34,7 @@ def test_a_bank_of_another_model_is_refused_naming_both():
 
 @given(first=st.integers(0, 6), second=st.integers(0, 6), pictures=st.booleans())
 def test_joining_keeps_every_exemplar_as_it_was(first, second, pictures):
-    one = made_bank(first, 1, pictures=pictures, looks=pictures)
+    one = made_bank(first, 1, pictures=pictures, appearances=pictures)
     other = made_bank(second, 2, classes=("malignant", "fat"))
     both = one.joined(other)
     assert both.classes == ("benign", "malignant", "fat")
@@ -90,7 +90,7 @@ def test_exemplars_are_counted_by_class():
 
 
 def test_embeddings_only_tell_nothing_of_slides():
-    bank = made_bank(6, pictures=True, looks=True)
+    bank = made_bank(6, pictures=True, appearances=True)
     bare = bank.embeddings_only()
     np.testing.assert_array_equal(bare.embeddings, bank.embeddings)
     assert (bare.cases, bare.sources, bare.model) == (bank.cases, bank.sources, bank.model)
@@ -98,5 +98,5 @@ def test_embeddings_only_tell_nothing_of_slides():
     assert bare.licence == ""
     assert not any(bare.slides)
     assert not any(bare.drawn)
-    assert np.isnan(bare.looks).all()
+    assert np.isnan(bare.appearances).all()
     assert bare.region(0) is None

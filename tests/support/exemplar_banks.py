@@ -13,7 +13,7 @@ from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 CLASSES = ("benign", "malignant")
 AREA = Region(0, 0, 640, 640)
 MODEL = "a" * 64
-COLUMNS = ("labels", "mpps", "places", "looks")
+COLUMNS = ("labels", "mpps", "places", "appearances")
 FACTS = ("classes", "cases", "sources", "model", "slides", "licence", "drawn")
 
 
@@ -25,11 +25,19 @@ def unit(points):
 
 
 def made_bank(
-    number, seed=0, *, dim=8, cases=4, classes=CLASSES, spread=0.6, pictures=False, looks=False
+    number,
+    seed=0,
+    *,
+    dim=8,
+    cases=4,
+    classes=CLASSES,
+    spread=0.6,
+    pictures=False,
+    appearances=False,
 ):
     """Noisy clouds, one a class, around axes; every second exemplar lies on a slide.
 
-    With looks, it is known of every second what it looks like.
+    With appearances, it is known of every second what it looks like.
     """
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, len(classes), number)
@@ -38,7 +46,7 @@ def made_bank(
     where = rng.integers(0, 1000, (number, 4)).astype(np.int32)
     shape = (number, THUMBNAIL_PX, THUMBNAIL_PX, 3)
     seen = np.full((number, len(MEASURES)), np.nan, np.float32)
-    if looks:
+    if appearances:
         seen[::2] = rng.normal(size=seen[::2].shape)
     return ExemplarBank(
         unit(points),
@@ -53,7 +61,7 @@ def made_bank(
         rng.integers(0, 256, shape, dtype=np.uint8) if pictures else None,
         "CC BY 4.0" if pictures else "",
         seen,
-        tuple(f"area {i % 3}" if looks else "" for i in range(number)),
+        tuple(f"area {i % 3}" if appearances else "" for i in range(number)),
     )
 
 

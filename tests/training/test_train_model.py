@@ -81,7 +81,7 @@ def test_what_many_tiles_look_like_lies_beside_it(tmp_path: Path) -> None:
     sha256 = load_model(made.path).card.weights_sha256
     known = load_ood_reference(made.path, sha256)
     assert known is not None
-    assert {look.source for look in known.looks} == {"one", "two"}
+    assert {appearance.source for appearance in known.appearances} == {"one", "two"}
 
 
 def test_figures_are_of_cases_that_were_not_trained_on(whole: tuple[ModelTrainer, Made]) -> None:

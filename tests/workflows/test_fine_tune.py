@@ -187,19 +187,21 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
     elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, measures))
     known = fitted_appearance("elsewhere", 0.5, elsewhere, 6.0)
     sha256 = model.card.weights_sha256
-    save_ood_reference(OodReference(model=sha256, looks=(known,)), ood_reference_path(model.path))
+    save_ood_reference(
+        OodReference(model=sha256, appearances=(known,)), ood_reference_path(model.path)
+    )
     slides = [scored(annotate(write_red_slide(tmp_path, f"s{i}", i))) for i in range(3)]
     banks = []
     for number, one in enumerate(slides):
         own = bank_of(one, one.regions)
         looks = np.random.default_rng(number).normal(number * 10, 0.1, (len(own), measures))
-        banks.append(replace(own, looks=looks.astype(np.float32)))
+        banks.append(replace(own, appearances=looks.astype(np.float32)))
     bank = banks[0].joined(banks[1]).joined(banks[2])
     bare = replace(slides[0], regions={})
     history = FineTuneHistory(tmp_path / "history")
     *_, found = FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run()
-    assert found.tuned.looks is not None
-    (_, learnt) = found.tuned.looks.looks
+    assert found.tuned.appearances is not None
+    (_, learnt) = found.tuned.appearances.appearances
     images = found.tuning.labelled_set.images
     names = {images[i].case for i in found.tuning.training}
     centre = np.mean([10 * int(name[-1]) for name in names])

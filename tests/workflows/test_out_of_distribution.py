@@ -39,7 +39,7 @@ def looks(monkeypatch):
     rng = np.random.default_rng(0)
     known = OodReference(
         model="m",
-        looks=(fitted_appearance("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),),
+        appearances=(fitted_appearance("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),),
     )
     monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: known)
     monkeypatch.setattr(out_of_distribution, "_looks", {})
@@ -69,7 +69,7 @@ def test_exemplars_that_were_added_make_their_like_known(scored):
         model="m",
         slide="s",
         name="slide",
-        looks=appearance_of_tiles(slide, started, tiles, rows),
+        appearances=appearance_of_tiles(slide, started, tiles, rows),
     )
     *_, alone = measure_ood(slide, started, tiles)
     [said] = measure_ood(slide, started, tiles, bank)

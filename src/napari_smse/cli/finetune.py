@@ -112,7 +112,7 @@ def finetune(
     The model itself is not changed. About a hundred labelled images of a new laboratory are
     often enough.
     """
-    from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
+    from napari_smse.finetuning.fine_tuner import FineTuner, default_crops, fine_tune_recipe
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     check_folder(out, "the model")
@@ -131,20 +131,20 @@ def finetune(
     mpps = [parse_scale(one) for one in scale or ()]
     tiles = read_tiles(data, mpp, mpps, loaded, chosen, speaker)
     if crops is None:
-        crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))
+        crops = 0 if tiles.outputs else default_crops(len(tiles.labelled_set.images))
     tuning = FineTuner(
         loaded,
         tiles.labelled_set,
         recipe,
-        share=share,
-        keep=keep,
+        held_out_fraction=share,
+        replay_weight=keep,
         device=chosen.torch_name,
-        known=tiles.known,
+        precomputed=tiles.outputs,
         seconds=seconds,
-        links=tiles.links,
+        constraints=tiles.constraints,
         exemplars=tiles.exemplars,
         crops=crops,
-        looks=tiles.looks,
+        appearances=tiles.appearances,
     )
     for warning in tuning.warnings:
         speaker.warn(warning)
@@ -205,8 +205,8 @@ def _tell(tuning: FineTuner, tuned: FineTuneResult, out: Path, speaker: Speaker)
         speaker.print_json(_values(tuning, tuned, path))
         return
     speaker.show(_table(tuning, tuned))
-    if tuned.old_right is not None:
-        before, after = tuned.old_right
+    if tuned.exemplar_accuracy is not None:
+        before, after = tuned.exemplar_accuracy
         speaker.say(f"what the model knew: {before:.1%} of its exemplars right, now {after:.1%}")
     speaker.say(f"model: {path}")
 
@@ -249,13 +249,13 @@ def _values(tuning: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, A
         "held_out_images": len(tuning.testing),
         "steps": tuned.steps,
         "crops": tuning.crops,
-        "links_held": tuned.links_held,
+        "links_held": tuned.constraints_satisfied,
         "auc_before": before["auc"]["value"],
         "auc": after["auc"]["value"],
         "before": before,
         "after": after,
         "difference": {k: asdict(v) for k, v in differences(tuning, tuned).items()},
-        "exemplars_right": tuned.old_right,
+        "exemplars_right": tuned.exemplar_accuracy,
         "warnings": tuning.warnings,
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in tuning.labelled_set.skipped],
         "research_use_only": True,
@@ -298,9 +298,9 @@ def _slide_tiles(
     device: ComputeDevice,
     speaker: Speaker,
 ) -> AnnotatedTiles:
-    from napari_smse.finetuning.annotated_folder import USUAL_MPPS, scored_annotations
+    from napari_smse.finetuning.annotated_folder import DEFAULT_MPPS, scored_annotations
 
-    running = scored_annotations(path, model, device, mpps=mpps or USUAL_MPPS, mpp=mpp)
+    running = scored_annotations(path, model, device, mpps=mpps or DEFAULT_MPPS, mpp=mpp)
     while True:
         try:
             done, total = next(running)
@@ -310,6 +310,6 @@ def _slide_tiles(
         if done < total:
             speaker.say(f"scoring what is annotated: slide {done + 1} of {total}")
     report_data(tiles.labelled_set, speaker)
-    for warning in tiles.told:
+    for warning in tiles.messages:
         speaker.warn(warning)
     return tiles

@@ -22,7 +22,7 @@ from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest_runtime, score
 from napari_smse.slides import Slide, open_slide
 
-USUAL_MPPS: Final = (0.5,)
+DEFAULT_MPPS: Final = (0.5,)
 
 
 def scored_annotations(
@@ -30,7 +30,7 @@ def scored_annotations(
     model: Model,
     device: ComputeDevice,
     *,
-    mpps: Sequence[float] = USUAL_MPPS,
+    mpps: Sequence[float] = DEFAULT_MPPS,
     mpp: float | None = None,
 ) -> Generator[tuple[int, int], None, AnnotatedTiles]:
     """Score the annotated parts of slides and label their tiles, yielding slides done and wanted.

@@ -71,59 +71,59 @@ class AnnotatedTiles:
     ----------
     labelled_set
         One image a tile, at the scale it was scored at.
-    known
+    outputs
         What the model said of each tile.
     conflicts
         How many tiles two classes claim; they are left out.
     exemplars
         Tiles that must not be forgotten.
-    links
+    constraints
         Tiles that must be alike or differ; none if there are no links.
     unmatched
         Links and remarks on tiles that were not scored or of no class that is learnt, and
         exemplars that have no class; they are left out.
-    left_out
+    untrained_classes
         Classes that no tile takes, and that the model does not know; they are not learnt.
-    copies
+    duplicates
         Files that show the same slide as another one; all of a slide are one case.
-    looks
+    appearances
         What some of the images look like, ``(k,)``: those of which that was known before.
     """
 
     labelled_set: LabelledSet
-    known: dict[LabelledImage, TileOutputs]
+    outputs: dict[LabelledImage, TileOutputs]
     conflicts: int
     exemplars: tuple[LabelledImage, ...] = ()
-    links: PairConstraints | None = None
+    constraints: PairConstraints | None = None
     unmatched: int = 0
-    left_out: tuple[str, ...] = ()
-    copies: tuple[str, ...] = ()
-    looks: Mapping[LabelledImage, NDArray[np.float32]] = field(default_factory=dict)
+    untrained_classes: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    appearances: Mapping[LabelledImage, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         """What the user must know of it."""
-        told = []
-        if self.left_out:
-            told.append(
-                f"No tile takes the class {' or '.join(self.left_out)}, which was left out: its "
-                "regions are small, or hold hardly any tissue."
+        messages = []
+        if self.untrained_classes:
+            messages.append(
+                f"No tile takes the class {' or '.join(self.untrained_classes)}, which was left "
+                "out: its regions are small, or hold hardly any tissue."
             )
-        if self.copies:
-            told.append(
-                f"{' and '.join(self.copies)} show a slide that is open under another name, too: "
-                "they are one case, and their tiles were taken once."
+        if self.duplicates:
+            messages.append(
+                f"{' and '.join(self.duplicates)} show a slide that is open under another name, "
+                "too: they are one case, and their tiles were taken once."
             )
         if self.conflicts:
-            told.append(
+            messages.append(
                 f"{self.conflicts} tiles lie in regions of two classes and were not learnt from."
             )
         if self.unmatched:
-            told.append(
+            messages.append(
                 f"{self.unmatched} links or corrections are of tiles that this run did not score, "
                 "or of other classes: they were left out."
             )
-        return told
+        return messages
 
 
 def annotated_tiles(
@@ -156,35 +156,35 @@ def annotated_tiles(
         A store cannot be read.
     """
     links = tuple(dict.fromkeys(links))
-    found = _Found(tuple(classes), links)
-    copies = tuple(slide.slide.path.name for slide in _copies(slides))
+    collected = _TileCollector(tuple(classes), links)
+    duplicates = tuple(slide.slide.path.name for slide in _duplicates(slides))
     slides = _without_names(slides)
     for slide in slides:
         for number in range(slide.store.scale_count):
-            found.take(slide, slide.store.scale(number))
+            collected.take(slide, slide.store.scale(number))
     for tile in added:
-        found.add(tile)
-    if not found.known:
+        collected.add(tile)
+    if not collected.outputs:
         raise DataError(
             "No scored tile lies in a region: draw regions on tissue that was scored, each at "
             "least as large as a tile."
         )
-    labelled = LabelledSet(tuple(classes), tuple(found.known), {SOURCE: Source(SOURCE)})
-    linked = found.linked()
-    said = len({remark for one in slides for remark in one.remarks}) + len(links)
+    labelled = LabelledSet(tuple(classes), tuple(collected.outputs), {SOURCE: Source(SOURCE)})
+    constraints = collected.constraints()
+    remarked = len({remark for one in slides for remark in one.remarks}) + len(links)
     return AnnotatedTiles(
         labelled,
-        found.known,
-        found.conflicts,
-        tuple(found.exemplars),
-        linked,
-        said - len(found.heard) - (0 if linked is None else len(linked)),
-        copies=copies,
-        looks=found.looks,
+        collected.outputs,
+        collected.conflicts,
+        tuple(collected.exemplars),
+        constraints,
+        remarked - len(collected.applied) - (0 if constraints is None else len(constraints)),
+        duplicates=duplicates,
+        appearances=collected.appearances,
     )
 
 
-def _copies(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
+def _duplicates(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
     """Return the slides of which another file comes before."""
     seen: dict[str, Path] = {}
     return [
@@ -215,17 +215,17 @@ def _as_one(one: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedSli
     return replace(one, slide=first.slide, case=first.case, regions=regions, remarks=remarks)
 
 
-class _Found:
+class _TileCollector:
     """What is gathered from slide after slide, scale after scale."""
 
     def __init__(self, classes: tuple[str, ...], links: Sequence[PairConstraint]) -> None:
-        self.known: dict[LabelledImage, TileOutputs] = {}
-        self.looks: dict[LabelledImage, NDArray[np.float32]] = {}
+        self.outputs: dict[LabelledImage, TileOutputs] = {}
+        self.appearances: dict[LabelledImage, NDArray[np.float32]] = {}
         self.exemplars: list[LabelledImage] = []
         self.conflicts = 0
-        self.heard: set[TileCorrection] = set()
+        self.applied: set[TileCorrection] = set()
         self._classes, self._links = classes, links
-        self._ends: dict[TilePlace, Tensor] = {}
+        self._constrained: dict[TilePlace, Tensor] = {}
         self._images: dict[TilePlace, LabelledImage] = {}
         self._decided: set[_Place] = set()
         self._slides: dict[str, AnnotatedSlide] = {}
@@ -239,22 +239,22 @@ class _Found:
         scored = self._newly_scored(one.slide, scores)
         for row in np.flatnonzero(classes.is_decided).tolist():
             self._decided.add(_place_of(one.slide, scores, row))
-        found: dict[int, LabelledImage] = {}
+        collected: dict[int, LabelledImage] = {}
         self.conflicts += int((scored & (classes.labels == CONFLICT)).sum())
-        self.heard |= self._heard_of(classes, scored)
+        self.applied |= self._applied_corrections(classes, scored)
         for label, name in enumerate(self._classes):
             rows = np.flatnonzero(scored & (classes.class_names == name))
             areas = _areas(tiles, rows, one.regions.get(name))
             for row, area in zip(rows.tolist(), areas.tolist(), strict=True):
                 # A tile that takes its class from what was said of it is of no region.
                 region = f"tile {row}" if classes.corrected[row] else f"{name} {area}"
-                image = found[row] = _image(one, tiles, row, label, region)
-                self.known[image] = _judged(
+                image = collected[row] = _image(one, tiles, row, label, region)
+                self.outputs[image] = _stored_outputs(
                     scores.embedding[row], scores.probability[row], scores.mpp
                 )
                 if classes.exemplars[row]:
                     self.exemplars.append(image)
-        self._note_ends(one, scores, found)
+        self._note_constrained(one, scores, collected)
 
     def add(self, tile: ExemplarTile) -> None:
         """Take a tile with a class of its own, unless its place was decided on."""
@@ -267,17 +267,17 @@ class _Found:
             return
         self._decided.add(place)
         image = tile.image(self._classes.index(tile.class_name), SOURCE)
-        self.known[image] = tile.judged
-        if tile.look is not None and np.isfinite(tile.look).all():
-            self.looks[image] = tile.look
+        self.outputs[image] = tile.outputs
+        if tile.appearance is not None and np.isfinite(tile.appearance).all():
+            self.appearances[image] = tile.appearance
         for end in {end for link in self._links for end in (link.first, link.second)}:
             if (end.slide, round(end.mpp, 4), end.x, end.y) == place:
-                self._ends[end] = tile.embedding
+                self._constrained[end] = tile.embedding
                 self._images[end] = image
 
-    def linked(self) -> PairConstraints | None:
+    def constraints(self) -> PairConstraints | None:
         """Return the links whose tiles were both scored; None if there is none."""
-        ends = self._ends
+        ends = self._constrained
         whole = [link for link in self._links if link.first in ends and link.second in ends]
         if not whole:
             return None
@@ -291,37 +291,39 @@ class _Found:
     def _newly_scored(self, slide: Slide, scores: ScaleScores) -> NDArray[np.bool_]:
         """Return which tiles have scores, ``(n,)``, and none by another run on the same slide."""
         tiles, key, mpp = scores.tiles, slide.quick_hash, round(scores.mpp, 4)
-        found = ~np.isnan(scores.probability[:, 0])
+        collected = ~np.isnan(scores.probability[:, 0])
         places = [(key, mpp, x, y) for x, y in zip(tiles.x.tolist(), tiles.y.tolist(), strict=True)]
-        found &= [place not in self._scored for place in places]
-        self._scored.update(places[row] for row in np.flatnonzero(found).tolist())
-        return found
+        collected &= [place not in self._scored for place in places]
+        self._scored.update(places[row] for row in np.flatnonzero(collected).tolist())
+        return collected
 
-    def _heard_of(self, classes: TileClasses, scored: NDArray[np.bool_]) -> set[TileCorrection]:
+    def _applied_corrections(
+        self, classes: TileClasses, scored: NDArray[np.bool_]
+    ) -> set[TileCorrection]:
         """Return the remarks that say something of what is learnt."""
         learnt = np.isin(classes.class_names, self._classes)
-        heard = set()
+        applied = set()
         for row, remark in classes.remarks:
             if remark.says == "class":
-                is_heard = remark.class_name in self._classes
+                is_applied = remark.class_name in self._classes
             else:
                 # Of no class when all is said, a tile would be an exemplar of nothing.
-                is_heard = remark.says == "ignore" or learnt[row]
-            if scored[row] and is_heard:
-                heard.add(remark)
-        return heard
+                is_applied = remark.says == "ignore" or learnt[row]
+            if scored[row] and is_applied:
+                applied.add(remark)
+        return applied
 
-    def _note_ends(
-        self, one: AnnotatedSlide, scores: ScaleScores, found: Mapping[int, LabelledImage]
+    def _note_constrained(
+        self, one: AnnotatedSlide, scores: ScaleScores, collected: Mapping[int, LabelledImage]
     ) -> None:
         places = list({end for link in self._links for end in (link.first, link.second)})
         rows = rows_at(scores.tiles, one.slide.quick_hash, places)
         for place, row in zip(places, rows, strict=True):
             if row is not None and not np.isnan(scores.probability[row, 0]):
                 vector = torch.from_numpy(scores.embedding[row].astype(np.float32))
-                self._ends[place] = normalize(vector, dim=0)
-                if row in found:
-                    self._images[place] = found[row]
+                self._constrained[place] = normalize(vector, dim=0)
+                if row in collected:
+                    self._images[place] = collected[row]
 
 
 _Place = tuple[str, float, int, int]
@@ -360,7 +362,7 @@ def _image(
     )
 
 
-def _judged(
+def _stored_outputs(
     embedding: NDArray[np.float16], probability: NDArray[np.float32], mpp: float
 ) -> TileOutputs:
     """Return what was stored; logits are probabilities' logarithms, the same to a softmax."""

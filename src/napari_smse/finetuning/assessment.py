@@ -13,7 +13,7 @@ from napari_smse.metrics.predictions import HeldOutPredictions, of_fold
 from napari_smse.training.embeddings import EmbeddedTiles
 
 RECALLS: Final = (1, 5)
-_MOST_COMPARED: Final = 600
+_MAX_COMPARED: Final = 600
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def recalls(
 
     Distances are Euclidean, between embeddings of length 1.
     """
-    alike = queries.embeddings @ gallery.embeddings.T
-    nearest = alike.topk(min(max(ks), len(gallery)), dim=1).indices
+    similarity = queries.embeddings @ gallery.embeddings.T
+    nearest = similarity.topk(min(max(ks), len(gallery)), dim=1).indices
     right = gallery.labels[nearest] == queries.labels[:, None]
     return {k: float(right[:, :k].any(dim=1).float().mean()) for k in ks}
 
 
-def share_right(logits: Tensor, labels: Tensor) -> float:
+def accuracy_of(logits: Tensor, labels: Tensor) -> float:
     """Return the share of tiles that are called what they are."""
     return float((logits.argmax(dim=1) == labels).float().mean())
 
@@ -74,9 +74,9 @@ def separation(tiles: EmbeddedTiles) -> float:
     """
     # Not every so-manyth, which could all be of one class.
     order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))
-    some = order[:_MOST_COMPARED]
-    embeddings, labels = tiles.embeddings[some], tiles.labels[some]
-    apart = torch.cdist(embeddings, embeddings)
-    unlike = labels[:, None] != labels[None]
-    alike = ~unlike & ~torch.eye(len(labels), dtype=torch.bool)
-    return float(apart[unlike].mean() - apart[alike].mean())
+    sample = order[:_MAX_COMPARED]
+    embeddings, labels = tiles.embeddings[sample], tiles.labels[sample]
+    distance = torch.cdist(embeddings, embeddings)
+    different_class = labels[:, None] != labels[None]
+    similarity = ~different_class & ~torch.eye(len(labels), dtype=torch.bool)
+    return float(distance[different_class].mean() - distance[similarity].mean())

@@ -15,7 +15,7 @@ from napari_smse.finetuning.saving import differences, estimates
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import positive_class
 
-_WORDS: Final = {
+_METRIC_NAMES: Final = {
     "auc": "AUC",
     "accuracy": "Called right",
     "balanced_accuracy": "Called right, classes alike",
@@ -60,7 +60,7 @@ class Comparison:
     note: str = ""
 
 
-def worth(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
+def compare(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
     """Work out what a fine-tuning was worth; takes a moment, as intervals are bootstrapped."""
     classes = tuning.labelled_set.classes
     before, after = tuned.before.held_out, tuned.after.held_out
@@ -74,17 +74,17 @@ def _rows(tuning: FineTuner, tuned: FineTuneResult) -> list[tuple[str, str, str,
     change = differences(tuning, tuned)
     rows = [
         (
-            words,
+            label,
             shown(before[name], form=".2f"),
             shown(after[name], form=".2f"),
             shown(change[name], form="+.2f"),
         )
-        for name, words in _WORDS.items()
+        for name, label in _METRIC_NAMES.items()
     ]
     for k, now in tuned.after.recall.items():
         then = tuned.before.recall[k]
-        words = "Nearest is alike" if k == 1 else f"One of {k} nearest is alike"
-        rows.append((words, f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
+        label = "Nearest is alike" if k == 1 else f"One of {k} nearest is alike"
+        rows.append((label, f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
     return rows
 
 
@@ -112,13 +112,13 @@ def _curve(tuning: FineTuner, held_out: HeldOutPredictions) -> Rates:
 
 
 def _note(tuned: FineTuneResult) -> str:
-    told = []
-    if tuned.old_right is not None:
-        before, after = tuned.old_right
-        told.append(
+    sentences = []
+    if tuned.exemplar_accuracy is not None:
+        before, after = tuned.exemplar_accuracy
+        sentences.append(
             f"Of what the model knew before, {before:.0%} was called right, now {after:.0%}."
         )
-    if tuned.links_held is not None:
-        before, after, links = tuned.links_held
-        told.append(f"Of {links} links between tiles, {before} held before, {after} hold now.")
-    return " ".join(told)
+    if tuned.constraints_satisfied is not None:
+        before, after, links = tuned.constraints_satisfied
+        sentences.append(f"Of {links} links between tiles, {before} held before, {after} hold now.")
+    return " ".join(sentences)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_smse.errors import TrainingError
-from napari_smse.finetuning.pair_constraints import FAR, PairConstraints
+from napari_smse.finetuning.pair_constraints import CANNOT_LINK_MARGIN, PairConstraints
 from napari_smse.losses.contrastive import contrastive_loss
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -83,8 +83,8 @@ class EmbeddingHeads(nn.Module):
         """Return probabilities ``(n, classes)`` and new embeddings ``(n, d)`` of stored ones."""
         stored = torch.from_numpy(embeddings.astype(np.float32))
         with torch.no_grad():
-            found = self.forward(functional.normalize(stored, dim=1))
-        return torch.softmax(found.logits, dim=1).numpy(), found.embedding.numpy()
+            output = self.forward(functional.normalize(stored, dim=1))
+        return torch.softmax(output.logits, dim=1).numpy(), output.embedding.numpy()
 
     def forward(self, embeddings: Tensor) -> NetworkOutput:
         """Return `NetworkOutput` of embeddings ``(n, d)`` of the model tuned."""
@@ -102,9 +102,9 @@ class HeadsStep:
         Done, and wanted.
     loss, similarity, classification
         Total, and its main parts unweighted.
-    kept
+    replay
         How far exemplars are from being called right, the cross-entropy; NaN without any.
-    linked
+    pair_loss
         Pair loss of the linked tiles; NaN without any.
     """
 
@@ -113,12 +113,12 @@ class HeadsStep:
     loss: float
     similarity: float
     classification: float
-    kept: float
-    linked: float
+    replay: float
+    pair_loss: float
 
 
 def initialise_heads(
-    network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
+    network: SmseNetwork, tiles: EmbeddedTiles, model_classes: Sequence[str]
 ) -> EmbeddingHeads:
     """Return heads to tune: the model's own, or with other classes ones made from their means.
 
@@ -128,17 +128,17 @@ def initialise_heads(
         The model's.
     tiles
         To learn from.
-    known
+    model_classes
         The model's classes.
     """
-    return EmbeddingHeads(initialise_class_head(network, tiles, known))
+    return EmbeddingHeads(initialise_class_head(network, tiles, model_classes))
 
 
 def initialise_class_head(
-    network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
+    network: SmseNetwork, tiles: EmbeddedTiles, model_classes: Sequence[str]
 ) -> nn.Linear:
     """Return the model's class head, or with other classes one made from their mean embeddings."""
-    if tuple(known) == tiles.classes:
+    if tuple(model_classes) == tiles.classes:
         return network.class_head
     head = nn.Linear(tiles.embeddings.shape[1], len(tiles.classes))
     means = torch.stack(
@@ -156,9 +156,9 @@ def train_embedding_heads(
     recipe: Recipe,
     *,
     exemplars: ExemplarBank | None = None,
-    keep: float = 1.0,
-    links: PairConstraints | None = None,
-    link_weight: float = 1.0,
+    replay_weight: float = 1.0,
+    constraints: PairConstraints | None = None,
+    constraint_weight: float = 1.0,
 ) -> Iterator[HeadsStep]:
     """Tune heads in place, and yield after every step.
 
@@ -173,11 +173,11 @@ def train_embedding_heads(
     exemplars
         What must not be forgotten. With the same classes as the tiles they stay told apart;
         with others, they stay where they were.
-    keep
+    replay_weight
         How much that weighs; 0 lets the model forget.
-    links
+    constraints
         Tiles that must be alike or differ; their pair loss is added at every step.
-    link_weight
+    constraint_weight
         How much that weighs.
 
     Raises
@@ -185,24 +185,28 @@ def train_embedding_heads(
     TrainingError
         A class has no tile, or the loss is not a number any more.
     """
-    draws = _Draws(tiles, recipe)
-    old = None
-    if exemplars is not None and keep:
-        old = _Kept(exemplars, heads, tiles.classes, recipe.seed)
-    if links is not None:
-        links = links.moved(heads.inputs_of)
+    sampler = _BalancedRows(tiles, recipe)
+    exemplar_replay = None
+    if exemplars is not None and replay_weight:
+        exemplar_replay = _ExemplarReplay(exemplars, heads, tiles.classes, recipe.seed)
+    if constraints is not None:
+        constraints = constraints.moved(heads.inputs_of)
     optimiser = torch.optim.AdamW(
         heads.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     for step in range(recipe.steps):
-        rows, generator = draws.draw(step), generator_of(recipe.seed, step)
+        rows, generator = sampler.draw(step), generator_of(recipe.seed, step)
         parts = batch_loss(
             heads(tiles.embeddings[rows]), tiles.labels[rows], recipe, generator=generator
         )
-        kept = torch.tensor(float("nan")) if old is None else old.loss(heads, step)
-        total = parts.total if old is None else parts.total + keep * kept
-        linked = _linked_loss(heads, links)
-        total = total if links is None else total + link_weight * linked
+        replay = (
+            torch.tensor(float("nan"))
+            if exemplar_replay is None
+            else exemplar_replay.loss(heads, step)
+        )
+        total = parts.total if exemplar_replay is None else parts.total + replay_weight * replay
+        pair_loss = _pair_loss(heads, constraints)
+        total = total if constraints is None else total + constraint_weight * pair_loss
         if not torch.isfinite(total):
             raise TrainingError(
                 f"The loss is not a number any more at step {step + 1}: give a lower learning rate."
@@ -215,7 +219,7 @@ def train_embedding_heads(
         yield HeadsStep(
             step + 1,
             recipe.steps,
-            *(float(one.detach()) for one in (total, *parts[1:3], kept, linked)),
+            *(float(one.detach()) for one in (total, *parts[1:3], replay, pair_loss)),
         )
 
 
@@ -232,14 +236,16 @@ def tuned_network(network: SmseNetwork, heads: EmbeddingHeads) -> SmseNetwork:
     return tuned.eval()
 
 
-def _linked_loss(heads: EmbeddingHeads, links: PairConstraints | None) -> Tensor:
-    if links is None:
+def _pair_loss(heads: EmbeddingHeads, constraints: PairConstraints | None) -> Tensor:
+    if constraints is None:
         return torch.tensor(float("nan"))
-    first, second = (heads.forward(one).embedding for one in (links.first, links.second))
-    return contrastive_loss(first, second, links.alike, FAR)
+    first, second = (
+        heads.forward(one).embedding for one in (constraints.first, constraints.second)
+    )
+    return contrastive_loss(first, second, constraints.must_link, CANNOT_LINK_MARGIN)
 
 
-class _Draws:
+class _BalancedRows:
     """Rows for a step: every class alike, and within it every case alike."""
 
     def __init__(self, tiles: EmbeddedTiles, recipe: Recipe) -> None:
@@ -268,7 +274,7 @@ def _by_case(tiles: EmbeddedTiles, label: int) -> list[NDArray[np.int64]]:
     return [np.array(one) for one in rows.values()]
 
 
-class _Kept:
+class _ExemplarReplay:
     """What holds the exemplars where they are told apart."""
 
     def __init__(

@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.evaluation.evaluate import match_classes, seen_cases
-from napari_smse.finetuning.assessment import Assessment, assess, separation, share_right
+from napari_smse.finetuning.assessment import Assessment, accuracy_of, assess, separation
 from napari_smse.finetuning.best_heads import BestHeads
 from napari_smse.finetuning.embedding_heads import (
     EmbeddingHeads,
@@ -27,9 +27,9 @@ from napari_smse.finetuning.embedding_heads import (
 )
 from napari_smse.finetuning.feature_heads import (
     FeatureHeads,
+    default_crops,
     feature_tiles,
     initialise_feature_heads,
-    usual_crops,
 )
 from napari_smse.finetuning.hard_triplets import hard_triplets
 from napari_smse.finetuning.ood_update import updated_ood_reference
@@ -52,16 +52,16 @@ __all__ = [
     "FineTuneResult",
     "FineTuner",
     "HeldOutCheck",
+    "default_crops",
     "fine_tune_recipe",
-    "usual_crops",
 ]
 
-HELD_OUT_SHARE: Final = 0.25
-_HEAD_LOOKS: Final = 40
-_TRUNK_LOOKS: Final = 5
-_LOOK_IMAGES: Final = 64
-_FEW: Final = 10
-FLATTERS: Final = (
+HELD_OUT_FRACTION: Final = 0.25
+_HEAD_CHECKS: Final = 40
+_TRUNK_CHECKS: Final = 5
+_CHECK_IMAGES: Final = 64
+_MIN_TRAINING_IMAGES: Final = 10
+SAME_SLIDE_WARNING: Final = (
     "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
     "worse than these figures."
 )
@@ -82,18 +82,18 @@ class FineTuner:
         with any other it gets a new one.
     recipe
         As `fine_tune_recipe` gives it.
-    share
+    held_out_fraction
         Of the cases to hold out.
-    keep
+    replay_weight
         How much it weighs that the model's exemplars stay told apart (heads only; else the
         recipe's distillation guards what it knows).
     device
         For torch.
-    known
+    precomputed
         What the model said of some of the images before, as a run stored it.
     seconds
         To learn for at most; pauses between two words of `run` do not count.
-    links
+    constraints
         Tiles that must be alike or differ (heads only).
     crops
         Of the heads: none to learn them from embeddings alone, as a run stores them; else how
@@ -103,7 +103,7 @@ class FineTuner:
         Features computed before, of as many crops; what is missing is added.
     exemplars
         Images that are to be among the exemplars of the tuned model, if learnt from.
-    looks
+    appearances
         What some of the images look like, ``(k,)``; these are not read for it.
 
     Attributes
@@ -129,16 +129,16 @@ class FineTuner:
         labelled_set: LabelledSet,
         recipe: Recipe,
         *,
-        share: float = HELD_OUT_SHARE,
-        keep: float = 1.0,
+        held_out_fraction: float = HELD_OUT_FRACTION,
+        replay_weight: float = 1.0,
         device: str = "cpu",
-        known: Mapping[LabelledImage, TileOutputs] | None = None,
+        precomputed: Mapping[LabelledImage, TileOutputs] | None = None,
         seconds: float | None = None,
-        links: PairConstraints | None = None,
+        constraints: PairConstraints | None = None,
         exemplars: Collection[LabelledImage] = (),
         crops: int = 0,
         table: FeatureCache | None = None,
-        looks: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
+        appearances: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     ) -> None:
         self._network = _tunable(model)
         self.model, self.crops, self._table = model, crops, table
@@ -146,54 +146,57 @@ class FineTuner:
         self.labelled_set = _known_classes(labelled_set, model)
         self.labelled_set.require_classes()
         self.training, self.testing, by_region = split_for_fine_tuning(
-            self.labelled_set, share, recipe.seed
+            self.labelled_set, held_out_fraction, recipe.seed
         )
-        self.warnings = [FLATTERS] if by_region else []
-        self.warnings += self._told()
-        self._keep, self._device, self._known, self._looks = keep, device, known, looks
+        self.warnings = [SAME_SLIDE_WARNING] if by_region else []
+        self.warnings += self._data_warnings()
+        self._replay_weight, self._device = replay_weight, device
+        self._precomputed, self._appearances = precomputed, appearances
         self._exemplars = _exemplars_of(model)
         self._seconds, self._stopped = seconds, threading.Event()
-        self._links = self._learnt_from(links)
-        self._always = {i for i, image in enumerate(self.labelled_set.images) if image in exemplars}
-        if links is not None and recipe.trainable != "head":
+        self._constraints = self._usable_constraints(constraints)
+        self._always_exemplars = {
+            i for i, image in enumerate(self.labelled_set.images) if image in exemplars
+        }
+        if constraints is not None and recipe.trainable != "head":
             self.warnings.append(
                 "Links between tiles are heard only where the heads alone learn: they were left "
                 "out."
             )
 
-    def _told(self) -> list[str]:
+    def _data_warnings(self) -> list[str]:
         """Return what the user must know of the data."""
-        model, told = self.model, []
-        if len(self.training) < _FEW:
-            told.append(
+        model, warnings = self.model, []
+        if len(self.training) < _MIN_TRAINING_IMAGES:
+            warnings.append(
                 f"Only {len(self.training)} tiles or images are left to learn from beside those "
                 "held out: add more; regions further apart lose fewer."
             )
         if not self.same_classes:
-            told.append(
+            warnings.append(
                 f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
                 f"new class head for {', '.join(self.labelled_set.classes)}, and 'before' is the "
                 "nearest class mean in its embedding."
             )
         if seen := seen_cases(self.labelled_set.some(self.testing), model.card):
-            told.append(
+            warnings.append(
                 f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
                 "was trained on: its figures 'before' are too good, and the difference too small."
             )
-        return told
+        return warnings
 
-    def _learnt_from(self, links: PairConstraints | None) -> PairConstraints | None:
+    def _usable_constraints(self, constraints: PairConstraints | None) -> PairConstraints | None:
         """Return the links between tiles that are not held out: others would teach the answers."""
-        if links is None:
+        if constraints is None:
             return None
-        kept = links.without(set(self.labelled_set.some(self.testing)))
-        dropped = len(links) - (0 if kept is None else len(kept))
+        usable = constraints.without(set(self.labelled_set.some(self.testing)))
+        dropped = len(constraints) - (0 if usable is None else len(usable))
         if dropped:
             self.warnings.append(
                 f"{dropped} links lead to tiles that are held out, and were left out so that the "
                 "figures stay honest."
             )
-        return kept
+        return usable
 
     @property
     def same_classes(self) -> bool:
@@ -221,8 +224,8 @@ class FineTuner:
         try:
             tuned = yield from self._run()
             learnt = self.labelled_set.some(self.training)
-            looks = yield from updated_ood_reference(self.model, learnt, self._looks)
-            return replace(tuned, looks=looks)
+            reference = yield from updated_ood_reference(self.model, learnt, self._appearances)
+            return replace(tuned, ood_reference=reference)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise TrainingError(
                 f"Not enough memory on {self._device} to fine-tune: learn the heads only, choose "
@@ -234,12 +237,12 @@ class FineTuner:
             return (yield from self._tune_on_features())
         network = self._network.to(self._device)
         learnt, _ = yield from self._embed(network, self.training, "reading")
-        held, _ = yield from self._embed(network, self.testing, "reading")
+        held_out, _ = yield from self._embed(network, self.testing, "reading")
         self._network.cpu()
         if self.recipe.trainable == "head":
             heads = initialise_heads(self._network, learnt, self.model.card.classes)
-            return (yield from self._tune(heads, learnt, learnt, held))
-        return (yield from self._train_trunk(learnt, held))
+            return (yield from self._tune(heads, learnt, learnt, held_out))
+        return (yield from self._train_trunk(learnt, held_out))
 
     def _tune_on_features(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
         data = self.labelled_set
@@ -255,65 +258,74 @@ class FineTuner:
         self._network.cpu()
         tiles = feature_tiles(table, data, self.training, crops=True)
         learnt = feature_tiles(table, data, self.training, crops=False)
-        held = feature_tiles(table, data, self.testing, crops=False)
+        held_out = feature_tiles(table, data, self.testing, crops=False)
         heads = initialise_feature_heads(self._network, tiles, self.model.card.classes)
-        return (yield from self._tune(heads, tiles, learnt, held))
+        return (yield from self._tune(heads, tiles, learnt, held_out))
 
     def _tune(
         self,
         heads: EmbeddingHeads,
         tiles: EmbeddedTiles,
         learnt: EmbeddedTiles,
-        held: EmbeddedTiles,
+        held_out: EmbeddedTiles,
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
         """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
-        before = _judged(heads, held, learnt)
-        right = self._right(heads) if stored else None
-        links = None if self._links is None else self._links.held()
-        best, done = BestHeads(heads, tiles, self._links), 0
-        best.note()
+        before = _assess_heads(heads, held_out, learnt)
+        right = self._exemplar_accuracy(heads) if stored else None
+        constraints = None if self._constraints is None else self._constraints.satisfied()
+        best, done = BestHeads(heads, tiles, self._constraints), 0
+        best.update()
         running = train_embedding_heads(
-            heads, tiles, self.recipe, exemplars=old, keep=self._keep, links=self._links
+            heads,
+            tiles,
+            self.recipe,
+            exemplars=old,
+            replay_weight=self._replay_weight,
+            constraints=self._constraints,
         )
         for step in self._until_stopped(running):
-            done, look = step.step, None
-            if self._is_time(done, _HEAD_LOOKS):
-                best.note()
-                moved = held.moved(heads.embed(held.embeddings))
-                look = self._look(done, moved, heads.logits(held.embeddings))
-            yield FineTuneProgress("learning", done, step.steps, step.loss, look)
+            done, check = step.step, None
+            if self._is_due(done, _HEAD_CHECKS):
+                best.update()
+                moved = held_out.moved(heads.embed(held_out.embeddings))
+                check = self._check(done, moved, heads.logits(held_out.embeddings))
+            yield FineTuneProgress("learning", done, step.steps, step.loss, check)
         if done < self.recipe.steps:
-            best.note()
+            best.update()
             best.restore()
-        after = _judged(heads, held, learnt)
+        after = _assess_heads(heads, held_out, learnt)
         learnt = learnt.moved(heads.embed(learnt.embeddings))
-        exemplars, old_right = choose_exemplars(learnt, always=self._always), None
+        exemplars, exemplar_accuracy = choose_exemplars(learnt, always=self._always_exemplars), None
         # From embeddings alone nobody can tell what another embedding head makes of exemplars.
         if old is not None and stored:
-            now = self._right(heads)
-            old_right = None if right is None or now is None else (right, now)
+            now = self._exemplar_accuracy(heads)
+            exemplar_accuracy = None if right is None or now is None else (right, now)
             exemplars = _joined(old, exemplars, heads)
-        held_now = None
-        if self._links is not None and links is not None:
-            held_now = links, self._links.moved(heads.reembed).held(), len(self._links)
+        satisfied = None
+        if self._constraints is not None and constraints is not None:
+            satisfied = (
+                constraints,
+                self._constraints.moved(heads.reembed).satisfied(),
+                len(self._constraints),
+            )
         return FineTuneResult(
             tuned_network(self._network, heads),
             before,
             after,
             exemplars,
-            old_right,
+            exemplar_accuracy,
             heads if stored else None,
             done,
             tuple(hard_triplets(learnt)),
-            held_now,
+            satisfied,
         )
 
     def _train_trunk(
-        self, learnt: EmbeddedTiles, held: EmbeddedTiles
+        self, learnt: EmbeddedTiles, held_out: EmbeddedTiles
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
         heads = initialise_heads(self._network, learnt, self.model.card.classes)
-        before = assess(held, heads.logits(held.embeddings), learnt)
+        before = assess(held_out, heads.logits(held_out.embeddings), learnt)
         network = copy.deepcopy(self._network)
         network.class_head = heads.class_head
         running = train(
@@ -323,16 +335,17 @@ class FineTuner:
         for step in self._until_stopped(running):
             done = step.step
             yield FineTuneProgress("learning", done, step.steps, step.loss)
-            if self._is_time(done, _TRUNK_LOOKS) and 0 < done < step.steps:
+            if self._is_due(done, _TRUNK_CHECKS) and 0 < done < step.steps:
                 # Reading and embedding takes long, so few are looked at.
-                some = self.testing[:: 1 + (len(self.testing) - 1) // _LOOK_IMAGES]
-                look = self._look(done, *(yield from self._embed(network, some, "checking")))
-                yield FineTuneProgress("learning", done, step.steps, step.loss, look)
+                sample = self.testing[:: 1 + (len(self.testing) - 1) // _CHECK_IMAGES]
+                check = self._check(done, *(yield from self._embed(network, sample, "checking")))
+                yield FineTuneProgress("learning", done, step.steps, step.loss, check)
         learnt, _ = yield from self._embed(network, self.training, "checking")
-        held, logits = yield from self._embed(network, self.testing, "checking")
-        after = assess(held, logits, learnt)
+        held_out, logits = yield from self._embed(network, self.testing, "checking")
+        after = assess(held_out, logits, learnt)
         # Only pixels, which are not kept, could say where the old exemplars lie now.
-        network, exemplars = network.cpu().eval(), choose_exemplars(learnt, always=self._always)
+        network = network.cpu().eval()
+        exemplars = choose_exemplars(learnt, always=self._always_exemplars)
         hardest = tuple(hard_triplets(learnt))
         return FineTuneResult(network, before, after, exemplars, None, None, done, hardest)
 
@@ -340,8 +353,10 @@ class FineTuner:
         self, network: SmseNetwork, indices: Sequence[int], doing: Doing
     ) -> Generator[FineTuneProgress, None, tuple[EmbeddedTiles, Tensor]]:
         # What is known is what the model said, before it learnt.
-        known = self._known if doing == "reading" else None
-        running = embed_images(network, self.labelled_set, indices, self.model.card.tile_px, known)
+        precomputed = self._precomputed if doing == "reading" else None
+        running = embed_images(
+            network, self.labelled_set, indices, self.model.card.tile_px, precomputed
+        )
         while True:
             try:
                 done = next(running)
@@ -351,34 +366,38 @@ class FineTuner:
             yield FineTuneProgress(doing, done, len(indices))
 
     def _until_stopped(self, running: Iterator[_Step]) -> Iterator[_Step]:
-        spent, began = 0.0, time.monotonic()
+        learning_time, started = 0.0, time.monotonic()
         for step in running:
-            spent += time.monotonic() - began
+            learning_time += time.monotonic() - started
             yield step
-            if self._stopped.is_set() or (self._seconds is not None and spent >= self._seconds):
+            if self._stopped.is_set() or (
+                self._seconds is not None and learning_time >= self._seconds
+            ):
                 return
-            began = time.monotonic()
+            started = time.monotonic()
 
-    def _look(self, step: int, held: EmbeddedTiles, logits: Tensor) -> HeldOutCheck:
-        images, means = held.image_means(logits)
+    def _check(self, step: int, held_out: EmbeddedTiles, logits: Tensor) -> HeldOutCheck:
+        images, means = held_out.image_means(logits)
         labels = torch.tensor([self.labelled_set.images[i].label for i in images])
-        return HeldOutCheck(step, share_right(means, labels), separation(held))
+        return HeldOutCheck(step, accuracy_of(means, labels), separation(held_out))
 
-    def _is_time(self, step: int, looks: int) -> bool:
-        return step % max(1, self.recipe.steps // looks) == 0
+    def _is_due(self, step: int, checks: int) -> bool:
+        return step % max(1, self.recipe.steps // checks) == 0
 
-    def _right(self, heads: EmbeddingHeads) -> float | None:
+    def _exemplar_accuracy(self, heads: EmbeddingHeads) -> float | None:
         """Return the share of the model's exemplars called right, if that can be told."""
         old = self._exemplars
         if old is None or not self.same_classes or old.classes != self.labelled_set.classes:
             return None
         logits = heads.logits(torch.from_numpy(old.embeddings))
-        return share_right(logits, torch.from_numpy(old.labels))
+        return accuracy_of(logits, torch.from_numpy(old.labels))
 
 
-def _judged(heads: EmbeddingHeads, held: EmbeddedTiles, learnt: EmbeddedTiles) -> Assessment:
-    moved, known = (one.moved(heads.embed(one.embeddings)) for one in (held, learnt))
-    return assess(moved, heads.logits(held.embeddings), known)
+def _assess_heads(
+    heads: EmbeddingHeads, held_out: EmbeddedTiles, learnt: EmbeddedTiles
+) -> Assessment:
+    moved, gallery = (tiles.moved(heads.embed(tiles.embeddings)) for tiles in (held_out, learnt))
+    return assess(moved, heads.logits(held_out.embeddings), gallery)
 
 
 def _exemplars_of(model: Model) -> ExemplarBank | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage
 
-FAR: Final = 1.0
+CANNOT_LINK_MARGIN: Final = 1.0
 """Distance that tiles which must differ are to have at least; embeddings have length 1."""
 
 
@@ -23,7 +23,7 @@ class PairConstraints:
     ----------
     first, second
         ``(n, d)``, each of length 1.
-    alike
+    must_link
         ``(n,)`` bool.
     images
         Which labelled images the tiles of each link are; none where a tile has no label.
@@ -31,11 +31,11 @@ class PairConstraints:
 
     first: Tensor
     second: Tensor
-    alike: Tensor
+    must_link: Tensor
     images: tuple[tuple[LabelledImage | None, LabelledImage | None], ...] = ()
 
     def __len__(self) -> int:
-        return len(self.alike)
+        return len(self.must_link)
 
     def moved(self, embed: Callable[[Tensor], Tensor]) -> PairConstraints:
         """Return the same tiles with other embeddings.
@@ -53,14 +53,14 @@ class PairConstraints:
         rows = [row for row, pair in enumerate(ends) if not any(one in held_out for one in pair)]
         if not rows:
             return None
-        kept = tuple(ends[row] for row in rows)
-        return PairConstraints(self.first[rows], self.second[rows], self.alike[rows], kept)
+        remaining = tuple(ends[row] for row in rows)
+        return PairConstraints(self.first[rows], self.second[rows], self.must_link[rows], remaining)
 
-    def held(self) -> int:
+    def satisfied(self) -> int:
         """Return how many links hold.
 
-        Tiles are alike if they lie nearer than half of `FAR`, and differ if they lie further
-        apart than that.
+        Tiles are alike if they lie nearer than half of `CANNOT_LINK_MARGIN`, and differ if they
+        lie further apart than that.
         """
-        near = torch.linalg.vector_norm(self.first - self.second, dim=1) < FAR / 2
-        return int((near == self.alike).sum())
+        near = torch.linalg.vector_norm(self.first - self.second, dim=1) < CANNOT_LINK_MARGIN / 2
+        return int((near == self.must_link).sum())

@@ -64,12 +64,12 @@ def save_fine_tuned(
     path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
     save_bank(replace(tuned.exemplars, model=weights), model_bank_path(path))
-    if tuned.looks is None:
+    if tuned.ood_reference is None:
         # Those of a model that lay here before are not of this one.
         ood_reference_path(path).unlink(missing_ok=True)
     else:
         save_ood_reference(
-            tuned.looks.model_copy(update={"model": weights}), ood_reference_path(path)
+            tuned.ood_reference.model_copy(update={"model": weights}), ood_reference_path(path)
         )
     return path
 
@@ -147,11 +147,11 @@ def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
         _figure("held out, after minus before", f"{name} difference", one, how)
         for name, one in differences(tuning, tuned).items()
     ]
-    if tuned.old_right is not None:
+    if tuned.exemplar_accuracy is not None:
         old = "share of the exemplars of the model it comes from that are called right"
         found += [
             _figure(f"exemplars, {when}", "accuracy", Estimate(value), old)
-            for when, value in zip(("before", "after"), tuned.old_right, strict=True)
+            for when, value in zip(("before", "after"), tuned.exemplar_accuracy, strict=True)
         ]
     return tuple(one for one in found if one is not None)
 

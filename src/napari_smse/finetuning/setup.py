@@ -38,7 +38,7 @@ def fine_tune_recipe(
         A value is impossible.
     """
     head = trainable == "head"
-    usual: dict[str, object] = {
+    defaults: dict[str, object] = {
         "similarity": similarity,
         "trainable": trainable,
         "classification": "cross-entropy",
@@ -53,10 +53,10 @@ def fine_tune_recipe(
         "distillation_weight": 0.0 if head else 1.0,
     }
     if similarity == "pair":
-        usual["margin"] = PAIR_MARGIN
+        defaults["margin"] = PAIR_MARGIN
     given = {name: value for name, value in changes.items() if value is not None}
     try:
-        return Recipe.model_validate(usual | given)
+        return Recipe.model_validate(defaults | given)
     except ValidationError as error:
         raise TrainingError(
             f"Such a fine-tuning is impossible: {why_impossible(error)}; correct it."
@@ -64,7 +64,7 @@ def fine_tune_recipe(
 
 
 def split_for_fine_tuning(
-    labelled_set: LabelledSet, share: float, seed: int
+    labelled_set: LabelledSet, fraction: float, seed: int
 ) -> tuple[list[int], list[int], bool]:
     """Divide images into those to learn from and held-out ones of other cases.
 
@@ -82,9 +82,9 @@ def split_for_fine_tuning(
     """
     images = labelled_set.images
     if _has_cases_for_both(images):
-        return *hold_out(images, range(len(images)), share, seed), False
+        return *hold_out(images, range(len(images)), fraction, seed), False
     if all(image.region is not None for image in images):
-        return *hold_out_regions(images, share, seed, labelled_set.classes), True
+        return *hold_out_regions(images, fraction, seed, labelled_set.classes), True
     lonely = [
         name
         for label, name in enumerate(labelled_set.classes)

@@ -109,7 +109,7 @@ def exemplars_of(
     slide: str,
     name: str,
     thumbnails: NDArray[np.uint8] | None = None,
-    looks: NDArray[np.float32] | None = None,
+    appearances: NDArray[np.float32] | None = None,
 ) -> ExemplarBank:
     """Return tiles of a slide as exemplars; the slide is their case.
 
@@ -127,7 +127,7 @@ def exemplars_of(
         Its quick hash, and what it is called.
     thumbnails
         ``(m, THUMBNAIL_PX, THUMBNAIL_PX, 3)``, pictures of these tiles; none by default.
-    looks
+    appearances
         ``(m, k)``, what these tiles look like; not known by default.
 
     Raises
@@ -136,7 +136,7 @@ def exemplars_of(
         There is not one thumbnail, or look, for each tile.
     """
     rows = found.rows
-    for what, given in (("pictures", thumbnails), ("looks", looks)):
+    for what, given in (("pictures", thumbnails), ("looks", appearances)):
         if given is not None and len(given) != len(rows):
             raise BankError(f"There are {len(given)} {what} of {len(rows)} tiles: give as many.")
     bank = ExemplarBank(
@@ -152,7 +152,7 @@ def exemplars_of(
         thumbnails,
         drawn=found.drawn,
     )
-    return bank if looks is None else replace(bank, looks=looks)
+    return bank if appearances is None else replace(bank, appearances=appearances)
 
 
 def annotated_exemplars(

@@ -81,8 +81,8 @@ def save_bank(bank: ExemplarBank, path: Path) -> None:
     }
     if bank.thumbnails is not None:
         tensors["thumbnails"] = bank.thumbnails
-    if np.isfinite(bank.looks).any():
-        tensors["looks"] = bank.looks
+    if np.isfinite(bank.appearances).any():
+        tensors["looks"] = bank.appearances
     facts = {
         name: json.dumps(getattr(bank, name)) for name in (*_FACTS, "slides", "licence", "drawn")
     }
@@ -148,13 +148,13 @@ def _is_shaped(bank: ExemplarBank) -> bool:
     return (
         bank.labels.ndim == bank.mpps.ndim == 1
         and bank.places.shape[1:] == (4,)
-        and bank.looks.shape[1:] == (len(MEASURES),)
+        and bank.appearances.shape[1:] == (len(MEASURES),)
         and (pictures is None or (pictures.dtype == np.uint8 and pictures.shape[1:] == edges))
     )
 
 
 def _fits_together(bank: ExemplarBank) -> bool:
-    columns: list[Sized] = [bank.embeddings, bank.labels, bank.mpps, bank.places, bank.looks]
+    columns: list[Sized] = [bank.embeddings, bank.labels, bank.mpps, bank.places, bank.appearances]
     columns += [bank.cases, bank.sources, bank.slides, bank.drawn]
     columns += [] if bank.thumbnails is None else [bank.thumbnails]
     known = ((bank.labels >= 0) & (bank.labels < len(bank.classes))).all()

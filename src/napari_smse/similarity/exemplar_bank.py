@@ -51,7 +51,7 @@ class ExemplarBank:
         has one.
     licence
         What the thumbnails may be used for, as their data set says.
-    looks
+    appearances
         ``(n, k)`` float32, what the tiles look like (`similarity.appearance`); NaN where that
         is not known.
     drawn
@@ -69,7 +69,7 @@ class ExemplarBank:
     places: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))
     thumbnails: NDArray[np.uint8] | None = None
     licence: str = ""
-    looks: NDArray[np.float32] = field(default_factory=lambda: _no_looks(0))
+    appearances: NDArray[np.float32] = field(default_factory=lambda: _no_appearances(0))
     drawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -81,8 +81,8 @@ class ExemplarBank:
         if not len(self.places):
             nowhere = np.tile(np.array(_NOWHERE, np.int32), (number, 1))
             object.__setattr__(self, "places", nowhere)
-        if not len(self.looks):
-            object.__setattr__(self, "looks", _no_looks(number))
+        if not len(self.appearances):
+            object.__setattr__(self, "looks", _no_appearances(number))
 
     def __len__(self) -> int:
         """Number of exemplars."""
@@ -145,7 +145,7 @@ class ExemplarBank:
             slides=tuple(self.slides[row] for row in index),
             places=self.places[index],
             thumbnails=None if self.thumbnails is None else self.thumbnails[index],
-            looks=self.looks[index],
+            appearances=self.appearances[index],
             drawn=tuple(self.drawn[row] for row in index),
         )
 
@@ -198,7 +198,7 @@ class ExemplarBank:
             places=np.concatenate([self.places, other.places]),
             thumbnails=thumbnails,
             licence="\n".join(dict.fromkeys(filter(None, (self.licence, other.licence)))),
-            looks=np.concatenate([self.looks, other.looks]),
+            appearances=np.concatenate([self.appearances, other.appearances]),
             drawn=self.drawn + other.drawn,
         )
 
@@ -216,7 +216,7 @@ def empty_bank(card: ModelCard) -> ExemplarBank:
     )
 
 
-def _no_looks(number: int) -> NDArray[np.float32]:
+def _no_appearances(number: int) -> NDArray[np.float32]:
     return np.full((number, len(MEASURES)), np.nan, dtype=np.float32)
 
 

@@ -20,10 +20,10 @@ from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.ood_reference import (
     fitted_ood_reference,
     read_tile_appearances,
-    some_images,
+    sample_images,
 )
 
-_MOST_IMAGES: Final = 60
+_MAX_IMAGES: Final = 60
 """Of a class of a source at the same scales."""
 
 _Result = TypeVar("_Result")
@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 
 def save_model_companions(
     network: SmseNetwork,
-    learnt: LabelledSet,
+    labelled_set: LabelledSet,
     tile_px: int,
     weights: Path,
     sha256: str,
@@ -42,7 +42,7 @@ def save_model_companions(
     ----------
     network
         The model's, on the device to use.
-    learnt
+    labelled_set
         The images learnt from; some of every kind are read.
     tile_px
         Side of the tiles.
@@ -54,23 +54,27 @@ def save_model_companions(
     DataError
         An image cannot be read.
     """
-    images = some_images(learnt.images, _MOST_IMAGES)
-    _save_exemplars(network, replace(learnt, images=tuple(images)), tile_px, weights, sha256)
-    _save_looks(images, tile_px, weights, sha256)
+    images = sample_images(labelled_set.images, _MAX_IMAGES)
+    _save_exemplars(network, replace(labelled_set, images=tuple(images)), tile_px, weights, sha256)
+    _save_ood_reference(images, tile_px, weights, sha256)
 
 
 def _save_exemplars(
-    network: SmseNetwork, some: LabelledSet, tile_px: int, weights: Path, sha256: str
+    network: SmseNetwork, sample: LabelledSet, tile_px: int, weights: Path, sha256: str
 ) -> None:
-    tiles, _ = _result_of(embed_images(network, some, range(len(some.images)), tile_px))
+    tiles, _ = _result_of(embed_images(network, sample, range(len(sample.images)), tile_px))
     save_bank(replace(choose_exemplars(tiles), model=sha256), model_bank_path(weights))
 
 
-def _save_looks(images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str) -> None:
-    tiles = _result_of(read_tile_appearances(images, tile_px, most=_MOST_IMAGES))
-    looks = tuple(fitted_ood_reference(tiles))
-    if looks:
-        save_ood_reference(OodReference(model=sha256, looks=looks), ood_reference_path(weights))
+def _save_ood_reference(
+    images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str
+) -> None:
+    tiles = _result_of(read_tile_appearances(images, tile_px, max_images=_MAX_IMAGES))
+    appearances = tuple(fitted_ood_reference(tiles))
+    if appearances:
+        save_ood_reference(
+            OodReference(model=sha256, appearances=appearances), ood_reference_path(weights)
+        )
     else:
         # Too few tiles to tell by; looks that lie here are those of a model before.
         ood_reference_path(weights).unlink(missing_ok=True)

@@ -188,7 +188,7 @@ def with_annotated(
         slide=slide,
         name=read.slide.name,
     )
-    new = exemplars(found, thumbnails=thumbnails, looks=_looks_of(read, rows))
+    new = exemplars(found, thumbnails=thumbnails, appearances=_looks_of(read, rows))
     bank = without_tiles(bank, read.tiles, slide, drawn.classless)
     return with_newer(bank, new, exemplars(drawn)), new
 

@@ -215,8 +215,8 @@ class FineTuneJob:
         self,
     ) -> Iterator[Stage | FineTuneStarted | FineTuneProgress | Colouring | FineTuneOutcome]:
         """Collect, learn, colour the maps; raises what these raise."""
-        from napari_smse.finetuning.comparison import worth
-        from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
+        from napari_smse.finetuning.comparison import compare
+        from napari_smse.finetuning.fine_tuner import FineTuner, default_crops, fine_tune_recipe
 
         yield Stage("Loading the model …")
         model = load_model(self._model())
@@ -238,26 +238,26 @@ class FineTuneJob:
             model,
             tiles.labelled_set,
             recipe,
-            keep=wish.keep,
+            replay_weight=wish.keep,
             device="cpu" if self._stored else device.torch_name,
-            known=tiles.known,
+            precomputed=tiles.outputs,
             seconds=wish.seconds,
-            links=tiles.links,
+            constraints=tiles.constraints,
             exemplars=tiles.exemplars,
-            looks=tiles.looks,
-            crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
+            appearances=tiles.appearances,
+            crops=default_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
         yield FineTuneStarted(tuning)
         tuned = yield from tuning.run()
         yield Stage("Colouring the maps …")
-        warnings = [*tuning.warnings, *tiles.told, *self._told_of_bank()]
+        warnings = [*tuning.warnings, *tiles.messages, *self._told_of_bank()]
         kept = self._keep(tuning, tuned, warnings)
         try:
             slides = []
             for one in self.slides:
                 slides.append((yield from self._tuned_slide(one, tuning, tuned, kept, warnings)))
             yield Stage("Judging …")
-            found = worth(tuning, tuned)
+            found = compare(tuning, tuned)
         except GeneratorExit:  # cancelled: all is to be as it was
             self._forget(kept)
             raise

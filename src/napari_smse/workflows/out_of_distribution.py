@@ -76,7 +76,7 @@ def measure_ood(
     yield from read_appearance(slide, started.plan, started.store, looks)
     wider = reference_with(known, bank, started.card.classes)
     values = ood_scores(tiles, started.plan, looks, wider)
-    yield OodScores(values, added=len(wider.looks) > len(known.looks))
+    yield OodScores(values, added=len(wider.appearances) > len(known.appearances))
 
 
 def appearance_of_tiles(

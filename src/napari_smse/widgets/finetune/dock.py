@@ -250,8 +250,8 @@ class FineTuneDock(SlideDock):
 
     def _follow(self, said: FineTuneProgress) -> None:
         self._told = said
-        if said.look is not None:
-            self.curves.add_look(said.look.step, said.look.accuracy, said.look.separation)
+        if said.check is not None:
+            self.curves.add_look(said.check.step, said.check.accuracy, said.check.separation)
         if said.loss is None:
             self.panel.show_share(said.done / max(1, said.total), f"{said.doing} tiles")
             return
