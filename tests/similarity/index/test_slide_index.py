@@ -21,7 +21,8 @@ from napari_smse.similarity.index import slide_index
 from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME, start_index
 from napari_smse.similarity.index.search import ExcludedRegion, Searched, SearchResult, TopK
-from napari_smse.similarity.index.shard import SlideState, read_slide, shard_path, write_shard
+from napari_smse.similarity.index.shard import SlideState
+from napari_smse.similarity.index.shard_file import read_slide, shard_path, write_shard
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from support import TESTS
