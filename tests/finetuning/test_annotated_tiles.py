@@ -16,7 +16,8 @@ from shapely.geometry import box
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError
-from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
+from napari_smse.finetuning.annotated_slide import AnnotatedSlide
+from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.finetuning.exemplar_tiles import ExemplarTile
 from napari_smse.finetuning.fine_tuner import (

@@ -16,7 +16,8 @@ from napari_smse.annotations.tile_notes import PairConstraint, TileNotes, read_t
 from napari_smse.datasets.labelled_set import Skipped
 from napari_smse.datasets.readers.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.errors import DataError, named_error
-from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
+from napari_smse.finetuning.annotated_slide import AnnotatedSlide
+from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest_runtime, score

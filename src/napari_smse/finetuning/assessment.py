@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.metrics.predictions import HeldOutPredictions, of_fold
 from napari_smse.training.embeddings import EmbeddedTiles
 
@@ -45,6 +46,24 @@ def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) 
     """
     images, means = held_out.image_means(logits)
     return Assessment(of_fold(images, means), recalls(held_out, learnt_from))
+
+
+def assess_heads(
+    heads: EmbeddingHeads, held_out: EmbeddedTiles, learnt_from: EmbeddedTiles
+) -> Assessment:
+    """Judge held-out tiles by heads.
+
+    Parameters
+    ----------
+    heads
+        On what the tiles hold as embeddings.
+    held_out, learnt_from
+        As the heads are fed with them.
+    """
+    queries, gallery = (
+        tiles.moved(heads.embed(tiles.embeddings)) for tiles in (held_out, learnt_from)
+    )
+    return assess(queries, heads.logits(held_out.embeddings), gallery)
 
 
 def recalls(

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.errors import DataError, TrainingError
-from napari_smse.evaluation.evaluate import match_classes, seen_cases
-from napari_smse.finetuning.assessment import Assessment, accuracy_of, assess, separation
+from napari_smse.errors import TrainingError
+from napari_smse.finetuning.assessment import accuracy_of, assess, assess_heads, separation
 from napari_smse.finetuning.best_heads import BestHeads
 from napari_smse.finetuning.embedding_heads import (
     EmbeddingHeads,
@@ -32,14 +31,23 @@ from napari_smse.finetuning.feature_heads import (
     initialise_feature_heads,
 )
 from napari_smse.finetuning.hard_triplets import hard_triplets
+from napari_smse.finetuning.model_exemplars import (
+    exemplar_accuracy,
+    joined_exemplars,
+    model_exemplars,
+)
 from napari_smse.finetuning.ood_update import updated_ood_reference
-from napari_smse.finetuning.pair_constraints import PairConstraints
+from napari_smse.finetuning.pair_constraints import PairConstraints, training_constraints
 from napari_smse.finetuning.result import Doing, FineTuneProgress, FineTuneResult, HeldOutCheck
-from napari_smse.finetuning.setup import fine_tune_recipe, split_for_fine_tuning
+from napari_smse.finetuning.setup import (
+    data_warnings,
+    fine_tune_recipe,
+    split_for_fine_tuning,
+    tunable_network,
+    with_model_classes,
+)
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.bank_file import bank_of_weights
-from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.feature_cache import FeatureCache
@@ -60,7 +68,6 @@ HELD_OUT_FRACTION: Final = 0.25
 _HEAD_CHECKS: Final = 40
 _TRUNK_CHECKS: Final = 5
 _CHECK_IMAGES: Final = 64
-_MIN_TRAINING_IMAGES: Final = 10
 SAME_SLIDE_WARNING: Final = (
     "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
     "worse than these figures."
@@ -140,68 +147,27 @@ class FineTuner:
         table: FeatureCache | None = None,
         appearances: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     ) -> None:
-        self._network = _tunable(model)
+        self._network = tunable_network(model)
         self.model, self.crops, self._table = model, crops, table
         self.recipe = recipe.model_copy(update={"tile_px": model.card.tile_px})
-        self.labelled_set = _known_classes(labelled_set, model)
+        self.labelled_set = with_model_classes(labelled_set, model)
         self.labelled_set.require_classes()
         self.training, self.testing, by_region = split_for_fine_tuning(
             self.labelled_set, held_out_fraction, recipe.seed
         )
         self.warnings = [SAME_SLIDE_WARNING] if by_region else []
-        self.warnings += self._data_warnings()
+        self.warnings += data_warnings(model, self.labelled_set, self.training, self.testing)
         self._replay_weight, self._device = replay_weight, device
         self._precomputed, self._appearances = precomputed, appearances
-        self._exemplars = _exemplars_of(model)
+        self._exemplars = model_exemplars(model)
         self._seconds, self._stopped = seconds, threading.Event()
-        self._constraints = self._usable_constraints(constraints)
+        self._constraints, warnings = training_constraints(
+            constraints, self.labelled_set.some(self.testing), recipe.trainable
+        )
+        self.warnings += warnings
         self._always_exemplars = {
             i for i, image in enumerate(self.labelled_set.images) if image in exemplars
         }
-        if constraints is not None and recipe.trainable != "head":
-            self.warnings.append(
-                "Links between tiles are heard only where the heads alone learn: they were left "
-                "out."
-            )
-
-    def _data_warnings(self) -> list[str]:
-        """Return what the user must know of the data."""
-        model, warnings = self.model, []
-        if len(self.training) < _MIN_TRAINING_IMAGES:
-            warnings.append(
-                f"Only {len(self.training)} tiles or images are left to learn from beside those "
-                "held out: add more; regions further apart lose fewer."
-            )
-        if not self.same_classes:
-            warnings.append(
-                f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
-                f"new class head for {', '.join(self.labelled_set.classes)}, and 'before' is the "
-                "nearest class mean in its embedding."
-            )
-        if seen := seen_cases(self.labelled_set.some(self.testing), model.card):
-            warnings.append(
-                f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
-                "was trained on: its figures 'before' are too good, and the difference too small."
-            )
-        return warnings
-
-    def _usable_constraints(self, constraints: PairConstraints | None) -> PairConstraints | None:
-        """Return the links between tiles that are not held out: others would teach the answers."""
-        if constraints is None:
-            return None
-        usable = constraints.without(set(self.labelled_set.some(self.testing)))
-        dropped = len(constraints) - (0 if usable is None else len(usable))
-        if dropped:
-            self.warnings.append(
-                f"{dropped} links lead to tiles that are held out, and were left out so that the "
-                "figures stay honest."
-            )
-        return usable
-
-    @property
-    def same_classes(self) -> bool:
-        """Whether the model's classes are the images'."""
-        return self.labelled_set.classes == self.model.card.classes
 
     def stop(self) -> None:
         """End the learning after the step under way, and keep the best so far; from any thread.
@@ -271,8 +237,8 @@ class FineTuner:
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
         """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
-        before = _assess_heads(heads, held_out, learnt)
-        right = self._exemplar_accuracy(heads) if stored else None
+        before = assess_heads(heads, held_out, learnt)
+        right = exemplar_accuracy(old, heads, self.labelled_set.classes) if old and stored else None
         constraints = None if self._constraints is None else self._constraints.satisfied()
         best, done = BestHeads(heads, tiles, self._constraints), 0
         best.update()
@@ -294,14 +260,14 @@ class FineTuner:
         if done < self.recipe.steps:
             best.update()
             best.restore()
-        after = _assess_heads(heads, held_out, learnt)
+        after = assess_heads(heads, held_out, learnt)
         learnt = learnt.moved(heads.embed(learnt.embeddings))
-        exemplars, exemplar_accuracy = choose_exemplars(learnt, always=self._always_exemplars), None
+        exemplars, accuracies = choose_exemplars(learnt, always=self._always_exemplars), None
         # From embeddings alone nobody can tell what another embedding head makes of exemplars.
         if old is not None and stored:
-            now = self._exemplar_accuracy(heads)
-            exemplar_accuracy = None if right is None or now is None else (right, now)
-            exemplars = _joined(old, exemplars, heads)
+            now = exemplar_accuracy(old, heads, self.labelled_set.classes)
+            accuracies = None if right is None or now is None else (right, now)
+            exemplars = joined_exemplars(old, exemplars, heads)
         satisfied = None
         if self._constraints is not None and constraints is not None:
             satisfied = (
@@ -314,7 +280,7 @@ class FineTuner:
             before,
             after,
             exemplars,
-            exemplar_accuracy,
+            accuracies,
             heads if stored else None,
             done,
             tuple(hard_triplets(learnt)),
@@ -383,55 +349,3 @@ class FineTuner:
 
     def _is_due(self, step: int, checks: int) -> bool:
         return step % max(1, self.recipe.steps // checks) == 0
-
-    def _exemplar_accuracy(self, heads: EmbeddingHeads) -> float | None:
-        """Return the share of the model's exemplars called right, if that can be told."""
-        old = self._exemplars
-        if old is None or not self.same_classes or old.classes != self.labelled_set.classes:
-            return None
-        logits = heads.logits(torch.from_numpy(old.embeddings))
-        return accuracy_of(logits, torch.from_numpy(old.labels))
-
-
-def _assess_heads(
-    heads: EmbeddingHeads, held_out: EmbeddedTiles, learnt: EmbeddedTiles
-) -> Assessment:
-    moved, gallery = (tiles.moved(heads.embed(tiles.embeddings)) for tiles in (held_out, learnt))
-    return assess(moved, heads.logits(held_out.embeddings), gallery)
-
-
-def _exemplars_of(model: Model) -> ExemplarBank | None:
-    """Return the exemplars of a model, if it has any to learn from."""
-    bank = bank_of_weights(model.path, model.card.weights_sha256)
-    # What is saved beside the tuned model holds no pixel, whatever lay beside this one.
-    return bank.embeddings_only() if bank is not None and len(bank) else None
-
-
-def _joined(old: ExemplarBank, new: ExemplarBank, heads: EmbeddingHeads) -> ExemplarBank:
-    """Return the old exemplars where the heads embed them, and the new ones.
-
-    Old ones of other classes are left out.
-    """
-    if old.classes != new.classes:
-        return new
-    embeddings = heads.embed(torch.from_numpy(old.embeddings)).numpy()
-    return replace(old, embeddings=embeddings, model=new.model).joined(new)
-
-
-def _tunable(model: Model) -> SmseNetwork:
-    if isinstance(model.network, SmseNetwork):
-        return model.network
-    raise TrainingError(
-        f"Model {model.card.name} takes whole images and cannot be fine-tuned on tiles: use the "
-        "bundled one or one made by `napari-smse train`."
-    )
-
-
-def _known_classes(labelled_set: LabelledSet, model: Model) -> LabelledSet:
-    """Return the images with the model's classes, if it knows all of theirs."""
-    try:
-        return match_classes(labelled_set, model.card)
-    except DataError:
-        if not labelled_set.images:
-            raise
-        return labelled_set

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.training.recipe import Trainable
 
 CANNOT_LINK_MARGIN: Final = 1.0
 """Distance that tiles which must differ are to have at least; embeddings have length 1."""
@@ -64,3 +65,36 @@ class PairConstraints:
         """
         near = torch.linalg.vector_norm(self.first - self.second, dim=1) < CANNOT_LINK_MARGIN / 2
         return int((near == self.must_link).sum())
+
+
+def training_constraints(
+    constraints: PairConstraints | None,
+    held_out: Collection[LabelledImage],
+    trainable: Trainable,
+) -> tuple[PairConstraints | None, list[str]]:
+    """Return the constraints to learn from, and what the user must know of the others.
+
+    Parameters
+    ----------
+    constraints
+        As they were given, if any were.
+    held_out
+        Images that figures are taken of: constraints on them would teach the answers.
+    trainable
+        What of the network is trained.
+    """
+    if constraints is None:
+        return None, []
+    warnings = []
+    usable = constraints.without(set(held_out))
+    dropped = len(constraints) - (0 if usable is None else len(usable))
+    if dropped:
+        warnings.append(
+            f"{dropped} links lead to tiles that are held out, and were left out so that the "
+            "figures stay honest."
+        )
+    if trainable != "head":
+        warnings.append(
+            "Links between tiles are heard only where the heads alone learn: they were left out."
+        )
+    return usable, warnings

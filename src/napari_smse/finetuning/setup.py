@@ -1,4 +1,4 @@
-"""The recipe of a fine-tuning, and what is held out from it."""
+"""What a fine-tuning is set up with: its recipe, its images, and what is held out of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.spatial_split import hold_out_regions
 from napari_smse.datasets.splits import hold_out
 from napari_smse.errors import DataError, TrainingError
+from napari_smse.evaluation.evaluate import match_classes, seen_cases
+from napari_smse.models import Model
+from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.recipe import Recipe, Similarity, Trainable, why_impossible
+
+_MIN_TRAINING_IMAGES: Final = 10
 
 PAIR_MARGIN: Final = 1.0
 """Distance that unlike tiles are to have at least; embeddings have length 1."""
@@ -94,6 +99,64 @@ def split_for_fine_tuning(
         f"Class {' and '.join(lonely)} has one case only, so nothing of it can be held out and "
         "no figure would mean anything: add images of another case."
     )
+
+
+def data_warnings(
+    model: Model, labelled_set: LabelledSet, training: Sequence[int], testing: Sequence[int]
+) -> list[str]:
+    """Return what the user must know of the images.
+
+    Parameters
+    ----------
+    model
+    To be tuned.
+    labelled_set, training, testing
+    The images, and which are learnt from and held out.
+    """
+    warnings = []
+    if len(training) < _MIN_TRAINING_IMAGES:
+        warnings.append(
+            f"Only {len(training)} tiles or images are left to learn from beside those "
+            "held out: add more; regions further apart lose fewer."
+        )
+    if labelled_set.classes != model.card.classes:
+        warnings.append(
+            f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
+            f"new class head for {', '.join(labelled_set.classes)}, and 'before' is the "
+            "nearest class mean in its embedding."
+        )
+    if seen := seen_cases(labelled_set.some(testing), model.card):
+        warnings.append(
+            f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
+            "was trained on: its figures 'before' are too good, and the difference too small."
+        )
+    return warnings
+
+
+def tunable_network(model: Model) -> SmseNetwork:
+    """Return the network of a model whose heads can be tuned.
+
+    Raises
+    ------
+    TrainingError
+        It has none such.
+    """
+    if isinstance(model.network, SmseNetwork):
+        return model.network
+    raise TrainingError(
+        f"Model {model.card.name} takes whole images and cannot be fine-tuned on tiles: use the "
+        "bundled one or one made by `napari-smse train`."
+    )
+
+
+def with_model_classes(labelled_set: LabelledSet, model: Model) -> LabelledSet:
+    """Return the images with the model's classes, if it knows all of theirs."""
+    try:
+        return match_classes(labelled_set, model.card)
+    except DataError:
+        if not labelled_set.images:
+            raise
+        return labelled_set
 
 
 def _has_cases_for_both(images: Sequence[LabelledImage]) -> bool:

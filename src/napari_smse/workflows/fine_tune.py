@@ -291,7 +291,8 @@ class FineTuneJob:
         return {name: one for slide in self.slides for name, one in slide.colours.items()}
 
     def _tiles(self, model: Model) -> AnnotatedTiles:
-        from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
+        from napari_smse.finetuning.annotated_slide import AnnotatedSlide
+        from napari_smse.finetuning.annotated_tiles import annotated_tiles
         from napari_smse.finetuning.classes import learnable_tiles
         from napari_smse.finetuning.exemplar_tiles import exemplar_tiles_of
 
