@@ -299,7 +299,7 @@ def test_clipping_bounds_the_gradient(data: LabelledSet) -> None:
         state.start()
         images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
         state.learn(images, torch.arange(8) % 2)
-        grads = [p.grad for p in state.learnt.values() if p.grad is not None]
+        grads = [p.grad for p in state.trainable.values() if p.grad is not None]
         norms.append(float(torch.stack([g.norm() for g in grads]).norm()))
     assert norms[1] == pytest.approx(1e-3, rel=1e-2)
     assert norms[0] > 1e-2

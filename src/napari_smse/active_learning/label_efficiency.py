@@ -104,18 +104,18 @@ def label_efficiency_of(
         class is on both sides, or no budget can be reached.
     """
     split = _Splits(tiles, np.random.default_rng(seed))
-    found: list[_Reached] = []
+    measured: list[_Reached] = []
     for number in range(splits):
-        found.append(split.judge(budgets, draws, at_once or max(budgets)))
+        measured.append(split.measure(budgets, draws, at_once or max(budgets)))
         yield SplitsDone(number + 1, splits)
     reached = np.asarray(budgets, dtype=np.intp)
-    kept = reached <= min(one.pool for one in found)
-    if not kept.any():
+    reachable = reached <= min(one.pool for one in measured)
+    if not reachable.any():
         raise QueryError("Too few tiles are labelled to hold some of them out: label more.")
-    queue = np.asarray([one.queue for one in found])[:, kept]
-    random = np.asarray([one.random for one in found])[:, kept]
+    queue = np.asarray([one.queue for one in measured])[:, reachable]
+    random = np.asarray([one.random for one in measured])[:, reachable]
     curves = (Curve(one[..., 0], one[..., 1]) for one in (queue, random))
-    yield LabelEfficiency(reached[kept], *curves)
+    yield LabelEfficiency(reached[reachable], *curves)
 
 
 def label_efficiency(
@@ -145,9 +145,11 @@ def label_efficiency(
         As `label_efficiency_of`.
     """
     tiles = LabelledTiles(embeddings, np.asarray(labels, dtype=np.intp), cases, probability, slides)
-    *_, found = label_efficiency_of(tiles, budgets=budgets, splits=splits, draws=draws, seed=seed)
-    assert isinstance(found, LabelEfficiency)
-    return found
+    *_, measured = label_efficiency_of(
+        tiles, budgets=budgets, splits=splits, draws=draws, seed=seed
+    )
+    assert isinstance(measured, LabelEfficiency)
+    return measured
 
 
 @dataclass(frozen=True)
@@ -169,16 +171,16 @@ class _Splits:
         self._slide = self._case if slides is None else np.asarray(slides, dtype=str)
         _require_cases(tiles.labels, self._case)
 
-    def judge(self, budgets: Sequence[int], draws: int, at_once: int) -> _Reached:
+    def measure(self, budgets: Sequence[int], draws: int, at_once: int) -> _Reached:
         """Hold some cases out, and label the others."""
         tiles, most = self._tiles, max(budgets)
         pool, test = self._split()
-        judge = _Judge(tiles.embeddings, tiles.labels, test)
+        measure = _PrototypeScorer(tiles.embeddings, tiles.labels, test)
         parts = tiles.embeddings[pool], tiles.probability[pool], self._slide[pool]
         order = pool[_in_queue_order(*parts, min(most, len(pool)), at_once)]
-        queue = [judge(order[:budget]) for budget in budgets]
+        queue = [measure(order[:budget]) for budget in budgets]
         orders = [self._rng.permutation(pool) for _ in range(draws)]
-        means = [np.mean([judge(one[:budget]) for one in orders], axis=0) for budget in budgets]
+        means = [np.mean([measure(one[:budget]) for one in orders], axis=0) for budget in budgets]
         return _Reached(queue, [(float(mean[0]), float(mean[1])) for mean in means], len(pool))
 
     def _split(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -205,22 +207,22 @@ class _Splits:
         return held_out_aside(self._tiles.labels, self._case, along, self._rng)
 
     def _is_near(
-        self, some: NDArray[np.intp], others: NDArray[np.intp], apart: float = 2.0
+        self, rows: NDArray[np.intp], others: NDArray[np.intp], distance: float = 2.0
     ) -> NDArray[np.bool_]:
-        """Tell which of some tiles lie near any of the others, ``(n,)``."""
+        """Return which of these tiles lie near any of the others, ``(n,)``."""
         places, slide = self._tiles.places, self._slide
-        near = np.zeros(len(some), dtype=bool)
+        near = np.zeros(len(rows), dtype=bool)
         if places is None:
             return near
-        for first in range(0, len(some), _AT_ONCE):
-            part = some[first : first + _AT_ONCE]
+        for first in range(0, len(rows), _AT_ONCE):
+            part = rows[first : first + _AT_ONCE]
             off = np.abs(places[part][:, None] - places[others][None, :]).max(axis=2)
             same = slide[part][:, None] == slide[others][None, :]
-            near[first : first + _AT_ONCE] = ((off < apart) & same).any(axis=1)
+            near[first : first + _AT_ONCE] = ((off < distance) & same).any(axis=1)
         return near
 
 
-class _Judge:
+class _PrototypeScorer:
     """Calls held-out tiles by the nearest prototype of what is labelled."""
 
     def __init__(
@@ -240,16 +242,16 @@ class _Judge:
                 mean = of_class.mean(axis=0)
                 score[:, column] = self._test @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
         called = self._classes[score.argmax(axis=1)]
-        here = [one for one in self._classes if (self._truth == one).any()]
-        recall = [float((called[self._truth == one] == one).mean()) for one in here]
+        present = [label for label in self._classes if (self._truth == label).any()]
+        recall = [float((called[self._truth == label] == label).mean()) for label in present]
         return float(np.mean(recall)), self._auc(score)
 
     def _auc(self, score: NDArray[np.float64]) -> float:
-        found = []
+        areas = []
         for column, label in enumerate(self._classes):
             others = np.delete(score, column, axis=1).max(axis=1)
-            found.append(roc_auc(self._truth == label, score[:, column] - others))
-        return float(np.nanmean(found))
+            areas.append(roc_auc(self._truth == label, score[:, column] - others))
+        return float(np.nanmean(areas))
 
 
 def _in_queue_order(

@@ -62,7 +62,7 @@ def search_slides(
     with open_slide(slide, mpp=slide_mpp) as queried:
         query: RegionQuery = query_of(opened, queried, region, scale, model, device)
     answer = opened.search(
-        query.embeddings, k, mpp=query.mpp, left_out=query.left_out, approximate=approximate
+        query.embeddings, k, mpp=query.mpp, excluded=query.left_out, approximate=approximate
     )
     for warning in answer.warnings:
         tell(f"warning: {warning}", "yellow")
@@ -100,7 +100,7 @@ def _rows(found: SlideHits) -> Iterator[str]:
         at = hit.region
         yield (
             f"    {hit.distance:8.3f} {at.x:9} {at.y:9} {at.width:7} {at.height:7}   "
-            f"{found.said(hit)}"
+            f"{found.describe_class(hit)}"
         )
 
 

@@ -160,8 +160,8 @@ def evidence_of_row(
     """Return the evidence for one of a slide's tiles."""
     mpp = float(tiles.mpps[row])
     found = evidence_of(tiles.embeddings[row], bank, k, mpp=mpp if similar_scale else None)
-    said = zip(tiles.classes, tiles.probability[row].tolist(), strict=True)
-    return TileEvidence(row, mpp, dict(said), found)
+    probability = zip(tiles.classes, tiles.probability[row].tolist(), strict=True)
+    return TileEvidence(row, mpp, dict(probability), found)
 
 
 def of_similar_scale(bank: ExemplarBank, mpp: float) -> NDArray[np.intp]:

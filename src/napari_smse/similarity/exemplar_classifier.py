@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import BankError
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 
-Way = Literal["prototypes", "nearest"]
+Method = Literal["prototypes", "nearest"]
 """By each class's prototype, or by the nearest exemplar of each class."""
 
 TEMPERATURE: Final = 0.1
@@ -37,7 +37,7 @@ class ExemplarClassifier:
         ``(n, d)`` float32 of the tiles, each of length 1.
     bank
         Of the same model.
-    way
+    method
         What the distance to a class is taken to.
     temperature
         See above; it stays when the bank changes, so that the change is all that is seen.
@@ -52,13 +52,13 @@ class ExemplarClassifier:
         self,
         embeddings: NDArray[np.float32],
         bank: ExemplarBank,
-        way: Way = "prototypes",
+        method: Method = "prototypes",
         temperature: float = TEMPERATURE,
     ) -> None:
         self.temperature = temperature
         self._tiles = np.ascontiguousarray(embeddings, dtype=np.float32)
-        self._prototypes = _Prototypes(self._tiles) if way == "prototypes" else None
-        self._nearest = _NearestOfClass(self._tiles) if way == "nearest" else None
+        self._prototypes = _Prototypes(self._tiles) if method == "prototypes" else None
+        self._nearest = _NearestOfClass(self._tiles) if method == "nearest" else None
         self.update(bank)
 
     def update(self, bank: ExemplarBank) -> None:
@@ -125,7 +125,7 @@ def class_prototypes(bank: ExemplarBank) -> NDArray[np.float32]:
     return _unit_length(sums)
 
 
-def fitted_temperature(bank: ExemplarBank, way: Way = "prototypes") -> float:
+def fitted_temperature(bank: ExemplarBank, method: Method = "prototypes") -> float:
     """Return the temperature that calls the exemplars of left-out cases best.
 
     Each case's exemplars are scored from those of all other cases; the temperature with the
@@ -136,8 +136,8 @@ def fitted_temperature(bank: ExemplarBank, way: Way = "prototypes") -> float:
     present = np.unique(bank.labels)
     if len(present) < 2 or any(sum(one == label for one, _ in cases) < 2 for label in present):
         return TEMPERATURE
-    left_out = _prototypes_without_case if way == "prototypes" else _nearest_without_case
-    similar = left_out(bank)
+    leave_case_out = _prototypes_without_case if method == "prototypes" else _nearest_without_case
+    similar = leave_case_out(bank)
     known = np.isfinite(similar[np.arange(len(bank)), bank.labels])
     similar, labels = similar[known], bank.labels[known]
     weight = 1.0 / np.bincount(labels, minlength=len(bank.classes))[labels]

@@ -146,9 +146,9 @@ def look_for(
     QueryError
         There is no area to look for, or no scored tile in any.
     """
-    here = tiles.scales[scale]
+    scale_tiles = tiles.scales[scale]
     embeddings = tiles.embeddings[tiles.rows_of(scale)]
-    wanted, unwanted = examples_in(here, like), examples_in(here, unlike)
+    wanted, unwanted = examples_in(scale_tiles, like), examples_in(scale_tiles, unlike)
     if like and not len(wanted):
         raise QueryError(
             "There is no scored tissue in what you chose to look for: draw around tissue that the "
@@ -159,7 +159,7 @@ def look_for(
     # What was shown is known for certain, and need not be judged by what stands for it.
     distances[wanted.rows] = 0
     distances[unwanted.rows] = np.inf
-    return Found(here, distances, wanted, unwanted)
+    return Found(scale_tiles, distances, wanted, unwanted)
 
 
 def examples_in(tiles: ScaleTiles, areas: Sequence[BaseGeometry]) -> QueryTiles:

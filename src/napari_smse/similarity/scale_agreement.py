@@ -58,12 +58,12 @@ def scale_agreement(tiles: TileTable) -> ScaleAgreement:
             "agree."
         )
     finest = _finest(tiles)
-    said = np.stack([_on_grid(tiles, number, finest) for number in range(len(tiles.scales))])
-    known = np.isfinite(said).all(axis=1)
+    probability = np.stack([_on_grid(tiles, number, finest) for number in range(len(tiles.scales))])
+    known = np.isfinite(probability).all(axis=1)
     several = known.sum(axis=0) > 1
-    sure = np.where(known, np.nan_to_num(said).max(axis=1), -1.0)
-    called = np.nan_to_num(said).argmax(axis=1)
-    decided = sure.argmax(axis=0)
+    confidence = np.where(known, np.nan_to_num(probability).max(axis=1), -1.0)
+    called = np.nan_to_num(probability).argmax(axis=1)
+    decided = confidence.argmax(axis=0)
     calls = np.take_along_axis(called, decided[np.newaxis], axis=0)[0]
     agree = ((called == calls) | ~known).all(axis=0)
 

@@ -61,7 +61,7 @@ def embed_images(
     labelled_set: LabelledSet,
     indices: Sequence[int],
     tile_px: int = 224,
-    known: Mapping[LabelledImage, TileOutputs] | None = None,
+    precomputed: Mapping[LabelledImage, TileOutputs] | None = None,
 ) -> Generator[int, None, tuple[EmbeddedTiles, Tensor]]:
     """Embed the tiles that images are judged by, yielding how many images are done.
 
@@ -73,7 +73,7 @@ def embed_images(
         The images; `EmbeddedTiles.images` are indices into the set.
     tile_px
         Side of the tiles.
-    known
+    precomputed
         What the network said of some images before; these are not read.
 
     Returns
@@ -86,12 +86,12 @@ def embed_images(
     DataError
         An image cannot be read.
     """
-    images, found, known = labelled_set.some(indices), [], known or {}
-    unknown = [image for image in images if image not in known]
+    images, found, precomputed = labelled_set.some(indices), [], precomputed or {}
+    unknown = [image for image in images if image not in precomputed]
     outputs = tile_outputs(network, unknown, tile_px=tile_px)
     for image in images:
-        found.append(known[image] if image in known else next(outputs))
-        if image not in known:
+        found.append(precomputed[image] if image in precomputed else next(outputs))
+        if image not in precomputed:
             yield len(found)
     if not unknown:
         yield len(found)

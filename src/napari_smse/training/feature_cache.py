@@ -71,14 +71,14 @@ class FeatureCache:
         self.recipe = recipe
         self.crops_per_image = crops_per_image
         self.device = device
-        self._judged: dict[LabelledImage, TileFeatures] = {}
+        self._evaluation: dict[LabelledImage, TileFeatures] = {}
         self._crops: dict[LabelledImage, TileFeatures] = {}
 
     def judged(self, image: LabelledImage) -> TileFeatures:
         """Return the features of the tiles an image is judged by, computed now if need be."""
-        if image not in self._judged:
-            self._judged[image] = self._found(*self._judged_tiles(image))
-        return self._judged[image]
+        if image not in self._evaluation:
+            self._evaluation[image] = self._found(*self._judged_tiles(image))
+        return self._evaluation[image]
 
     def crops(self, image: LabelledImage) -> TileFeatures:
         """Return the features of an image's augmented crops, computed now if need be."""
@@ -94,13 +94,13 @@ class FeatureCache:
         DataError
             An image cannot be read.
         """
-        known = self._judged.keys() & self._crops.keys()
+        known = self._evaluation.keys() & self._crops.keys()
         missing = [image for image in dict.fromkeys(images) if image not in known]
         done = len(images) - len(missing)
         for image, (tiles, mpps) in zip(missing, _ahead(self._all_tiles, missing), strict=True):
             found = self._found(tiles, mpps)
             judged = len(tiles) - self.crops_per_image
-            self._judged[image] = TileFeatures(found.values[:judged], mpps[:judged])
+            self._evaluation[image] = TileFeatures(found.values[:judged], mpps[:judged])
             self._crops[image] = TileFeatures(found.values[judged:], mpps[judged:])
             done += 1
             yield done, len(images)

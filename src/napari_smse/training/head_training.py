@@ -163,11 +163,11 @@ def _row(table: FeatureCache, images: Sequence[LabelledImage], crop: Crop) -> Te
 
 def _start(network: SmseNetwork, crops: Sequence[Tensor], seed: int) -> None:
     features = torch.cat(list(crops)).float()
-    some = torch.randperm(len(features), generator=generator_of(seed))[:_START_ROWS]
+    sample = torch.randperm(len(features), generator=generator_of(seed))[:_START_ROWS]
     with torch.random.fork_rng(devices=[]):
         # The principal components are found from a random start.
         torch.manual_seed(seed)
-        initialise_from_features(network, features[some])
+        initialise_from_features(network, features[sample])
 
 
 def _schedule(step: int, recipe: Recipe) -> float:

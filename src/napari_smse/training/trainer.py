@@ -284,7 +284,7 @@ class _Run:
         figures: dict[str, float] = dict.fromkeys(("auc", "accuracy", "loss"), 0.0)
         if self._joint.is_writer:
             logits: list[Tensor] = []
-            with state.judged() as network:
+            with state.averaged() as network:
                 read = self._cache.read
                 size = self._recipe.tile_px
                 for part in predict_some(network, images, tile_px=size, read=read):

@@ -61,7 +61,7 @@ class TrainingState:
         self.optimiser = torch.optim.AdamW(
             set_trainable(network, recipe), weight_decay=recipe.weight_decay
         )
-        self.learnt = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        self.trainable = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self._average: Weights = {}
         self._best: Weights = {}
         self._teacher: nn.Module | None = None
@@ -76,7 +76,7 @@ class TrainingState:
         """Take the network as it is now for the start: of the average, and of distillation."""
         self.network.eval()
         if self.recipe.ema_decay:
-            self._average = _copied(self.learnt)
+            self._average = _copied(self.trainable)
         if self.recipe.distillation_weight and self.recipe.trainable != "head":
             if not isinstance(self.network, SmseNetwork):
                 raise TrainingError(
@@ -114,9 +114,9 @@ class TrainingState:
         self.whole = False
         self.optimiser.zero_grad()
         parts.total.backward()  # type: ignore[no-untyped-call]
-        self._joint.sum_gradients(self.learnt.values())
+        self._joint.sum_gradients(self.trainable.values())
         if self.recipe.clip_norm:
-            nn.utils.clip_grad_norm_(self.learnt.values(), self.recipe.clip_norm)
+            nn.utils.clip_grad_norm_(self.trainable.values(), self.recipe.clip_norm)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * learning_rate_factor(self.step, self.recipe)
         self.optimiser.step()
@@ -135,21 +135,21 @@ class TrainingState:
         self.figures, self.checked = dict(figures), self.step
         if score > self._best_score:
             self._best_score, self.best_step, self._stale = score, self.step, 0
-            self._best = _copied(self._average or self.learnt)
+            self._best = _copied(self._average or self.trainable)
         else:
             self._stale += 1
             self.finished = bool(self.recipe.patience) and self._stale >= self.recipe.patience
 
     @contextmanager
-    def judged(self) -> Iterator[nn.Module]:
+    def averaged(self) -> Iterator[nn.Module]:
         """Lend the network with the weights that are judged: averaged ones, if they are."""
-        held = _copied(self.learnt) if self._average else {}
+        own_weights = _copied(self.trainable) if self._average else {}
         self.whole = False
         self._put(self._average)
         try:
             yield self.network
         finally:
-            self._put(held)
+            self._put(own_weights)
             self.whole = True
 
     def finish(self) -> None:
@@ -160,7 +160,7 @@ class TrainingState:
     def saved(self) -> Saved:
         """Return all that a training needs to go on from here."""
         tensors = {
-            **{f"weights/{name}": tensor for name, tensor in self.learnt.items()},
+            **{f"weights/{name}": tensor for name, tensor in self.trainable.items()},
             **{f"average/{name}": tensor for name, tensor in self._average.items()},
             **{f"best/{name}": tensor for name, tensor in self._best.items()},
             **flat_optimiser(self.optimiser, self._names),
@@ -183,7 +183,7 @@ class TrainingState:
         for key, tensor in saved.tensors.items():
             kind, name = key.split("/", 1)
             if kind in kinds:
-                kinds[kind][name] = torch.empty_like(self.learnt[name].data).copy_(tensor)
+                kinds[kind][name] = torch.empty_like(self.trainable[name].data).copy_(tensor)
         self._put(kinds["weights"])
         self._average, self._best = kinds["average"], kinds["best"]
         fill_optimiser(self.optimiser, self._names, saved.tensors)
@@ -201,7 +201,7 @@ class TrainingState:
 
     @property
     def _names(self) -> dict[Tensor, str]:
-        return {parameter: name for name, parameter in self.learnt.items()}
+        return {parameter: name for name, parameter in self.trainable.items()}
 
     def _losses(self, images: Tensor, labels: Tensor) -> LossParts:
         size = len(labels)
@@ -230,12 +230,12 @@ class TrainingState:
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, mean in self._average.items():
-                mean.lerp_(self.learnt[name], 1 - decay)
+                mean.lerp_(self.trainable[name], 1 - decay)
 
     def _put(self, weights: Weights) -> None:
         with torch.no_grad():
             for name, tensor in weights.items():
-                self.learnt[name].copy_(tensor)
+                self.trainable[name].copy_(tensor)
 
 
 def learning_rate_factor(step: int, recipe: Recipe) -> float:

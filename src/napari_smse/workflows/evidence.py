@@ -23,7 +23,11 @@ from napari_smse.similarity.annotated_exemplars import (
 )
 from napari_smse.similarity.bank_file import bank_of
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, empty_bank
-from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Way, fitted_temperature
+from napari_smse.similarity.exemplar_classifier import (
+    ExemplarClassifier,
+    Method,
+    fitted_temperature,
+)
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles
 from napari_smse.workflows.scored_slide import Run
@@ -91,7 +95,7 @@ class ScoredTiles:
     blocks: int
     own_bank: NamedBank
     note: str = ""
-    _scorings: dict[Way, tuple[ExemplarBank, ExemplarClassifier]] = field(default_factory=dict)
+    _scorings: dict[Method, tuple[ExemplarBank, ExemplarClassifier]] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -120,7 +124,7 @@ class ScoredTiles:
         """Return the maps by the class head."""
         return self.maps(self.tiles.probability, self.tiles.classes)
 
-    def exemplar_maps(self, known: NamedBank, way: Way) -> ScoreMaps:
+    def exemplar_maps(self, known: NamedBank, way: Method) -> ScoreMaps:
         """Return the maps by a bank; what did not change since the last call is not taken again.
 
         Raises
@@ -175,7 +179,7 @@ def with_annotated(
     drawn = annotated_rows(
         read.tiles, regions, read.started.plan.mask, slide=slide, remarks=remarks
     )
-    found = drawn.some()
+    found = drawn.sample()
     rows = found.rows
     thumbnails = None
     if pictures:

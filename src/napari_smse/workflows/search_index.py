@@ -41,7 +41,7 @@ class IndexQuery:
         Scale of the tiles, um/px.
     model, model_name
         sha256 of the weights that made them, and what the model is called.
-    left_out
+    excluded
         Where they lie: these tiles are no hits.
     """
 
@@ -79,7 +79,7 @@ class IndexSearchJob:
         index.refresh()
         if index.slides:
             index.require_model(query.model, query.model_name)
-        yield from index.searching(query.embeddings, k, mpp=query.mpp, left_out=query.left_out)
+        yield from index.searching(query.embeddings, k, mpp=query.mpp, excluded=query.left_out)
 
 
 def read_pictures(

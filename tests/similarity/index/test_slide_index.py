@@ -130,7 +130,7 @@ class TestSearch:
         answer = index.search(
             shard.embeddings[:2].astype(np.float32),
             72,
-            left_out=ExcludedRegion(shard.slide.quick_hash, region),
+            excluded=ExcludedRegion(shard.slide.quick_hash, region),
         )
         hits = {f.slide.name: [hit.region for hit in f.hits] for f in answer.slides}
         assert len(hits["a"]) == 38

@@ -102,7 +102,7 @@ class ApproximateTiles:
         return next(filter(None, (graph.missing() for graph in self._graphs)), None)
 
     def look_up(
-        self, best: TopK, order: list[str], left_out: ExcludedRegion | None
+        self, best: TopK, order: list[str], excluded: ExcludedRegion | None
     ) -> frozenset[str]:
         """Offer the nearest tiles, and return the slides that were looked up at every scale.
 
@@ -112,12 +112,12 @@ class ApproximateTiles:
             What to offer them to.
         order
             Quick hashes of the slides; their places number the shards.
-        left_out
+        excluded
             A piece of a slide that is no hit.
         """
         everywhere = frozenset.intersection(*(graph.slides() for graph in self._graphs))
         for graph in self._graphs:
-            graph.look_up(best, order, left_out, everywhere)
+            graph.look_up(best, order, excluded, everywhere)
         return everywhere
 
     def build(self) -> Iterator[Searched]:
@@ -171,7 +171,7 @@ class _Graph:
         return frozenset(inside | without)
 
     def look_up(
-        self, best: TopK, order: list[str], left_out: ExcludedRegion | None, wanted: frozenset[str]
+        self, best: TopK, order: list[str], excluded: ExcludedRegion | None, wanted: frozenset[str]
     ) -> None:
         record = self._usable_record()
         if record is None or not record.slides:
@@ -179,7 +179,7 @@ class _Graph:
         graph = self._opened(record, view=True)
         number = {key: place for place, key in enumerate(order)}
         ends = np.cumsum([slide.tiles for slide in record.slides])
-        more = self._left_out_tiles(left_out)
+        more = self._excluded_tiles(excluded)
         matches = graph.search(best.queries, min(best.k + len(more), int(ends[-1])))
         keys, similar = _nearest_of_each(matches)
         which = np.searchsorted(ends, keys, side="right")
@@ -189,7 +189,7 @@ class _Graph:
                 continue
             rows = keys[at] - (ends[place] - one.tiles) + one.first
             fine = np.ones(len(rows), dtype=bool)
-            if left_out is not None and left_out.quick_hash == one.quick_hash:
+            if excluded is not None and excluded.quick_hash == one.quick_hash:
                 fine = ~np.isin(rows, more)
             best.offer(number[one.quick_hash], rows[fine], similar[at][fine])
 
@@ -287,14 +287,14 @@ class _Graph:
             return None
         return None if found is None else found[one.first : one.first + one.tiles]
 
-    def _left_out_tiles(self, left_out: ExcludedRegion | None) -> NDArray[np.intp]:
+    def _excluded_tiles(self, excluded: ExcludedRegion | None) -> NDArray[np.intp]:
         """Rows, in their shard, of the tiles that are no hits: so many more must be asked for."""
-        if left_out is None or left_out.quick_hash not in self._present:
+        if excluded is None or excluded.quick_hash not in self._present:
             return np.empty(0, dtype=np.intp)
-        slide = self._files.find(left_out.quick_hash)
+        slide = self._files.find(excluded.quick_hash)
         if slide is None:
             return np.empty(0, dtype=np.intp)
-        return np.flatnonzero(left_out.rows(self._files.tiles(slide).places))
+        return np.flatnonzero(excluded.rows(self._files.tiles(slide).places))
 
 
 def _new_graph(usearch: Any, dimensions: int) -> Any:

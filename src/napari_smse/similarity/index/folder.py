@@ -111,7 +111,7 @@ class IndexFiles:
         return tuple(sorted({mpp for slide in self._slides.values() for mpp, _ in slide.scales}))
 
     @property
-    def most_tiles(self) -> int:
+    def max_tiles(self) -> int:
         """Number of tiles of the scale that has most."""
         counts: dict[float, int] = {}
         for slide in self._slides.values():
