@@ -21,7 +21,7 @@ class Table:
     def __init__(self, data: LabelledSet) -> None:
         self.number = {image: i for i, image in enumerate(data.images)}
 
-    def judged(self, image: LabelledImage) -> TileFeatures:
+    def evaluation_features(self, image: LabelledImage) -> TileFeatures:
         values = torch.zeros(2, 1280)
         values[0, self.number[image]] = values[1, 1000 + self.number[image]] = 1
         return TileFeatures(values.half(), torch.tensor([0.25, 0.5], dtype=torch.float64))

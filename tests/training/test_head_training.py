@@ -67,7 +67,7 @@ def table(data: LabelledSet) -> FeatureCache:
 
 def test_a_table_holds_the_networks_own_features(data: LabelledSet, table: FeatureCache) -> None:
     image = data.images[3]
-    found, crops = table.judged(image), table.crops(image)
+    found, crops = table.evaluation_features(image), table.crops(image)
     tiles = np.stack(evaluation_tiles(read_pixels(image), image, 64))
     with torch.inference_mode():
         own = table.network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2))
@@ -132,7 +132,9 @@ def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureCache) ->
 
     def mean(index: int) -> torch.Tensor:
         with torch.inference_mode():
-            return network.head(table.judged(data.images[index]).values.float()).embedding.mean(0)
+            return network.head(
+                table.evaluation_features(data.images[index]).values.float()
+            ).embedding.mean(0)
 
     benign = (mean(0) + mean(1)) / 2 + mean(2)
     malignant = mean(10) + mean(12)
@@ -140,7 +142,7 @@ def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureCache) ->
         torch.testing.assert_close(one, expected / expected.norm(), rtol=1e-4, atol=1e-5)
     distances, scales = prototype_distances(network, table, data, [4], found)
     with torch.inference_mode():
-        embedded = network.head(table.judged(data.images[4]).values.float()).embedding
+        embedded = network.head(table.evaluation_features(data.images[4]).values.float()).embedding
     slow = [min(float((tile - one).norm()) for one in found) for tile in embedded]
     np.testing.assert_allclose(distances, slow, rtol=1e-4)
     assert scales.tolist() == [0.5] * 4
@@ -148,7 +150,7 @@ def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureCache) ->
 
 def test_an_image_can_be_judged_at_any_one_scale(data: LabelledSet, table: FeatureCache) -> None:
     image = data.images[0]
-    found = table.judged(at_scale(image, 0.4))
+    found = table.evaluation_features(at_scale(image, 0.4))
     tiles = np.stack(tile_grid(read_pixels(image), 0.5, 0.4, 64))
     with torch.inference_mode():
         own = table.network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2))
@@ -159,4 +161,4 @@ def test_an_image_can_be_judged_at_any_one_scale(data: LabelledSet, table: Featu
 def test_nothing_is_read_before_it_is_needed(tmp_path: Path, table: FeatureCache) -> None:
     missing = LabelledImage(tmp_path / "gone.png", 0, "x", 0.5, (0.4, 0.6), "here", "here")
     with pytest.raises(Exception, match=r"gone\.png"):
-        table.judged(missing)
+        table.evaluation_features(missing)

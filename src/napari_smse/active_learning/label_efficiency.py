@@ -173,11 +173,11 @@ class _Splits:
 
     def measure(self, budgets: Sequence[int], draws: int, at_once: int) -> _Reached:
         """Hold some cases out, and label the others."""
-        tiles, most = self._tiles, max(budgets)
+        tiles, largest = self._tiles, max(budgets)
         pool, test = self._split()
         measure = _PrototypeScorer(tiles.embeddings, tiles.labels, test)
         parts = tiles.embeddings[pool], tiles.probability[pool], self._slide[pool]
-        order = pool[_in_queue_order(*parts, min(most, len(pool)), at_once)]
+        order = pool[_in_queue_order(*parts, min(largest, len(pool)), at_once)]
         queue = [measure(order[:budget]) for budget in budgets]
         orders = [self._rng.permutation(pool) for _ in range(draws)]
         means = [np.mean([measure(one[:budget]) for one in orders], axis=0) for budget in budgets]
@@ -188,8 +188,8 @@ class _Splits:
         labels = self._tiles.labels
         classes = len(np.unique(labels))
         for _ in range(_TRIES):
-            held = np.isin(self._case, self._held_out())
-            pool, test = np.flatnonzero(~held), np.flatnonzero(held)
+            is_held_out = np.isin(self._case, self._held_out())
+            pool, test = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
             pool = pool[~self._is_near(pool, test)]
             if all(len(np.unique(labels[rows])) == classes for rows in (pool, test)):
                 return pool, test

@@ -35,7 +35,9 @@ def prototypes_of(
     by_case: dict[tuple[int, str], list[Tensor]] = {}
     for i in range(len(labelled_set.images)) if training is None else training:
         image = labelled_set.images[i]
-        by_case.setdefault((image.label, image.case), []).append(table.judged(image).values)
+        by_case.setdefault((image.label, image.case), []).append(
+            table.evaluation_features(image).values
+        )
     sums = torch.zeros(len(labelled_set.classes), network.embedding_head.out_features)
     for (label, _), features in by_case.items():
         sums[label] += _embedded(network, torch.cat(features)).mean(dim=0)
@@ -53,7 +55,7 @@ def prototype_distances(
 
     The distance is the Euclidean one between embeddings of length 1: 0 to 2.
     """
-    found = [table.judged(labelled_set.images[i]) for i in indices]
+    found = [table.evaluation_features(labelled_set.images[i]) for i in indices]
     embedded = _embedded(network, torch.cat([one.values for one in found]))
     scales = torch.cat([one.mpps for one in found])
     return torch.cdist(embedded, prototypes).amin(dim=1), scales

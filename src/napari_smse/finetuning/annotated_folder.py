@@ -63,12 +63,12 @@ def scored_annotations(
     found: list[AnnotatedSlide] = []
     links: list[PairConstraint] = []
     wanted, skipped = slides_to_read(folder)
-    with ExitStack() as kept:
-        stores = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-")))
+    with ExitStack() as stack:
+        stores = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-")))
         for number, to_read in enumerate(wanted):
             yield number, len(wanted)
             try:
-                slide = kept.enter_context(open_slide(to_read.path, mpp=mpp))
+                slide = stack.enter_context(open_slide(to_read.path, mpp=mpp))
                 store = stores / f"{number}.zarr"
                 one, notes = _scored(slide, to_read, model, device, mpps, store)
             except Exception as error:

@@ -106,7 +106,7 @@ def feature_tiles(
     images = labelled_set.some(indices)
     parts: list[tuple[int, TileFeatures]] = []
     for number, image in enumerate(images):
-        parts.append((number, table.judged(image)))
+        parts.append((number, table.evaluation_features(image)))
         if crops:
             parts.append((number, table.crops(image)))
     rows = [number for number, one in parts for _ in one.mpps]

@@ -189,8 +189,8 @@ class FineTuner:
         """
         try:
             tuned = yield from self._run()
-            learnt = self.labelled_set.some(self.training)
-            reference = yield from updated_ood_reference(self.model, learnt, self._appearances)
+            images = self.labelled_set.some(self.training)
+            reference = yield from updated_ood_reference(self.model, images, self._appearances)
             return replace(tuned, ood_reference=reference)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise TrainingError(
@@ -202,13 +202,13 @@ class FineTuner:
         if self.recipe.trainable == "head" and self.crops:
             return (yield from self._tune_on_features())
         network = self._network.to(self._device)
-        learnt, _ = yield from self._embed(network, self.training, "reading")
+        training_tiles, _ = yield from self._embed(network, self.training, "reading")
         held_out, _ = yield from self._embed(network, self.testing, "reading")
         self._network.cpu()
         if self.recipe.trainable == "head":
-            heads = initialise_heads(self._network, learnt, self.model.card.classes)
-            return (yield from self._tune(heads, learnt, learnt, held_out))
-        return (yield from self._train_trunk(learnt, held_out))
+            heads = initialise_heads(self._network, training_tiles, self.model.card.classes)
+            return (yield from self._tune(heads, training_tiles, training_tiles, held_out))
+        return (yield from self._train_trunk(training_tiles, held_out))
 
     def _tune_on_features(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
         data = self.labelled_set
@@ -219,25 +219,25 @@ class FineTuner:
         for done, _ in table.fill(data.some(self.training)):
             yield FineTuneProgress("reading", done, images)
         for number, image in enumerate(data.some(self.testing), start=1):
-            table.judged(image)
+            table.evaluation_features(image)
             yield FineTuneProgress("reading", len(self.training) + number, images)
         self._network.cpu()
         tiles = feature_tiles(table, data, self.training, crops=True)
-        learnt = feature_tiles(table, data, self.training, crops=False)
+        training_tiles = feature_tiles(table, data, self.training, crops=False)
         held_out = feature_tiles(table, data, self.testing, crops=False)
         heads = initialise_feature_heads(self._network, tiles, self.model.card.classes)
-        return (yield from self._tune(heads, tiles, learnt, held_out))
+        return (yield from self._tune(heads, tiles, training_tiles, held_out))
 
     def _tune(
         self,
         heads: EmbeddingHeads,
         tiles: EmbeddedTiles,
-        learnt: EmbeddedTiles,
+        training_tiles: EmbeddedTiles,
         held_out: EmbeddedTiles,
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
         """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
-        before = assess_heads(heads, held_out, learnt)
+        before = assess_heads(heads, held_out, training_tiles)
         right = exemplar_accuracy(old, heads, self.labelled_set.classes) if old and stored else None
         constraints = None if self._constraints is None else self._constraints.satisfied()
         best, done = BestHeads(heads, tiles, self._constraints), 0
@@ -260,9 +260,10 @@ class FineTuner:
         if done < self.recipe.steps:
             best.update()
             best.restore()
-        after = assess_heads(heads, held_out, learnt)
-        learnt = learnt.moved(heads.embed(learnt.embeddings))
-        exemplars, accuracies = choose_exemplars(learnt, always=self._always_exemplars), None
+        after = assess_heads(heads, held_out, training_tiles)
+        training_tiles = training_tiles.moved(heads.embed(training_tiles.embeddings))
+        exemplars = choose_exemplars(training_tiles, always=self._always_exemplars)
+        accuracies = None
         # From embeddings alone nobody can tell what another embedding head makes of exemplars.
         if old is not None and stored:
             now = exemplar_accuracy(old, heads, self.labelled_set.classes)
@@ -283,15 +284,15 @@ class FineTuner:
             accuracies,
             heads if stored else None,
             done,
-            tuple(hard_triplets(learnt)),
+            tuple(hard_triplets(training_tiles)),
             satisfied,
         )
 
     def _train_trunk(
-        self, learnt: EmbeddedTiles, held_out: EmbeddedTiles
+        self, training_tiles: EmbeddedTiles, held_out: EmbeddedTiles
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
-        heads = initialise_heads(self._network, learnt, self.model.card.classes)
-        before = assess(held_out, heads.logits(held_out.embeddings), learnt)
+        heads = initialise_heads(self._network, training_tiles, self.model.card.classes)
+        before = assess(held_out, heads.logits(held_out.embeddings), training_tiles)
         network = copy.deepcopy(self._network)
         network.class_head = heads.class_head
         running = train(
@@ -306,13 +307,13 @@ class FineTuner:
                 sample = self.testing[:: 1 + (len(self.testing) - 1) // _CHECK_IMAGES]
                 check = self._check(done, *(yield from self._embed(network, sample, "checking")))
                 yield FineTuneProgress("learning", done, step.steps, step.loss, check)
-        learnt, _ = yield from self._embed(network, self.training, "checking")
+        training_tiles, _ = yield from self._embed(network, self.training, "checking")
         held_out, logits = yield from self._embed(network, self.testing, "checking")
-        after = assess(held_out, logits, learnt)
+        after = assess(held_out, logits, training_tiles)
         # Only pixels, which are not kept, could say where the old exemplars lie now.
         network = network.cpu().eval()
-        exemplars = choose_exemplars(learnt, always=self._always_exemplars)
-        hardest = tuple(hard_triplets(learnt))
+        exemplars = choose_exemplars(training_tiles, always=self._always_exemplars)
+        hardest = tuple(hard_triplets(training_tiles))
         return FineTuneResult(network, before, after, exemplars, None, None, done, hardest)
 
     def _embed(

@@ -246,10 +246,10 @@ class FineTuneHistory:
         number = 1
         while True:
             name = base if number == 1 else f"{base}_{number}"
-            stem, held = self.folder / name, self.folder / f".{name}.held"
+            stem, lock = self.folder / name, self.folder / f".{name}.held"
             number += 1
             try:
-                held.mkdir()
+                lock.mkdir()
             except FileExistsError:
                 continue
             try:
@@ -258,7 +258,7 @@ class FineTuneHistory:
                 yield stem
                 return
             finally:
-                held.rmdir()
+                lock.rmdir()
 
     def _inside(self, path: Path) -> Path:
         """Return the stem of a model in this folder."""

@@ -140,8 +140,8 @@ def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
     how = f"{images} held-out images of {cases} cases; 95 % interval from 1,000 bootstraps of cases"
     found = [
         _figure(f"held out, {when}", name, one, how)
-        for when, judged in (("after", tuned.after), ("before", tuned.before))
-        for name, one in estimates(tuning, judged.held_out).items()
+        for when, assessment in (("after", tuned.after), ("before", tuned.before))
+        for name, one in estimates(tuning, assessment.held_out).items()
     ]
     found += [
         _figure("held out, after minus before", f"{name} difference", one, how)

@@ -169,7 +169,7 @@ def _has_cases_for_both(images: Sequence[LabelledImage]) -> bool:
     for image in images:
         kinds[image.case].add((image.source, image.label))
     numbers: dict[tuple[tuple[str, int], ...], int] = defaultdict(int)
-    for held in kinds.values():
-        numbers[tuple(sorted(held))] += 1
+    for kind in kinds.values():
+        numbers[tuple(sorted(kind))] += 1
     divided = {label for kind, number in numbers.items() if number > 1 for _, label in kind}
     return divided == {image.label for image in images}

@@ -118,14 +118,14 @@ class TileCollector:
         self, classes: TileClasses, scored: NDArray[np.bool_]
     ) -> set[TileCorrection]:
         """Return the remarks that say something of what is learnt."""
-        learnt = np.isin(classes.class_names, self._classes)
+        is_trained_class = np.isin(classes.class_names, self._classes)
         applied = set()
         for row, remark in classes.remarks:
             if remark.says == "class":
                 is_applied = remark.class_name in self._classes
             else:
                 # Of no class when all is said, a tile would be an exemplar of nothing.
-                is_applied = remark.says == "ignore" or learnt[row]
+                is_applied = remark.says == "ignore" or is_trained_class[row]
             if scored[row] and is_applied:
                 applied.add(remark)
         return applied

@@ -100,9 +100,9 @@ class TrainingFolder:
         TrainingError
             The system refuses.
         """
-        known = {**facts, "signature": self._signature, "format": _FORMAT}
-        held = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        blob = save(held, {_FACTS: json.dumps(known)})
+        metadata = {**facts, "signature": self._signature, "format": _FORMAT}
+        on_cpu = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        blob = save(on_cpu, {_FACTS: json.dumps(metadata)})
         path = self.path / name
         part = path.with_name(f".{name}.{uuid4().hex[:8]}.part")
         try:
@@ -180,5 +180,5 @@ def fill_optimiser(
         _, kind, name = key.split("/", 2)
         parameter = parameter_of[name]
         # Adam counts its steps on the CPU, wherever the parameter is.
-        held = value.clone() if kind == "step" else torch.empty_like(parameter).copy_(value)
-        optimiser.state[parameter][kind] = held.detach()
+        state = value.clone() if kind == "step" else torch.empty_like(parameter).copy_(value)
+        optimiser.state[parameter][kind] = state.detach()

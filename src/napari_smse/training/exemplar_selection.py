@@ -66,7 +66,7 @@ def table_tiles(
 ) -> EmbeddedTiles:
     """Return all judged tiles of a feature table, as a network with its trunk embeds them."""
     images = labelled_set.images
-    found = [table.judged(image) for image in images]
+    found = [table.evaluation_features(image) for image in images]
     rows = [number for number, one in enumerate(found) for _ in one.mpps]
     with torch.inference_mode():
         embeddings = [network.head(one.values.float()).embedding for one in found]

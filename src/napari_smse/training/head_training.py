@@ -151,7 +151,7 @@ def predict_from_features(
     """Return logits ``(n, classes)``, the mean over the tiles each image is judged by."""
     network.eval()
     with torch.inference_mode():
-        tiles = (table.judged(image).values.float() for image in images)
+        tiles = (table.evaluation_features(image).values.float() for image in images)
         return torch.stack([network.head(tile).logits.mean(dim=0) for tile in tiles])
 
 

@@ -150,11 +150,11 @@ class ModelTrainer:
         card = self._card(summary, temperature)
         path = save_model(self.network, card, self.stem)
         if isinstance(self.network, SmseNetwork):
-            learnt = LabelledSet(
+            training_set = LabelledSet(
                 self.labelled_set.classes, tuple(self.labelled_set.some(self.training))
             )
             weights = read_card(path).weights_sha256
-            save_model_companions(self.network, learnt, card.tile_px, path, weights)
+            save_model_companions(self.network, training_set, card.tile_px, path, weights)
         return Made(path, card, summary)
 
     def _card(self, summary: Summary | None, temperature: float) -> ModelCard:

@@ -250,7 +250,7 @@ class _Run:
         left = range(state.step, state.step if state.finished else recipe.steps)
         with closing(self._feed(left, self._share)) as batches:
             for batch in batches:
-                yield from self._look(log)
+                yield from self._validate(log)
                 if state.finished:
                     return
                 learning_rate = state.learning_rate
@@ -259,7 +259,7 @@ class _Run:
                 if log is not None:
                     log.write_step(state.step, {**self._named_losses(), "rate": learning_rate})
                 yield
-        yield from self._look(log)
+        yield from self._validate(log)
         state.finished = True
 
     def _feed(self, steps: range, share: slice) -> Generator[Batch, None, None]:
@@ -274,7 +274,7 @@ class _Run:
             threads=self._recipe.threads,
         )
 
-    def _look(self, log: TrainingLog | None) -> Iterator[None]:
+    def _validate(self, log: TrainingLog | None) -> Iterator[None]:
         """Judge the validation cases, if it is time to."""
         state, every = self._state, self._recipe.validate_every
         due = state.step % every == 0 or state.step == self._recipe.steps
