@@ -108,7 +108,7 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     found = read(folder, model)
     assert len(found.labelled_set.images) == len(plain.labelled_set.images) - 1
     assert found.constraints is not None
-    assert found.constraints.alike.tolist() == [True]
+    assert found.constraints.must_link.tolist() == [True]
     assert found.unmatched == 0
     # Also of a tile that no region reaches, as in the viewer, which scores the whole slide.
     outside = replace(place, x=64, y=320)

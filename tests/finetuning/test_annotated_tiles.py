@@ -349,7 +349,7 @@ def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Score
     links = [PairConstraint(ends[0], ends[1], True), PairConstraint(ends[0], nowhere, False)]
     found = annotated_tiles(slides, CLASSES, links)
     assert found.constraints is not None
-    assert found.constraints.alike.tolist() == [True]
+    assert found.constraints.must_link.tolist() == [True]
     assert found.unmatched == 1
     for end, one in zip((found.constraints.first, found.constraints.second), sets, strict=True):
         torch.testing.assert_close(end, one.outputs[one.labelled_set.images[0]].embedding)

@@ -41,7 +41,7 @@ def test_tiles_of_an_open_slide_are_that_slides(model):
     assert {str(one.path) for one in found} == {"x.svs", "slide 1", "slide 2"}
     opened = [one for one in found if one.slide == "slide 0"]
     assert {(one.case, one.slide_mpp) for one in opened} == {("open", 0.25)}
-    np.testing.assert_array_equal(np.stack([one.look for one in found]), bank.appearances)
+    np.testing.assert_array_equal(np.stack([one.appearance for one in found]), bank.appearances)
 
 
 def test_a_slide_that_was_renamed_is_one_case(model):

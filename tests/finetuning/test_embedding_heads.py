@@ -132,7 +132,7 @@ def test_a_class_without_tiles_and_a_loss_that_explodes_are_errors() -> None:
     with pytest.raises(TrainingError, match="no tile of malignant"):
         next(train_embedding_heads(heads, tiles, fine_tune_recipe()))
     tiles = clouds(0).moved(torch.full((40, DIM), float("nan")))
-    with pytest.raises(TrainingError, match="lower rate"):
+    with pytest.raises(TrainingError, match="lower learning rate"):
         next(train_embedding_heads(heads, tiles, fine_tune_recipe()))
 
 

@@ -93,8 +93,8 @@ def test_links_to_held_out_tiles_are_not_learnt(model: Model) -> None:
     )
     held = {tuning.labelled_set.images[i].region.x for i in tuning.testing}
     honest = sum(not {link.first.x, link.second.x} & held for link in links)
-    assert tuning._links is not None
-    assert len(tuning._links) == honest < len(links)
+    assert tuning._constraints is not None
+    assert len(tuning._constraints) == honest < len(links)
     assert any("lead to tiles that are held out" in told for told in tuning.warnings)
 
 

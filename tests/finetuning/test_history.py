@@ -99,7 +99,7 @@ def test_looks_are_of_their_entry_and_go_with_it(history: FineTuneHistory, learn
     appearances = OodReference(
         model="of the model tuned", appearances=(fitted_appearance("one", 0.5, tiles),)
     )
-    path = history.add(tuning, replace(tuned, appearances=appearances))
+    path = history.add(tuning, replace(tuned, ood_reference=appearances))
     assert load_ood_reference(path, read_card(path).weights_sha256) is not None
     assert [entry.path for entry in history.entries()] == [path]
     history.remove(path)

@@ -88,21 +88,21 @@ def test_tiles_learnt_from_are_no_longer_unlike_and_noise_is(
 ) -> None:
     known = know(model)
     tuning, tuned = tuned_on(model, data)
-    assert tuned.appearances is not None
+    assert tuned.ood_reference is not None
     held = data.some(tuning.testing)
     tiles = np.stack([t for one in held for t in evaluation_tiles(read_pixels(one), one, 32)])
     mpps = np.full(len(tiles), 0.5)
     assert (known.ood_scores(appearance_features(tiles), mpps) > 1).all()
-    assert (tuned.appearances.ood_scores(appearance_features(tiles), mpps) <= 1).mean() > 0.5
+    assert (tuned.ood_reference.ood_scores(appearance_features(tiles), mpps) <= 1).mean() > 0.5
     noise = np.random.default_rng(0).integers(0, 255, tiles.shape, dtype=np.uint8)
-    assert (tuned.appearances.ood_scores(appearance_features(noise), mpps) > 1).all()
+    assert (tuned.ood_reference.ood_scores(appearance_features(noise), mpps) > 1).all()
 
 
 def test_where_nothing_is_said_nothing_is_said_later(
     model: Model, data: LabelledSet, tmp_path: Path
 ) -> None:
     tuning, tuned = tuned_on(model, data)
-    assert tuned.appearances is None
+    assert tuned.ood_reference is None
     assert not tuning.warnings
     # Looks of a model that lay there before must not stay behind.
     ood_reference_path(model.path).with_name("mine.looks.json").write_text("{}")
@@ -117,7 +117,7 @@ def test_what_was_learnt_is_kept_where_looks_cannot_be_read(
 ) -> None:
     ood_reference_path(model.path).write_text("{")
     _, tuned = tuned_on(model, data)
-    assert tuned.appearances is None
+    assert tuned.ood_reference is None
     assert tuned.steps == 3
 
 
@@ -139,6 +139,6 @@ def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
     assert appearances.appearances[0].source == "elsewhere"
     assert images[0].path.name in caplog.text
     tuning, tuned = tuned_on(model, data, precomputed=embedded)
-    assert tuned.appearances is not None
+    assert tuned.ood_reference is not None
     card = fine_tuned_card(tuning, tuned, "mine")
     assert images[0].path.name not in card.model_dump_json()

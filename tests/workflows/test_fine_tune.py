@@ -101,7 +101,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
     running = scored_annotations(tmp_path / "slides", model, choose_device("cpu"))
     tiles = last(running)
     recipe = fine_tune_recipe("pair", learns, steps=steps)
-    tuning = FineTuner(model, tiles.labelled_set, recipe, known=tiles.known)
+    tuning = FineTuner(model, tiles.labelled_set, recipe, precomputed=tiles.outputs)
     shells = last(tuning.run())
     assert tuning.testing == viewers.tuning.testing
     torch.testing.assert_close(
@@ -200,8 +200,8 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
     bare = replace(slides[0], regions={})
     history = FineTuneHistory(tmp_path / "history")
     *_, found = FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run()
-    assert found.tuned.appearances is not None
-    (_, learnt) = found.tuned.appearances.appearances
+    assert found.tuned.ood_reference is not None
+    (_, learnt) = found.tuned.ood_reference.appearances
     images = found.tuning.labelled_set.images
     names = {images[i].case for i in found.tuning.training}
     centre = np.mean([10 * int(name[-1]) for name in names])

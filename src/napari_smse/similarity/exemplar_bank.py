@@ -82,7 +82,7 @@ class ExemplarBank:
             nowhere = np.tile(np.array(_NOWHERE, np.int32), (number, 1))
             object.__setattr__(self, "places", nowhere)
         if not len(self.appearances):
-            object.__setattr__(self, "looks", _no_appearances(number))
+            object.__setattr__(self, "appearances", _no_appearances(number))
 
     def __len__(self) -> int:
         """Number of exemplars."""

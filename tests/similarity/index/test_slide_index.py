@@ -162,8 +162,8 @@ class TestSearch:
             assert flat(small.search(unit_vectors(2), 20)) == flat(
                 index.search(unit_vectors(2), 20)
             )
-        assert sum(one.nbytes for one in small._kept.values()) <= memory
-        assert memory < 10**9 or len(small._kept) == 3
+        assert sum(one.nbytes for one in small._cached.values()) <= memory
+        assert memory < 10**9 or len(small._cached) == 3
 
     def test_what_is_kept_is_not_read_again(self, index, monkeypatch):
         before = flat(index.search(unit_vectors(1), 9))
