@@ -101,7 +101,7 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     other = replace(place, y=place.y + 64)
     said = replace(
         read_annotations(path),
-        constraints=(PairConstraint(place, other, True),),
+        links=(PairConstraint(place, other, True),),
         remarks=(TileCorrection(place, "ignore"),),
     )
     write_annotations(path, said)
