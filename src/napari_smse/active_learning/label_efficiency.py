@@ -109,12 +109,12 @@ def label_efficiency_of(
         measured.append(split.measure(budgets, draws, at_once or max(budgets)))
         yield SplitsDone(number + 1, splits)
     reached = np.asarray(budgets, dtype=np.intp)
-    reachable = reached <= min(one.pool for one in measured)
+    reachable = reached <= min(result.pool for result in measured)
     if not reachable.any():
         raise QueryError("Too few tiles are labelled to hold some of them out: label more.")
-    queue = np.asarray([one.queue for one in measured])[:, reachable]
-    random = np.asarray([one.random for one in measured])[:, reachable]
-    curves = (Curve(one[..., 0], one[..., 1]) for one in (queue, random))
+    queue = np.asarray([result.queue for result in measured])[:, reachable]
+    random = np.asarray([result.random for result in measured])[:, reachable]
+    curves = (Curve(curve[..., 0], curve[..., 1]) for curve in (queue, random))
     yield LabelEfficiency(reached[reachable], *curves)
 
 

@@ -53,7 +53,7 @@ class UnlabelledPool:
     def without_places(self, known: NDArray[np.integer]) -> UnlabelledPool:
         """Return them with the tiles at these places, ``(m, 4)``, labelled and not open."""
         taken = {tuple(place) for place in np.asarray(known).tolist()}
-        found = np.array([tuple(one) in taken for one in self.places.tolist()], dtype=bool)
+        found = np.array([tuple(place) in taken for place in self.places.tolist()], dtype=bool)
         return replace(self, is_open=self.is_open & ~found, is_labelled=self.is_labelled | found)
 
 
@@ -148,9 +148,9 @@ def select_tiles(slides: Sequence[UnlabelledPool], count: int) -> list[Suggestio
     count
         How many at most.
     """
-    turns = [_Turns(number, one, count, len(slides)) for number, one in enumerate(slides)]
-    for one in slides:
-        known = one.embeddings[one.is_labelled]
+    turns = [_Turns(number, pool, count, len(slides)) for number, pool in enumerate(slides)]
+    for pool in slides:
+        known = pool.embeddings[pool.is_labelled]
         for slide in turns:
             slide.keep_away_from(known)
     chosen: list[Suggestion] = []

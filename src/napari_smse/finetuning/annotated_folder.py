@@ -81,7 +81,7 @@ def scored_annotations(
         if not found:
             why = f": {skipped[0].path.name} {skipped[0].reason}" if skipped else ""
             raise DataError(f"No slide in {folder} can be learnt from{why}.")
-        drawn = list(dict.fromkeys(name for one in found for name in one.regions))
+        drawn = list(dict.fromkeys(name for annotated in found for name in annotated.regions))
         tiles = learnable_tiles(
             model.card.classes, drawn, lambda classes: annotated_tiles(found, classes, links)
         )
@@ -112,7 +112,7 @@ def _notes_of(to_read: SlideToRead) -> TileNotes:
     notes = [read_tile_notes(path) for path in to_read.annotations]
     return TileNotes(
         tuple(dict.fromkeys(link for note in notes for link in note.links)),
-        tuple(dict.fromkeys(remark for one in notes for remark in one.remarks)),
+        tuple(dict.fromkeys(remark for note in notes for remark in note.remarks)),
     )
 
 
@@ -122,6 +122,6 @@ def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:
     places = [place for place in ends if place.slide == slide.quick_hash]
     places += [remark.place for remark in notes.remarks if remark.place.slide == slide.quick_hash]
     return [
-        shapely.box(one.x + 1, one.y + 1, one.x + one.width - 1, one.y + one.height - 1)
-        for one in places
+        shapely.box(place.x + 1, place.y + 1, place.x + place.width - 1, place.y + place.height - 1)
+        for place in places
     ]

@@ -55,16 +55,16 @@ def duplicates_of(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
 
 
 def merged_by_content(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
-    """Give all that are the same slide one file, one case, and what is drawn and said of any."""
+    """Give all that are one slide the same file, case, regions and corrections."""
     same: dict[str, list[AnnotatedSlide]] = defaultdict(list)
     for slide in slides:
         same[slide.slide.quick_hash].append(slide)
-    return [_merged(one, same[one.slide.quick_hash]) for one in slides]
+    return [_merged(slide, same[slide.slide.quick_hash]) for slide in slides]
 
 
-def _merged(one: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedSlide:
+def _merged(slide: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedSlide:
     if len(same) == 1:
-        return one
+        return slide
     names = dict.fromkeys(name for other in same for name in other.regions)
     regions = {
         name: joined_areas(other.regions[name] for other in same if name in other.regions)
@@ -72,4 +72,4 @@ def _merged(one: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedSli
     }
     remarks = tuple(dict.fromkeys(remark for other in same for remark in other.remarks))
     first = same[0]
-    return replace(one, slide=first.slide, case=first.case, regions=regions, remarks=remarks)
+    return replace(slide, slide=first.slide, case=first.case, regions=regions, remarks=remarks)

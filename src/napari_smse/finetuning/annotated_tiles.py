@@ -126,7 +126,7 @@ def annotated_tiles(
         )
     labelled = LabelledSet(tuple(classes), tuple(collected.outputs), {SOURCE: Source(SOURCE)})
     constraints = collected.constraints()
-    remarked = len({remark for one in slides for remark in one.remarks}) + len(links)
+    remarked = len({remark for slide in slides for remark in slide.remarks}) + len(links)
     return AnnotatedTiles(
         labelled,
         collected.outputs,

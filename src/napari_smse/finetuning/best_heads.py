@@ -44,7 +44,9 @@ class BestHeads:
         loss = self._class_mean_loss() + self._pair_loss()
         if loss < self._loss:
             self._loss = loss
-            self._state = {name: one.clone() for name, one in self._heads.state_dict().items()}
+            self._state = {
+                name: tensor.clone() for name, tensor in self._heads.state_dict().items()
+            }
 
     def restore(self) -> None:
         """Make the heads the best ones seen."""

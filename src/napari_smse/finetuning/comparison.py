@@ -64,13 +64,15 @@ def compare(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
     """Work out what a fine-tuning was worth; takes a moment, as intervals are bootstrapped."""
     classes = tuning.labelled_set.classes
     before, after = tuned.before.held_out, tuned.after.held_out
-    curves = [_curve(tuning, one) for one in (before, after)] if len(classes) == 2 else []
+    curves = [_curve(tuning, held_out) for held_out in (before, after)] if len(classes) == 2 else []
     confusions = _confusion(tuning, before), _confusion(tuning, after)
     return Comparison(_rows(tuning, tuned), classes, confusions, curves, _note(tuned))
 
 
 def _rows(tuning: FineTuner, tuned: FineTuneResult) -> list[tuple[str, str, str, str]]:
-    before, after = (estimates(tuning, one.held_out) for one in (tuned.before, tuned.after))
+    before, after = (
+        estimates(tuning, assessment.held_out) for assessment in (tuned.before, tuned.after)
+    )
     change = differences(tuning, tuned)
     rows = [
         (

@@ -103,9 +103,9 @@ class HeadsStep:
     loss, similarity, classification
         Total, and its main parts unweighted.
     replay
-        How far exemplars are from being called right, the cross-entropy; NaN without any.
+        Loss of the replayed exemplars; NaN without any.
     pair_loss
-        Pair loss of the linked tiles; NaN without any.
+        Contrastive loss of the constraints; NaN without any.
     """
 
     step: int
@@ -171,14 +171,14 @@ def train_embedding_heads(
     recipe
         Losses, learning rate, steps and batches.
     exemplars
-        What must not be forgotten. With the same classes as the tiles they stay told apart;
-        with others, they stay where they were.
+        Replayed, so as not to be forgotten: with the same classes as the tiles by their
+        cross-entropy, with others by how far they move.
     replay_weight
-        How much that weighs; 0 lets the model forget.
+        Weight of the exemplars' loss; 0 lets the model forget.
     constraints
-        Tiles that must be alike or differ; their pair loss is added at every step.
+        Pairs that must link or cannot; their contrastive loss is added at every step.
     constraint_weight
-        How much that weighs.
+        Weight of the constraints' loss.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def train_embedding_heads(
         yield HeadsStep(
             step + 1,
             recipe.steps,
-            *(float(one.detach()) for one in (total, *parts[1:3], replay, pair_loss)),
+            *(float(part.detach()) for part in (total, *parts[1:3], replay, pair_loss)),
         )
 
 
@@ -240,7 +240,8 @@ def _pair_loss(heads: EmbeddingHeads, constraints: PairConstraints | None) -> Te
     if constraints is None:
         return torch.tensor(float("nan"))
     first, second = (
-        heads.forward(one).embedding for one in (constraints.first, constraints.second)
+        heads.forward(embeddings).embedding
+        for embeddings in (constraints.first, constraints.second)
     )
     return contrastive_loss(first, second, constraints.must_link, CANNOT_LINK_MARGIN)
 
@@ -271,11 +272,11 @@ def _by_case(tiles: EmbeddedTiles, label: int) -> list[NDArray[np.int64]]:
     rows: dict[str, list[int]] = {}
     for row in torch.nonzero(tiles.labels == label).ravel().tolist():
         rows.setdefault(tiles.cases[row], []).append(row)
-    return [np.array(one) for one in rows.values()]
+    return [np.array(of_case) for of_case in rows.values()]
 
 
 class _ExemplarReplay:
-    """What holds the exemplars where they are told apart."""
+    """The loss that keeps exemplars of the model tuned from being forgotten."""
 
     def __init__(
         self, exemplars: ExemplarBank, heads: EmbeddingHeads, classes: tuple[str, ...], seed: int

@@ -109,12 +109,12 @@ def feature_tiles(
         parts.append((number, table.evaluation_features(image)))
         if crops:
             parts.append((number, table.crops(image)))
-    rows = [number for number, one in parts for _ in one.mpps]
+    rows = [number for number, features in parts for _ in features.mpps]
     return EmbeddedTiles(
-        torch.cat([one.values.float() for _, one in parts]),
+        torch.cat([features.values.float() for _, features in parts]),
         torch.tensor([images[row].label for row in rows]),
         torch.tensor([int(indices[row]) for row in rows]),
-        torch.cat([one.mpps for _, one in parts]).float(),
+        torch.cat([features.mpps for _, features in parts]).float(),
         tuple(images[row].case for row in rows),
         tuple(images[row].source for row in rows),
         labelled_set.classes,

@@ -73,7 +73,6 @@ SAME_SLIDE_WARNING: Final = (
     "worse than these figures."
 )
 
-
 _Step = TypeVar("_Step")
 
 
@@ -90,16 +89,16 @@ class FineTuner:
     recipe
         As `fine_tune_recipe` gives it.
     held_out_fraction
-        Of the cases to hold out.
+        Fraction of the cases to hold out.
     replay_weight
-        How much it weighs that the model's exemplars stay told apart (heads only; else the
-        recipe's distillation guards what it knows).
+        Weight of the loss of the model's exemplars, which are replayed (heads only; else the
+        recipe's distillation guards what the model knows).
     device
         For torch.
     precomputed
-        What the model said of some of the images before, as a run stored it.
+        Outputs of the model for some of the images, as a run stored them.
     seconds
-        To learn for at most; pauses between two words of `run` do not count.
+        To learn for at most; pauses between two steps of `run` do not count.
     constraints
         Tiles that must be alike or differ (heads only).
     crops
@@ -111,7 +110,7 @@ class FineTuner:
     exemplars
         Images that are to be among the exemplars of the tuned model, if learnt from.
     appearances
-        What some of the images look like, ``(k,)``; these are not read for it.
+        Appearance features ``(k,)`` of some of the images, which are then not read for it.
 
     Attributes
     ----------
@@ -165,9 +164,8 @@ class FineTuner:
             constraints, self.labelled_set.some(self.testing), recipe.trainable
         )
         self.warnings += warnings
-        self._always_exemplars = {
-            i for i, image in enumerate(self.labelled_set.images) if image in exemplars
-        }
+        images = enumerate(self.labelled_set.images)
+        self._always_exemplars = {i for i, image in images if image in exemplars}
 
     def stop(self) -> None:
         """End the learning after the step under way, and keep the best so far; from any thread.
@@ -313,8 +311,8 @@ class FineTuner:
         # Only pixels, which are not kept, could say where the old exemplars lie now.
         network = network.cpu().eval()
         exemplars = choose_exemplars(training_tiles, always=self._always_exemplars)
-        hardest = tuple(hard_triplets(training_tiles))
-        return FineTuneResult(network, before, after, exemplars, None, None, done, hardest)
+        triplets = tuple(hard_triplets(training_tiles))
+        return FineTuneResult(network, before, after, exemplars, None, None, done, triplets)
 
     def _embed(
         self, network: SmseNetwork, indices: Sequence[int], doing: Doing

@@ -65,6 +65,6 @@ def hard_triplets(tiles: EmbeddedTiles, max_triplets: int = 12) -> list[Triplet]
             continue
         for count, part in zip(used, parts, strict=True):
             count[part] += 1
-        anchor, positive, negative = (int(images[one]) for one in (row, *parts))
+        anchor, positive, negative = (int(images[tile]) for tile in (row, *parts))
         triplets.append(Triplet(anchor, positive, negative, float(violation[row])))
     return triplets

@@ -51,7 +51,9 @@ class PairConstraints:
     def without(self, held_out: Collection[LabelledImage]) -> PairConstraints | None:
         """Return the links that lead to none of these images; None if there are none."""
         ends = self.images or ((None, None),) * len(self)
-        rows = [row for row, pair in enumerate(ends) if not any(one in held_out for one in pair)]
+        rows = [
+            row for row, pair in enumerate(ends) if not any(image in held_out for image in pair)
+        ]
         if not rows:
             return None
         remaining = tuple(ends[row] for row in rows)

@@ -139,13 +139,13 @@ def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
     cases = len({tuning.labelled_set.images[i].case for i in tuning.testing})
     how = f"{images} held-out images of {cases} cases; 95 % interval from 1,000 bootstraps of cases"
     found = [
-        _figure(f"held out, {when}", name, one, how)
+        _figure(f"held out, {when}", name, value, how)
         for when, assessment in (("after", tuned.after), ("before", tuned.before))
-        for name, one in estimates(tuning, assessment.held_out).items()
+        for name, value in estimates(tuning, assessment.held_out).items()
     ]
     found += [
-        _figure("held out, after minus before", f"{name} difference", one, how)
-        for name, one in differences(tuning, tuned).items()
+        _figure("held out, after minus before", f"{name} difference", value, how)
+        for name, value in differences(tuning, tuned).items()
     ]
     if tuned.exemplar_accuracy is not None:
         old = "share of the exemplars of the model it comes from that are called right"
@@ -153,13 +153,13 @@ def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
             _figure(f"exemplars, {when}", "accuracy", Estimate(value), old)
             for when, value in zip(("before", "after"), tuned.exemplar_accuracy, strict=True)
         ]
-    return tuple(one for one in found if one is not None)
+    return tuple(figure for figure in found if figure is not None)
 
 
 def _figure(data: str, metric: str, found: Estimate, how: str) -> Figure | None:
     if found.value is None:
         return None
-    low, high = (None if one is None else round(one, 3) for one in (found.low, found.high))
+    low, high = (None if bound is None else round(bound, 3) for bound in (found.low, found.high))
     metric = metric.replace("_", " ")
     return Figure(
         data=data, metric=metric, value=round(found.value, 3), low=low, high=high, how=how

@@ -33,7 +33,28 @@ SOURCE = "annotations"
 
 
 class TileCollector:
-    """What is gathered from slide after slide, scale after scale."""
+    """Gathers what there is to learn from, slide after slide and scale after scale.
+
+    Parameters
+    ----------
+    classes
+        In the order of the labels; tiles of others are left out.
+    links
+        Between tiles, each once.
+
+    Attributes
+    ----------
+    outputs
+        Stored embedding and logits of each labelled tile.
+    appearances
+        ``(k,)`` of the tiles of which they were known before.
+    exemplars
+        Tiles that must not be forgotten.
+    conflicts
+        Number of tiles that two classes claim.
+    applied
+        Corrections that changed what is learnt.
+    """
 
     def __init__(self, classes: tuple[str, ...], links: Sequence[PairConstraint]) -> None:
         self.outputs: dict[LabelledImage, TileOutputs] = {}
@@ -48,36 +69,38 @@ class TileCollector:
         self._slides: dict[str, AnnotatedSlide] = {}
         self._scored: set[_Place] = set()
 
-    def take(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
+    def take(self, annotated: AnnotatedSlide, scores: ScaleScores) -> None:
         """Label the tiles of a slide at one scale."""
         tiles = scores.tiles
-        classes = classes_of_tiles(tiles, one.slide.quick_hash, one.regions, one.mask, one.remarks)
-        self._slides[one.slide.quick_hash] = one
-        scored = self._newly_scored(one.slide, scores)
+        classes = classes_of_tiles(
+            tiles, annotated.slide.quick_hash, annotated.regions, annotated.mask, annotated.remarks
+        )
+        self._slides[annotated.slide.quick_hash] = annotated
+        scored = self._newly_scored(annotated.slide, scores)
         for row in np.flatnonzero(classes.is_decided).tolist():
-            self._decided.add(_place_of(one.slide, scores, row))
+            self._decided.add(_place_of(annotated.slide, scores, row))
         collected: dict[int, LabelledImage] = {}
         self.conflicts += int((scored & (classes.labels == CONFLICT)).sum())
         self.applied |= self._applied_corrections(classes, scored)
         for label, name in enumerate(self._classes):
             rows = np.flatnonzero(scored & (classes.class_names == name))
-            areas = _areas(tiles, rows, one.regions.get(name))
+            areas = _areas(tiles, rows, annotated.regions.get(name))
             for row, area in zip(rows.tolist(), areas.tolist(), strict=True):
                 # A tile that takes its class from what was said of it is of no region.
                 region = f"tile {row}" if classes.corrected[row] else f"{name} {area}"
-                image = collected[row] = _image(one, tiles, row, label, region)
+                image = collected[row] = _image(annotated, tiles, row, label, region)
                 self.outputs[image] = _stored_outputs(
                     scores.embedding[row], scores.probability[row], scores.mpp
                 )
                 if classes.exemplars[row]:
                     self.exemplars.append(image)
-        self._note_constrained(one, scores, collected)
+        self._note_constrained(annotated, scores, collected)
 
     def add(self, tile: ExemplarTile) -> None:
         """Take a tile with a class of its own, unless its place was decided on."""
-        if (one := self._slides.get(tile.slide)) is not None:
+        if (annotated := self._slides.get(tile.slide)) is not None:
             # Whatever the slide was called when the tile was added.
-            tile = replace(tile, case=one.case, path=one.slide.path)
+            tile = replace(tile, case=annotated.case, path=annotated.slide.path)
         region = tile.region
         place = tile.slide, round(tile.mpp, 4), region.x, region.y
         if tile.class_name not in self._classes or place in self._decided:
@@ -99,10 +122,10 @@ class TileCollector:
         if not whole:
             return None
         return PairConstraints(
-            torch.stack([ends[one.first] for one in whole]),
-            torch.stack([ends[one.second] for one in whole]),
-            torch.tensor([one.alike for one in whole]),
-            tuple((self._images.get(one.first), self._images.get(one.second)) for one in whole),
+            torch.stack([ends[link.first] for link in whole]),
+            torch.stack([ends[link.second] for link in whole]),
+            torch.tensor([link.alike for link in whole]),
+            tuple((self._images.get(link.first), self._images.get(link.second)) for link in whole),
         )
 
     def _newly_scored(self, slide: Slide, scores: ScaleScores) -> NDArray[np.bool_]:
@@ -131,10 +154,10 @@ class TileCollector:
         return applied
 
     def _note_constrained(
-        self, one: AnnotatedSlide, scores: ScaleScores, collected: Mapping[int, LabelledImage]
+        self, annotated: AnnotatedSlide, scores: ScaleScores, collected: Mapping[int, LabelledImage]
     ) -> None:
         places = list({end for link in self._links for end in (link.first, link.second)})
-        rows = rows_at(scores.tiles, one.slide.quick_hash, places)
+        rows = rows_at(scores.tiles, annotated.slide.quick_hash, places)
         for place, row in zip(places, rows, strict=True):
             if row is not None and not np.isnan(scores.probability[row, 0]):
                 vector = torch.from_numpy(scores.embedding[row].astype(np.float32))
@@ -162,15 +185,15 @@ def _areas(
 
 
 def _image(
-    one: AnnotatedSlide, tiles: ScaleTiles, row: int, label: int, drawn: str
+    annotated: AnnotatedSlide, tiles: ScaleTiles, row: int, label: int, drawn: str
 ) -> LabelledImage:
     mpp = tiles.grid.spec.mpp
     x, y = int(tiles.x[row]), int(tiles.y[row])
     return LabelledImage(
-        path=one.slide.path,
+        path=annotated.slide.path,
         label=label,
-        case=f"{SOURCE} {one.case}",
-        mpp=one.slide.mpp,
+        case=f"{SOURCE} {annotated.case}",
+        mpp=annotated.slide.mpp,
         mpp_range=(mpp, mpp),
         source=SOURCE,
         stratum=f"{SOURCE} {mpp:g}",

@@ -51,12 +51,12 @@ class AnnotatedRows(NamedTuple):
         """Return so many tiles of a class at most, spread evenly, and all that are to be kept."""
         of_class = (np.flatnonzero(self.labels == label) for label in np.unique(self.labels))
         exemplar_rows = np.flatnonzero([row in self.exemplar_rows for row in self.rows.tolist()])
-        spread = [_spread(one, max_per_class) for one in of_class]
+        spread = [_spread(rows, max_per_class) for rows in of_class]
         return self.take(np.unique(np.concatenate([exemplar_rows, *spread])))
 
     def take(self, chosen: NDArray[np.intp]) -> AnnotatedRows:
         """Return some of them, in this order."""
-        drawn = tuple(self.drawn[one] for one in chosen)
+        drawn = tuple(self.drawn[row] for row in chosen)
         return self._replace(rows=self.rows[chosen], labels=self.labels[chosen], drawn=drawn)
 
 
@@ -224,17 +224,17 @@ def _annotated(
     mask: TissueMask,
     remarks: Sequence[TileCorrection],
 ) -> AnnotatedRows:
-    parts = [classes_of_tiles(one, slide, regions, mask, remarks) for one in tiles.scales]
-    classes = tuple(dict.fromkeys(name for one in parts for name in one.names))
-    names = np.concatenate([np.empty(0, object), *(one.class_names for one in parts)])
+    parts = [classes_of_tiles(scale, slide, regions, mask, remarks) for scale in tiles.scales]
+    classes = tuple(dict.fromkeys(name for part in parts for name in part.names))
+    names = np.concatenate([np.empty(0, object), *(part.class_names for part in parts)])
     rows = np.flatnonzero(names != "")
     drawn = [
         area
         for scale, part in zip(tiles.scales, parts, strict=True)
         for area in _areas_of(scale, part, regions)
     ]
-    exemplar_rows = np.flatnonzero(np.concatenate([[], *(one.exemplars for one in parts)]))
-    decided = np.concatenate([[], *(one.is_decided for one in parts)]).astype(bool)
+    exemplar_rows = np.flatnonzero(np.concatenate([[], *(part.exemplars for part in parts)]))
+    decided = np.concatenate([[], *(part.is_decided for part in parts)]).astype(bool)
     return AnnotatedRows(
         rows,
         np.array([classes.index(name) for name in names[rows]], np.int64),

@@ -324,7 +324,7 @@ def _large(groups: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 def _in_several(classes: NDArray[np.str_], cases: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Tell which tiles are of a class of two cases or more, ``(n,)``."""
-    several = [one for one in np.unique(classes) if len(np.unique(cases[classes == one])) > 1]
+    several = [name for name in np.unique(classes) if len(np.unique(cases[classes == name])) > 1]
     return np.isin(classes, several)
 
 

@@ -71,7 +71,7 @@ class Evidence:
 
     def count(self, class_name: str) -> int:
         """How many of the nearest are of a class."""
-        return sum(one.class_name == class_name for one in self.nearest)
+        return sum(neighbour.class_name == class_name for neighbour in self.nearest)
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def _known(bank: ExemplarBank, row: int, distance: float) -> Neighbour:
 
 
 def _vote(known: tuple[Neighbour, ...], classes: tuple[str, ...]) -> dict[str, float]:
-    weights = [1.0 / max(one.distance, _LEAST_DISTANCE) for one in known]
+    weights = [1.0 / max(neighbour.distance, _LEAST_DISTANCE) for neighbour in known]
     shares = dict.fromkeys(classes, 0.0)
-    for one, weight in zip(known, weights, strict=True):
-        shares[one.class_name] += weight / sum(weights)
+    for neighbour, weight in zip(known, weights, strict=True):
+        shares[neighbour.class_name] += weight / sum(weights)
     return shares

@@ -134,7 +134,7 @@ def fitted_temperature(bank: ExemplarBank, method: Method = "prototypes") -> flo
     """
     cases = {(int(label), case) for label, case in zip(bank.labels, bank.cases, strict=True)}
     present = np.unique(bank.labels)
-    if len(present) < 2 or any(sum(one == label for one, _ in cases) < 2 for label in present):
+    if len(present) < 2 or any(sum(other == label for other, _ in cases) < 2 for label in present):
         return TEMPERATURE
     leave_case_out = _prototypes_without_case if method == "prototypes" else _nearest_without_case
     similar = leave_case_out(bank)
@@ -214,8 +214,8 @@ class _NearestOfClass:
     def _forget(self, name: str, numbers: list[int], added: set[int]) -> None:
         rows = np.flatnonzero(np.isin(self._of[name], numbers))
         self._best[name][rows], self._of[name][rows] = -np.inf, -1
-        left = [one for (other, _), one in self._numbers.items() if other == name]
-        self._compare(name, rows, [one for one in left if one not in added])
+        left = [number for (other, _), number in self._numbers.items() if other == name]
+        self._compare(name, rows, [number for number in left if number not in added])
 
     def _compare(self, name: str, rows: NDArray[np.intp], numbers: list[int]) -> None:
         if not numbers:
@@ -247,7 +247,7 @@ def _case_means(
     sums = np.zeros((len(numbers), bank.embeddings.shape[1]))
     np.add.at(sums, group, bank.embeddings)
     counts = np.bincount(group, minlength=len(numbers))[:, np.newaxis]
-    return sums / np.maximum(1, counts), np.asarray([one for one, _ in numbers], np.intp), group
+    return sums / np.maximum(1, counts), np.asarray([label for label, _ in numbers], np.intp), group
 
 
 def _prototypes_without_case(bank: ExemplarBank) -> NDArray[np.float32]:

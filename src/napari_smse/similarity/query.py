@@ -100,7 +100,9 @@ def make_query(
         raise QueryError(
             "There is nothing to look for: draw around some tissue, or click a tile, as an example."
         )
-    wanted, unwanted = (unit_length(like[:0] if one is None else one) for one in (like, unlike))
+    wanted, unwanted = (
+        unit_length(like[:0] if examples is None else examples) for examples in (like, unlike)
+    )
     return Query(wanted[representatives(wanted)], unwanted[representatives(unwanted)], model)
 
 

@@ -85,4 +85,4 @@ def _on_grid(tiles: TileTable, scale: int, grid: HeatMap) -> NDArray[np.float32]
     """Return a scale's probabilities at the cells of a grid, ``(classes, rows, columns)``."""
     x, y = np.meshgrid(*grid.centres())
     maps = (tiles.heat_map(tiles.probability[:, n], scale) for n in range(len(tiles.classes)))
-    return np.stack([one.at(x, y) for one in maps])
+    return np.stack([heat_map.at(x, y) for heat_map in maps])

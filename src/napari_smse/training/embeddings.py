@@ -98,12 +98,12 @@ def embed_images(
     rows = [i for i, output in enumerate(found) for _ in output.mpps]
     tiles = EmbeddedTiles(
         # Cloned, since tensors of an inference cannot be learnt from.
-        torch.cat([one.embedding for one in found]).clone(),
+        torch.cat([output.embedding for output in found]).clone(),
         torch.tensor([images[i].label for i in rows]),
         torch.tensor([int(indices[i]) for i in rows]),
-        torch.cat([one.mpps for one in found]).float(),
+        torch.cat([output.mpps for output in found]).float(),
         tuple(images[i].case for i in rows),
         tuple(images[i].source for i in rows),
         labelled_set.classes,
     )
-    return tiles, torch.cat([one.logits for one in found]).clone()
+    return tiles, torch.cat([output.logits for output in found]).clone()

@@ -67,14 +67,14 @@ def table_tiles(
     """Return all judged tiles of a feature table, as a network with its trunk embeds them."""
     images = labelled_set.images
     found = [table.evaluation_features(image) for image in images]
-    rows = [number for number, one in enumerate(found) for _ in one.mpps]
+    rows = [number for number, features in enumerate(found) for _ in features.mpps]
     with torch.inference_mode():
-        embeddings = [network.head(one.values.float()).embedding for one in found]
+        embeddings = [network.head(features.values.float()).embedding for features in found]
     return EmbeddedTiles(
         torch.cat(embeddings).clone(),
         torch.tensor([images[row].label for row in rows]),
         torch.tensor(rows),
-        torch.cat([one.mpps for one in found]).float(),
+        torch.cat([features.mpps for features in found]).float(),
         tuple(images[row].case for row in rows),
         tuple(images[row].source for row in rows),
         labelled_set.classes,

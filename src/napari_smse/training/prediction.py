@@ -139,7 +139,7 @@ def tile_outputs(
             made = list(pool.map(tiles_of, images[first : first + _IMAGES_AT_ONCE]))
             sizes = [len(mpps) for _, mpps in made]
             output = _outputs(network, torch.cat([tiles for tiles, _ in made]))
-            parts = zip(*(torch.split(one, sizes) for one in output), strict=True)
+            parts = zip(*(torch.split(tensor, sizes) for tensor in output), strict=True)
             for (embedding, logits), (_, mpps) in zip(parts, made, strict=True):
                 yield TileOutputs(embedding, logits, torch.tensor(mpps))
 

@@ -268,11 +268,11 @@ def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tu
         Figure(
             data=f"{sources}, validation cases",
             metric=name.replace("_", " "),
-            value=round(one.value, 3),
-            low=None if one.low is None else round(one.low, 3),
-            high=None if one.high is None else round(one.high, 3),
+            value=round(estimated.value, 3),
+            low=None if estimated.low is None else round(estimated.low, 3),
+            high=None if estimated.high is None else round(estimated.high, 3),
             how=how,
         )
-        for name, one in summary.estimates.items()
-        if name in _SHOWN and one.value is not None
+        for name, estimated in summary.estimates.items()
+        if name in _SHOWN and estimated.value is not None
     )

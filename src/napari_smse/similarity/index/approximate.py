@@ -143,11 +143,11 @@ class _Graph:
         self._folder = files.folder / FOLDER_NAME
         self._path = self._folder / f"{mpp:g}.json"
         present = (self._in_graph(slide) for slide in files.slides)
-        self._present = {one.quick_hash: one for one in present if one.tiles}
+        self._present = {slide.quick_hash: slide for slide in present if slide.tiles}
 
     @property
     def count(self) -> int:
-        return sum(one.tiles for one in self._present.values())
+        return sum(slide.tiles for slide in self._present.values())
 
     def missing(self) -> str | None:
         if util.find_spec("usearch") is None:
@@ -167,7 +167,7 @@ class _Graph:
         """Slides that need not be looked through: in the graph, or without a tile of the scale."""
         record = self._usable_record()
         inside = set() if record is None else {slide.quick_hash for slide in record.slides}
-        without = {one.quick_hash for one in self._files.slides} - self._present.keys()
+        without = {slide.quick_hash for slide in self._files.slides} - self._present.keys()
         return frozenset(inside | without)
 
     def look_up(
@@ -195,11 +195,11 @@ class _Graph:
 
     def new_tiles(self) -> int:
         """Number of tiles that `build` will add."""
-        return sum(one.tiles for one in self._new(self._usable_record()))
+        return sum(slide.tiles for slide in self._new(self._usable_record()))
 
     def _new(self, record: _Record | None) -> list[_InGraph]:
         inside = set() if record is None else {slide.quick_hash for slide in record.slides}
-        return [one for key, one in self._present.items() if key not in inside]
+        return [slide for key, slide in self._present.items() if key not in inside]
 
     def build(self) -> Iterator[int]:
         """Add what is new, and yield after each block how many tiles it had."""

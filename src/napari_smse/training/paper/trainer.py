@@ -224,7 +224,7 @@ class _PaperRun:
         return LossParts(similarity + named, similarity, named, similarity.new_zeros(()))
 
     def _best(self) -> int:
-        found = [one.validation_logits for one in self._done]
+        found = [epoch.validation_logits for epoch in self._done]
         known = [logits for logits in found if logits is not None]
         return best_epoch(known, [self._images[i].label for i in self._validation])
 
