@@ -1,4 +1,4 @@
-"""How much each further label is worth, asked for by the queue or at random."""
+"""Label efficiency: accuracy by number of labels, taken in queue order or at random."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 512
 
 @dataclass(frozen=True)
 class SplitsDone:
-    """How many splits of how many are judged."""
+    """How many splits of how many are done."""
 
     done: int
     total: int
@@ -70,7 +70,7 @@ def label_efficiency_of(
     seed: int = 0,
     at_once: int | None = None,
 ) -> Iterator[SplitsDone | LabelEfficiency]:
-    """Label tile after tile in queue order, and at random, and judge what they teach.
+    """Label tile after tile in queue order, and at random, and measure the accuracy reached.
 
     Half of the cases, class by class, are held out. Of the other half, tiles are labelled as
     `select_tiles` asks for them, and in random order (the mean of several). After each budget,
@@ -130,7 +130,7 @@ def label_efficiency(
     draws: int = 10,
     seed: int = 0,
 ) -> LabelEfficiency:
-    """Return what labels teach: `label_efficiency_of`, with nothing told meanwhile.
+    """Return the label efficiency: `label_efficiency_of` without progress.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class _Reached:
 
 
 class _Splits:
-    """Holds cases out, and judges what is learnt from the others."""
+    """Holds cases out, and measures what is learnt from the others."""
 
     def __init__(self, tiles: LabelledTiles, rng: np.random.Generator) -> None:
         self._tiles, self._rng = tiles, rng

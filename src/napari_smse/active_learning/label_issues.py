@@ -18,7 +18,7 @@ _NEAREST: Final = 0.05
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """What neighbours say of labels.
+    """Labels that their neighbours contradict.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which tiles are worth a label next: uncertain, unlike each other, and spread over the slides."""
+"""Query strategy: uncertain tiles, far from each other, spread over the slides."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class UnlabelledPool:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A tile worth a label.
+    """A tile to label next.
 
     Attributes
     ----------

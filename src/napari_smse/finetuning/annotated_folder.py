@@ -108,7 +108,7 @@ def _scored(
 
 
 def _notes_of(to_read: SlideToRead) -> TileNotes:
-    """Return what was said of tiles in all annotations of a slide."""
+    """Return links and corrections in all annotations of a slide."""
     notes = [read_tile_notes(path) for path in to_read.annotations]
     return TileNotes(
         tuple(dict.fromkeys(link for note in notes for link in note.links)),

@@ -1,4 +1,4 @@
-"""A scored slide with what was drawn and said of it; copies of one slide are merged."""
+"""A scored slide with its annotations and corrections; copies of one slide are merged."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class AnnotatedTiles:
     labelled_set
         One image a tile, at the scale it was scored at.
     outputs
-        What the model said of each tile.
+        Outputs of the model for each tile.
     conflicts
         How many tiles two classes claim; they are left out.
     exemplars
@@ -57,7 +57,7 @@ class AnnotatedTiles:
 
     @property
     def messages(self) -> list[str]:
-        """What the user must know of it."""
+        """What the user must know of the tiles."""
         messages = []
         if self.untrained_classes:
             messages.append(
@@ -87,7 +87,7 @@ def annotated_tiles(
     links: Sequence[PairConstraint] = (),
     added: Sequence[ExemplarTile] = (),
 ) -> AnnotatedTiles:
-    """Label the stored tiles of slides by the regions they lie in, and by what was said of them.
+    """Label the stored tiles of slides by the regions they lie in, and by corrections.
 
     Slides of the same content are one: what is drawn and said of any of them holds for all, they
     are one case, and each tile is taken once.

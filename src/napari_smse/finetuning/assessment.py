@@ -1,4 +1,4 @@
-"""What a network is worth on held-out tiles: calls, neighbours, and what it has not forgotten."""
+"""Assessment of a network on held-out tiles: accuracy, recall of neighbours, separation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_COMPARED: Final = 600
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a network says of held-out images.
+    """Predictions of a network for held-out images.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Assessment:
 
 
 def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) -> Assessment:
-    """Judge held-out tiles by their logits, and by the tiles learnt from.
+    """Assess a network on held-out tiles, by their logits and by the tiles learnt from.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) 
 def assess_heads(
     heads: EmbeddingHeads, held_out: EmbeddedTiles, learnt_from: EmbeddedTiles
 ) -> Assessment:
-    """Judge held-out tiles by heads.
+    """Assess heads on held-out tiles.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def recalls(
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> float:
-    """Return the share of tiles that are called what they are."""
+    """Return the fraction of tiles whose predicted class is right."""
     return float((logits.argmax(dim=1) == labels).float().mean())
 
 

@@ -1,4 +1,4 @@
-"""Which classes are learnt from what was drawn."""
+"""Which classes are trained on given annotations."""
 
 from __future__ import annotations
 

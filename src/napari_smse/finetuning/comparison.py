@@ -1,4 +1,4 @@
-"""What a fine-tuning was worth: figures, confusions and ROC of what was held out."""
+"""Comparison of a model before and after fine-tuning: metrics, confusions, ROC curves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Rates(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a fine-tuning was worth, ready to be shown.
+    """A model before and after fine-tuning, ready to be shown.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Comparison:
 
 
 def compare(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
-    """Work out what a fine-tuning was worth; takes a moment, as intervals are bootstrapped."""
+    """Compare before and after a fine-tuning; takes a moment, as intervals are bootstrapped."""
     classes = tuning.labelled_set.classes
     before, after = tuned.before.held_out, tuned.after.held_out
     curves = [_curve(tuning, held_out) for held_out in (before, after)] if len(classes) == 2 else []

@@ -58,7 +58,7 @@ class EmbeddingHeads(nn.Module):
         return self.matrix @ embedding_head.weight, self.matrix @ embedding_head.bias
 
     def reembed(self, embeddings: Tensor) -> Tensor:
-        """Return where tiles lie now that the model embedded there; nothing can be learnt from it.
+        """Return where tiles lie now that the model embedded there; without gradients.
 
         Parameters
         ----------
@@ -68,12 +68,12 @@ class EmbeddingHeads(nn.Module):
         return self.embed(self.inputs_of(embeddings))
 
     def embed(self, embeddings: Tensor) -> Tensor:
-        """Return where embeddings ``(n, d)`` lie now; nothing can be learnt from it."""
+        """Return where embeddings ``(n, d)`` lie now; without gradients."""
         with torch.no_grad():
             return self.forward(embeddings).embedding
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Return logits ``(n, classes)`` of embeddings; nothing can be learnt from it."""
+        """Return logits ``(n, classes)`` of embeddings; without gradients."""
         with torch.no_grad():
             return self.forward(embeddings).logits
 

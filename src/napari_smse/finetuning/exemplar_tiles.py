@@ -74,14 +74,14 @@ class ExemplarTile:
 
     @property
     def outputs(self) -> TileOutputs:
-        """What the model says of it."""
+        """Outputs of the model for it."""
         return TileOutputs(self.embedding[None], self.logits[None], torch.tensor([self.mpp]))
 
 
 def embedding_outputs(
     embeddings: NDArray[np.floating], model: Model
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return embeddings of length 1, and what the class head says of each.
+    """Return embeddings of length 1, and the class head's logits of each.
 
     Parameters
     ----------

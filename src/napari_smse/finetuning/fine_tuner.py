@@ -233,7 +233,7 @@ class FineTuner:
         training_tiles: EmbeddedTiles,
         held_out: EmbeddedTiles,
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
-        """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
+        """Tune heads on tiles, and assess them on those held out."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
         before = assess_heads(heads, held_out, training_tiles)
         right = exemplar_accuracy(old, heads, self.labelled_set.classes) if old and stored else None

@@ -1,4 +1,4 @@
-"""Every fine-tuning kept as an ordinary model, to look back on and to go back to.
+"""Every fine-tuning saved as an ordinary model, to look back on and to go back to.
 
 Looking back reads cards only, which needs no torch.
 """
@@ -42,13 +42,13 @@ _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_[a-z]+_[a-z]+(?:_(\
 
 
 def history_folder() -> Path:
-    """Where fine-tunings are kept unless told otherwise."""
+    """Folder of the fine-tunings by default."""
     return platformdirs.user_data_path("napari-smse") / "models"
 
 
 @dataclass(frozen=True)
 class FineTuneEntry:
-    """A fine-tuning that was kept.
+    """A saved fine-tuning.
 
     Attributes
     ----------
@@ -71,12 +71,12 @@ class FineTuneEntry:
 
     @property
     def loss(self) -> str:
-        """The similarity loss; empty if the model says nothing of it."""
+        """The similarity loss; empty if its card lacks it."""
         return str(self.card.recipe.get("similarity", ""))
 
     @property
     def trainable(self) -> str:
-        """What was trained: head, stage or all; empty if the model says nothing of it."""
+        """What was trained: head, stage or all; empty if its card lacks it."""
         return str(self.card.recipe.get("learns", ""))
 
     @property
@@ -87,12 +87,12 @@ class FineTuneEntry:
 
     @property
     def auc_before(self) -> Figure | None:
-        """AUC of held-out tiles before, with its interval; None if it could not be told."""
+        """AUC of held-out tiles before, with its interval; None if there is none."""
         return self._auc("before")
 
     @property
     def auc_after(self) -> Figure | None:
-        """AUC of held-out tiles after, with its interval; None if it could not be told."""
+        """AUC of held-out tiles after, with its interval; None if there is none."""
         return self._auc("after")
 
     @property
@@ -131,14 +131,14 @@ class FineTuneHistory:
         note: str = "",
         colours: Mapping[str, Colour] | None = None,
     ) -> Path:
-        """Keep a fine-tuning: weights, card, exemplars and looks.
+        """Save a fine-tuning: weights, card, exemplars and out-of-distribution reference.
 
         Parameters
         ----------
         tuning, tuned
             What was learnt.
         note
-            What the user says of it.
+            The user's note.
         colours
             Of the classes, RGB 0..255.
 
@@ -169,7 +169,7 @@ class FineTuneHistory:
         return path
 
     def entries(self) -> list[FineTuneEntry]:
-        """Return what was kept, newest first; what is damaged is left out, and the log tells."""
+        """Return the entries, newest first; damaged ones are left out, the log says why."""
         found = []
         for card in self.folder.glob(f"*{CARD_SUFFIX}"):
             if card.name.endswith(LOOKS_SUFFIX):
@@ -181,7 +181,7 @@ class FineTuneHistory:
         return sorted(found, key=_age_key, reverse=True)
 
     def set_note(self, path: Path, text: str) -> None:
-        """Write what the user says of an entry onto its card, in place of what it said.
+        """Write a user's note of an entry onto its card, in place of the one there.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class FineTuneHistory:
             write_atomic(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
 
     def remove(self, path: Path) -> None:
-        """Remove an entry's weights, exemplars, looks and card for good.
+        """Remove all files of an entry for good.
 
         Raises
         ------
@@ -269,7 +269,7 @@ class FineTuneHistory:
 
 
 def _files(stem: Path) -> list[Path]:
-    """Return weights, exemplars, looks and card."""
+    """Return weights, exemplars, out-of-distribution reference and card."""
     ends = (WEIGHTS_SUFFIX, EXEMPLARS_SUFFIX, LOOKS_SUFFIX, CARD_SUFFIX)
     return [stem.with_name(stem.name + end) for end in ends]
 
@@ -283,7 +283,7 @@ def _entry(card: Path) -> FineTuneEntry:
 
 
 def _when(weights: Path) -> datetime:
-    """Return what the name says, as files get new times when they are copied."""
+    """Return the time in the name, as files get new times when they are copied."""
     named = _NAME.fullmatch(stem_of(weights).name)
     if named is not None:
         try:

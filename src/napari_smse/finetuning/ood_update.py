@@ -1,4 +1,4 @@
-"""What a tuned model knows the look of: what the model it comes from knows, and what it learnt."""
+"""The out-of-distribution reference of a tuned model: its parent's, and tiles learnt from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def updated_ood_reference(
     images: Sequence[LabelledImage],
     known: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
 ) -> Generator[FineTuneProgress, None, OodReference | None]:
-    """Look at tiles that were learnt from, yielding progress; what was learnt is never lost by it.
+    """Read tiles that were learnt from, yielding progress; no failure here loses the tuned model.
 
     Tiles that cannot be read are left out, and the log tells.
 
@@ -34,7 +34,7 @@ def updated_ood_reference(
     images
         Learnt from.
     known
-        What some of them look like, ``(k,)``: known before, and not read again.
+        Appearance features ``(k,)`` of some of them, which are not read again.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Pairs of tiles of which a person said that they must be alike, or must differ."""
+"""Must-link and cannot-link constraints between tiles."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.training.recipe import Trainable
 
 CANNOT_LINK_MARGIN: Final = 1.0
-"""Distance that tiles which must differ are to have at least; embeddings have length 1."""
+"""Distance that tiles which cannot link are to have at least; embeddings have length 1."""
 
 
 @dataclass(frozen=True)
 class PairConstraints:
-    """Linked tiles as a model embeds them.
+    """Constrained pairs of tiles as a model embeds them.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class PairConstraints:
         return PairConstraints(self.first[rows], self.second[rows], self.must_link[rows], remaining)
 
     def satisfied(self) -> int:
-        """Return how many links hold.
+        """Return how many constraints are satisfied.
 
         Tiles are alike if they lie nearer than half of `CANNOT_LINK_MARGIN`, and differ if they
         lie further apart than that.

@@ -15,7 +15,7 @@ from napari_smse.similarity.ood.reference import OodReference
 
 @dataclass(frozen=True)
 class FineTuneResult:
-    """A network after fine-tuning, and what it is worth.
+    """A network after fine-tuning, and its assessment.
 
     Attributes
     ----------

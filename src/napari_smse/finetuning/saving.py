@@ -1,4 +1,4 @@
-"""A fine-tuned network as a model on disk, with a card that says where it comes from."""
+"""A fine-tuned network as a model on disk, with a card that names its parent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def save_fine_tuned(
     *,
     colours: Mapping[str, Colour] | None = None,
 ) -> Path:
-    """Write weights, card, exemplars and looks, each whole or not at all.
+    """Write weights, card, exemplars and reference, each whole or not at all.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def fine_tuned_card(
     *,
     colours: Mapping[str, Colour] | None = None,
 ) -> ModelCard:
-    """Describe a fine-tuned model: what it was, what it learnt, what that was worth.
+    """Describe a fine-tuned model: its parent, its training data, and its metrics.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ class TileCollector:
     def _applied_corrections(
         self, classes: TileClasses, scored: NDArray[np.bool_]
     ) -> set[TileCorrection]:
-        """Return the remarks that say something of what is learnt."""
+        """Return the corrections that change what is learnt."""
         is_trained_class = np.isin(classes.class_names, self._classes)
         applied = set()
         for row, remark in classes.remarks:

@@ -18,7 +18,7 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.tiles import ScaleTiles, TissueMask
 
 MAX_PER_CLASS: Final = 300
-"""More tiles of a class say little more: so many are taken, spread evenly over them."""
+"""More tiles of a class add little: at most so many are taken, evenly spaced."""
 
 
 class AnnotatedRows(NamedTuple):

@@ -14,18 +14,18 @@ from napari_smse.similarity.neighbours import nearest
 
 _AT_ONCE: Final = 512
 _FEWEST: Final = 5
-"""Fewer tiles of a group say nothing of it."""
+"""Groups of fewer tiles are not counted."""
 
 _NEAREST: Final = 0.05
 """Tiles nearer than this all weigh the same."""
 
 _HARDLY: Final = 0.1
-"""So little above chance, slides are told by accident."""
+"""So little above chance, slides are predicted by accident."""
 
 _LITTLE: Final = 1 / 3
 _MOST: Final = 2 / 3
 _LESS_WELL: Final = 0.05
-"""A class that is told less often by this is told less well."""
+"""A class that is predicted less often by this is predicted less well."""
 
 Embed = Callable[[NDArray[np.intp], int | None], NDArray[np.float32]]
 """Embeds tiles, given by their numbers: as they are, or, given a seed, with another stain."""
@@ -33,12 +33,12 @@ Embed = Callable[[NDArray[np.intp], int | None], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class NeighbourAccuracy:
-    """How often the nearest neighbours tell what a tile is of.
+    """How often the nearest neighbours predict the group of a tile.
 
     Attributes
     ----------
     accuracy
-        Mean over the groups of the share of their tiles that is told right.
+        Balanced accuracy: the mean over the groups of the fraction of tiles predicted right.
     chance
         What guessing reaches: one over the number of groups.
     groups
@@ -51,13 +51,13 @@ class NeighbourAccuracy:
 
     @property
     def above_chance(self) -> float:
-        """0 where it is chance or worse, 1 where all is told."""
+        """0 where it is chance or worse, 1 where all are right."""
         return max(0.0, (self.accuracy - self.chance) / (1.0 - self.chance))
 
 
 @dataclass(frozen=True)
 class BatchEffect:
-    """How well an embedding tells slides, and classes.
+    """How well an embedding predicts slides, and classes.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class BatchEffect:
 
     @property
     def slides_differ_more(self) -> bool:
-        """Whether slides are told better than classes, each measured from its chance."""
+        """Whether slides are predicted better than classes, each measured from its chance."""
         return self.of_class is None or self.slide.above_chance > self.of_class.above_chance
 
     @property
@@ -112,7 +112,7 @@ class BeforeAndAfter:
 
     @property
     def stain_share(self) -> float:
-        """How much of what tells slides, above chance, is gone with their stain: 0 to 1."""
+        """Fraction of the slides' accuracy above chance that is gone with their stain: 0 to 1."""
         before, after = self.before.slide.above_chance, self.after.slide.above_chance
         return max(0.0, 1.0 - after / before) if before else 0.0
 

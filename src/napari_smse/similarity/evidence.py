@@ -76,7 +76,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class TileEvidence:
-    """A tile of a slide, what the class head says of it, and the evidence.
+    """A tile of a slide, the class head's probabilities, and the evidence.
 
     Attributes
     ----------

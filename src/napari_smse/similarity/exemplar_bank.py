@@ -73,7 +73,7 @@ class ExemplarBank:
     drawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Fill in that tiles lie nowhere and look like nothing, where nothing is said of that."""
+        """Fill in the columns that were left out: no slides, places or appearances."""
         number = len(self.labels)
         for name in ("slides", "drawn"):
             if not getattr(self, name):

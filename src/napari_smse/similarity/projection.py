@@ -83,7 +83,7 @@ def fit_pca(embeddings: NDArray[np.float32], sample: int = _PCA_SAMPLE) -> Pca:
 
 @dataclass(frozen=True)
 class UmapProgress:
-    """How many embeddings have their place; none while neighbours are being learnt."""
+    """How many embeddings have their place; none while the projection is being fitted."""
 
     done: int
     total: int

@@ -14,7 +14,7 @@ from napari_smse.scoring.tile_table import TileTable
 
 @dataclass(frozen=True)
 class ScaleAgreement:
-    """What the scales say of each place, on the grid of the finest.
+    """Which class the scales predict at each place, on the grid of the finest.
 
     Attributes
     ----------

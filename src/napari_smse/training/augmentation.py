@@ -139,7 +139,7 @@ def colour_jittered(tile: Tensor, strength: float, generator: torch.Generator) -
 
 
 def _blurred(tile: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Blur a share of the tiles, so that a source's sharpness says nothing of the class."""
+    """Blur a fraction of the tiles, so that a source's sharpness does not predict the class."""
     sigma = uniform(*_BLUR_PX, generator)
     if uniform(0, 1, generator) >= fraction:
         return tile

@@ -127,7 +127,7 @@ def training_signature(
     validation: Sequence[int],
     network: torch.nn.Module,
 ) -> str:
-    """Return a hash that tells one training from another: recipe, images, network.
+    """Return a hash that identifies a training: recipe, images, network.
 
     Of an image its file, field, label, case, scales and which side it is on count; of the network
     the names and shapes of its weights.

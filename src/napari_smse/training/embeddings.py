@@ -63,7 +63,7 @@ def embed_images(
     tile_px: int = 224,
     precomputed: Mapping[LabelledImage, TileOutputs] | None = None,
 ) -> Generator[int, None, tuple[EmbeddedTiles, Tensor]]:
-    """Embed the tiles that images are judged by, yielding how many images are done.
+    """Embed the evaluation tiles of images, yielding how many images are done.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def embed_images(
     tile_px
         Side of the tiles.
     precomputed
-        What the network said of some images before; these are not read.
+        Outputs of the network for some images; these are not read.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which of the tiles that a network learnt from stand for all of them."""
+"""Selection of exemplars: tiles that stand for all that a network learnt from."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def choose_exemplars(
 def table_tiles(
     network: SmseNetwork, table: FeatureCache, labelled_set: LabelledSet
 ) -> EmbeddedTiles:
-    """Return all judged tiles of a feature table, as a network with its trunk embeds them."""
+    """Return all evaluation tiles of a feature cache, as a network with its trunk embeds them."""
     images = labelled_set.images
     found = [table.evaluation_features(image) for image in images]
     rows = [number for number, features in enumerate(found) for _ in features.mpps]

@@ -1,4 +1,4 @@
-"""Features of a trunk that does not learn: computed once, learnt from many times."""
+"""Features of a frozen trunk: computed once, trained on many times."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class FeatureCache:
         self._crops: dict[LabelledImage, TileFeatures] = {}
 
     def evaluation_features(self, image: LabelledImage) -> TileFeatures:
-        """Return the features of the tiles an image is judged by, computed now if need be."""
+        """Return the features of an image's evaluation tiles, computed now if need be."""
         if image not in self._evaluation:
             self._evaluation[image] = self._found(*self._evaluation_tiles(image))
         return self._evaluation[image]
@@ -106,7 +106,7 @@ class FeatureCache:
             yield done, len(images)
 
     def _all_tiles(self, image: LabelledImage) -> _Tiles:
-        """Return judged tiles, then crops, in as few batches as can be."""
+        """Return evaluation tiles, then crops, in as few batches as can be."""
         picture = read_pixels(image)
         both = self._evaluation_tiles(image, picture), self._augmented_tiles(image, picture)
         tiles, mpps = (torch.cat(parts) for parts in zip(*both, strict=True))

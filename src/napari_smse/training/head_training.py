@@ -148,7 +148,7 @@ def fresh_heads(network: SmseNetwork, recipe: Recipe, classes: int) -> SmseNetwo
 def predict_from_features(
     network: SmseNetwork, table: FeatureCache, images: Sequence[LabelledImage]
 ) -> Tensor:
-    """Return logits ``(n, classes)``, the mean over the tiles each image is judged by."""
+    """Return logits ``(n, classes)``, the mean over each image's evaluation tiles."""
     network.eval()
     with torch.inference_mode():
         tiles = (table.evaluation_features(image).values.float() for image in images)

@@ -1,4 +1,4 @@
-"""What a newly trained model knows, written beside its weights: exemplars, and looks of tiles."""
+"""What lies beside a trained model's weights: exemplars, and an out-of-distribution reference."""
 
 from __future__ import annotations
 

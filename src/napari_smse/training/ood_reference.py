@@ -1,4 +1,4 @@
-"""What the tiles that a network learns from look like, so that it can tell what is unlike them."""
+"""Appearance of the tiles that a network learns from: its out-of-distribution reference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_smse.similarity.ood.reference import OodReference, SourceAppearance,
 from napari_smse.training.exemplar_selection import by_turns
 
 MAX_IMAGES: Final = 25
-"""Of a class of a source at the same scales; where looks lean on known ones, more say little."""
+"""Of a class of a source at the same scales; more add little where a reference is there."""
 
 MIN_TILES: Final = 4 * len(MEASURES)
 """So many tiles of other cases must be left to fit on where nothing is known yet: of fewer, a
@@ -31,7 +31,7 @@ _SHARE: Final = 0.95
 
 @dataclass(frozen=True)
 class TileAppearances:
-    """What tiles look like.
+    """Appearance features of tiles.
 
     Attributes
     ----------

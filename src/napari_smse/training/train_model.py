@@ -136,7 +136,7 @@ class ModelTrainer:
         yield from train_paper(self.network, self.labelled_set, self.recipe, **options)
 
     def finish(self) -> Made:
-        """Calibrate and measure on the validation cases; save with exemplars and looks."""
+        """Calibrate and measure on the validation cases; save with exemplars and reference."""
         self.network.eval()
         summary, temperature = None, 1.0
         if self.validation:

@@ -142,7 +142,7 @@ class TrainingState:
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """Lend the network with the weights that are judged: averaged ones, if they are."""
+        """Give the network its averaged weights for a while, if weights are averaged."""
         own_weights = _copied(self.trainable) if self._average else {}
         self.whole = False
         self._put(self._average)

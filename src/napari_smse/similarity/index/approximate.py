@@ -121,7 +121,7 @@ class ApproximateTiles:
         return everywhere
 
     def build(self) -> Iterator[Searched]:
-        """Make it, or add what is new; tells how far it got.
+        """Make it, or add what is new, yielding progress.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What an index says of itself: its format, and the model that all its slides were scored by."""
+"""The manifest of an index: its format, and the model that all its slides were scored by."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def write_shard(folder: Path, shard: Shard, *, first: bool = False) -> None:
 
 
 def read_slide(path: Path) -> IndexedSlide:
-    """Read what a shard says of its slide; of the tiles, only that they are all there.
+    """Read the facts of a shard's slide; of the tiles, only that they are all there.
 
     Raises
     ------

@@ -55,7 +55,7 @@ class SlideIndex(IndexFiles):
         excluded: ExcludedRegion | None = None,
         approximate: bool | None = None,
     ) -> Iterator[Searched | SearchResult]:
-        """Look for the k tiles nearest to any of some, and tell how far it got.
+        """Search the k tiles nearest to any of some, yielding progress and at last the result.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class SlideIndex(IndexFiles):
         yield SearchResult(groups, tiles.count, usable, tuple(warnings))
 
     def build_approximate(self) -> Iterator[Searched]:
-        """Make or bring up to date the approximate index, and tell how far it got.
+        """Make or bring up to date the approximate index, yielding progress.
 
         Raises
         ------

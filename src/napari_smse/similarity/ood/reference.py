@@ -24,10 +24,10 @@ from napari_smse.models.card import LOOKS_SUFFIX, WEIGHTS_SUFFIX, model_paths
 from napari_smse.similarity.appearance import MEASURES
 
 MIN_NEW_TILES: Final = 5
-"""So many tiles of a source at a scale make its look known."""
+"""So many tiles of a source at a scale are needed to add it to a reference."""
 
 _SHRINKAGE: Final = 0.1
-"""Of the correlations, which a few hundred tiles tell badly."""
+"""Of the correlations, of which a few hundred tiles are a poor estimate."""
 _PRIOR_TILES: Final = 30
 """As many tiles the spread within known sources counts for, where a source has few of its own."""
 
@@ -113,7 +113,7 @@ class OodReference(BaseModel):
     def extended(
         self, sources: Sequence[str], mpps: ArrayLike, appearances: NDArray[np.floating]
     ) -> OodReference:
-        """Return what is known with tiles of other sources besides, of which there may be few.
+        """Return the reference with tiles of other sources added, of which there may be few.
 
         Parameters
         ----------
@@ -138,9 +138,9 @@ class OodReference(BaseModel):
     def _fitted_by_few(
         self, source: str, mpp: float, appearances: NDArray[np.floating]
     ) -> SourceAppearance:
-        """Return the look of few tiles: their mean, and a spread that leans on the known sources'.
+        """Return the appearance of few tiles: mean, and covariance shrunk to known sources'.
 
-        It is told at the nearest known scale, where tiles like these are compared; their limit is
+        It is held at the nearest known scale, where tiles like these are compared; their limit is
         that of the known sources on average, as no case is left to hold out.
         """
         exact = np.asarray(appearances, dtype=np.float64)
@@ -200,7 +200,7 @@ def save_ood_reference(known: OodReference, path: Path) -> None:
 
 
 def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
-    """Return what a model knows; None if its files do not say.
+    """Return the reference of a model; None if it has none.
 
     Parameters
     ----------

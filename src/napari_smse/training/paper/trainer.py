@@ -1,4 +1,4 @@
-"""The paper's own configuration, as far as its published code and logs tell."""
+"""The paper's own configuration, as far as its published code and logs show."""
 
 from __future__ import annotations
 
