@@ -101,7 +101,7 @@ class ApproximateTiles:
         """Say why it cannot answer, and what to do; None if it can."""
         return next(filter(None, (graph.missing() for graph in self._graphs)), None)
 
-    def look_up(
+    def search(
         self, best: TopK, order: list[str], excluded: ExcludedRegion | None
     ) -> frozenset[str]:
         """Offer the nearest tiles, and return the slides that were looked up at every scale.
@@ -117,7 +117,7 @@ class ApproximateTiles:
         """
         everywhere = frozenset.intersection(*(graph.slides() for graph in self._graphs))
         for graph in self._graphs:
-            graph.look_up(best, order, excluded, everywhere)
+            graph.search(best, order, excluded, everywhere)
         return everywhere
 
     def build(self) -> Iterator[Searched]:
@@ -170,7 +170,7 @@ class _Graph:
         without = {slide.quick_hash for slide in self._files.slides} - self._present.keys()
         return frozenset(inside | without)
 
-    def look_up(
+    def search(
         self, best: TopK, order: list[str], excluded: ExcludedRegion | None, wanted: frozenset[str]
     ) -> None:
         record = self._usable_record()

@@ -87,7 +87,7 @@ class SlideIndex(IndexFiles):
         tiles = ApproximateTiles(self, mpp)
         usable = self._use_approximate(tiles, approximate, warnings)
         # What came after the approximate index was made is looked through in any case.
-        known = tiles.look_up(best, order, excluded) if usable else frozenset()
+        known = tiles.search(best, order, excluded) if usable else frozenset()
         rest = [key for key in order if key not in known]
         yield from self._look_through(best, order, rest, mpp, excluded, warnings)
         groups = tuple(self._groups(best, order, warnings))
