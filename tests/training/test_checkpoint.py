@@ -33,9 +33,9 @@ RECIPE = SMALL.model_copy(update={"steps": 12, "validate_every": 3, "distillatio
 VICTIM = """
 import sys, time, torch
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = [{tests!r}, {tests!r} + "/training"]
 torch.set_num_threads(1)
-from learning.test_training_checkpoint import begun
+from test_checkpoint import begun
 
 for progress in begun(Path({folder!r}), seed=0)[1]:
     print("at", progress.step, flush=True)
