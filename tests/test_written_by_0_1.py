@@ -17,7 +17,7 @@ from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.runtimes import selection
 from napari_smse.scoring.tile_table import tile_table_of
-from napari_smse.similarity.exemplar_bank import bank_of, load_bank
+from napari_smse.similarity.bank_file import bank_of, load_bank
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
 from napari_smse.widgets import autosave
@@ -62,7 +62,7 @@ def test_a_model(folder: Path) -> None:
 def test_the_history_of_fine_tunings(folder: Path) -> None:
     (entry,) = FineTuneHistory(folder / "history").entries()
     assert entry.note == "the first one"
-    assert entry.learns == "head"
+    assert entry.trainable == "head"
     assert entry.parent.startswith("mini 1")
     bank = bank_of(entry.path)
     assert bank is not None

@@ -34,10 +34,10 @@ from numpy.typing import NDArray
 from napari_smse.scoring import ScoreMaps, TileScores
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Way
+from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Method
 from napari_smse.similarity.index.shard import IndexedSlide, Shard
 from napari_smse.similarity.index.slide_index import SlideIndex
-from napari_smse.similarity.region_search import look_for
+from napari_smse.similarity.region_search import find_similar_tiles
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TilePlan, TileSpec
 
@@ -95,17 +95,17 @@ def on_one_slide() -> dict[str, float]:
     region = shapely.box(224 * 10, 224 * 10, 224 * 15, 224 * 14)
 
     def query() -> object:
-        return look_for(tiles, 0, [region], [], MODEL).heat_map()
+        return find_similar_tiles(tiles, 0, [region], [], MODEL).heat_map()
 
     figures = {"query to map, 100,000 tiles, ms / 50": median_ms(query) / 50}
-    ways: tuple[Way, ...] = ("prototypes", "nearest")
+    ways: tuple[Method, ...] = ("prototypes", "nearest")
     for way in ways:
         name = f"recolouring by {way}, 100,000 tiles, ms / 100"
         figures[name] = recolouring(embeddings, scale, way) / 100
     return figures
 
 
-def recolouring(embeddings: NDArray[np.float32], scale: ScaleTiles, way: Way) -> float:
+def recolouring(embeddings: NDArray[np.float32], scale: ScaleTiles, way: Method) -> float:
     """How long maps take to follow an exemplar that is added, or taken out again."""
     rng = np.random.default_rng(3)
     bank = ExemplarBank(

@@ -17,7 +17,7 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
-from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.training.exemplar_selection import choose_exemplars, table_tiles
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import fresh_heads, train_heads
@@ -72,7 +72,7 @@ def _train(data: LabelledSet, stem: Path) -> None:
     path = save_model(network, _card(data, network, stem.name), stem)
     exemplars = choose_exemplars(table_tiles(network, table, data))
     weights = read_card(path).weights_sha256
-    save_exemplars(replace(exemplars, model=weights), exemplars_path(path))
+    save_bank(replace(exemplars, model=weights), model_bank_path(path))
 
 
 def _card(data: LabelledSet, network: SmseNetwork, name: str) -> ModelCard:

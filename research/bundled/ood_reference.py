@@ -27,7 +27,7 @@ from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
-from napari_smse.similarity.ood.appearance import appearance_features
+from napari_smse.similarity.appearance import appearance_features
 from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of
@@ -60,7 +60,9 @@ def main() -> None:
         print(f"{name:30} " + ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
     known = fitted(tiles.told, read_card("bundled").weights_sha256)
     save_ood_reference(known, options.out / (BUNDLED_NAME + LOOKS_SUFFIX))
-    print(json.dumps({f"{one.source} {one.mpp:g}": round(one.limit, 2) for one in known.looks}))
+    print(
+        json.dumps({f"{one.source} {one.mpp:g}": round(one.limit, 2) for one in known.appearances})
+    )
 
 
 def known_tiles(data: Path, seed: int = 0) -> Tiles:
@@ -84,13 +86,13 @@ def known_tiles(data: Path, seed: int = 0) -> Tiles:
 
 def some(tiles: TileAppearances, chosen: NDArray[np.bool_]) -> TileAppearances:
     """Return these tiles only."""
-    columns = (tiles.looks, tiles.sources, tiles.cases, tiles.mpps)
+    columns = (tiles.appearances, tiles.sources, tiles.cases, tiles.mpps)
     return TileAppearances(*(column[chosen] for column in columns))
 
 
 def fitted(tiles: TileAppearances, model: str = "") -> OodReference:
     """Return what is known of these tiles."""
-    return OodReference(model=model, looks=tuple(fitted_ood_reference(tiles)))
+    return OodReference(model=model, appearances=tuple(fitted_ood_reference(tiles)))
 
 
 class Found(NamedTuple):
@@ -115,17 +117,17 @@ def measured(tiles: Tiles, data: Path) -> dict[str, dict[str, float]]:
     called = []
     for out in held_out(told):
         known, tests = fitted(some(told, ~out)), some(told, out)
-        usual = known.unlike(tests.looks, tests.mpps)
+        usual = known.ood_scores(tests.appearances, tests.mpps)
         called.append(float((usual > 1).mean()))
         for name, (looks, mpps) in strange.items():
-            values.setdefault(name, []).append(told_apart(usual, known.unlike(looks, mpps)))
+            values.setdefault(name, []).append(told_apart(usual, known.ood_scores(looks, mpps)))
         for source in others:
             unseen = told.sources == source
             without, away = fitted(some(told, ~out & ~unseen)), some(told, unseen)
             values.setdefault(f"other tissue, not fitted on: {source}", []).append(
                 told_apart(
-                    without.unlike(tests.looks, tests.mpps),
-                    without.unlike(away.looks, away.mpps),
+                    without.ood_scores(tests.appearances, tests.mpps),
+                    without.ood_scores(away.appearances, away.mpps),
                 )
             )
     found = {"held-out BreakHis": {"called unlike": float(np.mean(called))}}
@@ -160,8 +162,10 @@ def learnt(tiles: TileAppearances, source: str) -> dict[str, float]:
         chosen = np.zeros(len(own), bool)
         chosen[rng.permutation(np.flatnonzero(theirs))[:LEARNT_TILES]] = True
         tests = some(tiles, own & ~theirs)
-        both = (known, some(tiles, chosen).learnt_by(known))
-        shares.append([float((one.unlike(tests.looks, tests.mpps) > 1).mean()) for one in both])
+        both = (known, some(tiles, chosen).added_to(known))
+        shares.append(
+            [float((one.ood_scores(tests.appearances, tests.mpps) > 1).mean()) for one in both]
+        )
     before, after = np.mean(shares, axis=0)
     return {"called unlike before": float(before), "after": float(after)}
 

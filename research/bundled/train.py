@@ -39,7 +39,7 @@ from napari_smse.models import (
     save_model,
 )
 from napari_smse.models.trunk import DEFAULT_TRUNK
-from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.training.exemplar_selection import choose_exemplars, table_tiles
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner, fresh_heads, train_heads
@@ -103,7 +103,7 @@ def main() -> None:
         save_model(network, external_figure(card, *found), path)
     exemplars = choose_exemplars(table_tiles(network, table, data))
     weights = read_card(path).weights_sha256
-    save_exemplars(replace(exemplars, model=weights), exemplars_path(path))
+    save_bank(replace(exemplars, model=weights), model_bank_path(path))
     for figure in load_model(path).card.figures:
         _log.info("%s", json.dumps(figure.model_dump(exclude={"how"})))
 

@@ -90,7 +90,7 @@ def measured(data: LabelledSet, table: FeatureCache) -> Iterator[tuple[str, str,
 
 def tiles_of(data: LabelledSet, table: FeatureCache, images: list[int]) -> Tiles:
     """Return the tiles of some images."""
-    found = [table.judged(data.images[i]).values for i in images]
+    found = [table.evaluation_features(data.images[i]).values for i in images]
     rows = [i for i, values in zip(images, found, strict=True) for _ in values]
     return Tiles(
         torch.cat(found).float(),

@@ -28,7 +28,7 @@ from napari_smse.datasets.pixels import close_slides
 from napari_smse.evaluation.cross_validation import Learner
 from napari_smse.evaluation.linear_probe import LinearProbe
 from napari_smse.finetuning.fine_tuner import (
-    HELD_OUT_SHARE,
+    HELD_OUT_FRACTION,
     FineTuner,
     FineTuneResult,
     fine_tune_recipe,
@@ -39,7 +39,7 @@ from napari_smse.models.trunk import DEFAULT_TRUNK
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
-from napari_smse.training.recipe import Learns, Recipe, Similarity
+from napari_smse.training.recipe import Recipe, Similarity, Trainable
 from research.bundled import SOURCES
 from research.bundled.leave_source_out import empty_table, left_out_model
 from research.bundled.train import RECIPE
@@ -102,7 +102,7 @@ class Deal:
     ----------
     number
         Its seed.
-    share
+    held_out_fraction
         Of the cases that is held out.
     few, every
         Images to learn from: about a hundred, or all of these cases.
@@ -154,7 +154,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--out", type=Path, required=True, help="for slides, models and figures")
     parser.add_argument("--settings", nargs="+", choices=names, default=names)
-    parser.add_argument("--share", type=float, default=HELD_OUT_SHARE, help="of cases held out")
+    parser.add_argument("--share", type=float, default=HELD_OUT_FRACTION, help="of cases held out")
     parser.add_argument("--deals", type=int, default=10, help="of cases, for heads")
     parser.add_argument("--stage-deals", type=int, default=3, help="the first of them")
     parser.add_argument("--threads", type=int, default=1)
@@ -222,7 +222,7 @@ def fine_tune(
     model: Model,
     data: LabelledSet,
     folder: Path,
-    learns: Learns,
+    learns: Trainable,
     deals: Sequence[Deal],
     table: FeatureCache | None = None,
 ) -> None:
@@ -245,13 +245,13 @@ def tuned_run(
     data: LabelledSet,
     deal: Deal,
     loss: Similarity,
-    learns: Learns,
+    learns: Trainable,
     table: FeatureCache | None = None,
 ) -> Run:
     """Fine-tune once, by the clock."""
     recipe = fine_tune_recipe(loss, learns, seed=deal.number)
     crops = 0 if table is None else table.crops_per_image
-    tuning = FineTuner(model, data, recipe, share=deal.share, crops=crops, table=table)
+    tuning = FineTuner(model, data, recipe, held_out_fraction=deal.share, crops=crops, table=table)
     assert sorted(tuning.testing) == sorted(deal.held)
     assert tuning.labelled_set.classes == data.classes
     # Of the cases learnt from, only so many regions were annotated.
@@ -267,7 +267,7 @@ def tuned_run(
         held.images.tolist(),
         held.logits.tolist(),
         tuned.before.held_out.logits.tolist(),
-        tuned.old_right,
+        tuned.exemplar_accuracy,
         time.monotonic() - began,
         learning,
     )

@@ -43,7 +43,7 @@ def test_wrong_labels_come_first():
     labels[wrong] = 1 - labels[wrong]
     found = find_label_issues(embeddings, labels, groups)
     assert set(found.order[:3].tolist()) == set(wrong)
-    assert found.says[wrong].tolist() == (1 - labels[wrong]).tolist()
+    assert found.suggested[wrong].tolist() == (1 - labels[wrong]).tolist()
     assert (found.score[wrong] > 0.8).all()
 
 
@@ -96,7 +96,7 @@ def test_one_class_has_nothing_to_be_told_from():
     embeddings, labels, groups = two_classes()
     found = find_label_issues(embeddings[:48], labels[:48], groups[:48])
     assert np.isnan(found.score).all()
-    assert found.says.tolist() == labels[:48].tolist()
+    assert found.suggested.tolist() == labels[:48].tolist()
 
 
 def test_nothing_labelled_is_nothing_doubted():

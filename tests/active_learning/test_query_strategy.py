@@ -125,7 +125,7 @@ def test_with_nothing_labelled_the_most_uncertain_comes_first():
 def test_sure_tiles_wait_until_no_uncertain_one_is_left():
     malignant = np.where(np.arange(40) < 10, 0.5, 0.999)
     slide = candidates(unit(np.random.default_rng(2), 40), malignant)
-    chosen = [one.row for one in select_tiles([slide], 10)]
+    chosen = [choice.row for choice in select_tiles([slide], 10)]
     assert sorted(chosen) == list(range(10))
     more = [one.row for one in select_tiles([slide], 40)]
     assert sorted(more) == list(range(40))
@@ -150,7 +150,7 @@ def test_what_is_labelled_on_one_slide_is_not_asked_for_on_another():
 
 def test_slides_take_turns_until_one_has_no_more():
     small, large = random_slide(4, 3), random_slide(5, 60)
-    chosen = [one.slide for one in select_tiles([large, small], 10)]
+    chosen = [choice.slide for choice in select_tiles([large, small], 10)]
     assert chosen[:6] == [0, 1, 0, 1, 0, 1]
     assert chosen[6:] == [0] * 4
 
@@ -159,7 +159,7 @@ def test_tiles_that_overlap_a_chosen_one_are_passed_over():
     rng = np.random.default_rng(6)
     places = np.array([[5 * i, 0, 10, 10] for i in range(40)], np.int32)
     slide = candidates(unit(rng, 40), rng.uniform(size=40), places=places)
-    chosen = [one.row for one in select_tiles([slide], 40)]
+    chosen = [choice.row for choice in select_tiles([slide], 40)]
     assert np.diff(sorted(chosen)).min() >= 2
 
 
@@ -186,7 +186,7 @@ def test_a_queue_is_the_same_every_time_and_holds_only_open_tiles_once(seed, siz
     assert chosen == select_tiles(slides, count)
     assert len(set((one.slide, one.row) for one in chosen)) == len(chosen)
     assert all(slides[one.slide].is_open[one.row] for one in chosen)
-    assert len(chosen) == min(count, sum(int(one.is_open.sum()) for one in slides))
+    assert len(chosen) == min(count, sum(int(slide.is_open.sum()) for slide in slides))
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 9)] * 2), min_size=1))

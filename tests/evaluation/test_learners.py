@@ -92,7 +92,7 @@ def test_the_seed_given_by_the_protocol_decides(tmp_path: Path) -> None:
 
 def test_learners_of_one_trunk_compute_its_features_once(tmp_path: Path) -> None:
     data, tables = mini_set(tmp_path), {}
-    head = SMALL.model_copy(update={"learns": "head", "steps": 2})
+    head = SMALL.model_copy(update={"trainable": "head", "steps": 2})
     other = head.model_copy(update={"similarity": "none", "classification": "focal"})
     said: list[str] = []
     for recipe in (head, other):

@@ -63,7 +63,7 @@ def test_tiles_lie_on_the_grid_of_the_whole_slide(folder: Path, model: Model) ->
         assert image.region is not None
         assert image.region.x % 64 == image.region.y % 64 == 0
         assert image.label == (1 if image.region.x >= 512 else 0)
-    assert set(found.known) == set(images)
+    assert set(found.outputs) == set(images)
 
 
 def test_scales_and_cases_are_as_asked_for(folder: Path, model: Model) -> None:
@@ -107,8 +107,8 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     write_annotations(path, said)
     found = read(folder, model)
     assert len(found.labelled_set.images) == len(plain.labelled_set.images) - 1
-    assert found.links is not None
-    assert found.links.alike.tolist() == [True]
+    assert found.constraints is not None
+    assert found.constraints.must_link.tolist() == [True]
     assert found.unmatched == 0
     # Also of a tile that no region reaches, as in the viewer, which scores the whole slide.
     outside = replace(place, x=64, y=320)
@@ -124,7 +124,9 @@ def test_what_cannot_be_learnt_from_is_skipped_with_the_reason(folder: Path, mod
     (folder / "broken.geojson").write_text("{}")
     glass = annotate(write_red_slide(folder, "glass", 3), benign=box(1100, 0, 1400, 300))
     found = read(folder, model)
-    reasons = {one.path.name: one.reason for one in found.labelled_set.skipped}
+    reasons = {
+        skipped_file.path.name: skipped_file.reason for skipped_file in found.labelled_set.skipped
+    }
     assert set(reasons) == {"slide1.tif", "broken.tif", glass.name}
     assert "has no annotations" in reasons["slide1.tif"]
 
@@ -142,7 +144,9 @@ def test_exported_tiles_are_no_labels(folder: Path, model: Model) -> None:
     path = write_tiles_beside(folder / "slide1.tif", among_annotations=True)
     found = read(folder, model)
     assert found.labelled_set.images == plain.labelled_set.images
-    ((skipped, reason),) = [(one.path, one.reason) for one in found.labelled_set.skipped]
+    ((skipped, reason),) = [
+        (skipped_file.path, skipped_file.reason) for skipped_file in found.labelled_set.skipped
+    ]
     assert skipped == path
     assert "also holds 8 tiles or detections" in reason
     write_tiles_beside(folder / "slide1.tif")
@@ -166,5 +170,5 @@ def test_a_slide_under_two_names_is_scored_once(folder: Path, model: Model) -> N
     assert found.labelled_set.cases == {"annotations again", "annotations slide1"}
     assert len(found.labelled_set.images) == len(plain.labelled_set.images) + 1
     assert found.unmatched == 0
-    (reason,) = [one.reason for one in found.labelled_set.skipped]
+    (reason,) = [skipped_file.reason for skipped_file in found.labelled_set.skipped]
     assert reason.startswith("is the same slide as again.tif")

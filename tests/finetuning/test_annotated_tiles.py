@@ -16,10 +16,16 @@ from shapely.geometry import box
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError
-from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
+from napari_smse.finetuning.annotated_slide import AnnotatedSlide
+from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.finetuning.exemplar_tiles import ExemplarTile
-from napari_smse.finetuning.fine_tuner import FLATTERS, FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import (
+    SAME_SLIDE_WARNING,
+    FineTuner,
+    FineTuneResult,
+    fine_tune_recipe,
+)
 from napari_smse.finetuning.maps import maps_by_heads, store_by_heads
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, load_model, save_model
@@ -118,10 +124,10 @@ def test_tiles_take_the_class_they_lie_in_and_their_stored_embedding(
         except StopIteration as end:
             tiles, logits = end.value
             break
-    stored = torch.cat([found.known[images[i]].embedding for i in some])
+    stored = torch.cat([found.outputs[images[i]].embedding for i in some])
     assert len(tiles) == len(some)
     assert (tiles.embeddings * stored).sum(dim=1).min() > 0.98
-    told = torch.cat([found.known[images[i]].logits for i in some]).softmax(dim=1)
+    told = torch.cat([found.outputs[images[i]].logits for i in some]).softmax(dim=1)
     torch.testing.assert_close(told, logits.softmax(dim=1), atol=0.05, rtol=0)
 
 
@@ -132,7 +138,9 @@ def test_nothing_is_read_again(
     monkeypatch.setattr(
         "napari_smse.training.prediction.read_pixels", lambda _: pytest.fail("read a tile")
     )
-    tuning = FineTuner(model, found.labelled_set, fine_tune_recipe(steps=3), known=found.known)
+    tuning = FineTuner(
+        model, found.labelled_set, fine_tune_recipe(steps=3), precomputed=found.outputs
+    )
     assert finished(tuning).heads is not None
     assert not tuning.warnings
 
@@ -141,8 +149,8 @@ def test_whole_slides_are_held_out_and_told_apart_better(
     scored: list[Scored], model: Model, tmp_path: Path
 ) -> None:
     found = of_all(scored)
-    recipe = fine_tune_recipe("triplet", steps=150, rate=0.02)
-    tuning = FineTuner(model, found.labelled_set, recipe, known=found.known)
+    recipe = fine_tune_recipe("triplet", steps=150, learning_rate=0.02)
+    tuning = FineTuner(model, found.labelled_set, recipe, precomputed=found.outputs)
     cases = [
         {found.labelled_set.images[i].case for i in part}
         for part in (tuning.training, tuning.testing)
@@ -177,8 +185,10 @@ def test_a_single_slide_holds_out_regions_and_says_so(scored: list[Scored], mode
     }
     slide = replace(one.annotated(), regions=drawn)
     found = annotated_tiles([slide], CLASSES)
-    tuning = FineTuner(model, found.labelled_set, fine_tune_recipe(steps=5), known=found.known)
-    assert tuning.warnings == [FLATTERS]
+    tuning = FineTuner(
+        model, found.labelled_set, fine_tune_recipe(steps=5), precomputed=found.outputs
+    )
+    assert tuning.warnings == [SAME_SLIDE_WARNING]
 
 
 def test_conflicts_are_counted_and_other_classes_left_out(scored: list[Scored]) -> None:
@@ -281,8 +291,8 @@ def test_a_slide_under_two_names_is_one_case(scored: list[Scored], tmp_path: Pat
         again = replace(plain, slide=copy, case="copy")
         found = annotated_tiles([plain, again], CLASSES)
         assert found.labelled_set.images == annotated_tiles([plain], CLASSES).labelled_set.images
-        assert found.copies == ("copy.tif",)
-        assert "copy.tif show a slide that is open under another name" in " ".join(found.told)
+        assert found.duplicates == ("copy.tif",)
+        assert "copy.tif show a slide that is open under another name" in " ".join(found.messages)
         # What is drawn and said of the copy counts, and contradictions are conflicts.
         image = found.labelled_set.images[0]
         remark = TileCorrection(place_of(one, image), "class", "malignant")
@@ -299,7 +309,7 @@ def test_a_slide_under_two_names_is_one_case(scored: list[Scored], tmp_path: Pat
 
 def test_known_tiles_of_a_copy_are_of_its_case(scored: list[Scored], model: Model) -> None:
     one = scored[0].annotated(benign=LEFT)
-    images = annotated_tiles([scored[0].annotated(malignant=MIDDLE)], CLASSES).known
+    images = annotated_tiles([scored[0].annotated(malignant=MIDDLE)], CLASSES).outputs
     image, judged = next(iter(images.items()))
     assert image.region is not None
     tile = ExemplarTile(
@@ -323,14 +333,14 @@ def test_a_link_that_two_files_hold_counts_once(scored: list[Scored]) -> None:
     images = annotated_tiles([slide], CLASSES).labelled_set.images
     link = PairConstraint(place_of(scored[0], images[0]), place_of(scored[0], images[1]), False)
     found = annotated_tiles([slide], CLASSES, [link, replace(link)])
-    assert found.links is not None
-    assert len(found.links) == 1
+    assert found.constraints is not None
+    assert len(found.constraints) == 1
     assert found.unmatched == 0
 
 
 def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Scored]) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored[:2]]
-    sets = [annotated_tiles([one], CLASSES) for one in slides]
+    sets = [annotated_tiles([slide], CLASSES) for slide in slides]
     ends = [
         place_of(one, found.labelled_set.images[0])
         for one, found in zip(scored[:2], sets, strict=True)
@@ -338,11 +348,11 @@ def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Score
     nowhere = replace(ends[0], mpp=3.0)
     links = [PairConstraint(ends[0], ends[1], True), PairConstraint(ends[0], nowhere, False)]
     found = annotated_tiles(slides, CLASSES, links)
-    assert found.links is not None
-    assert found.links.alike.tolist() == [True]
+    assert found.constraints is not None
+    assert found.constraints.must_link.tolist() == [True]
     assert found.unmatched == 1
-    for end, one in zip((found.links.first, found.links.second), sets, strict=True):
-        torch.testing.assert_close(end, one.known[one.labelled_set.images[0]].embedding)
+    for end, one in zip((found.constraints.first, found.constraints.second), sets, strict=True):
+        torch.testing.assert_close(end, one.outputs[one.labelled_set.images[0]].embedding)
 
 
 def test_an_ignored_wrong_label_changes_what_is_learnt(scored: list[Scored], model: Model) -> None:
@@ -353,7 +363,10 @@ def test_an_ignored_wrong_label_changes_what_is_learnt(scored: list[Scored], mod
     for remarks in ((), (remark,), (replace(remark, says="ignore"),)):
         found = annotated_tiles([replace(slides[0], remarks=remarks), *slides[1:]], CLASSES)
         tuning = FineTuner(
-            model, found.labelled_set, fine_tune_recipe(steps=20, rate=0.02), known=found.known
+            model,
+            found.labelled_set,
+            fine_tune_recipe(steps=20, learning_rate=0.02),
+            precomputed=found.outputs,
         )
         tuned = finished(tuning).heads
         assert tuned is not None
@@ -367,8 +380,8 @@ def test_marked_exemplars_and_links_reach_the_tuned_model(
 ) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     plain = annotated_tiles(slides, CLASSES)
-    recipe = fine_tune_recipe(steps=10, rate=0.02)
-    tuning = FineTuner(model, plain.labelled_set, recipe, known=plain.known)
+    recipe = fine_tune_recipe(steps=10, learning_rate=0.02)
+    tuning = FineTuner(model, plain.labelled_set, recipe, precomputed=plain.outputs)
     image = plain.labelled_set.images[tuning.training[-1]]
     other = plain.labelled_set.images[tuning.training[0]]
     by_path = {one.slide.path: one for one in scored}
@@ -379,15 +392,15 @@ def test_marked_exemplars_and_links_reach_the_tuned_model(
         model,
         found.labelled_set,
         recipe,
-        known=found.known,
-        links=found.links,
+        precomputed=found.outputs,
+        constraints=found.constraints,
         exemplars=(image,),
     )
     tuned = finished(tuning)
-    assert tuned.links_held is not None
-    assert tuned.links_held[2] == 1
-    place = tuned.heads.embed(found.known[image].embedding)  # type: ignore[union-attr]
-    assert ((tuned.exemplars.embeddings - place).norm(dim=1) < 1e-5).any()
+    assert tuned.constraints_satisfied is not None
+    assert tuned.constraints_satisfied[2] == 1
+    place = tuned.heads.embed(found.outputs[image].embedding)  # type: ignore[union-attr]
+    assert (np.linalg.norm(tuned.exemplars.embeddings - place.numpy(), axis=1) < 1e-5).any()
 
 
 def test_links_are_told_to_be_left_out_where_the_trunk_learns(
@@ -398,14 +411,18 @@ def test_links_are_told_to_be_left_out_where_the_trunk_learns(
     link = PairConstraint(place_of(scored[0], images[0]), place_of(scored[0], images[1]), True)
     found = annotated_tiles(slides, CLASSES, [link])
     recipe = fine_tune_recipe("pair", "stage")
-    tuning = FineTuner(model, found.labelled_set, recipe, known=found.known, links=found.links)
+    tuning = FineTuner(
+        model, found.labelled_set, recipe, precomputed=found.outputs, constraints=found.constraints
+    )
     assert any("Links between tiles" in warning for warning in tuning.warnings)
 
 
 def test_links_to_held_out_tiles_are_left_out_and_told(scored: list[Scored], model: Model) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     plain = annotated_tiles(slides, CLASSES)
-    tuning = FineTuner(model, plain.labelled_set, fine_tune_recipe(steps=3), known=plain.known)
+    tuning = FineTuner(
+        model, plain.labelled_set, fine_tune_recipe(steps=3), precomputed=plain.outputs
+    )
     by_path = {one.slide.path: one for one in scored}
     inside, outside = (
         [plain.labelled_set.images[i] for i in part[:2]]
@@ -419,12 +436,16 @@ def test_links_to_held_out_tiles_are_left_out_and_told(scored: list[Scored], mod
     links = [link(*inside), link(inside[0], outside[0]), link(*outside)]
     found = annotated_tiles(slides, CLASSES, links)
     tuning = FineTuner(
-        model, found.labelled_set, fine_tune_recipe(steps=3), known=found.known, links=found.links
+        model,
+        found.labelled_set,
+        fine_tune_recipe(steps=3),
+        precomputed=found.outputs,
+        constraints=found.constraints,
     )
-    assert any("2 links lead to tiles that are held out" in one for one in tuning.warnings)
+    assert any("2 links lead to tiles that are held out" in warning for warning in tuning.warnings)
     tuned = finished(tuning)
-    assert tuned.links_held is not None
-    assert tuned.links_held[2] == 1
+    assert tuned.constraints_satisfied is not None
+    assert tuned.constraints_satisfied[2] == 1
 
 
 def test_a_class_that_no_tile_takes_is_left_out_and_named(scored: list[Scored]) -> None:
@@ -437,9 +458,9 @@ def test_a_class_that_no_tile_takes_is_left_out_and_named(scored: list[Scored]) 
     found = learnable_tiles(CLASSES, list(regions), collect)
     assert found.labelled_set.classes == ("stroma", "tumour")
     assert found.labelled_set.empty_classes == ()
-    assert found.left_out == ("fat",)
-    assert found.told[0].startswith("No tile takes the class fat, which was left out")
-    assert not annotated_tiles(slides, ("stroma", "tumour")).told
+    assert found.untrained_classes == ("fat",)
+    assert found.messages[0].startswith("No tile takes the class fat, which was left out")
+    assert not annotated_tiles(slides, ("stroma", "tumour")).messages
 
 
 def test_a_class_that_the_model_knows_is_never_left_out(scored: list[Scored]) -> None:
@@ -448,7 +469,7 @@ def test_a_class_that_the_model_knows_is_never_left_out(scored: list[Scored]) ->
         CLASSES, list(CLASSES), lambda classes: annotated_tiles(slides, classes)
     )
     assert found.labelled_set.classes == CLASSES
-    assert found.left_out == ()
+    assert found.untrained_classes == ()
     with pytest.raises(DataError, match="No image of class malignant"):
         found.labelled_set.require_classes()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_smse.finetuning.assessment import assess, recalls, separation, share_right
+from napari_smse.finetuning.assessment import accuracy_of, assess, recalls, separation
 from support.embeddings import clouds
 
 
@@ -36,7 +36,7 @@ def test_an_images_logits_are_the_mean_over_its_tiles() -> None:
 
 
 def test_the_share_of_right_calls() -> None:
-    assert share_right(torch.eye(4), torch.tensor([0, 1, 2, 0])) == 0.75
+    assert accuracy_of(torch.eye(4), torch.tensor([0, 1, 2, 0])) == 0.75
 
 
 def test_separation_is_what_a_slow_loop_finds() -> None:

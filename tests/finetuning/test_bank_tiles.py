@@ -32,7 +32,7 @@ def test_what_a_model_brings_is_not_what_was_added():
 
 
 def test_tiles_of_an_open_slide_are_that_slides(model):
-    bank = made_bank(12, dim=4, looks=True).on_slides()
+    bank = made_bank(12, dim=4, appearances=True).on_slides()
     slide = SimpleNamespace(quick_hash="slide 0", name="open", path=Path("x.svs"), mpp=0.25)
     found = exemplar_tiles_of(bank, [slide], model)
     assert [one.class_name for one in found] == [bank.class_name(row) for row in range(len(bank))]
@@ -41,7 +41,7 @@ def test_tiles_of_an_open_slide_are_that_slides(model):
     assert {str(one.path) for one in found} == {"x.svs", "slide 1", "slide 2"}
     opened = [one for one in found if one.slide == "slide 0"]
     assert {(one.case, one.slide_mpp) for one in opened} == {("open", 0.25)}
-    np.testing.assert_array_equal(np.stack([one.look for one in found]), bank.looks)
+    np.testing.assert_array_equal(np.stack([one.appearance for one in found]), bank.appearances)
 
 
 def test_a_slide_that_was_renamed_is_one_case(model):

@@ -23,12 +23,12 @@ def test_the_best_come_back() -> None:
     tiles = clouds(0)
     heads = heads_along(2.0)
     best = BestHeads(heads, tiles)
-    best.note()
+    best.update()
     good = heads.logits(tiles.embeddings)
     with torch.no_grad():
         heads.class_head.weight.mul_(-1)
         heads.change.add_(1)
-    best.note()
+    best.update()
     best.restore()
     torch.testing.assert_close(heads.logits(tiles.embeddings), good)
 
@@ -50,9 +50,9 @@ def test_classes_weigh_alike_however_few_tiles_one_has() -> None:
         all_first.class_head.bias[0] = 5.0
     tiles = type(tiles)(**{**vars(tiles), "labels": lopsided})
     best = BestHeads(all_first, tiles)
-    best.note()
+    best.update()
     all_first.load_state_dict(balanced.state_dict())
-    best.note()
+    best.update()
     with torch.no_grad():
         all_first.class_head.bias[0] = 3.0
     best.restore()

@@ -43,6 +43,6 @@ def test_furthest_moved_first_and_only_where_the_call_changed() -> None:
 def test_what_was_not_scored_never_flips_and_long_lists_are_cut() -> None:
     before = [scores([0.1, float("nan"), 0.1, 0.1])]
     after = [scores([0.9, 0.9, float("nan"), 0.8])]
-    found, number = changed_calls(before, after, CLASSES, most=1)
+    found, number = changed_calls(before, after, CLASSES, max_tiles=1)
     assert (len(found), number) == (1, 2)
     assert found[0].region.x == 0

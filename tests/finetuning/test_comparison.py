@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_smse.finetuning.comparison import Comparison, worth
+from napari_smse.finetuning.comparison import Comparison, compare
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model
@@ -22,7 +22,9 @@ def model(tmp_path: Path) -> Model:
 
 @pytest.fixture
 def tuning(model: Model, tmp_path: Path) -> FineTuner:
-    return FineTuner(model, mini_set(tmp_path / "data"), fine_tune_recipe(steps=30, rate=0.02))
+    return FineTuner(
+        model, mini_set(tmp_path / "data"), fine_tune_recipe(steps=30, learning_rate=0.02)
+    )
 
 
 def tuned(tuning: FineTuner) -> FineTuneResult:
@@ -42,7 +44,7 @@ def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
     tuning: FineTuner,
 ) -> None:
     one = tuned(tuning)
-    found = worth(tuning, one)
+    found = compare(tuning, one)
     for which, judged in enumerate((one.before, one.after)):
         held = judged.held_out
         labels = [tuning.labelled_set.images[i].label for i in held.images]
@@ -61,18 +63,19 @@ def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
 def test_ties_change_sides_together(tuning: FineTuner) -> None:
     one = tuned(tuning)
     one.after.held_out.logits.zero_()
-    rates = worth(tuning, one).curves[1]
+    rates = compare(tuning, one).curves[1]
     assert rates.false.tolist() == rates.true.tolist() == [0, 1]
 
 
 def test_more_than_two_classes_have_no_curve(model: Model, tmp_path: Path) -> None:
     data = mini_set(tmp_path / "data", cases=6)
     images = tuple(
-        replace(one, label=2) if one.case.endswith(("1", "2", "3")) else one for one in data.images
+        replace(image, label=2) if image.case.endswith(("1", "2", "3")) else image
+        for image in data.images
     )
     data = replace(data, classes=("stroma", "tumour", "necrosis"), images=images)
     tuning = FineTuner(model, data, fine_tune_recipe(steps=3))
-    found = worth(tuning, tuned(tuning))
+    found = compare(tuning, tuned(tuning))
     assert found.curves == []
     assert found.confusions[0].shape == (3, 3)
     assert found.confusions[1].sum() == len(tuning.testing)

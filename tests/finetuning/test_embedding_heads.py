@@ -15,16 +15,9 @@ from napari_smse.finetuning.embedding_heads import (
     tuned_network,
 )
 from napari_smse.finetuning.fine_tuner import fine_tune_recipe
-from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
-from support.embeddings import DIM, NAMES, clouds
+from support.embeddings import DIM, NAMES, as_bank, clouds
 from support.training import mini_network
-
-
-def as_exemplars(tiles: EmbeddedTiles) -> Exemplars:
-    return Exemplars(
-        tiles.embeddings, tiles.labels, tiles.mpps, tiles.classes, tiles.cases, tiles.sources, ""
-    )
 
 
 def right(logits: torch.Tensor, tiles: EmbeddedTiles) -> float:
@@ -37,9 +30,11 @@ def test_tuning_learns_what_unseen_tiles_show(similarity: str) -> None:
     heads = initialise_heads(mini_network(embedding_dim=DIM), tiles, NAMES)
     before = right(heads.logits(unseen.embeddings), unseen)
     steps = list(
-        train_embedding_heads(heads, tiles, fine_tune_recipe(similarity, steps=150, rate=1e-2))
+        train_embedding_heads(
+            heads, tiles, fine_tune_recipe(similarity, steps=150, learning_rate=1e-2)
+        )
     )
-    assert [one.step for one in steps] == list(range(1, 151))
+    assert [step.step for step in steps] == list(range(1, 151))
     assert np.mean([one.loss for one in steps[-10:]]) < np.mean([one.loss for one in steps[:10]])
     assert right(heads.logits(unseen.embeddings), unseen) > max(0.75, before + 0.1)
 
@@ -78,7 +73,9 @@ def test_folded_into_the_network_the_heads_say_the_same_of_pixels() -> None:
         stored = network(images).embedding.clone()
     tiles = replace(clouds(0, 6), embeddings=stored)
     heads = initialise_heads(network, tiles, NAMES)
-    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe("triplet", steps=30, rate=1e-2)):
+    for _ in train_embedding_heads(
+        heads, tiles, fine_tune_recipe("triplet", steps=30, learning_rate=1e-2)
+    ):
         pass
     with torch.inference_mode():
         whole = tuned_network(network, heads)(images)
@@ -92,15 +89,19 @@ def test_what_the_model_knew_is_kept_if_that_weighs() -> None:
     old, new = clouds(5, 300, axis=1), clouds(6, 60, axis=0)
     network = mini_network(embedding_dim=DIM)
     start = initialise_heads(network, old, NAMES)
-    for _ in train_embedding_heads(start, old, fine_tune_recipe("none", steps=200, rate=1e-2)):
+    for _ in train_embedding_heads(
+        start, old, fine_tune_recipe("none", steps=200, learning_rate=1e-2)
+    ):
         pass
     network.class_head.load_state_dict(start.class_head.state_dict())
     old = old.moved(start.embed(old.embeddings))
 
     def still_right(keep: float) -> float:
         heads = initialise_heads(network, new, NAMES)
-        recipe = fine_tune_recipe("triplet", steps=300, rate=1e-2)
-        for _ in train_embedding_heads(heads, new, recipe, exemplars=as_exemplars(old), keep=keep):
+        recipe = fine_tune_recipe("triplet", steps=300, learning_rate=1e-2)
+        for _ in train_embedding_heads(
+            heads, new, recipe, exemplars=as_bank(old), replay_weight=keep
+        ):
             pass
         return right(heads.logits(old.embeddings), old)
 
@@ -114,7 +115,11 @@ def test_other_classes_get_a_head_of_their_means_and_exemplars_stay_where_they_w
     assert heads.logits(tiles.embeddings).shape == (60, 3)
     assert right(heads.logits(tiles.embeddings), tiles) > 0.5
     for _ in train_embedding_heads(
-        heads, tiles, fine_tune_recipe("triplet", steps=100), exemplars=as_exemplars(old), keep=50
+        heads,
+        tiles,
+        fine_tune_recipe("triplet", steps=100),
+        exemplars=as_bank(old),
+        replay_weight=50,
     ):
         pass
     alike = (heads.embed(old.embeddings) * old.embeddings).sum(dim=1)
@@ -127,19 +132,19 @@ def test_a_class_without_tiles_and_a_loss_that_explodes_are_errors() -> None:
     with pytest.raises(TrainingError, match="no tile of malignant"):
         next(train_embedding_heads(heads, tiles, fine_tune_recipe()))
     tiles = clouds(0).moved(torch.full((40, DIM), float("nan")))
-    with pytest.raises(TrainingError, match="lower rate"):
+    with pytest.raises(TrainingError, match="lower learning rate"):
         next(train_embedding_heads(heads, tiles, fine_tune_recipe()))
 
 
 def test_batches_hold_classes_and_cases_alike() -> None:
-    from napari_smse.finetuning.embedding_heads import _Draws
+    from napari_smse.finetuning.embedding_heads import _BalancedRows
 
     tiles = clouds(0, 41, cases=4)
     # One case has most of the tiles.
     tiles = replace(
-        tiles, cases=tuple("big" if i > 9 else one for i, one in enumerate(tiles.cases))
+        tiles, cases=tuple("big" if i > 9 else case for i, case in enumerate(tiles.cases))
     )
-    draws = _Draws(tiles, fine_tune_recipe(cases_per_class=5, crops_per_case=4))
+    draws = _BalancedRows(tiles, fine_tune_recipe(cases_per_class=5, crops_per_case=4))
     rows = np.concatenate([draws.draw(step) for step in range(200)])
     labels = tiles.labels[rows]
     assert float(labels.float().mean()) == 0.5

@@ -38,7 +38,7 @@ def added(model: Model, number: int, name: str = "", seed: int = 0) -> list[Exem
         found.append(
             ExemplarTile(
                 embedding, logits, class_name, 0.5, slide, slide, Path(slide), 0.5, place,
-                look=np.full(17, i, np.float32) if i % 2 else None,
+                appearance=np.full(17, i, np.float32) if i % 2 else None,
             )
         )  # fmt: skip
     return found
@@ -55,8 +55,8 @@ def finished(tuning: FineTuner) -> FineTuneResult:
 
 def test_a_model_learns_from_embeddings_alone(model: Model) -> None:
     tiles = annotated_tiles([], CLASSES, added=added(model, 64))
-    recipe = fine_tune_recipe("triplet", "head", steps=300, rate=0.02, tile_px=32)
-    tuning = FineTuner(model, tiles.labelled_set, recipe, known=tiles.known)
+    recipe = fine_tune_recipe("triplet", "head", steps=300, learning_rate=0.02, tile_px=32)
+    tuning = FineTuner(model, tiles.labelled_set, recipe, precomputed=tiles.outputs)
     images = tuning.labelled_set.images
     cases = [{images[i].case for i in part} for part in (tuning.training, tuning.testing)]
     assert not cases[0] & cases[1]
@@ -67,30 +67,34 @@ def test_a_model_learns_from_embeddings_alone(model: Model) -> None:
 def test_none_counts_twice_and_the_first_class_stays(model: Model) -> None:
     first, other = added(model, 6), added(model, 8, "malignant", seed=1)
     tiles = annotated_tiles([], CLASSES, added=[*first, *other, *first])
-    labels = [one.label for one in tiles.labelled_set.images]
+    labels = [image.label for image in tiles.labelled_set.images]
     assert labels == [0, 1, 0, 1, 0, 1, 1, 1]
 
 
 def test_looks_that_are_known_come_along(model: Model) -> None:
     tiles = annotated_tiles([], CLASSES, added=added(model, 6))
-    looks = {image.region.x: look[0] for image, look in tiles.looks.items()}
-    assert looks == {100: 1, 300: 3, 500: 5}
+    appearances = {image.region.x: appearance[0] for image, appearance in tiles.appearances.items()}
+    assert appearances == {100: 1, 300: 3, 500: 5}
 
 
 def test_links_to_held_out_tiles_are_not_learnt(model: Model) -> None:
     tiles = added(model, 64)
-    ends = [TilePlace(one.slide, 0.5, one.region.x, 0, 64, 64) for one in tiles]
+    ends = [TilePlace(tile.slide, 0.5, tile.region.x, 0, 64, 64) for tile in tiles]
     links = [PairConstraint(one, other, True) for one, other in itertools.pairwise(ends)]
     found = annotated_tiles([], CLASSES, links, tiles)
-    assert found.links is not None
-    assert len(found.links) == len(links)
+    assert found.constraints is not None
+    assert len(found.constraints) == len(links)
     tuning = FineTuner(
-        model, found.labelled_set, fine_tune_recipe(steps=2), known=found.known, links=found.links
+        model,
+        found.labelled_set,
+        fine_tune_recipe(steps=2),
+        precomputed=found.outputs,
+        constraints=found.constraints,
     )
     held = {tuning.labelled_set.images[i].region.x for i in tuning.testing}
-    honest = sum(not {one.first.x, one.second.x} & held for one in links)
-    assert tuning._links is not None
-    assert len(tuning._links) == honest < len(links)
+    honest = sum(not {link.first.x, link.second.x} & held for link in links)
+    assert tuning._constraints is not None
+    assert len(tuning._constraints) == honest < len(links)
     assert any("lead to tiles that are held out" in told for told in tuning.warnings)
 
 

@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from napari_smse.finetuning.embedding_heads import train_embedding_heads, tuned_network
 from napari_smse.finetuning.feature_heads import (
-    MOST_CROPS,
+    MAX_CROPS,
+    default_crops,
     feature_tiles,
     initialise_feature_heads,
-    usual_crops,
 )
 from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe
 from napari_smse.finetuning.pair_constraints import PairConstraints
@@ -21,10 +21,9 @@ from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.feature_cache import FeatureCache
-from support.embeddings import NAMES, clouds
+from support.embeddings import NAMES, as_bank, clouds
 from support.training import mini_model, mini_network, mini_set
 
 
@@ -58,7 +57,9 @@ def test_they_learn_what_the_embedding_does_not_show(network: SmseNetwork) -> No
     heads = initialise_feature_heads(network, tiles, NAMES)
     labels = unseen.labels.tolist()
     before = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
-    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe("triplet", steps=150, rate=1e-2)):
+    for _ in train_embedding_heads(
+        heads, tiles, fine_tune_recipe("triplet", steps=150, learning_rate=1e-2)
+    ):
         pass
     after = roc_auc(labels, heads.logits(unseen.embeddings).softmax(dim=1)[:, 1].numpy())
     assert after > max(0.75, before + 0.2)
@@ -67,7 +68,7 @@ def test_they_learn_what_the_embedding_does_not_show(network: SmseNetwork) -> No
 def test_folded_in_the_network_says_the_same(network: SmseNetwork) -> None:
     tiles = featured(network)
     heads = initialise_feature_heads(network, tiles, NAMES)
-    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe(steps=10, rate=1e-2)):
+    for _ in train_embedding_heads(heads, tiles, fine_tune_recipe(steps=10, learning_rate=1e-2)):
         pass
     held = network.embedding_head.weight.clone()
     folded = tuned_network(network, heads)
@@ -82,7 +83,7 @@ def test_inputs_of_an_embedding_are_embedded_there(network: SmseNetwork) -> None
     tiles = featured(network)
     heads = initialise_feature_heads(network, tiles, NAMES)
     places = functional.normalize(torch.randn(20, 4, generator=torch.Generator().manual_seed(5)))
-    torch.testing.assert_close(heads.embed(heads.inputs_of(places)), places, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(heads.reembed(places), places, atol=1e-4, rtol=1e-4)
 
 
 def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
@@ -90,19 +91,19 @@ def test_exemplars_and_links_are_heard_where_only_embeddings_are_known(
 ) -> None:
     tiles, known = featured(network), clouds(7, 40)
     places = functional.normalize(known.embeddings[:, :4], dim=1)
-    old = Exemplars(places, known.labels, known.mpps, known.classes, known.cases, known.sources, "")
+    old = as_bank(known.moved(places))
     links = PairConstraints(places[:2], places[2:4], torch.tensor([True, True]))
-    recipe = fine_tune_recipe(steps=60, rate=1e-2)
+    recipe = fine_tune_recipe(steps=60, learning_rate=1e-2)
     losses = []
     for keep in (0.0, 1.0):
         heads = initialise_feature_heads(network, tiles, NAMES)
         *_, last = train_embedding_heads(
-            heads, tiles, recipe, exemplars=old, keep=keep, links=links
+            heads, tiles, recipe, exemplars=old, replay_weight=keep, constraints=links
         )
         found = heads.logits(heads.inputs_of(places))
         losses.append(float(functional.cross_entropy(found, known.labels)))
-        assert last.linked < 0.5
-        assert len(links.moved(heads)) == 2
+        assert last.pair_loss < 0.5
+        assert len(links.moved(heads.reembed)) == 2
     assert losses[1] < losses[0]
 
 
@@ -130,11 +131,11 @@ def finished(tuning: FineTuner) -> FineTuneResult:
 @pytest.mark.parametrize("loss", ["pair", "triplet"])
 def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     model, data = mini_model(tmp_path / "models"), mini_set(tmp_path / "data", cases=6)
-    recipe = fine_tune_recipe(loss, steps=400, rate=0.02)
+    recipe = fine_tune_recipe(loss, steps=400, learning_rate=0.02)
     tuning = FineTuner(model, data, recipe, crops=4)
     tuned = finished(tuning)
     assert tuned.heads is None
-    assert tuned.old_right is None
+    assert tuned.exemplar_accuracy is None
     held = tuned.after.held_out
     labels = [data.images[i].label for i in held.images]
     assert roc_auc(labels, held.probabilities[:, 1]) > 0.9
@@ -148,6 +149,6 @@ def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
 
 
 def test_crops_are_as_many_as_a_minute_allows() -> None:
-    assert usual_crops(0) == usual_crops(100) == MOST_CROPS
-    assert usual_crops(400) == 3
-    assert usual_crops(100_000) == 1
+    assert default_crops(0) == default_crops(100) == MAX_CROPS
+    assert default_crops(400) == 3
+    assert default_crops(100_000) == 1

@@ -21,7 +21,7 @@ from napari_smse.finetuning.saving import differences, save_fine_tuned
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
-from napari_smse.similarity.exemplars import exemplars_of, exemplars_path, save_exemplars
+from napari_smse.similarity.bank_file import bank_of_weights, model_bank_path, save_bank
 from napari_smse.training.embeddings import embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from support.training import TRUNK, mini_network, mini_set
@@ -69,7 +69,7 @@ def with_exemplars(model: Model, data: LabelledSet) -> Model:
             tiles, _ = end.value
             break
     found = replace(choose_exemplars(tiles), model=model.card.weights_sha256)
-    save_exemplars(found, exemplars_path(model.path))
+    save_bank(found, model_bank_path(model.path))
     return model
 
 
@@ -81,7 +81,7 @@ def test_held_out_cases_are_told_apart_better(
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
     steps = {"head": 500, "stage": 30, "all": 30}[learns]
     recipe = fine_tune_recipe(
-        similarity, learns, steps=steps, rate=0.02, trunk_rate=0.002, tile_px=32
+        similarity, learns, steps=steps, learning_rate=0.02, trunk_learning_rate=0.002, tile_px=32
     )
     tuning = FineTuner(model, data, recipe)
     running = tuning.run()
@@ -97,7 +97,7 @@ def test_held_out_cases_are_told_apart_better(
     # The model is as it was, and trains, if at all, in a copy.
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, held[name]), name
-    assert all(one.device.type == "cpu" for one in tuned.network.parameters())
+    assert all(parameter.device.type == "cpu" for parameter in tuned.network.parameters())
 
 
 def test_training_and_held_out_cases_are_apart(data: LabelledSet, model: Model) -> None:
@@ -108,15 +108,19 @@ def test_training_and_held_out_cases_are_apart(data: LabelledSet, model: Model) 
 
 
 def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_path: Path) -> None:
-    tuning = FineTuner(with_exemplars(model, data), data, fine_tune_recipe(steps=20, rate=0.02))
+    tuning = FineTuner(
+        with_exemplars(model, data), data, fine_tune_recipe(steps=20, learning_rate=0.02)
+    )
     tuned = finished(tuning.run())
-    assert tuned.old_right is not None
+    assert tuned.exemplar_accuracy is not None
     path = save_fine_tuned(tuning, tuned, tmp_path / "models" / "mine")
     loaded = load_model(path)
     assert loaded.card.parent.startswith("mini 3, weights ")
     assert loaded.card.classes == CARD.classes
-    figures = {(one.data, one.metric): one.value for one in loaded.card.figures}
-    assert figures["exemplars, before", "accuracy"] == pytest.approx(tuned.old_right[0], abs=1e-3)
+    figures = {(figure.data, figure.metric): figure.value for figure in loaded.card.figures}
+    assert figures["exemplars, before", "accuracy"] == pytest.approx(
+        tuned.exemplar_accuracy[0], abs=1e-3
+    )
     assert ("held out, after minus before", "auc difference") in figures
     (source, *_) = loaded.card.training
     assert sum(source.images.values()) > 0
@@ -131,7 +135,7 @@ def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_p
     torch.testing.assert_close(
         logits.mean(0), tuned.after.held_out.logits[row], rtol=2e-2, atol=2e-2
     )
-    kept = exemplars_of(loaded)
+    kept = bank_of_weights(loaded.path, loaded.card.weights_sha256)
     assert kept is not None
     assert len(kept) > len(tuned.exemplars) / 2
     assert set(kept.cases) == {one.case for one in data.images}
@@ -144,10 +148,10 @@ def test_new_classes_get_a_head_of_their_own_and_that_is_said(
     tuning = FineTuner(with_exemplars(model, data), other, fine_tune_recipe(steps=20))
     assert "new class head for fat, nerve" in tuning.warnings[0]
     tuned = finished(tuning.run())
-    assert tuned.old_right is None
+    assert tuned.exemplar_accuracy is None
     loaded = load_model(save_fine_tuned(tuning, tuned, tmp_path / "models" / "other"))
     assert loaded.card.classes == ("fat", "nerve")
-    assert exemplars_of(loaded).classes == ("fat", "nerve")
+    assert bank_of_weights(loaded.path, loaded.card.weights_sha256).classes == ("fat", "nerve")
 
 
 def test_classes_are_known_by_name_whatever_their_order(data: LabelledSet, model: Model) -> None:
@@ -157,7 +161,9 @@ def test_classes_are_known_by_name_whatever_their_order(data: LabelledSet, model
     )
     tuning = FineTuner(model, swapped, fine_tune_recipe())
     assert tuning.labelled_set.classes == CARD.classes
-    assert [one.label for one in tuning.labelled_set.images] == [one.label for one in data.images]
+    assert [image.label for image in tuning.labelled_set.images] == [
+        one.label for one in data.images
+    ]
 
 
 def test_cases_the_model_knows_are_pointed_out(data: LabelledSet, model: Model) -> None:
@@ -173,7 +179,7 @@ def test_cases_the_model_knows_are_pointed_out(data: LabelledSet, model: Model) 
 def test_what_cannot_be_tuned_is_refused(data: LabelledSet, model: Model) -> None:
     with pytest.raises(TrainingError, match="takes whole images"):
         FineTuner(replace(model, network=SmseCnn()), data, fine_tune_recipe())
-    benign = replace(data, images=tuple(one for one in data.images if one.label == 0))
+    benign = replace(data, images=tuple(image for image in data.images if image.label == 0))
     with pytest.raises(DataError, match="No image of class malignant"):
         FineTuner(model, benign, fine_tune_recipe())
     with pytest.raises(TrainingError, match="margin: Input should be greater than 0"):
@@ -192,8 +198,8 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
 
 
 def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model: Model) -> None:
-    tuning = FineTuner(model, data, fine_tune_recipe("triplet", steps=80, rate=0.02))
-    looks = []
+    tuning = FineTuner(model, data, fine_tune_recipe("triplet", steps=80, learning_rate=0.02))
+    appearances = []
     running = tuning.run()
     while True:
         try:
@@ -201,20 +207,20 @@ def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model:
         except StopIteration as end:
             tuned = end.value
             break
-        looks += [said.look] if said.look else []
-    assert [one.step for one in looks] == list(range(2, 81, 2))
+        appearances += [said.check] if said.check else []
+    assert [check.step for check in appearances] == list(range(2, 81, 2))
     # The last look and the judgement after it see the same heads.
     after = tuned.after.held_out
     labels = torch.tensor([data.images[i].label for i in after.images])
     right = (after.logits.argmax(dim=1) == labels).float().mean()
-    assert looks[-1].accuracy == pytest.approx(float(right))
-    assert len({one.separation for one in looks}) > 1
-    assert all(-2 <= one.separation <= 2 for one in looks)
+    assert appearances[-1].accuracy == pytest.approx(float(right))
+    assert len({one.separation for one in appearances}) > 1
+    assert all(-2 <= one.separation <= 2 for one in appearances)
 
 
 def test_a_trunk_that_learns_is_looked_at_too(data: LabelledSet, model: Model) -> None:
     said = list(FineTuner(model, data, fine_tune_recipe("pair", "stage", steps=10)).run())
-    assert [one.look.step for one in said if one.look] == [2, 4, 6, 8]
+    assert [one.check.step for one in said if one.check] == [2, 4, 6, 8]
 
 
 def stopped_at(tuning: FineTuner, step: int) -> FineTuneResult:
@@ -240,9 +246,9 @@ def test_stopped_it_keeps_what_was_learnt_so_far(
 
 def test_stopped_in_a_bad_moment_the_best_heads_are_kept(data: LabelledSet, model: Model) -> None:
     # A rate so high that it leaves the good heads again at once.
-    recipe = fine_tune_recipe("triplet", steps=500, rate=30.0, clip_norm=0.0)
-    found = stopped_at(FineTuner(model, data, recipe, keep=0.0), 3)
-    start = stopped_at(FineTuner(model, data, fine_tune_recipe(steps=500, rate=1e-9)), 1)
+    recipe = fine_tune_recipe("triplet", steps=500, learning_rate=30.0, clip_norm=0.0)
+    found = stopped_at(FineTuner(model, data, recipe, replay_weight=0.0), 3)
+    start = stopped_at(FineTuner(model, data, fine_tune_recipe(steps=500, learning_rate=1e-9)), 1)
     labels = torch.tensor([data.images[i].label for i in found.after.held_out.images])
     loss = torch.nn.functional.cross_entropy
     ends = [loss(one.after.held_out.logits, labels) for one in (found, start)]

@@ -36,7 +36,9 @@ DEALS = range(8)
 def images(shared_data: Path) -> LabelledSet:
     """BreakHis at 100X, where nothing but the tissue tells the classes apart."""
     found = read_training_set(shared_data / "breakhis")
-    return replace(found, images=tuple(one for one in found.images if one.magnification == "100X"))
+    return replace(
+        found, images=tuple(image for image in found.images if image.magnification == "100X")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def test_slides_of_images_are_slides(
         own = [one for one in images.images if slides[0].stem == one.case.replace(" ", "_")]
         assert len(drawn.annotations) == min(len(own), MOST_IMAGES)
     # A field shows one image, and is of the class that was drawn around it.
-    label_of = {one.case.replace(" ", "_"): one.label for one in images.images}
+    label_of = {image.case.replace(" ", "_"): image.label for image in images.images}
     assert all(label_of[one.path.stem] == one.label for one in fields.images)
     assert len({(one.path, one.drawn) for one in fields.images}) == len(fields.images)
     numbers = [len(read_annotations(one.with_suffix(".geojson")).annotations) for one in slides]
@@ -111,7 +113,7 @@ def test_fine_tuned_heads_call_other_cases_better(
     before, after = [], []
     for deal in DEALS:
         recipe = fine_tune_recipe(similarity, seed=deal)
-        tuning = FineTuner(model, fields, recipe, known=known)
+        tuning = FineTuner(model, fields, recipe, precomputed=known)
         cases = [{fields.images[i].case for i in s} for s in (tuning.training, tuning.testing)]
         assert cases[0].isdisjoint(cases[1])
         tuned = finished(tuning)
@@ -132,7 +134,7 @@ def test_a_last_stage_learns_from_slides_and_the_model_stays_as_it_is(
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
     recipe = fine_tune_recipe(similarity, "stage", steps=4, warm_up=1)
     some = replace(fields, images=fields.images[::4])
-    tuned = finished(FineTuner(model, some, recipe, known=known))
+    tuned = finished(FineTuner(model, some, recipe, precomputed=known))
     now = tuned.network.state_dict()
     trunk = [name for name in held if name.startswith("trunk.")]
     assert any(not torch.equal(now[name], held[name]) for name in trunk)

@@ -25,8 +25,8 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
-from napari_smse.similarity.exemplars import exemplars_of
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
+from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance, load_ood_reference
 from support.training import TRUNK, mini_network, mini_set
 
@@ -86,7 +86,7 @@ def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Lea
     assert loaded.card.notes == ("better on fat",)
     assert loaded.card.class_colours == {"benign": (1, 2, 3)}
     assert loaded.card.name == path.stem
-    assert exemplars_of(loaded) is not None
+    assert bank_of_weights(path, loaded.card.weights_sha256) is not None
     stem = path.stem
     ends = (".safetensors", ".json", ".exemplars.safetensors")
     assert names(history) == {f"{stem}{end}" for end in ends}
@@ -96,8 +96,10 @@ def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Lea
 def test_looks_are_of_their_entry_and_go_with_it(history: FineTuneHistory, learnt: Learnt) -> None:
     tuning, tuned = learnt
     tiles = np.random.default_rng(0).normal(size=(50, len(MEASURES)))
-    looks = OodReference(model="of the model tuned", looks=(fitted_appearance("one", 0.5, tiles),))
-    path = history.add(tuning, replace(tuned, looks=looks))
+    appearances = OodReference(
+        model="of the model tuned", appearances=(fitted_appearance("one", 0.5, tiles),)
+    )
+    path = history.add(tuning, replace(tuned, ood_reference=appearances))
     assert load_ood_reference(path, read_card(path).weights_sha256) is not None
     assert [entry.path for entry in history.entries()] == [path]
     history.remove(path)
@@ -113,7 +115,7 @@ def test_an_entry_says_what_was_learnt(
     assert entry.path == path
     assert entry.when == datetime(2026, 3, 1, 12, 1).astimezone()
     assert entry.parent == "mini 3, weights " + "ab" * 8
-    assert (entry.loss, entry.learns) == ("triplet", "head")
+    assert (entry.loss, entry.trainable) == ("triplet", "head")
     assert entry.training_tiles == len(tuning.training)
     assert entry.note == ""
     for figure in (entry.auc_before, entry.auc_after):
@@ -239,7 +241,7 @@ def test_a_model_without_a_history_is_an_entry_too(
 ) -> None:
     save_model(learnt[1].network, learnt[0].model.card, history.folder / "mine")
     (entry,) = history.entries()
-    assert (entry.loss, entry.learns, entry.training_tiles) == ("", "", None)
+    assert (entry.loss, entry.trainable, entry.training_tiles) == ("", "", None)
     assert entry.auc_before is None
     assert not entry.is_own
 
@@ -256,7 +258,7 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_smse.finetuning.saving.save_exemplars", full)
+    monkeypatch.setattr("napari_smse.similarity.bank_file.write_atomic", full)
     with pytest.raises(OutputError, match="No space left on device") as caught:
         history.add(*learnt)
     assert "\n" not in str(caught.value)

@@ -15,7 +15,7 @@ from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tu
 from napari_smse.finetuning.ood_update import updated_ood_reference
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.models import Model, read_card
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
     OodReference,
     load_ood_reference,
@@ -49,7 +49,9 @@ def know(model: Model) -> OodReference:
         np.array([str(number % 6) for number in range(120)]),
         np.full(120, 0.5),
     )
-    known = OodReference(model=model.card.weights_sha256, looks=tuple(fitted_ood_reference(tiles)))
+    known = OodReference(
+        model=model.card.weights_sha256, appearances=tuple(fitted_ood_reference(tiles))
+    )
     save_ood_reference(known, ood_reference_path(model.path))
     return known
 
@@ -77,8 +79,8 @@ def test_it_knows_what_it_learnt_besides_what_was_known(
     path = save_fine_tuned(tuning, tuned, tmp_path / "mine")
     found = load_ood_reference(path, read_card(path).weights_sha256)
     assert found is not None
-    assert [one.source for one in found.looks] == ["elsewhere", "one", "two"]
-    assert found.looks[0] == known.looks[0]
+    assert [appearance.source for appearance in found.appearances] == ["elsewhere", "one", "two"]
+    assert found.appearances[0] == known.appearances[0]
 
 
 def test_tiles_learnt_from_are_no_longer_unlike_and_noise_is(
@@ -86,21 +88,21 @@ def test_tiles_learnt_from_are_no_longer_unlike_and_noise_is(
 ) -> None:
     known = know(model)
     tuning, tuned = tuned_on(model, data)
-    assert tuned.looks is not None
+    assert tuned.ood_reference is not None
     held = data.some(tuning.testing)
     tiles = np.stack([t for one in held for t in evaluation_tiles(read_pixels(one), one, 32)])
     mpps = np.full(len(tiles), 0.5)
-    assert (known.unlike(appearance_features(tiles), mpps) > 1).all()
-    assert (tuned.looks.unlike(appearance_features(tiles), mpps) <= 1).mean() > 0.5
+    assert (known.ood_scores(appearance_features(tiles), mpps) > 1).all()
+    assert (tuned.ood_reference.ood_scores(appearance_features(tiles), mpps) <= 1).mean() > 0.5
     noise = np.random.default_rng(0).integers(0, 255, tiles.shape, dtype=np.uint8)
-    assert (tuned.looks.unlike(appearance_features(noise), mpps) > 1).all()
+    assert (tuned.ood_reference.ood_scores(appearance_features(noise), mpps) > 1).all()
 
 
 def test_where_nothing_is_said_nothing_is_said_later(
     model: Model, data: LabelledSet, tmp_path: Path
 ) -> None:
     tuning, tuned = tuned_on(model, data)
-    assert tuned.looks is None
+    assert tuned.ood_reference is None
     assert not tuning.warnings
     # Looks of a model that lay there before must not stay behind.
     ood_reference_path(model.path).with_name("mine.looks.json").write_text("{}")
@@ -115,7 +117,7 @@ def test_what_was_learnt_is_kept_where_looks_cannot_be_read(
 ) -> None:
     ood_reference_path(model.path).write_text("{")
     _, tuned = tuned_on(model, data)
-    assert tuned.looks is None
+    assert tuned.ood_reference is None
     assert tuned.steps == 3
 
 
@@ -126,17 +128,17 @@ def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
     know(model)
     images = data.images
     images[0].path.write_bytes(b"no image")
-    embedded = {one: TileOutputs(*TILE) for one in images}
+    embedded = {image: TileOutputs(*TILE) for image in images}
     running = updated_ood_reference(model, images[:2] + images[12:14])
     while True:
         try:
             next(running)
         except StopIteration as end:
-            looks = end.value
+            appearances = end.value
             break
-    assert looks.looks[0].source == "elsewhere"
+    assert appearances.appearances[0].source == "elsewhere"
     assert images[0].path.name in caplog.text
-    tuning, tuned = tuned_on(model, data, known=embedded)
-    assert tuned.looks is not None
+    tuning, tuned = tuned_on(model, data, precomputed=embedded)
+    assert tuned.ood_reference is not None
     card = fine_tuned_card(tuning, tuned, "mine")
     assert images[0].path.name not in card.model_dump_json()

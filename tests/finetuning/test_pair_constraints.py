@@ -34,34 +34,38 @@ def apart(one: PairConstraints) -> torch.Tensor:
 
 def test_links_draw_together_and_push_apart_what_no_class_speaks_of() -> None:
     found, asked = heads(), links()
-    assert asked.held() == 0
-    recipe = fine_tune_recipe("pair", steps=300, rate=0.01)
-    steps = list(train_embedding_heads(found, clouds(0), recipe, links=asked))
-    assert steps[-1].linked < 0.2 * steps[0].linked
-    after = asked.moved(found)
-    assert after.held() > 15
+    assert asked.satisfied() == 0
+    recipe = fine_tune_recipe("pair", steps=300, learning_rate=0.01)
+    steps = list(train_embedding_heads(found, clouds(0), recipe, constraints=asked))
+    assert steps[-1].pair_loss < 0.2 * steps[0].pair_loss
+    after = asked.moved(found.reembed)
+    assert after.satisfied() > 15
     assert (apart(after)[:10] < apart(asked)[:10]).all()
     assert (apart(after)[10:] > apart(asked)[10:]).all()
 
 
 def test_links_weigh_as_much_as_asked() -> None:
-    asked, recipe = links(), fine_tune_recipe(steps=3, rate=0.01)
+    asked, recipe = links(), fine_tune_recipe(steps=3, learning_rate=0.01)
     plain, light, heavy = heads(), heads(), heads()
     list(train_embedding_heads(plain, clouds(0), recipe))
-    list(train_embedding_heads(light, clouds(0), recipe, links=asked, link_weight=0.0))
+    list(train_embedding_heads(light, clouds(0), recipe, constraints=asked, constraint_weight=0.0))
     torch.testing.assert_close(light.matrix, plain.matrix)
     (once, *_), (thrice, *_) = (
-        list(train_embedding_heads(one, clouds(0), recipe, links=asked, link_weight=weight))
+        list(
+            train_embedding_heads(
+                one, clouds(0), recipe, constraints=asked, constraint_weight=weight
+            )
+        )
         for one, weight in ((heads(), 1.0), (heavy, 3.0))
     )
-    assert thrice.linked == once.linked
-    assert abs(thrice.loss - once.loss - 2 * once.linked) < 1e-5
+    assert thrice.pair_loss == once.pair_loss
+    assert abs(thrice.loss - once.loss - 2 * once.pair_loss) < 1e-5
     assert not torch.allclose(heavy.matrix, plain.matrix)
 
 
 def test_without_links_nothing_is_said_of_them() -> None:
     (step,) = train_embedding_heads(heads(), clouds(0), fine_tune_recipe(steps=1))
-    assert step.linked != step.linked
+    assert step.pair_loss != step.pair_loss
 
 
 def test_a_link_holds_within_half_the_distance_that_tells_apart() -> None:
@@ -72,4 +76,4 @@ def test_a_link_holds_within_half_the_distance_that_tells_apart() -> None:
         torch.stack([near, axis[1], near, axis[1]]),
         torch.tensor([True, True, False, False]),
     )
-    assert pairs.held() == 2
+    assert pairs.satisfied() == 2

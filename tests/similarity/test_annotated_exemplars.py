@@ -14,8 +14,8 @@ from napari_smse.similarity.annotated_exemplars import (
     with_newer,
     without_tiles,
 )
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
-from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.tiles import Ground, TissueMask
 from support.exemplar_banks import AREA, MODEL, made_bank, made_scale, made_tiles
 
@@ -98,7 +98,7 @@ def test_tiles_of_glass_are_not_taken():
 def test_many_tiles_of_a_class_are_thinned_out_evenly():
     found = annotated_rows(TILES, {"fat": area((0, 0, 640, 640))}, TISSUE)
     assert len(found.rows) == len(TILES)
-    some = found.some(10)
+    some = found.sample(10)
     rows = some.rows
     assert len(rows) == len(some.drawn) == 10
     assert set(some.labels) == {0}
@@ -127,14 +127,14 @@ def test_pictures_must_be_as_many_as_tiles():
 def test_looks_must_be_as_many_as_tiles():
     found = annotated_rows(TILES, {"fat": area((0, 0, 128, 64))}, TISSUE)
     number = len(found.rows)
-    looks = np.arange(number * len(MEASURES), dtype=np.float32).reshape(number, -1)
+    appearances = np.arange(number * len(MEASURES), dtype=np.float32).reshape(number, -1)
     about = {"model": MODEL, "slide": "hash", "name": "S1"}
-    bank = exemplars_of(TILES, found, ("fat",), looks=looks, **about)
-    np.testing.assert_array_equal(bank.looks, looks)
+    bank = exemplars_of(TILES, found, ("fat",), appearances=appearances, **about)
+    np.testing.assert_array_equal(bank.appearances, appearances)
     with pytest.raises(BankError, match="looks of 3 tiles: give as many"):
-        exemplars_of(TILES, found, ("fat",), looks=looks[1:], **about)
+        exemplars_of(TILES, found, ("fat",), appearances=appearances[1:], **about)
     unknown = exemplars_of(TILES, found, ("fat",), **about)
-    assert np.isnan(unknown.looks).all()
+    assert np.isnan(unknown.appearances).all()
 
 
 def test_a_tile_that_is_there_already_takes_its_newer_class():
@@ -152,11 +152,11 @@ def test_a_tile_that_is_there_already_takes_its_newer_class():
 def test_what_is_drawn_otherwise_now_is_not_left_with_its_older_class():
     """Of many tiles some are taken: the others must not keep the class that they had."""
     every = area((0, 0, 640, 640))
-    old = exemplars({"benign": every}, most=100)
+    old = exemplars({"benign": every}, max_per_class=100)
     found = annotated_rows(TILES, {"malignant": every}, TISSUE)
     about = {"model": MODEL, "slide": "hash", "name": "S1"}
     drawn, newer = (
-        exemplars_of(TILES, some, ("malignant",), **about) for some in (found, found.some(20))
+        exemplars_of(TILES, some, ("malignant",), **about) for some in (found, found.sample(20))
     )
     both = with_newer(made_bank(4).joined(old), newer, drawn)
     assert len(both) == 4 + 20
@@ -186,8 +186,8 @@ def test_corrections_of_single_tiles_are_heard():
 
 def test_marked_exemplars_are_taken_however_many_tiles_there_are():
     every = {"fat": area((0, 0, 640, 640))}
-    assert exemplars(every, most=4).region(1) != TILES.region(1)
-    bank = exemplars(every, most=4, remarks=[remark(1, "exemplar")])
+    assert exemplars(every, max_per_class=4).region(1) != TILES.region(1)
+    bank = exemplars(every, max_per_class=4, remarks=[remark(1, "exemplar")])
     assert len(bank) == 5
     assert bank.region(1) == TILES.region(1)
 
@@ -198,8 +198,10 @@ def test_tiles_that_have_no_class_any_more_leave_the_bank():
     found = annotated_rows(TILES, regions, TISSUE, slide="hash", remarks=[remark(0, "ignore")])
     # Row 3 is drawn no more, but nobody said that it is no fat.
     assert found.classless.tolist() == [0, 2]
-    kept = without_tiles(old, TILES, "hash", found.classless)
-    assert [kept.region(row) for row in range(len(kept)) if kept.mpps[row] == 0.5] == [
+    remaining = without_tiles(old, TILES, "hash", found.classless)
+    assert [
+        remaining.region(row) for row in range(len(remaining)) if remaining.mpps[row] == 0.5
+    ] == [
         TILES.region(1),
         TILES.region(3),
     ]

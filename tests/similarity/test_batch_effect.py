@@ -7,8 +7,8 @@ from napari_smse.errors import QueryError
 from napari_smse.similarity.batch_effect import (
     BatchEffect,
     BeforeAndAfter,
+    NeighbourAccuracy,
     Share,
-    Told,
     batch_effect,
     before_and_after,
 )
@@ -123,11 +123,11 @@ def test_a_slide_of_a_few_tiles_is_left_out():
     ("accuracy", "chance", "above"), [(1.0, 0.25, 1.0), (0.25, 0.25, 0.0), (0.1, 0.5, 0.0)]
 )
 def test_measured_from_chance(accuracy, chance, above):
-    assert Told(accuracy, chance, 2).above_chance == pytest.approx(above)
+    assert NeighbourAccuracy(accuracy, chance, 2).above_chance == pytest.approx(above)
 
 
 def test_more_slides_make_a_lower_chance_and_count_for_more():
-    slide, of_class = Told(0.6, 0.1, 10), Told(0.7, 0.5, 2)
+    slide, of_class = NeighbourAccuracy(0.6, 0.1, 10), NeighbourAccuracy(0.7, 0.5, 2)
     assert BatchEffect(slide, of_class).slides_differ_more
 
 
@@ -169,8 +169,8 @@ def test_tiles_that_are_known_are_not_embedded_again():
 
 
 def effect(slide, of_class):
-    told = None if of_class is None else Told(of_class, 0.5, 2)
-    return BatchEffect(Told(slide, 0.5, 2), told)
+    told = None if of_class is None else NeighbourAccuracy(of_class, 0.5, 2)
+    return BatchEffect(NeighbourAccuracy(slide, 0.5, 2), told)
 
 
 @pytest.mark.parametrize(

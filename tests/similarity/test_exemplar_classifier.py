@@ -19,14 +19,14 @@ WAYS = ("prototypes", "nearest")
 TILES = unit(np.random.default_rng(7).normal(size=(60, 8)) + 0.3)
 
 
-def slow_distances(bank, way):
+def slow_distances(bank, method):
     """Distance of each tile to each class; infinite for a class without exemplars."""
     found = np.full((len(TILES), len(bank.classes)), np.inf)
     for label in range(len(bank.classes)):
         rows = np.flatnonzero(bank.labels == label)
         if not len(rows):
             continue
-        if way == "nearest":
+        if method == "nearest":
             away = [np.linalg.norm(TILES - bank.embeddings[row], axis=1) for row in rows]
             found[:, label] = np.min(away, axis=0)
         else:
@@ -41,12 +41,12 @@ def slow_distances(bank, way):
     return found
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", WAYS)
 @given(seed=st.integers(0, 999), number=st.integers(1, 25), temperature=st.floats(0.05, 2))
-def test_probabilities_are_those_of_a_slow_loop(way, seed, number, temperature):
+def test_probabilities_are_those_of_a_slow_loop(method, seed, number, temperature):
     bank = made_bank(number, seed)
-    found = ExemplarClassifier(TILES, bank, way, temperature).probability()
-    weight = np.exp(-(slow_distances(bank, way) ** 2) / temperature)
+    found = ExemplarClassifier(TILES, bank, method, temperature).probability()
+    weight = np.exp(-(slow_distances(bank, method) ** 2) / temperature)
     np.testing.assert_allclose(found, weight / weight.sum(axis=1, keepdims=True), atol=2e-4)
 
 
@@ -74,28 +74,30 @@ def changed(bank, step):
     return made_bank(8, step[1])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", WAYS)
 @given(seed=st.integers(0, 99), steps=steps, cells=st.sampled_from([1, 50, 4_000_000]))
-def test_exemplars_that_come_and_go_leave_what_scoring_from_scratch_gives(way, seed, steps, cells):
+def test_exemplars_that_come_and_go_leave_what_scoring_from_scratch_gives(
+    method, seed, steps, cells
+):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exemplar_classifier, "_CELLS", cells)
         bank = made_bank(12, seed)
-        kept = ExemplarClassifier(TILES, bank, way)
+        kept = ExemplarClassifier(TILES, bank, method)
         for step in steps:
             after = changed(bank, step)
             if not len(after):
                 continue
             bank = after
             kept.update(bank)
-            scratch = ExemplarClassifier(TILES, bank, way)
+            scratch = ExemplarClassifier(TILES, bank, method)
             assert kept.classes == scratch.classes == bank.classes
             np.testing.assert_allclose(kept.probability(), scratch.probability(), atol=1e-4)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_only_what_an_exemplar_touches_is_computed_again(way):
+@pytest.mark.parametrize("method", WAYS)
+def test_only_what_an_exemplar_touches_is_computed_again(method):
     bank = made_bank(30)
-    scoring = ExemplarClassifier(TILES, bank, way)
+    scoring = ExemplarClassifier(TILES, bank, method)
     before = scoring.probability()
     row = int(np.flatnonzero(bank.labels == 1)[0])
     looked = []
@@ -112,23 +114,23 @@ def test_only_what_an_exemplar_touches_is_computed_again(way):
     np.testing.assert_array_equal(scoring.probability(), before)
     scoring.update(bank.without([row]))
     products = sum(tiles * others for tiles, others in looked)
-    assert 0 < products < len(TILES) * 30 if way == "nearest" else looked == [(60, 1)]
+    assert 0 < products < len(TILES) * 30 if method == "nearest" else looked == [(60, 1)]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_class_without_exemplars_gets_nothing(way):
+@pytest.mark.parametrize("method", WAYS)
+def test_a_class_without_exemplars_gets_nothing(method):
     bank = made_bank(12)
     bank = bank.without(np.flatnonzero(bank.labels == 0))
-    found = ExemplarClassifier(TILES, bank, way).probability()
+    found = ExemplarClassifier(TILES, bank, method).probability()
     np.testing.assert_array_equal(found[:, 0], 0)
     np.testing.assert_array_equal(found[:, 1], 1)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_empty_bank_is_refused_and_what_was_there_stays(way):
+@pytest.mark.parametrize("method", WAYS)
+def test_an_empty_bank_is_refused_and_what_was_there_stays(method):
     with pytest.raises(BankError, match="no known tile"):
-        ExemplarClassifier(TILES, made_bank(0), way)
-    scoring = ExemplarClassifier(TILES, made_bank(5), way)
+        ExemplarClassifier(TILES, made_bank(0), method)
+    scoring = ExemplarClassifier(TILES, made_bank(5), method)
     before = scoring.probability()
     with pytest.raises(BankError):
         scoring.update(made_bank(0))
@@ -145,10 +147,10 @@ def test_cases_count_alike_in_a_prototype():
     assert np.isnan(prototypes[1]).all()
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_temperature_is_the_one_that_left_out_cases_like_best(way):
+@pytest.mark.parametrize("method", WAYS)
+def test_the_temperature_is_the_one_that_left_out_cases_like_best(method):
     clear, mixed = made_bank(120, cases=6, spread=0.2), made_bank(120, cases=6, spread=2.0)
-    sure, unsure = fitted_temperature(clear, way), fitted_temperature(mixed, way)
+    sure, unsure = fitted_temperature(clear, method), fitted_temperature(mixed, method)
     assert sure < unsure
     losses = {}
     for factor in (0.3, 1.0, 3.0):
@@ -156,7 +158,7 @@ def test_the_temperature_is_the_one_that_left_out_cases_like_best(way):
         for case in sorted(set(mixed.cases)):
             own = np.array([one == case for one in mixed.cases])
             rest, held = mixed.without(np.flatnonzero(own)), mixed.take(np.flatnonzero(own))
-            scoring = ExemplarClassifier(held.embeddings, rest, way, unsure * factor)
+            scoring = ExemplarClassifier(held.embeddings, rest, method, unsure * factor)
             right = scoring.probability()[np.arange(len(held)), held.labels]
             weight = 1 / np.bincount(mixed.labels)[held.labels]
             total -= float((weight * np.log(np.maximum(right, 1e-9))).sum())
@@ -164,18 +166,18 @@ def test_the_temperature_is_the_one_that_left_out_cases_like_best(way):
     assert min(losses, key=losses.get) == 1.0
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_bank_of_too_few_cases_keeps_the_usual_temperature(way):
-    assert fitted_temperature(made_bank(0), way) == TEMPERATURE
-    assert fitted_temperature(made_bank(20, cases=1), way) == TEMPERATURE
+@pytest.mark.parametrize("method", WAYS)
+def test_a_bank_of_too_few_cases_keeps_the_usual_temperature(method):
+    assert fitted_temperature(made_bank(0), method) == TEMPERATURE
+    assert fitted_temperature(made_bank(20, cases=1), method) == TEMPERATURE
     one_class = made_bank(20)
     one_class.labels[:] = 0
-    assert fitted_temperature(one_class, way) == TEMPERATURE
+    assert fitted_temperature(one_class, method) == TEMPERATURE
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", WAYS)
 @given(seed=st.integers(0, 300))
-def test_a_temperature_is_found_whatever_the_bank(way, seed):
+def test_a_temperature_is_found_whatever_the_bank(method, seed):
     rng = np.random.default_rng(seed)
     bank = made_bank(int(rng.integers(2, 20)), seed, cases=int(rng.integers(1, 5)))
-    assert 0.01 <= fitted_temperature(bank, way) <= 2.0
+    assert 0.01 <= fitted_temperature(bank, method) <= 2.0

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from napari_smse.errors import QueryError
 from napari_smse.similarity import query as query_module
-from napari_smse.similarity.query import MOST_REPRESENTATIVES, make_query, representatives
+from napari_smse.similarity.query import MAX_REPRESENTATIVES, make_query, representatives
 
 
 def on_sphere(seed, number, dim=6):
@@ -30,7 +30,7 @@ def test_they_are_the_medoid_and_then_always_the_furthest(seed, number):
     for step in range(1, len(chosen)):
         away = distances[:, chosen[:step]].min(axis=1)
         assert away[chosen[step]] == pytest.approx(away.max(), abs=1e-3)
-    assert len(chosen) == min(number, MOST_REPRESENTATIVES)
+    assert len(chosen) == min(number, MAX_REPRESENTATIVES)
     assert len(set(chosen)) == len(chosen)
 
 

@@ -25,7 +25,7 @@ def tiles_of(*mpps, overlap=0.0):
             one.ravel().astype(np.int32) for one in np.mgrid[: grid.rows, : grid.columns]
         )
         scales.append(ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32)))
-    number = sum(len(one) for one in scales)
+    number = sum(len(scale) for scale in scales)
     return TileTable(
         tuple(scales),
         np.ones((number, 2), np.float32),

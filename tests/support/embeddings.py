@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles
 
 NAMES = ("benign", "malignant")
@@ -28,4 +29,17 @@ def clouds(
         tuple(f"case {i % cases}" for i in range(tiles)),
         ("here",) * tiles,
         classes,
+    )
+
+
+def as_bank(tiles: EmbeddedTiles) -> ExemplarBank:
+    """The same tiles as exemplars of a model without a name."""
+    return ExemplarBank(
+        tiles.embeddings.numpy(),
+        tiles.labels.numpy(),
+        tiles.mpps.numpy(),
+        tiles.classes,
+        tiles.cases,
+        tiles.sources,
+        model="",
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from napari_smse.scoring.tile_table import TileTable
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
-from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 
 CLASSES = ("benign", "malignant")
 AREA = Region(0, 0, 640, 640)
 MODEL = "a" * 64
+COLUMNS = ("labels", "mpps", "places", "appearances")
+FACTS = ("classes", "cases", "sources", "model", "slides", "licence", "drawn")
 
 
 def unit(points):
@@ -23,11 +25,19 @@ def unit(points):
 
 
 def made_bank(
-    number, seed=0, *, dim=8, cases=4, classes=CLASSES, spread=0.6, pictures=False, looks=False
+    number,
+    seed=0,
+    *,
+    dim=8,
+    cases=4,
+    classes=CLASSES,
+    spread=0.6,
+    pictures=False,
+    appearances=False,
 ):
     """Noisy clouds, one a class, around axes; every second exemplar lies on a slide.
 
-    With looks, it is known of every second what it looks like.
+    With appearances, it is known of every second what it looks like.
     """
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, len(classes), number)
@@ -36,7 +46,7 @@ def made_bank(
     where = rng.integers(0, 1000, (number, 4)).astype(np.int32)
     shape = (number, THUMBNAIL_PX, THUMBNAIL_PX, 3)
     seen = np.full((number, len(MEASURES)), np.nan, np.float32)
-    if looks:
+    if appearances:
         seen[::2] = rng.normal(size=seen[::2].shape)
     return ExemplarBank(
         unit(points),
@@ -51,7 +61,7 @@ def made_bank(
         rng.integers(0, 256, shape, dtype=np.uint8) if pictures else None,
         "CC BY 4.0" if pictures else "",
         seen,
-        tuple(f"area {i % 3}" if looks else "" for i in range(number)),
+        tuple(f"area {i % 3}" if appearances else "" for i in range(number)),
     )
 
 
@@ -68,3 +78,16 @@ def made_tiles(scales, probability, embeddings=None):
     if embeddings is None:
         embeddings = unit(np.random.default_rng(1).normal(size=(len(probability), 8)))
     return TileTable(tuple(scales), embeddings, probability, CLASSES)
+
+
+def same_banks(one, other):
+    """Whether two banks hold the same; embeddings to what float16 keeps of them."""
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for name in FACTS:
+        assert getattr(one, name) == getattr(other, name)
+    assert (one.thumbnails is None) == (other.thumbnails is None)
+    if one.thumbnails is not None:
+        np.testing.assert_array_equal(one.thumbnails, other.thumbnails)
+    np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-3)
+    return True

@@ -45,8 +45,8 @@ def test_batches_come_in_order_and_repeat(data: LabelledSet) -> None:
 
 
 def test_the_number_of_threads_changes_nothing(data: LabelledSet) -> None:
-    for one, other in zip(batches(data, threads=1), batches(data, threads=4), strict=True):
-        assert torch.equal(one, other)
+    for batch, other in zip(batches(data, threads=1), batches(data, threads=4), strict=True):
+        assert torch.equal(batch, other)
 
 
 def test_shares_put_together_are_the_joint_batch(data: LabelledSet) -> None:

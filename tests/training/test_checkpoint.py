@@ -28,14 +28,14 @@ from napari_smse.training.trainer import TrainingProgress, train
 from support import TESTS
 from support.training import SMALL, by_case, mini_network, mini_set
 
-RECIPE = SMALL.model_copy(update={"steps": 12, "validate_every": 3, "distillation": 0.5})
+RECIPE = SMALL.model_copy(update={"steps": 12, "validate_every": 3, "distillation_weight": 0.5})
 
 VICTIM = """
 import sys, time, torch
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = [{tests!r}, {tests!r} + "/training"]
 torch.set_num_threads(1)
-from learning.test_training_checkpoint import begun
+from test_checkpoint import begun
 
 for progress in begun(Path({folder!r}), seed=0)[1]:
     print("at", progress.step, flush=True)

@@ -24,13 +24,13 @@ from support.training import SMALL, by_case, mini_network, mini_set
 RECIPE = Recipe.model_validate(
     SMALL.model_dump()
     | {
-        "rate": 0.002,
-        "trunk_rate": 0.0005,
+        "learning_rate": 0.002,
+        "trunk_learning_rate": 0.0005,
         "cases_per_class": 1,
         "crops_per_case": 5,
         "steps": 5,
         "validate_every": 2,
-        "distillation": 0.1,
+        "distillation_weight": 0.1,
         "mining": "hard",
         "ema_decay": 0.0,
         "classification": "focal",
@@ -40,9 +40,9 @@ RECIPE = Recipe.model_validate(
 WORKER = """
 import sys, torch
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = [{tests!r}, {tests!r} + "/training"]
 torch.set_num_threads(1)
-from learning.test_joint_batch import RECIPE
+from test_data_parallel import RECIPE
 from support.training import by_case, mini_network, mini_set
 from napari_smse.training.data_parallel import joined_processes
 from napari_smse.training.recipe import Recipe

@@ -30,7 +30,7 @@ from napari_smse.training.recipe import Recipe
 RECIPE = Recipe(
     network="efficientnet_lite0+stages",
     embedding_dim=8,
-    learns="head",
+    trainable="head",
     classification="cross-entropy",
     tile_px=64,
     steps=40,
@@ -66,7 +66,7 @@ def table(data: LabelledSet) -> FeatureCache:
 
 def test_a_table_holds_the_networks_own_features(data: LabelledSet, table: FeatureCache) -> None:
     image = data.images[3]
-    found, crops = table.judged(image), table.crops(image)
+    found, crops = table.evaluation_features(image), table.crops(image)
     tiles = np.stack(evaluation_tiles(read_pixels(image), image, 64))
     with torch.inference_mode():
         own = table.network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2))
@@ -124,7 +124,7 @@ def test_the_learner_goes_through_the_protocol(data: LabelledSet, table: Feature
 
 def test_an_image_can_be_judged_at_any_one_scale(data: LabelledSet, table: FeatureCache) -> None:
     image = data.images[0]
-    found = table.judged(at_scale(image, 0.4))
+    found = table.evaluation_features(at_scale(image, 0.4))
     tiles = np.stack(tile_grid(read_pixels(image), 0.5, 0.4, 64))
     with torch.inference_mode():
         own = table.network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2))
@@ -135,4 +135,4 @@ def test_an_image_can_be_judged_at_any_one_scale(data: LabelledSet, table: Featu
 def test_nothing_is_read_before_it_is_needed(tmp_path: Path, table: FeatureCache) -> None:
     missing = LabelledImage(tmp_path / "gone.png", 0, "x", 0.5, (0.4, 0.6), "here", "here")
     with pytest.raises(Exception, match=r"gone\.png"):
-        table.judged(missing)
+        table.evaluation_features(missing)

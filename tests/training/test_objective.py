@@ -38,7 +38,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts(
         mining=mining,
         classification=classification,
         similarity_weight=0.3,
-        distillation=2.0,
+        distillation_weight=2.0,
     )
     made = output()
     drift = torch.rand(12, requires_grad=True)
@@ -97,4 +97,4 @@ def test_drift_is_relative_and_leaves_the_start_alone() -> None:
 def test_seeds_tell_all_draws_apart() -> None:
     parts = [(1, 2), (2, 1), (1, 2, 0), (12,), (0, 1, 2), (1, 2, 3), (1, 2, 4)]
     assert len({seed_of(*one) for one in parts}) == len(parts)
-    assert all(0 <= seed_of(*one) < 2**63 for one in parts)
+    assert all(0 <= seed_of(*part) < 2**63 for part in parts)

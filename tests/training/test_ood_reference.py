@@ -13,14 +13,14 @@ import pytest
 from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.training.ood_reference import (
     TileAppearances,
     fitted_ood_reference,
     folds_of,
     read_tile_appearances,
-    some_images,
+    sample_images,
 )
 from support.training import mini_set
 
@@ -41,9 +41,9 @@ def cloud(
     """Tiles whose measures are normal, with a step of its own for each case."""
     rng = np.random.default_rng(seed)
     case = np.arange(number) % cases
-    looks = rng.normal(size=(number, K)) + 0.3 * rng.normal(size=(cases, K))[case]
+    appearances = rng.normal(size=(number, K)) + 0.3 * rng.normal(size=(cases, K))[case]
     return TileAppearances(
-        looks.astype(np.float32),
+        appearances.astype(np.float32),
         np.full(number, source),
         np.array([f"{source}{one}" for one in case]),
         np.full(number, mpp),
@@ -55,8 +55,14 @@ def test_looks_are_those_of_the_tiles_that_images_are_judged_by(tmp_path: Path) 
     running = read_tile_appearances(images, 32)
     assert next(running) == 1
     found = result_of(running)
-    tiles = [(one, tile) for one in images for tile in evaluation_tiles(read_pixels(one), one, 32)]
-    np.testing.assert_array_equal(found.looks, appearance_features(np.stack([t for _, t in tiles])))
+    tiles = [
+        (image, tile)
+        for image in images
+        for tile in evaluation_tiles(read_pixels(image), image, 32)
+    ]
+    np.testing.assert_array_equal(
+        found.appearances, appearance_features(np.stack([t for _, t in tiles]))
+    )
     assert found.sources.tolist() == [one.source for one, _ in tiles]
     assert found.cases.tolist() == [one.case for one, _ in tiles]
     assert set(found.mpps.tolist()) == {0.5}
@@ -64,33 +70,33 @@ def test_looks_are_those_of_the_tiles_that_images_are_judged_by(tmp_path: Path) 
 
 def test_some_images_of_every_kind_are_read_cases_by_turns(tmp_path: Path) -> None:
     images = mini_set(tmp_path, cases=4, images=5).images
-    chosen = some_images(images, most=4)
-    kinds = {(one.source, one.label) for one in images}
+    chosen = sample_images(images, max_images=4)
+    kinds = {(image.source, image.label) for image in images}
     for source, label in kinds:
         own = [one for one in chosen if (one.source, one.label) == (source, label)]
         assert len(own) == 4
         assert len({one.case for one in own}) == 2
-    assert some_images(images, most=99) == list(images)
-    assert some_images(images, most=4) == chosen
-    assert len(result_of(read_tile_appearances(images, 32, most=4)).looks) == 16
+    assert sample_images(images, max_images=99) == list(images)
+    assert sample_images(images, max_images=4) == chosen
+    assert len(result_of(read_tile_appearances(images, 32, max_images=4)).appearances) == 16
 
 
 def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
-    images = [replace(one, path=tmp_path / "gone.png") for one in mini_set(tmp_path).images[:1]]
+    images = [replace(image, path=tmp_path / "gone.png") for image in mini_set(tmp_path).images[:1]]
     with pytest.raises(DataError, match=r"gone\.png"):
         list(read_tile_appearances(images, 32))
 
 
 def test_without_images_there_are_no_looks() -> None:
-    assert result_of(read_tile_appearances([])).looks.shape == (0, K)
+    assert result_of(read_tile_appearances([])).appearances.shape == (0, K)
 
 
 def test_limits_are_of_cases_that_were_not_fitted_on() -> None:
     tiles = cloud(1, 200, cases=10)
-    (look,) = fitted_ood_reference(tiles)
-    assert (look.source, look.mpp) == ("a", 0.5)
+    (appearance,) = fitted_ood_reference(tiles)
+    assert (appearance.source, appearance.mpp) == ("a", 0.5)
     # Of the tiles themselves fewer lie beyond, as these were fitted on.
-    assert 0 < np.mean(look.distances(tiles.looks) > look.limit) < 0.05
+    assert 0 < np.mean(appearance.distances(tiles.appearances) > appearance.limit) < 0.05
 
 
 @pytest.mark.parametrize(("number", "cases"), [(80, 5), (200, 1)])
@@ -109,8 +115,10 @@ def test_nothing_is_said_of_a_source_whose_limit_cannot_be_told(sizes: tuple[int
 
 def test_every_source_has_a_look_at_every_scale() -> None:
     parts = [cloud(1, 120, 6), cloud(2, 120, 6, "b"), cloud(3, 120, 6, "b", 0.25)]
-    columns = zip(*((p.looks, p.sources, p.cases, p.mpps) for p in parts), strict=True)
-    found = list(fitted_ood_reference(TileAppearances(*(np.concatenate(one) for one in columns))))
+    columns = zip(*((p.appearances, p.sources, p.cases, p.mpps) for p in parts), strict=True)
+    found = list(
+        fitted_ood_reference(TileAppearances(*(np.concatenate(column) for column in columns)))
+    )
     assert [(one.source, one.mpp) for one in found] == [("a", 0.5), ("b", 0.25), ("b", 0.5)]
 
 
@@ -122,6 +130,6 @@ def test_folds_hold_whole_cases_out_each_once() -> None:
 
 
 def test_they_can_be_learnt_besides_what_is_known() -> None:
-    known = OodReference(model="m", looks=tuple(fitted_ood_reference(cloud(1, 100, 5))))
-    wider = cloud(2, 10, 2, "mine").learnt_by(known)
-    assert [one.source for one in wider.looks] == ["a", "mine"]
+    known = OodReference(model="m", appearances=tuple(fitted_ood_reference(cloud(1, 100, 5))))
+    wider = cloud(2, 10, 2, "mine").added_to(known)
+    assert [appearance.source for appearance in wider.appearances] == ["a", "mine"]

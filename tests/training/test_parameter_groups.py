@@ -19,7 +19,9 @@ def learnt(network: torch.nn.Module) -> set[str]:
 @pytest.mark.parametrize("learns", ["head", "stage", "all"])
 def test_a_recipe_thaws_what_it_names(learns: str) -> None:
     network = mini_network()
-    groups = set_trainable(network, Recipe(learns=learns, rate=0.3, trunk_rate=0.1))
+    groups = set_trainable(
+        network, Recipe(trainable=learns, learning_rate=0.3, trunk_learning_rate=0.1)
+    )
     found = learnt(network)
     heads = {name for name, _ in network.named_parameters() if "head." in name[:16]}
     assert {"embedding_head.weight", "class_head.bias"} <= heads <= found
@@ -38,15 +40,15 @@ def test_a_recipe_thaws_what_it_names(learns: str) -> None:
 @pytest.mark.parametrize("learns", ["head", "stage", "all"])
 def test_the_papers_network_can_learn_in_part_too(learns: str) -> None:
     network = SmseCnn()
-    set_trainable(network, Recipe(network="smse_cnn", learns=learns))
+    set_trainable(network, Recipe(network="smse_cnn", trainable=learns))
     blocks = {name.split(".")[1] for name in learnt(network) if name.startswith("blocks")}
     assert blocks == {"head": set(), "stage": {"5"}, "all": set("012345")}[learns]
 
 
 def test_a_later_choice_undoes_an_earlier_one() -> None:
     network = mini_network()
-    set_trainable(network, Recipe(learns="all"))
-    set_trainable(network, Recipe(learns="head"))
+    set_trainable(network, Recipe(trainable="all"))
+    set_trainable(network, Recipe(trainable="head"))
     assert not any(name.startswith("trunk") for name in learnt(network))
 
 
@@ -61,6 +63,6 @@ def test_the_last_stage_of_other_trunks() -> None:
 
 def test_a_staged_trunk_has_a_last_stage() -> None:
     network = SmseNetwork("efficientnet_lite0+stages", 4)
-    set_trainable(network, Recipe(learns="stage"))
+    set_trainable(network, Recipe(trainable="stage"))
     assert any(".blocks.6." in name for name in learnt(network))
     assert not any(".blocks.5." in name for name in learnt(network))

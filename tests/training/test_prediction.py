@@ -16,7 +16,7 @@ from napari_smse.training.prediction import held_out_figures, predict_images, pr
 from support.training import mini_network, mini_set
 
 
-def test_an_images_logits_are_the_mean_over_its_judged_tiles(tmp_path: Path) -> None:
+def test_an_images_logits_are_the_mean_over_its_evaluation_tiles(tmp_path: Path) -> None:
     images = mini_set(tmp_path, cases=5).images
     network = mini_network()
     found = torch.cat(list(predict_some(network, images, tile_px=16)))

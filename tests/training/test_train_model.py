@@ -16,7 +16,7 @@ from napari_smse.metrics.predictions import of_fold
 from napari_smse.metrics.summary import summarise
 from napari_smse.models import SmseCnn, load_model
 from napari_smse.models.card import case_hash
-from napari_smse.similarity.exemplars import exemplars_of
+from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.training.paper.recipe import PaperRecipe
 from napari_smse.training.train_model import Made, ModelTrainer, recipe_facts
@@ -65,7 +65,7 @@ def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelTrain
 def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelTrainer, Made]) -> None:
     one, result = whole
     model = load_model(result.path)
-    found = exemplars_of(model)
+    found = bank_of_weights(result.path, model.card.weights_sha256)
     assert found is not None
     learnt = {image.case for image in one.labelled_set.some(one.training)}
     assert set(found.cases) == learnt
@@ -81,7 +81,7 @@ def test_what_many_tiles_look_like_lies_beside_it(tmp_path: Path) -> None:
     sha256 = load_model(made.path).card.weights_sha256
     known = load_ood_reference(made.path, sha256)
     assert known is not None
-    assert {look.source for look in known.looks} == {"one", "two"}
+    assert {appearance.source for appearance in known.appearances} == {"one", "two"}
 
 
 def test_figures_are_of_cases_that_were_not_trained_on(whole: tuple[ModelTrainer, Made]) -> None:
@@ -111,7 +111,7 @@ def test_every_case_that_was_used_is_remembered(
     whole: tuple[ModelTrainer, Made], tmp_path: Path
 ) -> None:
     one, result = whole
-    hashes = {one for source in result.card.training for one in source.case_hashes}
+    hashes = {case_hash for source in result.card.training for case_hash in source.case_hashes}
     assert hashes == {case_hash(case) for case in one.labelled_set.cases}
     with pytest.raises(DataError, match="trained on every case"):
         list(evaluate(load_model(result.path), one.labelled_set))
@@ -147,7 +147,7 @@ def test_without_validation_there_are_no_figures(tmp_path: Path) -> None:
 
 def test_one_class_is_refused_before_anything_starts(tmp_path: Path) -> None:
     data = mini_set(tmp_path, cases=2)
-    some = tuple(one for one in data.images if one.label == 0)
+    some = tuple(image for image in data.images if image.label == 0)
     with pytest.raises(DataError, match="No image of class malignant"):
         ModelTrainer(replace(data, images=some), SMALL, mini_network(), tmp_path / "m")
 

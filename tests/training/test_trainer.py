@@ -17,7 +17,7 @@ from napari_smse.training import trainer as training_module
 from napari_smse.training.data_parallel import DataParallel
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.trainer import TrainingProgress, predict_images, train
-from napari_smse.training.trainer_state import TrainingState, rate_share
+from napari_smse.training.trainer_state import TrainingState, learning_rate_factor
 from support.training import SMALL, by_case, mini_network, mini_set
 
 
@@ -92,7 +92,7 @@ def test_a_training_repeats_with_its_seed_and_varies_without(data: LabelledSet) 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 6])
 def test_a_closed_training_goes_on_exactly(data: LabelledSet, tmp_path: Path, stop_at: int) -> None:
-    recipe = changed(distillation=0.5, mining="none")
+    recipe = changed(distillation_weight=0.5, mining="none")
     expected = weights(trained(data, recipe)[0])
     options = {"training": by_case(data, range(3)), "validation": by_case(data, [3])}
     running = train(mini_network(), data, recipe, folder=tmp_path, **options)
@@ -205,7 +205,7 @@ def test_without_validation_cases_the_average_is_kept(data: LabelledSet) -> None
 @pytest.mark.parametrize("learns", ["head", "stage", "all"])
 def test_only_what_the_recipe_names_changes(data: LabelledSet, learns: str) -> None:
     before = weights(mini_network())
-    network, _ = trained(data, changed(steps=2, learns=learns, distillation=0.1))
+    network, _ = trained(data, changed(steps=2, trainable=learns, distillation_weight=0.1))
     after = weights(network)
     moved = {name for name in after if not torch.equal(after[name], before[name])}
     assert {"embedding_head.weight", "class_head.weight"} <= moved
@@ -220,7 +220,7 @@ def test_distillation_holds_the_trunk_near_its_start(data: LabelledSet) -> None:
     start = weights(mini_network())
 
     def moved(weight: float) -> float:
-        recipe = changed(steps=8, distillation=weight, ema_decay=0.0, clip_norm=0.0)
+        recipe = changed(steps=8, distillation_weight=weight, ema_decay=0.0, clip_norm=0.0)
         after = weights(trained(data, recipe, validation=())[0])
         name = "trunk.body.conv_stem.weight"
         return float((after[name] - start[name]).norm())
@@ -230,9 +230,9 @@ def test_distillation_holds_the_trunk_near_its_start(data: LabelledSet) -> None:
 
 
 def test_distillation_needs_a_trunk(data: LabelledSet) -> None:
-    recipe = changed(network="smse_cnn", distillation=1.0)
+    recipe = changed(network="smse_cnn", distillation_weight=1.0)
     running = train(SmseCnn(), data, recipe, training=by_case(data, range(3)))
-    with pytest.raises(TrainingError, match="set distillation to 0"):
+    with pytest.raises(TrainingError, match="set distillation_weight to 0"):
         next(running)
 
 
@@ -243,7 +243,9 @@ def test_pca_start_replaces_the_heads_and_only_if_asked(data: LabelledSet) -> No
 
     def heads(pca_start: bool, **more: object) -> torch.Tensor:
         network = mini_network()
-        recipe = changed(steps=1, rate=1e-9, trunk_rate=1e-9, pca_start=pca_start, **more)
+        recipe = changed(
+            steps=1, learning_rate=1e-9, trunk_learning_rate=1e-9, pca_start=pca_start, **more
+        )
         return trained(data, recipe, network, validation=())[0].embedding_head.weight.clone()
 
     own = mini_network().embedding_head.weight
@@ -274,7 +276,9 @@ def test_bfloat16_gives_about_the_same(data: LabelledSet) -> None:
 def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_checkpoint(
     data: LabelledSet, tmp_path: Path
 ) -> None:
-    recipe = changed(steps=30, rate=1e30, trunk_rate=1e30, clip_norm=0.0, warm_up=0)
+    recipe = changed(
+        steps=30, learning_rate=1e30, trunk_learning_rate=1e30, clip_norm=0.0, warm_up=0
+    )
     with pytest.raises(TrainingError, match="not a number any more at step"):
         trained(data, recipe, folder=tmp_path, validation=())
     assert load_file(tmp_path / "checkpoint.safetensors")
@@ -295,7 +299,7 @@ def test_clipping_bounds_the_gradient(data: LabelledSet) -> None:
         state.start()
         images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
         state.learn(images, torch.arange(8) % 2)
-        grads = [p.grad for p in state.learnt.values() if p.grad is not None]
+        grads = [p.grad for p in state.trainable.values() if p.grad is not None]
         norms.append(float(torch.stack([g.norm() for g in grads]).norm()))
     assert norms[1] == pytest.approx(1e-3, rel=1e-2)
     assert norms[0] > 1e-2
@@ -303,10 +307,10 @@ def test_clipping_bounds_the_gradient(data: LabelledSet) -> None:
 
 def test_the_rate_warms_up_and_follows_a_cosine_to_nothing() -> None:
     recipe = changed(steps=110, warm_up=10)
-    shares = [rate_share(step, recipe) for step in range(111)]
-    assert all(a < b for a, b in itertools.pairwise(shares[:11]))
-    assert all(a > b for a, b in itertools.pairwise(shares[10:]))
-    assert shares[10] == 1.0
-    assert shares[60] == pytest.approx(0.5)
-    assert shares[110] == pytest.approx(0.0)
-    assert rate_share(0, changed(warm_up=0)) == 1.0
+    factors = [learning_rate_factor(step, recipe) for step in range(111)]
+    assert all(a < b for a, b in itertools.pairwise(factors[:11]))
+    assert all(a > b for a, b in itertools.pairwise(factors[10:]))
+    assert factors[10] == 1.0
+    assert factors[60] == pytest.approx(0.5)
+    assert factors[110] == pytest.approx(0.0)
+    assert learning_rate_factor(0, changed(warm_up=0)) == 1.0

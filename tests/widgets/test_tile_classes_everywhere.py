@@ -12,7 +12,8 @@ from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.annotations.tile_labels import classes_of_tiles
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import DataError, QueryError
-from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
+from napari_smse.finetuning.annotated_slide import AnnotatedSlide
+from napari_smse.finetuning.annotated_tiles import annotated_tiles
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars

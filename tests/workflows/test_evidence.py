@@ -8,7 +8,7 @@ from shapely import MultiPolygon, box
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import BankError
 from napari_smse.scoring import MapName, ScoreMaps, ScoreStore, fused_scales
-from napari_smse.similarity.exemplar_bank import save_bank
+from napari_smse.similarity.bank_file import save_bank
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, fitted_temperature
 from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
 from napari_smse.workflows import evidence

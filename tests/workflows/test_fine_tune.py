@@ -20,7 +20,7 @@ from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.reference import (
     OodReference,
     fitted_appearance,
@@ -89,7 +89,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
     running = scored_annotations(tmp_path / "slides", model, choose_device("cpu"))
     tiles = run_task(running)
     recipe = fine_tune_recipe("pair", learns, steps=steps)
-    tuning = FineTuner(model, tiles.labelled_set, recipe, known=tiles.known)
+    tuning = FineTuner(model, tiles.labelled_set, recipe, precomputed=tiles.outputs)
     shells = run_task(tuning.run())
     assert tuning.testing == viewers.tuning.testing
     torch.testing.assert_close(
@@ -98,7 +98,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
     # And it is in the history, which the viewer lists.
     (entry,) = history.entries()
     assert entry.path == viewers.kept
-    assert (entry.loss, entry.learns) == ("pair", learns)
+    assert (entry.loss, entry.trainable) == ("pair", learns)
 
 
 def bank_of(one, regions):
@@ -175,19 +175,21 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
     elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, measures))
     known = fitted_appearance("elsewhere", 0.5, elsewhere, 6.0)
     sha256 = model.card.weights_sha256
-    save_ood_reference(OodReference(model=sha256, looks=(known,)), ood_reference_path(model.path))
+    save_ood_reference(
+        OodReference(model=sha256, appearances=(known,)), ood_reference_path(model.path)
+    )
     slides = [scored(annotate(write_red_slide(tmp_path, f"s{i}", i))) for i in range(3)]
     banks = []
     for number, one in enumerate(slides):
         own = bank_of(one, one.regions)
         looks = np.random.default_rng(number).normal(number * 10, 0.1, (len(own), measures))
-        banks.append(replace(own, looks=looks.astype(np.float32)))
+        banks.append(replace(own, appearances=looks.astype(np.float32)))
     bank = banks[0].joined(banks[1]).joined(banks[2])
     bare = replace(slides[0], annotations=AnnotationSet())
     history = FineTuneHistory(tmp_path / "history")
     found = run_task(FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run())
-    assert found.tuned.looks is not None
-    (_, learnt) = found.tuned.looks.looks
+    assert found.tuned.ood_reference is not None
+    (_, learnt) = found.tuned.ood_reference.appearances
     images = found.tuning.labelled_set.images
     names = {images[i].case for i in found.tuning.training}
     centre = np.mean([10 * int(name[-1]) for name in names])

@@ -8,7 +8,7 @@ import pytest
 from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
-from napari_smse.finetuning.history import TRAINING_IMAGES
+from napari_smse.models.card import TRAINING_IMAGES
 from napari_smse.progress import run_task
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec

@@ -11,7 +11,7 @@ from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_of
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.slides import open_slide
 from napari_smse.workflows import out_of_distribution
@@ -40,7 +40,7 @@ def looks(monkeypatch):
     rng = np.random.default_rng(0)
     known = OodReference(
         model="m",
-        looks=(fitted_appearance("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),),
+        appearances=(fitted_appearance("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),),
     )
     monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: known)
     monkeypatch.setattr(out_of_distribution, "_looks", {})
@@ -71,7 +71,7 @@ def test_exemplars_that_were_added_make_their_like_known(scored):
         model="m",
         slide="s",
         name="slide",
-        looks=appearance_of_tiles(slide, started, tiles, rows),
+        appearances=appearance_of_tiles(slide, started, tiles, rows),
     )
     alone = run_task(measure_ood(slide, started, tiles))
     said = run_task(measure_ood(slide, started, tiles, bank))

@@ -18,15 +18,15 @@ def held_out(
     rng
         Of the draws.
     """
-    held: list[str] = []
-    for some in _by_class(labels, cases):
-        if len(some) == 1:
+    held_out: list[str] = []
+    for of_class in _by_class(labels, cases):
+        if len(of_class) == 1:
             # Others may hold some tiles of its class.
-            held += some if rng.random() < 0.5 else []
+            held_out += of_class if rng.random() < 0.5 else []
             continue
-        order = rng.permutation(len(some))
-        held += [some[number] for number in order[: len(some) // 2]]
-    return held
+        order = rng.permutation(len(of_class))
+        held_out += [of_class[number] for number in order[: len(of_class) // 2]]
+    return held_out
 
 
 def held_out_aside(
@@ -48,23 +48,23 @@ def held_out_aside(
     rng
         Of the draws, of a class that is the most of one case only.
     """
-    held: list[str] = []
-    for some in _by_class(labels, cases):
-        if len(some) == 1:
-            held += some if rng.random() < 0.5 else []
+    held_out: list[str] = []
+    for of_class in _by_class(labels, cases):
+        if len(of_class) == 1:
+            held_out += of_class if rng.random() < 0.5 else []
             continue
-        rows = [np.flatnonzero(cases == one) for one in some]
-        order = np.argsort([along[one].mean() for one in rows])
+        rows = [np.flatnonzero(cases == case) for case in of_class]
+        order = np.argsort([along[row].mean() for row in rows])
         sizes = np.array([len(rows[number]) for number in order])
         aside = np.cumsum(sizes) - sizes / 2 < sizes.sum() / 2
         aside[0], aside[-1] = True, False
-        held += [some[number] for number in order[aside]]
-    return held
+        held_out += [of_class[number] for number in order[aside]]
+    return held_out
 
 
 def _by_class(labels: NDArray[np.intp], cases: NDArray[np.str_]) -> list[list[str]]:
     """Return the cases of each class, a case counting for the class it has most of."""
-    mostly: dict[int, list[str]] = {}
-    for one in np.unique(cases):
-        mostly.setdefault(int(np.bincount(labels[cases == one]).argmax()), []).append(str(one))
-    return list(mostly.values())
+    by_class: dict[int, list[str]] = {}
+    for case in np.unique(cases):
+        by_class.setdefault(int(np.bincount(labels[cases == case]).argmax()), []).append(str(case))
+    return list(by_class.values())

@@ -1,4 +1,4 @@
-"""How much each further label is worth, asked for by the queue or at random."""
+"""Label efficiency: accuracy by number of labels, taken in queue order or at random."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 512
 
 @dataclass(frozen=True)
 class SplitsDone:
-    """How many splits of how many are judged."""
+    """How many splits of how many are done."""
 
     done: int
     total: int
@@ -70,7 +70,7 @@ def label_efficiency_of(
     seed: int = 0,
     at_once: int | None = None,
 ) -> Iterator[SplitsDone | LabelEfficiency]:
-    """Label tile after tile in queue order, and at random, and judge what they teach.
+    """Label tile after tile in queue order, and at random, and measure the accuracy reached.
 
     Half of the cases, class by class, are held out. Of the other half, tiles are labelled as
     `select_tiles` asks for them, and in random order (the mean of several). After each budget,
@@ -104,18 +104,18 @@ def label_efficiency_of(
         class is on both sides, or no budget can be reached.
     """
     split = _Splits(tiles, np.random.default_rng(seed))
-    found: list[_Reached] = []
+    measured: list[_Reached] = []
     for number in range(splits):
-        found.append(split.judge(budgets, draws, at_once or max(budgets)))
+        measured.append(split.measure(budgets, draws, at_once or max(budgets)))
         yield SplitsDone(number + 1, splits)
     reached = np.asarray(budgets, dtype=np.intp)
-    kept = reached <= min(one.pool for one in found)
-    if not kept.any():
+    reachable = reached <= min(result.pool for result in measured)
+    if not reachable.any():
         raise QueryError("Too few tiles are labelled to hold some of them out: label more.")
-    queue = np.asarray([one.queue for one in found])[:, kept]
-    random = np.asarray([one.random for one in found])[:, kept]
-    curves = (Curve(one[..., 0], one[..., 1]) for one in (queue, random))
-    yield LabelEfficiency(reached[kept], *curves)
+    queue = np.asarray([result.queue for result in measured])[:, reachable]
+    random = np.asarray([result.random for result in measured])[:, reachable]
+    curves = (Curve(curve[..., 0], curve[..., 1]) for curve in (queue, random))
+    yield LabelEfficiency(reached[reachable], *curves)
 
 
 def label_efficiency(
@@ -130,7 +130,7 @@ def label_efficiency(
     draws: int = 10,
     seed: int = 0,
 ) -> LabelEfficiency:
-    """Return what labels teach: `label_efficiency_of`, with nothing told meanwhile.
+    """Return the label efficiency: `label_efficiency_of` without progress.
 
     Parameters
     ----------
@@ -145,9 +145,11 @@ def label_efficiency(
         As `label_efficiency_of`.
     """
     tiles = LabelledTiles(embeddings, np.asarray(labels, dtype=np.intp), cases, probability, slides)
-    *_, found = label_efficiency_of(tiles, budgets=budgets, splits=splits, draws=draws, seed=seed)
-    assert isinstance(found, LabelEfficiency)
-    return found
+    *_, measured = label_efficiency_of(
+        tiles, budgets=budgets, splits=splits, draws=draws, seed=seed
+    )
+    assert isinstance(measured, LabelEfficiency)
+    return measured
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class _Reached:
 
 
 class _Splits:
-    """Holds cases out, and judges what is learnt from the others."""
+    """Holds cases out, and measures what is learnt from the others."""
 
     def __init__(self, tiles: LabelledTiles, rng: np.random.Generator) -> None:
         self._tiles, self._rng = tiles, rng
@@ -169,25 +171,25 @@ class _Splits:
         self._slide = self._case if slides is None else np.asarray(slides, dtype=str)
         _require_cases(tiles.labels, self._case)
 
-    def judge(self, budgets: Sequence[int], draws: int, at_once: int) -> _Reached:
+    def measure(self, budgets: Sequence[int], draws: int, at_once: int) -> _Reached:
         """Hold some cases out, and label the others."""
-        tiles, most = self._tiles, max(budgets)
+        tiles, largest = self._tiles, max(budgets)
         pool, test = self._split()
-        judge = _Judge(tiles.embeddings, tiles.labels, test)
+        measure = _PrototypeScorer(tiles.embeddings, tiles.labels, test)
         parts = tiles.embeddings[pool], tiles.probability[pool], self._slide[pool]
-        order = pool[_in_queue_order(*parts, min(most, len(pool)), at_once)]
-        queue = [judge(order[:budget]) for budget in budgets]
+        order = pool[_in_queue_order(*parts, min(largest, len(pool)), at_once)]
+        queue = [measure(order[:budget]) for budget in budgets]
         orders = [self._rng.permutation(pool) for _ in range(draws)]
-        means = [np.mean([judge(one[:budget]) for one in orders], axis=0) for budget in budgets]
-        return _Reached(queue, [(float(one[0]), float(one[1])) for one in means], len(pool))
+        means = [np.mean([measure(one[:budget]) for one in orders], axis=0) for budget in budgets]
+        return _Reached(queue, [(float(mean[0]), float(mean[1])) for mean in means], len(pool))
 
     def _split(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows to learn from, and those held out; each class is among both."""
         labels = self._tiles.labels
         classes = len(np.unique(labels))
         for _ in range(_TRIES):
-            held = np.isin(self._case, self._held_out())
-            pool, test = np.flatnonzero(~held), np.flatnonzero(held)
+            is_held_out = np.isin(self._case, self._held_out())
+            pool, test = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
             pool = pool[~self._is_near(pool, test)]
             if all(len(np.unique(labels[rows])) == classes for rows in (pool, test)):
                 return pool, test
@@ -205,22 +207,22 @@ class _Splits:
         return held_out_aside(self._tiles.labels, self._case, along, self._rng)
 
     def _is_near(
-        self, some: NDArray[np.intp], others: NDArray[np.intp], apart: float = 2.0
+        self, rows: NDArray[np.intp], others: NDArray[np.intp], distance: float = 2.0
     ) -> NDArray[np.bool_]:
-        """Tell which of some tiles lie near any of the others, ``(n,)``."""
+        """Return which of these tiles lie near any of the others, ``(n,)``."""
         places, slide = self._tiles.places, self._slide
-        near = np.zeros(len(some), dtype=bool)
+        near = np.zeros(len(rows), dtype=bool)
         if places is None:
             return near
-        for first in range(0, len(some), _AT_ONCE):
-            part = some[first : first + _AT_ONCE]
+        for first in range(0, len(rows), _AT_ONCE):
+            part = rows[first : first + _AT_ONCE]
             off = np.abs(places[part][:, None] - places[others][None, :]).max(axis=2)
             same = slide[part][:, None] == slide[others][None, :]
-            near[first : first + _AT_ONCE] = ((off < apart) & same).any(axis=1)
+            near[first : first + _AT_ONCE] = ((off < distance) & same).any(axis=1)
         return near
 
 
-class _Judge:
+class _PrototypeScorer:
     """Calls held-out tiles by the nearest prototype of what is labelled."""
 
     def __init__(
@@ -234,22 +236,22 @@ class _Judge:
         """Return balanced accuracy and AUC."""
         # A class without a label is never called, and lies as far off as can be.
         score = np.full((len(self._test), len(self._classes)), -1.0)
-        for column, one in enumerate(self._classes):
-            of_class = self._embeddings[labelled[self._labels[labelled] == one]]
+        for column, label in enumerate(self._classes):
+            of_class = self._embeddings[labelled[self._labels[labelled] == label]]
             if len(of_class):
                 mean = of_class.mean(axis=0)
                 score[:, column] = self._test @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
         called = self._classes[score.argmax(axis=1)]
-        here = [one for one in self._classes if (self._truth == one).any()]
-        recall = [float((called[self._truth == one] == one).mean()) for one in here]
+        present = [label for label in self._classes if (self._truth == label).any()]
+        recall = [float((called[self._truth == label] == label).mean()) for label in present]
         return float(np.mean(recall)), self._auc(score)
 
     def _auc(self, score: NDArray[np.float64]) -> float:
-        found = []
-        for column, one in enumerate(self._classes):
+        areas = []
+        for column, label in enumerate(self._classes):
             others = np.delete(score, column, axis=1).max(axis=1)
-            found.append(roc_auc(self._truth == one, score[:, column] - others))
-        return float(np.nanmean(found))
+            areas.append(roc_auc(self._truth == label, score[:, column] - others))
+        return float(np.nanmean(areas))
 
 
 def _in_queue_order(
@@ -274,9 +276,9 @@ def _in_queue_order(
     ]
     order: list[int] = []
     while len(order) < count:
-        for one in select_tiles(parts, min(at_once, count - len(order))):
-            order.append(int(rows[one.slide][one.row]))
-            parts[one.slide] = _labelled(parts[one.slide], one.row)
+        for choice in select_tiles(parts, min(at_once, count - len(order))):
+            order.append(int(rows[choice.slide][choice.row]))
+            parts[choice.slide] = _labelled(parts[choice.slide], choice.row)
     return np.array(order, dtype=np.intp)
 
 
@@ -293,7 +295,7 @@ def _rows_by(groups: NDArray[np.str_]) -> Iterator[NDArray[np.intp]]:
 
 def _require_cases(labels: NDArray[np.intp], cases: NDArray[np.str_]) -> None:
     classes = np.unique(labels)
-    if len(classes) < 2 or min(len(np.unique(cases[labels == one])) for one in classes) < 2:
+    if len(classes) < 2 or min(len(np.unique(cases[labels == label])) for label in classes) < 2:
         raise QueryError(
             "What labels are worth can only be measured with two classes of two cases each: label "
             "tiles of more cases."

@@ -18,14 +18,14 @@ _NEAREST: Final = 0.05
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """What neighbours say of labels.
+    """Labels that their neighbours contradict.
 
     Attributes
     ----------
     score
         ``(n,)`` float32: share of the neighbours, weighted by nearness, that is of other classes;
         0 is no doubt. NaN where neighbours cannot tell.
-    says
+    suggested
         ``(n,)`` intp: class that weighs most among the neighbours; the label's own where they
         cannot tell.
     order
@@ -33,7 +33,7 @@ class LabelIssues:
     """
 
     score: NDArray[np.float32]
-    says: NDArray[np.intp]
+    suggested: NDArray[np.intp]
     order: NDArray[np.intp]
 
 
@@ -65,39 +65,39 @@ def find_label_issues(
     truth = np.asarray(labels, dtype=np.intp)
     _, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     score = np.full(len(truth), np.nan, dtype=np.float32)
-    says = truth.copy()
-    rows = np.flatnonzero(_can_be_judged(truth, group))
+    suggested = truth.copy()
+    rows = np.flatnonzero(_can_be_assessed(truth, group))
     if len(np.unique(truth[rows])) > 1:
         for first in range(0, len(rows), _AT_ONCE):
-            some = rows[first : first + _AT_ONCE]
-            own = group[some][:, None] == group[rows][None, :]
-            found = nearest(embeddings[some], embeddings[rows], k, excluded=own)
-            votes = _votes(found, truth[rows], own, int(truth.max()) + 1)
+            chunk = rows[first : first + _AT_ONCE]
+            own = group[chunk][:, None] == group[rows][None, :]
+            neighbours = nearest(embeddings[chunk], embeddings[rows], k, excluded=own)
+            votes = _votes(neighbours, truth[rows], own, int(truth.max()) + 1)
             total = votes.sum(axis=1)
-            heard = total > 0
-            wrong = total - votes[np.arange(len(some)), truth[some]]
-            score[some[heard]] = (wrong[heard] / total[heard]).astype(np.float32)
-            says[some[heard]] = votes[heard].argmax(axis=1)
-    doubted = np.flatnonzero((says != truth) & (np.nan_to_num(score) > 0.5))
-    order = doubted[np.argsort(-score[doubted], kind="stable")]
-    return LabelIssues(score, says, order)
+            has_votes = total > 0
+            against = total - votes[np.arange(len(chunk)), truth[chunk]]
+            score[chunk[has_votes]] = (against[has_votes] / total[has_votes]).astype(np.float32)
+            suggested[chunk[has_votes]] = votes[has_votes].argmax(axis=1)
+    suspected = np.flatnonzero((suggested != truth) & (np.nan_to_num(score) > 0.5))
+    order = suspected[np.argsort(-score[suspected], kind="stable")]
+    return LabelIssues(score, suggested, order)
 
 
-def _can_be_judged(labels: NDArray[np.intp], groups: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Tell which tiles are of a class of two groups or more, ``(n,)``."""
-    several = [one for one in np.unique(labels) if len(np.unique(groups[labels == one])) > 1]
+def _can_be_assessed(labels: NDArray[np.intp], groups: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which tiles are of a class of two groups or more, ``(n,)``."""
+    several = [label for label in np.unique(labels) if len(np.unique(groups[labels == label])) > 1]
     return np.isin(labels, several)
 
 
 def _votes(
-    found: Neighbours, labels: NDArray[np.intp], own: NDArray[np.bool_], classes: int
+    neighbours: Neighbours, labels: NDArray[np.intp], own: NDArray[np.bool_], classes: int
 ) -> NDArray[np.float64]:
     """Return what each class weighs among the neighbours of each tile, ``(q, classes)``."""
     number = (~own).astype(np.float32) @ np.eye(classes, dtype=np.float32)[labels]
-    taken = np.isfinite(found.distances)
-    weight = np.where(taken, 1.0 / np.maximum(found.distances, _NEAREST), 0.0)
+    taken = np.isfinite(neighbours.distances)
+    weight = np.where(taken, 1.0 / np.maximum(neighbours.distances, _NEAREST), 0.0)
     votes = np.zeros((len(weight), classes))
     for column in range(weight.shape[1]):
-        votes[np.arange(len(weight)), labels[found.rows[:, column]]] += weight[:, column]
+        votes[np.arange(len(weight)), labels[neighbours.rows[:, column]]] += weight[:, column]
     balanced: NDArray[np.float64] = votes / np.maximum(number, 1)
     return balanced

@@ -1,4 +1,4 @@
-"""Which tiles are worth a label next: uncertain, unlike each other, and spread over the slides."""
+"""Query strategy: uncertain tiles, far from each other, spread over the slides."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class UnlabelledPool:
     def without_places(self, known: NDArray[np.integer]) -> UnlabelledPool:
         """Return them with the tiles at these places, ``(m, 4)``, labelled and not open."""
         taken = {tuple(place) for place in np.asarray(known).tolist()}
-        found = np.array([tuple(one) in taken for one in self.places.tolist()], dtype=bool)
+        found = np.array([tuple(place) in taken for place in self.places.tolist()], dtype=bool)
         return replace(self, is_open=self.is_open & ~found, is_labelled=self.is_labelled | found)
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A tile worth a label.
+    """A tile to label next.
 
     Attributes
     ----------
@@ -105,14 +105,14 @@ def covered_share(
 ) -> NDArray[np.float64]:
     """Return the share of each tile, ``(n, 4)``, that lies in some areas, ``(n,)``."""
     x, y, width, height = np.asarray(places, dtype=np.float64).reshape(-1, 4).T
-    share = np.zeros(len(x))
+    covered = np.zeros(len(x))
     whole = shapely.union_all(list(areas))
     if whole.is_empty or not len(x):
-        return share
+        return covered
     boxes = shapely.box(x, y, x + width, y + height)
     near = shapely.STRtree(boxes).query(whole, predicate="intersects")
-    share[near] = shapely.area(shapely.intersection(whole, boxes[near])) / (width * height)[near]
-    return share
+    covered[near] = shapely.area(shapely.intersection(whole, boxes[near])) / (width * height)[near]
+    return covered
 
 
 def uncertainty_of(probability: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -148,9 +148,9 @@ def select_tiles(slides: Sequence[UnlabelledPool], count: int) -> list[Suggestio
     count
         How many at most.
     """
-    turns = [_Turns(number, one, count, len(slides)) for number, one in enumerate(slides)]
-    for one in slides:
-        known = one.embeddings[one.is_labelled]
+    turns = [_Turns(number, pool, count, len(slides)) for number, pool in enumerate(slides)]
+    for pool in slides:
+        known = pool.embeddings[pool.is_labelled]
         for slide in turns:
             slide.keep_away_from(known)
     chosen: list[Suggestion] = []
@@ -175,9 +175,9 @@ class _Turns:
         # Stable, so that of tiles alike the first comes first.
         rows = rows[np.argsort(-uncertain[rows], kind="stable")]
         turns = -(-count // max(1, slides))
-        share = max(_POOL, int(_MOST_UNCERTAIN * len(rows)))
-        most = max(turns, min(_POOL * turns, share))
-        self._rows, self._spare = rows[:most], rows[most:]
+        quota = max(_POOL, int(_MOST_UNCERTAIN * len(rows)))
+        size = max(turns, min(_POOL * turns, quota))
+        self._rows, self._spare = rows[:size], rows[size:]
         self._uncertain = uncertain
         self._away: list[NDArray[np.float32]] = []
         self._off = np.full(len(self._rows), np.inf)
@@ -199,8 +199,8 @@ class _Turns:
             for known in self._away:
                 self._off = np.minimum(self._off, self._distance(self._rows, known))
         row = int(self._rows[self._off.argmax()])
-        kept = ~overlapping(self._slide.places[self._rows], self._slide.places[row])
-        self._rows, self._off = self._rows[kept], self._off[kept]
+        is_apart = ~overlapping(self._slide.places[self._rows], self._slide.places[row])
+        self._rows, self._off = self._rows[is_apart], self._off[is_apart]
         self._spare = self._spare[
             ~overlapping(self._slide.places[self._spare], self._slide.places[row])
         ]

@@ -14,7 +14,7 @@ from napari_smse.api.model import Model, require_same_model
 from napari_smse.api.progress import OnProgress, run_task
 from napari_smse.api.scores import Scores
 from napari_smse.errors import BankError
-from napari_smse.similarity import exemplar_bank
+from napari_smse.similarity import bank_file, exemplar_bank
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
 from napari_smse.slides import Slide
 from napari_smse.workflows import evidence
@@ -48,7 +48,7 @@ class ExemplarBank(exemplar_bank.ExemplarBank):
         """
         card, found = model.card, None
         if model.path.exists():
-            found = exemplar_bank.bank_of(model.path)
+            found = bank_file.bank_of(model.path)
         if found is None:
             return cls._from(exemplar_bank.empty_bank(card))
         found.require_model(card.weights_sha256, card.name)
@@ -63,7 +63,7 @@ class ExemplarBank(exemplar_bank.ExemplarBank):
         BankError
             The file is missing, cut off, or holds something else.
         """
-        return cls._from(exemplar_bank.load_bank(Path(path)))
+        return cls._from(bank_file.load_bank(Path(path)))
 
     def save(self, path: str | Path) -> None:
         """Write the bank as one file, whole or not at all.
@@ -73,7 +73,7 @@ class ExemplarBank(exemplar_bank.ExemplarBank):
         BankError
             The file cannot be written.
         """
-        exemplar_bank.save_bank(self, Path(path))
+        bank_file.save_bank(self, Path(path))
 
     def with_annotated(
         self, scores: Scores, notes: AnnotationSet, *, thumbnails: bool = False

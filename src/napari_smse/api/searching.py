@@ -16,7 +16,7 @@ from napari_smse.similarity.index import slide_index
 from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.search import ExcludedRegion, SearchResult
 from napari_smse.similarity.index.shard import IndexedSlide, shard_of
-from napari_smse.similarity.region_search import Found, look_for
+from napari_smse.similarity.region_search import SimilarityResult, find_similar_tiles
 from napari_smse.slides import Region, Slide
 
 
@@ -27,7 +27,7 @@ def find_similar(
     unlike: Area | Iterable[Area] = (),
     mpp: float | None = None,
     progress: OnProgress | None = None,
-) -> Found:
+) -> SimilarityResult:
     """Find the tiles of a slide that are like those in a region of it.
 
     Parameters
@@ -45,7 +45,7 @@ def find_similar(
 
     Returns
     -------
-    Found
+    SimilarityResult
         ``distances`` ``(n,)`` of the tiles of that scale, 0 for what was looked for; ``order``,
         the rows of the others, nearest first; ``hits(radius)``; ``heat_map()``; ``tiles``, where
         they lie.
@@ -73,7 +73,9 @@ def find_similar(
     number = scores.scale_number(mpp)
     if progress is not None:
         progress(Progress(0, 1, "Searching"))
-    found = look_for(scores.tiles, number, like, others, scores.store.facts["model"]["hash"])
+    found = find_similar_tiles(
+        scores.tiles, number, like, others, scores.store.facts["model"]["hash"]
+    )
     if progress is not None:
         progress(Progress(1, 1, "Searching"))
     return found
@@ -200,7 +202,7 @@ class SlideIndex:
         """
         index = self._opened()
         task = index.searching(
-            np.asarray(embeddings), k, mpp=mpp, left_out=_excluded(without), approximate=approximate
+            np.asarray(embeddings), k, mpp=mpp, excluded=_excluded(without), approximate=approximate
         )
         return run_task(task, progress, SearchResult)
 

@@ -125,7 +125,7 @@ def finetune(
     The model itself is not changed. About a hundred labelled images of a new laboratory are
     often enough. --mpp is for annotated slides only.
     """
-    from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
+    from napari_smse.finetuning.fine_tuner import FineTuner, default_crops, fine_tune_recipe
 
     console = Console(quiet=quiet, as_json=as_json)
     seconds = parse_time_limit(time_limit)
@@ -136,7 +136,7 @@ def finetune(
         "margin": margin,
         "classification": classification,
         "mining": mining,
-        "rate": learning_rate,
+        "learning_rate": learning_rate,
         "steps": steps,
         "seed": seed,
     }
@@ -144,20 +144,20 @@ def finetune(
     mpps = [parse_scale(scale) for scale in mpp or ()]
     tiles = _read_tiles(data, source_mpp, mpps, loaded, chosen, console)
     if crops is None:
-        crops = 0 if tiles.known else usual_crops(len(tiles.labelled_set.images))
+        crops = 0 if tiles.outputs else default_crops(len(tiles.labelled_set.images))
     tuner = FineTuner(
         loaded,
         tiles.labelled_set,
         recipe,
-        share=test_fraction,
-        keep=replay_weight,
+        held_out_fraction=test_fraction,
+        replay_weight=replay_weight,
         device=chosen.torch_name,
-        known=tiles.known,
+        precomputed=tiles.outputs,
         seconds=seconds,
-        links=tiles.links,
+        constraints=tiles.constraints,
         exemplars=tiles.exemplars,
         crops=crops,
-        looks=tiles.looks,
+        appearances=tiles.appearances,
     )
     for warning in tuner.warnings:
         console.warn(warning)
@@ -209,17 +209,17 @@ def _slide_tiles(
     device: ComputeDevice,
     console: Console,
 ) -> AnnotatedTiles:
-    from napari_smse.finetuning.annotated_folder import USUAL_MPPS, scored_annotations
+    from napari_smse.finetuning.annotated_folder import DEFAULT_MPPS, scored_annotations
 
     def show(progress: tuple[int, int]) -> None:
         done, total = progress
         if done < total:
             console.report(f"scoring what is annotated: slide {done + 1} of {total}")
 
-    running = scored_annotations(path, model, device, mpps=mpps or USUAL_MPPS, mpp=source_mpp)
+    running = scored_annotations(path, model, device, mpps=mpps or DEFAULT_MPPS, mpp=source_mpp)
     tiles = _to_the_end(running, show)
     report_images(tiles.labelled_set, console)
-    for warning in tiles.told:
+    for warning in tiles.messages:
         console.warn(warning)
     return tiles
 
@@ -254,8 +254,8 @@ def _report(tuner: FineTuner, tuned: FineTuneResult, out: Path, console: Console
         console.print_json(_values(tuner, tuned, path))
         return
     console.print_table(_table(tuner, tuned))
-    if tuned.old_right is not None:
-        before, after = tuned.old_right
+    if tuned.exemplar_accuracy is not None:
+        before, after = tuned.exemplar_accuracy
         console.report(f"what the model knew: {before:.1%} of its exemplars right, now {after:.1%}")
     console.report(f"model: {path}")
 
@@ -300,13 +300,13 @@ def _values(tuner: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, An
         "held_out_images": len(tuner.testing),
         "steps": tuned.steps,
         "crops": tuner.crops,
-        "links_held": tuned.links_held,
+        "links_held": tuned.constraints_satisfied,
         "auc_before": before["auc"]["value"],
         "auc": after["auc"]["value"],
         "before": before,
         "after": after,
         "difference": {k: asdict(v) for k, v in differences(tuner, tuned).items()},
-        "exemplars_right": tuned.old_right,
+        "exemplars_right": tuned.exemplar_accuracy,
         "warnings": tuner.warnings,
         "skipped": skipped_values(tuner.labelled_set),
         "research_use_only": True,

@@ -99,4 +99,4 @@ def index_slides(
 
 
 def _is_large(index: SlideIndex) -> bool:
-    return index.most_tiles >= APPROXIMATE_FROM and util.find_spec("usearch") is not None
+    return index.max_tiles >= APPROXIMATE_FROM and util.find_spec("usearch") is not None

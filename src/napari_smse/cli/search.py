@@ -70,7 +70,7 @@ def search_slides(
     with open_slide(slide, mpp=source_mpp) as queried:
         query = make_region_query(opened, queried, region, scale, model, device)
     result = opened.search(
-        query.embeddings, k, mpp=query.mpp, left_out=query.excluded, approximate=approximate
+        query.embeddings, k, mpp=query.mpp, excluded=query.excluded, approximate=approximate
     )
     for warning in result.warnings:
         console.message(f"warning: {warning}", "yellow")  # stdout holds the hits alone
@@ -109,7 +109,7 @@ def _rows(of_slide: SlideHits) -> Iterator[str]:
         at = hit.region
         yield (
             f"    {hit.distance:8.3f} {at.x:9} {at.y:9} {at.width:7} {at.height:7}   "
-            f"{of_slide.said(hit)}"
+            f"{of_slide.describe_class(hit)}"
         )
 
 

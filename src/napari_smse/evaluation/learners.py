@@ -150,7 +150,7 @@ def network_learner(
 
     Where only the heads learn, all of its networks share the features of one frozen trunk.
     """
-    if recipe.learns == "head" and recipe.network != SmseCnn.trunk_name:
+    if recipe.trainable == "head" and recipe.network != SmseCnn.trunk_name:
         return _head_learner(recipe, {} if tables is None else tables, device, doing)
 
     def learn(

@@ -16,13 +16,14 @@ from napari_smse.annotations.tile_notes import PairConstraint, TileNotes, read_t
 from napari_smse.datasets.labelled_set import Skipped
 from napari_smse.datasets.readers.annotated_slides import SlideToRead, left_out_of, slides_to_read
 from napari_smse.errors import DataError, named_error
-from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
+from napari_smse.finetuning.annotated_slide import AnnotatedSlide
+from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.models import Model
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest_runtime, score
 from napari_smse.slides import Slide, open_slide
 
-USUAL_MPPS: Final = (0.5,)
+DEFAULT_MPPS: Final = (0.5,)
 
 
 def scored_annotations(
@@ -30,7 +31,7 @@ def scored_annotations(
     model: Model,
     device: ComputeDevice,
     *,
-    mpps: Sequence[float] = USUAL_MPPS,
+    mpps: Sequence[float] = DEFAULT_MPPS,
     mpp: float | None = None,
 ) -> Generator[tuple[int, int], None, AnnotatedTiles]:
     """Score the annotated parts of slides and label their tiles, yielding slides done and wanted.
@@ -62,12 +63,12 @@ def scored_annotations(
     found: list[AnnotatedSlide] = []
     links: list[PairConstraint] = []
     wanted, skipped = slides_to_read(folder)
-    with ExitStack() as kept:
-        stores = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-")))
+    with ExitStack() as stack:
+        stores = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-")))
         for number, to_read in enumerate(wanted):
             yield number, len(wanted)
             try:
-                slide = kept.enter_context(open_slide(to_read.path, mpp=mpp))
+                slide = stack.enter_context(open_slide(to_read.path, mpp=mpp))
                 store = stores / f"{number}.zarr"
                 one, notes = _scored(slide, to_read, model, device, mpps, store)
             except Exception as error:
@@ -80,7 +81,7 @@ def scored_annotations(
         if not found:
             why = f": {skipped[0].path.name} {skipped[0].reason}" if skipped else ""
             raise DataError(f"No slide in {folder} can be learnt from{why}.")
-        drawn = list(dict.fromkeys(name for one in found for name in one.regions))
+        drawn = list(dict.fromkeys(name for annotated in found for name in annotated.regions))
         tiles = learnable_tiles(
             model.card.classes, drawn, lambda classes: annotated_tiles(found, classes, links)
         )
@@ -107,11 +108,11 @@ def _scored(
 
 
 def _notes_of(to_read: SlideToRead) -> TileNotes:
-    """Return what was said of tiles in all annotations of a slide."""
+    """Return links and corrections in all annotations of a slide."""
     notes = [read_tile_notes(path) for path in to_read.annotations]
     return TileNotes(
-        tuple(dict.fromkeys(link for one in notes for link in one.links)),
-        tuple(dict.fromkeys(remark for one in notes for remark in one.remarks)),
+        tuple(dict.fromkeys(link for note in notes for link in note.links)),
+        tuple(dict.fromkeys(remark for note in notes for remark in note.remarks)),
     )
 
 
@@ -119,8 +120,8 @@ def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:
     """Return where the tiles of a slide lie that have a link or a remark, level-0 px."""
     ends = [end for link in notes.links for end in (link.first, link.second)]
     places = [place for place in ends if place.slide == slide.quick_hash]
-    places += [one.place for one in notes.remarks if one.place.slide == slide.quick_hash]
+    places += [remark.place for remark in notes.remarks if remark.place.slide == slide.quick_hash]
     return [
-        shapely.box(one.x + 1, one.y + 1, one.x + one.width - 1, one.y + one.height - 1)
-        for one in places
+        shapely.box(place.x + 1, place.y + 1, place.x + place.width - 1, place.y + place.height - 1)
+        for place in places
     ]

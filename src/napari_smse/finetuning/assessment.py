@@ -1,4 +1,4 @@
-"""What a network is worth on held-out tiles: calls, neighbours, and what it has not forgotten."""
+"""Assessment of a network on held-out tiles: accuracy, recall of neighbours, separation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.metrics.predictions import HeldOutPredictions, of_fold
 from napari_smse.training.embeddings import EmbeddedTiles
 
 RECALLS: Final = (1, 5)
-_MOST_COMPARED: Final = 600
+_MAX_COMPARED: Final = 600
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a network says of held-out images.
+    """Predictions of a network for held-out images.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class Assessment:
 
 
 def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) -> Assessment:
-    """Judge held-out tiles by their logits, and by the tiles learnt from.
+    """Assess a network on held-out tiles, by their logits and by the tiles learnt from.
 
     Parameters
     ----------
@@ -47,6 +48,24 @@ def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) 
     return Assessment(of_fold(images, means), recalls(held_out, learnt_from))
 
 
+def assess_heads(
+    heads: EmbeddingHeads, held_out: EmbeddedTiles, learnt_from: EmbeddedTiles
+) -> Assessment:
+    """Assess heads on held-out tiles.
+
+    Parameters
+    ----------
+    heads
+        On what the tiles hold as embeddings.
+    held_out, learnt_from
+        As the heads are fed with them.
+    """
+    queries, gallery = (
+        tiles.moved(heads.embed(tiles.embeddings)) for tiles in (held_out, learnt_from)
+    )
+    return assess(queries, heads.logits(held_out.embeddings), gallery)
+
+
 def recalls(
     queries: EmbeddedTiles, gallery: EmbeddedTiles, ks: Sequence[int] = RECALLS
 ) -> dict[int, float]:
@@ -54,14 +73,14 @@ def recalls(
 
     Distances are Euclidean, between embeddings of length 1.
     """
-    alike = queries.embeddings @ gallery.embeddings.T
-    nearest = alike.topk(min(max(ks), len(gallery)), dim=1).indices
+    similarity = queries.embeddings @ gallery.embeddings.T
+    nearest = similarity.topk(min(max(ks), len(gallery)), dim=1).indices
     right = gallery.labels[nearest] == queries.labels[:, None]
     return {k: float(right[:, :k].any(dim=1).float().mean()) for k in ks}
 
 
-def share_right(logits: Tensor, labels: Tensor) -> float:
-    """Return the share of tiles that are called what they are."""
+def accuracy_of(logits: Tensor, labels: Tensor) -> float:
+    """Return the fraction of tiles whose predicted class is right."""
     return float((logits.argmax(dim=1) == labels).float().mean())
 
 
@@ -74,9 +93,9 @@ def separation(tiles: EmbeddedTiles) -> float:
     """
     # Not every so-manyth, which could all be of one class.
     order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))
-    some = order[:_MOST_COMPARED]
-    embeddings, labels = tiles.embeddings[some], tiles.labels[some]
-    apart = torch.cdist(embeddings, embeddings)
-    unlike = labels[:, None] != labels[None]
-    alike = ~unlike & ~torch.eye(len(labels), dtype=torch.bool)
-    return float(apart[unlike].mean() - apart[alike].mean())
+    sample = order[:_MAX_COMPARED]
+    embeddings, labels = tiles.embeddings[sample], tiles.labels[sample]
+    distance = torch.cdist(embeddings, embeddings)
+    different_class = labels[:, None] != labels[None]
+    similarity = ~different_class & ~torch.eye(len(labels), dtype=torch.bool)
+    return float(distance[different_class].mean() - distance[similarity].mean())

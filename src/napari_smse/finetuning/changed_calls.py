@@ -38,7 +38,7 @@ def changed_calls(
     before: Sequence[ScaleScores],
     after: Sequence[ScaleScores],
     classes: Sequence[str],
-    most: int = 200,
+    max_tiles: int = 200,
 ) -> tuple[list[ChangedCall], int]:
     """Return the tiles that moved furthest into another class, furthest first, and how many did.
 
@@ -48,24 +48,25 @@ def changed_calls(
         Scores of the same tiles, scale by scale.
     classes
         Names, in the order of the probabilities of both.
-    most
+    max_tiles
         How many tiles to return.
     """
-    found: list[tuple[float, int, int]] = []
+    changed: list[tuple[float, int, int]] = []
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         known = np.isfinite(old.probability[:, 0]) & np.isfinite(new.probability[:, 0])
         rows = np.flatnonzero(known)
         was, now = old.probability[rows], new.probability[rows]
         flipped = was.argmax(axis=1) != now.argmax(axis=1)
         moved = np.abs(now - was).sum(axis=1) / 2
-        found += [
+        changed += [
             (float(far), number, int(row))
             for far, row in zip(moved[flipped], rows[flipped], strict=True)
         ]
-    found.sort(key=lambda one: -one[0])
+    changed.sort(key=lambda one: -one[0])
     return [
-        _tile(before[number], after[number], row, classes, far) for far, number, row in found[:most]
-    ], len(found)
+        _tile(before[number], after[number], row, classes, far)
+        for far, number, row in changed[:max_tiles]
+    ], len(changed)
 
 
 def _tile(

@@ -1,4 +1,4 @@
-"""Which classes are learnt from what was drawn."""
+"""Which classes are trained on given annotations."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from napari_smse.errors import DataError
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
 
 
-def classes_to_learn(known: Sequence[str], drawn: Sequence[str]) -> tuple[str, ...]:
+def classes_to_learn(model_classes: Sequence[str], drawn: Sequence[str]) -> tuple[str, ...]:
     """Return the model's classes, if no others are drawn; else those that are drawn.
 
     Parameters
     ----------
-    known
+    model_classes
         The model's.
     drawn
         Classes with regions, each once.
@@ -24,8 +24,8 @@ def classes_to_learn(known: Sequence[str], drawn: Sequence[str]) -> tuple[str, .
     DataError
         One class only is drawn, and the model does not know it.
     """
-    if set(drawn) <= set(known):
-        return tuple(known)
+    if set(drawn) <= set(model_classes):
+        return tuple(model_classes)
     if len(drawn) < 2:
         raise DataError(
             f"Only {drawn[0]} is drawn, so there is nothing to tell it apart from: draw regions "
@@ -35,13 +35,15 @@ def classes_to_learn(known: Sequence[str], drawn: Sequence[str]) -> tuple[str, .
 
 
 def learnable_tiles(
-    known: Sequence[str], drawn: Sequence[str], collect: Callable[[Sequence[str]], AnnotatedTiles]
+    model_classes: Sequence[str],
+    drawn: Sequence[str],
+    collect: Callable[[Sequence[str]], AnnotatedTiles],
 ) -> AnnotatedTiles:
     """Collect tiles of the classes that can be learnt; those that no tile takes are left out.
 
     Parameters
     ----------
-    known
+    model_classes
         Classes of the model; each of these needs tiles, if no others are drawn.
     drawn
         Classes with regions, each once.
@@ -53,10 +55,10 @@ def learnable_tiles(
     DataError
         As `classes_to_learn`, and what `collect` raises.
     """
-    classes = classes_to_learn(known, drawn)
-    found = collect(classes)
-    empty = found.labelled_set.empty_classes
+    classes = classes_to_learn(model_classes, drawn)
+    tiles = collect(classes)
+    empty = tiles.labelled_set.empty_classes
     rest = [name for name in drawn if name not in empty]
-    if not empty or set(classes) <= set(known) or len(rest) < 2:
-        return found
-    return replace(collect(classes_to_learn(known, rest)), left_out=empty)
+    if not empty or set(classes) <= set(model_classes) or len(rest) < 2:
+        return tiles
+    return replace(collect(classes_to_learn(model_classes, rest)), untrained_classes=empty)

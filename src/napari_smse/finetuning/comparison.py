@@ -1,4 +1,4 @@
-"""What a fine-tuning was worth: figures, confusions and ROC of what was held out."""
+"""Comparison of a model before and after fine-tuning: metrics, confusions, ROC curves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_smse.finetuning.saving import differences, estimates
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import positive_class
 
-_WORDS: Final = {
+_METRIC_NAMES: Final = {
     "auc": "AUC",
     "accuracy": "Called right",
     "balanced_accuracy": "Called right, classes alike",
@@ -37,7 +37,7 @@ class Rates(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a fine-tuning was worth, ready to be shown.
+    """A model before and after fine-tuning, ready to be shown.
 
     Attributes
     ----------
@@ -60,31 +60,33 @@ class Comparison:
     note: str = ""
 
 
-def worth(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
-    """Work out what a fine-tuning was worth; takes a moment, as intervals are bootstrapped."""
+def compare(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
+    """Compare before and after a fine-tuning; takes a moment, as intervals are bootstrapped."""
     classes = tuning.labelled_set.classes
     before, after = tuned.before.held_out, tuned.after.held_out
-    curves = [_curve(tuning, one) for one in (before, after)] if len(classes) == 2 else []
+    curves = [_curve(tuning, held_out) for held_out in (before, after)] if len(classes) == 2 else []
     confusions = _confusion(tuning, before), _confusion(tuning, after)
     return Comparison(_rows(tuning, tuned), classes, confusions, curves, _note(tuned))
 
 
 def _rows(tuning: FineTuner, tuned: FineTuneResult) -> list[tuple[str, str, str, str]]:
-    before, after = (estimates(tuning, one.held_out) for one in (tuned.before, tuned.after))
+    before, after = (
+        estimates(tuning, assessment.held_out) for assessment in (tuned.before, tuned.after)
+    )
     change = differences(tuning, tuned)
     rows = [
         (
-            words,
+            label,
             shown(before[name], form=".2f"),
             shown(after[name], form=".2f"),
             shown(change[name], form="+.2f"),
         )
-        for name, words in _WORDS.items()
+        for name, label in _METRIC_NAMES.items()
     ]
     for k, now in tuned.after.recall.items():
         then = tuned.before.recall[k]
-        words = "Nearest is alike" if k == 1 else f"One of {k} nearest is alike"
-        rows.append((words, f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
+        label = "Nearest is alike" if k == 1 else f"One of {k} nearest is alike"
+        rows.append((label, f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
     return rows
 
 
@@ -112,13 +114,13 @@ def _curve(tuning: FineTuner, held_out: HeldOutPredictions) -> Rates:
 
 
 def _note(tuned: FineTuneResult) -> str:
-    told = []
-    if tuned.old_right is not None:
-        before, after = tuned.old_right
-        told.append(
+    sentences = []
+    if tuned.exemplar_accuracy is not None:
+        before, after = tuned.exemplar_accuracy
+        sentences.append(
             f"Of what the model knew before, {before:.0%} was called right, now {after:.0%}."
         )
-    if tuned.links_held is not None:
-        before, after, links = tuned.links_held
-        told.append(f"Of {links} links between tiles, {before} held before, {after} hold now.")
-    return " ".join(told)
+    if tuned.constraints_satisfied is not None:
+        before, after, links = tuned.constraints_satisfied
+        sentences.append(f"Of {links} links between tiles, {before} held before, {after} hold now.")
+    return " ".join(sentences)

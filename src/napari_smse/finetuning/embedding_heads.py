@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_smse.errors import TrainingError
-from napari_smse.finetuning.pair_constraints import FAR, PairConstraints
+from napari_smse.finetuning.pair_constraints import CANNOT_LINK_MARGIN, PairConstraints
 from napari_smse.losses.contrastive import contrastive_loss
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.objective import batch_loss
 from napari_smse.training.recipe import Recipe
@@ -57,13 +57,23 @@ class EmbeddingHeads(nn.Module):
         """Return weight and bias of an embedding head that does what these heads do."""
         return self.matrix @ embedding_head.weight, self.matrix @ embedding_head.bias
 
+    def reembed(self, embeddings: Tensor) -> Tensor:
+        """Return where tiles lie now that the model embedded there; without gradients.
+
+        Parameters
+        ----------
+        embeddings
+            ``(n, d)``, of length 1, by the model that is tuned, whatever these heads are fed with.
+        """
+        return self.embed(self.inputs_of(embeddings))
+
     def embed(self, embeddings: Tensor) -> Tensor:
-        """Return where embeddings ``(n, d)`` lie now; nothing can be learnt from it."""
+        """Return where embeddings ``(n, d)`` lie now; without gradients."""
         with torch.no_grad():
             return self.forward(embeddings).embedding
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Return logits ``(n, classes)`` of embeddings; nothing can be learnt from it."""
+        """Return logits ``(n, classes)`` of embeddings; without gradients."""
         with torch.no_grad():
             return self.forward(embeddings).logits
 
@@ -73,8 +83,8 @@ class EmbeddingHeads(nn.Module):
         """Return probabilities ``(n, classes)`` and new embeddings ``(n, d)`` of stored ones."""
         stored = torch.from_numpy(embeddings.astype(np.float32))
         with torch.no_grad():
-            found = self.forward(functional.normalize(stored, dim=1))
-        return torch.softmax(found.logits, dim=1).numpy(), found.embedding.numpy()
+            output = self.forward(functional.normalize(stored, dim=1))
+        return torch.softmax(output.logits, dim=1).numpy(), output.embedding.numpy()
 
     def forward(self, embeddings: Tensor) -> NetworkOutput:
         """Return `NetworkOutput` of embeddings ``(n, d)`` of the model tuned."""
@@ -92,10 +102,10 @@ class HeadsStep:
         Done, and wanted.
     loss, similarity, classification
         Total, and its main parts unweighted.
-    kept
-        How far exemplars are from being called right, the cross-entropy; NaN without any.
-    linked
-        Pair loss of the linked tiles; NaN without any.
+    replay
+        Loss of the replayed exemplars; NaN without any.
+    pair_loss
+        Contrastive loss of the constraints; NaN without any.
     """
 
     step: int
@@ -103,12 +113,12 @@ class HeadsStep:
     loss: float
     similarity: float
     classification: float
-    kept: float
-    linked: float
+    replay: float
+    pair_loss: float
 
 
 def initialise_heads(
-    network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
+    network: SmseNetwork, tiles: EmbeddedTiles, model_classes: Sequence[str]
 ) -> EmbeddingHeads:
     """Return heads to tune: the model's own, or with other classes ones made from their means.
 
@@ -118,17 +128,17 @@ def initialise_heads(
         The model's.
     tiles
         To learn from.
-    known
+    model_classes
         The model's classes.
     """
-    return EmbeddingHeads(initialise_class_head(network, tiles, known))
+    return EmbeddingHeads(initialise_class_head(network, tiles, model_classes))
 
 
 def initialise_class_head(
-    network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
+    network: SmseNetwork, tiles: EmbeddedTiles, model_classes: Sequence[str]
 ) -> nn.Linear:
     """Return the model's class head, or with other classes one made from their mean embeddings."""
-    if tuple(known) == tiles.classes:
+    if tuple(model_classes) == tiles.classes:
         return network.class_head
     head = nn.Linear(tiles.embeddings.shape[1], len(tiles.classes))
     means = torch.stack(
@@ -145,10 +155,10 @@ def train_embedding_heads(
     tiles: EmbeddedTiles,
     recipe: Recipe,
     *,
-    exemplars: Exemplars | None = None,
-    keep: float = 1.0,
-    links: PairConstraints | None = None,
-    link_weight: float = 1.0,
+    exemplars: ExemplarBank | None = None,
+    replay_weight: float = 1.0,
+    constraints: PairConstraints | None = None,
+    constraint_weight: float = 1.0,
 ) -> Iterator[HeadsStep]:
     """Tune heads in place, and yield after every step.
 
@@ -159,45 +169,47 @@ def train_embedding_heads(
     tiles
         To learn from.
     recipe
-        Losses, rate, steps and batches.
+        Losses, learning rate, steps and batches.
     exemplars
-        What must not be forgotten. With the same classes as the tiles they stay told apart;
-        with others, they stay where they were.
-    keep
-        How much that weighs; 0 lets the model forget.
-    links
-        Tiles that must be alike or differ; their pair loss is added at every step.
-    link_weight
-        How much that weighs.
+        Replayed, so as not to be forgotten: with the same classes as the tiles by their
+        cross-entropy, with others by how far they move.
+    replay_weight
+        Weight of the exemplars' loss; 0 lets the model forget.
+    constraints
+        Pairs that must link or cannot; their contrastive loss is added at every step.
+    constraint_weight
+        Weight of the constraints' loss.
 
     Raises
     ------
     TrainingError
         A class has no tile, or the loss is not a number any more.
     """
-    draws = _Draws(tiles, recipe)
-    old = None
-    if exemplars is not None and keep:
-        old = _Kept(exemplars, heads.inputs_of(exemplars.embeddings), tiles.classes, recipe.seed)
-    if links is not None:
-        links = replace(
-            links, first=heads.inputs_of(links.first), second=heads.inputs_of(links.second)
-        )
+    sampler = _BalancedRows(tiles, recipe)
+    exemplar_replay = None
+    if exemplars is not None and replay_weight:
+        exemplar_replay = _ExemplarReplay(exemplars, heads, tiles.classes, recipe.seed)
+    if constraints is not None:
+        constraints = constraints.moved(heads.inputs_of)
     optimiser = torch.optim.AdamW(
-        heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        heads.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     for step in range(recipe.steps):
-        rows, generator = draws.draw(step), generator_of(recipe.seed, step)
+        rows, generator = sampler.draw(step), generator_of(recipe.seed, step)
         parts = batch_loss(
             heads(tiles.embeddings[rows]), tiles.labels[rows], recipe, generator=generator
         )
-        kept = torch.tensor(float("nan")) if old is None else old.loss(heads, step)
-        total = parts.total if old is None else parts.total + keep * kept
-        linked = _linked_loss(heads, links)
-        total = total if links is None else total + link_weight * linked
+        replay = (
+            torch.tensor(float("nan"))
+            if exemplar_replay is None
+            else exemplar_replay.loss(heads, step)
+        )
+        total = parts.total if exemplar_replay is None else parts.total + replay_weight * replay
+        pair_loss = _pair_loss(heads, constraints)
+        total = total if constraints is None else total + constraint_weight * pair_loss
         if not torch.isfinite(total):
             raise TrainingError(
-                f"The loss is not a number any more at step {step + 1}: give a lower rate."
+                f"The loss is not a number any more at step {step + 1}: give a lower learning rate."
             )
         optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -207,7 +219,7 @@ def train_embedding_heads(
         yield HeadsStep(
             step + 1,
             recipe.steps,
-            *(float(one.detach()) for one in (total, *parts[1:3], kept, linked)),
+            *(float(part.detach()) for part in (total, *parts[1:3], replay, pair_loss)),
         )
 
 
@@ -224,21 +236,24 @@ def tuned_network(network: SmseNetwork, heads: EmbeddingHeads) -> SmseNetwork:
     return tuned.eval()
 
 
-def _linked_loss(heads: EmbeddingHeads, links: PairConstraints | None) -> Tensor:
-    if links is None:
+def _pair_loss(heads: EmbeddingHeads, constraints: PairConstraints | None) -> Tensor:
+    if constraints is None:
         return torch.tensor(float("nan"))
-    first, second = (heads.forward(one).embedding for one in (links.first, links.second))
-    return contrastive_loss(first, second, links.alike, FAR)
+    first, second = (
+        heads.forward(embeddings).embedding
+        for embeddings in (constraints.first, constraints.second)
+    )
+    return contrastive_loss(first, second, constraints.must_link, CANNOT_LINK_MARGIN)
 
 
-class _Draws:
+class _BalancedRows:
     """Rows for a step: every class alike, and within it every case alike."""
 
     def __init__(self, tiles: EmbeddedTiles, recipe: Recipe) -> None:
         self._count = recipe.cases_per_class * recipe.crops_per_case
         self._seed = recipe.seed
         self._cases = [_by_case(tiles, label) for label in range(len(tiles.classes))]
-        empty = [name for name, one in zip(tiles.classes, self._cases, strict=True) if not one]
+        empty = [name for name, case in zip(tiles.classes, self._cases, strict=True) if not case]
         if empty:
             names = " or ".join(empty)
             raise TrainingError(f"There is no tile of {names} to learn from: add some.")
@@ -257,22 +272,24 @@ def _by_case(tiles: EmbeddedTiles, label: int) -> list[NDArray[np.int64]]:
     rows: dict[str, list[int]] = {}
     for row in torch.nonzero(tiles.labels == label).ravel().tolist():
         rows.setdefault(tiles.cases[row], []).append(row)
-    return [np.array(one) for one in rows.values()]
+    return [np.array(of_case) for of_case in rows.values()]
 
 
-class _Kept:
-    """What holds the exemplars where they are told apart."""
+class _ExemplarReplay:
+    """The loss that keeps exemplars of the model tuned from being forgotten."""
 
     def __init__(
-        self, exemplars: Exemplars, inputs: Tensor, classes: tuple[str, ...], seed: int
+        self, exemplars: ExemplarBank, heads: EmbeddingHeads, classes: tuple[str, ...], seed: int
     ) -> None:
-        self._exemplars, self._inputs, self._seed = exemplars, inputs, seed
+        self._embeddings = torch.from_numpy(exemplars.embeddings)
+        self._labels = torch.from_numpy(exemplars.labels)
+        self._inputs, self._seed = heads.inputs_of(self._embeddings), seed
         self._same_classes = exemplars.classes == classes
 
     def loss(self, heads: EmbeddingHeads, step: int) -> Tensor:
-        known = self._exemplars
-        some = np.random.default_rng([self._seed, step, 1]).integers(len(known), size=128)
-        found = heads.forward(self._inputs[some])
+        rng = np.random.default_rng([self._seed, step, 1])
+        rows = rng.integers(len(self._labels), size=128)
+        output = heads.forward(self._inputs[rows])
         if self._same_classes:
-            return functional.cross_entropy(found.logits, known.labels[some])
-        return (1 - (found.embedding * known.embeddings[some]).sum(dim=1)).mean()
+            return functional.cross_entropy(output.logits, self._labels[rows])
+        return (1 - (output.embedding * self._embeddings[rows]).sum(dim=1)).mean()

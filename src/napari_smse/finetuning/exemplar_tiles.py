@@ -42,7 +42,7 @@ class ExemplarTile:
         On the slide, level-0 px.
     drawn
         Which of the areas drawn on the slide it is of, where that is known.
-    look
+    appearance
         ``(k,)``, what it looks like; NaN if that is not known.
     """
 
@@ -56,7 +56,7 @@ class ExemplarTile:
     slide_mpp: float
     region: Region
     drawn: str = ""
-    look: NDArray[np.float32] | None = None
+    appearance: NDArray[np.float32] | None = None
 
     def image(self, label: int, source: str) -> LabelledImage:
         """Return it as an image of this class, from this source."""
@@ -73,15 +73,15 @@ class ExemplarTile:
         )
 
     @property
-    def judged(self) -> TileOutputs:
-        """What the model says of it."""
+    def outputs(self) -> TileOutputs:
+        """Outputs of the model for it."""
         return TileOutputs(self.embedding[None], self.logits[None], torch.tensor([self.mpp]))
 
 
 def embedding_outputs(
     embeddings: NDArray[np.floating], model: Model
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return embeddings of length 1, and what the class head says of each.
+    """Return embeddings of length 1, and the class head's logits of each.
 
     Parameters
     ----------
@@ -99,10 +99,10 @@ def embedding_outputs(
             f"Model {model.card.name} has no embedding to learn known tiles from: use the bundled "
             "one or one made by `napari-smse train`."
         )
-    exact = normalize(torch.from_numpy(np.asarray(embeddings, dtype=np.float32)), dim=1)
+    normalized = normalize(torch.from_numpy(np.asarray(embeddings, dtype=np.float32)), dim=1)
     with torch.inference_mode():
-        logits = network.class_head(exact.to(network.class_head.weight.dtype)).float()
-    return list(zip(exact, logits.clone(), strict=True))
+        logits = network.class_head(normalized.to(network.class_head.weight.dtype)).float()
+    return list(zip(normalized, logits.clone(), strict=True))
 
 
 def exemplar_tiles_of(
@@ -131,15 +131,15 @@ def exemplar_tiles_of(
     open_now = {slide.quick_hash: slide for slide in reversed(slides)}
     # A slide that was renamed is still one case.
     names = dict(zip(reversed(bank.slides), reversed(bank.sources), strict=True))
-    judged = embedding_outputs(bank.embeddings, model)
-    found = []
-    for row, (embedding, logits) in enumerate(judged):
+    outputs = embedding_outputs(bank.embeddings, model)
+    tiles = []
+    for row, (embedding, logits) in enumerate(outputs):
         region, mpp = bank.region(row), round(float(bank.mpps[row]), 6)
         if region is None:
             continue
         quick_hash = bank.slides[row]
         slide = open_now.get(quick_hash)
-        found.append(
+        tiles.append(
             ExemplarTile(
                 embedding,
                 logits,
@@ -151,7 +151,7 @@ def exemplar_tiles_of(
                 mpp if slide is None else slide.mpp,
                 region,
                 bank.drawn[row],
-                bank.looks[row],
+                bank.appearances[row],
             )
         )
-    return found
+    return tiles

@@ -19,7 +19,7 @@ from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.feature_cache import FeatureCache, TileFeatures
 
-MOST_CROPS = 8
+MAX_CROPS = 8
 _TILES = 1200
 
 
@@ -61,13 +61,13 @@ class FeatureHeads(EmbeddingHeads):
 
     def forward(self, embeddings: Tensor) -> NetworkOutput:
         """Return `NetworkOutput` of the trunk's features ``(n, features)``."""
-        raw = embeddings @ (self.base_weight + self.change).T + self.base_bias
-        embedding = functional.normalize(raw, dim=1)
+        unscaled = embeddings @ (self.base_weight + self.change).T + self.base_bias
+        embedding = functional.normalize(unscaled, dim=1)
         return NetworkOutput(embedding, self.class_head(embedding))
 
 
 def initialise_feature_heads(
-    network: SmseNetwork, tiles: EmbeddedTiles, known: Sequence[str]
+    network: SmseNetwork, tiles: EmbeddedTiles, model_classes: Sequence[str]
 ) -> FeatureHeads:
     """Return heads to tune on features.
 
@@ -77,15 +77,15 @@ def initialise_feature_heads(
         The model's.
     tiles
         To learn from; their embeddings are the trunk's features.
-    known
+    model_classes
         The model's classes.
     """
     with torch.no_grad():
-        raw = network.embedding_head(tiles.embeddings)
-    embedded = tiles.moved(functional.normalize(raw, dim=1))
-    length = float(torch.linalg.vector_norm(raw, dim=1).mean())
+        unscaled = network.embedding_head(tiles.embeddings)
+    embedded = tiles.moved(functional.normalize(unscaled, dim=1))
+    length = float(torch.linalg.vector_norm(unscaled, dim=1).mean())
     return FeatureHeads(
-        network.embedding_head, initialise_class_head(network, embedded, known), length
+        network.embedding_head, initialise_class_head(network, embedded, model_classes), length
     )
 
 
@@ -106,21 +106,21 @@ def feature_tiles(
     images = labelled_set.some(indices)
     parts: list[tuple[int, TileFeatures]] = []
     for number, image in enumerate(images):
-        parts.append((number, table.judged(image)))
+        parts.append((number, table.evaluation_features(image)))
         if crops:
             parts.append((number, table.crops(image)))
-    rows = [number for number, one in parts for _ in one.mpps]
+    rows = [number for number, features in parts for _ in features.mpps]
     return EmbeddedTiles(
-        torch.cat([one.values.float() for _, one in parts]),
+        torch.cat([features.values.float() for _, features in parts]),
         torch.tensor([images[row].label for row in rows]),
         torch.tensor([int(indices[row]) for row in rows]),
-        torch.cat([one.mpps for _, one in parts]).float(),
+        torch.cat([features.mpps for _, features in parts]).float(),
         tuple(images[row].case for row in rows),
         tuple(images[row].source for row in rows),
         labelled_set.classes,
     )
 
 
-def usual_crops(images: int) -> int:
+def default_crops(images: int) -> int:
     """Return how many crops of each image to learn from: together about a minute's on a CPU."""
-    return min(MOST_CROPS, max(1, _TILES // max(1, images)))
+    return min(MAX_CROPS, max(1, _TILES // max(1, images)))

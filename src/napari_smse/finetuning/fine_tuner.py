@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.errors import DataError, TrainingError
-from napari_smse.evaluation.evaluate import match_classes, seen_cases
-from napari_smse.finetuning.assessment import Assessment, assess, separation, share_right
+from napari_smse.errors import TrainingError
+from napari_smse.finetuning.assessment import accuracy_of, assess, assess_heads, separation
 from napari_smse.finetuning.best_heads import BestHeads
 from napari_smse.finetuning.embedding_heads import (
     EmbeddingHeads,
@@ -27,18 +26,28 @@ from napari_smse.finetuning.embedding_heads import (
 )
 from napari_smse.finetuning.feature_heads import (
     FeatureHeads,
+    default_crops,
     feature_tiles,
     initialise_feature_heads,
-    usual_crops,
 )
 from napari_smse.finetuning.hard_triplets import hard_triplets
+from napari_smse.finetuning.model_exemplars import (
+    exemplar_accuracy,
+    joined_exemplars,
+    model_exemplars,
+)
 from napari_smse.finetuning.ood_update import updated_ood_reference
-from napari_smse.finetuning.pair_constraints import PairConstraints
+from napari_smse.finetuning.pair_constraints import PairConstraints, training_constraints
 from napari_smse.finetuning.result import Doing, FineTuneProgress, FineTuneResult, HeldOutCheck
-from napari_smse.finetuning.setup import fine_tune_recipe, split_for_fine_tuning
+from napari_smse.finetuning.setup import (
+    data_warnings,
+    fine_tune_recipe,
+    split_for_fine_tuning,
+    tunable_network,
+    with_model_classes,
+)
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import exemplars_of
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.feature_cache import FeatureCache
@@ -51,20 +60,18 @@ __all__ = [
     "FineTuneResult",
     "FineTuner",
     "HeldOutCheck",
+    "default_crops",
     "fine_tune_recipe",
-    "usual_crops",
 ]
 
-HELD_OUT_SHARE: Final = 0.25
-_HEAD_LOOKS: Final = 40
-_TRUNK_LOOKS: Final = 5
-_LOOK_IMAGES: Final = 64
-_FEW: Final = 10
-FLATTERS: Final = (
+HELD_OUT_FRACTION: Final = 0.25
+_HEAD_CHECKS: Final = 40
+_TRUNK_CHECKS: Final = 5
+_CHECK_IMAGES: Final = 64
+SAME_SLIDE_WARNING: Final = (
     "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
     "worse than these figures."
 )
-
 
 _Step = TypeVar("_Step")
 
@@ -81,18 +88,18 @@ class FineTuner:
         with any other it gets a new one.
     recipe
         As `fine_tune_recipe` gives it.
-    share
-        Of the cases to hold out.
-    keep
-        How much it weighs that the model's exemplars stay told apart (heads only; else the
-        recipe's distillation guards what it knows).
+    held_out_fraction
+        Fraction of the cases to hold out.
+    replay_weight
+        Weight of the loss of the model's exemplars, which are replayed (heads only; else the
+        recipe's distillation guards what the model knows).
     device
         For torch.
-    known
-        What the model said of some of the images before, as a run stored it.
+    precomputed
+        Outputs of the model for some of the images, as a run stored them.
     seconds
-        To learn for at most; pauses between two words of `run` do not count.
-    links
+        To learn for at most; pauses between two steps of `run` do not count.
+    constraints
         Tiles that must be alike or differ (heads only).
     crops
         Of the heads: none to learn them from embeddings alone, as a run stores them; else how
@@ -102,8 +109,8 @@ class FineTuner:
         Features computed before, of as many crops; what is missing is added.
     exemplars
         Images that are to be among the exemplars of the tuned model, if learnt from.
-    looks
-        What some of the images look like, ``(k,)``; these are not read for it.
+    appearances
+        Appearance features ``(k,)`` of some of the images, which are then not read for it.
 
     Attributes
     ----------
@@ -118,6 +125,8 @@ class FineTuner:
         A class is empty, or nothing of it can be held out.
     TrainingError
         The model is one whose heads cannot be tuned.
+    BankError
+        The exemplars beside the model cannot be read.
     """
 
     def __init__(
@@ -126,76 +135,37 @@ class FineTuner:
         labelled_set: LabelledSet,
         recipe: Recipe,
         *,
-        share: float = HELD_OUT_SHARE,
-        keep: float = 1.0,
+        held_out_fraction: float = HELD_OUT_FRACTION,
+        replay_weight: float = 1.0,
         device: str = "cpu",
-        known: Mapping[LabelledImage, TileOutputs] | None = None,
+        precomputed: Mapping[LabelledImage, TileOutputs] | None = None,
         seconds: float | None = None,
-        links: PairConstraints | None = None,
+        constraints: PairConstraints | None = None,
         exemplars: Collection[LabelledImage] = (),
         crops: int = 0,
         table: FeatureCache | None = None,
-        looks: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
+        appearances: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     ) -> None:
-        self._network = _tunable(model)
+        self._network = tunable_network(model)
         self.model, self.crops, self._table = model, crops, table
         self.recipe = recipe.model_copy(update={"tile_px": model.card.tile_px})
-        self.labelled_set = _known_classes(labelled_set, model)
+        self.labelled_set = with_model_classes(labelled_set, model)
         self.labelled_set.require_classes()
         self.training, self.testing, by_region = split_for_fine_tuning(
-            self.labelled_set, share, recipe.seed
+            self.labelled_set, held_out_fraction, recipe.seed
         )
-        self.warnings = [FLATTERS] if by_region else []
-        self.warnings += self._told()
-        self._keep, self._device, self._known, self._looks = keep, device, known, looks
-        self._exemplars = exemplars_of(model)
+        self.warnings = [SAME_SLIDE_WARNING] if by_region else []
+        self.warnings += data_warnings(model, self.labelled_set, self.training, self.testing)
+        self._replay_weight, self._device = replay_weight, device
+        self._precomputed, self._appearances = precomputed, appearances
+        self._exemplars = model_exemplars(model)
         self._seconds, self._stopped = seconds, threading.Event()
-        self._links = self._learnt_from(links)
-        self._always = {i for i, one in enumerate(self.labelled_set.images) if one in exemplars}
-        if links is not None and recipe.learns != "head":
-            self.warnings.append(
-                "Links between tiles are heard only where the heads alone learn: they were left "
-                "out."
-            )
-
-    def _told(self) -> list[str]:
-        """Return what the user must know of the data."""
-        model, told = self.model, []
-        if len(self.training) < _FEW:
-            told.append(
-                f"Only {len(self.training)} tiles or images are left to learn from beside those "
-                "held out: add more; regions further apart lose fewer."
-            )
-        if not self.same_classes:
-            told.append(
-                f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
-                f"new class head for {', '.join(self.labelled_set.classes)}, and 'before' is the "
-                "nearest class mean in its embedding."
-            )
-        if seen := seen_cases(self.labelled_set.some(self.testing), model.card):
-            told.append(
-                f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
-                "was trained on: its figures 'before' are too good, and the difference too small."
-            )
-        return told
-
-    def _learnt_from(self, links: PairConstraints | None) -> PairConstraints | None:
-        """Return the links between tiles that are not held out: others would teach the answers."""
-        if links is None:
-            return None
-        kept = links.without(set(self.labelled_set.some(self.testing)))
-        dropped = len(links) - (0 if kept is None else len(kept))
-        if dropped:
-            self.warnings.append(
-                f"{dropped} links lead to tiles that are held out, and were left out so that the "
-                "figures stay honest."
-            )
-        return kept
-
-    @property
-    def same_classes(self) -> bool:
-        """Whether the model's classes are the images'."""
-        return self.labelled_set.classes == self.model.card.classes
+        self._constraints, warnings = training_constraints(
+            constraints, self.labelled_set.some(self.testing), recipe.trainable
+        )
+        self.warnings += warnings
+        images = enumerate(self.labelled_set.images)
+        self._always_exemplars = {i for i, image in images if image in exemplars}
 
     def stop(self) -> None:
         """End the learning after the step under way, and keep the best so far; from any thread.
@@ -217,9 +187,9 @@ class FineTuner:
         """
         try:
             tuned = yield from self._run()
-            learnt = self.labelled_set.some(self.training)
-            looks = yield from updated_ood_reference(self.model, learnt, self._looks)
-            return replace(tuned, looks=looks)
+            images = self.labelled_set.some(self.training)
+            reference = yield from updated_ood_reference(self.model, images, self._appearances)
+            return replace(tuned, ood_reference=reference)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise TrainingError(
                 f"Not enough memory on {self._device} to fine-tune: learn the heads only, choose "
@@ -227,16 +197,16 @@ class FineTuner:
             ) from error
 
     def _run(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
-        if self.recipe.learns == "head" and self.crops:
+        if self.recipe.trainable == "head" and self.crops:
             return (yield from self._tune_on_features())
         network = self._network.to(self._device)
-        learnt, _ = yield from self._embed(network, self.training, "reading")
-        held, _ = yield from self._embed(network, self.testing, "reading")
+        training_tiles, _ = yield from self._embed(network, self.training, "reading")
+        held_out, _ = yield from self._embed(network, self.testing, "reading")
         self._network.cpu()
-        if self.recipe.learns == "head":
-            heads = initialise_heads(self._network, learnt, self.model.card.classes)
-            return (yield from self._tune(heads, learnt, learnt, held))
-        return (yield from self._train_trunk(learnt, held))
+        if self.recipe.trainable == "head":
+            heads = initialise_heads(self._network, training_tiles, self.model.card.classes)
+            return (yield from self._tune(heads, training_tiles, training_tiles, held_out))
+        return (yield from self._train_trunk(training_tiles, held_out))
 
     def _tune_on_features(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
         data = self.labelled_set
@@ -247,70 +217,80 @@ class FineTuner:
         for done, _ in table.fill(data.some(self.training)):
             yield FineTuneProgress("reading", done, images)
         for number, image in enumerate(data.some(self.testing), start=1):
-            table.judged(image)
+            table.evaluation_features(image)
             yield FineTuneProgress("reading", len(self.training) + number, images)
         self._network.cpu()
         tiles = feature_tiles(table, data, self.training, crops=True)
-        learnt = feature_tiles(table, data, self.training, crops=False)
-        held = feature_tiles(table, data, self.testing, crops=False)
+        training_tiles = feature_tiles(table, data, self.training, crops=False)
+        held_out = feature_tiles(table, data, self.testing, crops=False)
         heads = initialise_feature_heads(self._network, tiles, self.model.card.classes)
-        return (yield from self._tune(heads, tiles, learnt, held))
+        return (yield from self._tune(heads, tiles, training_tiles, held_out))
 
     def _tune(
         self,
         heads: EmbeddingHeads,
         tiles: EmbeddedTiles,
-        learnt: EmbeddedTiles,
-        held: EmbeddedTiles,
+        training_tiles: EmbeddedTiles,
+        held_out: EmbeddedTiles,
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
-        """Tune heads on tiles, and judge them by those held out and the unchanged ones learnt."""
+        """Tune heads on tiles, and assess them on those held out."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
-        before = _judged(heads, held, learnt)
-        right = self._right(heads.logits(old.embeddings)) if old and stored else None
-        links = None if self._links is None else self._links.held()
-        best, done = BestHeads(heads, tiles, self._links), 0
-        best.note()
+        before = assess_heads(heads, held_out, training_tiles)
+        right = exemplar_accuracy(old, heads, self.labelled_set.classes) if old and stored else None
+        constraints = None if self._constraints is None else self._constraints.satisfied()
+        best, done = BestHeads(heads, tiles, self._constraints), 0
+        best.update()
         running = train_embedding_heads(
-            heads, tiles, self.recipe, exemplars=old, keep=self._keep, links=self._links
+            heads,
+            tiles,
+            self.recipe,
+            exemplars=old,
+            replay_weight=self._replay_weight,
+            constraints=self._constraints,
         )
         for step in self._until_stopped(running):
-            done, look = step.step, None
-            if self._is_time(done, _HEAD_LOOKS):
-                best.note()
-                moved = held.moved(heads.embed(held.embeddings))
-                look = self._look(done, moved, heads.logits(held.embeddings))
-            yield FineTuneProgress("learning", done, step.steps, step.loss, look)
+            done, check = step.step, None
+            if self._is_due(done, _HEAD_CHECKS):
+                best.update()
+                moved = held_out.moved(heads.embed(held_out.embeddings))
+                check = self._check(done, moved, heads.logits(held_out.embeddings))
+            yield FineTuneProgress("learning", done, step.steps, step.loss, check)
         if done < self.recipe.steps:
-            best.note()
+            best.update()
             best.restore()
-        after = _judged(heads, held, learnt)
-        learnt = learnt.moved(heads.embed(learnt.embeddings))
-        exemplars, old_right = choose_exemplars(learnt, always=self._always), None
+        after = assess_heads(heads, held_out, training_tiles)
+        training_tiles = training_tiles.moved(heads.embed(training_tiles.embeddings))
+        exemplars = choose_exemplars(training_tiles, always=self._always_exemplars)
+        accuracies = None
         # From embeddings alone nobody can tell what another embedding head makes of exemplars.
         if old is not None and stored:
-            now = self._right(heads.logits(old.embeddings))
-            old_right = None if right is None or now is None else (right, now)
-            exemplars = exemplars.joined(old, heads.embed(old.embeddings))
-        held_now = None
-        if self._links is not None and links is not None:
-            held_now = links, self._links.moved(heads).held(), len(self._links)
+            now = exemplar_accuracy(old, heads, self.labelled_set.classes)
+            accuracies = None if right is None or now is None else (right, now)
+            exemplars = joined_exemplars(old, exemplars, heads)
+        satisfied = None
+        if self._constraints is not None and constraints is not None:
+            satisfied = (
+                constraints,
+                self._constraints.moved(heads.reembed).satisfied(),
+                len(self._constraints),
+            )
         return FineTuneResult(
             tuned_network(self._network, heads),
             before,
             after,
             exemplars,
-            old_right,
+            accuracies,
             heads if stored else None,
             done,
-            tuple(hard_triplets(learnt)),
-            held_now,
+            tuple(hard_triplets(training_tiles)),
+            satisfied,
         )
 
     def _train_trunk(
-        self, learnt: EmbeddedTiles, held: EmbeddedTiles
+        self, training_tiles: EmbeddedTiles, held_out: EmbeddedTiles
     ) -> Generator[FineTuneProgress, None, FineTuneResult]:
-        heads = initialise_heads(self._network, learnt, self.model.card.classes)
-        before = assess(held, heads.logits(held.embeddings), learnt)
+        heads = initialise_heads(self._network, training_tiles, self.model.card.classes)
+        before = assess(held_out, heads.logits(held_out.embeddings), training_tiles)
         network = copy.deepcopy(self._network)
         network.class_head = heads.class_head
         running = train(
@@ -320,25 +300,28 @@ class FineTuner:
         for step in self._until_stopped(running):
             done = step.step
             yield FineTuneProgress("learning", done, step.steps, step.loss)
-            if self._is_time(done, _TRUNK_LOOKS) and 0 < done < step.steps:
+            if self._is_due(done, _TRUNK_CHECKS) and 0 < done < step.steps:
                 # Reading and embedding takes long, so few are looked at.
-                some = self.testing[:: 1 + (len(self.testing) - 1) // _LOOK_IMAGES]
-                look = self._look(done, *(yield from self._embed(network, some, "checking")))
-                yield FineTuneProgress("learning", done, step.steps, step.loss, look)
-        learnt, _ = yield from self._embed(network, self.training, "checking")
-        held, logits = yield from self._embed(network, self.testing, "checking")
-        after = assess(held, logits, learnt)
+                sample = self.testing[:: 1 + (len(self.testing) - 1) // _CHECK_IMAGES]
+                check = self._check(done, *(yield from self._embed(network, sample, "checking")))
+                yield FineTuneProgress("learning", done, step.steps, step.loss, check)
+        training_tiles, _ = yield from self._embed(network, self.training, "checking")
+        held_out, logits = yield from self._embed(network, self.testing, "checking")
+        after = assess(held_out, logits, training_tiles)
         # Only pixels, which are not kept, could say where the old exemplars lie now.
-        network, exemplars = network.cpu().eval(), choose_exemplars(learnt, always=self._always)
-        hardest = tuple(hard_triplets(learnt))
-        return FineTuneResult(network, before, after, exemplars, None, None, done, hardest)
+        network = network.cpu().eval()
+        exemplars = choose_exemplars(training_tiles, always=self._always_exemplars)
+        triplets = tuple(hard_triplets(training_tiles))
+        return FineTuneResult(network, before, after, exemplars, None, None, done, triplets)
 
     def _embed(
         self, network: SmseNetwork, indices: Sequence[int], doing: Doing
     ) -> Generator[FineTuneProgress, None, tuple[EmbeddedTiles, Tensor]]:
         # What is known is what the model said, before it learnt.
-        known = self._known if doing == "reading" else None
-        running = embed_images(network, self.labelled_set, indices, self.model.card.tile_px, known)
+        precomputed = self._precomputed if doing == "reading" else None
+        running = embed_images(
+            network, self.labelled_set, indices, self.model.card.tile_px, precomputed
+        )
         while True:
             try:
                 done = next(running)
@@ -348,49 +331,20 @@ class FineTuner:
             yield FineTuneProgress(doing, done, len(indices))
 
     def _until_stopped(self, running: Iterator[_Step]) -> Iterator[_Step]:
-        spent, began = 0.0, time.monotonic()
+        learning_time, started = 0.0, time.monotonic()
         for step in running:
-            spent += time.monotonic() - began
+            learning_time += time.monotonic() - started
             yield step
-            if self._stopped.is_set() or (self._seconds is not None and spent >= self._seconds):
+            if self._stopped.is_set() or (
+                self._seconds is not None and learning_time >= self._seconds
+            ):
                 return
-            began = time.monotonic()
+            started = time.monotonic()
 
-    def _look(self, step: int, held: EmbeddedTiles, logits: Tensor) -> HeldOutCheck:
-        images, means = held.image_means(logits)
+    def _check(self, step: int, held_out: EmbeddedTiles, logits: Tensor) -> HeldOutCheck:
+        images, means = held_out.image_means(logits)
         labels = torch.tensor([self.labelled_set.images[i].label for i in images])
-        return HeldOutCheck(step, share_right(means, labels), separation(held))
+        return HeldOutCheck(step, accuracy_of(means, labels), separation(held_out))
 
-    def _is_time(self, step: int, looks: int) -> bool:
-        return step % max(1, self.recipe.steps // looks) == 0
-
-    def _right(self, logits: Tensor) -> float | None:
-        """Return the share of the model's exemplars called right, if that can be told."""
-        assert self._exemplars is not None
-        if not self.same_classes or self._exemplars.classes != self.labelled_set.classes:
-            return None
-        return share_right(logits, self._exemplars.labels)
-
-
-def _judged(heads: EmbeddingHeads, held: EmbeddedTiles, learnt: EmbeddedTiles) -> Assessment:
-    moved, known = (one.moved(heads.embed(one.embeddings)) for one in (held, learnt))
-    return assess(moved, heads.logits(held.embeddings), known)
-
-
-def _tunable(model: Model) -> SmseNetwork:
-    if isinstance(model.network, SmseNetwork):
-        return model.network
-    raise TrainingError(
-        f"Model {model.card.name} takes whole images and cannot be fine-tuned on tiles: use the "
-        "bundled one or one made by `napari-smse train`."
-    )
-
-
-def _known_classes(labelled_set: LabelledSet, model: Model) -> LabelledSet:
-    """Return the images with the model's classes, if it knows all of theirs."""
-    try:
-        return match_classes(labelled_set, model.card)
-    except DataError:
-        if not labelled_set.images:
-            raise
-        return labelled_set
+    def _is_due(self, step: int, checks: int) -> bool:
+        return step % max(1, self.recipe.steps // checks) == 0

@@ -9,8 +9,8 @@ import torch
 
 from napari_smse.training.embeddings import EmbeddedTiles
 
-_MOST_COMPARED: Final = 2000
-_USES: Final = 2
+_MAX_COMPARED: Final = 2000
+_MAX_USES: Final = 2
 
 
 class Triplet(NamedTuple):
@@ -32,7 +32,7 @@ class Triplet(NamedTuple):
     violation: float
 
 
-def hard_triplets(tiles: EmbeddedTiles, most: int = 12) -> list[Triplet]:
+def hard_triplets(tiles: EmbeddedTiles, max_triplets: int = 12) -> list[Triplet]:
     """Return the triplets with the largest violation, hardest first.
 
     A tile is at most twice the same part of a triplet, so that one bad tile does not fill the list.
@@ -42,29 +42,29 @@ def hard_triplets(tiles: EmbeddedTiles, most: int = 12) -> list[Triplet]:
     ----------
     tiles
         As the network embeds them after it learnt.
-    most
+    max_triplets
         How many to return.
     """
     order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))
-    some = order[:_MOST_COMPARED].sort().values
-    embeddings, labels = tiles.embeddings[some], tiles.labels[some]
+    sample = order[:_MAX_COMPARED].sort().values
+    embeddings, labels = tiles.embeddings[sample], tiles.labels[sample]
     apart = torch.cdist(embeddings, embeddings)
-    alike = labels[:, None] == labels[None]
-    others = alike & ~torch.eye(len(some), dtype=torch.bool)
+    same_class = labels[:, None] == labels[None]
+    others = same_class & ~torch.eye(len(sample), dtype=torch.bool)
     far, positives = apart.masked_fill(~others, -torch.inf).max(dim=1)
-    near, negatives = apart.masked_fill(alike, torch.inf).min(dim=1)
+    near, negatives = apart.masked_fill(same_class, torch.inf).min(dim=1)
     violation = far - near
-    images = tiles.images[some]
+    images = tiles.images[sample]
     used: list[Counter[int]] = [Counter(), Counter()]
-    found: list[Triplet] = []
+    triplets: list[Triplet] = []
     for row in violation.argsort(descending=True).tolist():
-        if len(found) == most or not torch.isfinite(violation[row]):
+        if len(triplets) == max_triplets or not torch.isfinite(violation[row]):
             break
         parts = int(positives[row]), int(negatives[row])
-        if any(count[part] >= _USES for count, part in zip(used, parts, strict=True)):
+        if any(count[part] >= _MAX_USES for count, part in zip(used, parts, strict=True)):
             continue
         for count, part in zip(used, parts, strict=True):
             count[part] += 1
-        anchor, positive, negative = (int(images[one]) for one in (row, *parts))
-        found.append(Triplet(anchor, positive, negative, float(violation[row])))
-    return found
+        anchor, positive, negative = (int(images[tile]) for tile in (row, *parts))
+        triplets.append(Triplet(anchor, positive, negative, float(violation[row])))
+    return triplets

@@ -1,4 +1,4 @@
-"""Every fine-tuning kept as an ordinary model, to look back on and to go back to.
+"""Every fine-tuning saved as an ordinary model, to look back on and to go back to.
 
 Looking back reads cards only, which needs no torch.
 """
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from napari_smse.atomic_write import write_atomic
-from napari_smse.errors import ModelError, ModelNotFoundError, OutputError, SmseError
+from napari_smse.errors import BankError, ModelError, ModelNotFoundError, OutputError, SmseError
 from napari_smse.models.card import (
     CARD_SUFFIX,
     EXEMPLARS_SUFFIX,
     LOOKS_SUFFIX,
+    TRAINING_IMAGES,
     WEIGHTS_SUFFIX,
     Colour,
     Figure,
@@ -36,21 +37,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TRAINING_IMAGES: Final = "training images"
-"""Of a card's recipe: how many images a fine-tuning learnt from."""
-
 _WHEN: Final = "%Y-%m-%d_%H-%M-%S"
 _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_[a-z]+_[a-z]+(?:_(\d+))?")
 
 
 def history_folder() -> Path:
-    """Where fine-tunings are kept unless told otherwise."""
+    """Folder of the fine-tunings by default."""
     return platformdirs.user_data_path("napari-smse") / "models"
 
 
 @dataclass(frozen=True)
 class FineTuneEntry:
-    """A fine-tuning that was kept.
+    """A saved fine-tuning.
 
     Attributes
     ----------
@@ -73,12 +71,12 @@ class FineTuneEntry:
 
     @property
     def loss(self) -> str:
-        """The similarity loss; empty if the model says nothing of it."""
+        """The similarity loss; empty if its card lacks it."""
         return str(self.card.recipe.get("similarity", ""))
 
     @property
-    def learns(self) -> str:
-        """What learnt: head, stage or all; empty if the model says nothing of it."""
+    def trainable(self) -> str:
+        """What was trained: head, stage or all; empty if its card lacks it."""
         return str(self.card.recipe.get("learns", ""))
 
     @property
@@ -89,12 +87,12 @@ class FineTuneEntry:
 
     @property
     def auc_before(self) -> Figure | None:
-        """AUC of held-out tiles before, with its interval; None if it could not be told."""
+        """AUC of held-out tiles before, with its interval; None if there is none."""
         return self._auc("before")
 
     @property
     def auc_after(self) -> Figure | None:
-        """AUC of held-out tiles after, with its interval; None if it could not be told."""
+        """AUC of held-out tiles after, with its interval; None if there is none."""
         return self._auc("after")
 
     @property
@@ -109,7 +107,9 @@ class FineTuneEntry:
 
     def _auc(self, when: str) -> Figure | None:
         wanted = (f"held out, {when}", "auc")
-        return next((one for one in self.card.figures if (one.data, one.metric) == wanted), None)
+        return next(
+            (figure for figure in self.card.figures if (figure.data, figure.metric) == wanted), None
+        )
 
 
 class FineTuneHistory:
@@ -131,14 +131,14 @@ class FineTuneHistory:
         note: str = "",
         colours: Mapping[str, Colour] | None = None,
     ) -> Path:
-        """Keep a fine-tuning: weights, card, exemplars and looks.
+        """Save a fine-tuning: weights, card, exemplars and out-of-distribution reference.
 
         Parameters
         ----------
         tuning, tuned
             What was learnt.
         note
-            What the user says of it.
+            The user's note.
         colours
             Of the classes, RGB 0..255.
 
@@ -156,7 +156,7 @@ class FineTuneHistory:
         """
         from napari_smse.finetuning.saving import save_fine_tuned
 
-        base = f"{datetime.now():{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.learns}"
+        base = f"{datetime.now():{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.trainable}"
         with _writing(self.folder), self._free_name(base) as stem:
             try:
                 path = save_fine_tuned(tuning, tuned, stem, colours=colours)
@@ -169,7 +169,7 @@ class FineTuneHistory:
         return path
 
     def entries(self) -> list[FineTuneEntry]:
-        """Return what was kept, newest first; what is damaged is left out, and the log tells."""
+        """Return the entries, newest first; damaged ones are left out, the log says why."""
         found = []
         for card in self.folder.glob(f"*{CARD_SUFFIX}"):
             if card.name.endswith(LOOKS_SUFFIX):
@@ -181,7 +181,7 @@ class FineTuneHistory:
         return sorted(found, key=_age_key, reverse=True)
 
     def set_note(self, path: Path, text: str) -> None:
-        """Write what the user says of an entry onto its card, in place of what it said.
+        """Write a user's note of an entry onto its card, in place of the one there.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class FineTuneHistory:
             write_atomic(stem.with_name(stem.name + CARD_SUFFIX), card_json(card).encode())
 
     def remove(self, path: Path) -> None:
-        """Remove an entry's weights, exemplars, looks and card for good.
+        """Remove all files of an entry for good.
 
         Raises
         ------
@@ -246,10 +246,10 @@ class FineTuneHistory:
         number = 1
         while True:
             name = base if number == 1 else f"{base}_{number}"
-            stem, held = self.folder / name, self.folder / f".{name}.held"
+            stem, lock = self.folder / name, self.folder / f".{name}.held"
             number += 1
             try:
-                held.mkdir()
+                lock.mkdir()
             except FileExistsError:
                 continue
             try:
@@ -258,7 +258,7 @@ class FineTuneHistory:
                 yield stem
                 return
             finally:
-                held.rmdir()
+                lock.rmdir()
 
     def _inside(self, path: Path) -> Path:
         """Return the stem of a model in this folder."""
@@ -269,7 +269,7 @@ class FineTuneHistory:
 
 
 def _files(stem: Path) -> list[Path]:
-    """Return weights, exemplars, looks and card."""
+    """Return weights, exemplars, out-of-distribution reference and card."""
     ends = (WEIGHTS_SUFFIX, EXEMPLARS_SUFFIX, LOOKS_SUFFIX, CARD_SUFFIX)
     return [stem.with_name(stem.name + end) for end in ends]
 
@@ -283,7 +283,7 @@ def _entry(card: Path) -> FineTuneEntry:
 
 
 def _when(weights: Path) -> datetime:
-    """Return what the name says, as files get new times when they are copied."""
+    """Return the time in the name, as files get new times when they are copied."""
     named = _NAME.fullmatch(stem_of(weights).name)
     if named is not None:
         try:
@@ -303,6 +303,9 @@ def _writing(folder: Path) -> Iterator[None]:
     """Turn a failed write into a named error."""
     try:
         yield
+    except BankError as error:
+        # That of the exemplars names the file and what to do already.
+        raise OutputError(str(error)) from error
     except OSError as error:
         raise OutputError(
             f"Cannot write to {folder} ({error.strerror or error}): make room there, or see that "

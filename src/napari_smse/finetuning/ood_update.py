@@ -1,4 +1,4 @@
-"""What a tuned model knows the look of: what the model it comes from knows, and what it learnt."""
+"""The out-of-distribution reference of a tuned model: its parent's, and tiles learnt from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_smse.errors import DataError, SmseError
 from napari_smse.finetuning.result import FineTuneProgress
 from napari_smse.models import Model
 from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
-from napari_smse.training.ood_reference import read_tile_appearances, some_images
+from napari_smse.training.ood_reference import read_tile_appearances, sample_images
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 def updated_ood_reference(
     model: Model,
     images: Sequence[LabelledImage],
-    seen: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
+    known: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
 ) -> Generator[FineTuneProgress, None, OodReference | None]:
-    """Look at tiles that were learnt from, yielding progress; what was learnt is never lost by it.
+    """Read tiles that were learnt from, yielding progress; no failure here loses the tuned model.
 
     Tiles that cannot be read are left out, and the log tells.
 
@@ -33,8 +33,8 @@ def updated_ood_reference(
         That was tuned.
     images
         Learnt from.
-    seen
-        What some of them look like, ``(k,)``: known before, and not read again.
+    known
+        Appearance features ``(k,)`` of some of them, which are not read again.
 
     Returns
     -------
@@ -42,22 +42,24 @@ def updated_ood_reference(
         None if the model does not say what it knows, or its file cannot be read.
     """
     try:
-        known = load_ood_reference(model.path, model.card.weights_sha256)
+        reference = load_ood_reference(model.path, model.card.weights_sha256)
     except SmseError as error:
         logger.warning("the tuned model cannot tell what is unlike: %s", error)
         return None
-    if known is None:
+    if reference is None:
         return None
-    seen = seen or {}
+    known = known or {}
     # Of tiles of a bank only embeddings may be at hand.
-    there = [one for one in images if one in seen or one.path.exists()]
-    running = read_tile_appearances(there, model.card.tile_px, seen=seen, skip=_left_out)
-    total = len(some_images(there))
+    available = [image for image in images if image in known or image.path.exists()]
+    task = read_tile_appearances(available, model.card.tile_px, known=known, skip=_left_out)
+    total = len(sample_images(available))
     while True:
         try:
-            done = next(running)
+            done = next(task)
         except StopIteration as end:
-            return known.learning(end.value.sources.tolist(), end.value.mpps, end.value.looks)
+            return reference.extended(
+                end.value.sources.tolist(), end.value.mpps, end.value.appearances
+            )
         yield FineTuneProgress("checking", done, total)
 
 

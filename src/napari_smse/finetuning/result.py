@@ -9,13 +9,13 @@ from napari_smse.finetuning.assessment import Assessment
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.finetuning.hard_triplets import Triplet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.reference import OodReference
 
 
 @dataclass(frozen=True)
 class FineTuneResult:
-    """A network after fine-tuning, and what it is worth.
+    """A network after fine-tuning, and its assessment.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class FineTuneResult:
     exemplars
         What a later training must not forget, as this network embeds them: those of the model
         tuned, if only its heads learnt, and tiles learnt from now.
-    old_right
+    exemplar_accuracy
         Share of the model's exemplars called right, before and after; none where that cannot be
         told.
     heads
@@ -34,11 +34,11 @@ class FineTuneResult:
         the heads learnt.
     steps
         That were taken; fewer than the recipe's if it was stopped.
-    hardest
+    hard_triplets
         Triplets of the tiles learnt from that the network gets most wrong.
-    links_held
+    constraints_satisfied
         How many links held before, hold after, and there are; none without any.
-    looks
+    ood_reference
         What the tiles look like that the model tuned knows, and those learnt from now; none where
         that model does not say.
     """
@@ -46,13 +46,13 @@ class FineTuneResult:
     network: SmseNetwork
     before: Assessment
     after: Assessment
-    exemplars: Exemplars
-    old_right: tuple[float, float] | None
+    exemplars: ExemplarBank
+    exemplar_accuracy: tuple[float, float] | None
     heads: EmbeddingHeads | None = None
     steps: int = 0
-    hardest: tuple[Triplet, ...] = ()
-    links_held: tuple[int, int, int] | None = None
-    looks: OodReference | None = None
+    hard_triplets: tuple[Triplet, ...] = ()
+    constraints_satisfied: tuple[int, int, int] | None = None
+    ood_reference: OodReference | None = None
 
 
 Doing = Literal["reading", "learning", "checking"]
@@ -89,7 +89,7 @@ class FineTuneProgress:
         Images, steps, images.
     loss
         Of the last step; none while not learning.
-    look
+    check
         At what was held out, if one was just taken.
     """
 
@@ -97,4 +97,4 @@ class FineTuneProgress:
     done: int
     total: int
     loss: float | None = None
-    look: HeldOutCheck | None = None
+    check: HeldOutCheck | None = None

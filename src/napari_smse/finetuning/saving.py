@@ -1,4 +1,4 @@
-"""A fine-tuned network as a model on disk, with a card that says where it comes from."""
+"""A fine-tuned network as a model on disk, with a card that names its parent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
-from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 from napari_smse.models import Figure, ModelCard, read_card, save_model
-from napari_smse.models.card import Colour, stem_of
-from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.models.card import TRAINING_IMAGES, Colour, stem_of
+from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources
 
@@ -32,7 +31,7 @@ def save_fine_tuned(
     *,
     colours: Mapping[str, Colour] | None = None,
 ) -> Path:
-    """Write weights, card, exemplars and looks, each whole or not at all.
+    """Write weights, card, exemplars and reference, each whole or not at all.
 
     Parameters
     ----------
@@ -52,19 +51,21 @@ def save_fine_tuned(
     ------
     ModelError
         A weight is not finite.
+    BankError
+        The exemplars cannot be written.
     OSError
         The folder cannot be written.
     """
     card = fine_tuned_card(tuning, tuned, stem_of(out).name, colours=colours)
     path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
-    save_exemplars(replace(tuned.exemplars, model=weights), exemplars_path(path))
-    if tuned.looks is None:
+    save_bank(replace(tuned.exemplars, model=weights), model_bank_path(path))
+    if tuned.ood_reference is None:
         # Those of a model that lay here before are not of this one.
         ood_reference_path(path).unlink(missing_ok=True)
     else:
         save_ood_reference(
-            tuned.looks.model_copy(update={"model": weights}), ood_reference_path(path)
+            tuned.ood_reference.model_copy(update={"model": weights}), ood_reference_path(path)
         )
     return path
 
@@ -76,7 +77,7 @@ def fine_tuned_card(
     *,
     colours: Mapping[str, Colour] | None = None,
 ) -> ModelCard:
-    """Describe a fine-tuned model: what it was, what it learnt, what that was worth.
+    """Describe a fine-tuned model: its parent, its training data, and its metrics.
 
     Parameters
     ----------
@@ -133,27 +134,27 @@ def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
     cases = len({tuning.labelled_set.images[i].case for i in tuning.testing})
     how = f"{images} held-out images of {cases} cases; 95 % interval from 1,000 bootstraps of cases"
     found = [
-        _figure(f"held out, {when}", name, one, how)
-        for when, judged in (("after", tuned.after), ("before", tuned.before))
-        for name, one in estimates(tuning, judged.held_out).items()
+        _figure(f"held out, {when}", name, value, how)
+        for when, assessment in (("after", tuned.after), ("before", tuned.before))
+        for name, value in estimates(tuning, assessment.held_out).items()
     ]
     found += [
-        _figure("held out, after minus before", f"{name} difference", one, how)
-        for name, one in differences(tuning, tuned).items()
+        _figure("held out, after minus before", f"{name} difference", value, how)
+        for name, value in differences(tuning, tuned).items()
     ]
-    if tuned.old_right is not None:
+    if tuned.exemplar_accuracy is not None:
         old = "share of the exemplars of the model it comes from that are called right"
         found += [
             _figure(f"exemplars, {when}", "accuracy", Estimate(value), old)
-            for when, value in zip(("before", "after"), tuned.old_right, strict=True)
+            for when, value in zip(("before", "after"), tuned.exemplar_accuracy, strict=True)
         ]
-    return tuple(one for one in found if one is not None)
+    return tuple(figure for figure in found if figure is not None)
 
 
 def _figure(data: str, metric: str, found: Estimate, how: str) -> Figure | None:
     if found.value is None:
         return None
-    low, high = (None if one is None else round(one, 3) for one in (found.low, found.high))
+    low, high = (None if bound is None else round(bound, 3) for bound in (found.low, found.high))
     metric = metric.replace("_", " ")
     return Figure(
         data=data, metric=metric, value=round(found.value, 3), low=low, high=high, how=how

@@ -1,4 +1,4 @@
-"""The recipe of a fine-tuning, and what is held out from it."""
+"""What a fine-tuning is set up with: its recipe, its images, and what is held out of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.spatial_split import hold_out_regions
 from napari_smse.datasets.splits import hold_out
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.training.recipe import Learns, Recipe, Similarity, why_impossible
+from napari_smse.evaluation.evaluate import match_classes, seen_cases
+from napari_smse.models import Model
+from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.training.recipe import Recipe, Similarity, Trainable, why_impossible
+
+_MIN_TRAINING_IMAGES: Final = 10
 
 PAIR_MARGIN: Final = 1.0
 """Distance that unlike tiles are to have at least; embeddings have length 1."""
 
 
 def fine_tune_recipe(
-    similarity: Similarity = "triplet", learns: Learns = "head", **changes: object
+    similarity: Similarity = "triplet", trainable: Trainable = "head", **changes: object
 ) -> Recipe:
     """Return the recipe of a fine-tuning.
 
@@ -27,7 +32,7 @@ def fine_tune_recipe(
     ----------
     similarity
         Similarity loss; the cross-entropy is added to it.
-    learns
+    trainable
         The heads (seconds, from embeddings), also the trunk's last stage, or all.
     **changes
         Fields of `Recipe`; None leaves them as they are.
@@ -37,10 +42,10 @@ def fine_tune_recipe(
     TrainingError
         A value is impossible.
     """
-    head = learns == "head"
-    usual: dict[str, object] = {
+    head = trainable == "head"
+    defaults: dict[str, object] = {
         "similarity": similarity,
-        "learns": learns,
+        "trainable": trainable,
         "classification": "cross-entropy",
         "pca_start": False,
         "steps": 200 if head else 60,
@@ -50,13 +55,13 @@ def fine_tune_recipe(
         "colour": 0.0,
         "blur": 0.0,
         "ema_decay": 0.0 if head else 0.9,
-        "distillation": 0.0 if head else 1.0,
+        "distillation_weight": 0.0 if head else 1.0,
     }
     if similarity == "pair":
-        usual["margin"] = PAIR_MARGIN
+        defaults["margin"] = PAIR_MARGIN
     given = {name: value for name, value in changes.items() if value is not None}
     try:
-        return Recipe.model_validate(usual | given)
+        return Recipe.model_validate(defaults | given)
     except ValidationError as error:
         raise TrainingError(
             f"Such a fine-tuning is impossible: {why_impossible(error)}; correct it."
@@ -64,7 +69,7 @@ def fine_tune_recipe(
 
 
 def split_for_fine_tuning(
-    labelled_set: LabelledSet, share: float, seed: int
+    labelled_set: LabelledSet, fraction: float, seed: int
 ) -> tuple[list[int], list[int], bool]:
     """Divide images into those to learn from and held-out ones of other cases.
 
@@ -82,9 +87,9 @@ def split_for_fine_tuning(
     """
     images = labelled_set.images
     if _has_cases_for_both(images):
-        return *hold_out(images, range(len(images)), share, seed), False
+        return *hold_out(images, range(len(images)), fraction, seed), False
     if all(image.region is not None for image in images):
-        return *hold_out_regions(images, share, seed, labelled_set.classes), True
+        return *hold_out_regions(images, fraction, seed, labelled_set.classes), True
     lonely = [
         name
         for label, name in enumerate(labelled_set.classes)
@@ -94,6 +99,64 @@ def split_for_fine_tuning(
         f"Class {' and '.join(lonely)} has one case only, so nothing of it can be held out and "
         "no figure would mean anything: add images of another case."
     )
+
+
+def data_warnings(
+    model: Model, labelled_set: LabelledSet, training: Sequence[int], testing: Sequence[int]
+) -> list[str]:
+    """Return what the user must know of the images.
+
+    Parameters
+    ----------
+    model
+    To be tuned.
+    labelled_set, training, testing
+    The images, and which are learnt from and held out.
+    """
+    warnings = []
+    if len(training) < _MIN_TRAINING_IMAGES:
+        warnings.append(
+            f"Only {len(training)} tiles or images are left to learn from beside those "
+            "held out: add more; regions further apart lose fewer."
+        )
+    if labelled_set.classes != model.card.classes:
+        warnings.append(
+            f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
+            f"new class head for {', '.join(labelled_set.classes)}, and 'before' is the "
+            "nearest class mean in its embedding."
+        )
+    if seen := seen_cases(labelled_set.some(testing), model.card):
+        warnings.append(
+            f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
+            "was trained on: its figures 'before' are too good, and the difference too small."
+        )
+    return warnings
+
+
+def tunable_network(model: Model) -> SmseNetwork:
+    """Return the network of a model whose heads can be tuned.
+
+    Raises
+    ------
+    TrainingError
+        It has none such.
+    """
+    if isinstance(model.network, SmseNetwork):
+        return model.network
+    raise TrainingError(
+        f"Model {model.card.name} takes whole images and cannot be fine-tuned on tiles: use the "
+        "bundled one or one made by `napari-smse train`."
+    )
+
+
+def with_model_classes(labelled_set: LabelledSet, model: Model) -> LabelledSet:
+    """Return the images with the model's classes, if it knows all of theirs."""
+    try:
+        return match_classes(labelled_set, model.card)
+    except DataError:
+        if not labelled_set.images:
+            raise
+        return labelled_set
 
 
 def _has_cases_for_both(images: Sequence[LabelledImage]) -> bool:
@@ -106,7 +169,7 @@ def _has_cases_for_both(images: Sequence[LabelledImage]) -> bool:
     for image in images:
         kinds[image.case].add((image.source, image.label))
     numbers: dict[tuple[tuple[str, int], ...], int] = defaultdict(int)
-    for held in kinds.values():
-        numbers[tuple(sorted(held))] += 1
+    for kind in kinds.values():
+        numbers[tuple(sorted(kind))] += 1
     divided = {label for kind, number in numbers.items() if number > 1 for _, label in kind}
     return divided == {image.label for image in images}

@@ -19,6 +19,8 @@ CARD_SUFFIX: Final = ".json"
 EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
 LOOKS_SUFFIX: Final = f".looks{CARD_SUFFIX}"
 """What a model's training tiles look like (`similarity.ood.reference`)."""
+TRAINING_IMAGES: Final = "training images"
+"""Of a card's recipe: how many images a fine-tuning learnt from."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Byte = Annotated[int, Field(ge=0, le=255)]

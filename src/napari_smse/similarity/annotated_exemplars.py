@@ -17,8 +17,8 @@ from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.tiles import ScaleTiles, TissueMask
 
-MOST_A_CLASS: Final = 300
-"""More tiles of a class say little more: so many are taken, spread evenly over them."""
+MAX_PER_CLASS: Final = 300
+"""More tiles of a class add little: at most so many are taken, evenly spaced."""
 
 
 class AnnotatedRows(NamedTuple):
@@ -33,7 +33,7 @@ class AnnotatedRows(NamedTuple):
         class is of none, and named by itself.
     classes
         Names.
-    kept
+    exemplar_rows
         Rows of tiles that are to be taken however many there are.
     classless
         ``(k,)``, rows of tiles that were drawn or remarked on, but have no class: two compete, or
@@ -44,19 +44,19 @@ class AnnotatedRows(NamedTuple):
     labels: NDArray[np.int64]
     drawn: tuple[str, ...]
     classes: tuple[str, ...] = ()
-    kept: frozenset[int] = frozenset()
+    exemplar_rows: frozenset[int] = frozenset()
     classless: NDArray[np.intp] = np.empty(0, np.intp)
 
-    def some(self, most: int = MOST_A_CLASS) -> AnnotatedRows:
+    def sample(self, max_per_class: int = MAX_PER_CLASS) -> AnnotatedRows:
         """Return so many tiles of a class at most, spread evenly, and all that are to be kept."""
         of_class = (np.flatnonzero(self.labels == label) for label in np.unique(self.labels))
-        kept = np.flatnonzero([row in self.kept for row in self.rows.tolist()])
-        spread = [_spread(one, most) for one in of_class]
-        return self.take(np.unique(np.concatenate([kept, *spread])))
+        exemplar_rows = np.flatnonzero([row in self.exemplar_rows for row in self.rows.tolist()])
+        spread = [_spread(rows, max_per_class) for rows in of_class]
+        return self.take(np.unique(np.concatenate([exemplar_rows, *spread])))
 
     def take(self, chosen: NDArray[np.intp]) -> AnnotatedRows:
         """Return some of them, in this order."""
-        drawn = tuple(self.drawn[one] for one in chosen)
+        drawn = tuple(self.drawn[row] for row in chosen)
         return self._replace(rows=self.rows[chosen], labels=self.labels[chosen], drawn=drawn)
 
 
@@ -89,7 +89,7 @@ def annotated_rows(
     QueryError
         Nothing is drawn, or no scored tile has a class by it.
     """
-    if not regions and not any(one.says == "class" for one in remarks):
+    if not regions and not any(remark.says == "class" for remark in remarks):
         raise QueryError("Nothing is drawn on this slide: draw regions with SMSE: Annotate.")
     found = _annotated(tiles, slide, regions, mask, remarks)
     if not len(found.rows):
@@ -109,7 +109,7 @@ def exemplars_of(
     slide: str,
     name: str,
     thumbnails: NDArray[np.uint8] | None = None,
-    looks: NDArray[np.float32] | None = None,
+    appearances: NDArray[np.float32] | None = None,
 ) -> ExemplarBank:
     """Return tiles of a slide as exemplars; the slide is their case.
 
@@ -127,7 +127,7 @@ def exemplars_of(
         Its quick hash, and what it is called.
     thumbnails
         ``(m, THUMBNAIL_PX, THUMBNAIL_PX, 3)``, pictures of these tiles; none by default.
-    looks
+    appearances
         ``(m, k)``, what these tiles look like; not known by default.
 
     Raises
@@ -136,9 +136,9 @@ def exemplars_of(
         There is not one thumbnail, or look, for each tile.
     """
     rows = found.rows
-    for what, given in (("pictures", thumbnails), ("looks", looks)):
-        if given is not None and len(given) != len(rows):
-            raise BankError(f"There are {len(given)} {what} of {len(rows)} tiles: give as many.")
+    for what, columns in (("pictures", thumbnails), ("looks", appearances)):
+        if columns is not None and len(columns) != len(rows):
+            raise BankError(f"There are {len(columns)} {what} of {len(rows)} tiles: give as many.")
     bank = ExemplarBank(
         tiles.embeddings[rows],
         found.labels,
@@ -152,7 +152,7 @@ def exemplars_of(
         thumbnails,
         drawn=found.drawn,
     )
-    return bank if looks is None else replace(bank, looks=looks)
+    return bank if appearances is None else replace(bank, appearances=appearances)
 
 
 def annotated_exemplars(
@@ -163,7 +163,7 @@ def annotated_exemplars(
     model: str,
     slide: str,
     name: str,
-    most: int = MOST_A_CLASS,
+    max_per_class: int = MAX_PER_CLASS,
     remarks: Sequence[TileCorrection] = (),
 ) -> ExemplarBank:
     """Return the tiles of a slide that have a class by regions or remarks, without pictures.
@@ -175,7 +175,7 @@ def annotated_exemplars(
     QueryError
         Nothing is drawn, or no scored tile has a class by it.
     """
-    found = annotated_rows(tiles, regions, mask, slide=slide, remarks=remarks).some(most)
+    found = annotated_rows(tiles, regions, mask, slide=slide, remarks=remarks).sample(max_per_class)
     return exemplars_of(tiles, found, found.classes, model=model, slide=slide, name=name)
 
 
@@ -224,23 +224,23 @@ def _annotated(
     mask: TissueMask,
     remarks: Sequence[TileCorrection],
 ) -> AnnotatedRows:
-    parts = [classes_of_tiles(one, slide, regions, mask, remarks) for one in tiles.scales]
-    classes = tuple(dict.fromkeys(name for one in parts for name in one.names))
-    names = np.concatenate([np.empty(0, object), *(one.class_names for one in parts)])
+    parts = [classes_of_tiles(scale, slide, regions, mask, remarks) for scale in tiles.scales]
+    classes = tuple(dict.fromkeys(name for part in parts for name in part.names))
+    names = np.concatenate([np.empty(0, object), *(part.class_names for part in parts)])
     rows = np.flatnonzero(names != "")
     drawn = [
         area
-        for scale, one in zip(tiles.scales, parts, strict=True)
-        for area in _areas_of(scale, one, regions)
+        for scale, part in zip(tiles.scales, parts, strict=True)
+        for area in _areas_of(scale, part, regions)
     ]
-    kept = np.flatnonzero(np.concatenate([[], *(one.exemplars for one in parts)]))
-    decided = np.concatenate([[], *(one.is_decided for one in parts)]).astype(bool)
+    exemplar_rows = np.flatnonzero(np.concatenate([[], *(part.exemplars for part in parts)]))
+    decided = np.concatenate([[], *(part.is_decided for part in parts)]).astype(bool)
     return AnnotatedRows(
         rows,
         np.array([classes.index(name) for name in names[rows]], np.int64),
         tuple(drawn[row] for row in rows.tolist()),
         classes,
-        frozenset(kept.tolist()),
+        frozenset(exemplar_rows.tolist()),
         np.flatnonzero(decided & (names == "")),
     )
 
@@ -253,7 +253,7 @@ def _areas_of(
     for label, (name, area) in enumerate(regions.items()):
         own = np.flatnonzero((found.labels == label) & ~found.corrected)
         if len(own):
-            known = [_area_name(name, one) for one in area.geoms]
+            known = [_area_name(name, geom) for geom in area.geoms]
             near = nearest_areas(scale.x[own], scale.y[own], scale.grid.edge, area)
             for row, one in zip(own.tolist(), near.tolist(), strict=True):
                 names[row] = known[one]
@@ -265,7 +265,7 @@ def _area_name(class_name: str, area: Polygon) -> str:
     return f"{class_name} at {', '.join(f'{side:.0f}' for side in area.bounds)}"
 
 
-def _spread(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    if len(rows) <= most:
+def _spread(rows: NDArray[np.intp], max_per_class: int) -> NDArray[np.intp]:
+    if len(rows) <= max_per_class:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
+    return rows[np.linspace(0, len(rows) - 1, max_per_class).round().astype(np.intp)]

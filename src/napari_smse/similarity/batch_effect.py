@@ -14,31 +14,31 @@ from napari_smse.similarity.neighbours import nearest
 
 _AT_ONCE: Final = 512
 _FEWEST: Final = 5
-"""Fewer tiles of a group say nothing of it."""
+"""Groups of fewer tiles are not counted."""
 
 _NEAREST: Final = 0.05
 """Tiles nearer than this all weigh the same."""
 
 _HARDLY: Final = 0.1
-"""So little above chance, slides are told by accident."""
+"""So little above chance, slides are predicted by accident."""
 
 _LITTLE: Final = 1 / 3
 _MOST: Final = 2 / 3
 _LESS_WELL: Final = 0.05
-"""A class that is told less often by this is told less well."""
+"""A class that is predicted less often by this is predicted less well."""
 
 Embed = Callable[[NDArray[np.intp], int | None], NDArray[np.float32]]
 """Embeds tiles, given by their numbers: as they are, or, given a seed, with another stain."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """How often the nearest neighbours tell what a tile is of.
+class NeighbourAccuracy:
+    """How often the nearest neighbours predict the group of a tile.
 
     Attributes
     ----------
     accuracy
-        Mean over the groups of the share of their tiles that is told right.
+        Balanced accuracy: the mean over the groups of the fraction of tiles predicted right.
     chance
         What guessing reaches: one over the number of groups.
     groups
@@ -51,13 +51,13 @@ class Told:
 
     @property
     def above_chance(self) -> float:
-        """0 where it is chance or worse, 1 where all is told."""
+        """0 where it is chance or worse, 1 where all are right."""
         return max(0.0, (self.accuracy - self.chance) / (1.0 - self.chance))
 
 
 @dataclass(frozen=True)
 class BatchEffect:
-    """How well an embedding tells slides, and classes.
+    """How well an embedding predicts slides, and classes.
 
     Attributes
     ----------
@@ -69,30 +69,30 @@ class BatchEffect:
         What a slide is called.
     """
 
-    slide: Told
-    of_class: Told | None
+    slide: NeighbourAccuracy
+    of_class: NeighbourAccuracy | None
     unit: str = "slide"
 
     @property
     def slides_differ_more(self) -> bool:
-        """Whether slides are told better than classes, each measured from its chance."""
+        """Whether slides are predicted better than classes, each measured from its chance."""
         return self.of_class is None or self.slide.above_chance > self.of_class.above_chance
 
     @property
     def sentence(self) -> str:
         """The verdict in plain words."""
-        told = f"The embedding tells the {self.unit} in {_percent(self.slide)}"
+        text = f"The embedding tells the {self.unit} in {_percent(self.slide)}"
         if self.of_class is None:
             return (
-                f"{told}. There are no two classes that each lie on two {self.unit}s, so it cannot "
+                f"{text}. There are no two classes that each lie on two {self.unit}s, so it cannot "
                 "be compared with classes."
             )
-        told = f"{told} and the class in {_percent(self.of_class)}"
+        text = f"{text} and the class in {_percent(self.of_class)}"
         verdict = "slides" if self.unit == "slide" else f"{self.unit}s"
         if self.slide.above_chance < _HARDLY:
-            return f"{told}: {verdict} hardly differ."
+            return f"{text}: {verdict} hardly differ."
         more = "more than classes do" if self.slides_differ_more else "less than classes do"
-        return f"{told}: {verdict} differ {more}."
+        return f"{text}: {verdict} differ {more}."
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class BeforeAndAfter:
 
     @property
     def stain_share(self) -> float:
-        """How much of what tells slides, above chance, is gone with their stain: 0 to 1."""
+        """Fraction of the slides' accuracy above chance that is gone with their stain: 0 to 1."""
         before, after = self.before.slide.above_chance, self.after.slide.above_chance
         return max(0.0, 1.0 - after / before) if before else 0.0
 
@@ -122,22 +122,24 @@ class BeforeAndAfter:
         before, after, unit = self.before.slide, self.after.slide, self.before.unit
         if before.above_chance < _HARDLY:
             return f"{unit.capitalize()}s are hardly told as it is: there is little to explain."
-        told = f"The {unit} is told in {_bare(after)} of tiles then, instead of {_bare(before)}: "
+        now, then = _format_accuracy(after), _format_accuracy(before)
+        text = f"The {unit} is told in {now} of tiles then, instead of {then}: "
         if self.stain_share < _LITTLE:
-            told += "hardly less. What still tells it is not stain: sharpness, scanner or tissue."
+            text += "hardly less. What still tells it is not stain: sharpness, scanner or tissue."
         elif self.stain_share < _MOST:
-            told += f"part of what tells {unit}s apart is stain; what still tells them then is not."
+            text += f"part of what tells {unit}s apart is stain; what still tells them then is not."
         else:
-            told += f"it is mostly stain that tells {unit}s apart."
-        return told + self._of_class
+            text += f"it is mostly stain that tells {unit}s apart."
+        return text + self._of_class
 
     @property
     def _of_class(self) -> str:
         before, after = self.before.of_class, self.after.of_class
         if before is None or after is None or before.accuracy - after.accuracy < _LESS_WELL:
             return ""
+        now, then = _format_accuracy(after), _format_accuracy(before)
         return (
-            f" The class is told less well, too, in {_bare(after)} instead of {_bare(before)}: "
+            f" The class is told less well, too, in {now} instead of {then}: "
             "it is told by stain in part."
         )
 
@@ -186,8 +188,8 @@ def batch_effect(
     """
     slide, of_class = np.asarray(slides, dtype=str), np.asarray(classes, dtype=str)
     case = slide if cases is None else np.asarray(cases, dtype=str)
-    kept = _large(slide)
-    if len(np.unique(slide[kept])) < 2:
+    in_large_groups = _large(slide)
+    if len(np.unique(slide[in_large_groups])) < 2:
         raise QueryError(
             f"There is one {unit} only to compare: score at least two, with five tiles or more "
             "each."
@@ -199,12 +201,14 @@ def batch_effect(
             return _same(case, some, among)
         return near(some, among) if near is not None else some[:, None] == among[None, :]
 
-    told = _told(embeddings, slide, kept, not_for_slide, k)
-    both = kept & _large(of_class) & _in_several(of_class, case)
+    of_slide = _neighbour_accuracy(embeddings, slide, in_large_groups, not_for_slide, k)
+    both = in_large_groups & _large(of_class) & _in_several(of_class, case)
     if len(np.unique(of_class[both])) < 2:
-        return BatchEffect(told, None, unit)
-    by_class = _told(embeddings, of_class, both, lambda some, among: _same(case, some, among), k)
-    return BatchEffect(told, by_class, unit)
+        return BatchEffect(of_slide, None, unit)
+    by_class = _neighbour_accuracy(
+        embeddings, of_class, both, lambda rows, among: _same(case, rows, among), k
+    )
+    return BatchEffect(of_slide, by_class, unit)
 
 
 def before_and_after(
@@ -252,7 +256,7 @@ def before_and_after(
             yield Share(turn * number + int(rows[-1]) + 1, len(turns) * number)
         views.append(np.concatenate(parts))
     before, after = (
-        batch_effect(one, slides, classes, cases=cases, places=places, unit=unit) for one in views
+        batch_effect(view, slides, classes, cases=cases, places=places, unit=unit) for view in views
     )
     yield BeforeAndAfter(before, after)
 
@@ -269,17 +273,17 @@ class _Near:
         return found
 
 
-def _told(
+def _neighbour_accuracy(
     embeddings: NDArray[np.float32],
     groups: NDArray[np.str_],
-    kept: NDArray[np.bool_],
+    in_large_groups: NDArray[np.bool_],
     excluded: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]],
     k: int,
-) -> Told:
-    rows = np.flatnonzero(kept)
+) -> NeighbourAccuracy:
+    rows = np.flatnonzero(in_large_groups)
     names, number = np.unique(groups[rows], return_inverse=True)
     of_group = np.eye(len(names), dtype=np.float32)[number]
-    right, judged = np.zeros(len(names)), np.zeros(len(names))
+    right, counted = np.zeros(len(names)), np.zeros(len(names))
     for first in range(0, len(rows), _AT_ONCE):
         part = slice(first, min(first + _AT_ONCE, len(rows)))
         some = rows[part]
@@ -294,14 +298,14 @@ def _told(
             voted = number[found.rows[:, column]]
             voter = np.arange(len(some))
             votes[voter, voted] += weight[:, column] / np.maximum(size[voter, voted], 1)
-        heard = taken.any(axis=1)
+        has_votes = taken.any(axis=1)
         truth = number[part]
-        hit = (votes.argmax(axis=1) == truth) & heard
+        hit = (votes.argmax(axis=1) == truth) & has_votes
         right += np.bincount(truth, weights=hit, minlength=len(names))
-        judged += np.bincount(truth, weights=heard, minlength=len(names))
-    known = judged > 0
-    accuracy = float((right[known] / judged[known]).mean()) if known.any() else float("nan")
-    return Told(accuracy, 1.0 / len(names), len(names))
+        counted += np.bincount(truth, weights=has_votes, minlength=len(names))
+    known = counted > 0
+    accuracy = float((right[known] / counted[known]).mean()) if known.any() else float("nan")
+    return NeighbourAccuracy(accuracy, 1.0 / len(names), len(names))
 
 
 def _same(
@@ -320,17 +324,17 @@ def _large(groups: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 def _in_several(classes: NDArray[np.str_], cases: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Tell which tiles are of a class of two cases or more, ``(n,)``."""
-    several = [one for one in np.unique(classes) if len(np.unique(cases[classes == one])) > 1]
+    several = [name for name in np.unique(classes) if len(np.unique(cases[classes == name])) > 1]
     return np.isin(classes, several)
 
 
-def _percent(told: Told) -> str:
-    return f"{_bare(told)} of tiles (chance {_share(told.chance)})"
+def _percent(accuracy: NeighbourAccuracy) -> str:
+    return f"{_format_accuracy(accuracy)} of tiles (chance {_format_percent(accuracy.chance)})"
 
 
-def _bare(told: Told) -> str:
-    return _share(told.accuracy)
+def _format_accuracy(accuracy: NeighbourAccuracy) -> str:
+    return _format_percent(accuracy.accuracy)
 
 
-def _share(value: float) -> str:
+def _format_percent(value: float) -> str:
     return f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%")

@@ -71,12 +71,12 @@ class Evidence:
 
     def count(self, class_name: str) -> int:
         """How many of the nearest are of a class."""
-        return sum(one.class_name == class_name for one in self.nearest)
+        return sum(neighbour.class_name == class_name for neighbour in self.nearest)
 
 
 @dataclass(frozen=True)
 class TileEvidence:
-    """A tile of a slide, what the class head says of it, and the evidence.
+    """A tile of a slide, the class head's probabilities, and the evidence.
 
     Attributes
     ----------
@@ -160,8 +160,8 @@ def evidence_of_row(
     """Return the evidence for one of a slide's tiles."""
     mpp = float(tiles.mpps[row])
     found = evidence_of(tiles.embeddings[row], bank, k, mpp=mpp if similar_scale else None)
-    said = zip(tiles.classes, tiles.probability[row].tolist(), strict=True)
-    return TileEvidence(row, mpp, dict(said), found)
+    probability = zip(tiles.classes, tiles.probability[row].tolist(), strict=True)
+    return TileEvidence(row, mpp, dict(probability), found)
 
 
 def of_similar_scale(bank: ExemplarBank, mpp: float) -> NDArray[np.intp]:
@@ -183,8 +183,8 @@ def _known(bank: ExemplarBank, row: int, distance: float) -> Neighbour:
 
 
 def _vote(known: tuple[Neighbour, ...], classes: tuple[str, ...]) -> dict[str, float]:
-    weights = [1.0 / max(one.distance, _LEAST_DISTANCE) for one in known]
+    weights = [1.0 / max(neighbour.distance, _LEAST_DISTANCE) for neighbour in known]
     shares = dict.fromkeys(classes, 0.0)
-    for one, weight in zip(known, weights, strict=True):
-        shares[one.class_name] += weight / sum(weights)
+    for neighbour, weight in zip(known, weights, strict=True):
+        shares[neighbour.class_name] += weight / sum(weights)
     return shares

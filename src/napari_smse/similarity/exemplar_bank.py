@@ -1,39 +1,27 @@
 """The exemplar bank: labelled tiles by their embeddings, which tiles of a slide are compared with.
 
-A bank is one file. It holds no pixel of a patient unless thumbnails were added on purpose, and the
-exemplars that lie beside a model are a bank, too.
+It holds no pixel of a patient unless thumbnails were added on purpose. The exemplars that lie
+beside a model are a bank, too: what a later training must not forget.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import BankError
-from napari_smse.models.card import (
-    EXEMPLARS_SUFFIX,
-    WEIGHTS_SUFFIX,
-    ModelCard,
-    model_paths,
-)
-from napari_smse.scoring.tile_table import unit_length
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.models.card import ModelCard
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.slides import Region
 
 THUMBNAIL_PX: Final = 56
 """Edge of an exemplar's picture, px."""
 
 _NOWHERE: Final = (-1, -1, 0, 0)
-_FACTS: Final = ("classes", "cases", "sources", "model")
 
 
 @dataclass(frozen=True)
@@ -63,8 +51,8 @@ class ExemplarBank:
         has one.
     licence
         What the thumbnails may be used for, as their data set says.
-    looks
-        ``(n, k)`` float32, what the tiles look like (`similarity.ood.appearance`); NaN where that
+    appearances
+        ``(n, k)`` float32, what the tiles look like (`similarity.appearance`); NaN where that
         is not known.
     drawn
         Of each tile, which of the areas drawn on its slide it is of; empty where that is not known.
@@ -81,11 +69,11 @@ class ExemplarBank:
     places: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))
     thumbnails: NDArray[np.uint8] | None = None
     licence: str = ""
-    looks: NDArray[np.float32] = field(default_factory=lambda: _no_looks(0))
+    appearances: NDArray[np.float32] = field(default_factory=lambda: _no_appearances(0))
     drawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Fill in that tiles lie nowhere and look like nothing, where nothing is said of that."""
+        """Fill in the columns that were left out: no slides, places or appearances."""
         number = len(self.labels)
         for name in ("slides", "drawn"):
             if not getattr(self, name):
@@ -93,8 +81,8 @@ class ExemplarBank:
         if not len(self.places):
             nowhere = np.tile(np.array(_NOWHERE, np.int32), (number, 1))
             object.__setattr__(self, "places", nowhere)
-        if not len(self.looks):
-            object.__setattr__(self, "looks", _no_looks(number))
+        if not len(self.appearances):
+            object.__setattr__(self, "appearances", _no_appearances(number))
 
     def __len__(self) -> int:
         """Number of exemplars."""
@@ -103,6 +91,11 @@ class ExemplarBank:
     def class_name(self, row: int) -> str:
         """Class of an exemplar."""
         return self.classes[int(self.labels[row])]
+
+    def counts(self) -> dict[str, int]:
+        """Number of exemplars of each class, in the order of the classes."""
+        numbers = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return dict(zip(self.classes, numbers, strict=True))
 
     def region(self, row: int) -> Region | None:
         """Where an exemplar lies on its slide, level-0 px; None if it lies on none."""
@@ -152,7 +145,7 @@ class ExemplarBank:
             slides=tuple(self.slides[row] for row in index),
             places=self.places[index],
             thumbnails=None if self.thumbnails is None else self.thumbnails[index],
-            looks=self.looks[index],
+            appearances=self.appearances[index],
             drawn=tuple(self.drawn[row] for row in index),
         )
 
@@ -163,6 +156,18 @@ class ExemplarBank:
     def on_slides(self) -> ExemplarBank:
         """Return the exemplars that lie on slides: those added to what a model brought."""
         return self.take(np.flatnonzero([bool(slide) for slide in self.slides]))
+
+    def embeddings_only(self) -> ExemplarBank:
+        """Return the exemplars as a model brings them: on no slide, and without pictures."""
+        return ExemplarBank(
+            self.embeddings,
+            self.labels,
+            self.mpps,
+            self.classes,
+            self.cases,
+            self.sources,
+            self.model,
+        )
 
     def joined(self, other: ExemplarBank) -> ExemplarBank:
         """Return these exemplars and then the other ones; classes that only those have come last.
@@ -193,7 +198,7 @@ class ExemplarBank:
             places=np.concatenate([self.places, other.places]),
             thumbnails=thumbnails,
             licence="\n".join(dict.fromkeys(filter(None, (self.licence, other.licence)))),
-            looks=np.concatenate([self.looks, other.looks]),
+            appearances=np.concatenate([self.appearances, other.appearances]),
             drawn=self.drawn + other.drawn,
         )
 
@@ -211,116 +216,7 @@ def empty_bank(card: ModelCard) -> ExemplarBank:
     )
 
 
-def bank_of(model: str | Path) -> ExemplarBank | None:
-    """Return the exemplars that lie beside a model's weights; None if there are none.
-
-    Raises
-    ------
-    ModelNotFoundError
-        There is no such model.
-    BankError
-        There is a file of them that cannot be read.
-    """
-    weights, _ = model_paths(model)
-    path = weights.with_name(weights.name.removesuffix(WEIGHTS_SUFFIX) + EXEMPLARS_SUFFIX)
-    return load_bank(path) if path.exists() else None
-
-
-def save_bank(bank: ExemplarBank, path: Path) -> None:
-    """Write a bank as one file, whole or not at all; embeddings are stored in float16.
-
-    Raises
-    ------
-    BankError
-        The file cannot be written.
-    """
-    tensors: dict[str, NDArray[Any]] = {
-        "embeddings": bank.embeddings.astype(np.float16),
-        "labels": bank.labels,
-        "mpps": bank.mpps,
-        "places": bank.places,
-    }
-    if bank.thumbnails is not None:
-        tensors["thumbnails"] = bank.thumbnails
-    if np.isfinite(bank.looks).any():
-        tensors["looks"] = bank.looks
-    facts = {
-        name: json.dumps(getattr(bank, name)) for name in (*_FACTS, "slides", "licence", "drawn")
-    }
-    whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    try:
-        write_atomic(path, save(whole, metadata=facts))
-    except OSError as error:
-        raise BankError(
-            f"{path} cannot be written ({error.strerror or error}): choose a folder that you may "
-            "write to, on a disk with room."
-        ) from error
-
-
-def load_bank(path: Path) -> ExemplarBank:
-    """Read a bank, or the exemplars that lie beside a model.
-
-    Raises
-    ------
-    BankError
-        The file is missing, cut off, or holds something else.
-    """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            told = file.metadata() or {}
-            facts = {name: json.loads(told[name]) for name in _FACTS}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        bank = ExemplarBank(
-            unit_length(tensors["embeddings"]),
-            tensors["labels"].astype(np.int64),
-            tensors["mpps"].astype(np.float32),
-            tuple(facts["classes"]),
-            tuple(facts["cases"]),
-            tuple(facts["sources"]),
-            facts["model"],
-            tuple(json.loads(told.get("slides", "[]"))),
-            tensors.get("places", np.empty((0, 4), np.int32)),
-            tensors.get("thumbnails"),
-            json.loads(told.get("licence", '""')),
-            tensors.get("looks", _no_looks(0)),
-            tuple(json.loads(told.get("drawn", "[]"))),
-        )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise BankError(
-            f"{path} holds no exemplars ({_reason(error)}): choose a file that was saved as a bank."
-        ) from error
-    _require_whole(bank, path)
-    return bank
-
-
-def _require_whole(bank: ExemplarBank, path: Path) -> None:
-    if not (_is_shaped(bank) and _fits_together(bank)):
-        raise BankError(
-            f"{path} is damaged (its columns do not fit together): save the bank again."
-        )
-
-
-def _is_shaped(bank: ExemplarBank) -> bool:
-    pictures = bank.thumbnails
-    edges = (THUMBNAIL_PX, THUMBNAIL_PX, 3)
-    return (
-        bank.labels.ndim == bank.mpps.ndim == 1
-        and bank.places.shape[1:] == (4,)
-        and bank.looks.shape[1:] == (len(MEASURES),)
-        and (pictures is None or (pictures.dtype == np.uint8 and pictures.shape[1:] == edges))
-    )
-
-
-def _fits_together(bank: ExemplarBank) -> bool:
-    columns: list[Sized] = [bank.embeddings, bank.labels, bank.mpps, bank.places, bank.looks]
-    columns += [bank.cases, bank.sources, bank.slides, bank.drawn]
-    columns += [] if bank.thumbnails is None else [bank.thumbnails]
-    known = ((bank.labels >= 0) & (bank.labels < len(bank.classes))).all()
-    scaled = (np.isfinite(bank.mpps) & (bank.mpps > 0)).all()
-    return {len(column) for column in columns} == {len(bank)} and bool(known and scaled)
-
-
-def _no_looks(number: int) -> NDArray[np.float32]:
+def _no_appearances(number: int) -> NDArray[np.float32]:
     return np.full((number, len(MEASURES)), np.nan, dtype=np.float32)
 
 
@@ -328,8 +224,3 @@ def _pictures(bank: ExemplarBank) -> NDArray[np.uint8]:
     if bank.thumbnails is not None:
         return bank.thumbnails
     return np.zeros((len(bank), THUMBNAIL_PX, THUMBNAIL_PX, 3), dtype=np.uint8)
-
-
-def _reason(error: Exception) -> str:
-    missing = f"no {error}" if isinstance(error, KeyError) else str(error)
-    return missing.splitlines()[0] if missing else type(error).__name__

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import BankError
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 
-Way = Literal["prototypes", "nearest"]
+Method = Literal["prototypes", "nearest"]
 """By each class's prototype, or by the nearest exemplar of each class."""
 
 TEMPERATURE: Final = 0.1
@@ -37,7 +37,7 @@ class ExemplarClassifier:
         ``(n, d)`` float32 of the tiles, each of length 1.
     bank
         Of the same model.
-    way
+    method
         What the distance to a class is taken to.
     temperature
         See above; it stays when the bank changes, so that the change is all that is seen.
@@ -52,13 +52,13 @@ class ExemplarClassifier:
         self,
         embeddings: NDArray[np.float32],
         bank: ExemplarBank,
-        way: Way = "prototypes",
+        method: Method = "prototypes",
         temperature: float = TEMPERATURE,
     ) -> None:
         self.temperature = temperature
         self._tiles = np.ascontiguousarray(embeddings, dtype=np.float32)
-        self._prototypes = _Prototypes(self._tiles) if way == "prototypes" else None
-        self._nearest = _NearestOfClass(self._tiles) if way == "nearest" else None
+        self._prototypes = _Prototypes(self._tiles) if method == "prototypes" else None
+        self._nearest = _NearestOfClass(self._tiles) if method == "nearest" else None
         self.update(bank)
 
     def update(self, bank: ExemplarBank) -> None:
@@ -125,7 +125,7 @@ def class_prototypes(bank: ExemplarBank) -> NDArray[np.float32]:
     return _unit_length(sums)
 
 
-def fitted_temperature(bank: ExemplarBank, way: Way = "prototypes") -> float:
+def fitted_temperature(bank: ExemplarBank, method: Method = "prototypes") -> float:
     """Return the temperature that calls the exemplars of left-out cases best.
 
     Each case's exemplars are scored from those of all other cases; the temperature with the
@@ -134,10 +134,10 @@ def fitted_temperature(bank: ExemplarBank, way: Way = "prototypes") -> float:
     """
     cases = {(int(label), case) for label, case in zip(bank.labels, bank.cases, strict=True)}
     present = np.unique(bank.labels)
-    if len(present) < 2 or any(sum(one == label for one, _ in cases) < 2 for label in present):
+    if len(present) < 2 or any(sum(other == label for other, _ in cases) < 2 for label in present):
         return TEMPERATURE
-    left_out = _prototypes_without_case if way == "prototypes" else _nearest_without_case
-    similar = left_out(bank)
+    leave_case_out = _prototypes_without_case if method == "prototypes" else _nearest_without_case
+    similar = leave_case_out(bank)
     known = np.isfinite(similar[np.arange(len(bank)), bank.labels])
     similar, labels = similar[known], bank.labels[known]
     weight = 1.0 / np.bincount(labels, minlength=len(bank.classes))[labels]
@@ -214,13 +214,13 @@ class _NearestOfClass:
     def _forget(self, name: str, numbers: list[int], added: set[int]) -> None:
         rows = np.flatnonzero(np.isin(self._of[name], numbers))
         self._best[name][rows], self._of[name][rows] = -np.inf, -1
-        left = [one for (other, _), one in self._numbers.items() if other == name]
-        self._compare(name, rows, [one for one in left if one not in added])
+        left = [number for (other, _), number in self._numbers.items() if other == name]
+        self._compare(name, rows, [number for number in left if number not in added])
 
     def _compare(self, name: str, rows: NDArray[np.intp], numbers: list[int]) -> None:
         if not numbers:
             return
-        others = np.stack([self._embeddings[one] for one in numbers])
+        others = np.stack([self._embeddings[number] for number in numbers])
         numbered = np.asarray(numbers)
         best, of = self._best[name], self._of[name]
         step = max(1, _CELLS // len(others))
@@ -247,7 +247,7 @@ def _case_means(
     sums = np.zeros((len(numbers), bank.embeddings.shape[1]))
     np.add.at(sums, group, bank.embeddings)
     counts = np.bincount(group, minlength=len(numbers))[:, np.newaxis]
-    return sums / np.maximum(1, counts), np.asarray([one for one, _ in numbers], np.intp), group
+    return sums / np.maximum(1, counts), np.asarray([label for label, _ in numbers], np.intp), group
 
 
 def _prototypes_without_case(bank: ExemplarBank) -> NDArray[np.float32]:

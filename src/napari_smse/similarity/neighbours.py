@@ -105,24 +105,26 @@ def _best(similar: NDArray[np.float32], k: int) -> tuple[NDArray[np.intp], NDArr
     """
     count = similar.shape[1]
     if k < count:
-        some = np.argpartition(similar, count - k, axis=1)[:, count - k :] if k else _none(similar)
-        _take_first_of_alike(similar, some)
+        columns = (
+            np.argpartition(similar, count - k, axis=1)[:, count - k :] if k else _none(similar)
+        )
+        _take_first_of_ties(similar, columns)
     else:
-        some = np.broadcast_to(np.arange(count), similar.shape)
-    values = np.take_along_axis(similar, some, axis=1)
-    order = np.lexsort((some, -values), axis=1)
-    return np.take_along_axis(some, order, axis=1), np.take_along_axis(values, order, axis=1)
+        columns = np.broadcast_to(np.arange(count), similar.shape)
+    values = np.take_along_axis(similar, columns, axis=1)
+    order = np.lexsort((columns, -values), axis=1)
+    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(values, order, axis=1)
 
 
 def _none(similar: NDArray[np.float32]) -> NDArray[np.intp]:
     return np.empty((len(similar), 0), dtype=np.intp)
 
 
-def _take_first_of_alike(similar: NDArray[np.float32], some: NDArray[np.intp]) -> None:
+def _take_first_of_ties(similar: NDArray[np.float32], columns: NDArray[np.intp]) -> None:
     """Where more are alike at the end than there is room for, take the first of them."""
-    if not some.shape[1]:
+    if not columns.shape[1]:
         return
-    last = np.take_along_axis(similar, some, axis=1).min(axis=1)
-    crowded = np.count_nonzero(similar >= last[:, np.newaxis], axis=1) > some.shape[1]
+    last = np.take_along_axis(similar, columns, axis=1).min(axis=1)
+    crowded = np.count_nonzero(similar >= last[:, np.newaxis], axis=1) > columns.shape[1]
     for row in np.flatnonzero(crowded):
-        some[row] = np.argsort(-similar[row], kind="stable")[: some.shape[1]]
+        columns[row] = np.argsort(-similar[row], kind="stable")[: columns.shape[1]]

@@ -83,7 +83,7 @@ def fit_pca(embeddings: NDArray[np.float32], sample: int = _PCA_SAMPLE) -> Pca:
 
 @dataclass(frozen=True)
 class UmapProgress:
-    """How many embeddings have their place; none while neighbours are being learnt."""
+    """How many embeddings have their place; none while the projection is being fitted."""
 
     done: int
     total: int
@@ -137,15 +137,15 @@ def umap_layout(
         )
     yield UmapProgress(0, number)
     reducer = _reducer(min(number, sample), seed)
-    learnt = _evenly(number, sample)
+    fitted = _evenly(number, sample)
     points = np.empty((number, 2), dtype=np.float32)
-    points[learnt] = reducer.fit_transform(embeddings[learnt])
-    others = np.setdiff1d(np.arange(number), learnt, assume_unique=True)
-    yield UmapProgress(len(learnt), number)
+    points[fitted] = reducer.fit_transform(embeddings[fitted])
+    others = np.setdiff1d(np.arange(number), fitted, assume_unique=True)
+    yield UmapProgress(len(fitted), number)
     for first in range(0, len(others), _AT_ONCE):
         rows = others[first : first + _AT_ONCE]
         points[rows] = reducer.transform(embeddings[rows])
-        yield UmapProgress(len(learnt) + first + len(rows), number)
+        yield UmapProgress(len(fitted) + first + len(rows), number)
     yield UmapLayout(points, lambda more: np.asarray(reducer.transform(more), dtype=np.float32))
 
 
@@ -167,11 +167,11 @@ def _reducer(number: int, seed: int) -> Any:
     )
 
 
-def _evenly(number: int, most: int) -> NDArray[np.intp]:
+def _evenly(number: int, max_count: int) -> NDArray[np.intp]:
     """Rows of at most so many, evenly spaced."""
-    if number <= most:
+    if number <= max_count:
         return np.arange(number)
-    return np.linspace(0, number - 1, most).round().astype(np.intp)
+    return np.linspace(0, number - 1, max_count).round().astype(np.intp)
 
 
 def _signs(axes: NDArray[np.float64]) -> NDArray[np.float64]:

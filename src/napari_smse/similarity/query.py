@@ -12,7 +12,7 @@ from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.neighbours import distance_of
 
-MOST_REPRESENTATIVES: Final = 8
+MAX_REPRESENTATIVES: Final = 8
 _SAME: Final = 0.02
 """Tiles nearer to each other than this are the same but for how embeddings are rounded on disk."""
 
@@ -21,7 +21,7 @@ _ROWS: Final = 131_072
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for, by at most `MOST_REPRESENTATIVES` tiles on either side.
+    """What is looked for, by at most `MAX_REPRESENTATIVES` tiles on either side.
 
     Attributes
     ----------
@@ -100,12 +100,14 @@ def make_query(
         raise QueryError(
             "There is nothing to look for: draw around some tissue, or click a tile, as an example."
         )
-    wanted, unwanted = (unit_length(like[:0] if one is None else one) for one in (like, unlike))
+    wanted, unwanted = (
+        unit_length(like[:0] if examples is None else examples) for examples in (like, unlike)
+    )
     return Query(wanted[representatives(wanted)], unwanted[representatives(unwanted)], model)
 
 
 def representatives(
-    embeddings: NDArray[np.floating], most: int = MOST_REPRESENTATIVES
+    embeddings: NDArray[np.floating], max_count: int = MAX_REPRESENTATIVES
 ) -> NDArray[np.intp]:
     """Choose tiles that stand for all of them.
 
@@ -121,7 +123,7 @@ def representatives(
     ----------
     embeddings
         ``(n, d)``, each of length 1.
-    most
+    max_count
         How many at most; fewer where the rest are the same as one that was chosen.
 
     Returns
@@ -133,8 +135,8 @@ def representatives(
         return np.empty(0, dtype=np.intp)
     exact = unit_length(embeddings)
     chosen = [int((exact @ exact.mean(axis=0)).argmax())]
-    away = distance_of(exact @ exact[chosen[0]])
-    while len(chosen) < most and away.max() > _SAME:
-        chosen.append(int(away.argmax()))
-        away = np.minimum(away, distance_of(exact @ exact[chosen[-1]]))
+    distance = distance_of(exact @ exact[chosen[0]])
+    while len(chosen) < max_count and distance.max() > _SAME:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, distance_of(exact @ exact[chosen[-1]]))
     return np.array(chosen, dtype=np.intp)

@@ -45,7 +45,7 @@ class QueryTiles:
 
 
 @dataclass(frozen=True)
-class Found:
+class SimilarityResult:
     """How far each tile of a scale is from what is looked for.
 
     Attributes
@@ -121,13 +121,13 @@ class Found:
         return HeatMap(values, grid.area.x, grid.area.y, grid.spec.stride_level0)
 
 
-def look_for(
+def find_similar_tiles(
     tiles: TileTable,
     scale: int,
     like: Sequence[BaseGeometry],
     unlike: Sequence[BaseGeometry],
     model: str,
-) -> Found:
+) -> SimilarityResult:
     """Search a slide for tiles like those in some areas, and unlike those in others.
 
     Parameters
@@ -146,9 +146,9 @@ def look_for(
     QueryError
         There is no area to look for, or no scored tile in any.
     """
-    here = tiles.scales[scale]
+    scale_tiles = tiles.scales[scale]
     embeddings = tiles.embeddings[tiles.rows_of(scale)]
-    wanted, unwanted = examples_in(here, like), examples_in(here, unlike)
+    wanted, unwanted = query_tiles(scale_tiles, like), query_tiles(scale_tiles, unlike)
     if like and not len(wanted):
         raise QueryError(
             "There is no scored tissue in what you chose to look for: draw around tissue that the "
@@ -159,10 +159,10 @@ def look_for(
     # What was shown is known for certain, and need not be judged by what stands for it.
     distances[wanted.rows] = 0
     distances[unwanted.rows] = np.inf
-    return Found(here, distances, wanted, unwanted)
+    return SimilarityResult(scale_tiles, distances, wanted, unwanted)
 
 
-def examples_in(tiles: ScaleTiles, areas: Sequence[BaseGeometry]) -> QueryTiles:
+def query_tiles(tiles: ScaleTiles, areas: Sequence[BaseGeometry]) -> QueryTiles:
     """Return the tiles whose middle lies in any of some areas.
 
     An area that holds no middle, as one that is smaller than a tile, means the tile that it lies

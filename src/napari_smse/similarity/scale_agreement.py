@@ -14,7 +14,7 @@ from napari_smse.scoring.tile_table import TileTable
 
 @dataclass(frozen=True)
 class ScaleAgreement:
-    """What the scales say of each place, on the grid of the finest.
+    """Which class the scales predict at each place, on the grid of the finest.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ def scale_agreement(tiles: TileTable) -> ScaleAgreement:
             "agree."
         )
     finest = _finest(tiles)
-    said = np.stack([_on_grid(tiles, number, finest) for number in range(len(tiles.scales))])
-    known = np.isfinite(said).all(axis=1)
+    probability = np.stack([_on_grid(tiles, number, finest) for number in range(len(tiles.scales))])
+    known = np.isfinite(probability).all(axis=1)
     several = known.sum(axis=0) > 1
-    sure = np.where(known, np.nan_to_num(said).max(axis=1), -1.0)
-    called = np.nan_to_num(said).argmax(axis=1)
-    decided = sure.argmax(axis=0)
+    confidence = np.where(known, np.nan_to_num(probability).max(axis=1), -1.0)
+    called = np.nan_to_num(probability).argmax(axis=1)
+    decided = confidence.argmax(axis=0)
     calls = np.take_along_axis(called, decided[np.newaxis], axis=0)[0]
     agree = ((called == calls) | ~known).all(axis=0)
 
@@ -85,4 +85,4 @@ def _on_grid(tiles: TileTable, scale: int, grid: HeatMap) -> NDArray[np.float32]
     """Return a scale's probabilities at the cells of a grid, ``(classes, rows, columns)``."""
     x, y = np.meshgrid(*grid.centres())
     maps = (tiles.heat_map(tiles.probability[:, n], scale) for n in range(len(tiles.classes)))
-    return np.stack([one.at(x, y) for one in maps])
+    return np.stack([heat_map.at(x, y) for heat_map in maps])

@@ -46,7 +46,7 @@ def transfer_stain(
     factor = np.clip(other / own, 1 / _AT_MOST, _AT_MOST)
     values = np.exp(-_density(_LEVELS)[:, None] * factor) * 256 - 1
     table = values.round().clip(0, 255).astype(np.uint8)
-    return np.stack([table[tile[..., one], one] for one in range(3)], axis=-1)
+    return np.stack([table[tile[..., channel], channel] for channel in range(3)], axis=-1)
 
 
 def _density(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:

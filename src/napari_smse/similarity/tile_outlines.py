@@ -133,7 +133,7 @@ def covered_regions(tiles: TileTable, chosen: NDArray[np.bool_]) -> list[Polygon
     if len(found) == 1:
         return found[0]
     whole = shapely.union_all([part for of_scale in found for part in of_scale])
-    parts = [one for one in shapely.get_parts(whole) if isinstance(one, Polygon) and one.area]
+    parts = [part for part in shapely.get_parts(whole) if isinstance(part, Polygon) and part.area]
     return sorted(parts, key=lambda part: (part.bounds[1], part.bounds[0]))
 
 

@@ -138,10 +138,10 @@ def colour_jittered(tile: Tensor, strength: float, generator: torch.Generator) -
     return changed
 
 
-def _blurred(tile: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Blur a share of the tiles, so that a source's sharpness says nothing of the class."""
+def _blurred(tile: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Blur a fraction of the tiles, so that a source's sharpness does not predict the class."""
     sigma = uniform(*_BLUR_PX, generator)
-    if uniform(0, 1, generator) >= share:
+    if uniform(0, 1, generator) >= fraction:
         return tile
     kernel = min(_BLUR_KERNEL, 2 * ((min(tile.shape[-2:]) - 1) // 2) + 1)
     blurred: Tensor = functional.gaussian_blur(tile, [kernel, kernel], [sigma, sigma])

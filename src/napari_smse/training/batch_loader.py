@@ -22,7 +22,7 @@ _BATCHES_AHEAD: Final = 2
 
 
 class Sampler(Protocol):
-    """What says which crops are in a step's joint batch."""
+    """Decides which crops are in a step's joint batch."""
 
     def draw(self, step: int) -> list[Crop]:
         """Return the crops, in order; the same whenever asked."""

@@ -100,9 +100,9 @@ class TrainingFolder:
         TrainingError
             The system refuses.
         """
-        known = {**facts, "signature": self._signature, "format": _FORMAT}
-        held = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        blob = save(held, {_FACTS: json.dumps(known)})
+        metadata = {**facts, "signature": self._signature, "format": _FORMAT}
+        on_cpu = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        blob = save(on_cpu, {_FACTS: json.dumps(metadata)})
         path = self.path / name
         part = path.with_name(f".{name}.{uuid4().hex[:8]}.part")
         try:
@@ -127,7 +127,7 @@ def training_signature(
     validation: Sequence[int],
     network: torch.nn.Module,
 ) -> str:
-    """Return a hash that tells one training from another: recipe, images, network.
+    """Return a hash that identifies a training: recipe, images, network.
 
     Of an image its file, field, label, case, scales and which side it is on count; of the network
     the names and shapes of its weights.
@@ -143,7 +143,7 @@ def training_signature(
     network
         To be trained.
     """
-    found = hashlib.sha256(recipe.model_dump_json().encode())
+    found = hashlib.sha256(recipe.model_dump_json(by_alias=True).encode())
     for side, indices in (("training", training), ("validation", validation)):
         for i in indices:
             found.update(f"{side} {_described(images[i])}\n".encode())
@@ -180,5 +180,5 @@ def fill_optimiser(
         _, kind, name = key.split("/", 2)
         parameter = parameter_of[name]
         # Adam counts its steps on the CPU, wherever the parameter is.
-        held = value.clone() if kind == "step" else torch.empty_like(parameter).copy_(value)
-        optimiser.state[parameter][kind] = held.detach()
+        state = value.clone() if kind == "step" else torch.empty_like(parameter).copy_(value)
+        optimiser.state[parameter][kind] = state.detach()

@@ -46,9 +46,9 @@ class DataParallel:
         """
         if self.processes == 1:
             return own
-        most = -(-size // self.processes)
+        max_size = -(-size // self.processes)
         # Gathering takes pieces of one size only.
-        padded = own.new_zeros(most, *own.shape[1:])
+        padded = own.new_zeros(max_size, *own.shape[1:])
         padded[: len(own)] = own.detach()
         pieces = [torch.empty_like(padded) for _ in range(self.processes)]
         distributed.all_gather(pieces, padded)
@@ -63,12 +63,12 @@ class DataParallel:
         """Replace each parameter's gradient by the sum over all processes."""
         if self.processes == 1:
             return
-        held = [p for p in parameters if p.requires_grad]
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in held]
+        trainable = [p for p in parameters if p.requires_grad]
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in trainable]
         flat = torch.cat([grad.flatten() for grad in grads])
         distributed.all_reduce(flat)
         parts = torch.split(flat, [grad.numel() for grad in grads])
-        for parameter, part in zip(held, parts, strict=True):
+        for parameter, part in zip(trainable, parts, strict=True):
             parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
 
     def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
@@ -90,8 +90,8 @@ class DataParallel:
             )
 
     def _share_of(self, rank: int, size: int) -> slice:
-        most = -(-size // self.processes)
-        return slice(min(rank * most, size), min((rank + 1) * most, size))
+        max_size = -(-size // self.processes)
+        return slice(min(rank * max_size, size), min((rank + 1) * max_size, size))
 
 
 def joined_processes(device: str) -> tuple[DataParallel, str]:

@@ -61,9 +61,9 @@ def embed_images(
     labelled_set: LabelledSet,
     indices: Sequence[int],
     tile_px: int = 224,
-    known: Mapping[LabelledImage, TileOutputs] | None = None,
+    precomputed: Mapping[LabelledImage, TileOutputs] | None = None,
 ) -> Generator[int, None, tuple[EmbeddedTiles, Tensor]]:
-    """Embed the tiles that images are judged by, yielding how many images are done.
+    """Embed the evaluation tiles of images, yielding how many images are done.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def embed_images(
         The images; `EmbeddedTiles.images` are indices into the set.
     tile_px
         Side of the tiles.
-    known
-        What the network said of some images before; these are not read.
+    precomputed
+        Outputs of the network for some images; these are not read.
 
     Returns
     -------
@@ -86,24 +86,24 @@ def embed_images(
     DataError
         An image cannot be read.
     """
-    images, found, known = labelled_set.some(indices), [], known or {}
-    unknown = [image for image in images if image not in known]
+    images, found, precomputed = labelled_set.some(indices), [], precomputed or {}
+    unknown = [image for image in images if image not in precomputed]
     outputs = tile_outputs(network, unknown, tile_px=tile_px)
     for image in images:
-        found.append(known[image] if image in known else next(outputs))
-        if image not in known:
+        found.append(precomputed[image] if image in precomputed else next(outputs))
+        if image not in precomputed:
             yield len(found)
     if not unknown:
         yield len(found)
     rows = [i for i, output in enumerate(found) for _ in output.mpps]
     tiles = EmbeddedTiles(
         # Cloned, since tensors of an inference cannot be learnt from.
-        torch.cat([one.embedding for one in found]).clone(),
+        torch.cat([output.embedding for output in found]).clone(),
         torch.tensor([images[i].label for i in rows]),
         torch.tensor([int(indices[i]) for i in rows]),
-        torch.cat([one.mpps for one in found]).float(),
+        torch.cat([output.mpps for output in found]).float(),
         tuple(images[i].case for i in rows),
         tuple(images[i].source for i in rows),
         labelled_set.classes,
     )
-    return tiles, torch.cat([one.logits for one in found]).clone()
+    return tiles, torch.cat([output.logits for output in found]).clone()

@@ -1,4 +1,4 @@
-"""Which of the tiles that a network learnt from stand for all of them."""
+"""Selection of exemplars: tiles that stand for all that a network learnt from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import Exemplars
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.feature_cache import FeatureCache
 
 
 def choose_exemplars(
     tiles: EmbeddedTiles, *, each: int = 150, seed: int = 0, always: Collection[int] = ()
-) -> Exemplars:
+) -> ExemplarBank:
     """Draw as many tiles of every class of every source, from as many cases as there are.
 
     Parameters
@@ -33,7 +33,7 @@ def choose_exemplars(
 
     Returns
     -------
-    Exemplars
+    ExemplarBank
         Of no model yet: it has a name when its weights are written.
     """
     rng = np.random.default_rng(seed)
@@ -50,10 +50,10 @@ def choose_exemplars(
         for row, image in enumerate(tiles.images.tolist())
         if image in always and row not in drawn
     ]
-    return Exemplars(
-        tiles.embeddings[rows],
-        tiles.labels[rows],
-        tiles.mpps[rows],
+    return ExemplarBank(
+        tiles.embeddings[rows].float().numpy(),
+        tiles.labels[rows].numpy(),
+        tiles.mpps[rows].float().numpy(),
         tiles.classes,
         tuple(tiles.cases[row] for row in rows),
         tuple(tiles.sources[row] for row in rows),
@@ -64,17 +64,17 @@ def choose_exemplars(
 def table_tiles(
     network: SmseNetwork, table: FeatureCache, labelled_set: LabelledSet
 ) -> EmbeddedTiles:
-    """Return all judged tiles of a feature table, as a network with its trunk embeds them."""
+    """Return all evaluation tiles of a feature cache, as a network with its trunk embeds them."""
     images = labelled_set.images
-    found = [table.judged(image) for image in images]
-    rows = [number for number, one in enumerate(found) for _ in one.mpps]
+    found = [table.evaluation_features(image) for image in images]
+    rows = [number for number, features in enumerate(found) for _ in features.mpps]
     with torch.inference_mode():
-        embeddings = [network.head(one.values.float()).embedding for one in found]
+        embeddings = [network.head(features.values.float()).embedding for features in found]
     return EmbeddedTiles(
         torch.cat(embeddings).clone(),
         torch.tensor([images[row].label for row in rows]),
         torch.tensor(rows),
-        torch.cat([one.mpps for one in found]).float(),
+        torch.cat([features.mpps for features in found]).float(),
         tuple(images[row].case for row in rows),
         tuple(images[row].source for row in rows),
         labelled_set.classes,

@@ -1,4 +1,4 @@
-"""Features of a trunk that does not learn: computed once, learnt from many times."""
+"""Features of a frozen trunk: computed once, trained on many times."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ class FeatureCache:
         self.recipe = recipe
         self.crops_per_image = crops_per_image
         self.device = device
-        self._judged: dict[LabelledImage, TileFeatures] = {}
+        self._evaluation: dict[LabelledImage, TileFeatures] = {}
         self._crops: dict[LabelledImage, TileFeatures] = {}
 
-    def judged(self, image: LabelledImage) -> TileFeatures:
-        """Return the features of the tiles an image is judged by, computed now if need be."""
-        if image not in self._judged:
-            self._judged[image] = self._found(*self._judged_tiles(image))
-        return self._judged[image]
+    def evaluation_features(self, image: LabelledImage) -> TileFeatures:
+        """Return the features of an image's evaluation tiles, computed now if need be."""
+        if image not in self._evaluation:
+            self._evaluation[image] = self._found(*self._evaluation_tiles(image))
+        return self._evaluation[image]
 
     def crops(self, image: LabelledImage) -> TileFeatures:
         """Return the features of an image's augmented crops, computed now if need be."""
@@ -94,25 +94,25 @@ class FeatureCache:
         DataError
             An image cannot be read.
         """
-        known = self._judged.keys() & self._crops.keys()
-        missing = [image for image in dict.fromkeys(images) if image not in known]
+        cached = self._evaluation.keys() & self._crops.keys()
+        missing = [image for image in dict.fromkeys(images) if image not in cached]
         done = len(images) - len(missing)
         for image, (tiles, mpps) in zip(missing, _ahead(self._all_tiles, missing), strict=True):
-            found = self._found(tiles, mpps)
-            judged = len(tiles) - self.crops_per_image
-            self._judged[image] = TileFeatures(found.values[:judged], mpps[:judged])
-            self._crops[image] = TileFeatures(found.values[judged:], mpps[judged:])
+            features = self._found(tiles, mpps)
+            count = len(tiles) - self.crops_per_image
+            self._evaluation[image] = TileFeatures(features.values[:count], mpps[:count])
+            self._crops[image] = TileFeatures(features.values[count:], mpps[count:])
             done += 1
             yield done, len(images)
 
     def _all_tiles(self, image: LabelledImage) -> _Tiles:
-        """Return judged tiles, then crops, in as few batches as can be."""
+        """Return evaluation tiles, then crops, in as few batches as can be."""
         picture = read_pixels(image)
-        both = self._judged_tiles(image, picture), self._augmented_tiles(image, picture)
+        both = self._evaluation_tiles(image, picture), self._augmented_tiles(image, picture)
         tiles, mpps = (torch.cat(parts) for parts in zip(*both, strict=True))
         return tiles, mpps
 
-    def _judged_tiles(self, image: LabelledImage, picture: Picture | None = None) -> _Tiles:
+    def _evaluation_tiles(self, image: LabelledImage, picture: Picture | None = None) -> _Tiles:
         """Return uint8 tiles ``(n, 3, size, size)`` and their um/px."""
         views = evaluation_crops(picture or read_pixels(image), image, self.recipe.tile_px)
         tiles = torch.from_numpy(np.stack([view.tile for view in views])).permute(0, 3, 1, 2)

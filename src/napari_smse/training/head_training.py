@@ -74,12 +74,12 @@ def train_heads(
         _start(network, [table.crops(images[i]).values for i in training], recipe.seed)
     heads = torch.nn.ModuleList([network.embedding_head, network.class_head]).train()
     optimiser = torch.optim.AdamW(
-        heads.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        heads.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     average = copy.deepcopy(heads)
     for step in range(recipe.steps):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * _schedule(step, recipe)
+            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
         features = torch.stack([_row(table, images, crop) for crop in batches.draw(step)])
         generator = generator_of(recipe.seed, step)
         parts = batch_loss(network.head(features.float()), labels, recipe, generator=generator)
@@ -148,11 +148,11 @@ def fresh_heads(network: SmseNetwork, recipe: Recipe, classes: int) -> SmseNetwo
 def predict_from_features(
     network: SmseNetwork, table: FeatureCache, images: Sequence[LabelledImage]
 ) -> Tensor:
-    """Return logits ``(n, classes)``, the mean over the tiles each image is judged by."""
+    """Return logits ``(n, classes)``, the mean over each image's evaluation tiles."""
     network.eval()
     with torch.inference_mode():
-        tiles = (table.judged(image).values.float() for image in images)
-        return torch.stack([network.head(one).logits.mean(dim=0) for one in tiles])
+        tiles = (table.evaluation_features(image).values.float() for image in images)
+        return torch.stack([network.head(tile).logits.mean(dim=0) for tile in tiles])
 
 
 def _row(table: FeatureCache, images: Sequence[LabelledImage], crop: Crop) -> Tensor:
@@ -163,15 +163,15 @@ def _row(table: FeatureCache, images: Sequence[LabelledImage], crop: Crop) -> Te
 
 def _start(network: SmseNetwork, crops: Sequence[Tensor], seed: int) -> None:
     features = torch.cat(list(crops)).float()
-    some = torch.randperm(len(features), generator=generator_of(seed))[:_START_ROWS]
+    sample = torch.randperm(len(features), generator=generator_of(seed))[:_START_ROWS]
     with torch.random.fork_rng(devices=[]):
         # The principal components are found from a random start.
         torch.manual_seed(seed)
-        initialise_from_features(network, features[some])
+        initialise_from_features(network, features[sample])
 
 
 def _schedule(step: int, recipe: Recipe) -> float:
-    """Return the share of the highest rate: a linear warm-up, then a cosine to 0."""
+    """Return the fraction of the highest learning rate: a linear warm-up, then a cosine to 0."""
     if step < recipe.warm_up:
         return (step + 1) / (recipe.warm_up + 1)
     done = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)

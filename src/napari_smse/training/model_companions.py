@@ -1,4 +1,4 @@
-"""What a newly trained model knows, written beside its weights: exemplars, and looks of tiles."""
+"""What lies beside a trained model's weights: exemplars, and an out-of-distribution reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.similarity.exemplars import exemplars_path, save_exemplars
+from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import (
     OodReference,
     ood_reference_path,
@@ -20,10 +20,10 @@ from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.ood_reference import (
     fitted_ood_reference,
     read_tile_appearances,
-    some_images,
+    sample_images,
 )
 
-_MOST_IMAGES: Final = 60
+_MAX_IMAGES: Final = 60
 """Of a class of a source at the same scales."""
 
 _Result = TypeVar("_Result")
@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 
 def save_model_companions(
     network: SmseNetwork,
-    learnt: LabelledSet,
+    labelled_set: LabelledSet,
     tile_px: int,
     weights: Path,
     sha256: str,
@@ -42,7 +42,7 @@ def save_model_companions(
     ----------
     network
         The model's, on the device to use.
-    learnt
+    labelled_set
         The images learnt from; some of every kind are read.
     tile_px
         Side of the tiles.
@@ -54,23 +54,27 @@ def save_model_companions(
     DataError
         An image cannot be read.
     """
-    images = some_images(learnt.images, _MOST_IMAGES)
-    _save_exemplars(network, replace(learnt, images=tuple(images)), tile_px, weights, sha256)
-    _save_looks(images, tile_px, weights, sha256)
+    images = sample_images(labelled_set.images, _MAX_IMAGES)
+    _save_exemplars(network, replace(labelled_set, images=tuple(images)), tile_px, weights, sha256)
+    _save_ood_reference(images, tile_px, weights, sha256)
 
 
 def _save_exemplars(
-    network: SmseNetwork, some: LabelledSet, tile_px: int, weights: Path, sha256: str
+    network: SmseNetwork, sample: LabelledSet, tile_px: int, weights: Path, sha256: str
 ) -> None:
-    tiles, _ = _result_of(embed_images(network, some, range(len(some.images)), tile_px))
-    save_exemplars(replace(choose_exemplars(tiles), model=sha256), exemplars_path(weights))
+    tiles, _ = _result_of(embed_images(network, sample, range(len(sample.images)), tile_px))
+    save_bank(replace(choose_exemplars(tiles), model=sha256), model_bank_path(weights))
 
 
-def _save_looks(images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str) -> None:
-    tiles = _result_of(read_tile_appearances(images, tile_px, most=_MOST_IMAGES))
-    looks = tuple(fitted_ood_reference(tiles))
-    if looks:
-        save_ood_reference(OodReference(model=sha256, looks=looks), ood_reference_path(weights))
+def _save_ood_reference(
+    images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str
+) -> None:
+    tiles = _result_of(read_tile_appearances(images, tile_px, max_images=_MAX_IMAGES))
+    appearances = tuple(fitted_ood_reference(tiles))
+    if appearances:
+        save_ood_reference(
+            OodReference(model=sha256, appearances=appearances), ood_reference_path(weights)
+        )
     else:
         # Too few tiles to tell by; looks that lie here are those of a model before.
         ood_reference_path(weights).unlink(missing_ok=True)

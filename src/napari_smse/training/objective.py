@@ -61,7 +61,7 @@ def batch_loss(
     distillation = output.logits.new_zeros(()) if drift is None else drift.mean()
     total = recipe.similarity_weight * similarity + classification
     if drift is not None:
-        total = total + recipe.distillation * distillation
+        total = total + recipe.distillation_weight * distillation
     return LossParts(total, similarity, classification, distillation)
 
 
@@ -86,12 +86,12 @@ def similarity_part(
     if recipe.similarity == "triplet" and recipe.mining is not Mining.NONE:
         return mined_triplet_loss(embedding, labels, recipe.mining, recipe.margin)
     # Drawn on the CPU, so that every device draws the same.
-    held = embedding.detach().cpu(), labels.cpu()
+    detached = embedding.detach().cpu(), labels.cpu()
     if recipe.similarity == "pair":
-        chosen = mine_pairs(*held, recipe.mining, generator)
+        chosen = mine_pairs(*detached, recipe.mining, generator)
         first, second, same = (part.to(embedding.device) for part in chosen)
         return contrastive_loss(embedding[first], embedding[second], same, recipe.margin)
-    chosen = random_triplets(held[1], generator)
+    chosen = random_triplets(detached[1], generator)
     anchor, near, far = (part.to(embedding.device) for part in chosen)
     return triplet_loss(embedding[anchor], embedding[near], embedding[far], recipe.margin)
 

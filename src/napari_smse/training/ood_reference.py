@@ -1,4 +1,4 @@
-"""What the tiles that a network learns from look like, so that it can tell what is unlike them."""
+"""Appearance of the tiles that a network learns from: its out-of-distribution reference."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from napari_smse.datasets.crops import evaluation_crops, evaluation_scales
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference, SourceAppearance, fitted_appearance
 from napari_smse.training.exemplar_selection import by_turns
 
-MOST_IMAGES: Final = 25
-"""Of a class of a source at the same scales; where looks lean on known ones, more say little."""
+MAX_IMAGES: Final = 25
+"""Of a class of a source at the same scales; more add little where a reference is there."""
 
-FEWEST_TILES: Final = 4 * len(MEASURES)
+MIN_TILES: Final = 4 * len(MEASURES)
 """So many tiles of other cases must be left to fit on where nothing is known yet: of fewer, a
 covariance of so many measures is worth nothing, and neither is a limit by it."""
 
@@ -31,34 +31,34 @@ _SHARE: Final = 0.95
 
 @dataclass(frozen=True)
 class TileAppearances:
-    """What tiles look like.
+    """Appearance features of tiles.
 
     Attributes
     ----------
-    looks
-        ``(n, k)``, see `napari_smse.similarity.ood.appearance`.
+    appearances
+        ``(n, k)``, see `napari_smse.similarity.appearance`.
     sources, cases
         ``(n,)``, of each tile.
     mpps
         ``(n,)`` um/px.
     """
 
-    looks: NDArray[np.float32]
+    appearances: NDArray[np.float32]
     sources: NDArray[np.str_]
     cases: NDArray[np.str_]
     mpps: NDArray[np.float64]
 
-    def learnt_by(self, known: OodReference) -> OodReference:
+    def added_to(self, known: OodReference) -> OodReference:
         """Return what is known with these tiles besides."""
-        return known.learning(self.sources.tolist(), self.mpps, self.looks)
+        return known.extended(self.sources.tolist(), self.mpps, self.appearances)
 
 
 def read_tile_appearances(
     images: Sequence[LabelledImage],
     tile_px: int = 224,
-    most: int = MOST_IMAGES,
+    max_images: int = MAX_IMAGES,
     *,
-    seen: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
+    known: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     skip: Callable[[DataError], None] | None = None,
 ) -> Generator[int, None, TileAppearances]:
     """Read what the tiles of some images look like, yielding how many images are done.
@@ -66,12 +66,12 @@ def read_tile_appearances(
     Parameters
     ----------
     images
-        Some of them are read, see `some_images`.
+        Some of them are read, see `sample_images`.
     tile_px
         Side of the tiles.
-    most
+    max_images
         Images of a kind.
-    seen
+    known
         What some images look like, ``(k,)``, each of one tile; these are not read.
     skip
         Hears why an image is left out; without it, that is an error.
@@ -81,30 +81,32 @@ def read_tile_appearances(
     DataError
         An image cannot be read.
     """
-    chosen, seen = some_images(images, most), seen or {}
-    looks: list[NDArray[np.float32]] = []
+    chosen, known = sample_images(images, max_images), known or {}
+    appearances: list[NDArray[np.float32]] = []
     rows: list[tuple[str, str, float]] = []
     for done, image in enumerate(chosen, start=1):
         try:
-            found = [(seen[image], image.mpp_range[0])] if image in seen else _read(image, tile_px)
+            found = (
+                [(known[image], image.mpp_range[0])] if image in known else _read(image, tile_px)
+            )
         except DataError as error:
             if skip is None:
                 raise
             skip(error)
             found = []
-        looks += [look for look, _ in found]
+        appearances += [appearance for appearance, _ in found]
         rows += [(image.source, image.case, round(mpp, 3)) for _, mpp in found]
         yield done
     return TileAppearances(
-        np.stack(looks) if looks else np.empty((0, len(MEASURES)), np.float32),
+        np.stack(appearances) if appearances else np.empty((0, len(MEASURES)), np.float32),
         np.array([source for source, _, _ in rows], dtype=str),
         np.array([case for _, case, _ in rows], dtype=str),
         np.array([mpp for _, _, mpp in rows], dtype=np.float64),
     )
 
 
-def some_images(
-    images: Sequence[LabelledImage], most: int = MOST_IMAGES, seed: int = 0
+def sample_images(
+    images: Sequence[LabelledImage], max_images: int = MAX_IMAGES, seed: int = 0
 ) -> list[LabelledImage]:
     """Return up to so many of every class of every source at the same scales, cases by turns."""
     kinds: dict[tuple[str, int, tuple[float, ...]], dict[str, list[int]]]
@@ -114,7 +116,9 @@ def some_images(
         kinds[kind][image.case].append(number)
     rng = np.random.default_rng(seed)
     chosen = [
-        number for cases in kinds.values() for number in by_turns(list(cases.values()), most, rng)
+        number
+        for cases in kinds.values()
+        for number in by_turns(list(cases.values()), max_images, rng)
     ]
     return [images[number] for number in sorted(chosen)]
 
@@ -122,15 +126,15 @@ def some_images(
 def fitted_ood_reference(tiles: TileAppearances) -> Iterator[SourceAppearance]:
     """Yield the look of each source at each scale; its limit is that of cases held out in turn.
 
-    A source is left out where its limit cannot be told: fewer than `FEWEST_TILES` tiles of other
+    A source is left out where its limit cannot be told: fewer than `MIN_TILES` tiles of other
     cases are left for most of its tiles.
     """
     for source in np.unique(tiles.sources):
         for mpp in np.unique(tiles.mpps[tiles.sources == source]):
             own = (tiles.sources == source) & (tiles.mpps == mpp)
-            limit = _held_out_limit(tiles.looks[own], tiles.cases[own])
+            limit = _held_out_limit(tiles.appearances[own], tiles.cases[own])
             if limit is not None:
-                yield fitted_appearance(str(source), float(mpp), tiles.looks[own], limit)
+                yield fitted_appearance(str(source), float(mpp), tiles.appearances[own], limit)
 
 
 def folds_of(cases: NDArray[np.str_], seed: int = 0) -> list[NDArray[np.bool_]]:
@@ -140,12 +144,14 @@ def folds_of(cases: NDArray[np.str_], seed: int = 0) -> list[NDArray[np.bool_]]:
     return [np.isin(cases, part) for part in parts]
 
 
-def _held_out_limit(looks: NDArray[np.float32], cases: NDArray[np.str_]) -> float | None:
-    folds = [out for out in folds_of(cases) if (~out).sum() >= FEWEST_TILES]
+def _held_out_limit(appearances: NDArray[np.float32], cases: NDArray[np.str_]) -> float | None:
+    folds = [out for out in folds_of(cases) if (~out).sum() >= MIN_TILES]
     if sum(out.sum() for out in folds) <= len(cases) / 2:
         return None
-    away = [fitted_appearance("", 1.0, looks[~out]).distances(looks[out]) for out in folds]
-    return float(np.quantile(np.concatenate(away), _SHARE))
+    distances = [
+        fitted_appearance("", 1.0, appearances[~out]).distances(appearances[out]) for out in folds
+    ]
+    return float(np.quantile(np.concatenate(distances), _SHARE))
 
 
 def _read(image: LabelledImage, tile_px: int) -> list[tuple[NDArray[np.float32], float]]:

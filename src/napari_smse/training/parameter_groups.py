@@ -1,4 +1,4 @@
-"""Which parts of a network a training changes, and at which rate."""
+"""Which parts of a network a training changes, and at which learning rate."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def set_trainable(network: SmseNetwork | SmseCnn, recipe: Recipe) -> list[dict[s
     network
         Its parameters' ``requires_grad`` are set.
     recipe
-        What learns, and the rates.
+        What is trainable, and the learning rates.
 
     Returns
     -------
     list of dict
-        Heads first; each with its highest rate as ``"base"``.
+        Heads first; each with its highest learning rate as ``"base"``.
     """
     network.requires_grad_(False)
-    groups = [_group([network.embedding_head, network.class_head], recipe.rate)]
+    groups = [_group([network.embedding_head, network.class_head], recipe.learning_rate)]
     body = network.blocks if isinstance(network, SmseCnn) else network.trunk.body
-    if recipe.learns == "all":
-        groups.append(_group([body], recipe.trunk_rate))
-    elif recipe.learns == "stage":
-        groups.append(_group(last_stage(body), recipe.trunk_rate))
+    if recipe.trainable == "all":
+        groups.append(_group([body], recipe.trunk_learning_rate))
+    elif recipe.trainable == "stage":
+        groups.append(_group(last_stage(body), recipe.trunk_learning_rate))
     return [group for group in groups if group["params"]]
 
 
@@ -62,8 +62,8 @@ def last_stage(body: nn.Module) -> list[nn.Module]:
     return [inside[-1] if name in _STAGE_NAMES else last, *following]
 
 
-def _group(modules: list[nn.Module], rate: float) -> dict[str, Any]:
+def _group(modules: list[nn.Module], learning_rate: float) -> dict[str, Any]:
     parameters = [parameter for module in modules for parameter in module.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    return {"params": parameters, "base": rate, "lr": rate}
+    return {"params": parameters, "base": learning_rate, "lr": learning_rate}

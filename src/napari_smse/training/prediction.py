@@ -1,4 +1,4 @@
-"""What a network says of whole images."""
+"""Predictions of a network for whole images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Read = Callable[[LabelledImage], Image.Image]
 
 
 class TileOutputs(NamedTuple):
-    """What a network says of the tiles that an image is judged by, float32 on the CPU.
+    """Outputs of a network for the evaluation tiles of an image, float32 on the CPU.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def predict_images(
     tile_px: int = 224,
     device: str = "cpu",
 ) -> Tensor:
-    """Return the logits ``(n, classes)`` of images, each the mean over its judged tiles.
+    """Return the logits ``(n, classes)`` of images, each the mean over its evaluation tiles.
 
     A network that takes whole images of one size is given these. It is put into evaluation mode
     and stays on the device.
@@ -108,7 +108,7 @@ def tile_outputs(
     tile_px: int = 224,
     read: Read = read_pixels,
 ) -> Iterator[TileOutputs]:
-    """Yield what a network says of the tiles that image after image is judged by.
+    """Yield the outputs of a network for the evaluation tiles of image after image.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def tile_outputs(
             made = list(pool.map(tiles_of, images[first : first + _IMAGES_AT_ONCE]))
             sizes = [len(mpps) for _, mpps in made]
             output = _outputs(network, torch.cat([tiles for tiles, _ in made]))
-            parts = zip(*(torch.split(one, sizes) for one in output), strict=True)
+            parts = zip(*(torch.split(tensor, sizes) for tensor in output), strict=True)
             for (embedding, logits), (_, mpps) in zip(parts, made, strict=True):
                 yield TileOutputs(embedding, logits, torch.tensor(mpps))
 

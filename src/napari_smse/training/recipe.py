@@ -19,18 +19,20 @@ from napari_smse.models.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 
 Similarity = Literal["none", "pair", "triplet"]
 Classification = Literal["cross-entropy", "focal", "reinforced focal"]
-Learns = Literal["head", "stage", "all"]
+Trainable = Literal["head", "stage", "all"]
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 _USUAL_GAMMA = {"focal": 2.0, "reinforced focal": 1.5}
 
 
 class Recipe(BaseModel):
     """How to train a network; goes into its card.
+
+    A field with an alias has that name in files, and may be given by either.
 
     Attributes
     ----------
@@ -49,10 +51,10 @@ class Recipe(BaseModel):
     classification, gamma, label_smoothing
         Classification loss; focus of the focal losses (none: 2 for focal, 1.5 for reinforced
         focal); smoothing, for cross-entropy only.
-    learns
+    trainable
         The heads, also the trunk's last stage, or all.
-    rate, trunk_rate
-        Highest learning rates of the heads and of what learns of the trunk.
+    learning_rate, trunk_learning_rate
+        Highest learning rates of the heads and of what is trainable of the trunk.
     steps, warm_up
         Of the cosine schedule.
     weight_decay, clip_norm
@@ -66,7 +68,7 @@ class Recipe(BaseModel):
         share of crops that are blurred.
     ema_decay
         Of the running average of the weights, which is then what is judged and kept; 0 is off.
-    distillation
+    distillation_weight
         Weight of the distance between the trunk's features and those it started with.
     validate_every, patience
         Steps between two looks at the validation cases; after how many without improvement
@@ -79,7 +81,7 @@ class Recipe(BaseModel):
         That read images.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     network: str = DEFAULT_TRUNK
     embedding_dim: Count = 128
@@ -92,9 +94,9 @@ class Recipe(BaseModel):
     classification: Classification = "focal"
     gamma: NotNegative | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    learns: Learns = "stage"
-    rate: Positive = 1e-3
-    trunk_rate: Positive = 1e-4
+    trainable: Annotated[Trainable, Field(alias="learns")] = "stage"
+    learning_rate: Annotated[Positive, Field(alias="rate")] = 1e-3
+    trunk_learning_rate: Annotated[Positive, Field(alias="trunk_rate")] = 1e-4
     steps: Count = 600
     warm_up: Annotated[int, Field(ge=0)] = 30
     weight_decay: NotNegative = 1e-2
@@ -104,9 +106,9 @@ class Recipe(BaseModel):
     mpp_limits: tuple[Positive, Positive] = MPP_LIMITS
     stain: NotNegative = 1.0
     colour: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    blur: Share = 0.5
+    blur: Fraction = 0.5
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
-    distillation: NotNegative = 0.0
+    distillation_weight: Annotated[NotNegative, Field(alias="distillation")] = 0.0
     validate_every: Count = 50
     patience: Annotated[int, Field(ge=0)] = 6
     seed: Annotated[int, Field(ge=0)] = 0
@@ -144,12 +146,12 @@ def why_impossible(error: ValidationError) -> str:
 def default_recipe() -> Recipe:
     """Return the recipe the bundled model is made by, which cross-validation chose.
 
-    It learns the heads only, so a few minutes on a CPU are enough; research/EXPERIMENTS.md has
+    Its heads only are trained, so a few minutes on a CPU are enough; research/EXPERIMENTS.md has
     what it was compared with.
     """
     return Recipe(
         network=f"{DEFAULT_TRUNK}{STAGES_SUFFIX}",
-        learns="head",
+        trainable="head",
         classification="cross-entropy",
         steps=200,
         cases_per_class=12,

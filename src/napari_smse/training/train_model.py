@@ -136,7 +136,7 @@ class ModelTrainer:
         yield from train_paper(self.network, self.labelled_set, self.recipe, **options)
 
     def finish(self) -> Made:
-        """Calibrate and measure on the validation cases; save with exemplars and looks."""
+        """Calibrate and measure on the validation cases; save with exemplars and reference."""
         self.network.eval()
         summary, temperature = None, 1.0
         if self.validation:
@@ -150,11 +150,11 @@ class ModelTrainer:
         card = self._card(summary, temperature)
         path = save_model(self.network, card, self.stem)
         if isinstance(self.network, SmseNetwork):
-            learnt = LabelledSet(
+            training_set = LabelledSet(
                 self.labelled_set.classes, tuple(self.labelled_set.some(self.training))
             )
             weights = read_card(path).weights_sha256
-            save_model_companions(self.network, learnt, card.tile_px, path, weights)
+            save_model_companions(self.network, training_set, card.tile_px, path, weights)
         return Made(path, card, summary)
 
     def _card(self, summary: Summary | None, temperature: float) -> ModelCard:
@@ -206,7 +206,7 @@ def _embedding_dim(network: SmseNetwork | SmseCnn) -> int:
 
 def recipe_facts(recipe: Recipe | PaperRecipe) -> dict[str, str | int | float]:
     """Return a recipe as a card has it: flat, and only numbers and words."""
-    return dict(_flat(recipe.model_dump(mode="json")))
+    return dict(_flat(recipe.model_dump(mode="json", by_alias=True)))
 
 
 def _flat(
@@ -268,11 +268,11 @@ def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tu
         Figure(
             data=f"{sources}, validation cases",
             metric=name.replace("_", " "),
-            value=round(one.value, 3),
-            low=None if one.low is None else round(one.low, 3),
-            high=None if one.high is None else round(one.high, 3),
+            value=round(estimated.value, 3),
+            low=None if estimated.low is None else round(estimated.low, 3),
+            high=None if estimated.high is None else round(estimated.high, 3),
             how=how,
         )
-        for name, one in summary.estimates.items()
-        if name in _SHOWN and one.value is not None
+        for name, estimated in summary.estimates.items()
+        if name in _SHOWN and estimated.value is not None
     )

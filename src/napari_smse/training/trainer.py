@@ -52,7 +52,7 @@ class TrainingProgress:
         Done, and wanted; early stopping may end it before.
     loss, similarity, classification
         Of the last step: the total, and its main parts unweighted; NaN before the first.
-    rate
+    learning_rate
         Learning rate of the heads.
     held_out
         AUC, accuracy and loss on the validation cases when they were last looked at.
@@ -67,7 +67,7 @@ class TrainingProgress:
     loss: float
     similarity: float
     classification: float
-    rate: float
+    learning_rate: float
     held_out: Mapping[str, float] | None
     best_step: int
     seconds_left: float | None
@@ -217,7 +217,9 @@ class _Run:
         self._joint.copy_from_first(list(network.state_dict().values()))
         state.start()
         if folder is not None and begun is None and self._joint.is_writer:
-            folder.save(network.state_dict(), {"recipe": self._recipe.model_dump()}, START_NAME)
+            folder.save(
+                network.state_dict(), {"recipe": self._recipe.model_dump(by_alias=True)}, START_NAME
+            )
         if begun is not None and saved is not None:
             state.go_on_from(saved)
             _log.info("going on from step %d of %d", state.step, self._recipe.steps)
@@ -248,16 +250,16 @@ class _Run:
         left = range(state.step, state.step if state.finished else recipe.steps)
         with closing(self._feed(left, self._share)) as batches:
             for batch in batches:
-                yield from self._look(log)
+                yield from self._validate(log)
                 if state.finished:
                     return
-                rate = state.rate
+                learning_rate = state.learning_rate
                 parts = state.learn(batch.images.to(self._device), self._labels)
                 self._losses = [float(part) for part in parts]
                 if log is not None:
-                    log.write_step(state.step, {**self._named_losses(), "rate": rate})
+                    log.write_step(state.step, {**self._named_losses(), "rate": learning_rate})
                 yield
-        yield from self._look(log)
+        yield from self._validate(log)
         state.finished = True
 
     def _feed(self, steps: range, share: slice) -> Generator[Batch, None, None]:
@@ -272,7 +274,7 @@ class _Run:
             threads=self._recipe.threads,
         )
 
-    def _look(self, log: TrainingLog | None) -> Iterator[None]:
+    def _validate(self, log: TrainingLog | None) -> Iterator[None]:
         """Judge the validation cases, if it is time to."""
         state, every = self._state, self._recipe.validate_every
         due = state.step % every == 0 or state.step == self._recipe.steps
@@ -282,13 +284,13 @@ class _Run:
         figures: dict[str, float] = dict.fromkeys(("auc", "accuracy", "loss"), 0.0)
         if self._joint.is_writer:
             logits: list[Tensor] = []
-            with state.judged() as network:
+            with state.averaged() as network:
                 read = self._cache.read
                 size = self._recipe.tile_px
                 for part in predict_some(network, images, tile_px=size, read=read):
                     logits.append(part)
                     yield
-            figures = dict(held_out_figures(torch.cat(logits), [one.label for one in images]))
+            figures = dict(held_out_figures(torch.cat(logits), [image.label for image in images]))
         shared = torch.tensor(list(figures.values()), device=self._device)
         self._joint.copy_from_first([shared])
         figures = dict(zip(figures, shared.tolist(), strict=True))
@@ -317,7 +319,7 @@ class _Run:
             loss=total,
             similarity=similarity,
             classification=classification,
-            rate=state.rate,
+            learning_rate=state.learning_rate,
             held_out=state.figures,
             best_step=state.best_step,
             seconds_left=0.0 if state.finished else left,

@@ -61,7 +61,7 @@ class TrainingState:
         self.optimiser = torch.optim.AdamW(
             set_trainable(network, recipe), weight_decay=recipe.weight_decay
         )
-        self.learnt = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        self.trainable = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self._average: Weights = {}
         self._best: Weights = {}
         self._teacher: nn.Module | None = None
@@ -76,19 +76,19 @@ class TrainingState:
         """Take the network as it is now for the start: of the average, and of distillation."""
         self.network.eval()
         if self.recipe.ema_decay:
-            self._average = _copied(self.learnt)
-        if self.recipe.distillation and self.recipe.learns != "head":
+            self._average = _copied(self.trainable)
+        if self.recipe.distillation_weight and self.recipe.trainable != "head":
             if not isinstance(self.network, SmseNetwork):
                 raise TrainingError(
                     "Distillation keeps a trunk near its start, and this network has none: set "
-                    "distillation to 0."
+                    "distillation_weight to 0."
                 )
             self._teacher = copy.deepcopy(self.network.trunk).requires_grad_(False).eval()
 
     @property
-    def rate(self) -> float:
+    def learning_rate(self) -> float:
         """Learning rate of the heads in the step to come."""
-        return self.recipe.rate * rate_share(self.step, self.recipe)
+        return self.recipe.learning_rate * learning_rate_factor(self.step, self.recipe)
 
     def learn(self, images: Tensor, labels: Tensor) -> LossParts:
         """Take one step.
@@ -108,17 +108,17 @@ class TrainingState:
         parts = self._losses(images, labels)
         if not math.isfinite(float(parts.total.detach())):
             raise TrainingError(
-                f"The loss is not a number any more at step {self.step + 1}: use a lower rate, or "
-                "float32."
+                f"The loss is not a number any more at step {self.step + 1}: use a lower "
+                "learning rate, or float32."
             )
         self.whole = False
         self.optimiser.zero_grad()
         parts.total.backward()  # type: ignore[no-untyped-call]
-        self._joint.sum_gradients(self.learnt.values())
+        self._joint.sum_gradients(self.trainable.values())
         if self.recipe.clip_norm:
-            nn.utils.clip_grad_norm_(self.learnt.values(), self.recipe.clip_norm)
+            nn.utils.clip_grad_norm_(self.trainable.values(), self.recipe.clip_norm)
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * rate_share(self.step, self.recipe)
+            group["lr"] = group["base"] * learning_rate_factor(self.step, self.recipe)
         self.optimiser.step()
         self._follow()
         self.step += 1
@@ -135,21 +135,21 @@ class TrainingState:
         self.figures, self.checked = dict(figures), self.step
         if score > self._best_score:
             self._best_score, self.best_step, self._stale = score, self.step, 0
-            self._best = _copied(self._average or self.learnt)
+            self._best = _copied(self._average or self.trainable)
         else:
             self._stale += 1
             self.finished = bool(self.recipe.patience) and self._stale >= self.recipe.patience
 
     @contextmanager
-    def judged(self) -> Iterator[nn.Module]:
-        """Lend the network with the weights that are judged: averaged ones, if they are."""
-        held = _copied(self.learnt) if self._average else {}
+    def averaged(self) -> Iterator[nn.Module]:
+        """Give the network its averaged weights for a while, if weights are averaged."""
+        own_weights = _copied(self.trainable) if self._average else {}
         self.whole = False
         self._put(self._average)
         try:
             yield self.network
         finally:
-            self._put(held)
+            self._put(own_weights)
             self.whole = True
 
     def finish(self) -> None:
@@ -160,7 +160,7 @@ class TrainingState:
     def saved(self) -> Saved:
         """Return all that a training needs to go on from here."""
         tensors = {
-            **{f"weights/{name}": tensor for name, tensor in self.learnt.items()},
+            **{f"weights/{name}": tensor for name, tensor in self.trainable.items()},
             **{f"average/{name}": tensor for name, tensor in self._average.items()},
             **{f"best/{name}": tensor for name, tensor in self._best.items()},
             **flat_optimiser(self.optimiser, self._names),
@@ -183,7 +183,7 @@ class TrainingState:
         for key, tensor in saved.tensors.items():
             kind, name = key.split("/", 1)
             if kind in kinds:
-                kinds[kind][name] = torch.empty_like(self.learnt[name].data).copy_(tensor)
+                kinds[kind][name] = torch.empty_like(self.trainable[name].data).copy_(tensor)
         self._put(kinds["weights"])
         self._average, self._best = kinds["average"], kinds["best"]
         fill_optimiser(self.optimiser, self._names, saved.tensors)
@@ -201,7 +201,7 @@ class TrainingState:
 
     @property
     def _names(self) -> dict[Tensor, str]:
-        return {parameter: name for name, parameter in self.learnt.items()}
+        return {parameter: name for name, parameter in self.trainable.items()}
 
     def _losses(self, images: Tensor, labels: Tensor) -> LossParts:
         size = len(labels)
@@ -230,15 +230,15 @@ class TrainingState:
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, mean in self._average.items():
-                mean.lerp_(self.learnt[name], 1 - decay)
+                mean.lerp_(self.trainable[name], 1 - decay)
 
     def _put(self, weights: Weights) -> None:
         with torch.no_grad():
             for name, tensor in weights.items():
-                self.learnt[name].copy_(tensor)
+                self.trainable[name].copy_(tensor)
 
 
-def rate_share(step: int, recipe: Recipe) -> float:
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
     r"""Return which share of the highest learning rate a step has, counted from 0.
 
     It rises linearly over the warm-up, then follows :math:`\frac12 (1 + \cos \pi t)`.

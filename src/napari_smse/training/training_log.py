@@ -37,7 +37,7 @@ class TrainingLog:
         self._board = _open_board(folder / TENSORBOARD_FOLDER, step)
 
     def write_step(self, step: int, figures: Mapping[str, float]) -> None:
-        """Write the losses and the rate of a step."""
+        """Write the losses and the learning rate of a step."""
         self._write(TRAINING_CSV, "training", step, figures)
 
     def write_held_out(self, step: int, figures: Mapping[str, float]) -> None:
@@ -64,7 +64,7 @@ class _Table:
     def __init__(self, path: Path, last: int) -> None:
         self._path = path
         self._stream: TextIO | None = None
-        header, rows = _kept_rows(path, last)
+        header, rows = _rows_up_to(path, last)
         if rows:
             _replace(path, [header, *rows])
         else:
@@ -89,7 +89,7 @@ class _Table:
         self._stream.flush()
 
 
-def _kept_rows(path: Path, last: int) -> tuple[list[str], list[list[str]]]:
+def _rows_up_to(path: Path, last: int) -> tuple[list[str], list[list[str]]]:
     """Return the header, and the whole rows up to a step."""
     if not path.exists():
         return [], []

@@ -14,8 +14,9 @@ from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.similarity.bank_file import bank_of
 from napari_smse.similarity.clustering import Clusters, find_clusters
-from napari_smse.similarity.exemplar_bank import ExemplarBank, bank_of
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
 from napari_smse.slides import Slide
 from napari_smse.workflows.out_of_distribution import OodScores, measure_ood

@@ -21,8 +21,13 @@ from napari_smse.similarity.annotated_exemplars import (
     with_newer,
     without_tiles,
 )
-from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, bank_of, empty_bank
-from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, Way, fitted_temperature
+from napari_smse.similarity.bank_file import bank_of
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, empty_bank
+from napari_smse.similarity.exemplar_classifier import (
+    ExemplarClassifier,
+    Method,
+    fitted_temperature,
+)
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles
 from napari_smse.workflows.scored_slide import Run
@@ -90,7 +95,7 @@ class ScoredTiles:
     blocks: int
     own_bank: NamedBank
     note: str = ""
-    _scorings: dict[Way, tuple[ExemplarBank, ExemplarClassifier]] = field(default_factory=dict)
+    _scorings: dict[Method, tuple[ExemplarBank, ExemplarClassifier]] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -119,7 +124,7 @@ class ScoredTiles:
         """Return the maps by the class head."""
         return self.maps(self.tiles.probability, self.tiles.classes)
 
-    def exemplar_maps(self, known: NamedBank, way: Way) -> ScoreMaps:
+    def exemplar_maps(self, known: NamedBank, way: Method) -> ScoreMaps:
         """Return the maps by a bank; what did not change since the last call is not taken again.
 
         Raises
@@ -172,7 +177,7 @@ def with_annotated(
     """
     slide = read.slide.quick_hash
     drawn = annotated_rows(read.tiles, regions, read.run.plan.mask, slide=slide, remarks=remarks)
-    found = drawn.some()
+    found = drawn.sample()
     rows = found.rows
     thumbnails = None
     if pictures:
@@ -185,7 +190,7 @@ def with_annotated(
         slide=slide,
         name=read.slide.name,
     )
-    new = exemplars(found, thumbnails=thumbnails, looks=_looks_of(read, rows))
+    new = exemplars(found, thumbnails=thumbnails, appearances=_looks_of(read, rows))
     bank = without_tiles(bank, read.tiles, slide, drawn.classless)
     return with_newer(bank, new, exemplars(drawn)), new
 
@@ -226,5 +231,4 @@ def describe_bank(bank: ExemplarBank) -> str:
     """Return how many exemplars a bank holds of each class, for a person."""
     if not len(bank):
         return "no known tile"
-    numbers = ((name, int((bank.labels == row).sum())) for row, name in enumerate(bank.classes))
-    return ", ".join(f"{name} {number:,}" for name, number in numbers)
+    return ", ".join(f"{name} {number:,}" for name, number in bank.counts().items())

@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
 from napari_smse.scoring.tile_table import TileTable, tile_table_of
-from napari_smse.similarity.region_search import Found, look_for
+from napari_smse.similarity.region_search import SimilarityResult, find_similar_tiles
 from napari_smse.similarity.tile_outlines import hit_regions
 from napari_smse.workflows.scored_slide import Run
 
@@ -39,7 +39,7 @@ class Searched:
     run: Run
     tiles: TileTable
     mpp: float
-    found: Found
+    found: SimilarityResult
     distances: HeatMap
     blocks: int
 
@@ -78,13 +78,13 @@ class SearchJob:
         tiles = tile_table_of(self.run.store) if self.tiles is None else self.tiles
         mpps = [one.grid.spec.mpp for one in tiles.scales]
         model = self.run.card.weights_sha256
-        found = look_for(tiles, mpps.index(self.mpp), self.like, self.unlike, model)
+        found = find_similar_tiles(tiles, mpps.index(self.mpp), self.like, self.unlike, model)
         # Here, as each takes a moment on a large slide.
         _ = found.order, found.reach, found.first_radius
         return Searched(self.run, tiles, self.mpp, found, found.heat_map(), blocks)
 
 
-def regions_within(found: Found, radius: float, most: int) -> list[Polygon]:
+def regions_within(found: SimilarityResult, radius: float, most: int) -> list[Polygon]:
     """Return the regions that the hits cover.
 
     Raises

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_smse.finetuning.changed_calls import ChangedCall
     from napari_smse.finetuning.comparison import Comparison
     from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
-    from napari_smse.training.recipe import Classification, Learns, Similarity
+    from napari_smse.training.recipe import Classification, Similarity, Trainable
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class FineTuneSettings:
     margin: float | None = None
     mining: str | None = None
     classification: Classification = "cross-entropy"
-    learns: Learns = "head"
+    learns: Trainable = "head"
     reads_anew: bool = False
     rate: float | None = None
     steps: int | None = None
@@ -175,8 +175,8 @@ class FineTuneJob:
         The `detail` of the progress is the `FineTuner` once, before it learns, which can be told to
         stop; and each `FineTuneProgress` while it learns.
         """
-        from napari_smse.finetuning.comparison import worth
-        from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe, usual_crops
+        from napari_smse.finetuning.comparison import compare
+        from napari_smse.finetuning.fine_tuner import FineTuner, default_crops, fine_tune_recipe
 
         yield Progress(message="Loading the model …")
         name = self._model()
@@ -191,34 +191,34 @@ class FineTuneJob:
             classification=wish.classification,
             margin=wish.margin,
             mining=wish.mining,
-            rate=wish.rate,
+            learning_rate=wish.rate,
             steps=wish.steps,
-            distillation=0.0 if wish.learns != "head" and not wish.keep else None,
+            distillation_weight=0.0 if wish.learns != "head" and not wish.keep else None,
         )
         tuning = FineTuner(
             model,
             tiles.labelled_set,
             recipe,
-            keep=wish.keep,
+            replay_weight=wish.keep,
             device="cpu" if self._stored else device.torch_name,
-            known=tiles.known,
+            precomputed=tiles.outputs,
             seconds=wish.seconds,
-            links=tiles.links,
+            constraints=tiles.constraints,
             exemplars=tiles.exemplars,
-            looks=tiles.looks,
-            crops=usual_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
+            appearances=tiles.appearances,
+            crops=default_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
         )
         yield Progress(message="Starting to learn …", detail=tuning)
         tuned = yield from _learn(tuning)
         yield Progress(message=_COLOURING)
-        warnings = [*tuning.warnings, *tiles.told, *self._told_of_bank()]
+        warnings = [*tuning.warnings, *tiles.messages, *self._told_of_bank()]
         kept = self._keep(tuning, tuned, warnings)
         try:
             slides = []
             for one in self.slides:
                 slides.append((yield from self._tuned_slide(one, tuning, tuned, kept, warnings)))
             yield Progress(message="Comparing with the model before …")
-            found = worth(tuning, tuned)
+            found = compare(tuning, tuned)
         except GeneratorExit:  # cancelled: all is to be as it was
             self._forget(kept)
             raise
@@ -252,7 +252,8 @@ class FineTuneJob:
         return {name: rgb for slide in self.slides for name, rgb in slide.colours.items()}
 
     def _tiles(self, model: Model) -> AnnotatedTiles:
-        from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
+        from napari_smse.finetuning.annotated_slide import AnnotatedSlide
+        from napari_smse.finetuning.annotated_tiles import annotated_tiles
         from napari_smse.finetuning.classes import learnable_tiles
         from napari_smse.finetuning.exemplar_tiles import exemplar_tiles_of
 

@@ -21,8 +21,8 @@ from napari_smse.active_learning.learning_curve import LabelEfficiency
 from napari_smse.active_learning.query_strategy import covered_share
 from napari_smse.annotations.tile_labels import nearest_areas
 from napari_smse.errors import QueryError
-from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.models import ModelCard
+from napari_smse.models.card import TRAINING_IMAGES
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.tiles import ScaleTiles

@@ -147,7 +147,7 @@ def find_suspected_labels(slides: Sequence[ScoredSlide]) -> LabelIssueResult:
         LabelIssue(
             found.tiles[row],
             found.classes[labels[row]],
-            found.classes[doubts.says[row]],
+            found.classes[doubts.suggested[row]],
             float(doubts.score[row]),
         )
         for row in order[:_MOST]

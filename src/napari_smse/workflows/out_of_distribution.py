@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring.tile_table import TileTable
+from napari_smse.similarity.appearance import appearance_features
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.ood.appearance import appearance_features
 from napari_smse.similarity.ood.detection import (
     Appearance,
     no_appearance,
@@ -76,7 +76,7 @@ def measure_ood(
         yield Progress(round(share * len(tiles)), len(tiles))
     wider = reference_with(known, bank, run.card.classes)
     values = ood_scores(tiles, run.plan, looks, wider)
-    return OodScores(values, added=len(wider.looks) > len(known.looks))
+    return OodScores(values, added=len(wider.appearances) > len(known.appearances))
 
 
 def appearance_of_tiles(

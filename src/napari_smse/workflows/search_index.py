@@ -42,7 +42,7 @@ class IndexQuery:
         Scale of the tiles, um/px.
     model, model_name
         sha256 of the weights that made them, and what the model is called.
-    left_out
+    excluded
         Where they lie: these tiles are no hits.
     """
 
@@ -80,7 +80,7 @@ class IndexSearchJob:
         index.refresh()
         if index.slides:
             index.require_model(query.model, query.model_name)
-        running = index.searching(query.embeddings, k, mpp=query.mpp, left_out=query.left_out)
+        running = index.searching(query.embeddings, k, mpp=query.mpp, excluded=query.left_out)
         for said in running:
             if isinstance(said, Searched):
                 yield Progress(said.done, said.total)

@@ -117,8 +117,8 @@ def test_what_is_looked_for_can_be_left_out(index):
     build(index)
     shard = made_shard("a", 400)
     query = shard.embeddings[:10].astype(np.float32)
-    left_out = ExcludedRegion(shard.slide.quick_hash, Region(0, 0, 640, 64))
-    found = places(index.search(query, 30, left_out=left_out, approximate=True))
+    excluded = ExcludedRegion(shard.slide.quick_hash, Region(0, 0, 640, 64))
+    found = places(index.search(query, 30, excluded=excluded, approximate=True))
     assert len(found) == 30
     assert not {one for one in found if one[0] == "a" and one[2] == 0}
 

@@ -21,7 +21,8 @@ from napari_smse.similarity.index import slide_index
 from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME, start_index
 from napari_smse.similarity.index.search import ExcludedRegion, Searched, SearchResult, TopK
-from napari_smse.similarity.index.shard import SlideState, read_slide, shard_path, write_shard
+from napari_smse.similarity.index.shard import SlideState
+from napari_smse.similarity.index.shard_file import read_slide, shard_path, write_shard
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from support import TESTS
@@ -106,7 +107,7 @@ class TestSearch:
         assert list(best.of_shards()) == [0]
 
     def test_more_than_there_are_gives_all(self, index):
-        assert sum(len(one.hits) for one in index.search(unit_vectors(1), 1000).slides) == 72
+        assert sum(len(slide.hits) for slide in index.search(unit_vectors(1), 1000).slides) == 72
 
     def test_only_one_scale_is_searched_and_slides_without_it_are_named(self, index):
         index.add(made_shard("d", scales=((0.25, 9), (1.0, 4))))
@@ -119,7 +120,7 @@ class TestSearch:
         assert rows == [9, 10, 11, 12]
         (warning,) = [line for line in answer.warnings if "not indexed at 1 um/px" in line]
         assert warning.endswith("a, b, c")
-        assert sum(len(one.hits) for one in index.search(unit_vectors(1), 100).slides) == 85
+        assert sum(len(slide.hits) for slide in index.search(unit_vectors(1), 100).slides) == 85
         with pytest.raises(QueryError, match="no tiles at 3 um/px"):
             index.search(unit_vectors(1), 5, mpp=3.0)
 
@@ -129,7 +130,7 @@ class TestSearch:
         answer = index.search(
             shard.embeddings[:2].astype(np.float32),
             72,
-            left_out=ExcludedRegion(shard.slide.quick_hash, region),
+            excluded=ExcludedRegion(shard.slide.quick_hash, region),
         )
         hits = {f.slide.name: [hit.region for hit in f.hits] for f in answer.slides}
         assert len(hits["a"]) == 38
@@ -161,8 +162,8 @@ class TestSearch:
             assert flat(small.search(unit_vectors(2), 20)) == flat(
                 index.search(unit_vectors(2), 20)
             )
-        assert sum(one.nbytes for one in small._kept.values()) <= memory
-        assert memory < 10**9 or len(small._kept) == 3
+        assert sum(one.nbytes for one in small._cached.values()) <= memory
+        assert memory < 10**9 or len(small._cached) == 3
 
     def test_what_is_kept_is_not_read_again(self, index, monkeypatch):
         before = flat(index.search(unit_vectors(1), 9))
@@ -214,7 +215,7 @@ class TestAdding:
         with pytest.raises(IndexFilesError, match=r"a\.tif changed since.*--overwrite"):
             index.add(other)
         assert index.add(other, replace=True) is AddOutcome.REPLACED
-        assert {one.name for one in index.slides} == {"y", "b", "c"}
+        assert {slide.name for slide in index.slides} == {"y", "b", "c"}
 
     def test_a_moved_slide_is_found_where_it_is_now(self, index, tmp_path):
         shard = made_shard("a", 40, path=tmp_path / "here.tif")
@@ -237,7 +238,7 @@ class TestAdding:
         other.add(made_shard("d", 3))
         index.add(made_shard("e", 4))
         other.refresh()
-        assert [one.name for one in other.slides] == [one.name for one in index.slides]
+        assert [slide.name for slide in other.slides] == [one.name for one in index.slides]
         assert index.tile_count == other.tile_count == 79
 
     def test_what_another_program_replaced_is_read_again(self, index):
@@ -510,7 +511,7 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_there(tmp_path, name):
     assert list((tmp_path / "index").glob(".*.safetensors.*"))
     index = SlideIndex(tmp_path / "index")
     assert index.warnings == ()
-    assert [(one.name, one.tile_count) for one in index.slides] == [("a", 40)]
+    assert [(slide.name, slide.tile_count) for slide in index.slides] == [("a", 40)]
     assert index.search(unit_vectors(1), 100).tiles == 40
     index.add(made_shard(name, 30, overlap=0.5), replace=True)
     assert index.find(made_shard(name).slide.quick_hash).tile_count == 30
@@ -553,7 +554,9 @@ def test_two_programs_start_and_fill_one_index_at_once(tmp_path):
         assert writer.returncode == 0
     index = SlideIndex(folder)
     assert index.warnings == ()
-    assert {one.name: one.tile_count for one in index.slides} == dict.fromkeys("".join(names), 20)
+    assert {slide.name: slide.tile_count for slide in index.slides} == dict.fromkeys(
+        "".join(names), 20
+    )
     assert index.search(unit_vectors(1), 1000).tiles == 420
     assert not list(folder.glob(".*"))
 

@@ -10,7 +10,7 @@ import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.scoring.tile_table import tile_table_of
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.detection import (
     no_appearance,
     ood_scores,
@@ -30,25 +30,25 @@ GLASS, PINK, RED = (243, 243, 243), (205, 150, 190), (230, 90, 150)
 def knowing(seed: int = 0) -> OodReference:
     """A model that knows tiles around nought."""
     tiles = np.random.default_rng(seed).normal(size=(300, K))
-    return OodReference(model="m", looks=(fitted_appearance("a", 0.5, tiles, 6.0),))
+    return OodReference(model="m", appearances=(fitted_appearance("a", 0.5, tiles, 6.0),))
 
 
 def test_exemplars_of_a_bank_are_known_besides():
-    bank = made_bank(40, looks=True)
-    bank = replace(bank, looks=bank.looks + 40)
+    bank = made_bank(40, appearances=True)
+    bank = replace(bank, appearances=bank.appearances + 40)
     known = reference_with(knowing(), bank, CLASSES)
     like_them = np.random.default_rng(5).normal(40, 1, (50, K)).astype(np.float32)
     mpps = np.full(50, 0.5)
-    assert (knowing().unlike(like_them, mpps) > 1).all()
-    assert (known.unlike(like_them, mpps) <= 1).mean() > 0.9
+    assert (knowing().ood_scores(like_them, mpps) > 1).all()
+    assert (known.ood_scores(like_them, mpps) <= 1).mean() > 0.9
     # Every second one has a source of its own, and only of those it is known how they look.
-    assert {one.source for one in known.looks} == {"a", "source 0"}
+    assert {appearance.source for appearance in known.appearances} == {"a", "source 0"}
 
 
 def test_exemplars_without_looks_or_of_classes_the_model_lacks_change_nothing():
     assert reference_with(knowing(), None, CLASSES) == knowing()
     assert reference_with(knowing(), made_bank(40), CLASSES) == knowing()
-    ink = made_bank(40, looks=True, classes=("ink", "pen"))
+    ink = made_bank(40, appearances=True, classes=("ink", "pen"))
     assert reference_with(knowing(), ink, CLASSES) == knowing()
     assert reference_with(knowing(), ink, ("ink",)) != knowing()
 
@@ -72,29 +72,29 @@ def run(tmp_path: Path):
 
 def test_looks_are_read_of_what_is_scored_and_only_once(run):
     slide, model, plan, store, device = run
-    looks = no_appearance(plan)
-    assert list(read_appearance(slide, plan, store, looks)) == []
+    appearances = no_appearance(plan)
+    assert list(read_appearance(slide, plan, store, appearances)) == []
     for _ in score(slide, model, plan, store, device):
         pass
-    shares = list(read_appearance(slide, plan, store, looks))
+    shares = list(read_appearance(slide, plan, store, appearances))
     assert shares[-1] == 1
     assert len(shares) == len(plan.blocks)
-    assert all(np.isfinite(one).all() for one in looks)
-    assert list(read_appearance(slide, plan, store, looks)) == []
+    assert all(np.isfinite(appearance).all() for appearance in appearances)
+    assert list(read_appearance(slide, plan, store, appearances)) == []
 
 
 def test_the_tiles_that_look_otherwise_are_the_unlike_ones(run):
     slide, model, plan, store, device = run
     for _ in score(slide, model, plan, store, device):
         pass
-    looks = no_appearance(plan)
-    for _ in read_appearance(slide, plan, store, looks):
+    appearances = no_appearance(plan)
+    for _ in read_appearance(slide, plan, store, appearances):
         pass
     tiles = tile_table_of(store)
     in_tissue = tiles.places[:, 1] + tiles.places[:, 3] <= 600
     is_pink = in_tissue & (tiles.places[:, 0] + tiles.places[:, 2] <= 450)
     is_red = in_tissue & (tiles.places[:, 0] >= 450)
-    own = np.concatenate(looks)
+    own = np.concatenate(appearances)
     assert len(own) == len(tiles)
     assert is_pink.any()
     assert is_red.any()
@@ -106,7 +106,7 @@ def test_the_tiles_that_look_otherwise_are_the_unlike_ones(run):
         np.quantile(fitted_appearance("", 0.35, known_tiles).distances(known_tiles), 0.95)
     )
     of_pink = fitted_appearance("pink", 0.35, known_tiles, limit)
-    model_knows = OodReference(model="m", looks=(of_pink,))
-    found = ood_scores(tiles, plan, looks, model_knows)
+    model_knows = OodReference(model="m", appearances=(of_pink,))
+    found = ood_scores(tiles, plan, appearances, model_knows)
     assert (found[is_red] > 1).all()
     assert np.mean(found[is_pink] <= 1) > 0.8

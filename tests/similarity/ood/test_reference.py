@@ -8,9 +8,9 @@ import pytest
 from napari_smse.errors import DamagedModelError
 from napari_smse.models import read_card
 from napari_smse.models.card import bundled_models, model_paths
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
-    FEWEST_LEARNT,
+    MIN_NEW_TILES,
     OodReference,
     fitted_appearance,
     load_ood_reference,
@@ -28,52 +28,54 @@ def cloud(seed: int, number: int = 400, shift: float = 0.0) -> np.ndarray:
     return (rng.normal(size=(number, K)) @ mixed + shift).astype(np.float32)
 
 
-def known(*looks) -> OodReference:
-    return OodReference(model="m", looks=looks)
+def known(*appearances) -> OodReference:
+    return OodReference(model="m", appearances=appearances)
 
 
-def with_limit(source: str, mpp: float, looks: np.ndarray):
-    limit = float(np.quantile(fitted_appearance(source, mpp, looks).distances(looks), 0.95))
-    return fitted_appearance(source, mpp, looks, limit)
+def with_limit(source: str, mpp: float, appearances: np.ndarray):
+    limit = float(
+        np.quantile(fitted_appearance(source, mpp, appearances).distances(appearances), 0.95)
+    )
+    return fitted_appearance(source, mpp, appearances, limit)
 
 
 def test_distance_is_that_of_mahalanobis():
-    looks = cloud(1)
-    one = fitted_appearance("a", 0.5, looks)
+    appearances = cloud(1)
+    one = fitted_appearance("a", 0.5, appearances)
     inverse = np.linalg.inv(np.array(one.covariance))
-    away = looks[:5] - np.array(one.mean)
+    away = appearances[:5] - np.array(one.mean)
     slow = [float(np.sqrt(row @ inverse @ row)) for row in away.astype(float)]
-    np.testing.assert_allclose(one.distances(looks[:5]), slow, rtol=1e-6)
+    np.testing.assert_allclose(one.distances(appearances[:5]), slow, rtol=1e-6)
 
 
 def test_of_tiles_as_known_about_95_percent_are_known_and_others_are_not():
     model = known(with_limit("a", 0.5, cloud(1)))
     fresh, far = cloud(2), cloud(3, shift=6)
-    assert 0.85 < np.mean(model.unlike(fresh, np.full(len(fresh), 0.5)) <= 1) < 0.99
-    assert (model.unlike(far, np.full(len(far), 0.5)) > 1).all()
+    assert 0.85 < np.mean(model.ood_scores(fresh, np.full(len(fresh), 0.5)) <= 1) < 0.99
+    assert (model.ood_scores(far, np.full(len(far), 0.5)) > 1).all()
 
 
 def test_it_is_enough_to_be_like_one_source():
     here, there = cloud(1), cloud(2, shift=9)
     both = known(with_limit("a", 0.5, here), with_limit("b", 0.5, there))
     mpps = np.full(400, 0.5)
-    assert np.mean(both.unlike(here, mpps) <= 1) == pytest.approx(0.95, abs=0.01)
-    assert np.mean(both.unlike(there, mpps) <= 1) == pytest.approx(0.95, abs=0.01)
-    assert (both.unlike((here + there) / 2, mpps) > 1).all()
+    assert np.mean(both.ood_scores(here, mpps) <= 1) == pytest.approx(0.95, abs=0.01)
+    assert np.mean(both.ood_scores(there, mpps) <= 1) == pytest.approx(0.95, abs=0.01)
+    assert (both.ood_scores((here + there) / 2, mpps) > 1).all()
 
 
 def test_tiles_are_compared_at_the_nearest_scale():
     fine, coarse = cloud(1), cloud(2, shift=9)
     model = known(with_limit("a", 0.25, fine), with_limit("a", 0.5, coarse))
-    assert (model.unlike(coarse, np.full(400, 0.25)) > 1).all()
-    assert np.mean(model.unlike(coarse, np.full(400, 0.45)) <= 1) > 0.9
-    assert np.mean(model.unlike(coarse, np.full(400, 4.0)) <= 1) > 0.9
+    assert (model.ood_scores(coarse, np.full(400, 0.25)) > 1).all()
+    assert np.mean(model.ood_scores(coarse, np.full(400, 0.45)) <= 1) > 0.9
+    assert np.mean(model.ood_scores(coarse, np.full(400, 4.0)) <= 1) > 0.9
 
 
 def test_what_was_not_read_cannot_be_told():
-    looks = cloud(1, 3)
-    looks[1, 4] = np.nan
-    found = known(with_limit("a", 0.5, cloud(2))).unlike(looks, np.full(3, 0.5))
+    appearances = cloud(1, 3)
+    appearances[1, 4] = np.nan
+    found = known(with_limit("a", 0.5, cloud(2))).ood_scores(appearances, np.full(3, 0.5))
     assert np.isnan(found).tolist() == [False, True, False]
 
 
@@ -112,7 +114,7 @@ def test_the_bundled_model_says_what_it_knows():
     card = read_card()
     found = load_ood_reference("bundled", card.weights_sha256)
     assert found is not None
-    assert {one.source for one in found.looks} == {"breakhis", "colon", "oral"}
+    assert {appearance.source for appearance in found.appearances} == {"breakhis", "colon", "oral"}
     assert model_paths("bundled")[0].exists()
 
 
@@ -132,52 +134,52 @@ def test_ink_glass_blur_and_darkness_are_unlike_what_the_bundled_model_knows(sha
             )
     usual = np.stack(tiles)
     mpps = np.full(len(usual), 0.25)
-    assert np.mean(found.unlike(appearance_features(usual), mpps) > 1) < 0.25
+    assert np.mean(found.ood_scores(appearance_features(usual), mpps) > 1) < 0.25
     soft = [np.asarray(Image.fromarray(one).filter(ImageFilter.GaussianBlur(6))) for one in usual]
     ink = (usual * (np.array([20, 60, 160]) / 255)).astype(np.uint8)
     for strange in (np.stack(soft), ink, 255 - usual, usual // 12, usual * 0 + 243):
-        assert np.mean(found.unlike(appearance_features(strange), mpps) > 1) > 0.75
+        assert np.mean(found.ood_scores(appearance_features(strange), mpps) > 1) > 0.75
 
 
 def test_a_few_tiles_of_another_source_make_their_like_known():
     model = known(with_limit("a", 0.25, cloud(1)), with_limit("b", 0.5, cloud(2)))
     few, like_them, far = cloud(3, 8, shift=6), cloud(4, shift=6), cloud(5, shift=12)
     mpps = np.full(400, 0.5)
-    assert np.mean(model.unlike(like_them, mpps) > 1) > 0.99
-    wider = model.learning(["new"] * 8, np.full(8, 0.5), few)
-    assert [one.source for one in wider.looks] == ["a", "b", "new"]
-    assert np.mean(wider.unlike(like_them, mpps) > 1) < 0.2
-    assert (wider.unlike(far, mpps) > 1).all()
+    assert np.mean(model.ood_scores(like_them, mpps) > 1) > 0.99
+    wider = model.extended(["new"] * 8, np.full(8, 0.5), few)
+    assert [appearance.source for appearance in wider.appearances] == ["a", "b", "new"]
+    assert np.mean(wider.ood_scores(like_them, mpps) > 1) < 0.2
+    assert (wider.ood_scores(far, mpps) > 1).all()
     # What was known stays known, and nothing becomes known at another scale.
-    assert (wider.unlike(cloud(6), mpps) <= model.unlike(cloud(6), mpps)).all()
-    assert np.mean(wider.unlike(like_them, np.full(400, 0.25)) > 1) > 0.99
-    assert len(model.looks) == 2
+    assert (wider.ood_scores(cloud(6), mpps) <= model.ood_scores(cloud(6), mpps)).all()
+    assert np.mean(wider.ood_scores(like_them, np.full(400, 0.25)) > 1) > 0.99
+    assert len(model.appearances) == 2
 
 
 def test_of_too_few_tiles_nothing_is_learnt():
     model = known(with_limit("a", 0.5, cloud(1)))
-    few = cloud(3, FEWEST_LEARNT, shift=6)
+    few = cloud(3, MIN_NEW_TILES, shift=6)
     mpps = np.full(len(few), 0.5)
-    assert model.learning(["new"] * len(few), mpps, few) != model
+    assert model.extended(["new"] * len(few), mpps, few) != model
     few[0, 3] = np.nan
-    assert model.learning(["new"] * len(few), mpps, few) == model
+    assert model.extended(["new"] * len(few), mpps, few) == model
     two_scales = [0.5, 0.5, 0.5, 0.25, 0.25]
-    assert model.learning(["new"] * len(few), two_scales, cloud(3, 5)) == model
-    assert model.learning([], [], np.empty((0, K), np.float32)) == model
+    assert model.extended(["new"] * len(few), two_scales, cloud(3, 5)) == model
+    assert model.extended([], [], np.empty((0, K), np.float32)) == model
 
 
 def test_what_is_learnt_at_a_scale_between_does_not_hide_what_was_known():
     """A tile is compared at the nearest known scale: a new one there would have only the new."""
     model = known(with_limit("a", 0.25, cloud(1)), with_limit("a", 0.5, cloud(1)))
-    wider = model.learning(["new"] * 20, np.full(20, 0.26), cloud(3, 20, shift=6))
-    assert {one.mpp for one in wider.looks} == {0.25, 0.5}
-    assert np.mean(wider.unlike(cloud(7), np.full(400, 0.26)) <= 1) > 0.85
+    wider = model.extended(["new"] * 20, np.full(20, 0.26), cloud(3, 20, shift=6))
+    assert {appearance.mpp for appearance in wider.appearances} == {0.25, 0.5}
+    assert np.mean(wider.ood_scores(cloud(7), np.full(400, 0.26)) <= 1) > 0.85
 
 
 def test_a_look_learnt_of_many_tiles_is_theirs():
     model = known(with_limit("a", 0.5, cloud(1)))
     many = cloud(8, 4000, shift=6) * 2
-    learnt = model.learning(["new"] * 4000, np.full(4000, 0.5), many).looks[-1]
+    learnt = model.extended(["new"] * 4000, np.full(4000, 0.5), many).appearances[-1]
     own = np.cov(many.T)
     np.testing.assert_allclose(learnt.mean, many.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(np.diag(learnt.covariance), np.diag(own), rtol=0.02)

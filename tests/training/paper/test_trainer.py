@@ -59,7 +59,7 @@ def test_two_epochs_run_and_report_both_selections(data: LabelledSet, tmp_path: 
         assert epoch.test_logits is not None
         assert epoch.validation_logits.shape == epoch.test_logits.shape == (4, 2)
     # The rate is divided by ten after each epoch of this recipe.
-    assert [p.rate for p in seen if p.epoch] == pytest.approx([1e-3, 1e-4])
+    assert [p.learning_rate for p in seen if p.epoch] == pytest.approx([1e-3, 1e-4])
     labels = [data.images[i].label for i in by_case(data, [1])]
     honest = epochs[best_epoch([epoch.validation_logits for epoch in epochs], labels)]
     for name, tensor in made.state_dict().items():

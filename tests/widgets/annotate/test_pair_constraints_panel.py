@@ -63,7 +63,7 @@ def test_two_clicks_make_a_link_that_is_drawn_listed_saved_and_learnt(docks, lin
     (saved,) = read_annotations(tmp_path / "a.geojson").links
     assert not saved.alike
     docks.finetune()
-    assert docks.tune.result.tuned.links_held[2] == 1
+    assert docks.tune.result.tuned.constraints_satisfied[2] == 1
     assert "Of 1 links" in docks.tune.outcome.figures.note.text()
     links.list.setCurrentRow(0)
     links.remove.click()

@@ -10,9 +10,10 @@ from qtpy.QtCore import Qt
 
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.progress import Progress
-from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, load_bank, save_bank
+from napari_smse.similarity.appearance import MEASURES
+from napari_smse.similarity.bank_file import load_bank, save_bank
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier
-from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence import overlay_panel
@@ -142,7 +143,7 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert not card.picture.pixmap().isNull()
     # The model was made to call them wrong.
     assert "class head says otherwise (benign" in card.other.text()
-    assert "unlike everything" in card.unlike.text()
+    assert "unlike everything" in card.ood_scores.text()
     items = dock.evidence.known.list
     assert items.count() == 5
     assert all(items.item(row).text().startswith("malignant · 0.") for row in range(5))
@@ -152,7 +153,7 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert card.vote.text().startswith("The most similar known tile is malignant")
     click(docks, dock, PINK_TILE)
     assert "known tile is benign" in card.vote.text()
-    assert card.unlike.text() == "This tile looks like tiles that are known."
+    assert card.ood_scores.text() == "This tile looks like tiles that are known."
 
 
 def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):
@@ -365,12 +366,12 @@ def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeyp
     scored(docks, dock)
     assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
     click(docks, dock, RED_TILE)
-    assert "unlike everything" in dock.evidence.card.unlike.text()
+    assert "unlike everything" in dock.evidence.card.ood_scores.text()
     add(docks, dock)
     share = float(dock.overlays.banner.text().split(" %")[0])
     assert share < 25
     assert dock.overlays.banner.text().endswith("was trained on, or that was added.")
-    assert dock.evidence.card.unlike.text() == "This tile looks like tiles that are known."
+    assert dock.evidence.card.ood_scores.text() == "This tile looks like tiles that are known."
     # They go with the bank to whoever gets it, and are forgotten with it.
     dock.desk.save_to(tmp_path / "mine.safetensors")
     docks.until(lambda: quiet(dock))
@@ -391,7 +392,7 @@ def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, do
     monkeypatch.setattr(evidence, "appearance_of_tiles", gone)
     add(docks, dock)
     assert "Added benign 40, malignant 40" in dock.bank.said.text()
-    assert np.isnan(dock.known.bank.looks).all()
+    assert np.isnan(dock.known.bank.appearances).all()
 
 
 def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatch):

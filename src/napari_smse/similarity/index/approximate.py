@@ -101,8 +101,8 @@ class ApproximateTiles:
         """Say why it cannot answer, and what to do; None if it can."""
         return next(filter(None, (graph.missing() for graph in self._graphs)), None)
 
-    def look_up(
-        self, best: TopK, order: list[str], left_out: ExcludedRegion | None
+    def search(
+        self, best: TopK, order: list[str], excluded: ExcludedRegion | None
     ) -> frozenset[str]:
         """Offer the nearest tiles, and return the slides that were looked up at every scale.
 
@@ -112,16 +112,16 @@ class ApproximateTiles:
             What to offer them to.
         order
             Quick hashes of the slides; their places number the shards.
-        left_out
+        excluded
             A piece of a slide that is no hit.
         """
         everywhere = frozenset.intersection(*(graph.slides() for graph in self._graphs))
         for graph in self._graphs:
-            graph.look_up(best, order, left_out, everywhere)
+            graph.search(best, order, excluded, everywhere)
         return everywhere
 
     def build(self) -> Iterator[Searched]:
-        """Make it, or add what is new; tells how far it got.
+        """Make it, or add what is new, yielding progress.
 
         Raises
         ------
@@ -143,11 +143,11 @@ class _Graph:
         self._folder = files.folder / FOLDER_NAME
         self._path = self._folder / f"{mpp:g}.json"
         present = (self._in_graph(slide) for slide in files.slides)
-        self._present = {one.quick_hash: one for one in present if one.tiles}
+        self._present = {slide.quick_hash: slide for slide in present if slide.tiles}
 
     @property
     def count(self) -> int:
-        return sum(one.tiles for one in self._present.values())
+        return sum(slide.tiles for slide in self._present.values())
 
     def missing(self) -> str | None:
         if util.find_spec("usearch") is None:
@@ -166,20 +166,20 @@ class _Graph:
     def slides(self) -> frozenset[str]:
         """Slides that need not be looked through: in the graph, or without a tile of the scale."""
         record = self._usable_record()
-        inside = set() if record is None else {one.quick_hash for one in record.slides}
-        without = {one.quick_hash for one in self._files.slides} - self._present.keys()
+        inside = set() if record is None else {slide.quick_hash for slide in record.slides}
+        without = {slide.quick_hash for slide in self._files.slides} - self._present.keys()
         return frozenset(inside | without)
 
-    def look_up(
-        self, best: TopK, order: list[str], left_out: ExcludedRegion | None, wanted: frozenset[str]
+    def search(
+        self, best: TopK, order: list[str], excluded: ExcludedRegion | None, wanted: frozenset[str]
     ) -> None:
         record = self._usable_record()
         if record is None or not record.slides:
             return
         graph = self._opened(record, view=True)
         number = {key: place for place, key in enumerate(order)}
-        ends = np.cumsum([one.tiles for one in record.slides])
-        more = self._left_out_tiles(left_out)
+        ends = np.cumsum([slide.tiles for slide in record.slides])
+        more = self._excluded_tiles(excluded)
         matches = graph.search(best.queries, min(best.k + len(more), int(ends[-1])))
         keys, similar = _nearest_of_each(matches)
         which = np.searchsorted(ends, keys, side="right")
@@ -189,17 +189,17 @@ class _Graph:
                 continue
             rows = keys[at] - (ends[place] - one.tiles) + one.first
             fine = np.ones(len(rows), dtype=bool)
-            if left_out is not None and left_out.quick_hash == one.quick_hash:
+            if excluded is not None and excluded.quick_hash == one.quick_hash:
                 fine = ~np.isin(rows, more)
             best.offer(number[one.quick_hash], rows[fine], similar[at][fine])
 
     def new_tiles(self) -> int:
         """Number of tiles that `build` will add."""
-        return sum(one.tiles for one in self._new(self._usable_record()))
+        return sum(slide.tiles for slide in self._new(self._usable_record()))
 
     def _new(self, record: _Record | None) -> list[_InGraph]:
-        inside = set() if record is None else {one.quick_hash for one in record.slides}
-        return [one for key, one in self._present.items() if key not in inside]
+        inside = set() if record is None else {slide.quick_hash for slide in record.slides}
+        return [slide for key, slide in self._present.items() if key not in inside]
 
     def build(self) -> Iterator[int]:
         """Add what is new, and yield after each block how many tiles it had."""
@@ -254,7 +254,7 @@ class _Graph:
             whole = quick_hash(self._folder / record.graph) == record.graph_hash
         except (OSError, IndexError, ValidationError):
             return None
-        fits = all(self._present.get(one.quick_hash) == one for one in record.slides)
+        fits = all(self._present.get(slide.quick_hash) == slide for slide in record.slides)
         return record if whole and fits and record.version == VERSION else None
 
     def _opened(self, record: _Record, *, view: bool) -> Any:
@@ -287,14 +287,14 @@ class _Graph:
             return None
         return None if found is None else found[one.first : one.first + one.tiles]
 
-    def _left_out_tiles(self, left_out: ExcludedRegion | None) -> NDArray[np.intp]:
+    def _excluded_tiles(self, excluded: ExcludedRegion | None) -> NDArray[np.intp]:
         """Rows, in their shard, of the tiles that are no hits: so many more must be asked for."""
-        if left_out is None or left_out.quick_hash not in self._present:
+        if excluded is None or excluded.quick_hash not in self._present:
             return np.empty(0, dtype=np.intp)
-        slide = self._files.find(left_out.quick_hash)
+        slide = self._files.find(excluded.quick_hash)
         if slide is None:
             return np.empty(0, dtype=np.intp)
-        return np.flatnonzero(left_out.rows(self._files.tiles(slide).places))
+        return np.flatnonzero(excluded.rows(self._files.tiles(slide).places))
 
 
 def _new_graph(usearch: Any, dimensions: int) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,28 +12,21 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import IndexFilesError
 from napari_smse.similarity.index.manifest import INDEX_NAME, no_index, read_about, start_index
-from napari_smse.similarity.index.shard import (
-    SHARD_SUFFIX,
-    IndexedSlide,
-    Shard,
-    ShardTiles,
-    SlideState,
+from napari_smse.similarity.index.shard import IndexedSlide, Shard, ShardTiles, SlideState
+from napari_smse.similarity.index.shard_file import (
     read_embeddings,
     read_shard,
     read_slide,
     read_tiles,
+    remove_strays,
+    shard_files,
     shard_path,
     write_shard,
 )
 from napari_smse.slides.path_text import path_text
 
-logger = logging.getLogger(__name__)
-
 MEMORY_BYTES: Final = 2 * 2**30
-"""Embeddings of at most so many bytes are kept in float32: 4 million tiles of 128 numbers."""
-
-_STRAY_FOR_S: Final = 24 * 3600.0
-"""A temporary file this old is no longer being written."""
+"""Embeddings of at most so many bytes are cached in float32: 4 million tiles of 128 numbers."""
 
 _Stamp = tuple[int, int]
 
@@ -59,7 +50,7 @@ class IndexFiles:
     folder
         The index.
     memory_bytes
-        Embeddings of at most so many bytes are kept.
+        Embeddings of at most so many bytes are cached.
 
     Raises
     ------
@@ -73,9 +64,9 @@ class IndexFiles:
         self.warnings: tuple[str, ...] = ()
         self._slides: dict[str, IndexedSlide] = {}
         self._stamps: dict[str, _Stamp] = {}
-        self._kept: dict[str, NDArray[np.float32]] = {}
+        self._cached: dict[str, NDArray[np.float32]] = {}
         self._memory_bytes = memory_bytes
-        if not (folder / INDEX_NAME).is_file() and not any(_shards(folder)):
+        if not (folder / INDEX_NAME).is_file() and not any(shard_files(folder)):
             raise IndexFilesError(no_index(folder))
         self.refresh()
 
@@ -95,7 +86,7 @@ class IndexFiles:
         IndexFilesError
             The index is of another model, or the folder cannot be written.
         """
-        if not (folder / INDEX_NAME).is_file() and not any(_shards(folder)):
+        if not (folder / INDEX_NAME).is_file() and not any(shard_files(folder)):
             try:
                 start_index(folder, model, model_name)
             except OSError as error:
@@ -107,24 +98,24 @@ class IndexFiles:
     @property
     def slides(self) -> tuple[IndexedSlide, ...]:
         """The slides that can be searched, by name."""
-        return tuple(sorted(self._slides.values(), key=lambda one: (one.name, one.path)))
+        return tuple(sorted(self._slides.values(), key=lambda slide: (slide.name, slide.path)))
 
     @property
     def tile_count(self) -> int:
         """Number of tiles of all slides and scales."""
-        return sum(one.tile_count for one in self._slides.values())
+        return sum(slide.tile_count for slide in self._slides.values())
 
     @property
     def mpps(self) -> tuple[float, ...]:
         """Scales that any slide has, um/px, fine to coarse."""
-        return tuple(sorted({mpp for one in self._slides.values() for mpp, _ in one.scales}))
+        return tuple(sorted({mpp for slide in self._slides.values() for mpp, _ in slide.scales}))
 
     @property
-    def most_tiles(self) -> int:
+    def max_tiles(self) -> int:
         """Number of tiles of the scale that has most."""
         counts: dict[float, int] = {}
-        for one in self._slides.values():
-            for mpp, tiles in one.scales:
+        for slide in self._slides.values():
+            for mpp, tiles in slide.scales:
                 counts[mpp] = counts.get(mpp, 0) + tiles
         return max(counts.values(), default=0)
 
@@ -135,7 +126,7 @@ class IndexFiles:
     def at_path(self, path: Path) -> IndexedSlide | None:
         """Return the slide that lay at a path when it was indexed; None if none did."""
         where = path_text(path.absolute())
-        return next((one for one in self._slides.values() if one.path == where), None)
+        return next((slide for slide in self._slides.values() if slide.path == where), None)
 
     def shard(self, slide: IndexedSlide) -> Shard:
         """Return a slide with its tiles; raises `IndexFilesError` if its file is damaged."""
@@ -146,21 +137,21 @@ class IndexFiles:
         return read_tiles(self.folder, slide)
 
     def embeddings(self, slide: IndexedSlide) -> NDArray[np.float32]:
-        """Return the embeddings of a slide, ``(n, d)``, kept while there is room.
+        """Return the embeddings of a slide, ``(n, d)``, cached while there is room.
 
         Raises
         ------
         IndexFilesError
             Its file is gone or damaged.
         """
-        known = self._kept.get(slide.quick_hash)
+        known = self._cached.get(slide.quick_hash)
         if known is not None:
             return known
         read = read_embeddings(self.folder, slide)
-        # What is searched from end to end is best kept first come, first served: with the least
+        # What is searched from end to end is best cached first come, first served: with the least
         # recently used thrown out, each shard would be gone just before its turn.
-        if sum(one.nbytes for one in self._kept.values()) + read.nbytes <= self._memory_bytes:
-            self._kept[slide.quick_hash] = read
+        if sum(array.nbytes for array in self._cached.values()) + read.nbytes <= self._memory_bytes:
+            self._cached[slide.quick_hash] = read
         return read
 
     def require_model(self, model: str, name: str) -> None:
@@ -190,7 +181,7 @@ class IndexFiles:
         self.model, self.model_name = about
         stamps: dict[str, _Stamp] = {}
         before, self._slides = self._slides, {}
-        for path in _shards(self.folder):
+        for path in shard_files(self.folder):
             try:
                 status = path.stat()
                 stamp = status.st_mtime_ns, status.st_size
@@ -203,9 +194,9 @@ class IndexFiles:
                 warnings.append(f"Left out: {error}")
                 continue
             self._slides[path.stem], stamps[path.stem] = slide, stamp
-        changed = [key for key in self._kept if self._stamps.get(key) != stamps.get(key)]
+        changed = [key for key in self._cached if self._stamps.get(key) != stamps.get(key)]
         for key in changed:
-            del self._kept[key]
+            del self._cached[key]
         self._stamps, self.warnings = stamps, tuple(warnings)
 
     def _take_model_of(self, slide: IndexedSlide, path: Path) -> None:
@@ -228,9 +219,9 @@ class IndexFiles:
             indexed from its path, and it should not be replaced.
         """
         self.require_model(slide.model, slide.model_name)
-        there = self.find(slide.quick_hash)
+        present = self.find(slide.quick_hash)
         older = self.at_path(Path(slide.path))
-        other = there.differences(slide) if there is not None else []
+        other = present.differences(slide) if present is not None else []
         if other and not replace:
             raise IndexFilesError(
                 f"{slide.name} is in the index {self.folder} with other settings (different "
@@ -243,7 +234,7 @@ class IndexFiles:
                 "old one's tiles by indexing the new slide from another path, or replace them (in "
                 "a shell: --overwrite)."
             )
-        if there is None:
+        if present is None:
             return AddOutcome.ADDED if older is None else AddOutcome.REPLACED
         return AddOutcome.REPLACED if other else AddOutcome.SAME
 
@@ -255,12 +246,12 @@ class IndexFiles:
         IndexFilesError
             Its file is damaged, or cannot be written.
         """
-        there = self.find(slide.quick_hash)
-        if there is None or not _has_moved(slide, there):
+        present = self.find(slide.quick_hash)
+        if present is None or not _has_moved(slide, present):
             return False
         where = {"name": slide.name, "path": slide.path}
-        whole = self.shard(there)
-        self._write(replace(whole, slide=there.model_copy(update=where)))
+        whole = self.shard(present)
+        self._write(replace(whole, slide=present.model_copy(update=where)))
         return True
 
     def add(self, shard: Shard, *, replace: bool = False) -> AddOutcome:
@@ -284,15 +275,15 @@ class IndexFiles:
         """
         self.refresh()
         planned = self.planned(shard.slide, replace=replace)
-        there = self.find(shard.slide.quick_hash)
+        present = self.find(shard.slide.quick_hash)
         older = self.at_path(Path(shard.slide.path))
-        if there is not None and planned is AddOutcome.SAME and len(shard) <= there.tile_count:
+        if present is not None and planned is AddOutcome.SAME and len(shard) <= present.tile_count:
             # It says nothing new but, perhaps, where the slide lies now.
             if not self.move(shard.slide):
                 return planned
         else:
             try:
-                self._write(shard, first=there is None)
+                self._write(shard, first=present is None)
             except FileExistsError:
                 self.refresh()
                 if self.find(shard.slide.quick_hash) is not None:
@@ -309,7 +300,7 @@ class IndexFiles:
             raise
         except OSError as error:
             raise _not_written(self.folder, error) from error
-        _remove_strays(self.folder)
+        remove_strays(self.folder)
         self._forget(shard.slide)
 
     def _remove(self, slide: IndexedSlide) -> None:
@@ -320,15 +311,10 @@ class IndexFiles:
         self._forget(slide)
 
     def _forget(self, slide: IndexedSlide) -> None:
-        """Read anew what was kept of a slide: its file may be as large, and as old, as before."""
-        self._kept.pop(slide.quick_hash, None)
+        """Read anew what was cached of a slide: its file may be as large, and as old, as before."""
+        self._cached.pop(slide.quick_hash, None)
         self._stamps.pop(slide.quick_hash, None)
         self.refresh()
-
-
-def _shards(folder: Path) -> list[Path]:
-    """Files of slides; what is being written has a name that begins with a dot."""
-    return sorted(path for path in folder.glob(f"*{SHARD_SUFFIX}") if not path.name.startswith("."))
 
 
 def _not_written(folder: Path, error: OSError) -> IndexFilesError:
@@ -338,15 +324,5 @@ def _not_written(folder: Path, error: OSError) -> IndexFilesError:
     )
 
 
-def _has_moved(slide: IndexedSlide, there: IndexedSlide) -> bool:
-    return slide.path != there.path and there.state() is not SlideState.SAME
-
-
-def _remove_strays(folder: Path) -> None:
-    """Remove what writers that were killed left behind."""
-    for path in folder.glob(f".*{SHARD_SUFFIX}.*"):
-        try:
-            if time.time() - path.stat().st_mtime > _STRAY_FOR_S:
-                path.unlink()
-        except OSError:
-            logger.info("a stray file cannot be removed: %s", path)
+def _has_moved(slide: IndexedSlide, present: IndexedSlide) -> bool:
+    return slide.path != present.path and present.state() is not SlideState.SAME

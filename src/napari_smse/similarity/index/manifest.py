@@ -1,4 +1,4 @@
-"""What an index says of itself: its format, and the model that all its slides were scored by."""
+"""The manifest of an index: its format, and the model that all its slides were scored by."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def start_index(folder: Path, model: str, model_name: str) -> None:
     OSError
         The folder cannot be written.
     """
-    told = {"format": FORMAT, "version": VERSION, "model": model, "model_name": model_name}
+    facts = {"format": FORMAT, "version": VERSION, "model": model, "model_name": model_name}
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        write_new(folder / INDEX_NAME, json.dumps(told, indent=2).encode())
+        write_new(folder / INDEX_NAME, json.dumps(facts, indent=2).encode())
 
 
 def read_about(folder: Path) -> tuple[tuple[str, str], list[str]]:
@@ -50,9 +50,9 @@ def read_about(folder: Path) -> tuple[tuple[str, str], list[str]]:
             raise IndexFilesError(no_index(folder))
         return ("", ""), []
     try:
-        told = json.loads(path.read_bytes())
-        kind, version = told["format"], told["version"]
-        about = str(told["model"]), str(told["model_name"])
+        facts = json.loads(path.read_bytes())
+        kind, version = facts["format"], facts["version"]
+        about = str(facts["model"]), str(facts["model_name"])
     except (OSError, ValueError, KeyError, TypeError):
         # The slides say of which model they are.
         return ("", ""), [f"{path} is damaged: remove it; the slides of the index are not harmed"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import QueryError
 from napari_smse.similarity.index.shard import IndexedSlide, ShardTiles, SlideState
 from napari_smse.similarity.neighbours import distance_of
-from napari_smse.similarity.query import MOST_REPRESENTATIVES, representatives
+from napari_smse.similarity.query import MAX_REPRESENTATIVES, representatives
 from napari_smse.slides import Region
 
 _CELLS: Final = 4_000_000
@@ -49,7 +49,7 @@ class SlideHits:
     state: SlideState
     hits: tuple[Hit, ...]
 
-    def said(self, hit: Hit) -> str:
+    def describe_class(self, hit: Hit) -> str:
         """Name the class that a hit most likely has, with its probability."""
         number = int(np.argmax(hit.probability))
         return f"{self.slide.classes[number]} {hit.probability[number]:.2f}"
@@ -131,7 +131,7 @@ class TopK:
         shard: int,
         embeddings: NDArray[np.float32],
         first_row: int = 0,
-        left_out: NDArray[np.bool_] | None = None,
+        excluded: NDArray[np.bool_] | None = None,
     ) -> Iterator[int]:
         """Look at some tiles of a shard, and yield after each block how many it had.
 
@@ -143,15 +143,15 @@ class TopK:
             ``(n, d)``, each of length 1.
         first_row
             Row of the first of them in the shard.
-        left_out
+        excluded
             ``(n,)``, those that are no hits.
         """
         step = max(1, _CELLS // len(self.queries))
         for first in range(0, len(embeddings), step):
             block = embeddings[first : first + step]
             similar = (self.queries @ block.T).max(axis=0)
-            if left_out is not None:
-                similar[left_out[first : first + step]] = -np.inf
+            if excluded is not None:
+                similar[excluded[first : first + step]] = -np.inf
             rows = self._worth_keeping(similar)
             self.offer(shard, rows + first_row + first, similar[rows])
             yield len(block)
@@ -204,7 +204,7 @@ def representative_queries(
         )
     length = np.linalg.norm(exact, axis=1, keepdims=True)
     exact = np.asarray(exact / np.maximum(length, np.finfo(np.float32).tiny), dtype=np.float32)
-    return exact if len(exact) <= MOST_REPRESENTATIVES else exact[representatives(exact)]
+    return exact if len(exact) <= MAX_REPRESENTATIVES else exact[representatives(exact)]
 
 
 def hits_of(tiles: ShardTiles, rows: list[tuple[int, float]]) -> tuple[Hit, ...]:
@@ -219,7 +219,7 @@ def scale_warnings(slides: Mapping[str, IndexedSlide], mpp: float | None) -> Ite
     """Name the slides that have no tile at the scale looked for."""
     if mpp is None:
         return
-    without = [one.name for one in slides.values() if one.rows_of(mpp) == slice(0, 0)]
+    without = [slide.name for slide in slides.values() if slide.rows_of(mpp) == slice(0, 0)]
     if without:
         named = ", ".join(sorted(without)[:3]) + (" and others" if len(without) > 3 else "")
         number = "1 slide is" if len(without) == 1 else f"{len(without)} slides are"

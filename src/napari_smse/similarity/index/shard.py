@@ -1,23 +1,17 @@
-"""One slide of an index: its scored tiles in one file, written whole or not at all."""
+"""One slide of an index: what is known of it, and its scored tiles."""
 
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from pydantic import BaseModel, ConfigDict
 
-from napari_smse.atomic_write import write_atomic, write_new
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.tile_table import tile_table_of
@@ -33,10 +27,6 @@ _SETTING_NAMES: Final = {
     "first_look": "time limit",
 }
 """What settings are called, where a reader would not guess it."""
-
-SHARD_SUFFIX: Final = ".safetensors"
-FORMAT: Final = "napari-smse index shard"
-VERSION: Final = 1
 
 
 class SlideState(StrEnum):
@@ -229,109 +219,9 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     tiles = tile_table_of(store)
     if not len(tiles):
         raise IndexFilesError(f"No tile of {slide.name} was scored: score it again.")
-    scales = tuple((one.grid.spec.mpp, len(one)) for one in tiles.scales)
+    scales = tuple((scale.grid.spec.mpp, len(scale)) for scale in tiles.scales)
     known = indexed_slide(slide, store.facts).model_copy(update={"scales": scales})
     return Shard(known, tiles.probability, tiles.places, tiles.embeddings.astype(np.float16))
-
-
-def shard_path(folder: Path, quick_hash: str) -> Path:
-    """Return where a slide's shard lies in an index."""
-    return folder / f"{quick_hash}{SHARD_SUFFIX}"
-
-
-def write_shard(folder: Path, shard: Shard, *, first: bool = False) -> None:
-    """Write a shard, whole or not at all.
-
-    Parameters
-    ----------
-    folder
-        The index.
-    shard
-        The slide and its tiles.
-    first
-        Only if the slide has no file yet.
-
-    Raises
-    ------
-    FileExistsError
-        It has one, though only the first is to be written.
-    OSError
-        It cannot be written; what was there before still is.
-    """
-    tensors: dict[str, NDArray[Any]] = {
-        "embeddings": shard.embeddings.astype(np.float16),
-        "probability": shard.probability.astype(np.float32),
-        "places": shard.places.astype(np.int32),
-        "scale": shard.scale,
-        "mpps": shard.mpps,
-    }
-    whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    sums = {name: zlib.crc32(tensor.data) for name, tensor in whole.items()}
-    facts = shard.slide.model_copy(update={"checksums": sums}).model_dump_json()
-    told = {"format": FORMAT, "version": str(VERSION), "slide": facts}
-    write = write_new if first else write_atomic
-    write(shard_path(folder, shard.slide.quick_hash), save(whole, metadata=told))
-
-
-def read_slide(path: Path) -> IndexedSlide:
-    """Read what a shard says of its slide; of the tiles, only that they are all there.
-
-    Raises
-    ------
-    IndexFilesError
-        The file is cut off, damaged, or holds something else.
-    """
-    with _reading(path), safe_open(path, framework="numpy") as file:
-        told = file.metadata() or {}
-        if told.get("format") != FORMAT:
-            raise ValueError("it is no part of an index")
-        if told.get("version") != str(VERSION):
-            raise ValueError(f"it has version {told.get('version')}, this program {VERSION}")
-        slide = IndexedSlide.model_validate_json(told["slide"])
-        for name in ("embeddings", "probability", "places"):
-            if file.get_slice(name).get_shape()[0] != slide.tile_count:
-                raise ValueError("its columns do not fit together")
-    if path.name != shard_path(path.parent, slide.quick_hash).name:
-        raise _damaged(path, "its name is that of another slide")
-    return slide
-
-
-def read_embeddings(folder: Path, slide: IndexedSlide) -> NDArray[np.float32]:
-    """Read a slide's embeddings, ``(n, d)``, each of length 1.
-
-    Raises
-    ------
-    IndexFilesError
-        The file is gone or damaged.
-    """
-    exact = _tensor(folder, slide, "embeddings").astype(np.float32)
-    length = np.sqrt(np.einsum("ij,ij->i", exact, exact))
-    exact /= np.maximum(length, np.finfo(np.float32).tiny)[:, None]
-    return exact
-
-
-def read_shard(folder: Path, slide: IndexedSlide) -> Shard:
-    """Read a slide with all its tiles.
-
-    Raises
-    ------
-    IndexFilesError
-        The file is gone or damaged.
-    """
-    names = ("probability", "places", "embeddings")
-    return Shard(slide, *(_tensor(folder, slide, name) for name in names))
-
-
-def read_tiles(folder: Path, slide: IndexedSlide) -> ShardTiles:
-    """Read a slide with its tiles but not their embeddings, which are most of the file.
-
-    Raises
-    ------
-    IndexFilesError
-        The file is gone or damaged.
-    """
-    names = ("probability", "places")
-    return ShardTiles(slide, *(_tensor(folder, slide, name) for name in names))
 
 
 def _hash_now(slide: Slide) -> str:
@@ -341,34 +231,6 @@ def _hash_now(slide: Slide) -> str:
         raise SlideError(
             f"{slide.path} cannot be read any more: put it back where it was, and add it again."
         ) from error
-
-
-def _tensor(folder: Path, slide: IndexedSlide, name: str) -> NDArray[Any]:
-    path = shard_path(folder, slide.quick_hash)
-    with _reading(path), safe_open(path, framework="numpy") as file:
-        tensor: NDArray[Any] = file.get_tensor(name)
-        if tensor.ndim != 2 or len(tensor) != slide.tile_count:
-            raise ValueError("its columns do not fit together")
-        if zlib.crc32(np.ascontiguousarray(tensor).data) != slide.checksums.get(name):
-            raise ValueError(f"its {name} are not what was written")
-    return tensor
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SafetensorError, ValidationError, KeyError, ValueError, TypeError) as error:
-        # pydantic says in many lines what a program may want to know.
-        many = isinstance(error, ValidationError | KeyError)
-        raise _damaged(path, "its facts are not whole" if many else str(error)) from error
-
-
-def _damaged(path: Path, reason: str) -> IndexFilesError:
-    told = (reason or "cut off").splitlines()[0]
-    return IndexFilesError(
-        f"{path} cannot be read ({told}): remove the file and index its slide again."
-    )
 
 
 def _differ(one: IndexedSlide, other: IndexedSlide, name: str) -> bool:

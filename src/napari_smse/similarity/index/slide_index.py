@@ -36,14 +36,14 @@ class SlideIndex(IndexFiles):
         k: int,
         *,
         mpp: float | None = None,
-        left_out: ExcludedRegion | None = None,
+        excluded: ExcludedRegion | None = None,
         approximate: bool | None = None,
     ) -> SearchResult:
         """Return the k tiles nearest to any of some; see `searching`."""
-        running = self.searching(queries, k, mpp=mpp, left_out=left_out, approximate=approximate)
-        for said in running:
-            if isinstance(said, SearchResult):
-                return said
+        running = self.searching(queries, k, mpp=mpp, excluded=excluded, approximate=approximate)
+        for progress in running:
+            if isinstance(progress, SearchResult):
+                return progress
         raise AssertionError("a search ends with what it found")
 
     def searching(
@@ -52,10 +52,10 @@ class SlideIndex(IndexFiles):
         k: int,
         *,
         mpp: float | None = None,
-        left_out: ExcludedRegion | None = None,
+        excluded: ExcludedRegion | None = None,
         approximate: bool | None = None,
     ) -> Iterator[Searched | SearchResult]:
-        """Look for the k tiles nearest to any of some, and tell how far it got.
+        """Search the k tiles nearest to any of some, yielding progress and at last the result.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class SlideIndex(IndexFiles):
             How many tiles of all slides together.
         mpp
             Only tiles of this scale, um/px.
-        left_out
+        excluded
             A piece of a slide that is no hit.
         approximate
             Whether an approximate index answers; by default, if there is one and there are more
@@ -87,15 +87,15 @@ class SlideIndex(IndexFiles):
         tiles = ApproximateTiles(self, mpp)
         usable = self._use_approximate(tiles, approximate, warnings)
         # What came after the approximate index was made is looked through in any case.
-        known = tiles.look_up(best, order, left_out) if usable else frozenset()
+        known = tiles.search(best, order, excluded) if usable else frozenset()
         rest = [key for key in order if key not in known]
-        yield from self._look_through(best, order, rest, mpp, left_out, warnings)
+        yield from self._look_through(best, order, rest, mpp, excluded, warnings)
         groups = tuple(self._groups(best, order, warnings))
         warnings += [line for group in groups for line in state_warnings(group)]
         yield SearchResult(groups, tiles.count, usable, tuple(warnings))
 
     def build_approximate(self) -> Iterator[Searched]:
-        """Make or bring up to date the approximate index, and tell how far it got.
+        """Make or bring up to date the approximate index, yielding progress.
 
         Raises
         ------
@@ -106,18 +106,18 @@ class SlideIndex(IndexFiles):
         yield from ApproximateTiles(self, None).build()
 
     def _use_approximate(
-        self, tiles: ApproximateTiles, asked: bool | None, warnings: list[str]
+        self, tiles: ApproximateTiles, wanted: bool | None, warnings: list[str]
     ) -> bool:
-        if asked is None and tiles.count >= APPROXIMATE_FROM:
+        if wanted is None and tiles.count >= APPROXIMATE_FROM:
             missing = tiles.missing()
             if missing:
                 warnings.append(f"Searched tile by tile, which takes long: {missing}")
             return missing is None
-        if asked:
+        if wanted:
             missing = tiles.missing()
             if missing:
                 raise IndexFilesError(missing)
-        return bool(asked)
+        return bool(wanted)
 
     def _look_through(
         self,
@@ -125,7 +125,7 @@ class SlideIndex(IndexFiles):
         order: list[str],
         keys: list[str],
         mpp: float | None,
-        left_out: ExcludedRegion | None,
+        excluded: ExcludedRegion | None,
         warnings: list[str],
     ) -> Iterator[Searched]:
         done, total = 0, sum(len(range(*self._rows(key, mpp))) for key in keys)
@@ -136,7 +136,7 @@ class SlideIndex(IndexFiles):
                 continue
             try:
                 embeddings = self.embeddings(self._slides[key])
-                outside = self._outside(key, left_out)
+                outside = self._outside(key, excluded)
             except IndexFilesError as error:
                 warnings.append(f"Left out: {error}")
                 continue
@@ -149,10 +149,10 @@ class SlideIndex(IndexFiles):
         rows = self._slides[key].rows_of(mpp)
         return rows.start, rows.stop
 
-    def _outside(self, key: str, left_out: ExcludedRegion | None) -> NDArray[np.bool_] | None:
-        if left_out is None or left_out.quick_hash != key:
+    def _outside(self, key: str, excluded: ExcludedRegion | None) -> NDArray[np.bool_] | None:
+        if excluded is None or excluded.quick_hash != key:
             return None
-        return left_out.rows(self.tiles(self._slides[key]).places)
+        return excluded.rows(self.tiles(self._slides[key]).places)
 
     def _groups(self, best: TopK, order: list[str], warnings: list[str]) -> Iterator[SlideHits]:
         for number, rows in best.of_shards().items():
@@ -166,9 +166,11 @@ class SlideIndex(IndexFiles):
 
     def _require_tiles(self, mpp: float | None) -> None:
         if not self._slides:
-            said = f" {self.warnings[0]}" if self.warnings else ""
-            raise QueryError(f"The index {self.folder} holds no slides yet: add some first.{said}")
-        if not any(one.rows_of(mpp) != slice(0, 0) for one in self._slides.values()):
+            reason = f" {self.warnings[0]}" if self.warnings else ""
+            raise QueryError(
+                f"The index {self.folder} holds no slides yet: add some first.{reason}"
+            )
+        if not any(slide.rows_of(mpp) != slice(0, 0) for slide in self._slides.values()):
             known = ", ".join(f"{known:g}" for known in self.mpps)
             raise QueryError(
                 f"The index {self.folder} holds no tiles at {mpp:g} um/px: look for tiles at one "

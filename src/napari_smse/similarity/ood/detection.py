@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore, read_block
 from napari_smse.scoring.tile_table import TileTable
+from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.ood.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan
@@ -24,11 +24,11 @@ Appearance = list[NDArray[np.float32]]
 
 def no_appearance(plan: TilePlan) -> Appearance:
     """Return what is known before any tile was read."""
-    return [np.full((len(one), len(MEASURES)), np.nan, np.float32) for one in plan.scales]
+    return [np.full((len(scale), len(MEASURES)), np.nan, np.float32) for scale in plan.scales]
 
 
 def read_appearance(
-    slide: Slide, plan: TilePlan, store: ScoreStore, looks: Appearance
+    slide: Slide, plan: TilePlan, store: ScoreStore, appearances: Appearance
 ) -> Generator[float, None, None]:
     """Read what the scored tiles of a slide look like, yielding the share that is done.
 
@@ -36,7 +36,7 @@ def read_appearance(
     ----------
     slide, plan, store
         Of a run; blocks that it has not scored are left out.
-    looks
+    appearances
         Filled in; what is there is not read again.
 
     Raises
@@ -45,10 +45,10 @@ def read_appearance(
         The slide cannot be read.
     """
     done = np.flatnonzero(store.blocks_done()).tolist()
-    todo = [number for number in done if not _is_known(looks, plan.blocks[number])]
+    todo = [number for number in done if not _is_known(appearances, plan.blocks[number])]
     for count, number in enumerate(todo, start=1):
         block = plan.blocks[number]
-        _put(looks, block.members, appearance_features(read_block(slide, plan, block)))
+        _put(appearances, block.members, appearance_features(read_block(slide, plan, block)))
         yield count / len(todo)
 
 
@@ -71,42 +71,42 @@ def reference_with(
         return known
     rows = [
         row
-        for row in np.flatnonzero(np.isfinite(bank.looks).all(axis=1)).tolist()
+        for row in np.flatnonzero(np.isfinite(bank.appearances).all(axis=1)).tolist()
         if bank.class_name(row) in classes
     ]
     sources = [bank.sources[row] for row in rows]
-    return known.learning(sources, bank.mpps[rows], bank.looks[rows])
+    return known.extended(sources, bank.mpps[rows], bank.appearances[rows])
 
 
 def ood_scores(
-    tiles: TileTable, plan: TilePlan, looks: Appearance, known: OodReference
+    tiles: TileTable, plan: TilePlan, appearances: Appearance, known: OodReference
 ) -> NDArray[np.float32]:
     """Return how unlike everything known the scored tiles of a slide are, ``(n,)``.
 
     Parameters
     ----------
-    tiles, plan, looks
+    tiles, plan, appearances
         The tiles, the plan they are of, and what that plan's tiles look like.
     known
         By the model.
     """
     index = tiles.index_in(plan.scales)
-    of_scales = [all_of[own] for all_of, own in zip(looks, index, strict=True)]
-    return known.unlike(np.concatenate(of_scales), tiles.mpps)
+    of_scales = [all_of[own] for all_of, own in zip(appearances, index, strict=True)]
+    return known.ood_scores(np.concatenate(of_scales), tiles.mpps)
 
 
-def _is_known(looks: Appearance, block: ReadBlock) -> bool:
+def _is_known(appearances: Appearance, block: ReadBlock) -> bool:
     return not any(
-        np.isnan(looks[scale][start:stop, 0]).any() for scale, start, stop in block.members
+        np.isnan(appearances[scale][start:stop, 0]).any() for scale, start, stop in block.members
     )
 
 
 def _put(
     found: Sequence[NDArray[np.float32]],
     members: Sequence[tuple[int, int, int]],
-    looks: NDArray[np.float32],
+    appearances: NDArray[np.float32],
 ) -> None:
     row = 0
     for scale, start, stop in members:
-        found[scale][start:stop] = looks[row : row + stop - start]
+        found[scale][start:stop] = appearances[row : row + stop - start]
         row += stop - start

@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError
 from napari_smse.models.card import LOOKS_SUFFIX, WEIGHTS_SUFFIX, model_paths
-from napari_smse.similarity.ood.appearance import MEASURES
+from napari_smse.similarity.appearance import MEASURES
 
-FEWEST_LEARNT: Final = 5
-"""So many tiles of a source at a scale make its look known."""
+MIN_NEW_TILES: Final = 5
+"""So many tiles of a source at a scale are needed to add it to a reference."""
 
 _SHRINKAGE: Final = 0.1
-"""Of the correlations, which a few hundred tiles tell badly."""
+"""Of the correlations, of which a few hundred tiles are a poor estimate."""
 _PRIOR_TILES: Final = 30
 """As many tiles the spread within known sources counts for, where a source has few of its own."""
 
@@ -63,110 +63,115 @@ class SourceAppearance(BaseModel):
             raise ValueError("other measures than this version takes")
         return self
 
-    def distances(self, looks: NDArray[np.floating]) -> NDArray[np.float64]:
+    def distances(self, appearances: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return Mahalanobis distances of ``(n, k)``, ``(n,)``."""
-        away = np.asarray(looks, dtype=np.float64) - np.array(self.mean)
-        solved = np.linalg.solve(np.array(self.covariance), away.T).T
-        return np.asarray(np.sqrt(np.maximum(0.0, (away * solved).sum(axis=1))))
+        offset = np.asarray(appearances, dtype=np.float64) - np.array(self.mean)
+        solved = np.linalg.solve(np.array(self.covariance), offset.T).T
+        return np.asarray(np.sqrt(np.maximum(0.0, (offset * solved).sum(axis=1))))
 
 
 class OodReference(BaseModel):
-    """What everything looks like that a model was trained on.
+    """What everything looks like that a model was trained on; a tile far from it is out of it.
+
+    Its file calls the appearances looks.
 
     Attributes
     ----------
     model
         sha256 of its weights.
-    looks
+    appearances
         At least one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     model: str
-    looks: tuple[SourceAppearance, ...] = Field(min_length=1)
+    appearances: Annotated[tuple[SourceAppearance, ...], Field(min_length=1, alias="looks")]
 
-    def unlike(
-        self, looks: NDArray[np.floating], mpps: NDArray[np.floating]
+    def ood_scores(
+        self, appearances: NDArray[np.floating], mpps: NDArray[np.floating]
     ) -> NDArray[np.float32]:
         """Return how unlike everything known tiles are: above 1, more than 95 % of the known are.
 
         Parameters
         ----------
-        looks
+        appearances
             ``(n, k)``; where a row is NaN, so is the answer.
         mpps
             ``(n,)`` um/px; each tile is compared with what is known at the nearest scale.
         """
         nearest = self._nearest_scale(mpps)
-        found = np.full(len(looks), np.inf)
-        for one in self.looks:
-            here = nearest == one.mpp
-            found[here] = np.minimum(found[here], one.distances(looks[here]) / one.limit)
-        found[np.isnan(looks).any(axis=1)] = np.nan
+        found = np.full(len(appearances), np.inf)
+        for appearance in self.appearances:
+            at_scale = nearest == appearance.mpp
+            found[at_scale] = np.minimum(
+                found[at_scale], appearance.distances(appearances[at_scale]) / appearance.limit
+            )
+        found[np.isnan(appearances).any(axis=1)] = np.nan
         return found.astype(np.float32)
 
-    def learning(
-        self, sources: Sequence[str], mpps: ArrayLike, looks: NDArray[np.floating]
+    def extended(
+        self, sources: Sequence[str], mpps: ArrayLike, appearances: NDArray[np.floating]
     ) -> OodReference:
-        """Return what is known with tiles of other sources besides, of which there may be few.
+        """Return the reference with tiles of other sources added, of which there may be few.
 
         Parameters
         ----------
         sources
-            ``(n,)``; of fewer than `FEWEST_LEARNT` tiles at a scale nothing is learnt.
+            ``(n,)``; of fewer than `MIN_NEW_TILES` tiles at a scale nothing is learnt.
         mpps
             ``(n,)`` um/px.
-        looks
+        appearances
             ``(n, k)``; rows with NaN are left out.
         """
-        told = np.isfinite(looks).all(axis=1)
+        is_measured = np.isfinite(appearances).all(axis=1)
         scale = np.round(np.asarray(mpps, dtype=np.float64), 3)
         source = np.asarray(sources, dtype=str)
-        learnt = []
-        for one, mpp in sorted(set(zip(source[told].tolist(), scale[told].tolist(), strict=True))):
-            own = told & (source == one) & (scale == mpp)
-            if own.sum() >= FEWEST_LEARNT:
-                learnt.append(self._learnt_look(one, mpp, looks[own]))
-        return self.model_copy(update={"looks": (*self.looks, *learnt)})
+        added = []
+        kinds = set(zip(source[is_measured].tolist(), scale[is_measured].tolist(), strict=True))
+        for name, mpp in sorted(kinds):
+            own = is_measured & (source == name) & (scale == mpp)
+            if own.sum() >= MIN_NEW_TILES:
+                added.append(self._fitted_by_few(name, mpp, appearances[own]))
+        return self.model_copy(update={"appearances": (*self.appearances, *added)})
 
-    def _learnt_look(
-        self, source: str, mpp: float, looks: NDArray[np.floating]
+    def _fitted_by_few(
+        self, source: str, mpp: float, appearances: NDArray[np.floating]
     ) -> SourceAppearance:
-        """Return the look of few tiles: their mean, and a spread that leans on the known sources'.
+        """Return the appearance of few tiles: mean, and covariance shrunk to known sources'.
 
-        It is told at the nearest known scale, where tiles like these are compared; their limit is
+        It is held at the nearest known scale, where tiles like these are compared; their limit is
         that of the known sources on average, as no case is left to hold out.
         """
-        exact = np.asarray(looks, dtype=np.float64)
+        exact = np.asarray(appearances, dtype=np.float64)
         nearest = float(self._nearest_scale(np.array([mpp]))[0])
-        like = [one for one in self.looks if one.mpp == nearest]
-        pooled = np.mean([one.covariance for one in like], axis=0)
+        at_scale = [appearance for appearance in self.appearances if appearance.mpp == nearest]
+        pooled = np.mean([appearance.covariance for appearance in at_scale], axis=0)
         number = len(exact)
         spread = (number - 1) * np.cov(exact.T) + _PRIOR_TILES * pooled
         # A mean of few tiles is itself uncertain.
         covariance = spread / (number - 1 + _PRIOR_TILES) * (1 + 1 / number)
-        limit = float(np.mean([one.limit for one in like]))
-        return _look(source, nearest, exact.mean(axis=0), covariance, limit)
+        limit = float(np.mean([appearance.limit for appearance in at_scale]))
+        return _source_appearance(source, nearest, exact.mean(axis=0), covariance, limit)
 
     def _nearest_scale(self, mpps: NDArray[np.floating]) -> NDArray[np.float64]:
-        known = np.array(sorted({one.mpp for one in self.looks}))
-        away = np.abs(np.log(np.asarray(mpps, dtype=np.float64)[:, None] / known))
-        return np.asarray(known[away.argmin(axis=1)])
+        known = np.array(sorted({appearance.mpp for appearance in self.appearances}))
+        offset = np.abs(np.log(np.asarray(mpps, dtype=np.float64)[:, None] / known))
+        return np.asarray(known[offset.argmin(axis=1)])
 
 
 def fitted_appearance(
-    source: str, mpp: float, looks: NDArray[np.floating], limit: float = 1.0
+    source: str, mpp: float, appearances: NDArray[np.floating], limit: float = 1.0
 ) -> SourceAppearance:
     """Return what tiles ``(n, k)`` look like; their correlations are shrunk by a tenth."""
-    exact = np.asarray(looks, dtype=np.float64)
+    exact = np.asarray(appearances, dtype=np.float64)
     covariance = np.cov(exact.T)
     own = np.diag(np.diag(covariance)) + 1e-6 * np.eye(len(covariance))
     shrunk = np.atleast_2d((1 - _SHRINKAGE) * covariance + _SHRINKAGE * own)
-    return _look(source, mpp, exact.mean(axis=0), shrunk, limit)
+    return _source_appearance(source, mpp, exact.mean(axis=0), shrunk, limit)
 
 
-def _look(
+def _source_appearance(
     source: str,
     mpp: float,
     mean: NDArray[np.float64],
@@ -177,7 +182,7 @@ def _look(
     return SourceAppearance(
         source=source,
         mpp=mpp,
-        mean=tuple(float(one) for one in mean),
+        mean=tuple(float(value) for value in mean),
         covariance=tuple(tuple(row) for row in rows),
         limit=limit,
     )
@@ -191,11 +196,11 @@ def ood_reference_path(model: str | Path) -> Path:
 
 def save_ood_reference(known: OodReference, path: Path) -> None:
     """Write what a model knows as JSON, whole or not at all."""
-    write_atomic(path, (known.model_dump_json() + "\n").encode())
+    write_atomic(path, (known.model_dump_json(by_alias=True) + "\n").encode())
 
 
 def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
-    """Return what a model knows; None if its files do not say.
+    """Return the reference of a model; None if it has none.
 
     Parameters
     ----------

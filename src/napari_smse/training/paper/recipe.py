@@ -26,8 +26,8 @@ class PaperRecipe(BaseModel):
         On the anchor only; focus (none: 2 for focal, 1.5 for reinforced focal).
     epochs, batch
         Every image is an anchor once an epoch.
-    rate, decay_every, decay
-        Of Adam; every so many epochs the rate is multiplied by `decay`.
+    learning_rate, decay_every, decay
+        Of Adam; every so many epochs the learning rate is multiplied by `decay`.
     colour
         Brightness, contrast, saturation and hue change by up to this; frames are also flipped
         each way with probability one half.
@@ -37,7 +37,7 @@ class PaperRecipe(BaseModel):
         That read images.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     network: str = SmseCnn.trunk_name
     similarity: Similarity = "triplet"
@@ -46,7 +46,7 @@ class PaperRecipe(BaseModel):
     gamma: Annotated[float, Field(ge=0)] | None = None
     epochs: Annotated[int, Field(ge=1)] = 40
     batch: Annotated[int, Field(ge=1)] = 50
-    rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, alias="rate")] = 1e-3
     decay_every: Annotated[int, Field(ge=1)] = 8
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
     colour: Annotated[float, Field(ge=0, le=0.5)] = 0.1
@@ -101,6 +101,6 @@ def best_epoch(logits: Sequence[Tensor], labels: Sequence[int]) -> int:
     int
         Counted from 0.
     """
-    figures = [held_out_figures(one, labels) for one in logits]
+    figures = [held_out_figures(of_epoch, labels) for of_epoch in logits]
     scores = [(found["accuracy"], -found["loss"]) for found in figures]
     return scores.index(max(scores))

@@ -1,4 +1,4 @@
-"""The paper's own configuration, as far as its published code and logs tell."""
+"""The paper's own configuration, as far as its published code and logs show."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class _PaperRun:
             raise TrainingError("The reinforced focal loss is for two classes: use focal.")
         # A class weighs as much as the other is frequent.
         self._beta = torch.tensor(1 - shares / shares.sum(), dtype=torch.float32, device=device)
-        self._optimiser = torch.optim.Adam(network.parameters(), lr=recipe.rate)
+        self._optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
         self._names: dict[Tensor, str] = {
             parameter: name for name, parameter in network.named_parameters()
         }
@@ -154,9 +154,11 @@ class _PaperRun:
     ) -> Iterator[PaperProgress]:
         recipe, each = self._recipe, self._draws.steps_per_epoch
         first = len(self._done) * each
-        rate = recipe.rate * recipe.decay ** (len(self._done) // recipe.decay_every)
+        learning_rate = recipe.learning_rate * recipe.decay ** (
+            len(self._done) // recipe.decay_every
+        )
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate
         frame = tile_maker(
             self._images, Recipe(colour=recipe.colour), self._cache, SmseCnn.input_size
         )
@@ -167,7 +169,7 @@ class _PaperRun:
             self._learn(batch.images.to(self._device), self._draws.plan(batch.step))
             self._taken += 1
             if log is not None:
-                log.write_step(batch.step + 1, {**self._named_losses(), "rate": rate})
+                log.write_step(batch.step + 1, {**self._named_losses(), "rate": learning_rate})
             yield self._progress(batch.step + 1)
         yield from self._close_epoch(first + each, folder, log)
 
@@ -197,7 +199,7 @@ class _PaperRun:
         output = self._network(images)
         parts = self._loss(output, batch)
         if not torch.isfinite(parts.total):
-            raise TrainingError("The loss is not a number any more: use a lower rate.")
+            raise TrainingError("The loss is not a number any more: use a lower learning rate.")
         self._optimiser.zero_grad()
         parts.total.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -222,7 +224,7 @@ class _PaperRun:
         return LossParts(similarity + named, similarity, named, similarity.new_zeros(()))
 
     def _best(self) -> int:
-        found = [one.validation_logits for one in self._done]
+        found = [epoch.validation_logits for epoch in self._done]
         known = [logits for logits in found if logits is not None]
         return best_epoch(known, [self._images[i].label for i in self._validation])
 
@@ -239,7 +241,7 @@ class _PaperRun:
             loss=float(self._losses.total),
             similarity=float(self._losses.similarity),
             classification=float(self._losses.classification),
-            rate=float(self._optimiser.param_groups[0]["lr"]),
+            learning_rate=float(self._optimiser.param_groups[0]["lr"]),
             held_out=figures,
             best_step=best * self._draws.steps_per_epoch,
             seconds_left=each * (steps - step) if self._taken else None,

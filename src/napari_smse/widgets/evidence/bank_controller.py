@@ -10,7 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_smse.similarity.exemplar_bank import load_bank, save_bank
+from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.widgets.evidence.bank_panel import BankPanel
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.worker import Worker

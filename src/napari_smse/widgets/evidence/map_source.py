@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
-from napari_smse.similarity.exemplar_classifier import Way
+from napari_smse.similarity.exemplar_classifier import Method
 from napari_smse.widgets.evidence.recoloured_maps import RecolouredMaps
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles
 
-_WAYS: Final[dict[str, tuple[Way | None, str]]] = {
+_WAYS: Final[dict[str, tuple[Method | None, str]]] = {
     "Class head (as scored)": (None, ""),
     "Prototypes (middle of each class's known tiles)": ("prototypes", "prototypes"),
     "Nearest known tile of each class": ("nearest", "nearest known tile"),
@@ -68,7 +68,7 @@ class MapSource(QWidget):
         self.setEnabled(False)
 
     @property
-    def way(self) -> Way | None:
+    def way(self) -> Method | None:
         """What the maps are by; None for the class head."""
         return _WAYS[self.choice.currentText()][0]
 

@@ -100,7 +100,7 @@ class OverlayPanel(QWidget):
     def show_bank(self, bank: ExemplarBank) -> None:
         """Take the exemplars of a bank for known, too, as far as it is known how they look."""
         before, self._bank = self._bank, bank
-        if any(one is not None and np.isfinite(one.looks).any() for one in (before, bank)):
+        if any(one is not None and np.isfinite(one.appearances).any() for one in (before, bank)):
             self._measure()
 
     def _measure(self) -> None:

@@ -35,8 +35,8 @@ from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.fine_tune import (
     FineTuneJob,
     FineTuneOutcome,
-    ScoredSlide,
 )
+from napari_smse.workflows.scored_slide import ScoredSlide
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner
@@ -262,9 +262,9 @@ class FineTuneDock(SlideDock):
 
     def _follow(self, learning: FineTuneProgress) -> None:
         self._learning, done, total = learning, learning.done, learning.total
-        if learning.look is not None:
-            look = learning.look
-            self.curves.add_look(look.step, look.accuracy, look.separation)
+        if learning.check is not None:
+            check = learning.check
+            self.curves.add_look(check.step, check.accuracy, check.separation)
         if learning.loss is None:
             self.panel.show_share(done / max(1, total), f"{learning.doing} tiles")
             return

@@ -99,8 +99,8 @@ class HardTripletsPanel(QWidget):
         slides = {one.scored.slide.path: one.scored.slide for one in result.slides}
         self._tiles = {}
         self.table.setRowCount(0)
-        self.table.setRowCount(len(result.tuned.hardest))
-        for row, triplet in enumerate(result.tuned.hardest):
+        self.table.setRowCount(len(result.tuned.hard_triplets))
+        for row, triplet in enumerate(result.tuned.hard_triplets):
             for column, number in enumerate(triplet[:3]):
                 image = data.images[number]
                 name = data.classes[image.label]

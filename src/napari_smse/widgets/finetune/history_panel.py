@@ -144,4 +144,4 @@ class HistoryPanel(QWidget):
 def _cells(entry: FineTuneEntry) -> tuple[str, ...]:
     before, after = entry.auc_before, entry.auc_after
     told = "" if before is None or after is None else f"{before.value:.2f} → {after.value:.2f}"
-    return f"{entry.when:%d %b %H:%M}", entry.loss, entry.learns, told, entry.note
+    return f"{entry.when:%d %b %H:%M}", entry.loss, entry.trainable, told, entry.note

@@ -15,7 +15,7 @@ from napari_smse.reader import SLIDE_KEY
 from napari_smse.scoring import describe_scale
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.index.search import ExcludedRegion
-from napari_smse.similarity.region_search import QueryTiles, examples_in
+from napari_smse.similarity.region_search import QueryTiles, query_tiles
 from napari_smse.similarity.tile_outlines import middles
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.controls.thumbnail_strip import MOST_PICTURES
@@ -183,7 +183,7 @@ class SimilarDock(SlideDock):
         for tiles in scales:
             if tiles.grid.spec.mpp == self.panel.mpp:
                 around = shapely.Point(region.x + region.width / 2, region.y + region.height / 2)
-                rows = examples_in(tiles, [around.buffer(0.1)]).rows
+                rows = query_tiles(tiles, [around.buffer(0.1)]).rows
                 return tiles.region(int(rows[0])) if len(rows) else region
         return region
 

@@ -130,4 +130,6 @@ def _title(found: SlideHits) -> str:
 
 
 def _words(found: SlideHits, hit: Hit) -> str:
-    return f"distance {hit.distance:.2f}\n{found.said(hit)}\n{objective_power(hit.mpp):.3g}x"
+    return (
+        f"distance {hit.distance:.2f}\n{found.describe_class(hit)}\n{objective_power(hit.mpp):.3g}x"
+    )

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.progress import Progress
-from napari_smse.similarity.batch_effect import BatchEffect, Told
+from napari_smse.similarity.batch_effect import BatchEffect, NeighbourAccuracy
 from napari_smse.workflows.batch_effect import Measured
 from napari_smse.workflows.stain_robustness import StainRobustness
 
@@ -40,14 +40,14 @@ class ToldBar(QWidget):
     def __init__(self, name: str, colour: QColor, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._name, self._colour = name, colour
-        self.told: Told | None = None
+        self.told: NeighbourAccuracy | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
         """Return as much as the dock is wide."""
         return QSize(300, _HEIGHT)
 
-    def show_told(self, told: Told | None) -> None:
+    def show_told(self, told: NeighbourAccuracy | None) -> None:
         """Show a figure; none hides the bar."""
         self.told = told
         self.setVisible(told is not None)
