@@ -21,7 +21,7 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
-from napari_smse.scoring import Estimate, estimate, require_tiles
+from napari_smse.scoring import TimeEstimate, estimate, require_tiles
 from napari_smse.slides import open_slide
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.scorers import load_on_fastest
@@ -44,7 +44,7 @@ def estimate_slides(
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)
     found = find_slides(slides)
-    estimates: list[Estimate] = []
+    estimates: list[TimeEstimate] = []
     with BatchProgress(len(found), quiet=False) as told:
         loaded, devices = load_on_fastest(model, device, told, exact=exact)
         for path in found:
@@ -64,11 +64,11 @@ def estimate_slides(
         raise typer.Exit(1)
 
 
-def _line(found: Estimate) -> str:
+def _line(found: TimeEstimate) -> str:
     text = f"{found.tiles:,} tiles, {_time(found.seconds)}"
-    if found.limit is None:
+    if found.bottleneck is None:
         return text
-    return f"{text} ({found.rate:.0f} tiles/s; {found.limit} sets the pace)"
+    return f"{text} ({found.rate:.0f} tiles/s; {found.bottleneck} sets the pace)"
 
 
 def _time(seconds: float) -> str:

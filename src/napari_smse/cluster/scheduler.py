@@ -20,7 +20,7 @@ from napari_smse.errors import SmseError, WorkerError
 from napari_smse.scoring import Progress, ScoreStore
 from napari_smse.scoring.block_writer import BlockWriter
 from napari_smse.scoring.pipeline import PATIENCE, BlockScores
-from napari_smse.scoring.progress import Clock
+from napari_smse.scoring.progress import ThroughputMeter
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
@@ -136,7 +136,7 @@ class ClusterScoring:
 
     def __init__(self, client: Client, task: Task = score_blocks) -> None:
         self._client, self._task = client, task
-        self._clock = Clock(0)
+        self._meter = ThroughputMeter(0)
         self._parts: deque[tuple[ClusterJob, list[int]]] = deque()
         self._flying: dict[Future[Any], tuple[ClusterJob, list[int]]] = {}
         self._answers: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -181,7 +181,7 @@ class ClusterScoring:
 
     def _begin(self, job: ClusterJob) -> ClusterProgress:
         tiles = job.tiles_in(job.todo)
-        self._clock.total += tiles
+        self._meter.total += tiles
         if job.is_whole:
             try:
                 job.finish()
@@ -234,7 +234,7 @@ class ClusterScoring:
             ) from None
         except Exception as error:
             return self._give_up(job, error)
-        self._clock.done += job.tiles_in(numbers)
+        self._meter.done += job.tiles_in(numbers)
         return self._word(job if job.is_whole else None)
 
     def _give_up(self, job: ClusterJob, error: Exception) -> ClusterProgress:
@@ -244,14 +244,14 @@ class ClusterScoring:
         for future in flying:
             del self._flying[future]
         self._parts = deque(part for part in self._parts if part[0] is not job)
-        self._clock.total -= job.tiles_in(job.todo)
+        self._meter.total -= job.tiles_in(job.todo)
         _write_rest(job)
         return self._word(job, error)
 
     def _word(
         self, ended: ClusterJob | None = None, error: Exception | None = None
     ) -> ClusterProgress:
-        return ClusterProgress(self._clock.tell(()), ended, error)
+        return ClusterProgress(self._meter.advance(()), ended, error)
 
     def _jobs(self) -> set[ClusterJob]:
         return {job for job, _ in (*self._parts, *self._flying.values())}

@@ -3,7 +3,7 @@
 from napari_smse.scoring.block_order import Viewport
 from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devices, list_devices
 from napari_smse.scoring.engine import score
-from napari_smse.scoring.estimate import Estimate, estimate
+from napari_smse.scoring.estimate import TimeEstimate, estimate
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.progress import Progress, TileScores
 from napari_smse.scoring.read_block import read_block
@@ -26,7 +26,6 @@ from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
 __all__ = [
     "FUSED",
     "ComputeDevice",
-    "Estimate",
     "HeatMap",
     "HeatMapBuilder",
     "MapName",
@@ -36,6 +35,7 @@ __all__ = [
     "ScoreRequest",
     "ScoreStore",
     "TileScores",
+    "TimeEstimate",
     "Viewport",
     "WriteLock",
     "choose_device",

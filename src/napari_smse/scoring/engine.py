@@ -12,7 +12,7 @@ from napari_smse.scoring.block_order import BlockOrder, Viewport
 from napari_smse.scoring.block_writer import BlockWriter
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import BatchScores, Pipeline
-from napari_smse.scoring.progress import Clock, Progress, TileScores
+from napari_smse.scoring.progress import Progress, ThroughputMeter, TileScores
 from napari_smse.scoring.store import ScoreStore
 from napari_smse.scoring.uncertainty_order import UncertaintyOrder
 from napari_smse.slides import Slide
@@ -74,9 +74,9 @@ def score(
     """
     slide.require_unchanged()
     deadline = None if seconds is None else time.monotonic() + seconds
-    clock = Clock(plan.tile_count, deadline)
+    meter = ThroughputMeter(plan.tile_count, deadline)
     stored = _stored_scores(plan, store)
-    yield clock.resume(stored)
+    yield meter.resume(stored)
     todo = np.flatnonzero(~store.blocks_done()).tolist()
     order = _order(plan, todo, viewport, deadline)
     order.learn(stored)
@@ -86,18 +86,18 @@ def score(
     try:
         for batch in pipeline.run():
             if batch is None:
-                yield clock.tell((), pipeline.times.limit())
+                yield meter.advance((), pipeline.times.bottleneck())
                 continue
             keeper.keep(batch.whole)
             scores = tuple(_by_scale(plan, batch))
             order.learn(scores)
-            yield clock.tell(scores, pipeline.times.limit())
+            yield meter.advance(scores, pipeline.times.bottleneck())
     finally:
         # Also after a cancel, or when the slide breaks: what is whole is kept.
         keeper.write()
     if not store.complete:
         keeper.confirm(content=True)
-        store.finish(complete=len(order) == 0, seconds=round(clock.elapsed, 3))
+        store.finish(complete=len(order) == 0, seconds=round(meter.elapsed, 3))
 
 
 def _order(

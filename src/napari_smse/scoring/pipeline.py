@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring.block_order import BlockOrder
 from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.progress import StageTimes
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.runtimes.base import Answer
-from napari_smse.scoring.stages import StageTimes
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
@@ -78,7 +78,7 @@ class Pipeline:
 
     Threads read and cut tiles; a thread for each network classifies them, in batches that run
     across blocks. Whoever iterates only passes tiles on, so that reading, network and what is
-    done with the results overlap, and the slowest of them sets the pace.
+    done with the results overlap, and the slowest of them limits the throughput.
 
     Parameters
     ----------
@@ -161,11 +161,11 @@ class Pipeline:
         return bool(self._reading or self._classifying)
 
     def _read(self, number: int) -> NDArray[np.uint8]:
-        with self.times.of("reading"):
+        with self.times.measure("reading"):
             return read_block(self._slide, self._plan, self._plan.blocks[number])
 
     def _classify(self, tiles: NDArray[np.uint8]) -> Answer:
-        with self._networks.lent() as classifier, self.times.of("network"):
+        with self._networks.lent() as classifier, self.times.measure("network"):
             return classifier(tiles)
 
     def _take_tiles(self, future: Future[Any]) -> None:

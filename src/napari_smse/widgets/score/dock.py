@@ -343,8 +343,8 @@ class ScoreDock(SlideDock):
                 f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. "
                 "Run looks closer for as long again."
             )
-        if self._told is not None and self._told.limit is not None:
-            text += f" {self._told.limit[0].upper()}{self._told.limit[1:]} set the pace."
+        if self._told is not None and self._told.bottleneck is not None:
+            text += f" {self._told.bottleneck[0].upper()}{self._told.bottleneck[1:]} set the pace."
         return text
 
     def _fail(self, text: str) -> None:
