@@ -48,12 +48,11 @@ def other_slides(folder: Path) -> list[Path]:
 
 def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
-    from napari_smse.scoring.tile_table import tile_table_of
     from napari_smse.workflows.score_slide import RUN_KEY
 
     run = layer.metadata[RUN_KEY]
 
-    tiles = tile_table_of(run.store)
+    tiles = run.store.tile_table()
     rows = tiles.at(*TUMOUR)[:1]
     return (
         tiles.embeddings[rows],

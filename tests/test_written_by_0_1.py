@@ -16,7 +16,6 @@ from napari_smse.models import load_model, read_card
 from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.exemplar_bank import bank_of, load_bank
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
@@ -83,7 +82,7 @@ def test_an_index_of_slides(folder: Path) -> None:
     index = SlideIndex(folder / "index")
     (slide,) = index.slides
     assert slide.quick_hash == QUICK_HASH
-    tiles = tile_table_of(ScoreStore.open(folder / "results" / "slide" / "scores.zarr"))
+    tiles = ScoreStore.open(folder / "results" / "slide" / "scores.zarr").tile_table()
     shard = index.shard(slide)
     assert len(shard.embeddings) == len(tiles)
 

@@ -17,7 +17,6 @@ from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.similarity.ood.appearance import MEASURES
 from napari_smse.similarity.ood.reference import (
@@ -115,7 +114,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
 
 def bank_of(one, regions):
     """The tiles of a slide in regions, as the Evidence dock adds them."""
-    tiles = tile_table_of(one.started.store)
+    tiles = one.started.store.tile_table()
     model = one.started.card.weights_sha256
     about = {"model": model, "slide": one.slide.quick_hash, "name": one.slide.name}
     return annotated_exemplars(tiles, regions, one.started.plan.mask, **about)

@@ -44,7 +44,7 @@ _USUAL_SCALES = ("0.5",)
 
 
 def score_request(
-    scales: Sequence[str] | None, overlap: float, min_tissue: float, *, first_look: bool = False
+    scales: Sequence[str] | None, overlap: float, min_tissue: float, *, coarse_first: bool = False
 ) -> ScoreRequest:
     """Read what is asked for, the region apart.
 
@@ -56,4 +56,4 @@ def score_request(
     mpps = tuple(parse_scale(text) for text in scales or _USUAL_SCALES)
     for mpp in mpps:
         TileSpec(1, mpp, mpp, overlap)  # refuses impossible scales and overlaps
-    return ScoreRequest(mpps, overlap, min_tissue, first_look=first_look)
+    return ScoreRequest(mpps, overlap, min_tissue, coarse_first=coarse_first)

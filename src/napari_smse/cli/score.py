@@ -81,7 +81,7 @@ def score_slides(
     card = read_card(model)
     asked = BatchSettings(
         target=destination_from(out),
-        request=score_request(mpp, overlap, min_tissue, first_look=minutes is not None),
+        request=score_request(mpp, overlap, min_tissue, coarse_first=minutes is not None),
         card=card,
         outlines=None if roi is None else read_regions(roi),
         mpp=slide_mpp,

@@ -19,7 +19,7 @@ from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.scoring import Progress, ScoreStore
 from napari_smse.scoring.block_writer import BlockWriter
-from napari_smse.scoring.pipeline import PATIENCE, BlockScores
+from napari_smse.scoring.pipeline import MAX_SILENCE_S, BlockScores
 from napari_smse.scoring.progress import ThroughputMeter
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
@@ -60,12 +60,12 @@ class ClusterJob:
     plan: TilePlan
     store: ScoreStore
     slide: Slide | None = None
-    _keeper: BlockWriter = field(init=False)
+    _writer: BlockWriter = field(init=False)
     _began: float = field(init=False)
     _missing: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._keeper = BlockWriter(self.plan, self.store, self.slide)
+        self._writer = BlockWriter(self.plan, self.store, self.slide)
         self._began = time.monotonic()
         self._missing = set(np.flatnonzero(~self.store.blocks_done()).tolist())
 
@@ -83,23 +83,23 @@ class ClusterJob:
         """How many tiles some blocks have."""
         return sum(self.plan.blocks[number].tile_count for number in numbers)
 
-    def keep(self, blocks: Sequence[BlockScores]) -> None:
+    def add(self, blocks: Sequence[BlockScores]) -> None:
         """Take in blocks, and at the last of them end the run in the store."""
         self._missing -= {block.number for block in blocks}
-        self._keeper.keep(blocks)
+        self._writer.add(blocks)
         if self.is_whole:
             self.finish()
 
     def finish(self) -> None:
         """Write what has gathered, and that this is all."""
-        self._keeper.write()
+        self._writer.write()
         if not self.store.complete:
-            self._keeper.confirm(content=True)
+            self._writer.confirm(content=True)
             self.store.finish(seconds=round(time.monotonic() - self._began, 3))
 
     def write(self) -> None:
         """Write what has gathered."""
-        self._keeper.write()
+        self._writer.write()
 
 
 @dataclass(frozen=True)
@@ -219,14 +219,14 @@ class ClusterScoring:
 
     def _next_word(self) -> ClusterProgress:
         try:
-            future = self._answers.get(timeout=PATIENCE)
+            future = self._answers.get(timeout=MAX_SILENCE_S)
         except queue.Empty:
             return self._word()
         if future not in self._flying:  # of a slide that was given up
             return self._word()
         job, numbers = self._flying.pop(future)
         try:
-            job.keep(_answer(future, job))
+            job.add(_answer(future, job))
         except _LostError:
             raise WorkerError(
                 "The way to the Dask scheduler was lost. What was scored is kept: the same command "

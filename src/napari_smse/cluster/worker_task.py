@@ -53,7 +53,7 @@ def _scored(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores]:
         slide, plan = _opened(work)
         classifiers = _classifiers(work.model, work.weights_sha256, work.device)
     tiles = [read_block(slide, plan, plan.blocks[number]) for number in numbers]
-    with classifiers.lent() as classify:
+    with classifiers.borrow() as classify:
         # All at once: a batch that is not full costs as much as one that is.
         probability, embedding = classify(np.concatenate(tiles))
     ends = np.cumsum([len(part) for part in tiles])[:-1]
@@ -129,7 +129,7 @@ class _Classifiers:
     Parameters
     ----------
     first
-        Others are made as its twins.
+        Others are its clones.
     """
 
     def __init__(self, first: TileClassifier) -> None:
@@ -138,12 +138,12 @@ class _Classifiers:
         self._free.put(first)
 
     @contextmanager
-    def lent(self) -> Iterator[TileClassifier]:
-        """Lend one that nobody else uses meanwhile."""
+    def borrow(self) -> Iterator[TileClassifier]:
+        """Hold one of them for as long as the context lasts."""
         try:
             classifier = self._free.get_nowait()
         except queue.Empty:
-            classifier = self._first.twin()
+            classifier = self._first.clone()
         try:
             yield classifier
         finally:

@@ -19,7 +19,7 @@ from napari_smse.errors import DataError, named_error
 from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.models import Model
-from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest_runtime, score
+from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, score, select_runtime
 from napari_smse.slides import Slide, open_slide
 
 USUAL_MPPS: Final = (0.5,)
@@ -37,7 +37,7 @@ def scored_annotations(
 
     The tiles are those that the viewer scores: as its grid hangs on the slide's corner, it does
     not matter that only what is annotated is scored here. Their embeddings are the viewer's, too,
-    as the model is run in the same way, the one that `on_fastest_runtime` decided on.
+    as the model is run in the same way, the one that `select_runtime` decided on.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def scored_annotations(
     DataError
         No slide can be learnt from; the message tells why the first cannot.
     """
-    device = on_fastest_runtime(device, model)
+    device = select_runtime(device, model)
     found: list[AnnotatedSlide] = []
     links: list[PairConstraint] = []
     wanted, skipped = slides_to_read(folder)

@@ -18,7 +18,7 @@ from napari_smse.scoring.request import (
     scale_warnings,
 )
 from napari_smse.scoring.run import open_run
-from napari_smse.scoring.runtimes.selection import on_fastest_runtime
+from napari_smse.scoring.runtimes.selection import select_runtime
 from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
@@ -48,13 +48,13 @@ __all__ = [
     "is_trained_scale",
     "list_devices",
     "objective_power",
-    "on_fastest_runtime",
     "open_run",
     "parse_scale",
     "read_block",
     "require_tiles",
     "scale_warnings",
     "score",
+    "select_runtime",
     "shown_class",
     "store_lock",
 ]

@@ -52,10 +52,10 @@ def score(
     readers
         Threads that read the slide; with 0, everything happens in the caller's thread.
     viewport
-        What is looked at: its tiles come first. It may change while this runs.
+        What the viewer shows: its tiles come first. It may change while this runs.
     seconds
-        Time to spend on a plan with a first look, which itself is never cut short; after it comes
-        what is most doubtful. Without, everything is scored.
+        time to spend on a plan with a coarse pass, which itself is never cut short; after it comes
+        what is most uncertain. Without, everything is scored.
 
     Yields
     ------
@@ -79,37 +79,37 @@ def score(
     yield meter.resume(stored)
     todo = np.flatnonzero(~store.blocks_done()).tolist()
     order = _order(plan, todo, viewport, deadline)
-    order.learn(stored)
+    order.update(stored)
     devices = [device] if isinstance(device, ComputeDevice) else list(device)
     pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
-    keeper = BlockWriter(plan, store, slide)
+    writer = BlockWriter(plan, store, slide)
     try:
         for batch in pipeline.run():
             if batch is None:
                 yield meter.advance((), pipeline.times.bottleneck())
                 continue
-            keeper.keep(batch.whole)
+            writer.add(batch.completed)
             scores = tuple(_by_scale(plan, batch))
-            order.learn(scores)
+            order.update(scores)
             yield meter.advance(scores, pipeline.times.bottleneck())
     finally:
-        # Also after a cancel, or when the slide breaks: what is whole is kept.
-        keeper.write()
+        # Also after a cancel, or when the slide breaks: complete blocks are kept.
+        writer.write()
     if not store.complete:
-        keeper.confirm(content=True)
+        writer.confirm(content=True)
         store.finish(complete=len(order) == 0, seconds=round(meter.elapsed, 3))
 
 
 def _order(
     plan: TilePlan, todo: Sequence[int], viewport: Viewport | None, deadline: float | None
 ) -> BlockOrder:
-    if all(block.first_look for block in plan.blocks):
+    if all(block.coarse_first for block in plan.blocks):
         return BlockOrder(plan, todo, viewport)
     return UncertaintyOrder(plan, todo, viewport, deadline)
 
 
 def _by_scale(plan: TilePlan, batch: BatchScores) -> Iterator[TileScores]:
-    """Sort a batch's answers by scale."""
+    """Sort the scores of a batch by scale."""
     tiles = np.array([plan.blocks[number].tile(row) for number, row in batch.places.tolist()])
     for scale in np.unique(tiles[:, 0]):
         at = tiles[:, 0] == scale
@@ -119,7 +119,7 @@ def _by_scale(plan: TilePlan, batch: BatchScores) -> Iterator[TileScores]:
 def _stored_scores(plan: TilePlan, store: ScoreStore) -> tuple[TileScores, ...]:
     """What the store's finished blocks already hold."""
     done = store.blocks_done()
-    found = []
+    scores = []
     for scale in range(len(plan.scales)):
         ranges = [
             np.arange(start, stop)
@@ -129,5 +129,5 @@ def _stored_scores(plan: TilePlan, store: ScoreStore) -> tuple[TileScores, ...]:
         ]
         if ranges:
             index = np.concatenate(ranges)
-            found.append(TileScores(scale, index, store.scale(scale).probability[index]))
-    return tuple(found)
+            scores.append(TileScores(scale, index, store.scale(scale).probability[index]))
+    return tuple(scores)

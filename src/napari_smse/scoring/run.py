@@ -119,8 +119,8 @@ def open_run(
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Which facts differ, as `request overlap`."""
     for name, value in now.items():
-        other = before.get(name)
-        if isinstance(value, dict) and isinstance(other, dict):
-            yield from (f"{name} {key}" for key in value if value[key] != other.get(key))
-        elif value != other:
+        previous = before.get(name)
+        if isinstance(value, dict) and isinstance(previous, dict):
+            yield from (f"{name} {key}" for key in value if value[key] != previous.get(key))
+        elif value != previous:
             yield name

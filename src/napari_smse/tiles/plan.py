@@ -67,7 +67,7 @@ def plan_tiles(
     min_tissue: float = 0.25,
     roi: BaseGeometry | None = None,
     mask: TissueMask | None = None,
-    first_look: bool = False,
+    coarse_first: bool = False,
 ) -> TilePlan:
     """Choose the tiles to score on a slide and how to read them.
 
@@ -87,7 +87,7 @@ def plan_tiles(
         Region to score, (x, y) in level-0 px; the whole slide by default.
     mask
         The slide's tissue, if it was found before.
-    first_look
+    coarse_first
         Let the blocks that show all tissue once, at the coarsest scale without overlap, be apart
         from those that show it more closely.
 
@@ -115,7 +115,7 @@ def plan_tiles(
     chosen = [_choose(tile_grid(slide, spec), mask, roi, min_tissue) for spec in specs]
     if not any(len(tiles) for tiles in chosen):
         raise _no_tiles(slide, specs[0], min_tissue, roi)
-    return _plan_reads(slide, chosen, mask, first_look=first_look)
+    return _plan_reads(slide, chosen, mask, coarse_first=coarse_first)
 
 
 def tile_grid(slide: Slide, spec: TileSpec) -> TileGrid:
@@ -193,20 +193,20 @@ def _rows_and_columns_near(
 
 
 def _plan_reads(
-    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, first_look: bool
+    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, coarse_first: bool
 ) -> TilePlan:
     """Sort each scale's tiles by the block that holds their centre, and list the blocks."""
     scales = list(chosen)
     blocks: list[ReadBlock] = []
     specs = [tiles.grid.spec for tiles in chosen]
     # What is looked at closely is chosen block by block: smaller ones choose better.
-    edge = BLOCK_EDGE // 2 if first_look else BLOCK_EDGE
-    for group in _groups_sharing_reads(slide, specs, apart=first_look):
+    edge = BLOCK_EDGE // 2 if coarse_first else BLOCK_EDGE
+    for group in _groups_sharing_reads(slide, specs, apart=coarse_first):
         pitch = _pitch(slide, [specs[scale] for scale in group], edge)
         keys = {}
         for scale in group:
             key = _block_of(chosen[scale], slide.bounds, pitch)
-            if first_look:
+            if coarse_first:
                 key[~_seen_first(chosen[scale], coarsest=scale == len(specs) - 1)] += _LATER
             order = np.argsort(key, kind="stable")
             scales[scale], keys[scale] = chosen[scale].take(order), key[order]
@@ -268,7 +268,7 @@ def _blocks(
                 members.append((scale, start, stop))
         mpp = min(scales[scale].grid.spec.mpp for scale, _, _ in members)
         first = bool(key < _LATER)
-        yield ReadBlock(_union(scales, members), mpp, tuple(members), first_look=first)
+        yield ReadBlock(_union(scales, members), mpp, tuple(members), coarse_first=first)
 
 
 def _union(scales: Sequence[ScaleTiles], members: Sequence[tuple[int, int, int]]) -> Region:

@@ -82,14 +82,14 @@ class ReadBlock:
         The finest scale that the block serves, um/px.
     members
         For each scale served: its number in the plan, and the first and past-last tile.
-    first_look
+    coarse_first
         Whether it is read before anything is looked at more closely.
     """
 
     region: Region
     mpp: float
     members: tuple[tuple[int, int, int], ...]
-    first_look: bool = True
+    coarse_first: bool = True
 
     @property
     def tile_count(self) -> int:

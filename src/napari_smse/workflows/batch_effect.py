@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_smse.annotations.tile_labels import classes_of_tiles
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
@@ -159,7 +159,7 @@ class _Sample:
     """Some tiles of a slide, at the scale to ask at."""
 
     def __init__(self, one: ScoredSlide) -> None:
-        tiles = tile_table_of(one.started.store)
+        tiles = one.started.store.tile_table()
         scale = asking_scale(tiles, one.started.card)
         self.grid = tiles.scales[scale]
         self.rows = _some(len(self.grid))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.clustering import Clusters, find_clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank, bank_of
 from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
@@ -119,7 +119,7 @@ class EmbeddingMapJob:
         for slide, started in self.runs:
             yield Stage(f"Reading the tiles of {slide.name} …")
             finished = started.store.finished
-            tiles = tile_table_of(started.store)
+            tiles = started.store.tile_table()
             if len(tiles):
                 slides.append(MappedSlide(slide, started, tiles, finished))
         embeddings = embeddings_of(slides)

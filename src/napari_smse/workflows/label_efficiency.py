@@ -23,7 +23,6 @@ from napari_smse.annotations.tile_labels import nearest_areas
 from napari_smse.errors import QueryError
 from napari_smse.finetuning.history import TRAINING_IMAGES
 from napari_smse.models import ModelCard
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.label_issues import said_of_tiles
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
@@ -131,7 +130,7 @@ class _Labelled:
     """The labelled tiles of a slide that share no pixels, at the scale to ask at."""
 
     def __init__(self, one: ScoredSlide) -> None:
-        tiles = tile_table_of(one.started.store)
+        tiles = one.started.store.tile_table()
         scale = asking_scale(tiles, one.started.card)
         grid, at = tiles.scales[scale], tiles.rows_of(scale)
         said = said_of_tiles(one, tiles, scale)

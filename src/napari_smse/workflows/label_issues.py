@@ -12,7 +12,7 @@ from napari_smse.active_learning.label_issues import find_label_issues
 from napari_smse.annotations.tile_labels import classes_of_tiles, nearest_areas
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.workflows.scored_slide import ScoredSlide, TileOnSlide, require_one_model
 
 _MOST = 60
@@ -104,7 +104,7 @@ class AnnotatedRows:
 
     def take(self, one: ScoredSlide) -> None:
         """Add the tiles of a slide that lie in a region, or were given a class by hand."""
-        tiles = tile_table_of(one.started.store)
+        tiles = one.started.store.tile_table()
         for scale in range(len(tiles.scales)):
             self._take_scale(one, tiles, scale)
 

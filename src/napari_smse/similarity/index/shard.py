@@ -20,7 +20,6 @@ from safetensors.numpy import save
 from napari_smse.atomic_write import write_atomic, write_new
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.scoring import ScoreStore
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import quick_hash
 from napari_smse.slides.path_text import path_text, text_path
@@ -226,7 +225,7 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     if store.facts["slide"]["quick_hash"] != _hash_now(slide):
         raise SlideError(f"{slide.path} changed since it was scored: open and score it again.")
     slide.require_unchanged()
-    tiles = tile_table_of(store)
+    tiles = store.tile_table()
     if not len(tiles):
         raise IndexFilesError(f"No tile of {slide.name} was scored: score it again.")
     scales = tuple((one.grid.spec.mpp, len(one)) for one in tiles.scales)

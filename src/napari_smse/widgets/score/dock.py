@@ -222,8 +222,8 @@ class ScoreDock(SlideDock):
         """What the form asks for; raises `RegionError` if no region is drawn."""
         form, layer = self.form, self.form.slide_layer
         roi = None if layer is None else chosen_region(form.region_choice, self.viewer, layer)
-        first_look = form.seconds is not None
-        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi, first_look)
+        coarse_first = form.seconds is not None
+        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi, coarse_first)
 
     def _question(self) -> Question | None:
         """What the tile counter is to count."""

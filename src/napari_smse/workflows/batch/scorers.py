@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
-from napari_smse.scoring import choose_devices, on_fastest_runtime, score
+from napari_smse.scoring import choose_devices, score, select_runtime
 from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
 
@@ -43,7 +43,7 @@ def load_on_fastest(
     chosen = choose_devices(devices, exact=exact)
     loaded = load_model(model)
     if not exact:
-        chosen = [on_fastest_runtime(device, loaded) for device in chosen]
+        chosen = [select_runtime(device, loaded) for device in chosen]
     if reporter is not None:
         where = " and ".join(device.how for device in chosen)
         reporter.say(f"Model {loaded.card.name} on {where}. Research use only.")
