@@ -98,13 +98,13 @@ def check_annotations(found: AnnotationSet) -> None:
     areas = [one.geometry.area for one in found.annotations]
     assert areas == [192 * 192] * 3 + [192 * 192 - 100]
     assert found.colours["benign"] == (0, 114, 178)
-    (link,) = found.links
-    assert not link.alike
-    assert {(one.says, one.class_name) for one in found.remarks} == {
+    (link,) = found.constraints
+    assert not link.must_link
+    assert {(one.action, one.class_name) for one in found.corrections} == {
         ("class", "malignant"),
         ("ignore", ""),
     }
-    assert all(one.place.slide == QUICK_HASH for one in found.remarks)
+    assert all(one.place.slide == QUICK_HASH for one in found.corrections)
 
 
 def test_annotations_that_a_crash_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,14 @@ def opened(monkeypatch):
         for name, content in (("a", "same"), ("b", "other"), ("copy of a", "same"))
     ]
     said = {
-        "a": AnnotationSet(remarks=(TileCorrection(place(0), "ignore"),)),
+        "a": AnnotationSet(corrections=(TileCorrection(place(0), "ignore"),)),
         "b": AnnotationSet(),
         "copy of a": AnnotationSet(
-            links=(PairConstraint(place(0), place(64), True),),
-            remarks=(TileCorrection(place(0), "ignore"), TileCorrection(place(64), "class", "fat")),
+            constraints=(PairConstraint(place(0), place(64), True),),
+            corrections=(
+                TileCorrection(place(0), "ignore"),
+                TileCorrection(place(64), "class", "fat"),
+            ),
         ),
     }
     layers = [(one.name, one, f"run on {one.name}") for one in slides]
@@ -41,6 +44,6 @@ def test_a_slide_that_is_open_under_two_names_is_asked_once(opened):
         ("b", "run on b"),
     ]
     (first, second) = found
-    assert first.drawn.links == opened["copy of a"].links
-    assert first.drawn.remarks == opened["copy of a"].remarks
+    assert first.drawn.constraints == opened["copy of a"].constraints
+    assert first.drawn.corrections == opened["copy of a"].corrections
     assert second.drawn == AnnotationSet()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shapely import box
 
 from napari_smse.annotations import Annotation, AnnotationSet
-from napari_smse.annotations.tile_labels import classes_of_tiles
+from napari_smse.annotations.tile_labels import assign_classes
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import DataError, QueryError
 from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, annotated_tiles
@@ -87,7 +87,7 @@ REMARKS = st.one_of(
 
 
 def by_fine_tuning(one, names):
-    regions, remarks = one.drawn.regions(), one.drawn.remarks
+    regions, remarks = one.drawn.regions(), one.drawn.corrections
     slide = AnnotatedSlide(
         one.slide, regions, MASK, one.started.store, one.slide.name, remarks=remarks
     )
@@ -103,7 +103,7 @@ def by_the_bank(one):
     about = {"model": MODEL, "slide": one.slide.quick_hash, "name": one.slide.name}
     try:
         bank = annotated_exemplars(
-            tiles, one.drawn.regions(), MASK, remarks=one.drawn.remarks, **about
+            tiles, one.drawn.regions(), MASK, remarks=one.drawn.corrections, **about
         )
     except QueryError:
         return {}
@@ -123,9 +123,9 @@ def placement(tiles, names):
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
     slide, started = scored
-    one = ScoredSlide(slide, started, AnnotationSet(drawn, remarks=remarks))
+    one = ScoredSlide(slide, started, AnnotationSet(drawn, corrections=remarks))
     regions, tiles = one.drawn.regions(), started.plan.scales[0]
-    rule = classes_of_tiles(tiles, slide.quick_hash, regions, MASK, remarks)
+    rule = assign_classes(tiles, slide.quick_hash, regions, MASK, remarks)
     wanted = placement(tiles, rule.class_names.tolist())
 
     stored = started.store.tile_table()

@@ -74,7 +74,7 @@ def scored_annotations(
                 skipped.append(Skipped(to_read.path, str(named_error(error, to_read.path.name))))
                 continue
             found.append(one)
-            links += notes.links
+            links += notes.constraints
             skipped += left_out_of(to_read.annotations)
         yield len(wanted), len(wanted)
         if not found:
@@ -103,23 +103,23 @@ def _scored(
     store = ScoreStore.create(path, plan, model.card.classes, model.card.embedding_dim, {})
     for _ in score(slide, model, plan, store, device):
         pass
-    return AnnotatedSlide(slide, regions, plan.mask, store, to_read.case, notes.remarks), notes
+    return AnnotatedSlide(slide, regions, plan.mask, store, to_read.case, notes.corrections), notes
 
 
 def _notes_of(to_read: SlideToRead) -> TileNotes:
     """Return what was said of tiles in all annotations of a slide."""
     notes = [read_tile_notes(path) for path in to_read.annotations]
     return TileNotes(
-        tuple(dict.fromkeys(link for one in notes for link in one.links)),
-        tuple(dict.fromkeys(remark for one in notes for remark in one.remarks)),
+        tuple(dict.fromkeys(link for one in notes for link in one.constraints)),
+        tuple(dict.fromkeys(remark for one in notes for remark in one.corrections)),
     )
 
 
 def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:
     """Return where the tiles of a slide lie that have a link or a remark, level-0 px."""
-    ends = [end for link in notes.links for end in (link.first, link.second)]
+    ends = [end for link in notes.constraints for end in (link.first, link.second)]
     places = [place for place in ends if place.slide == slide.quick_hash]
-    places += [one.place for one in notes.remarks if one.place.slide == slide.quick_hash]
+    places += [one.place for one in notes.corrections if one.place.slide == slide.quick_hash]
     return [
         shapely.box(one.x + 1, one.y + 1, one.x + one.width - 1, one.y + one.height - 1)
         for one in places

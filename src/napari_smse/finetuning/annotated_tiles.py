@@ -17,10 +17,10 @@ from torch.nn.functional import normalize
 from napari_smse.annotations.tile_labels import (
     CONFLICT,
     TileClasses,
-    classes_of_tiles,
-    joined_areas,
+    assign_classes,
     nearest_areas,
     rows_at,
+    union_areas,
 )
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
@@ -207,7 +207,7 @@ def _as_one(one: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedSli
         return one
     names = dict.fromkeys(name for other in same for name in other.regions)
     regions = {
-        name: joined_areas(other.regions[name] for other in same if name in other.regions)
+        name: union_areas(other.regions[name] for other in same if name in other.regions)
         for name in names
     }
     remarks = tuple(dict.fromkeys(remark for other in same for remark in other.remarks))
@@ -234,10 +234,10 @@ class _Found:
     def take(self, one: AnnotatedSlide, scores: ScaleScores) -> None:
         """Label the tiles of a slide at one scale."""
         tiles = scores.tiles
-        classes = classes_of_tiles(tiles, one.slide.quick_hash, one.regions, one.mask, one.remarks)
+        classes = assign_classes(tiles, one.slide.quick_hash, one.regions, one.mask, one.remarks)
         self._slides[one.slide.quick_hash] = one
         scored = self._newly_scored(one.slide, scores)
-        for row in np.flatnonzero(classes.is_decided).tolist():
+        for row in np.flatnonzero(classes.is_annotated).tolist():
             self._decided.add(_place_of(one.slide, scores, row))
         found: dict[int, LabelledImage] = {}
         self.conflicts += int((scored & (classes.labels == CONFLICT)).sum())
@@ -284,7 +284,7 @@ class _Found:
         return PairConstraints(
             torch.stack([ends[one.first] for one in whole]),
             torch.stack([ends[one.second] for one in whole]),
-            torch.tensor([one.alike for one in whole]),
+            torch.tensor([one.must_link for one in whole]),
             tuple((self._images.get(one.first), self._images.get(one.second)) for one in whole),
         )
 
@@ -301,12 +301,12 @@ class _Found:
         """Return the remarks that say something of what is learnt."""
         learnt = np.isin(classes.class_names, self._classes)
         heard = set()
-        for row, remark in classes.remarks:
-            if remark.says == "class":
+        for row, remark in classes.corrections:
+            if remark.action == "class":
                 is_heard = remark.class_name in self._classes
             else:
                 # Of no class when all is said, a tile would be an exemplar of nothing.
-                is_heard = remark.says == "ignore" or learnt[row]
+                is_heard = remark.action == "ignore" or learnt[row]
             if scored[row] and is_heard:
                 heard.add(remark)
         return heard

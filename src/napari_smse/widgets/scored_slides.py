@@ -49,8 +49,8 @@ def find_scored_slides(
         drawn = drawn_on(viewer, layer, slide)
         regions = drawn.regions()
         if regions or run.card.weights_sha256 == bare_of:
-            colours = {name: drawn.colour_of(name) for name in regions}
-            one = TrainingSlide(slide, run, regions, colours, drawn.links, drawn.remarks)
+            colours = {name: drawn.class_colour(name) for name in regions}
+            one = TrainingSlide(slide, run, regions, colours, drawn.constraints, drawn.corrections)
             found.append((layer, one))
     return found
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.annotations.tile_labels import classes_of_tiles
+from napari_smse.annotations.tile_labels import assign_classes
 from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
@@ -165,12 +165,12 @@ class _Sample:
         self.rows = _some(len(self.grid))
         part = self.grid.take(self.rows)
         at = tiles.rows_of(scale).start + self.rows
-        classes = classes_of_tiles(
+        classes = assign_classes(
             part,
             one.slide.quick_hash,
             one.drawn.regions(),
             one.started.plan.mask,
-            one.drawn.remarks,
+            one.drawn.corrections,
         )
         self.mpp = self.grid.grid.spec.mpp
         self.drawn: list[str] = classes.class_names.tolist()

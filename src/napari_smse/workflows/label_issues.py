@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.active_learning.label_issues import find_label_issues
-from napari_smse.annotations.tile_labels import classes_of_tiles, nearest_areas
+from napari_smse.annotations.tile_labels import assign_classes, nearest_areas
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import TileTable
@@ -81,14 +81,14 @@ def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles
     """Return what was said of a slide's tiles of one scale."""
     grid = tiles.scales[scale]
     slide, regions, mpp = one.slide.quick_hash, one.drawn.regions(), grid.grid.spec.mpp
-    found = classes_of_tiles(grid, slide, regions, one.started.plan.mask, one.drawn.remarks)
+    found = assign_classes(grid, slide, regions, one.started.plan.mask, one.drawn.corrections)
     groups = np.array([f"{slide} {mpp} {row}" for row in range(len(grid))], dtype=object)
     for number, (name, area) in enumerate(regions.items()):
         rows = np.flatnonzero(found.drawn == number)
         if len(rows):
             near = nearest_areas(grid.x[rows], grid.y[rows], grid.grid.edge, area)
             groups[rows] = [f"{slide} {name} {part}" for part in near]
-    return SaidOfTiles(found.class_names, groups, set(np.flatnonzero(found.judged).tolist()))
+    return SaidOfTiles(found.class_names, groups, set(np.flatnonzero(found.reviewed).tolist()))
 
 
 @dataclass
@@ -167,8 +167,8 @@ def _classes(slides: Sequence[ScoredSlide]) -> tuple[str, ...]:
     said = [
         remark.class_name
         for one in slides
-        for remark in one.drawn.remarks
-        if remark.says == "class" and remark.class_name
+        for remark in one.drawn.corrections
+        if remark.action == "class" and remark.class_name
     ]
     return tuple(dict.fromkeys(drawn + said))
 

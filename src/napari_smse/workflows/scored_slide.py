@@ -63,9 +63,9 @@ class ScoredSlide:
 
     def with_notes_of(self, other: ScoredSlide) -> ScoredSlide:
         """Return it with what was said of its tiles under another name besides."""
-        links = tuple(dict.fromkeys([*self.drawn.links, *other.drawn.links]))
-        remarks = tuple(dict.fromkeys([*self.drawn.remarks, *other.drawn.remarks]))
-        return replace(self, drawn=replace(self.drawn, links=links, remarks=remarks))
+        links = tuple(dict.fromkeys([*self.drawn.constraints, *other.drawn.constraints]))
+        remarks = tuple(dict.fromkeys([*self.drawn.corrections, *other.drawn.corrections]))
+        return replace(self, drawn=replace(self.drawn, constraints=links, corrections=remarks))
 
 
 @dataclass(frozen=True)

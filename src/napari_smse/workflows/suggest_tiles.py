@@ -110,7 +110,7 @@ def _remarked(one: ScoredSlide) -> NDArray[np.int64]:
     """Return the places of tiles that were corrected or ignored, ``(m, 4)``."""
     known = [
         (remark.place.x, remark.place.y, remark.place.width, remark.place.height)
-        for remark in one.drawn.remarks
-        if remark.says != "exemplar"
+        for remark in one.drawn.corrections
+        if remark.action != "exemplar"
     ]
     return np.array(known, dtype=np.int64).reshape(-1, 4)

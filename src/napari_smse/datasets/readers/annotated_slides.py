@@ -17,9 +17,9 @@ from napari_smse.annotations.geojson import NO_LABELS, count_detections, holds_a
 from napari_smse.annotations.tile_labels import (
     CONFLICT,
     NO_CLASS,
-    joined_areas,
     label_tiles,
     nearest_areas,
+    union_areas,
 )
 from napari_smse.datasets.curation import Candidate, Reading, class_order, usable_images
 from napari_smse.datasets.image_header import files_below, leads_out
@@ -82,7 +82,7 @@ class SlideToRead:
         for problem in problems:
             logger.warning("%s", problem)
         names = sorted({name for one in read for name in one})
-        return {name: joined_areas(one[name] for one in read if name in one) for name in names}
+        return {name: union_areas(one[name] for one in read if name in one) for name in names}
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,9 @@ class BankController(QObject):
         pictures = self._panel.keep_pictures.isChecked()
 
         def work() -> Iterator[tuple[NamedBank | None, str]]:
-            bank, new = with_annotated(known.bank, read, drawn.regions(), pictures, drawn.remarks)
+            bank, new = with_annotated(
+                known.bank, read, drawn.regions(), pictures, drawn.corrections
+            )
             yield known.changed(bank), f"Added {describe_bank(new)}."
 
         self._start(work)
