@@ -39,7 +39,7 @@ from napari_smse.evaluation.cross_validation import (
 )
 from napari_smse.evaluation.external import bach_probabilities
 from napari_smse.evaluation.linear_probe import LinearProbe
-from napari_smse.evaluation.prototypes import prototype_distances, prototypes_of
+from napari_smse.evaluation.prototypes import class_prototypes, prototype_distances
 from napari_smse.evaluation.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.metrics.calibration import (
     abstain_band,
@@ -47,7 +47,7 @@ from napari_smse.metrics.calibration import (
     fit_temperature,
     outlier_thresholds,
 )
-from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.models import (
     Figure,
     SmseNetwork,
@@ -110,7 +110,7 @@ def main() -> None:
         figures,
         temperature=temperature,
         band=abstain_band(calibrated.probabilities, labels, weights=case_weights(data, calibrated)),
-        prototypes=prototypes_of(network, table, data),
+        prototypes=class_prototypes(network, table, data),
         thresholds=outlier_thresholds(measured.prototype_distances, measured.prototype_scales),
     )
     path = save_model(network, card, options.out / NAME)
@@ -211,8 +211,8 @@ def measure(data: LabelledSet, table: FeatureCache) -> Measured:
             predictor = learner(data, fold.training.tolist(), [], 1000 * repeat)
             test = fold.test.tolist()
             logits = predictor(data.some(test))
-            parts.append(of_fold(test, logits, int(fold.name) - 1, repeat))
-            near = prototypes_of(learner.network, table, data, fold.training.tolist())
+            parts.append(HeldOutPredictions.from_fold(test, logits, int(fold.name) - 1, repeat))
+            near = class_prototypes(learner.network, table, data, fold.training.tolist())
             away, at = prototype_distances(learner.network, table, data, test, near)
             distances += away.tolist()
             scales += at.tolist()

@@ -177,13 +177,13 @@ class TestCrossval:
     def learner(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         asked: dict[str, object] = {"losses": [], "learners": []}
 
-        def learner_of(config: str, **options: object) -> NameLearner:
+        def create_learner(config: str, **options: object) -> NameLearner:
             asked["config"] = config
             asked["losses"].append((options.get("similarity"), options.get("classification")))
             asked["learners"].append(NameLearner(0.9))
             return asked["learners"][-1]
 
-        monkeypatch.setattr("napari_smse.evaluation.learners.learner_of", learner_of)
+        monkeypatch.setattr("napari_smse.evaluation.learners.create_learner", create_learner)
         return asked
 
     def test_it_prints_tables(self, shell: Shell, data: Path) -> None:

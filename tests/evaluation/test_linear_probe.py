@@ -51,7 +51,7 @@ def test_it_learns_what_the_features_tell(tmp_path: Path) -> None:
 def test_features_are_computed_once_whatever_the_folds(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     data, trunk, said = pictures(tmp_path), ColourTrunk(), []
-    learner = LinearProbe(trunk, doing=said.append)
+    learner = LinearProbe(trunk, on_message=said.append)
     cross_validate(learner, data, 3)
     seen = trunk.tiles
     cross_validate(learner, data, 4, repeats=2)

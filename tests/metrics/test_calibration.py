@@ -160,7 +160,7 @@ def test_a_few_right_by_chance_promise_nothing() -> None:
     p = [0.99, *[0.6] * 19]
     labels = [1, *[0] * 10, *[1] * 9]
     assert abstain_band(p, labels, 0.9).coverage == 0
-    assert abstain_band(p, labels, 0.9, least_coverage=0.05).coverage == pytest.approx(0.05)
+    assert abstain_band(p, labels, 0.9, min_coverage=0.05).coverage == pytest.approx(0.05)
 
 
 @given(

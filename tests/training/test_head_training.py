@@ -14,7 +14,7 @@ from napari_smse.datasets.crops import evaluation_tiles, tile_grid
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.evaluation.cross_validation import cross_validate
-from napari_smse.evaluation.prototypes import prototype_distances, prototypes_of
+from napari_smse.evaluation.prototypes import class_prototypes, prototype_distances
 from napari_smse.evaluation.scale_curve import at_scale
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
@@ -128,7 +128,7 @@ def test_prototypes_weigh_cases_alike(data: LabelledSet, table: FeatureCache) ->
     for _ in train_heads(network, table, data, range(20), RECIPE):
         pass
     chosen = [0, 1, 2, 10, 12]
-    found = prototypes_of(network, table, data, chosen)
+    found = class_prototypes(network, table, data, chosen)
 
     def mean(index: int) -> torch.Tensor:
         with torch.inference_mode():

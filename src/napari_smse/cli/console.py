@@ -188,7 +188,7 @@ def check_folder(path: Path, what: str) -> None:
         raise OutputError(f"cannot write {what} {path}: its folder does not exist; create it first")
 
 
-def figure_table(summary: Summary) -> Table:
+def metric_table(summary: Summary) -> Table:
     """Return all figures with their intervals."""
     from napari_smse.evaluation.report.tables import shown
 

@@ -15,9 +15,9 @@ from rich.table import Table
 from napari_smse.atomic_write import atomic_path
 from napari_smse.cli.console import (
     Speaker,
-    figure_table,
     json_text,
     magnification_table,
+    metric_table,
     read_data,
     scale_line,
 )
@@ -114,11 +114,11 @@ def crossval(
     Prints image accuracy and patient recognition rate (mean and standard deviation over folds),
     AUC, sensitivity and specificity with 95 % intervals from drawing whole cases.
     """
-    from napari_smse.evaluation.learners import judges_scales
+    from napari_smse.evaluation.learners import takes_tiles
 
     speaker = Speaker(quiet=quiet, as_json=as_json)
     _check(repeats, runs, folds)
-    if scale_curve and (controls or not judges_scales(config)):
+    if scale_curve and (controls or not takes_tiles(config)):
         raise TrainingError(
             "--scale-curve needs one recipe whose network takes tiles at a scale: leave out "
             f"--controls, and give another --config than {config} if that is the paper's."
@@ -180,7 +180,7 @@ def _train_all(
     run: _Run, config: str, controls: bool, steps: int | None, device: str, speaker: Speaker
 ) -> list[FoldDone]:
     """Train and predict all folds; return those of the first repeat."""
-    from napari_smse.evaluation.learners import Tables, learner_of
+    from napari_smse.evaluation.learners import FeatureCaches, create_learner
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
     tail = (MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[doing]}"))
@@ -192,11 +192,16 @@ def _train_all(
         def doing(text: str) -> None:
             bar.update(task, doing=text)
 
-        tables: Tables = {}
+        tables: FeatureCaches = {}
 
         def make(**losses: str) -> Learner:
-            return learner_of(
-                config, device=device, steps=steps, doing=doing, tables=tables, **losses
+            return create_learner(
+                config,
+                device=device,
+                steps=steps,
+                on_message=doing,
+                feature_caches=tables,
+                **losses,
             )
 
         if not controls:
@@ -276,7 +281,7 @@ def _show(run: _Run, summary: Summary, selected_on_test: Summary | None, speaker
     if selected_on_test is not None:
         speaker.say("weights chosen on validation cases:")
     speaker.show(magnification_table(summary))
-    speaker.show(figure_table(summary))
+    speaker.show(metric_table(summary))
     if selected_on_test is not None:
         speaker.say(f"optimistic: {_EPOCH_NOTE}:")
         speaker.show(magnification_table(selected_on_test))
@@ -325,14 +330,14 @@ def _write(
     out: Path, run: _Run, values: dict[str, Any], summary: Summary, selected_on_test: Summary | None
 ) -> None:
     from napari_smse.evaluation.report.page import ReportContent, write_report
-    from napari_smse.metrics.per_case import write_held_out
+    from napari_smse.metrics.per_case import write_predictions
 
     assert run.held_out is not None  # set by the training
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "crossval.json") as part:
         part.write_text(json_text(values), encoding="utf-8")
     with atomic_path(out / "held_out.csv") as part:
-        write_held_out(part, run.held_out, run.images)
+        write_predictions(part, run.held_out, run.images)
     content = ReportContent(
         f"Cross-validation of {run.settings['recipe']} on {run.data.name}",
         "Every image is judged by a network that saw no image of its case; weights were chosen "
@@ -342,8 +347,8 @@ def _write(
         summary,
         run.settings,
         run.notices,
-        controls=run.controls,
+        loss_comparison=run.controls,
         scale_curve=run.scale_curve,
-        optimistic=selected_on_test,
+        selected_on_test=selected_on_test,
     )
     write_report(out / "report.html", content)

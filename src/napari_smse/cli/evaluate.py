@@ -14,8 +14,8 @@ from napari_smse import models
 from napari_smse.cli.console import (
     Speaker,
     check_folder,
-    figure_table,
     magnification_table,
+    metric_table,
     read_data,
     scale_line,
 )
@@ -96,7 +96,7 @@ def _tell(
         return
     summary = evaluation.summary
     speaker.say(f"{summary.images} images of {summary.cases} cases")
-    speaker.show(figure_table(summary))
+    speaker.show(metric_table(summary))
     if values["auc_reason"]:
         speaker.say(f"no AUC: {values['auc_reason']}")
     if len(summary.magnifications) > 1:

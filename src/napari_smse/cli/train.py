@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from napari_smse.cli.console import Speaker, check_folder, figure_table, read_data
+from napari_smse.cli.console import Speaker, check_folder, metric_table, read_data
 from napari_smse.cli.output_files import model_files, refuse_existing
 from napari_smse.models.card import CARD_SUFFIX, stem_of
 from napari_smse.scoring import choose_device
@@ -96,12 +96,12 @@ def _making(
     options: dict[str, Any],
     device: str,
 ) -> ModelTrainer:
-    from napari_smse.evaluation.learners import recipe_of
+    from napari_smse.evaluation.learners import read_recipe
     from napari_smse.training.initialisation import new_network
     from napari_smse.training.train_model import ModelTrainer
 
     images.require_trainable()
-    recipe = recipe_of(config, seed=options["seed"], **changes)
+    recipe = read_recipe(config, seed=options["seed"], **changes)
     network, parent = new_network(recipe, len(images.classes))
     return ModelTrainer(images, recipe, network, parent=parent, device=device, **options)
 
@@ -152,5 +152,5 @@ def _tell(made: Made, making: ModelTrainer, speaker: Speaker) -> None:
             f"{made.summary.images} images of {made.summary.cases} validation cases (they chose "
             "weights and temperature, so unseen cases will do somewhat worse):"
         )
-        speaker.show(figure_table(made.summary))
+        speaker.show(metric_table(made.summary))
     speaker.say(f"model: {made.path}, logs: {making.folder}")

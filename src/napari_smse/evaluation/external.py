@@ -29,9 +29,9 @@ def bach_probabilities(
     Parameters
     ----------
     network
-        Whose second class is malignant.
+        Network whose second class is malignant.
     folder
-        With one folder of images a class.
+        Folder with one folder of images a class.
     mpp
         Scale of the tiles, um/px.
     """
@@ -51,7 +51,7 @@ def bach_images(folder: Path) -> Iterator[tuple[Image.Image, int]]:
     Parameters
     ----------
     folder
-        With one folder of images a class.
+        Folder with one folder of images a class.
     """
     for name, label in _LABELS.items():
         for path in sorted((folder / name).glob("*.jp*g")):

@@ -13,7 +13,7 @@ from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.feature_cache import FeatureCache
 
 
-def prototypes_of(
+def class_prototypes(
     network: SmseNetwork,
     table: FeatureCache,
     labelled_set: LabelledSet,
@@ -26,7 +26,7 @@ def prototypes_of(
     Parameters
     ----------
     network
-        Whose embedding.
+        Network whose embedding to use.
     table
         Features of the images.
     labelled_set, training
@@ -53,9 +53,9 @@ def prototype_distances(
 
     The distance is the Euclidean one between embeddings of length 1: 0 to 2.
     """
-    found = [table.judged(labelled_set.images[i]) for i in indices]
-    embedded = _embedded(network, torch.cat([one.values for one in found]))
-    scales = torch.cat([one.mpps for one in found])
+    tiles = [table.judged(labelled_set.images[i]) for i in indices]
+    embedded = _embedded(network, torch.cat([part.values for part in tiles]))
+    scales = torch.cat([part.mpps for part in tiles])
     return torch.cdist(embedded, prototypes).amin(dim=1), scales
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.evaluation.evaluate import match_classes, seen_cases
+from napari_smse.evaluation.evaluate import leaked_cases, match_classes
 from napari_smse.finetuning.assessment import Assessment, assess, separation, share_right
 from napari_smse.finetuning.best_heads import BestHeads
 from napari_smse.finetuning.embedding_heads import (
@@ -172,7 +172,7 @@ class FineTuner:
                 f"new class head for {', '.join(self.labelled_set.classes)}, and 'before' is the "
                 "nearest class mean in its embedding."
             )
-        if seen := seen_cases(self.labelled_set.some(self.testing), model.card):
+        if seen := leaked_cases(self.labelled_set.some(self.testing), model.card):
             told.append(
                 f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
                 "was trained on: its figures 'before' are too good, and the difference too small."

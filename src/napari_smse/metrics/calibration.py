@@ -21,7 +21,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
     logits, labels
         ``(n, classes)`` and ``(n,)``, held out by case.
     weights
-        Of each class.
+        Weight of each class, ``(classes,)``.
 
     References
     ----------
@@ -59,9 +59,9 @@ def expected_calibration_error(
     labels
         ``(n,)`` class indices.
     bins
-        How many.
+        Number of bins.
     weights
-        ``(n,)`` of the images, not negative; all alike by default.
+        ``(n,)`` weights of the images, not negative; equal by default.
 
     Returns
     -------
@@ -95,11 +95,11 @@ class AbstainBand:
         A probability p is decided if it lies at least this far from 0.5; above 0.5, none
         is.
     accuracy
-        Of the held-out images that are decided; NaN if none is.
+        Accuracy on the held-out images that are decided; NaN if none is.
     coverage
-        Share of the held-out images that is decided.
+        Fraction of the held-out images that is decided.
     target
-        The accuracy that was asked for.
+        Accuracy that was required.
     """
 
     half_width: float
@@ -129,7 +129,7 @@ def abstain_band(
     target: float = 0.9,
     *,
     weights: ArrayLike | None = None,
-    least_coverage: float = 0.1,
+    min_coverage: float = 0.1,
 ) -> AbstainBand:
     """Return the narrowest band around 0.5 outside of which the target accuracy is reached.
 
@@ -143,8 +143,8 @@ def abstain_band(
         Accuracy to reach, 0..1.
     weights
         ``(n,)``; one over the number of images of its case lets cases count alike.
-    least_coverage
-        A band that decides less than this share of the images does not count: a few that
+    min_coverage
+        A band that decides less than this fraction of the images does not count: a few that
         are right by chance promise nothing. Then nothing is decided at all.
 
     Raises
@@ -164,34 +164,34 @@ def abstain_band(
     decided = np.cumsum(weight[order])
     right = np.cumsum((weight * ((values >= 0.5) == truth))[order])
     # Images as far from 0.5 as each other are decided together.
-    last_alike = np.flatnonzero(np.r_[away[order][1:] != away[order][:-1], len(away) > 0])
-    coverage = decided[last_alike] / max(weight.sum(), np.finfo(float).tiny)
-    accuracy = right[last_alike] / np.maximum(decided[last_alike], np.finfo(float).tiny)
-    good = np.flatnonzero((accuracy >= target) & (coverage >= max(least_coverage, 1e-12)))
-    if not good.size:
+    last_of_equals = np.flatnonzero(np.r_[away[order][1:] != away[order][:-1], len(away) > 0])
+    coverage = decided[last_of_equals] / max(weight.sum(), np.finfo(float).tiny)
+    accuracy = right[last_of_equals] / np.maximum(decided[last_of_equals], np.finfo(float).tiny)
+    reached = np.flatnonzero((accuracy >= target) & (coverage >= max(min_coverage, 1e-12)))
+    if not reached.size:
         return AbstainBand(float("inf"), float("nan"), 0.0, target)
-    best = int(good[-1])
+    widest = int(reached[-1])
     # Where the last image is decided too, so is all that lies nearer to 0.5.
-    everything = best == len(last_alike) - 1
-    width = 0.0 if everything else float(away[order][last_alike[best]])
-    return AbstainBand(width, float(accuracy[best]), float(coverage[best]), target)
+    everything = widest == len(last_of_equals) - 1
+    width = 0.0 if everything else float(away[order][last_of_equals[widest]])
+    return AbstainBand(width, float(accuracy[widest]), float(coverage[widest]), target)
 
 
 def outlier_thresholds(
-    distances: ArrayLike, scales: ArrayLike, share: float = 0.95
+    distances: ArrayLike, scales: ArrayLike, fraction: float = 0.95
 ) -> dict[float, float]:
-    """Return at each scale the distance that a share of held-out tiles does not exceed.
+    """Return at each scale the distance that a fraction of held-out tiles does not exceed.
 
-    A tile further than that from what the model was taught is unlike anything it knows.
+    A tile further than that from what the model was trained on is out of distribution.
 
     Parameters
     ----------
     distances
-        ``(n,)`` of held-out tiles to their nearest exemplar or prototype.
+        ``(n,)`` distances of held-out tiles to their nearest exemplar or prototype.
     scales
         ``(n,)`` um/px of the tiles.
-    share
-        Of the held-out tiles to be taken for known, 0..1.
+    fraction
+        Fraction of the held-out tiles to be taken for in-distribution, 0..1.
 
     Returns
     -------
@@ -207,7 +207,9 @@ def outlier_thresholds(
     mpps = np.asarray(scales, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("Distances must be finite numbers.")
-    return {float(mpp): float(np.quantile(values[mpps == mpp], share)) for mpp in np.unique(mpps)}
+    return {
+        float(mpp): float(np.quantile(values[mpps == mpp], fraction)) for mpp in np.unique(mpps)
+    }
 
 
 def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:

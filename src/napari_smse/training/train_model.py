@@ -13,7 +13,7 @@ from napari_smse.datasets.labelled_set import LabelledSet, Source
 from napari_smse.datasets.leakage import hashes_of_cases
 from napari_smse.datasets.splits import hold_out
 from napari_smse.metrics.calibration import apply_temperature, fit_temperature
-from napari_smse.metrics.predictions import of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import (
     Figure,
@@ -145,7 +145,7 @@ class ModelTrainer:
             labels = torch.tensor([image.label for image in images])
             temperature = fit_temperature(logits, labels)
             _apply(temperature, self.network)
-            held_out = of_fold(self.validation, logits / temperature)
+            held_out = HeldOutPredictions.from_fold(self.validation, logits / temperature)
             summary = summarise(held_out, self.labelled_set)
         card = self._card(summary, temperature)
         path = save_model(self.network, card, self.stem)
