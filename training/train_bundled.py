@@ -210,7 +210,7 @@ def measure(data: LabelledSet, table: FeatureCache) -> Measured:
         for fold in divided(data, repeat, joined=True):
             predictor = learner(data, fold.training.tolist(), [], 1000 * repeat)
             test = fold.test.tolist()
-            logits = predictor(data.some(test))
+            logits = predictor(data.select(test))
             parts.append(HeldOutPredictions.from_fold(test, logits, int(fold.name) - 1, repeat))
             near = class_prototypes(learner.network, table, data, fold.training.tolist())
             away, at = prototype_distances(learner.network, table, data, test, near)

@@ -85,7 +85,7 @@ def test_a_recipe_learns_colours_and_tells_its_steps(tmp_path: Path) -> None:
 
 def test_the_seed_given_by_the_protocol_decides(tmp_path: Path) -> None:
     data = mini_set(tmp_path)
-    training, test = list(range(12)), data.some([12, 13, 14, 15])
+    training, test = list(range(12)), data.select([12, 13, 14, 15])
     learner = network_learner(SMALL.model_copy(update={"steps": 2}))
     first, again, other = (learner(data, training, (), seed)(test) for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -99,7 +99,7 @@ def test_learners_of_one_trunk_compute_its_features_once(tmp_path: Path) -> None
     said: list[str] = []
     for recipe in (head, other):
         learn = network_learner(recipe, on_message=said.append, feature_caches=tables)
-        learn(data, list(range(12)), (), 0)(data.some([12, 13]))
+        learn(data, list(range(12)), (), 0)(data.select([12, 13]))
     assert len(tables) == 1
     assert sum(text.startswith("features") for text in said) == len(data.images)
     changed = head.model_copy(update={"stain": 0.9})
@@ -135,14 +135,14 @@ def test_peeking_takes_the_epoch_best_on_the_images_and_predicting_does_not(
     network.load_state_dict(constant(0))
     predictor = PaperPredictor(network, [constant(0), constant(1), constant(0)])
     assert isinstance(predictor, SelectsOnTestSet)
-    assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
-    assert predictor.select_on_test(frames.some([1, 3])).argmax(dim=1).tolist() == [1, 1]
-    assert predictor.select_on_test(frames.some([0, 2])).argmax(dim=1).tolist() == [0, 0]
-    assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor(frames.select([1, 3])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor.select_on_test(frames.select([1, 3])).argmax(dim=1).tolist() == [1, 1]
+    assert predictor.select_on_test(frames.select([0, 2])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor(frames.select([1, 3])).argmax(dim=1).tolist() == [0, 0]
 
 
 def test_the_papers_learner_keeps_every_epoch(frames: object) -> None:
     learner = paper_learner(PaperRecipe(epochs=2, batch=2))
     predictor = learner(frames, [0, 1, 2, 3], [], 3)
     assert len(predictor._epochs) == 2
-    assert predictor.select_on_test(frames.some([4, 5])).shape == (2, 2)
+    assert predictor.select_on_test(frames.select([4, 5])).shape == (2, 2)

@@ -67,7 +67,7 @@ def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelTraine
     model = load_model(result.path)
     found = exemplars_of(model)
     assert found is not None
-    learnt = {image.case for image in one.labelled_set.some(one.training)}
+    learnt = {image.case for image in one.labelled_set.select(one.training)}
     assert set(found.cases) == learnt
     assert found.classes == model.card.classes
     # Of sixteen tiles nobody can tell what is unlike them.

@@ -116,7 +116,7 @@ def cross_validation(
             fold_seed = seed + 1000 * repeat + position
             predictor = train_fold(learner, labelled_set, fold, validation_fraction, fold_seed)
             test = fold.test.tolist()
-            images = labelled_set.some(test)
+            images = labelled_set.select(test)
             held_out = HeldOutPredictions.from_fold(test, predictor(images), position, repeat)
             selected_on_test = None
             if isinstance(predictor, SelectsOnTestSet):
@@ -177,7 +177,7 @@ def train_fold(
         len(fold.test),
     )
     predictor = learner(labelled_set, training, validation, seed)
-    return refuse_seen_cases(predictor, labelled_set.some([*training, *validation]))
+    return refuse_seen_cases(predictor, labelled_set.select([*training, *validation]))
 
 
 def refuse_seen_cases(predictor: Predictor, seen: Sequence[LabelledImage]) -> Predictor:
@@ -236,7 +236,7 @@ def leave_source_out(
     fold = Fold(f"without {source}", np.flatnonzero(~inside), np.flatnonzero(inside))
     predictor = train_fold(learner, labelled_set, fold, validation_fraction, seed)
     test = fold.test.tolist()
-    return HeldOutPredictions.from_fold(test, predictor(labelled_set.some(test)))
+    return HeldOutPredictions.from_fold(test, predictor(labelled_set.select(test)))
 
 
 def leave_scale_out(

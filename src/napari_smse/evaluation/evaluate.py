@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.datasets.leakage import cases_among, data_set_of
+from napari_smse.datasets.leakage import cases_among, data_set_name
 from napari_smse.errors import DataError
 from napari_smse.evaluation.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
 from napari_smse.metrics.predictions import HeldOutPredictions
@@ -194,7 +194,7 @@ def leaked_cases(images: Sequence[LabelledImage], card: ModelCard) -> frozenset[
 
 def _possible_overlap(labelled_set: LabelledSet, card: ModelCard) -> Overlap:
     trained = {_first_word(source.name) for source in card.training if not source.case_hashes}
-    used = {data_set_of(image) for image in labelled_set.images}
+    used = {data_set_name(image) for image in labelled_set.images}
     same = sorted(name for name in used if _first_word(name) in trained)
     if not same:
         return Overlap()

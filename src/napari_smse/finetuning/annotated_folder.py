@@ -14,7 +14,11 @@ from shapely import Polygon
 
 from napari_smse.annotations.tile_notes import PairConstraint, TileNotes, read_tile_notes
 from napari_smse.datasets.labelled_set import Skipped
-from napari_smse.datasets.readers.annotated_slides import SlideToRead, left_out_of, slides_to_read
+from napari_smse.datasets.readers.annotated_slides import (
+    SlideToRead,
+    slides_to_read,
+    unusable_annotations,
+)
 from napari_smse.errors import DataError, named_error
 from napari_smse.finetuning.annotated_tiles import AnnotatedSlide, AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
@@ -75,7 +79,7 @@ def scored_annotations(
                 continue
             found.append(one)
             links += notes.constraints
-            skipped += left_out_of(to_read.annotations)
+            skipped += unusable_annotations(to_read.annotations)
         yield len(wanted), len(wanted)
         if not found:
             why = f": {skipped[0].path.name} {skipped[0].reason}" if skipped else ""

@@ -172,7 +172,7 @@ class FineTuner:
                 f"new class head for {', '.join(self.labelled_set.classes)}, and 'before' is the "
                 "nearest class mean in its embedding."
             )
-        if seen := leaked_cases(self.labelled_set.some(self.testing), model.card):
+        if seen := leaked_cases(self.labelled_set.select(self.testing), model.card):
             told.append(
                 f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
                 "was trained on: its figures 'before' are too good, and the difference too small."
@@ -183,7 +183,7 @@ class FineTuner:
         """Return the links between tiles that are not held out: others would teach the answers."""
         if links is None:
             return None
-        kept = links.without(set(self.labelled_set.some(self.testing)))
+        kept = links.without(set(self.labelled_set.select(self.testing)))
         dropped = len(links) - (0 if kept is None else len(kept))
         if dropped:
             self.warnings.append(
@@ -217,7 +217,7 @@ class FineTuner:
         """
         try:
             tuned = yield from self._run()
-            learnt = self.labelled_set.some(self.training)
+            learnt = self.labelled_set.select(self.training)
             looks = yield from updated_ood_reference(self.model, learnt, self._looks)
             return replace(tuned, looks=looks)
         except (MemoryError, torch.OutOfMemoryError) as error:
@@ -244,9 +244,9 @@ class FineTuner:
             self._network, self.recipe, crops_per_image=self.crops, device=self._device
         )
         images = len(self.training) + len(self.testing)
-        for done, _ in table.fill(data.some(self.training)):
+        for done, _ in table.fill(data.select(self.training)):
             yield FineTuneProgress("reading", done, images)
-        for number, image in enumerate(data.some(self.testing), start=1):
+        for number, image in enumerate(data.select(self.testing), start=1):
             table.judged(image)
             yield FineTuneProgress("reading", len(self.training) + number, images)
         self._network.cpu()

@@ -86,7 +86,7 @@ def embed_images(
     DataError
         An image cannot be read.
     """
-    images, found, known = labelled_set.some(indices), [], known or {}
+    images, found, known = labelled_set.select(indices), [], known or {}
     unknown = [image for image in images if image not in known]
     outputs = tile_outputs(network, unknown, tile_px=tile_px)
     for image in images:

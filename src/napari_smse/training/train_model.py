@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet, Source
-from napari_smse.datasets.leakage import hashes_of_cases
+from napari_smse.datasets.leakage import training_hashes
 from napari_smse.datasets.splits import hold_out
 from napari_smse.metrics.calibration import apply_temperature, fit_temperature
 from napari_smse.metrics.predictions import HeldOutPredictions
@@ -151,7 +151,7 @@ class ModelTrainer:
         path = save_model(self.network, card, self.stem)
         if isinstance(self.network, SmseNetwork):
             learnt = LabelledSet(
-                self.labelled_set.classes, tuple(self.labelled_set.some(self.training))
+                self.labelled_set.classes, tuple(self.labelled_set.select(self.training))
             )
             weights = read_card(path).weights_sha256
             save_model_companions(self.network, learnt, card.tile_px, path, weights)
@@ -248,7 +248,7 @@ def training_sources(labelled_set: LabelledSet, used: Sequence[int]) -> tuple[Tr
                 images=numbers,
                 cases=cases,
                 cases_total=len(part.cases),
-                case_hashes=tuple(sorted(hashes_of_cases(own))),
+                case_hashes=tuple(sorted(training_hashes(own))),
             )
         )
     return tuple(found)
