@@ -137,8 +137,8 @@ def test_scales_controls_and_optimistic_figures_are_shown_when_given(data: Label
     told = replace(
         plain,
         scale_curve=[ScalePoint(0.25, 0.8125, 0.7, 0.9, 20, 5), empty],
-        controls=rows,
-        optimistic=plain.summary,
+        loss_comparison=rows,
+        selected_on_test=plain.summary,
     )
     text = Page(report_html(told)).text
     for words in (
