@@ -11,7 +11,7 @@ import tifffile
 
 from napari_smse.slides import (
     Slide,
-    looks_like_slide,
+    may_be_slide,
     open_slide,
     pyramid_arrays,
     slides_in_folder,
@@ -119,7 +119,7 @@ def _warn_of_missing_scale(slide: Slide) -> None:
 
 def _is_slide(path: Path) -> bool:
     if path.is_dir():
-        return looks_like_slide(path)
+        return may_be_slide(path)
     suffix = path.suffix.lower()
     if not path.is_file():
         return False

@@ -76,8 +76,8 @@ def _open_picture(path: Path) -> Image.Image:
                 Image.MAX_IMAGE_PIXELS = usual
     except UnidentifiedImageError as error:
         with path.open("rb") as stream:
-            known = stream.read(8).startswith(_MAGIC)
-        if known:
+            is_picture = stream.read(8).startswith(_MAGIC)
+        if is_picture:
             raise DamagedSlideError(f"{path.name} has a damaged header; copy it again") from error
         raise NotASlideError(
             f"{path.name} is no image that OpenSlide or tifffile knows, and none of the formats "
