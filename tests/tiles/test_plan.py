@@ -5,7 +5,7 @@ import shapely
 from napari_smse.errors import NoTissueError, RegionError, ScaleError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TissueMask, plan_tiles
-from napari_smse.tiles.plan import MOST_TILES_A_BLOCK
+from napari_smse.tiles.plan import MAX_TILES_PER_BLOCK
 
 
 class FlatSlide:
@@ -90,7 +90,7 @@ def test_blocks_stay_small():
 def test_tiles_that_overlap_much_come_in_more_blocks():
     for mpps in ([0.25], [0.25, 0.5, 1.0]):
         blocks = plan(FlatSlide(6000, 5000), mpps, overlap=0.9).blocks
-        assert max(block.tile_count for block in blocks) <= 1.2 * MOST_TILES_A_BLOCK
+        assert max(block.tile_count for block in blocks) <= 1.2 * MAX_TILES_PER_BLOCK
 
 
 def test_a_small_region_does_not_cost_the_whole_grid(monkeypatch):

@@ -31,9 +31,9 @@ class ScoreRequest:
     mpps
         Scales, um/px.
     overlap
-        Share of a tile's edge that its neighbour covers too.
+        Fraction of a tile's edge that its neighbour covers too.
     min_tissue
-        A tile is scored if at least this share of it is tissue.
+        A tile is scored if at least this fraction of it is tissue.
     roi
         Region, (x, y) in level-0 px; None for the whole slide.
     coarse_first

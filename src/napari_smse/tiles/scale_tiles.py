@@ -22,7 +22,7 @@ class ScaleTiles:
     columns, rows
         Grid position of each tile, (n,).
     tissue
-        Share of each tile that is tissue, (n,) in 0..1.
+        Fraction of each tile that is tissue, (n,) in 0..1.
     """
 
     grid: TileGrid
@@ -63,7 +63,7 @@ class ScaleTiles:
         """The pieces of slide that consecutive tiles show."""
         tiles = self.take(np.arange(start, stop))
         sides = (tiles.x, tiles.y, tiles.width, tiles.height)
-        return [Region(*map(int, one)) for one in zip(*sides, strict=True)]
+        return [Region(*map(int, box)) for box in zip(*sides, strict=True)]
 
     def take(self, index: NDArray[np.integer]) -> ScaleTiles:
         """The tiles at these positions, in this order."""
@@ -83,7 +83,7 @@ class ReadBlock:
     members
         For each scale served: its number in the plan, and the first and past-last tile.
     coarse_first
-        Whether it is read before anything is looked at more closely.
+        Whether it is of the coarse pass, which is read first.
     """
 
     region: Region
