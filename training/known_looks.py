@@ -28,7 +28,7 @@ from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.evaluation.external import bach_images
 from napari_smse.models import read_card
-from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
+from napari_smse.models.card import BUNDLED_NAME, OOD_REFERENCE_SUFFIX
 from napari_smse.similarity.ood.appearance import appearance_features
 from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
@@ -58,7 +58,7 @@ def main() -> None:
     for name, told in measured(tiles, options.data).items():
         print(f"{name:30} " + ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
     known = fitted(tiles.told, read_card("bundled").weights_sha256)
-    save_ood_reference(known, options.out / (BUNDLED_NAME + LOOKS_SUFFIX))
+    save_ood_reference(known, options.out / (BUNDLED_NAME + OOD_REFERENCE_SUFFIX))
     print(json.dumps({f"{one.source} {one.mpp:g}": round(one.limit, 2) for one in known.looks}))
 
 

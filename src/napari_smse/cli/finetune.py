@@ -16,7 +16,7 @@ from rich.table import Table
 from napari_smse import models
 from napari_smse.cli.console import Speaker, check_folder
 from napari_smse.cli.output_files import refuse_existing
-from napari_smse.models.card import CARD_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, model_stem
 from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _values(tuning: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, A
     before, after = judged(tuned.before), judged(tuned.after)
     return {
         "model": str(path),
-        "card": str(stem_of(path)) + CARD_SUFFIX,
+        "card": str(model_stem(path)) + CARD_SUFFIX,
         "from": tuning.model.card.name,
         "classes": list(tuning.labelled_set.classes),
         "training_images": len(tuning.training),

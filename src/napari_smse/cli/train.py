@@ -14,7 +14,7 @@ from rich.progress import Progress as ProgressBar
 
 from napari_smse.cli.console import Speaker, check_folder, metric_table, read_data
 from napari_smse.cli.output_files import model_files, refuse_existing
-from napari_smse.models.card import CARD_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, model_stem
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _tell(made: Made, making: ModelTrainer, speaker: Speaker) -> None:
         speaker.print_json(
             {
                 "model": str(made.path),
-                "card": str(stem_of(made.path)) + CARD_SUFFIX,
+                "card": str(model_stem(made.path)) + CARD_SUFFIX,
                 "logs": str(making.folder),
                 "training_images": len(making.training),
                 "validation_images": len(making.validation),

@@ -19,7 +19,7 @@ from napari_smse.models.card import ExpectedOutput, ModelCard
 
 TOLERANCE: Final = 0.02
 CANDIDATES: Final = 24
-KEPT: Final = 4
+SELF_TEST_TILES: Final = 4
 _log = logging.getLogger(__name__)
 
 
@@ -79,8 +79,8 @@ def expected_outputs(network: nn.Module, card: ModelCard) -> tuple[ExpectedOutpu
     numbers = list(range(CANDIDATES))
     probabilities = _probabilities(network, card, numbers)
     order = np.argsort(probabilities[:, 0], kind="stable")
-    kept = [*order[: KEPT // 2], *order[-KEPT // 2 :]]
-    if np.sum(np.abs(probabilities[kept, 0] - 0.5) > 2 * TOLERANCE) < 2:
+    chosen = [*order[: SELF_TEST_TILES // 2], *order[-SELF_TEST_TILES // 2 :]]
+    if np.sum(np.abs(probabilities[chosen, 0] - 0.5) > 2 * TOLERANCE) < 2:
         _log.warning("The self-test of %s could not tell swapped class names.", card.name)
     return tuple(
         ExpectedOutput(
@@ -90,7 +90,7 @@ def expected_outputs(network: nn.Module, card: ModelCard) -> tuple[ExpectedOutpu
                 for name, value in zip(card.classes, probabilities[index], strict=True)
             },
         )
-        for index in kept
+        for index in chosen
     )
 
 
@@ -104,8 +104,8 @@ def run_self_test(network: nn.Module, card: ModelCard) -> None:
     """
     if not card.expected:
         return
-    found = _probabilities(network, card, [output.tile for output in card.expected])
-    for output, row in zip(card.expected, found, strict=True):
+    measured = _probabilities(network, card, [output.tile for output in card.expected])
+    for output, row in zip(card.expected, measured, strict=True):
         for name, value in zip(card.classes, row, strict=True):
             promised = output.probabilities[name]
             if not abs(float(value) - promised) <= TOLERANCE:

@@ -16,13 +16,13 @@ from napari_smse.metrics.calibration import apply_temperature, fit_temperature
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import (
-    Figure,
+    Metric,
     ModelCard,
     TrainingSource,
     read_card,
     save_model,
 )
-from napari_smse.models.card import stem_of
+from napari_smse.models.card import model_stem
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.model_companions import save_model_companions
@@ -108,7 +108,7 @@ class ModelTrainer:
         self.labelled_set = labelled_set
         self.recipe = recipe
         self.network = network
-        self.stem = stem_of(out)
+        self.stem = model_stem(out)
         self.parent = parent
         self.device = device
         every = range(len(labelled_set.images))
@@ -254,7 +254,7 @@ def training_sources(labelled_set: LabelledSet, used: Sequence[int]) -> tuple[Tr
     return tuple(found)
 
 
-def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tuple[Figure, ...]:
+def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tuple[Metric, ...]:
     """Describe the figures on the validation cases, and what they were used for."""
     if summary is None:
         return ()
@@ -265,7 +265,7 @@ def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tu
         "cases"
     )
     return tuple(
-        Figure(
+        Metric(
             data=f"{sources}, validation cases",
             metric=name.replace("_", " "),
             value=round(one.value, 3),
