@@ -42,8 +42,8 @@ def expected(paths: list[Path], model: Model, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let even a small slide be shared."""
-    monkeypatch.setattr("napari_smse.cluster.scheduler._FEWEST_TILES", 8)
-    monkeypatch.setattr("napari_smse.cluster.scheduler._MOST_TILES", 16)
+    monkeypatch.setattr("napari_smse.cluster.scheduler._MIN_TILES", 8)
+    monkeypatch.setattr("napari_smse.cluster.scheduler._MAX_TILES", 16)
 
 
 class Jobs:
@@ -102,7 +102,7 @@ def test_no_more_is_under_way_than_workers_need(
     workers: Client, jobs: Jobs, paths: list[Path]
 ) -> None:
     scoring = ClusterScoring(workers)
-    most = max(len(scoring._flying) for _ in scoring.run(jobs.on(path) for path in paths))
+    most = max(len(scoring._running) for _ in scoring.run(jobs.on(path) for path in paths))
     assert 2 <= most <= 4  # two each
 
 

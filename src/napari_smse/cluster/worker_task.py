@@ -36,7 +36,7 @@ def score_blocks(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores] |
     work
         The slide, the model and how to run it.
     numbers
-        Of the blocks in its plan.
+        Numbers of the blocks in its plan.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def score_blocks(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores] |
 
 
 def _scored(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores]:
-    with _told_by_whom(work):
+    with _naming_machine(work):
         slide, plan = _opened(work)
         classifiers = _classifiers(work.model, work.weights_sha256, work.device)
     tiles = [read_block(slide, plan, plan.blocks[number]) for number in numbers]
@@ -62,8 +62,8 @@ def _scored(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores]:
 
 
 @contextmanager
-def _told_by_whom(work: SlideWork) -> Iterator[None]:
-    """Say on which machine something is missing."""
+def _naming_machine(work: SlideWork) -> Iterator[None]:
+    """Name the machine on which something is missing."""
     try:
         yield
     except SmseError as error:
@@ -84,7 +84,7 @@ def _opened(work: SlideWork) -> tuple[Slide, TilePlan]:
 
 
 def _same_plan(work: SlideWork, slide: Slide) -> TilePlan:
-    """Plan as the machine did that asks.
+    """Plan as the machine that sent the task did.
 
     Raises
     ------

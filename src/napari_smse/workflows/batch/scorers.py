@@ -145,7 +145,7 @@ class WorkerScorer:
             raise
 
     def _work(self, prepared: OpenJob) -> SlideWork:
-        return SlideWork.of(
+        return SlideWork.from_slide(
             prepared.slide,
             self._model,
             self._model_name,
