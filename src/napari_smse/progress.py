@@ -1,4 +1,4 @@
-"""How long work will still take, by how fast it went since it last began or went on."""
+"""Expected time to the end of work, by its speed since it last began or was resumed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Eta:
-    """Watches one piece of work."""
+    """Estimates the time of arrival of one piece of work."""
 
     def __init__(self) -> None:
         self._since: tuple[float, int] | None = None
@@ -16,12 +16,12 @@ class Eta:
         self._since = None
 
     def seconds_left(self, done: int, total: int) -> float | None:
-        """Return the seconds left; None until that can be told."""
+        """Return the seconds left; None until it is known."""
         now = time.monotonic()
         if self._since is None or done < self._since[1]:
             self._since = now, done
             return None
-        then, first = self._since
-        if done == first:
+        then, done_then = self._since
+        if done == done_then:
             return None
-        return (now - then) / (done - first) * (total - done)
+        return (now - then) / (done - done_then) * (total - done)
