@@ -118,7 +118,7 @@ class DataError(SmseError):
 
 
 class TrainingError(SmseError):
-    """A training cannot start, or go on, as asked."""
+    """A training cannot start, or resume, with these settings."""
 
 
 class InternalError(SmseError):

@@ -61,7 +61,7 @@ class AnnotationSet:
     Attributes
     ----------
     annotations
-        In the order they were drawn.
+        The regions, in the order they were drawn.
     colours
         RGB, 0..255, by class name; classes without one get one when written.
     constraints, corrections
@@ -86,7 +86,7 @@ class AnnotationSet:
     def regions(self) -> dict[str, MultiPolygon]:
         """Return the area that the annotations of each class cover, level-0 px, by class name.
 
-        Classes that QuPath is told to ignore (their names end in ``*``) are left out.
+        Classes that QuPath ignores (their names end in ``*``) are left out.
         """
         by_class: dict[str, list[Polygon | MultiPolygon]] = defaultdict(list)
         for annotation in self.annotations:
@@ -100,7 +100,7 @@ class AnnotationSet:
 def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> AnnotationSet:
     """Read annotations from GeoJSON as QuPath exports it.
 
-    Points and lines are left out and outlines that cross themselves are mended; the log tells of
+    Points and lines are left out and outlines that cross themselves are repaired; the log names
     both. Areas without a class are kept. Tiles and other detections are no annotations: they are
     left out with a warning in the log. Notes on tiles that this program wrote are read, too.
 
@@ -146,7 +146,7 @@ def write_annotations(
     path
         The file, usually ending in ``.geojson``.
     annotations
-        What to write.
+        Annotations to write.
     bounds_origin
         Corner of OpenSlide's bounds, level-0 px.
 

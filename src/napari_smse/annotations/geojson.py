@@ -61,7 +61,7 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
 
     A FeatureCollection, a Feature, a GeometryCollection, a bare geometry or a list of
     any of these will do. Areas that overlap become one. Points and lines are left out
-    and outlines that cross themselves are mended; the log tells of both.
+    and outlines that cross themselves are repaired; the log names both.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def read_class_regions(
     """Read what is annotated of each class in a GeoJSON file.
 
     As `read_regions` does, but only areas of one class become one. Areas without a class,
-    and those of classes that QuPath is told to ignore (their names end in ``*``), are left
+    and those of classes that QuPath ignores (their names end in ``*``), are left
     out with a note in the log. So are tiles and other detections, whose classes are what a
     program found and no labels; the log warns of them.
 

@@ -42,7 +42,7 @@ def label_tiles(
     edge
         Their side, level-0 px.
     regions
-        What is drawn of each class, level-0 px.
+        Area of each class, level-0 px.
     mask
         The slide's tissue.
 
@@ -188,11 +188,11 @@ def assign_classes(
     Parameters
     ----------
     tiles
-        Of one scale.
+        Tiles of one scale.
     slide
         Quick hash of their slide.
     regions
-        What is drawn of each class, level-0 px.
+        Area of each class, level-0 px.
     mask
         The slide's tissue.
     corrections

@@ -1,4 +1,4 @@
-"""What a worker is told of a slide: enough to plan the same tiles, and to notice if it does not."""
+"""The description of a slide for a worker: enough to plan the same tiles, and to check that."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SlideWork:
     quick_hash
         Hash of its content.
     request
-        Which tiles to score.
+        Request, from which the tiles are planned.
     plan
         Hash of the plan that this machine made.
     model
@@ -37,7 +37,7 @@ class SlideWork:
     weights_sha256
         SHA-256 of the model's weights.
     device
-        Where and how the network runs: the same for all, so that all compute alike.
+        Device, runtime and precision: the same for all, so that all compute the same numbers.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""From what a reader found to what can be learnt from, with every refusal told."""
+"""From the candidates of a reader to usable images, with the reason for every refusal."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def usable_images(
     Parameters
     ----------
     candidates
-        In the order the images will have.
+        Candidates, in the order that the images will have.
     folder
         Nothing outside of it is read.
     reading

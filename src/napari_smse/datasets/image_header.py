@@ -1,4 +1,4 @@
-"""What an image file says about itself before any pixel is decoded."""
+"""The header of an image file, read before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def leads_out(path: Path, folder: Path) -> bool:
 
 
 def short_reason(error: Exception) -> str:
-    """Return what an error says, in one line and without the file's name."""
+    """Return the message of an error, in one line and without the file's name."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).splitlines() or [type(error).__name__])[0]

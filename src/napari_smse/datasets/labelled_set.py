@@ -22,9 +22,9 @@ class Source:
     title
         Name of the data set in a model's card; `name` if empty.
     organ, scanner, licence, citation
-        As the data set states them.
+        Metadata as the data set states them.
     scale_note
-        How its um/px is known.
+        Origin of its um/px.
     """
 
     name: str
@@ -62,7 +62,7 @@ class LabelledImage:
     magnification
         Magnification in the data set's words ("100X"); only for tables, never for computing.
     region
-        Where on the slide the field lies, level-0 px; none for an image file.
+        Place of the field on the slide, level-0 px; none for an image file.
     drawn
         The region drawn on the slide that the field is of, where that is known.
     """

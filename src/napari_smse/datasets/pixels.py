@@ -1,4 +1,4 @@
-"""The pixels of labelled images, kept as long as there is room."""
+"""The pixels of labelled images, cached as long as there is room."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Fold:
     Attributes
     ----------
     name
-        For tables and messages.
+        Name in tables and messages.
     training, test
         Indices of images; no case is on both sides.
     """

@@ -1,4 +1,4 @@
-"""What a saved model is worth on labelled images it was not trained on."""
+"""Evaluate a saved model on labelled images it was not trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well images are told apart at each um/px: magnification independence, measured."""
+"""The AUC at each um/px: magnification independence, measured."""
 
 from __future__ import annotations
 

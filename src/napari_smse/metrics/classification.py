@@ -31,7 +31,7 @@ class Predictions:
     cases, strata, repeats
         ``(n,)`` integer codes.
     positive
-        Of two classes, the one that sensitivity is about.
+        The one of two classes that sensitivity is about.
     """
 
     probabilities: NDArray[np.float64]

@@ -33,7 +33,7 @@ class TrainingSource(_Strict):
     """One data set that went into the training.
 
     `images` and `cases` count by class name; a case with both classes counts in both.
-    `case_hashes` tell whether a case, or a slide, was trained on without naming it (`case_hash`).
+    `case_hashes` show whether a case, or a slide, was trained on without naming it (`case_hash`).
     """
 
     name: str

@@ -29,7 +29,7 @@ def generated_tile(number: int, height: int = 224, width: int = 224) -> NDArray[
     Parameters
     ----------
     number
-        Which tile; nuclear size, density, pleomorphism and stain vary with it.
+        Number of the tile; nuclear size, density, pleomorphism and stain vary with it.
     height, width
         Size in px.
     """
@@ -71,10 +71,10 @@ def tile_size(network: nn.Module, card: ModelCard) -> tuple[int, int]:
 
 
 def expected_outputs(network: nn.Module, card: ModelCard) -> tuple[ExpectedOutput, ...]:
-    """Return the generated tiles that tell the classes apart best, with their probabilities.
+    """Return the generated tiles that separate the classes best, with their probabilities.
 
     The tiles with the lowest and the highest probability of the first class are kept,
-    so that swapped class names cannot pass as long as the network tells tiles apart.
+    so that swapped class names cannot pass as long as the network separates tiles.
     """
     numbers = list(range(CANDIDATES))
     probabilities = _probabilities(network, card, numbers)

@@ -89,7 +89,7 @@ class RunRecord(_Record):
     precision
         Number format of the network's inner work, such as `float32`.
     started, finished
-        With time zone.
+        Time with its zone.
     seconds
         Time spent scoring; less than `finished - started` if the run was resumed.
     classifier

@@ -1,4 +1,4 @@
-"""Which block is read next: what somebody looks at comes first, outward from its centre."""
+"""The order of the blocks: those in the viewport first, outward from its centre."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ class BlockWriter:
     Parameters
     ----------
     plan, store
-        What is scored, and where results go.
+        The tiles that are scored, and the store that results go to.
     slide
-        What the blocks are read from: nothing of one that changed meanwhile is kept.
+        Slide that the blocks are read from; if it changes meanwhile, nothing is stored.
     """
 
     plan: TilePlan

@@ -1,4 +1,4 @@
-"""Where the network runs: chosen once, told by name, never changed behind the user's back."""
+"""The device that the network runs on: chosen once, shown by name, never changed silently."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class ComputeDevice:
     Parameters
     ----------
     torch_name
-        What torch calls it: ``cpu``, ``cuda:0`` or ``mps``.
+        Name in torch: ``cpu``, ``cuda:0`` or ``mps``.
     label
-        What a person calls it: ``CPU, AMD EPYC (2 cores)``.
+        Name for a person: ``CPU, AMD EPYC (2 cores)``.
     precision
         Number format of the arithmetic: the fastest that this processor has in
         hardware. Results are always float32.
     batch_size
         Tiles given to the network at once.
     runtime
-        What computes the network.
+        Library that computes the network.
     """
 
     torch_name: str

@@ -1,4 +1,4 @@
-"""Score the tiles of a slide: read, classify, store, and tell how far it is."""
+"""Score the tiles of a slide: read, classify, store, and report progress."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def score(
     Parameters
     ----------
     slide, model, plan
-        What to score with what.
+        The slide, the network, and the tiles to score.
     store
-        Made for this plan; results go there block by block.
+        Store of this plan; results go there block by block.
     device
-        Where the network runs; several share the tiles.
+        Device to run the network on; several share the tiles.
     threads
         CPU cores for the network.
     readers

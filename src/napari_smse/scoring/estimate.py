@@ -29,7 +29,7 @@ class TimeEstimate:
     Parameters
     ----------
     tiles
-        How many there are to score.
+        Number of tiles to score.
     rate
         Tiles per second.
     bottleneck
@@ -56,14 +56,14 @@ def estimate(
     readers: int = 2,
     seconds: float = PROBE_S,
 ) -> TimeEstimate:
-    """Score blocks from all over a slide for a while, keep nothing, and return the throughput.
+    """Score blocks from all over a slide for a while, store nothing, and return the throughput.
 
     Parameters
     ----------
     slide, model, plan, device, threads, readers
         As for `score`.
     seconds
-        How long to try, from the first batch on; a slide done sooner is done.
+        Time to measure for, from the first batch on; less if the slide is done sooner.
 
     Raises
     ------

@@ -83,11 +83,11 @@ class Pipeline:
     Parameters
     ----------
     slide, model, plan
-        What to classify with what.
+        The slide, the network, and the tiles to classify.
     order
-        Which block comes next.
+        Order in which blocks are read.
     devices
-        Where the network runs; two or more share the tiles.
+        Devices to run the network on; two or more share the tiles.
     threads
         CPU cores for the network.
     readers

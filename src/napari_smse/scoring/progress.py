@@ -55,7 +55,7 @@ class Progress:
     seconds_left
         Expected time to the end; None in the first two seconds.
     scores
-        What is new since the last progress.
+        Results since the last progress.
     bottleneck
         Stage that limits the throughput; None in the first two seconds.
     """
@@ -144,7 +144,7 @@ class StageTimes:
     Parameters
     ----------
     readers, networks
-        How many threads can be in each stage at once.
+        Number of threads that can be in each stage at once.
     """
 
     def __init__(self, readers: int = 1, networks: int = 1) -> None:

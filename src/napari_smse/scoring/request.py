@@ -1,4 +1,4 @@
-"""What the user asked to be scored, and what to warn about before it is."""
+"""The request of a run, the scales in it, and warnings about them."""
 
 from __future__ import annotations
 

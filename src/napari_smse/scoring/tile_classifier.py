@@ -29,7 +29,7 @@ class TileClassifier:
     model
         The loaded model.
     device
-        Where to run.
+        Device to run on.
     threads
         CPU threads for the arithmetic of one call.
     """

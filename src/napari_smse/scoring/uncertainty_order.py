@@ -1,4 +1,4 @@
-"""Where to look more closely: where the call is unsure, or scales disagree."""
+"""The order of the second pass: where the call is uncertain, or scales disagree, first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class UncertaintyOrder(BlockOrder):
     todo
         Numbers of the blocks to hand out.
     viewport
-        What the viewer shows: its blocks come before others in either part.
+        Part that the viewer shows: its blocks come before others in either part.
     deadline
         When to end, as `time.monotonic` counts. The coarse pass is never cut short.
     """

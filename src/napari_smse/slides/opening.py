@@ -52,7 +52,7 @@ _MAX_NAMED = 8
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     """Open a slide with the backend that serves it best.
 
-    OpenSlide and tifffile are both asked where both can: OpenSlide sees one level of an
+    OpenSlide and tifffile are both tried where both can read: OpenSlide sees one level of an
     OME-TIFF pyramid, tifffile decodes tiles of plain TIFFs faster, and only OpenSlide
     knows most scanners' formats.
 

@@ -1,4 +1,4 @@
-"""What a slide's um/px is, and who says so."""
+"""A slide's um/px, and where it is stated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PhysicalScale:
     mpp : float or None
         um/px, or None when nothing plausible is stated.
     source : ScaleSource
-        Where it was stated.
+        Origin of the um/px.
     rejected : float or None
         The first implausible um/px the file stated, for the message.
     """

@@ -103,7 +103,7 @@ def local_mean_and_deviation(
     Parameters
     ----------
     values
-        Of an overview, (h, w).
+        Values of an overview, (h, w).
     window_um
         Edge of the square; it is at least 3 px.
     mpp

@@ -1,4 +1,4 @@
-"""Tell ink from stained tissue where their colours are alike: ink is flat."""
+"""Distinguish ink from stained tissue of similar colours: ink is flat."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def find_flat_ink(
     Parameters
     ----------
     dyed
-        Where there is something on the glass, (h, w).
+        Mask of what lies on the glass, (h, w).
     absorbance, hue, saturation
-        Of the overview's colours, relative to the glass, (h, w).
+        Absorbance, hue and saturation of the overview, relative to the glass, (h, w).
     mpp
         Scale of the overview, um/px.
     noise

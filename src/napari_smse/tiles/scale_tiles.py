@@ -18,7 +18,7 @@ class ScaleTiles:
     Parameters
     ----------
     grid
-        Where tiles can lie.
+        Grid that the tiles lie on.
     columns, rows
         Grid position of each tile, (n,).
     tissue
@@ -77,11 +77,11 @@ class ReadBlock:
     Parameters
     ----------
     region
-        What to read, level-0 px.
+        Region to read, level-0 px.
     mpp
         The finest scale that the block serves, um/px.
     members
-        For each scale served: its number in the plan, and the first and past-last tile.
+        Number of each scale served, and its first and past-last tile.
     coarse_first
         Whether it is of the coarse pass, which is read first.
     """

@@ -1,6 +1,6 @@
 """BreakHis, in any nesting of folders.
 
-What a file is, its name tells: ``SOB_M_DC-14-2523-400-001.png`` is a malignant ductal
+The name of a file has its metadata: ``SOB_M_DC-14-2523-400-001.png`` is a malignant ductal
 carcinoma of 2014, patient 2523, at 400X, the first of its series.
 
 References
@@ -125,7 +125,7 @@ def read_breakhis(folder: Path, reading: Reading | None = None) -> LabelledSet:
     folder
         Searched at any depth.
     reading
-        How to read it; its `mpp` is not used, as the magnification tells.
+        How to read it; its `mpp` is not used, as the magnification gives it.
     """
     reading = reading or Reading(SOURCE)
     if reading.mpp is not None:

@@ -43,7 +43,7 @@ def read_class_folders(folder: Path, reading: Reading) -> LabelledSet:
     Parameters
     ----------
     folder
-        With at least two sub-folders.
+        Folder with at least two sub-folders.
     reading
         How to read it; its `mpp` is the um/px of all images.
 

@@ -39,7 +39,7 @@ def read_image_table(folder: Path, reading: Reading) -> LabelledSet:
     Parameters
     ----------
     folder
-        Where the table lies.
+        Folder of the table.
     reading
         How to read it; its `mpp` counts for rows that have no um/px.
 
@@ -67,7 +67,7 @@ def _require_scale(table: CsvRows, reading: Reading) -> None:
 
 
 def _described(reading: Reading, table: CsvRows) -> Reading:
-    """Describe a source that the caller does not, as far as the table tells what it is."""
+    """Describe a source that the caller does not, as far as the table describes it."""
     source = reading.source
     if source.organ != "not stated":
         return reading

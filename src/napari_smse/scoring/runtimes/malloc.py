@@ -1,4 +1,4 @@
-"""Memory that one layer frees and the next needs is kept, rather than given back to the system."""
+"""Retain memory that one layer frees and the next needs, rather than return it to the system."""
 
 from __future__ import annotations
 

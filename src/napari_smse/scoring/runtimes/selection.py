@@ -73,7 +73,7 @@ def select_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> Com
     Parameters
     ----------
     device
-        As chosen; a GPU comes back as it is.
+        The chosen device; a GPU is returned as it is.
     model
         The loaded model.
     threads

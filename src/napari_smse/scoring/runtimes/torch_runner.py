@@ -39,7 +39,7 @@ class TorchRunner:
     model
         The loaded model; its network is not changed.
     device
-        Where to run, and in which precision.
+        Device to run on, and its precision.
     threads
         CPU threads for arithmetic.
     """

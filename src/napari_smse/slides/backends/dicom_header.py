@@ -1,6 +1,6 @@
-"""What a DICOM file says of itself before its pixels.
+"""The header of a DICOM file, read without its pixels.
 
-OpenSlide tells this only of the level it puts first, and of no file that is not an image.
+OpenSlide gives this only for the level it puts first, and for no file that is not an image.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DicomHeader:
     sop_class : str
         UID of its kind of object.
     modality : str
-        Such as "SM" for slide microscopy or "ANN" for annotations.
+        Modality, such as "SM" for slide microscopy or "ANN" for annotations.
     series : str
         SeriesInstanceUID: files that share it, in one folder, are one slide.
     flavour : str

@@ -1,4 +1,4 @@
-"""What TIFF tags, OME-XML and Aperio descriptions say about a slide."""
+"""Metadata of a slide in TIFF tags, OME-XML and Aperio descriptions."""
 
 from __future__ import annotations
 
