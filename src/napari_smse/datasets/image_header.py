@@ -12,7 +12,7 @@ from typing import Final
 from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DataError
-from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
+from napari_smse.slides.backends.image import PICTURE_FORMATS
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 """Suffixes, in lower case, of files taken for images."""

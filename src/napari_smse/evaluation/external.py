@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from napari_smse.datasets.crops import tile_grid
-from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
+from napari_smse.slides.backends.image import PICTURE_FORMATS
 
 BACH_MPP: Final = 0.56
 # The stored files are squeezed; this is their true shape at a scale of 0.56 um/px.

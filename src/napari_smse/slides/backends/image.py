@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,14 @@ from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides.backends.base import Level, SlideFacts, as_rgb
-from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
 from napari_smse.slides.scale import StatedScale, mean_mpp
+
+PICTURE_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+"""Formats Pillow may take a file for, to be handed to every ``Image.open``.
+
+Left to itself Pillow tries all it knows, whatever the file is called, and PostScript among
+them is a program: it is handed to Ghostscript, and may never end.
+"""
 
 PIXEL_LIMIT = 500_000_000
 """Pictures are decoded whole; beyond this many pixels (1.5 GB) they are refused."""
