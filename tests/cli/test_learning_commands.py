@@ -502,7 +502,7 @@ class TestFinetune:
         def decided(*_args: object) -> None:
             raise AssertionError("was measured")
 
-        monkeypatch.setattr("napari_smse.scoring.runtimes.selection.decided", decided)
+        monkeypatch.setattr("napari_smse.scoring.runtimes.selection.selected_speed", decided)
         out = tmp_path / "models" / "x"
         answer = shell("finetune", "mini", cases, "--out", out, "--steps", "3", "--quiet")
         assert (answer.status, answer.err) == (0, "")

@@ -93,7 +93,7 @@ def test_results_are_those_of_one_process(
 
 def test_a_slide_is_shared_by_workers(workers: Client, jobs: Jobs, paths: list[Path]) -> None:
     job = jobs.on(paths[0])
-    shares = list(ClusterScoring(workers)._shares(job, job.plan.tile_count))
+    shares = list(ClusterScoring(workers)._split_blocks(job, job.plan.tile_count))
     assert len(shares) > 4
     assert sorted(number for share in shares for number in share) == job.todo
 

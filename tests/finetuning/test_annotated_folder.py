@@ -86,7 +86,7 @@ def test_slides_are_scored_in_the_way_that_is_the_fastest(
 
     monkeypatch.setattr("napari_smse.finetuning.annotated_folder.score", noting)
     found = selection.Speed("onnxruntime", "float32", 1.0, 0.0)
-    monkeypatch.setattr(selection, "decided", lambda *_args: found)
+    monkeypatch.setattr(selection, "selected_speed", lambda *_args: found)
     read(folder, model)
     assert {(one.runtime, one.precision) for one in used} == {("onnxruntime", "float32")}
 

@@ -102,7 +102,7 @@ def test_triplets_are_the_same_however_few_anchors_are_looked_at(
     a, p, n = valid_triplets(labels)
     gap = square[a, n] - square[a, p]
     keep = (gap > 0) & (gap <= 0.3) if mining == "semi-hard" else gap <= 0
-    monkeypatch.setattr(miners, "_MOST_AT_ONCE", at_once)
+    monkeypatch.setattr(miners, "_MAX_AT_ONCE", at_once)
     found = mine_triplets(embedding, labels, mining, 0.3)
     for ours, theirs in zip(found, (a[keep], p[keep], n[keep]), strict=True):
         assert torch.equal(ours, theirs)
@@ -115,7 +115,7 @@ def test_a_thousand_embeddings_are_mined_in_bounded_parts() -> None:
     done = 0
     for first, mask in miners.triplet_masks(embedding, labels, "hard", 0.2):
         assert first == done
-        assert mask.numel() <= miners._MOST_AT_ONCE
+        assert mask.numel() <= miners._MAX_AT_ONCE
         for anchor in range(first, first + len(mask)):
             if anchor % 50:
                 continue

@@ -79,7 +79,7 @@ def precision(request, monkeypatch):
     if request.param == "bfloat16" and not computes_bfloat16():
         pytest.skip("this CPU computes in float32 only")
     found = selection.Speed("torch", request.param, 1.0, 0.0)
-    monkeypatch.setattr(selection, "decided", lambda *_args: found)
+    monkeypatch.setattr(selection, "selected_speed", lambda *_args: found)
     return request.param
 
 
