@@ -193,7 +193,7 @@ def test_a_slide_that_is_whole_ends_without_workers(
     assert [word.ended for word in words] == [again]
 
 
-@pytest.mark.parametrize("step", ["keep", "finish"])
+@pytest.mark.parametrize("step", ["add", "finish"])
 def test_a_slip_with_one_slide_stops_no_other(
     workers: Client, jobs: Jobs, paths: list[Path], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
