@@ -62,7 +62,7 @@ class _Run:
         """What the protocols take."""
         return {
             "repeats": self.repeats,
-            "validation_share": self.validation_share,
+            "validation_fraction": self.validation_share,
             "seed": self.seed,
         }
 
