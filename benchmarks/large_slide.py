@@ -194,7 +194,7 @@ def check(path: Path) -> dict:
             "places compared": CHECKED_PLACES,
             "as encoded": exact,
             "mean difference from source": round(difference, 2),
-            "tissue share": round(plan.mask.share(Ground.TISSUE), 3),
+            "tissue share": round(plan.mask.ground_fraction(Ground.TISSUE), 3),
             "tiles at 0.5 um/px": plan.tile_count,
             "as composed": bool(right and slide.backend_name == "tifffile"),
         }

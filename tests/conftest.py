@@ -82,7 +82,7 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     def as_it_is(device: selection.ComputeDevice, model: object, threads: int) -> selection.Speed:
         return selection.Speed("torch", device.precision, 1.0, 0.0)
 
-    monkeypatch.setattr(selection, "decided", as_it_is)
+    monkeypatch.setattr(selection, "selected_speed", as_it_is)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import platformdirs
 import pytest
 
 import napari_smse
-from napari_smse.scoring import choose_device, on_fastest_runtime
+from napari_smse.scoring import choose_device, select_runtime
 from napari_smse.scoring.runtimes import selection
 from support.models import redness_model
 
@@ -30,7 +30,7 @@ def test_no_test_inherits_how_another_ran_its_model(
     monkeypatch.setattr(selection.platformdirs, "user_cache_path", lambda _name: tmp_path)
     model, device = redness_model(), choose_device("cpu")
     other = replace(model, card=model.card.model_copy(update={"weights_sha256": "b" * 64}))
-    assert on_fastest_runtime(device, model) == on_fastest_runtime(device, other) == device
+    assert select_runtime(device, model) == select_runtime(device, other) == device
     assert not list(tmp_path.iterdir())
 
 

@@ -16,7 +16,6 @@ from napari_smse.models import load_model, read_card
 from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.bank_file import bank_of, load_bank
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import open_slide
@@ -83,7 +82,7 @@ def test_an_index_of_slides(folder: Path) -> None:
     index = SlideIndex(folder / "index")
     (slide,) = index.slides
     assert slide.quick_hash == QUICK_HASH
-    tiles = tile_table_of(ScoreStore.open(folder / "results" / "slide" / "scores.zarr"))
+    tiles = ScoreStore.open(folder / "results" / "slide" / "scores.zarr").tile_table()
     shard = index.shard(slide)
     assert len(shard.embeddings) == len(tiles)
 
@@ -99,13 +98,13 @@ def check_annotations(found: AnnotationSet) -> None:
     areas = [one.geometry.area for one in found.annotations]
     assert areas == [192 * 192] * 3 + [192 * 192 - 100]
     assert found.colours["benign"] == (0, 114, 178)
-    (link,) = found.links
-    assert not link.alike
-    assert {(one.says, one.class_name) for one in found.remarks} == {
+    (link,) = found.constraints
+    assert not link.must_link
+    assert {(one.action, one.class_name) for one in found.corrections} == {
         ("class", "malignant"),
         ("ignore", ""),
     }
-    assert all(one.place.slide == QUICK_HASH for one in found.remarks)
+    assert all(one.place.slide == QUICK_HASH for one in found.corrections)
 
 
 def test_annotations_that_a_crash_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,14 +17,14 @@ def prepare(facts: dict[str, Any]) -> Answer:
     import numpy as np
 
     from napari_smse.models import load_model
-    from napari_smse.scoring import ScoreRequest, choose_device, on_fastest_runtime, open_run, score
+    from napari_smse.scoring import ScoreRequest, choose_device, open_run, score, select_runtime
     from napari_smse.scoring.tile_classifier import TileClassifier
     from napari_smse.slides import open_slide
 
     # One for each precision, as a network is kept ready for the device it was last used on.
     as_installed, in_float32 = load_model("bundled"), load_model("bundled")
     threads = os.cpu_count() or 1
-    auto = on_fastest_runtime(choose_device("auto"), as_installed)
+    auto = select_runtime(choose_device("auto"), as_installed)
     store_path = Path(facts["folder"]) / "ours.zarr"
 
     def answer(question: dict[str, Any]) -> dict[str, Any]:

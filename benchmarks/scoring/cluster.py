@@ -71,7 +71,9 @@ class Bench:
     ) -> tuple[float, ScoreStore]:
         """Seconds and scores of workers; one is killed when half of the tiles are there."""
         store = self.store(name)
-        work = SlideWork.of(self.slide, self.model, "bundled", REQUEST, self.plan, self.device)
+        work = SlideWork.from_slide(
+            self.slide, self.model, "bundled", REQUEST, self.plan, self.device
+        )
         began, killed = time.perf_counter(), not kill
         for word in ClusterScoring(client).run([ClusterJob(work, self.plan, store)]):
             if word.error is not None:

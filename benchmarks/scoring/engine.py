@@ -33,12 +33,12 @@ from napari_smse.scoring import (
     ComputeDevice,
     ScoreRequest,
     choose_device,
-    on_fastest_runtime,
     open_run,
     read_block,
     score,
+    select_runtime,
 )
-from napari_smse.scoring.runtimes.selection import measure, select_runtime
+from napari_smse.scoring.runtimes.selection import fastest_within_tolerance, measure
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan, TissueMask, find_tissue
@@ -62,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model()
     runtimes = measure(choose_device("cpu"), model, 1)
-    device = on_fastest_runtime(choose_device("cpu"), model)
+    device = select_runtime(choose_device("cpu"), model)
     with open_slide(compose()) as slide:
         work = Work(slide, model, device, options.tiles)
         rounds = [work.round() for _ in range(options.rounds)]
@@ -74,7 +74,8 @@ def main() -> None:
         "end to end / slowest stage alone": statistics.median(
             one["end to end"] / min(one["reading 0.5"], one["network"]) for one in rounds
         ),
-        "network / best runtime": chosen.tiles_per_s / select_runtime(runtimes).tiles_per_s,
+        "network / best runtime": chosen.tiles_per_s
+        / fastest_within_tolerance(runtimes).tiles_per_s,
         # Seconds for the same tissue, so tiles a second of the fine scale only.
         "reading two scales / one": statistics.median(
             one["reading 0.5"] / one["reading 0.5 and 1.0, of 0.5"] for one in rounds
@@ -126,7 +127,7 @@ class Work:
     def _network(self) -> float:
         """Each core classifies batches of its own, as in a run."""
         first = TileClassifier(self._model, self._device, 1)
-        each = [first, *(first.twin() for _ in range(THREADS - 1))]
+        each = [first, *(first.clone() for _ in range(THREADS - 1))]
         batch = self._some[: self._device.batch_size]
         batches = max(4, self.plan.tile_count // len(batch) // THREADS // 2)
 

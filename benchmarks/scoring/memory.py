@@ -61,12 +61,12 @@ def score_part(tiles: int) -> dict[str, Any]:
     import shapely
 
     from napari_smse.models import load_model
-    from napari_smse.scoring import ScoreRequest, choose_device, on_fastest_runtime, open_run, score
+    from napari_smse.scoring import ScoreRequest, choose_device, open_run, score, select_runtime
     from napari_smse.slides import open_slide
     from napari_smse.tiles import find_tissue
 
     model = load_model()
-    device = on_fastest_runtime(choose_device("cpu"), model)
+    device = select_runtime(choose_device("cpu"), model)
     with open_slide(compose()) as slide, tempfile.TemporaryDirectory() as folder:
         # Both find the tissue of the whole slide: what differs is only what is scored.
         mask = find_tissue(slide)

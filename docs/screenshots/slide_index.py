@@ -49,12 +49,11 @@ def query_of(layer: Any) -> Any:
     """Return the tiles at a place, as the dock would ask for them."""
     import napari
 
-    from napari_smse.scoring.tile_table import tile_table_of
     from napari_smse.widgets.session import session_of
 
     run = session_of(napari.current_viewer()).run_of(layer)
 
-    tiles = tile_table_of(run.store)
+    tiles = run.store.tile_table()
     rows = tiles.at(*TUMOUR)[:1]
     return (
         tiles.embeddings[rows],

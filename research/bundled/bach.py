@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from napari_smse.datasets.crops import tile_grid
-from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
+from napari_smse.slides.backends.image import PICTURE_FORMATS
 
 BACH_MPP: Final = 0.56
 # The stored files are squeezed; this is their true shape at a scale of 0.56 um/px.
@@ -29,9 +29,9 @@ def bach_probabilities(
     Parameters
     ----------
     network
-        Whose second class is malignant.
+        Network whose second class is malignant.
     folder
-        With one folder of images a class.
+        Folder with one folder of images a class.
     mpp
         Scale of the tiles, um/px.
     """
@@ -51,7 +51,7 @@ def bach_images(folder: Path) -> Iterator[tuple[Image.Image, int]]:
     Parameters
     ----------
     folder
-        With one folder of images a class.
+        Folder with one folder of images a class.
     """
     for name, label in _LABELS.items():
         for path in sorted((folder / name).glob("*.jp*g")):

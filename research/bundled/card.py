@@ -21,7 +21,7 @@ from napari_smse.metrics.summary import (
     summarise,
     with_interval,
 )
-from napari_smse.models import Figure, ModelCard, SmseNetwork
+from napari_smse.models import Metric, ModelCard, SmseNetwork
 from napari_smse.models.card import Undecided
 from napari_smse.training.imagenet_weights import PARENT
 from napari_smse.training.recipe import Recipe
@@ -56,7 +56,7 @@ LIMITS: Final = (
 
 def cross_validated_figures(
     what: str, held_out: HeldOutPredictions, data: LabelledSet, metrics: Sequence[str] = SHOWN
-) -> list[Figure]:
+) -> list[Metric]:
     """Describe cross-validated figures, and the mean AUC over folds."""
     found = [
         figure(f"BreakHis, {what}", name, _estimate(held_out, data, name), _POOLED)
@@ -80,7 +80,7 @@ def _estimate(held_out: HeldOutPredictions, data: LabelledSet, name: str) -> Est
 
 def difference_figures(
     control: str, own: HeldOutPredictions, other: HeldOutPredictions, data: LabelledSet
-) -> list[Figure]:
+) -> list[Metric]:
     """Describe how much better the recipe is than a control, on the same folds."""
     return [
         figure(
@@ -93,7 +93,7 @@ def difference_figures(
     ]
 
 
-def magnification_figures(held_out: HeldOutPredictions, data: LabelledSet) -> Iterator[Figure]:
+def magnification_figures(held_out: HeldOutPredictions, data: LabelledSet) -> Iterator[Metric]:
     """Describe each magnification and kind of copy by itself."""
     strata = np.array([data.images[i].stratum for i in held_out.images])
     for stratum in np.unique(strata):
@@ -105,7 +105,7 @@ def magnification_figures(held_out: HeldOutPredictions, data: LabelledSet) -> It
         )
 
 
-def left_out_figure(held_out: HeldOutPredictions, data: LabelledSet, name: str) -> Figure:
+def left_out_figure(held_out: HeldOutPredictions, data: LabelledSet, name: str) -> Metric:
     """Describe a source that the training did not see at all."""
     others = " and ".join(other for other in data.sources if other != name)
     how = f"trained on {others} only; 95 % interval from 1,000 bootstraps of cases"
@@ -113,7 +113,7 @@ def left_out_figure(held_out: HeldOutPredictions, data: LabelledSet, name: str) 
     return figure(f"{title}, left out as a whole", "auc", estimate(held_out, data, "auc"), how)
 
 
-def scale_figures(points: Sequence[ScalePoint]) -> list[Figure]:
+def scale_figures(points: Sequence[ScalePoint]) -> list[Metric]:
     """Describe the AUC at each um/px."""
     how = "5 folds grouped by case; {} images of {} cases whose pixels support the scale"
     return [
@@ -130,7 +130,7 @@ def scale_figures(points: Sequence[ScalePoint]) -> list[Figure]:
 
 def unseen_scale_figures(
     magnification: str, without: HeldOutPredictions, with_it: HeldOutPredictions, data: LabelledSet
-) -> list[Figure]:
+) -> list[Metric]:
     """Describe a magnification's images judged by a network that never saw that magnification."""
     what = f"BreakHis {magnification} images, no {magnification} image trained on"
     lost = paired_difference(with_it, without, data, "auc_within_stratum")
@@ -170,14 +170,14 @@ def external_figure(
     )
 
 
-def figure(data: str, metric: str, found: Estimate, how: str) -> Figure:
+def figure(data: str, metric: str, found: Estimate, how: str) -> Metric:
     """Round an estimate to three digits."""
     value, low, high = (
         None if one is None else round(float(one), 3)
         for one in (found.value, found.low, found.high)
     )
     assert value is not None
-    return Figure(
+    return Metric(
         data=data, metric=metric.replace("_", " "), value=value, low=low, high=high, how=how
     )
 
@@ -187,7 +187,7 @@ def card_of(
     data: LabelledSet,
     recipe: Recipe,
     network: SmseNetwork,
-    figures: Sequence[Figure],
+    figures: Sequence[Metric],
     *,
     temperature: float,
     band: AbstainBand,

@@ -48,7 +48,7 @@ def left_out_model(data: LabelledSet, source: str, folder: Path) -> Model:
     path = stem.with_suffix(".safetensors")
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        others = data.of_sources([name for name in data.sources if name != source])
+        others = data.select_sources([name for name in data.sources if name != source])
         _train(others, stem)
     return load_model(path)
 

@@ -26,7 +26,7 @@ from napari_smse.datasets.crops import evaluation_crops
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models import read_card
-from napari_smse.models.card import BUNDLED_NAME, LOOKS_SUFFIX
+from napari_smse.models.card import BUNDLED_NAME, OOD_REFERENCE_SUFFIX
 from napari_smse.similarity.appearance import appearance_features
 from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
@@ -59,7 +59,7 @@ def main() -> None:
     for name, told in measured(tiles, options.data).items():
         print(f"{name:30} " + ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
     known = fitted(tiles.told, read_card("bundled").weights_sha256)
-    save_ood_reference(known, options.out / (BUNDLED_NAME + LOOKS_SUFFIX))
+    save_ood_reference(known, options.out / (BUNDLED_NAME + OOD_REFERENCE_SUFFIX))
     print(
         json.dumps({f"{one.source} {one.mpp:g}": round(one.limit, 2) for one in known.appearances})
     )
@@ -207,7 +207,7 @@ def strange_tiles(
         ("fluorescence", slides / "fluorescence-dapi.ndpi"),
         ("another laboratory: CMU-1", slides / "CMU-1-Small-Region.svs"),
     ):
-        found = tile_table_of(path, rng)
+        found = path, rng.tile_table()
         yield name, (appearance_features(found), np.full(len(found), MPP))
     pictures = [image for image, _ in bach_images(data / "breast_bach_eval")]
     found = np.stack([tile for picture in pictures for tile in corner_tiles(picture, rng)])

@@ -32,7 +32,7 @@ from napari_smse.evaluation.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.metrics.calibration import apply_temperature, fit_temperature
 from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
 from napari_smse.models import (
-    Figure,
+    Metric,
     SmseNetwork,
     load_model,
     read_card,
@@ -152,7 +152,7 @@ def repeated(learner: Learner, data: LabelledSet, *, joined: bool) -> HeldOutPre
     return join(parts)
 
 
-def compare(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
+def compare(data: LabelledSet, table: FeatureCache) -> Iterator[Metric]:
     """Yield figures of the recipe and its controls, learning from BreakHis alone."""
     frozen, _ = new_network(Recipe(network=DEFAULT_TRUNK), len(data.classes))
     assert isinstance(frozen, SmseNetwork)
@@ -171,13 +171,13 @@ def compare(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
         yield from difference_figures(control, found[own], found[control], data)
 
 
-def left_out(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
+def left_out(data: LabelledSet, table: FeatureCache) -> Iterator[Metric]:
     """Yield figures of each source, learning from the others."""
     for name in data.sources:
         yield left_out_figure(leave_source_out(HeadLearner(table, RECIPE), data, name), data, name)
 
 
-def scales_left_out(data: LabelledSet, table: FeatureCache) -> Iterator[Figure]:
+def scales_left_out(data: LabelledSet, table: FeatureCache) -> Iterator[Metric]:
     """Yield what it costs not to have trained at the very magnification that is judged."""
     own = [image for image in data.images if image.source == VALIDATED]
     folds = divided(data, 0, joined=True)

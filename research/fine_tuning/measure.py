@@ -178,7 +178,7 @@ def chosen_images(everything: LabelledSet, source: str) -> LabelledSet:
     Of BreakHis those at 100X: nothing but the tissue tells its classes apart then, and an image
     is about as large as a field. Of the colon some cases, which is enough.
     """
-    data = everything.of_sources([source])
+    data = everything.select_sources([source])
     if source == "breakhis":
         images = [image for image in data.images if image.magnification == "100X"]
     else:
@@ -311,7 +311,7 @@ def trained_run(
     """Train once from the start."""
     began = time.monotonic()
     predictor = learner(data, learnt, [], deal.number)
-    logits = predictor(data.some(deal.held)).tolist()
+    logits = predictor(data.select(deal.held)).tolist()
     seconds = time.monotonic() - began
     return Run(what, deal.number, len(learnt), deal.held, logits, seconds=seconds)
 

@@ -13,7 +13,7 @@ import torch
 from napari_smse.atomic_write import atomic_path
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.evaluation.report.tables import shown
-from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import estimate, paired_difference
 
 HEAD = (
@@ -126,5 +126,7 @@ def _joined(runs: Sequence[Run], *, before: bool = False) -> HeldOutPredictions:
     for run in runs:
         logits = run.before if before else run.after
         assert logits is not None
-        parts.append(of_fold(run.images, torch.tensor(logits), repeat=run.deal))
+        parts.append(
+            HeldOutPredictions.from_fold(run.images, torch.tensor(logits), repeat=run.deal)
+        )
     return join(parts)

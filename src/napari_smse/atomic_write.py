@@ -25,7 +25,7 @@ _REMEDIES = {
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """Say in one line which file cannot be written, why, and what to do."""
+    """Return the error that names the file, the reason and the remedy in one line."""
     reason = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, f"{reason}; choose another output folder")
     return OutputError(f"cannot write {path}: {remedy}")
@@ -33,14 +33,14 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a file to write beside `path`, and put it in its place at the end.
+    """Yield a file to write beside `path`, and put it in its place at the end.
 
     A run that is killed leaves nothing behind that could be taken for a result.
 
     Parameters
     ----------
     path
-        Where the finished file shall stand; its folder must exist.
+        Path of the finished file; its folder must exist.
 
     Yields
     ------
@@ -50,7 +50,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the system refuses, with what to do about it.
+        If it cannot be written; the message names the remedy.
     """
     try:
         with _temporary_beside(path) as temporary:
@@ -69,7 +69,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     path
         The file; its folder must exist.
     content
-        All of it.
+        Its whole content.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def write_new(path: Path, content: bytes) -> None:
     path
         The file; its folder must exist.
     content
-        All of it.
+        Its whole content.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def write_new(path: Path, content: bytes) -> None:
         except FileExistsError:
             raise
         except OSError:
-            # Some disks and shares know no links: looking first leaves a moment in between.
+            # Some disks and shares have no links: a check first leaves a moment in between.
             if path.exists():
                 raise FileExistsError(path) from None
             temporary.rename(path)
@@ -113,7 +113,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
-    """Give the name of a file beside a path, which is gone afterwards unless it was moved."""
+    """Yield the name of a file beside a path, which is gone afterwards unless it was moved."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         yield temporary

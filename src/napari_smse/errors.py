@@ -1,6 +1,6 @@
 """The named errors of napari-smse.
 
-Every message says what is wrong with which file and what to do about it, in one
+Every message names the file, the problem and the remedy, in one
 line: the command line prints it as it is, and the napari side shows it as a
 notification.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 TRACEBACKS = "napari_smse.internal"
-"""Name of the log that tells where an `InternalError` came from."""
+"""Name of the log that has the traceback of an `InternalError`."""
 
 
 class SmseError(Exception):
@@ -54,7 +54,7 @@ class NotBrightfieldError(SlideError):
 
 
 class NoTissueError(SlideError):
-    """No tissue was found where tiles were asked for."""
+    """No tissue was found where tiles were requested."""
 
 
 class ModelError(SmseError):
@@ -78,7 +78,7 @@ class UnknownTrunkError(ModelError):
 
 
 class ScaleError(SmseError):
-    """A scale was asked for that cannot be read or scored."""
+    """A requested scale cannot be read or scored."""
 
 
 class RegionError(SmseError):
@@ -86,15 +86,15 @@ class RegionError(SmseError):
 
 
 class RequestError(SmseError):
-    """What is asked for contradicts itself."""
+    """The settings of a request contradict each other."""
 
 
 class DeviceError(SmseError):
-    """The device that was asked for is not on this machine."""
+    """The requested device is not on this machine."""
 
 
 class WorkerError(SmseError):
-    """A worker, or the way to it, does not do what this machine asks for."""
+    """A worker, or the connection to it, failed."""
 
 
 class BankError(SmseError):
@@ -106,7 +106,7 @@ class IndexFilesError(SmseError):
 
 
 class QueryError(SmseError):
-    """There is nothing to look for, or nothing to look in."""
+    """There is no query, or nothing to search."""
 
 
 class OutputError(SmseError):
@@ -118,37 +118,37 @@ class DataError(SmseError):
 
 
 class TrainingError(SmseError):
-    """A training cannot start, or go on, as asked."""
+    """A training cannot start, or resume, with these settings."""
 
 
 class InternalError(SmseError):
-    """Something that nobody foresaw; its traceback is in the log."""
+    """An unforeseen error; its traceback is in the log."""
 
 
-def named_error(error: Exception, what: str) -> SmseError:
-    """Make a named error of any, so that one slide of many never stops the others.
+def named_error(error: Exception, slide: str) -> SmseError:
+    """Return a named error for any, so that one slide of many never stops the others.
 
     Parameters
     ----------
     error
-        What was raised.
-    what
-        The slide it was raised at.
+        The error that was raised.
+    slide
+        Name of the slide that it was raised at.
     """
     if isinstance(error, SmseError):
         return error
     if isinstance(error, OSError):
-        where = what if error.filename is None else error.filename
+        file = slide if error.filename is None else error.filename
         return SmseError(
-            f"{where} cannot be read or written: {error.strerror or error}; check the path"
+            f"{file} cannot be read or written: {error.strerror or error}; check the path"
         )
-    logging.getLogger(TRACEBACKS).error("at %r", what, exc_info=error)
+    logging.getLogger(TRACEBACKS).error("at %r", slide, exc_info=error)
     if isinstance(error, MemoryError):
         return InternalError(
-            f"{what} needs more memory than there is ({error}): close other programs, or take a "
+            f"{slide} needs more memory than there is ({error}): close other programs, or take a "
             "larger machine"
         )
     return InternalError(
-        f"internal error at {what} ({type(error).__name__}: {error}): please report it, with the "
+        f"internal error at {slide} ({type(error).__name__}: {error}): please report it, with the "
         "traceback from the log"
     )

@@ -22,7 +22,7 @@ USUAL_CLASSES = ("benign", "malignant")
 
 UNKNOWN_COLOUR: Colour = (140, 140, 140)
 
-_OTHERS: tuple[Colour, ...] = (
+_FREE_COLOURS: tuple[Colour, ...] = (
     (0, 158, 115),
     (204, 121, 167),
     (240, 228, 66),
@@ -42,7 +42,7 @@ _DIVERGING: tuple[Colour, ...] = (
 def class_colours(
     classes: Sequence[str], given: Mapping[str, Colour] | None = None
 ) -> dict[str, Colour]:
-    """Give each class a colour: the one given, else its own, else the next that is free.
+    """Assign each class a colour: the one given, else its own, else the next free one.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def class_colours(
     given
         Colours that a model or a person chose, by class name.
     """
-    known = {**CLASS_COLOURS, **(given or {})}
-    taken = {known[name] for name in classes if name in known}
-    free = [colour for colour in _OTHERS if colour not in taken] or _OTHERS
-    unnamed = [name for name in classes if name not in known]
-    others = {name: free[i % len(free)] for i, name in enumerate(unnamed)}
-    return {name: known.get(name) or others[name] for name in classes}
+    fixed = {**CLASS_COLOURS, **(given or {})}
+    used = {fixed[name] for name in classes if name in fixed}
+    free = [colour for colour in _FREE_COLOURS if colour not in used] or _FREE_COLOURS
+    unnamed = [name for name in classes if name not in fixed]
+    assigned = {name: free[i % len(free)] for i, name in enumerate(unnamed)}
+    return {name: fixed.get(name) or assigned[name] for name in classes}
 
 
 def class_ramp(colour: Colour, steps: int = 256) -> NDArray[np.float32]:

@@ -80,7 +80,7 @@ class Eta:
         if self._since is None or done < self._since[1]:
             self._since = now, done
             return None
-        then, first = self._since
-        if done == first:
+        then, done_then = self._since
+        if done == done_then:
             return None
-        return (now - then) / (done - first) * (total - done)
+        return (now - then) / (done - done_then) * (total - done)

@@ -11,7 +11,7 @@ import tifffile
 
 from napari_smse.slides import (
     Slide,
-    looks_like_slide,
+    may_be_slide,
     open_slide,
     pyramid_arrays,
     slides_in_folder,
@@ -23,7 +23,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | Sequence[str]], list[LayerData]]
 
 METADATA_KEY = "napari_smse"
-"""Key of a slide layer's metadata: a plain dict of what is known about the slide."""
+"""Key of a slide layer's metadata: a plain dict of the slide's metadata."""
 
 SLIDE_KEY = "napari_smse_slide"
 """Key of a slide layer's metadata: the open `napari_smse.slides.Slide` itself."""
@@ -47,10 +47,10 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
     """
     paths = [path] if isinstance(path, str | Path) else path
     try:
-        ours = bool(paths) and all(_is_slide(Path(one)) for one in paths)
+        are_slides = bool(paths) and all(_is_slide(Path(file)) for file in paths)
     except Exception:  # napari goes on to its other readers only if nothing is raised
         return None
-    return read_slides if ours else None
+    return read_slides if are_slides else None
 
 
 def read_slides(path: str | Sequence[str]) -> list[LayerData]:
@@ -59,14 +59,14 @@ def read_slides(path: str | Sequence[str]) -> list[LayerData]:
     Raises
     ------
     SlideError
-        When a file cannot be opened as a slide; its one line says why, and napari shows it.
+        When a file cannot be opened as a slide; napari shows its message.
     """
     paths = [path] if isinstance(path, str | Path) else path
-    return [slide_layer(open_slide(slide)) for one in paths for slide in _slides_at(Path(one))]
+    return [slide_layer(open_slide(slide)) for file in paths for slide in _slides_at(Path(file))]
 
 
 def _slides_at(path: Path) -> list[Path]:
-    """Return the slides of a folder; opening says what is wrong where there is none."""
+    """Return the slides of a folder; opening it raises where there is none."""
     return (slides_in_folder(path) if path.is_dir() else []) or [path]
 
 
@@ -93,7 +93,7 @@ def slide_layer(slide: Slide) -> LayerData:
 
 
 def slide_metadata(slide: Slide) -> dict[str, Any]:
-    """Return what is known about a slide as plain values, sizes in level-0 px."""
+    """Return the metadata of a slide as plain values, sizes in level-0 px."""
     return {
         "path": str(slide.path),
         "mpp": slide.scale.mpp,
@@ -111,15 +111,17 @@ def _warn_of_missing_scale(slide: Slide) -> None:
     from napari.utils.notifications import show_warning
 
     rejected = slide.scale.rejected
-    said = "states no um/px" if rejected is None else f"states {rejected:g} um/px, which cannot be"
+    problem = (
+        "states no um/px" if rejected is None else f"states {rejected:g} um/px, which cannot be"
+    )
     show_warning(
-        f"{slide.path.name} {said}: it is shown in pixels, and the score dock asks for its um/px"
+        f"{slide.path.name} {problem}: it is shown in pixels, and the score dock asks for its um/px"
     )
 
 
 def _is_slide(path: Path) -> bool:
     if path.is_dir():
-        return looks_like_slide(path)
+        return may_be_slide(path)
     suffix = path.suffix.lower()
     if not path.is_file():
         return False
@@ -131,7 +133,7 @@ def _is_slide(path: Path) -> bool:
 
 
 def _is_slide_tiff(path: Path) -> bool:
-    """Judge a TIFF by its first page; no pixels are read."""
+    """Tell from its first page whether a TIFF is a slide; no pixels are read."""
     try:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first

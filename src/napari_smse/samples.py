@@ -59,7 +59,7 @@ def fetch_cmu_small_region(downloader: Any = None, folder: Path | None = None) -
     downloader : callable, optional
         A pooch downloader; pooch's own for HTTPS by default.
     folder : Path, optional
-        Where to keep it, instead of the user's cache.
+        Folder to cache it in, instead of the user's cache.
     """
     by_hand = f"download {CMU_URL} by hand and open it"
     try:

@@ -145,7 +145,7 @@ def test_regions_join_what_is_drawn_of_a_class_and_leave_out_what_qupath_ignores
     assert list(regions) == ["benign"]
     assert regions["benign"].area == 150
     assert drawn.classes == ("benign", "Ignore*")
-    assert drawn.colour_of("benign") == (0, 114, 178)
+    assert drawn.class_colour("benign") == (0, 114, 178)
 
 
 def test_two_of_one_id_both_stay(tmp_path: Path) -> None:
@@ -175,17 +175,17 @@ LINK = PairConstraint(PLACE, TilePlace("other", 0.25, 0, 0, 112, 112), False)
 def test_links_and_remarks_come_back_where_they_were(tmp_path: Path) -> None:
     said = AnnotationSet(
         (Annotation("Tumor", box(0, 0, 5, 5)),),
-        links=(LINK,),
-        remarks=(TileCorrection(PLACE, "class", "Stroma"),),
+        constraints=(LINK,),
+        corrections=(TileCorrection(PLACE, "class", "Stroma"),),
     )
     path = tmp_path / "a.geojson"
     # Tiles are counted from the slide's corner, whatever origin QuPath's geometry has.
     write_annotations(path, said, bounds_origin=(300, 400))
     found = read_annotations(path, bounds_origin=(300, 400))
-    assert (found.links, found.remarks) == (said.links, said.remarks)
+    assert (found.constraints, found.corrections) == (said.constraints, said.corrections)
     assert found.annotations[0].geometry.equals(said.annotations[0].geometry)
-    write_annotations(path, AnnotationSet(links=(LINK,)))
-    assert read_annotations(path) == AnnotationSet(links=(LINK,))
+    write_annotations(path, AnnotationSet(constraints=(LINK,)))
+    assert read_annotations(path) == AnnotationSet(constraints=(LINK,))
 
 
 PLACES = st.builds(TilePlace, mpp=st.floats(0.05, 10))
@@ -201,7 +201,7 @@ REMARKS = st.builds(TileCorrection, PLACES)
 def test_any_notes_of_one_are_read_by_another(
     links: tuple[PairConstraint, ...], remarks: tuple[TileCorrection, ...], origin: tuple[int, int]
 ) -> None:
-    said = AnnotationSet(links=links, remarks=remarks)
+    said = AnnotationSet(constraints=links, corrections=remarks)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.geojson"
         write_annotations(path, said, bounds_origin=origin)

@@ -13,7 +13,7 @@ from shapely import MultiPolygon, box
 from napari_smse.annotations.tile_labels import (
     CONFLICT,
     NO_CLASS,
-    classes_of_tiles,
+    assign_classes,
     label_tiles,
     rows_at,
 )
@@ -36,18 +36,18 @@ def place(row: int, mpp: float = 0.5, slide: str = "hash") -> TilePlace:
 
 
 def names(*remarks: TileCorrection) -> list[str]:
-    return classes_of_tiles(TILES, "hash", REGIONS, TISSUE, remarks).class_names.tolist()
+    return assign_classes(TILES, "hash", REGIONS, TISSUE, remarks).class_names.tolist()
 
 
 def test_without_remarks_a_tile_is_of_its_region() -> None:
-    found = classes_of_tiles(TILES, "hash", REGIONS, TISSUE)
+    found = assign_classes(TILES, "hash", REGIONS, TISSUE)
     wanted = label_tiles(TILES.x, TILES.y, 64, REGIONS, TISSUE)
     np.testing.assert_array_equal(found.labels, wanted)
     assert names()[:5] == ["fat", "", "nerve", "nerve", ""]
     assert found.labels[1] == CONFLICT
-    assert not found.judged.any()
+    assert not found.reviewed.any()
     assert not found.corrected.any()
-    assert found.is_decided[:5].tolist() == [True, True, True, True, False]
+    assert found.is_annotated[:5].tolist() == [True, True, True, True, False]
 
 
 def test_a_remark_goes_before_the_region_and_a_later_one_before_it() -> None:
@@ -69,13 +69,13 @@ def test_what_is_known_of_corrected_tiles() -> None:
         TileCorrection(place(3), "exemplar"),
         TileCorrection(place(2), "exemplar"),
     ]
-    found = classes_of_tiles(TILES, "hash", REGIONS, TISSUE, remarks)
-    assert np.flatnonzero(found.judged).tolist() == [0, 2, 3]
+    found = assign_classes(TILES, "hash", REGIONS, TISSUE, remarks)
+    assert np.flatnonzero(found.reviewed).tolist() == [0, 2, 3]
     assert np.flatnonzero(found.corrected).tolist() == [2]
     assert np.flatnonzero(found.exemplars).tolist() == [2]
     assert found.labels[3] == NO_CLASS
-    assert found.is_decided[3]
-    assert [row for row, _ in found.remarks] == [0, 2, 3, 3, 2]
+    assert found.is_annotated[3]
+    assert [row for row, _ in found.corrections] == [0, 2, 3, 3, 2]
 
 
 @pytest.mark.parametrize(

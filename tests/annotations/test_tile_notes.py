@@ -70,4 +70,4 @@ def test_damage_is_told_with_the_file(change: Any) -> None:
 
 def test_what_a_later_version_adds_is_read_past() -> None:
     found = damaged(lambda one: one.update(colour="blue"))
-    assert len(read_notes(found, HERE).links) == 1
+    assert len(read_notes(found, HERE).constraints) == 1

@@ -177,7 +177,7 @@ class TestCrossval:
     def learner(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         learner_calls: dict[str, object] = {"losses": [], "learners": []}
 
-        def learner_of(recipe: str, **options: object) -> NameLearner:
+        def create_learner(recipe: str, **options: object) -> NameLearner:
             learner_calls["recipe"] = recipe
             learner_calls["losses"].append(
                 (options.get("similarity"), options.get("classification"))
@@ -185,7 +185,7 @@ class TestCrossval:
             learner_calls["learners"].append(NameLearner(0.9))
             return learner_calls["learners"][-1]
 
-        monkeypatch.setattr("napari_smse.evaluation.learners.learner_of", learner_of)
+        monkeypatch.setattr("napari_smse.evaluation.learners.create_learner", create_learner)
         return learner_calls
 
     def test_it_prints_tables(self, shell: Shell, data: Path) -> None:
@@ -512,7 +512,7 @@ class TestFinetune:
         def decided(*_args: object) -> None:
             raise AssertionError("was measured")
 
-        monkeypatch.setattr("napari_smse.scoring.runtimes.selection.decided", decided)
+        monkeypatch.setattr("napari_smse.scoring.runtimes.selection.selected_speed", decided)
         out = tmp_path / "models" / "x"
         answer = shell("finetune", "mini", cases, "--out", out, "--steps", "3", "--quiet")
         assert (answer.status, answer.err) == (0, "")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_smse.cluster.client.ANSWER_S", 0.5)
+    monkeypatch.setattr("napari_smse.cluster.client.CONNECT_TIMEOUT_S", 0.5)
     monkeypatch.setattr("napari_smse.cluster.client._WORKERS_S", 0.5)
 
 

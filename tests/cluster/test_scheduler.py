@@ -42,8 +42,8 @@ def expected(paths: list[Path], model: Model, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let even a small slide be shared."""
-    monkeypatch.setattr("napari_smse.cluster.scheduler._FEWEST_TILES", 8)
-    monkeypatch.setattr("napari_smse.cluster.scheduler._MOST_TILES", 16)
+    monkeypatch.setattr("napari_smse.cluster.scheduler._MIN_TILES", 8)
+    monkeypatch.setattr("napari_smse.cluster.scheduler._MAX_TILES", 16)
 
 
 class Jobs:
@@ -93,7 +93,7 @@ def test_results_are_those_of_one_process(
 
 def test_a_slide_is_shared_by_workers(workers: Client, jobs: Jobs, paths: list[Path]) -> None:
     job = jobs.on(paths[0])
-    shares = list(ClusterScoring(workers)._shares(job, job.plan.tile_count))
+    shares = list(ClusterScoring(workers)._split_blocks(job, job.plan.tile_count))
     assert len(shares) > 4
     assert sorted(number for share in shares for number in share) == job.todo
 
@@ -102,7 +102,7 @@ def test_no_more_is_under_way_than_workers_need(
     workers: Client, jobs: Jobs, paths: list[Path]
 ) -> None:
     scoring = ClusterScoring(workers)
-    most = max(len(scoring._flying) for _ in scoring.run(jobs.on(path) for path in paths))
+    most = max(len(scoring._running) for _ in scoring.run(jobs.on(path) for path in paths))
     assert 2 <= most <= 4  # two each
 
 
@@ -193,7 +193,7 @@ def test_a_slide_that_is_whole_ends_without_workers(
     assert [word.ended for word in words] == [again]
 
 
-@pytest.mark.parametrize("step", ["keep", "finish"])
+@pytest.mark.parametrize("step", ["add", "finish"])
 def test_a_slip_with_one_slide_stops_no_other(
     workers: Client, jobs: Jobs, paths: list[Path], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -22,7 +22,7 @@ def test_sets_of_several_sources_become_one() -> None:
     assert joined.cases == {"a 1", "a 2", "b 1"}
     assert list(joined.sources) == ["a", "b"]
     assert joined.skipped == second.skipped
-    assert joined.of_sources(["b"]).images == second.images
+    assert joined.select_sources(["b"]).images == second.images
 
 
 def test_sets_that_do_not_fit_together() -> None:

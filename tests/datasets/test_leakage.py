@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from napari_smse.datasets.leakage import cases_among, hash_of_case, hashes_of_cases
+from napari_smse.datasets.leakage import cases_among, image_case_hash, training_hashes
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.slides.identity import quick_hash
 from napari_smse.training.train_model import training_sources
@@ -26,12 +26,12 @@ def test_slides_are_known_by_what_they_hold(tmp_path: Path) -> None:
     assert cases_among(found, source.case_hashes) == {"there another name"}
     # Also where only its content is at hand, as of a known tile whose slide is not open.
     gone = replace(learnt.images[0], path=Path(quick_hash(learnt.images[0].path)), case="any")
-    assert hashes_of_cases([gone]) - {hash_of_case(gone)} == set(source.case_hashes) - {
-        hash_of_case(learnt.images[0])
+    assert training_hashes([gone]) - {image_case_hash(gone)} == set(source.case_hashes) - {
+        image_case_hash(learnt.images[0])
     }
 
 
 def test_images_are_known_by_their_case() -> None:
     images = labelled_set([image("a", 0), image("b", 1)]).images
-    assert hashes_of_cases(images) == {hash_of_case(one) for one in images}
-    assert cases_among(images, [hash_of_case(images[1])]) == {images[1].case}
+    assert training_hashes(images) == {image_case_hash(one) for one in images}
+    assert cases_among(images, [image_case_hash(images[1])]) == {images[1].case}

@@ -232,7 +232,7 @@ def test_the_real_data_of_the_bundled_model(shared_data: Path) -> None:
     }
     assert found.classes == ("benign", "malignant")
     assert found.count_skipped() == {"has no label": 457}
-    cases = {name: len(found.of_sources([name]).cases) for name in found.sources}
+    cases = {name: len(found.select_sources([name]).cases) for name in found.sources}
     assert cases == {"breakhis": 52, "colon": 231, "oral": 36}
     for one in found.images:
         assert "bach" not in str(one.path.relative_to(shared_data))

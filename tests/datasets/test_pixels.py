@@ -111,7 +111,7 @@ def test_slides_are_shared_between_threads_and_few_stay_open(
         write_pyramid_tiff(tmp_path / f"{seed}.tif", image, levels=1)
         for seed, image in enumerate(images)
     ]
-    slides = pixels._OpenSlides(most=2)
+    slides = pixels._OpenSlides(max_open=2)
     monkeypatch.setattr(pixels, "_slides", slides)
     rng = np.random.default_rng(0)
     asked = [(int(i), int(x), int(y)) for i, x, y in rng.integers(0, (6, 200, 200), (200, 3))]
@@ -131,15 +131,15 @@ def test_slides_are_shared_between_threads_and_few_stay_open(
 def test_a_slide_that_is_read_is_not_closed(tmp_path: Path) -> None:
     image = noise_image(300, 300)
     paths = [write_pyramid_tiff(tmp_path / f"{i}.tif", image, levels=1) for i in range(3)]
-    slides = pixels._OpenSlides(most=1)
-    with slides.lent(paths[0]) as first:
+    slides = pixels._OpenSlides(max_open=1)
+    with slides.borrow(paths[0]) as first:
         for path in paths[1:]:
-            with slides.lent(path):
+            with slides.borrow(path):
                 pass
-        slides.close_idle(keep=0)
+        slides.close_idle(max_open=0)
         assert len(slides) == 1
         assert np.array_equal(first.read_level(0, 0, 0, 300, 300), image)
-    slides.close_idle(keep=0)
+    slides.close_idle(max_open=0)
     assert len(slides) == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_smse.datasets.scale_range import draw, intersection, union
+from napari_smse.datasets.scale_range import intersection, sample_uniform, union
 
 numbers = st.floats(-5, 5)
 spans = st.lists(st.tuples(numbers, numbers).map(lambda p: (min(p), max(p))), max_size=5)
@@ -34,6 +34,6 @@ def test_intervals_hold_what_their_parts_hold(
 
 
 def test_drawing_fills_intervals_by_their_length() -> None:
-    drawn = draw([(0.0, 1.0), (5.0, 8.0)], 4000, np.random.default_rng(0))
+    drawn = sample_uniform([(0.0, 1.0), (5.0, 8.0)], 4000, np.random.default_rng(0))
     assert ((drawn < 1) | (drawn > 5)).all()
     assert np.mean(drawn > 5) == pytest.approx(0.75, abs=0.03)

@@ -18,7 +18,7 @@ from napari_smse.evaluation.cross_validation import (
     cross_validation,
     leave_scale_out,
     leave_source_out,
-    unseen_only,
+    refuse_seen_cases,
 )
 from support.datasets import NameLearner, image, labelled_set, random_set
 
@@ -34,7 +34,7 @@ def test_training_validation_and_test_never_share_a_case(
 ) -> None:
     data, learner = random_set(14, seed=seed), NameLearner()
     held_out = cross_validate(
-        learner, data, folds, repeats=repeats, validation_share=share, seed=seed
+        learner, data, folds, repeats=repeats, validation_fraction=share, seed=seed
     )
     assert len(learner.asked) == folds * repeats
     for (training, validation, _), tested in zip(learner.asked, learner.predicted, strict=True):
@@ -81,18 +81,18 @@ def test_asking_for_a_case_it_learnt_from_is_an_error() -> None:
     data = random_set(14)
     done = next(cross_validation(NameLearner(), data, 3))
     with pytest.raises(TrainingError, match="was trained on it"):
-        done.predictor(data.some(done.fold.training.tolist()[:1]))
+        done.predictor(data.select(done.fold.training.tolist()[:1]))
     for index in done.fold.training.tolist():
         with pytest.raises(TrainingError):
-            done.predictor(data.some([*done.fold.test.tolist(), index]))
+            done.predictor(data.select([*done.fold.test.tolist(), index]))
 
 
 def test_another_image_of_a_known_case_is_refused_too() -> None:
     data = labelled_set([image("a", 0, "1.png"), image("a", 0, "2.png"), image("b", 1, "3.png")])
-    guarded = unseen_only(lambda images: torch.zeros(len(images), 2), data.some([0]))
+    guarded = refuse_seen_cases(lambda images: torch.zeros(len(images), 2), data.select([0]))
     with pytest.raises(TrainingError, match="made up a"):
-        guarded(data.some([1]))
-    assert guarded(data.some([2])).shape == (1, 2)
+        guarded(data.select([1]))
+    assert guarded(data.select([2])).shape == (1, 2)
 
 
 def test_given_folds_that_split_a_case_are_refused() -> None:
@@ -163,7 +163,7 @@ def test_a_scale_that_is_not_there_cannot_be_left_out() -> None:
 
 def test_an_empty_validation_side_is_allowed() -> None:
     data, learner = random_set(14), NameLearner()
-    cross_validate(learner, data, 2, validation_share=0)
+    cross_validate(learner, data, 2, validation_fraction=0)
     assert all(not validation for _, validation, _ in learner.asked)
 
 
@@ -184,7 +184,7 @@ def test_what_was_chosen_on_the_test_side_is_kept_apart_and_guarded_too() -> Non
         assert done.held_out.logits.argmax(dim=1).tolist() == [1 - label for label in labels]
         assert done.selected_on_test.logits.argmax(dim=1).tolist() == labels
         with pytest.raises(TrainingError, match="was trained on it"):
-            done.predictor.select_on_test(data.some(done.fold.training.tolist()))
+            done.predictor.select_on_test(data.select(done.fold.training.tolist()))
 
 
 def test_most_learners_do_not_peek() -> None:

@@ -16,7 +16,7 @@ from napari_smse.errors import DataError
 from napari_smse.evaluation.evaluate import (
     evaluate,
     evaluation_json,
-    leave_out_seen,
+    exclude_leaked,
     match_classes,
     model_scale_curve,
     scale_notes,
@@ -64,7 +64,7 @@ class TestClasses:
 class TestOverlap:
     def test_cases_trained_on_are_left_out_and_counted(self) -> None:
         data = random_set(6)
-        kept, overlap = leave_out_seen(data, trained_on("made up 1", "made up 4", "other 2"))
+        kept, overlap = exclude_leaked(data, trained_on("made up 1", "made up 4", "other 2"))
         assert kept.cases == data.cases - {"made up 1", "made up 4"}
         assert overlap.cases == 2
         assert overlap.images == len(data.images) - len(kept.images)
@@ -73,31 +73,31 @@ class TestOverlap:
     def test_nothing_left_is_an_error(self) -> None:
         data = random_set(4)
         with pytest.raises(DataError, match="trained on every case"):
-            leave_out_seen(data, trained_on(*data.cases))
+            exclude_leaked(data, trained_on(*data.cases))
 
     def test_a_source_of_the_same_name_without_hashes_is_told(self) -> None:
         data = random_set(4, source="breakhis")
-        kept, overlap = leave_out_seen(data, trained_on(name="BreakHis (part: 52 of 82 cases)"))
+        kept, overlap = exclude_leaked(data, trained_on(name="BreakHis (part: 52 of 82 cases)"))
         assert kept == data
         assert overlap.possible
         assert "too good" in overlap.note
 
     def test_another_source_is_nothing_to_speak_of(self) -> None:
-        _, overlap = leave_out_seen(random_set(4), trained_on(name="BreakHis"))
+        _, overlap = exclude_leaked(random_set(4), trained_on(name="BreakHis"))
         assert (overlap.possible, overlap.note, overlap.cases) == (False, "", 0)
 
     def test_hashes_of_other_cases_settle_the_matter(self) -> None:
         data = random_set(4, source="breakhis")
         card = trained_on("breakhis 99", name="breakhis")
-        assert leave_out_seen(data, card)[1].note == ""
+        assert exclude_leaked(data, card)[1].note == ""
 
     def test_breakhis_is_known_by_its_names_wherever_it_lies(self) -> None:
         name = "SOB_M_DC-14-22549AB-100-001.png"
         data = labelled_set([image("x", 1, name, source="my folder"), image("y", 0)])
-        kept, overlap = leave_out_seen(data, trained_on("breakhis 22549", name="breakhis"))
+        kept, overlap = exclude_leaked(data, trained_on("breakhis 22549", name="breakhis"))
         assert [one.case for one in kept.images] == ["made up y"]
         assert overlap.cases == 1
-        _, overlap = leave_out_seen(data, trained_on(name="BreakHis (part)"))
+        _, overlap = exclude_leaked(data, trained_on(name="BreakHis (part)"))
         assert overlap.possible
         assert "breakhis" in overlap.note
 

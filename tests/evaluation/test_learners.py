@@ -12,10 +12,10 @@ from napari_smse.errors import TrainingError
 from napari_smse.evaluation.cross_validation import SelectsOnTestSet, cross_validate
 from napari_smse.evaluation.learners import (
     PaperPredictor,
-    learner_of,
+    create_learner,
     network_learner,
     paper_learner,
-    recipe_of,
+    read_recipe,
 )
 from napari_smse.models import SmseCnn
 from napari_smse.training.paper.recipe import PaperRecipe
@@ -26,20 +26,22 @@ from support.training import SMALL, mini_set
 
 class TestRecipes:
     def test_default_and_paper_by_name(self) -> None:
-        assert recipe_of("default") == default_recipe()
-        assert recipe_of("paper") == PaperRecipe()
+        assert read_recipe("default") == default_recipe()
+        assert read_recipe("paper") == PaperRecipe()
 
     def test_fields_are_changed_and_none_leaves_them(self) -> None:
-        found = recipe_of("default", steps=7, similarity="pair", classification=None)
+        found = read_recipe("default", steps=7, similarity="pair", classification=None)
         assert found.similarity == "pair"
         assert found.steps == 7
         assert found.classification == default_recipe().classification
-        paper = recipe_of("paper", steps=3, classification="reinforced focal", similarity=None)
+        paper = read_recipe("paper", steps=3, classification="reinforced focal", similarity=None)
         assert paper == PaperRecipe(epochs=3, classification="reinforced focal")
 
     def test_a_recipe_is_read_from_json(self, tmp_path: Path) -> None:
         (tmp_path / "r.json").write_text(SMALL.model_dump_json(), encoding="utf-8")
-        assert recipe_of(str(tmp_path / "r.json"), steps=5) == SMALL.model_copy(update={"steps": 5})
+        assert read_recipe(str(tmp_path / "r.json"), steps=5) == SMALL.model_copy(
+            update={"steps": 5}
+        )
 
     @pytest.mark.parametrize(
         ("config", "changes", "message"),
@@ -56,24 +58,24 @@ class TestRecipes:
         self, config: str, changes: dict[str, object], message: str
     ) -> None:
         with pytest.raises(TrainingError, match=message) as told:
-            recipe_of(config, **changes)
+            read_recipe(config, **changes)
         assert "\n" not in str(told.value)
 
     def test_a_damaged_file_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "r.json").write_text("{", encoding="utf-8")
         with pytest.raises(TrainingError, match=r"r\.json cannot be used"):
-            recipe_of(str(tmp_path / "r.json"))
+            read_recipe(str(tmp_path / "r.json"))
 
     def test_the_frozen_control_has_no_losses(self) -> None:
         with pytest.raises(TrainingError, match="no losses"):
-            learner_of("frozen", similarity="pair")
+            create_learner("frozen", similarity="pair")
 
 
 def test_a_recipe_learns_colours_and_tells_its_steps(tmp_path: Path) -> None:
     data, said = mini_set(tmp_path), []
     recipe = SMALL.model_copy(update={"steps": 24, "ema_decay": 0.0})
     held_out = cross_validate(
-        network_learner(recipe, doing=said.append), data, 2, validation_share=0
+        network_learner(recipe, on_message=said.append), data, 2, validation_fraction=0
     )
     assert sorted(held_out.images) == list(range(len(data.images)))
     labels = torch.tensor([data.images[i].label for i in held_out.images])
@@ -83,7 +85,7 @@ def test_a_recipe_learns_colours_and_tells_its_steps(tmp_path: Path) -> None:
 
 def test_the_seed_given_by_the_protocol_decides(tmp_path: Path) -> None:
     data = mini_set(tmp_path)
-    training, test = list(range(12)), data.some([12, 13, 14, 15])
+    training, test = list(range(12)), data.select([12, 13, 14, 15])
     learner = network_learner(SMALL.model_copy(update={"steps": 2}))
     first, again, other = (learner(data, training, (), seed)(test) for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -96,12 +98,12 @@ def test_learners_of_one_trunk_compute_its_features_once(tmp_path: Path) -> None
     other = head.model_copy(update={"similarity": "none", "classification": "focal"})
     said: list[str] = []
     for recipe in (head, other):
-        learn = network_learner(recipe, doing=said.append, tables=tables)
-        learn(data, list(range(12)), (), 0)(data.some([12, 13]))
+        learn = network_learner(recipe, on_message=said.append, feature_caches=tables)
+        learn(data, list(range(12)), (), 0)(data.select([12, 13]))
     assert len(tables) == 1
     assert sum(text.startswith("features") for text in said) == len(data.images)
     changed = head.model_copy(update={"stain": 0.9})
-    network_learner(changed, tables=tables)
+    network_learner(changed, feature_caches=tables)
     assert len(tables) == 2
 
 
@@ -133,14 +135,14 @@ def test_peeking_takes_the_epoch_best_on_the_images_and_predicting_does_not(
     network.load_state_dict(constant(0))
     predictor = PaperPredictor(network, [constant(0), constant(1), constant(0)])
     assert isinstance(predictor, SelectsOnTestSet)
-    assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
-    assert predictor.select_on_test(frames.some([1, 3])).argmax(dim=1).tolist() == [1, 1]
-    assert predictor.select_on_test(frames.some([0, 2])).argmax(dim=1).tolist() == [0, 0]
-    assert predictor(frames.some([1, 3])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor(frames.select([1, 3])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor.select_on_test(frames.select([1, 3])).argmax(dim=1).tolist() == [1, 1]
+    assert predictor.select_on_test(frames.select([0, 2])).argmax(dim=1).tolist() == [0, 0]
+    assert predictor(frames.select([1, 3])).argmax(dim=1).tolist() == [0, 0]
 
 
 def test_the_papers_learner_keeps_every_epoch(frames: object) -> None:
     learner = paper_learner(PaperRecipe(epochs=2, batch=2))
     predictor = learner(frames, [0, 1, 2, 3], [], 3)
     assert len(predictor._epochs) == 2
-    assert predictor.select_on_test(frames.some([4, 5])).shape == (2, 2)
+    assert predictor.select_on_test(frames.select([4, 5])).shape == (2, 2)

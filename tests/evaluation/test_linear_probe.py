@@ -51,7 +51,7 @@ def test_it_learns_what_the_features_tell(tmp_path: Path) -> None:
 def test_features_are_computed_once_whatever_the_folds(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     data, trunk, said = pictures(tmp_path), ColourTrunk(), []
-    learner = LinearProbe(trunk, doing=said.append)
+    learner = LinearProbe(trunk, on_message=said.append)
     cross_validate(learner, data, 3)
     seen = trunk.tiles
     cross_validate(learner, data, 4, repeats=2)
@@ -63,7 +63,7 @@ def test_several_classes_get_a_logit_each(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     data = pictures(tmp_path, classes=3)
     predict = LinearProbe(ColourTrunk())(data, range(24), range(24, 30), 0)
-    assert predict(data.some([30, 31, 32])).shape == (3, 3)
+    assert predict(data.select([30, 31, 32])).shape == (3, 3)
 
 
 def test_without_scikit_learn_it_says_what_to_install(

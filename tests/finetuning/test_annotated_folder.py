@@ -86,7 +86,7 @@ def test_slides_are_scored_in_the_way_that_is_the_fastest(
 
     monkeypatch.setattr("napari_smse.finetuning.annotated_folder.score", noting)
     found = selection.Speed("onnxruntime", "float32", 1.0, 0.0)
-    monkeypatch.setattr(selection, "decided", lambda *_args: found)
+    monkeypatch.setattr(selection, "selected_speed", lambda *_args: found)
     read(folder, model)
     assert {(one.runtime, one.precision) for one in used} == {("onnxruntime", "float32")}
 
@@ -101,8 +101,8 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     other = replace(place, y=place.y + 64)
     said = replace(
         read_annotations(path),
-        links=(PairConstraint(place, other, True),),
-        remarks=(TileCorrection(place, "ignore"),),
+        constraints=(PairConstraint(place, other, True),),
+        corrections=(TileCorrection(place, "ignore"),),
     )
     write_annotations(path, said)
     found = read(folder, model)
@@ -112,7 +112,9 @@ def test_links_and_remarks_are_heard(folder: Path, model: Model) -> None:
     assert found.unmatched == 0
     # Also of a tile that no region reaches, as in the viewer, which scores the whole slide.
     outside = replace(place, x=64, y=320)
-    write_annotations(path, replace(said, remarks=(TileCorrection(outside, "class", "malignant"),)))
+    write_annotations(
+        path, replace(said, corrections=(TileCorrection(outside, "class", "malignant"),))
+    )
     found = read(folder, model)
     assert found.unmatched == 0
     assert len(found.labelled_set.images) == len(plain.labelled_set.images) + 1
@@ -164,7 +166,7 @@ def test_a_slide_under_two_names_is_scored_once(folder: Path, model: Model) -> N
         place = TilePlace(slide.quick_hash, 0.5, 64, 320, 64, 64)
     said = read_annotations(folder / "slide0.geojson")
     remarks = (TileCorrection(place, "class", "malignant"),)
-    write_annotations(folder / "slide0.geojson", replace(said, remarks=remarks))
+    write_annotations(folder / "slide0.geojson", replace(said, corrections=remarks))
     found = read(folder, model)
     # As files are found in order of their names, the other name comes first.
     assert found.labelled_set.cases == {"annotations again", "annotations slide1"}

@@ -360,7 +360,7 @@ def test_an_ignored_wrong_label_changes_what_is_learnt(scored: list[Scored], mod
     image = annotated_tiles(slides, CLASSES).labelled_set.images[0]
     remark = TileCorrection(place_of(scored[0], image), "class", "malignant")
     heads = []
-    for remarks in ((), (remark,), (replace(remark, says="ignore"),)):
+    for remarks in ((), (remark,), (replace(remark, action="ignore"),)):
         found = annotated_tiles([replace(slides[0], remarks=remarks), *slides[1:]], CLASSES)
         tuning = FineTuner(
             model,

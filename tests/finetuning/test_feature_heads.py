@@ -144,7 +144,7 @@ def test_a_fine_tuning_on_features(tmp_path: Path, loss: str) -> None:
     judged = dict(zip(held.images.tolist(), held.logits, strict=True))
     from napari_smse.training.prediction import predict_images
 
-    said = predict_images(tuned.network, data.some(list(judged)), tile_px=32)
+    said = predict_images(tuned.network, data.select(list(judged)), tile_px=32)
     torch.testing.assert_close(said, torch.stack(list(judged.values())), atol=0.02, rtol=0.02)
 
 

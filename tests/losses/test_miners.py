@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from napari_smse.losses import mine_triplets, miners, random_pairs
-from napari_smse.losses.miners import Triplets, all_triplets, mine_pairs
+from napari_smse.losses.miners import Triplets, mine_pairs, valid_triplets
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -70,7 +70,7 @@ def test_without_mining_the_draw_reaches_every_triplet() -> None:
     seen = set()
     for _ in range(200):
         seen |= as_set(mine_triplets(embedding, labels, "none", generator=generator))
-    assert seen == as_set(all_triplets(labels))
+    assert seen == as_set(valid_triplets(labels))
 
 
 def test_a_batch_of_one_class_has_no_triplets() -> None:
@@ -99,10 +99,10 @@ def test_triplets_are_the_same_however_few_anchors_are_looked_at(
 ) -> None:
     embedding, labels = batch(3, size=20)
     square = torch.cdist(embedding, embedding).square()
-    a, p, n = all_triplets(labels)
+    a, p, n = valid_triplets(labels)
     gap = square[a, n] - square[a, p]
     keep = (gap > 0) & (gap <= 0.3) if mining == "semi-hard" else gap <= 0
-    monkeypatch.setattr(miners, "_MOST_AT_ONCE", at_once)
+    monkeypatch.setattr(miners, "_MAX_AT_ONCE", at_once)
     found = mine_triplets(embedding, labels, mining, 0.3)
     for ours, theirs in zip(found, (a[keep], p[keep], n[keep]), strict=True):
         assert torch.equal(ours, theirs)
@@ -115,7 +115,7 @@ def test_a_thousand_embeddings_are_mined_in_bounded_parts() -> None:
     done = 0
     for first, mask in miners.triplet_masks(embedding, labels, "hard", 0.2):
         assert first == done
-        assert mask.numel() <= miners._MOST_AT_ONCE
+        assert mask.numel() <= miners._MAX_AT_ONCE
         for anchor in range(first, first + len(mask)):
             if anchor % 50:
                 continue

@@ -68,7 +68,7 @@ def test_it_does_not_depend_on_how_many_anchors_are_looked_at(
 ) -> None:
     embedding, labels = batch(1, 30)
     whole = mined_triplet_loss(embedding, labels, "semi-hard", 0.3)
-    monkeypatch.setattr(miners, "_MOST_AT_ONCE", 1)
+    monkeypatch.setattr(miners, "_MAX_AT_ONCE", 1)
     assert mined_triplet_loss(embedding, labels, "semi-hard", 0.3) == whole
 
 

@@ -13,7 +13,7 @@ from napari_smse.metrics.calibration import expected_calibration_error
 from napari_smse.metrics.classification import (
     METRICS,
     Predictions,
-    auc_of_present,
+    auc_over_present_classes,
     over_repeats,
     roc_auc,
 )
@@ -177,12 +177,12 @@ def test_balanced_accuracy_weighs_classes_alike() -> None:
 
 def test_a_class_without_images_is_left_out_of_the_auc_of_present_ones() -> None:
     one, ones = judged(5, 80, classes=3), np.ones((1, 80))
-    assert auc_of_present(one, ones)[0] == pytest.approx(METRICS["auc"](one, ones)[0])
+    assert auc_over_present_classes(one, ones)[0] == pytest.approx(METRICS["auc"](one, ones)[0])
     two = one.part(one.labels != 2)
     weights = np.ones((1, len(two)))
     assert np.isnan(METRICS["auc"](two, weights)[0])
     expected = [roc_auc(two.labels == label, two.probabilities[:, label]) for label in (0, 1)]
-    assert auc_of_present(two, weights)[0] == pytest.approx(np.mean(expected))
+    assert auc_over_present_classes(two, weights)[0] == pytest.approx(np.mean(expected))
 
 
 def test_auc_of_several_classes_is_scikit_learns() -> None:

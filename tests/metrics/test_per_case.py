@@ -13,8 +13,8 @@ import torch
 from napari_smse.metrics.per_case import (
     case_results,
     image_results,
-    most_wrong,
-    write_held_out,
+    worst_images,
+    write_predictions,
 )
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.slides import Region
@@ -47,7 +47,7 @@ def test_cases_come_worst_first() -> None:
 def test_the_most_wrong_are_wrong_and_not_all_of_one_case() -> None:
     data = random_set(12, images=12)
     judged = image_results(random_held_out(data, skill=0), data)
-    found = most_wrong(judged, 8)
+    found = worst_images(judged, 8)
     assert len(found) == 8
     assert not any(one.right for one in found)
     assert [one.truth for one in found] == sorted(one.truth for one in found)
@@ -62,7 +62,7 @@ def test_every_prediction_is_a_row_of_the_table(tmp_path: Path) -> None:
     fields = (replace(data.images[0], region=Region(3, 4, 50, 60)), *data.images[1:])
     data = replace(data, images=fields)
     held_out = random_held_out(data, repeats=2)
-    write_held_out(tmp_path / "h.csv", held_out, data)
+    write_predictions(tmp_path / "h.csv", held_out, data)
     with (tmp_path / "h.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == len(held_out)

@@ -13,14 +13,14 @@ import torch
 
 from napari_smse.errors import DataError
 from napari_smse.metrics.classification import METRICS, roc_auc
-from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import (
     ALL,
-    case_draws,
+    bootstrap_counts,
     estimate,
-    judge,
     paired_difference,
     positive_class,
+    predictions_from_held_out,
     predictions_from_scores,
     summarise,
     with_interval,
@@ -78,8 +78,8 @@ def test_the_bootstrap_draws_what_the_plain_one_draws() -> None:
 
 def test_case_draws_draw_as_many_cases_of_each_kind_as_there_are() -> None:
     data = random_set(11)
-    judged = judge(random_held_out(data), data)
-    draws = case_draws(judged, 50)
+    judged = predictions_from_held_out(random_held_out(data), data)
+    draws = bootstrap_counts(judged, 50)
     label_of = np.array([judged.labels[judged.cases == case][0] for case in range(11)])
     assert (draws[:, label_of == 0].sum(axis=1) == (label_of == 0).sum()).all()
     assert (draws[:, label_of == 1].sum(axis=1) == (label_of == 1).sum()).all()
@@ -98,9 +98,9 @@ def test_a_difference_resamples_the_same_cases_for_both(metric: str) -> None:
     data = random_set(16, seed=4)
     good, bad = random_held_out(data, skill=3, seed=1), random_held_out(data, skill=0.3, seed=2)
     found = paired_difference(good, bad, data, metric, draws=60, seed=3)
-    judged = [judge(one, data) for one in (good, bad)]
+    judged = [predictions_from_held_out(one, data) for one in (good, bad)]
     looped = []
-    for drawn in case_draws(judged[0], 60, seed=3):
+    for drawn in bootstrap_counts(judged[0], 60, seed=3):
         rows = np.repeat(np.arange(len(good)), drawn[judged[0].cases])
         values = [slow_metric(metric, one, rows) for one in judged]
         looped.append(values[0] - values[1])
@@ -190,7 +190,7 @@ def test_several_classes_have_figures_too() -> None:
 
 def test_one_class_gives_no_auc_but_valid_json() -> None:
     data = labelled_set([image(str(i), 1, f"{i}.png") for i in range(6)])
-    found = summarise(of_fold(range(6), torch.randn(6, 2)), data, draws=20)
+    found = summarise(HeldOutPredictions.from_fold(range(6), torch.randn(6, 2)), data, draws=20)
     assert found.estimates["auc"].value is None
     assert found.estimates["accuracy"].value is not None
     assert "NaN" not in json.dumps(asdict(found), allow_nan=False)
@@ -198,7 +198,9 @@ def test_one_class_gives_no_auc_but_valid_json() -> None:
 
 def test_one_case_gives_no_interval() -> None:
     data = labelled_set([image("only", i % 2, f"{i}.png") for i in range(6)])
-    found = estimate(of_fold(range(6), torch.randn(6, 2)), data, "auc", draws=20)
+    found = estimate(
+        HeldOutPredictions.from_fold(range(6), torch.randn(6, 2)), data, "auc", draws=20
+    )
     assert found.value is not None
     assert (found.low, found.high) == (None, None)
 
@@ -206,7 +208,7 @@ def test_one_case_gives_no_interval() -> None:
 def test_nothing_predicted_is_an_error() -> None:
     data = random_set()
     with pytest.raises(DataError, match="No image was predicted"):
-        summarise(of_fold([], torch.empty(0, 2)), data)
+        summarise(HeldOutPredictions.from_fold([], torch.empty(0, 2)), data)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_the_positive_class_is_not_the_harmless_one(
 def test_sensitivity_is_about_the_positive_class_wherever_it_stands() -> None:
     data = labelled_set([image(str(i), int(i < 6), f"{i}.png") for i in range(8)])
     logits = torch.tensor([[0.0, 1.0]] * 5 + [[1.0, 0.0]] * 2 + [[0.0, 1.0]])
-    one = of_fold(range(8), logits)
+    one = HeldOutPredictions.from_fold(range(8), logits)
     assert estimate(one, data, "sensitivity", draws=10).value == pytest.approx(5 / 6)
     assert estimate(one, data, "specificity", draws=10).value == pytest.approx(1 / 2)
     turned = replace(
@@ -236,13 +238,16 @@ def test_sensitivity_is_about_the_positive_class_wherever_it_stands() -> None:
         classes=("malignant", "benign"),
         images=tuple(replace(one, label=1 - one.label) for one in data.images),
     )
-    other = of_fold(range(8), logits.flip(1))
+    other = HeldOutPredictions.from_fold(range(8), logits.flip(1))
     assert estimate(other, turned, "sensitivity", draws=10).value == pytest.approx(5 / 6)
     assert estimate(other, turned, "auc", draws=10) == estimate(one, data, "auc", draws=10)
 
 
 def test_held_out_parts_join_in_order() -> None:
-    parts = [of_fold([3, 1], torch.ones(2, 2), 0), of_fold([2], torch.zeros(1, 2), 1, 4)]
+    parts = [
+        HeldOutPredictions.from_fold([3, 1], torch.ones(2, 2), 0),
+        HeldOutPredictions.from_fold([2], torch.zeros(1, 2), 1, 4),
+    ]
     whole = join(parts)
     assert whole.images.tolist() == [3, 1, 2]
     assert whole.folds.tolist() == [0, 0, 1]

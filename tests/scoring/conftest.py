@@ -54,7 +54,7 @@ def make_pipeline(
     eight_at_once: ComputeDevice,
 ) -> MakePipeline:
     """Make a pipeline over all blocks, which says every moment that it has nothing to say."""
-    monkeypatch.setattr("napari_smse.scoring.pipeline.PATIENCE", 0.02)
+    monkeypatch.setattr("napari_smse.scoring.pipeline.MAX_SILENCE_S", 0.02)
 
     def make(
         *devices: ComputeDevice,

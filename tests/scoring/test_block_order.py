@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.scoring import TileScores, Viewport
-from napari_smse.scoring.block_order import BlockOrder, seen
+from napari_smse.scoring.block_order import BlockOrder, visible
 from napari_smse.slides import Region
 from napari_smse.tiles import ReadBlock, TilePlan
 
@@ -81,23 +81,23 @@ def test_the_order_follows_the_view() -> None:
     viewport = Viewport(ROW[5])
     order = order_of_row(viewport)
     assert [order.next(), order.next()] == [5, 4]
-    viewport.look_at(ROW[1])
+    viewport.show(ROW[1])
     assert order.next() == 1
-    viewport.look_at(None)
+    viewport.show(None)
     assert rest_of(order) == [0, 2, 3]
 
 
 def test_results_do_not_change_the_order() -> None:
     order = order_of_row(Viewport(ROW[3]))
-    order.learn([TileScores(0, np.array([0]), np.array([[0.5, 0.5]], np.float32))])
+    order.update([TileScores(0, np.array([0]), np.array([[0.5, 0.5]], np.float32))])
     assert order.next() == 3
 
 
 def test_only_what_shares_pixels_with_a_view_is_seen() -> None:
     boxes = np.array([(one.x, one.y, one.right, one.bottom) for one in ROW], dtype=float)
     view = Region(100, 50, 101, 10)
-    assert seen(boxes, view).tolist() == [False, True, True, False, False, False]
-    assert not seen(boxes, None).any()
+    assert visible(boxes, view).tolist() == [False, True, True, False, False, False]
+    assert not visible(boxes, None).any()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_only_what_shares_pixels_with_a_view_is_seen() -> None:
 )
 def test_a_view_that_only_touches_a_block_does_not_see_it(x: int, y: int, is_seen: bool) -> None:
     box = np.array([[50.0, 50.0, 60.0, 60.0]])
-    assert seen(box, Region(x, y, 10, 10)).tolist() == [is_seen]
+    assert visible(box, Region(x, y, 10, 10)).tolist() == [is_seen]
 
 
 @given(st.data(), st.lists(regions, min_size=1, max_size=12))
@@ -123,7 +123,7 @@ def test_every_block_is_handed_out_once_and_the_nearest_first(
     while left:
         assert len(order) == len(left)
         view = data.draw(st.none() | regions, label="looked at")
-        viewport.look_at(view)
+        viewport.show(view)
         number = order.next()
         if view is None:
             assert number == left[0]
@@ -154,12 +154,12 @@ def test_a_view_that_moves_in_another_thread_loses_and_repeats_no_block() -> Non
 
     def look_around() -> None:
         for number in range(2000):
-            viewport.look_at(row[number * 37 % len(row)] if number % 5 else None)
+            viewport.show(row[number * 37 % len(row)] if number % 5 else None)
 
     with ThreadPoolExecutor(1) as viewer:
         looked = viewer.submit(look_around)
         numbers = rest_of(order)
         looked.result(timeout=20)
     assert sorted(numbers) == list(range(len(row)))
-    viewport.look_at(row[7])
+    viewport.show(row[7])
     assert viewport.region == row[7]

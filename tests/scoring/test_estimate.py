@@ -47,10 +47,10 @@ def slowly(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
 def test_a_small_slide_is_tried_whole(slide: Slide) -> None:
     model = redness_model()
     plan = ScoreRequest((0.25,)).plan(slide, model.card)
-    told = estimate(slide, model, plan, DEVICE)
-    assert told.tiles == plan.tile_count == 256
-    assert told.seconds == pytest.approx(256 / told.rate)
-    assert told.limit is not None
+    timing = estimate(slide, model, plan, DEVICE)
+    assert timing.tiles == plan.tile_count == 256
+    assert timing.seconds == pytest.approx(256 / timing.rate)
+    assert timing.bottleneck is not None
     # They are told to end, and do so in a moment.
     for thread in threading.enumerate():
         if "read-slide" in thread.name:
@@ -63,11 +63,11 @@ def test_a_slow_drive_is_named_and_not_all_is_read(
 ) -> None:
     reads, model = slowly(monkeypatch, 0.2), redness_model()
     plan = ScoreRequest((0.25,)).plan(slide, model.card)
-    told = estimate(slide, model, plan, DEVICE, readers=1, seconds=0.5)
-    assert told.limit == "reading the disk"
+    timing = estimate(slide, model, plan, DEVICE, readers=1, seconds=0.5)
+    assert timing.bottleneck == "reading the disk"
     assert len(reads) < len(plan.blocks)
     # Sixteen tiles each 0.2 s, and whatever else this machine does meanwhile.
-    assert told.rate < 1.5 * 16 / 0.2
+    assert timing.rate < 1.5 * 16 / 0.2
 
 
 def test_a_broken_slide_is_told(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> None:

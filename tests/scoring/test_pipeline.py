@@ -60,7 +60,7 @@ def assert_whole(told: list[BatchScores | None], expected: list[NDArray[np.float
     for batch in batches:
         right = [expected[number][row] for number, row in batch.places]
         np.testing.assert_allclose(batch.probability[:, 1], right, atol=1e-4)
-    blocks = [block for batch in batches for block in batch.whole]
+    blocks = [block for batch in batches for block in batch.completed]
     assert sorted(block.number for block in blocks) == list(range(len(expected)))
     for block in blocks:
         np.testing.assert_allclose(block.probability[:, 1], expected[block.number], atol=1e-4)
@@ -139,7 +139,7 @@ def test_two_networks_work_at_the_same_time_each_for_one_thread(
         def __init__(self, model: object, device: ComputeDevice, threads: int) -> None:
             self.device, self.busy = device, threading.Lock()
 
-        def twin(self) -> Classifier:
+        def clone(self) -> Classifier:
             return Classifier(None, self.device, 1)
 
         def __call__(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:

@@ -17,7 +17,7 @@ from napari_smse.errors import DeviceError
 from napari_smse.models import Model
 from napari_smse.scoring import choose_device, tile_classifier
 from napari_smse.scoring.device import ComputeDevice, Runtime
-from napari_smse.scoring.runtimes.base import Answer, TileRunner
+from napari_smse.scoring.runtimes.base import Prediction, TileRunner
 from napari_smse.scoring.tile_classifier import TileClassifier, filled_up
 from support.cluster import TILE_PX, write_model
 
@@ -48,10 +48,10 @@ class Forgetful:
         self.fit, self.error, self.works = fit, error, works
         self.sizes: list[int] = []
 
-    def twin(self) -> Forgetful:
+    def clone(self) -> Forgetful:
         return self
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         self.sizes.append(len(tiles))
         if len(tiles) > self.fit and len(self.sizes) > self.works:
             raise self.error
@@ -61,10 +61,10 @@ class Forgetful:
 class Constant:
     """Says the same of every tile."""
 
-    def twin(self) -> Constant:
+    def clone(self) -> Constant:
         return self
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         return np.zeros((len(tiles), 2), np.float32), np.zeros((len(tiles), 8), np.float32)
 
 
@@ -93,7 +93,7 @@ def classifier(model: Model, **changed: Any) -> TileClassifier:
     return TileClassifier(model, replace(DEVICE, **changed), 1)
 
 
-def assert_same(found: Answer, expected: Answer) -> None:
+def assert_same(found: Prediction, expected: Prediction) -> None:
     """To the last bit."""
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -105,14 +105,14 @@ def ready(model: Model) -> TileClassifier:
 
 
 @pytest.fixture(scope="module")
-def alone(ready: TileClassifier) -> Answer:
+def alone(ready: TileClassifier) -> Prediction:
     """The answer to each tile when nothing is asked but that tile."""
     answers = [ready(TILES[row : row + 1]) for row in range(COUNT)]
     probability, embedding = zip(*answers, strict=True)
     return np.concatenate(probability), np.concatenate(embedding)
 
 
-def test_the_tiles_of_these_tests_are_answered_differently(alone: Answer) -> None:
+def test_the_tiles_of_these_tests_are_answered_differently(alone: Prediction) -> None:
     assert len(np.unique(alone[1], axis=0)) == len(np.unique(alone[0], axis=0)) == COUNT
 
 
@@ -121,7 +121,7 @@ def test_the_tiles_of_these_tests_are_answered_differently(alone: Answer) -> Non
     cuts=st.sets(st.integers(1, COUNT - 1)),
 )
 def test_an_answer_depends_on_the_tile_alone(
-    ready: TileClassifier, alone: Answer, order: list[int], cuts: set[int]
+    ready: TileClassifier, alone: Prediction, order: list[int], cuts: set[int]
 ) -> None:
     for rows in np.split(np.array(order), sorted(cuts)):
         assert_same(ready(TILES[rows]), (alone[0][rows], alone[1][rows]))
@@ -164,12 +164,12 @@ def test_out_of_memory_halves_the_batch_until_it_fits(
     ask = classifier(model)
     assert_same(ask(TILES), expected)
     assert small.sizes == [8, 4, *[2] * 6]
-    assert_same(ask.twin()(TILES), expected)
+    assert_same(ask.clone()(TILES), expected)
     assert small.sizes[8:] == [2] * 6
 
 
 def test_what_was_classified_before_memory_ran_out_is_kept(
-    model: Model, forget: Forget, alone: Answer
+    model: Model, forget: Forget, alone: Prediction
 ) -> None:
     small = forget(fit=4, works=1)
     found = classifier(model)(TILES)

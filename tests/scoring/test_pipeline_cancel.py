@@ -111,7 +111,7 @@ def test_a_hanging_read_leaves_the_word_to_who_iterates(
     told = make_pipeline().run()
     assert list(islice(told, 3)) == [None, None, None]
     gate.set()
-    assert sum(len(one.whole) for one in told if one is not None) == len(many_blocks.blocks)
+    assert sum(len(one.completed) for one in told if one is not None) == len(many_blocks.blocks)
 
 
 def test_closing_does_not_wait_for_a_hanging_read(

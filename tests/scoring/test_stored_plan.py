@@ -27,8 +27,8 @@ def stored(path, slide, **request):
         {"mpps": (0.5,)},
         {"mpps": (1.0, 0.25, 0.5), "overlap": 0.5},
         {"mpps": (0.5,), "roi": box(100, 100, 700, 600)},
-        {"mpps": (0.5, 1.0), "first_look": True},
-        {"mpps": (0.5,), "first_look": True, "min_tissue": 0.9},
+        {"mpps": (0.5, 1.0), "coarse_first": True},
+        {"mpps": (0.5,), "coarse_first": True, "min_tissue": 0.9},
     ],
 )
 def test_it_has_the_same_tiles_in_the_same_blocks(slide_path, tmp_path, request_of):

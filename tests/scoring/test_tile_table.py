@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.scoring import ScoreStore
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.slides import Region
 from napari_smse.tiles import Ground, ReadBlock, TilePlan, TissueMask
 from support.exemplar_banks import CLASSES, made_scale, made_tiles
@@ -35,7 +34,7 @@ def write(store, scale, start, number, embedding=(0.6, 0.8)):
 def test_tiles_of_all_scales_lie_in_one_table(store):
     write(store, 0, 0, 4)
     write(store, 1, 0, 1)
-    tiles = tile_table_of(store)
+    tiles = store.tile_table()
     assert len(tiles) == 5
     assert tiles.classes == CLASSES
     assert tiles.scale.tolist() == [0, 0, 0, 0, 1]
@@ -48,10 +47,10 @@ def test_tiles_of_all_scales_lie_in_one_table(store):
 
 
 def test_tiles_that_are_not_scored_yet_are_left_out(store):
-    assert len(tile_table_of(store)) == 0
-    assert tile_table_of(store).places.shape == (0, 4)
+    assert len(store.tile_table()) == 0
+    assert store.tile_table().places.shape == (0, 4)
     write(store, 0, 1, 2)
-    tiles = tile_table_of(store)
+    tiles = store.tile_table()
     assert tiles.places[:, :2].tolist() == [[64, 0], [0, 64]]
     assert len(tiles.scales[1]) == 0
 
@@ -59,7 +58,7 @@ def test_tiles_that_are_not_scored_yet_are_left_out(store):
 def test_a_tile_that_is_being_written_is_left_out(store):
     write(store, 0, 0, 2)
     write(store, 0, 2, 2, embedding=(0, 0))
-    assert len(tile_table_of(store)) == 2
+    assert len(store.tile_table()) == 2
 
 
 SCALES = (

@@ -30,8 +30,8 @@ GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
 TISSUE_PX = 1024
 MODEL = redness_model()
 DEVICE = choose_device("cpu")
-TWO_SCALES = ScoreRequest((0.25, 0.5), first_look=True)
-ONE_SCALE = ScoreRequest((0.25,), first_look=True)
+TWO_SCALES = ScoreRequest((0.25, 0.5), coarse_first=True)
+ONE_SCALE = ScoreRequest((0.25,), coarse_first=True)
 
 
 @pytest.fixture(autouse=True)
@@ -72,29 +72,29 @@ def said(plan: TilePlan, scale: int, malignant: float | np.ndarray) -> TileScore
 
 class TestDoubt:
     def test_nothing_said_is_doubtful(self, slide: Slide) -> None:
-        assert (UncertaintyMap(planned(slide, TWO_SCALES)).of_places() == 1).all()
+        assert (UncertaintyMap(planned(slide, TWO_SCALES)).per_cell() == 1).all()
 
     @pytest.mark.parametrize(("malignant", "doubt"), [(0.0, 0.0), (1.0, 0.0), (0.5, 1.0)])
     def test_a_close_call_is_doubtful(self, slide: Slide, malignant: float, doubt: float) -> None:
         plan = planned(slide, TWO_SCALES)
         doubts = UncertaintyMap(plan)
-        doubts.learn([said(plan, 1, malignant)])
-        assert doubts.of_blocks() == pytest.approx(doubt)
+        doubts.update([said(plan, 1, malignant)])
+        assert doubts.per_block() == pytest.approx(doubt)
 
     def test_scales_that_disagree_are_doubtful(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
         doubts = UncertaintyMap(plan)
-        doubts.learn([said(plan, 0, 1.0), said(plan, 1, 0.2)])
+        doubts.update([said(plan, 0, 1.0), said(plan, 1, 0.2)])
         # Their mean is .6 to .4, a margin of .2; they are .8 apart.
-        assert doubts.of_blocks() == pytest.approx(0.8 + 0.8)
+        assert doubts.per_block() == pytest.approx(0.8 + 0.8)
 
     def test_doubt_lies_where_the_tile_lies(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
         doubts = UncertaintyMap(plan)
         unsure = np.arange(len(plan.scales[1])) == 5
-        doubts.learn([said(plan, 1, np.where(unsure, 0.75, 0.0))])
+        doubts.update([said(plan, 1, np.where(unsure, 0.75, 0.0))])
         tile, cell = plan.scales[1].region(5), plan.scales[0].grid.spec.stride_level0
-        rows, columns = np.nonzero(doubts.of_places() == 0.5)
+        rows, columns = np.nonzero(doubts.per_cell() == 0.5)
         assert len(rows) == (tile.width / cell) ** 2
         assert (columns.min() * cell, columns.max() * cell + cell) == (tile.x, tile.right)
         assert (rows.min() * cell, rows.max() * cell + cell) == (tile.y, tile.bottom)
@@ -105,31 +105,31 @@ class TestOrder:
         plan = planned(slide, TWO_SCALES)
         numbers = handed_out(UncertaintyOrder(plan, every(plan)))
         assert sorted(numbers) == list(every(plan))
-        firsts = [plan.blocks[number].first_look for number in numbers]
+        firsts = [plan.blocks[number].coarse_first for number in numbers]
         assert firsts == sorted(firsts, reverse=True)
         assert 0 < sum(firsts) < len(firsts)
 
     def test_then_comes_what_is_most_doubtful(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
         order = UncertaintyOrder(plan, every(plan))
-        doubted = next(n for n in reversed(every(plan)) if not plan.blocks[n].first_look)
+        doubted = next(n for n in reversed(every(plan)) if not plan.blocks[n].coarse_first)
         region = plan.blocks[doubted].region
         coarse = plan.scales[1]
         near = np.hypot(
             coarse.x + coarse.width / 2 - region.x - region.width / 2,
             coarse.y + coarse.height / 2 - region.y - region.height / 2,
         )
-        order.learn([said(plan, 1, np.where(near <= near.min() + 1, 0.5, 0.0))])
-        later = [n for n in handed_out(order) if not plan.blocks[n].first_look]
+        order.update([said(plan, 1, np.where(near <= near.min() + 1, 0.5, 0.0))])
+        later = [n for n in handed_out(order) if not plan.blocks[n].coarse_first]
         assert later[0] == doubted
 
     def test_what_is_looked_at_comes_before_what_is_doubtful(self, slide: Slide) -> None:
         plan = planned(slide, TWO_SCALES)
-        last = next(n for n in reversed(every(plan)) if not plan.blocks[n].first_look)
+        last = next(n for n in reversed(every(plan)) if not plan.blocks[n].coarse_first)
         region = plan.blocks[last].region
         view = Region(region.x + 40, region.y + 40, 20, 20)
         order = UncertaintyOrder(plan, every(plan), Viewport(view))
-        later = [n for n in handed_out(order) if not plan.blocks[n].first_look]
+        later = [n for n in handed_out(order) if not plan.blocks[n].coarse_first]
         assert later[0] == last
 
     def test_time_ends_the_closer_look_only(self, slide: Slide) -> None:
@@ -137,7 +137,7 @@ class TestOrder:
         order = UncertaintyOrder(plan, every(plan), deadline=time.monotonic() - 1)
         numbers = handed_out(order)
         assert numbers
-        assert all(plan.blocks[number].first_look for number in numbers)
+        assert all(plan.blocks[number].coarse_first for number in numbers)
         assert len(order) == len(plan.blocks) - len(numbers)
 
 

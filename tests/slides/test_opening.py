@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
-from napari_smse.slides import SLIDE_SUFFIXES, looks_like_slide, open_slide
+from napari_smse.slides import SLIDE_SUFFIXES, may_be_slide, open_slide
 from napari_smse.slides.backends.openslide import OpenSlideBackend
 from napari_smse.slides.backends.tifffile import TifffileBackend
 from support.slides import (
@@ -241,20 +241,20 @@ def test_one_pixel(tmp_path: Path) -> None:
 
 def test_looks_like_slide(tmp_path: Path) -> None:
     path = write_svs(tmp_path / "SLIDE.SVS", IMAGE)
-    assert looks_like_slide(path)
-    assert looks_like_slide(str(path))
-    assert not looks_like_slide(tmp_path)
-    assert not looks_like_slide(tmp_path / "gone.svs")
+    assert may_be_slide(path)
+    assert may_be_slide(str(path))
+    assert not may_be_slide(tmp_path)
+    assert not may_be_slide(tmp_path / "gone.svs")
     (tmp_path / "table.csv").write_text("a,b")
-    assert not looks_like_slide(tmp_path / "table.csv")
+    assert not may_be_slide(tmp_path / "table.csv")
     (tmp_path / "scan").mkdir()
     (tmp_path / "scan" / "0001").write_bytes(b"\0" * 128 + b"DICM")
-    assert looks_like_slide(tmp_path / "scan")
+    assert may_be_slide(tmp_path / "scan")
 
 
 @pytest.mark.parametrize("nonsense", [None, 3, "", "\0", "x" * 5000])
 def test_looks_like_slide_never_raises(nonsense: object) -> None:
-    assert looks_like_slide(nonsense) is False  # type: ignore[arg-type]
+    assert may_be_slide(nonsense) is False  # type: ignore[arg-type]
 
 
 def test_suffixes_are_lower_case() -> None:

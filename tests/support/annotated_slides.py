@@ -26,7 +26,7 @@ RED_BOXES = ((576, 0, 896, 192), (576, 448, 896, 640))
 def drawn(*, remarks=(), **regions):
     """Annotations: of each class, boxes in level-0 px."""
     found = [Annotation(name, box(*one)) for name, some in regions.items() for one in some]
-    return AnnotationSet(tuple(found), remarks=tuple(remarks))
+    return AnnotationSet(tuple(found), corrections=tuple(remarks))
 
 
 def asked(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"):

@@ -60,7 +60,7 @@ def write_slide(path: Path, seed: int = 0, width: int = 700, height: int = 520) 
 def job_on(slide: Slide, model: Model, store: Path, request: ScoreRequest = REQUEST) -> ClusterJob:
     """What the command line makes of a slide."""
     plan = request.plan(slide, model.card)
-    work = SlideWork.of(slide, model, str(model.path), request, plan, DEVICE)
+    work = SlideWork.from_slide(slide, model, str(model.path), request, plan, DEVICE)
     return ClusterJob(work, plan, open_run(store, slide, model.card, request, plan, DEVICE))
 
 

@@ -5,7 +5,7 @@ import shapely
 from napari_smse.errors import NoTissueError, RegionError, ScaleError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TissueMask, plan_tiles
-from napari_smse.tiles.plan import MOST_TILES_A_BLOCK
+from napari_smse.tiles.plan import MAX_TILES_PER_BLOCK
 
 
 class FlatSlide:
@@ -90,7 +90,7 @@ def test_blocks_stay_small():
 def test_tiles_that_overlap_much_come_in_more_blocks():
     for mpps in ([0.25], [0.25, 0.5, 1.0]):
         blocks = plan(FlatSlide(6000, 5000), mpps, overlap=0.9).blocks
-        assert max(block.tile_count for block in blocks) <= 1.2 * MOST_TILES_A_BLOCK
+        assert max(block.tile_count for block in blocks) <= 1.2 * MAX_TILES_PER_BLOCK
 
 
 def test_a_small_region_does_not_cost_the_whole_grid(monkeypatch):
@@ -173,14 +173,14 @@ def test_scales_much_finer_than_the_slide_are_refused():
 def test_a_first_look_shows_all_tissue_once_and_the_rest_is_apart(mpps, overlap):
     slide = FlatSlide()
     whole = plan(slide, mpps, overlap=overlap)
-    tiles = plan(slide, mpps, overlap=overlap, first_look=True)
+    tiles = plan(slide, mpps, overlap=overlap, coarse_first=True)
     assert [len(scale) for scale in tiles.scales] == [len(scale) for scale in whole.scales]
     seen = [np.zeros(len(scale), dtype=int) for scale in tiles.scales]
     first = [np.zeros(len(scale), dtype=bool) for scale in tiles.scales]
     for block in tiles.blocks:
         for scale, start, stop in block.members:
             seen[scale][start:stop] += 1
-            first[scale][start:stop] = block.first_look
+            first[scale][start:stop] = block.coarse_first
     assert all((count == 1).all() for count in seen)
     assert not any(one.any() for one in first[:-1])
     step = round(1 / (1 - overlap))
@@ -192,4 +192,4 @@ def test_a_first_look_shows_all_tissue_once_and_the_rest_is_apart(mpps, overlap)
 
 
 def test_no_plan_has_a_closer_look_unless_asked():
-    assert all(block.first_look for block in plan(FlatSlide(), [0.25, 0.5]).blocks)
+    assert all(block.coarse_first for block in plan(FlatSlide(), [0.25, 0.5]).blocks)

@@ -188,15 +188,15 @@ def test_the_tissue_share_of_a_tile_agrees_with_counting_its_pixels(data, x, edg
 def test_the_mask_knows_its_cell_and_shares():
     mask = TissueMask(np.array([[1, 0], [2, 3]], np.uint8), Region(0, 0, 100, 60))
     assert mask.cell == (50, 30)
-    assert [mask.share(ground) for ground in Ground] == [0.25] * 4
+    assert [mask.ground_fraction(ground) for ground in Ground] == [0.25] * 4
 
 
 def test_a_real_slide(shared_data):
     with open_slide(shared_data / "slides" / "CMU-1-Small-Region.svs") as slide:
         mask = find_tissue(slide)
     assert mask.region == Region(0, 0, 2220, 2967)
-    assert 0.3 < mask.share(Ground.TISSUE) < 0.95
-    assert mask.share(Ground.PEN) < 0.01
+    assert 0.3 < mask.ground_fraction(Ground.TISSUE) < 0.95
+    assert mask.ground_fraction(Ground.PEN) < 0.01
 
 
 def test_hue_and_saturation_are_those_of_skimage() -> None:

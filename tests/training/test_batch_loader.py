@@ -100,16 +100,16 @@ def test_images_are_decoded_once_while_there_is_room(
     real = pixels.read_pixels
     monkeypatch.setattr(pixels, "read_pixels", counted)
     size = 3 * 48 * 40
-    cache = ImageCache(most_bytes=2 * size)
+    cache = ImageCache(max_bytes=2 * size)
     first, second, third = data.images[:3]
     for image in (first, second, first, third, first, second):
         assert cache.read(image).size == (48, 40)
-        assert cache.held_bytes <= 2 * size
+        assert cache.cached_bytes <= 2 * size
     # The second was used longest ago when the third came.
     assert read == [one.path.name for one in (first, second, third, second)]
 
 
 def test_an_image_larger_than_the_cache_is_read_all_the_same(data: LabelledSet) -> None:
-    cache = ImageCache(most_bytes=10)
+    cache = ImageCache(max_bytes=10)
     assert cache.read(data.images[0]).size == (48, 40)
-    assert cache.held_bytes == 0
+    assert cache.cached_bytes == 0

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from napari_smse.errors import DataError
-from napari_smse.evaluation.evaluate import evaluate, leave_out_seen
-from napari_smse.metrics.predictions import of_fold
+from napari_smse.evaluation.evaluate import evaluate, exclude_leaked
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import summarise
 from napari_smse.models import SmseCnn, load_model
 from napari_smse.models.card import case_hash
@@ -67,7 +67,7 @@ def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelTraine
     model = load_model(result.path)
     found = bank_of_weights(result.path, model.card.weights_sha256)
     assert found is not None
-    learnt = {image.case for image in one.labelled_set.some(one.training)}
+    learnt = {image.case for image in one.labelled_set.select(one.training)}
     assert set(found.cases) == learnt
     assert found.classes == model.card.classes
     # Of sixteen tiles nobody can tell what is unlike them.
@@ -92,7 +92,7 @@ def test_figures_are_of_cases_that_were_not_trained_on(whole: tuple[ModelTrainer
     assert not cases[0] & cases[1]
     network = load_model(result.path).network
     logits = predict_images(network, [images[i] for i in one.validation])
-    again = summarise(of_fold(one.validation, logits), one.labelled_set)
+    again = summarise(HeldOutPredictions.from_fold(one.validation, logits), one.labelled_set)
     stored = result.summary.estimates["auc"].value
     assert again.estimates["auc"].value == pytest.approx(stored, abs=0.02)
     assert again.cases == len(cases[1])
@@ -116,7 +116,7 @@ def test_every_case_that_was_used_is_remembered(
     with pytest.raises(DataError, match="trained on every case"):
         list(evaluate(load_model(result.path), one.labelled_set))
     more = mini_set(tmp_path / "more", cases=7)
-    kept, overlap = leave_out_seen(more, result.card)
+    kept, overlap = exclude_leaked(more, result.card)
     assert kept.cases == {"0-6", "1-6"}
     assert overlap.cases == 12
 
@@ -138,7 +138,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
 
 
 def test_without_validation_there_are_no_figures(tmp_path: Path) -> None:
-    one, result = made(tmp_path, validation_share=0)
+    one, result = made(tmp_path, validation_fraction=0)
     assert one.validation == []
     assert result.summary is None
     assert result.card.figures == ()

@@ -22,11 +22,14 @@ def opened(monkeypatch):
         for name, content in (("a", "same"), ("b", "other"), ("copy of a", "same"))
     ]
     said = {
-        "a": AnnotationSet(remarks=(TileCorrection(place(0), "ignore"),)),
+        "a": AnnotationSet(corrections=(TileCorrection(place(0), "ignore"),)),
         "b": AnnotationSet(),
         "copy of a": AnnotationSet(
-            links=(PairConstraint(place(0), place(64), True),),
-            remarks=(TileCorrection(place(0), "ignore"), TileCorrection(place(64), "class", "fat")),
+            constraints=(PairConstraint(place(0), place(64), True),),
+            corrections=(
+                TileCorrection(place(0), "ignore"),
+                TileCorrection(place(64), "class", "fat"),
+            ),
         ),
     }
     layers = [ScoredLayer(one.name, one, f"run on {one.name}") for one in slides]

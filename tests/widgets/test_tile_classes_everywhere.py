@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from shapely import box
 
 from napari_smse.annotations import Annotation, AnnotationSet
-from napari_smse.annotations.tile_labels import classes_of_tiles
+from napari_smse.annotations.tile_labels import assign_classes
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import DataError, QueryError
 from napari_smse.finetuning.annotated_slide import AnnotatedSlide
 from napari_smse.finetuning.annotated_tiles import annotated_tiles
 from napari_smse.scoring import ScoreStore
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.tiles import (
     Ground,
@@ -99,7 +98,7 @@ def by_fine_tuning(one, names):
 
 
 def by_the_bank(one):
-    tiles = tile_table_of(one.run.store)
+    tiles = one.run.store.tile_table()
     about = {"model": MODEL, "slide": one.slide.quick_hash, "name": one.slide.name}
     try:
         bank = annotated_exemplars(
@@ -125,10 +124,10 @@ def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
     slide, started = scored
     one = ScoredSlide(slide, started, AnnotationSet(drawn, remarks=remarks))
     regions, tiles = one.annotations.regions(), started.plan.scales[0]
-    rule = classes_of_tiles(tiles, slide.quick_hash, regions, MASK, remarks)
+    rule = assign_classes(tiles, slide.quick_hash, regions, MASK, remarks)
     wanted = placement(tiles, rule.class_names.tolist())
 
-    stored = tile_table_of(started.store)
+    stored = started.store.tile_table()
     assert placement(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
     sample = batch_effect._Sample(one)
     assert placement(tiles.take(sample.rows), sample.drawn) == wanted

@@ -18,7 +18,6 @@ from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, choose_device
 from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
 from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.reference import (
@@ -68,7 +67,7 @@ def precision(request, monkeypatch):
     if request.param == "bfloat16" and not computes_bfloat16():
         pytest.skip("this CPU computes in float32 only")
     found = selection.Speed("torch", request.param, 1.0, 0.0)
-    monkeypatch.setattr(selection, "decided", lambda *_args: found)
+    monkeypatch.setattr(selection, "selected_speed", lambda *_args: found)
     return request.param
 
 
@@ -103,7 +102,7 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
 
 def bank_of(one, regions):
     """The tiles of a slide in regions, as the Evidence dock adds them."""
-    tiles = tile_table_of(one.run.store)
+    tiles = one.run.store.tile_table()
     model = one.run.card.weights_sha256
     about = {"model": model, "slide": one.slide.quick_hash, "name": one.slide.name}
     return annotated_exemplars(tiles, regions, one.run.plan.mask, **about)

@@ -9,7 +9,6 @@ import pytest
 
 from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_of
 from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
@@ -32,7 +31,7 @@ def scored(tmp_path):
         for _ in score(slide, model, plan, store, device):
             pass
         started = SimpleNamespace(plan=plan, store=store, card=model.card, model="redness")
-        yield slide, started, tile_table_of(store)
+        yield slide, started, store.tile_table()
 
 
 @pytest.fixture

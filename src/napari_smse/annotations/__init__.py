@@ -1,4 +1,4 @@
-"""What people draw and say on a slide: regions, remarks on tiles, and which class a tile takes."""
+"""Annotations of a slide: regions, notes on tiles, and the class that each tile takes."""
 
 from napari_smse.annotations.annotation_set import (
     Annotation,

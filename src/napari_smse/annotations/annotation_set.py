@@ -45,7 +45,7 @@ class Annotation:
     id
         A UUID, QuPath's own where it gave one.
     properties
-        What else a file said of it (name, measurements, lock, ...), written back as it was.
+        Further properties in its file (name, measurements, lock, ...), written back as they were.
     """
 
     class_name: str
@@ -61,46 +61,48 @@ class AnnotationSet:
     Attributes
     ----------
     annotations
-        In the order they were drawn.
+        The regions, in the order they were drawn.
     colours
         RGB, 0..255, by class name; classes without one get one when written.
-    links, remarks
-        What was said of single tiles.
+    constraints, corrections
+        Notes on pairs of tiles, and on single ones.
     """
 
     annotations: tuple[Annotation, ...] = ()
     colours: Mapping[str, Colour] = field(default_factory=dict)
-    links: tuple[PairConstraint, ...] = ()
-    remarks: tuple[TileCorrection, ...] = ()
+    constraints: tuple[PairConstraint, ...] = ()
+    corrections: tuple[TileCorrection, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes with a colour, then those without, each once."""
-        used = (one.class_name for one in self.annotations if one.class_name)
+        used = (annotation.class_name for annotation in self.annotations if annotation.class_name)
         return tuple(dict.fromkeys([*self.colours, *used]))
 
-    def colour_of(self, name: str) -> Colour:
+    def class_colour(self, name: str) -> Colour:
         """Return the colour of a class, given or its own."""
         return self.colours.get(name) or class_colours(self.classes or (name,))[name]
 
     def regions(self) -> dict[str, MultiPolygon]:
-        """Return what the annotations of each class cover, level-0 px, by class name.
+        """Return the area that the annotations of each class cover, level-0 px, by class name.
 
-        Classes that QuPath is told to ignore (their names end in ``*``) are left out.
+        Classes that QuPath ignores (their names end in ``*``) are left out.
         """
-        drawn: dict[str, list[Polygon | MultiPolygon]] = defaultdict(list)
-        for one in self.annotations:
-            if one.class_name and not one.class_name.endswith("*"):
-                drawn[one.class_name].append(one.geometry)
-        return {name: _several(shapely.union_all(found)) for name, found in sorted(drawn.items())}
+        by_class: dict[str, list[Polygon | MultiPolygon]] = defaultdict(list)
+        for annotation in self.annotations:
+            if annotation.class_name and not annotation.class_name.endswith("*"):
+                by_class[annotation.class_name].append(annotation.geometry)
+        return {
+            name: _several(shapely.union_all(areas)) for name, areas in sorted(by_class.items())
+        }
 
 
 def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> AnnotationSet:
     """Read annotations from GeoJSON as QuPath exports it.
 
-    Points and lines are left out and outlines that cross themselves are mended; the log tells of
+    Points and lines are left out and outlines that cross themselves are repaired; the log names
     both. Areas without a class are kept. Tiles and other detections are no annotations: they are
-    left out with a warning in the log. What this program said of tiles is read, too.
+    left out with a warning in the log. Notes on tiles that this program wrote are read, too.
 
     Parameters
     ----------
@@ -112,26 +114,26 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
     Raises
     ------
     RegionError
-        If the file cannot be read or is not GeoJSON, holds tiles or detections only, or what it
-        says of tiles is damaged.
+        If the file cannot be read or is not GeoJSON, holds tiles or detections only, or its notes
+        on tiles are damaged.
     """
-    found: list[Annotation] = []
+    annotations: list[Annotation] = []
     colours: dict[str, Colour] = {}
-    seen: set[str] = set()
+    ids: set[str] = set()
     for area in read_annotated_areas(path):
         if not area.polygons:
             continue
-        one = _annotation(area, bounds_origin)
-        if one.id in seen:
+        annotation = _annotation(area, bounds_origin)
+        if annotation.id in ids:
             # A feature of several geometries, or a file put together from two.
-            one = replace(one, id=_new_id())
-        seen.add(one.id)
-        found.append(one)
+            annotation = replace(annotation, id=_new_id())
+        ids.add(annotation.id)
+        annotations.append(annotation)
         colour = _colour(area.feature)
         if area.class_name and colour is not None:
             colours.setdefault(area.class_name, colour)
     notes = read_tile_notes(path)
-    return AnnotationSet(tuple(found), colours, notes.links, notes.remarks)
+    return AnnotationSet(tuple(annotations), colours, notes.constraints, notes.corrections)
 
 
 def write_annotations(
@@ -144,7 +146,7 @@ def write_annotations(
     path
         The file, usually ending in ``.geojson``.
     annotations
-        What to write.
+        Annotations to write.
     bounds_origin
         Corner of OpenSlide's bounds, level-0 px.
 
@@ -153,36 +155,38 @@ def write_annotations(
     OutputError
         If the file cannot be written.
     """
-    features = [_feature(one, annotations, bounds_origin) for one in annotations.annotations]
-    said = notes_member(annotations.links, annotations.remarks)
-    text = json.dumps({"type": "FeatureCollection", "features": features, **said})
+    features = [
+        _feature(annotation, annotations, bounds_origin) for annotation in annotations.annotations
+    ]
+    notes = notes_member(annotations.constraints, annotations.corrections)
+    text = json.dumps({"type": "FeatureCollection", "features": features, **notes})
     with atomic_path(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
 
 
 def _annotation(area: DrawnArea, origin: tuple[int, int]) -> Annotation:
-    whole = area.polygons[0] if len(area.polygons) == 1 else MultiPolygon(area.polygons)
+    geometry = area.polygons[0] if len(area.polygons) == 1 else MultiPolygon(area.polygons)
     given = area.feature.get("properties")
     given = given if isinstance(given, dict) else {}
-    kept = {key: value for key, value in given.items() if key != "classification"}
+    properties = {key: value for key, value in given.items() if key != "classification"}
     identity = area.feature.get("id")
     return Annotation(
         area.class_name,
-        _moved(whole, origin),
+        _moved(geometry, origin),
         identity if isinstance(identity, str) and identity else _new_id(),
-        kept,
+        properties,
     )
 
 
 def _feature(
-    one: Annotation, annotations: AnnotationSet, origin: tuple[int, int]
+    annotation: Annotation, annotations: AnnotationSet, origin: tuple[int, int]
 ) -> dict[str, Any]:
-    properties: dict[str, Any] = {"objectType": "annotation", **one.properties}
-    if one.class_name:
-        colour = list(annotations.colour_of(one.class_name))
-        properties["classification"] = {"name": one.class_name, "color": colour}
-    geometry = shapely.geometry.mapping(_moved(one.geometry, (-origin[0], -origin[1])))
-    return {"type": "Feature", "id": one.id, "geometry": geometry, "properties": properties}
+    properties: dict[str, Any] = {"objectType": "annotation", **annotation.properties}
+    if annotation.class_name:
+        colour = list(annotations.class_colour(annotation.class_name))
+        properties["classification"] = {"name": annotation.class_name, "color": colour}
+    geometry = shapely.geometry.mapping(_moved(annotation.geometry, (-origin[0], -origin[1])))
+    return {"type": "Feature", "id": annotation.id, "geometry": geometry, "properties": properties}
 
 
 def _moved(geometry: Polygon | MultiPolygon, by: Iterable[float]) -> Polygon | MultiPolygon:
@@ -197,13 +201,13 @@ def _several(geometry: Polygon | MultiPolygon) -> MultiPolygon:
 def _colour(feature: Mapping[str, Any]) -> Colour | None:
     """Return a class's colour: a list of three, or the signed integer of older QuPath files."""
     properties = feature.get("properties")
-    found = properties.get("classification") if isinstance(properties, dict) else None
-    if not isinstance(found, dict):
+    classification = properties.get("classification") if isinstance(properties, dict) else None
+    if not isinstance(classification, dict):
         return None
-    colour = found.get("color")
-    if isinstance(colour, list) and len(colour) == 3 and all(_is_byte(one) for one in colour):
+    colour = classification.get("color")
+    if isinstance(colour, list) and len(colour) == 3 and all(_is_byte(part) for part in colour):
         return colour[0], colour[1], colour[2]
-    packed = found.get("colorRGB")
+    packed = classification.get("colorRGB")
     if isinstance(packed, int):
         return packed >> 16 & 255, packed >> 8 & 255, packed & 255
     return None

@@ -61,7 +61,7 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
 
     A FeatureCollection, a Feature, a GeometryCollection, a bare geometry or a list of
     any of these will do. Areas that overlap become one. Points and lines are left out
-    and outlines that cross themselves are mended; the log tells of both.
+    and outlines that cross themselves are repaired; the log names both.
 
     Parameters
     ----------
@@ -81,10 +81,10 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
     RegionError
         If the file cannot be read, is not GeoJSON, or holds no area.
     """
-    found = [polygon for area in read_areas(path) for polygon in area.polygons]
-    if not found:
+    polygons = [polygon for area in read_areas(path) for polygon in area.polygons]
+    if not polygons:
         raise _no_area(path)
-    return _merged(found, bounds_origin)
+    return _merged(polygons, bounds_origin)
 
 
 def read_class_regions(
@@ -93,8 +93,8 @@ def read_class_regions(
     """Read what is annotated of each class in a GeoJSON file.
 
     As `read_regions` does, but only areas of one class become one. Areas without a class,
-    and those of classes that QuPath is told to ignore (their names end in ``*``), are left
-    out with a word in the log. So are tiles and other detections, whose classes are what a
+    and those of classes that QuPath ignores (their names end in ``*``), are left
+    out with a note in the log. So are tiles and other detections, whose classes are what a
     program found and no labels; the log warns of them.
 
     Parameters
@@ -121,13 +121,13 @@ def read_class_regions(
             by_class[name] += area.polygons
         else:
             logger.info("%s: left out an area of %s", path, name or "no class")
-    found = {name: polygons for name, polygons in sorted(by_class.items()) if polygons}
-    if not found:
+    with_area = {name: polygons for name, polygons in sorted(by_class.items()) if polygons}
+    if not with_area:
         raise RegionError(
             f"{path} holds no area with a class; set a class for at least one annotation and "
             f"{_EXPORT_AGAIN}"
         )
-    return {name: _merged(polygons, bounds_origin) for name, polygons in found.items()}
+    return {name: _merged(polygons, bounds_origin) for name, polygons in with_area.items()}
 
 
 def read_annotated_areas(path: Path) -> Iterator[DrawnArea]:
@@ -138,20 +138,20 @@ def read_annotated_areas(path: Path) -> Iterator[DrawnArea]:
     RegionError
         If the file cannot be read, is not GeoJSON, or holds tiles or detections only.
     """
-    found, others = False, 0
+    any_annotation, detections = False, 0
     for area in read_areas(path):
         if area.is_annotation:
-            found = True
+            any_annotation = True
             yield area
         else:
-            others += 1
-    if others and not found:
+            detections += 1
+    if detections and not any_annotation:
         raise RegionError(
-            f"{path} holds no annotation: its {others} areas are {NO_LABELS}; draw regions and "
+            f"{path} holds no annotation: its {detections} areas are {NO_LABELS}; draw regions and "
             f"{_EXPORT_AGAIN}"
         )
-    if others:
-        logger.warning("%s: left out %d areas that are %s", path, others, NO_LABELS)
+    if detections:
+        logger.warning("%s: left out %d areas that are %s", path, detections, NO_LABELS)
 
 
 def count_detections(path: Path) -> int:
@@ -168,7 +168,7 @@ def count_detections(path: Path) -> int:
 def holds_annotations(path: Path) -> bool:
     """Tell whether a GeoJSON file holds more than tiles and detections.
 
-    So does one that cannot be read, as it may be meant to: whoever reads it says what is wrong.
+    So does one that cannot be read, as it may be meant to: whoever reads it raises the error.
     """
     try:
         kinds = [is_annotation(feature) for feature, _ in _geometries(_load(path), path)]
@@ -186,7 +186,7 @@ def read_areas(path: Path) -> Iterator[DrawnArea]:
         If the file cannot be read or is not GeoJSON.
     """
     for feature, node in _geometries(_load(path), path):
-        yield DrawnArea(_class_name(feature), _mended(_parsed(node, path), path), feature)
+        yield DrawnArea(_class_name(feature), _repaired(_parsed(node, path), path), feature)
 
 
 def _merged(polygons: Sequence[Polygon], origin: tuple[int, int]) -> MultiPolygon:
@@ -242,13 +242,13 @@ def _geometries(
 def _class_name(feature: dict[str, Any]) -> str:
     """Return the class of a feature, empty if it has none."""
     properties = feature.get("properties")
-    found = properties.get("classification") if isinstance(properties, dict) else None
-    if isinstance(found, dict):
+    classification = properties.get("classification") if isinstance(properties, dict) else None
+    if isinstance(classification, dict):
         # QuPath writes derived classes as a list of names.
-        names = found.get("names")
+        names = classification.get("names")
         joined = ": ".join(map(str, names)) if isinstance(names, list) else ""
-        found = found.get("name") or joined
-    return found.strip() if isinstance(found, str) else ""
+        classification = classification.get("name") or joined
+    return classification.strip() if isinstance(classification, str) else ""
 
 
 def _part(node: dict[str, Any], key: str, path: Path) -> list[Any]:
@@ -263,22 +263,22 @@ def _parsed(node: dict[str, Any], path: Path) -> Polygon | MultiPolygon:
         with np.errstate(invalid="ignore"):  # NaN is dealt with below
             geometry = shapely.force_2d(shape(node))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise _bad_outline(path) from error
+        raise _outline_error(path) from error
     except shapely.errors.ShapelyError as error:
-        raise _bad_outline(path) from error
+        raise _outline_error(path) from error
     if not all(map(math.isfinite, shapely.get_coordinates(geometry).ravel())):
-        raise _bad_outline(path)
+        raise _outline_error(path)
     return geometry
 
 
-def _bad_outline(path: Path) -> RegionError:
+def _outline_error(path: Path) -> RegionError:
     return RegionError(
         f"{path} holds an outline whose coordinates are not at least 3 points of 2 numbers; "
         f"{_EXPORT_AGAIN}"
     )
 
 
-def _mended(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
+def _repaired(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
     if not geometry.is_valid:
         reason = shapely.is_valid_reason(geometry)
         logger.warning("%s: mended an outline (%s)", path, reason)

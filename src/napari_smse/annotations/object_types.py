@@ -1,6 +1,6 @@
 """Which objects of a GeoJSON file are annotations: what a person drew, not what a program found.
 
-QuPath exports all objects of a slide alike, and says of each what it is: ``objectType`` since
+QuPath exports all objects of a slide alike, and states the type of each: ``objectType`` since
 version 0.4, ``object_type`` in 0.3, and before that a class of its own in place of an identity.
 """
 
@@ -25,11 +25,11 @@ def is_annotation(feature: Mapping[str, Any]) -> bool:
     """Tell whether a GeoJSON feature is an annotation.
 
     Tiles, cells and other detections are not, and neither is what has the measurements of a tile
-    that this package exported, whatever it was made into since. A feature that does not say what
+    that this package exported, whatever it was made into since. A feature that does not state
     it is, as other programs write them, is taken for one.
     """
-    found = feature.get("properties")
-    properties = found if isinstance(found, dict) else {}
+    given = feature.get("properties")
+    properties = given if isinstance(given, dict) else {}
     stated = properties.get("objectType", properties.get("object_type", feature.get("id")))
     kind = stated.lower().replace("_", "") if isinstance(stated, str) else ""
     if kind.removeprefix("path").removesuffix("object") in _NOT_DRAWN:
@@ -40,7 +40,9 @@ def is_annotation(feature: Mapping[str, Any]) -> bool:
 def _has_scores(measurements: Any) -> bool:
     """Tell whether these are the measurements of a scored tile, in any writing of QuPath's."""
     if isinstance(measurements, list):
-        measurements = {one.get("name"): one for one in measurements if isinstance(one, dict)}
+        measurements = {
+            entry.get("name"): entry for entry in measurements if isinstance(entry, dict)
+        }
     if not isinstance(measurements, dict):
         return False
     scored = any(isinstance(name, str) and name.startswith(_PROBABILITY) for name in measurements)

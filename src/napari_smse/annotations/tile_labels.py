@@ -1,7 +1,7 @@
-"""Of which class each tile of a slide is: by the regions drawn on it, and by remarks on tiles.
+"""The class of each tile of a slide: by the regions drawn on it, and by corrections of tiles.
 
-This is the one rule: whatever learns from tiles, measures, keeps or counts them asks here
-(`TileClasses`). `label_tiles` is its first half, the regions alone.
+This is the one rule for all that learns from tiles, measures or counts them (`assign_classes`).
+`label_tiles` is its first half, the regions alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.tiles.scale_tiles import ScaleTiles
 from napari_smse.tiles.tissue import Ground, TissueMask
 
-OF_A_CLASS: Final = 0.5
-COMPETES: Final = 0.25
-LEAST_TISSUE: Final = 0.25
+MIN_CLASS_FRACTION: Final = 0.5
+CONFLICT_FRACTION: Final = 0.25
+MIN_TISSUE: Final = 0.25
 NO_CLASS: Final = -1
 CONFLICT: Final = -2
 
@@ -42,7 +42,7 @@ def label_tiles(
     edge
         Their side, level-0 px.
     regions
-        What is drawn of each class, level-0 px.
+        Area of each class, level-0 px.
     mask
         The slide's tissue.
 
@@ -55,29 +55,31 @@ def label_tiles(
     tissue = mask.fraction(x, y, edge)
     if not regions:
         return np.full(len(x), NO_CLASS)
-    shares = np.stack([_share(mask, area, x, y, edge, tissue) for area in regions.values()])
-    best = shares.argmax(axis=0)
-    labels = np.where(shares.max(axis=0) >= OF_A_CLASS, best, NO_CLASS)
-    labels[(shares > COMPETES).sum(axis=0) > 1] = CONFLICT
-    labels[tissue < LEAST_TISSUE] = NO_CLASS
+    fractions = np.stack(
+        [_tissue_fraction(mask, area, x, y, edge, tissue) for area in regions.values()]
+    )
+    largest = fractions.argmax(axis=0)
+    labels = np.where(fractions.max(axis=0) >= MIN_CLASS_FRACTION, largest, NO_CLASS)
+    labels[(fractions > CONFLICT_FRACTION).sum(axis=0) > 1] = CONFLICT
+    labels[tissue < MIN_TISSUE] = NO_CLASS
     return labels.astype(np.int64)
 
 
 def nearest_areas(
-    x: NDArray[np.int32], y: NDArray[np.int32], edge: int, drawn: MultiPolygon
+    x: NDArray[np.int32], y: NDArray[np.int32], edge: int, areas: MultiPolygon
 ) -> NDArray[np.int64]:
     """Return which of a class's areas each tile's centre lies in or is nearest to, ``(n,)``."""
     centres = shapely.points(x + edge / 2, y + edge / 2)
-    return np.asarray(shapely.STRtree(list(drawn.geoms)).nearest(centres), dtype=np.int64)
+    return np.asarray(shapely.STRtree(list(areas.geoms)).nearest(centres), dtype=np.int64)
 
 
-def joined_areas(areas: Iterable[MultiPolygon]) -> MultiPolygon:
-    """Return what any of some areas cover."""
-    whole = shapely.union_all(list(areas))
-    return whole if isinstance(whole, MultiPolygon) else MultiPolygon([whole])
+def union_areas(areas: Iterable[MultiPolygon]) -> MultiPolygon:
+    """Return the union of areas."""
+    union = shapely.union_all(list(areas))
+    return union if isinstance(union, MultiPolygon) else MultiPolygon([union])
 
 
-def _share(
+def _tissue_fraction(
     mask: TissueMask,
     area: MultiPolygon,
     x: NDArray[np.int32],
@@ -85,7 +87,7 @@ def _share(
     edge: int,
     tissue: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Share of each tile's tissue that lies in an area, (n,); 0 where there is no tissue."""
+    """Fraction of each tile's tissue that lies in an area, (n,); 0 where there is no tissue."""
     inside = np.where(tissue_inside(mask, area), Ground.TISSUE, Ground.GLASS).astype(np.uint8)
     part = TissueMask(inside, mask.region).fraction(x, y, edge).astype(np.float64)
     return np.divide(part, tissue, out=np.zeros_like(part), where=tissue > 0)
@@ -97,10 +99,10 @@ def tissue_inside(mask: TissueMask, area: MultiPolygon) -> NDArray[np.bool_]:
     rows, columns = np.nonzero(mask.tissue)
     x = mask.region.x + (columns + 0.5) * width
     y = mask.region.y + (rows + 0.5) * height
-    found = np.zeros(mask.ground.shape, dtype=bool)
+    inside = np.zeros(mask.ground.shape, dtype=bool)
     shapely.prepare(area)
-    found[rows, columns] = shapely.contains_xy(area, x, y)
-    return found
+    inside[rows, columns] = shapely.contains_xy(area, x, y)
+    return inside
 
 
 _ROUNDING: Final = 2
@@ -114,96 +116,105 @@ class TileClasses:
     Attributes
     ----------
     names
-        Classes: those drawn, in their order, then others that remarks name.
+        Classes: those drawn, in their order, then others that corrections name.
     labels
         ``(n,)``, indices into the names; `NO_CLASS`, or `CONFLICT` where two classes compete.
     drawn
         ``(n,)``, the same by the regions alone.
-    remarks
+    corrections
         Those that are about one of these tiles, each with its row, in their order.
     """
 
     names: tuple[str, ...]
     labels: NDArray[np.int64]
     drawn: NDArray[np.int64]
-    remarks: tuple[tuple[int, TileCorrection], ...] = ()
+    corrections: tuple[tuple[int, TileCorrection], ...] = ()
 
     @property
     def class_names(self) -> NDArray[np.object_]:
         """The class of each tile, ``(n,)``; empty if it has none."""
-        found: NDArray[np.object_] = np.array([*self.names, ""], dtype=object)[
+        names: NDArray[np.object_] = np.array([*self.names, ""], dtype=object)[
             np.where(self.labels < 0, len(self.names), self.labels)
         ]
-        return found
+        return names
 
     @property
-    def judged(self) -> NDArray[np.bool_]:
-        """Which tiles a remark gives a class, or none, ``(n,)``."""
-        return self._marked(row for row, one in self.remarks if one.says != "exemplar")
+    def reviewed(self) -> NDArray[np.bool_]:
+        """Which tiles a correction gives a class, or none, ``(n,)``."""
+        return self._marked(
+            row for row, correction in self.corrections if correction.action != "exemplar"
+        )
 
     @property
     def exemplars(self) -> NDArray[np.bool_]:
-        """Which tiles are to be kept as exemplars, ``(n,)``; one without a class cannot be."""
-        marked = self._marked(row for row, one in self.remarks if one.says == "exemplar")
-        found: NDArray[np.bool_] = marked & (self.labels >= 0)
-        return found
+        """Which tiles are marked as exemplars, ``(n,)``; one without a class cannot be."""
+        marked = self._marked(
+            row for row, correction in self.corrections if correction.action == "exemplar"
+        )
+        marked_with_class: NDArray[np.bool_] = marked & (self.labels >= 0)
+        return marked_with_class
 
     @property
     def corrected(self) -> NDArray[np.bool_]:
         """Which tiles have a class that is not that of their region, ``(n,)``."""
-        found: NDArray[np.bool_] = (self.labels >= 0) & (self.labels != self.drawn)
-        return found
+        differs: NDArray[np.bool_] = (self.labels >= 0) & (self.labels != self.drawn)
+        return differs
 
     @property
-    def is_decided(self) -> NDArray[np.bool_]:
-        """Which tiles were drawn on or remarked on, also if they got no class by it, ``(n,)``."""
-        found: NDArray[np.bool_] = (self.drawn != NO_CLASS) | self.judged
-        return found
+    def is_annotated(self) -> NDArray[np.bool_]:
+        """Which tiles were drawn on or corrected, also if they got no class by it, ``(n,)``."""
+        annotated: NDArray[np.bool_] = (self.drawn != NO_CLASS) | self.reviewed
+        return annotated
 
     def _marked(self, rows: Iterator[int]) -> NDArray[np.bool_]:
-        found = np.zeros(len(self.labels), dtype=bool)
-        found[list(rows)] = True
-        return found
+        marked = np.zeros(len(self.labels), dtype=bool)
+        marked[list(rows)] = True
+        return marked
 
 
-def classes_of_tiles(
+def assign_classes(
     tiles: ScaleTiles,
     slide: str,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
-    remarks: Sequence[TileCorrection] = (),
+    corrections: Sequence[TileCorrection] = (),
 ) -> TileClasses:
     """Return the class of each tile.
 
-    A tile takes the class of the region that it lies in, as `label_tiles` has it. A remark on the
-    tile goes before that: it gives another class, or none, which is not to be learnt from. Of two
-    remarks the later one counts.
+    A tile takes the class of the region that it lies in, as `label_tiles` has it. A correction of
+    the tile goes before that: it gives another class, or none, which is not to be learnt from. Of
+    two corrections the later one counts.
 
     Parameters
     ----------
     tiles
-        Of one scale.
+        Tiles of one scale.
     slide
         Quick hash of their slide.
     regions
-        What is drawn of each class, level-0 px.
+        Area of each class, level-0 px.
     mask
         The slide's tissue.
-    remarks
-        On tiles of any slide and scale; those on others are passed over.
+    corrections
+        Corrections of tiles of any slide and scale; those of other tiles are passed over.
     """
     drawn = label_tiles(tiles.x, tiles.y, tiles.grid.edge, regions, mask)
-    rows = rows_at(tiles, slide, [one.place for one in remarks])
-    heard = tuple((row, one) for row, one in zip(rows, remarks, strict=True) if row is not None)
-    given = (one.class_name for _, one in heard if one.says == "class" and one.class_name)
-    names = tuple(dict.fromkeys([*regions, *given]))
+    rows = rows_at(tiles, slide, [correction.place for correction in corrections])
+    pairs = zip(rows, corrections, strict=True)
+    matched = tuple((row, correction) for row, correction in pairs if row is not None)
+    new_names = (
+        correction.class_name
+        for _, correction in matched
+        if correction.action == "class" and correction.class_name
+    )
+    names = tuple(dict.fromkeys([*regions, *new_names]))
     labels = drawn.copy()
-    for row, one in heard:
-        if one.says == "class" and one.class_name:
-            labels[row] = names.index(one.class_name)
-        elif one.says != "exemplar":
+    for row, correction in matched:
+        if correction.action == "class" and correction.class_name:
+            labels[row] = names.index(correction.class_name)
+        elif correction.action != "exemplar":
             labels[row] = NO_CLASS
-    return TileClasses(names, labels, drawn, heard)
+    return TileClasses(names, labels, drawn, matched)
 
 
 def rows_at(tiles: ScaleTiles, slide: str, places: Sequence[TilePlace]) -> list[int | None]:
@@ -211,13 +222,14 @@ def rows_at(tiles: ScaleTiles, slide: str, places: Sequence[TilePlace]) -> list[
     if not places:
         return []
     grid = tiles.grid
-    hbox = {at: row for row, at in enumerate(zip(tiles.x.tolist(), tiles.y.tolist(), strict=True))}
+    corners = zip(tiles.x.tolist(), tiles.y.tolist(), strict=True)
+    row_at = {corner: row for row, corner in enumerate(corners)}
     slack = _ROUNDING * grid.pixel
 
-    def found(place: TilePlace) -> int | None:
+    def row_of(place: TilePlace) -> int | None:
         same = place.slide == slide and round(place.mpp, 4) == round(grid.spec.mpp, 4)
         if not same or abs(place.width - grid.edge) > slack:
             return None
-        return hbox.get((place.x, place.y))
+        return row_at.get((place.x, place.y))
 
-    return [found(place) for place in places]
+    return [row_of(place) for place in places]

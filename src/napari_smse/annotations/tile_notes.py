@@ -1,15 +1,15 @@
-"""What a person said of single tiles: links between two of them, and remarks on one.
+"""Annotations of single tiles: constraints on pairs of them, and corrections of one.
 
 They lie in a GeoJSON file beside the annotations, as a member of the collection that is ours
 (RFC 7946 allows such, and QuPath reads past it). Places are level-0 px from the slide's corner
-whatever origin the geometries have, as links may lead to other slides.
+whatever origin the geometries have, as constraints may lead to other slides.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
@@ -19,7 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from napari_smse.errors import RegionError
 
 MEMBER: Final = "napari_smse"
-Says = Literal["class", "ignore", "exemplar"]
+Action = Literal["class", "ignore", "exemplar"]
 
 
 def _new_id() -> str:
@@ -50,21 +50,21 @@ class TilePlace:
 
 @dataclass(frozen=True)
 class PairConstraint:
-    """Two tiles that must be alike, or must differ, whatever their class.
+    """Two tiles whose embeddings must lie together (must-link) or apart (cannot-link).
 
     Attributes
     ----------
     first, second
         The tiles, of the same slide or not.
-    alike
-        Whether they must be alike.
+    must_link
+        Whether they must lie together, rather than apart; ``alike`` in a file.
     id
         A UUID.
     """
 
     first: TilePlace
     second: TilePlace
-    alike: bool
+    must_link: Annotated[bool, Field(alias="alike")]
     id: str = field(default_factory=_new_id)
 
 
@@ -76,53 +76,54 @@ class TileCorrection:
     ----------
     place
         The tile.
-    says
-        It is of another class than the region it lies in, it is not learnt from, or it is kept
-        as an exemplar that must not be forgotten.
+    action
+        The tile is of another class than the region it lies in, it is not learnt from, or it is
+        an exemplar that must not be forgotten; ``says`` in a file.
     class_name
-        The class, if that is what it says.
+        The class, if it is given one.
     """
 
     place: TilePlace
-    says: Says
+    action: Annotated[Action, Field(alias="says")]
     class_name: str = ""
 
     @property
     def about(self) -> tuple[TilePlace, bool]:
-        """What it is about: of one tile, its class or that it is ignored, and that it is kept.
+        """What it is about: the tile, and whether its class or its use as an exemplar.
 
-        A later remark about the same goes before an earlier one.
+        A later correction about the same goes before an earlier one.
         """
-        return self.place, self.says == "exemplar"
+        return self.place, self.action == "exemplar"
 
 
 @dataclass(frozen=True)
 class TileNotes:
-    """All that was said of the tiles of a slide."""
+    """Constraints and corrections of the tiles of a slide; ``links`` and ``remarks`` in a file."""
 
-    links: tuple[PairConstraint, ...] = ()
-    remarks: tuple[TileCorrection, ...] = ()
+    constraints: Annotated[tuple[PairConstraint, ...], Field(alias="links")] = ()
+    corrections: Annotated[tuple[TileCorrection, ...], Field(alias="remarks")] = ()
 
 
 _NOTES: Final = TypeAdapter(TileNotes)
 
 
 def notes_member(
-    links: Sequence[PairConstraint], remarks: Sequence[TileCorrection]
+    constraints: Sequence[PairConstraint], corrections: Sequence[TileCorrection]
 ) -> dict[str, Any]:
-    """Return the members to add to a GeoJSON collection; none if there is nothing to say."""
-    if not links and not remarks:
+    """Return the members to add to a GeoJSON collection; none if there are no notes."""
+    if not constraints and not corrections:
         return {}
-    return {MEMBER: asdict(TileNotes(tuple(links), tuple(remarks)))}
+    notes = TileNotes(tuple(constraints), tuple(corrections))
+    return {MEMBER: _NOTES.dump_python(notes, by_alias=True, warnings=False)}
 
 
 def read_tile_notes(path: Path) -> TileNotes:
-    """Return what a GeoJSON file says of tiles; nothing if it does not.
+    """Return the notes on tiles in a GeoJSON file; empty if there are none.
 
     Raises
     ------
     RegionError
-        What it says cannot be read.
+        The notes cannot be read.
     """
     text = path.read_text(encoding="utf-8-sig")
     # Files of other programs, which may be large, are not decoded for this.
@@ -136,7 +137,7 @@ def read_tile_notes(path: Path) -> TileNotes:
 
 
 def read_notes(collection: Mapping[str, Any], path: Path) -> TileNotes:
-    """Return what a GeoJSON collection says of tiles.
+    """Return the notes on tiles in a GeoJSON collection.
 
     Parameters
     ----------
@@ -148,15 +149,15 @@ def read_notes(collection: Mapping[str, Any], path: Path) -> TileNotes:
     Raises
     ------
     RegionError
-        What it says cannot be read.
+        The notes cannot be read.
     """
     given = collection.get(MEMBER, {})
     try:
         return _NOTES.validate_python(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
         raise RegionError(
-            f"The links and remarks on tiles in {path} cannot be read ({place}: {first['msg']}): "
+            f"The links and remarks on tiles in {path} cannot be read ({place}: {problem['msg']}): "
             f'mend or remove its member "{MEMBER}"; the regions are whole.'
         ) from error

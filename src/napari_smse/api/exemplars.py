@@ -103,7 +103,9 @@ class ExemplarBank(exemplar_bank.ExemplarBank):
         own = NamedBank(self, "", False, self)
         blocks = int(scores.store.blocks_done().sum())
         read = ScoredTiles(scores.slide, run, scores.tiles, blocks, own)
-        bank, _ = evidence.with_annotated(self, read, notes.regions(), thumbnails, notes.remarks)
+        bank, _ = evidence.with_annotated(
+            self, read, notes.regions(), thumbnails, notes.corrections
+        )
         return self._from(bank)
 
     @classmethod

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import RequestError
 from napari_smse.models.card import ModelCard
-from napari_smse.scoring import choose_device, on_fastest_runtime, require_tiles
+from napari_smse.scoring import choose_device, require_tiles, select_runtime
 from napari_smse.scoring.tile_classifier import TileClassifier
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Model:
     def _classifier(self, device: str) -> TileClassifier:
         """Return the network on a device, run as a scoring runs it there."""
         if device not in self._classifiers:
-            chosen = on_fastest_runtime(choose_device(device), self.loaded)
+            chosen = select_runtime(choose_device(device), self.loaded)
             self._classifiers[device] = TileClassifier(self.loaded, chosen, os.cpu_count() or 1)
         return self._classifiers[device]
 

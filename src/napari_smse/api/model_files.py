@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_smse.errors import OutputError
-from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, model_stem
 
 
 def model_files(path: Path) -> list[Path]:
     """Return where weights and card will lie."""
-    stem = stem_of(path)
+    stem = model_stem(path)
     return [stem.with_name(stem.name + suffix) for suffix in (WEIGHTS_SUFFIX, CARD_SUFFIX)]
 
 

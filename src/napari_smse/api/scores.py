@@ -34,7 +34,7 @@ from napari_smse.scoring import (
     store_lock,
     stored_plan,
 )
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.scored_slide import Run
 
@@ -104,7 +104,7 @@ class Scores:
     @cached_property
     def tiles(self) -> TileTable:
         """The scored tiles with their embeddings and probabilities, as arrays."""
-        return tile_table_of(self.store)
+        return self.store.tile_table()
 
     @property
     def mpps(self) -> tuple[float, ...]:

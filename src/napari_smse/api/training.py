@@ -16,7 +16,7 @@ from napari_smse.datasets.loading import read_training_set
 from napari_smse.evaluation import evaluate as evaluation
 from napari_smse.evaluation.cross_validation import Learner, cross_validation
 from napari_smse.evaluation.evaluate import Evaluation
-from napari_smse.evaluation.learners import learner_of, recipe_of
+from napari_smse.evaluation.learners import create_learner, read_recipe
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.progress import Progress
@@ -151,7 +151,7 @@ def train(
     out = Path(out)
     refuse_existing(out, overwrite=overwrite)
     data.require_trainable()
-    chosen = recipe_of(
+    chosen = read_recipe(
         recipe, steps=steps, seed=seed, similarity=loss, classification=classification
     )
     network, parent = new_network(chosen, len(data.classes))
@@ -161,7 +161,7 @@ def train(
         network,
         out,
         parent=parent,
-        validation_share=validation_fraction,
+        validation_fraction=validation_fraction,
         seed=seed,
         device=choose_device(device).torch_name,
     )
@@ -261,7 +261,7 @@ def cross_validate(
     DeviceError
         There is no such device.
     """
-    learner = learner_of(recipe, device=choose_device(device).torch_name, steps=steps)
+    learner = create_learner(recipe, device=choose_device(device).torch_name, steps=steps)
     task = _fold_after_fold(learner, data, folds, repeats, validation_fraction, seed)
     held_out = run_task(task, progress, HeldOutPredictions)
     return CrossValidation(summarise(held_out, data), held_out)
@@ -272,7 +272,7 @@ def _fold_after_fold(
 ) -> Generator[Progress, None, HeldOutPredictions]:
     found = []
     running = cross_validation(
-        learner, data, folds, repeats=repeats, validation_share=fraction, seed=seed
+        learner, data, folds, repeats=repeats, validation_fraction=fraction, seed=seed
     )
     for one in running:
         found.append(one.held_out)

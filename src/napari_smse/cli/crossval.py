@@ -89,11 +89,11 @@ def crossval(
     Prints image accuracy and patient recognition rate (mean and standard deviation over folds),
     AUC, sensitivity and specificity with 95 % intervals from drawing whole cases.
     """
-    from napari_smse.evaluation.learners import judges_scales
+    from napari_smse.evaluation.learners import takes_tiles
 
     console = Console(quiet=quiet, as_json=as_json)
     _refuse_contradictions(folds, fold_lists, repeats, seeds)
-    if scale_curve and (compare_losses or not judges_scales(recipe)):
+    if scale_curve and (compare_losses or not takes_tiles(recipe)):
         raise TrainingError(
             "--scale-curve needs one recipe whose network takes tiles at a scale: leave out "
             f"--compare-losses, and give another --recipe than {recipe} if that is the paper's."
@@ -175,18 +175,18 @@ def _train_all(
     console: Console,
 ) -> list[FoldDone]:
     """Train and predict all folds; return those of the first repeat."""
-    from napari_smse.evaluation.learners import Tables, learner_of
+    from napari_smse.evaluation.learners import FeatureCaches, create_learner
 
-    tables: Tables = {}
+    feature_caches: FeatureCaches = {}
     with TaskProgress(console, "folds") as bar:
 
         def make(**losses: str) -> Learner:
-            return learner_of(
+            return create_learner(
                 recipe,
                 device=device,
                 steps=steps,
-                doing=lambda text: bar.update(facts=text),
-                tables=tables,
+                on_message=lambda text: bar.update(facts=text),
+                feature_caches=feature_caches,
                 **losses,
             )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_smse.atomic_write import atomic_path
 from napari_smse.cli.console import Console, json_text
 from napari_smse.cli.files import skipped_values
-from napari_smse.cli.tables import figure_table, loss_table, magnification_table
+from napari_smse.cli.tables import loss_table, magnification_table, metric_table
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
@@ -74,7 +74,7 @@ class CrossValidationRun:
         """What the protocols of the evaluation take."""
         return {
             "repeats": self.repeats,
-            "validation_share": self.validation_fraction,
+            "validation_fraction": self.validation_fraction,
             "seed": self.seed,
         }
 
@@ -117,7 +117,7 @@ def _print_tables(
     if selected_on_test is not None:
         console.report("weights chosen on validation cases:")
     console.print_table(magnification_table(summary))
-    console.print_table(figure_table(summary))
+    console.print_table(metric_table(summary))
     if selected_on_test is not None:
         console.report(f"optimistic: {_EPOCH_NOTE}:")
         console.print_table(magnification_table(selected_on_test))
@@ -156,14 +156,14 @@ def _write(
     selected_on_test: Summary | None,
 ) -> None:
     from napari_smse.evaluation.report.page import ReportContent, write_report
-    from napari_smse.metrics.per_case import write_held_out
+    from napari_smse.metrics.per_case import write_predictions
 
     assert run.held_out is not None  # set by the training
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "crossval.json") as part:
         part.write_text(json_text(values), encoding="utf-8")
     with atomic_path(out / "held_out.csv") as part:
-        write_held_out(part, run.held_out, run.images)
+        write_predictions(part, run.held_out, run.images)
     content = ReportContent(
         f"Cross-validation of {run.settings['recipe']} on {run.data.name}",
         "Every image is judged by a network that saw no image of its case; weights were chosen "
@@ -173,8 +173,8 @@ def _write(
         summary,
         run.settings,
         run.notices,
-        controls=run.loss_comparison,
+        loss_comparison=run.loss_comparison,
         scale_curve=run.scale_curve,
-        optimistic=selected_on_test,
+        selected_on_test=selected_on_test,
     )
     write_report(out / "report.html", content)

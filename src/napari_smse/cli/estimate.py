@@ -22,7 +22,7 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
-from napari_smse.scoring import Estimate, estimate, require_tiles
+from napari_smse.scoring import TimeEstimate, estimate, require_tiles
 from napari_smse.slides import open_slide
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.scorers import load_on_fastest
@@ -45,7 +45,7 @@ def estimate_slides(
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)
     paths = find_slides(slides)
-    estimates: list[Estimate] = []
+    estimates: list[TimeEstimate] = []
     with BatchProgress(Console(), len(paths)) as progress:
         loaded, devices = load_on_fastest(model, device, progress, float32=float32)
         for path in paths:
@@ -66,11 +66,11 @@ def estimate_slides(
         raise typer.Exit(1)
 
 
-def _describe(estimated: Estimate) -> str:
+def _describe(estimated: TimeEstimate) -> str:
     text = f"{estimated.tiles:,} tiles, {_describe_time(estimated.seconds)}"
-    if estimated.limit is None:
+    if estimated.bottleneck is None:
         return text
-    return f"{text} ({estimated.rate:.0f} tiles/s; {estimated.limit} sets the pace)"
+    return f"{text} ({estimated.rate:.0f} tiles/s; {estimated.bottleneck} sets the pace)"
 
 
 def _describe_time(seconds: float) -> str:

@@ -22,7 +22,7 @@ from napari_smse.cli.options import (
     SourceMpp,
 )
 from napari_smse.cli.progress import TaskProgress
-from napari_smse.cli.tables import describe_scale_point, figure_table, magnification_table
+from napari_smse.cli.tables import describe_scale_point, magnification_table, metric_table
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _report(
         return
     summary = evaluation.summary
     console.report(f"{summary.images} images of {summary.cases} cases")
-    console.print_table(figure_table(summary))
+    console.print_table(metric_table(summary))
     if values["auc_reason"]:
         console.report(f"no AUC: {values['auc_reason']}")
     if len(summary.magnifications) > 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_smse.cli.console import Console
 from napari_smse.errors import DataError, OutputError
-from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, model_stem
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
@@ -75,7 +75,7 @@ def check_folder(path: Path, what: str) -> None:
 
 def model_files(out: Path) -> list[Path]:
     """Return where weights and card of a model will lie."""
-    stem = stem_of(out)
+    stem = model_stem(out)
     return [stem.with_name(stem.name + suffix) for suffix in (WEIGHTS_SUFFIX, CARD_SUFFIX)]
 
 

@@ -30,7 +30,7 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.errors import DataError
-from napari_smse.models.card import CARD_SUFFIX, stem_of
+from napari_smse.models.card import CARD_SUFFIX, model_stem
 from napari_smse.scoring import choose_device, parse_scale
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def _values(tuner: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, An
     before, after = figures(tuned.before), figures(tuned.after)
     return {
         "model": str(path),
-        "card": str(stem_of(path)) + CARD_SUFFIX,
+        "card": str(model_stem(path)) + CARD_SUFFIX,
         "from": tuner.model.card.name,
         "classes": list(tuner.labelled_set.classes),
         "training_images": len(tuner.training),

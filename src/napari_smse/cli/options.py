@@ -132,7 +132,7 @@ def score_request(
     mpps = tuple(parse_scale(text) for text in scales or _DEFAULT_SCALES)
     for mpp in mpps:
         TileSpec(1, mpp, mpp, overlap)  # refuses impossible scales and overlaps
-    return ScoreRequest(mpps, overlap, min_tissue, first_look=coarse_first)
+    return ScoreRequest(mpps, overlap, min_tissue, coarse_first=coarse_first)
 
 
 def parse_time_limit(text: str | None) -> float | None:

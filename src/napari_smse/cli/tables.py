@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_smse.metrics.summary import Summary
 
 
-def figure_table(summary: Summary) -> Table:
+def metric_table(summary: Summary) -> Table:
     """Return all figures with their intervals."""
     from napari_smse.evaluation.report.tables import shown
 

@@ -25,8 +25,8 @@ from napari_smse.cli.options import (
     ValidationFraction,
 )
 from napari_smse.cli.progress import TaskProgress
-from napari_smse.cli.tables import figure_table
-from napari_smse.models.card import CARD_SUFFIX, stem_of
+from napari_smse.cli.tables import metric_table
+from napari_smse.models.card import CARD_SUFFIX, model_stem
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def train(
         images,
         recipe,
         {"similarity": loss, "classification": classification, "steps": steps},
-        {"out": out, "validation_share": validation_fraction, "seed": seed},
+        {"out": out, "validation_fraction": validation_fraction, "seed": seed},
         chosen.torch_name,
     )
     if overwrite:
@@ -99,12 +99,12 @@ def _trainer(
     options: dict[str, Any],
     device: str,
 ) -> ModelTrainer:
-    from napari_smse.evaluation.learners import recipe_of
+    from napari_smse.evaluation.learners import read_recipe
     from napari_smse.training.initialisation import new_network
     from napari_smse.training.train_model import ModelTrainer
 
     images.require_trainable()
-    recipe = recipe_of(recipe_name, seed=options["seed"], **changes)
+    recipe = read_recipe(recipe_name, seed=options["seed"], **changes)
     network, parent = new_network(recipe, len(images.classes))
     return ModelTrainer(images, recipe, network, parent=parent, device=device, **options)
 
@@ -126,7 +126,7 @@ def _report(trained: Made, trainer: ModelTrainer, console: Console) -> None:
         console.print_json(
             {
                 "model": str(trained.path),
-                "card": str(stem_of(trained.path)) + CARD_SUFFIX,
+                "card": str(model_stem(trained.path)) + CARD_SUFFIX,
                 "logs": str(trainer.folder),
                 "training_images": len(trainer.training),
                 "validation_images": len(trainer.validation),
@@ -142,5 +142,5 @@ def _report(trained: Made, trainer: ModelTrainer, console: Console) -> None:
             f"{trained.summary.images} images of {trained.summary.cases} validation cases (they "
             "chose weights and temperature, so unseen cases will do somewhat worse):"
         )
-        console.print_table(figure_table(trained.summary))
+        console.print_table(metric_table(trained.summary))
     console.report(f"model: {trained.path}, logs: {trainer.folder}")

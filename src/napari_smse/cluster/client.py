@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ANSWER_S = 10
-"""For so long an address is tried."""
+CONNECT_TIMEOUT_S = 10
+"""Seconds to wait for a scheduler to answer."""
 
 _WORKERS_S = 120
 """Starting a Python with all it needs takes seconds, on a busy machine many."""
@@ -31,12 +31,12 @@ _LOST_S = 3600
 def local_workers(count: int) -> Iterator[Client]:
     """Start processes on this machine, each for one core, and stop them at the end.
 
-    One that dies is replaced. They talk by TLS with a key of this run, which nobody else has.
+    One that dies is replaced. They talk by TLS with a key of this run, which no one else has.
 
     Parameters
     ----------
     count
-        How many.
+        Number of processes.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def local_workers(count: int) -> Iterator[Client]:
             processes=True,
             # What a task holds is bounded; a limit would only kill workers of a large network.
             memory_limit=0,
-            dashboard_address="127.0.0.1:0",  # any free port: nobody is told of it
+            dashboard_address="127.0.0.1:0",  # any free port: it is not published
             silence_logs=logging.CRITICAL,
             security=security,
         ) as cluster,
@@ -83,7 +83,7 @@ def connected_to(address: str) -> Iterator[Client]:
     Parameters
     ----------
     address
-        Such as ``tcp://10.0.0.5:8786``.
+        Address of the scheduler, such as ``tcp://10.0.0.5:8786``.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _client_at(address: str) -> Client | None:
     from distributed import Client
 
     try:
-        return Client(address, timeout=ANSWER_S)
+        return Client(address, timeout=CONNECT_TIMEOUT_S)
     except (OSError, ValueError, TypeError, KeyError) as error:
         logger.info("no Dask scheduler at %s: %s", address, error)
         return None
@@ -131,14 +131,14 @@ def _interruptions_ignored() -> WorkerPlugin:
     return IgnoreInterruptions()
 
 
-def _wait_for(client: Client, count: int, where: str) -> None:
+def _wait_for(client: Client, count: int, place: str) -> None:
     from distributed import TimeoutError as TooLateError
 
     try:
         client.wait_for_workers(count, timeout=_WORKERS_S)
     except TooLateError as error:
         raise WorkerError(
-            f"No workers joined on {where} within {_WORKERS_S} s: check that `dask worker` "
+            f"No workers joined on {place} within {_WORKERS_S} s: check that `dask worker` "
             "runs, with the same napari-smse as here."
         ) from error
 
@@ -156,7 +156,7 @@ def _missing(package: str) -> DeviceError:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's own log to itself: what matters is said in named errors."""
+    """Keep Dask's own log to itself: named errors report what matters."""
     log = logging.getLogger("distributed")
     level = log.level
     log.setLevel(logging.CRITICAL)

@@ -19,8 +19,8 @@ from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.scoring import Progress, ScoreStore
 from napari_smse.scoring.block_writer import BlockWriter
-from napari_smse.scoring.pipeline import PATIENCE, BlockScores
-from napari_smse.scoring.progress import Clock
+from napari_smse.scoring.pipeline import MAX_SILENCE_S, BlockScores
+from napari_smse.scoring.progress import ThroughputMeter
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
@@ -32,8 +32,8 @@ Task = Callable[[SlideWork, Sequence[int]], list[BlockScores] | SmseError]
 _TASKS_A_THREAD: Final = 2
 """While one is scored, the next is on its way."""
 
-_FEWEST_TILES, _MOST_TILES = 64, 256
-"""In a task. Small ones end a slide together; large ones fill batches."""
+_MIN_TILES, _MAX_TILES = 64, 256
+"""Tiles in a task. Small ones end a slide together; large ones fill batches."""
 
 _RETRIES: Final = 2
 """After an error without a name, such as of a network drive; deaths of workers Dask counts."""
@@ -49,23 +49,23 @@ class ClusterJob:
     Parameters
     ----------
     work
-        What they are told.
+        Description of the slide, sent to the workers.
     plan, store
-        What this process has: only it writes.
+        Tiles and store of the slide; only this process writes.
     slide
-        Which must not change meanwhile.
+        The slide, which must not change meanwhile.
     """
 
     work: SlideWork
     plan: TilePlan
     store: ScoreStore
     slide: Slide | None = None
-    _keeper: BlockWriter = field(init=False)
+    _writer: BlockWriter = field(init=False)
     _began: float = field(init=False)
     _missing: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._keeper = BlockWriter(self.plan, self.store, self.slide)
+        self._writer = BlockWriter(self.plan, self.store, self.slide)
         self._began = time.monotonic()
         self._missing = set(np.flatnonzero(~self.store.blocks_done()).tolist())
 
@@ -75,7 +75,7 @@ class ClusterJob:
         return sorted(self._missing)
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every block was scored."""
         return not self._missing
 
@@ -83,37 +83,37 @@ class ClusterJob:
         """How many tiles some blocks have."""
         return sum(self.plan.blocks[number].tile_count for number in numbers)
 
-    def keep(self, blocks: Sequence[BlockScores]) -> None:
+    def add(self, blocks: Sequence[BlockScores]) -> None:
         """Take in blocks, and at the last of them end the run in the store."""
         self._missing -= {block.number for block in blocks}
-        self._keeper.keep(blocks)
-        if self.is_whole:
+        self._writer.add(blocks)
+        if self.is_complete:
             self.finish()
 
     def finish(self) -> None:
         """Write what has gathered, and that this is all."""
-        self._keeper.write()
+        self._writer.write()
         if not self.store.complete:
-            self._keeper.confirm(content=True)
+            self._writer.confirm(content=True)
             self.store.finish(seconds=round(time.monotonic() - self._began, 3))
 
     def write(self) -> None:
         """Write what has gathered."""
-        self._keeper.write()
+        self._writer.write()
 
 
 @dataclass(frozen=True)
 class ClusterProgress:
-    """What happened.
+    """Progress of the workers.
 
     Parameters
     ----------
     progress
         Tiles scored of those to score, over all slides begun.
     ended
-        A slide that is whole or was given up.
+        A slide that is complete or was given up.
     error
-        Why it was given up.
+        Error for which it was given up.
     """
 
     progress: Progress
@@ -122,24 +122,24 @@ class ClusterProgress:
 
 
 class ClusterScoring:
-    """Gives blocks of slides to workers, a bounded number at a time, and keeps the answers.
+    """Gives blocks of slides to workers, a bounded number at a time, and writes the results.
 
     Blocks whose worker dies go to another. A slide that cannot be scored stops no other.
 
     Parameters
     ----------
     client
-        The way to the workers.
+        Client of the workers.
     task
-        What they do.
+        Function that scores blocks on a worker.
     """
 
     def __init__(self, client: Client, task: Task = score_blocks) -> None:
         self._client, self._task = client, task
-        self._clock = Clock(0)
+        self._meter = ThroughputMeter(0)
         self._parts: deque[tuple[ClusterJob, list[int]]] = deque()
-        self._flying: dict[Future[Any], tuple[ClusterJob, list[int]]] = {}
-        self._answers: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._running: dict[Future[Any], tuple[ClusterJob, list[int]]] = {}
+        self._finished: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._names = count()
         self._threads, self._counted = 1, -_COUNT_EVERY_S
 
@@ -149,29 +149,29 @@ class ClusterScoring:
         Parameters
         ----------
         jobs
-            Taken one by one, as workers have hands free.
+            Slides to score, taken one by one as workers become free.
 
         Raises
         ------
         WorkerError
-            If the way to the workers is lost.
+            If the connection to the workers is lost.
         """
         source = iter(jobs)
         try:
             while True:
-                yield from self._feed(source)
-                if not self._flying:
+                yield from self._submit_work(source)
+                if not self._running:
                     return
-                yield self._next_word()
+                yield self._next_progress()
         finally:
             if self._client.status == "running":
-                self._client.cancel(list(self._flying))
+                self._client.cancel(list(self._running))
             for job in self._jobs():
-                _write_rest(job, logging.WARNING)
+                _write_gathered(job, logging.WARNING)
 
-    def _feed(self, source: Iterator[ClusterJob]) -> Iterator[ClusterProgress]:
+    def _submit_work(self, source: Iterator[ClusterJob]) -> Iterator[ClusterProgress]:
         """Keep all workers busy, beginning other slides where one alone does not."""
-        while len(self._flying) < _TASKS_A_THREAD * self._count_threads():
+        while len(self._running) < _TASKS_A_THREAD * self._count_threads():
             while not self._parts:
                 job = next(source, None)
                 if job is None:
@@ -181,29 +181,29 @@ class ClusterScoring:
 
     def _begin(self, job: ClusterJob) -> ClusterProgress:
         tiles = job.tiles_in(job.todo)
-        self._clock.total += tiles
-        if job.is_whole:
+        self._meter.total += tiles
+        if job.is_complete:
             try:
                 job.finish()
             except Exception as error:
                 return self._give_up(job, error)
-            return self._word(job)
-        self._parts.extend((job, numbers) for numbers in self._shares(job, tiles))
-        return self._word()
+            return self._progress(job)
+        self._parts.extend((job, numbers) for numbers in self._split_blocks(job, tiles))
+        return self._progress()
 
-    def _shares(self, job: ClusterJob, tiles: int) -> Iterator[list[int]]:
+    def _split_blocks(self, job: ClusterJob, tiles: int) -> Iterator[list[int]]:
         """Divide a slide's blocks: the fewer tiles are left, the fewer a task has."""
-        share: list[int] = []
+        numbers: list[int] = []
         for number in job.todo:
-            share.append(number)
-            most = max(_MOST_TILES, job.work.device.batch_size)
-            wanted = min(most, max(_FEWEST_TILES, tiles // (3 * self._count_threads())))
-            if job.tiles_in(share) >= wanted:
-                yield share
-                tiles -= job.tiles_in(share)
-                share = []
-        if share:
-            yield share
+            numbers.append(number)
+            max_tiles = max(_MAX_TILES, job.work.device.batch_size)
+            target = min(max_tiles, max(_MIN_TILES, tiles // (3 * self._count_threads())))
+            if job.tiles_in(numbers) >= target:
+                yield numbers
+                tiles -= job.tiles_in(numbers)
+                numbers = []
+        if numbers:
+            yield numbers
 
     def _submit(self, job: ClusterJob, numbers: list[int]) -> None:
         future = self._client.submit(
@@ -214,19 +214,19 @@ class ClusterScoring:
             pure=False,
             retries=_RETRIES,
         )
-        self._flying[future] = (job, numbers)
-        future.add_done_callback(self._answers.put)
+        self._running[future] = (job, numbers)
+        future.add_done_callback(self._finished.put)
 
-    def _next_word(self) -> ClusterProgress:
+    def _next_progress(self) -> ClusterProgress:
         try:
-            future = self._answers.get(timeout=PATIENCE)
+            future = self._finished.get(timeout=MAX_SILENCE_S)
         except queue.Empty:
-            return self._word()
-        if future not in self._flying:  # of a slide that was given up
-            return self._word()
-        job, numbers = self._flying.pop(future)
+            return self._progress()
+        if future not in self._running:  # of a slide that was given up
+            return self._progress()
+        job, numbers = self._running.pop(future)
         try:
-            job.keep(_answer(future, job))
+            job.add(_result(future, job))
         except _LostError:
             raise WorkerError(
                 "The way to the Dask scheduler was lost. What was scored is kept: the same command "
@@ -234,27 +234,27 @@ class ClusterScoring:
             ) from None
         except Exception as error:
             return self._give_up(job, error)
-        self._clock.done += job.tiles_in(numbers)
-        return self._word(job if job.is_whole else None)
+        self._meter.done += job.tiles_in(numbers)
+        return self._progress(job if job.is_complete else None)
 
     def _give_up(self, job: ClusterJob, error: Exception) -> ClusterProgress:
         """Forget a slide, but for what was scored of it."""
-        flying = [future for future, (whose, _) in self._flying.items() if whose is job]
-        self._client.cancel(flying)
-        for future in flying:
-            del self._flying[future]
+        futures = [future for future, (owner, _) in self._running.items() if owner is job]
+        self._client.cancel(futures)
+        for future in futures:
+            del self._running[future]
         self._parts = deque(part for part in self._parts if part[0] is not job)
-        self._clock.total -= job.tiles_in(job.todo)
-        _write_rest(job)
-        return self._word(job, error)
+        self._meter.total -= job.tiles_in(job.todo)
+        _write_gathered(job)
+        return self._progress(job, error)
 
-    def _word(
+    def _progress(
         self, ended: ClusterJob | None = None, error: Exception | None = None
     ) -> ClusterProgress:
-        return ClusterProgress(self._clock.tell(()), ended, error)
+        return ClusterProgress(self._meter.advance(()), ended, error)
 
     def _jobs(self) -> set[ClusterJob]:
-        return {job for job, _ in (*self._parts, *self._flying.values())}
+        return {job for job, _ in (*self._parts, *self._running.values())}
 
     def _count_threads(self) -> int:
         """Threads of all workers; they come and go."""
@@ -267,7 +267,7 @@ class ClusterScoring:
         return self._threads
 
 
-def _write_rest(job: ClusterJob, level: int = logging.DEBUG) -> None:
+def _write_gathered(job: ClusterJob, level: int = logging.DEBUG) -> None:
     """Write what has gathered of a slide that ends early; that of others must not be lost."""
     try:
         job.write()
@@ -279,7 +279,7 @@ class _LostError(Exception):
     """The scheduler is gone."""
 
 
-def _answer(future: Future[Any], job: ClusterJob) -> list[BlockScores]:
+def _result(future: Future[Any], job: ClusterJob) -> list[BlockScores]:
     """Return what a worker found.
 
     Raises
@@ -291,7 +291,7 @@ def _answer(future: Future[Any], job: ClusterJob) -> list[BlockScores]:
 
     name = job.work.path.name
     try:
-        answer: list[BlockScores] | SmseError = future.result()
+        result: list[BlockScores] | SmseError = future.result()
     except CancelledError as error:
         raise _LostError from error
     except KilledWorker as error:
@@ -308,6 +308,6 @@ def _answer(future: Future[Any], job: ClusterJob) -> list[BlockScores]:
         ) from error
     finally:
         future.release()
-    if isinstance(answer, SmseError):
-        raise answer
-    return answer
+    if isinstance(result, SmseError):
+        raise result
+    return result

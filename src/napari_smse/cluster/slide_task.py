@@ -1,4 +1,4 @@
-"""What a worker is told of a slide: enough to plan the same tiles, and to notice if it does not."""
+"""The description of a slide for a worker: enough to plan the same tiles, and to check that."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SlideWork:
-    """A slide to score, in words that mean the same on every machine that sees the same files.
+    """A slide to score, described so that every machine with the same files understands it.
 
     Parameters
     ----------
     path
-        Of the slide, absolute.
+        Path of the slide, absolute.
     mpp
         um/px of its level 0.
     quick_hash
-        Of its content.
+        Hash of its content.
     request
-        Which tiles to score.
+        Request, from which the tiles are planned.
     plan
         Hash of the plan that this machine made.
     model
         A bundled model's name, or a path, absolute.
     weights_sha256
-        Of the model.
+        SHA-256 of the model's weights.
     device
-        Where and how the network runs: the same for all, so that all compute alike.
+        Device, runtime and precision: the same for all, so that all compute the same numbers.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class SlideWork:
     device: ComputeDevice
 
     @classmethod
-    def of(
+    def from_slide(
         cls,
         slide: Slide,
         model: Model,
@@ -64,9 +64,9 @@ class SlideWork:
         Parameters
         ----------
         slide, model, request, plan, device
-            As they are here.
+            The slide, and how to score it on this machine.
         model_name
-            What the model was loaded by.
+            Name or path that the model was loaded by.
         """
         bundled = model_name == "bundled" or model_name in bundled_models()
         return cls(

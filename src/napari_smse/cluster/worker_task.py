@@ -36,7 +36,7 @@ def score_blocks(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores] |
     work
         The slide, the model and how to run it.
     numbers
-        Of the blocks in its plan.
+        Numbers of the blocks in its plan.
 
     Returns
     -------
@@ -49,11 +49,11 @@ def score_blocks(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores] |
 
 
 def _scored(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores]:
-    with _told_by_whom(work):
+    with _naming_machine(work):
         slide, plan = _opened(work)
         classifiers = _classifiers(work.model, work.weights_sha256, work.device)
     tiles = [read_block(slide, plan, plan.blocks[number]) for number in numbers]
-    with classifiers.lent() as classify:
+    with classifiers.borrow() as classify:
         # All at once: a batch that is not full costs as much as one that is.
         probability, embedding = classify(np.concatenate(tiles))
     ends = np.cumsum([len(part) for part in tiles])[:-1]
@@ -62,8 +62,8 @@ def _scored(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores]:
 
 
 @contextmanager
-def _told_by_whom(work: SlideWork) -> Iterator[None]:
-    """Say on which machine something is missing."""
+def _naming_machine(work: SlideWork) -> Iterator[None]:
+    """Name the machine on which something is missing."""
     try:
         yield
     except SmseError as error:
@@ -84,7 +84,7 @@ def _opened(work: SlideWork) -> tuple[Slide, TilePlan]:
 
 
 def _same_plan(work: SlideWork, slide: Slide) -> TilePlan:
-    """Plan as the machine did that asks.
+    """Plan as the machine that sent the task did.
 
     Raises
     ------
@@ -129,7 +129,7 @@ class _Classifiers:
     Parameters
     ----------
     first
-        Others are made as its twins.
+        Others are its clones.
     """
 
     def __init__(self, first: TileClassifier) -> None:
@@ -138,12 +138,12 @@ class _Classifiers:
         self._free.put(first)
 
     @contextmanager
-    def lent(self) -> Iterator[TileClassifier]:
-        """Lend one that nobody else uses meanwhile."""
+    def borrow(self) -> Iterator[TileClassifier]:
+        """Hold one of them for as long as the context lasts."""
         try:
             classifier = self._free.get_nowait()
         except queue.Empty:
-            classifier = self._first.twin()
+            classifier = self._first.clone()
         try:
             yield classifier
         finally:

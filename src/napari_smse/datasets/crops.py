@@ -1,4 +1,4 @@
-"""Crops of labelled images at a target scale, and the tiles that an image is judged by."""
+"""Crops of labelled images at a target scale, and the tiles that an image is evaluated by."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def crop_at(
     mpp, target_mpp
         Scales in um/px.
     centre
-        Where in the image's free play the crop lies, (x, y), each 0..1.
+        Position of the crop within the margin that the image leaves it, (x, y), each 0..1.
     size
         Side in px.
     """
@@ -46,13 +46,13 @@ def _mirrored(part: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 EVALUATION_MPPS: Final = (0.25, 0.5)
-"""um/px at which images are judged, where their pixels support them: 40x and 20x scans."""
+"""um/px at which images are evaluated, where their pixels support them: 40x and 20x scans."""
 
 
 def evaluation_scales(mpp_range: tuple[float, float]) -> tuple[float, ...]:
-    """Return the scales, um/px, an image is judged at; one at least.
+    """Return the scales, um/px, that an image is evaluated at; one at least.
 
-    An image that supports none of the usual ones is judged at the nearest it does.
+    An image that supports none of the usual ones is evaluated at the nearest that it does.
     """
     low, high = mpp_range
     usual = tuple(mpp for mpp in EVALUATION_MPPS if low <= mpp <= high)
@@ -60,7 +60,7 @@ def evaluation_scales(mpp_range: tuple[float, float]) -> tuple[float, ...]:
 
 
 class EvaluationCrop(NamedTuple):
-    """A tile ``(size, size, 3)`` that an image is judged by, and its um/px."""
+    """A tile ``(size, size, 3)`` that an image is evaluated by, and its um/px."""
 
     tile: NDArray[np.uint8]
     mpp: float

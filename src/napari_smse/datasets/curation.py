@@ -1,4 +1,4 @@
-"""From what a reader found to what can be learnt from, with every refusal told."""
+"""From the candidates of a reader to usable images, with the reason for every refusal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_smse.slides import Region
 
 logger = logging.getLogger(__name__)
 
-_TOLD_ENLARGEMENT = 1.25
+_NOTED_ENLARGEMENT = 1.25
 # Wider than for slides: a camera on a 40x objective has 0.049 um/px, as BreakHis has.
 _PLAUSIBLE_MPP = (0.01, 10.0)
 _TWO_CLASSES = ("benign", "malignant")
@@ -29,7 +29,7 @@ class Reading:
     Attributes
     ----------
     source
-        What it is called and where it comes from.
+        Name and provenance of the source.
     mpp
         um/px of images that do not state theirs; of all slides, if it is given.
     mpp_limits
@@ -40,7 +40,7 @@ class Reading:
         Class of each label in the data that is not itself a class; other labels are
         skipped. Empty: labels are classes.
     keep
-        Only rows whose column has one of these values.
+        Filter: only rows whose column has one of these values.
     """
 
     source: Source
@@ -58,25 +58,25 @@ class Candidate:
     Attributes
     ----------
     path
-        Of the file.
+        Path of the file.
     label
-        As the data say; empty if there is none.
+        Label in the data; empty if there is none.
     case
-        Unique within the source.
+        Case, unique within the source.
     mpp, detail
         Scale of the pixels and of the real detail, um/px; none if not stated.
     problem
-        Why it cannot be used, if the reader knows already.
+        Reason why it cannot be used, if the reader found one.
     kind
-        Of copy, where copies look different; part of the stratum.
+        Kind of copy, where copies look different; part of the stratum.
     magnification, subtype
         As `LabelledImage` has them.
     columns
-        What `Reading.keep` can choose by.
+        Values by column, which `Reading.keep` filters by.
     size
         Width and height, px, if they are known already.
     region, drawn
-        Of a field of a slide: where it lies, level-0 px, and of which drawn region it is.
+        For a field of a slide: where it lies, level-0 px, and the drawn region that it is of.
     elsewhere
         Whether its path was written in full, so that it may lie outside the folder.
     """
@@ -99,10 +99,10 @@ class Candidate:
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return class names in order: benign (however written) before malignant, others by name."""
-    found = set(names)
-    if {name.lower() for name in found} == set(_TWO_CLASSES):
+    class_names = set(names)
+    if {name.lower() for name in class_names} == set(_TWO_CLASSES):
         return _TWO_CLASSES
-    return tuple(sorted(found))
+    return tuple(sorted(class_names))
 
 
 def table_classes(labels: Iterable[str]) -> tuple[str, ...]:
@@ -111,10 +111,10 @@ def table_classes(labels: Iterable[str]) -> tuple[str, ...]:
     Where both benign and malignant are among them, whatever their capitals, these two are
     the classes and anything else is a wrong label; otherwise every label is a class.
     """
-    found = {label for label in labels if label}
-    if set(_TWO_CLASSES) <= {label.lower() for label in found}:
+    class_names = {label for label in labels if label}
+    if set(_TWO_CLASSES) <= {label.lower() for label in class_names}:
         return _TWO_CLASSES
-    return class_order(found)
+    return class_order(class_names)
 
 
 def usable_images(
@@ -125,59 +125,59 @@ def usable_images(
     classes: Sequence[str] | None = None,
     skipped: Sequence[Skipped] = (),
 ) -> LabelledSet:
-    """Turn what a reader found into a labelled set; what cannot be used is listed.
+    """Turn the candidates of a reader into a labelled set; what cannot be used is listed.
 
     Parameters
     ----------
     candidates
-        In the order the images will have.
+        Candidates, in the order that the images will have.
     folder
         Nothing outside of it is read.
     reading
         Source, scales, labels and filter.
     classes
-        Class names in order; by default those among the labels, as `table_classes` tells.
+        Class names in order; by default those among the labels, as `table_classes` has them.
     skipped
-        What the reader refused already.
+        Files that the reader refused already.
     """
     mapped = [
-        replace(one, label=reading.classes.get(one.label, one.label))
-        for one in candidates
-        if _is_kept(one, reading.keep)
+        replace(candidate, label=reading.classes.get(candidate.label, candidate.label))
+        for candidate in candidates
+        if _passes_filters(candidate, reading.keep)
     ]
     if reading.classes:
         classes = class_order(reading.classes.values())
     elif classes is None:
-        classes = table_classes(one.label for one in mapped)
-    label_of = {name.lower(): index for index, name in enumerate(classes)}
-    label_of |= {name: index for index, name in enumerate(classes)}
-    doubles = _doubles(mapped)
+        classes = table_classes(candidate.label for candidate in mapped)
+    label_by_name = {name.lower(): index for index, name in enumerate(classes)}
+    label_by_name |= {name: index for index, name in enumerate(classes)}
+    duplicates = _duplicates(mapped)
     images: list[LabelledImage] = []
     refused = list(skipped)
     tally = _Tally()
-    for index, one in enumerate(mapped):
-        label = label_of.get(one.label, label_of.get(one.label.lower()))
+    for index, candidate in enumerate(mapped):
+        label = label_by_name.get(candidate.label, label_by_name.get(candidate.label.lower()))
         try:
             if label is None:
-                raise DataError(_label_problem(one.label, classes))
-            if index in doubles:
-                raise DataError(doubles[index])
-            images.append(_usable(one, label, folder, reading, tally))
+                raise DataError(_label_problem(candidate.label, classes))
+            if index in duplicates:
+                raise DataError(duplicates[index])
+            images.append(_usable(candidate, label, folder, reading, tally))
         except DataError as error:
-            refused.append(Skipped(one.path, str(error)))
-    source = tally.told(reading.source)
+            refused.append(Skipped(candidate.path, str(error)))
+    source = tally.described(reading.source)
     return LabelledSet(tuple(classes), tuple(images), {source.name: source}, tuple(refused))
 
 
-def _is_kept(one: Candidate, keep: Mapping[str, Sequence[str]]) -> bool:
-    for column, values in keep.items():
-        if column.lower() not in one.columns:
-            known = ", ".join(one.columns) or "none"
+def _passes_filters(candidate: Candidate, filters: Mapping[str, Sequence[str]]) -> bool:
+    for column, values in filters.items():
+        if column.lower() not in candidate.columns:
+            column_names = ", ".join(candidate.columns) or "none"
             raise DataError(
-                f"There is no column {column!r} to choose images by (there are: {known}): "
+                f"There is no column {column!r} to choose images by (there are: {column_names}): "
                 "correct the filter `keep`."
             )
-        if one.columns[column.lower()].lower() not in {value.lower() for value in values}:
+        if candidate.columns[column.lower()].lower() not in {value.lower() for value in values}:
             return False
     return True
 
@@ -188,23 +188,23 @@ def _label_problem(label: str, classes: Sequence[str]) -> str:
     return f"has the label {label!r}, which is none of {', '.join(classes)}"
 
 
-def _doubles(candidates: Sequence[Candidate]) -> dict[int, str]:
-    """Return what is wrong with candidates of one file: all contradict, or later ones repeat."""
-    same: dict[tuple[Path, Region | None], list[int]] = defaultdict(list)
-    for index, one in enumerate(candidates):
-        same[one.path.resolve(), one.region].append(index)
-    found: dict[int, str] = {}
-    for indices in same.values():
+def _duplicates(candidates: Sequence[Candidate]) -> dict[int, str]:
+    """Return the problems of candidates of one file: all contradict, or later ones repeat."""
+    by_file: dict[tuple[Path, Region | None], list[int]] = defaultdict(list)
+    for index, candidate in enumerate(candidates):
+        by_file[candidate.path.resolve(), candidate.region].append(index)
+    problems: dict[int, str] = {}
+    for indices in by_file.values():
         if len(indices) == 1:
             continue
-        said = {(candidates[i].label, candidates[i].case) for i in indices}
-        if len({label for label, _ in said}) > 1:
-            found |= dict.fromkeys(indices, "is listed with two labels")
-        elif len(said) > 1:
-            found |= dict.fromkeys(indices, "is listed with two cases")
+        assignments = {(candidates[i].label, candidates[i].case) for i in indices}
+        if len({label for label, _ in assignments}) > 1:
+            problems |= dict.fromkeys(indices, "is listed with two labels")
+        elif len(assignments) > 1:
+            problems |= dict.fromkeys(indices, "is listed with two cases")
         else:
-            found |= dict.fromkeys(indices[1:], "is listed more than once")
-    return found
+            problems |= dict.fromkeys(indices[1:], "is listed more than once")
+    return problems
 
 
 @dataclass
@@ -212,16 +212,16 @@ class _Tally:
     """Counts what is used, but not quite as it should be."""
 
     enlarged: int = 0
-    most: float = 0.0
+    max_enlargement: float = 0.0
     tiny: int = 0
 
     def add(self, factor: float, tiny: bool) -> None:
         self.tiny += tiny
-        if factor > _TOLD_ENLARGEMENT:
+        if factor > _NOTED_ENLARGEMENT:
             self.enlarged += 1
-            self.most = max(self.most, factor)
+            self.max_enlargement = max(self.max_enlargement, factor)
 
-    def told(self, source: Source) -> Source:
+    def described(self, source: Source) -> Source:
         if self.tiny:
             logger.warning(
                 "%s: %d images fill less than a quarter of a tile; the rest of it is mirrored",
@@ -231,8 +231,8 @@ class _Tally:
         if not self.enlarged:
             return source
         note = (
-            f"{self.enlarged} images are enlarged up to {self.most:.2g} times, so fine detail "
-            "is missing."
+            f"{self.enlarged} images are enlarged up to {self.max_enlargement:.2g} times, so fine "
+            "detail is missing."
         )
         if source.scale_note:
             # Whoever described the source knows.
@@ -243,30 +243,32 @@ class _Tally:
 
 
 def _usable(
-    one: Candidate, label: int, folder: Path, reading: Reading, tally: _Tally
+    candidate: Candidate, label: int, folder: Path, reading: Reading, tally: _Tally
 ) -> LabelledImage:
     """Return the labelled image, or raise `DataError` with the reason against it."""
-    if one.problem:
-        raise DataError(one.problem)
-    if not one.elsewhere and leads_out(one.path, folder):
+    if candidate.problem:
+        raise DataError(candidate.problem)
+    if not candidate.elsewhere and leads_out(candidate.path, folder):
         raise DataError("lies outside the folder")
-    mpp = _checked_scale(one.mpp if one.mpp is not None else reading.mpp)
-    size = one.size or image_size(one.path)
-    mpp_range = reading.mpp_range or supported_range(size, mpp, one.detail, reading.mpp_limits)
-    tally.add(enlargement(mpp, one.detail, mpp_range), is_tiny(size, mpp, mpp_range))
+    mpp = _checked_scale(candidate.mpp if candidate.mpp is not None else reading.mpp)
+    size = candidate.size or image_size(candidate.path)
+    mpp_range = reading.mpp_range or supported_range(
+        size, mpp, candidate.detail, reading.mpp_limits
+    )
+    tally.add(enlargement(mpp, candidate.detail, mpp_range), is_tiny(size, mpp, mpp_range))
     name = reading.source.name
     return LabelledImage(
-        path=one.path,
+        path=candidate.path,
         label=label,
-        case=f"{name} {one.case}",
+        case=f"{name} {candidate.case}",
         mpp=mpp,
         mpp_range=mpp_range,
         source=name,
-        stratum=" ".join(part for part in (name, one.magnification, one.kind) if part),
-        subtype=one.subtype,
-        magnification=one.magnification,
-        region=one.region,
-        drawn=one.drawn,
+        stratum=" ".join(part for part in (name, candidate.magnification, candidate.kind) if part),
+        subtype=candidate.subtype,
+        magnification=candidate.magnification,
+        region=candidate.region,
+        drawn=candidate.drawn,
     )
 
 

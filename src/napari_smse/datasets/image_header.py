@@ -1,4 +1,4 @@
-"""What an image file says about itself before any pixel is decoded."""
+"""The header of an image file, read before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DataError
-from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
+from napari_smse.slides.backends.image import PICTURE_FORMATS
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 """Suffixes, in lower case, of files taken for images."""
@@ -91,7 +91,7 @@ def leads_out(path: Path, folder: Path) -> bool:
 
 
 def short_reason(error: Exception) -> str:
-    """Return what an error says, in one line and without the file's name."""
+    """Return the message of an error, in one line and without the file's name."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).splitlines() or [type(error).__name__])[0]

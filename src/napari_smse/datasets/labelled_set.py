@@ -13,18 +13,18 @@ from napari_smse.slides import Region
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that images come from, as its model's card will name it.
+    """A data set that images come from, as a model's card will name it.
 
     Attributes
     ----------
     name
         Unique in a training; `LabelledImage.source` refers to it.
     title
-        What the data set is called in a model's card; its name if empty.
+        Name of the data set in a model's card; `name` if empty.
     organ, scanner, licence, citation
-        As the data set states them.
+        Metadata as the data set states them.
     scale_note
-        How its um/px is known.
+        Origin of its um/px.
     """
 
     name: str
@@ -43,11 +43,11 @@ class LabelledImage:
     Attributes
     ----------
     path
-        Of the image file, or of the slide.
+        Path of the image file, or of the slide.
     label
         Class index into the set's classes.
     case
-        The unit to split by, unique over all sources.
+        The unit to split by (patient or slide), unique over all sources.
     mpp
         Scale of the file, um/px.
     mpp_range
@@ -60,11 +60,11 @@ class LabelledImage:
     subtype
         Finer diagnosis, where it is known.
     magnification
-        As the data set calls it ("100X"); only for tables, never for computing.
+        Magnification in the data set's words ("100X"); only for tables, never for computing.
     region
-        Where on the slide the field lies, level-0 px; none for an image file.
+        Place of the field on the slide, level-0 px; none for an image file.
     drawn
-        Which of the regions drawn on the slide the field is of, where that is known.
+        The region drawn on the slide that the field is of, where that is known.
     """
 
     path: Path
@@ -99,9 +99,9 @@ class LabelledSet:
     images
         All that can be used.
     sources
-        By name.
+        Sources by name.
     skipped
-        What could not be used, for the user to see.
+        Files that could not be used, for the user to see.
     """
 
     classes: tuple[str, ...]
@@ -114,11 +114,11 @@ class LabelledSet:
         """All cases."""
         return frozenset(image.case for image in self.images)
 
-    def some(self, indices: Sequence[int]) -> list[LabelledImage]:
+    def select(self, indices: Sequence[int]) -> list[LabelledImage]:
         """Return the images of these indices, in their order."""
         return [self.images[i] for i in indices]
 
-    def of_sources(self, names: Sequence[str]) -> LabelledSet:
+    def select_sources(self, names: Sequence[str]) -> LabelledSet:
         """Return the part from the sources named."""
         return replace(
             self,
@@ -133,11 +133,11 @@ class LabelledSet:
         for image in self.images:
             images[self.classes[image.label]] += 1
             cases[self.classes[image.label]].add(image.case)
-        return images, {name: len(found) for name, found in cases.items()}
+        return images, {name: len(members) for name, members in cases.items()}
 
     def count_skipped(self) -> dict[str, int]:
         """Return how many files were skipped for each reason, the most frequent first."""
-        return dict(Counter(one.reason for one in self.skipped).most_common())
+        return dict(Counter(file.reason for file in self.skipped).most_common())
 
     @property
     def empty_classes(self) -> tuple[str, ...]:
@@ -184,22 +184,22 @@ def join_sets(sets: Sequence[LabelledSet]) -> LabelledSet:
     """
     if not sets:
         raise DataError("There is no source to join: name at least one.")
-    for one in sets[1:]:
-        if one.classes != sets[0].classes:
+    for labelled_set in sets[1:]:
+        if labelled_set.classes != sets[0].classes:
             raise DataError(
                 f"Sources with different classes cannot be learnt from together: "
-                f"{_described(sets[0])}, but {_described(one)}. Map their labels to the same "
-                "classes."
+                f"{_described(sets[0])}, but {_described(labelled_set)}. Map their labels to the "
+                "same classes."
             )
-    names = Counter(name for one in sets for name in one.sources)
+    names = Counter(name for labelled_set in sets for name in labelled_set.sources)
     twice = [name for name, number in names.items() if number > 1]
     if twice:
         raise DataError(f"Two sources are called {twice[0]!r}: give each a name of its own.")
     return LabelledSet(
         sets[0].classes,
-        tuple(image for one in sets for image in one.images),
-        {name: source for one in sets for name, source in one.sources.items()},
-        tuple(skipped for one in sets for skipped in one.skipped),
+        tuple(image for labelled_set in sets for image in labelled_set.images),
+        {name: source for labelled_set in sets for name, source in labelled_set.sources.items()},
+        tuple(skipped for labelled_set in sets for skipped in labelled_set.skipped),
     )
 
 

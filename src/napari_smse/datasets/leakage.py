@@ -12,41 +12,41 @@ from napari_smse.models.card import case_hash
 from napari_smse.slides.identity import quick_hash
 
 
-def hash_of_case(image: LabelledImage) -> str:
+def image_case_hash(image: LabelledImage) -> str:
     """Return the hash by which a card remembers the image's case.
 
-    A BreakHis image is known by its name, whatever the folder and the table it comes from.
+    A BreakHis image is identified by its name, whatever the folder and the table it comes from.
     """
     named = parse_name(image.path.name)
     return case_hash(image.case if named is None else f"{SOURCE.name} {named.number}")
 
 
-def hashes_of_cases(images: Iterable[LabelledImage]) -> frozenset[str]:
+def training_hashes(images: Iterable[LabelledImage]) -> frozenset[str]:
     """Return the hashes by which a card remembers the cases of images, and the slides of these.
 
-    A slide is known by its content, whatever it and its folder are called.
+    A slide is identified by its content, whatever it and its folder are called.
     """
-    return frozenset(one for found in _hashes(images).values() for one in found)
+    return frozenset(case_hash for hashes in _hashes(images).values() for case_hash in hashes)
 
 
 def cases_among(images: Iterable[LabelledImage], hashes: Collection[str]) -> frozenset[str]:
     """Return the cases of images of which a card remembers the case, or a slide."""
     return frozenset(
-        case for case, found in _hashes(images).items() if not found.isdisjoint(hashes)
+        case for case, own_hashes in _hashes(images).items() if not own_hashes.isdisjoint(hashes)
     )
 
 
 def _hashes(images: Iterable[LabelledImage]) -> dict[str, set[str]]:
     """Return all hashes of each case."""
-    found: dict[str, set[str]] = defaultdict(set)
+    hashes: dict[str, set[str]] = defaultdict(set)
     slides: dict[Path, str] = {}
     for image in images:
-        found[image.case].add(hash_of_case(image))
+        hashes[image.case].add(image_case_hash(image))
         if image.region is not None:
             if image.path not in slides:
                 slides[image.path] = _hash_of_slide(image.path)
-            found[image.case].add(slides[image.path])
-    return found
+            hashes[image.case].add(slides[image.path])
+    return hashes
 
 
 def _hash_of_slide(path: Path) -> str:
@@ -58,6 +58,6 @@ def _hash_of_slide(path: Path) -> str:
     return case_hash(f"slide {content}")
 
 
-def data_set_of(image: LabelledImage) -> str:
+def data_set_name(image: LabelledImage) -> str:
     """Return the name of the data set that the image is from."""
     return image.source if parse_name(image.path.name) is None else SOURCE.name

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from napari_smse.annotations.geojson import NO_LABELS
 from napari_smse.datasets.curation import Reading
+from napari_smse.datasets.duplicate_images import merge_duplicate_images
 from napari_smse.datasets.labelled_set import LabelledSet, Source, join_sets
 from napari_smse.datasets.readers import (
     annotated_slides,
@@ -18,13 +19,12 @@ from napari_smse.datasets.readers import (
     class_folders,
     image_table,
 )
-from napari_smse.datasets.same_images import with_one_case_each
 from napari_smse.datasets.scale_range import MPP_LIMITS
 from napari_smse.errors import DataError
 
 Positive = Annotated[float, Field(gt=0)]
 
-_LOOKED_FOR: Final = (
+_SUPPORTED: Final = (
     "an images.csv, BreakHis' file names (SOB_...), slides with .geojson of their name, or one "
     "sub-folder of images a class"
 )
@@ -36,19 +36,19 @@ class ListedSource(BaseModel):
     Attributes
     ----------
     name
-        Short and unique; begins the names of its cases.
+        Name, short and unique; begins the names of its cases.
     folder
-        Relative to the base of the list.
+        Folder, relative to the base of the list.
     title, organ, scanner, licence, citation, scale_note
-        For the model's card.
+        Entries of the model's card.
     um_per_px
-        Of images that do not state theirs.
+        um/px of images that do not state theirs.
     mpp_range
         Finest and coarsest um/px that all its images support, instead of those found.
     classes
         Class of each label; other labels are skipped.
     keep
-        Only rows whose column has this value, or one of these.
+        Filter: only rows whose column has this value, or one of these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,7 +74,7 @@ class ListedSource(BaseModel):
         return value
 
     def source(self) -> Source:
-        """Return what the source says of itself."""
+        """Return the source without how it is to be read."""
         return Source(
             name=self.name,
             organ=self.organ,
@@ -117,7 +117,7 @@ def read_training_set(
     mpp_limits
         Finest and coarsest um/px of the training.
     base
-        What the folders in a list are relative to; where the list lies by default.
+        Folder that those in a list are relative to; the list's own by default.
 
     Raises
     ------
@@ -129,13 +129,15 @@ def read_training_set(
     if not 0 < low <= high:
         raise DataError(f"Scales from {low:g} to {high:g} um/px are no range: give finest first.")
     if path.is_file() and path.suffix.lower() == ".toml":
-        found = _read_list(path, Path(base) if base is not None else path.parent, mpp, mpp_limits)
+        labelled_set = _read_list(
+            path, Path(base) if base is not None else path.parent, mpp, mpp_limits
+        )
     else:
-        found = _read_one(path, mpp, mpp_limits)
-    found = with_one_case_each(found)
-    if not found.images:
-        raise DataError(_nothing_usable(path, found))
-    return found
+        labelled_set = _read_folder(path, mpp, mpp_limits)
+    labelled_set = merge_duplicate_images(labelled_set)
+    if not labelled_set.images:
+        raise DataError(_nothing_usable(path, labelled_set))
+    return labelled_set
 
 
 def read_source_list(path: Path) -> SourceList:
@@ -159,56 +161,57 @@ def read_source_list(path: Path) -> SourceList:
 
 
 def _first_reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}"
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}"
 
 
 def _read_list(
     path: Path, base: Path, mpp: float | None, limits: tuple[float, float]
 ) -> LabelledSet:
-    found = []
-    for one in read_source_list(path).source:
-        folder = base / one.folder
+    sets = []
+    for listed in read_source_list(path).source:
+        folder = base / listed.folder
         if not folder.is_dir():
             raise DataError(f"{path} names the folder {folder}, which is not there: correct it.")
         reading = Reading(
-            source=one.source(),
-            mpp=one.um_per_px if one.um_per_px is not None else mpp,
+            source=listed.source(),
+            mpp=listed.um_per_px if listed.um_per_px is not None else mpp,
             mpp_limits=limits,
-            mpp_range=_within(one, limits),
-            classes=one.classes,
-            keep={k: (v,) if isinstance(v, str) else v for k, v in one.keep.items()},
+            mpp_range=_within(listed, limits),
+            classes=listed.classes,
+            keep={k: (v,) if isinstance(v, str) else v for k, v in listed.keep.items()},
         )
-        found.append(_reader_for(folder)(folder, reading))
-    return join_sets(found)
+        sets.append(_reader_for(folder)(folder, reading))
+    return join_sets(sets)
 
 
-def _within(one: ListedSource, limits: tuple[float, float]) -> tuple[float, float] | None:
-    if one.mpp_range is None:
+def _within(listed: ListedSource, limits: tuple[float, float]) -> tuple[float, float] | None:
+    if listed.mpp_range is None:
         return None
-    low, high = max(one.mpp_range[0], limits[0]), min(one.mpp_range[1], limits[1])
+    finest, coarsest = listed.mpp_range
+    low, high = max(finest, limits[0]), min(coarsest, limits[1])
     if low > high:
         raise DataError(
-            f"The source {one.name} supports {one.mpp_range[0]:g} to {one.mpp_range[1]:g} um/px "
+            f"The source {listed.name} supports {finest:g} to {coarsest:g} um/px "
             f"only, not {limits[0]:g} to {limits[1]:g}: leave it out."
         )
     return low, high
 
 
-def _read_one(path: Path, mpp: float | None, limits: tuple[float, float]) -> LabelledSet:
+def _read_folder(path: Path, mpp: float | None, limits: tuple[float, float]) -> LabelledSet:
     folder = path.parent if path.is_file() and path.name == image_table.TABLE else path
     if not folder.is_dir():
-        what = "is not there" if not folder.exists() else "is a file, but no .toml or images.csv"
-        raise DataError(f"{path} {what}: give a folder of labelled images or a list of sources.")
+        problem = "is not there" if not folder.exists() else "is a file, but no .toml or images.csv"
+        raise DataError(f"{path} {problem}: give a folder of labelled images or a list of sources.")
     reader = _reader_for(folder)
-    of_breakhis = reader is breakhis.read_breakhis
-    source = breakhis.SOURCE if of_breakhis else Source(folder.resolve().name or "images")
+    is_breakhis = reader is breakhis.read_breakhis
+    source = breakhis.SOURCE if is_breakhis else Source(folder.resolve().name or "images")
     return reader(folder, Reading(source=source, mpp=mpp, mpp_limits=limits))
 
 
 def _reader_for(folder: Path) -> Callable[[Path, Reading], LabelledSet]:
-    """Return what reads the kind of data that lies in a folder."""
+    """Return the reader of the kind of data that lies in a folder."""
     if (folder / image_table.TABLE).is_file():
         return image_table.read_image_table
     tables = sorted(path.parent.name for path in folder.glob(f"*/{image_table.TABLE}"))
@@ -228,9 +231,9 @@ def _reader_for(folder: Path) -> Callable[[Path, Reading], LabelledSet]:
             f"{folder} holds no labels: {path} has {NO_LABELS}. Draw regions on the slides (SMSE: "
             "Annotate, or QuPath) and save them under the slides' names."
         )
-    raise DataError(f"{folder} holds no labelled images: looked for {_LOOKED_FOR}.")
+    raise DataError(f"{folder} holds no labelled images: looked for {_SUPPORTED}.")
 
 
-def _nothing_usable(path: Path, found: LabelledSet) -> str:
-    reasons = [f"{number} {reason}" for reason, number in found.count_skipped().items()]
+def _nothing_usable(path: Path, labelled_set: LabelledSet) -> str:
+    reasons = [f"{number} {reason}" for reason, number in labelled_set.count_skipped().items()]
     return f"No image in {path} can be used: {'; '.join(reasons[:3]) or 'none is chosen'}."

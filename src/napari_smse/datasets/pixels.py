@@ -1,4 +1,4 @@
-"""The pixels of labelled images, kept as long as there is room."""
+"""The pixels of labelled images, cached as long as there is room."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ CACHE_BYTES: Final = 1 << 30
 
 
 class ImageCache:
-    """Reads images and keeps those used last; for several threads at once.
+    """Reads images and caches those used last; for several threads at once.
 
     Parameters
     ----------
-    most_bytes
-        Of decoded pixels to keep.
+    max_bytes
+        Bytes of decoded pixels to cache.
     """
 
-    def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
-        self._most = most_bytes
-        self._held = 0
-        self._kept: OrderedDict[LabelledImage, Image.Image] = OrderedDict()
+    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
+        self._max = max_bytes
+        self._bytes = 0
+        self._images: OrderedDict[LabelledImage, Image.Image] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
-    def held_bytes(self) -> int:
-        """Bytes of decoded pixels kept just now."""
-        return self._held
+    def cached_bytes(self) -> int:
+        """Bytes of decoded pixels cached just now."""
+        return self._bytes
 
     def read(self, image: LabelledImage) -> Image.Image:
         """Return an image's pixels, RGB at ``image.mpp``.
@@ -48,17 +48,17 @@ class ImageCache:
             The file cannot be read.
         """
         with self._lock:
-            if image in self._kept:
-                self._kept.move_to_end(image)
-                return self._kept[image]
+            if image in self._images:
+                self._images.move_to_end(image)
+                return self._images[image]
         # Outside the lock, so that threads decode side by side; two may rarely decode the same.
         picture = read_pixels(image)
         with self._lock:
-            if image not in self._kept:
-                self._kept[image] = picture
-                self._held += _bytes(picture)
-            while self._held > self._most:
-                self._held -= _bytes(self._kept.popitem(last=False)[1])
+            if image not in self._images:
+                self._images[image] = picture
+                self._bytes += _bytes(picture)
+            while self._bytes > self._max:
+                self._bytes -= _bytes(self._images.popitem(last=False)[1])
         return picture
 
 
@@ -66,7 +66,7 @@ def _bytes(picture: Image.Image) -> int:
     return 3 * picture.width * picture.height
 
 
-MOST_OPEN_SLIDES: Final = 16
+MAX_OPEN_SLIDES: Final = 16
 
 
 def read_pixels(image: LabelledImage) -> Image.Image:
@@ -85,7 +85,7 @@ def read_pixels(image: LabelledImage) -> Image.Image:
 
 def close_slides() -> None:
     """Close all slides that `read_pixels` keeps open and that nobody reads just now."""
-    _slides.close_idle(keep=0)
+    _slides.close_idle(max_open=0)
 
 
 def _read_file(path: Path) -> Image.Image:
@@ -113,7 +113,7 @@ def _read_field(image: LabelledImage) -> Image.Image:
     region = image.region
     assert region is not None
     try:
-        with _slides.lent(image.path) as slide:
+        with _slides.borrow(image.path) as slide:
             # image.mpp is the slide's own scale, so that nothing is resampled.
             pixels = slide.read_level(0, region.x, region.y, region.width, region.height)
     except SmseError as error:
@@ -126,8 +126,8 @@ def _read_field(image: LabelledImage) -> Image.Image:
 class _OpenSlides:
     """The slides read last, kept open; one that is being read is never closed."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_open: int) -> None:
+        self._max = max_open
         self._lock = threading.Lock()
         self._open: OrderedDict[Path, Slide] = OrderedDict()
         self._readers: dict[Path, int] = {}
@@ -136,8 +136,8 @@ class _OpenSlides:
         return len(self._open)
 
     @contextmanager
-    def lent(self, path: Path) -> Iterator[Slide]:
-        """Lend a slide, opened if need be, for as long as the context lasts."""
+    def borrow(self, path: Path) -> Iterator[Slide]:
+        """Hold a slide open, opened if need be, for as long as the context lasts."""
         with self._lock:
             if path not in self._open:
                 self._open[path] = open_slide(path)
@@ -149,15 +149,15 @@ class _OpenSlides:
         finally:
             with self._lock:
                 self._readers[path] -= 1
-            self.close_idle(self._most)
+            self.close_idle(self._max)
 
-    def close_idle(self, keep: int) -> None:
-        """Close slides that nobody reads, the longest unused first, down to `keep`."""
+    def close_idle(self, max_open: int) -> None:
+        """Close slides that nobody reads, the longest unused first, down to `max_open`."""
         with self._lock:
             idle = [path for path in self._open if not self._readers[path]]
-            for path in idle[: max(0, len(self._open) - keep)]:
+            for path in idle[: max(0, len(self._open) - max_open)]:
                 self._open.pop(path).close()
                 del self._readers[path]
 
 
-_slides = _OpenSlides(MOST_OPEN_SLIDES)
+_slides = _OpenSlides(MAX_OPEN_SLIDES)

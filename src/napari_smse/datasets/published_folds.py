@@ -42,7 +42,7 @@ _SUFFIX: Final = re.compile(r"\.(png|jpe?g|tiff?|bmp)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class FoldLists:
-    """Folds as listed, and what the user should know of them."""
+    """Folds as listed, and notices for the user about them."""
 
     folds: tuple[Fold, ...]
     notices: tuple[str, ...]
@@ -50,7 +50,7 @@ class FoldLists:
 
 @dataclass
 class _Listed:
-    """What the lists name for one fold."""
+    """The names that the lists give for one fold."""
 
     training: set[str] = field(default_factory=set)
     test: set[str] = field(default_factory=set)
@@ -81,9 +81,9 @@ def read_folds(
     index = _Index(labelled_set.images)
     folds, notices = [], []
     for name in sorted(listed, key=_natural):
-        fold, said = _fold(path, name, listed[name], index, drop_split_cases)
+        fold, fold_notices = _fold(path, name, listed[name], index, drop_split_cases)
         folds.append(fold)
-        notices += said
+        notices += fold_notices
     notices += _size_notices(listed)
     return FoldLists(tuple(folds), tuple(notices))
 
@@ -115,13 +115,13 @@ def _fold(
 
 
 def _partial(name: str, listed: _Listed, index: _Index) -> Iterator[str]:
-    found = sum(bool(index.find([key])) for key in listed.test)
-    if found < len(listed.test):
-        yield f"fold {name} is partial: {found} of {len(listed.test)} test names are in the data."
+    present = sum(bool(index.find([key])) for key in listed.test)
+    if present < len(listed.test):
+        yield f"fold {name} is partial: {present} of {len(listed.test)} test names are in the data."
     if listed.training:
         sides = index.find(listed.training | listed.test)
-        if left := len(index.images) - len(sides):
-            yield f"fold {name} lists neither side for {left} of the images: they are left out."
+        if unlisted := len(index.images) - len(sides):
+            yield f"fold {name} lists neither side for {unlisted} of the images: they are left out."
 
 
 class _Index:
@@ -147,8 +147,8 @@ class _Index:
 
     def _find(self, key: str) -> set[int]:
         patient = _PATIENT.fullmatch(key)
-        of_patient = self._patients.get(patient["patient"], set()) if patient else set()
-        return self._stems.get(key) or of_patient or self._cases.get(key) or set()
+        patient_images = self._patients.get(patient["patient"], set()) if patient else set()
+        return self._stems.get(key) or patient_images or self._cases.get(key) or set()
 
 
 def _read_lists(path: Path) -> dict[str, _Listed]:
@@ -159,12 +159,12 @@ def _read_lists(path: Path) -> dict[str, _Listed]:
     for number, file in enumerate(files, start=1):
         for name, fold, side in _entries(file, number):
             sides = listed[fold]
-            mine, other = (
+            side_names, opposite = (
                 (sides.training, sides.test) if side == "train" else (sides.test, sides.training)
             )
-            if name in other:
+            if name in opposite:
                 raise DataError(f"{file} puts {name} on both sides of fold {fold}: correct it.")
-            mine.add(name)
+            side_names.add(name)
     if not listed:
         raise DataError(f"{path} lists no image: is it a fold list?")
     return listed
@@ -189,10 +189,10 @@ def _entries(file: Path, number: int) -> Iterator[tuple[str, str, str]]:
             yield _key(text), fold, side
 
 
-def _spanhol(text: str, where: str) -> tuple[str, str, str]:
+def _spanhol(text: str, location: str) -> tuple[str, str, str]:
     parts = [part.strip() for part in text.split("|")]
     if len(parts) != 4 or parts[3].casefold() not in {"train", "test"} or not parts[2].isdigit():
-        raise DataError(f"{where}: {text!r} is not name|magnification|fold|train or test.")
+        raise DataError(f"{location}: {text!r} is not name|magnification|fold|train or test.")
     return _key(parts[0]), str(int(parts[2])), parts[3].casefold()
 
 
@@ -209,18 +209,21 @@ def _size_notices(listed: dict[str, _Listed]) -> Iterator[str]:
     """Compare lists of BreakHis images with the sizes of the official ones."""
     for name in sorted(listed, key=_natural):
         matches = [_IMAGE_NAME.fullmatch(key) for key in listed[name].test]
-        known = [match["power"] for match in matches if match]
-        if not known or len(known) < len(matches) or not name.isdigit():
+        powers = [match["power"] for match in matches if match]
+        if not powers or len(powers) < len(matches) or not name.isdigit():
             continue
-        counts = Counter(known)
+        counts = Counter(powers)
         sizes = tuple(counts[power] for power in _MAGNIFICATIONS)
         number = int(name)
         if not 1 <= number <= len(OFFICIAL_TEST_SIZES):
             continue
         official = OFFICIAL_TEST_SIZES[number - 1]
-        told = "+".join(map(str, sizes))
+        size_text = "+".join(map(str, sizes))
         if sizes == official:
-            yield f"fold {name} lists {told} test images, as the official one."
+            yield f"fold {name} lists {size_text} test images, as the official one."
         else:
-            wanted = "+".join(map(str, official))
-            yield f"fold {name} lists {told} test images, the official one {wanted}: another list."
+            official_text = "+".join(map(str, official))
+            yield (
+                f"fold {name} lists {size_text} test images, the official one {official_text}: "
+                "another list."
+            )

@@ -15,22 +15,24 @@ Interval = tuple[float, float]
 
 def union(intervals: Sequence[Interval]) -> list[Interval]:
     """Return intervals as disjoint ones, rising."""
-    joined: list[Interval] = []
+    disjoint: list[Interval] = []
     for low, high in sorted(intervals):
-        if joined and low <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
+        if disjoint and low <= disjoint[-1][1]:
+            disjoint[-1] = (disjoint[-1][0], max(disjoint[-1][1], high))
         else:
-            joined.append((low, high))
-    return joined
+            disjoint.append((low, high))
+    return disjoint
 
 
 def intersection(first: Sequence[Interval], second: Sequence[Interval]) -> list[Interval]:
     """Return what two unions of intervals share, leaving out single points."""
-    found = [(max(a[0], b[0]), min(a[1], b[1])) for a in first for b in second]
-    return union([(low, high) for low, high in found if low < high])
+    overlaps = [(max(a[0], b[0]), min(a[1], b[1])) for a in first for b in second]
+    return union([(low, high) for low, high in overlaps if low < high])
 
 
-def draw(intervals: Sequence[Interval], size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def sample_uniform(
+    intervals: Sequence[Interval], size: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Draw numbers ``(size,)`` uniformly from disjoint intervals that are not single points."""
     low, high = np.array(intervals).T
     lengths = high - low
@@ -39,14 +41,14 @@ def draw(intervals: Sequence[Interval], size: int, rng: np.random.Generator) -> 
 
 
 MPP_LIMITS: Final = (0.2, 0.6)
-"""Finest and coarsest um/px of a training, unless told otherwise."""
+"""Finest and coarsest um/px of a training by default."""
 
-MOST_ENLARGED: Final = 2.5
+MAX_ENLARGEMENT: Final = 2.5
 """An image is never enlarged by more than this: there is nothing there to see."""
 
 _HALF_A_TILE_PX: Final = 112
 _HARDLY_ENLARGED: Final = 1.1
-_LEAST_SPAN: Final = 1.25
+_MIN_SPAN: Final = 1.25
 
 
 def supported_range(
@@ -85,15 +87,15 @@ def supported_range(
     """
     low, high = limits
     real = max(mpp, detail or 0.0)
-    if real > high * MOST_ENLARGED:
+    if real > high * MAX_ENLARGEMENT:
         raise DataError(
             f"has {real:.3g} um/px, too coarse for {high:g} um/px (enlarged by more than "
-            f"{MOST_ENLARGED:g})"
+            f"{MAX_ENLARGEMENT:g})"
         )
     finest = max(low, mpp / _HARDLY_ENLARGED, detail or 0.0)
-    finest = max(low, min(finest, max(high / _LEAST_SPAN, real / MOST_ENLARGED)))
+    finest = max(low, min(finest, max(high / _MIN_SPAN, real / MAX_ENLARGEMENT)))
     half_filled = min(size) * mpp / _HALF_A_TILE_PX
-    coarsest = min(high, max(half_filled, finest * _LEAST_SPAN))
+    coarsest = min(high, max(half_filled, finest * _MIN_SPAN))
     finest = min(high, max(low, round(finest, 2)))
     return finest, max(finest, min(high, round(coarsest, 2)))
 

@@ -15,7 +15,7 @@ from napari_smse.slides import Region
 
 def hold_out_regions(
     images: Sequence[LabelledImage],
-    share: float = 0.25,
+    fraction: float = 0.25,
     seed: int = 0,
     classes: Sequence[str] = (),
 ) -> tuple[list[int], list[int]]:
@@ -29,10 +29,10 @@ def hold_out_regions(
     ----------
     images
         Fields of slides.
-    share
-        Of each class's regions to hold out, at least one and never all.
+    fraction
+        Fraction of each class's regions to hold out, at least one and never all.
     seed
-        Of the choice.
+        Seed of the choice.
     classes
         Names, for messages.
 
@@ -47,10 +47,12 @@ def hold_out_regions(
         A class has fewer than two regions, or all of its fields touch held-out ones.
     """
     regions = _regions(images)
-    of_class: dict[int, list[int]] = defaultdict(list)
+    regions_by_class: dict[int, list[int]] = defaultdict(list)
     for number, fields in enumerate(regions):
-        of_class[images[fields[0]].label].append(number)
-    lonely = [label for label, found in sorted(of_class.items()) if len(found) < 2]
+        regions_by_class[images[fields[0]].label].append(number)
+    lonely = [
+        label for label, class_regions in sorted(regions_by_class.items()) if len(class_regions) < 2
+    ]
     if lonely:
         names = " and ".join(classes[label] if classes else str(label) for label in lonely)
         raise DataError(
@@ -59,14 +61,14 @@ def hold_out_regions(
         )
     rng = np.random.default_rng(seed)
     chosen: set[int] = set()
-    for label in sorted(of_class):
-        found = of_class[label]
-        wanted = min(max(1, round(share * len(found))), len(found) - 1)
-        chosen |= {found[i] for i in rng.permutation(len(found))[:wanted]}
+    for label in sorted(regions_by_class):
+        class_regions = regions_by_class[label]
+        count = min(max(1, round(fraction * len(class_regions))), len(class_regions) - 1)
+        chosen |= {class_regions[i] for i in rng.permutation(len(class_regions))[:count]}
     held_out = sorted(i for number in chosen for i in regions[number])
-    rest = sorted(set(range(len(images))) - set(held_out))
-    training = [i for i in rest if not any(_near(images[i], images[j]) for j in held_out)]
-    lacking = set(of_class) - {images[i].label for i in training}
+    remaining = sorted(set(range(len(images))) - set(held_out))
+    training = [i for i in remaining if not any(_near(images[i], images[j]) for j in held_out)]
+    lacking = set(regions_by_class) - {images[i].label for i in training}
     if lacking:
         raise DataError(
             "The regions lie so close together that nothing is left to learn from beside those "
@@ -77,45 +79,45 @@ def hold_out_regions(
 
 def _regions(images: Sequence[LabelledImage]) -> list[list[int]]:
     """Group fields that belong together, directly or through others of the same class."""
-    waiting, found = set(range(len(images))), []
+    waiting, groups = set(range(len(images))), []
     while waiting:
         edge, group = [min(waiting)], []
         waiting -= set(edge)
         while edge:
             i = edge.pop()
             group.append(i)
-            near = {
+            touching = {
                 j
                 for j in waiting
                 if images[j].label == images[i].label and _together(images[i], images[j])
             }
-            waiting -= near
-            edge += sorted(near)
-        found.append(sorted(group))
-    return found
+            waiting -= touching
+            edge += sorted(touching)
+        groups.append(sorted(group))
+    return groups
 
 
-def _together(one: LabelledImage, other: LabelledImage) -> bool:
+def _together(first: LabelledImage, second: LabelledImage) -> bool:
     """Tell whether two fields of a class are of one drawn region, or if unknown, touch."""
-    if one.path != other.path:
+    if first.path != second.path:
         return False
-    if one.drawn and other.drawn:
-        return one.drawn == other.drawn
-    return _gap(_place(one), _place(other)) <= 0
+    if first.drawn and second.drawn:
+        return first.drawn == second.drawn
+    return _gap(_place(first), _place(second)) <= 0
 
 
-def _near(one: LabelledImage, other: LabelledImage) -> bool:
+def _near(first: LabelledImage, second: LabelledImage) -> bool:
     """Tell whether less than a field's width lies between two fields of one slide."""
-    first, second = _place(one), _place(other)
-    return one.path == other.path and _gap(first, second) < max(first.width, second.width)
+    a, b = _place(first), _place(second)
+    return first.path == second.path and _gap(a, b) < max(a.width, b.width)
 
 
-def _place(one: LabelledImage) -> Region:
-    assert one.region is not None, "only fields of slides"
-    return one.region
+def _place(image: LabelledImage) -> Region:
+    assert image.region is not None, "only fields of slides"
+    return image.region
 
 
-def _gap(one: Region, other: Region) -> float:
-    across = max(one.x, other.x) - min(one.x + one.width, other.x + other.width)
-    down = max(one.y, other.y) - min(one.y + one.height, other.y + other.height)
+def _gap(first: Region, second: Region) -> float:
+    across = max(first.x, second.x) - min(first.x + first.width, second.x + second.width)
+    down = max(first.y, second.y) - min(first.y + first.height, second.y + second.height)
     return math.hypot(max(0, across), max(0, down))

@@ -20,7 +20,7 @@ class Fold:
     Attributes
     ----------
     name
-        For tables and messages.
+        Name in tables and messages.
     training, test
         Indices of images; no case is on both sides.
     """
@@ -41,11 +41,11 @@ def case_folds(
     Parameters
     ----------
     cases, labels
-        Of each image.
+        Case and label of each image.
     folds
-        How many.
+        Number of folds.
     seed
-        Shuffles cases of equal size.
+        Seed that shuffles cases of equal size.
 
     Raises
     ------
@@ -60,14 +60,14 @@ def case_folds(
     kinds: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for case, indices in members.items():
         kinds[tuple(sorted({labels[i] for i in indices}))].append(case)
-    fold_of = np.full(len(cases), -1, dtype=np.int64)
+    folds_by_image = np.full(len(cases), -1, dtype=np.int64)
     total_cases = np.zeros(folds, dtype=np.int64)
     rng = np.random.default_rng(seed)
     for kind in sorted(kinds):
         sizes = {case: len(members[case]) for case in kinds[kind]}
         for case, fold in _deal(sizes, total_cases, rng):
-            fold_of[members[case]] = fold
-    return fold_of
+            folds_by_image[members[case]] = fold
+    return folds_by_image
 
 
 def _deal(
@@ -101,11 +101,15 @@ def grouped_folds(images: Sequence[LabelledImage], folds: int = 5, seed: int = 0
     kinds = sorted({(image.source, image.label) for image in images})
     labels = [kinds.index((image.source, image.label)) for image in images]
     try:
-        fold_of = case_folds([image.case for image in images], labels, folds, seed)
+        folds_by_image = case_folds([image.case for image in images], labels, folds, seed)
     except ValueError as error:
         raise DataError(f"{error} Add cases, or ask for fewer folds (at least 2).") from error
     return [
-        Fold(str(fold + 1), np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
+        Fold(
+            str(fold + 1),
+            np.flatnonzero(folds_by_image != fold),
+            np.flatnonzero(folds_by_image == fold),
+        )
         for fold in range(folds)
     ]
 
@@ -118,48 +122,48 @@ def shared_cases(
 
 
 def validation_cases(
-    images: Sequence[LabelledImage], share: float = 0.2, seed: int = 0
+    images: Sequence[LabelledImage], fraction: float = 0.2, seed: int = 0
 ) -> frozenset[str]:
     """Choose cases to hold out of a training, for choosing weights and for calibration.
 
-    Of the cases of each kind (source and the classes they hold) a `share` is chosen, at
+    Of the cases of each kind (source and the classes they hold) a `fraction` is chosen, at
     least one and never all: a kind of one case stays in training.
 
     Parameters
     ----------
     images
         The training side.
-    share
-        0 (hold out nothing) to below 1.
+    fraction
+        Fraction of the cases to hold out, from 0 to below 1.
     seed
-        Of the choice.
+        Seed of the choice.
 
     Raises
     ------
     DataError
-        The share is not in [0, 1).
+        The fraction is not in [0, 1).
     """
-    if not 0 <= share < 1:
-        raise DataError(f"A validation share of {share} is impossible: give one from 0 to 0.9.")
-    held: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    if not 0 <= fraction < 1:
+        raise DataError(f"A validation share of {fraction} is impossible: give one from 0 to 0.9.")
+    contents: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for image in images:
-        held[image.case].add((image.source, image.label))
+        contents[image.case].add((image.source, image.label))
     kinds: dict[tuple[tuple[str, int], ...], list[str]] = defaultdict(list)
-    for case in sorted(held):
-        kinds[tuple(sorted(held[case]))].append(case)
+    for case in sorted(contents):
+        kinds[tuple(sorted(contents[case]))].append(case)
     rng = np.random.default_rng(seed)
     chosen: set[str] = set()
     for kind in sorted(kinds):
         cases = kinds[kind]
-        wanted = min(max(1, round(share * len(cases))), len(cases) - 1) if share else 0
-        chosen |= {cases[i] for i in rng.permutation(len(cases))[:wanted]}
+        count = min(max(1, round(fraction * len(cases))), len(cases) - 1) if fraction else 0
+        chosen |= {cases[i] for i in rng.permutation(len(cases))[:count]}
     return frozenset(chosen)
 
 
 def hold_out(
-    images: Sequence[LabelledImage], indices: Sequence[int], share: float = 0.2, seed: int = 0
+    images: Sequence[LabelledImage], indices: Sequence[int], fraction: float = 0.2, seed: int = 0
 ) -> tuple[list[int], list[int]]:
     """Divide `indices` into those to learn from and those of held-out validation cases."""
-    chosen = validation_cases([images[i] for i in indices], share, seed)
+    chosen = validation_cases([images[i] for i in indices], fraction, seed)
     training = [int(i) for i in indices if images[i].case not in chosen]
     return training, [int(i) for i in indices if images[i].case in chosen]

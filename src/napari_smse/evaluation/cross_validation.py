@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.splits import Fold, grouped_folds, hold_out, shared_cases
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.training.prediction import Predictor
 
 _log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ Learner = Callable[[LabelledSet, Sequence[int], Sequence[int], int], Predictor]
 class SelectsOnTestSet(Protocol):
     """A predictor that can also choose its weights by the test images themselves.
 
-    Published figures are often chosen so; they are too good, and are only ever reported
-    beside honest ones.
+    Published metrics are often selected so; they are optimistic, and are only ever reported
+    beside unbiased ones.
     """
 
     def __call__(self, images: Sequence[LabelledImage], /) -> Tensor:
@@ -51,13 +51,13 @@ class FoldDone:
     done, total
         Folds over all repeats.
     held_out
-        Of this fold.
-    peeked
+        Predictions of this fold's test side.
+    selected_on_test
         The same with weights chosen on the test side, from a learner that offers it.
     predictor
-        What was trained; asked for any case it learnt from, it raises `TrainingError`.
+        The trained predictor; for any case it learnt from, it raises `TrainingError`.
     fold
-        Its division.
+        The training and the test side.
     """
 
     done: int
@@ -74,7 +74,7 @@ def cross_validation(
     folds: int | Sequence[Fold] = 5,
     *,
     repeats: int = 1,
-    validation_share: float = 0.2,
+    validation_fraction: float = 0.2,
     seed: int = 0,
 ) -> Iterator[FoldDone]:
     """Train and test fold after fold, and yield each as it is done.
@@ -82,19 +82,19 @@ def cross_validation(
     Parameters
     ----------
     learner
-        Trained anew for every fold.
+        Learner to train anew for every fold.
     labelled_set
         The images.
     folds
-        How many to make, dealt anew by case for each repeat; or given ones, that all
+        Number of folds to make, dealt anew by case for each repeat; or given ones, that all
         repeats use with another seed for the learner.
     repeats
-        How many times to go through all folds.
-    validation_share
-        Share of each training side's cases that the learner gets for choosing its
+        Number of times to go through all folds.
+    validation_fraction
+        Fraction of each training side's cases that the learner gets for choosing its
         weights; the test side is never used for that.
     seed
-        Of folds, validation cases and learner.
+        Seed of folds, validation cases and learner.
 
     Raises
     ------
@@ -106,21 +106,23 @@ def cross_validation(
     labelled_set.require_trainable()
     number = folds if isinstance(folds, int) else len(folds)
     for repeat in range(repeats):
-        divided = (
+        repeat_folds = (
             grouped_folds(labelled_set.images, folds, seed + repeat)
             if isinstance(folds, int)
             else folds
         )
-        for position, fold in enumerate(divided):
+        for position, fold in enumerate(repeat_folds):
             # Far apart, so that no two folds of any repeat share a seed.
-            own_seed = seed + 1000 * repeat + position
-            predictor = train_fold(learner, labelled_set, fold, validation_share, own_seed)
+            fold_seed = seed + 1000 * repeat + position
+            predictor = train_fold(learner, labelled_set, fold, validation_fraction, fold_seed)
             test = fold.test.tolist()
-            images = labelled_set.some(test)
-            held_out = of_fold(test, predictor(images), position, repeat)
+            images = labelled_set.select(test)
+            held_out = HeldOutPredictions.from_fold(test, predictor(images), position, repeat)
             selected_on_test = None
             if isinstance(predictor, SelectsOnTestSet):
-                selected_on_test = of_fold(test, predictor.select_on_test(images), position, repeat)
+                selected_on_test = HeldOutPredictions.from_fold(
+                    test, predictor.select_on_test(images), position, repeat
+                )
             done = repeat * number + position + 1
             yield FoldDone(done, repeats * number, held_out, selected_on_test, predictor, fold)
 
@@ -131,7 +133,7 @@ def cross_validate(
     folds: int | Sequence[Fold] = 5,
     *,
     repeats: int = 1,
-    validation_share: float = 0.2,
+    validation_fraction: float = 0.2,
     seed: int = 0,
 ) -> HeldOutPredictions:
     """Return the predictions of all folds of `cross_validation`."""
@@ -140,14 +142,14 @@ def cross_validate(
         labelled_set,
         folds,
         repeats=repeats,
-        validation_share=validation_share,
+        validation_fraction=validation_fraction,
         seed=seed,
     )
-    return join([one.held_out for one in running])
+    return join([fold.held_out for fold in running])
 
 
 def train_fold(
-    learner: Learner, labelled_set: LabelledSet, fold: Fold, validation_share: float, seed: int
+    learner: Learner, labelled_set: LabelledSet, fold: Fold, validation_fraction: float, seed: int
 ) -> Predictor:
     """Train on a fold's training side; what comes back refuses cases it learnt from.
 
@@ -166,7 +168,7 @@ def train_fold(
             f"Fold {fold.name} has no image of {names} to train on: add cases, or ask for "
             "fewer folds."
         )
-    training, validation = hold_out(images, fold.training.tolist(), validation_share, seed)
+    training, validation = hold_out(images, fold.training.tolist(), validation_fraction, seed)
     _log.debug(
         "fold %s: %d training, %d validation, %d test images",
         fold.name,
@@ -175,12 +177,12 @@ def train_fold(
         len(fold.test),
     )
     predictor = learner(labelled_set, training, validation, seed)
-    return unseen_only(predictor, labelled_set.some([*training, *validation]))
+    return refuse_seen_cases(predictor, labelled_set.select([*training, *validation]))
 
 
-def unseen_only(predictor: Predictor, seen: Sequence[LabelledImage]) -> Predictor:
+def refuse_seen_cases(predictor: Predictor, seen: Sequence[LabelledImage]) -> Predictor:
     """Return the predictor, made to raise `TrainingError` for cases of the images `seen`."""
-    guarded = _Peeking if isinstance(predictor, SelectsOnTestSet) else _UnseenOnly
+    guarded = _UnseenOnlySelecting if isinstance(predictor, SelectsOnTestSet) else _UnseenOnly
     return guarded(predictor, seen)
 
 
@@ -196,14 +198,14 @@ class _UnseenOnly:
         return self._predictor(images)
 
     def _check(self, images: Sequence[LabelledImage]) -> None:
-        if known := sorted(self._seen & {image.case for image in images}):
+        if overlap := sorted(self._seen & {image.case for image in images}):
             raise TrainingError(
-                f"{', '.join(known[:3])} would be predicted by a network that was trained on it: "
+                f"{', '.join(overlap[:3])} would be predicted by a network that was trained on it: "
                 "such a figure means nothing, so divide the images by case."
             )
 
 
-class _Peeking(_UnseenOnly):
+class _UnseenOnlySelecting(_UnseenOnly):
     def select_on_test(self, images: Sequence[LabelledImage], /) -> Tensor:
         self._check(images)
         assert isinstance(self._predictor, SelectsOnTestSet)
@@ -215,7 +217,7 @@ def leave_source_out(
     labelled_set: LabelledSet,
     source: str,
     *,
-    validation_share: float = 0.2,
+    validation_fraction: float = 0.2,
     seed: int = 0,
 ) -> HeldOutPredictions:
     """Train on all other sources and predict all images of `source`.
@@ -232,9 +234,9 @@ def leave_source_out(
             f"Source {source!r} cannot be left out of {names}: name one of several sources."
         )
     fold = Fold(f"without {source}", np.flatnonzero(~inside), np.flatnonzero(inside))
-    predictor = train_fold(learner, labelled_set, fold, validation_share, seed)
+    predictor = train_fold(learner, labelled_set, fold, validation_fraction, seed)
     test = fold.test.tolist()
-    return of_fold(test, predictor(labelled_set.some(test)))
+    return HeldOutPredictions.from_fold(test, predictor(labelled_set.select(test)))
 
 
 def leave_scale_out(
@@ -243,13 +245,13 @@ def leave_scale_out(
     magnification: str,
     folds: int | Sequence[Fold] = 5,
     *,
-    validation_share: float = 0.2,
+    validation_fraction: float = 0.2,
     seed: int = 0,
 ) -> tuple[HeldOutPredictions, HeldOutPredictions]:
     """Predict one magnification's images without and with that magnification in training.
 
     Both go through the same case-grouped folds and test the same images, so that
-    their paired difference says what training at the very scale is worth.
+    their paired difference is the effect of training at the very scale.
 
     Returns
     -------
@@ -268,12 +270,14 @@ def leave_scale_out(
         raise DataError(
             f"Magnification {magnification!r} cannot be left out of {names}: name one of several."
         )
-    divided = grouped_folds(images, folds, seed) if isinstance(folds, int) else folds
-    tested = [Fold(f.name, f.training, f.test[inside[f.test]]) for f in divided]
+    all_folds = grouped_folds(images, folds, seed) if isinstance(folds, int) else folds
+    tested = [Fold(f.name, f.training, f.test[inside[f.test]]) for f in all_folds]
     tested = [fold for fold in tested if len(fold.test)]
     without = [Fold(f.name, f.training[~inside[f.training]], f.test) for f in tested]
     first, second = (
-        cross_validate(learner, labelled_set, some, validation_share=validation_share, seed=seed)
-        for some in (without, tested)
+        cross_validate(
+            learner, labelled_set, chosen_folds, validation_fraction=validation_fraction, seed=seed
+        )
+        for chosen_folds in (without, tested)
     )
     return first, second

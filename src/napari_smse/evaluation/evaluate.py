@@ -1,4 +1,4 @@
-"""What a saved model is worth on labelled images it was not trained on."""
+"""Evaluate a saved model on labelled images it was not trained on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.datasets.leakage import cases_among, data_set_of
+from napari_smse.datasets.leakage import cases_among, data_set_name
 from napari_smse.errors import DataError
 from napari_smse.evaluation.scale_curve import SCALES, ScalePoint, at_scale, scale_curve
-from napari_smse.metrics.predictions import HeldOutPredictions, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import Model, ModelCard
 from napari_smse.training.trainer import predict_images
@@ -23,17 +23,17 @@ _CHUNK: Final = 16
 
 @dataclass(frozen=True)
 class Overlap:
-    """What of the images the model was trained on, as far as its card tells.
+    """Images that the model was trained on, as far as its card records them.
 
     Attributes
     ----------
     cases, images
-        Known to have been trained on, and left out.
+        Number that it is known to have been trained on, and that are left out.
     possible
-        The card does not name its cases, but a source of the same name: the figures may
-        be too good.
+        The card does not name its cases, but a source of the same name: the metrics may
+        be optimistic.
     note
-        For the user; empty if there is nothing to say.
+        Message for the user; empty if there is no overlap.
     """
 
     cases: int = 0
@@ -44,7 +44,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's figures on labelled images.
+    """A model's metrics on labelled images.
 
     Attributes
     ----------
@@ -81,14 +81,14 @@ def evaluate(
         The classes are not the model's, or nothing is left to measure.
     """
     matched = match_classes(labelled_set, model.card)
-    unseen, overlap = leave_out_seen(matched, model.card)
+    unseen, overlap = exclude_leaked(matched, model.card)
     total, parts = len(unseen.images), []
     model.network.to(device)
     for start in range(0, total, _CHUNK):
         yield EvaluationProgress(start, total)
         chunk = unseen.images[start : start + _CHUNK]
         parts.append(_predict(model, chunk, device).float().cpu())
-    held_out = of_fold(range(total), torch.cat(parts))
+    held_out = HeldOutPredictions.from_fold(range(total), torch.cat(parts))
     warnings = [overlap.note] if overlap.note else []
     evaluation = Evaluation(
         held_out,
@@ -110,9 +110,9 @@ def model_scale_curve(
     Parameters
     ----------
     model, labelled_set
-        As measured: the images of an `Evaluation`.
+        The model, and the images of an `Evaluation` of it.
     device
-        For torch.
+        Device to run on, as torch names it.
     """
 
     def predict_at(images: Sequence[LabelledImage], mpp: float) -> Tensor:
@@ -121,10 +121,10 @@ def model_scale_curve(
     if getattr(model.network, "input_size", None) is not None:
         return
     low, high = model.card.mpp_range
-    every = range(len(labelled_set.images))
+    indices = range(len(labelled_set.images))
     for mpp in SCALES:
         if low <= mpp <= high:
-            yield from scale_curve(predict_at, labelled_set, every, [mpp])
+            yield from scale_curve(predict_at, labelled_set, indices, [mpp])
 
 
 def _predict(model: Model, images: Sequence[LabelledImage], device: str) -> Tensor:
@@ -145,21 +145,23 @@ def match_classes(labelled_set: LabelledSet, card: ModelCard) -> LabelledSet:
         raise DataError(
             f"No image can be used ({len(labelled_set.skipped)} skipped): check the folder."
         )
-    known = {name.strip().casefold(): label for label, name in enumerate(card.classes)}
+    label_by_name = {name.strip().casefold(): label for label, name in enumerate(card.classes)}
     used = {image.label for image in labelled_set.images}
     names = {label: labelled_set.classes[label] for label in used}
-    strange = sorted(name for name in names.values() if name.strip().casefold() not in known)
+    strange = sorted(
+        name for name in names.values() if name.strip().casefold() not in label_by_name
+    )
     if strange:
         raise DataError(
             f"Model {card.name} tells {', '.join(card.classes)} apart and does not know "
             f"{', '.join(strange)}: name the classes of the images as the model does."
         )
-    label_of = {label: known[name.strip().casefold()] for label, name in names.items()}
-    images = tuple(replace(image, label=label_of[image.label]) for image in labelled_set.images)
+    new_label = {label: label_by_name[name.strip().casefold()] for label, name in names.items()}
+    images = tuple(replace(image, label=new_label[image.label]) for image in labelled_set.images)
     return replace(labelled_set, classes=card.classes, images=images)
 
 
-def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[LabelledSet, Overlap]:
+def exclude_leaked(labelled_set: LabelledSet, card: ModelCard) -> tuple[LabelledSet, Overlap]:
     """Return the images of cases the model was not trained on, and what was left out.
 
     Raises
@@ -167,31 +169,32 @@ def leave_out_seen(labelled_set: LabelledSet, card: ModelCard) -> tuple[Labelled
     DataError
         It was trained on all of them.
     """
-    seen = seen_cases(labelled_set.images, card)
-    if not seen:
+    leaked = leaked_cases(labelled_set.images, card)
+    if not leaked:
         return labelled_set, _possible_overlap(labelled_set, card)
-    kept = tuple(image for image in labelled_set.images if image.case not in seen)
-    if not kept:
+    unseen = tuple(image for image in labelled_set.images if image.case not in leaked)
+    if not unseen:
         raise DataError(
             f"Model {card.name} was trained on every case of these images, so they say nothing "
             "about it: give it images of other cases, or use `napari-smse crossval`."
         )
-    dropped = len(labelled_set.images) - len(kept)
+    dropped = len(labelled_set.images) - len(unseen)
     note = (
-        f"{dropped} images of {len(seen)} cases are left out: model {card.name} was trained on them"
+        f"{dropped} images of {len(leaked)} cases are left out: model {card.name} was trained on "
+        "them"
     )
-    return replace(labelled_set, images=kept), Overlap(len(seen), dropped, False, note)
+    return replace(labelled_set, images=unseen), Overlap(len(leaked), dropped, False, note)
 
 
-def seen_cases(images: Sequence[LabelledImage], card: ModelCard) -> frozenset[str]:
+def leaked_cases(images: Sequence[LabelledImage], card: ModelCard) -> frozenset[str]:
     """Return the cases of these images that a model's card says it was trained on."""
-    hashes = {one for source in card.training for one in source.case_hashes}
+    hashes = {case_hash for source in card.training for case_hash in source.case_hashes}
     return cases_among(images, hashes)
 
 
 def _possible_overlap(labelled_set: LabelledSet, card: ModelCard) -> Overlap:
     trained = {_first_word(source.name) for source in card.training if not source.case_hashes}
-    used = {data_set_of(image) for image in labelled_set.images}
+    used = {data_set_name(image) for image in labelled_set.images}
     same = sorted(name for name in used if _first_word(name) in trained)
     if not same:
         return Overlap()
@@ -207,7 +210,7 @@ def _first_word(name: str) -> str:
 
 
 def scale_notes(labelled_set: LabelledSet, card: ModelCard) -> tuple[str, ...]:
-    """Say how many images support no scale that the model was trained at."""
+    """Return a note on the images that support no scale that the model was trained at."""
     low, high = card.mpp_range
     outside = [
         image.mpp
@@ -216,9 +219,9 @@ def scale_notes(labelled_set: LabelledSet, card: ModelCard) -> tuple[str, ...]:
     ]
     if not outside:
         return ()
-    found = " and ".join(sorted({f"{mpp:g}" for mpp in (min(outside), max(outside))}))
+    scales = " and ".join(sorted({f"{mpp:g}" for mpp in (min(outside), max(outside))}))
     return (
-        f"{len(outside)} images at {found} um/px support no scale within the {low:g}-{high:g} "
+        f"{len(outside)} images at {scales} um/px support no scale within the {low:g}-{high:g} "
         f"um/px that model {card.name} was trained at: their predictions mean little",
     )
 
@@ -227,7 +230,7 @@ def evaluation_json(evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:
     """Return the evaluation as JSON values; what cannot be measured is null, with the reason."""
     summary, data = evaluation.summary, evaluation.labelled_set
     estimates = summary.estimates
-    flat: dict[str, Any] = {name: one.value for name, one in estimates.items()}
+    flat: dict[str, Any] = {name: metric.value for name, metric in estimates.items()}
     images, cases = data.count()
     auc = estimates["auc"]
     return {
@@ -243,7 +246,7 @@ def evaluation_json(evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:
         "cases": summary.cases,
         "images_by_class": images,
         "cases_by_class": cases,
-        "intervals": {name: [one.low, one.high] for name, one in estimates.items()},
+        "intervals": {name: [metric.low, metric.high] for name, metric in estimates.items()},
         "magnifications": [asdict(row) for row in summary.magnifications],
         "overlap": asdict(evaluation.overlap),
         "warnings": list(evaluation.warnings),

@@ -29,20 +29,20 @@ DEFAULT: Final = "default"
 PAPER: Final = "paper"
 FROZEN: Final = "frozen"
 _PAIR_MARGIN: Final = 1.0
-Doing = Callable[[str], None]
-Tables = dict[str, FeatureCache]
-"""Feature tables that learners share, by what they depend on."""
+OnMessage = Callable[[str], None]
+FeatureCaches = dict[str, FeatureCache]
+"""Feature caches that learners share, by the settings that the features depend on."""
 
-_OF_FEATURES: Final = frozenset(
+_FEATURE_FIELDS: Final = frozenset(
     {"network", "tile_px", "mpp_limits", "stain", "colour", "blur", "seed", "precision"}
 )
 
 
 def _silent(_text: str) -> None:
-    """Say nothing."""
+    """Discard a message."""
 
 
-def recipe_of(config: str, *, steps: int | None = None, **changes: Any) -> Recipe | PaperRecipe:
+def read_recipe(config: str, *, steps: int | None = None, **changes: Any) -> Recipe | PaperRecipe:
     """Return the recipe of this name or JSON file, with some of its fields changed.
 
     Parameters
@@ -50,7 +50,7 @@ def recipe_of(config: str, *, steps: int | None = None, **changes: Any) -> Recip
     config
         ``"default"``, ``"paper"``, or the path of a recipe as JSON.
     steps
-        Of training; epochs for the paper's.
+        Training steps; epochs for the paper's.
     **changes
         Fields of the recipe. None leaves them, and `steps`, as they are.
 
@@ -60,15 +60,15 @@ def recipe_of(config: str, *, steps: int | None = None, **changes: Any) -> Recip
         There is no such recipe, or a value is impossible.
     """
     given = {key: value for key, value in changes.items() if value is not None}
-    length = {} if steps is None else {"epochs" if config == PAPER else "steps": steps}
+    duration = {} if steps is None else {"epochs" if config == PAPER else "steps": steps}
     try:
         if config == PAPER:
-            return PaperRecipe.model_validate(given | length)
+            return PaperRecipe.model_validate(given | duration)
         fields = (default_recipe() if config == DEFAULT else _read(Path(config))).model_dump()
         if given.get("similarity") == "pair" and fields["similarity"] != "pair":
             # A margin is in distance for pairs, in squared distance for triplets.
             given.setdefault("margin", _PAIR_MARGIN)
-        return Recipe.model_validate(fields | given | length)
+        return Recipe.model_validate(fields | given | duration)
     except ValidationError as error:
         raise TrainingError(
             f"Recipe {config} cannot be used: {why_impossible(error)}; correct it."
@@ -84,29 +84,29 @@ def _read(path: Path) -> Recipe:
         ) from error
 
 
-def learner_of(
+def create_learner(
     config: str,
     *,
     device: str = "cpu",
     steps: int | None = None,
-    doing: Doing = _silent,
-    tables: Tables | None = None,
+    on_message: OnMessage = _silent,
+    feature_caches: FeatureCaches | None = None,
     **losses: str,
 ) -> Learner:
-    """Return the learner that a name or a recipe file stands for.
+    """Create the learner that a name or a recipe file stands for.
 
     Parameters
     ----------
     config
         ``"default"``, ``"paper"``, ``"frozen"``, or the path of a recipe as JSON.
     device
-        For torch.
+        Device to train on, as torch names it.
     steps
-        Of training, epochs for the paper's; None leaves the recipe's.
-    doing
-        Told what is being done.
-    tables
-        Given to several learners whose trunk does not learn, they compute its features once.
+        Training steps, epochs for the paper's; None leaves the recipe's.
+    on_message
+        Called with a line of text for each step of the work.
+    feature_caches
+        Caches that several learners with a frozen trunk share, so that it computes features once.
     **losses
         `similarity` and `classification`, instead of the recipe's.
 
@@ -118,14 +118,16 @@ def learner_of(
     if config == FROZEN:
         if losses:
             raise TrainingError("The frozen control has no losses to compare: give a recipe.")
-        return linear_probe_learner(device=device, doing=doing)
-    recipe = recipe_of(config, steps=steps, **losses)
+        return linear_probe_learner(device=device, on_message=on_message)
+    recipe = read_recipe(config, steps=steps, **losses)
     if isinstance(recipe, PaperRecipe):
-        return paper_learner(recipe, device=device, doing=doing)
-    return network_learner(recipe, device=device, doing=doing, tables=tables)
+        return paper_learner(recipe, device=device, on_message=on_message)
+    return network_learner(
+        recipe, device=device, on_message=on_message, feature_caches=feature_caches
+    )
 
 
-def judges_scales(config: str) -> bool:
+def takes_tiles(config: str) -> bool:
     """Tell whether this recipe's networks take tiles at a scale, rather than whole images.
 
     Raises
@@ -135,7 +137,7 @@ def judges_scales(config: str) -> bool:
     """
     if config == FROZEN:
         return True
-    recipe = recipe_of(config)
+    recipe = read_recipe(config)
     return isinstance(recipe, Recipe) and recipe.network != SmseCnn.trunk_name
 
 
@@ -143,52 +145,58 @@ def network_learner(
     recipe: Recipe,
     *,
     device: str = "cpu",
-    doing: Doing = _silent,
-    tables: Tables | None = None,
+    on_message: OnMessage = _silent,
+    feature_caches: FeatureCaches | None = None,
 ) -> Learner:
     """Return a learner that trains a new network by a recipe, each time with another seed.
 
     Where only the heads learn, all of its networks share the features of one frozen trunk.
     """
     if recipe.trainable == "head" and recipe.network != SmseCnn.trunk_name:
-        return _head_learner(recipe, {} if tables is None else tables, device, doing)
+        return _head_learner(
+            recipe, {} if feature_caches is None else feature_caches, device, on_message
+        )
 
     def learn(
         labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
     ) -> Predictor:
-        own = recipe.model_copy(update={"seed": seed})
-        network, _ = new_network(own, len(labelled_set.classes))
+        seeded = recipe.model_copy(update={"seed": seed})
+        network, _ = new_network(seeded, len(labelled_set.classes))
         running = train(
-            network, labelled_set, own, training=training, validation=validation, device=device
+            network, labelled_set, seeded, training=training, validation=validation, device=device
         )
         for progress in running:
-            doing(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
+            on_message(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
 
-        return lambda images: predict_images(network, images, tile_px=own.tile_px, device=device)
+        return lambda images: predict_images(network, images, tile_px=seeded.tile_px, device=device)
 
     return learn
 
 
-def _head_learner(recipe: Recipe, tables: Tables, device: str, doing: Doing) -> Learner:
-    key = recipe.model_dump_json(include=set(_OF_FEATURES))
-    if key not in tables:
+def _head_learner(
+    recipe: Recipe, feature_caches: FeatureCaches, device: str, on_message: OnMessage
+) -> Learner:
+    key = recipe.model_dump_json(include=set(_FEATURE_FIELDS))
+    if key not in feature_caches:
         network, _ = new_network(recipe, 2)
         assert isinstance(network, SmseNetwork)
-        tables[key] = FeatureCache(network, recipe, device=device)
-    table = tables[key]
+        feature_caches[key] = FeatureCache(network, recipe, device=device)
+    table = feature_caches[key]
     heads = HeadLearner(table, recipe)
 
     def learn(
         labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
     ) -> Predictor:
         for done, total in table.fill(labelled_set.images):
-            doing(f"features of {done} of {total} images")
+            on_message(f"features of {done} of {total} images")
         return heads(labelled_set, training, validation, seed)
 
     return learn
 
 
-def paper_learner(recipe: PaperRecipe, *, device: str = "cpu", doing: Doing = _silent) -> Learner:
+def paper_learner(
+    recipe: PaperRecipe, *, device: str = "cpu", on_message: OnMessage = _silent
+) -> Learner:
     """Return a learner that trains the paper's network, each time with another seed.
 
     Its predictors can `select_on_test`: choose the epoch by the test images, as the authors did.
@@ -197,15 +205,15 @@ def paper_learner(recipe: PaperRecipe, *, device: str = "cpu", doing: Doing = _s
     def learn(
         labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
     ) -> PaperPredictor:
-        own = recipe.model_copy(update={"seed": seed})
-        network, _ = new_network(own, len(labelled_set.classes))
+        seeded = recipe.model_copy(update={"seed": seed})
+        network, _ = new_network(seeded, len(labelled_set.classes))
         assert isinstance(network, SmseCnn)
         epochs = []
         running = train_paper(
-            network, labelled_set, own, training=training, validation=validation, device=device
+            network, labelled_set, seeded, training=training, validation=validation, device=device
         )
         for progress in running:
-            doing(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
+            on_message(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
             if progress.epoch is not None:
                 epochs.append(progress.epoch.weights)
         return PaperPredictor(network, epochs, device)
@@ -214,16 +222,16 @@ def paper_learner(recipe: PaperRecipe, *, device: str = "cpu", doing: Doing = _s
 
 
 class PaperPredictor:
-    """Predicts with the epoch best on the validation cases, or peeks.
+    """Predicts with the epoch best on the validation cases, or with that best on the test images.
 
     Parameters
     ----------
     network
-        With the weights of that epoch.
+        Network with the weights of that epoch.
     epochs
         Weights after every epoch.
     device
-        For torch.
+        Device to run on, as torch names it.
     """
 
     def __init__(
@@ -240,15 +248,15 @@ class PaperPredictor:
 
     def select_on_test(self, images: Sequence[LabelledImage], /) -> Tensor:
         """Return the logits of the epoch that is right most often on these very images."""
-        network, found = copy.deepcopy(self._network), []
+        network, logits = copy.deepcopy(self._network), []
         for weights in self._epochs:
             network.load_state_dict(weights)
-            found.append(predict_images(network, images, device=self._device))
-        return found[best_epoch(found, [image.label for image in images])]
+            logits.append(predict_images(network, images, device=self._device))
+        return logits[best_epoch(logits, [image.label for image in images])]
 
 
-def linear_probe_learner(*, device: str = "cpu", doing: Doing = _silent) -> LinearProbe:
-    """Return the control on the default trunk as every training begins with it."""
+def linear_probe_learner(*, device: str = "cpu", on_message: OnMessage = _silent) -> LinearProbe:
+    """Return the linear probe of the default trunk as every training begins with it."""
     network, _ = new_network(Recipe(), 2)
     assert isinstance(network, SmseNetwork)
-    return LinearProbe(network, device=device, doing=doing)
+    return LinearProbe(network, device=device, on_message=on_message)

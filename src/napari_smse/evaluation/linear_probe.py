@@ -21,7 +21,7 @@ _BATCH: Final = 16
 
 
 class LinearProbe:
-    """Learns a logistic regression on pooled features of the tiles an image is judged by.
+    """Learns a logistic regression on pooled features of an image's evaluation tiles.
 
     Features are standardised and the classes weighted alike; an image's logits are the mean
     over its tiles. Features are computed once for each image, whatever the folds. Validation
@@ -30,11 +30,11 @@ class LinearProbe:
     Parameters
     ----------
     network
-        Whose trunk to use.
+        Network whose trunk to use.
     device
-        For torch.
-    doing
-        Told what is being done.
+        Device to run on, as torch names it.
+    on_message
+        Called with a line of text for each step of the work.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class LinearProbe:
         network: SmseNetwork,
         *,
         device: str = "cpu",
-        doing: Callable[[str], None] = lambda _text: None,
+        on_message: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._network = network.eval().to(device)
         self._device = device
-        self._doing = doing
+        self._on_message = on_message
         self._features: dict[LabelledImage, NDArray[np.float32]] = {}
 
     def __call__(
@@ -64,30 +64,32 @@ class LinearProbe:
             scikit-learn is not installed.
         """
         images = [labelled_set.images[i] for i in [*training, *validation]]
-        features = [self._of(image) for image in images]
-        labels = np.repeat([image.label for image in images], [len(one) for one in features])
+        features = [self._cached_features(image) for image in images]
+        labels = np.repeat([image.label for image in images], [len(part) for part in features])
         model = _regression()
         model.fit(np.concatenate(features), labels)
 
         def predict(unseen: Sequence[LabelledImage]) -> Tensor:
-            found = [_logits(model, self._of(image)) for image in unseen]
-            return torch.from_numpy(np.stack(found)).float()
+            logits = [_logits(model, self._cached_features(image)) for image in unseen]
+            return torch.from_numpy(np.stack(logits)).float()
 
         return predict
 
-    def _of(self, image: LabelledImage) -> NDArray[np.float32]:
+    def _cached_features(self, image: LabelledImage) -> NDArray[np.float32]:
         """Return the features of an image's tiles, ``(tiles, features)``."""
         if image not in self._features:
             self._features[image] = self._compute(image)
-            self._doing(f"features of {len(self._features)} images")
+            self._on_message(f"features of {len(self._features)} images")
         return self._features[image]
 
     def _compute(self, image: LabelledImage) -> NDArray[np.float32]:
         tiles = np.stack(evaluation_tiles(read_pixels(image), image))
         batches = torch.split(torch.from_numpy(tiles).permute(0, 3, 1, 2), _BATCH)
         with torch.inference_mode():
-            found = [self._network.features(one.to(self._device)).float().cpu() for one in batches]
-        return np.asarray(torch.cat(found).numpy(), dtype=np.float32)
+            features = [
+                self._network.features(batch.to(self._device)).float().cpu() for batch in batches
+            ]
+        return np.asarray(torch.cat(features).numpy(), dtype=np.float32)
 
 
 def _regression() -> Any:

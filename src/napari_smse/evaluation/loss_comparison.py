@@ -31,7 +31,7 @@ class LossComparisonProgress:
     done, total
         Folds over all losses.
     losses
-        Whose fold it was.
+        The pair of losses that the fold was trained with.
     held_out
         All predictions of these losses once their last fold is done.
     """
@@ -49,9 +49,9 @@ class LossComparisonRow:
     Attributes
     ----------
     figures
-        By metric, with case-clustered intervals.
+        Values by metric, with case-clustered intervals.
     differences
-        To no similarity loss with cross-entropy, paired; none in that row itself.
+        Paired differences to no similarity loss with cross-entropy; none in that row itself.
     """
 
     similarity: str
@@ -66,7 +66,7 @@ def compare_losses(
     folds: int | Sequence[Fold] = 5,
     *,
     repeats: int = 1,
-    validation_share: float = 0.2,
+    validation_fraction: float = 0.2,
     seed: int = 0,
 ) -> Iterator[LossComparisonProgress]:
     """Cross-validate every pair of losses on the same folds, and yield after each fold.
@@ -75,26 +75,26 @@ def compare_losses(
     ----------
     make_learner
         Similarity and classification loss -> learner, otherwise the same.
-    labelled_set, folds, repeats, validation_share, seed
-        As for `protocol.cross_validation`.
+    labelled_set, folds, repeats, validation_fraction, seed
+        As for `cross_validation.cross_validation`.
     """
-    every = list(itertools.product(SIMILARITIES, CLASSIFICATIONS))
+    pairs = list(itertools.product(SIMILARITIES, CLASSIFICATIONS))
     # The reference first, so that all others can be compared as they come.
-    for place, losses in enumerate(sorted(every, key=lambda losses: losses != REFERENCE)):
+    for place, losses in enumerate(sorted(pairs, key=lambda losses: losses != REFERENCE)):
         running = cross_validation(
             make_learner(*losses),
             labelled_set,
             folds,
             repeats=repeats,
-            validation_share=validation_share,
+            validation_fraction=validation_fraction,
             seed=seed,
         )
         parts = []
         for fold in running:
             parts.append(fold.held_out)
-            whole = join(parts) if fold.done == fold.total else None
+            joined = join(parts) if fold.done == fold.total else None
             done = place * fold.total + fold.done
-            yield LossComparisonProgress(done, len(every) * fold.total, losses, whole)
+            yield LossComparisonProgress(done, len(pairs) * fold.total, losses, joined)
 
 
 def loss_comparison_table(
@@ -102,13 +102,15 @@ def loss_comparison_table(
 ) -> list[LossComparisonRow]:
     """Return a row for each pair of losses, with its paired difference to the reference."""
     rows = []
-    for losses, found in held_out.items():
-        figures = {name: estimate(found, labelled_set, name, draws=draws) for name in SHOWN}
+    for losses, predictions in held_out.items():
+        metrics = {name: estimate(predictions, labelled_set, name, draws=draws) for name in SHOWN}
         differences = None
         if losses != REFERENCE and REFERENCE in held_out:
             differences = {
-                name: paired_difference(found, held_out[REFERENCE], labelled_set, name, draws=draws)
+                name: paired_difference(
+                    predictions, held_out[REFERENCE], labelled_set, name, draws=draws
+                )
                 for name in SHOWN
             }
-        rows.append(LossComparisonRow(*losses, figures, differences))
+        rows.append(LossComparisonRow(*losses, metrics, differences))
     return rows

@@ -1,4 +1,4 @@
-"""How well images are told apart at each um/px: magnification independence, measured."""
+"""The AUC at each um/px: magnification independence, measured."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.evaluation.cross_validation import FoldDone
-from napari_smse.metrics.classification import auc_of_present
+from napari_smse.metrics.classification import auc_over_present_classes
 from napari_smse.metrics.summary import predictions_from_scores, with_interval
 
 SCALES: Final = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
-"""um/px that are measured unless told otherwise."""
+"""um/px that are measured by default."""
 
 PredictAt = Callable[[Sequence[LabelledImage], float], Tensor]
-"""Images and a um/px to judge them at, to logits ``(n, classes)``."""
+"""Images and a um/px to evaluate them at, to logits ``(n, classes)``."""
 
 _ROUNDING = 1e-6
 
@@ -31,12 +31,12 @@ class ScalePoint:
     Attributes
     ----------
     mpp
-        um/px at which the images were judged.
+        um/px at which the images were evaluated.
     auc, low, high
-        Over these images, with the 95 % interval from resampling cases; NaN where a class
+        AUC over these images, with the 95 % interval from resampling cases; NaN where a class
         has no image. Over more than two classes, the mean one-vs-rest of those that have images.
     images, cases
-        How many there are whose pixels support this scale.
+        Number of those whose pixels support this scale.
     """
 
     mpp: float
@@ -62,21 +62,21 @@ def scale_curve(
     Parameters
     ----------
     predict_at
-        Must never have learnt from a case of these images.
+        Predictor that never learnt from a case of these images.
     labelled_set, indices
-        The images to judge.
+        The images to evaluate.
     mpps
         Scales, um/px.
     common
         Only images that support all the scales, so that every point is about the same ones.
     draws, seed
-        Of the bootstrap.
+        Number of bootstrap draws, and their seed.
     """
     images = [labelled_set.images[i] for i in indices]
     if common:
-        images = [one for one in images if all(supports(one, mpp) for mpp in mpps)]
+        images = [image for image in images if all(supports(image, mpp) for mpp in mpps)]
     return [
-        _point(predict_at, [one for one in images if supports(one, mpp)], mpp, draws, seed)
+        _point(predict_at, [image for image in images if supports(image, mpp)], mpp, draws, seed)
         for mpp in mpps
     ]
 
@@ -88,25 +88,25 @@ def supports(image: LabelledImage, mpp: float) -> bool:
 
 
 def at_scale(image: LabelledImage, mpp: float) -> LabelledImage:
-    """Return the image as one that is judged at a um/px alone."""
+    """Return the image as one that is evaluated at a um/px alone."""
     return replace(image, mpp_range=(mpp, mpp))
 
 
 def _point(
     predict_at: PredictAt, images: Sequence[LabelledImage], mpp: float, draws: int, seed: int
 ) -> ScalePoint:
-    cases = [one.case for one in images]
-    labels = np.array([one.label for one in images], dtype=np.int64)
+    cases = [image.case for image in images]
+    labels = np.array([image.label for image in images], dtype=np.int64)
     if len(set(labels.tolist())) < 2:
         nan = float("nan")
         return ScalePoint(float(mpp), nan, nan, nan, len(images), len(set(cases)))
     with torch.inference_mode():
         logits = predict_at(images, mpp).double().cpu()
         probabilities = torch.softmax(logits, dim=1).numpy()
-    judged = predictions_from_scores(probabilities, labels, cases)
-    found = with_interval(auc_of_present, judged, draws=draws, seed=seed)
+    predictions = predictions_from_scores(probabilities, labels, cases)
+    auc = with_interval(auc_over_present_classes, predictions, draws=draws, seed=seed)
     value, low, high = (
-        float("nan") if one is None else one for one in (found.value, found.low, found.high)
+        float("nan") if bound is None else bound for bound in (auc.value, auc.low, auc.high)
     )
     return ScalePoint(float(mpp), value, low, high, len(images), len(set(cases)))
 
@@ -119,9 +119,9 @@ def held_out_scale_curve(
     Parameters
     ----------
     folds
-        Of one cross-validation; an image tested in several is judged by the last.
+        Folds of one cross-validation; an image tested in several is evaluated by the last.
     labelled_set
-        What was cross-validated.
+        The images that were cross-validated.
     mpps
         Scales, um/px.
     """
@@ -131,10 +131,10 @@ def held_out_scale_curve(
     def predict_at(images: Sequence[LabelledImage], mpp: float) -> Tensor:
         logits: dict[LabelledImage, Tensor] = {}
         for fold in folds:
-            own = [image for image in images if fold_of[position[image]] is fold]
-            if own:
-                found = fold.predictor([at_scale(image, mpp) for image in own])
-                logits.update(zip(own, found, strict=True))
+            in_fold = [image for image in images if fold_of[position[image]] is fold]
+            if in_fold:
+                fold_logits = fold.predictor([at_scale(image, mpp) for image in in_fold])
+                logits.update(zip(in_fold, fold_logits, strict=True))
         return torch.stack([logits[image] for image in images])
 
     for mpp in mpps:

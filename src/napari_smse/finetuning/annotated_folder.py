@@ -14,13 +14,17 @@ from shapely import Polygon
 
 from napari_smse.annotations.tile_notes import PairConstraint, TileNotes, read_tile_notes
 from napari_smse.datasets.labelled_set import Skipped
-from napari_smse.datasets.readers.annotated_slides import SlideToRead, left_out_of, slides_to_read
+from napari_smse.datasets.readers.annotated_slides import (
+    SlideToRead,
+    slides_to_read,
+    unusable_annotations,
+)
 from napari_smse.errors import DataError, named_error
 from napari_smse.finetuning.annotated_slide import AnnotatedSlide
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.models import Model
-from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, on_fastest_runtime, score
+from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, score, select_runtime
 from napari_smse.slides import Slide, open_slide
 
 DEFAULT_MPPS: Final = (0.5,)
@@ -38,7 +42,7 @@ def scored_annotations(
 
     The tiles are those that the viewer scores: as its grid hangs on the slide's corner, it does
     not matter that only what is annotated is scored here. Their embeddings are the viewer's, too,
-    as the model is run in the same way, the one that `on_fastest_runtime` decided on.
+    as the model is run in the same way, the one that `select_runtime` decided on.
 
     Parameters
     ----------
@@ -59,7 +63,7 @@ def scored_annotations(
     DataError
         No slide can be learnt from; the message tells why the first cannot.
     """
-    device = on_fastest_runtime(device, model)
+    device = select_runtime(device, model)
     found: list[AnnotatedSlide] = []
     links: list[PairConstraint] = []
     wanted, skipped = slides_to_read(folder)
@@ -75,8 +79,8 @@ def scored_annotations(
                 skipped.append(Skipped(to_read.path, str(named_error(error, to_read.path.name))))
                 continue
             found.append(one)
-            links += notes.links
-            skipped += left_out_of(to_read.annotations)
+            links += notes.constraints
+            skipped += unusable_annotations(to_read.annotations)
         yield len(wanted), len(wanted)
         if not found:
             why = f": {skipped[0].path.name} {skipped[0].reason}" if skipped else ""
@@ -104,23 +108,25 @@ def _scored(
     store = ScoreStore.create(path, plan, model.card.classes, model.card.embedding_dim, {})
     for _ in score(slide, model, plan, store, device):
         pass
-    return AnnotatedSlide(slide, regions, plan.mask, store, to_read.case, notes.remarks), notes
+    return AnnotatedSlide(slide, regions, plan.mask, store, to_read.case, notes.corrections), notes
 
 
 def _notes_of(to_read: SlideToRead) -> TileNotes:
     """Return links and corrections in all annotations of a slide."""
     notes = [read_tile_notes(path) for path in to_read.annotations]
     return TileNotes(
-        tuple(dict.fromkeys(link for note in notes for link in note.links)),
-        tuple(dict.fromkeys(remark for note in notes for remark in note.remarks)),
+        tuple(dict.fromkeys(link for note in notes for link in note.constraints)),
+        tuple(dict.fromkeys(remark for note in notes for remark in note.corrections)),
     )
 
 
 def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:
     """Return where the tiles of a slide lie that have a link or a remark, level-0 px."""
-    ends = [end for link in notes.links for end in (link.first, link.second)]
+    ends = [end for link in notes.constraints for end in (link.first, link.second)]
     places = [place for place in ends if place.slide == slide.quick_hash]
-    places += [remark.place for remark in notes.remarks if remark.place.slide == slide.quick_hash]
+    places += [
+        remark.place for remark in notes.corrections if remark.place.slide == slide.quick_hash
+    ]
     return [
         shapely.box(place.x + 1, place.y + 1, place.x + place.width - 1, place.y + place.height - 1)
         for place in places

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shapely import MultiPolygon
 
-from napari_smse.annotations.tile_labels import joined_areas
+from napari_smse.annotations.tile_labels import union_areas
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Slide
@@ -67,7 +67,7 @@ def _merged(slide: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedS
         return slide
     names = dict.fromkeys(name for other in same for name in other.regions)
     regions = {
-        name: joined_areas(other.regions[name] for other in same if name in other.regions)
+        name: union_areas(other.regions[name] for other in same if name in other.regions)
         for name in names
     }
     remarks = tuple(dict.fromkeys(remark for other in same for remark in other.remarks))

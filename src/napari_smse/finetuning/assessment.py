@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
-from napari_smse.metrics.predictions import HeldOutPredictions, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.training.embeddings import EmbeddedTiles
 
 RECALLS: Final = (1, 5)
@@ -45,7 +45,7 @@ def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) 
         ``(n, classes)`` of the held-out tiles.
     """
     images, means = held_out.image_means(logits)
-    return Assessment(of_fold(images, means), recalls(held_out, learnt_from))
+    return Assessment(HeldOutPredictions.from_fold(images, means), recalls(held_out, learnt_from))
 
 
 def assess_heads(

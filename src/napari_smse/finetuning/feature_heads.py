@@ -103,7 +103,7 @@ def feature_tiles(
     crops
         Also the augmented crops of each image.
     """
-    images = labelled_set.some(indices)
+    images = labelled_set.select(indices)
     parts: list[tuple[int, TileFeatures]] = []
     for number, image in enumerate(images):
         parts.append((number, table.evaluation_features(image)))

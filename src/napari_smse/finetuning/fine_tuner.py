@@ -161,7 +161,7 @@ class FineTuner:
         self._exemplars = model_exemplars(model)
         self._seconds, self._stopped = seconds, threading.Event()
         self._constraints, warnings = training_constraints(
-            constraints, self.labelled_set.some(self.testing), recipe.trainable
+            constraints, self.labelled_set.select(self.testing), recipe.trainable
         )
         self.warnings += warnings
         images = enumerate(self.labelled_set.images)
@@ -187,7 +187,7 @@ class FineTuner:
         """
         try:
             tuned = yield from self._run()
-            images = self.labelled_set.some(self.training)
+            images = self.labelled_set.select(self.training)
             reference = yield from updated_ood_reference(self.model, images, self._appearances)
             return replace(tuned, ood_reference=reference)
         except (MemoryError, torch.OutOfMemoryError) as error:
@@ -214,9 +214,9 @@ class FineTuner:
             self._network, self.recipe, crops_per_image=self.crops, device=self._device
         )
         images = len(self.training) + len(self.testing)
-        for done, _ in table.fill(data.some(self.training)):
+        for done, _ in table.fill(data.select(self.training)):
             yield FineTuneProgress("reading", done, images)
-        for number, image in enumerate(data.some(self.testing), start=1):
+        for number, image in enumerate(data.select(self.testing), start=1):
             table.evaluation_features(image)
             yield FineTuneProgress("reading", len(self.training) + number, images)
         self._network.cpu()

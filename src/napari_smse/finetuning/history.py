@@ -21,15 +21,15 @@ from napari_smse.errors import BankError, ModelError, ModelNotFoundError, Output
 from napari_smse.models.card import (
     CARD_SUFFIX,
     EXEMPLARS_SUFFIX,
-    LOOKS_SUFFIX,
+    OOD_REFERENCE_SUFFIX,
     TRAINING_IMAGES,
     WEIGHTS_SUFFIX,
     Colour,
-    Figure,
+    Metric,
     ModelCard,
     card_json,
+    model_stem,
     read_card,
-    stem_of,
 )
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ class FineTuneEntry:
         return int(found) if isinstance(found, int | float) else None
 
     @property
-    def auc_before(self) -> Figure | None:
+    def auc_before(self) -> Metric | None:
         """AUC of held-out tiles before, with its interval; None if there is none."""
         return self._auc("before")
 
     @property
-    def auc_after(self) -> Figure | None:
+    def auc_after(self) -> Metric | None:
         """AUC of held-out tiles after, with its interval; None if there is none."""
         return self._auc("after")
 
@@ -103,9 +103,9 @@ class FineTuneEntry:
     @property
     def is_own(self) -> bool:
         """Whether it has the name the history gave it, and so was not put there by hand."""
-        return _NAME.fullmatch(stem_of(self.path).name) is not None
+        return _NAME.fullmatch(model_stem(self.path).name) is not None
 
-    def _auc(self, when: str) -> Figure | None:
+    def _auc(self, when: str) -> Metric | None:
         wanted = (f"held out, {when}", "auc")
         return next(
             (figure for figure in self.card.figures if (figure.data, figure.metric) == wanted), None
@@ -172,7 +172,7 @@ class FineTuneHistory:
         """Return the entries, newest first; damaged ones are left out, the log says why."""
         found = []
         for card in self.folder.glob(f"*{CARD_SUFFIX}"):
-            if card.name.endswith(LOOKS_SUFFIX):
+            if card.name.endswith(OOD_REFERENCE_SUFFIX):
                 continue
             try:
                 found.append(_entry(card))
@@ -262,7 +262,7 @@ class FineTuneHistory:
 
     def _inside(self, path: Path) -> Path:
         """Return the stem of a model in this folder."""
-        stem = stem_of(path)
+        stem = model_stem(path)
         if stem.parent.resolve() != self.folder.resolve():
             raise ModelError(f"{path} does not lie in {self.folder}: it is left as it is.")
         return stem
@@ -270,12 +270,12 @@ class FineTuneHistory:
 
 def _files(stem: Path) -> list[Path]:
     """Return weights, exemplars, out-of-distribution reference and card."""
-    ends = (WEIGHTS_SUFFIX, EXEMPLARS_SUFFIX, LOOKS_SUFFIX, CARD_SUFFIX)
+    ends = (WEIGHTS_SUFFIX, EXEMPLARS_SUFFIX, OOD_REFERENCE_SUFFIX, CARD_SUFFIX)
     return [stem.with_name(stem.name + end) for end in ends]
 
 
 def _entry(card: Path) -> FineTuneEntry:
-    weights, *_ = _files(stem_of(card))
+    weights, *_ = _files(model_stem(card))
     size = weights.stat().st_size
     if not size:
         raise ModelError(f"{weights} is empty: remove it.")
@@ -284,7 +284,7 @@ def _entry(card: Path) -> FineTuneEntry:
 
 def _when(weights: Path) -> datetime:
     """Return the time in the name, as files get new times when they are copied."""
-    named = _NAME.fullmatch(stem_of(weights).name)
+    named = _NAME.fullmatch(model_stem(weights).name)
     if named is not None:
         try:
             return datetime.strptime(named[1], _WHEN).astimezone()
@@ -294,7 +294,7 @@ def _when(weights: Path) -> datetime:
 
 
 def _age_key(entry: FineTuneEntry) -> tuple[datetime, int, str]:
-    named = _NAME.fullmatch(stem_of(entry.path).name)
+    named = _NAME.fullmatch(model_stem(entry.path).name)
     return entry.when, int(named[2] or 1) if named else 0, entry.path.name
 
 

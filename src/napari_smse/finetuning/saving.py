@@ -10,8 +10,8 @@ from typing import Final
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
-from napari_smse.models import Figure, ModelCard, read_card, save_model
-from napari_smse.models.card import TRAINING_IMAGES, Colour, stem_of
+from napari_smse.models import Metric, ModelCard, read_card, save_model
+from napari_smse.models.card import TRAINING_IMAGES, Colour, model_stem
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources
@@ -56,7 +56,7 @@ def save_fine_tuned(
     OSError
         The folder cannot be written.
     """
-    card = fine_tuned_card(tuning, tuned, stem_of(out).name, colours=colours)
+    card = fine_tuned_card(tuning, tuned, model_stem(out).name, colours=colours)
     path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
     save_bank(replace(tuned.exemplars, model=weights), model_bank_path(path))
@@ -129,7 +129,7 @@ def _colours_of(
     return {name: colour for name, colour in found.items() if colour is not None}
 
 
-def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
+def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Metric, ...]:
     images = len(tuning.testing)
     cases = len({tuning.labelled_set.images[i].case for i in tuning.testing})
     how = f"{images} held-out images of {cases} cases; 95 % interval from 1,000 bootstraps of cases"
@@ -151,11 +151,11 @@ def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Figure, ...]:
     return tuple(figure for figure in found if figure is not None)
 
 
-def _figure(data: str, metric: str, found: Estimate, how: str) -> Figure | None:
+def _figure(data: str, metric: str, found: Estimate, how: str) -> Metric | None:
     if found.value is None:
         return None
     low, high = (None if bound is None else round(bound, 3) for bound in (found.low, found.high))
     metric = metric.replace("_", " ")
-    return Figure(
+    return Metric(
         data=data, metric=metric, value=round(found.value, 3), low=low, high=high, how=how
     )

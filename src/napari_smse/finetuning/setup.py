@@ -12,7 +12,7 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.spatial_split import hold_out_regions
 from napari_smse.datasets.splits import hold_out
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.evaluation.evaluate import match_classes, seen_cases
+from napari_smse.evaluation.evaluate import leaked_cases, match_classes
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.recipe import Recipe, Similarity, Trainable, why_impossible
@@ -125,7 +125,7 @@ def data_warnings(
             f"new class head for {', '.join(labelled_set.classes)}, and 'before' is the "
             "nearest class mean in its embedding."
         )
-    if seen := seen_cases(labelled_set.some(testing), model.card):
+    if seen := leaked_cases(labelled_set.select(testing), model.card):
         warnings.append(
             f"{len(seen)} of the held-out cases are among those that model {model.card.name} "
             "was trained on: its figures 'before' are too good, and the difference too small."

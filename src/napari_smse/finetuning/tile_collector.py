@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from napari_smse.annotations.tile_labels import (
     CONFLICT,
     TileClasses,
-    classes_of_tiles,
+    assign_classes,
     nearest_areas,
     rows_at,
 )
@@ -72,12 +72,12 @@ class TileCollector:
     def take(self, annotated: AnnotatedSlide, scores: ScaleScores) -> None:
         """Label the tiles of a slide at one scale."""
         tiles = scores.tiles
-        classes = classes_of_tiles(
+        classes = assign_classes(
             tiles, annotated.slide.quick_hash, annotated.regions, annotated.mask, annotated.remarks
         )
         self._slides[annotated.slide.quick_hash] = annotated
         scored = self._newly_scored(annotated.slide, scores)
-        for row in np.flatnonzero(classes.is_decided).tolist():
+        for row in np.flatnonzero(classes.is_annotated).tolist():
             self._decided.add(_place_of(annotated.slide, scores, row))
         collected: dict[int, LabelledImage] = {}
         self.conflicts += int((scored & (classes.labels == CONFLICT)).sum())
@@ -124,7 +124,7 @@ class TileCollector:
         return PairConstraints(
             torch.stack([ends[link.first] for link in whole]),
             torch.stack([ends[link.second] for link in whole]),
-            torch.tensor([link.alike for link in whole]),
+            torch.tensor([link.must_link for link in whole]),
             tuple((self._images.get(link.first), self._images.get(link.second)) for link in whole),
         )
 
@@ -143,12 +143,12 @@ class TileCollector:
         """Return the corrections that change what is learnt."""
         is_trained_class = np.isin(classes.class_names, self._classes)
         applied = set()
-        for row, remark in classes.remarks:
-            if remark.says == "class":
+        for row, remark in classes.corrections:
+            if remark.action == "class":
                 is_applied = remark.class_name in self._classes
             else:
                 # Of no class when all is said, a tile would be an exemplar of nothing.
-                is_applied = remark.says == "ignore" or is_trained_class[row]
+                is_applied = remark.action == "ignore" or is_trained_class[row]
             if scored[row] and is_applied:
                 applied.add(remark)
         return applied

@@ -95,7 +95,7 @@ def reinforced_focal_loss(
     labels
         ``(n,)`` class indices.
     beta
-        Weight of each class ``(classes,)``: ``[1 - r, r]`` with r the share of the first
+        Weight of each class ``(classes,)``: ``[1 - r, r]`` with r the fraction of the first
         class (benign) in the training set.
     alpha, gamma
         Height and focus.
@@ -120,8 +120,8 @@ class ReinforcedFocalLoss(nn.Module):
 
     Parameters
     ----------
-    first_share
-        Share r of the first class (benign) in the training set; the classes weigh
+    first_fraction
+        Fraction r of the first class (benign) in the training set; the classes weigh
         ``[1 - r, r]``.
     alpha, gamma
         Height and focus.
@@ -129,18 +129,18 @@ class ReinforcedFocalLoss(nn.Module):
     Raises
     ------
     ValueError
-        `first_share` is not inside 0..1.
+        `first_fraction` is not inside 0..1.
     """
 
     beta: Tensor
 
-    def __init__(self, first_share: float, alpha: float = 2.0, gamma: float = 1.5) -> None:
+    def __init__(self, first_fraction: float, alpha: float = 2.0, gamma: float = 1.5) -> None:
         super().__init__()
-        if not 0 < first_share < 1:
-            raise ValueError(f"first_share must lie inside 0..1, not {first_share}.")
+        if not 0 < first_fraction < 1:
+            raise ValueError(f"first_fraction must lie inside 0..1, not {first_fraction}.")
         self.alpha = alpha
         self.gamma = gamma
-        self.register_buffer("beta", torch.tensor([1 - first_share, first_share]))
+        self.register_buffer("beta", torch.tensor([1 - first_fraction, first_fraction]))
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of the batch."""

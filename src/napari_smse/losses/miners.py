@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 Triplets = tuple[Tensor, Tensor, Tensor]
-# Triplets looked at in one go: 16 MB of distances' differences.
-_MOST_AT_ONCE: Final = 4_000_000
+# Triplets compared in one go: 16 MB of distances' differences.
+_MAX_AT_ONCE: Final = 4_000_000
 
 
 class Mining(StrEnum):
-    """How triplets are chosen within a batch.
+    """The choice of triplets within a batch.
 
     ``NONE`` is the paper's way: each anchor once, with a positive and a negative drawn
     at random. ``SEMI_HARD`` takes all triplets whose negative is farther than the
@@ -43,11 +43,11 @@ def mine_triplets(
     labels
         ``(n,)`` class indices.
     mining
-        Which triplets.
+        Choice of triplets.
     margin
-        Of the triplet loss, in squared distance.
+        Margin of the triplet loss, in squared distance.
     generator
-        For the random draw of ``"none"``.
+        Generator for the random draw of ``"none"``.
 
     References
     ----------
@@ -55,12 +55,12 @@ def mine_triplets(
     """
     if Mining(mining) is Mining.NONE:
         return random_triplets(labels, generator)
-    found = [
+    parts = [
         torch.stack(torch.where(mask)) + torch.tensor([[first], [0], [0]], device=labels.device)
         for first, mask in triplet_masks(embedding, labels, mining, margin)
     ]
-    anchor, near, far = torch.cat(found, dim=1) if found else labels.new_empty(3, 0)
-    return anchor, near, far
+    anchor, positive, negative = torch.cat(parts, dim=1) if parts else labels.new_empty(3, 0)
+    return anchor, positive, negative
 
 
 def triplet_masks(
@@ -85,15 +85,15 @@ def triplet_masks(
     square = torch.cdist(embedding.detach().float(), embedding.detach().float()).square()
     positive, negative = _masks(labels)
     number = len(labels)
-    anchors = max(1, _MOST_AT_ONCE // max(1, number * number))
+    anchors = max(1, _MAX_AT_ONCE // max(1, number * number))
     for first in range(0, number, anchors):
-        some = slice(first, first + anchors)
-        gap = square[some, None, :] - square[some, :, None]
-        wanted = (gap > 0) & (gap <= margin) if semi_hard else gap <= 0
-        yield first, wanted & positive[some, :, None] & negative[some, None, :]
+        rows = slice(first, first + anchors)
+        gap = square[rows, None, :] - square[rows, :, None]
+        mined = (gap > 0) & (gap <= margin) if semi_hard else gap <= 0
+        yield first, mined & positive[rows, :, None] & negative[rows, None, :]
 
 
-def all_triplets(labels: Tensor) -> Triplets:
+def valid_triplets(labels: Tensor) -> Triplets:
     """Return every valid triplet of a batch."""
     positive, negative = _masks(labels)
     anchor, near, far = torch.where(positive[:, :, None] & negative[:, None, :])
@@ -120,9 +120,9 @@ def random_pairs(
     labels: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return first, second, same: each anchor once, its partner of the same class or not 50/50."""
-    anchor, near, far = random_triplets(labels, generator)
+    anchor, positive, negative = random_triplets(labels, generator)
     same = torch.rand(len(anchor), generator=generator, device=labels.device) < 0.5
-    return anchor, torch.where(same, near, far), same
+    return anchor, torch.where(same, positive, negative), same
 
 
 def mine_pairs(
@@ -144,9 +144,9 @@ def mine_pairs(
     labels
         ``(n,)`` class indices.
     mining
-        Which pairs.
+        Choice of pairs.
     generator
-        For the random draws.
+        Generator for the random draws.
 
     References
     ----------
@@ -163,8 +163,13 @@ def mine_pairs(
             near = distance.masked_fill(~positive, -1).argmax(dim=1)
     else:
         negative = negative & (distance > distance.gather(1, near[:, None]))
-        kept = negative.any(dim=1)
-        anchor, near, distance, negative = anchor[kept], near[kept], distance[kept], negative[kept]
+        usable = negative.any(dim=1)
+        anchor, near, distance, negative = (
+            anchor[usable],
+            near[usable],
+            distance[usable],
+            negative[usable],
+        )
     far = near
     if len(anchor):
         far = distance.masked_fill(~negative, torch.inf).argmin(dim=1)

@@ -20,17 +20,17 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
     anchor, positive, negative
         Embeddings ``(n, d)``; the positive is of the anchor's class.
     margin
-        By how much a negative's squared distance has to exceed a positive's.
+        Amount by which a negative's squared distance has to exceed a positive's.
 
     References
     ----------
     Schroff, Kalenichenko, Philbin: FaceNet, CVPR 2015; as used by Sun et al.,
     arXiv 2107.01063, with m = 1.
     """
-    near = (anchor - positive).square().sum(dim=1)
-    far = (anchor - negative).square().sum(dim=1)
-    losses = (near - far + margin).clamp(min=0)
-    # A miner may find nothing; the mean of nothing would be NaN.
+    positive_distance = (anchor - positive).square().sum(dim=1)
+    negative_distance = (anchor - negative).square().sum(dim=1)
+    losses = (positive_distance - negative_distance + margin).clamp(min=0)
+    # A miner may find no triplet; the mean of nothing would be NaN.
     return losses.mean() if len(losses) else losses.sum()
 
 
@@ -40,7 +40,7 @@ class TripletLoss(nn.Module):
     Parameters
     ----------
     margin
-        By how much a negative's squared distance has to exceed a positive's.
+        Amount by which a negative's squared distance has to exceed a positive's.
     """
 
     def __init__(self, margin: float = 1.0) -> None:
@@ -75,7 +75,7 @@ def mined_triplet_loss(
     mining
         Semi-hard or hard.
     margin
-        By how much a negative's squared distance has to exceed a positive's.
+        Amount by which a negative's squared distance has to exceed a positive's.
 
     References
     ----------
@@ -84,8 +84,8 @@ def mined_triplet_loss(
     counts = torch.zeros(len(labels), len(labels), device=embedding.device)
     total = torch.zeros((), device=embedding.device)
     for first, mask in triplet_masks(embedding, labels, mining, margin):
-        some = slice(first, first + len(mask))
-        counts[some] = (mask.sum(dim=2) - mask.sum(dim=1)).to(counts.dtype)
+        rows = slice(first, first + len(mask))
+        counts[rows] = (mask.sum(dim=2) - mask.sum(dim=1)).to(counts.dtype)
         total += mask.sum()
     norm = embedding.square().sum(dim=1)
     square = norm[:, None] + norm[None, :] - 2 * embedding @ embedding.T

@@ -19,7 +19,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
     logits, labels
         ``(n, classes)`` and ``(n,)``, held out by case.
     weights
-        Of each class.
+        Weight of each class, ``(classes,)``.
 
     References
     ----------
@@ -57,9 +57,9 @@ def expected_calibration_error(
     labels
         ``(n,)`` class indices.
     bins
-        How many.
+        Number of bins.
     weights
-        ``(n,)`` of the images, not negative; all alike by default.
+        ``(n,)`` weights of the images, not negative; equal by default.
 
     Returns
     -------

@@ -31,7 +31,7 @@ class Predictions:
     cases, strata, repeats
         ``(n,)`` integer codes.
     positive
-        Of two classes, the one that sensitivity is about.
+        The one of two classes that sensitivity is about.
     """
 
     probabilities: NDArray[np.float64]
@@ -46,7 +46,7 @@ class Predictions:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return int(self.probabilities.shape[1])
 
     @property
@@ -64,77 +64,81 @@ class Predictions:
         return Predictions(**arrays, positive=self.positive)
 
 
-def _share(marked: NDArray[np.bool_] | NDArray[np.float64], weights: Weights) -> Weights:
-    """Return the weighted mean of ``(n,)`` values, NaN where all weights are 0."""
+def _weighted_mean(values: NDArray[np.bool_] | NDArray[np.float64], weights: Weights) -> Weights:
+    """Return the weighted mean of ``(n,)`` values; NaN where all weights are 0."""
     total = weights.sum(axis=1)
-    found = weights @ marked.astype(np.float64)
+    sums = weights @ values.astype(np.float64)
     missing = np.full(len(total), np.nan)
-    return np.asarray(np.divide(found, total, out=missing, where=total > 0))
+    return np.asarray(np.divide(sums, total, out=missing, where=total > 0))
 
 
-def accuracy(judged: Predictions, weights: Weights) -> Weights:
+def accuracy(predictions: Predictions, weights: Weights) -> Weights:
     """Return the share of images that are right."""
-    return _share(judged.right, weights)
+    return _weighted_mean(predictions.right, weights)
 
 
-def patient_recognition_rate(judged: Predictions, weights: Weights) -> Weights:
+def patient_recognition_rate(predictions: Predictions, weights: Weights) -> Weights:
     """Return the mean over patients (cases) of the share of their images that are right.
 
     References
     ----------
     Spanhol et al., IEEE TBME 2016.
     """
-    images = np.bincount(judged.cases)[judged.cases]
-    return _share(judged.right, weights / images)
+    images = np.bincount(predictions.cases)[predictions.cases]
+    return _weighted_mean(predictions.right, weights / images)
 
 
-def recall(judged: Predictions, weights: Weights, label: int) -> Weights:
+def recall(predictions: Predictions, weights: Weights, label: int) -> Weights:
     """Return the share of a class's images that are right."""
-    inside = judged.labels == label
-    return _share(judged.right[inside], weights[:, inside])
+    inside = predictions.labels == label
+    return _weighted_mean(predictions.right[inside], weights[:, inside])
 
 
-def sensitivity(judged: Predictions, weights: Weights) -> Weights:
+def sensitivity(predictions: Predictions, weights: Weights) -> Weights:
     """Return the recall of the positive of two classes; NaN for more classes."""
-    if judged.classes != 2:
+    if predictions.classes != 2:
         return np.full(len(weights), np.nan)
-    return recall(judged, weights, judged.positive)
+    return recall(predictions, weights, predictions.positive)
 
 
-def specificity(judged: Predictions, weights: Weights) -> Weights:
+def specificity(predictions: Predictions, weights: Weights) -> Weights:
     """Return the recall of the negative of two classes; NaN for more classes."""
-    if judged.classes != 2:
+    if predictions.classes != 2:
         return np.full(len(weights), np.nan)
-    return recall(judged, weights, 1 - judged.positive)
+    return recall(predictions, weights, 1 - predictions.positive)
 
 
-def balanced_accuracy(judged: Predictions, weights: Weights) -> Weights:
+def balanced_accuracy(predictions: Predictions, weights: Weights) -> Weights:
     """Return the mean recall over all classes; NaN where one of them has no image."""
-    recalls = [recall(judged, weights, label) for label in range(judged.classes)]
+    recalls = [recall(predictions, weights, label) for label in range(predictions.classes)]
     return np.asarray(np.mean(recalls, axis=0))
 
 
-def brier(judged: Predictions, weights: Weights) -> Weights:
+def brier(predictions: Predictions, weights: Weights) -> Weights:
     """Return the mean squared error of the probabilities, halved sum over classes: 0 to 1.
 
     With two classes this is the mean of ``(p - y)**2`` (Brier, Monthly Weather Review 1950).
     """
-    truth = np.eye(judged.classes)[judged.labels]
-    return _share(np.sum((judged.probabilities - truth) ** 2, axis=1) / 2, weights)
+    truth = np.eye(predictions.classes)[predictions.labels]
+    return _weighted_mean(np.sum((predictions.probabilities - truth) ** 2, axis=1) / 2, weights)
 
 
-def auc(judged: Predictions, weights: Weights) -> Weights:
+def auc(predictions: Predictions, weights: Weights) -> Weights:
     """Return the area under the ROC curve; over more than two classes, the mean one-vs-rest.
 
     Ties count half. NaN where a class has no image.
     """
-    return _mean_over_classes(judged, weights, _one_stratum(judged), _called(judged))
+    return _mean_over_classes(
+        predictions, weights, _one_stratum(predictions), _called_classes(predictions)
+    )
 
 
-def auc_of_present(judged: Predictions, weights: Weights) -> Weights:
+def auc_over_present_classes(predictions: Predictions, weights: Weights) -> Weights:
     """Return the AUC as `auc` does, over those classes that have images; two at least."""
-    present = [label for label in _called(judged) if (judged.labels == label).any()]
-    return _mean_over_classes(judged, weights, _one_stratum(judged), present)
+    present = [
+        label for label in _called_classes(predictions) if (predictions.labels == label).any()
+    ]
+    return _mean_over_classes(predictions, weights, _one_stratum(predictions), present)
 
 
 def roc_auc(truth: ArrayLike, scores: ArrayLike) -> float:
@@ -160,38 +164,42 @@ def roc_auc(truth: ArrayLike, scores: ArrayLike) -> float:
     return float(right[0] / pairs[0]) if pairs[0] else float("nan")
 
 
-def auc_within_stratum(judged: Predictions, weights: Weights) -> Weights:
+def auc_within_stratum(predictions: Predictions, weights: Weights) -> Weights:
     """Return the AUC over pairs of images of one stratum only.
 
     Where classes are mixed differently at each magnification or source, the plain AUC
     rewards telling these apart; this one does not.
     """
-    return _mean_over_classes(judged, weights, judged.strata, _called(judged))
+    return _mean_over_classes(
+        predictions, weights, predictions.strata, _called_classes(predictions)
+    )
 
 
-def _one_stratum(judged: Predictions) -> NDArray[np.int64]:
-    return np.zeros(len(judged), dtype=np.int64)
+def _one_stratum(predictions: Predictions) -> NDArray[np.int64]:
+    return np.zeros(len(predictions), dtype=np.int64)
 
 
-def _called(judged: Predictions) -> Sequence[int]:
-    """The classes that are told from the rest; of two classes, one says it all."""
-    return [judged.positive] if judged.classes == 2 else range(judged.classes)
+def _called_classes(predictions: Predictions) -> Sequence[int]:
+    """The classes that are compared with the rest; of two classes, the positive one."""
+    return [predictions.positive] if predictions.classes == 2 else range(predictions.classes)
 
 
 def _mean_over_classes(
-    judged: Predictions, weights: Weights, strata: NDArray[np.int64], labels: Sequence[int]
+    predictions: Predictions, weights: Weights, strata: NDArray[np.int64], labels: Sequence[int]
 ) -> Weights:
-    found = []
+    by_class = []
     for label in labels:
         right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
         for stratum in np.unique(strata):
             inside = strata == stratum
-            truth = judged.labels[inside] == label
-            part = _ordered_pairs(truth, judged.probabilities[inside, label], weights[:, inside])
+            truth = predictions.labels[inside] == label
+            part = _ordered_pairs(
+                truth, predictions.probabilities[inside, label], weights[:, inside]
+            )
             right, pairs = right + part[0], pairs + part[1]
         missing = np.full(len(weights), np.nan)
-        found.append(np.divide(right, pairs, out=missing, where=pairs > 0))
-    return np.asarray(np.mean(found, axis=0))
+        by_class.append(np.divide(right, pairs, out=missing, where=pairs > 0))
+    return np.asarray(np.mean(by_class, axis=0))
 
 
 def _ordered_pairs(
@@ -208,13 +216,13 @@ def _ordered_pairs(
     return (positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1)
 
 
-def calibration_error(judged: Predictions, weights: Weights) -> Weights:
+def calibration_error(predictions: Predictions, weights: Weights) -> Weights:
     """Return the expected calibration error of the class called."""
-    found = [
-        expected_calibration_error(judged.probabilities, judged.labels, weights=row)
+    errors = [
+        expected_calibration_error(predictions.probabilities, predictions.labels, weights=row)
         for row in weights
     ]
-    return np.array(found, dtype=np.float64)
+    return np.array(errors, dtype=np.float64)
 
 
 METRICS: dict[str, WeightedMetric] = {
@@ -230,10 +238,13 @@ METRICS: dict[str, WeightedMetric] = {
 }
 
 
-def over_repeats(metric: WeightedMetric, judged: Predictions, weights: Weights) -> Weights:
+def over_repeats(metric: WeightedMetric, predictions: Predictions, weights: Weights) -> Weights:
     """Return the mean over repeats of a metric on each repeat's images."""
-    found = [
-        metric(judged.part(judged.repeats == repeat), weights[:, judged.repeats == repeat])
-        for repeat in np.unique(judged.repeats)
+    by_repeat = [
+        metric(
+            predictions.part(predictions.repeats == repeat),
+            weights[:, predictions.repeats == repeat],
+        )
+        for repeat in np.unique(predictions.repeats)
     ]
-    return np.asarray(np.mean(found, axis=0))
+    return np.asarray(np.mean(by_repeat, axis=0))

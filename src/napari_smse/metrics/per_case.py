@@ -22,7 +22,7 @@ class ImageResult:
     Attributes
     ----------
     index
-        Of the image in the labelled set.
+        Index of the image in the labelled set.
     probabilities
         ``(classes,)``.
     called
@@ -68,38 +68,38 @@ def image_results(held_out: HeldOutPredictions, labelled_set: LabelledSet) -> li
     ]
 
 
-def case_results(judged: Sequence[ImageResult]) -> list[CaseResult]:
+def case_results(results: Sequence[ImageResult]) -> list[CaseResult]:
     """Return the cases, the worst first."""
     members: dict[str, list[ImageResult]] = {}
-    for one in judged:
-        members.setdefault(one.image.case, []).append(one)
+    for result in results:
+        members.setdefault(result.image.case, []).append(result)
     cases = [
         CaseResult(
             case,
-            tuple(sorted({one.image.label for one in own})),
-            len(own),
-            sum(one.right for one in own),
-            np.mean([one.probabilities for one in own], axis=0),
+            tuple(sorted({result.image.label for result in of_case})),
+            len(of_case),
+            sum(result.right for result in of_case),
+            np.mean([result.probabilities for result in of_case], axis=0),
         )
-        for case, own in members.items()
+        for case, of_case in members.items()
     ]
     return sorted(cases, key=lambda case: (case.right / case.images, -case.images, case.case))
 
 
-def most_wrong(judged: Sequence[ImageResult], count: int = 12) -> list[ImageResult]:
-    """Return the images whose true class got the least probability, of those called wrong.
+def worst_images(results: Sequence[ImageResult], count: int = 12) -> list[ImageResult]:
+    """Return the misclassified images whose true class got the least probability.
 
     At most two of a case, so that one hard case does not fill the page.
     """
-    found: list[ImageResult] = []
-    for one in sorted(judged, key=lambda one: (one.truth, one.index)):
-        of_case = sum(other.image.case == one.image.case for other in found)
-        if not one.right and of_case < 2 and len(found) < count:
-            found.append(one)
-    return found
+    worst: list[ImageResult] = []
+    for result in sorted(results, key=lambda result: (result.truth, result.index)):
+        same_case = sum(earlier.image.case == result.image.case for earlier in worst)
+        if not result.right and same_case < 2 and len(worst) < count:
+            worst.append(result)
+    return worst
 
 
-def write_held_out(path: Path, held_out: HeldOutPredictions, labelled_set: LabelledSet) -> None:
+def write_predictions(path: Path, held_out: HeldOutPredictions, labelled_set: LabelledSet) -> None:
     """Write one row a prediction: path, case, label, fold, repeat, probabilities.
 
     Probabilities have columns ``p_CLASS``; folds and repeats count from 1.

@@ -23,7 +23,7 @@ class HeldOutPredictions:
     logits
         ``(n, classes)``, float32.
     folds, repeats
-        ``(n,)`` which fold of which repeat tested the image, from 0.
+        ``(n,)`` fold and repeat that tested the image, from 0.
     """
 
     images: NDArray[np.int64]
@@ -35,6 +35,19 @@ class HeldOutPredictions:
         lengths = {len(self.images), len(self.logits), len(self.folds), len(self.repeats)}
         if len(lengths) > 1 or self.logits.ndim != 2:
             raise ValueError(f"Held-out arrays of lengths {sorted(lengths)} do not fit together.")
+
+    @classmethod
+    def from_fold(
+        cls, images: Sequence[int], logits: Tensor, fold: int = 0, repeat: int = 0
+    ) -> HeldOutPredictions:
+        """Return the predictions of one fold: indices ``(n,)``, logits ``(n, classes)``."""
+        indices = np.asarray(images, dtype=np.int64)
+        return cls(
+            indices,
+            logits.detach().float().cpu(),
+            np.full(len(indices), fold, dtype=np.int64),
+            np.full(len(indices), repeat, dtype=np.int64),
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -49,19 +62,6 @@ class HeldOutPredictions:
         rows = np.flatnonzero(chosen)
         logits = self.logits[torch.from_numpy(rows)]
         return HeldOutPredictions(self.images[rows], logits, self.folds[rows], self.repeats[rows])
-
-
-def of_fold(
-    images: Sequence[int], logits: Tensor, fold: int = 0, repeat: int = 0
-) -> HeldOutPredictions:
-    """Return the held-out predictions of one fold."""
-    indices = np.asarray(images, dtype=np.int64)
-    return HeldOutPredictions(
-        indices,
-        logits.detach().float().cpu(),
-        np.full(len(indices), fold, dtype=np.int64),
-        np.full(len(indices), repeat, dtype=np.int64),
-    )
 
 
 def join(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:

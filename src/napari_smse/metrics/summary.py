@@ -30,7 +30,7 @@ ALL: Final = "all"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; none where the data does not give it."""
+    """A metric with its 95 % interval; None where the data do not give it."""
 
     value: float | None
     low: float | None = None
@@ -39,12 +39,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation of a figure over folds (and repeats).
+    """Mean and sample standard deviation of a metric over folds (and repeats).
 
     Attributes
     ----------
     folds
-        How many gave the figure; a fold that lacks a class gives no AUC.
+        Number of folds that gave the metric; a fold that lacks a class gives no AUC.
     """
 
     mean: float | None
@@ -53,8 +53,8 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class MagnificationFigures:
-    """Figures of the images of one magnification, or of all.
+class MagnificationSummary:
+    """Metrics of the images of one magnification, or of all.
 
     Attributes
     ----------
@@ -75,16 +75,16 @@ class MagnificationFigures:
 
 @dataclass(frozen=True)
 class Summary:
-    """All figures of held-out predictions.
+    """All metrics of held-out predictions.
 
     Attributes
     ----------
     images, cases
-        How many different ones were predicted.
+        Number of different ones that were predicted.
     positive
         The class sensitivity is about; empty with more than two classes.
     estimates
-        By the names of `weighted_metrics.METRICS`; the image-level AUC is ``auc``.
+        By the names of `classification.METRICS`; the image-level AUC is ``auc``.
     magnifications
         One for each magnification, then all together.
     """
@@ -93,7 +93,7 @@ class Summary:
     cases: int
     positive: str
     estimates: dict[str, Estimate]
-    magnifications: tuple[MagnificationFigures, ...]
+    magnifications: tuple[MagnificationSummary, ...]
 
 
 def positive_class(classes: Sequence[str]) -> int:
@@ -102,7 +102,9 @@ def positive_class(classes: Sequence[str]) -> int:
     return 0 if harmless == [False, True] else 1
 
 
-def judge(held_out: HeldOutPredictions, labelled_set: LabelledSet) -> Predictions:
+def predictions_from_held_out(
+    held_out: HeldOutPredictions, labelled_set: LabelledSet
+) -> Predictions:
     """Return truth and prediction of the held-out images, as plain arrays."""
     images = [labelled_set.images[i] for i in held_out.images]
     return Predictions(
@@ -127,10 +129,10 @@ def predictions_from_scores(
     labels
         ``(n,)`` class indices.
     cases
-        Of each image.
+        Case of each image.
     """
-    alike = np.zeros(len(labels), dtype=np.int64)
-    return Predictions(probabilities, labels, _codes(cases), alike, alike)
+    zeros = np.zeros(len(labels), dtype=np.int64)
+    return Predictions(probabilities, labels, _codes(cases), zeros, zeros)
 
 
 def _codes(names: Sequence[str]) -> NDArray[np.int64]:
@@ -139,18 +141,20 @@ def _codes(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([number[name] for name in names], dtype=np.int64)
 
 
-def case_draws(judged: Predictions, draws: int = 1000, seed: int = 0) -> NDArray[np.int64]:
+def bootstrap_counts(
+    predictions: Predictions, draws: int = 1000, seed: int = 0
+) -> NDArray[np.int64]:
     """Return how often each case is drawn in each bootstrap, ``(draws, cases)``.
 
     Cases of each kind (the classes they hold) are drawn with replacement as often as there
     are such cases, so that every draw has all classes.
     """
     kinds: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for case in range(int(judged.cases.max()) + 1):
-        held = np.unique(judged.labels[judged.cases == case])
-        kinds[tuple(int(label) for label in held)].append(case)
+    for case in range(int(predictions.cases.max()) + 1):
+        labels = np.unique(predictions.labels[predictions.cases == case])
+        kinds[tuple(int(label) for label in labels)].append(case)
     rng = np.random.default_rng(seed)
-    counts = np.zeros((draws, int(judged.cases.max()) + 1), dtype=np.int64)
+    counts = np.zeros((draws, int(predictions.cases.max()) + 1), dtype=np.int64)
     for row in counts:
         for cases in kinds.values():
             picked = rng.integers(len(cases), size=len(cases))
@@ -158,35 +162,42 @@ def case_draws(judged: Predictions, draws: int = 1000, seed: int = 0) -> NDArray
     return counts
 
 
-def _drawn(
-    metric: WeightedMetric, judged: Predictions, cases: NDArray[np.int64], draws: NDArray[np.int64]
+def _bootstrap_values(
+    metric: WeightedMetric,
+    predictions: Predictions,
+    cases: NDArray[np.int64],
+    draws: NDArray[np.int64],
 ) -> Weights:
     """Return the metric in each draw; `cases` are the rows' columns in `draws`."""
-    parts = np.array_split(draws, max(1, math.ceil(len(draws) * len(judged) / _ELEMENTS)))
-    found = [over_repeats(metric, judged, part[:, cases].astype(np.float64)) for part in parts]
-    return np.concatenate(found)
+    parts = np.array_split(draws, max(1, math.ceil(len(draws) * len(predictions) / _ELEMENTS)))
+    values = [
+        over_repeats(metric, predictions, part[:, cases].astype(np.float64)) for part in parts
+    ]
+    return np.concatenate(values)
 
 
-def _value(metric: WeightedMetric, judged: Predictions) -> float:
-    return float(over_repeats(metric, judged, np.ones((1, len(judged))))[0])
+def _value(metric: WeightedMetric, predictions: Predictions) -> float:
+    return float(over_repeats(metric, predictions, np.ones((1, len(predictions))))[0])
 
 
-def _estimate(value: float, drawn: Weights) -> Estimate:
-    known = drawn[np.isfinite(drawn)]
+def _estimate(value: float, values: Weights) -> Estimate:
+    finite = values[np.isfinite(values)]
     if not math.isfinite(value):
         return Estimate(None)
-    if not len(known):
+    if not len(finite):
         return Estimate(value)
-    low, high = np.percentile(known, [2.5, 97.5])
+    low, high = np.percentile(finite, [2.5, 97.5])
     return Estimate(value, float(low), float(high))
 
 
-def _interval(metric: WeightedMetric, judged: Predictions, draws: NDArray[np.int64]) -> Estimate:
-    value = _value(metric, judged)
+def _interval(
+    metric: WeightedMetric, predictions: Predictions, draws: NDArray[np.int64]
+) -> Estimate:
+    value = _value(metric, predictions)
     # One case drawn again and again would give an interval of no width.
     if draws.shape[1] < 2 or not math.isfinite(value):
         return _estimate(value, np.empty(0))
-    return _estimate(value, _drawn(metric, judged, judged.cases, draws))
+    return _estimate(value, _bootstrap_values(metric, predictions, predictions.cases, draws))
 
 
 def estimate(
@@ -198,14 +209,16 @@ def estimate(
     seed: int = 0,
 ) -> Estimate:
     """Return one of `METRICS` with its case-clustered 95 % interval."""
-    return with_interval(METRICS[metric], judge(held_out, labelled_set), draws=draws, seed=seed)
+    return with_interval(
+        METRICS[metric], predictions_from_held_out(held_out, labelled_set), draws=draws, seed=seed
+    )
 
 
 def with_interval(
-    metric: WeightedMetric, judged: Predictions, *, draws: int = 1000, seed: int = 0
+    metric: WeightedMetric, predictions: Predictions, *, draws: int = 1000, seed: int = 0
 ) -> Estimate:
     """Return a metric with its 95 % percentile interval from resampling whole cases."""
-    return _interval(metric, judged, case_draws(judged, draws, seed))
+    return _interval(metric, predictions, bootstrap_counts(predictions, draws, seed))
 
 
 def paired_difference(
@@ -217,7 +230,7 @@ def paired_difference(
     draws: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """Return how much larger a figure of `first` is than of `second`, on the same images.
+    """Return how much larger a metric of `first` is than of `second`, on the same images.
 
     The interval resamples cases, the same ones for both, so that what makes cases hard
     or easy for both cancels out.
@@ -235,13 +248,15 @@ def paired_difference(
             "Two recipes can be compared only on the same images and as many repeats: "
             "cross-validate both on the same folds."
         )
-    judged, other = judge(first, labelled_set), judge(second, labelled_set)
-    counts, found = case_draws(judged, draws, seed), METRICS[metric]
-    value = _value(found, judged) - _value(found, other)
+    pair = [predictions_from_held_out(held_out, labelled_set) for held_out in (first, second)]
+    counts, metric_of = bootstrap_counts(pair[0], draws, seed), METRICS[metric]
+    value = _value(metric_of, pair[0]) - _value(metric_of, pair[1])
     if counts.shape[1] < 2 or not math.isfinite(value):
         return _estimate(value, np.empty(0))
-    drawn = [_drawn(found, one, one.cases, counts) for one in (judged, other)]
-    return _estimate(value, drawn[0] - drawn[1])
+    values = [
+        _bootstrap_values(metric_of, predictions, predictions.cases, counts) for predictions in pair
+    ]
+    return _estimate(value, values[0] - values[1])
 
 
 def _in_order(held_out: HeldOutPredictions) -> HeldOutPredictions:
@@ -257,7 +272,7 @@ def _in_order(held_out: HeldOutPredictions) -> HeldOutPredictions:
 def summarise(
     held_out: HeldOutPredictions, labelled_set: LabelledSet, *, draws: int = 1000, seed: int = 0
 ) -> Summary:
-    """Return all figures of held-out predictions, each with a case-clustered interval.
+    """Return all metrics of held-out predictions, each with a case-clustered interval.
 
     A case is the unit that counts as a patient in the patient recognition rate.
 
@@ -268,22 +283,22 @@ def summarise(
     """
     if not len(held_out):
         raise DataError("No image was predicted, so there is nothing to measure: check the data.")
-    judged = judge(held_out, labelled_set)
-    counts = case_draws(judged, draws, seed)
+    predictions = predictions_from_held_out(held_out, labelled_set)
+    counts = bootstrap_counts(predictions, draws, seed)
     names = np.array([labelled_set.images[i].magnification for i in held_out.images])
     listed = sorted(set(names.tolist()) - {""}, key=_power)
     rows = [
-        _magnification(name, held_out, judged, names == name, counts)
+        _magnification(name, held_out, predictions, names == name, counts)
         for name in listed
         if len(set(names.tolist())) > 1
     ]
-    everything = _magnification(ALL, held_out, judged, np.full(len(names), True), counts)
-    two = len(labelled_set.classes) == 2
+    everything = _magnification(ALL, held_out, predictions, np.full(len(names), True), counts)
+    binary = len(labelled_set.classes) == 2
     return Summary(
         len(np.unique(held_out.images)),
-        int(judged.cases.max()) + 1,
-        labelled_set.classes[judged.positive] if two else "",
-        {name: _interval(metric, judged, counts) for name, metric in METRICS.items()},
+        int(predictions.cases.max()) + 1,
+        labelled_set.classes[predictions.positive] if binary else "",
+        {name: _interval(metric, predictions, counts) for name, metric in METRICS.items()},
         (*rows, everything),
     )
 
@@ -291,16 +306,16 @@ def summarise(
 def _magnification(
     name: str,
     held_out: HeldOutPredictions,
-    judged: Predictions,
+    predictions: Predictions,
     inside: NDArray[np.bool_],
     draws: NDArray[np.int64],
-) -> MagnificationFigures:
-    part, own = judged.part(inside), held_out.part(inside)
+) -> MagnificationSummary:
+    part, held_out_part = predictions.part(inside), held_out.part(inside)
     shown = ("accuracy", "patient_recognition_rate", "auc")
-    accuracy, patient, auc = (_by_fold(METRICS[metric], own, part) for metric in shown)
-    return MagnificationFigures(
+    accuracy, patient, auc = (_by_fold(METRICS[metric], held_out_part, part) for metric in shown)
+    return MagnificationSummary(
         name,
-        images=len(np.unique(own.images)),
+        images=len(np.unique(held_out_part.images)),
         cases=len(np.unique(part.cases)),
         accuracy_by_fold=accuracy,
         patient_by_fold=patient,
@@ -309,16 +324,18 @@ def _magnification(
     )
 
 
-def _by_fold(metric: WeightedMetric, held_out: HeldOutPredictions, judged: Predictions) -> Spread:
-    found = []
+def _by_fold(
+    metric: WeightedMetric, held_out: HeldOutPredictions, predictions: Predictions
+) -> Spread:
+    values = []
     for fold in np.unique(np.stack([held_out.repeats, held_out.folds]), axis=1).T:
         inside = (held_out.repeats == fold[0]) & (held_out.folds == fold[1])
-        found.append(_value(metric, judged.part(inside)))
-    known = [value for value in found if math.isfinite(value)]
-    if not known:
+        values.append(_value(metric, predictions.part(inside)))
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
         return Spread(None, None, 0)
-    std = float(np.std(known, ddof=1)) if len(known) > 1 else None
-    return Spread(float(np.mean(known)), std, len(known))
+    std = float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+    return Spread(float(np.mean(finite)), std, len(finite))
 
 
 def _power(name: str) -> tuple[float, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_smse.models.card import (
     ExpectedOutput,
-    Figure,
+    Metric,
     ModelCard,
     TrainingSource,
     bundled_models,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExpectedOutput",
-    "Figure",
+    "Metric",
     "Model",
     "ModelCard",
     "NetworkOutput",

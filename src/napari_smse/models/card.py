@@ -17,7 +17,7 @@ BUNDLED_NAME: Final = "smse_v0"
 WEIGHTS_SUFFIX: Final = ".safetensors"
 CARD_SUFFIX: Final = ".json"
 EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
-LOOKS_SUFFIX: Final = f".looks{CARD_SUFFIX}"
+OOD_REFERENCE_SUFFIX: Final = f".looks{CARD_SUFFIX}"
 """What a model's training tiles look like (`similarity.ood.reference`)."""
 TRAINING_IMAGES: Final = "training images"
 """Of a card's recipe: how many images a fine-tuning learnt from."""
@@ -35,7 +35,7 @@ class TrainingSource(_Strict):
     """One data set that went into the training.
 
     `images` and `cases` count by class name; a case with both classes counts in both.
-    `case_hashes` tell whether a case, or a slide, was trained on without naming it (`case_hash`).
+    `case_hashes` show whether a case, or a slide, was trained on without naming it (`case_hash`).
     """
 
     name: str
@@ -51,8 +51,8 @@ class TrainingSource(_Strict):
     case_hashes: tuple[str, ...] = ()
 
 
-class Figure(_Strict):
-    """One held-out figure, with its interval and how it was measured."""
+class Metric(_Strict):
+    """One held-out metric, with its interval and how it was measured."""
 
     data: str
     metric: str
@@ -72,8 +72,8 @@ class ExpectedOutput(_Strict):
 class Undecided(_Strict):
     """Probabilities of the second class between which nothing is to be called.
 
-    `accuracy` is what was reached outside of them on held-out cases, on a share
-    `coverage` of the images; `target` is what was asked for.
+    `accuracy` is what was reached outside of them on held-out cases, on a fraction
+    `coverage` of the images; `target` is what was required.
     """
 
     low: Probability
@@ -84,7 +84,7 @@ class Undecided(_Strict):
 
 
 class ModelCard(_Strict):
-    """What a model is, what it was trained on, and what it must answer.
+    """What a model is, what it was trained on, and which outputs it must give.
 
     Attributes
     ----------
@@ -104,9 +104,9 @@ class ModelCard(_Strict):
     expected
         Self-test: probabilities of generated tiles, by class name.
     weights_sha256
-        Of the weights file, checked at load.
+        SHA-256 of the weights file, checked at load.
     parent
-        What the training started from.
+        Model that the training started from.
     """
 
     name: str
@@ -119,7 +119,7 @@ class ModelCard(_Strict):
     embedding_dim: int = Field(gt=0)
     training: tuple[TrainingSource, ...] = ()
     recipe: dict[str, str | int | float] = Field(default_factory=dict)
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Metric, ...] = ()
     intended_use: str = "Research use only."
     limits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ class ModelCard(_Strict):
             raise ValueError("mpp_range must rise")
         if self.prototypes and set(self.prototypes) != set(self.classes):
             raise ValueError("prototypes are of other classes")
-        if any(len(one) != self.embedding_dim for one in self.prototypes.values()):
+        if any(len(prototype) != self.embedding_dim for prototype in self.prototypes.values()):
             raise ValueError("prototypes must be as long as the embedding")
         for output in self.expected:
             if set(output.probabilities) != set(self.classes):
@@ -175,14 +175,16 @@ def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
     stem = _stem(model)
     weights, card = (stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, CARD_SUFFIX))
     if not weights.is_file() and not card.is_file():
-        raise ModelNotFoundError(f"There is no model {str(model)!r}. {_what_exists(stem.parent)}")
+        raise ModelNotFoundError(
+            f"There is no model {str(model)!r}. {_available_models(stem.parent)}"
+        )
     return weights, card
 
 
 def bundled_models() -> list[str]:
     """Return the names of the models that come with the package."""
     cards = BUNDLED_FOLDER.glob(f"*{CARD_SUFFIX}")
-    return sorted(path.stem for path in cards if not path.name.endswith(LOOKS_SUFFIX))
+    return sorted(path.stem for path in cards if not path.name.endswith(OOD_REFERENCE_SUFFIX))
 
 
 def read_card(model: str | Path = "bundled") -> ModelCard:
@@ -213,11 +215,11 @@ def card_json(card: ModelCard) -> str:
     return json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
-def stem_of(path: str | Path) -> Path:
+def model_stem(path: str | Path) -> Path:
     """Return a model path without the weights' or the card's suffix."""
     path = Path(path)
-    known = path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}
-    return path.with_suffix("") if known else path
+    has_suffix = path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}
+    return path.with_suffix("") if has_suffix else path
 
 
 def _stem(model: str | Path) -> Path:
@@ -225,10 +227,10 @@ def _stem(model: str | Path) -> Path:
         return BUNDLED_FOLDER / BUNDLED_NAME
     if isinstance(model, str) and model in bundled_models():
         return BUNDLED_FOLDER / model
-    return stem_of(model)
+    return model_stem(model)
 
 
-def _what_exists(folder: Path) -> str:
+def _available_models(folder: Path) -> str:
     names = [f"bundled ({name})" for name in bundled_models()]
     weights = sorted(folder.glob(f"*{WEIGHTS_SUFFIX}"))
     names += [str(path) for path in weights if not path.name.endswith(EXEMPLARS_SUFFIX)][:8]
@@ -237,7 +239,7 @@ def _what_exists(folder: Path) -> str:
 
 def _first_reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else str(first["msg"])
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        return f"{place}: {problem['msg']}" if place else str(problem["msg"])
     return str(error).splitlines()[0]

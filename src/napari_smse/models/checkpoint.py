@@ -19,8 +19,8 @@ from napari_smse.models.card import (
     ModelCard,
     card_json,
     model_paths,
+    model_stem,
     read_card,
-    stem_of,
 )
 from napari_smse.models.self_test import expected_outputs, run_self_test
 from napari_smse.models.smse_cnn import SmseCnn
@@ -82,14 +82,14 @@ def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:
     Returns
     -------
     Path
-        Of the weights.
+        Path of the weights.
 
     Raises
     ------
     ModelError
         A weight is not finite in float16.
     """
-    stem = stem_of(path)
+    stem = model_stem(path)
     weights = stem.with_name(stem.name + WEIGHTS_SUFFIX)
     stem.parent.mkdir(parents=True, exist_ok=True)
     tensors = _packed(network)

@@ -19,7 +19,7 @@ from napari_smse.models.card import ExpectedOutput, ModelCard
 
 TOLERANCE: Final = 0.02
 CANDIDATES: Final = 24
-KEPT: Final = 4
+SELF_TEST_TILES: Final = 4
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +29,7 @@ def generated_tile(number: int, height: int = 224, width: int = 224) -> NDArray[
     Parameters
     ----------
     number
-        Which tile; nuclear size, density, pleomorphism and stain vary with it.
+        Number of the tile; nuclear size, density, pleomorphism and stain vary with it.
     height, width
         Size in px.
     """
@@ -71,16 +71,16 @@ def tile_size(network: nn.Module, card: ModelCard) -> tuple[int, int]:
 
 
 def expected_outputs(network: nn.Module, card: ModelCard) -> tuple[ExpectedOutput, ...]:
-    """Return the generated tiles that tell the classes apart best, with their probabilities.
+    """Return the generated tiles that separate the classes best, with their probabilities.
 
     The tiles with the lowest and the highest probability of the first class are kept,
-    so that swapped class names cannot pass as long as the network tells tiles apart.
+    so that swapped class names cannot pass as long as the network separates tiles.
     """
     numbers = list(range(CANDIDATES))
     probabilities = _probabilities(network, card, numbers)
     order = np.argsort(probabilities[:, 0], kind="stable")
-    kept = [*order[: KEPT // 2], *order[-KEPT // 2 :]]
-    if np.sum(np.abs(probabilities[kept, 0] - 0.5) > 2 * TOLERANCE) < 2:
+    chosen = [*order[: SELF_TEST_TILES // 2], *order[-SELF_TEST_TILES // 2 :]]
+    if np.sum(np.abs(probabilities[chosen, 0] - 0.5) > 2 * TOLERANCE) < 2:
         _log.warning("The self-test of %s could not tell swapped class names.", card.name)
     return tuple(
         ExpectedOutput(
@@ -90,7 +90,7 @@ def expected_outputs(network: nn.Module, card: ModelCard) -> tuple[ExpectedOutpu
                 for name, value in zip(card.classes, probabilities[index], strict=True)
             },
         )
-        for index in kept
+        for index in chosen
     )
 
 
@@ -104,8 +104,8 @@ def run_self_test(network: nn.Module, card: ModelCard) -> None:
     """
     if not card.expected:
         return
-    found = _probabilities(network, card, [output.tile for output in card.expected])
-    for output, row in zip(card.expected, found, strict=True):
+    measured = _probabilities(network, card, [output.tile for output in card.expected])
+    for output, row in zip(card.expected, measured, strict=True):
         for name, value in zip(card.classes, row, strict=True):
             promised = output.probabilities[name]
             if not abs(float(value) - promised) <= TOLERANCE:

@@ -90,7 +90,7 @@ def initialise_from_features(network: SmseNetwork, features: Tensor) -> None:
     Parameters
     ----------
     network
-        Whose heads to set.
+        Network whose heads to set.
     features
         ``(n, features)`` pooled features of training crops, n at least the embedding's length.
     """

@@ -62,7 +62,7 @@ class StagedTrunk(Trunk):
     body, mean, std
         As for `Trunk`.
     channels
-        Of each of the last stages.
+        Number of channels of each of the last stages.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ def build_trunk(name: str = DEFAULT_TRUNK) -> Trunk:
 
     The default, timm's ``efficientnet_lite0``, pads statically and has neither
     squeeze-and-excite nor swish, which makes it the fastest good trunk on a CPU.
-    timm's ``tf_`` twins pad dynamically, at about half the speed.
+    timm's ``tf_`` variants pad dynamically, at about half the speed.
 
     Parameters
     ----------
@@ -141,9 +141,9 @@ def _torchvision_trunk(name: str) -> Trunk:
     from torchvision import models
 
     short = name.removeprefix(TORCHVISION_PREFIX)
-    known = models.list_models(module=models)
-    if short not in known:
-        raise _unknown(name, [TORCHVISION_PREFIX + other for other in known])
+    names = models.list_models(module=models)
+    if short not in names:
+        raise _unknown(name, [TORCHVISION_PREFIX + available for available in names])
     body = models.get_model(short, weights=None)
     return Trunk(body, _cut_classifier(body))
 
@@ -158,8 +158,8 @@ def _cut_classifier(body: nn.Module) -> int:
     return last.in_features
 
 
-def _unknown(name: str, known: list[str]) -> UnknownTrunkError:
-    close = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
+def _unknown(name: str, names: list[str]) -> UnknownTrunkError:
+    close = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
     hint = (
         f"did you mean {', '.join(close)}?"
         if close

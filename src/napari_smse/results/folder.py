@@ -20,7 +20,7 @@ _DEVICES = {"CON", "PRN", "AUX", "NUL"} | _PORTS
 
 
 def result_folder_names(slides: Sequence[Path]) -> list[str]:
-    """Name a results folder for each of some slides, no two alike.
+    """Name a results folder for each slide, no two alike.
 
     It is the slide's name; where slides share that, the file's whole name; where they
     share that too, the folder's name before it.
@@ -38,10 +38,10 @@ def result_folder_names(slides: Sequence[Path]) -> list[str]:
     paths = [path.absolute() for path in slides]
     names = [_slide_name(path) for path in paths]
     for longer in (_file_name, _name_with_folder):
-        taken = [name.casefold() for name in names]
+        keys = [name.casefold() for name in names]
         names = [
-            longer(path) if taken.count(key) > 1 else name
-            for path, name, key in zip(paths, names, taken, strict=True)
+            longer(path) if keys.count(key) > 1 else name
+            for path, name, key in zip(paths, names, keys, strict=True)
         ]
     return _numbered(names)
 
@@ -65,7 +65,7 @@ def _name_with_folder(path: Path) -> str:
     return "_".join(part for part in (folder_name(path.parent.name, ""), _file_name(path)) if part)
 
 
-def folder_name(name: str, without: str = "slide") -> str:
+def folder_name(name: str, fallback: str = "slide") -> str:
     """Make a name that is a folder's on every disk, in whatever folder it is joined to.
 
     ``%5C`` stands for what separates folders somewhere, ``%E9`` for a byte that is not UTF-8;
@@ -74,31 +74,31 @@ def folder_name(name: str, without: str = "slide") -> str:
     Parameters
     ----------
     name
-        Of a slide.
-    without
-        What to return where nothing is left of the name.
+        Name of a slide.
+    fallback
+        Name to return where nothing is left.
     """
-    whole = _UNSAFE.sub(_percent, name).rstrip(" .")
-    if whole.partition(".")[0].strip().upper() in _DEVICES:
-        return f"_{whole}"
-    return whole or without
+    safe = _UNSAFE.sub(_percent, name).rstrip(" .")
+    if safe.partition(".")[0].strip().upper() in _DEVICES:
+        return f"_{safe}"
+    return safe or fallback
 
 
-def _percent(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in os.fsencode(found[0]))
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in os.fsencode(match[0]))
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
     """Add a number to names that are still shared."""
-    given: set[str] = set()
-    told = []
+    used: set[str] = set()
+    unique = []
     for name in names:
         free, number = name, 2
-        while free.casefold() in given:
+        while free.casefold() in used:
             free, number = f"{name}_{number}", number + 1
-        given.add(free.casefold())
-        told.append(free)
-    return told
+        used.add(free.casefold())
+        unique.append(free)
+    return unique
 
 
 def remove_results(folder: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOTICE = "Research use only"
 _PANEL_WIDTH = 5.0  # inches
-_MOST_IN_A_ROW = 3
+_MAX_PER_ROW = 3
 _OPACITY = 0.72
 
 Extent = tuple[float, float, float, float]
@@ -32,14 +32,14 @@ class MapPanel(NamedTuple):
     Attributes
     ----------
     title
-        What it shows, such as `P(malignant) at 0.5 um/px`.
+        Title, such as `P(malignant) at 0.5 um/px`.
     values
         (rows, columns) probabilities, NaN where there was nothing to score.
     extent
         Left, right, bottom, top of the array in um of the slide; the slide's corner is
         (0, 0) and y points down, so that bottom > top.
     colour
-        Of the class, RGB 0..255; without one, the map goes from blue to orange.
+        Colour of the class, RGB 0..255; without one, the map goes from blue to orange.
     """
 
     title: str
@@ -69,14 +69,14 @@ def write_heat_map_picture(
     extent
         Left, right, bottom, top of the thumbnail in um.
     caption
-        What stands under the picture: slide, model, date. "Research use only" is added.
+        Text under the picture: slide, model, date. "Research use only" is added.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    panels = [MapPanel(*each) for each in maps]
+    panels = [MapPanel(*panel) for panel in maps]
     figure = _figure(panels, thumbnail, extent)
     figure.text(0.01, 0.01, caption, ha="left", va="bottom", fontsize=9)
     figure.text(0.99, 0.01, NOTICE, ha="right", va="bottom", fontsize=9, weight="bold")
@@ -90,13 +90,15 @@ def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Ex
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     count = len(panels) + 1
-    columns = count if count <= _MOST_IN_A_ROW else math.ceil(math.sqrt(count))
+    columns = count if count <= _MAX_PER_ROW else math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     left, right, bottom, top = extent
     aspect = min(max((bottom - top) / (right - left), 0.3), 2.5)
     size = (columns * _PANEL_WIDTH + 0.8, rows * (0.88 * _PANEL_WIDTH * aspect + 0.75) + 0.4)
-    caption_share = 0.3 / size[1]
-    layout = ConstrainedLayoutEngine(compress=True, rect=(0, caption_share, 1, 1 - caption_share))
+    caption_fraction = 0.3 / size[1]
+    layout = ConstrainedLayoutEngine(
+        compress=True, rect=(0, caption_fraction, 1, 1 - caption_fraction)
+    )
     figure = Figure(figsize=size, layout=layout)
     grid = figure.subplots(rows, columns, squeeze=False)
     axes = list(grid.ravel())

@@ -47,7 +47,7 @@ def write_qupath_tiles(
     bounds_origin
         Corner of OpenSlide's bounds, level-0 px.
     colours
-        Of the classes, RGB 0..255; classes without one get a usual colour.
+        Colours of the classes, RGB 0..255; classes without one get a usual colour.
 
     Raises
     ------
@@ -79,10 +79,10 @@ def _tile_feature(
         "objectType": "tile",
         "measurements": {k: round(v, 6) for k, v in measurements.items() if _is_number(v)},
     }
-    known = {name: p for name, p in probabilities.items() if _is_number(p)}
-    if known:
-        best = max(known, key=known.__getitem__)
-        properties["classification"] = {"name": best, "color": colours[best]}
+    scored = {name: p for name, p in probabilities.items() if _is_number(p)}
+    if scored:
+        called = max(scored, key=scored.__getitem__)
+        properties["classification"] = {"name": called, "color": colours[called]}
     return {"type": "Feature", "geometry": _rectangle(row, origin), "properties": properties}
 
 

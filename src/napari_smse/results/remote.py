@@ -22,12 +22,12 @@ class RemoteFolder:
     Parameters
     ----------
     url
-        As ``s3://bucket/x``; everything fsspec has a backend for.
+        URL, as ``s3://bucket/x``; everything fsspec has a backend for.
 
     Raises
     ------
     OutputError
-        If what reaches it is not installed, or there is no such kind of place.
+        If its backend is not installed, or there is no such kind of place.
     """
 
     def __init__(self, url: str) -> None:
@@ -42,7 +42,7 @@ class RemoteFolder:
         OutputError
             If the place cannot be reached, or may not be read.
         """
-        with self._doing("read"):
+        with self._naming_errors("read"):
             try:
                 content: bytes = self._files.cat_file(f"{self._path}/{name}")
             except (FileNotFoundError, NotADirectoryError):
@@ -51,7 +51,7 @@ class RemoteFolder:
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name; raises as `read` does."""
-        with self._doing("read"):
+        with self._naming_errors("read"):
             return bool(self._files.exists(f"{self._path}/{name}"))
 
     def put(self, folder: Path, name: str) -> None:
@@ -68,7 +68,7 @@ class RemoteFolder:
         target = f"{self._path}/{name}"
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         content = [path for path in files if path != folder / RECORD_NAME]
-        with self._doing("write"):
+        with self._naming_errors("write"):
             self._remove(target)
             self._put_all(
                 [str(path) for path in content],
@@ -91,15 +91,15 @@ class RemoteFolder:
             self._files.rm(target, recursive=True)
 
     @contextmanager
-    def _doing(self, what: str) -> Iterator[None]:
+    def _naming_errors(self, action: str) -> Iterator[None]:
         """Turn whatever a backend raises into a named error: each has errors of its own."""
         try:
             yield
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise OutputError(
-                f"cannot {what} {self.url}: {reason}; check the address, and that you may {what} "
-                "there. What was scored is kept: the same command goes on from there."
+                f"cannot {action} {self.url}: {reason}; check the address, and that you may "
+                f"{action} there. What was scored is kept: the same command goes on from there."
             ) from error
 
 
@@ -116,7 +116,7 @@ def _reached(url: str) -> tuple[Any, str]:
         options = {"auto_mkdir": True} if url.startswith(("file://", "local://")) else {}
         files, path = url_to_fs(url, **options)
     except ImportError as error:
-        raise OutputError(f"{url} cannot be reached: {_what_to_install(url, error)}.") from error
+        raise OutputError(f"{url} cannot be reached: {_install_hint(url, error)}.") from error
     except ValueError as error:
         raise OutputError(
             f"{url} is no place that results can be written to ({error}): give a folder, or a URL "
@@ -125,12 +125,12 @@ def _reached(url: str) -> tuple[Any, str]:
     return files, str(path).rstrip("/")
 
 
-def _what_to_install(url: str, error: ImportError) -> str:
-    """Say which package has the backend; fsspec knows it, in words of its own."""
+def _install_hint(url: str, error: ImportError) -> str:
+    """Return which package to install for a backend, from what fsspec knows of it."""
     from fsspec.registry import known_implementations
 
-    known = known_implementations.get(url.partition("://")[0], {})
-    package = str(known.get("class", "")).partition(".")[0]
+    backend = known_implementations.get(url.partition("://")[0], {})
+    package = str(backend.get("class", "")).partition(".")[0]
     if package and package != "fsspec":
         return f"its backend is not installed; run pip install {package}"
-    return str(known.get("err", error)).rstrip(".")
+    return str(backend.get("err", error)).rstrip(".")

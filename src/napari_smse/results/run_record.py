@@ -28,7 +28,7 @@ _PACKAGES = (
 
 
 CLASS_HEAD: Final = "class head"
-"""What gives probabilities, unless something else is said."""
+"""The default classifier."""
 
 
 class _Record(BaseModel):
@@ -36,7 +36,7 @@ class _Record(BaseModel):
 
 
 class SlideRecord(_Record):
-    """Which slide, and how large a pixel of it is."""
+    """The slide, and its um/px."""
 
     path: str
     quick_hash: str
@@ -49,7 +49,7 @@ class SlideRecord(_Record):
 
 
 class ModelRecord(_Record):
-    """Which network gave the probabilities."""
+    """The network that gave the probabilities."""
 
     name: str
     version: str
@@ -58,7 +58,7 @@ class ModelRecord(_Record):
 
 
 class ScaleRecord(_Record):
-    """What was scored at one scale: of all tiles, fewer only if there was no time for more."""
+    """Tiles of one scale: all, and those scored, which are fewer only if time was up."""
 
     mpp: PositiveFloat
     tile_px: PositiveInt
@@ -69,18 +69,18 @@ class ScaleRecord(_Record):
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of what takes part in a result, without importing any of it."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Return the versions of the packages that a result depends on; none is imported."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 class RunRecord(_Record):
-    """Everything one needs to say where a result came from, or to get it again.
+    """The record of a result, from which a run can be repeated.
 
     Attributes
     ----------
@@ -89,13 +89,14 @@ class RunRecord(_Record):
     precision
         Number format of the network's inner work, such as `float32`.
     started, finished
-        With time zone.
+        Time with its zone.
     seconds
         Time spent scoring; less than `finished - started` if the run was resumed.
     classifier
-        What gives the probabilities from the model's embeddings: its class head, or exemplars.
+        Classifier that gives the probabilities from the model's embeddings: its class head, or
+        exemplars.
     settings
-        What the user chose: overlap, least tissue, region of interest ...
+        Settings of the user: overlap, minimum tissue, region of interest ...
     warnings
         One line each, as shown to the user.
     """

@@ -44,18 +44,18 @@ _THUMBNAIL_SIDE = 1600
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a result must say about how it came about, besides the scores.
+    """The context of a result, besides the scores: model, device, warnings.
 
     Parameters
     ----------
     card
         The model's card.
     device
-        The device, as a person calls it.
+        Name of the device, as shown to the user.
     warnings
-        What a reader of the results must know, one line each.
+        Warnings for a reader of the results, one line each.
     classifier
-        What gives the probabilities from the model's embeddings.
+        Classifier that gives the probabilities from the model's embeddings.
     """
 
     card: ModelCard
@@ -74,7 +74,7 @@ def save_results(
     Parameters
     ----------
     folder
-        Where to; the store is copied there unless it lies there already.
+        Folder to write to; the store is copied there unless it lies there already.
     slide, store
         The slide and its scores, to the end or to the end of the time there was.
     context
@@ -146,8 +146,10 @@ def _write_picture(
     number, colour = store.classes.index(shown), context.card.class_colours.get(shown)
     panels = []
     for scores in scales:
-        known = is_trained_scale(scores.mpp, context.card)
-        title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if known else ': untrained scale'}"
+        trained = is_trained_scale(scores.mpp, context.card)
+        title = (
+            f"P({shown}) at {describe_scale(scores.mpp)}{'' if trained else ': untrained scale'}"
+        )
         panels.append(_panel(title, scores.heat_map(number), slide, colour))
     if len(scales) > 1:
         mpps = [scores.mpp for scores in scales]
@@ -169,10 +171,10 @@ def _caption(slide: Slide, context: RunContext) -> str:
 
 
 def _fused_from(mpps: Sequence[float], card: ModelCard) -> str:
-    trained = sum(is_trained_scale(mpp, card) for mpp in mpps)
-    if not trained:
+    trained_count = sum(is_trained_scale(mpp, card) for mpp in mpps)
+    if not trained_count:
         return "all scales: untrained"
-    return "all scales" if trained == len(mpps) else "trained scales only"
+    return "all scales" if trained_count == len(mpps) else "trained scales only"
 
 
 def _thumbnail(slide: Slide) -> NDArray[np.uint8]:

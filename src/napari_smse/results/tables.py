@@ -40,7 +40,7 @@ TILE_COLUMNS = tile_columns(("benign", "malignant"))
 
 @dataclass(frozen=True)
 class TileRows:
-    """The tiles of one scale and what was found in them.
+    """The tiles of one scale and their probabilities.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class TileRows:
     regions
         (n, 4) integers: x, y of the top-left corner, width, height, all in level-0 px.
     tissue
-        (n,) share of each tile that is tissue, 0..1.
+        (n,) fraction of each tile that is tissue, 0..1.
     probabilities
         (n, classes) in the order of the classes; NaN where a tile was not scored.
     """

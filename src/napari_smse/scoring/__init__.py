@@ -3,7 +3,7 @@
 from napari_smse.scoring.block_order import Viewport
 from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devices, list_devices
 from napari_smse.scoring.engine import score
-from napari_smse.scoring.estimate import Estimate, estimate
+from napari_smse.scoring.estimate import TimeEstimate, estimate
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.progress import Progress, TileScores
 from napari_smse.scoring.read_block import read_block
@@ -18,7 +18,7 @@ from napari_smse.scoring.request import (
     scale_warnings,
 )
 from napari_smse.scoring.run import open_run, require_same_slide, stored_plan
-from napari_smse.scoring.runtimes.selection import on_fastest_runtime
+from napari_smse.scoring.runtimes.selection import select_runtime
 from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
@@ -26,7 +26,6 @@ from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
 __all__ = [
     "FUSED",
     "ComputeDevice",
-    "Estimate",
     "HeatMap",
     "HeatMapBuilder",
     "MapName",
@@ -36,6 +35,7 @@ __all__ = [
     "ScoreRequest",
     "ScoreStore",
     "TileScores",
+    "TimeEstimate",
     "Viewport",
     "WriteLock",
     "choose_device",
@@ -48,7 +48,6 @@ __all__ = [
     "is_trained_scale",
     "list_devices",
     "objective_power",
-    "on_fastest_runtime",
     "open_run",
     "parse_scale",
     "read_block",
@@ -56,6 +55,7 @@ __all__ = [
     "require_tiles",
     "scale_warnings",
     "score",
+    "select_runtime",
     "shown_class",
     "store_lock",
     "stored_plan",

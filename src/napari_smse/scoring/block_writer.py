@@ -18,14 +18,14 @@ _WRITE_EVERY_S = 1.0
 
 @dataclass
 class BlockWriter:
-    """Writes whole blocks to a store, those of about a second at once.
+    """Writes complete blocks to a store, those of about a second at once.
 
     Parameters
     ----------
     plan, store
-        What is scored, and where results go.
+        The tiles that are scored, and the store that results go to.
     slide
-        What the blocks are read from: nothing of one that changed meanwhile is kept.
+        Slide that the blocks are read from; if it changes meanwhile, nothing is stored.
     """
 
     plan: TilePlan
@@ -34,7 +34,7 @@ class BlockWriter:
     _blocks: list[BlockScores] = field(default_factory=list)
     _written: float = -_WRITE_EVERY_S
 
-    def keep(self, blocks: Sequence[BlockScores]) -> None:
+    def add(self, blocks: Sequence[BlockScores]) -> None:
         """Take blocks in, and write what has gathered if it is time.
 
         Raises
@@ -49,7 +49,7 @@ class BlockWriter:
             self.write()
 
     def write(self) -> None:
-        """Write the rows, then count the blocks as done; raises as `keep` does."""
+        """Write the rows, then count the blocks as done; raises as `add` does."""
         if self._blocks:
             # What was read before this moment was read from the slide that was opened.
             self.confirm()
@@ -70,14 +70,14 @@ class BlockWriter:
         Parameters
         ----------
         content
-            Look at its quick hash, too.
+            Compare its quick hash, too.
 
         Raises
         ------
         ChangedSlideError
             It is another one.
         SlideError
-            It cannot be looked at.
+            It cannot be read.
         """
         if self.slide is None:
             return

@@ -37,7 +37,7 @@ def derived_store(
         For each scale the probabilities ``(n, classes)``, NaN for a tile that was not scored, and
         the embeddings ``(n, d)``.
     facts
-        What differs from the source: whose scores they are, as JSON values.
+        Facts that differ from the source: whose scores they are, as JSON values.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where the network runs: chosen once, told by name, never changed behind the user's back."""
+"""The device that the network runs on: chosen once, shown by name, never changed silently."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class ComputeDevice:
     Parameters
     ----------
     torch_name
-        What torch calls it: ``cpu``, ``cuda:0`` or ``mps``.
+        Name in torch: ``cpu``, ``cuda:0`` or ``mps``.
     label
-        What a person calls it: ``CPU, AMD EPYC (2 cores)``.
+        Name for a person: ``CPU, AMD EPYC (2 cores)``.
     precision
         Number format of the arithmetic: the fastest that this processor has in
         hardware. Results are always float32.
     batch_size
         Tiles given to the network at once.
     runtime
-        What computes the network.
+        Library that computes the network.
     """
 
     torch_name: str
@@ -48,7 +48,7 @@ class ComputeDevice:
 
     @property
     def how(self) -> str:
-        """What a run is done by: ``CPU, AMD EPYC (2 cores), torch in bfloat16``."""
+        """Device, runtime and precision: ``CPU, AMD EPYC (2 cores), torch in bfloat16``."""
         return f"{self.label}, {self.runtime} in {self.precision}"
 
 
@@ -56,23 +56,23 @@ def list_devices() -> list[ComputeDevice]:
     """Every usable device of this machine, the fastest kind first."""
     import torch
 
-    found = [
+    devices = [
         _device(f"cuda:{number}", f"GPU, {torch.cuda.get_device_name(number)}", "float16")
         for number in range(torch.cuda.device_count())
     ]
     if torch.backends.mps.is_available():
-        found.append(_device("mps", "GPU, Apple Metal", "float32"))
+        devices.append(_device("mps", "GPU, Apple Metal", "float32"))
     precision: Precision = "bfloat16" if computes_bfloat16() else "float32"
-    found.append(_device("cpu", f"CPU, {_cpu_name()} ({os.cpu_count()} cores)", precision))
-    return found
+    devices.append(_device("cpu", f"CPU, {_cpu_name()} ({os.cpu_count()} cores)", precision))
+    return devices
 
 
-def choose_device(wanted: str = "auto", *, exact: bool = False) -> ComputeDevice:
+def choose_device(name: str = "auto", *, exact: bool = False) -> ComputeDevice:
     """The device of this name, or the fastest for ``auto``.
 
     Parameters
     ----------
-    wanted
+    name
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     exact
         Compute in float32 even where something else is faster.
@@ -86,25 +86,27 @@ def choose_device(wanted: str = "auto", *, exact: bool = False) -> ComputeDevice
     devices = list_devices()
     if exact:
         devices = [replace(device, precision="float32") for device in devices]
-    if wanted == "auto":
+    if name == "auto":
         return devices[0]
-    name = "cuda:0" if wanted == "cuda" else wanted
+    torch_name = "cuda:0" if name == "cuda" else name
     for device in devices:
-        if device.torch_name == name:
+        if device.torch_name == torch_name:
             return device
     offered = ", ".join(device.torch_name for device in devices)
     raise DeviceError(
-        f"There is no device {wanted!r} on this machine: choose auto or one of {offered}. "
+        f"There is no device {name!r} on this machine: choose auto or one of {offered}. "
         "`napari-smse doctor` tells why a GPU is not seen."
     )
 
 
-def choose_devices(wanted: str = "auto", *, exact: bool = False) -> list[ComputeDevice]:
-    """Several devices that share a run's tiles, separated by commas, or one.
+def choose_devices(names: str = "auto", *, exact: bool = False) -> list[ComputeDevice]:
+    """Several devices that share a run's tiles, or one.
 
     Parameters
     ----------
-    wanted, exact
+    names
+        Names separated by commas, each as for `choose_device`.
+    exact
         As for `choose_device`.
 
     Raises
@@ -113,12 +115,12 @@ def choose_devices(wanted: str = "auto", *, exact: bool = False) -> list[Compute
         If there is no such device, one is named twice, or they compute in other numbers: then it
         would be chance by which a tile is scored.
     """
-    chosen = [choose_device(name.strip(), exact=exact) for name in wanted.split(",")]
+    chosen = [choose_device(name.strip(), exact=exact) for name in names.split(",")]
     if len(set(chosen)) < len(chosen):
-        raise DeviceError(f"{wanted!r} names a device twice: name each once.")
+        raise DeviceError(f"{names!r} names a device twice: name each once.")
     if len({(device.precision, device.runtime) for device in chosen}) > 1:
         raise DeviceError(
-            f"{wanted!r} names devices that compute differently: choose devices of one kind, "
+            f"{names!r} names devices that compute differently: choose devices of one kind, "
             "such as cuda:0,cuda:1, or in a shell add --float32."
         )
     return chosen

@@ -1,4 +1,4 @@
-"""Score the tiles of a slide: read, classify, store, and tell how far it is."""
+"""Score the tiles of a slide: read, classify, store, and report progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_smse.scoring.block_order import BlockOrder, Viewport
 from napari_smse.scoring.block_writer import BlockWriter
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import BatchScores, Pipeline
-from napari_smse.scoring.progress import Clock, Progress, TileScores
+from napari_smse.scoring.progress import Progress, ThroughputMeter, TileScores
 from napari_smse.scoring.store import ScoreStore
 from napari_smse.scoring.uncertainty_order import UncertaintyOrder
 from napari_smse.slides import Slide
@@ -42,20 +42,20 @@ def score(
     Parameters
     ----------
     slide, model, plan
-        What to score with what.
+        The slide, the network, and the tiles to score.
     store
-        Made for this plan; results go there block by block.
+        Store of this plan; results go there block by block.
     device
-        Where the network runs; several share the tiles.
+        Device to run the network on; several share the tiles.
     threads
         CPU cores for the network.
     readers
         Threads that read the slide; with 0, everything happens in the caller's thread.
     viewport
-        What is looked at: its tiles come first. It may change while this runs.
+        What the viewer shows: its tiles come first. It may change while this runs.
     seconds
-        Time to spend on a plan with a first look, which itself is never cut short; after it comes
-        what is most doubtful. Without, everything is scored.
+        time to spend on a plan with a coarse pass, which itself is never cut short; after it comes
+        what is most uncertain. Without, everything is scored.
 
     Yields
     ------
@@ -74,42 +74,42 @@ def score(
     """
     slide.require_unchanged()
     deadline = None if seconds is None else time.monotonic() + seconds
-    clock = Clock(plan.tile_count, deadline)
+    meter = ThroughputMeter(plan.tile_count, deadline)
     stored = _stored_scores(plan, store)
-    yield clock.resume(stored)
+    yield meter.resume(stored)
     todo = np.flatnonzero(~store.blocks_done()).tolist()
     order = _order(plan, todo, viewport, deadline)
-    order.learn(stored)
+    order.update(stored)
     devices = [device] if isinstance(device, ComputeDevice) else list(device)
     pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
-    keeper = BlockWriter(plan, store, slide)
+    writer = BlockWriter(plan, store, slide)
     try:
         for batch in pipeline.run():
             if batch is None:
-                yield clock.tell((), pipeline.times.limit())
+                yield meter.advance((), pipeline.times.bottleneck())
                 continue
-            keeper.keep(batch.whole)
+            writer.add(batch.completed)
             scores = tuple(_by_scale(plan, batch))
-            order.learn(scores)
-            yield clock.tell(scores, pipeline.times.limit())
+            order.update(scores)
+            yield meter.advance(scores, pipeline.times.bottleneck())
     finally:
-        # Also after a cancel, or when the slide breaks: what is whole is kept.
-        keeper.write()
+        # Also after a cancel, or when the slide breaks: complete blocks are kept.
+        writer.write()
     if not store.complete:
-        keeper.confirm(content=True)
-        store.finish(complete=len(order) == 0, seconds=round(clock.elapsed, 3))
+        writer.confirm(content=True)
+        store.finish(complete=len(order) == 0, seconds=round(meter.elapsed, 3))
 
 
 def _order(
     plan: TilePlan, todo: Sequence[int], viewport: Viewport | None, deadline: float | None
 ) -> BlockOrder:
-    if all(block.first_look for block in plan.blocks):
+    if all(block.coarse_first for block in plan.blocks):
         return BlockOrder(plan, todo, viewport)
     return UncertaintyOrder(plan, todo, viewport, deadline)
 
 
 def _by_scale(plan: TilePlan, batch: BatchScores) -> Iterator[TileScores]:
-    """Sort a batch's answers by scale."""
+    """Sort the scores of a batch by scale."""
     tiles = np.array([plan.blocks[number].tile(row) for number, row in batch.places.tolist()])
     for scale in np.unique(tiles[:, 0]):
         at = tiles[:, 0] == scale
@@ -119,7 +119,7 @@ def _by_scale(plan: TilePlan, batch: BatchScores) -> Iterator[TileScores]:
 def _stored_scores(plan: TilePlan, store: ScoreStore) -> tuple[TileScores, ...]:
     """What the store's finished blocks already hold."""
     done = store.blocks_done()
-    found = []
+    scores = []
     for scale in range(len(plan.scales)):
         ranges = [
             np.arange(start, stop)
@@ -129,5 +129,5 @@ def _stored_scores(plan: TilePlan, store: ScoreStore) -> tuple[TileScores, ...]:
         ]
         if ranges:
             index = np.concatenate(ranges)
-            found.append(TileScores(scale, index, store.scale(scale).probability[index]))
-    return tuple(found)
+            scores.append(TileScores(scale, index, store.scale(scale).probability[index]))
+    return tuple(scores)

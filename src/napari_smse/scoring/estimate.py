@@ -12,8 +12,7 @@ import numpy as np
 from napari_smse.scoring.block_order import BlockOrder
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import Pipeline
-from napari_smse.scoring.progress import PROBE_S
-from napari_smse.scoring.stages import Limit
+from napari_smse.scoring.progress import PROBE_S, Bottleneck
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
@@ -24,22 +23,22 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """How long scoring a slide will take, and why.
 
     Parameters
     ----------
     tiles
-        How many there are to score.
+        Number of tiles to score.
     rate
         Tiles per second.
-    limit
-        What sets that pace.
+    bottleneck
+        Stage that limits that rate.
     """
 
     tiles: int
     rate: float
-    limit: Limit | None
+    bottleneck: Bottleneck | None
 
     @property
     def seconds(self) -> float:
@@ -56,15 +55,15 @@ def estimate(
     threads: int = 1,
     readers: int = 2,
     seconds: float = PROBE_S,
-) -> Estimate:
-    """Score blocks from all over a slide for a while, keep nothing, and tell the pace.
+) -> TimeEstimate:
+    """Score blocks from all over a slide for a while, store nothing, and return the throughput.
 
     Parameters
     ----------
     slide, model, plan, device, threads, readers
         As for `score`.
     seconds
-        How long to try, from the first batch on; a slide done sooner is done.
+        Time to measure for, from the first batch on; less if the slide is done sooner.
 
     Raises
     ------
@@ -88,9 +87,9 @@ def estimate(
                 first, of_first = now, tiles
         if tiles > of_first and now - first >= seconds:
             break
-    limit = pipeline.times.limit()
+    bottleneck = pipeline.times.bottleneck()
     ended = time.monotonic()
     running.close()
     if tiles == of_first:
-        return Estimate(plan.tile_count, tiles / max(ended - began, 1e-9), limit)
-    return Estimate(plan.tile_count, (tiles - of_first) / max(ended - first, 1e-9), limit)
+        return TimeEstimate(plan.tile_count, tiles / max(ended - began, 1e-9), bottleneck)
+    return TimeEstimate(plan.tile_count, (tiles - of_first) / max(ended - first, 1e-9), bottleneck)

@@ -37,9 +37,9 @@ class HeatMap:
         rows = np.floor((y - self.y) / self.cell).astype(np.intp)
         height, width = self.values.shape
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-        found = np.full(np.shape(columns), np.nan, dtype=np.float32)
-        found[inside] = self.values[rows[inside], columns[inside]]
-        return found
+        values_at = np.full(np.shape(columns), np.nan, dtype=np.float32)
+        values_at[inside] = self.values[rows[inside], columns[inside]]
+        return values_at
 
     def centres(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Level-0 x of each column's and y of each row's cell centres."""
@@ -106,7 +106,7 @@ class HeatMapBuilder:
 
 
 def fuse(maps: Sequence[HeatMap]) -> HeatMap:
-    """One map over all scales: the mean of what each scale says of a place.
+    """One map over all scales: the mean of the scales at each place.
 
     Every scale counts the same; a place that only some scales scored takes the
     mean of those.
@@ -122,9 +122,9 @@ def fuse(maps: Sequence[HeatMap]) -> HeatMap:
     total, count = np.zeros(x.shape), np.zeros(x.shape)
     for heat_map in maps:
         values = heat_map.at(x, y)
-        known = np.isfinite(values)
-        total[known] += values[known]
-        count += known
+        scored = np.isfinite(values)
+        total[scored] += values[scored]
+        count += scored
     fused = np.full(x.shape, np.nan, dtype=np.float32)
     np.divide(total, count, out=fused, where=count > 0, casting="unsafe")
     return HeatMap(fused, finest.x, finest.y, finest.cell)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring.block_order import BlockOrder
 from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.progress import StageTimes
 from napari_smse.scoring.read_block import read_block
-from napari_smse.scoring.runtimes.base import Answer
-from napari_smse.scoring.stages import StageTimes
+from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
@@ -25,8 +25,8 @@ from napari_smse.tiles import TilePlan
 if TYPE_CHECKING:
     from napari_smse.models import Model
 
-PATIENCE = 0.25
-"""Longest silence, seconds: a cancel acts at the next word."""
+MAX_SILENCE_S = 0.25
+"""Longest time without a progress: a cancel acts at the next one."""
 
 _BATCHES_AHEAD = 2
 """Tiles held ready for each network, in batches."""
@@ -37,12 +37,12 @@ _NETWORKS_A_GPU = 2
 
 @dataclass(frozen=True)
 class BlockScores:
-    """A block, whole, and what the network said of its tiles.
+    """The scores of all tiles of a block.
 
     Parameters
     ----------
     number
-        Of the block in the plan.
+        Number of the block in the plan.
     probability
         (n, classes), in the order of the block's members.
     embedding
@@ -64,13 +64,13 @@ class BatchScores:
         Block, and row in it, of each tile, (n, 2).
     probability
         (n, classes).
-    whole
-        Blocks that it was the last missing part of.
+    completed
+        Blocks whose last tiles are in this batch.
     """
 
     places: NDArray[np.int64]
     probability: NDArray[np.float32]
-    whole: tuple[BlockScores, ...]
+    completed: tuple[BlockScores, ...]
 
 
 class Pipeline:
@@ -78,16 +78,16 @@ class Pipeline:
 
     Threads read and cut tiles; a thread for each network classifies them, in batches that run
     across blocks. Whoever iterates only passes tiles on, so that reading, network and what is
-    done with the results overlap, and the slowest of them sets the pace.
+    done with the results overlap, and the slowest of them limits the throughput.
 
     Parameters
     ----------
     slide, model, plan
-        What to classify with what.
+        The slide, the network, and the tiles to classify.
     order
-        Which block comes next.
+        Order in which blocks are read.
     devices
-        Where the network runs; two or more share the tiles.
+        Devices to run the network on; two or more share the tiles.
     threads
         CPU cores for the network.
     readers
@@ -108,13 +108,13 @@ class Pipeline:
         self._slide, self._plan, self._order = slide, plan, order
         self._batch_size = max(device.batch_size for device in devices)
         self._readers = max(1, readers)
-        self._networks = _Networks(model, devices, threads)
-        self.times = StageTimes(self._readers, len(self._networks))
+        self._classifiers = _ClassifierPool(model, devices, threads)
+        self.times = StageTimes(self._readers, len(self._classifiers))
         self._inline = readers == 0
         self._waiting = _WaitingTiles()
         self._blocks: dict[int, _OpenBlock] = {}
         self._reading: dict[Future[NDArray[np.uint8]], int] = {}
-        self._classifying: dict[Future[Answer], NDArray[np.int64]] = {}
+        self._classifying: dict[Future[Prediction], NDArray[np.int64]] = {}
 
     def run(self) -> Generator[BatchScores | None]:
         """Yield each batch as it is ready, and None whenever none was for a quarter of a second.
@@ -124,35 +124,35 @@ class Pipeline:
         DamagedSlideError, DeviceError
             As reading and classifying do.
         """
-        networks = len(self._networks)
+        networks = len(self._classifiers)
         readers = _executor(self._readers, "read-slide", inline=self._inline)
         classifiers = _executor(networks, "classify", inline=self._inline)
         try:
-            while self._feed(readers, classifiers):
+            while self._submit_work(readers, classifiers):
                 pending: list[Future[Any]] = [*self._reading, *self._classifying]
-                done = wait(pending, timeout=PATIENCE, return_when=FIRST_COMPLETED).done
+                done = wait(pending, timeout=MAX_SILENCE_S, return_when=FIRST_COMPLETED).done
                 if not done:
                     yield None
                 for future in done:
                     if future in self._reading:
                         self._take_tiles(future)
                     else:
-                        yield self._take_answer(future)
+                        yield self._take_prediction(future)
         finally:
             # A read may hang on its drive; a batch is soon done, and nothing may compute when
             # the program ends.
             readers.shutdown(wait=False, cancel_futures=True)
             classifiers.shutdown(wait=True, cancel_futures=True)
 
-    def _feed(self, readers: Executor, classifiers: Executor) -> bool:
+    def _submit_work(self, readers: Executor, classifiers: Executor) -> bool:
         """Keep readers and networks busy; False when nothing is left to do."""
-        ahead = _BATCHES_AHEAD * self._batch_size * len(self._networks)
+        ahead = _BATCHES_AHEAD * self._batch_size * len(self._classifiers)
         while len(self._reading) < self._readers and len(self._waiting) < ahead:
             number = self._order.next()
             if number is None:
                 break
             self._reading[readers.submit(self._read, number)] = number
-        while len(self._classifying) <= len(self._networks):
+        while len(self._classifying) <= len(self._classifiers):
             batch = self._waiting.take(self._batch_size, all_read=not self._reading)
             if batch is None:
                 break
@@ -161,11 +161,11 @@ class Pipeline:
         return bool(self._reading or self._classifying)
 
     def _read(self, number: int) -> NDArray[np.uint8]:
-        with self.times.of("reading"):
+        with self.times.measure("reading"):
             return read_block(self._slide, self._plan, self._plan.blocks[number])
 
-    def _classify(self, tiles: NDArray[np.uint8]) -> Answer:
-        with self._networks.lent() as classifier, self.times.of("network"):
+    def _classify(self, tiles: NDArray[np.uint8]) -> Prediction:
+        with self._classifiers.borrow() as classifier, self.times.measure("network"):
             return classifier(tiles)
 
     def _take_tiles(self, future: Future[Any]) -> None:
@@ -174,20 +174,20 @@ class Pipeline:
         self._blocks[number] = _OpenBlock(number, len(tiles))
         self._waiting.add(number, tiles)
 
-    def _take_answer(self, future: Future[Any]) -> BatchScores:
+    def _take_prediction(self, future: Future[Any]) -> BatchScores:
         places = self._classifying.pop(future)
         probability, embedding = future.result()
-        whole = []
+        completed = []
         for number in dict.fromkeys(places[:, 0].tolist()):
             block, at = self._blocks[number], places[:, 0] == number
             block.fill(places[at, 1], probability[at], embedding[at])
-            if block.is_whole:
-                whole.append(self._blocks.pop(number).scores())
-        return BatchScores(places, probability, tuple(whole))
+            if block.is_complete:
+                completed.append(self._blocks.pop(number).scores())
+        return BatchScores(places, probability, tuple(completed))
 
 
-class _Networks:
-    """As many classifiers as can be busy at once, lent to whichever thread classifies.
+class _ClassifierPool:
+    """As many classifiers as can be busy at once, each used by one thread at a time.
 
     On a CPU each has one core: they then never wait for each other, as the threads within one
     network do after every layer.
@@ -198,8 +198,8 @@ class _Networks:
         self._count = 0
         for device in devices:
             first = TileClassifier(model, device, 1)
-            each = threads if device.torch_name == "cpu" else _NETWORKS_A_GPU
-            for classifier in [first, *(first.twin() for _ in range(each - 1))]:
+            copies = threads if device.torch_name == "cpu" else _NETWORKS_A_GPU
+            for classifier in [first, *(first.clone() for _ in range(copies - 1))]:
                 self._free.put(classifier)
                 self._count += 1
 
@@ -207,8 +207,8 @@ class _Networks:
         return self._count
 
     @contextmanager
-    def lent(self) -> Iterator[TileClassifier]:
-        """Lend a classifier that nobody else uses meanwhile."""
+    def borrow(self) -> Iterator[TileClassifier]:
+        """Hold a classifier of the pool for as long as the context lasts."""
         classifier = self._free.get()
         try:
             yield classifier
@@ -231,25 +231,25 @@ class _WaitingTiles:
         self._count += len(tiles)
 
     def take(
-        self, most: int, *, all_read: bool
+        self, max_tiles: int, *, all_read: bool
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
         """Return a full batch and where its tiles are from; fewer only if no more will come."""
-        if not self._count or (self._count < most and not all_read):
+        if not self._count or (self._count < max_tiles and not all_read):
             return None
-        taken: list[NDArray[np.uint8]] = []
+        parts: list[NDArray[np.uint8]] = []
         places: list[NDArray[np.int64]] = []
-        missing = most
+        missing = max_tiles
         while missing and self._parts:
             number, row, tiles = self._parts.popleft()
             part = tiles[:missing]
-            taken.append(part)
+            parts.append(part)
             rows = np.arange(row, row + len(part))
             places.append(np.column_stack([np.full(len(part), number), rows]))
             missing -= len(part)
             if len(part) < len(tiles):
                 self._parts.appendleft((number, row + len(part), tiles[len(part) :]))
-        self._count -= most - missing
-        return np.concatenate(taken), np.concatenate(places)
+        self._count -= max_tiles - missing
+        return np.concatenate(parts), np.concatenate(places)
 
 
 class _OpenBlock:
@@ -257,10 +257,10 @@ class _OpenBlock:
 
     def __init__(self, number: int, tile_count: int) -> None:
         self._number, self._missing = number, tile_count
-        self._parts: list[tuple[NDArray[np.int64], Answer]] = []
+        self._parts: list[tuple[NDArray[np.int64], Prediction]] = []
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return self._missing == 0
 
     def fill(
@@ -276,7 +276,8 @@ class _OpenBlock:
         # Two networks may end in another order than they began.
         order = np.argsort(np.concatenate([rows for rows, _ in self._parts]))
         probability, embedding = (
-            np.concatenate([answer[part] for _, answer in self._parts])[order] for part in (0, 1)
+            np.concatenate([prediction[part] for _, prediction in self._parts])[order]
+            for part in (0, 1)
         )
         return BlockScores(self._number, probability, embedding)
 

@@ -1,20 +1,26 @@
-"""How far a run is, how fast, and for how long still."""
+"""How far a run is, how fast, for how long still, and which stage is its bottleneck."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring.stages import Limit
-
 PROBE_S = 2.0
-"""Before so much time no pace is told: the first batches are slow."""
+"""Before so much time no throughput is reported: the first batches are slow."""
 
-_PACE_OVER_S = 10.0
+_THROUGHPUT_OVER_S = 10.0
+
+Stage = Literal["reading", "network"]
+Bottleneck = Literal["the network", "decoding the slide", "reading the disk"]
+"""What limits the throughput, as a user reads it."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class TileScores:
     scale
         Number of the scale in the plan.
     index
-        Which of its tiles, (n,).
+        Indices of the tiles of that scale, (n,).
     probability
         (n, classes).
     """
@@ -49,9 +55,9 @@ class Progress:
     seconds_left
         Expected time to the end; None in the first two seconds.
     scores
-        What is new since the last progress.
-    limit
-        What sets the pace; None in the first two seconds.
+        Results since the last progress.
+    bottleneck
+        Stage that limits the throughput; None in the first two seconds.
     """
 
     done: int
@@ -59,11 +65,11 @@ class Progress:
     rate: float = 0.0
     seconds_left: float | None = None
     scores: tuple[TileScores, ...] = ()
-    limit: Limit | None = None
+    bottleneck: Bottleneck | None = None
 
 
 @dataclass
-class Clock:
+class ThroughputMeter:
     """Counts tiles and time.
 
     Parameters
@@ -89,30 +95,32 @@ class Clock:
         return time.monotonic() - self._began
 
     def resume(self, scores: tuple[TileScores, ...]) -> Progress:
-        """Count what an earlier run scored, which says nothing of the pace."""
+        """Count what an earlier run scored, without taking it for throughput of this one."""
         self.done += _count(scores)
         self._marks.append((time.monotonic(), self.done))
         return Progress(self.done, self.total, scores=scores)
 
-    def tell(self, scores: tuple[TileScores, ...], limit: Limit | None = None) -> Progress:
-        """Count new tiles, and tell how far the run is."""
+    def advance(
+        self, scores: tuple[TileScores, ...], bottleneck: Bottleneck | None = None
+    ) -> Progress:
+        """Count new tiles, and return how far the run is."""
         self.done += _count(scores)
         rate = self._rate()
         if self.done == self.total:
-            return Progress(self.done, self.total, rate, 0.0, scores, limit)
+            return Progress(self.done, self.total, rate, 0.0, scores, bottleneck)
         if self.elapsed < PROBE_S or not rate:
             return Progress(self.done, self.total, rate, None, scores)
-        left = (self.total - self.done) / rate
+        seconds_left = (self.total - self.done) / rate
         if self.deadline is not None:
-            left = min(left, max(0.0, self.deadline - time.monotonic()))
-        return Progress(self.done, self.total, rate, left, scores, limit)
+            seconds_left = min(seconds_left, max(0.0, self.deadline - time.monotonic()))
+        return Progress(self.done, self.total, rate, seconds_left, scores, bottleneck)
 
     def _rate(self) -> float:
         now = time.monotonic()
         if not self._marks:
             self._marks.append((self._began, 0))
         self._marks.append((now, self.done))
-        while len(self._marks) > 2 and now - self._marks[1][0] > _PACE_OVER_S:
+        while len(self._marks) > 2 and now - self._marks[1][0] > _THROUGHPUT_OVER_S:
             self._marks.popleft()
         then, before = self._marks[0]
         return (self.done - before) / max(now - then, 1e-9)
@@ -120,3 +128,58 @@ class Clock:
 
 def _count(scores: tuple[TileScores, ...]) -> int:
     return sum(len(part.index) for part in scores)
+
+
+@dataclass
+class _BusyTime:
+    """What threads spent in a stage, s: by the clock, and computing."""
+
+    clock: float = 0.0
+    computing: float = 0.0
+
+
+class StageTimes:
+    """Seconds that threads spent in each stage; several threads may add to it.
+
+    Parameters
+    ----------
+    readers, networks
+        Number of threads that can be in each stage at once.
+    """
+
+    def __init__(self, readers: int = 1, networks: int = 1) -> None:
+        self._threads: Final = {"reading": readers, "network": networks}
+        self._lock = threading.Lock()
+        self._busy: dict[Stage, _BusyTime] = {"reading": _BusyTime(), "network": _BusyTime()}
+
+    @contextmanager
+    def measure(self, stage: Stage) -> Iterator[None]:
+        """Add the time that the context lasts to a stage."""
+        clock, computing = time.perf_counter(), time.thread_time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy[stage].clock += time.perf_counter() - clock
+                self._busy[stage].computing += time.thread_time() - computing
+
+    def seconds(self, stage: Stage) -> float:
+        """Return the seconds so far, of all threads together."""
+        with self._lock:
+            return self._busy[stage].clock
+
+    def bottleneck(self) -> Bottleneck | None:
+        """Return the stage that the others wait for; None before anything was done.
+
+        It is the stage whose threads were busy for the larger fraction of the time. Readers that
+        computed for less than half of their time waited for their drive.
+        """
+        with self._lock:
+            reading, network = self._busy["reading"], self._busy["network"]
+            if not reading.clock and not network.clock:
+                return None
+            network_load = network.clock / self._threads["network"]
+            if network_load >= reading.clock / self._threads["reading"]:
+                return "the network"
+            waited = reading.computing < reading.clock / 2
+            return "reading the disk" if waited else "decoding the slide"

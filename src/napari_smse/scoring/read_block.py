@@ -35,7 +35,7 @@ def cut(window: Window, region: Region, edge: int) -> NDArray[np.uint8]:
     window
         The pixels it lies in.
     region
-        What the tile shows, level-0 px.
+        Region that the tile shows, level-0 px.
     edge
         Edge of the tile, px.
 

@@ -1,4 +1,4 @@
-"""What the user asked to be scored, and what to warn about before it is."""
+"""The request of a run, the scales in it, and warnings about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_smse.tiles import TilePlan, TissueMask, plan_tiles
 
 _HALF_A_TILE = 0.5
 _RANGE_TOLERANCE = 1.05
-_TELL_UPSAMPLING = 1.25
+_WARN_UPSAMPLING = 1.25
 _OBJECTIVE_MPP = 10.0
 """um/px times objective power, for the usual scanners: 20x is 0.5 um/px."""
 
@@ -31,21 +31,21 @@ class ScoreRequest:
     mpps
         Scales, um/px.
     overlap
-        Share of a tile's edge that its neighbour covers too.
+        Fraction of a tile's edge that its neighbour covers too.
     min_tissue
-        A tile is scored if at least this share of it is tissue.
+        A tile is scored if at least this fraction of it is tissue.
     roi
         Region, (x, y) in level-0 px; None for the whole slide.
-    first_look
-        Show all tissue once, at the coarsest scale, before anything is looked at more closely. With
-        one scale, closer means half a tile further on.
+    coarse_first
+        Score all tissue once, at the coarsest scale, before anything at a finer one. With
+        one scale, the second pass lies half a tile further on.
     """
 
     mpps: tuple[float, ...]
     overlap: float = 0.0
     min_tissue: float = 0.25
     roi: BaseGeometry | None = None
-    first_look: bool = False
+    coarse_first: bool = False
 
     def plan(self, slide: Slide, card: ModelCard, mask: TissueMask | None = None) -> TilePlan:
         """The tiles to score; raises what `plan_tiles` and `require_tiles` raise."""
@@ -58,13 +58,15 @@ class ScoreRequest:
             min_tissue=self.min_tissue,
             roi=self.roi,
             mask=mask,
-            first_look=self.first_look,
+            coarse_first=self.coarse_first,
         )
 
     @property
     def _tile_overlap(self) -> float:
-        one = len(set(self.mpps)) == 1
-        return max(self.overlap, _HALF_A_TILE) if self.first_look and one else self.overlap
+        single_scale = len(set(self.mpps)) == 1
+        return (
+            max(self.overlap, _HALF_A_TILE) if self.coarse_first and single_scale else self.overlap
+        )
 
     def facts(self) -> dict[str, Any]:
         """The request as JSON values; a region by the hash of its outline."""
@@ -75,12 +77,12 @@ class ScoreRequest:
             "min_tissue": self.min_tissue,
             "roi": None if outline is None else hashlib.sha256(outline).hexdigest()[:16],
         }
-        # Told only where it is so: runs of earlier versions, which knew no other, can go on.
-        return facts | {"first_look": True} if self.first_look else facts
+        # Written only where it is so: runs of earlier versions, which knew no other, can go on.
+        return facts | {"coarse_first": True} if self.coarse_first else facts
 
 
 def require_tiles(card: ModelCard) -> None:
-    """Refuse a network that cannot look at tiles.
+    """Refuse a network that does not take tiles.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def objective_power(mpp: float) -> float:
 
 
 def describe_scale(mpp: float) -> str:
-    """A scale as a pathologist and as a physicist says it: ``20x, 0.5 um/px``."""
+    """A scale in a pathologist's and in a physicist's units: ``20x, 0.5 um/px``."""
     return f"{objective_power(mpp):.3g}x, {mpp:.3g} um/px"
 
 
@@ -141,16 +143,16 @@ def fused_scales(mpps: Sequence[float], card: ModelCard) -> list[int]:
 def scale_warnings(slide: Slide, card: ModelCard, mpps: tuple[float, ...]) -> list[str]:
     """What a reader of the results must know about the scales, one line each."""
     low, high = card.mpp_range
-    told = []
+    warnings = []
     for mpp in sorted(set(mpps)):
         if not is_trained_scale(mpp, card):
-            told.append(
+            warnings.append(
                 f"{mpp:g} um/px lies outside the {low:g}-{high:g} um/px that model {card.name} "
                 "was trained on: take its map as unknown."
             )
-        if slide.mpp > _TELL_UPSAMPLING * mpp:
-            told.append(
+        if slide.mpp > _WARN_UPSAMPLING * mpp:
+            warnings.append(
                 f"{slide.name} has {slide.mpp:.3g} um/px: tiles at {mpp:g} um/px are magnified "
                 f"{slide.mpp / mpp:.1f} times and show no finer detail."
             )
-    return told
+    return warnings

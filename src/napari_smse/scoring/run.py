@@ -111,8 +111,8 @@ def stored_plan(slide: Slide, store: ScoreStore) -> TilePlan:
             f"{slide.mpp:g}: open it at the first."
         )
     scales = [store.scale(number).tiles for number in range(store.scale_count)]
-    first_look = bool(facts["request"].get("first_look", False))
-    plan = plan_reads(slide, scales, find_tissue(slide), first_look=first_look)
+    coarse_first = bool(facts["request"].get("coarse_first", False))
+    plan = plan_reads(slide, scales, find_tissue(slide), coarse_first=coarse_first)
     if plan_hash(plan) != facts.get("tiles"):
         raise OutputError(
             f"{store.path} was written by another version, which read the slide in other pieces: "
@@ -173,8 +173,8 @@ def open_run(
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Which facts differ, as `request overlap`."""
     for name, value in now.items():
-        other = before.get(name)
-        if isinstance(value, dict) and isinstance(other, dict):
-            yield from (f"{name} {key}" for key in value if value[key] != other.get(key))
-        elif value != other:
+        previous = before.get(name)
+        if isinstance(value, dict) and isinstance(previous, dict):
+            yield from (f"{name} {key}" for key in value if value[key] != previous.get(key))
+        elif value != previous:
             yield name

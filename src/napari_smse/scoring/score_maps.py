@@ -66,7 +66,7 @@ class ScoreMaps:
 
     @property
     def scale_names(self) -> list[str]:
-        """Each scale of the plan by its objective power, or by its um/px if two would be alike."""
+        """Each scale of the plan by its objective power, or by its um/px if two have the same."""
         mpps = [tiles.grid.spec.mpp for tiles in self.plan.scales]
         powers = [f"{objective_power(mpp):.3g}x" for mpp in mpps]
         return powers if len(set(powers)) == len(powers) else [f"{mpp:g} um/px" for mpp in mpps]
@@ -113,28 +113,30 @@ class ScoreMaps:
 
         With several scales, those of the fused maps come last.
         """
-        found: dict[str, dict[str, float]] = {}
+        probabilities: dict[str, dict[str, float]] = {}
         for scale, builders in zip(self.scale_names, self._builders, strict=True):
             values = [builder.value_at(x, y) for builder in builders]
             if np.isfinite(values).all():
-                found[scale] = dict(zip(self.classes, values, strict=True))
-        if found and len(self.plan.scales) > 1:
+                probabilities[scale] = dict(zip(self.classes, values, strict=True))
+        if probabilities and len(self.plan.scales) > 1:
             fused = self._fused_at(x, y)
             if np.isfinite(fused).all():
-                found[FUSED] = dict(zip(self.classes, fused, strict=True))
-        return found
+                probabilities[FUSED] = dict(zip(self.classes, fused, strict=True))
+        return probabilities
 
     def _fused_at(self, x: float, y: float) -> list[float]:
         """Each class's value of the fused map's cell at a level-0 point; NaN where it has none."""
         used = [self._builders[number] for number in self._fused]
-        finest = min((one[0].grid for one in used), key=lambda grid: grid.spec.stride_level0)
+        finest = min(
+            (builders[0].grid for builders in used), key=lambda grid: grid.spec.stride_level0
+        )
         cell, area = finest.spec.stride_level0, finest.area
-        # As in the map, what counts is what the scales say of the middle of the cell.
+        # As in the map, what counts are the values of the scales in the middle of the cell.
         x, y = (
             (math.floor((at - low) / cell) + 0.5) * cell + low
             for at, low in ((x, area.x), (y, area.y))
         )
-        values = np.array([[builder.value_at(x, y) for builder in one] for one in used])
-        known = values[np.isfinite(values).all(axis=1)]
-        means = known.mean(axis=0) if len(known) else np.full(len(self.classes), np.nan)
+        values = np.array([[builder.value_at(x, y) for builder in builders] for builders in used])
+        scored = values[np.isfinite(values).all(axis=1)]
+        means = scored.mean(axis=0) if len(scored) else np.full(len(self.classes), np.nan)
         return [float(mean) for mean in means]

@@ -23,17 +23,18 @@ from napari_smse.scoring.store_layout import (
     VERSION,
     check_arrays,
     check_facts,
+    create_array,
+    create_scale,
     open_group,
+    read_tiles,
 )
-from napari_smse.slides import Region
-from napari_smse.tiles import ScaleTiles, TileGrid, TilePlan, TileSpec
-
-_ROWS_A_CHUNK = 2048
+from napari_smse.scoring.tile_table import TileTable, unit_length
+from napari_smse.tiles import ScaleTiles, TilePlan
 
 
 @dataclass(frozen=True)
 class ScaleScores:
-    """The tiles of one scale and what the network said of them.
+    """The tiles of one scale and their scores.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ class ScoreStore:
             Length of an embedding.
         facts
             What the scores depend on (slide, model, request), as JSON values;
-            `signature` of it tells whether a later run may go on from here.
+            `signature` of it decides whether a later run may go on from here.
 
         Raises
         ------
@@ -118,8 +119,8 @@ class ScoreStore:
             shutil.rmtree(part, ignore_errors=True)
             group = zarr.open_group(part, mode="w-", zarr_format=3)
             for number, tiles in enumerate(plan.scales):
-                _create_scale(group, number, tiles, len(classes), embedding_dim)
-            _array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)
+                create_scale(group, number, tiles, len(classes), embedding_dim)
+            create_array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)
             group.attrs.update(
                 {
                     "format": FORMAT,
@@ -230,7 +231,7 @@ class ScoreStore:
             self._group.attrs.update({**facts, "finished": _now(), "complete": complete})
 
     def name_model(self, model: Mapping[str, Any]) -> None:
-        """Say whose scores these are: the same weights have another name now.
+        """Record whose scores these are: the same weights have another name now.
 
         Raises
         ------
@@ -251,10 +252,31 @@ class ScoreStore:
         group = self._scales[number]
         with _reading(self.path):
             return ScaleScores(
-                _read_tiles(group),
+                read_tiles(group),
                 np.asarray(group["probability"][:]),
                 np.asarray(group["embedding"][:]),
             )
+
+    def tile_table(self) -> TileTable:
+        """Return the tiles of all scales that were scored so far, in one table.
+
+        Raises
+        ------
+        OutputError
+            If the files are damaged.
+        """
+        scales, embeddings, probability = [], [], []
+        for number in range(self.scale_count):
+            scores = self.scale(number)
+            # A run that is still going writes a tile's embedding a moment after its probability.
+            written = scores.embedding.any(axis=1)
+            done = np.flatnonzero(~np.isnan(scores.probability[:, 0]) & written)
+            scales.append(scores.tiles.take(done))
+            embeddings.append(unit_length(scores.embedding[done]))
+            probability.append(scores.probability[done])
+        return TileTable(
+            tuple(scales), np.concatenate(embeddings), np.concatenate(probability), self.classes
+        )
 
     def fused(self, class_index: int, scales: Sequence[int] | None = None) -> HeatMap:
         """The map of one class over several scales, all by default."""
@@ -299,51 +321,3 @@ def _reading(path: Path) -> Iterator[None]:
         raise OutputError(
             f"{path} holds no readable scores: remove it and score the slide again."
         ) from error
-
-
-def _array(
-    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any, fill: float
-) -> zarr.Array[Any]:
-    rows = max(1, min(shape[0], _ROWS_A_CHUNK))
-    return group.create_array(
-        name, shape=shape, chunks=(rows, *shape[1:]), dtype=dtype, fill_value=fill
-    )
-
-
-def _create_scale(
-    root: zarr.Group, number: int, tiles: ScaleTiles, classes: int, embedding_dim: int
-) -> None:
-    group = root.create_group(f"scale_{number}")
-    spec, area = tiles.grid.spec, tiles.grid.area
-    group.attrs.update(
-        {
-            "mpp": spec.mpp,
-            "tile_px": spec.size_px,
-            "slide_mpp": spec.slide_mpp,
-            "overlap": spec.overlap,
-            "area": [area.x, area.y, area.width, area.height],
-            "pixel": tiles.grid.pixel,
-        }
-    )
-    count = len(tiles)
-    for name, values in (
-        ("column", tiles.columns),
-        ("row", tiles.rows),
-        ("x", tiles.x),
-        ("y", tiles.y),
-        ("tissue", tiles.tissue),
-    ):
-        _array(group, name, (count,), values.dtype, 0)[:] = values
-    _array(group, "probability", (count, classes), np.float32, np.nan)
-    _array(group, "embedding", (count, embedding_dim), np.float16, 0)
-
-
-def _read_tiles(group: Any) -> ScaleTiles:
-    attrs = group.attrs
-    spec = TileSpec(attrs["tile_px"], attrs["mpp"], attrs["slide_mpp"], attrs["overlap"])
-    return ScaleTiles(
-        TileGrid(spec, Region(*attrs["area"]), attrs.get("pixel", 1)),
-        np.asarray(group["column"][:]),
-        np.asarray(group["row"][:]),
-        np.asarray(group["tissue"][:]),
-    )

@@ -13,8 +13,12 @@ import zarr
 from pydantic import BaseModel, ConfigDict, Field
 from zarr.core.metadata import ArrayV3Metadata
 
+from napari_smse.slides import Region
+from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
+
 FORMAT: Final = "napari-smse scores"
 VERSION: Final = 1
+_ROWS_A_CHUNK: Final = 2048
 
 _CODECS: Final = frozenset({"bytes", "crc32c", "zstd"})
 """Others may run whatever the file asks for: one of them unpickles."""
@@ -35,7 +39,7 @@ class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=(), strict=True)
 
 
-class SlideFacts(_Facts):
+class ScoredSlideFacts(_Facts):
     """Which slide was scored."""
 
     quick_hash: str
@@ -61,7 +65,7 @@ class StoreFacts(_Facts):
     started: datetime
     finished: datetime | None = None
     seconds: float = Field(0.0, ge=0, allow_inf_nan=False)
-    slide: SlideFacts | None = None
+    slide: ScoredSlideFacts | None = None
     model: ModelFacts | None = None
     request: dict[str, Any] = {}
     precision: str = ""
@@ -84,7 +88,7 @@ def open_group(path: Path) -> zarr.Group:
     """Open a store's group for reading and writing; raises what zarr raises if there is none.
 
     Only what is of zarr's format 3 is seen: the filters of format 2 may unpickle. Consolidated
-    metadata is not asked, as it may speak of arrays of format 2 in a group of format 3.
+    metadata is not used, as it may list arrays of format 2 in a group of format 3.
     """
     return zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
 
@@ -123,8 +127,71 @@ def _check(array: Any, dtype: type[np.generic], shape: tuple[int | None, ...]) -
     codecs = {str(codec.to_dict()["name"]) for codec in metadata.codecs}
     if not codecs <= _CODECS:
         raise ValueError(f"{array.name} has the codecs {', '.join(sorted(codecs - _CODECS))}")
-    fits = len(shape) == array.ndim and all(
-        wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+    shape_fits = len(shape) == array.ndim and all(
+        expected in (None, size) for expected, size in zip(shape, array.shape, strict=True)
     )
-    if array.dtype != dtype or not fits:
+    if array.dtype != dtype or not shape_fits:
         raise ValueError(f"{array.name} has the type {array.dtype} and the shape {array.shape}")
+
+
+def create_array(
+    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any, fill: float
+) -> zarr.Array[Any]:
+    """Create an array of a group, in chunks of whole rows."""
+    rows = max(1, min(shape[0], _ROWS_A_CHUNK))
+    return group.create_array(
+        name, shape=shape, chunks=(rows, *shape[1:]), dtype=dtype, fill_value=fill
+    )
+
+
+def create_scale(
+    root: zarr.Group, number: int, tiles: ScaleTiles, classes: int, embedding_dim: int
+) -> None:
+    """Create the group of one scale: where its tiles lie, and arrays for their scores.
+
+    Parameters
+    ----------
+    root
+        The store's group.
+    number
+        Number of the scale.
+    tiles
+        The tiles to be scored.
+    classes, embedding_dim
+        Number of classes, and length of an embedding.
+    """
+    group = root.create_group(f"scale_{number}")
+    spec, area = tiles.grid.spec, tiles.grid.area
+    group.attrs.update(
+        {
+            "mpp": spec.mpp,
+            "tile_px": spec.size_px,
+            "slide_mpp": spec.slide_mpp,
+            "overlap": spec.overlap,
+            "area": [area.x, area.y, area.width, area.height],
+            "pixel": tiles.grid.pixel,
+        }
+    )
+    count = len(tiles)
+    for name, values in (
+        ("column", tiles.columns),
+        ("row", tiles.rows),
+        ("x", tiles.x),
+        ("y", tiles.y),
+        ("tissue", tiles.tissue),
+    ):
+        create_array(group, name, (count,), values.dtype, 0)[:] = values
+    create_array(group, "probability", (count, classes), np.float32, np.nan)
+    create_array(group, "embedding", (count, embedding_dim), np.float16, 0)
+
+
+def read_tiles(group: Any) -> ScaleTiles:
+    """Read back where the tiles of a scale's group lie."""
+    attrs = group.attrs
+    spec = TileSpec(attrs["tile_px"], attrs["mpp"], attrs["slide_mpp"], attrs["overlap"])
+    return ScaleTiles(
+        TileGrid(spec, Region(*attrs["area"]), attrs.get("pixel", 1)),
+        np.asarray(group["column"][:]),
+        np.asarray(group["row"][:]),
+        np.asarray(group["tissue"][:]),
+    )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DeviceError
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtimes.base import Answer
+from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.runtimes.factory import create_runner
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ class TileClassifier:
     """A network on a device, ready for tiles.
 
     The network always sees batches of one size, the last one filled up: that is faster, and an
-    answer then depends on the tile alone, to the last bit, not on what else is in its batch.
+    output then depends on the tile alone, to the last bit, not on what else is in its batch.
 
     Parameters
     ----------
     model
         The loaded model.
     device
-        Where to run.
+        Device to run on.
     threads
         CPU threads for the arithmetic of one call.
     """
@@ -38,13 +38,13 @@ class TileClassifier:
         self._model, self._device, self._threads = model, device, threads
         self._run = create_runner(model, device, threads)
 
-    def twin(self) -> TileClassifier:
+    def clone(self) -> TileClassifier:
         """Return another classifier of the same network, for another thread."""
-        other = copy.copy(self)
-        other._run = self._run.twin()
-        return other
+        clone = copy.copy(self)
+        clone._run = self._run.clone()
+        return clone
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         """Classify tiles.
 
         Parameters
@@ -74,7 +74,7 @@ class TileClassifier:
         probability, embedding = zip(*parts, strict=True)
         return np.concatenate(probability), np.concatenate(embedding)
 
-    def _batch(self, tiles: NDArray[np.uint8]) -> Answer:
+    def _batch(self, tiles: NDArray[np.uint8]) -> Prediction:
         probability, embedding = self._run(filled_up(tiles, self._device.batch_size))
         return probability[: len(tiles)], embedding[: len(tiles)]
 

@@ -1,4 +1,4 @@
-"""All scored tiles of a slide in one table: where they lie, what they are like, what was said."""
+"""All scored tiles of a slide in one table: regions, embeddings and probabilities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder
-from napari_smse.scoring.store import ScoreStore
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles
 
@@ -48,8 +47,8 @@ class TileTable:
     @cached_property
     def mpps(self) -> NDArray[np.float32]:
         """um/px of each tile, ``(n,)``."""
-        known = [tiles.grid.spec.mpp for tiles in self.scales]
-        return np.asarray(known, dtype=np.float32)[self.scale]
+        scale_mpps = [tiles.grid.spec.mpp for tiles in self.scales]
+        return np.asarray(scale_mpps, dtype=np.float32)[self.scale]
 
     @cached_property
     def places(self) -> NDArray[np.int32]:
@@ -59,8 +58,8 @@ class TileTable:
 
     def rows_of(self, scale: int) -> slice:
         """Rows of the tiles of one scale."""
-        first = sum(len(tiles) for tiles in self.scales[:scale])
-        return slice(first, first + len(self.scales[scale]))
+        start = sum(len(tiles) for tiles in self.scales[:scale])
+        return slice(start, start + len(self.scales[scale]))
 
     def region(self, row: int) -> Region:
         """Where a tile lies, level-0 px."""
@@ -71,19 +70,22 @@ class TileTable:
 
         Of each scale one at most: where tiles overlap, the one whose middle is nearest.
         """
-        left, top, width, height = self.places.T
-        inside = (left <= x) & (x < left + width) & (top <= y) & (y < top + height)
-        off = np.hypot(left + width / 2 - x, top + height / 2 - y)
-        found = []
+        x0, y0, width, height = self.places.T
+        inside = (x0 <= x) & (x < x0 + width) & (y0 <= y) & (y < y0 + height)
+        off = np.hypot(x0 + width / 2 - x, y0 + height / 2 - y)
+        rows_at_point = []
         for number in range(len(self.scales)):
             rows = np.flatnonzero(inside & (self.scale == number))
             if len(rows):
-                found.append(int(rows[off[rows].argmin()]))
-        return found
+                rows_at_point.append(int(rows[off[rows].argmin()]))
+        return rows_at_point
 
     def index_in(self, planned: Sequence[ScaleTiles]) -> list[NDArray[np.int64]]:
         """Return which of the tiles of a run's plan these are, scale by scale."""
-        return [_index_in(all_of, own) for all_of, own in zip(planned, self.scales, strict=True)]
+        return [
+            _index_in(planned_tiles, scored_tiles)
+            for planned_tiles, scored_tiles in zip(planned, self.scales, strict=True)
+        ]
 
     def heat_map(self, values: NDArray[np.floating], scale: int) -> HeatMap:
         """Return a map of one scale.
@@ -105,30 +107,8 @@ def _index_in(planned: ScaleTiles, scored: ScaleTiles) -> NDArray[np.int64]:
     wide = np.int64(planned.grid.columns) + 1
     place = planned.rows.astype(np.int64) * wide + planned.columns
     order = np.argsort(place, kind="stable")
-    wanted = scored.rows.astype(np.int64) * wide + scored.columns
-    return np.asarray(order[np.searchsorted(place, wanted, sorter=order)], dtype=np.int64)
-
-
-def tile_table_of(store: ScoreStore) -> TileTable:
-    """Return what a store holds so far.
-
-    Raises
-    ------
-    OutputError
-        The store cannot be read.
-    """
-    scales, embeddings, probability = [], [], []
-    for number in range(store.scale_count):
-        scores = store.scale(number)
-        # A run that is still going writes a tile's embedding a moment after its probability.
-        written = scores.embedding.any(axis=1)
-        done = np.flatnonzero(~np.isnan(scores.probability[:, 0]) & written)
-        scales.append(scores.tiles.take(done))
-        embeddings.append(unit_length(scores.embedding[done]))
-        probability.append(scores.probability[done])
-    return TileTable(
-        tuple(scales), np.concatenate(embeddings), np.concatenate(probability), store.classes
-    )
+    sought = scored.rows.astype(np.int64) * wide + scored.columns
+    return np.asarray(order[np.searchsorted(place, sought, sorter=order)], dtype=np.int64)
 
 
 def unit_length(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:

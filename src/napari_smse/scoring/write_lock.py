@@ -55,11 +55,11 @@ class WriteLock:
             self._lock.acquire()
         except Timeout as error:
             raise OutputError(
-                f"{what} is being written by {self._who()}: wait until it is done, or choose "
-                "another folder."
+                f"{what} is being written by {self._holder_name()}: wait until it is done, or "
+                "choose another folder."
             ) from error
         except OSError as error:
-            self._go_without(error, what)
+            self._continue_without(error, what)
             return
         with suppress(OSError):
             text = f"process {os.getpid()} on {socket.gethostname()}"
@@ -90,13 +90,13 @@ class WriteLock:
                 self._file.unlink(missing_ok=True)
         self._lock.release()
 
-    def _who(self) -> str:
+    def _holder_name(self) -> str:
         try:
             return self._holder.read_text(encoding="utf-8") or "another process"
         except (OSError, ValueError):
             return "another process"
 
-    def _go_without(self, error: OSError, what: Path) -> None:
+    def _continue_without(self, error: OSError, what: Path) -> None:
         if error.errno not in _NO_LOCKS:
             raise OutputError(
                 f"Cannot write results to {what}: {error.strerror or error}. Choose a folder that "

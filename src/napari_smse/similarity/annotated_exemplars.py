@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
-from napari_smse.annotations.tile_labels import TileClasses, classes_of_tiles, nearest_areas
+from napari_smse.annotations.tile_labels import TileClasses, assign_classes, nearest_areas
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import BankError, QueryError
 from napari_smse.scoring.tile_table import TileTable
@@ -78,7 +78,7 @@ def annotated_rows(
         What is drawn of each class, level-0 px.
     mask
         The slide's tissue: a tile takes the class that holds half of its tissue, see
-        `napari_smse.annotations.tile_labels.classes_of_tiles`.
+        `napari_smse.annotations.tile_labels.assign_classes`.
     slide
         Quick hash of the slide, by which the remarks find their tiles.
     remarks
@@ -89,7 +89,7 @@ def annotated_rows(
     QueryError
         Nothing is drawn, or no scored tile has a class by it.
     """
-    if not regions and not any(remark.says == "class" for remark in remarks):
+    if not regions and not any(remark.action == "class" for remark in remarks):
         raise QueryError("Nothing is drawn on this slide: draw regions with SMSE: Annotate.")
     found = _annotated(tiles, slide, regions, mask, remarks)
     if not len(found.rows):
@@ -224,7 +224,7 @@ def _annotated(
     mask: TissueMask,
     remarks: Sequence[TileCorrection],
 ) -> AnnotatedRows:
-    parts = [classes_of_tiles(scale, slide, regions, mask, remarks) for scale in tiles.scales]
+    parts = [assign_classes(scale, slide, regions, mask, remarks) for scale in tiles.scales]
     classes = tuple(dict.fromkeys(name for part in parts for name in part.names))
     names = np.concatenate([np.empty(0, object), *(part.class_names for part in parts)])
     rows = np.flatnonzero(names != "")
@@ -234,7 +234,7 @@ def _annotated(
         for area in _areas_of(scale, part, regions)
     ]
     exemplar_rows = np.flatnonzero(np.concatenate([[], *(part.exemplars for part in parts)]))
-    decided = np.concatenate([[], *(part.is_decided for part in parts)]).astype(bool)
+    decided = np.concatenate([[], *(part.is_annotated for part in parts)]).astype(bool)
     return AnnotatedRows(
         rows,
         np.array([classes.index(name) for name in names[rows]], np.int64),

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 
 class ArrayCache:
-    """Keeps the arrays used last; safe to share between threads.
+    """Caches the arrays used last; safe to share between threads.
 
     Parameters
     ----------
     limit : int
-        Bytes to keep at most. The array put in last always stays, even when it
+        Maximal number of bytes. The array put in last always stays, even when it
         alone is larger: a slide stored in one piece would be decoded for every tile.
     """
 
@@ -28,11 +28,11 @@ class ArrayCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held now."""
+        """Bytes cached now."""
         return self._bytes
 
     def get(self, key: Hashable) -> NDArray[np.uint8] | None:
-        """Return an array, or None when it is not held."""
+        """Return an array, or None when it is not cached."""
         with self._lock:
             array = self._arrays.get(key)
             if array is not None:
@@ -40,7 +40,7 @@ class ArrayCache:
             return array
 
     def put(self, key: Hashable, array: NDArray[np.uint8]) -> None:
-        """Hold an array; those unused for longest go when the limit is passed."""
+        """Cache an array; those unused for longest go when the limit is passed."""
         with self._lock:
             old = self._arrays.pop(key, None)
             self._bytes += array.nbytes - (0 if old is None else old.nbytes)
@@ -49,7 +49,7 @@ class ArrayCache:
                 self._bytes -= self._arrays.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Empty the cache."""
         with self._lock:
             self._arrays.clear()
             self._bytes = 0

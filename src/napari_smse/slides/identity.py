@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from napari_smse.slides.backends.dicom_series import files_of_series, folder_series
+from napari_smse.slides.backends.dicom_series import folder_series, series_files
 
 _BLOCK = 2**16
 
@@ -57,11 +57,11 @@ def file_stamps(path: Path) -> Stamps:
     OSError
         It is gone, or cannot be read.
     """
-    own = [path] if path.is_file() else []
-    return stamps_of(dict.fromkeys([*own, *_dicom_files(path), *_beside_mirax(path)]))
+    files = [path] if path.is_file() else []
+    return stat_files(dict.fromkeys([*files, *_dicom_files(path), *_beside_mirax(path)]))
 
 
-def stamps_of(files: Iterable[Path]) -> Stamps:
+def stat_files(files: Iterable[Path]) -> Stamps:
     """Return size and time of change, ns, of files; raises `OSError` if one is gone."""
     states = {file: file.stat() for file in files}
     return {file: (state.st_size, state.st_mtime_ns) for file, state in states.items()}
@@ -72,8 +72,8 @@ def _dicom_files(path: Path) -> list[Path]:
     if path.is_dir():
         series = list(folder_series(path).values())
         inside = sorted(file for file in path.iterdir() if file.is_file())
-        return list(files_of_series(series[0][0])) or inside if series else inside
-    same = list(files_of_series(path))
+        return list(series_files(series[0][0])) or inside if series else inside
+    same = list(series_files(path))
     if same or path.suffix.lower() != ".dcm":
         return same
     # A header that cannot be read: all that might be of the slide counts.

@@ -34,7 +34,7 @@ def placed_levels(levels: Sequence[Level], stated: Iterable[SizedSpacing]) -> tu
     stated : iterable of (width, height, spacing)
         The images in the file, in its order; others than levels may be among them.
     """
-    spacings = _spacings_of(levels, stated)
+    spacings = _match_spacings(levels, stated)
     steps = _stated_steps(levels, spacings)
     return tuple(
         level if step is None else _placed(levels[0], level, step)
@@ -42,7 +42,7 @@ def placed_levels(levels: Sequence[Level], stated: Iterable[SizedSpacing]) -> tu
     )
 
 
-def _spacings_of(
+def _match_spacings(
     levels: Sequence[Level], stated: Iterable[SizedSpacing]
 ) -> tuple[Spacing | None, ...]:
     """Find each level's spacing by its size; padded levels of one size stay in their order."""
@@ -50,9 +50,9 @@ def _spacings_of(
     for width, height, spacing in stated:
         by_size[width, height].append(spacing)
     sizes = [(level.width, level.height) for level in levels]
-    for size, found in by_size.items():
-        if len(found) != sizes.count(size):  # which of them are levels is not known
-            found.clear()
+    for size, candidates in by_size.items():
+        if len(candidates) != sizes.count(size):  # which of them are levels is not known
+            candidates.clear()
     return tuple(by_size[size].pop(0) if by_size[size] else None for size in sizes)
 
 
@@ -80,8 +80,8 @@ def _stated_steps(
 def _explains(full: Level, level: Level, step: float) -> bool:
     """Whether some extent gives both levels' sizes, each padded by less than a tile or not."""
     return all(
-        _least(full_side, full_tile) < (side + _ROUNDING) * step
-        and (_least(side, tile)) * step < full_side
+        _min_unpadded(full_side, full_tile) < (side + _ROUNDING) * step
+        and (_min_unpadded(side, tile)) * step < full_side
         for full_side, full_tile, side, tile in (
             (full.width, full.tile_width, level.width, level.tile_width),
             (full.height, full.tile_height, level.height, level.tile_height),
@@ -89,8 +89,8 @@ def _explains(full: Level, level: Level, step: float) -> bool:
     )
 
 
-def _least(side: int, tile: int) -> int:
-    """Return what a side exceeds without padding: only whole tiles may hold any."""
+def _min_unpadded(side: int, tile: int) -> int:
+    """Return the length that a side exceeds without padding: only whole tiles may hold any."""
     return side - (tile if side % tile == 0 else _ROUNDING)
 
 
@@ -109,9 +109,9 @@ def _exact(level: Level, step: float) -> float:
     side = max(level.width, level.height)
     if abs(step - level.downsample) * side < step:
         return level.downsample
-    whole = float(round(step))
-    unseen = abs(step - whole) * side < step / 2 and abs(step - whole) < _FEW_DIGITS * step
-    return whole if unseen else step
+    rounded = float(round(step))
+    negligible = abs(step - rounded) * side < step / 2 and abs(step - rounded) < _FEW_DIGITS * step
+    return rounded if negligible else step
 
 
 def _covered(full: int, side: int, step: float) -> int:

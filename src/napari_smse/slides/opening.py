@@ -19,10 +19,10 @@ from napari_smse.errors import (
     SlideNotFoundError,
 )
 from napari_smse.slides.backends.base import Backend, Level, SlideFacts
-from napari_smse.slides.backends.dicom_header import is_dicom, kind_of_object, read_header
+from napari_smse.slides.backends.dicom_header import describe_object, is_dicom, read_header
 from napari_smse.slides.backends.dicom_series import (
     folder_series,
-    is_other_dicom,
+    is_non_slide_dicom,
     level_spacings,
     may_be_level,
     slides_in_folder,
@@ -46,13 +46,13 @@ _PLAIN_TIFF_VENDORS = {"", "generic-tiff", "aperio"}
 _UNKNOWN_CODEC = "Unsupported TIFF compression"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RGB = 2
-_MOST_NAMED = 8
+_MAX_NAMED = 8
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
-    """Open a slide with the backend that gives most of it.
+    """Open a slide with the backend that serves it best.
 
-    OpenSlide and tifffile are both asked where both can: OpenSlide sees one level of an
+    OpenSlide and tifffile are both tried where both can read: OpenSlide sees one level of an
     OME-TIFF pyramid, tifffile decodes tiles of plain TIFFs faster, and only OpenSlide
     knows most scanners' formats.
 
@@ -61,7 +61,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     path : str or Path
         A slide file, an ordinary picture, or a folder with one DICOM slide.
     mpp : float, optional
-        um/px the user states; it counts more than what the file says.
+        um/px that the user states; it goes before the file's own.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     return Slide(path, backend, stated or choose_scale(backend.facts.stated_scale))
 
 
-def looks_like_slide(path: str | Path) -> bool:
+def may_be_slide(path: str | Path) -> bool:
     """Tell from the name, or from a folder's files, whether this may be a slide.
 
     Cheap: no pixels are opened; it never raises.
@@ -97,8 +97,8 @@ def looks_like_slide(path: str | Path) -> bool:
     try:
         path = Path(path)
         if path.is_dir():
-            few = sorted(path.iterdir())[:64]
-            return any(is_dicom(file) for file in few) and bool(slides_in_folder(path))
+            files = sorted(path.iterdir())[:64]
+            return any(is_dicom(file) for file in files) and bool(slides_in_folder(path))
         if path.suffix.lower() not in SLIDE_SUFFIXES or not path.is_file():
             return False
         return path.suffix.lower() != ".dcm" or may_be_level(path)
@@ -107,7 +107,7 @@ def looks_like_slide(path: str | Path) -> bool:
 
 
 def _slide_file(path: Path) -> Path:
-    """Return the file to open, having told apart what is no file at all."""
+    """Return the file to open; raises if there is none."""
     if path.is_dir():
         return _file_in_folder(path)
     if not path.exists():
@@ -120,8 +120,8 @@ def _slide_file(path: Path) -> Path:
 def _file_in_folder(folder: Path) -> Path:
     slides = slides_in_folder(folder)
     if len(slides) > 1:
-        names = ", ".join(path.name for path in slides[:_MOST_NAMED])
-        more = f" and {len(slides) - _MOST_NAMED} more" if len(slides) > _MOST_NAMED else ""
+        names = ", ".join(path.name for path in slides[:_MAX_NAMED])
+        more = f" and {len(slides) - _MAX_NAMED} more" if len(slides) > _MAX_NAMED else ""
         raise NotASlideError(
             f"the folder {folder.name} holds {len(slides)} DICOM slides: "
             f"open a file of one of them, such as {names}{more}"
@@ -144,7 +144,7 @@ def _open_backend(file: Path) -> Backend:
             scanner.levels = placed_levels(scanner.levels, level_spacings(file))
         return scanner
     if is_dicom(file):
-        raise _why_no_dicom_slide(file)
+        raise _dicom_error(file)
     if file.suffix.lower() == ".mrxs":  # which is itself a small JPEG
         raise DamagedSlideError(
             f"{file.name} lacks its data; put the folder {file.stem} of the scan beside it"
@@ -152,13 +152,13 @@ def _open_backend(file: Path) -> Backend:
     return ImageBackend(file)
 
 
-def _why_no_dicom_slide(file: Path) -> SlideError:
+def _dicom_error(file: Path) -> SlideError:
     header = read_header(file)
     if header is None or not header.sop_class:
         return DamagedSlideError(f"{file.name} has a damaged DICOM header; copy it again")
-    if is_other_dicom(file):
+    if is_non_slide_dicom(file):
         return NotASlideError(
-            f"{file.name} holds {kind_of_object(header)}, and is not a slide; open a slide file"
+            f"{file.name} holds {describe_object(header)}, and is not a slide; open a slide file"
         )
     return DamagedSlideError(
         f"{file.name} is a DICOM slide in a form OpenSlide does not read; "
@@ -167,7 +167,7 @@ def _why_no_dicom_slide(file: Path) -> SlideError:
 
 
 def _try_openslide(file: Path) -> OpenSlideBackend | None:
-    """Open what OpenSlide reads; None for what others may read as well as it would."""
+    """Open a file that OpenSlide reads; None for one that other readers read as well."""
     try:
         return OpenSlideBackend(file)
     except openslide.OpenSlideUnsupportedFormatError:
@@ -175,7 +175,7 @@ def _try_openslide(file: Path) -> OpenSlideBackend | None:
     except openslide.OpenSlideError as error:
         vendor = openslide.OpenSlide.detect_format(str(file)) or ""
         reason = " ".join(str(error).split())
-        if _others_may_read(vendor, reason):
+        if _is_plain_tiff(vendor, reason):
             return None
         raise DamagedSlideError(
             f"{file.name} is a slide of format {vendor or 'unknown'} that OpenSlide cannot read "
@@ -183,8 +183,8 @@ def _try_openslide(file: Path) -> OpenSlideBackend | None:
         ) from error
 
 
-def _others_may_read(vendor: str, reason: str) -> bool:
-    """Tell whether tifffile, which knows of no scanner how its tiles are joined, loses nothing."""
+def _is_plain_tiff(vendor: str, reason: str) -> bool:
+    """Tell whether tifffile, which joins no tiles of scanners, reads a slide without loss."""
     if vendor == "aperio":  # whose tiles lie side by side: all that lacks is a decoder
         return reason.startswith(_UNKNOWN_CODEC)
     return vendor in _PLAIN_TIFF_VENDORS
@@ -225,7 +225,7 @@ def _tifffile_serves(tiff: TifffileBackend, scanner: OpenSlideBackend) -> bool:
 
 
 class _MergedBackend:
-    """Pixels from one backend, with what another knows about the slide added."""
+    """Pixels from one backend, with the metadata of another added."""
 
     def __init__(
         self, pixels: TifffileBackend | OpenSlideBackend, other: TifffileBackend | OpenSlideBackend
@@ -233,9 +233,9 @@ class _MergedBackend:
         self._pixels, self._other = pixels, other
         self.name = pixels.name
         self.levels: tuple[Level, ...] = pixels.levels
-        both = (pixels, other)
-        scanner = next(backend for backend in both if isinstance(backend, OpenSlideBackend))
-        tiff = next(backend for backend in both if isinstance(backend, TifffileBackend))
+        backends = (pixels, other)
+        scanner = next(backend for backend in backends if isinstance(backend, OpenSlideBackend))
+        tiff = next(backend for backend in backends if isinstance(backend, TifffileBackend))
         if pixels is scanner:
             self.levels = placed_levels(scanner.levels, tiff.page_spacings())
         self.facts = _merged_facts(scanner.facts, tiff.facts)
@@ -256,7 +256,7 @@ class _MergedBackend:
 
 
 def _merged_facts(scanner: SlideFacts, tiff: SlideFacts) -> SlideFacts:
-    first, second = scanner.stated_scale, tiff.stated_scale
+    scanner_scale, tiff_scale = scanner.stated_scale, tiff.stated_scale
     properties: Mapping[str, str] = {**tiff.properties, **scanner.properties}
     names = dict.fromkeys((*scanner.associated_images, *tiff.associated_images))
     return replace(
@@ -264,9 +264,9 @@ def _merged_facts(scanner: SlideFacts, tiff: SlideFacts) -> SlideFacts:
         vendor=tiff.vendor if scanner.vendor == "generic-tiff" else scanner.vendor,
         properties=properties,
         stated_scale=StatedScale(
-            first.vendor or second.vendor,
-            first.tiff or second.tiff,
-            first.objective_power or second.objective_power,
+            scanner_scale.vendor or tiff_scale.vendor,
+            scanner_scale.tiff or tiff_scale.tiff,
+            scanner_scale.objective_power or tiff_scale.objective_power,
         ),
         associated_images=tuple(names),
     )

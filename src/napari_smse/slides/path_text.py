@@ -19,4 +19,4 @@ def text_path(text: str) -> Path:
     path = Path(text)
     if os.name == "nt" or path.exists():  # names are Unicode there, and may hold a backslash here
         return path
-    return Path(_ESCAPED.sub(lambda found: chr(int(f"dc{found[1]}", 16)), text))
+    return Path(_ESCAPED.sub(lambda match: chr(int(f"dc{match[1]}", 16)), text))

@@ -1,4 +1,4 @@
-"""A slide's levels as arrays that are read where they are looked at."""
+"""A slide's levels as lazy arrays, which are read where they are indexed."""
 
 from __future__ import annotations
 

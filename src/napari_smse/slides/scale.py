@@ -1,4 +1,4 @@
-"""What a slide's um/px is, and who says so."""
+"""A slide's um/px, and where it is stated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANISOTROPY_WARNING = 0.01
 
 
 class ScaleSource(StrEnum):
-    """Who stated the um/px, most trusted first."""
+    """Origin of the um/px, most trusted first."""
 
     USER = "user override"
     VENDOR = "vendor metadata"
@@ -37,9 +37,9 @@ class PhysicalScale:
     mpp : float or None
         um/px, or None when nothing plausible is stated.
     source : ScaleSource
-        Who stated it.
+        Origin of the um/px.
     rejected : float or None
-        The first implausible um/px the file stated, kept to be told.
+        The first implausible um/px the file stated, for the message.
     """
 
     mpp: float | None
@@ -49,7 +49,7 @@ class PhysicalScale:
 
 @dataclass(frozen=True)
 class StatedScale:
-    """Everything a file says about its scale, in um/px, None where it is silent."""
+    """All that a file states about its scale, in um/px; None where it states nothing."""
 
     vendor: float | None = None
     tiff: float | None = None
@@ -57,7 +57,7 @@ class StatedScale:
 
 
 def is_plausible(mpp: float) -> bool:
-    """Tell whether a um/px lies within what microscopes have."""
+    """Tell whether a um/px lies within the range of microscopes."""
     low, high = PLAUSIBLE_MPP
     return math.isfinite(mpp) and low <= mpp <= high
 
@@ -100,7 +100,7 @@ def choose_scale(stated: StatedScale) -> PhysicalScale:
     return PhysicalScale(None, ScaleSource.NONE, rejected)
 
 
-def mean_mpp(across: float | None, down: float | None, where: str) -> float | None:
+def mean_mpp(across: float | None, down: float | None, file_name: str) -> float | None:
     """Join um/px across and down into one; a slide has one scale here.
 
     Parameters
@@ -115,6 +115,6 @@ def mean_mpp(across: float | None, down: float | None, where: str) -> float | No
     mean = (across + down) / 2
     if mean > 0 and abs(across - down) > ANISOTROPY_WARNING * mean:
         logger.warning(
-            "%s: %g um/px across but %g down; the mean %g is used", where, across, down, mean
+            "%s: %g um/px across but %g down; the mean %g is used", file_name, across, down, mean
         )
     return mean

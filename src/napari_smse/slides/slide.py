@@ -21,7 +21,7 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.slides.backends.base import Backend, Level
-from napari_smse.slides.identity import file_stamps, quick_hash, slide_name, stamps_of
+from napari_smse.slides.identity import file_stamps, quick_hash, slide_name, stat_files
 from napari_smse.slides.path_text import path_text
 from napari_smse.slides.region import Region
 from napari_smse.slides.scale import PhysicalScale, user_scale
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 MAX_WINDOW_PIXELS = 100_000_000
 _PIECE_SIDE = 4096
 _LEVEL_TOLERANCE = 1.01
-_TOLD_UPSAMPLING = 1.25
+_WARN_UPSAMPLING = 1.25
 
 
 class Slide:
@@ -46,7 +46,7 @@ class Slide:
     path : Path
         The file, or the folder, the slide was opened from.
     backend : Backend
-        What reads it.
+        Reader of its pixels.
     scale : PhysicalScale
         um/px of level 0 and its source.
     """
@@ -56,7 +56,7 @@ class Slide:
         self.scale = scale
         self._backend = backend
         self._stamps = file_stamps(path)
-        self._told_upsampling = False
+        self._warned_upsampling = False
 
     def __repr__(self) -> str:
         """Name the file, its size and its scale."""
@@ -76,7 +76,7 @@ class Slide:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file, also for slides made from this one by `with_mpp`."""
+        """Close the file, also for slides made from this one by `with_mpp`."""
         self._backend.close()
 
     @property
@@ -127,7 +127,7 @@ class Slide:
 
     @property
     def bounds(self) -> Region:
-        """What the scanner calls scanned, level-0 px; the whole slide if it says nothing."""
+        """Area that was scanned, level-0 px; the whole slide if the file states none."""
         return self._backend.facts.bounds or Region(0, 0, self.width, self.height)
 
     @property
@@ -137,12 +137,12 @@ class Slide:
 
     @property
     def vendor(self) -> str:
-        """Who made the file, as OpenSlide names it, or the kind of image."""
+        """Vendor of the file, as OpenSlide names it, or the kind of image."""
         return self._backend.facts.vendor
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """Everything else the file says."""
+        """All other metadata of the file."""
         return MappingProxyType(dict(self._backend.facts.properties))
 
     @property
@@ -164,13 +164,13 @@ class Slide:
             When there is none of this name.
         """
         if name not in self.associated_images:
-            known = ", ".join(self.associated_images) or "none"
-            raise SlideError(f"{self.path.name} has no image {name!r}; it has: {known}")
+            names = ", ".join(self.associated_images) or "none"
+            raise SlideError(f"{self.path.name} has no image {name!r}; it has: {names}")
         return self._backend.associated_image(name)
 
     @cached_property
     def quick_hash(self) -> str:
-        """Name of the file's content, made from its size and a few blocks of it."""
+        """Hash of the file's content: of its size and a few blocks of it."""
         return quick_hash(self.path)
 
     def with_mpp(self, mpp: float) -> Slide:
@@ -188,12 +188,12 @@ class Slide:
     def require_unchanged(self, *, content: bool = False) -> None:
         """Make sure that the file is still the one that was opened.
 
-        Size and time of change are looked at, which costs next to nothing.
+        Size and time of change are compared, which costs next to nothing.
 
         Parameters
         ----------
         content
-            Look at the quick hash, too.
+            Compare the quick hash, too.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class Slide:
             It is gone, or cannot be read.
         """
         try:
-            same = stamps_of(self._stamps) == self._stamps
+            same = stat_files(self._stamps) == self._stamps
             same = same and (not content or quick_hash(self.path) == self.quick_hash)
         except OSError as error:
             raise SlideError(
@@ -250,9 +250,9 @@ class Slide:
             raise RegionError(f"{self.path.name} has no level {level}; it has {len(self.levels)}")
         if width <= 0 or height <= 0:
             raise RegionError(f"a box of {width} x {height} px is empty; give it an area")
-        whole = Region(0, 0, self.levels[level].width, self.levels[level].height)
+        full = Region(0, 0, self.levels[level].width, self.levels[level].height)
         box = Region(x, y, width, height)
-        inside = box.intersection(whole)
+        inside = box.intersection(full)
         if inside == box:
             return self._backend.read_level(level, x, y, width, height)
         out = np.empty((height, width, 3), dtype=np.uint8)
@@ -323,8 +323,8 @@ class Slide:
         if not (math.isfinite(mpp) and mpp > 0):
             raise ScaleError(f"{mpp} um/px cannot be read; give a positive number")
         downsample = mpp / self.mpp
-        if downsample * _TOLD_UPSAMPLING < 1 and not self._told_upsampling:
-            self._told_upsampling = True
+        if downsample * _WARN_UPSAMPLING < 1 and not self._warned_upsampling:
+            self._warned_upsampling = True
             logger.warning(
                 "%s has %g um/px; reading it at %g enlarges it %.2g times without new detail",
                 self.path.name,

@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 _SUPPORT = 1.0
 _ROUNDING = 1e-6
 
-_UNSEEN = 0.02
+_MAX_OFFSET = 0.02
 """Source px that an output pixel's centre may be off: some grey levels then differ by one."""
 
 
@@ -53,7 +53,7 @@ class Window:
         Parameters
         ----------
         region : Region
-            What to cut, level-0 px; it must lie inside the window.
+            Region to cut, level-0 px; it must lie inside the window.
         size : tuple of int
             (width, height) of the result, px.
 
@@ -84,7 +84,7 @@ class Window:
         return np.array(image.resize(size, Image.Resampling.BILINEAR, box=edges))
 
     def framed(self, region: Region, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """Return a region and around it what one pixel of the result spans, as it was read.
+        """Return a region and around it a frame of one pixel of the result, as it was read.
 
         Resizing it by any anti-aliased bilinear filter to ``size`` and two pixels more gives, but
         for the outermost pixels, what `crop` gives: centres are less than 0.02 source px off.
@@ -92,7 +92,7 @@ class Window:
         Parameters
         ----------
         region : Region
-            What to cut, level-0 px.
+            Region to cut, level-0 px.
         size : tuple of int
             (width, height) of the result, px.
 
@@ -103,8 +103,8 @@ class Window:
             pixels, or the frame reaches outside the window. The usual scales, 0.25, 0.5 or
             1 um/px, are whole on most slides' finest level.
         """
-        rows = _whole_span(region.y - self.y, region.height, size[1], self)
-        columns = _whole_span(region.x - self.x, region.width, size[0], self)
+        rows = _integral_span(region.y - self.y, region.height, size[1], self)
+        columns = _integral_span(region.x - self.x, region.width, size[0], self)
         if rows is None or columns is None:
             return None
         if rows.stop > self.pixels.shape[0] or columns.stop > self.pixels.shape[1]:
@@ -112,12 +112,12 @@ class Window:
         return self.pixels[rows, columns]
 
 
-def _whole_span(start: float, length: float, out: int, window: Window) -> slice | None:
-    """Return the source px of a frame and what it holds, if all its edges are whole."""
+def _integral_span(start: float, length: float, out: int, window: Window) -> slice | None:
+    """Return the source px of a frame and its content, if all its edges are integral."""
     start, length = start / window.downsample, length / window.downsample
     first, extent, frame = round(start), round(length), round(length / out)
     off = max(abs(first - start), abs(extent - length), abs(frame - length / out))
-    if off > _UNSEEN or frame < 1 or first < frame:
+    if off > _MAX_OFFSET or frame < 1 or first < frame:
         return None
     return slice(first - frame, first + extent + frame)
 

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from napari_smse.errors import NotBrightfieldError
 
 DARK = 45
-"""A pixel whose brightest channel is below this let no lamp through (0..255)."""
+"""A pixel whose brightest channel is below this transmits no light (0..255)."""
 
-_LEAST_LIT_SHARE = 0.01
-_LEAST_LIT_LUMINANCE = 80.0
-_MOST_DARK_SHARE = 0.5
+_MIN_LIT_FRACTION = 0.01
+_MIN_LIT_LUMINANCE = 80.0
+_MAX_DARK_FRACTION = 0.5
 _GLASS = 170
-_LEAST_GLASS_SHARE = 0.02
-_ENOUGH_PIXELS = 1_000_000
-"""Shares are told from this many as well as from all."""
+_MIN_GLASS_FRACTION = 0.02
+_MAX_SAMPLED_PIXELS = 1_000_000
+"""Fractions of so many pixels are as good as those of all."""
 _REC709 = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
 
 def is_brightfield(rgb: NDArray[np.uint8]) -> bool:
-    """Whether an overview looks like transmitted light rather than fluorescence.
+    """Whether an overview shows transmitted light rather than fluorescence.
 
     In transmitted light what is not dark is light: glass, or stained tissue,
     which still lets most of the lamp through. In fluorescence the background is
@@ -35,17 +35,17 @@ def is_brightfield(rgb: NDArray[np.uint8]) -> bool:
     rgb
         Overview of the slide, (h, w, 3).
     """
-    every = max(1, int((rgb.shape[0] * rgb.shape[1] / _ENOUGH_PIXELS) ** 0.5))
-    rgb = rgb[::every, ::every]
+    stride = max(1, int((rgb.shape[0] * rgb.shape[1] / _MAX_SAMPLED_PIXELS) ** 0.5))
+    rgb = rgb[::stride, ::stride]
     lit = brightest_channel(rgb) >= DARK
-    if lit.mean() < _LEAST_LIT_SHARE:
+    if lit.mean() < _MIN_LIT_FRACTION:
         return False
     lit_pixels = rgb[lit].astype(np.float32)
-    if float(np.median(lit_pixels @ _REC709)) < _LEAST_LIT_LUMINANCE:
+    if float(np.median(lit_pixels @ _REC709)) < _MIN_LIT_LUMINANCE:
         return False
-    glass_share = float((lit_pixels.min(axis=1) >= _GLASS).mean())
-    mostly_dark = 1 - lit.mean() > _MOST_DARK_SHARE
-    return not (mostly_dark and glass_share < _LEAST_GLASS_SHARE)
+    glass_fraction = float((lit_pixels.min(axis=1) >= _GLASS).mean())
+    mostly_dark = 1 - lit.mean() > _MAX_DARK_FRACTION
+    return not (mostly_dark and glass_fraction < _MIN_GLASS_FRACTION)
 
 
 def brightest_channel(rgb: NDArray[np.number]) -> NDArray[np.number]:

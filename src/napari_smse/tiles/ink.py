@@ -1,4 +1,4 @@
-"""Tell ink from stained tissue where their colours are alike: ink is flat."""
+"""Distinguish ink from stained tissue of similar colours: ink is flat."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _FLAT, _NOISE_FACTOR = 0.05, 2.0
 _EDGE_UM = 20.0
 _SMALLEST_INK_UM2 = 5_000.0
 _INK_SATURATION = 0.45
-# What haematoxylin and eosin make of glass lies between, degrees; paler ink is told beyond.
+# What haematoxylin and eosin make of glass lies between, degrees; paler ink is recognised beyond.
 _PINK_FROM, _PINK_TO = 275.0, 342.0
 _PALE_INK_SATURATION = 0.1
 _BLACK_ABSORBANCE = 0.45
-_LEAST_FLAT, _LEAST_ON_GLASS = 0.4, 0.6
+_MIN_FLAT, _MIN_ON_GLASS = 0.4, 0.6
 
 
 def find_flat_ink(
@@ -37,9 +37,9 @@ def find_flat_ink(
     Parameters
     ----------
     dyed
-        Where there is something on the glass, (h, w).
+        Mask of what lies on the glass, (h, w).
     absorbance, hue, saturation
-        Of the overview's colours, relative to the glass, (h, w).
+        Absorbance, hue and saturation of the overview, relative to the glass, (h, w).
     mpp
         Scale of the overview, um/px.
     noise
@@ -55,10 +55,10 @@ def find_flat_ink(
     if not flat.any():
         return np.asarray(flat)
     # The windows that straddle its edge, and the edge itself, are not flat.
-    margin = window_px(_WINDOW_UM + _EDGE_UM, mpp, fewest=9) // 2 + 2
+    margin = window_px(_WINDOW_UM + _EDGE_UM, mpp, min_px=9) // 2 + 2
     pale = flat & (saturation > _PALE_INK_SATURATION)
     seeds = _on_glass(flat & _ink_coloured(absorbance, hue, saturation), dyed, margin, mpp)
-    return np.asarray(_near(_connected_to(seeds, pale), margin) & dyed)
+    return np.asarray(_dilated(_connected_to(seeds, pale), margin) & dyed)
 
 
 def _ink_coloured(
@@ -78,15 +78,15 @@ def _on_glass(
     Pieces beside each other count as one: strokes of several inks may lie so.
     """
     ink = morphology.remove_small_objects(ink, max_size=int(_SMALLEST_INK_UM2 / mpp**2))
-    around = _near(ink, margin) & dyed
+    around = _dilated(ink, margin) & dyed
     groups, count = ndimage.label(around)
     rim = around & ~ndimage.binary_erosion(around, border_value=1)
-    beside_glass = rim & _near(~dyed, 1)
+    beside_glass = rim & _dilated(~dyed, 1)
     flat, area, edge, contact = (
-        np.bincount(groups[which], minlength=count + 1)
-        for which in (ink, around, rim, beside_glass)
+        np.bincount(groups[marked], minlength=count + 1)
+        for marked in (ink, around, rim, beside_glass)
     )
-    chosen = (flat >= _LEAST_FLAT * area) & (contact >= _LEAST_ON_GLASS * edge)
+    chosen = (flat >= _MIN_FLAT * area) & (contact >= _MIN_ON_GLASS * edge)
     chosen[0] = False
     return np.asarray(ink & chosen[groups])
 
@@ -99,6 +99,6 @@ def _connected_to(seeds: NDArray[np.bool_], wider: NDArray[np.bool_]) -> NDArray
     return np.asarray(chosen[pieces])
 
 
-def _near(where: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
+def _dilated(mask: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
     """Everything within a margin, px, along rows and columns."""
-    return np.asarray(ndimage.maximum_filter(where.view(np.uint8), 2 * margin + 1) > 0)
+    return np.asarray(ndimage.maximum_filter(mask.view(np.uint8), 2 * margin + 1) > 0)

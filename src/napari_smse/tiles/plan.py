@@ -21,22 +21,22 @@ from napari_smse.tiles.tissue import TissueMask, find_tissue
 BLOCK_EDGE = 2048
 """Edge of the neighbourhood read at once, in px of the level that serves it."""
 
-MOST_TILES_A_BLOCK = 512
+MAX_TILES_PER_BLOCK = 512
 """Tiles that overlap much are many to a neighbourhood; all of a block's are held at once."""
 
 _SHARED_READ_RATIO = 4.0
 """Scales beyond this ratio share no read, even if one level serves both: blocks would be huge."""
 
-_LATER = 2**40
-"""Added to the number of a block that is looked at later: beyond any that a slide has."""
+_SECOND_PASS = 2**40
+"""Added to the number of a block of the second pass: beyond any that a slide has."""
 
-MOST_UPSAMPLING = 2.5
+MAX_UPSAMPLING = 2.5
 """A slide is never magnified by more than this: there is nothing there to see."""
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """Everything to be read and scored on one slide.
+    """The tiles to score on one slide, and the reads that serve them.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def plan_tiles(
     min_tissue: float = 0.25,
     roi: BaseGeometry | None = None,
     mask: TissueMask | None = None,
-    first_look: bool = False,
+    coarse_first: bool = False,
 ) -> TilePlan:
     """Choose the tiles to score on a slide and how to read them.
 
@@ -80,23 +80,23 @@ def plan_tiles(
     tile_px
         Edge of a tile at its scale, px.
     overlap
-        Share of a tile's edge that its neighbour covers too, 0 to 0.9.
+        Fraction of a tile's edge that its neighbour covers too, 0 to 0.9.
     min_tissue
-        A tile is scored if at least this share of it is tissue.
+        A tile is scored if at least this fraction of it is tissue.
     roi
         Region to score, (x, y) in level-0 px; the whole slide by default.
     mask
         The slide's tissue, if it was found before.
-    first_look
-        Let the blocks that show all tissue once, at the coarsest scale without overlap, be apart
-        from those that show it more closely.
+    coarse_first
+        Keep the blocks that show all tissue once, at the coarsest scale without overlap, apart
+        from those that show it again or at finer scales.
 
     Raises
     ------
     MissingScaleError
         If the slide's um/px is unknown.
     ScaleError
-        If a scale is impossible or much finer than the slide, or a share is outside 0-1.
+        If a scale is impossible or much finer than the slide, or a fraction is outside 0-1.
     NotBrightfieldError
         If the slide is fluorescence, dark-field or black.
     RegionError
@@ -115,7 +115,7 @@ def plan_tiles(
     chosen = [_choose(tile_grid(slide, spec), mask, roi, min_tissue) for spec in specs]
     if not any(len(tiles) for tiles in chosen):
         raise _no_tiles(slide, specs[0], min_tissue, roi)
-    return plan_reads(slide, chosen, mask, first_look=first_look)
+    return plan_reads(slide, chosen, mask, coarse_first=coarse_first)
 
 
 def tile_grid(slide: Slide, spec: TileSpec) -> TileGrid:
@@ -134,9 +134,9 @@ def _no_tiles(
             f"({edge:.0f} x {edge:.0f} px at {finest.mpp:g} um/px): open the whole slide, or "
             "choose a finer scale."
         )
-    where = "on" if roi is None else "in the region of interest on"
+    location = "on" if roi is None else "in the region of interest on"
     return NoTissueError(
-        f"No tissue found {where} {slide.path.name} (no tile with at least "
+        f"No tissue found {location} {slide.path.name} (no tile with at least "
         f"{min_tissue:.0%} tissue): choose another region, or lower the tissue share."
     )
 
@@ -144,10 +144,10 @@ def _no_tiles(
 def _refuse_empty_magnification(specs: Sequence[TileSpec], slide: Slide) -> None:
     if not specs:
         raise ScaleError("No scale was given: name at least one, for example 0.5 um/px (20x).")
-    if specs[0].upsampling > MOST_UPSAMPLING:
+    if specs[0].upsampling > MAX_UPSAMPLING:
         raise ScaleError(
             f"{slide.path.name} has {slide.mpp:.3g} um/px, too coarse for tiles at "
-            f"{specs[0].mpp:g} um/px: choose {slide.mpp / MOST_UPSAMPLING:.2g} um/px or coarser."
+            f"{specs[0].mpp:g} um/px: choose {slide.mpp / MAX_UPSAMPLING:.2g} um/px or coarser."
         )
 
 
@@ -168,17 +168,18 @@ def _choose(
 ) -> ScaleTiles:
     """Tiles with enough tissue that lie in the region of interest."""
     rows, columns = (
-        index.ravel() for index in np.meshgrid(*_rows_and_columns_near(grid, roi), indexing="ij")
+        index.ravel()
+        for index in np.meshgrid(*_rows_and_columns_in_bounds(grid, roi), indexing="ij")
     )
     x, y = grid.left(columns), grid.top(rows)
     tissue = mask.fraction(x, y, grid.edge)
-    keep = np.flatnonzero(tissue >= max(min_tissue, 1e-6))
+    chosen = np.flatnonzero(tissue >= max(min_tissue, 1e-6))
     if roi is not None:
-        keep = keep[tiles_in_region(roi, x[keep], y[keep], grid.edge)]
-    return ScaleTiles(grid, columns[keep], rows[keep], tissue[keep])
+        chosen = chosen[tiles_in_region(roi, x[chosen], y[chosen], grid.edge)]
+    return ScaleTiles(grid, columns[chosen], rows[chosen], tissue[chosen])
 
 
-def _rows_and_columns_near(
+def _rows_and_columns_in_bounds(
     grid: TileGrid, roi: BaseGeometry | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Those that a region's bounds touch: a small region must not cost the whole grid."""
@@ -193,7 +194,7 @@ def _rows_and_columns_near(
 
 
 def plan_reads(
-    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, first_look: bool = False
+    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, coarse_first: bool = False
 ) -> TilePlan:
     """Sort each scale's tiles by the block that holds their centre, and list the blocks.
 
@@ -207,31 +208,33 @@ def plan_reads(
         The tiles of each scale, finest first.
     mask
         The tissue they were chosen by.
-    first_look
+    coarse_first
         As for `plan_tiles`.
     """
     scales = list(chosen)
     blocks: list[ReadBlock] = []
     specs = [tiles.grid.spec for tiles in chosen]
-    # What is looked at closely is chosen block by block: smaller ones choose better.
-    edge = BLOCK_EDGE // 2 if first_look else BLOCK_EDGE
-    for group in _groups_sharing_reads(slide, specs, apart=first_look):
+    # The second pass is ordered block by block: smaller ones order it better.
+    edge = BLOCK_EDGE // 2 if coarse_first else BLOCK_EDGE
+    for group in _groups_sharing_reads(slide, specs, apart=coarse_first):
         pitch = _pitch(slide, [specs[scale] for scale in group], edge)
         keys = {}
         for scale in group:
-            key = _block_of(chosen[scale], slide.bounds, pitch)
-            if first_look:
-                key[~_seen_first(chosen[scale], coarsest=scale == len(specs) - 1)] += _LATER
-            order = np.argsort(key, kind="stable")
-            scales[scale], keys[scale] = chosen[scale].take(order), key[order]
+            keys_of_scale = _block_numbers(chosen[scale], slide.bounds, pitch)
+            if coarse_first:
+                keys_of_scale[
+                    ~_in_coarse_pass(chosen[scale], coarsest=scale == len(specs) - 1)
+                ] += _SECOND_PASS
+            order = np.argsort(keys_of_scale, kind="stable")
+            scales[scale], keys[scale] = chosen[scale].take(order), keys_of_scale[order]
         blocks.extend(_blocks(scales, keys))
     return TilePlan(tuple(scales), tuple(blocks), mask)
 
 
-def _seen_first(tiles: ScaleTiles, *, coarsest: bool) -> NDArray[np.bool_]:
+def _in_coarse_pass(tiles: ScaleTiles, *, coarsest: bool) -> NDArray[np.bool_]:
     """Those tiles of the coarsest scale that cover the tissue next to each other."""
-    every = max(1, round(1 / (1 - tiles.grid.spec.overlap)))
-    return np.asarray(coarsest & (tiles.columns % every == 0) & (tiles.rows % every == 0))
+    stride = max(1, round(1 / (1 - tiles.grid.spec.overlap)))
+    return np.asarray(coarsest & (tiles.columns % stride == 0) & (tiles.rows % stride == 0))
 
 
 def _groups_sharing_reads(
@@ -240,30 +243,30 @@ def _groups_sharing_reads(
     """Numbers of the scales that the same level serves.
 
     A scale is never cut from a finer level than its own, so that its scores do not depend
-    on the other scales asked for.
+    on the other scales requested.
     """
     levels = [slide.level_for(spec.mpp / slide.mpp) for spec in specs]
     group = [0]
     for scale in range(1, len(specs)):
-        first = group[0]
-        far = specs[scale].mpp > _SHARED_READ_RATIO * specs[first].mpp
-        if apart or far or levels[scale] != levels[first]:
+        group_start = group[0]
+        too_coarse = specs[scale].mpp > _SHARED_READ_RATIO * specs[group_start].mpp
+        if apart or too_coarse or levels[scale] != levels[group_start]:
             yield group
             group = []
         group.append(scale)
     yield group
 
 
-def _pitch(slide: Slide, specs: Sequence[TileSpec], most_px: int) -> float:
+def _pitch(slide: Slide, specs: Sequence[TileSpec], max_px: int) -> float:
     """Edge of a block in level-0 px: whole steps of the coarsest scale, so few tiles straddle."""
     step = specs[-1].stride_level0
     level = slide.levels[slide.level_for(specs[0].mpp / slide.mpp)]
     tiles_a_px = sum(spec.stride_level0**-2 for spec in specs)
-    edge = min(most_px * level.downsample, math.sqrt(MOST_TILES_A_BLOCK / tiles_a_px))
+    edge = min(max_px * level.downsample, math.sqrt(MAX_TILES_PER_BLOCK / tiles_a_px))
     return step * max(1, round(edge / step))
 
 
-def _block_of(tiles: ScaleTiles, area: Region, pitch: float) -> NDArray[np.int64]:
+def _block_numbers(tiles: ScaleTiles, area: Region, pitch: float) -> NDArray[np.int64]:
     """Raster number of the block that holds each tile's centre."""
     half = tiles.grid.edge / 2
     column = ((tiles.x + half - area.x) // pitch).astype(np.int64)
@@ -276,13 +279,13 @@ def _blocks(
 ) -> Iterator[ReadBlock]:
     for key in np.unique(np.concatenate(list(keys.values()))):
         members = []
-        for scale, of_tile in keys.items():
-            start, stop = (int(i) for i in np.searchsorted(of_tile, [key, key + 1]))
+        for scale, tile_keys in keys.items():
+            start, stop = (int(i) for i in np.searchsorted(tile_keys, [key, key + 1]))
             if stop > start:
                 members.append((scale, start, stop))
         mpp = min(scales[scale].grid.spec.mpp for scale, _, _ in members)
-        first = bool(key < _LATER)
-        yield ReadBlock(_union(scales, members), mpp, tuple(members), first_look=first)
+        is_coarse = bool(key < _SECOND_PASS)
+        yield ReadBlock(_union(scales, members), mpp, tuple(members), coarse_first=is_coarse)
 
 
 def _union(scales: Sequence[ScaleTiles], members: Sequence[tuple[int, int, int]]) -> Region:

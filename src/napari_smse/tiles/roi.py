@@ -7,18 +7,18 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-_LEAST_SHARE = 0.5
+_MIN_SHARED = 0.5
 
 
 def tiles_in_region(
     region: BaseGeometry, x: NDArray[np.integer], y: NDArray[np.integer], edge: int
 ) -> NDArray[np.bool_]:
-    """Which tiles lie in a region of interest.
+    """Return which tiles lie in a region of interest, (n,).
 
     A tile belongs to the region if they share at least half of the smaller of
     the two. Each part of a region counts for itself, too, and one too small or
     thin gets the tile that shows most of it, so that drawing on the slide
-    always asks about something.
+    always selects at least one.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ def tiles_in_region(
     shared = np.zeros(len(boxes))
     inside = np.zeros(len(boxes), dtype=bool)
     for part in shapely.get_parts(region):
-        near = tree.query(part, predicate="intersects")
-        if not near.size:
+        candidates = tree.query(part, predicate="intersects")
+        if not candidates.size:
             continue
-        area = _shared_area(part, boxes[near], edge)
-        shared[near] += area
-        most = area >= _LEAST_SHARE * min(float(edge) ** 2, part.area)
-        inside[near[most] if most.any() else near[area.argmax()]] = True
-    return inside | (shared >= _LEAST_SHARE * edge**2)
+        area = _shared_area(part, boxes[candidates], edge)
+        shared[candidates] += area
+        enough = area >= _MIN_SHARED * min(float(edge) ** 2, part.area)
+        inside[candidates[enough] if enough.any() else candidates[area.argmax()]] = True
+    return inside | (shared >= _MIN_SHARED * edge**2)
 
 
 def _shared_area(part: BaseGeometry, boxes: NDArray[np.object_], edge: int) -> NDArray[np.float64]:

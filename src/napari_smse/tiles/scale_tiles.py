@@ -18,11 +18,11 @@ class ScaleTiles:
     Parameters
     ----------
     grid
-        Where tiles can lie.
+        Grid that the tiles lie on.
     columns, rows
         Grid position of each tile, (n,).
     tissue
-        Share of each tile that is tissue, (n,) in 0..1.
+        Fraction of each tile that is tissue, (n,) in 0..1.
     """
 
     grid: TileGrid
@@ -63,7 +63,7 @@ class ScaleTiles:
         """The pieces of slide that consecutive tiles show."""
         tiles = self.take(np.arange(start, stop))
         sides = (tiles.x, tiles.y, tiles.width, tiles.height)
-        return [Region(*map(int, one)) for one in zip(*sides, strict=True)]
+        return [Region(*map(int, box)) for box in zip(*sides, strict=True)]
 
     def take(self, index: NDArray[np.integer]) -> ScaleTiles:
         """The tiles at these positions, in this order."""
@@ -77,19 +77,19 @@ class ReadBlock:
     Parameters
     ----------
     region
-        What to read, level-0 px.
+        Region to read, level-0 px.
     mpp
         The finest scale that the block serves, um/px.
     members
-        For each scale served: its number in the plan, and the first and past-last tile.
-    first_look
-        Whether it is read before anything is looked at more closely.
+        Number of each scale served, and its first and past-last tile.
+    coarse_first
+        Whether it is of the coarse pass, which is read first.
     """
 
     region: Region
     mpp: float
     members: tuple[tuple[int, int, int], ...]
-    first_look: bool = True
+    coarse_first: bool = True
 
     @property
     def tile_count(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from napari_smse.errors import ScaleError
 
 FINEST_MPP, COARSEST_MPP = 0.05, 10.0
-MOST_OVERLAP = 0.9
+MAX_OVERLAP = 0.9
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class TileSpec:
     slide_mpp
         Scale of the slide's level 0 in um/px.
     overlap
-        Share of a tile's edge that its neighbour covers too, 0 to 0.9.
+        Fraction of a tile's edge that its neighbour covers too, 0 to 0.9.
 
     Raises
     ------
@@ -44,10 +44,10 @@ class TileSpec:
                     f"{value:g} um/px is not a scale tiles can be cut at: "
                     f"give {FINEST_MPP:g} to {COARSEST_MPP:g} um/px (20x is 0.5)."
                 )
-        if not 0 <= self.overlap <= MOST_OVERLAP:
+        if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ScaleError(
                 f"Tiles cannot overlap by {self.overlap:g}: give a share of the tile's edge "
-                f"from 0 to {MOST_OVERLAP:g}."
+                f"from 0 to {MAX_OVERLAP:g}."
             )
 
     @property

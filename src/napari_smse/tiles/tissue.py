@@ -15,7 +15,7 @@ from napari_smse.tiles.glass import Glass, find_glass, is_uneven
 from napari_smse.tiles.ink import find_flat_ink
 
 OVERVIEW_MPP = 8.0
-"""Scale of the overview that tissue is looked for on, um/px."""
+"""Scale of the overview that tissue is found on, um/px."""
 
 _OVERVIEW_SIDES = (512, 4096)
 _SMOOTHING_UM = 4.0
@@ -35,7 +35,7 @@ _FIELD_PEN_HUES, _FIELD_PEN_SATURATION = (30.0, 190.0), 0.35
 
 
 class Ground(IntEnum):
-    """What a pixel of the overview shows."""
+    """Kind of ground that a pixel of the overview shows."""
 
     GLASS = 0
     TISSUE = 1
@@ -45,7 +45,7 @@ class Ground(IntEnum):
 
 @dataclass(frozen=True)
 class TissueMask:
-    """What lies where on a slide.
+    """Kind of ground at each place of a slide.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ class TissueMask:
         height, width = self.ground.shape
         return self.region.width / width, self.region.height / height
 
-    def share(self, ground: Ground) -> float:
-        """Share of the overview that shows this ground, 0..1."""
+    def ground_fraction(self, ground: Ground) -> float:
+        """Fraction of the overview that shows this ground, 0..1."""
         return float((self.ground == ground).mean())
 
     def fraction(
         self, x: NDArray[np.integer], y: NDArray[np.integer], edge: int
     ) -> NDArray[np.float32]:
-        """Share of each square tile that is tissue.
+        """Fraction of each square tile that is tissue.
 
         Exact for the mask: overview pixels count by the area they share with
         the tile, and what lies outside the overview is not tissue.
@@ -120,10 +120,10 @@ def _interpolate(
 
 
 def overview_mpp(slide: Slide) -> float:
-    """Scale to look for tissue at: 8 um/px, finer on small images, coarser on huge ones."""
+    """Scale to find tissue at: 8 um/px, finer on small images, coarser on huge ones."""
     longest_um = max(slide.bounds.width, slide.bounds.height) * slide.mpp
-    fewest, most = _OVERVIEW_SIDES
-    mpp = min(max(OVERVIEW_MPP, longest_um / most), longest_um / fewest)
+    min_side, max_side = _OVERVIEW_SIDES
+    mpp = min(max(OVERVIEW_MPP, longest_um / max_side), longest_um / min_side)
     return max(mpp, slide.mpp)
 
 
@@ -155,7 +155,7 @@ def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     rgb
         Overview, (h, w, 3).
     mpp
-        Its scale, um/px; smoothing and the smallest piece kept are physical.
+        Its scale, um/px; smoothing and the smallest piece are physical.
 
     Returns
     -------
@@ -243,11 +243,11 @@ def _absorbance_threshold(absorbance: NDArray[np.float32]) -> float:
 def _is_pen(
     absorbance: NDArray[np.float32], hue: NDArray[np.float32], saturation: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    unlike_h_and_e = (hue > _HUE_TO) & (hue < _HUE_FROM) & (saturation > _PEN_SATURATION)
+    other_hue = (hue > _HUE_TO) & (hue < _HUE_FROM) & (saturation > _PEN_SATURATION)
     blue = (hue < _BLUE_PEN_HUE) & (hue >= _HUE_FROM) & (saturation > _BLUE_PEN_SATURATION)
     red = ((hue >= _RED_PEN_HUE) | (hue <= _HUE_TO)) & (saturation > _RED_PEN_SATURATION)
     black = (absorbance > _BLACK_PEN_ABSORBANCE) & (saturation < _BLACK_PEN_SATURATION)
-    return unlike_h_and_e | blue | red | black
+    return other_hue | blue | red | black
 
 
 def _is_field_pen(hue: NDArray[np.float32], saturation: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -260,5 +260,5 @@ def _drop_specks(tissue: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
     """Remove dust and close small lumens, both by physical area."""
     smallest = min(_SMALLEST_TISSUE_UM2 / mpp**2, tissue.size / 10)
     largest_hole = _LARGEST_HOLE_UM2 / mpp**2
-    kept = morphology.remove_small_objects(tissue, max_size=int(smallest))
-    return np.asarray(morphology.remove_small_holes(kept, max_size=int(largest_hole)))
+    without_specks = morphology.remove_small_objects(tissue, max_size=int(smallest))
+    return np.asarray(morphology.remove_small_holes(without_specks, max_size=int(largest_hole)))

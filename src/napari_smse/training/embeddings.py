@@ -86,7 +86,7 @@ def embed_images(
     DataError
         An image cannot be read.
     """
-    images, found, precomputed = labelled_set.some(indices), [], precomputed or {}
+    images, found, precomputed = labelled_set.select(indices), [], precomputed or {}
     unknown = [image for image in images if image not in precomputed]
     outputs = tile_outputs(network, unknown, tile_px=tile_px)
     for image in images:

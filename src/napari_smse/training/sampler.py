@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage
-from napari_smse.datasets.scale_range import draw, intersection, union
+from napari_smse.datasets.scale_range import intersection, sample_uniform, union
 from napari_smse.errors import TrainingError
 
 _log = logging.getLogger(__name__)
@@ -170,11 +170,11 @@ class _Site:
     def draw(self, crops: int, rng: np.random.Generator, used: set[str]) -> list[list[Crop]]:
         """Return the crops of one case of each class, and add the cases to those used."""
         if not self.common:
-            own = [np.repeat(draw(pool.support, 1, rng), crops) for pool in self._pools]
+            own = [np.repeat(sample_uniform(pool.support, 1, rng), crops) for pool in self._pools]
             return [
                 pool.draw(scales, rng, used) for pool, scales in zip(self._pools, own, strict=True)
             ]
-        scales = draw(self.common, crops, rng)
+        scales = sample_uniform(self.common, crops, rng)
         if not all(len(pool.cases_at(scales)) for pool in self._pools):
             scales = np.repeat(scales[:1], crops)
         return [pool.draw(scales, rng, used) for pool in self._pools]

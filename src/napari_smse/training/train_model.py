@@ -10,19 +10,19 @@ from typing import Any, Final
 import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet, Source
-from napari_smse.datasets.leakage import hashes_of_cases
+from napari_smse.datasets.leakage import training_hashes
 from napari_smse.datasets.splits import hold_out
 from napari_smse.metrics.calibration import apply_temperature, fit_temperature
-from napari_smse.metrics.predictions import of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import (
-    Figure,
+    Metric,
     ModelCard,
     TrainingSource,
     read_card,
     save_model,
 )
-from napari_smse.models.card import stem_of
+from napari_smse.models.card import model_stem
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.model_companions import save_model_companions
@@ -81,7 +81,7 @@ class ModelTrainer:
         Path of the model; its training's checkpoint and logs go to ``OUT.training``.
     parent
         What the network started from.
-    validation_share
+    validation_fraction
         Of the cases; they choose the weights and the temperature.
     device
         For torch.
@@ -100,7 +100,7 @@ class ModelTrainer:
         out: Path,
         *,
         parent: str = "",
-        validation_share: float = 0.2,
+        validation_fraction: float = 0.2,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -108,12 +108,12 @@ class ModelTrainer:
         self.labelled_set = labelled_set
         self.recipe = recipe
         self.network = network
-        self.stem = stem_of(out)
+        self.stem = model_stem(out)
         self.parent = parent
         self.device = device
         every = range(len(labelled_set.images))
         self.training, self.validation = hold_out(
-            labelled_set.images, every, validation_share, seed
+            labelled_set.images, every, validation_fraction, seed
         )
 
     @property
@@ -145,13 +145,13 @@ class ModelTrainer:
             labels = torch.tensor([image.label for image in images])
             temperature = fit_temperature(logits, labels)
             _apply(temperature, self.network)
-            held_out = of_fold(self.validation, logits / temperature)
+            held_out = HeldOutPredictions.from_fold(self.validation, logits / temperature)
             summary = summarise(held_out, self.labelled_set)
         card = self._card(summary, temperature)
         path = save_model(self.network, card, self.stem)
         if isinstance(self.network, SmseNetwork):
             training_set = LabelledSet(
-                self.labelled_set.classes, tuple(self.labelled_set.some(self.training))
+                self.labelled_set.classes, tuple(self.labelled_set.select(self.training))
             )
             weights = read_card(path).weights_sha256
             save_model_companions(self.network, training_set, card.tile_px, path, weights)
@@ -248,13 +248,13 @@ def training_sources(labelled_set: LabelledSet, used: Sequence[int]) -> tuple[Tr
                 images=numbers,
                 cases=cases,
                 cases_total=len(part.cases),
-                case_hashes=tuple(sorted(hashes_of_cases(own))),
+                case_hashes=tuple(sorted(training_hashes(own))),
             )
         )
     return tuple(found)
 
 
-def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tuple[Figure, ...]:
+def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tuple[Metric, ...]:
     """Describe the figures on the validation cases, and what they were used for."""
     if summary is None:
         return ()
@@ -265,7 +265,7 @@ def validation_figures(summary: Summary | None, labelled_set: LabelledSet) -> tu
         "cases"
     )
     return tuple(
-        Figure(
+        Metric(
             data=f"{sources}, validation cases",
             metric=name.replace("_", " "),
             value=round(estimated.value, 3),

@@ -68,7 +68,7 @@ class Autosave:
         if left is None:
             return ""
         what = [f"{len(left.annotations)} regions"] if left.annotations else []
-        if notes := len(left.links) + len(left.remarks):
+        if notes := len(left.constraints) + len(left.corrections):
             what.append(f"{notes} notes on tiles")
         when = f" of {self.when:%d %b %Y, %H:%M}" if self.when else ""
         return f"{' and '.join(what)}{when} were not saved to a file."
@@ -126,8 +126,8 @@ class Autosave:
         regions = {one.id for one in drawn.annotations}
         return (
             all(one.id in regions for one in left.annotations)
-            and set(left.links) <= set(drawn.links)
-            and set(left.remarks) <= set(drawn.remarks)
+            and set(left.constraints) <= set(drawn.constraints)
+            and set(left.corrections) <= set(drawn.corrections)
         )
 
     def _files(self) -> tuple[Path, Path]:
@@ -148,8 +148,8 @@ class Autosave:
                 path.rename(path.with_suffix(".damaged"))
                 continue
             found |= {annotation.id: annotation for annotation in one.annotations}
-            links |= {link.id: link for link in one.links}
-            remarks |= {remark.about: remark for remark in one.remarks}
+            links |= {link.id: link for link in one.constraints}
+            remarks |= {remark.about: remark for remark in one.corrections}
             colours |= one.colours
         if not (found or links or remarks):
             return None

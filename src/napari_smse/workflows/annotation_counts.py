@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from shapely import MultiPolygon
 
-from napari_smse.annotations.tile_labels import CONFLICT, LEAST_TISSUE, classes_of_tiles
+from napari_smse.annotations.tile_labels import CONFLICT, MIN_TISSUE, assign_classes
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.slides import Slide
 from napari_smse.tiles import ScaleTiles, TileSpec, TissueMask, find_tissue
@@ -64,12 +64,12 @@ def count_tiles(
         for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
     )
     every = ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32))
-    found = classes_of_tiles(every, slide.quick_hash, regions, mask, remarks)
+    found = assign_classes(every, slide.quick_hash, regions, mask, remarks)
     tiles = {name: int((found.labels == i).sum()) for i, name in enumerate(found.names)}
     dry = [
         name
         for name, area in regions.items()
-        if not tiles[name] and _tissue_share(mask, area) < LEAST_TISSUE
+        if not tiles[name] and _tissue_share(mask, area) < MIN_TISSUE
     ]
     return AnnotationCounts(slide, mask, tiles, int((found.labels == CONFLICT).sum()), tuple(dry))
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.annotations.tile_labels import classes_of_tiles
+from napari_smse.annotations.tile_labels import assign_classes
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
@@ -159,18 +159,18 @@ class _Sample:
     """Some tiles of a slide, at the scale to ask at."""
 
     def __init__(self, one: ScoredSlide) -> None:
-        tiles = tile_table_of(one.run.store)
+        tiles = one.run.store.tile_table()
         scale = asking_scale(tiles, one.run.card)
         self.grid = tiles.scales[scale]
         self.rows = _some(len(self.grid))
         part = self.grid.take(self.rows)
         at = tiles.rows_of(scale).start + self.rows
-        classes = classes_of_tiles(
+        classes = assign_classes(
             part,
             one.slide.quick_hash,
             one.regions,
             one.run.plan.mask,
-            one.annotations.remarks,
+            one.annotations.corrections,
         )
         self.mpp = self.grid.grid.spec.mpp
         self.drawn: list[str] = classes.class_names.tolist()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.progress import Progress, Task
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.bank_file import bank_of
 from napari_smse.similarity.clustering import Clusters, find_clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -120,7 +120,7 @@ class EmbeddingMapJob:
         for slide, run in self.runs:
             yield Progress(message=f"Reading the tiles of {slide.name} …")
             finished = run.store.finished
-            tiles = tile_table_of(run.store)
+            tiles = run.store.tile_table()
             if len(tiles):
                 slides.append(MappedSlide(slide, run, tiles, finished))
         embeddings = embeddings_of(slides)

@@ -14,7 +14,7 @@ from shapely import MultiPolygon
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.annotated_exemplars import (
     annotated_rows,
     exemplars_of,
@@ -145,7 +145,7 @@ class ScoredTiles:
 def read_tiles(slide: Slide, run: Run) -> ScoredTiles:
     """Read back a run, and the exemplars of its model."""
     blocks = int(run.store.blocks_done().sum())
-    tiles = tile_table_of(run.store)
+    tiles = run.store.tile_table()
     bank, note = _own_bank(run)
     own = NamedBank(bank, f"{run.card.name}, the model's own", True, bank)
     return ScoredTiles(slide, run, tiles, blocks, own, note)

@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import HeatMap
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.region_search import SimilarityResult, find_similar_tiles
 from napari_smse.similarity.tile_outlines import hit_regions
 from napari_smse.workflows.scored_slide import Run
@@ -75,7 +75,7 @@ class SearchJob:
         blocks = int(self.run.store.blocks_done().sum())
         if blocks == self.seen:
             return None
-        tiles = tile_table_of(self.run.store) if self.tiles is None else self.tiles
+        tiles = self.run.store.tile_table() if self.tiles is None else self.tiles
         mpps = [one.grid.spec.mpp for one in tiles.scales]
         model = self.run.card.weights_sha256
         found = find_similar_tiles(tiles, mpps.index(self.mpp), self.like, self.unlike, model)

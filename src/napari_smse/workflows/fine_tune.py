@@ -264,11 +264,11 @@ class FineTuneJob:
                 one.run.plan.mask,
                 one.run.store,
                 one.slide.name,
-                one.annotations.remarks,
+                one.annotations.corrections,
             )
             for one in self.slides
         ]
-        links = [link for one in self.slides for link in one.annotations.links]
+        links = [link for one in self.slides for link in one.annotations.constraints]
         added = []
         if self.bank is not None and self._stored:
             added = exemplar_tiles_of(self.bank, [one.slide for one in self.slides], model)

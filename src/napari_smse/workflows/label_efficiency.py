@@ -24,7 +24,6 @@ from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
 from napari_smse.models.card import TRAINING_IMAGES
 from napari_smse.progress import Progress, Task
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.label_issues import said_of_tiles
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
@@ -133,7 +132,7 @@ class _Labelled:
     """The labelled tiles of a slide that share no pixels, at the scale to ask at."""
 
     def __init__(self, one: ScoredSlide) -> None:
-        tiles = tile_table_of(one.run.store)
+        tiles = one.run.store.tile_table()
         scale = asking_scale(tiles, one.run.card)
         grid, at = tiles.scales[scale], tiles.rows_of(scale)
         said = said_of_tiles(one, tiles, scale)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.active_learning.label_issues import find_label_issues
-from napari_smse.annotations.tile_labels import classes_of_tiles, nearest_areas
+from napari_smse.annotations.tile_labels import assign_classes, nearest_areas
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.workflows.scored_slide import ScoredSlide, TileOnSlide, require_one_model
 
 _MOST = 60
@@ -81,14 +81,14 @@ def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles
     """Return what was said of a slide's tiles of one scale."""
     grid = tiles.scales[scale]
     slide, regions, mpp = one.slide.quick_hash, one.regions, grid.grid.spec.mpp
-    found = classes_of_tiles(grid, slide, regions, one.run.plan.mask, one.annotations.remarks)
+    found = assign_classes(grid, slide, regions, one.run.plan.mask, one.annotations.corrections)
     groups = np.array([f"{slide} {mpp} {row}" for row in range(len(grid))], dtype=object)
     for number, (name, area) in enumerate(regions.items()):
         rows = np.flatnonzero(found.drawn == number)
         if len(rows):
             near = nearest_areas(grid.x[rows], grid.y[rows], grid.grid.edge, area)
             groups[rows] = [f"{slide} {name} {part}" for part in near]
-    return SaidOfTiles(found.class_names, groups, set(np.flatnonzero(found.judged).tolist()))
+    return SaidOfTiles(found.class_names, groups, set(np.flatnonzero(found.reviewed).tolist()))
 
 
 @dataclass
@@ -104,7 +104,7 @@ class AnnotatedRows:
 
     def take(self, one: ScoredSlide) -> None:
         """Add the tiles of a slide that lie in a region, or were given a class by hand."""
-        tiles = tile_table_of(one.run.store)
+        tiles = one.run.store.tile_table()
         for scale in range(len(tiles.scales)):
             self._take_scale(one, tiles, scale)
 
@@ -167,8 +167,8 @@ def _classes(slides: Sequence[ScoredSlide]) -> tuple[str, ...]:
     said = [
         remark.class_name
         for one in slides
-        for remark in one.annotations.remarks
-        if remark.says == "class" and remark.class_name
+        for remark in one.annotations.corrections
+        if remark.action == "class" and remark.class_name
     ]
     return tuple(dict.fromkeys(drawn + said))
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from napari_smse.errors import QueryError, RegionError
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreRequest, open_run, score
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.index.search import ExcludedRegion
 from napari_smse.similarity.index.shard import IndexedSlide
 from napari_smse.similarity.index.slide_index import SlideIndex
@@ -138,7 +137,7 @@ def _scored_now(
         threads = os.cpu_count() or 1
         for _ in score(slide, loaded, plan, store, devices, threads=threads):
             pass
-        return RegionQuery(region, mpp, tile_table_of(store).embeddings, None)
+        return RegionQuery(region, mpp, store.tile_table().embeddings, None)
 
 
 def _require_on_slide(region: Region, slide: Slide) -> None:

@@ -25,10 +25,10 @@ from napari_smse.scoring import (
     Viewport,
     choose_device,
     folder_lock,
-    on_fastest_runtime,
     open_run,
     scale_warnings,
     score,
+    select_runtime,
     store_lock,
 )
 from napari_smse.scoring.derived_store import derived_store
@@ -100,7 +100,7 @@ class ScoreJob:
         yield Progress(message="Loading the model …")
         model = load_model(self.model) if self.loaded is None else self.loaded
         yield Progress(message="Finding the fastest way to run it …")
-        device = on_fastest_runtime(choose_device(self.device), model)
+        device = select_runtime(choose_device(self.device), model)
         yield Progress(message="Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         path = self._store_path(model.card, plan, device)

@@ -74,7 +74,7 @@ class ScoredSlide:
     @property
     def colours(self) -> dict[str, Colour]:
         """Of the classes that are drawn, RGB 0..255."""
-        return {name: self.annotations.colour_of(name) for name in self.regions}
+        return {name: self.annotations.class_colour(name) for name in self.regions}
 
     @property
     def mpps(self) -> tuple[float, ...]:
@@ -89,9 +89,11 @@ class ScoredSlide:
     def with_notes_of(self, other: ScoredSlide) -> ScoredSlide:
         """Return it with what was said of its tiles under another name besides."""
         own, others = self.annotations, other.annotations
-        links = tuple(dict.fromkeys([*own.links, *others.links]))
-        remarks = tuple(dict.fromkeys([*own.remarks, *others.remarks]))
-        return replace(self, annotations=replace(own, links=links, remarks=remarks))
+        constraints = tuple(dict.fromkeys([*own.constraints, *others.constraints]))
+        corrections = tuple(dict.fromkeys([*own.corrections, *others.corrections]))
+        return replace(
+            self, annotations=replace(own, constraints=constraints, corrections=corrections)
+        )
 
 
 @dataclass(frozen=True)

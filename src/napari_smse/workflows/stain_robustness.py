@@ -125,7 +125,7 @@ class _Restained:
         # As in a run: on a CPU each network has a core to itself.
         threads = score_slide.spare_threads() if device.torch_name == "cpu" else 1
         first = TileClassifier(model, device, 1)
-        self._networks = [first, *(first.twin() for _ in range(threads - 1))]
+        self._networks = [first, *(first.clone() for _ in range(threads - 1))]
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stain-anew")
         self._tiles = tiles
         self._strong: dict[int, NDArray[np.float64]] = {}

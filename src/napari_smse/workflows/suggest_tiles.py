@@ -12,7 +12,7 @@ from napari_smse.active_learning.query_strategy import UnlabelledPool, select_ti
 from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
 from napari_smse.scoring import fused_scales
-from napari_smse.scoring.tile_table import TileTable, tile_table_of
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.slides import Region
 from napari_smse.workflows.scored_slide import ScoredSlide, TileOnSlide, require_one_model
 
@@ -57,7 +57,7 @@ def find_next(slides: Sequence[ScoredSlide], count: int) -> Suggestions:
     parts: list[UnlabelledPool] = []
     mpps: list[float] = []
     for one in slides:
-        tiles = tile_table_of(one.run.store)
+        tiles = one.run.store.tile_table()
         scale = asking_scale(tiles, one.run.card)
         annotated = [drawn.geometry for drawn in one.annotations.annotations]
         found = unlabelled_pool(tiles, scale, annotated)
@@ -110,7 +110,7 @@ def _remarked(one: ScoredSlide) -> NDArray[np.int64]:
     """Return the places of tiles that were corrected or ignored, ``(m, 4)``."""
     known = [
         (remark.place.x, remark.place.y, remark.place.width, remark.place.height)
-        for remark in one.annotations.remarks
-        if remark.says != "exemplar"
+        for remark in one.annotations.corrections
+        if remark.action != "exemplar"
     ]
     return np.array(known, dtype=np.int64).reshape(-1, 4)

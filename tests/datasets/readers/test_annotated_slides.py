@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box, mapping
 
 from napari_smse.datasets.curation import Reading
+from napari_smse.datasets.duplicate_slides import first_copies
 from napari_smse.datasets.labelled_set import LabelledSet, Source
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import close_slides, read_pixels
@@ -26,12 +27,11 @@ from napari_smse.datasets.readers.annotated_slides import (
     FIELD_MPP,
     FIELD_PX,
     _labelled,
-    annotation_of,
     cut_fields,
+    find_annotation,
     holds_annotated_slides,
     read_annotated_slides,
 )
-from napari_smse.datasets.same_slides import first_of_same
 from napari_smse.errors import DataError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import Ground, TileGrid, TileSpec, TissueMask
@@ -296,7 +296,7 @@ def test_annotations_go_before_tiles_under_the_slides_full_name(tmp_path: Path) 
     drawn = slide.with_suffix(".geojson").rename(tmp_path / "kept.geojson")
     write_tiles_beside(slide).rename(tmp_path / "slide.tif.geojson")
     drawn.rename(tmp_path / "slide.geojson")
-    assert annotation_of(slide) == tmp_path / "slide.geojson"
+    assert find_annotation(slide) == tmp_path / "slide.geojson"
     assert read(tmp_path).images == plain
 
 
@@ -382,7 +382,7 @@ def test_slides_of_one_colour_are_not_taken_for_each_other(tmp_path: Path) -> No
         rgb[0, 0] = ord(name)
         write_pyramid_tiff(tmp_path / f"{name}.tif", rgb, levels=1)
     paths = [tmp_path / f"{name}.tif" for name in "abc"]
-    assert first_of_same(paths) == {path: path for path in paths}
+    assert first_copies(paths) == {path: path for path in paths}
     broken = tmp_path / "d.tif"
     broken.write_bytes(b"no slide")
-    assert first_of_same([broken, tmp_path / "gone.tif"])[broken] == broken
+    assert first_copies([broken, tmp_path / "gone.tif"])[broken] == broken

@@ -19,8 +19,8 @@ from napari_smse.evaluation.report.plots import roc_curves
 from napari_smse.evaluation.report.tables import shown
 from napari_smse.evaluation.scale_curve import ScalePoint
 from napari_smse.metrics.per_case import image_results
-from napari_smse.metrics.predictions import of_fold
-from napari_smse.metrics.summary import Estimate, judge, summarise
+from napari_smse.metrics.predictions import HeldOutPredictions
+from napari_smse.metrics.summary import Estimate, predictions_from_held_out, summarise
 from support.datasets import image, labelled_set, random_held_out, random_set, write_picture
 
 
@@ -137,8 +137,8 @@ def test_scales_controls_and_optimistic_figures_are_shown_when_given(data: Label
     told = replace(
         plain,
         scale_curve=[ScalePoint(0.25, 0.8125, 0.7, 0.9, 20, 5), empty],
-        controls=rows,
-        optimistic=plain.summary,
+        loss_comparison=rows,
+        selected_on_test=plain.summary,
     )
     text = Page(report_html(told)).text
     for words in (
@@ -155,7 +155,7 @@ def test_scales_controls_and_optimistic_figures_are_shown_when_given(data: Label
 
 def test_one_class_and_no_mistake_still_make_a_page(tmp_path: Path) -> None:
     data = labelled_set([image(str(i), 1, f"{i}.png") for i in range(4)])
-    held_out = of_fold(range(4), torch.tensor([[0.0, 3.0]] * 4))
+    held_out = HeldOutPredictions.from_fold(range(4), torch.tensor([[0.0, 3.0]] * 4))
     told = ReportContent("t", "h", held_out, data, summarise(held_out, data))
     text = Page(report_html(told)).text
     assert "there is no AUC" in text
@@ -172,7 +172,7 @@ def test_several_classes_make_a_page() -> None:
 def test_the_roc_curve_encloses_the_auc() -> None:
     data = random_set(30, images=12)
     held_out = random_held_out(data)
-    judged = judge(held_out, data)
+    judged = predictions_from_held_out(held_out, data)
     curve = roc_curves(judged, 1, np.ones((1, len(judged))))[0]
     auc = summarise(held_out, data, draws=2).estimates["auc"].value
     assert np.trapezoid(curve, dx=0.01) == pytest.approx(auc, abs=0.01)
@@ -183,7 +183,7 @@ def test_the_roc_curve_encloses_the_auc() -> None:
 def test_doubling_a_case_is_the_same_as_its_being_there_twice() -> None:
     data = random_set(12)
     held_out = random_held_out(data)
-    judged = judge(held_out, data)
+    judged = predictions_from_held_out(held_out, data)
     twice = np.where(judged.cases == 3, 2.0, 1.0)[None]
     rows = np.r_[np.arange(len(judged)), np.flatnonzero(judged.cases == 3)]
     there = replace(

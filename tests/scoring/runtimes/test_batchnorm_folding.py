@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_smse.models import build_trunk, load_model
-from napari_smse.scoring.runtimes.batchnorm_folding import folded
+from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 
 CHANNELS = 6
 
@@ -53,7 +53,7 @@ def assert_same(one: Tensor, other: Tensor) -> None:
 )
 def test_trunks_answer_the_same_without_their_normalisations(name: str) -> None:
     trunk = lived_in(build_trunk(name))
-    lean = folded(trunk)
+    lean = fold_batchnorm(trunk)
     assert normalisations(trunk) > 0
     assert normalisations(lean) == 0
     assert_same(answers(lean), answers(trunk))
@@ -62,7 +62,7 @@ def test_trunks_answer_the_same_without_their_normalisations(name: str) -> None:
 def test_normalisations_that_come_before_their_convolution_stay() -> None:
     # A dense network normalises what it is given, then convolves.
     trunk = lived_in(build_trunk("torchvision/densenet121"))
-    lean = folded(trunk)
+    lean = fold_batchnorm(trunk)
     assert 0 < normalisations(lean) < normalisations(trunk)
     assert_same(answers(lean), answers(trunk))
 
@@ -70,7 +70,7 @@ def test_normalisations_that_come_before_their_convolution_stay() -> None:
 def test_a_trunk_of_other_normalisations_is_left_as_it_is() -> None:
     trunk = build_trunk("convnext_atto").double().eval()
     assert normalisations(trunk) == 0
-    assert_same(answers(folded(trunk)), answers(trunk))
+    assert_same(answers(fold_batchnorm(trunk)), answers(trunk))
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -84,7 +84,7 @@ def test_any_convolution_carries_it(*, groups: int, bias: bool, affine: bool) ->
             nn.ReLU(),
         )
     )
-    lean = folded(network)
+    lean = fold_batchnorm(network)
     assert normalisations(lean) == 0
     assert_same(answers(lean, CHANNELS), answers(network, CHANNELS))
 
@@ -100,14 +100,14 @@ def test_any_convolution_carries_it(*, groups: int, bias: bool, affine: bool) ->
 )
 def test_what_no_convolution_can_carry_stays(between: nn.Module) -> None:
     network = lived_in(between)
-    lean = folded(network)
+    lean = fold_batchnorm(network)
     assert normalisations(lean) == 1
     assert_same(answers(lean), answers(network))
 
 
 def test_an_activation_held_by_the_normalisation_stays() -> None:
     network = lived_in(nn.Sequential(nn.Conv2d(3, 8, 3), _ActingNorm(8)))
-    found = answers(folded(network))
+    found = answers(fold_batchnorm(network))
     assert (found == 0).any()
     assert_same(found, answers(network))
 
@@ -127,7 +127,7 @@ def test_the_original_is_not_changed() -> None:
     network = build_trunk("resnet18").train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     modules = [type(module) for module in network.modules()]
-    lean = folded(network)
+    lean = fold_batchnorm(network)
     after = network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -141,7 +141,7 @@ def test_the_original_is_not_changed() -> None:
 def test_the_bundled_model_keeps_its_answers() -> None:
     model = load_model("bundled", self_test=False)
     tiles = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8)
-    lean = folded(model.network)
+    lean = fold_batchnorm(model.network)
     assert normalisations(lean) == 0 < normalisations(model.network)
     with torch.inference_mode():
         found, expected = (network(tiles) for network in (lean, model.network))

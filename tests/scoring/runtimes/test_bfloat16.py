@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from napari_smse.models import Model, load_model
 from napari_smse.models.self_test import generated_tile
 from napari_smse.scoring import ScoreRequest, read_block
-from napari_smse.scoring.runtimes.batchnorm_folding import folded
+from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 from napari_smse.scoring.runtimes.bfloat16 import in_bfloat16
 from napari_smse.slides import open_slide
 
@@ -36,7 +36,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def exact(model: Model) -> nn.Module:
-    return folded(model.network)
+    return fold_batchnorm(model.network)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_all_but_the_first_convolutions_compute_in_bfloat16(
 
 
 def test_the_original_is_not_changed(model: Model) -> None:
-    network = folded(model.network)
+    network = fold_batchnorm(model.network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     modules = list(network.modules())
     in_bfloat16(network, as_images(generated(0, 2)))

@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import resource, sys, threading
 import torch
-from napari_smse.scoring.runtimes.malloc import keep_freed_memory
+from napari_smse.scoring.runtimes.malloc import retain_freed_memory
 
 def faults():
     for _ in range(4):
@@ -25,7 +25,7 @@ def faults():
     print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 if sys.argv[1] == "kept":
-    assert keep_freed_memory() and keep_freed_memory()
+    assert retain_freed_memory() and retain_freed_memory()
 thread = threading.Thread(target=faults)
 thread.start()
 thread.join()

@@ -18,7 +18,7 @@ from napari_smse.errors import DeviceError
 from napari_smse.models import Model
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import ComputeDevice, Runtime
-from napari_smse.scoring.runtimes.base import EXTRAS, Answer, TileRunner
+from napari_smse.scoring.runtimes.base import EXTRAS, Prediction, TileRunner
 from napari_smse.scoring.runtimes.factory import build_runner
 from support import ROOT
 from support.cluster import TILE_PX, write_model
@@ -45,14 +45,14 @@ def some_tiles(seed: int) -> NDArray[np.uint8]:
     return (random.random((BATCH, TILE_PX, TILE_PX, 3)) * brightest).astype(np.uint8)
 
 
-def as_built(model: Model, tiles: NDArray[np.uint8]) -> Answer:
+def as_built(model: Model, tiles: NDArray[np.uint8]) -> Prediction:
     """The answers of the plain network: nothing folded, nothing exported."""
     with torch.inference_mode():
         output = model.network(torch.from_numpy(tiles).permute(0, 3, 1, 2))
     return output.logits.softmax(dim=1).numpy(), output.embedding.numpy()
 
 
-def assert_close(found: Answer, expected: Answer) -> None:
+def assert_close(found: Prediction, expected: Prediction) -> None:
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == np.float32
         assert one.shape == other.shape
@@ -127,13 +127,13 @@ def test_the_next_call_does_not_overwrite_an_answer(model: Model, runner: TileRu
 def test_twins_in_two_threads_answer_each_its_own_tiles(model: Model, runner: TileRunner) -> None:
     start = threading.Barrier(2, timeout=30)
 
-    def ask(seed: int, run: TileRunner) -> list[Answer]:
+    def ask(seed: int, run: TileRunner) -> list[Prediction]:
         tiles = some_tiles(seed)
         start.wait()
         return [run(tiles) for _ in range(20)]
 
     with ThreadPoolExecutor(2) as threads:
-        both = [threads.submit(ask, seed, run) for seed, run in enumerate((runner, runner.twin()))]
+        both = [threads.submit(ask, seed, run) for seed, run in enumerate((runner, runner.clone()))]
         for seed, asked in enumerate(both):
             expected = as_built(model, some_tiles(seed))
             for answer in asked.result(timeout=60):

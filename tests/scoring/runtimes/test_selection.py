@@ -13,24 +13,24 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_smse.models import Model
-from napari_smse.scoring import choose_device, on_fastest_runtime
+from napari_smse.scoring import choose_device, select_runtime
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.runtimes.base import Answer
-from napari_smse.scoring.runtimes.selection import TOLERANCE, Speed, Way, deviation
+from napari_smse.scoring.runtimes.base import Prediction
+from napari_smse.scoring.runtimes.selection import TOLERANCE, RuntimeChoice, Speed, max_deviation
 from support.models import redness_model
 
 measure = selection.measure
-decided = selection.decided  # before the suite's own fixture takes its place
+selected_speed = selection.selected_speed  # before the suite's own fixture takes its place
 CPU = replace(choose_device("cpu"), batch_size=4)
-TORCH: Way = ("torch", "float32")
-ROUNDED: Way = ("torch", "bfloat16")
-ONNX: Way = ("onnxruntime", "float32")
-OPENVINO: Way = ("openvino", "float32")
-SECONDS: dict[Way, float] = {TORCH: 4.0, ROUNDED: 3.0, ONNX: 2.0, OPENVINO: 1.0}
+TORCH: RuntimeChoice = ("torch", "float32")
+ROUNDED: RuntimeChoice = ("torch", "bfloat16")
+ONNX: RuntimeChoice = ("onnxruntime", "float32")
+OPENVINO: RuntimeChoice = ("openvino", "float32")
+SECONDS: dict[RuntimeChoice, float] = {TORCH: 4.0, ROUNDED: 3.0, ONNX: 2.0, OPENVINO: 1.0}
 """How long a batch takes on the machine of these tests."""
 
-Run = Callable[[NDArray[np.uint8]], Answer]
+Run = Callable[[NDArray[np.uint8]], Prediction]
 
 
 class Machine:
@@ -38,25 +38,25 @@ class Machine:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.made: list[Way] = []
+        self.made: list[RuntimeChoice] = []
         self.measured = 0
-        self.fails: set[Way] = set()
-        self.fails_when_run: set[Way] = set()
+        self.fails: set[RuntimeChoice] = set()
+        self.fails_when_run: set[RuntimeChoice] = set()
         self.installed = {"torch": True, "onnxruntime": True, "openvino": True}
-        self.shift: dict[Way, float] = {}
+        self.shift: dict[RuntimeChoice, float] = {}
         """How far each way's probabilities are from torch's."""
 
     def build_runner(self, model: Model, device: ComputeDevice, threads: int) -> Run:
-        way: Way = device.runtime, device.precision
-        if way in self.fails:
+        choice: RuntimeChoice = device.runtime, device.precision
+        if choice in self.fails:
             raise NotImplementedError("no such operator")
-        self.made.append(way)
+        self.made.append(choice)
 
-        def run(tiles: NDArray[np.uint8]) -> Answer:
-            if way in self.fails_when_run:
+        def run(tiles: NDArray[np.uint8]) -> Prediction:
+            if choice in self.fails_when_run:
                 raise ValueError("no kernel for this shape")
-            self.now += SECONDS[way]
-            malignant = np.linspace(0.3, 0.7, len(tiles)) + self.shift.get(way, 0.0)
+            self.now += SECONDS[choice]
+            malignant = np.linspace(0.3, 0.7, len(tiles)) + self.shift.get(choice, 0.0)
             probability = np.stack([1 - malignant, malignant], axis=1).astype(np.float32)
             return probability, np.zeros((len(tiles), 3), np.float32)
 
@@ -75,10 +75,10 @@ def memory(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch, no_measuring: None, memory: Path) -> Machine:
     made = Machine()
-    monkeypatch.setattr(selection, "decided", decided)
+    monkeypatch.setattr(selection, "selected_speed", selected_speed)
     monkeypatch.setattr(selection, "_unwritten", {})
     monkeypatch.setattr(selection, "measure", made.measure)
-    monkeypatch.setattr(selection, "build_runner", made.new_runner)
+    monkeypatch.setattr(selection, "build_runner", made.build_runner)
     monkeypatch.setattr(selection, "computes_bfloat16", lambda: True)
     monkeypatch.setattr(selection, "is_installed", lambda name: made.installed[name])
     monkeypatch.setattr(selection, "time", SimpleNamespace(perf_counter=lambda: made.now))
@@ -92,30 +92,28 @@ def model_of(weights: str = "a" * 64, trunk: str = "none") -> Model:
     return replace(model, card=card)
 
 
-def way_of(one: ComputeDevice | Speed) -> Way:
+def choice_of(one: ComputeDevice | Speed) -> RuntimeChoice:
     return one.runtime, one.precision
 
 
 def test_each_way_is_measured_and_compared_with_torch_in_float32(machine: Machine) -> None:
     machine.shift = {ONNX: 0.1}
-    speeds = {way_of(one): one for one in measure(CPU, model_of(), 1)}
-    assert {way: one.tiles_per_s for way, one in speeds.items()} == {
-        way: CPU.batch_size / seconds for way, seconds in SECONDS.items()
+    speeds = {choice_of(one): one for one in measure(CPU, model_of(), 1)}
+    assert {choice: one.tiles_per_s for choice, one in speeds.items()} == {
+        choice: CPU.batch_size / seconds for choice, seconds in SECONDS.items()
     }
     assert speeds[OPENVINO].deviation == speeds[TORCH].deviation == 0
     assert speeds[ONNX].deviation > 0.09
 
 
 def test_the_fastest_way_is_taken_and_nothing_else_of_the_device_changes() -> None:
-    assert on_fastest_runtime(CPU, model_of()) == replace(
-        CPU, runtime="openvino", precision="float32"
-    )
+    assert select_runtime(CPU, model_of()) == replace(CPU, runtime="openvino", precision="float32")
 
 
 def test_what_was_measured_is_remembered(machine: Machine) -> None:
-    found = on_fastest_runtime(CPU, model_of())
+    found = select_runtime(CPU, model_of())
     machine.made.clear()
-    assert on_fastest_runtime(CPU, model_of()) == found
+    assert select_runtime(CPU, model_of()) == found
     assert (machine.measured, machine.made) == (1, [])
 
 
@@ -132,25 +130,25 @@ def test_what_was_measured_is_remembered(machine: Machine) -> None:
 def test_what_may_turn_the_order_round_is_measured_anew(
     machine: Machine, device: ComputeDevice, trunk: str, threads: int
 ) -> None:
-    on_fastest_runtime(CPU, model_of())
-    on_fastest_runtime(device, model_of(trunk=trunk), threads)
-    on_fastest_runtime(CPU, model_of())  # the first is still known
+    select_runtime(CPU, model_of())
+    select_runtime(device, model_of(trunk=trunk), threads)
+    select_runtime(CPU, model_of())  # the first is still known
     assert machine.measured == 2
 
 
 def test_another_version_of_a_runtime_is_measured_anew(
     monkeypatch: pytest.MonkeyPatch, machine: Machine
 ) -> None:
-    on_fastest_runtime(CPU, model_of())
+    select_runtime(CPU, model_of())
     monkeypatch.setattr(selection, "_version", lambda _package: "99.0")
-    on_fastest_runtime(CPU, model_of())
+    select_runtime(CPU, model_of())
     assert machine.measured == 2
 
 
 @pytest.mark.parametrize("name", ["cuda:0", "mps"])
 def test_a_gpu_is_left_alone(machine: Machine, memory: Path, name: str) -> None:
     device = replace(CPU, torch_name=name)
-    assert on_fastest_runtime(device, model_of()) is device
+    assert select_runtime(device, model_of()) is device
     assert not machine.measured
     assert not memory.exists()
 
@@ -162,7 +160,7 @@ def test_a_damaged_memory_is_ignored_and_written_anew(
     memory.parent.mkdir()
     memory.write_bytes(content)
     for _ in range(2):
-        assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
+        assert choice_of(select_runtime(CPU, model_of())) == OPENVINO
     assert machine.measured == 1
     assert isinstance(json.loads(memory.read_text()), dict)
 
@@ -174,11 +172,11 @@ def test_a_damaged_memory_is_ignored_and_written_anew(
 def test_a_damaged_entry_is_ignored_and_written_anew(
     machine: Machine, memory: Path, entry: object
 ) -> None:
-    on_fastest_runtime(CPU, model_of())
+    select_runtime(CPU, model_of())
     known = json.loads(memory.read_text())
     memory.write_text(json.dumps(dict.fromkeys(known, entry) | {"another machine": [1]}))
     for _ in range(2):
-        assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
+        assert choice_of(select_runtime(CPU, model_of())) == OPENVINO
     assert machine.measured == 2
     assert json.loads(memory.read_text()) == known | {"another machine": [1]}
 
@@ -187,9 +185,9 @@ def test_where_the_memory_cannot_be_written_the_decision_holds_for_the_process(
     machine: Machine, memory: Path
 ) -> None:
     memory.parent.write_text("a file where the folder should be")
-    assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
+    assert choice_of(select_runtime(CPU, model_of())) == OPENVINO
     machine.fails = {OPENVINO}
-    assert way_of(on_fastest_runtime(CPU, model_of())) == OPENVINO
+    assert choice_of(select_runtime(CPU, model_of())) == OPENVINO
     assert machine.measured == 1
 
 
@@ -197,96 +195,96 @@ def test_of_two_programs_that_measure_at_once_the_first_decides(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both go on with the same, though on a busy machine each measured another order."""
-    others: list[Way] = []
+    others: list[RuntimeChoice] = []
 
     def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
         found = machine.measure(device, model, threads)
         monkeypatch.setattr(selection, "measure", machine.measure)
         machine.fails = {OPENVINO}
-        others.append(way_of(on_fastest_runtime(device, model, threads)))
+        others.append(choice_of(select_runtime(device, model, threads)))
         return found
 
     monkeypatch.setattr(selection, "measure", measure)
-    ours = [way_of(on_fastest_runtime(CPU, model_of())) for _ in range(2)]
+    ours = [choice_of(select_runtime(CPU, model_of())) for _ in range(2)]
     assert others == [ONNX]
     assert ours == [ONNX, ONNX]
     # What is known of the trunk is the first's as well.
     machine.fails = set()
-    assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == ONNX
+    assert choice_of(select_runtime(CPU, model_of("b" * 64))) == ONNX
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_way_with_other_answers_is_not_taken(machine: Machine, sign: int) -> None:
     # Just beyond the tolerance, and just within.
     machine.shift = {OPENVINO: sign * 1.3 * TOLERANCE, ONNX: sign * 0.7 * TOLERANCE}
-    assert way_of(on_fastest_runtime(CPU, model_of())) == ONNX
+    assert choice_of(select_runtime(CPU, model_of())) == ONNX
 
 
 def test_torch_in_float32_remains_when_all_others_answer_differently(machine: Machine) -> None:
     machine.shift = dict.fromkeys([OPENVINO, ONNX, ROUNDED], 0.05)
-    assert way_of(on_fastest_runtime(CPU, model_of())) == TORCH
+    assert choice_of(select_runtime(CPU, model_of())) == TORCH
 
 
 def test_a_runtime_that_cannot_run_the_network_is_skipped(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine.fails = {OPENVINO}
-    assert way_of(on_fastest_runtime(CPU, model_of())) == ONNX
+    assert choice_of(select_runtime(CPU, model_of())) == ONNX
     assert "openvino in float32 cannot run redness" in caplog.text
 
 
 def test_an_error_of_torch_itself_is_not_hidden(machine: Machine) -> None:
     machine.fails = {TORCH}
     with pytest.raises(NotImplementedError, match="no such operator"):
-        on_fastest_runtime(CPU, model_of())
+        select_runtime(CPU, model_of())
 
 
 def test_what_converts_but_does_not_run_is_passed_over(machine: Machine) -> None:
     machine.fails_when_run = {OPENVINO}
-    assert way_of(on_fastest_runtime(CPU, model_of("a" * 64))) == ONNX
+    assert choice_of(select_runtime(CPU, model_of("a" * 64))) == ONNX
     machine.fails_when_run |= {ONNX}
-    assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == ROUNDED
+    assert choice_of(select_runtime(CPU, model_of("b" * 64))) == ROUNDED
 
 
 def test_a_network_whose_answers_are_no_numbers_runs_as_it_was_built(machine: Machine) -> None:
     machine.shift = dict.fromkeys(SECONDS, np.nan)
-    assert way_of(on_fastest_runtime(CPU, model_of())) == TORCH
+    assert choice_of(select_runtime(CPU, model_of())) == TORCH
 
 
 def test_what_is_not_installed_is_not_tried(machine: Machine) -> None:
     machine.installed |= {"openvino": False, "onnxruntime": False}
-    assert way_of(on_fastest_runtime(CPU, model_of())) == ROUNDED
+    assert choice_of(select_runtime(CPU, model_of())) == ROUNDED
     assert set(machine.made) == {TORCH, ROUNDED}
 
 
 def test_what_was_removed_since_is_not_taken(machine: Machine) -> None:
-    on_fastest_runtime(CPU, model_of())
+    select_runtime(CPU, model_of())
     machine.installed["openvino"] = False
-    assert way_of(on_fastest_runtime(CPU, model_of())) == ONNX
+    assert choice_of(select_runtime(CPU, model_of())) == ONNX
     assert machine.measured == 1
 
 
 def test_of_another_model_with_that_trunk_only_the_answers_are_compared(machine: Machine) -> None:
-    on_fastest_runtime(CPU, model_of("a" * 64))
+    select_runtime(CPU, model_of("a" * 64))
     machine.made.clear()
-    assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == OPENVINO
+    assert choice_of(select_runtime(CPU, model_of("b" * 64))) == OPENVINO
     assert machine.measured == 1
     assert machine.made == [TORCH, OPENVINO]
-    on_fastest_runtime(CPU, model_of("b" * 64))  # remembered by its weights from now on
+    select_runtime(CPU, model_of("b" * 64))  # remembered by its weights from now on
     assert machine.made == [TORCH, OPENVINO]
 
 
 def test_another_model_may_need_another_way(machine: Machine) -> None:
-    on_fastest_runtime(CPU, model_of("a" * 64))
+    select_runtime(CPU, model_of("a" * 64))
     machine.shift, machine.fails = {OPENVINO: 0.05}, {ONNX}
     for _ in range(2):
-        assert way_of(on_fastest_runtime(CPU, model_of("b" * 64))) == ROUNDED
-    assert way_of(on_fastest_runtime(CPU, model_of("a" * 64))) == OPENVINO
+        assert choice_of(select_runtime(CPU, model_of("b" * 64))) == ROUNDED
+    assert choice_of(select_runtime(CPU, model_of("a" * 64))) == OPENVINO
 
 
 def test_a_difference_counts_as_if_the_tile_were_in_doubt() -> None:
     def of(one: float, other: float) -> float:
-        return deviation(*(np.array([[1 - p, p]], np.float32) for p in (one, other)))
+        return max_deviation(*(np.array([[1 - p, p]], np.float32) for p in (one, other)))
 
     assert of(0.5, 0.5) == of(1.0, 1.0) == of(0.0, 0.0) == 0
     assert of(0.5, 0.51) == pytest.approx(0.01, rel=0.01)

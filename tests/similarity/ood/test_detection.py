@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.detection import (
     no_appearance,
@@ -90,7 +89,7 @@ def test_the_tiles_that_look_otherwise_are_the_unlike_ones(run):
     appearances = no_appearance(plan)
     for _ in read_appearance(slide, plan, store, appearances):
         pass
-    tiles = tile_table_of(store)
+    tiles = store.tile_table()
     in_tissue = tiles.places[:, 1] + tiles.places[:, 3] <= 600
     is_pink = in_tissue & (tiles.places[:, 0] + tiles.places[:, 2] <= 450)
     is_red = in_tissue & (tiles.places[:, 0] >= 450)

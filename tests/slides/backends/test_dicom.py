@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
-from napari_smse.slides import Region, looks_like_slide, open_slide, slides_in_folder
+from napari_smse.slides import Region, may_be_slide, open_slide, slides_in_folder
 from napari_smse.slides.backends.dicom_header import read_header
 from napari_smse.slides.identity import quick_hash
 from support.dicom_slides import ANNOTATIONS, WHOLE_SLIDE, Element, write_dicom, write_dicom_level
@@ -101,7 +101,7 @@ def test_each_series_of_a_folder_is_a_slide(two_series: Path) -> None:
 
 
 def test_a_folder_of_two_slides_names_them(two_series: Path) -> None:
-    assert looks_like_slide(two_series)
+    assert may_be_slide(two_series)
     with pytest.raises(NotASlideError, match=r"scans holds 2 DICOM slides.* a0\.dcm, b0\.dcm"):
         open_slide(two_series)
 
@@ -131,8 +131,8 @@ def test_an_object_of_another_kind_is_refused_by_what_it_is(tmp_path: Path) -> N
     with pytest.raises(NotASlideError, match=r"marks\.dcm .*annotations.* not a slide") as caught:
         open_slide(path)
     assert "copy it again" not in str(caught.value)
-    assert not looks_like_slide(path)
-    assert not looks_like_slide(tmp_path)
+    assert not may_be_slide(path)
+    assert not may_be_slide(tmp_path)
     with pytest.raises(NotASlideError, match="holds no DICOM slide"):
         open_slide(tmp_path)
 

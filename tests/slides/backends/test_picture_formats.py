@@ -12,7 +12,7 @@ import napari_smse
 from napari_smse.datasets.image_header import image_size
 from napari_smse.errors import DataError, NotASlideError
 from napari_smse.slides import open_slide
-from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
+from napari_smse.slides.backends.image import PICTURE_FORMATS
 from support.slides import noise_image
 
 IMAGE = noise_image(40, 30)

@@ -202,9 +202,9 @@ def test_saved_annotations_are_not_asked_for_again(dock, opened, folder, tmp_pat
 def test_remarks_on_tiles_follow_their_class_to_another_name(dock):
     place = TilePlace("hash", 0.5, 0, 0, 64, 64)
     said = [TileCorrection(place, "class", "benign"), TileCorrection(place, "exemplar")]
-    dock.drawing.show(AnnotationSet(remarks=tuple(said)))
+    dock.drawing.show(AnnotationSet(corrections=tuple(said)))
     dock.table.item(0, 1).setText("normal")
-    assert [one.class_name for one in dock.drawing.annotations().remarks] == ["normal", ""]
+    assert [one.class_name for one in dock.drawing.annotations().corrections] == ["normal", ""]
 
 
 def test_qupaths_file_comes_in_with_its_classes_and_colours(dock, tmp_path):

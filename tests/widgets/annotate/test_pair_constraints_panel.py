@@ -60,8 +60,8 @@ def test_two_clicks_make_a_link_that_is_drawn_listed_saved_and_learnt(docks, lin
     (line,) = link_lines(docks)
     np.testing.assert_allclose(line.data[0], [world_at(416, 96), world_at(416, 672)])
     docks.annotate.save_to(tmp_path / "a.geojson")
-    (saved,) = read_annotations(tmp_path / "a.geojson").links
-    assert not saved.alike
+    (saved,) = read_annotations(tmp_path / "a.geojson").constraints
+    assert not saved.must_link
     docks.finetune()
     assert docks.tune.result.tuned.constraints_satisfied[2] == 1
     assert "Of 1 links" in docks.tune.outcome.figures.note.text()
@@ -84,8 +84,8 @@ def test_links_survive_a_crash(docks, links, until):
     links.alike.click()
     docks.annotate._keep_up()
     again = type(docks.annotate._autosave)(docks.annotate.slide)
-    assert again.left_behind.links == docks.annotate.drawing.annotations().links
-    assert len(again.left_behind.links) == 1
+    assert again.left_behind.constraints == docks.annotate.drawing.annotations().constraints
+    assert len(again.left_behind.constraints) == 1
 
 
 def test_dragging_picks_nothing_and_glass_is_told(docks, links, monkeypatch):

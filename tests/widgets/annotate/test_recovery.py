@@ -47,7 +47,7 @@ DRAWS = textwrap.dedent(
 
     def saved():
         found = [read_annotations(path) for path in autosave_folder().glob("*.geojson")]
-        return any(len(one.annotations) == 3 and len(one.links) == 1 for one in found)
+        return any(len(one.annotations) == 3 and len(one.constraints) == 1 for one in found)
 
     for _ in range(600):
         live(0.1)
@@ -82,6 +82,6 @@ def test_annotations_come_back_after_a_kill(viewer, tmp_path, monkeypatch, until
     dock.recovery.take.click()
     drawn = dock.drawing.annotations()
     assert [one.class_name for one in drawn.annotations] == ["benign", "malignant", "Class 3"]
-    assert len(drawn.links) == 1
+    assert len(drawn.constraints) == 1
     assert list(dock.table.colours)[:3] == ["benign", "malignant", "Class 3"]
     dock.close()

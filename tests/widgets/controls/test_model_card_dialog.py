@@ -1,6 +1,6 @@
 import pytest
 
-from napari_smse.models import Figure, read_card
+from napari_smse.models import Metric, read_card
 from napari_smse.models.card import Undecided
 from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog, card_html
 from support.models import redness_model
@@ -12,7 +12,7 @@ def test_the_card_says_what_a_reader_must_know():
     card = redness_model().card.model_copy(
         update={
             "figures": (
-                Figure(data="BreakHis", metric="AUC", value=0.83, low=0.7, high=0.9, how="by case"),
+                Metric(data="BreakHis", metric="AUC", value=0.83, low=0.7, high=0.9, how="by case"),
             ),
             "limits": ("breast <only>",),
         }
@@ -45,10 +45,10 @@ def test_limits_come_before_figures():
 
 def test_how_figures_were_measured_is_told_once_for_all_measured_alike():
     alike = [
-        Figure(data=name, metric="AUC", value=0.8, low=None, high=None, how="by case")
+        Metric(data=name, metric="AUC", value=0.8, low=None, high=None, how="by case")
         for name in ("breast", "colon")
     ]
-    other = Figure(data="oral", metric="AUC", value=0.6, low=None, high=None, how="left out")
+    other = Metric(data="oral", metric="AUC", value=0.6, low=None, high=None, how="left out")
     card = redness_model().card.model_copy(update={"figures": (*alike, other)})
     html = card_html(card)
     assert html.count("by case") == 1

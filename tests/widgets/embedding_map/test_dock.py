@@ -9,7 +9,6 @@ from napari.layers import Shapes
 
 from napari_smse.progress import Progress, run_task
 from napari_smse.scoring import ScoreRequest
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.widgets import autosave
@@ -142,7 +141,7 @@ def test_the_dock_opens_without_torch_sklearn_or_umap():
 
 
 def test_a_slide_that_was_scored_is_laid_out_at_once(scored):
-    tiles = tile_table_of(scored.started.store)
+    tiles = scored.started.store.tile_table()
     space = scored.dock.space
     assert len(space) == len(tiles) > 20
     np.testing.assert_array_equal(space.probability, tiles.probability)
@@ -260,7 +259,7 @@ def annotate_chosen(page, name):
 
 
 def test_chosen_tiles_become_regions_of_a_class(scored):
-    tiles = tile_table_of(scored.started.store)
+    tiles = scored.started.store.tile_table()
     chosen = np.flatnonzero((tiles.places[:, 0] < 256) & (tiles.places[:, 1] < 256))
     take(scored, *chosen)
     annotate_chosen(scored, "malignant")
@@ -359,7 +358,7 @@ def bank_like(model, embeddings, labels, **more):
 def with_bank(page, slide_path, redness, monkeypatch):
     page.layer = page.open(slide_path)
     page.started = score(page.layer)
-    tiles = tile_table_of(page.started.store)
+    tiles = page.started.store.tile_table()
     slide = slide_of(page.layer)
     red = int(tiles.probability[:, 1].argmax())
     pink = int(tiles.probability[:, 1].argmin())

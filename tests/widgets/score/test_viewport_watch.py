@@ -36,8 +36,8 @@ class Told(Viewport):
         super().__init__()
         self.all: list[Region | None] = []
 
-    def look_at(self, region: Region | None) -> None:
-        super().look_at(region)
+    def show(self, region: Region | None) -> None:
+        super().show(region)
         self.all.append(region)
 
     @property

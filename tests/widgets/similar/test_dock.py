@@ -433,9 +433,9 @@ def test_a_late_answer_of_an_older_run_is_dropped(dock, viewer, until):
 
 
 def test_while_a_run_goes_on_what_is_scored_is_searched_and_then_the_rest(dock, until, monkeypatch):
-    from napari_smse.workflows import find_similar
+    from napari_smse.scoring import ScoreStore
 
-    whole = find_similar.tile_table_of
+    whole = ScoreStore.tile_table
     so_far = [0.5]
 
     def part(store):
@@ -454,7 +454,7 @@ def test_while_a_run_goes_on_what_is_scored_is_searched_and_then_the_rest(dock, 
             probability=tiles.probability[rows],
         )
 
-    monkeypatch.setattr(find_similar, "tile_table_of", part)
+    monkeypatch.setattr(ScoreStore, "tile_table", part)
     find(dock, until)
     assert "Only 50% of the slide's tiles are scored" in dock.panel.query.text()
     part_of_it = len(dock.searched.tiles)

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.similarity.index.search import ExcludedRegion
 from napari_smse.similarity.index.shard import SlideState, shard_of
 from napari_smse.similarity.index.slide_index import SlideIndex
@@ -82,7 +81,7 @@ class BatchSettings:
     def __call__(self):
         if self.problem:
             raise QueryError(self.problem)
-        tiles = tile_table_of(self.run.store)
+        tiles = self.run.store.tile_table()
         rows = tiles.at(SQUARE.x + 64, SQUARE.y + 64)
         return tiles.embeddings[rows], 0.5, self.model, self.name
 

@@ -524,13 +524,13 @@ def test_wrong_labels_are_found_and_flipped(dock, doubted, until):
     place = dock.noise.tiles[0].tile.region
     dock.noise.flip.click()
     (remark,) = notes_of(doubted).remarks
-    assert (remark.says, remark.class_name) == ("class", "malignant")
+    assert (remark.action, remark.class_name) == ("class", "malignant")
     assert (remark.place.x, remark.place.y) == (place.x, place.y)
     assert remark.place.slide == slide_of(doubted).quick_hash
     # And the next one is there.
     assert dock.noise.list.currentRow() == 1
     dock.noise.drop.click()
-    assert [one.says for one in notes_of(doubted).remarks] == ["class", "ignore"]
+    assert [one.action for one in notes_of(doubted).remarks] == ["class", "ignore"]
     look(dock, until)
     assert dock.noise.tiles == []
     assert "Nothing to doubt" in dock.noise.note.text()
@@ -540,7 +540,7 @@ def test_a_label_that_is_kept_is_not_doubted_again(dock, doubted, until):
     dock.noise.list.setCurrentRow(0)
     dock.noise.keep.click()
     (remark,) = notes_of(doubted).remarks
-    assert (remark.says, remark.class_name) == ("class", "benign")
+    assert (remark.action, remark.class_name) == ("class", "benign")
     kept = dock.noise.tiles[0].tile
     look(dock, until)
     assert kept not in [one.tile for one in dock.noise.tiles]

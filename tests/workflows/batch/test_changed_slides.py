@@ -15,7 +15,7 @@ from support.shell import Shell, shell, write_section
 
 __all__ = ["shell"]  # the fixture
 
-SCORED = "napari_smse.scoring.block_writer.BlockWriter.keep"
+SCORED = "napari_smse.scoring.block_writer.BlockWriter.add"
 SAVED = "napari_smse.results.save.write_csv"
 
 

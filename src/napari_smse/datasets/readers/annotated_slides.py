@@ -17,15 +17,15 @@ from napari_smse.annotations.geojson import NO_LABELS, count_detections, holds_a
 from napari_smse.annotations.tile_labels import (
     CONFLICT,
     NO_CLASS,
-    joined_areas,
     label_tiles,
     nearest_areas,
+    union_areas,
 )
 from napari_smse.datasets.curation import Candidate, Reading, class_order, usable_images
+from napari_smse.datasets.duplicate_slides import first_copies
 from napari_smse.datasets.image_header import files_below, leads_out
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped
 from napari_smse.datasets.readers.csv_rows import read_csv_rows
-from napari_smse.datasets.same_slides import first_of_same
 from napari_smse.errors import DataError, RegionError, named_error
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import slide_name
@@ -49,9 +49,9 @@ class SlideToRead:
     Attributes
     ----------
     path
-        Of the first of its files.
+        Path of the first of its files.
     annotations
-        Of every file that shows it; what is drawn in any of them counts.
+        Annotation files of all of its files; what is drawn in any of them counts.
     case
         The patient; the slide's name if that is not known.
     """
@@ -81,8 +81,8 @@ class SlideToRead:
             raise problems[0]
         for problem in problems:
             logger.warning("%s", problem)
-        names = sorted({name for one in read for name in one})
-        return {name: joined_areas(one[name] for one in read if name in one) for name in names}
+        names = sorted({name for areas in read for name in areas})
+        return {name: union_areas(areas[name] for areas in read if name in areas) for name in names}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Field:
     label
         Class that holds at least half of its tissue; empty if classes compete for it.
     drawn
-        Which region of that class.
+        The region of that class that it lies in.
     """
 
     region: Region
@@ -104,17 +104,17 @@ class Field:
     drawn: str = ""
 
 
-def annotation_of(slide: Path) -> Path | None:
+def find_annotation(slide: Path) -> Path | None:
     """Return the annotations beside a slide, named after it with or without its suffix.
 
     Where there are two files, one that holds tiles only goes after the other.
     """
     names = dict.fromkeys((slide.name, slide_name(slide)))
-    found = [slide.with_name(name + _SUFFIX) for name in names]
-    found = [path for path in found if path.is_file()]
-    if len(found) > 1:
-        found.sort(key=lambda path: not holds_annotations(path))
-    return found[0] if found else None
+    candidates = [slide.with_name(name + _SUFFIX) for name in names]
+    candidates = [path for path in candidates if path.is_file()]
+    if len(candidates) > 1:
+        candidates.sort(key=lambda path: not holds_annotations(path))
+    return candidates[0] if candidates else None
 
 
 def slides_below(folder: Path) -> list[Path]:
@@ -132,13 +132,13 @@ def holds_annotated_slides(folder: Path) -> bool:
 
 def detections_beside_slides(folder: Path) -> Path | None:
     """Return the first file of a slide's name in a folder that holds nothing but detections."""
-    found = _beside_slides(folder)
-    return next((path for path in found if not holds_annotations(path)), None)
+    annotations = _beside_slides(folder)
+    return next((path for path in annotations if not holds_annotations(path)), None)
 
 
 def _beside_slides(folder: Path) -> Iterator[Path]:
     for slide in slides_below(folder):
-        if (path := annotation_of(slide)) is not None:
+        if (path := find_annotation(slide)) is not None:
             yield path
 
 
@@ -168,21 +168,21 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
         ``cases.csv`` cannot be read, or gives a slide two cases.
     """
     slides, skipped = slides_to_read(folder)
-    found: list[Candidate] = []
-    for one in slides:
+    candidates: list[Candidate] = []
+    for slide in slides:
         try:
-            fields, mpp = _fields_of(one, reading.mpp)
+            fields, mpp = _cut_fields(slide, reading.mpp)
         except Exception as error:
-            skipped.append(Skipped(one.path, str(named_error(error, one.path.name))))
+            skipped.append(Skipped(slide.path, str(named_error(error, slide.path.name))))
             continue
-        skipped += left_out_of(one.annotations)
-        skipped += [Skipped(one.path, _conflict(cut.region)) for cut in fields if not cut.label]
-        found += [_candidate(one.path, one.case, cut, mpp) for cut in fields if cut.label]
-    used = {annotation_of(path) for path in slides_below(folder)}
+        skipped += unusable_annotations(slide.annotations)
+        skipped += [Skipped(slide.path, _conflict(cut.region)) for cut in fields if not cut.label]
+        candidates += [_candidate(slide.path, slide.case, cut, mpp) for cut in fields if cut.label]
+    used = {find_annotation(path) for path in slides_below(folder)}
     lost = [path for path in files_below(folder) if path.suffix.lower() == _SUFFIX]
     skipped += [Skipped(path, "has no slide of its name") for path in lost if path not in used]
-    names = class_order(reading.classes.get(one.label, one.label) for one in found)
-    return usable_images(found, folder, reading, classes=names, skipped=skipped)
+    names = class_order(reading.classes.get(field.label, field.label) for field in candidates)
+    return usable_images(candidates, folder, reading, classes=names, skipped=skipped)
 
 
 def slides_to_read(folder: Path) -> tuple[list[SlideToRead], list[Skipped]]:
@@ -196,7 +196,7 @@ def slides_to_read(folder: Path) -> tuple[list[SlideToRead], list[Skipped]]:
     skipped: list[Skipped] = []
     annotated: dict[Path, Path] = {}
     for path in slides_below(folder):
-        annotation = annotation_of(path)
+        annotation = find_annotation(path)
         if annotation is None:
             skipped.append(Skipped(path, "has no annotations of the same name"))
         elif leads_out(path, folder) or leads_out(annotation, folder):
@@ -204,49 +204,54 @@ def slides_to_read(folder: Path) -> tuple[list[SlideToRead], list[Skipped]]:
         else:
             annotated[path] = annotation
     names: dict[Path, list[Path]] = defaultdict(list)
-    for path, first in first_of_same(annotated).items():
-        names[first].append(path)
-        if path != first:
-            skipped.append(Skipped(path, same_slide(first)))
+    for path, first_path in first_copies(annotated).items():
+        names[first_path].append(path)
+        if path != first_path:
+            skipped.append(Skipped(path, same_slide(first_path)))
     cases = read_cases(folder / CASES)
-    found = []
-    for first, paths in names.items():
+    slides = []
+    for first_path, paths in names.items():
         annotations = dict.fromkeys(annotated[path] for path in paths)
         # Tiles beside one of the files take nothing from what is drawn beside another.
         drawn = [path for path in annotations if len(annotations) == 1 or holds_annotations(path)]
-        case = _case_of(paths, cases, folder / CASES)
-        found.append(SlideToRead(first, tuple(drawn or annotations), case))
-    return found, skipped
+        case = _shared_case(paths, cases, folder / CASES)
+        slides.append(SlideToRead(first_path, tuple(drawn or annotations), case))
+    return slides, skipped
 
 
-def same_slide(first: Path) -> str:
+def same_slide(first_path: Path) -> str:
     """Return the reason why another file of a slide is not read."""
-    return f"is the same slide as {first.name}: they are one case, with the annotations of both"
+    return (
+        f"is the same slide as {first_path.name}: they are one case, with the annotations of both"
+    )
 
 
-def _case_of(paths: Sequence[Path], cases: Mapping[str, str], table: Path) -> str:
+def _shared_case(paths: Sequence[Path], cases: Mapping[str, str], table: Path) -> str:
     """Return the case of a slide that has these names."""
-    given = {cases.get(path.name) or cases.get(slide_name(path)) for path in paths} - {None, ""}
-    if len(given) > 1:
+    cases_given = {cases.get(path.name) or cases.get(slide_name(path)) for path in paths} - {
+        None,
+        "",
+    }
+    if len(cases_given) > 1:
         raise DataError(
             f"{table} gives {' and '.join(path.name for path in paths)} different cases, but they "
             "are the same slide: give them one."
         )
-    return given.pop() or "" if given else path_text(slide_name(paths[0]))
+    return cases_given.pop() or "" if cases_given else path_text(slide_name(paths[0]))
 
 
-def left_out_of(annotations: Iterable[Path]) -> list[Skipped]:
+def unusable_annotations(annotations: Iterable[Path]) -> list[Skipped]:
     """Return which files of annotations also hold what is none, or cannot be read."""
-    found = []
+    problems = []
     for path in annotations:
         try:
-            others = count_detections(path)
+            detections = count_detections(path)
         except RegionError as error:
-            found.append(Skipped(path, str(error)))
+            problems.append(Skipped(path, str(error)))
             continue
-        if others:
-            found.append(Skipped(path, f"also holds {others} {NO_LABELS}"))
-    return found
+        if detections:
+            problems.append(Skipped(path, f"also holds {detections} {NO_LABELS}"))
+    return problems
 
 
 def cut_fields(path: Path, annotation: Path, mpp: float | None = None) -> tuple[list[Field], float]:
@@ -257,12 +262,12 @@ def cut_fields(path: Path, annotation: Path, mpp: float | None = None) -> tuple[
     SmseError
         The slide cannot be read or has no um/px, or its annotations hold no classes.
     """
-    return _fields_of(SlideToRead(path, (annotation,), ""), mpp)
+    return _cut_fields(SlideToRead(path, (annotation,), ""), mpp)
 
 
-def _fields_of(one: SlideToRead, mpp: float | None) -> tuple[list[Field], float]:
-    with open_slide(one.path, mpp=mpp) as slide:
-        regions = one.regions((slide.bounds.x, slide.bounds.y))
+def _cut_fields(slide_to_read: SlideToRead, mpp: float | None) -> tuple[list[Field], float]:
+    with open_slide(slide_to_read.path, mpp=mpp) as slide:
+        regions = slide_to_read.regions((slide.bounds.x, slide.bounds.y))
         grid = TileGrid(TileSpec(FIELD_PX, FIELD_MPP, slide.mpp), slide.bounds)
         return list(_labelled(grid, regions, find_tissue(slide))), slide.mpp
 
@@ -313,9 +318,9 @@ def read_cases(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         return {}
-    found: dict[str, str] = {}
+    cases: dict[str, str] = {}
     for row in read_csv_rows(path, ("slide", "case")).rows:
         slide, case = row["slide"], row["case"]
-        if found.setdefault(slide, case) != case:
+        if cases.setdefault(slide, case) != case:
             raise DataError(f"{path} gives the slide {slide} two cases: keep one.")
-    return found
+    return cases

@@ -1,6 +1,6 @@
 """BreakHis, in any nesting of folders.
 
-What a file is, its name tells: ``SOB_M_DC-14-2523-400-001.png`` is a malignant ductal
+The name of a file has its metadata: ``SOB_M_DC-14-2523-400-001.png`` is a malignant ductal
 carcinoma of 2014, patient 2523, at 400X, the first of its series.
 
 References
@@ -55,7 +55,7 @@ _FILED_TWICE = "13412"
 
 @dataclass(frozen=True)
 class BreakHisName:
-    """What a BreakHis file name says.
+    """The parts of a BreakHis file name.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class BreakHisName:
         A adenosis, F fibroadenoma, PT phyllodes, TA tubular adenoma; DC ductal, LC lobular,
         MC mucinous, PC papillary carcinoma.
     year
-        Of the slide.
+        Year of the slide.
     number
-        Of the case, without the letters of its blocks.
+        Number of the case, without the letters of its blocks.
     block
         Letters of the block, empty if there are none.
     magnification
@@ -91,7 +91,7 @@ class BreakHisName:
 
 
 def parse_name(name: str) -> BreakHisName | None:
-    """Return what a BreakHis file name says, or None for another name."""
+    """Return the parts of a BreakHis file name, or None for another name."""
     path = Path(name)
     match = _NAME.fullmatch(path.stem)
     if match is None or path.suffix.lower() not in _SUFFIXES:
@@ -125,7 +125,7 @@ def read_breakhis(folder: Path, reading: Reading | None = None) -> LabelledSet:
     folder
         Searched at any depth.
     reading
-        How to read it; its `mpp` is not used, as the magnification tells.
+        How to read it; its `mpp` is not used, as the magnification gives it.
     """
     reading = reading or Reading(SOURCE)
     if reading.mpp is not None:
@@ -136,17 +136,17 @@ def read_breakhis(folder: Path, reading: Reading | None = None) -> LabelledSet:
             reading.mpp,
         )
         reading = replace(reading, mpp=None)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     skipped: list[Skipped] = []
     for path in files_below(folder):
         named = parse_name(path.name)
         if named is None:
             skipped.append(Skipped(path, "is not named as BreakHis' images are"))
         else:
-            found.append(_candidate(path, named))
-    kept, repeated = drop_duplicates(found)
-    _tell_other_sizes(folder, kept)
-    return usable_images(kept, folder, reading, classes=CLASSES, skipped=[*skipped, *repeated])
+            candidates.append(_candidate(path, named))
+    unique, repeated = drop_duplicates(candidates)
+    _warn_of_other_sizes(folder, unique)
+    return usable_images(unique, folder, reading, classes=CLASSES, skipped=[*skipped, *repeated])
 
 
 def drop_duplicates(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Skipped]]:
@@ -154,18 +154,22 @@ def drop_duplicates(candidates: Sequence[Candidate]) -> tuple[list[Candidate], l
 
     The second result says so once, for the first image left out.
     """
-    subtypes = {one.subtype for one in candidates if one.case == _FILED_TWICE}
+    subtypes = {candidate.subtype for candidate in candidates if candidate.case == _FILED_TWICE}
     if not {"DC", "LC"} <= subtypes:
         return list(candidates), []
-    again = [one for one in candidates if one.case == _FILED_TWICE and one.subtype == "LC"]
+    again = [
+        candidate
+        for candidate in candidates
+        if candidate.case == _FILED_TWICE and candidate.subtype == "LC"
+    ]
     reason = (
         f"and {len(again) - 1} more: patient {_FILED_TWICE} is filed twice, as DC and as LC, "
         "with the same images; DC is kept"
     )
     logger.info("%s %s", again[0].path, reason)
-    left_out = {id(one) for one in again}
-    kept = [one for one in candidates if id(one) not in left_out]
-    return kept, [Skipped(again[0].path, reason)]
+    left_out = {id(candidate) for candidate in again}
+    remaining = [candidate for candidate in candidates if id(candidate) not in left_out]
+    return remaining, [Skipped(again[0].path, reason)]
 
 
 def copy_detail(kind: str, magnification: str) -> float | None:
@@ -209,27 +213,27 @@ def _candidate(path: Path, named: BreakHisName) -> Candidate:
 def _resized(size: tuple[int, int]) -> float:
     """Return by how much a whole frame was resized, 1 for what is no whole frame."""
     across, down = size[0] / _FRAME[0], size[1] / _FRAME[1]
-    whole = abs(across - down) <= _SAME_SHAPE * across
+    is_frame = abs(across - down) <= _SAME_SHAPE * across
     same = round(across, 2) == 1
-    return across if whole and not same and _RESIZED[0] <= across <= _RESIZED[1] else 1.0
+    return across if is_frame and not same and _RESIZED[0] <= across <= _RESIZED[1] else 1.0
 
 
-def _tell_other_sizes(folder: Path, candidates: Sequence[Candidate]) -> None:
-    others = list(_other_sizes(candidates))
-    if others:
-        resized = sum(_resized(size) != 1 for size in others)
+def _warn_of_other_sizes(folder: Path, candidates: Sequence[Candidate]) -> None:
+    sizes = list(_other_sizes(candidates))
+    if sizes:
+        resized = sum(_resized(size) != 1 for size in sizes)
         logger.warning(
             "%s: %d images are not 700 x 460 px: %d are taken for resized frames, %d for crops",
             folder,
-            len(others),
+            len(sizes),
             resized,
-            len(others) - resized,
+            len(sizes) - resized,
         )
 
 
 def _other_sizes(candidates: Sequence[Candidate]) -> Iterator[tuple[int, int]]:
-    for one in candidates:
-        if one.size is not None and (
-            one.size[0] != _FRAME[0] or abs(one.size[1] / _FRAME[1] - 1) > _SAME_SHAPE
+    for candidate in candidates:
+        if candidate.size is not None and (
+            candidate.size[0] != _FRAME[0] or abs(candidate.size[1] / _FRAME[1] - 1) > _SAME_SHAPE
         ):
-            yield one.size
+            yield candidate.size

@@ -26,8 +26,8 @@ def holds_class_folders(folder: Path) -> bool:
     """Tell whether any sub-folder holds an image at any depth."""
     return any(
         path.suffix.lower() in IMAGE_SUFFIXES
-        for own in class_folders(folder)
-        for path in files_below(own)
+        for class_folder in class_folders(folder)
+        for path in files_below(class_folder)
     )
 
 
@@ -43,7 +43,7 @@ def read_class_folders(folder: Path, reading: Reading) -> LabelledSet:
     Parameters
     ----------
     folder
-        With at least two sub-folders.
+        Folder with at least two sub-folders.
     reading
         How to read it; its `mpp` is the um/px of all images.
 
@@ -64,24 +64,24 @@ def read_class_folders(folder: Path, reading: Reading) -> LabelledSet:
             f"{folder} holds images in class folders, which say nothing of their um/px: "
             "state it with --source-mpp."
         )
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     skipped = [
         Skipped(path, "lies in no class folder")
         for path in sorted(folder.iterdir())
         if path.is_file()
     ]
-    for own in classes:
-        for path in files_below(own):
+    for class_folder in classes:
+        for path in files_below(class_folder):
             if path.suffix.lower() in IMAGE_SUFFIXES:
-                found.append(_candidate(path, own))
+                candidates.append(_candidate(path, class_folder))
             else:
                 skipped.append(Skipped(path, "is not named as an image"))
     return usable_images(
-        found,
+        candidates,
         folder,
         reading,
         classes=class_order(path.name for path in classes),
-        skipped=[one for one in skipped if not is_hidden(one.path, folder)],
+        skipped=[file for file in skipped if not is_hidden(file.path, folder)],
     )
 
 

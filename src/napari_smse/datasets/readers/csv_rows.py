@@ -19,7 +19,7 @@ class CsvRows:
     columns
         Names from the first line, lower case and stripped.
     rows
-        By column name; a cell that is missing is empty.
+        Cells by column name; one that is missing is empty.
     """
 
     path: Path
@@ -77,9 +77,11 @@ def _delimiter(header: str) -> str:
 def _require(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
     missing = [names for names in required if not set(names.split("|")) & set(columns)]
     if missing:
-        wanted = ", ".join(names.replace("|", " or ") for names in missing)
-        found = ", ".join(columns)
-        raise DataError(f"{path} lacks the column {wanted} (it has: {found}): add it.")
+        missing_names = ", ".join(names.replace("|", " or ") for names in missing)
+        column_names = ", ".join(columns)
+        raise DataError(
+            f"{path} lacks the column {missing_names} (it has: {column_names}): add it."
+        )
 
 
 def _row(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def read_image_table(folder: Path, reading: Reading) -> LabelledSet:
     Parameters
     ----------
     folder
-        Where the table lies.
+        Folder of the table.
     reading
         How to read it; its `mpp` counts for rows that have no um/px.
 
@@ -52,14 +52,14 @@ def read_image_table(folder: Path, reading: Reading) -> LabelledSet:
     if not table.rows:
         raise DataError(f"{table.path} lists no image: add a row for each.")
     _require_scale(table, reading)
-    found = [_candidate(folder, row) for row in table.rows]
-    kept, repeated = drop_duplicates(found)
-    return usable_images(kept, folder, _described(reading, table), skipped=repeated)
+    candidates = [_candidate(folder, row) for row in table.rows]
+    unique, repeated = drop_duplicates(candidates)
+    return usable_images(unique, folder, _described(reading, table), skipped=repeated)
 
 
 def _require_scale(table: CsvRows, reading: Reading) -> None:
-    known = "um_per_px" in table.columns or reading.mpp is not None
-    if not known and not any(parse_name(Path(row["path"]).name) for row in table.rows):
+    has_scale = "um_per_px" in table.columns or reading.mpp is not None
+    if not has_scale and not any(parse_name(Path(row["path"]).name) for row in table.rows):
         raise DataError(
             f"{table.path} lacks the column um_per_px (it has: {', '.join(table.columns)}): "
             "add it, or state one um/px for all images with --source-mpp."
@@ -67,7 +67,7 @@ def _require_scale(table: CsvRows, reading: Reading) -> None:
 
 
 def _described(reading: Reading, table: CsvRows) -> Reading:
-    """Describe a source that the caller does not, as far as the table tells what it is."""
+    """Describe a source that the caller does not, as far as the table describes it."""
     source = reading.source
     if source.organ != "not stated":
         return reading

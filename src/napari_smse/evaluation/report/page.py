@@ -22,10 +22,10 @@ from napari_smse.evaluation.report import plots
 from napari_smse.evaluation.report.tables import (
     bullets,
     case_table,
-    figure_table,
     loss_comparison_tables,
     magnification_tables,
-    optimistic_tables,
+    metric_table,
+    selected_on_test_tables,
     shown,
     table,
 )
@@ -34,10 +34,10 @@ from napari_smse.metrics.per_case import (
     ImageResult,
     case_results,
     image_results,
-    most_wrong,
+    worst_images,
 )
 from napari_smse.metrics.predictions import HeldOutPredictions
-from napari_smse.metrics.summary import Estimate, Summary, judge
+from napari_smse.metrics.summary import Estimate, Summary, predictions_from_held_out
 from napari_smse.slides.path_text import path_text
 
 _log = logging.getLogger(__name__)
@@ -65,38 +65,38 @@ figcaption, .small { font-size: .85rem; color: #444; overflow-wrap: anywhere; }
 
 @dataclass(frozen=True)
 class ReportContent:
-    """What a report tells.
+    """Content of a report.
 
     Attributes
     ----------
     title
         First line.
-    how
-        How the figures were measured, in a sentence or two.
+    method
+        How the metrics were measured, in a sentence or two.
     held_out, labelled_set, summary
-        Predictions, the images, and their figures.
+        Predictions, the images, and their metrics.
     settings
-        What was asked for, in the order to show it.
+        Settings of the run, in the order to show them.
     notices
-        What the reader must know: partial lists, skipped files, scales out of range.
+        Warnings for the reader: partial lists, skipped files, scales out of range.
     scale_curve
         The AUC at several scales, or nothing.
-    controls
+    loss_comparison
         Rows of the table of losses, or nothing.
-    optimistic
-        Figures of the weights that are best on the test side itself, or none.
+    selected_on_test
+        Metrics of the weights that are best on the test side itself, or none.
     """
 
     title: str
-    how: str
+    method: str
     held_out: HeldOutPredictions
     labelled_set: LabelledSet
     summary: Summary
     settings: Mapping[str, str] = field(default_factory=dict)
     notices: Sequence[str] = ()
     scale_curve: Sequence[ScalePoint] = ()
-    controls: Sequence[LossComparisonRow] = ()
-    optimistic: Summary | None = None
+    loss_comparison: Sequence[LossComparisonRow] = ()
+    selected_on_test: Summary | None = None
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -113,17 +113,17 @@ def write_report(path: Path, content: ReportContent) -> None:
 def report_html(content: ReportContent) -> str:
     """Return the report as HTML."""
     title = escape(content.title)
-    judged = image_results(content.held_out, content.labelled_set)
+    results = image_results(content.held_out, content.labelled_set)
     sections = [
         _opening(content),
-        figure_table(content.summary),
+        metric_table(content.summary),
         *magnification_tables(content.summary, "By magnification"),
-        *optimistic_tables(content.optimistic),
-        _plots(content, judged),
+        *selected_on_test_tables(content.selected_on_test),
+        _plots(content, results),
         *_scale(content.scale_curve),
-        *loss_comparison_tables(content.controls),
-        _wrong(content, judged),
-        case_table(case_results(judged), content.labelled_set.classes),
+        *loss_comparison_tables(content.loss_comparison),
+        _wrong(content, results),
+        case_table(case_results(results), content.labelled_set.classes),
         _settings(content),
     ]
     return (
@@ -135,21 +135,21 @@ def report_html(content: ReportContent) -> str:
 
 
 def _opening(content: ReportContent) -> str:
-    summary, found = content.summary, content.summary.estimates["auc"]
+    summary, auc = content.summary, content.summary.estimates["auc"]
     number = f"{summary.images:,} images of {summary.cases:,} cases"
-    if found.value is None:
-        first = f"{number}. They are of one class, so there is no AUC."
+    if auc.value is None:
+        headline = f"{number}. They are of one class, so there is no AUC."
     else:
-        first = f"{number}: AUC {shown(found)}."
+        headline = f"{number}: AUC {shown(auc)}."
     notices = bullets(content.notices)
-    return f'<p class="headline">{first}</p><p>{escape(content.how)}</p>{notices}'
+    return f'<p class="headline">{headline}</p><p>{escape(content.method)}</p>{notices}'
 
 
-def _plots(content: ReportContent, judged: Sequence[ImageResult]) -> str:
+def _plots(content: ReportContent, results: Sequence[ImageResult]) -> str:
     classes = content.labelled_set.classes
-    arrays = judge(content.held_out, content.labelled_set)
-    truth = np.array([one.image.label for one in judged])
-    called = np.array([one.called for one in judged])
+    arrays = predictions_from_held_out(content.held_out, content.labelled_set)
+    truth = np.array([result.image.label for result in results])
+    called = np.array([result.called for result in results])
     roc = plots.roc_plot(arrays, classes)
     shown = [
         _plot(roc, "ROC curve: what is found, against what is falsely called.") if roc else "",
@@ -176,10 +176,10 @@ def _image(blob: bytes, kind: str, alt: str) -> str:
 
 def _scale(points: Sequence[ScalePoint]) -> Iterator[str]:
     if points:
-        curve = [(one.mpp, _estimate(one)) for one in points]
+        curve = [(point.mpp, _estimate(point)) for point in points]
         rows = [
-            ("", (f"{one.mpp:.2f}", shown(found), str(one.images), str(one.cases)))
-            for one, (_, found) in zip(points, curve, strict=True)
+            ("", (f"{point.mpp:.2f}", shown(auc), str(point.images), str(point.cases)))
+            for point, (_, auc) in zip(points, curve, strict=True)
         ]
         plot = _plot(plots.scale_plot(curve), "AUC when images are judged at one scale.")
         head = ("um/px", "AUC", "images", "cases")
@@ -190,15 +190,15 @@ def _scale(points: Sequence[ScalePoint]) -> Iterator[str]:
 
 
 def _estimate(point: ScalePoint) -> Estimate:
-    known = (None if math.isnan(value) else value for value in (point.auc, point.low, point.high))
-    return Estimate(*known)
+    values = (None if math.isnan(value) else value for value in (point.auc, point.low, point.high))
+    return Estimate(*values)
 
 
-def _wrong(content: ReportContent, judged: Sequence[ImageResult]) -> str:
-    wrong = most_wrong(judged)
+def _wrong(content: ReportContent, results: Sequence[ImageResult]) -> str:
+    wrong = worst_images(results)
     if not wrong:
         return "<h2>Most wrong images</h2><p>No image was called wrong.</p>"
-    cards = "".join(_card(one, content.labelled_set.classes) for one in wrong)
+    cards = "".join(_card(result, content.labelled_set.classes) for result in wrong)
     return (
         "<h2>Most wrong images</h2><p>Those whose true class got the least probability, at most "
         "two of a case. Worth a look: is it the network or the label?</p>"
@@ -206,24 +206,24 @@ def _wrong(content: ReportContent, judged: Sequence[ImageResult]) -> str:
     )
 
 
-def _card(one: ImageResult, classes: Sequence[str]) -> str:
-    name = path_text(one.image.path.name)
+def _card(result: ImageResult, classes: Sequence[str]) -> str:
+    name = path_text(result.image.path.name)
     try:
-        picture = _image(plots.thumbnail(read_pixels(one.image)), "jpeg", name)
+        picture = _image(plots.thumbnail(read_pixels(result.image)), "jpeg", name)
     except (SmseError, OSError) as error:
         _log.warning("%s has no thumbnail in the report: %s", name, error)
         picture = ""
     caption = (
-        f"<b>{escape(classes[one.image.label])}</b>, called {escape(classes[one.called])} "
-        f"({one.probabilities[one.called]:.2f})<br>{escape(one.image.case)}"
-        f" {escape(one.image.magnification)}<br>{escape(name)}"
+        f"<b>{escape(classes[result.image.label])}</b>, called {escape(classes[result.called])} "
+        f"({result.probabilities[result.called]:.2f})<br>{escape(result.image.case)}"
+        f" {escape(result.image.magnification)}<br>{escape(name)}"
     )
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
 def _settings(content: ReportContent) -> str:
     rows = [("", (name, value)) for name, value in content.settings.items()]
-    skipped = bullets(f"{one.path}: {one.reason}" for one in content.labelled_set.skipped[:200])
+    skipped = bullets(f"{file.path}: {file.reason}" for file in content.labelled_set.skipped[:200])
     number = len(content.labelled_set.skipped)
-    told = f"<h2>Files not used ({number})</h2>{skipped}" if number else ""
-    return f"<h2>Settings</h2>{table(('', ''), rows, numbers=())}{told}<p>{NOTICE}</p>"
+    unused = f"<h2>Files not used ({number})</h2>{skipped}" if number else ""
+    return f"<h2>Settings</h2>{table(('', ''), rows, numbers=())}{unused}<p>{NOTICE}</p>"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.metrics.classification import Predictions, Weights
-from napari_smse.metrics.summary import Estimate, case_draws
+from napari_smse.metrics.summary import Estimate, bootstrap_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,20 +52,20 @@ def _svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def roc_plot(judged: Predictions, classes: Sequence[str], draws: int = 300) -> bytes | None:
+def roc_plot(predictions: Predictions, classes: Sequence[str], draws: int = 300) -> bytes | None:
     """Return the ROC curve with its case-clustered band; one curve a class if there are more.
 
     None where it has no meaning: one class only.
     """
-    shown = [judged.positive] if len(classes) == 2 else list(range(len(classes)))
-    shown = [label for label in shown if 0 < np.sum(judged.labels == label) < len(judged)]
+    shown = [predictions.positive] if len(classes) == 2 else list(range(len(classes)))
+    shown = [label for label in shown if 0 < np.sum(predictions.labels == label) < len(predictions)]
     if not shown:
         return None
     with _styled():
         figure, axes = _figure()
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
         for label, colour in zip(shown, _COLOURS * len(shown), strict=False):
-            _draw_roc(axes, judged, label, classes[label], colour, draws, band=len(shown) == 1)
+            _draw_roc(axes, predictions, label, classes[label], colour, draws, band=len(shown) == 1)
         axes.set_xlabel("1 - specificity: share of the others called so")
         axes.set_ylabel("sensitivity: share found")
         axes.set_aspect("equal")
@@ -74,29 +74,36 @@ def roc_plot(judged: Predictions, classes: Sequence[str], draws: int = 300) -> b
 
 
 def _draw_roc(
-    axes: Axes, judged: Predictions, label: int, name: str, colour: str, draws: int, *, band: bool
+    axes: Axes,
+    predictions: Predictions,
+    label: int,
+    name: str,
+    colour: str,
+    draws: int,
+    *,
+    band: bool,
 ) -> None:
-    if band and judged.cases.max() > 0:
-        weights = case_draws(judged, draws)[:, judged.cases].astype(np.float64)
-        curves = roc_curves(judged, label, weights)
+    if band and predictions.cases.max() > 0:
+        weights = bootstrap_counts(predictions, draws)[:, predictions.cases].astype(np.float64)
+        curves = roc_curves(predictions, label, weights)
         low, high = np.nanpercentile(curves, [2.5, 97.5], axis=0)
         axes.fill_between(_GRID, low, high, color=_BAND, linewidth=0, label="95 % interval")
-    curve = roc_curves(judged, label, np.ones((1, len(judged))))[0]
+    curve = roc_curves(predictions, label, np.ones((1, len(predictions))))[0]
     axes.plot(_GRID, curve, color=colour, linewidth=2, label=name)
 
 
-def roc_curves(judged: Predictions, label: int, weights: Weights) -> NDArray[np.float64]:
+def roc_curves(predictions: Predictions, label: int, weights: Weights) -> NDArray[np.float64]:
     """Return sensitivity at 0, 0.01 ... 1 of false positives, ``(draws, 101)``."""
-    order = np.argsort(-judged.probabilities[:, label], kind="stable")
-    scores, truth = judged.probabilities[order, label], judged.labels[order] == label
+    order = np.argsort(-predictions.probabilities[:, label], kind="stable")
+    scores, truth = predictions.probabilities[order, label], predictions.labels[order] == label
     starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
     ordered = weights[:, order]
-    found, false = (
+    hits_by_score, false = (
         np.cumsum(np.add.reduceat(ordered * side, starts, axis=1), axis=1)
         for side in (truth, ~truth)
     )
     curves = []
-    for hits, alarms in zip(found, false, strict=True):
+    for hits, alarms in zip(hits_by_score, false, strict=True):
         x, y = np.r_[0, alarms / alarms[-1]], np.r_[0, hits / hits[-1]]
         curves.append(np.interp(_GRID, x, y))
     return np.array(curves)
@@ -108,14 +115,14 @@ def confusion_plot(
     """Return the confusion matrix: images by true class (rows) and called class (columns)."""
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(counts, (truth, called), 1)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fraction = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with _styled():
         size = max(4.0, 1.0 + 0.8 * len(classes))
         figure, axes = _figure(size + 0.4, size)
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1.2)
+        axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1.2)
         for (row, column), count in np.ndenumerate(counts):
-            colour = "white" if share[row, column] > 0.7 else "black"
-            text = f"{count}\n{share[row, column]:.0%}"
+            colour = "white" if fraction[row, column] > 0.7 else "black"
+            text = f"{count}\n{fraction[row, column]:.0%}"
             axes.text(column, row, text, ha="center", va="center", color=colour)
         axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) < 4 else 40)
         axes.set_yticks(range(len(classes)), classes, rotation=90, va="center")
@@ -124,26 +131,26 @@ def confusion_plot(
         return _svg(figure)
 
 
-def reliability_plot(judged: Predictions, classes: Sequence[str], bins: int = 10) -> bytes:
+def reliability_plot(predictions: Predictions, classes: Sequence[str], bins: int = 10) -> bytes:
     """Return how often images are what their probability says, and how many there are.
 
     With two classes about the positive one; with more, about the class called.
     """
     if len(classes) == 2:
-        stated = judged.probabilities[:, judged.positive]
-        happened = judged.labels == judged.positive
-        said, is_so = f"probability of {classes[judged.positive]}", "share that is"
+        stated = predictions.probabilities[:, predictions.positive]
+        happened = predictions.labels == predictions.positive
+        x_label, y_label = f"probability of {classes[predictions.positive]}", "share that is"
     else:
-        stated, happened = judged.probabilities.max(axis=1), judged.right
-        said, is_so = "probability of the class called", "share that is right"
+        stated, happened = predictions.probabilities.max(axis=1), predictions.right
+        x_label, y_label = "probability of the class called", "share that is right"
     place = np.minimum((stated * bins).astype(int), bins - 1)
     with _styled():
         figure, axes = _figure()
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
         number = np.bincount(place, minlength=bins)
-        known = np.flatnonzero(number)
-        x = [stated[place == one].mean() for one in known]
-        y = [happened[place == one].mean() for one in known]
+        filled = np.flatnonzero(number)
+        x = [stated[place == filled_bin].mean() for filled_bin in filled]
+        y = [happened[place == filled_bin].mean() for filled_bin in filled]
         axes.bar(
             (np.arange(bins) + 0.5) / bins,
             0.25 * number / number.max(),
@@ -152,17 +159,19 @@ def reliability_plot(judged: Predictions, classes: Sequence[str], bins: int = 10
             label="how many images",
         )
         axes.plot(x, y, color=_LINE, marker="o", linewidth=1.5, label="observed")
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=said, ylabel=is_so, aspect="equal")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=x_label, ylabel=y_label, aspect="equal")
         axes.legend(frameon=False, loc="upper left")
         return _svg(figure)
 
 
 def scale_plot(curve: Sequence[tuple[float, Estimate]]) -> bytes:
     """Return AUC against um/px, with intervals."""
-    known = [(mpp, one.value, one) for mpp, one in curve if one.value is not None]
-    x, y = [mpp for mpp, _, _ in known], [value for _, value, _ in known]
-    low = [value if one.low is None else one.low for _, value, one in known]
-    high = [value if one.high is None else one.high for _, value, one in known]
+    points = [
+        (mpp, estimate.value, estimate) for mpp, estimate in curve if estimate.value is not None
+    ]
+    x, y = [mpp for mpp, _, _ in points], [value for _, value, _ in points]
+    low = [value if estimate.low is None else estimate.low for _, value, estimate in points]
+    high = [value if estimate.high is None else estimate.high for _, value, estimate in points]
     with _styled():
         figure, axes = _figure(6.0, 3.4)
         axes.fill_between(x, low, high, color=_BAND, linewidth=0, label="95 % interval")

@@ -43,14 +43,16 @@ def bullets(lines: Iterable[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def shown(one: Estimate, scale: float = 1, form: str = ".3f") -> str:
+def shown(estimate: Estimate, scale: float = 1, form: str = ".3f") -> str:
     """Return ``0.831 (0.749 to 0.911)``, or a dash; `form` as in a format string."""
-    if one.value is None:
+    if estimate.value is None:
         return _NONE
-    value = format(one.value * scale, form)
-    if one.low is None or one.high is None:
+    value = format(estimate.value * scale, form)
+    if estimate.low is None or estimate.high is None:
         return value
-    return f"{value} ({format(one.low * scale, form)} to {format(one.high * scale, form)})"
+    return (
+        f"{value} ({format(estimate.low * scale, form)} to {format(estimate.high * scale, form)})"
+    )
 
 
 def percent(spread: Spread) -> str:
@@ -78,13 +80,13 @@ def table(
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def figure_table(summary: Summary) -> str:
-    """Return all figures, each with its interval and what it says."""
+def metric_table(summary: Summary) -> str:
+    """Return all metrics, each with its interval and what it means."""
     positive = summary.positive or "class in question"
     rows = [
-        ("", (_WORDS[name][0], shown(one), _WORDS[name][1].format(positive=positive)))
-        for name, one in summary.estimates.items()
-        if one.value is not None
+        ("", (_WORDS[name][0], shown(estimate), _WORDS[name][1].format(positive=positive)))
+        for name, estimate in summary.estimates.items()
+        if estimate.value is not None
     ]
     return (
         "<h2>Figures</h2>"
@@ -95,9 +97,9 @@ def figure_table(summary: Summary) -> str:
 
 
 def magnification_tables(summary: Summary, title: str) -> Iterator[str]:
-    """Yield the table by magnification, unless it would say nothing new."""
-    every = summary.magnifications[-1]
-    folds = every.accuracy_by_fold.folds
+    """Yield the table by magnification, unless it would repeat the first one."""
+    overall = summary.magnifications[-1]
+    folds = overall.accuracy_by_fold.folds
     if len(summary.magnifications) == 1 and folds == 1:
         return
     head = ("", "images", "cases", "image accuracy, %", "patient recognition rate, %", "AUC")
@@ -115,13 +117,16 @@ def magnification_tables(summary: Summary, title: str) -> Iterator[str]:
         )
         for row in summary.magnifications
     ]
-    said = f"Percentages: mean ± standard deviation over {folds} folds. " if folds > 1 else ""
+    spread_note = (
+        f"Percentages: mean ± standard deviation over {folds} folds. " if folds > 1 else ""
+    )
     pooled = "all folds together, with its interval" if folds > 1 else "with its 95 % interval"
-    yield (f'<h2>{escape(title)}</h2>{table(head, rows)}<p class="small">{said}AUC: {pooled}.</p>')
+    note = f'<p class="small">{spread_note}AUC: {pooled}.</p>'
+    yield f"<h2>{escape(title)}</h2>{table(head, rows)}{note}"
 
 
-def optimistic_tables(summary: Summary | None) -> Iterator[str]:
-    """Yield what choosing the epoch on the test side gives, and that it is too good."""
+def selected_on_test_tables(summary: Summary | None) -> Iterator[str]:
+    """Yield the metrics with the epoch selected on the test side, and that they are optimistic."""
     if summary is not None:
         yield from magnification_tables(summary, "Best test epoch: optimistic")
         yield (

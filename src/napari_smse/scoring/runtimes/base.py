@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring.device import Runtime
 
-Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+Prediction = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Probabilities (n, classes) and embeddings (n, d)."""
 
 EXTRAS: Final[dict[Runtime, str]] = {"onnxruntime": "onnx", "openvino": "openvino"}
@@ -26,11 +26,11 @@ _NEEDED: Final[dict[Runtime, tuple[str, ...]]] = {
 class TileRunner(Protocol):
     """A network ready to classify tiles; one thread at a time may call it."""
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         """Classify RGB tiles (n, h, w, 3)."""
         ...
 
-    def twin(self) -> TileRunner:
+    def clone(self) -> TileRunner:
         """Return another runner of the same network, for another thread."""
         ...
 

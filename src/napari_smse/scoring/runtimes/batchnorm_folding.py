@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
-def folded(network: nn.Module) -> nn.Module:
+def fold_batchnorm(network: nn.Module) -> nn.Module:
     """Return a copy in which a convolution does what the normalisation behind it did.
 
     In evaluation mode a batch normalisation is a factor and an offset per channel, which the
@@ -30,10 +30,10 @@ def folded(network: nn.Module) -> nn.Module:
     -------
     The copy, in evaluation mode, its convolutions in the channels-last format.
     """
-    leaner = copy.deepcopy(network).eval()
-    for module in list(leaner.modules()):
+    folded = copy.deepcopy(network).eval()
+    for module in list(folded.modules()):
         _fold_children(module)
-    return leaner.to(memory_format=torch.channels_last)
+    return folded.to(memory_format=torch.channels_last)
 
 
 def _fold_children(parent: nn.Module) -> None:

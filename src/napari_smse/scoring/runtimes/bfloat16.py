@@ -28,7 +28,7 @@ def in_bfloat16(network: nn.Module, tiles: Tensor) -> nn.Module:
     Parameters
     ----------
     network
-        A folded network (`folding.folded`) on the CPU; it is not changed.
+        A folded network (`batchnorm_folding.fold_batchnorm`) on the CPU; it is not changed.
     tiles
         Tiles like those it will see, ``(n, 3, h, w)`` uint8.
 
@@ -59,8 +59,8 @@ class _Bfloat16Convolution(nn.Module):
         rounded = _rounded_with_carry(weight) if depthwise else weight.bfloat16().float()
         shift = _mean_shift((rounded - weight).sum(dim=(2, 3)), means, exact.groups)
         bias = torch.zeros_like(shift) if exact.bias is None else exact.bias.detach()
-        kept = rounded.bfloat16().contiguous(memory_format=torch.channels_last)
-        self.register_buffer("weight", kept)
+        stored = rounded.bfloat16().contiguous(memory_format=torch.channels_last)
+        self.register_buffer("weight", stored)
         self.register_buffer("bias", bias - shift)
         # Plain numbers, as looking them up in the other module at every call would take longer.
         self._padding = [int(side) for side in exact.padding]
@@ -116,10 +116,10 @@ def _rounded_with_carry(weight: Tensor) -> Tensor:
     order = flat.abs().argsort(dim=1, descending=True)
     rounded, error = torch.empty_like(flat), torch.zeros(len(flat), dtype=torch.float64)
     for place in order.T.unsqueeze(2):
-        wanted = flat.gather(1, place).squeeze(1) + error
-        kept = wanted.bfloat16().double()
-        error = wanted - kept
-        rounded.scatter_(1, place, kept.unsqueeze(1))
+        exact = flat.gather(1, place).squeeze(1) + error
+        nearest = exact.bfloat16().double()
+        error = exact - nearest
+        rounded.scatter_(1, place, nearest.unsqueeze(1))
     return rounded.view_as(weight).float()
 
 

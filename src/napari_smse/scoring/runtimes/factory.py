@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from napari_smse.models import Model
 
-_Made = tuple[ComputeDevice, int, tuple[int, ...]]
-_ready: weakref.WeakKeyDictionary[nn.Module, tuple[_Made, TileRunner]] = weakref.WeakKeyDictionary()
+_RunnerKey = tuple[ComputeDevice, int, tuple[int, ...]]
+_ready: weakref.WeakKeyDictionary[nn.Module, tuple[_RunnerKey, TileRunner]] = (
+    weakref.WeakKeyDictionary()
+)
 _making = threading.Lock()
 
 
 def create_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunner:
-    """Make a network ready on a device, or take what is ready since it was last asked for.
+    """Make a network ready on a device, or take the runner that is ready already.
 
     Making takes a fraction of a second by torch and seconds by the others. What is ready is
     forgotten with the network, and when its weights have changed.
@@ -40,13 +42,13 @@ def create_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunn
     DeviceError
         If the runtime is not installed.
     """
-    made = device, threads, _state(model.network)
+    key = device, threads, _state(model.network)
     with _making:
-        known = _ready.get(model.network)
-        if known is not None and known[0] == made:
-            return known[1].twin()
+        cached = _ready.get(model.network)
+        if cached is not None and cached[0] == key:
+            return cached[1].clone()
         runner = build_runner(model, device, threads)
-        _ready[model.network] = made, runner
+        _ready[model.network] = key, runner
     return runner
 
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtimes.base import Answer
-from napari_smse.scoring.runtimes.batchnorm_folding import folded
+from napari_smse.scoring.runtimes.base import Prediction
+from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 from napari_smse.scoring.runtimes.export import ExportableNetwork
 
 if TYPE_CHECKING:
@@ -45,24 +45,24 @@ class OnnxRunner:
         )
         self._input = self._session.get_inputs()[0].name
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         """Classify RGB tiles (n, h, w, 3)."""
         probability, embedding = self._session.run(None, {self._input: tiles})
         return probability, embedding
 
-    def twin(self) -> OnnxRunner:
+    def clone(self) -> OnnxRunner:
         """Return itself: a session takes calls from several threads."""
         return self
 
 
 def _exported(model: Model, batch_size: int) -> bytes:
-    network = ExportableNetwork(folded(model.network).cpu())
+    network = ExportableNetwork(fold_batchnorm(model.network).cpu())
     tiles = network.example(model.card.tile_px, batch_size)
     # The exporter tells of its own progress and of what it deprecated itself.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(network, (tiles,), dynamo=True, verbose=False)
-    whole = io.BytesIO()
-    program.save(whole)
-    return whole.getvalue()
+    buffer = io.BytesIO()
+    program.save(buffer)
+    return buffer.getvalue()

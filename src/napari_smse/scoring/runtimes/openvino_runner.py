@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtimes.base import Answer
-from napari_smse.scoring.runtimes.batchnorm_folding import folded
+from napari_smse.scoring.runtimes.base import Prediction
+from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 from napari_smse.scoring.runtimes.export import ExportableNetwork
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
-        network = ExportableNetwork(folded(model.network).cpu())
+        network = ExportableNetwork(fold_batchnorm(model.network).cpu())
         tiles = network.example(model.card.tile_px, device.batch_size)
         with warnings.catch_warnings(), torch.no_grad():
             # It traces the network, which warns of Python numbers that stay as they are.
@@ -54,15 +54,15 @@ class OpenVinoRunner:
     def _compile(self) -> None:
         self._compiled = openvino.Core().compile_model(self._converted, "CPU", self._settings)
 
-    def twin(self) -> OpenVinoRunner:
+    def clone(self) -> OpenVinoRunner:
         """Return another runner of the same network, with threads of its own."""
-        other = copy.copy(self)
-        other._compile()
-        return other
+        clone = copy.copy(self)
+        clone._compile()
+        return clone
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         """Classify RGB tiles (n, h, w, 3)."""
-        answers = self._compiled(tiles)
+        outputs = self._compiled(tiles)
         # Copies, as the next call writes into the same memory.
-        probability, embedding = (np.array(answers[number]) for number in (0, 1))
+        probability, embedding = (np.array(outputs[number]) for number in (0, 1))
         return probability, embedding

@@ -1,8 +1,8 @@
-"""Which way to run a model is the fastest on this CPU: measured once, then remembered.
+"""Which runtime and precision are the fastest on this CPU: measured once, then remembered.
 
-What is remembered is a decision, not a figure only: whatever scores, searches or fine-tunes with a
-model on this machine, in the viewer or a shell, runs it in the same way and so learns from and
-compares the same embeddings.
+What is remembered is a decision, not a measurement only: whatever scores, searches or fine-tunes
+with a model on this machine, in the viewer or a shell, runs it in the same way and so learns from
+and compares the same embeddings.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from napari_smse.models import Model
 
 TOLERANCE: Final = 0.01
-"""How far a probability may lie from float32's; see `deviation`."""
+"""How far a probability may lie from float32's; see `max_deviation`."""
 
-Way = tuple[Runtime, Precision]
-_EXACT: Final[Way] = ("torch", "float32")
+RuntimeChoice = tuple[Runtime, Precision]
+_EXACT: Final[RuntimeChoice] = ("torch", "float32")
 _ROUNDS: Final = 6
 _unwritten: dict[str, Any] = {}  # where nothing can be written, the decision holds for the process
 _log = logging.getLogger(__name__)
@@ -41,16 +41,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured of one way to run a model.
+    """What was measured of one choice of runtime and precision.
 
     Parameters
     ----------
     runtime, precision
-        The way.
+        The choice.
     tiles_per_s
         Tiles a second, of the fastest batch: what else the machine does can only slow one down.
     deviation
-        Largest difference of a probability from torch's in float32, see `deviation`.
+        Largest difference of a probability from torch's in float32, see `max_deviation`.
     """
 
     runtime: Runtime
@@ -62,18 +62,18 @@ class Speed:
 _AS_BUILT: Final = Speed(*_EXACT, tiles_per_s=math.nan, deviation=0.0)
 
 
-def on_fastest_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
-    """Return a device set to the fastest way to run a model on it that keeps its answers.
+def select_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
+    """Return a device set to the fastest runtime and precision that keep the model's outputs.
 
-    Ways to run are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
+    Choices are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
     they are installed. They are measured with a few generated tiles the first time, which takes
     10 to 20 seconds, and remembered for this machine, trunk and set of versions. Of another model
-    with the same trunk, such as a fine-tuned one, only the answers are compared.
+    with the same trunk, such as a fine-tuned one, only the outputs are compared.
 
     Parameters
     ----------
     device
-        As chosen; a GPU comes back as it is.
+        The chosen device; a GPU is returned as it is.
     model
         The loaded model.
     threads
@@ -81,72 +81,73 @@ def on_fastest_runtime(device: ComputeDevice, model: Model, threads: int = 1) ->
     """
     if device.torch_name != "cpu":
         return device
-    best = decided(device, model, threads)
-    return replace(device, runtime=best.runtime, precision=best.precision)
+    speed = selected_speed(device, model, threads)
+    return replace(device, runtime=speed.runtime, precision=speed.precision)
 
 
-def decided(device: ComputeDevice, model: Model, threads: int) -> Speed:
-    """Return the way that was decided on for a model on the CPU, now if it was not before."""
+def selected_speed(device: ComputeDevice, model: Model, threads: int) -> Speed:
+    """Return the choice for a model on the CPU, remembered or measured now."""
     trunk = _trunk_key(device, model, threads)
     weights = f"{trunk}|{model.card.weights_sha256[:12]}"
-    best = next(iter(_remembered(weights)), None)
-    if best is None:
+    speed = next(iter(_remembered(weights)), None)
+    if speed is None:
         speeds = _remembered(trunk)
         if speeds:
-            best = _fastest_that_keeps_answers(speeds, device, model, threads)
+            speed = _fastest_accurate(speeds, device, model, threads)
         else:
             speeds = measure(device, model, threads)
-            best = select_runtime(speeds)
+            speed = fastest_within_tolerance(speeds)
             _remember(trunk, speeds)
-        best = _remember(weights, [best])[0]
-    return best
+        speed = _remember(weights, [speed])[0]
+    return speed
 
 
-def _fastest_that_keeps_answers(
+def _fastest_accurate(
     speeds: list[Speed], device: ComputeDevice, model: Model, threads: int
 ) -> Speed:
-    """The fastest way, by what is known of the trunk, whose answers for these weights hold."""
+    """The fastest choice, as measured of the trunk, whose outputs for these weights hold."""
     tiles = _tiles(model.card.tile_px, device.batch_size)
-    ways = sorted(speeds, key=lambda speed: -speed.tiles_per_s)
+    fastest_first = sorted(speeds, key=lambda speed: -speed.tiles_per_s)
     exact = dict(_runners(device, model, threads, [_EXACT], tiles))[_EXACT](tiles)[0]
-    for speed in ways:
-        way = speed.runtime, speed.precision
-        for run in dict(_runners(device, model, threads, [way], tiles)).values():
-            found = replace(speed, deviation=deviation(run(tiles)[0], exact))
-            if found.deviation <= TOLERANCE:
-                return found
+    for speed in fastest_first:
+        choice = speed.runtime, speed.precision
+        for run in dict(_runners(device, model, threads, [choice], tiles)).values():
+            measured = replace(speed, deviation=max_deviation(run(tiles)[0], exact))
+            if measured.deviation <= TOLERANCE:
+                return measured
     return _AS_BUILT
 
 
-def select_runtime(speeds: list[Speed]) -> Speed:
-    """Return the fastest way among those within the tolerance.
+def fastest_within_tolerance(speeds: list[Speed]) -> Speed:
+    """Return the fastest choice among those within the tolerance.
 
-    Where nothing can be compared, as a network answers NaN, it is torch in float32.
+    Where nothing can be compared, as a network returns NaN, it is torch in float32.
     """
-    kept = (speed for speed in speeds if speed.deviation <= TOLERANCE)
-    return max(kept, key=lambda speed: speed.tiles_per_s, default=_AS_BUILT)
+    accurate = (speed for speed in speeds if speed.deviation <= TOLERANCE)
+    return max(accurate, key=lambda speed: speed.tiles_per_s, default=_AS_BUILT)
 
 
 def measure(device: ComputeDevice, model: Model, threads: int) -> list[Speed]:
-    """Measure every way to run a model on the CPU; torch in float32 is always among them.
+    """Measure every choice for a model on the CPU; torch in float32 is always among them.
 
-    The ways take turns, so that what else the machine does at some moment counts for all.
+    The choices take turns, so that what else the machine does at some moment counts for all.
     """
     tiles = _tiles(model.card.tile_px, device.batch_size)
-    runners = dict(_runners(device, model, threads, _ways(), tiles))
-    answers = {way: run(tiles)[0] for way, run in runners.items()}
-    seconds = {way: math.inf for way in runners}
+    runners = dict(_runners(device, model, threads, _choices(), tiles))
+    probabilities = {choice: run(tiles)[0] for choice, run in runners.items()}
+    seconds = {choice: math.inf for choice in runners}
     for _ in range(_ROUNDS):
-        for way, run in runners.items():
-            seconds[way] = min(seconds[way], _seconds(run, tiles))
-    exact = answers[_EXACT]
+        for choice, run in runners.items():
+            seconds[choice] = min(seconds[choice], _seconds(run, tiles))
+    exact = probabilities[_EXACT]
     return [
-        Speed(*way, len(tiles) / seconds[way], deviation(answers[way], exact)) for way in runners
+        Speed(*choice, len(tiles) / seconds[choice], max_deviation(probabilities[choice], exact))
+        for choice in runners
     ]
 
 
-def deviation(probability: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
-    """Largest difference of probabilities, each taken as if it were the one in doubt.
+def max_deviation(probability: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+    """Largest difference of probabilities, each as it would be at a probability of 0.5.
 
     Near 0 and 1 the softmax hides what a network lost, so the difference is that of the
     log-odds divided by four: what it comes to at a probability of 0.5.
@@ -156,39 +157,39 @@ def deviation(probability: NDArray[np.float32], exact: NDArray[np.float32]) -> f
     probability, exact
         (n, classes).
     """
-    one, other = (_log_odds(values) for values in (probability, exact))
-    return float(np.abs(one - other).max()) / 4
+    odds, exact_odds = (_log_odds(values) for values in (probability, exact))
+    return float(np.abs(odds - exact_odds).max()) / 4
 
 
 def _log_odds(probability: NDArray[np.float32]) -> NDArray[np.float64]:
-    kept = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(kept) - np.log1p(-kept))
+    clipped = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 def _runners(
     device: ComputeDevice,
     model: Model,
     threads: int,
-    ways: Iterable[Way],
+    choices: Iterable[RuntimeChoice],
     tiles: NDArray[np.uint8],
-) -> Iterator[tuple[Way, TileRunner]]:
-    """Make a runner each way that can classify some tiles."""
-    for way in ways:
-        runtime, precision = way
+) -> Iterator[tuple[RuntimeChoice, TileRunner]]:
+    """Make a runner of each choice that can classify tiles."""
+    for choice in choices:
+        runtime, precision = choice
         try:
             chosen = replace(device, runtime=runtime, precision=precision)
             run = build_runner(model, chosen, threads)
             run(tiles)
-            yield way, run
+            yield choice, run
         except Exception:
             # Converters, and what they convert, fail in their own ways; what needs none remains.
             if runtime == "torch":
                 raise
             _log.warning("%s in %s cannot run %s", runtime, precision, model.card.name)
-            _log.debug("as it says", exc_info=True)
+            _log.debug("its error", exc_info=True)
 
 
-def _ways() -> Iterator[Way]:
+def _choices() -> Iterator[RuntimeChoice]:
     yield _EXACT
     if computes_bfloat16():
         yield "torch", "bfloat16"
@@ -203,7 +204,7 @@ def _ways() -> Iterator[Way]:
 def _tiles(tile_px: int, count: int) -> NDArray[np.uint8]:
     from napari_smse.models.self_test import generated_tile
 
-    # Other ones than those that bfloat16 is corrected with.
+    # Others than those that bfloat16 is corrected with.
     return np.stack([generated_tile(100 + number, tile_px, tile_px) for number in range(count)])
 
 
@@ -237,33 +238,33 @@ def _memory() -> Path:
 
 def _read_memory() -> dict[str, Any]:
     try:
-        known = json.loads(_memory().read_text())
+        remembered = json.loads(_memory().read_text())
     except (OSError, ValueError):
-        known = {}
-    return _unwritten | (known if isinstance(known, dict) else {})
+        remembered = {}
+    return _unwritten | (remembered if isinstance(remembered, dict) else {})
 
 
 def _remembered(key: str) -> list[Speed]:
-    """What was measured, of ways that still can be gone; nothing if the file is damaged."""
+    """What was measured, of runtimes that are still installed; nothing if the file is damaged."""
     try:
-        speeds = [Speed(**one) for one in _read_memory()[key]]
+        speeds = [Speed(**stored) for stored in _read_memory()[key]]
         return [speed for speed in speeds if is_installed(speed.runtime)]
     except (KeyError, TypeError):
         return []
 
 
 def _remember(key: str, speeds: list[Speed]) -> list[Speed]:
-    """Write it down, and return what holds: another program may have been first meanwhile.
+    """Write speeds down, and return those that hold: another program may have been first.
 
     Two that measure beside each other disturb each other, and may find another order each.
     """
-    if first := _remembered(key):
-        return first
-    path, known = _memory(), _read_memory() | {key: list(map(asdict, speeds))}
+    if stored := _remembered(key):
+        return stored
+    path, remembered = _memory(), _read_memory() | {key: list(map(asdict, speeds))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(known, indent=2).encode())
+        write_atomic(path, json.dumps(remembered, indent=2).encode())
     except OSError as error:
         _log.debug("%s cannot be written: %s", path, error)
-        _unwritten[key] = known[key]
+        _unwritten[key] = remembered[key]
     return speeds

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from napari_smse.models.self_test import generated_tile
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtimes.base import Answer
-from napari_smse.scoring.runtimes.batchnorm_folding import folded
+from napari_smse.scoring.runtimes.base import Prediction
+from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 from napari_smse.scoring.runtimes.bfloat16 import in_bfloat16
-from napari_smse.scoring.runtimes.malloc import keep_freed_memory
+from napari_smse.scoring.runtimes.malloc import retain_freed_memory
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class TorchRunner:
-    """Runs a lean copy of a network: on a GPU, on a stream of its own.
+    """Runs a copy of a network made for inference: on a GPU, on a stream of its own.
 
     Several runners of one GPU overlap their copies and their arithmetic, as each waits for
     its own stream only.
@@ -39,7 +39,7 @@ class TorchRunner:
     model
         The loaded model; its network is not changed.
     device
-        Where to run, and in which precision.
+        Device to run on, and its precision.
     threads
         CPU threads for arithmetic.
     """
@@ -47,29 +47,29 @@ class TorchRunner:
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         self._device = torch.device(device.torch_name)
         if self._device.type == "cpu":
-            keep_freed_memory()
+            retain_freed_memory()
         self._threads = threads
         # For this thread: beside a busy viewer, two threads that wait for each other after every
         # layer take ten times as long as one.
         torch.set_num_threads(threads)
-        lean = inference_network(model.network, model.card.tile_px, device)
-        self._network = lean.to(self._device)
-        self._autocast = _autocast(lean, device)
+        folded = inference_network(model.network, model.card.tile_px, device)
+        self._network = folded.to(self._device)
+        self._autocast = _autocast(folded, device)
         self._on_gpu = self._device.type == "cuda"
-        self._make_own()
+        self._make_thread_local()
 
-    def _make_own(self) -> None:
+    def _make_thread_local(self) -> None:
         """Make what no other thread may use: the stream, and the buffer to copy tiles from."""
         self._stream: Any = torch.cuda.Stream(self._device) if self._on_gpu else None  # type: ignore[no-untyped-call]
         self._pinned: Tensor | None = None
 
-    def twin(self) -> TorchRunner:
+    def clone(self) -> TorchRunner:
         """Return another runner of the same network, for another thread."""
-        other = copy.copy(self)
-        other._make_own()
-        return other
+        clone = copy.copy(self)
+        clone._make_thread_local()
+        return clone
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> Answer:
+    def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         """Classify RGB tiles (n, h, w, 3)."""
         # Here, as OpenMP counts threads for each thread that calls it.
         torch.set_num_threads(self._threads)
@@ -99,7 +99,7 @@ class TorchRunner:
 
 
 def inference_network(network: nn.Module, tile_px: int, device: ComputeDevice) -> nn.Module:
-    """Return the fastest form of a network that torch has for a device, with the same answers.
+    """Return the fastest form of a network that torch has for a device, with the same outputs.
 
     Normalisations are folded into convolutions, and on a CPU that computes in bfloat16 the
     convolutions do. A network for which folding changes the answers is taken as it is.
@@ -108,13 +108,13 @@ def inference_network(network: nn.Module, tile_px: int, device: ComputeDevice) -
     if not any(isinstance(module, nn.Conv2d) for module in network.modules()):
         return network
     tiles = _generated_tiles(tile_px).to(next(network.parameters()).device)
-    lean = folded(network)
-    if not _same_answers(network, lean, tiles):
+    folded = fold_batchnorm(network)
+    if not _same_probabilities(network, folded, tiles):
         _log.warning("This network cannot be made leaner: it runs as it was built.")
         return copy.deepcopy(network).to(memory_format=torch.channels_last)
     if device.torch_name == "cpu" and device.precision == "bfloat16":
-        return in_bfloat16(lean.cpu(), tiles.cpu())
-    return lean
+        return in_bfloat16(folded.cpu(), tiles.cpu())
+    return folded
 
 
 def _generated_tiles(tile_px: int) -> Tensor:
@@ -122,15 +122,15 @@ def _generated_tiles(tile_px: int) -> Tensor:
     return torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2)
 
 
-def _same_answers(network: nn.Module, lean: nn.Module, tiles: Tensor) -> bool:
+def _same_probabilities(network: nn.Module, folded: nn.Module, tiles: Tensor) -> bool:
     with torch.inference_mode():
-        one, other = (module(tiles[:2]).logits.softmax(dim=1) for module in (network, lean))
-    return bool((one - other).abs().max() < _FOLDING_ERROR)
+        before, after = (module(tiles[:2]).logits.softmax(dim=1) for module in (network, folded))
+    return bool((before - after).abs().max() < _FOLDING_ERROR)
 
 
-def _autocast(lean: nn.Module, device: ComputeDevice) -> Any:
+def _autocast(folded: nn.Module, device: ComputeDevice) -> Any:
     """The type torch is to cast to by itself; None where the network has it built in."""
-    built_in = any("Bfloat16" in type(module).__name__ for module in lean.modules())
+    built_in = any("Bfloat16" in type(module).__name__ for module in folded.modules())
     if device.precision == "float32" or built_in:
         return None
     return getattr(torch, device.precision)

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.scoring import ScoreStore
-from napari_smse.scoring.tile_table import tile_table_of
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import quick_hash
 from napari_smse.slides.path_text import path_text, text_path
@@ -24,7 +23,7 @@ _SETTING_NAMES: Final = {
     "mpps": "scales",
     "min_tissue": "least tissue",
     "roi": "region",
-    "first_look": "time limit",
+    "coarse_first": "time limit",
 }
 """What settings are called, where a reader would not guess it."""
 
@@ -216,7 +215,7 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     if store.facts["slide"]["quick_hash"] != _hash_now(slide):
         raise SlideError(f"{slide.path} changed since it was scored: open and score it again.")
     slide.require_unchanged()
-    tiles = tile_table_of(store)
+    tiles = store.tile_table()
     if not len(tiles):
         raise IndexFilesError(f"No tile of {slide.name} was scored: score it again.")
     scales = tuple((scale.grid.spec.mpp, len(scale)) for scale in tiles.scales)

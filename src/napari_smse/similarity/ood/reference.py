@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError
-from napari_smse.models.card import LOOKS_SUFFIX, WEIGHTS_SUFFIX, model_paths
+from napari_smse.models.card import OOD_REFERENCE_SUFFIX, WEIGHTS_SUFFIX, model_paths
 from napari_smse.similarity.appearance import MEASURES
 
 MIN_NEW_TILES: Final = 5
@@ -191,7 +191,7 @@ def _source_appearance(
 def ood_reference_path(model: str | Path) -> Path:
     """Return where what a model knows lies, beside its weights."""
     weights, _ = model_paths(model)
-    return weights.with_name(weights.name.removesuffix(WEIGHTS_SUFFIX) + LOOKS_SUFFIX)
+    return weights.with_name(weights.name.removesuffix(WEIGHTS_SUFFIX) + OOD_REFERENCE_SUFFIX)
 
 
 def save_ood_reference(known: OodReference, path: Path) -> None:

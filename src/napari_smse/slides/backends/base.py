@@ -39,7 +39,7 @@ class Level:
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """What a file says about the slide, apart from its pixels."""
+    """Metadata of a slide's file."""
 
     vendor: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         ...
 
 
@@ -95,10 +95,10 @@ def level_downsample(full: tuple[int, int], level: tuple[int, int]) -> float:
     return ratios[0] if full[0] >= full[1] else ratios[1]
 
 
-def whole_levels(
+def levels_from_sizes(
     sizes: Sequence[tuple[int, int]], tiles: Sequence[tuple[int, int]]
 ) -> tuple[Level, ...]:
-    """Make levels from their sizes and stored tile sizes, (width, height) each."""
+    """Return levels from their sizes and stored tile sizes, (width, height) each."""
     return tuple(
         Level(*size, level_downsample(sizes[0], size), *tile)
         for size, tile in zip(sizes, tiles, strict=True)

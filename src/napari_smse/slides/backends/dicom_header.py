@@ -1,6 +1,6 @@
-"""What a DICOM file says of itself before its pixels.
+"""The header of a DICOM file, read without its pixels.
 
-OpenSlide tells this only of the level it puts first, and of no file that is not an image.
+OpenSlide gives this only for the level it puts first, and for no file that is not an image.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ _PER_FRAME: Final = 0x52009230
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What tells DICOM files apart.
+    """The fields of a DICOM file that decide whether it is a slide.
 
     Parameters
     ----------
     sop_class : str
-        UID of what kind of object it is.
+        UID of its kind of object.
     modality : str
-        Such as "SM" for slide microscopy or "ANN" for annotations.
+        Modality, such as "SM" for slide microscopy or "ANN" for annotations.
     series : str
         SeriesInstanceUID: files that share it, in one folder, are one slide.
     flavour : str
         "VOLUME" for a level of a slide; "LABEL", "OVERVIEW" or "THUMBNAIL".
     width, height : int
-        Of the whole image, px; 0 if it is none.
+        Size of the whole image, px; 0 if it is none.
     spacing : tuple of float or None
         Size of a pixel across and down, um.
     """
@@ -65,15 +65,15 @@ class DicomHeader:
 
 
 def is_dicom(file: Path) -> bool:
-    """Tell from its first bytes whether a file is DICOM."""
+    """Return from its first bytes whether a file is DICOM."""
     if not file.is_file():
         return False
     with file.open("rb") as stream:
         return stream.read(_PREAMBLE + len(_MAGIC))[_PREAMBLE:] == _MAGIC
 
 
-def kind_of_object(header: DicomHeader) -> str:
-    """Say what a DICOM file that is no slide holds."""
+def describe_object(header: DicomHeader) -> str:
+    """Describe the content of a DICOM file that is no slide."""
     if header.sop_class.startswith(_REPORTS):
         return "a DICOM report"
     kind = _KINDS.get(header.sop_class)
@@ -104,42 +104,42 @@ def _read_header(file: str, size: int, changed: int) -> DicomHeader | None:
 
     pixels_follow = False
 
-    def is_enough(tag: int, *_: object) -> bool:
+    def reached_pixels(tag: int, *_: object) -> bool:
         nonlocal pixels_follow
         pixels_follow = tag >= _PER_FRAME
         return pixels_follow
 
     with path.open("rb") as stream, warnings.catch_warnings(action="ignore"):
         try:
-            found = read_partial(stream, is_enough)
-            header = _header(found)
+            dataset = read_partial(stream, reached_pixels)
+            header = _header(dataset)
         except Exception:  # pydicom raises what its many converters do
             return None
     # pydicom takes what is left of a file that was cut short for a whole one.
-    is_other = header.sop_class in _KINDS or bool(header.modality)
-    is_whole = pixels_follow or (is_other and header.sop_class != WHOLE_SLIDE_IMAGE)
-    return header if is_whole else None
+    is_other_object = header.sop_class in _KINDS or bool(header.modality)
+    is_complete = pixels_follow or (is_other_object and header.sop_class != WHOLE_SLIDE_IMAGE)
+    return header if is_complete else None
 
 
-def _header(found: FileDataset) -> DicomHeader:
+def _header(dataset: FileDataset) -> DicomHeader:
     return DicomHeader(
-        sop_class=_sop_class(found),
-        modality=str(found.get("Modality", "")),
-        series=str(found.get("SeriesInstanceUID", "")),
-        flavour="".join(list(found.get("ImageType") or [])[2:3]),
-        width=int(found.get("TotalPixelMatrixColumns") or 0),
-        height=int(found.get("TotalPixelMatrixRows") or 0),
-        spacing=_spacing(found),
+        sop_class=_sop_class(dataset),
+        modality=str(dataset.get("Modality", "")),
+        series=str(dataset.get("SeriesInstanceUID", "")),
+        flavour="".join(list(dataset.get("ImageType") or [])[2:3]),
+        width=int(dataset.get("TotalPixelMatrixColumns") or 0),
+        height=int(dataset.get("TotalPixelMatrixRows") or 0),
+        spacing=_spacing(dataset),
     )
 
 
-def _sop_class(found: FileDataset) -> str:
-    return str(found.file_meta.get("MediaStorageSOPClassUID") or found.get("SOPClassUID", ""))
+def _sop_class(dataset: FileDataset) -> str:
+    return str(dataset.file_meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID", ""))
 
 
-def _spacing(found: FileDataset) -> Spacing | None:
+def _spacing(dataset: FileDataset) -> Spacing | None:
     """Return um across and down from mm down and across, as DICOM writes them."""
-    for group in found.get("SharedFunctionalGroupsSequence") or []:
+    for group in dataset.get("SharedFunctionalGroupsSequence") or []:
         for measures in group.get("PixelMeasuresSequence") or []:
             down, across = (1000 * float(side) for side in measures.PixelSpacing)
             usable = 0 < across < float("inf") and 0 < down < float("inf")

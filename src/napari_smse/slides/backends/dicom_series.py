@@ -17,11 +17,11 @@ _LEVEL = "VOLUME"
 
 
 def slides_in_folder(folder: Path) -> list[Path]:
-    """Return what to open for each DICOM slide whose files lie in a folder.
+    """Return the path to open for each DICOM slide whose files lie in a folder.
 
     It is the folder where there is one slide, a file of each where there are several, and
     nothing where there is none. A file whose header is damaged counts if nothing else does, so
-    that opening it says why.
+    that opening it gives the reason.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def slides_in_folder(folder: Path) -> list[Path]:
 
 def folder_series(folder: Path) -> dict[str, list[Path]]:
     """Return the files with levels of slides in a folder, sorted by name, by their series."""
-    found: dict[str, list[Path]] = {}
+    series_by_uid: dict[str, list[Path]] = {}
     damaged: list[Path] = []
     for file in sorted(folder.iterdir()):
         if not is_dicom(file):
@@ -45,8 +45,8 @@ def folder_series(folder: Path) -> dict[str, list[Path]]:
         if header is None:
             damaged.append(file)
         elif _is_level(header):
-            found.setdefault(header.series, []).append(file)
-    return found or ({"": damaged} if damaged else {})
+            series_by_uid.setdefault(header.series, []).append(file)
+    return series_by_uid or ({"": damaged} if damaged else {})
 
 
 def may_be_level(file: Path) -> bool:
@@ -59,7 +59,7 @@ def _is_level(header: DicomHeader) -> bool:
     return header.sop_class == WHOLE_SLIDE_IMAGE and header.flavour in {_LEVEL, ""}
 
 
-def is_other_dicom(file: Path) -> bool:
+def is_non_slide_dicom(file: Path) -> bool:
     """Tell whether a file is DICOM that is no slide, such as annotations or a report."""
     header = read_header(file)
     return header is not None and header.sop_class not in {WHOLE_SLIDE_IMAGE, ""}
@@ -74,20 +74,20 @@ def slide_series(path: Path) -> tuple[Path, str] | None:
     return None if header is None or not header.series else (path.parent, header.series)
 
 
-def files_of_series(file: Path) -> Iterator[Path]:
+def series_files(file: Path) -> Iterator[Path]:
     """Yield the DICOM files beside a file that belong to its series, itself too, by name."""
-    own = read_header(file)
-    if own is None:
+    header_of_file = read_header(file)
+    if header_of_file is None:
         return
     for other in sorted(file.parent.iterdir()):
         header = read_header(other) if other.is_file() else None
-        if header is not None and header.series == own.series:
+        if header is not None and header.series == header_of_file.series:
             yield other
 
 
 def level_spacings(file: Path) -> list[SizedSpacing]:
     """Return size and spacing of each level in a file's series."""
-    headers = [read_header(other) for other in files_of_series(file)]
+    headers = [read_header(member) for member in series_files(file)]
     return [
         (header.width, header.height, header.spacing)
         for header in headers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,14 @@ from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides.backends.base import Level, SlideFacts, as_rgb
-from napari_smse.slides.backends.picture_formats import PICTURE_FORMATS
 from napari_smse.slides.scale import StatedScale, mean_mpp
+
+PICTURE_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+"""Formats Pillow may take a file for, to be handed to every ``Image.open``.
+
+Left to itself Pillow tries all it knows, whatever the file is called, and PostScript among
+them is a program: it is handed to Ghostscript, and may never end.
+"""
 
 PIXEL_LIMIT = 500_000_000
 """Pictures are decoded whole; beyond this many pixels (1.5 GB) they are refused."""
@@ -76,8 +83,8 @@ def _open_picture(path: Path) -> Image.Image:
                 Image.MAX_IMAGE_PIXELS = usual
     except UnidentifiedImageError as error:
         with path.open("rb") as stream:
-            known = stream.read(8).startswith(_MAGIC)
-        if known:
+            is_picture = stream.read(8).startswith(_MAGIC)
+        if is_picture:
             raise DamagedSlideError(f"{path.name} has a damaged header; copy it again") from error
         raise NotASlideError(
             f"{path.name} is no image that OpenSlide or tifffile knows, and none of the formats "

@@ -27,7 +27,7 @@ from napari_smse.slides.scale import StatedScale, mean_mpp
 
 MAX_HANDLES = 4
 CACHE_BYTES = 64 * 2**20
-MOST_TILE_PIXELS = 100_000_000
+MAX_TILE_PIXELS = 100_000_000
 """OpenSlide takes memory for whole tiles, and ends the process if there is not enough."""
 
 _BLOCK = 1024
@@ -95,7 +95,7 @@ class OpenSlideBackend:
             number(self.facts.properties.get(f"openslide.associated.{name}.{side}")) or 0
             for side in ("width", "height")
         )
-        if width * height > MOST_TILE_PIXELS:
+        if width * height > MAX_TILE_PIXELS:
             raise DamagedSlideError(
                 f"{self._path.name} claims {width:.0f} x {height:.0f} px for its picture {name!r}; "
                 "copy it again from the scanner"
@@ -108,7 +108,7 @@ class OpenSlideBackend:
 
     @contextlib.contextmanager
     def _handle(self) -> Iterator[openslide.OpenSlide]:
-        """Lend a handle that no other thread uses."""
+        """Hold a handle that no other thread uses for as long as the context lasts."""
         with self._slots:
             if self._closed:
                 raise SlideError(f"{self._path.name} was closed; open it again to read it")
@@ -192,7 +192,7 @@ def _levels(handle: openslide.OpenSlide) -> tuple[Level, ...]:
 
 def _check_tiles(levels: Sequence[Level], name: str) -> None:
     for level in levels:
-        if level.tile_width * level.tile_height > MOST_TILE_PIXELS:
+        if level.tile_width * level.tile_height > MAX_TILE_PIXELS:
             raise DamagedSlideError(
                 f"{name} claims tiles of {level.tile_width} x {level.tile_height} px; "
                 "copy it again, or convert it to a TIFF of smaller tiles"
@@ -207,7 +207,7 @@ def _facts(handle: openslide.OpenSlide, path: Path) -> SlideFacts:
         number(properties.get("openslide.mpp-y")),
         path.name,
     )
-    # OpenSlide derives a generic TIFF's um/px from its resolution tags: not a vendor's word.
+    # OpenSlide derives a generic TIFF's um/px from its resolution tags: not stated by a vendor.
     from_tags = vendor == "generic-tiff"
     return SlideFacts(
         vendor=vendor,

@@ -22,7 +22,7 @@ _YCBCR = 6
 _JPEG_CODECS = {6, 7}
 _RAW_STRIP_BYTES = 2**20
 _LARGEST_SEGMENT = 2**29
-_MOST_SURPLUS = 2
+_MAX_SURPLUS = 2
 # Only OpenSlide knows the colours of Aperio's other JPEG 2000, 33003.
 _SELF_DECODED = {1, 5, 7, 8, 32773, 32946, 33005, 50000, 50001}
 
@@ -82,7 +82,7 @@ class TiffLevel:
 
     @property
     def stored_end(self) -> int:
-        """Bytes the file must have, judged by the segments that lie last."""
+        """Bytes that the file must have, by the segments that lie last."""
         return max(
             int((plane.offsets + plane.counts)[plane.counts > 0].max(initial=0))
             for plane in self.planes
@@ -119,7 +119,7 @@ def tiff_level(series: tifffile.TiffPageSeries, files: dict[Path, PositionalFile
     Raises
     ------
     NotASlideError
-        When the pixels are not 8-bit grey or RGB, in one line saying what they are.
+        When the pixels are not 8-bit grey or RGB, with their kind in one line.
     """
     page = series.keyframe
     _check_pixels(series, page)
@@ -170,7 +170,7 @@ def _planes(
     page: tifffile.TiffPage,
     files: dict[Path, PositionalFile],
 ) -> list[Plane]:
-    file = _file_of(stored, files)
+    file = _open_file(stored, files)
     offsets = np.asarray(stored.dataoffsets, dtype=np.int64)
     counts = np.asarray(stored.databytecounts, dtype=np.int64)
     count = level.rows * level.columns
@@ -211,7 +211,7 @@ def _decoder(stored: Any, page: tifffile.TiffPage, size: tuple[int, int]) -> Dec
 def _check_coded_size(data: bytes, size: tuple[int, int]) -> None:
     """Refuse a picture much larger than its place before memory is taken for it."""
     coded = coded_size(data)
-    if coded is not None and coded[0] * coded[1] > _MOST_SURPLUS * size[0] * size[1]:
+    if coded is not None and coded[0] * coded[1] > _MAX_SURPLUS * size[0] * size[1]:
         raise ValueError(f"it is {coded[0]} x {coded[1]} px instead of {size[0]} x {size[1]}")
 
 
@@ -236,20 +236,22 @@ def _raw_strips(
             first = int(stored.dataoffsets[0]) + colour * level.height * row_bytes
             offsets = first + starts * row_bytes
             planes.append(
-                Plane(_file_of(stored, files), offsets, counts, 0, _unpacker(level.width, samples))
+                Plane(
+                    _open_file(stored, files), offsets, counts, 0, _unpacker(level.width, samples)
+                )
             )
     return replace(level, tile_height=rows, planes=tuple(planes))
 
 
 def _check_raw_length(stored: Any, count: int, files: dict[Path, PositionalFile]) -> None:
     """Refuse a page of more bytes than its file before every row of it is listed."""
-    file, needed = _file_of(stored, files), int(stored.dataoffsets[0]) + count
+    file, needed = _open_file(stored, files), int(stored.dataoffsets[0]) + count
     if needed > file.size:
         raise DamagedSlideError(cut_short(file, needed))
 
 
 def cut_short(file: PositionalFile, needed: int) -> str:
-    """Return what is told of a file that ends before the bytes it needs."""
+    """Return the message about a file that ends before the bytes it needs."""
     return f"{file.path.name} is cut short: it has {file.size} of {needed} bytes; copy it again"
 
 
@@ -260,7 +262,7 @@ def _unpacker(width: int, samples: int) -> Decode:
     return unpack
 
 
-def _file_of(stored: Any, files: dict[Path, PositionalFile]) -> PositionalFile:
+def _open_file(stored: Any, files: dict[Path, PositionalFile]) -> PositionalFile:
     path = Path(stored.parent.filehandle.path)
     if path not in files:
         files[path] = PositionalFile(path)

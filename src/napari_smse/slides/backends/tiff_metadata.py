@@ -1,4 +1,4 @@
-"""What TIFF tags, OME-XML and Aperio descriptions say about a slide."""
+"""Metadata of a slide in TIFF tags, OME-XML and Aperio descriptions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _RESOLUTION_UNITS = {2: 25400.0, 3: 10000.0}  # inch, centimetre; 1 means none
 
 
 def tiff_facts(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> SlideFacts:
-    """Return what a TIFF states about the slide in one of its series."""
+    """Return the metadata of the slide in one series of a TIFF."""
     page = series.keyframe
     description = page.description or ""
     properties = {"tiff.ImageDescription": description} if description else {}
     vendor_mpp, power, vendor = None, None, "generic-tiff"
     if tiff.is_ome:
         vendor = "ome-tiff"
-        index = [other.index for other in tiff.series].index(series.index)
+        index = [member.index for member in tiff.series].index(series.index)
         vendor_mpp, power = _ome_scale(tiff.ome_metadata or "", index, tiff.filename)
     elif description.startswith("Aperio"):
         vendor = "aperio"

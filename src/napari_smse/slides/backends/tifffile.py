@@ -10,7 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
-from napari_smse.slides.backends.base import as_rgb, whole_levels
+from napari_smse.slides.backends.base import as_rgb, levels_from_sizes
 from napari_smse.slides.backends.positional_file import PositionalFile
 from napari_smse.slides.backends.tiff_level import TiffLevel, cut_short, tiff_level
 from napari_smse.slides.backends.tiff_metadata import page_spacing, tiff_facts
@@ -60,7 +60,7 @@ class TifffileBackend:
             ) from error
 
     def page_spacings(self) -> list[SizedSpacing]:
-        """Return what each tiled page of the file states, also those that are no level here."""
+        """Return the spacing of each tiled page of the file, also those that are no level here."""
         with tifffile.TiffFile(self._path) as tiff:
             return [
                 (page.imagewidth, page.imagelength, _tiled_spacing(page))
@@ -120,7 +120,7 @@ class TifffileBackend:
         self._check_length()
         sizes = [(level.width, level.height) for level in self._tiff_levels]
         self.levels = placed_levels(
-            whole_levels(
+            levels_from_sizes(
                 sizes, [(level.tile_width, level.tile_height) for level in self._tiff_levels]
             ),
             [
@@ -177,7 +177,7 @@ def _pixel_count(series: tifffile.TiffPageSeries) -> int:
 
 
 def _tiled_spacing(page: tifffile.TiffPage) -> Spacing | None:
-    """Return what a page states; only tiles are padded, so that others' sizes tell more."""
+    """Return the spacing of a page; only tiles are padded, so that others' sizes tell more."""
     return page_spacing(page) if page.is_tiled else None
 
 
@@ -200,28 +200,35 @@ def _usable_levels(
             level = tiff_level(smaller, files)
         except NotASlideError:
             break
-        if not (0 < level.width < levels[-1].width or _is_padded_alike(series, len(levels))):
+        if not (0 < level.width < levels[-1].width or _is_padded_to_same_size(series, len(levels))):
             break
         levels.append(level)
     return tuple(levels)
 
 
-def _is_padded_alike(series: tifffile.TiffPageSeries, index: int) -> bool:
+def _is_padded_to_same_size(series: tifffile.TiffPageSeries, index: int) -> bool:
     """Whether a level is coarser than the one before, and both were padded to one size."""
     finer, coarser = series.levels[index - 1 : index + 1]
     if finer.shape != coarser.shape:
         return False
-    before, here = _tiled_spacing(finer.keyframe), _tiled_spacing(coarser.keyframe)
-    return before is not None and here is not None and here > before
+    finer_spacing, coarser_spacing = (
+        _tiled_spacing(finer.keyframe),
+        _tiled_spacing(coarser.keyframe),
+    )
+    return (
+        finer_spacing is not None
+        and coarser_spacing is not None
+        and coarser_spacing > finer_spacing
+    )
 
 
 def _associated(tiff: tifffile.TiffFile, slide: tifffile.TiffPageSeries) -> dict[str, int]:
     """Return the indices of the smaller 8-bit pictures by name."""
-    found: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for index, series in enumerate(tiff.series):
         small = series is not slide and _pixel_count(series) <= _ASSOCIATED_LIMIT
         if series.keyframe.is_tiled and series.keyframe.is_reduced:
             continue  # a level, of whatever size: labels and macros are stored in strips
         if small and series.dtype == np.uint8 and _sample_count(series) in _COLOURS:
-            found.setdefault((series.name or f"image {index}").lower(), index)
-    return found
+            indices.setdefault((series.name or f"image {index}").lower(), index)
+    return indices

@@ -50,7 +50,7 @@ class AnnotationCountsLabel(QObject):
         self._asked = slide, drawn, left_out
         self._show(slide, drawn, None)
         mask = self._masks.get(slide.quick_hash)
-        self.task.start(partial(count_tiles, slide, drawn.regions(), mask, drawn.remarks))
+        self.task.start(partial(count_tiles, slide, drawn.regions(), mask, drawn.corrections))
 
     def stop(self) -> None:
         """Count nothing any more."""

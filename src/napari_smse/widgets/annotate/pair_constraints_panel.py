@@ -148,7 +148,7 @@ class PairConstraintsPanel(QWidget):
         links = () if self._notes is None else self._notes.links
         self.list.clear()
         for link in links:
-            words = "alike" if link.alike else "differ"
+            words = "alike" if link.must_link else "differ"
             self.list.addItem(
                 QListWidgetItem(f"{words}: {_told(link.first)} and {_told(link.second)}")
             )

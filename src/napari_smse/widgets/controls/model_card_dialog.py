@@ -8,7 +8,7 @@ from itertools import groupby
 
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
-from napari_smse.models import Figure, ModelCard, TrainingSource
+from napari_smse.models import Metric, ModelCard, TrainingSource
 from napari_smse.scoring import describe_scale
 
 
@@ -62,7 +62,7 @@ def _list(items: Iterable[str]) -> str:
     return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
-def _figures(figures: Sequence[Figure]) -> str:
+def _figures(figures: Sequence[Metric]) -> str:
     """Figures in groups that were measured alike, how they were in small print below each."""
     return "".join(
         f"{_list(map(_figure, group))}<p><small>{escape(how)}</small></p>"
@@ -70,7 +70,7 @@ def _figures(figures: Sequence[Figure]) -> str:
     )
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: Metric) -> str:
     span = ""
     if figure.low is not None and figure.high is not None:
         span = f" ({figure.low:.2f} to {figure.high:.2f})"

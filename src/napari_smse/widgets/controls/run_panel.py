@@ -100,8 +100,8 @@ class RunPanel(QWidget):
         text += f"{progress.done:,} of {progress.total:,} tiles"
         if progress.seconds_left is not None:
             text += f", {progress.rate:.0f} tiles/s, {_duration(progress.seconds_left)} left"
-        if progress.limit is not None:
-            self.bar.setToolTip(f"What sets the pace: {progress.limit}.")
+        if progress.bottleneck is not None:
+            self.bar.setToolTip(f"What sets the pace: {progress.bottleneck}.")
         # Text in the bar, unlike text in a label, does not lay out the whole dock again; and
         # without updates the bar does not repaint the window at once, canvas and all.
         self.bar.setUpdatesEnabled(False)

@@ -85,7 +85,9 @@ class BankController(QObject):
         pictures = self._panel.keep_pictures.isChecked()
 
         def work() -> _Result:
-            bank, new = with_annotated(known.bank, read, drawn.regions(), pictures, drawn.remarks)
+            bank, new = with_annotated(
+                known.bank, read, drawn.regions(), pictures, drawn.corrections
+            )
             return known.changed(bank), f"Added {describe_bank(new)}."
 
         self._start(work)

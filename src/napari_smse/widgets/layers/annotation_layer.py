@@ -109,7 +109,7 @@ class AnnotationLayer(QObject):
         """Show these in place of what is drawn."""
         self._known = {one.id: one for one in annotations.annotations}
         self._restore(self._as_shapes(annotations))
-        self._notes.take_in(annotations.links, annotations.remarks)
+        self._notes.take_in(annotations.constraints, annotations.corrections)
         self._note()
 
     def add(self, annotations: AnnotationSet) -> None:

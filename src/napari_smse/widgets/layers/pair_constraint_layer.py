@@ -43,7 +43,7 @@ def show_pair_constraints(
         ],
         shape_type="line",
         name=f"Links · {slide.name}",
-        edge_color=[_ALIKE if one.alike else _DIFFER for one in here],
+        edge_color=[_ALIKE if one.must_link else _DIFFER for one in here],
         edge_width=_WIDTH_UM,
         units=slide_layer.units[-2:],
         axis_labels=slide_layer.axis_labels[-2:],

@@ -229,8 +229,8 @@ class ScoreDock(SlideDock):
         """What the form asks for; raises `RegionError` if no region is drawn."""
         form, layer = self.form, self.form.slide_layer
         roi = None if layer is None else chosen_region(form.region_choice, self.viewer, layer)
-        first_look = form.seconds is not None
-        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi, first_look)
+        coarse_first = form.seconds is not None
+        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi, coarse_first)
 
     def _question(self) -> Question | None:
         """What the tile counter is to count."""
@@ -357,8 +357,8 @@ class ScoreDock(SlideDock):
                 f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. "
                 "Run looks closer for as long again."
             )
-        if self._told is not None and self._told.limit is not None:
-            text += f" {self._told.limit[0].upper()}{self._told.limit[1:]} set the pace."
+        if self._told is not None and self._told.bottleneck is not None:
+            text += f" {self._told.bottleneck[0].upper()}{self._told.bottleneck[1:]} set the pace."
         return text
 
     def _fail(self, text: str) -> None:

@@ -79,7 +79,7 @@ class TileCounter(QObject):
             for tiles in plan.scales
         )
         text = f"{plan.tile_count:,} tiles to score: {each}"
-        first = sum(block.tile_count for block in plan.blocks if block.first_look)
+        first = sum(block.tile_count for block in plan.blocks if block.coarse_first)
         if first < plan.tile_count:
             text += f". {first:,} of them first, the others as time allows."
         self.said.emit(text)

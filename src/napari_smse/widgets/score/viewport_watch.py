@@ -47,7 +47,7 @@ class ViewportWatch(QObject):
 
     def _look(self) -> None:
         if self._layer in self._viewer.layers:
-            self._viewport.look_at(shown_region(self._viewer, self._layer))
+            self._viewport.show(shown_region(self._viewer, self._layer))
 
 
 def shown_region(viewer: Viewer, layer: Image) -> Region | None:

@@ -66,7 +66,7 @@ class TileLabels:
         if layer is None:
             return {}
         drawn = drawn_on(self._viewer, layer, slide)
-        known = {name: drawn.colour_of(name) for name in drawn.classes}
+        known = {name: drawn.class_colour(name) for name in drawn.classes}
         saved = Autosave(slide).classes
         run = self._session.run_of(layer)
         of_model = {} if run is None else class_colours(run.card.classes, run.card.class_colours)
@@ -145,7 +145,7 @@ class TileLabels:
 
     def _colours(self, layer: Image, slide: Slide) -> Mapping[str, Colour]:
         drawn = drawn_on(self._viewer, layer, slide)
-        known = {name: drawn.colour_of(name) for name in drawn.classes}
+        known = {name: drawn.class_colour(name) for name in drawn.classes}
         return {**self.classes(slide), **known}
 
 

@@ -12,7 +12,7 @@ import tifffile
 
 from napari_smse.errors import SlideNotFoundError
 from napari_smse.results import STORE_NAME
-from napari_smse.slides import looks_like_slide, slide_series, slides_in_folder
+from napari_smse.slides import may_be_slide, slide_series, slides_in_folder
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}
 """Hamamatsu's index files: the pixels lie in files beside them, some of which end in .jpg."""
@@ -89,7 +89,7 @@ def _below(folder: Path) -> Iterator[Path]:
     """Slides in a folder and in those below, sorted by name."""
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     slides = [path for path in inside if path.is_file()]
-    if looks_like_slide(folder):
+    if may_be_slide(folder):
         yield from slides_in_folder(folder)
         slides = [path for path in slides if path.suffix.lower() != ".dcm"]
     yield from _slides_among(slides)
@@ -116,7 +116,7 @@ def _in_results(file: Path) -> bool:
 
 def _slides_among(files: Sequence[Path]) -> Iterator[Path]:
     """Files that are slides by their names, without those that belong to another of them."""
-    slides = [path for path in files if looks_like_slide(path)]
+    slides = [path for path in files if may_be_slide(path)]
     parts: set[Path] = set()
     for path in slides:
         if path.suffix.lower() in _PARTS_LISTED_IN:

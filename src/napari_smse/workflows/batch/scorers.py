@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
-from napari_smse.scoring import choose_devices, on_fastest_runtime, score
+from napari_smse.scoring import choose_devices, score, select_runtime
 from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
 
@@ -43,7 +43,7 @@ def load_on_fastest(
     chosen = choose_devices(devices, exact=float32)
     loaded = load_model(model)
     if not float32:
-        chosen = [on_fastest_runtime(device, loaded) for device in chosen]
+        chosen = [select_runtime(device, loaded) for device in chosen]
     if reporter is not None:
         where = " and ".join(device.how for device in chosen)
         reporter.report(f"Model {loaded.card.name} on {where}. Research use only.")
@@ -147,7 +147,7 @@ class WorkerScorer:
             raise
 
     def _work(self, prepared: OpenJob) -> SlideWork:
-        return SlideWork.of(
+        return SlideWork.from_slide(
             prepared.slide,
             self._model,
             self._model_name,

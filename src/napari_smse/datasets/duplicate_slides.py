@@ -18,7 +18,7 @@ _ACROSS: Final = 8
 _PATCH: Final = 32
 
 
-def first_of_same(paths: Iterable[Path]) -> dict[Path, Path]:
+def first_copies(paths: Iterable[Path]) -> dict[Path, Path]:
     """Return for each slide the first one that shows the same.
 
     These are of the same content (`quick_hash`), or of the same size in pixels with the same
@@ -27,20 +27,20 @@ def first_of_same(paths: Iterable[Path]) -> dict[Path, Path]:
     Parameters
     ----------
     paths
-        Of slides.
+        Paths of slides.
     """
-    found: dict[Path, Path] = {}
-    of_content: dict[str, Path] = {}
+    by_content: dict[Path, Path] = {}
+    first_by_content: dict[str, Path] = {}
     for path in paths:
-        found[path] = of_content.setdefault(_content(path), path)
-    of_pixels: dict[str, Path] = {}
+        by_content[path] = first_by_content.setdefault(_content(path), path)
+    first_by_pixels: dict[str, Path] = {}
     same = {
-        one: of_pixels.setdefault(pixels, one)
-        for some in _of_one_size(set(found.values()), found)
-        for one in some
-        if (pixels := _of_open(one, pixels_hash))
+        slide: first_by_pixels.setdefault(pixels, slide)
+        for group in _with_shared_size(set(by_content.values()), by_content)
+        for slide in group
+        if (pixels := _property_of(slide, pixels_hash))
     }
-    return {path: same.get(first, first) for path, first in found.items()}
+    return {path: same.get(first, first) for path, first in by_content.items()}
 
 
 def pixels_hash(slide: Slide) -> str:
@@ -49,11 +49,11 @@ def pixels_hash(slide: Slide) -> str:
     Empty where all samples are of one colour, which tells no slide.
     """
     samples = [slide.read_level(0, x, y, _PATCH, _PATCH) for x, y in _corners(slide)]
-    if all((one == samples[0][0, 0]).all() for one in samples):
+    if all((sample == samples[0][0, 0]).all() for sample in samples):
         return ""
     digest = hashlib.sha256(f"{slide.width} {slide.height}".encode())
-    for one in samples:
-        digest.update(np.ascontiguousarray(one).tobytes())
+    for sample in samples:
+        digest.update(np.ascontiguousarray(sample).tobytes())
     return digest.hexdigest()
 
 
@@ -73,21 +73,21 @@ def _content(path: Path) -> str:
         return str(path)
 
 
-def _of_one_size(paths: set[Path], order: Iterable[Path]) -> Iterator[list[Path]]:
+def _with_shared_size(paths: set[Path], order: Iterable[Path]) -> Iterator[list[Path]]:
     """Yield those slides, in this order, of which another one has the same size in pixels."""
     sizes: dict[str, list[Path]] = defaultdict(list)
     if len(paths) < 2:
         return
     for path in order:
         if path in paths:
-            sizes[_of_open(path, lambda slide: f"{slide.width} {slide.height}")].append(path)
-    yield from (some for size, some in sizes.items() if size and len(some) > 1)
+            sizes[_property_of(path, lambda slide: f"{slide.width} {slide.height}")].append(path)
+    yield from (group for size, group in sizes.items() if size and len(group) > 1)
 
 
-def _of_open(path: Path, ask: Callable[[Slide], str]) -> str:
-    """Return what an open slide answers; nothing if it cannot be read."""
+def _property_of(path: Path, read: Callable[[Slide], str]) -> str:
+    """Return a property of an opened slide; empty if it cannot be read."""
     try:
         with open_slide(path) as slide:
-            return ask(slide)
+            return read(slide)
     except (SmseError, OSError):
         return ""

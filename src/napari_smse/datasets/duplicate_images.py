@@ -22,7 +22,7 @@ _PLAIN: Final = 8
 and of different patients."""
 
 
-def with_one_case_each(found: LabelledSet) -> LabelledSet:
+def merge_duplicate_images(labelled_set: LabelledSet) -> LabelledSet:
     """Return the images with each file and each field of a slide once, and cases to match.
 
     Cases that share a file are one, called as the first of them. Of files of the same content the
@@ -31,42 +31,42 @@ def with_one_case_each(found: LabelledSet) -> LabelledSet:
 
     Parameters
     ----------
-    found
-        From one source or several.
+    labelled_set
+        Images of one source or several.
     """
-    first = _first_of_same({image.path: None for image in found.images})
-    if all(path == other for path, other in first.items()):
-        return found
-    case_of = _joined_cases(found.images, first)
+    first_copy = _first_copies({image.path: None for image in labelled_set.images})
+    if all(path == copy for path, copy in first_copy.items()):
+        return labelled_set
+    joined_case = _joined_cases(labelled_set.images, first_copy)
     same: dict[Hashable, list[LabelledImage]] = defaultdict(list)
-    for image in found.images:
-        same[first[image.path], image.region].append(image)
-    problem_of = dict(_problems(same.values()))
-    kept = tuple(
-        replace(image, case=case_of[image.case])
-        for image in found.images
-        if image not in problem_of
+    for image in labelled_set.images:
+        same[first_copy[image.path], image.region].append(image)
+    problems = dict(_problems(same.values()))
+    images = tuple(
+        replace(image, case=joined_case[image.case])
+        for image in labelled_set.images
+        if image not in problems
     )
-    told = dict.fromkeys(Skipped(image.path, why) for image, why in problem_of.items())
-    return replace(found, images=kept, skipped=(*found.skipped, *told))
+    duplicates = dict.fromkeys(Skipped(image.path, why) for image, why in problems.items())
+    return replace(labelled_set, images=images, skipped=(*labelled_set.skipped, *duplicates))
 
 
 def _problems(same: Iterable[Sequence[LabelledImage]]) -> Iterator[tuple[LabelledImage, str]]:
     """Yield the images that cannot be used, and why."""
     for images in same:
-        first, *others = images
+        first, *copies = images
         if len({image.label for image in images}) > 1:
             for image in images:
-                other = next(one for one in images if one.label != image.label)
+                other = next(copy for copy in images if copy.label != image.label)
                 yield image, f"is the same as {other.path}, which has another label"
         else:
-            for image in others:
+            for image in copies:
                 yield image, f"is the same as {first.path}: they are one case, and it is used once"
 
 
-def _joined_cases(images: Sequence[LabelledImage], first: dict[Path, Path]) -> dict[str, str]:
+def _joined_cases(images: Sequence[LabelledImage], first_copy: dict[Path, Path]) -> dict[str, str]:
     """Return for each case the first one that shares a file with it, directly or by others."""
-    of_file: dict[Path, str] = {}
+    case_of_file: dict[Path, str] = {}
     case_of: dict[str, str] = {}
 
     def root(case: str) -> str:
@@ -75,23 +75,30 @@ def _joined_cases(images: Sequence[LabelledImage], first: dict[Path, Path]) -> d
         return case
 
     for image in images:
-        one, other = root(of_file.setdefault(first[image.path], image.case)), root(image.case)
-        case_of[other] = one
+        target, source = (
+            root(case_of_file.setdefault(first_copy[image.path], image.case)),
+            root(image.case),
+        )
+        case_of[source] = target
     return {case: root(case) for case in list(case_of)}
 
 
-def _first_of_same(paths: Iterable[Path]) -> dict[Path, Path]:
+def _first_copies(paths: Iterable[Path]) -> dict[Path, Path]:
     """Return for each file the first one of the same content."""
     sizes: dict[int, list[Path]] = defaultdict(list)
     first = {path: path for path in paths}
     for path in first:
         sizes[_size(path)].append(path)
-    for size, some in sizes.items():
+    for size, same_size in sizes.items():
         contents: dict[str, Path] = {}
-        for path in some if size and len(some) > 1 else ():
-            other = contents.setdefault(quick_hash(path), path)
-            if path != other and filecmp.cmp(path, other, shallow=False) and not _is_plain(path):
-                first[path] = other
+        for path in same_size if size and len(same_size) > 1 else ():
+            earlier = contents.setdefault(quick_hash(path), path)
+            if (
+                path != earlier
+                and filecmp.cmp(path, earlier, shallow=False)
+                and not _is_plain(path)
+            ):
+                first[path] = earlier
     return first
 
 
