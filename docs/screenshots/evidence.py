@@ -27,7 +27,7 @@ def click(stage: Stage, dock: EvidenceDock, x: float, y: float) -> None:
     """Click a level-0 point of the slide."""
     import numpy as np
 
-    from napari_smse.widgets.layers.slide_layers import level0_to_world
+    from napari_smse.widgets.slide_layers import level0_to_world
 
     (world,) = level0_to_world(dock.slides.layer, np.array([[x, y]]))
     dock.pointer.picker.pick(tuple(world))

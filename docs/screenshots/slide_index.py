@@ -76,8 +76,8 @@ def search_index(images: Path, folder: Path) -> None:
     from napari_smse.cli.app import app
     from napari_smse.similarity.index.search import ExcludedRegion
     from napari_smse.slides import Region
-    from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
     from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
+    from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
     index = folder / "archive 2024"
     done = CliRunner().invoke(app, ["index", *map(str, other_slides(folder)), "--out", str(index)])

@@ -12,8 +12,8 @@ from napari.layers import Image
 
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import open_slide
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 from support.slides import write_pyramid_tiff
 
 

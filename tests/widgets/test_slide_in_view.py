@@ -9,8 +9,8 @@ import pytest
 from napari_smse.slides import Slide
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import marked
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from support.annotated_slides import write_red_slide
 from support.docks import Docks
 

@@ -28,9 +28,9 @@ from napari_smse.slides.backends.dicom_series import (
     slides_in_folder,
 )
 from napari_smse.slides.backends.image import ImageBackend
+from napari_smse.slides.backends.level_steps import placed_levels
 from napari_smse.slides.backends.openslide import OpenSlideBackend
 from napari_smse.slides.backends.tifffile import TifffileBackend
-from napari_smse.slides.level_steps import placed_levels
 from napari_smse.slides.scale import StatedScale, choose_scale, user_scale
 from napari_smse.slides.slide import Slide
 

@@ -13,9 +13,10 @@ from shapely import Polygon
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import class_colours
 from napari_smse.slides import Slide
+from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
 
 HITS_KEY = "napari_smse_hits"
 """Key of a points layer's metadata: the quick hash of the slide that the hits are on."""
@@ -55,7 +56,7 @@ def keep_as_regions(
         drawing.set_colours(annotator.classes)
         drawing.add(AnnotationSet(regions, annotator.classes))
         return drawing.layer
-    known = session.classes_for(slide_layer, slide)
+    known = classes_for(viewer, slide_layer, slide)
     colours = class_colours([*dict.fromkeys([*known, class_name])], known)
     active = viewer.layers.selection.active
     drawing = AnnotationLayer(viewer, slide_layer, slide, colours)

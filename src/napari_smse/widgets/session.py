@@ -15,19 +15,18 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from napari_smse.annotations import AnnotationSet
 from napari_smse.errors import SmseError
-from napari_smse.palette import USUAL_CLASSES, Colour, class_colours
+from napari_smse.palette import Colour
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.slide_layers import (
+from napari_smse.widgets.slide_layers import (
     OF_SLIDE_KEY,
     is_slide_layer,
     slide_layers,
     slide_of,
 )
 from napari_smse.widgets.tile_notes import notes_of
-from napari_smse.workflows.scored_slide import Run, ScoredSlide
+from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
     from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
@@ -220,31 +219,7 @@ class Session:
                 continue
         return scored
 
-    def scored_slides(self) -> list[ScoredSlide]:
-        """Return the slides that were scored, with what is annotated on them.
-
-        A slide that is open under several names is one: its first run counts, and what was said
-        of its tiles under any name.
-        """
-        slides: dict[str, ScoredSlide] = {}
-        for scored in self.scored_layers():
-            annotations = self.annotations_of(scored.layer, scored.slide)
-            slide = ScoredSlide(scored.slide, scored.run, annotations)
-            same = slides.get(slide.slide.quick_hash)
-            slides[slide.slide.quick_hash] = slide if same is None else same.with_notes_of(slide)
-        return list(slides.values())
-
     # -- annotations -------------------------------------------------------------------
-
-    def annotations_of(self, layer: Layer, slide: Slide) -> AnnotationSet:
-        """Return what is annotated on a slide, also while no dock draws on it."""
-        viewer = self._viewer()
-        if viewer is None:
-            return AnnotationSet()
-        # Here, as drawing brings Qt.
-        from napari_smse.widgets.layers.annotation_layer import drawn_on
-
-        return drawn_on(viewer, layer, slide)
 
     def drawing_on(self, slide: Slide) -> AnnotationLayer | None:
         """Return the layer that the Annotate dock draws on this slide in, if it does."""
@@ -252,28 +227,6 @@ class Session:
         if annotator is None or annotator.slide is None:
             return None
         return annotator.drawing if annotator.slide.quick_hash == slide.quick_hash else None
-
-    def classes_for(self, layer: Layer, slide: Slide) -> dict[str, Colour]:
-        """Return the classes that a slide can be annotated with, and their colours.
-
-        Those of the Annotate dock if it is open, else those that are drawn on the slide, else
-        those of the model that scored it, else the usual ones.
-        """
-        if self.annotator is not None and self.annotator.classes:
-            return self.annotator.classes
-        colours = self._colours_drawn_with(slide)
-        if colours:
-            return colours
-        run = self.run_of(layer)
-        if run is not None:
-            return class_colours(run.card.classes, run.card.class_colours)
-        return class_colours(USUAL_CLASSES)
-
-    def _colours_drawn_with(self, slide: Slide) -> dict[str, Colour]:
-        from napari_smse.widgets.layers.annotation_layer import colours_drawn_with
-
-        viewer = self._viewer()
-        return {} if viewer is None else colours_drawn_with(viewer, slide)
 
     # -- layers ------------------------------------------------------------------------
 

@@ -19,9 +19,9 @@ from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.selection_layer import SELECTION_KEY
-from napari_smse.widgets.layers.slide_layers import level0_to_world, slide_of
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import level0_to_world, slide_of
 from napari_smse.workflows import embedding_map, out_of_distribution, score_slide
 from napari_smse.workflows.embedding_map import ProjectionMethod
 from napari_smse.workflows.out_of_distribution import OodScores

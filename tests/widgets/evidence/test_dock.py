@@ -21,9 +21,9 @@ from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.overlays import AGREEMENT_KEY, UNKNOWN_KEY
-from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.workflows import evidence, out_of_distribution
 from napari_smse.workflows.out_of_distribution import OodScores
 from support.annotated_slides import write_red_slide

@@ -7,7 +7,7 @@ from shapely.geometry import MultiPolygon, box
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.reader import get_reader
 from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, AnnotationLayer
-from napari_smse.widgets.layers.slide_layers import slide_of
+from napari_smse.widgets.slide_layers import slide_of
 
 COLOURS = {"benign": (0, 114, 178), "malignant": (213, 94, 0)}
 RING = box(100, 100, 300, 300).difference(box(150, 150, 200, 200))

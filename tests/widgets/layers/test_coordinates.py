@@ -9,7 +9,7 @@ from napari_smse.scoring import MapName, ScoreMaps, ScoreRequest, choose_device,
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TileSpec, TissueMask
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
-from napari_smse.widgets.layers.slide_layers import level0_to_world, slide_of, world_to_level0
+from napari_smse.widgets.slide_layers import level0_to_world, slide_of, world_to_level0
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
 

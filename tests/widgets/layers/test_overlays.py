@@ -8,7 +8,7 @@ from napari_smse.widgets.layers.overlays import (
     hide_out_of_distribution,
     show_out_of_distribution,
 )
-from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
 pytestmark = pytest.mark.gui
 

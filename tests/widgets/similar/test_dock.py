@@ -22,11 +22,11 @@ from napari_smse.widgets.layers.example_layer import EXAMPLES_KEY, Side
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.regions import visible_region
 from napari_smse.widgets.layers.similarity_layer import SIMILARITY_KEY
-from napari_smse.widgets.layers.slide_layers import set_scale, slide_of
 from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar.dock import SimilarDock
+from napari_smse.widgets.slide_layers import set_scale, slide_of
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import PICTURE_PX

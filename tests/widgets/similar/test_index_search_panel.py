@@ -18,9 +18,9 @@ from napari_smse.similarity.index.shard import SlideState, shard_of
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from napari_smse.widgets.index.settings import index_settings
-from napari_smse.widgets.layers.slide_layers import level0_to_world, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
+from napari_smse.widgets.slide_layers import level0_to_world, slide_layers, slide_of
 from napari_smse.workflows.scored_slide import Run
 from support.docks import put_in_force, run_in_force
 from support.models import redness_model

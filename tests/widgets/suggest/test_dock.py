@@ -18,9 +18,9 @@ from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, drawn_on
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
 from napari_smse.widgets.suggest import dock as next_dock
 from napari_smse.widgets.suggest.dock import SuggestDock
 from napari_smse.widgets.suggest.tile_queue import SKIPPED

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from napari_smse.slides.level_steps import Spacing
+from napari_smse.slides.backends.level_steps import Spacing
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

@@ -11,7 +11,7 @@ from napari_smse.slides.backends.dicom_header import (
     is_dicom,
     read_header,
 )
-from napari_smse.slides.level_steps import SizedSpacing
+from napari_smse.slides.backends.level_steps import SizedSpacing
 
 _LEVEL = "VOLUME"
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from napari_smse.slides.backends.base import SlideFacts
-from napari_smse.slides.level_steps import Spacing
+from napari_smse.slides.backends.level_steps import Spacing
 from napari_smse.slides.scale import StatedScale, mean_mpp
 
 _MICROMETRES = {

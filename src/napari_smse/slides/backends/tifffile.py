@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
 from napari_smse.slides.backends.base import as_rgb, levels_from_sizes
+from napari_smse.slides.backends.level_steps import SizedSpacing, Spacing, placed_levels
 from napari_smse.slides.backends.positional_file import PositionalFile
 from napari_smse.slides.backends.tiff_level import TiffLevel, cut_short, tiff_level
 from napari_smse.slides.backends.tiff_metadata import page_spacing, tiff_facts
 from napari_smse.slides.cache import ArrayCache
-from napari_smse.slides.level_steps import SizedSpacing, Spacing, placed_levels
 
 CACHE_BYTES = 64 * 2**20
 _ASSOCIATED_LIMIT = 50_000_000

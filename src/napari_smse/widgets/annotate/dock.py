@@ -41,8 +41,8 @@ from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.key_bindings import bind_class_keys, unbind_class_keys
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, follow_scale
-from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _HINT = (

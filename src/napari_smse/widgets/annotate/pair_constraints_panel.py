@@ -20,9 +20,9 @@ from napari_smse.slides import Region, Slide
 from napari_smse.widgets.controls.layout import hbox
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.widgets.layers.pair_constraint_layer import show_pair_constraints
-from napari_smse.widgets.layers.slide_layers import layer_with, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.layers.tile_picker import TilePicker
+from napari_smse.widgets.slide_layers import layer_with, slide_of
 from napari_smse.widgets.tile_notes import SlideTileNotes, notes_of
 from napari_smse.workflows.scored_slide import TileOnSlide
 

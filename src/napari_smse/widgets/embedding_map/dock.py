@@ -20,6 +20,7 @@ from napari_smse.progress import Progress
 from napari_smse.similarity.clustering import Clusters
 from napari_smse.similarity.tile_outlines import tiles_within
 from napari_smse.slides import Region
+from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colour_legend import ColourLegend
@@ -41,9 +42,9 @@ from napari_smse.widgets.embedding_map.selection_panel import Outlined, Selectio
 from napari_smse.widgets.hit_annotations import keep_as_regions
 from napari_smse.widgets.layers.regions import drawn_region, visible_region
 from napari_smse.widgets.layers.selection_layer import SelectionLayers
-from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import ScoredLayer, session_of
+from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.embedding_map import (
     ClusterJob,
@@ -387,7 +388,7 @@ class EmbeddingMapDock(SlideDock):
         for one in () if self.space is None else self.space.slides:
             layer = layer_with(self.viewer, one.slide.quick_hash)
             if layer is not None:
-                offered = self._session.classes_for(layer, one.slide)
+                offered = classes_for(self.viewer, layer, one.slide)
                 found = {**offered, **found}
         return found
 

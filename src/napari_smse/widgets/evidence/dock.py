@@ -19,10 +19,10 @@ from napari_smse.widgets.evidence.evidence_panel import EvidencePanel
 from napari_smse.widgets.evidence.map_source import MapSource
 from napari_smse.widgets.evidence.overlay_panel import OverlayPanel
 from napari_smse.widgets.layers.annotation_layer import drawn_on
-from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.layers.tile_picker import TilePointer
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, read_tiles

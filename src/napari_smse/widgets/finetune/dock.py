@@ -27,8 +27,8 @@ from napari_smse.widgets.finetune.learning_curves import LearningCurves
 from napari_smse.widgets.finetune.result_panel import ResultPanel
 from napari_smse.widgets.finetune.stop_prompt import StopPrompt
 from napari_smse.widgets.finetune.training_slides import describe_slides, training_slides
-from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_notes import notes_in, notes_of
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker

@@ -28,9 +28,9 @@ from napari_smse.widgets.finetune.comparison_panel import ComparisonPanel
 from napari_smse.widgets.finetune.hard_triplets_panel import HardTripletsPanel
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
 from napari_smse.widgets.layers.overlays import difference_of, hide_difference, show_difference
-from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.workflows.fine_tune import FineTuneOutcome, SlideComparison
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 

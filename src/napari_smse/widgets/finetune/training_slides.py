@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from napari.components import ViewerModel
 
 from napari_smse.errors import SmseError
-from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import slide_layers, slide_of
 from napari_smse.workflows.scored_slide import Run, ScoredSlide
 
 
@@ -42,7 +43,7 @@ def training_slides(
             if strict and bare_of in ("", run.card.weights_sha256):
                 raise
             continue
-        annotated = ScoredSlide(slide, run, session.annotations_of(layer, slide))
+        annotated = ScoredSlide(slide, run, drawn_on(viewer, layer, slide))
         if annotated.regions or run.card.weights_sha256 == bare_of:
             slides.append(annotated)
     return slides

@@ -20,7 +20,7 @@ from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.regions import AREAS, world_outline
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
 from napari_smse.widgets.tile_notes import notes_of
 
 ANNOTATIONS_KEY = "napari_smse_annotations"

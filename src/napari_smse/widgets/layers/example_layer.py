@@ -16,8 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import QueryError
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.layers.regions import AREAS, NO_REGION_KEY, world_outline
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
 
 EXAMPLES_KEY = "napari_smse_examples"
 """Key of an example layer's metadata: the slide's quick hash, and which side."""

@@ -16,8 +16,8 @@ from napari_smse.palette import Colour, class_colours
 from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, shown_class
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.colormaps import CLASS_COLOUR, map_colormap
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 MAP_KEY = "napari_smse_map"
 """Key of a map layer's metadata: slide, class and scale that it shows, and whose values."""

@@ -17,7 +17,7 @@ from napari_smse.similarity.scale_agreement import ScaleAgreement
 from napari_smse.slides import Slide
 from napari_smse.tiles import Ground, TissueMask
 from napari_smse.widgets.layers.coordinates import placement
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 AGREEMENT_KEY: Final = "napari_smse_agreement"
 """Key of the layers' metadata: the slide's quick hash."""

@@ -10,7 +10,7 @@ from napari.layers import Layer, Shapes
 
 from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, level0_to_world
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
 
 LINKS_KEY = "napari_smse_links"
 """Key of a link layer's metadata: the slide's quick hash."""

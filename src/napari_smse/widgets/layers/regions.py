@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import RegionError
-from napari_smse.widgets.layers.slide_layers import world_to_level0
+from napari_smse.widgets.slide_layers import world_to_level0
 
 AREAS = ("rectangle", "polygon", "ellipse")
 """Kinds of shapes that have an area."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_smse.scoring import HeatMap, describe_scale
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.coordinates import placement
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY, layer_with
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, layer_with
 from napari_smse.workflows.embedding_map import EmbeddingMap, MappedSlide
 
 SELECTION_KEY: Final = "napari_smse_selection"

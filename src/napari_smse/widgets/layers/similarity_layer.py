@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_smse.scoring import HeatMap
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
-from napari_smse.widgets.layers.slide_layers import OF_SLIDE_KEY
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 SIMILARITY_KEY = "napari_smse_similarity"
 """Key of a similarity layer's metadata: the slide's quick hash."""

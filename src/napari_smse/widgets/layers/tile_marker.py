@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.slides import Region
-from napari_smse.widgets.layers.slide_layers import (
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import (
     OF_SLIDE_KEY,
     is_slide_layer,
     level0_to_world,
     slide_of,
 )
-from napari_smse.widgets.session import session_of
 
 MARKER_NAME: Final = "Chosen tile"
 _MARKER_KEY: Final = "napari_smse_marker"

@@ -10,8 +10,8 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.slides import Region
-from napari_smse.widgets.layers.slide_layers import slide_of, world_to_level0
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import slide_of, world_to_level0
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _STILL_PX = 5.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from napari.components import ViewerModel
 
-from napari_smse.widgets.layers.slide_layers import slide_layers, world_to_level0
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import slide_layers, world_to_level0
 
 _MARK = "SMSE"
 

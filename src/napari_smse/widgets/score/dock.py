@@ -39,7 +39,6 @@ from napari_smse.widgets.index.status import IndexStatus
 from napari_smse.widgets.layers.annotation_layer import follow_scale
 from napari_smse.widgets.layers.overlays import show_tissue
 from napari_smse.widgets.layers.regions import chosen_region
-from napari_smse.widgets.layers.slide_layers import set_scale, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.live_results import LiveResults
@@ -48,6 +47,7 @@ from napari_smse.widgets.score.tile_counter import Question, TileCounter
 from napari_smse.widgets.score.tile_table import TileRow, TileTableView
 from napari_smse.widgets.score.viewport_watch import ViewportWatch
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
 from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.score_slide import ScoreJob, save_shown

@@ -18,17 +18,18 @@ from napari_smse.similarity.index.search import ExcludedRegion
 from napari_smse.similarity.region_search import QueryTiles, query_tiles
 from napari_smse.similarity.tile_outlines import middles
 from napari_smse.slides import Region, Slide
+from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.controls.thumbnail_strip import MOST_PICTURES
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.hit_annotations import keep_as_points, keep_as_regions
 from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.layers.similarity_layer import SimilarityLayer
-from napari_smse.widgets.layers.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar.example_picker import ExamplePicker
 from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel, QueryTuple
 from napari_smse.widgets.similar.panel import SimilarPanel
+from napari_smse.widgets.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.find_similar import Searched, SearchJob, regions_within
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
@@ -144,7 +145,7 @@ class SimilarDock(SlideDock):
 
     def _offer_classes(self) -> None:
         if self._layer is not None and self.slide is not None:
-            known = self.session.classes_for(self._layer, self.slide)
+            known = classes_for(self.viewer, self._layer, self.slide)
             self.panel.keep.show_classes(known)
 
     def _take_run(self) -> None:

@@ -24,10 +24,10 @@ from napari_smse.widgets.controls.layout import hbox
 from napari_smse.widgets.index.picker import NO_FOLDER, IndexPicker
 from napari_smse.widgets.index.queue import REPLACE
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
-from napari_smse.widgets.layers.slide_layers import layer_with, set_scale, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar.index_hits import IndexHits
+from napari_smse.widgets.slide_layers import layer_with, set_scale, slide_layers, slide_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.index_slides import SlideAdded, SlideToAdd, WouldReplace, add_slide
 from napari_smse.workflows.search_index import IndexQuery, IndexSearchJob, read_pictures

@@ -15,13 +15,14 @@ from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
+from napari_smse.widgets.annotated_slides import scored_slides
 from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
-from napari_smse.widgets.layers.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import ScoredLayer, session_of
+from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.suggest.batch_effect_panel import BatchEffectPanel
 from napari_smse.widgets.suggest.label_efficiency_panel import LabelEfficiencyPanel
 from napari_smse.widgets.suggest.label_issues_panel import LabelIssuesPanel
@@ -173,7 +174,7 @@ class SuggestDock(SlideDock):
         """Return the slides as they are scored now, and note by which models."""
         self._asked = _models(self._session.scored_layers())
         self.show_slides()
-        return self._session.scored_slides()
+        return scored_slides(self.viewer)
 
     # -- where to annotate next ------------------------------------------------------
 

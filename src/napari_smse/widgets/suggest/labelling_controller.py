@@ -12,8 +12,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_smse.errors import SmseError
 from napari_smse.widgets.key_bindings import KEYS, Action, KeyBindings
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
-from napari_smse.widgets.layers.slide_layers import layer_with
 from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.suggest.tile_labels import TileLabel, TileLabels
 from napari_smse.widgets.suggest.tile_queue import SKIPPED, TileQueue
 from napari_smse.workflows.suggest_tiles import QueuedTile

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.slides import Level, Region, open_slide
-from napari_smse.slides.level_steps import placed_levels
+from napari_smse.slides.backends.level_steps import placed_levels
 from support.slides import Image, noise_image, pyramid, write_pyramid_tiff
 
 IMAGE = noise_image(1300, 1100, seed=3)
