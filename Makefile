@@ -1,9 +1,9 @@
-# make demo   scores the sample slide and, where there is a screen, shows it in napari
-# make test   runs the tests, on Debian as root with the system libraries they need
-# make lint   style, types and the contracts between the floors
-# make docs   the screenshots in docs/
-# make site   the documentation as a site, in site/; warnings are errors
-# make env    the environment with everything, in .venv
+# make demo         scores the sample slide and, where there is a screen, shows it in napari
+# make test         runs the tests, on Debian as root with the system libraries they need
+# make lint         style, types and the contracts between the floors
+# make screenshots  the pictures in docs/images; PAGES="evidence annotate" for some
+# make site         the documentation as a site, in site/; warnings are errors
+# make env          the environment with everything, in .venv
 #
 # Each creates .venv first if need be. Another Python: make PYTHON=python3.12 demo
 export PYTHON
@@ -20,7 +20,10 @@ SITE_ENV := .venv/.installed-docs
 # Screenshots need a screen, if only a virtual one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"))
 
-.PHONY: demo test lint docs site env clean
+# Pages of the documentation that have pictures of the viewer.
+PAGES ?= $(filter-out __init__ viewer,$(basename $(notdir $(wildcard docs/screenshots/*.py))))
+
+.PHONY: demo test lint screenshots site env clean
 
 demo: $(USER_ENV)
 	scripts/demo.sh
