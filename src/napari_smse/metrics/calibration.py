@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from numpy.typing import ArrayLike
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING
 
-from napari_smse.models.smse_network import SmseNetwork
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_smse.models.smse_network import SmseNetwork
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
@@ -25,6 +27,9 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
     ----------
     Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 2017.
     """
+    import torch
+    from torch.nn import functional
+
     grid = torch.logspace(-1, 1.5, 251, dtype=torch.float64)
     losses = [
         functional.cross_entropy(
@@ -37,6 +42,8 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
 
 def apply_temperature(network: SmseNetwork, temperature: float) -> None:
     """Divide the network's logits by `temperature`, inside its class head."""
+    import torch
+
     with torch.no_grad():
         network.class_head.weight.div_(temperature)
         network.class_head.bias.div_(temperature)
