@@ -81,7 +81,7 @@ def measure() -> dict:
     assert tune.result is not None, tune.panel.problem.text()
     tiles = len(tune.result.tuning.labelled_set.images)
     for dock in (score, annotate, tune):
-        dock.leave()
+        dock.release()
     viewer.close()
     warm = phases["second run"]
     return {

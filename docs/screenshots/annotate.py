@@ -13,7 +13,7 @@ from docs.screenshots.viewer import Stage, draw_regions, main
 def annotate(images: Path) -> None:
     """Regions of two classes, drawn and counted."""
     with Stage(images) as stage:
-        stage.dock.leave()
+        stage.dock.release()
         stage.viewer.window.remove_dock_widget(stage.dock)
         dock = stage.viewer.window.add_plugin_dock_widget("napari-smse", "SMSE: Annotate")[1]
         stage.live()
@@ -22,7 +22,7 @@ def annotate(images: Path) -> None:
         stage.until(lambda: "take a class" in dock.note.text())
         stage.live()
         stage.shoot("annotate")
-        dock.leave()
+        dock.release()
 
 
 if __name__ == "__main__":

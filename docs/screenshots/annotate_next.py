@@ -41,7 +41,7 @@ def next_tile(images: Path) -> None:
         stage.shoot("annotate_next")
 
 
-def worth(images: Path) -> None:
+def efficiency(images: Path) -> None:
     """What labels are worth that were drawn on two slides, the second of them paler."""
     with tempfile.TemporaryDirectory() as folder, _docks(images, 0.25) as (stage, drawing, dock):
         draw_regions(drawing)
@@ -49,8 +49,8 @@ def worth(images: Path) -> None:
         drawing.slides.setCurrentIndex(1)
         stage.live(1)
         draw_regions(drawing)
-        dock.worth.ask.click()
-        stage.until(lambda: not dock.judging.is_running)
+        dock.efficiency.ask.click()
+        stage.until(lambda: not dock.measuring.is_running)
         stage.live(1)
         stage.shoot("label_worth")
 
@@ -65,25 +65,25 @@ def doubts(images: Path) -> None:
         drawing.drawing.layer.selected_data = set()
         drawing.drawing.layer.add(np.add(outline, (2300, 4100)), shape_type="polygon")
         dock.tabs.setCurrentIndex(1)
-        dock.noise.find.click()
+        dock.label_issues.find.click()
         stage.until(lambda: not dock.doubting.is_running)
-        stage.until(lambda: not dock.noise.pictures.task.is_running)
-        dock.noise.list.setCurrentRow(0)
+        stage.until(lambda: not dock.label_issues.pictures.task.is_running)
+        dock.label_issues.list.setCurrentRow(0)
         stage.live(1)
         stage.shoot("doubtful_labels")
 
 
-def meter(images: Path) -> None:
+def batch_effect(images: Path) -> None:
     """Two slides, the second of them paler, as from another laboratory."""
     with tempfile.TemporaryDirectory() as folder, _docks(images) as (stage, _, dock):
         _add_slide(stage, _paler(Path(folder) / "paler_slide.tif"))
         dock.show_slides()
         dock.tabs.setCurrentIndex(2)
-        dock.meter.measure.click()
+        dock.batch_effect.measure.click()
         stage.until(lambda: not dock.measuring.is_running)
         stage.live(1)
         stage.shoot("slide_effect")
-        dock.meter.stain.click()
+        dock.batch_effect.stain.click()
         stage.until(lambda: not dock.staining.is_running)
         stage.live(1)
         stage.shoot("stain_changed")
@@ -105,7 +105,7 @@ def _docks(images: Path, mpp: float = 0.5) -> Iterator[tuple[Stage, AnnotateDock
         drawing, dock = made
         yield stage, drawing, dock
         for one in made:
-            one.leave()
+            one.release()
 
 
 def _add_slide(stage: Stage, path: Path, mpp: float = 0.5) -> None:
@@ -131,4 +131,4 @@ def _paler(path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main(__doc__, next_tile, worth, doubts, meter)
+    main(__doc__, next_tile, efficiency, doubts, batch_effect)

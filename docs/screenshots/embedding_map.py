@@ -21,7 +21,7 @@ def embedding_map(images: Path) -> None:
         stage.dock.form.overlap.setCurrentText("half")
         stage.tick(0.25, 0.5)
         stage.run()
-        stage.dock.leave()
+        stage.dock.release()
         window = stage.viewer.window
         window.remove_dock_widget(stage.dock)
         dock = EmbeddingMapDock(stage.viewer)
@@ -43,7 +43,7 @@ def embedding_map(images: Path) -> None:
         dock.plot.hovered.emit(row, None)
         stage.live(1)
         stage.shoot("embedding_map_chosen")
-        dock.leave()
+        dock.release()
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def evidence(images: Path) -> None:
         stage.shoot("evidence_added")
         fine_tune(stage, dock)
         for one in (drawing, dock):
-            one.leave()
+            one.release()
 
 
 def fine_tune(stage: Stage, dock: EvidenceDock) -> None:
@@ -77,7 +77,7 @@ def fine_tune(stage: Stage, dock: EvidenceDock) -> None:
     stage.until(lambda: not tune.learning.is_running and not tune.outcome.is_filling)
     stage.live(1)
     stage.shoot("known_tiles_fine_tune")
-    tune.leave()
+    tune.release()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def find_similar(images: Path) -> None:
         stage.tick(0.5)
         stage.dock.form.overlap.setCurrentText("half")
         stage.run()
-        stage.dock.leave()
+        stage.dock.release()
         stage.viewer.window.remove_dock_widget(stage.dock)
         window = stage.viewer.window
         dock = window.add_plugin_dock_widget("napari-smse", "SMSE: Find similar")[1]
@@ -42,11 +42,11 @@ def find_similar(images: Path) -> None:
         strip.less.click()
         stage.live(1)
         stage.viewer.reset_view()
-        dock.panel.keep.regions.click()
-        stage.until(lambda: not dock.panel.kept.isHidden())
+        dock.panel.actions.regions.click()
+        stage.until(lambda: not dock.panel.outcome.isHidden())
         stage.live(1)
         stage.shoot("find_similar_kept")
-        dock.leave()
+        dock.release()
 
 
 if __name__ == "__main__":

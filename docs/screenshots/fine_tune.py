@@ -31,7 +31,7 @@ def fine_tune(images: Path) -> None:
         stage.live(1)
         stage.shoot("hardest")
         for dock in (drawing, tuning):
-            dock.leave()
+            dock.release()
 
 
 if __name__ == "__main__":

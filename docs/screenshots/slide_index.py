@@ -106,7 +106,7 @@ def search_index(images: Path, folder: Path) -> None:
         part.go_to(found, found.hits[0])
         stage.live(2)
         stage.shoot("folder_search")
-        part.leave()
+        part.release()
 
 
 if __name__ == "__main__":

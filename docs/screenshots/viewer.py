@@ -81,7 +81,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.dock.leave()
+        self.dock.release()
         self.viewer.close()
         self.live()
 

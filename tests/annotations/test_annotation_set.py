@@ -199,9 +199,11 @@ REMARKS = st.builds(TileCorrection, PLACES)
     st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
 )
 def test_any_notes_of_one_are_read_by_another(
-    links: tuple[PairConstraint, ...], remarks: tuple[TileCorrection, ...], origin: tuple[int, int]
+    links: tuple[PairConstraint, ...],
+    corrections: tuple[TileCorrection, ...],
+    origin: tuple[int, int],
 ) -> None:
-    said = AnnotationSet(constraints=links, corrections=remarks)
+    said = AnnotationSet(constraints=links, corrections=corrections)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.geojson"
         write_annotations(path, said, bounds_origin=origin)

@@ -35,8 +35,8 @@ def place(row: int, mpp: float = 0.5, slide: str = "hash") -> TilePlace:
     return TilePlace(slide, mpp, one.x, one.y, one.width, one.height)
 
 
-def names(*remarks: TileCorrection) -> list[str]:
-    return assign_classes(TILES, "hash", REGIONS, TISSUE, remarks).class_names.tolist()
+def names(*corrections: TileCorrection) -> list[str]:
+    return assign_classes(TILES, "hash", REGIONS, TISSUE, corrections).class_names.tolist()
 
 
 def test_without_remarks_a_tile_is_of_its_region() -> None:
@@ -62,14 +62,14 @@ def test_a_remark_goes_before_the_region_and_a_later_one_before_it() -> None:
 
 
 def test_what_is_known_of_corrected_tiles() -> None:
-    remarks = [
+    corrections = [
         TileCorrection(place(0), "class", "fat"),
         TileCorrection(place(2), "class", "fat"),
         TileCorrection(place(3), "ignore"),
         TileCorrection(place(3), "exemplar"),
         TileCorrection(place(2), "exemplar"),
     ]
-    found = assign_classes(TILES, "hash", REGIONS, TISSUE, remarks)
+    found = assign_classes(TILES, "hash", REGIONS, TISSUE, corrections)
     assert np.flatnonzero(found.reviewed).tolist() == [0, 2, 3]
     assert np.flatnonzero(found.corrected).tolist() == [2]
     assert np.flatnonzero(found.exemplars).tolist() == [2]
@@ -102,7 +102,7 @@ def test_remarks_on_other_tiles_are_passed_over(other: TilePlace) -> None:
     )
 )
 def test_it_is_what_a_slow_loop_says(said: list[tuple[int, str, bool]]) -> None:
-    remarks = [
+    corrections = [
         TileCorrection(place(row), says, ("fat" if first else "bone") if says == "class" else "")
         for row, says, first in said
     ]
@@ -110,4 +110,4 @@ def test_it_is_what_a_slow_loop_says(said: list[tuple[int, str, bool]]) -> None:
     for row, says, first in said:
         if says != "exemplar":
             wanted[row] = "" if says == "ignore" else ("fat" if first else "bone")
-    assert names(*remarks) == wanted
+    assert names(*corrections) == wanted

@@ -35,9 +35,11 @@ REMARKS = st.builds(
 
 
 @given(st.lists(LINKS, max_size=4), st.lists(REMARKS, max_size=4))
-def test_any_notes_come_back(links: list[PairConstraint], remarks: list[TileCorrection]) -> None:
-    text = json.dumps({"type": "FeatureCollection", **notes_member(links, remarks)})
-    assert read_notes(json.loads(text), HERE) == TileNotes(tuple(links), tuple(remarks))
+def test_any_notes_come_back(
+    links: list[PairConstraint], corrections: list[TileCorrection]
+) -> None:
+    text = json.dumps({"type": "FeatureCollection", **notes_member(links, corrections)})
+    assert read_notes(json.loads(text), HERE) == TileNotes(tuple(links), tuple(corrections))
 
 
 def test_nothing_said_adds_nothing() -> None:

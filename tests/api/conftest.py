@@ -46,7 +46,7 @@ def scored(slide: Slide, redness: Model, tmp_path_factory: pytest.TempPathFactor
     """The sample slide at two scales, by redness."""
     out = tmp_path_factory.mktemp("scored") / "redness.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selection, "decided", _as_it_is)
+        patch.setattr(selection, "selected_speed", _as_it_is)
         return smse.score(slide, redness, MPPS, out=out, device="cpu")
 
 
@@ -55,7 +55,7 @@ def scored_by_mini(slide: Slide, mini: Model, tmp_path_factory: pytest.TempPathF
     """The sample slide at one scale, by the tiny network."""
     out = tmp_path_factory.mktemp("scored") / "mini.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selection, "decided", _as_it_is)
+        patch.setattr(selection, "selected_speed", _as_it_is)
         return smse.score(slide, mini, MINI_MPP, out=out, device="cpu")
 
 

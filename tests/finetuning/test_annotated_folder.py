@@ -165,8 +165,8 @@ def test_a_slide_under_two_names_is_scored_once(folder: Path, model: Model) -> N
     with open_slide(folder / "slide0.tif") as slide:
         place = TilePlace(slide.quick_hash, 0.5, 64, 320, 64, 64)
     said = read_annotations(folder / "slide0.geojson")
-    remarks = (TileCorrection(place, "class", "malignant"),)
-    write_annotations(folder / "slide0.geojson", replace(said, corrections=remarks))
+    corrections = (TileCorrection(place, "class", "malignant"),)
+    write_annotations(folder / "slide0.geojson", replace(said, corrections=corrections))
     found = read(folder, model)
     # As files are found in order of their names, the other name comes first.
     assert found.labelled_set.cases == {"annotations again", "annotations slide1"}

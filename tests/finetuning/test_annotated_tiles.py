@@ -213,14 +213,14 @@ def test_what_is_said_of_a_tile_goes_before_its_region(scored: list[Scored]) -> 
     images = annotated_tiles([plain], CLASSES).labelled_set.images
     wrong, ignored, kept, strange = [image for image in images if image.label == 0][:4]
     outside = TilePlace(one.slide.quick_hash, 0.5, 10_000_000, 0, 64, 64)
-    remarks = (
+    corrections = (
         TileCorrection(place_of(one, wrong), "class", "malignant"),
         TileCorrection(place_of(one, ignored), "ignore"),
         TileCorrection(place_of(one, kept), "exemplar"),
         TileCorrection(outside, "ignore"),
         TileCorrection(place_of(one, strange), "class", "nobody"),
     )
-    found = annotated_tiles([replace(plain, remarks=remarks)], CLASSES)
+    found = annotated_tiles([replace(plain, corrections=corrections)], CLASSES)
     labels = {image.region: image.label for image in found.labelled_set.images}
     assert labels[wrong.region] == 1
     assert ignored.region not in labels
@@ -240,9 +240,11 @@ def test_a_class_said_of_a_tile_holds_outside_all_regions_and_in_a_conflict(
     one = scored[0]
     drawn = annotated_tiles([one.annotated(benign=LEFT, malignant=MIDDLE)], CLASSES)
     some = [image for image in drawn.labelled_set.images if image.label == 0][:2]
-    remarks = tuple(TileCorrection(place_of(one, image), "class", "malignant") for image in some)
-    bare = annotated_tiles([replace(one.annotated(), remarks=remarks)], CLASSES)
-    claimed = replace(one.annotated(benign=LEFT, malignant=LEFT), remarks=remarks)
+    corrections = tuple(
+        TileCorrection(place_of(one, image), "class", "malignant") for image in some
+    )
+    bare = annotated_tiles([replace(one.annotated(), corrections=corrections)], CLASSES)
+    claimed = replace(one.annotated(benign=LEFT, malignant=LEFT), corrections=corrections)
     both = annotated_tiles([claimed], CLASSES)
     for found in (bare, both):
         images = found.labelled_set.images
@@ -257,8 +259,8 @@ def test_a_tile_said_to_be_of_its_own_class_stays_in_its_region(scored: list[Sco
     plain = scored[0].annotated(benign=LEFT, malignant=MIDDLE)
     found = annotated_tiles([plain], CLASSES)
     image = found.labelled_set.images[0]
-    remark = TileCorrection(place_of(scored[0], image), "class", CLASSES[image.label])
-    confirmed = annotated_tiles([replace(plain, remarks=(remark,))], CLASSES)
+    correction = TileCorrection(place_of(scored[0], image), "class", CLASSES[image.label])
+    confirmed = annotated_tiles([replace(plain, corrections=(correction,))], CLASSES)
     assert confirmed.labelled_set.images == found.labelled_set.images
 
 
@@ -268,17 +270,17 @@ def test_an_exemplar_of_no_class_is_told(scored: list[Scored]) -> None:
     images = annotated_tiles([plain], CLASSES).labelled_set.images
     outside = next(image for image in images if image.label == 1)
     ignored = next(image for image in images if image.label == 0)
-    remarks = (
+    corrections = (
         TileCorrection(place_of(one, outside), "exemplar"),
         TileCorrection(place_of(one, ignored), "exemplar"),
         TileCorrection(place_of(one, ignored), "ignore"),
     )
-    found = annotated_tiles([replace(one.annotated(benign=LEFT), remarks=remarks)], CLASSES)
+    found = annotated_tiles([replace(one.annotated(benign=LEFT), corrections=corrections)], CLASSES)
     assert found.exemplars == ()
     assert found.unmatched == 2
     # Once it has a class, it is one, whichever was said first.
-    also = (*remarks[:1], TileCorrection(place_of(one, outside), "class", "malignant"))
-    found = annotated_tiles([replace(one.annotated(benign=LEFT), remarks=also)], CLASSES)
+    also = (*corrections[:1], TileCorrection(place_of(one, outside), "class", "malignant"))
+    found = annotated_tiles([replace(one.annotated(benign=LEFT), corrections=also)], CLASSES)
     assert [(image.region, image.label) for image in found.exemplars] == [(outside.region, 1)]
     assert found.unmatched == 0
 
@@ -295,8 +297,10 @@ def test_a_slide_under_two_names_is_one_case(scored: list[Scored], tmp_path: Pat
         assert "copy.tif show a slide that is open under another name" in " ".join(found.messages)
         # What is drawn and said of the copy counts, and contradictions are conflicts.
         image = found.labelled_set.images[0]
-        remark = TileCorrection(place_of(one, image), "class", "malignant")
-        half = replace(one.annotated(malignant=MIDDLE), slide=copy, case="copy", remarks=(remark,))
+        correction = TileCorrection(place_of(one, image), "class", "malignant")
+        half = replace(
+            one.annotated(malignant=MIDDLE), slide=copy, case="copy", corrections=(correction,)
+        )
         found = annotated_tiles([one.annotated(benign=LEFT), half], CLASSES)
         labels = {image.region: image.label for image in found.labelled_set.images}
         assert labels[image.region] == 1
@@ -358,10 +362,10 @@ def test_links_carry_the_stored_embeddings_also_across_slides(scored: list[Score
 def test_an_ignored_wrong_label_changes_what_is_learnt(scored: list[Scored], model: Model) -> None:
     slides = [one.annotated(benign=LEFT, malignant=MIDDLE) for one in scored]
     image = annotated_tiles(slides, CLASSES).labelled_set.images[0]
-    remark = TileCorrection(place_of(scored[0], image), "class", "malignant")
+    correction = TileCorrection(place_of(scored[0], image), "class", "malignant")
     heads = []
-    for remarks in ((), (remark,), (replace(remark, action="ignore"),)):
-        found = annotated_tiles([replace(slides[0], remarks=remarks), *slides[1:]], CLASSES)
+    for corrections in ((), (correction,), (replace(correction, action="ignore"),)):
+        found = annotated_tiles([replace(slides[0], corrections=corrections), *slides[1:]], CLASSES)
         tuning = FineTuner(
             model,
             found.labelled_set,

@@ -89,7 +89,7 @@ def test_tiles_learnt_from_are_no_longer_unlike_and_noise_is(
     known = know(model)
     tuning, tuned = tuned_on(model, data)
     assert tuned.ood_reference is not None
-    held = data.some(tuning.testing)
+    held = data.select(tuning.testing)
     tiles = np.stack([t for one in held for t in evaluation_tiles(read_pixels(one), one, 32)])
     mpps = np.full(len(tiles), 0.5)
     assert (known.ood_scores(appearance_features(tiles), mpps) > 1).all()

@@ -163,7 +163,7 @@ def test_what_is_drawn_otherwise_now_is_not_left_with_its_older_class():
     assert {both.class_name(row) for row in range(4, 24)} == {"malignant"}
 
 
-def remark(row, says, name=""):
+def correction(row, says, name=""):
     x, y, width, height = TILES.places[row].tolist()
     place = TilePlace("hash", float(TILES.mpps[row]), x, y, width, height)
     return TileCorrection(place, says, name)
@@ -171,8 +171,12 @@ def remark(row, says, name=""):
 
 def test_corrections_of_single_tiles_are_heard():
     fat = {"fat": area((0, 0, 256, 64))}
-    said = [remark(0, "class", "nerve"), remark(1, "ignore"), remark(50, "class", "fat")]
-    bank = exemplars(fat, remarks=said)
+    said = [
+        correction(0, "class", "nerve"),
+        correction(1, "ignore"),
+        correction(50, "class", "fat"),
+    ]
+    bank = exemplars(fat, corrections=said)
     found = {bank.region(row): (bank.class_name(row), bank.drawn[row]) for row in range(len(bank))}
     drawn = "fat at 0, 0, 256, 64"
     assert found[TILES.region(0)] == ("nerve", "tile at 0, 0")
@@ -180,14 +184,14 @@ def test_corrections_of_single_tiles_are_heard():
     assert found[TILES.region(2)] == found[TILES.region(3)] == ("fat", drawn)
     assert found[TILES.region(50)] == ("fat", "tile at 0, 320")
     # Nothing need be drawn for it.
-    alone = exemplars({}, remarks=said)
+    alone = exemplars({}, corrections=said)
     assert sorted(alone.class_name(row) for row in range(len(alone))) == ["fat", "nerve"]
 
 
 def test_marked_exemplars_are_taken_however_many_tiles_there_are():
     every = {"fat": area((0, 0, 640, 640))}
     assert exemplars(every, max_per_class=4).region(1) != TILES.region(1)
-    bank = exemplars(every, max_per_class=4, remarks=[remark(1, "exemplar")])
+    bank = exemplars(every, max_per_class=4, corrections=[correction(1, "exemplar")])
     assert len(bank) == 5
     assert bank.region(1) == TILES.region(1)
 
@@ -195,7 +199,9 @@ def test_marked_exemplars_are_taken_however_many_tiles_there_are():
 def test_tiles_that_have_no_class_any_more_leave_the_bank():
     old = exemplars({"fat": area((0, 0, 256, 64))})
     regions = {"fat": area((0, 0, 192, 64)), "nerve": area((128, 0, 192, 64))}
-    found = annotated_rows(TILES, regions, TISSUE, slide="hash", remarks=[remark(0, "ignore")])
+    found = annotated_rows(
+        TILES, regions, TISSUE, slide="hash", corrections=[correction(0, "ignore")]
+    )
     # Row 3 is drawn no more, but nobody said that it is no fat.
     assert found.classless.tolist() == [0, 2]
     remaining = without_tiles(old, TILES, "hash", found.classless)

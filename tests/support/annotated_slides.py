@@ -23,13 +23,13 @@ PINK_BOXES = ((0, 0, 320, 192), (0, 448, 320, 640))
 RED_BOXES = ((576, 0, 896, 192), (576, 448, 896, 640))
 
 
-def drawn(*, remarks=(), **regions):
+def drawn(*, corrections=(), **regions):
     """Annotations: of each class, boxes in level-0 px."""
     found = [Annotation(name, box(*one)) for name, some in regions.items() for one in some]
-    return AnnotationSet(tuple(found), corrections=tuple(remarks))
+    return AnnotationSet(tuple(found), corrections=tuple(corrections))
 
 
-def asked(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"):
+def requested(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"):
     """Score a slide at one scale."""
     slide = open_slide(path)
     run = run_task(ScoreJob(slide, model, ScoreRequest(mpps=(mpp,), overlap=overlap)).run())
@@ -38,7 +38,7 @@ def asked(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"
 
 def red_slide(folder, name="slide", seed=0, **options):
     """Score a slide whose left third is pink and middle third red."""
-    return asked(write_red_slide(folder, name, seed), **options)
+    return requested(write_red_slide(folder, name, seed), **options)
 
 
 def write_darker_slide(folder: Path, name: str = "darker", seed: int = 1) -> Path:

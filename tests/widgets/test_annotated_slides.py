@@ -17,7 +17,7 @@ def place(x):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Two slides, one of which is open under two names and remarked on under both."""
+    """Two slides, one of which is open under two names and corrected under both."""
     slides = [
         SimpleNamespace(name=name, quick_hash=content)
         for name, content in (("a", "same"), ("b", "other"), ("copy of a", "same"))
@@ -43,6 +43,6 @@ def test_a_slide_that_is_open_under_two_names_is_one(opened):
     found = annotated_slides.scored_slides(ViewerModel())
     assert [(one.slide.name, one.run) for one in found] == [("a", "run on a"), ("b", "run on b")]
     (first, second) = found
-    assert first.annotations.links == opened["copy of a"].links
-    assert first.annotations.remarks == opened["copy of a"].remarks
+    assert first.annotations.constraints == opened["copy of a"].constraints
+    assert first.annotations.corrections == opened["copy of a"].corrections
     assert second.annotations == AnnotationSet()

@@ -85,4 +85,4 @@ def test_maps_are_drawn_less_often_where_drawing_takes_long(viewer, monkeypatch)
         # At the first results after that time.
         assert np.diff(drawn) == pytest.approx(apart, abs=0.011)
         assert len(drawn) == pytest.approx(1000 * 0.01 / apart, abs=3)
-    live.leave()
+    live.release()

@@ -82,7 +82,7 @@ def test_save_writes_the_tuned_model_or_the_one_before_as_shown(tuned, tmp_path)
         assert store.facts["model"]["hash"] == record["model"]["weights_sha256"]
         found[which] = record["model"], table
     assert not np.array_equal(found[AFTER][1], found[BEFORE][1])
-    kept = read_card(tuned.tune.result.kept)
+    kept = read_card(tuned.tune.result.saved_path)
     assert found[AFTER][0]["name"] == kept.name
     assert found[AFTER][0]["weights_sha256"] == kept.weights_sha256
     assert found[BEFORE][0]["name"] == "mini"
@@ -95,7 +95,7 @@ def test_what_was_saved_of_a_tuned_model_is_what_it_answers(tuned, tmp_path):
     from napari_smse.models import load_model
 
     _, table, store = saved(tuned, tmp_path)
-    head = load_model(str(tuned.tune.result.kept)).network.class_head
+    head = load_model(str(tuned.tune.result.saved_path)).network.class_head
     with torch.no_grad():
         logits = head(torch.from_numpy(store.scale(0).embedding.astype(np.float32)))
     np.testing.assert_allclose(torch.softmax(logits, 1)[:, 1].numpy(), table, atol=2e-3)
@@ -113,7 +113,7 @@ def test_a_model_that_was_kept_gives_its_name_to_what_is_saved(tuned, tmp_path):
 
 def test_rolled_back_the_first_model_is_in_force_again(tuned, evidence, tmp_path):
     assert "fine-tuned from mini" in evidence.model.text()
-    assert evidence.read.model == read_card(tuned.tune.result.kept).weights_sha256
+    assert evidence.read.model == read_card(tuned.tune.result.saved_path).weights_sha256
     tuned.tune.outcome.roll_back()
     settle(tuned, evidence)
     assert evidence.model.text() == "Model: mini 1"
@@ -141,7 +141,7 @@ def test_the_embedding_map_follows_the_model_in_force(docks, evidence):
     docks.until(lambda: space.space is not None and not space.mapping.is_running)
     assert "scored by mini 1" in space.state.text()
     docks.finetune()
-    kept = read_card(docks.tune.result.kept)
+    kept = read_card(docks.tune.result.saved_path)
     docks.until(lambda: space.space.card.weights_sha256 == kept.weights_sha256)
     docks.until(lambda: not space.mapping.is_running)
     assert kept.name in space.state.text()
@@ -217,10 +217,10 @@ def test_a_trunk_that_learnt_leaves_a_run_of_its_own(docks, tmp_path):
     docks.run_score()
     docks.draw_both()
     form = docks.tune.form
-    form.learns.setCurrentIndex(form.learns.count() - 1)
+    form.trainable.setCurrentIndex(form.trainable.count() - 1)
     form.steps.setValue(2)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     record, table, _ = saved(docks, tmp_path)
-    assert record["model"]["name"] == read_card(docks.tune.result.kept).name
+    assert record["model"]["name"] == read_card(docks.tune.result.saved_path).name
     np.testing.assert_array_equal(table, shown(docks))

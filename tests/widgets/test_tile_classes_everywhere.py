@@ -1,4 +1,4 @@
-"""Whoever asks of which class a tile is, by regions and remarks, hears the same."""
+"""Whoever asks of which class a tile is, by regions and corrections, hears the same."""
 
 from types import SimpleNamespace
 
@@ -71,7 +71,7 @@ BOXES = st.tuples(*(st.integers(0, 512) for _ in range(2)), *(st.integers(32, 30
     lambda at: box(at[0], at[1], at[0] + at[2], at[1] + at[3])
 )
 DRAWN = st.lists(st.builds(Annotation, st.sampled_from(NAMES), BOXES), max_size=4)
-# One of the tiles said to be of a class that is not drawn; and remarks on what is no tile.
+# One of the tiles said to be of a class that is not drawn; and corrections on what is no tile.
 PLACES = st.builds(
     TilePlace,
     st.sampled_from(["hash"] * 4 + ["another"]),
@@ -88,8 +88,10 @@ REMARKS = st.one_of(
 
 
 def by_fine_tuning(one, names):
-    regions, remarks = one.annotations.regions(), one.annotations.remarks
-    slide = AnnotatedSlide(one.slide, regions, MASK, one.run.store, one.slide.name, remarks=remarks)
+    regions, corrections = one.annotations.regions(), one.annotations.corrections
+    slide = AnnotatedSlide(
+        one.slide, regions, MASK, one.run.store, one.slide.name, corrections=corrections
+    )
     try:
         found = annotated_tiles([slide], names).labelled_set
     except DataError:
@@ -102,7 +104,7 @@ def by_the_bank(one):
     about = {"model": MODEL, "slide": one.slide.quick_hash, "name": one.slide.name}
     try:
         bank = annotated_exemplars(
-            tiles, one.annotations.regions(), MASK, remarks=one.annotations.remarks, **about
+            tiles, one.annotations.regions(), MASK, corrections=one.annotations.corrections, **about
         )
     except QueryError:
         return {}
@@ -120,22 +122,22 @@ def placement(tiles, names):
     DRAWN.map(tuple),
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_all_agree_on_the_class_of_every_tile(scored, remarks, drawn):
+def test_all_agree_on_the_class_of_every_tile(scored, corrections, drawn):
     slide, started = scored
-    one = ScoredSlide(slide, started, AnnotationSet(drawn, remarks=remarks))
+    one = ScoredSlide(slide, started, AnnotationSet(drawn, corrections=corrections))
     regions, tiles = one.annotations.regions(), started.plan.scales[0]
-    rule = assign_classes(tiles, slide.quick_hash, regions, MASK, remarks)
+    rule = assign_classes(tiles, slide.quick_hash, regions, MASK, corrections)
     wanted = placement(tiles, rule.class_names.tolist())
 
     stored = started.store.tile_table()
     assert placement(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
     sample = batch_effect._Sample(one)
     assert placement(tiles.take(sample.rows), sample.drawn) == wanted
-    worth = label_efficiency._Labelled(one)
-    assert sorted(worth.names.tolist()) == sorted(wanted.values())
+    comparison = label_efficiency._Labelled(one)
+    assert sorted(comparison.names.tolist()) == sorted(wanted.values())
     assert by_fine_tuning(one, rule.names) == wanted
     assert by_the_bank(one) == wanted
-    counts = count_tiles(slide, regions, MASK, remarks)
+    counts = count_tiles(slide, regions, MASK, corrections)
     assert {name: number for name, number in counts.tiles.items() if number} == {
         name: list(wanted.values()).count(name) for name in set(wanted.values())
     }

@@ -82,7 +82,7 @@ def test_all_that_is_shown_and_saved_is_of_one_slide_and_one_model(real, tmp_pat
     draw_around_tiles(docks)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
-    tuned = read_card(docks.tune.result.kept).weights_sha256
+    tuned = read_card(docks.tune.result.saved_path).weights_sha256
     choose(docks, evidence, FIRST)
     for which, model in ((AFTER, tuned), (BEFORE, bundled), (AFTER, tuned)):
         docks.tune.outcome.view.setCurrentText(which)

@@ -109,8 +109,11 @@ def test_a_corrected_tile_takes_its_place_in_the_bank(read, monkeypatch):
         TilePlace("hash", float(read.tiles.mpps[row]), *read.tiles.places[row].tolist())
         for row in range(2)
     ]
-    remarks = [TileCorrection(places[0], "class", "malignant"), TileCorrection(places[1], "ignore")]
-    second, new = with_annotated(first, read, regions, False, remarks)
+    corrections = [
+        TileCorrection(places[0], "class", "malignant"),
+        TileCorrection(places[1], "ignore"),
+    ]
+    second, new = with_annotated(first, read, regions, False, corrections)
     assert len(second) == len(first) - 1
     names = {second.region(row): second.class_name(row) for row in range(4, len(second))}
     assert names[read.tiles.region(0)] == "malignant"

@@ -71,23 +71,23 @@ def precision(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.parametrize("learns", ["head", "stage"])
-def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precision):
+@pytest.mark.parametrize("trainable", ["head", "stage"])
+def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, trainable, precision):
     (tmp_path / "slides").mkdir()
     paths = [write_red_slide(tmp_path / "slides", f"s{i}", i) for i in range(3)]
     for path in paths:
         annotate(path)
-    steps = 30 if learns == "head" else 3
+    steps = 30 if trainable == "head" else 3
     history = FineTuneHistory(tmp_path / "history")
-    wish = FineTuneSettings("pair", steps=steps, learns=learns)
+    settings = FineTuneSettings("pair", steps=steps, trainable=trainable)
     slides = [scored(path) for path in paths]
     assert {one.run.device.precision for one in slides} == {precision}
-    job = FineTuneJob(slides, wish, "cpu", history)
+    job = FineTuneJob(slides, settings, "cpu", history)
     viewers = run_task(job.run())
     assert isinstance(viewers, FineTuneOutcome)
     running = scored_annotations(tmp_path / "slides", model, choose_device("cpu"))
     tiles = run_task(running)
-    recipe = fine_tune_recipe("pair", learns, steps=steps)
+    recipe = fine_tune_recipe("pair", trainable, steps=steps)
     tuning = FineTuner(model, tiles.labelled_set, recipe, precomputed=tiles.outputs)
     shells = run_task(tuning.run())
     assert tuning.testing == viewers.tuning.testing
@@ -96,8 +96,8 @@ def test_the_viewer_and_the_shell_learn_the_same(tmp_path, model, learns, precis
     )
     # And it is in the history, which the viewer lists.
     (entry,) = history.entries()
-    assert entry.path == viewers.kept
-    assert (entry.loss, entry.trainable) == ("pair", learns)
+    assert entry.path == viewers.saved_path
+    assert (entry.loss, entry.trainable) == ("pair", trainable)
 
 
 def bank_of(one, regions):
@@ -127,7 +127,7 @@ def test_known_tiles_alone_are_enough(tmp_path, model):
     assert len(cases[1]) == 1
     assert not cases[0] & cases[1]
     assert [one.scored for one in found.slides] == [bare]
-    assert found.kept is not None
+    assert found.saved_path is not None
 
 
 def test_what_is_drawn_and_known_tiles_are_learnt_from_once(tmp_path, model):
@@ -135,9 +135,9 @@ def test_what_is_drawn_and_known_tiles_are_learnt_from_once(tmp_path, model):
     slides = [scored(path) for path in paths]
     bank = bank_of(slides[0], slides[0].regions).joined(bank_of(slides[1], slides[1].regions))
     history = FineTuneHistory(tmp_path / "history")
-    wish = FineTuneSettings(steps=3)
-    alone = run_task(FineTuneJob(slides, wish, "cpu", history).run())
-    both = run_task(FineTuneJob(slides, wish, "cpu", history, bank).run())
+    settings = FineTuneSettings(steps=3)
+    alone = run_task(FineTuneJob(slides, settings, "cpu", history).run())
+    both = run_task(FineTuneJob(slides, settings, "cpu", history, bank).run())
     places = [(one.path, one.region) for one in both.tuning.labelled_set.images]
     assert len(set(places)) == len(places)
     drawn = {(one.path, one.region) for one in alone.tuning.labelled_set.images}
@@ -155,8 +155,8 @@ def test_what_was_said_of_a_tile_goes_before_the_bank(tmp_path, model):
     ignored, wrong = (
         TilePlace(hash_of, mpp, *(int(side) for side in bank.places[row])) for row in (0, 1)
     )
-    remarks = (TileCorrection(ignored, "ignore"), TileCorrection(wrong, "class", "malignant"))
-    bare = replace(slides[0], annotations=AnnotationSet(remarks=tuple(remarks)))
+    corrections = (TileCorrection(ignored, "ignore"), TileCorrection(wrong, "class", "malignant"))
+    bare = replace(slides[0], annotations=AnnotationSet(corrections=tuple(corrections)))
     history = FineTuneHistory(tmp_path / "history")
     found = run_task(FineTuneJob([bare], FineTuneSettings(steps=3), "cpu", history, bank).run())
     data = found.tuning.labelled_set
@@ -198,9 +198,9 @@ def test_the_tuned_model_knows_the_look_of_what_it_learnt_only(tmp_path, model):
 def test_without_pixels_known_tiles_teach_the_heads_only(tmp_path, model):
     slides = [scored(annotate(write_red_slide(tmp_path, f"s{i}", i))) for i in range(2)]
     bank = bank_of(slides[0], slides[0].regions)
-    wish = FineTuneSettings(steps=3, learns="stage")
+    settings = FineTuneSettings(steps=3, trainable="stage")
     history = FineTuneHistory(tmp_path / "history")
-    found = run_task(FineTuneJob(slides, wish, "cpu", history, bank).run())
+    found = run_task(FineTuneJob(slides, settings, "cpu", history, bank).run())
     assert any("only their embeddings are at hand" in told for told in found.warnings)
 
 
@@ -217,7 +217,7 @@ def test_a_full_disk_loses_the_history_only(tmp_path, model):
     history = FineTuneHistory(tmp_path / "file" / "history")
     job = FineTuneJob([scored(path)], FineTuneSettings(steps=3), "cpu", history)
     found = run_task(job.run())
-    assert found.kept is None
+    assert found.saved_path is None
     assert any("could not be kept in the history" in warning for warning in found.warnings)
     assert found.tuned.heads is not None
 

@@ -90,7 +90,7 @@ def test_more_tiles_than_now_are_kept_and_told(wanted, slide, tmp_path):
     less.store.write_rows(0, 0, np.full((7, 2), np.nan, np.float32), np.zeros_like(rows))
     said = add(less)
     assert not said.new
-    assert said.remark == (
+    assert said.notice == (
         f"{wanted.planned:,} tiles of it were there already, more than now; they were kept."
     )
 

@@ -26,14 +26,14 @@ pytestmark = pytest.mark.usefixtures("redness")
 BOTH = {"benign": PINK_BOXES, "malignant": RED_BOXES}
 
 
-def worth(*slides):
+def comparison(*slides):
     steps = []
     found = run_task(measure_label_efficiency(slides), steps.append)
     assert (steps[-1].done, steps[-1].total) == (10, 10)
     return found
 
 
-def remark(one, x, y, says, class_name=""):
+def correction(one, x, y, says, class_name=""):
     return TileCorrection(TilePlace(one.slide.quick_hash, 0.5, x, y, 64, 64), says, class_name)
 
 
@@ -42,7 +42,7 @@ def remark(one, x, y, says, class_name=""):
 
 def test_of_one_slide_other_regions_are_held_out(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(**BOTH))
-    found = worth(one)
+    found = comparison(one)
     assert not found.by_slide
     # A box is five tiles by three.
     assert found.taken == {"benign": 30, "malignant": 30}
@@ -59,7 +59,7 @@ def test_of_two_slides_one_is_held_out(tmp_path):
     first = red_slide(tmp_path, annotations=drawn(**BOTH))
     fewer = drawn(benign=PINK_BOXES[:1], malignant=RED_BOXES[:1])
     second = red_slide(tmp_path, "other", 1, annotations=fewer)
-    found = worth(first, second)
+    found = comparison(first, second)
     assert found.by_slide
     assert found.units == 2
     assert found.taken == {"benign": 45, "malignant": 45}
@@ -72,24 +72,24 @@ def test_of_two_slides_one_is_held_out(tmp_path):
 def test_a_slide_without_labels_does_not_count(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(**BOTH))
     bare = red_slide(tmp_path, "bare", 2, mpp=0.4)
-    assert worth(one, bare).units == 4
+    assert comparison(one, bare).units == 4
 
 
 def test_remarks_count_and_tiles_that_are_ignored_do_not(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(**BOTH))
     said = [
-        remark(one, 0, 0, "class", "malignant"),
-        remark(one, 64, 0, "ignore"),
-        remark(one, 960, 256, "class", "malignant"),
-        remark(one, 128, 0, "exemplar"),
+        correction(one, 0, 0, "class", "malignant"),
+        correction(one, 64, 0, "ignore"),
+        correction(one, 960, 256, "class", "malignant"),
+        correction(one, 128, 0, "exemplar"),
     ]
-    found = worth(replace(one, annotations=drawn(remarks=said, **BOTH)))
+    found = comparison(replace(one, annotations=drawn(corrections=said, **BOTH)))
     assert found.taken == {"benign": 28, "malignant": 32}
 
 
 def test_classes_in_one_region_are_left_out_and_told(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(**BOTH, stroma=[(320, 256, 512, 384)]))
-    found = worth(one)
+    found = comparison(one)
     assert list(found.left_out) == ["stroma"]
     assert "stroma" not in found.taken
     assert "Left out: stroma, which lies in one region only." in about(found)
@@ -97,14 +97,14 @@ def test_classes_in_one_region_are_left_out_and_told(tmp_path):
 
 def test_classes_that_the_model_does_not_know_are_measured_all_the_same(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(pale=PINK_BOXES, red=RED_BOXES))
-    found = worth(one)
+    found = comparison(one)
     assert found.model_right is None
     assert "The model as it is" not in about(found)
 
 
 def test_tiles_that_overlap_are_taken_once(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(**BOTH), overlap=0.5)
-    assert worth(one).taken == {"benign": 30, "malignant": 30}
+    assert comparison(one).taken == {"benign": 30, "malignant": 30}
 
 
 def test_a_tile_that_was_meant_goes_before_its_neighbours():
@@ -120,7 +120,7 @@ def test_a_tile_that_was_meant_goes_before_its_neighbours():
 
 def test_of_very_many_labels_some_of_each_region_are_taken_and_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(label_efficiency, "MOST", 24)
-    found = worth(red_slide(tmp_path, annotations=drawn(**BOTH)))
+    found = comparison(red_slide(tmp_path, annotations=drawn(**BOTH)))
     assert found.taken == {"benign": 12, "malignant": 12}
     assert found.labelled == 60
     assert "24 labelled tiles of 60, taken evenly, in 4 regions" in about(found)
@@ -168,17 +168,17 @@ def test_evenly_takes_all_of_small_groups():
 def test_it_says_which_labels_are_missing(tmp_path, regions, says):
     one = red_slide(tmp_path, annotations=drawn(**regions))
     with pytest.raises(QueryError, match=says):
-        worth(one)
+        comparison(one)
 
 
 def test_slides_of_two_scales_or_models_are_not_mixed(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(**BOTH))
     finer = red_slide(tmp_path, "finer", 1, mpp=0.4, annotations=drawn(**BOTH))
     with pytest.raises(QueryError, match="different scales"):
-        worth(one, finer)
+        comparison(one, finer)
     card = one.run.card.model_copy(update={"weights_sha256": "f" * 64})
     with pytest.raises(QueryError, match="different models"):
-        worth(one, replace(one, run=replace(one.run, card=card)))
+        comparison(one, replace(one, run=replace(one.run, card=card)))
     with pytest.raises(QueryError, match="Score a slide first"):
         run_task(measure_label_efficiency([]))
 
@@ -240,7 +240,7 @@ def test_what_speaks_against_it_is_said(tmp_path):
     assert "fine-tuned" not in about(said_of([[0.6, 0.9]] * 2))
     one = red_slide(tmp_path, annotations=drawn(**BOTH))
     card = one.run.card.model_copy(update={"recipe": {TRAINING_IMAGES: 40}})
-    assert worth(replace(one, run=replace(one.run, card=card))).tuned
+    assert comparison(replace(one, run=replace(one.run, card=card))).tuned
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class TileCorrection:
 
 @dataclass(frozen=True)
 class TileNotes:
-    """Constraints and corrections of the tiles of a slide; ``links`` and ``remarks`` in a file."""
+    """Constraints (``links`` in a file) and corrections (``remarks``) of the tiles of a slide."""
 
     constraints: Annotated[tuple[PairConstraint, ...], Field(alias="links")] = ()
     corrections: Annotated[tuple[TileCorrection, ...], Field(alias="remarks")] = ()

@@ -181,21 +181,21 @@ def fine_tune(
     if not training:
         raise DataError("There is no slide to learn from: give slides, scores and annotations.")
     require_same_model(model, [one.run.card for one in training])
-    wish = FineTuneSettings(
+    settings = FineTuneSettings(
         similarity=loss,
         margin=margin,
         mining=mining,
         classification=classification,
-        learns=trainable,
-        rate=learning_rate,
+        trainable=trainable,
+        learning_rate=learning_rate,
         steps=steps,
-        seconds=time_limit,
-        keep=replay_weight,
+        time_limit=time_limit,
+        replay_weight=replay_weight,
     )
     # The viewer's history is for what was tuned there; this lives as long as the model does.
     folder = tempfile.TemporaryDirectory(prefix="napari-smse-", ignore_cleanup_errors=True)
     history = FineTuneHistory(Path(folder.name))
-    job = FineTuneJob(training, wish, device, history, bank, loaded=model.loaded)
+    job = FineTuneJob(training, settings, device, history, bank, loaded=model.loaded)
     return _tuned(run_task(job.run(), progress, FineTuneOutcome), folder)
 
 
@@ -213,9 +213,11 @@ def _on_a_device(one: ScoredSlide, device: str) -> ScoredSlide:
 
 def _tuned(outcome: FineTuneOutcome, folder: object) -> FineTuned:
     tuning, tuned = outcome.tuning, outcome.tuned
-    if outcome.kept is None:
+    if outcome.saved_path is None:
         raise DataError(" ".join(outcome.warnings))
-    model = Model(models.Model(tuned.network, read_card(outcome.kept), outcome.kept), folder)
+    model = Model(
+        models.Model(tuned.network, read_card(outcome.saved_path), outcome.saved_path), folder
+    )
     return FineTuned(
         model,
         before=_figures(tuning, tuned.before),

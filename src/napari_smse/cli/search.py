@@ -97,9 +97,9 @@ def as_lines(result: SearchResult, query: RegionQuery, slide: Path) -> Iterator[
     for number, of_slide in enumerate(result.slides, start=1):
         yield ""
         state = of_slide.state
-        remark = "" if state is SlideState.SAME else f", {state} since it was indexed"
+        notice = "" if state is SlideState.SAME else f", {state} since it was indexed"
         hits = "1 tile" if len(of_slide.hits) == 1 else f"{len(of_slide.hits)} tiles"
-        yield f"{number}. {of_slide.slide.name}: {hits}{remark} ({of_slide.slide.path})"
+        yield f"{number}. {of_slide.slide.name}: {hits}{notice} ({of_slide.slide.path})"
         yield _COLUMNS
         yield from _rows(of_slide)
 

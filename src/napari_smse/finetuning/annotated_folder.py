@@ -116,16 +116,18 @@ def _notes_of(to_read: SlideToRead) -> TileNotes:
     notes = [read_tile_notes(path) for path in to_read.annotations]
     return TileNotes(
         tuple(dict.fromkeys(link for note in notes for link in note.constraints)),
-        tuple(dict.fromkeys(remark for note in notes for remark in note.corrections)),
+        tuple(dict.fromkeys(correction for note in notes for correction in note.corrections)),
     )
 
 
 def _tiles_spoken_of(slide: Slide, notes: TileNotes) -> list[Polygon]:
-    """Return where the tiles of a slide lie that have a link or a remark, level-0 px."""
+    """Return where the tiles of a slide lie that have a link or a correction, level-0 px."""
     ends = [end for link in notes.constraints for end in (link.first, link.second)]
     places = [place for place in ends if place.slide == slide.quick_hash]
     places += [
-        remark.place for remark in notes.corrections if remark.place.slide == slide.quick_hash
+        correction.place
+        for correction in notes.corrections
+        if correction.place.slide == slide.quick_hash
     ]
     return [
         shapely.box(place.x + 1, place.y + 1, place.x + place.width - 1, place.y + place.height - 1)

@@ -32,7 +32,7 @@ class AnnotatedSlide:
         Its scores by the model to tune.
     case
         The patient; the slide's name if that is not known.
-    remarks
+    corrections
         What was said of single tiles.
     """
 
@@ -41,7 +41,7 @@ class AnnotatedSlide:
     mask: TissueMask
     store: ScoreStore
     case: str
-    remarks: Sequence[TileCorrection] = ()
+    corrections: Sequence[TileCorrection] = ()
 
 
 def duplicates_of(slides: Sequence[AnnotatedSlide]) -> list[AnnotatedSlide]:
@@ -70,6 +70,10 @@ def _merged(slide: AnnotatedSlide, same: Sequence[AnnotatedSlide]) -> AnnotatedS
         name: union_areas(other.regions[name] for other in same if name in other.regions)
         for name in names
     }
-    remarks = tuple(dict.fromkeys(remark for other in same for remark in other.remarks))
+    corrections = tuple(
+        dict.fromkeys(correction for other in same for correction in other.corrections)
+    )
     first = same[0]
-    return replace(slide, slide=first.slide, case=first.case, regions=regions, remarks=remarks)
+    return replace(
+        slide, slide=first.slide, case=first.case, regions=regions, corrections=corrections
+    )

@@ -35,7 +35,7 @@ class AnnotatedTiles:
     constraints
         Tiles that must be alike or differ; none if there are no links.
     unmatched
-        Links and remarks on tiles that were not scored or of no class that is learnt, and
+        Links and corrections on tiles that were not scored or of no class that is learnt, and
         exemplars that have no class; they are left out.
     untrained_classes
         Classes that no tile takes, and that the model does not know; they are not learnt.
@@ -126,14 +126,16 @@ def annotated_tiles(
         )
     labelled = LabelledSet(tuple(classes), tuple(collected.outputs), {SOURCE: Source(SOURCE)})
     constraints = collected.constraints()
-    remarked = len({remark for slide in slides for remark in slide.remarks}) + len(links)
+    corrected = len({correction for slide in slides for correction in slide.corrections}) + len(
+        links
+    )
     return AnnotatedTiles(
         labelled,
         collected.outputs,
         collected.conflicts,
         tuple(collected.exemplars),
         constraints,
-        remarked - len(collected.applied) - (0 if constraints is None else len(constraints)),
+        corrected - len(collected.applied) - (0 if constraints is None else len(constraints)),
         duplicates=duplicates,
         appearances=collected.appearances,
     )

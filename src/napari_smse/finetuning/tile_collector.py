@@ -73,7 +73,11 @@ class TileCollector:
         """Label the tiles of a slide at one scale."""
         tiles = scores.tiles
         classes = assign_classes(
-            tiles, annotated.slide.quick_hash, annotated.regions, annotated.mask, annotated.remarks
+            tiles,
+            annotated.slide.quick_hash,
+            annotated.regions,
+            annotated.mask,
+            annotated.corrections,
         )
         self._slides[annotated.slide.quick_hash] = annotated
         scored = self._newly_scored(annotated.slide, scores)
@@ -143,14 +147,14 @@ class TileCollector:
         """Return the corrections that change what is learnt."""
         is_trained_class = np.isin(classes.class_names, self._classes)
         applied = set()
-        for row, remark in classes.corrections:
-            if remark.action == "class":
-                is_applied = remark.class_name in self._classes
+        for row, correction in classes.corrections:
+            if correction.action == "class":
+                is_applied = correction.class_name in self._classes
             else:
                 # Of no class when all is said, a tile would be an exemplar of nothing.
-                is_applied = remark.action == "ignore" or is_trained_class[row]
+                is_applied = correction.action == "ignore" or is_trained_class[row]
             if scored[row] and is_applied:
-                applied.add(remark)
+                applied.add(correction)
         return applied
 
     def _note_constrained(

@@ -29,14 +29,14 @@ class AnnotatedRows(NamedTuple):
     rows, labels
         ``(m,)`` each; the labels are indices into the classes.
     drawn
-        Of each tile, which of the areas drawn of its class it is of; one that a remark gave its
+        Of each tile, which of the areas drawn of its class it is of; one that a correction gave its
         class is of none, and named by itself.
     classes
         Names.
     exemplar_rows
         Rows of tiles that are to be taken however many there are.
     classless
-        ``(k,)``, rows of tiles that were drawn or remarked on, but have no class: two compete, or
+        ``(k,)``, rows of tiles that were drawn or corrected, but have no class: two compete, or
         they are not to be learnt from.
     """
 
@@ -66,9 +66,9 @@ def annotated_rows(
     mask: TissueMask,
     *,
     slide: str = "",
-    remarks: Sequence[TileCorrection] = (),
+    corrections: Sequence[TileCorrection] = (),
 ) -> AnnotatedRows:
-    """Return which tiles have a class by regions or remarks, as fine-tuning takes them.
+    """Return which tiles have a class by regions or corrections, as fine-tuning takes them.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def annotated_rows(
         The slide's tissue: a tile takes the class that holds half of its tissue, see
         `napari_smse.annotations.tile_labels.assign_classes`.
     slide
-        Quick hash of the slide, by which the remarks find their tiles.
-    remarks
+        Quick hash of the slide, by which the corrections find their tiles.
+    corrections
         What was said of single tiles.
 
     Raises
@@ -89,9 +89,9 @@ def annotated_rows(
     QueryError
         Nothing is drawn, or no scored tile has a class by it.
     """
-    if not regions and not any(remark.action == "class" for remark in remarks):
+    if not regions and not any(correction.action == "class" for correction in corrections):
         raise QueryError("Nothing is drawn on this slide: draw regions with SMSE: Annotate.")
-    found = _annotated(tiles, slide, regions, mask, remarks)
+    found = _annotated(tiles, slide, regions, mask, corrections)
     if not len(found.rows):
         raise QueryError(
             "No scored tile has half of its tissue in a region: draw larger regions, on tissue "
@@ -164,9 +164,9 @@ def annotated_exemplars(
     slide: str,
     name: str,
     max_per_class: int = MAX_PER_CLASS,
-    remarks: Sequence[TileCorrection] = (),
+    corrections: Sequence[TileCorrection] = (),
 ) -> ExemplarBank:
-    """Return the tiles of a slide that have a class by regions or remarks, without pictures.
+    """Return the tiles of a slide that have a class by regions or corrections, without pictures.
 
     Of a class, so many are taken at most.
 
@@ -175,7 +175,9 @@ def annotated_exemplars(
     QueryError
         Nothing is drawn, or no scored tile has a class by it.
     """
-    found = annotated_rows(tiles, regions, mask, slide=slide, remarks=remarks).sample(max_per_class)
+    found = annotated_rows(tiles, regions, mask, slide=slide, corrections=corrections).sample(
+        max_per_class
+    )
     return exemplars_of(tiles, found, found.classes, model=model, slide=slide, name=name)
 
 
@@ -222,9 +224,9 @@ def _annotated(
     slide: str,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask,
-    remarks: Sequence[TileCorrection],
+    corrections: Sequence[TileCorrection],
 ) -> AnnotatedRows:
-    parts = [assign_classes(scale, slide, regions, mask, remarks) for scale in tiles.scales]
+    parts = [assign_classes(scale, slide, regions, mask, corrections) for scale in tiles.scales]
     classes = tuple(dict.fromkeys(name for part in parts for name in part.names))
     names = np.concatenate([np.empty(0, object), *(part.class_names for part in parts)])
     rows = np.flatnonzero(names != "")

@@ -136,7 +136,7 @@ class Autosave:
     def _read(self) -> AnnotationSet | None:
         found: dict[str, Annotation] = {}
         links: dict[str, PairConstraint] = {}
-        remarks: dict[object, TileCorrection] = {}
+        corrections: dict[object, TileCorrection] = {}
         colours = dict(self.classes)
         for path in self._files():
             if not path.exists():
@@ -149,12 +149,12 @@ class Autosave:
                 continue
             found |= {annotation.id: annotation for annotation in one.annotations}
             links |= {link.id: link for link in one.constraints}
-            remarks |= {remark.about: remark for remark in one.corrections}
+            corrections |= {correction.about: correction for correction in one.corrections}
             colours |= one.colours
-        if not (found or links or remarks):
+        if not (found or links or corrections):
             return None
         return AnnotationSet(
-            tuple(found.values()), colours, tuple(links.values()), tuple(remarks.values())
+            tuple(found.values()), colours, tuple(links.values()), tuple(corrections.values())
         )
 
     def _read_classes(self) -> dict[str, Colour]:

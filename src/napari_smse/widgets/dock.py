@@ -40,24 +40,24 @@ class SlideDock(QWidget):
         closing = tuple(task.closing for task in tasks)
         self.destroyed.connect(weakref.finalize(self, _set_all, closing))
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of everything; what is shown stays. Calling it again does nothing."""
         if not self._left:
             self._left = True
-            self._let_go_of_all()
+            self._disconnect()
 
-    def _let_go_of_all(self) -> None:
+    def _disconnect(self) -> None:
         raise NotImplementedError
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Leave when the window closes."""
-        self.leave()
+        self.release()
         super().closeEvent(event)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Leave when napari takes the dock out of its window, which it does without closing it."""
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.leave()
+            self.release()
         super().changeEvent(event)
 
 

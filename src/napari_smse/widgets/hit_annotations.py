@@ -25,7 +25,7 @@ _POINT_SHARE = 0.4
 _POINT_COLOUR = "#009e73"
 
 
-def keep_as_regions(
+def add_as_regions(
     viewer: ViewerModel,
     slide_layer: Image,
     slide: Slide,
@@ -63,13 +63,13 @@ def keep_as_regions(
     try:
         drawing.add(AnnotationSet(regions, colours))
     finally:
-        drawing.leave()
+        drawing.release()
     viewer.layers.selection.active = active
     session.annotations_changed.emit()
     return drawing.layer
 
 
-def keep_as_points(
+def add_as_points(
     viewer: ViewerModel,
     slide_layer: Layer,
     slide: Slide,

@@ -1,4 +1,4 @@
-"""What was said of single tiles of a slide: links between them, and remarks."""
+"""What was said of single tiles of a slide: links between them, and corrections."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 
 
 class SlideTileNotes:
-    """The links and remarks of one slide; all docks share them."""
+    """The links and corrections of one slide; all docks share them."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         self.links: tuple[PairConstraint, ...] = ()
-        self.remarks: tuple[TileCorrection, ...] = ()
+        self.corrections: tuple[TileCorrection, ...] = ()
 
     def add_link(self, link: PairConstraint) -> None:
         """Add a link; one between the same tiles is replaced."""
@@ -34,33 +34,38 @@ class SlideTileNotes:
         self.links = tuple(one for one in self.links if one.id != link.id)
         self.changed.emit()
 
-    def add_remark(self, remark: TileCorrection) -> None:
-        """Add a remark; an earlier one about the same is replaced."""
-        kept = [one for one in self.remarks if one.about != remark.about]
-        self.remarks = (*kept, remark)
+    def add_correction(self, correction: TileCorrection) -> None:
+        """Add a correction; an earlier one about the same is replaced."""
+        kept = [one for one in self.corrections if one.about != correction.about]
+        self.corrections = (*kept, correction)
         self.changed.emit()
 
     def rename_class(self, old: str, new: str) -> None:
-        """Give all remarks of a class another name."""
-        if any(one.class_name == old for one in self.remarks):
-            self.remarks = tuple(
+        """Give all corrections of a class another name."""
+        if any(one.class_name == old for one in self.corrections):
+            self.corrections = tuple(
                 replace(one, class_name=new) if one.class_name == old else one
-                for one in self.remarks
+                for one in self.corrections
             )
             self.changed.emit()
 
-    def forget_remarks(self) -> None:
-        """Remove all remarks."""
-        self.remarks = ()
+    def forget_corrections(self) -> None:
+        """Remove all corrections."""
+        self.corrections = ()
         self.changed.emit()
 
-    def take_in(self, links: Sequence[PairConstraint], remarks: Sequence[TileCorrection]) -> None:
+    def take_in(
+        self, links: Sequence[PairConstraint], corrections: Sequence[TileCorrection]
+    ) -> None:
         """Add these; one of the same identity, or about the same, is replaced."""
-        if not links and not remarks:
+        if not links and not corrections:
             return
-        ids, about = {one.id for one in links}, {one.about for one in remarks}
+        ids, about = {one.id for one in links}, {one.about for one in corrections}
         self.links = (*(one for one in self.links if one.id not in ids), *links)
-        self.remarks = (*(one for one in self.remarks if one.about not in about), *remarks)
+        self.corrections = (
+            *(one for one in self.corrections if one.about not in about),
+            *corrections,
+        )
         self.changed.emit()
 
 

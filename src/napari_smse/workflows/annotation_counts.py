@@ -46,11 +46,11 @@ def count_tiles(
     slide: Slide,
     regions: Mapping[str, MultiPolygon],
     mask: TissueMask | None,
-    remarks: Sequence[TileCorrection] = (),
+    corrections: Sequence[TileCorrection] = (),
 ) -> AnnotationCounts:
     """Return the counts; the slide's tissue is looked for if it is not given.
 
-    Of the remarks, those on tiles of this size count.
+    Of the corrections, those on tiles of this size count.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def count_tiles(
         for index in np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij")
     )
     every = ScaleTiles(grid, columns, rows, np.ones(len(rows), np.float32))
-    found = assign_classes(every, slide.quick_hash, regions, mask, remarks)
+    found = assign_classes(every, slide.quick_hash, regions, mask, corrections)
     tiles = {name: int((found.labels == i).sum()) for i, name in enumerate(found.names)}
     dry = [
         name

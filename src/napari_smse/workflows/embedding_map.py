@@ -138,7 +138,7 @@ class EmbeddingMapJob:
                 if isinstance(said, UmapLayout):
                     points, project = said.points, said.project
                 else:
-                    yield Progress(said.done, said.total, _tell_umap(said.done, said.total))
+                    yield Progress(said.done, said.total, _umap_message(said.done, said.total))
         return EmbeddingMap(tuple(slides), points, axes, bank, _placed(bank, project))
 
 
@@ -198,7 +198,7 @@ def _axis(number: int, share: float) -> str:
     return f"Component {number}: {share:.0%} of the differences"
 
 
-def _tell_umap(done: int, total: int) -> str:
+def _umap_message(done: int, total: int) -> str:
     if not done:
         return "UMAP is learning which tiles are neighbours: half a minute for large slides …"
     return f"UMAP: {done:,} of {total:,} tiles have their place …"

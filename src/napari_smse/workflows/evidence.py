@@ -156,16 +156,16 @@ def with_annotated(
     read: ScoredTiles,
     regions: Mapping[str, MultiPolygon],
     pictures: bool,
-    remarks: Sequence[TileCorrection] = (),
+    corrections: Sequence[TileCorrection] = (),
 ) -> tuple[ExemplarBank, ExemplarBank]:
     """Add the tiles that have a class to a bank, with their pictures on request.
 
-    They have it by the regions drawn on the slide and by remarks on them.
+    They have it by the regions drawn on the slide and by corrections on them.
 
     Returns
     -------
     tuple[ExemplarBank, ExemplarBank]
-        The bank, in which every tile that is drawn or remarked on has the class of that, and is
+        The bank, in which every tile that is drawn or corrected has the class of that, and is
         left out if it has none; and what was added, of many tiles of a class some.
 
     Raises
@@ -176,7 +176,9 @@ def with_annotated(
         A picture cannot be read.
     """
     slide = read.slide.quick_hash
-    drawn = annotated_rows(read.tiles, regions, read.run.plan.mask, slide=slide, remarks=remarks)
+    drawn = annotated_rows(
+        read.tiles, regions, read.run.plan.mask, slide=slide, corrections=corrections
+    )
     found = drawn.sample()
     rows = found.rows
     thumbnails = None

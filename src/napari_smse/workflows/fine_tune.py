@@ -55,14 +55,14 @@ class FineTuneSettings:
         Similarity loss, its margin, and which pairs or triplets of a batch count.
     classification
         Loss of the class head.
-    learns
+    trainable
         Heads, also the trunk's last stage, or the whole network.
-    reads_anew
+    augmented_tiles
         The heads learn from the trunk's features of tiles that are read anew, not from stored
         embeddings.
-    rate, steps, seconds
+    learning_rate, steps, time_limit
         Learning rate of the heads; how long to learn at most.
-    keep
+    replay_weight
         How much it weighs to keep what the model knew.
     """
 
@@ -70,12 +70,12 @@ class FineTuneSettings:
     margin: float | None = None
     mining: str | None = None
     classification: Classification = "cross-entropy"
-    learns: Trainable = "head"
-    reads_anew: bool = False
-    rate: float | None = None
+    trainable: Trainable = "head"
+    augmented_tiles: bool = False
+    learning_rate: float | None = None
     steps: int | None = None
-    seconds: float | None = None
-    keep: float = 1.0
+    time_limit: float | None = None
+    replay_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ class FineTuneOutcome:
         Each slide, before and after.
     conflicts
         Tiles that two classes claim; they were not learnt from.
-    worth
+    comparison
         Figures of what was held out.
     colours
         Of the classes, RGB 0..255.
-    kept
+    saved_path
         Where it lies in the history; None if it could not be written there.
     warnings
         What the user must know.
@@ -130,9 +130,9 @@ class FineTuneOutcome:
     tuned: FineTuneResult
     slides: Sequence[SlideComparison]
     conflicts: int
-    worth: Comparison
+    comparison: Comparison
     colours: Mapping[str, Colour]
-    kept: Path | None
+    saved_path: Path | None
     warnings: Sequence[str]
 
     @property
@@ -150,7 +150,7 @@ class FineTuneJob:
     slides
         All scored by one model. What is drawn on them is learnt from; without a bank, something
         must be.
-    wish
+    settings
         How to learn.
     device
         ``auto`` or a device's name; used where the trunk learns.
@@ -163,7 +163,7 @@ class FineTuneJob:
     """
 
     slides: Sequence[ScoredSlide]
-    wish: FineTuneSettings = FineTuneSettings()
+    settings: FineTuneSettings = FineTuneSettings()
     device: str = "auto"
     history: FineTuneHistory = field(default_factory=FineTuneHistory)
     bank: ExemplarBank | None = None
@@ -184,68 +184,79 @@ class FineTuneJob:
         device = choose_device(self.device)
         yield Progress(message="Collecting tiles …")
         tiles = self._tiles(model)
-        wish = self.wish
+        settings = self.settings
         recipe = fine_tune_recipe(
-            wish.similarity,
-            wish.learns,
-            classification=wish.classification,
-            margin=wish.margin,
-            mining=wish.mining,
-            learning_rate=wish.rate,
-            steps=wish.steps,
-            distillation_weight=0.0 if wish.learns != "head" and not wish.keep else None,
+            settings.similarity,
+            settings.trainable,
+            classification=settings.classification,
+            margin=settings.margin,
+            mining=settings.mining,
+            learning_rate=settings.learning_rate,
+            steps=settings.steps,
+            distillation_weight=0.0
+            if settings.trainable != "head" and not settings.replay_weight
+            else None,
         )
         tuning = FineTuner(
             model,
             tiles.labelled_set,
             recipe,
-            replay_weight=wish.keep,
+            replay_weight=settings.replay_weight,
             device="cpu" if self._stored else device.torch_name,
             precomputed=tiles.outputs,
-            seconds=wish.seconds,
+            seconds=settings.time_limit,
             constraints=tiles.constraints,
             exemplars=tiles.exemplars,
             appearances=tiles.appearances,
-            crops=default_crops(len(tiles.labelled_set.images)) if wish.reads_anew else 0,
+            crops=default_crops(len(tiles.labelled_set.images)) if settings.augmented_tiles else 0,
         )
         yield Progress(message="Starting to learn …", detail=tuning)
         tuned = yield from _learn(tuning)
         yield Progress(message=_COLOURING)
-        warnings = [*tuning.warnings, *tiles.messages, *self._told_of_bank()]
-        kept = self._keep(tuning, tuned, warnings)
+        warnings = [*tuning.warnings, *tiles.messages, *self._bank_summary()]
+        saved_path = self._save(tuning, tuned, warnings)
         try:
             slides = []
             for one in self.slides:
-                slides.append((yield from self._tuned_slide(one, tuning, tuned, kept, warnings)))
+                slides.append(
+                    (yield from self._tuned_slide(one, tuning, tuned, saved_path, warnings))
+                )
             yield Progress(message="Comparing with the model before …")
             found = compare(tuning, tuned)
         except GeneratorExit:  # cancelled: all is to be as it was
-            self._forget(kept)
+            self._forget(saved_path)
             raise
-        if kept is not None:
+        if saved_path is not None:
             self.history.forget_old()
         return FineTuneOutcome(
-            tuning, tuned, slides, tiles.conflicts, found, self._colours, kept, tuple(warnings)
+            tuning,
+            tuned,
+            slides,
+            tiles.conflicts,
+            found,
+            self._colours,
+            saved_path,
+            tuple(warnings),
         )
 
-    def _keep(self, tuning: FineTuner, tuned: FineTuneResult, warnings: list[str]) -> Path | None:
+    def _save(self, tuning: FineTuner, tuned: FineTuneResult, warnings: list[str]) -> Path | None:
         """Keep the model in the history; what was learnt is not lost if that fails."""
         try:
-            kept = self.history.add(tuning, tuned, colours=self._colours)
+            saved_path = self.history.add(tuning, tuned, colours=self._colours)
         except (SmseError, OSError) as error:
             warnings.append(
                 f"It could not be kept in the history: {error} Its scores cannot be saved either, "
                 "before that is mended."
             )
             return None
-        return kept
+        return saved_path
 
-    def _forget(self, kept: Path | None) -> None:
+    def _forget(self, saved_path: Path | None) -> None:
         try:
-            if kept is not None:
-                self.history.remove(kept)
+            if saved_path is not None:
+                self.history.remove(saved_path)
         except SmseError as error:
-            logger.warning("%s stays in the history: %s", kept, error)
+            logger.warning("%s stays in the history: %s", saved_path, error)
 
     @property
     def _colours(self) -> dict[str, Colour]:
@@ -283,9 +294,9 @@ class FineTuneJob:
     @property
     def _stored(self) -> bool:
         """Whether the heads learn from stored embeddings."""
-        return self.wish.learns == "head" and not self.wish.reads_anew
+        return self.settings.trainable == "head" and not self.settings.augmented_tiles
 
-    def _told_of_bank(self) -> list[str]:
+    def _bank_summary(self) -> list[str]:
         if self.bank is None or self._stored:
             return []
         return [
@@ -298,27 +309,27 @@ class FineTuneJob:
         one: ScoredSlide,
         tuning: FineTuner,
         tuned: FineTuneResult,
-        kept: Path | None,
+        saved_path: Path | None,
         warnings: list[str],
     ) -> Task[SlideComparison]:
         """Score a slide with the tuned model; its scores are a run of their own."""
         store = None
         try:
-            if kept is not None:
-                store = _store_for(one, tuning, tuned, read_card(kept))
+            if saved_path is not None:
+                store = _store_for(one, tuning, tuned, read_card(saved_path))
         except SmseError as error:
             warnings.append(
                 f"The tuned model's scores of {one.slide.name} cannot be saved: {error}"
             )
         after = yield from self._maps(one, tuning, tuned, store)
         run = None
-        if store is not None and kept is not None:
-            card = read_card(kept)
+        if store is not None and saved_path is not None:
+            card = read_card(saved_path)
             run = replace(
                 one.run,
                 store=store,
                 card=card,
-                model=str(kept),
+                model=str(saved_path),
                 warnings=tuple(scale_warnings(one.slide, card, one.mpps)),
                 base=one.run,
             )

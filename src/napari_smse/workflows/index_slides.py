@@ -88,7 +88,7 @@ class SlideAdded:
         Whether anything had to be written.
     tiles, slides
         How many tiles of the slide are in the index now, and how many slides.
-    remark
+    notice
         What of the slide is there if it is not all of it; empty if it is.
     """
 
@@ -96,7 +96,7 @@ class SlideAdded:
     new: bool
     tiles: int
     slides: int
-    remark: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def add_slide(wanted: SlideToAdd) -> SlideAdded | WouldReplace:
     there = index.find(shard.slide.quick_hash)
     tiles = len(shard) if there is None else there.tile_count
     same = added is AddOutcome.SAME and before is not None and before.tile_count == tiles
-    return SlideAdded(wanted, not same, tiles, len(index.slides), _remark(wanted, shard, tiles))
+    return SlideAdded(wanted, not same, tiles, len(index.slides), _notice(wanted, shard, tiles))
 
 
 def add_scored(wanted: SlideToAdd) -> SlideAdded | WouldReplace | NotAdded:
@@ -243,7 +243,7 @@ def _other(index: SlideIndex, slide: IndexedSlide) -> str:
     return ""
 
 
-def _remark(wanted: SlideToAdd, shard: Shard, tiles: int) -> str:
+def _notice(wanted: SlideToAdd, shard: Shard, tiles: int) -> str:
     """Say what of a slide is in an index, if it is not all of it."""
     if tiles > len(shard):
         return f"{tiles:,} tiles of it were there already, more than now; they were kept."

@@ -34,7 +34,7 @@ class LabelIssue:
 
     tile: TileOnSlide
     drawn: str
-    says: str
+    suggested: str
     score: float
 
 
@@ -155,8 +155,8 @@ def find_suspected_labels(slides: Sequence[ScoredSlide]) -> LabelIssueResult:
     return LabelIssueResult(tiles, len(order), len(labels), _alone(found))
 
 
-def remark_on(tile: TileOnSlide, class_name: str) -> TileCorrection:
-    """Return the remark that a tile is of a class, or, without one, is not to be learnt from."""
+def correction_of(tile: TileOnSlide, class_name: str) -> TileCorrection:
+    """Return that a tile is of a class, or, without one, is not to be learnt from."""
     one = tile.region
     place = TilePlace(tile.slide.quick_hash, tile.mpp, one.x, one.y, one.width, one.height)
     return TileCorrection(place, "class" if class_name else "ignore", class_name)
@@ -165,10 +165,10 @@ def remark_on(tile: TileOnSlide, class_name: str) -> TileCorrection:
 def _classes(slides: Sequence[ScoredSlide]) -> tuple[str, ...]:
     drawn = [name for one in slides for name in one.regions]
     said = [
-        remark.class_name
+        correction.class_name
         for one in slides
-        for remark in one.annotations.corrections
-        if remark.action == "class" and remark.class_name
+        for correction in one.annotations.corrections
+        if correction.action == "class" and correction.class_name
     ]
     return tuple(dict.fromkeys(drawn + said))
 

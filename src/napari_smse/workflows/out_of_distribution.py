@@ -71,7 +71,7 @@ def measure_ood(
     known = load_ood_reference(run.model, run.card.weights_sha256)
     if known is None:
         return OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
-    looks = _looks_known(run)
+    looks = _lookup_ood(run)
     for share in read_appearance(slide, run.plan, run.store, looks):
         yield Progress(round(share * len(tiles)), len(tiles))
     wider = reference_with(known, bank, run.card.classes)
@@ -97,7 +97,7 @@ def appearance_of_tiles(
         The slide cannot be read.
     """
     index = tiles.index_in(run.plan.scales)
-    read = zip(_looks_known(run), index, strict=True)
+    read = zip(_lookup_ood(run), index, strict=True)
     found = np.concatenate([looks[own] for looks, own in read])[rows]
     for number in np.flatnonzero(np.isnan(found[:, 0])).tolist():
         row = rows[number]
@@ -106,7 +106,7 @@ def appearance_of_tiles(
     return found
 
 
-def _looks_known(run: Run) -> Appearance:
+def _lookup_ood(run: Run) -> Appearance:
     """Return what is known of a run's tiles, to be filled in."""
     plan, path = run.plan, run.store.path
     looks = _looks.setdefault(path, no_appearance(plan))

@@ -61,7 +61,7 @@ def find_next(slides: Sequence[ScoredSlide], count: int) -> Suggestions:
         scale = asking_scale(tiles, one.run.card)
         annotated = [drawn.geometry for drawn in one.annotations.annotations]
         found = unlabelled_pool(tiles, scale, annotated)
-        parts.append(found.without_places(_remarked(one)))
+        parts.append(found.without_places(_corrected(one)))
         mpps.append(tiles.scales[scale].grid.spec.mpp)
     classes = slides[0].run.card.classes
     queue = []
@@ -106,11 +106,11 @@ def require_one_scale(mpps: Sequence[float]) -> None:
         )
 
 
-def _remarked(one: ScoredSlide) -> NDArray[np.int64]:
+def _corrected(one: ScoredSlide) -> NDArray[np.int64]:
     """Return the places of tiles that were corrected or ignored, ``(m, 4)``."""
     known = [
-        (remark.place.x, remark.place.y, remark.place.width, remark.place.height)
-        for remark in one.annotations.corrections
-        if remark.action != "exemplar"
+        (correction.place.x, correction.place.y, correction.place.width, correction.place.height)
+        for correction in one.annotations.corrections
+        if correction.action != "exemplar"
     ]
     return np.array(known, dtype=np.int64).reshape(-1, 4)

@@ -56,7 +56,7 @@ def crash(dock):
     """Nobody says goodbye, and the next viewer knows nothing."""
     layer = dock.drawing.layer
     dock._dirty = False
-    dock.leave()
+    dock.release()
     dock.viewer.layers.remove(layer)
     class_presets._last.clear()
 

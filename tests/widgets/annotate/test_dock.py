@@ -159,7 +159,7 @@ def test_what_was_drawn_survives_a_crash(dock, opened, folder, until):
     # A crash: the layer is gone, and nobody said goodbye.
     dock._dirty = False
     layer = dock.drawing.layer
-    dock.leave()
+    dock.release()
     opened.layers.remove(layer)
     again = AnnotateDock(opened)
     assert again.recovery.isVisibleTo(again)
@@ -201,8 +201,8 @@ def test_saved_annotations_are_not_asked_for_again(dock, opened, folder, tmp_pat
 
 def test_remarks_on_tiles_follow_their_class_to_another_name(dock):
     place = TilePlace("hash", 0.5, 0, 0, 64, 64)
-    said = [TileCorrection(place, "class", "benign"), TileCorrection(place, "exemplar")]
-    dock.drawing.show(AnnotationSet(corrections=tuple(said)))
+    described = [TileCorrection(place, "class", "benign"), TileCorrection(place, "exemplar")]
+    dock.drawing.show(AnnotationSet(corrections=tuple(described)))
     dock.table.item(0, 1).setText("normal")
     assert [one.class_name for one in dock.drawing.annotations().corrections] == ["normal", ""]
 

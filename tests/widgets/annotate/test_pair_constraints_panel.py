@@ -6,6 +6,7 @@ import pytest
 from napari_smse.annotations import read_annotations
 from napari_smse.widgets.layers.pair_constraint_layer import LINKS_KEY
 from napari_smse.widgets.layers.tile_picker import tile_at
+from napari_smse.widgets.session import session_of
 from support.annotated_slides import write_red_slide
 
 pytestmark = pytest.mark.gui
@@ -101,9 +102,10 @@ def test_dragging_picks_nothing_and_glass_is_told(docks, links, monkeypatch):
 
 def test_the_nearest_tile_of_the_finest_scale_is_picked(docks, links):
     layer = docks.annotate.slides.currentData()
-    found = tile_at(layer, world_of(layer, 70.0, 130.0))
+    run = session_of(docks.viewer).run_of(layer)
+    found = tile_at(layer, run, world_of(layer, 70.0, 130.0))
     assert (found.region.x, found.region.y, found.mpp) == (64, 128, 0.5)
-    assert tile_at(layer, world_of(layer, 1500.0, 10.0)) is None
+    assert tile_at(layer, run, world_of(layer, 1500.0, 10.0)) is None
 
 
 def test_another_slide_shows_its_own_links(docks, links, tmp_path, until):

@@ -268,7 +268,7 @@ def test_chosen_tiles_become_regions_of_a_class(scored):
     regions = drawn.regions()
     assert list(regions) == ["malignant"]
     assert regions["malignant"].symmetric_difference(shapely.box(0, 0, 256, 256)).area < 1
-    assert "1 region of class malignant added" in scored.dock.panel.kept.text()
+    assert "1 region of class malignant added" in scored.dock.panel.outcome.text()
 
 
 def test_too_many_pieces_are_refused_and_fewer_can_be_tried(scored, monkeypatch, told):
@@ -511,6 +511,7 @@ def test_a_run_that_goes_on_is_shown_when_asked(page, slide_path, monkeypatch):
     page.mapped()
     page.until(lambda: "is not scored to the end" in page.dock.news.text())
     monkeypatch.setattr(type(started.store), "finished", property(lambda _store: True))
+    session_of(page.viewer).run_grew.emit(layer)
     page.until(lambda: "is scored to the end now" in page.dock.news.text())
 
 

@@ -87,7 +87,7 @@ def scored(docks, dock, *mpps):
     docks.score.panel.run.click()
     docks.until(lambda: not docks.score.scoring.is_running)
     docks.until(lambda: not docks.score.live._adding.isActive())
-    dock.look_again()
+    dock.refresh()
     docks.until(lambda: dock.read is not None and quiet(dock))
 
 
@@ -129,9 +129,9 @@ def test_the_plugin_menu_opens_the_dock(viewer):
 
 def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     scored(docks, dock)
-    assert "brings no known tiles" in dock.bank.said.text()
+    assert "brings no known tiles" in dock.bank.message.text()
     add(docks, dock)
-    assert "Added benign 40, malignant 40" in dock.bank.said.text()
+    assert "Added benign 40, malignant 40" in dock.bank.message.text()
     assert "changed: benign 40, malignant 40" in dock.bank.which.text()
     click(docks, dock, RED_TILE)
     card = dock.evidence.card
@@ -143,7 +143,7 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert not card.picture.pixmap().isNull()
     # The model was made to call them wrong.
     assert "class head says otherwise (benign" in card.other.text()
-    assert "unlike everything" in card.ood_scores.text()
+    assert "unlike everything" in card.ood.text()
     items = dock.evidence.known.list
     assert items.count() == 5
     assert all(items.item(row).text().startswith("malignant · 0.") for row in range(5))
@@ -153,7 +153,7 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert card.vote.text().startswith("The most similar known tile is malignant")
     click(docks, dock, PINK_TILE)
     assert "known tile is benign" in card.vote.text()
-    assert card.ood_scores.text() == "This tile looks like tiles that are known."
+    assert card.ood.text() == "This tile looks like tiles that are known."
 
 
 def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):
@@ -219,7 +219,7 @@ def test_a_bank_is_saved_loaded_and_reset(docks, dock, tmp_path, problems):
     path = tmp_path / "mine.safetensors"
     dock.desk.save_to(path)
     docks.until(lambda: quiet(dock))
-    assert f"Saved 80 known tiles to {path}" in dock.bank.said.text()
+    assert f"Saved 80 known tiles to {path}" in dock.bank.message.text()
     saved = load_bank(path)
     assert saved.thumbnails.shape == (80, THUMBNAIL_PX, THUMBNAIL_PX, 3)
     red = saved.thumbnail(row_for(saved, "malignant")).mean(axis=(0, 1))
@@ -314,7 +314,7 @@ def test_a_bank_of_another_model_is_refused_naming_both(docks, dock, tmp_path, m
 def test_a_damaged_bank_beside_the_model_is_told_and_the_dock_goes_on(docks, dock, banks):
     banks["own"] = BankError("mini.exemplars.safetensors is damaged: save the bank again.")
     scored(docks, dock)
-    assert "is damaged" in dock.bank.said.text()
+    assert "is damaged" in dock.bank.message.text()
     add(docks, dock)
     click(docks, dock, RED_TILE)
     assert "malignant" in dock.evidence.card.vote.text()
@@ -366,12 +366,12 @@ def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeyp
     scored(docks, dock)
     assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
     click(docks, dock, RED_TILE)
-    assert "unlike everything" in dock.evidence.card.ood_scores.text()
+    assert "unlike everything" in dock.evidence.card.ood.text()
     add(docks, dock)
     share = float(dock.overlays.banner.text().split(" %")[0])
     assert share < 25
     assert dock.overlays.banner.text().endswith("was trained on, or that was added.")
-    assert dock.evidence.card.ood_scores.text() == "This tile looks like tiles that are known."
+    assert dock.evidence.card.ood.text() == "This tile looks like tiles that are known."
     # They go with the bank to whoever gets it, and are forgotten with it.
     dock.desk.save_to(tmp_path / "mine.safetensors")
     docks.until(lambda: quiet(dock))
@@ -391,7 +391,7 @@ def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, do
 
     monkeypatch.setattr(evidence, "appearance_of_tiles", gone)
     add(docks, dock)
-    assert "Added benign 40, malignant 40" in dock.bank.said.text()
+    assert "Added benign 40, malignant 40" in dock.bank.message.text()
     assert np.isnan(dock.known.bank.appearances).all()
 
 

@@ -45,11 +45,11 @@ def test_a_minority_that_wins_is_explained():
 
 
 def test_a_class_head_that_says_otherwise_is_named():
-    said = {"benign": 0.71, "malignant": 0.29}
-    one = TileEvidence(0, 0.5, said, evidence("malignant", "malignant"))
+    message = {"benign": 0.71, "malignant": 0.29}
+    one = TileEvidence(0, 0.5, message, evidence("malignant", "malignant"))
     assert "benign 0.71" in describe_disagreement(one)
-    assert describe_disagreement(TileEvidence(0, 0.5, said, evidence("benign"))) == ""
-    assert describe_disagreement(TileEvidence(0, 0.5, said, evidence())) == ""
+    assert describe_disagreement(TileEvidence(0, 0.5, message, evidence("benign"))) == ""
+    assert describe_disagreement(TileEvidence(0, 0.5, message, evidence())) == ""
 
 
 def test_what_is_unlike_anything_is_said():
@@ -63,9 +63,9 @@ def test_what_is_unlike_anything_is_said():
     [(0.62, "62 % of the tissue"), (0.0, "0 %"), (0.001, "Less than 1 %"), (1.0, "100 %")],
 )
 def test_the_banner_says_how_much(share, told):
-    said = describe_out_of_distribution(share)
-    assert said.startswith(told)
-    assert said.endswith("is unlike anything this model was trained on.")
+    message = describe_out_of_distribution(share)
+    assert message.startswith(told)
+    assert message.endswith("is unlike anything this model was trained on.")
     assert describe_out_of_distribution(share, added=True).endswith(
         "was trained on, or that was added."
     )

@@ -77,7 +77,7 @@ def test_classes_of_ones_own_get_maps_of_their_own(docks):
     docks.until(lambda: docks.mapped == {"benign", "malignant"})
     assert "P(malignant)" in which.currentText()
     docks.finetune()
-    assert read_card(docks.tune.result.kept).class_colours["tumour"] == (1, 2, 3)
+    assert read_card(docks.tune.result.saved_path).class_colours["tumour"] == (1, 2, 3)
 
 
 def test_a_kept_model_scores_the_slide_as_its_maps_showed(docks, monkeypatch, tmp_path):
@@ -89,7 +89,7 @@ def test_a_kept_model_scores_the_slide_as_its_maps_showed(docks, monkeypatch, tm
     history = docks.tune.history
     history.table.selectRow(0)
     history.table.item(0, 4).setText("first try")
-    assert read_card(docks.tune.result.kept).notes == ("first try",)
+    assert read_card(docks.tune.result.saved_path).notes == ("first try",)
     for place in (score_slide, fine_tune):
         monkeypatch.setattr(place, "load_model", load_model)
     monkeypatch.setattr("napari_smse.widgets.score.dock.read_card", read_card)
@@ -171,19 +171,19 @@ def test_a_time_limit_ends_it(docks, monkeypatch):
     docks.run_score()
     docks.draw_both()
     docks.tune.form.steps.setValue(2000)
-    docks.tune.form.seconds.setValue(1)
+    docks.tune.form.time_limit.setValue(1)
     docks.finetune()
     assert docks.tune.result.tuned.steps == 8
 
 
-@pytest.mark.parametrize("learns", [1, 2, 3])
-def test_a_trunk_that_learns_has_the_slide_scored_again(docks, learns):
+@pytest.mark.parametrize("trainable", [1, 2, 3])
+def test_a_trunk_that_learns_has_the_slide_scored_again(docks, trainable):
     docks.run_score()
     docks.draw_both()
     own = docks.map_of("malignant")
-    docks.tune.form.learns.setCurrentIndex(learns)
-    docks.tune.form.steps.setValue(200 if learns == 1 else 10)
-    docks.tune.form.rate.setValue(0.01)
+    docks.tune.form.trainable.setCurrentIndex(trainable)
+    docks.tune.form.steps.setValue(200 if trainable == 1 else 10)
+    docks.tune.form.learning_rate.setValue(0.01)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     assert docks.tune.result.tuned.heads is None
@@ -247,7 +247,7 @@ def test_a_wrong_label_is_corrected_and_taken_by_the_next_run(docks):
     assert strip.classes.currentText() != before
     number = len(docks.tune.result.tuning.labelled_set.images)
     strip.ignore.click()
-    assert "1 tile corrected" in strip.remarks.text()
+    assert "1 tile corrected" in strip.corrections.text()
     docks.finetune()
     assert len(docks.tune.result.tuning.labelled_set.images) == number - 1
     strip.table.setCurrentCell(0, 0)

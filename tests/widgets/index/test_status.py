@@ -149,7 +149,7 @@ def test_the_maps_are_there_while_the_index_is_slow_and_the_next_run_can_begin(
     def slowly(wanted):
         began.set()
         assert gate.wait(60)
-        yield from add(wanted)
+        return add(wanted)
 
     monkeypatch.setattr(index_slides, "add_slide", slowly)
     try:
@@ -370,7 +370,7 @@ def test_leaving_while_it_adds_still_brings_the_slides_in(
     def slowly(wanted):
         began.set()
         assert gate.wait(60)
-        yield from add(wanted)
+        return add(wanted)
 
     monkeypatch.setattr(index_slides, "add_slide", slowly)
     try:
@@ -412,7 +412,7 @@ def test_two_viewers_add_to_one_new_index(
 
     def at_once(wanted):
         together.wait(60)
-        yield from add(wanted)
+        return add(wanted)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_slides, "add_slide", at_once)
@@ -440,8 +440,8 @@ def test_the_folder_search_sees_what_the_score_dock_added(
     search.index.every.click()
     assert not dock.index.tick.isChecked()
     assert said(dock) == "What you score does not go into the index “my-slides”."
-    search.leave()
-    search.leave()
+    search.release()
+    search.release()
 
 
 def test_what_the_folder_search_replaced_is_no_longer_a_problem(
@@ -457,13 +457,12 @@ def test_what_the_folder_search_replaced_is_no_longer_a_problem(
     until(lambda: not search.adding.is_running)
     assert problem(dock) == ""
     assert indexed(folder) == {"slide": dock.shown_run.plan.tile_count}
-    search.leave()
+    search.release()
 
 
 def test_something_unforeseen_is_told_in_the_line(chosen, dock, score, monkeypatch):
     def broken(_wanted):
         raise ArithmeticError("no idea")
-        yield
 
     monkeypatch.setattr(index_adding, "add_scored", broken)
     score()

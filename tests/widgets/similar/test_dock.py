@@ -131,7 +131,7 @@ def test_the_plugin_menu_opens_the_dock(viewer):
     assert isinstance(dock, SimilarDock)
     assert "File > Open" in dock.panel.query.text()
     assert not dock.panel.buttons[Side.LIKE].isEnabled()
-    assert not dock.panel.keep.isEnabled()
+    assert not dock.panel.actions.isEnabled()
     dock.close()
 
 
@@ -191,7 +191,7 @@ def test_the_examples_are_outlines_that_can_be_removed(dock, viewer, until):
     settled(dock, until)
     assert "Draw around" in dock.panel.query.text()
     assert map_layer(viewer) is None
-    assert not dock.panel.keep.isEnabled()
+    assert not dock.panel.actions.isEnabled()
     find(dock, until)
     viewer.layers.remove(dock.examples.layers[Side.LIKE].layer)
     settled(dock, until)
@@ -336,20 +336,20 @@ def annotate(dock, viewer, until):
 def test_hits_become_regions_of_a_class(dock, viewer, until):
     find(dock, until)
     dock.panel.radius.setValue(0.01)
-    classes = dock.panel.keep.classes
+    classes = dock.panel.actions.classes
     assert [classes.itemText(row) for row in range(classes.count())] == ["benign", "malignant"]
     active = viewer.layers.selection.active
-    dock.panel.keep.regions.click()
-    until(lambda: not dock.panel.kept.isHidden())
-    assert dock.panel.kept.text().startswith("1 region of class malignant added")
+    dock.panel.actions.regions.click()
+    until(lambda: not dock.panel.outcome.isHidden())
+    assert dock.panel.outcome.text().startswith("1 region of class malignant added")
     (one,) = drawn_on(viewer, dock._layer, dock.slide).annotations
     assert one.class_name == "malignant"
     assert one.geometry.equals_exact(RED_SQUARE, 1e-6) or one.geometry.equals(RED_SQUARE)
     assert viewer.layers.selection.active is active
     # Kept twice, as another class, they are beside the first.
     classes.setCurrentText("  odd  ")
-    dock.panel.keep.regions.click()
-    until(lambda: "class odd" in dock.panel.kept.text())
+    dock.panel.actions.regions.click()
+    until(lambda: "class odd" in dock.panel.outcome.text())
     drawn = drawn_on(viewer, dock._layer, dock.slide)
     assert [one.class_name for one in drawn.annotations] == ["malignant", "odd"]
     assert "odd" in drawn.colours
@@ -362,9 +362,9 @@ def test_the_annotate_dock_takes_them_in_counts_them_and_takes_them_back(
     annotate.drawing.layer.selected_data = {0}
     find(dock, until)
     dock.panel.radius.setValue(0.01)
-    dock.panel.keep.classes.setCurrentText("tumour")
-    dock.panel.keep.regions.click()
-    until(lambda: not dock.panel.kept.isHidden())
+    dock.panel.actions.classes.setCurrentText("tumour")
+    dock.panel.actions.regions.click()
+    until(lambda: not dock.panel.outcome.isHidden())
     assert list(annotate.drawing.layer.features[CLASS]) == ["benign", "tumour"]
     assert list(annotate.table.colours) == ["benign", "malignant", "tumour"]
     until(lambda: annotate.table.item(2, 2).text() == "1")
@@ -379,12 +379,12 @@ def test_the_annotate_dock_takes_them_in_counts_them_and_takes_them_back(
 
 def test_a_region_needs_a_class_and_not_too_many_come_at_once(dock, until, monkeypatch):
     find(dock, until)
-    dock.panel.keep.classes.setCurrentText(" ")
-    dock.panel.keep.regions.click()
+    dock.panel.actions.classes.setCurrentText(" ")
+    dock.panel.actions.regions.click()
     assert "Choose a class" in dock.panel.problem.text()
     monkeypatch.setattr("napari_smse.widgets.similar.dock.MOST_REGIONS", 0)
-    dock.panel.keep.classes.setCurrentText("benign")
-    dock.panel.keep.regions.click()
+    dock.panel.actions.classes.setCurrentText("benign")
+    dock.panel.actions.regions.click()
     until(lambda: "separate regions" in dock.panel.problem.text())
 
 
@@ -392,13 +392,13 @@ def test_hits_become_points(dock, viewer, until):
     find(dock, until)
     dock.panel.radius.setValue(0.01)
     for _ in range(2):
-        dock.panel.keep.points.click()
+        dock.panel.actions.points.click()
         (points,) = (one for one in viewer.layers if HITS_KEY in one.metadata)
         assert isinstance(points, Points)
     want = [(y, x) for y in (288, 352) for x in (544, 608)]
     np.testing.assert_allclose(sorted(map(tuple, points.data)), (np.array(want) - 0.5) * MPP)
     assert (points.features["distance"] == 0).all()
-    assert "4 tiles are points" in dock.panel.kept.text()
+    assert "4 tiles are points" in dock.panel.outcome.text()
 
 
 def test_a_slide_scored_again_by_another_model_is_searched_anew(
@@ -410,7 +410,7 @@ def test_a_slide_scored_again_by_another_model_is_searched_anew(
     other.card = other.card.model_copy(update={"name": "redder", "weights_sha256": "f" * 64})
     monkeypatch.setattr(score_slide, "load_model", lambda _name: other)
     score_now(slide_layer)
-    dock.look_again()
+    dock.refresh()
     settled(dock, until)
     assert dock.panel.query.text() == (
         "4 tiles like this. The slide was scored again by another model, redder; "
@@ -424,7 +424,7 @@ def test_a_late_answer_of_an_older_run_is_dropped(dock, viewer, until):
     find(dock, until)
     answer = dock.searched
     put_in_force(dock._layer, dataclasses.replace(answer.run))
-    dock.look_again()
+    dock.refresh()
     settled(dock, until)
     newer = dock.searched
     assert newer is not answer
@@ -522,7 +522,7 @@ def test_another_mpp_moves_the_examples_and_asks_for_another_run(dock, slide_lay
     # What the score dock does when somebody types it.
     set_scale(slide_layer, dock.slide.with_mpp(0.5))
     put_in_force(slide_layer, None)
-    dock.look_again()
+    dock.refresh()
     assert "Score this slide first" in dock.panel.query.text()
     (area,) = dock.examples.areas(Side.LIKE)
     assert area.equals_exact(RED_SQUARE, 1e-6, normalize=True)

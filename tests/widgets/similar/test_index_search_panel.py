@@ -96,7 +96,7 @@ def dock(viewer, asked):
     made = IndexSearchPanel(viewer, asked)
     viewer.window.add_dock_widget(made, name="folder")
     yield made
-    made.leave()
+    made.release()
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_double_click_opens_the_slide_once_and_flies_there(viewer, ready, find
 def test_leaving_shows_again_what_was_hidden(viewer, ready, find, qtbot):
     find()
     double_click(ready, leaf(ready), qtbot)
-    ready.leave()
+    ready.release()
     assert slide_named(viewer, "slide").visible
 
 
@@ -281,7 +281,7 @@ def test_what_is_looked_for_is_no_hit(viewer, asked, layer, folder, until, add):
     hits = [(f.slide.name, hit.region) for f in dock.answer.slides for hit in f.hits]
     assert len(hits) == 3
     assert ("slide", SQUARE) not in hits
-    dock.leave()
+    dock.release()
 
 
 def test_an_index_is_started_in_an_empty_folder(dock, add, tmp_path, until):
@@ -306,7 +306,7 @@ def test_every_slide_is_added_only_when_it_is_ticked(dock, folder):
 
 def test_the_folder_is_there_again_after_the_next_start(ready, viewer, asked, folder, until):
     ready.index.every.click()
-    ready.leave()
+    ready.release()
     index_settings.cache_clear()
     again = IndexSearchPanel(viewer, asked)
     viewer.window.add_dock_widget(again, name="again")
@@ -314,7 +314,7 @@ def test_the_folder_is_there_again_after_the_next_start(ready, viewer, asked, fo
     assert again.index.every.isChecked()
     assert again.search.isEnabled()
     until(lambda: again.index.about.text().startswith("1 slide, "))
-    again.leave()
+    again.release()
 
 
 def test_a_folder_chosen_in_one_dock_is_chosen_in_the_other(ready, find, viewer, asked, tmp_path):
@@ -323,7 +323,7 @@ def test_a_folder_chosen_in_one_dock_is_chosen_in_the_other(ready, find, viewer,
     beside.set_folder(tmp_path)
     assert ready.folder == tmp_path
     assert ready.hits.topLevelItemCount() == 0
-    beside.leave()
+    beside.release()
 
 
 def test_a_folder_that_is_gone_is_told(dock, tmp_path, until):
@@ -473,8 +473,8 @@ def test_another_folder_forgets_what_was_found(ready, find, tmp_path, until):
 def test_it_can_be_left_while_it_works(ready, settle):
     ready.search.click()
     ready.add.click()
-    ready.leave()
-    ready.leave()
+    ready.release()
+    ready.release()
     settle()
     assert not any(task.is_running for task in ready.tasks)
     assert not ready.search.isEnabled()

@@ -312,12 +312,12 @@ def test_without_the_annotate_dock_the_models_classes_are_taken_and_saved(dock, 
 
 
 def test_labelled_tiles_are_not_asked_for_again(dock, queue, until):
-    asked = {bounds(one) for one in dock.queue.tiles}
+    requested = {bounds(one) for one in dock.queue.tiles}
     for _ in range(6):
         dock.labelling.label(0)
     find(dock, until)
     assert len(dock.queue.tiles) == 6
-    assert not asked & {bounds(one) for one in dock.queue.tiles}
+    assert not requested & {bounds(one) for one in dock.queue.tiles}
 
 
 def test_slides_take_turns_and_hide_each_other_only_meanwhile(dock, scored, until):
@@ -393,102 +393,102 @@ def labelled(dock, scored, annotate):
     return layer
 
 
-def ask_worth(dock, until):
-    dock.worth.ask.click()
-    until(lambda: not dock.judging.is_running)
+def start_label_efficiency(dock, until):
+    dock.efficiency.ask.click()
+    until(lambda: not dock.measuring.is_running)
 
 
 def test_it_says_which_labels_are_missing(dock, scored, until):
     scored()
-    assert dock.worth.curve.isHidden()
-    ask_worth(dock, until)
-    assert "Nothing is labelled yet" in dock.worth.sentence.text()
-    assert dock.worth.curve.isHidden()
-    assert dock.worth.about.isHidden()
+    assert dock.efficiency.curve.isHidden()
+    start_label_efficiency(dock, until)
+    assert "Nothing is labelled yet" in dock.efficiency.sentence.text()
+    assert dock.efficiency.curve.isHidden()
+    assert dock.efficiency.about.isHidden()
 
 
 def test_what_labels_are_worth_is_shown(dock, labelled, until):
-    ask_worth(dock, until)
-    worth = dock.worth
-    assert worth.sentence.text().startswith("Further labels like these can hardly help")
-    assert worth.about.text().startswith("60 labelled tiles in 4 regions")
-    assert worth.plot.isVisible()
-    _, shares = worth.plot.random.getData()
-    assert shares == pytest.approx(100 * worth.found.efficiency.random.accuracy.mean(axis=0))
-    ticks = worth.plot.plot.getAxis("bottom")._tickLevels[0]
+    start_label_efficiency(dock, until)
+    efficiency = dock.efficiency
+    assert efficiency.sentence.text().startswith("Further labels like these can hardly help")
+    assert efficiency.about.text().startswith("60 labelled tiles in 4 regions")
+    assert efficiency.plot.isVisible()
+    _, shares = efficiency.plot.random.getData()
+    assert shares == pytest.approx(100 * efficiency.found.efficiency.random.accuracy.mean(axis=0))
+    ticks = efficiency.plot.plot.getAxis("bottom")._tickLevels[0]
     assert [text for _, text in ticks] == ["2", "4", "8", "16"]
-    assert worth.plot.chance.value() == 50
-    assert worth.ask.text() == "What are labels worth?"
+    assert efficiency.plot.chance.value() == 50
+    assert efficiency.ask.text() == "What are labels worth?"
     # It is folded and unfolded with all that is said of it.
-    worth.curve.collapse(animate=False)
-    assert not worth.about.isVisible()
-    ask_worth(dock, until)
-    assert not worth.curve.isExpanded()
+    efficiency.curve.collapse(animate=False)
+    assert not efficiency.about.isVisible()
+    start_label_efficiency(dock, until)
+    assert not efficiency.curve.isExpanded()
 
 
 def test_the_curve_follows_the_labels_while_it_is_in_view(dock, labelled, until):
     dock._judge_later.setInterval(0)
     find(dock, until)
     dock.labelling.label(1)
-    assert dock.worth.found is None
-    ask_worth(dock, until)
-    before = dock.worth.found.labelled
+    assert dock.efficiency.found is None
+    start_label_efficiency(dock, until)
+    before = dock.efficiency.found.labelled
     dock.labelling.label(1)
-    until(lambda: dock.worth.found.labelled == before + 1)
-    until(lambda: not dock.judging.is_running)
+    until(lambda: dock.efficiency.found.labelled == before + 1)
+    until(lambda: not dock.measuring.is_running)
     dock.labelling.skip()
     assert not dock._judge_later.isActive()
     dock.labelling.take_back()
     dock.labelling.take_back()
-    until(lambda: dock.worth.found.labelled == before)
-    until(lambda: not dock.judging.is_running)
-    dock.worth.curve.collapse(animate=False)
+    until(lambda: dock.efficiency.found.labelled == before)
+    until(lambda: not dock.measuring.is_running)
+    dock.efficiency.curve.collapse(animate=False)
     dock.labelling.label(1)
     until(lambda: not dock._judge_later.isActive())
-    assert not dock.judging.is_running
+    assert not dock.measuring.is_running
 
 
 def test_labels_that_are_gone_take_the_curve_with_them(dock, labelled, annotate, until):
-    ask_worth(dock, until)
+    start_label_efficiency(dock, until)
     annotate.drawing.layer.selected_data = set(range(4))
     annotate.drawing.layer.remove_selected()
-    ask_worth(dock, until)
-    assert dock.worth.curve.isHidden()
-    assert dock.worth.about.isHidden()
-    assert "Nothing is labelled yet" in dock.worth.sentence.text()
+    start_label_efficiency(dock, until)
+    assert dock.efficiency.curve.isHidden()
+    assert dock.efficiency.about.isHidden()
+    assert "Nothing is labelled yet" in dock.efficiency.sentence.text()
 
 
 def test_pressed_twice_it_stops(dock, labelled, until, settle):
-    dock.worth.ask.click()
-    dock.worth.ask.click()
-    assert dock.worth.sentence.text() == "Stopped."
+    dock.efficiency.ask.click()
+    dock.efficiency.ask.click()
+    assert dock.efficiency.sentence.text() == "Stopped."
     settle()
-    assert dock.worth.found is None
-    ask_worth(dock, until)
-    sentence = dock.worth.sentence.text()
-    dock.worth.ask.click()
-    dock.worth.ask.click()
+    assert dock.efficiency.found is None
+    start_label_efficiency(dock, until)
+    sentence = dock.efficiency.sentence.text()
+    dock.efficiency.ask.click()
+    dock.efficiency.ask.click()
     settle()
-    assert dock.worth.sentence.text() == sentence
-    assert dock.worth.ask.text() == "What are labels worth?"
+    assert dock.efficiency.sentence.text() == sentence
+    assert dock.efficiency.ask.text() == "What are labels worth?"
 
 
 def test_asking_leaves_the_keys_to_the_queue(dock, labelled, until, qtbot):
     find(dock, until)
     dock.queue.setFocus()
-    qtbot.mouseClick(dock.worth.ask, Qt.MouseButton.LeftButton)
-    assert not dock.worth.ask.hasFocus()
-    until(lambda: not dock.judging.is_running)
+    qtbot.mouseClick(dock.efficiency.ask, Qt.MouseButton.LeftButton)
+    assert not dock.efficiency.ask.hasFocus()
+    until(lambda: not dock.measuring.is_running)
 
 
 def test_closing_while_labels_are_judged(dock, labelled, settle):
     dock._judge_later.start()
-    dock.worth.ask.click()
+    dock.efficiency.ask.click()
     dock.close()
     settle()
-    assert not dock.judging.is_running
+    assert not dock.measuring.is_running
     assert not dock._judge_later.isActive()
-    assert dock.worth.found is None
+    assert dock.efficiency.found is None
 
 
 # -- labels that neighbours doubt ------------------------------------------------------
@@ -510,40 +510,42 @@ def doubted(dock, scored, annotate, until):
 
 
 def look(dock, until):
-    dock.noise.find.click()
+    dock.label_issues.find.click()
     until(lambda: not dock.doubting.is_running)
 
 
 def test_wrong_labels_are_found_and_flipped(dock, doubted, until):
-    assert len(dock.noise.tiles) == 2
-    assert {(one.drawn, one.says) for one in dock.noise.tiles} == {("benign", "malignant")}
-    assert dock.noise.note.text().startswith("2 of 62 annotated tiles")
-    dock.noise.list.setCurrentRow(0)
+    assert len(dock.label_issues.tiles) == 2
+    assert {(one.drawn, one.suggested) for one in dock.label_issues.tiles} == {
+        ("benign", "malignant")
+    }
+    assert dock.label_issues.note.text().startswith("2 of 62 annotated tiles")
+    dock.label_issues.list.setCurrentRow(0)
     assert MARKER_NAME in dock.viewer.layers
-    assert dock.noise.flip.text() == "Flip to malignant"
-    place = dock.noise.tiles[0].tile.region
-    dock.noise.flip.click()
-    (remark,) = notes_of(doubted).remarks
-    assert (remark.action, remark.class_name) == ("class", "malignant")
-    assert (remark.place.x, remark.place.y) == (place.x, place.y)
-    assert remark.place.slide == slide_of(doubted).quick_hash
+    assert dock.label_issues.flip.text() == "Flip to malignant"
+    place = dock.label_issues.tiles[0].tile.region
+    dock.label_issues.flip.click()
+    (correction,) = notes_of(doubted).corrections
+    assert (correction.action, correction.class_name) == ("class", "malignant")
+    assert (correction.place.x, correction.place.y) == (place.x, place.y)
+    assert correction.place.slide == slide_of(doubted).quick_hash
     # And the next one is there.
-    assert dock.noise.list.currentRow() == 1
-    dock.noise.drop.click()
-    assert [one.action for one in notes_of(doubted).remarks] == ["class", "ignore"]
+    assert dock.label_issues.list.currentRow() == 1
+    dock.label_issues.drop.click()
+    assert [one.action for one in notes_of(doubted).corrections] == ["class", "ignore"]
     look(dock, until)
-    assert dock.noise.tiles == []
-    assert "Nothing to doubt" in dock.noise.note.text()
+    assert dock.label_issues.tiles == []
+    assert "Nothing to doubt" in dock.label_issues.note.text()
 
 
 def test_a_label_that_is_kept_is_not_doubted_again(dock, doubted, until):
-    dock.noise.list.setCurrentRow(0)
-    dock.noise.keep.click()
-    (remark,) = notes_of(doubted).remarks
-    assert (remark.action, remark.class_name) == ("class", "benign")
-    kept = dock.noise.tiles[0].tile
+    dock.label_issues.list.setCurrentRow(0)
+    dock.label_issues.keep.click()
+    (correction,) = notes_of(doubted).corrections
+    assert (correction.action, correction.class_name) == ("class", "benign")
+    kept = dock.label_issues.tiles[0].tile
     look(dock, until)
-    assert kept not in [one.tile for one in dock.noise.tiles]
+    assert kept not in [one.tile for one in dock.label_issues.tiles]
 
 
 def test_a_class_of_one_region_is_told(dock, scored, annotate, until):
@@ -552,13 +554,13 @@ def test_a_class_of_one_region_is_told(dock, scored, annotate, until):
         draw(annotate, layer, "benign", *place)
     draw(annotate, layer, "malignant", 576, 0, 320, 192)
     look(dock, until)
-    assert "malignant: one region only" in dock.noise.note.text()
+    assert "malignant: one region only" in dock.label_issues.note.text()
 
 
 def test_without_regions_of_two_classes_it_says_what_to_draw(dock, scored, until):
     scored()
     look(dock, until)
-    assert "draw at least two regions of each class" in dock.noise.note.text()
+    assert "draw at least two regions of each class" in dock.label_issues.note.text()
 
 
 # -- slides and classes ----------------------------------------------------------------
@@ -567,34 +569,34 @@ def test_without_regions_of_two_classes_it_says_what_to_draw(dock, scored, until
 def test_the_meter_needs_two_slides(dock, scored, until):
     scored()
     dock.show_slides()
-    assert "Two scored slides are needed" in dock.meter.sentence.text()
-    dock.meter.measure.click()
+    assert "Two scored slides are needed" in dock.batch_effect.sentence.text()
+    dock.batch_effect.measure.click()
     until(lambda: not dock.measuring.is_running)
-    assert "at least two slides" in dock.meter.sentence.text()
-    assert dock.meter.slide.told is None
+    assert "at least two slides" in dock.batch_effect.sentence.text()
+    assert dock.batch_effect.slide.told is None
 
 
 def test_two_slides_of_the_same_colours_hardly_differ(dock, scored, until):
     scored()
     scored("other", seed=1)
     dock.show_slides()
-    assert dock.meter.sentence.text() == ""
+    assert dock.batch_effect.sentence.text() == ""
     dock.tabs.setCurrentIndex(2)
-    dock.meter.measure.click()
+    dock.batch_effect.measure.click()
     until(lambda: not dock.measuring.is_running)
-    assert "The embedding tells the slide in" in dock.meter.sentence.text()
-    assert "(chance 50\N{NO-BREAK SPACE}%)" in dock.meter.sentence.text()
-    assert dock.meter.slide.told.groups == 2
-    assert not dock.meter.slide.isHidden()
-    assert "2 slides" in dock.meter.note.text()
+    assert "The embedding tells the slide in" in dock.batch_effect.sentence.text()
+    assert "(chance 50\N{NO-BREAK SPACE}%)" in dock.batch_effect.sentence.text()
+    assert dock.batch_effect.slide.told.groups == 2
+    assert not dock.batch_effect.slide.isHidden()
+    assert "2 slides" in dock.batch_effect.note.text()
 
 
 def test_slides_of_different_scales_are_not_measured(dock, scored, until):
     scored()
     scored("other", seed=1, mpp=0.6)
-    dock.meter.measure.click()
+    dock.batch_effect.measure.click()
     until(lambda: not dock.measuring.is_running)
-    assert "different scales (0.5, 0.6 um/px)" in dock.meter.sentence.text()
+    assert "different scales (0.5, 0.6 um/px)" in dock.batch_effect.sentence.text()
 
 
 # -- slides with their stain changed ---------------------------------------------------
@@ -605,79 +607,79 @@ def measured(dock, scored, until):
     """Two slides that differ by their stain, and were measured."""
     layers = scored(), scored("darker", 1, write=write_darker_slide)
     dock.tabs.setCurrentIndex(2)
-    assert dock.meter.stain.isHidden()
-    dock.meter.measure.click()
+    assert dock.batch_effect.stain.isHidden()
+    dock.batch_effect.measure.click()
     until(lambda: not dock.measuring.is_running)
     return layers
 
 
 def is_reading(dock):
-    return dock.meter.bar.isVisible() and "stain anew" in dock.meter.bar.format()
+    return dock.batch_effect.bar.isVisible() and "stain anew" in dock.batch_effect.bar.format()
 
 
 def test_the_same_tiles_are_shown_as_they_are_and_stained_anew(dock, measured, until):
-    meter = dock.meter
-    assert meter.stain.isVisible()
-    assert not meter.as_is.heading.isVisible()
-    assert not meter.stained.isVisible()
-    meter.stain.click()
-    assert meter.stain.text() == "Stop"
+    batch_effect = dock.batch_effect
+    assert batch_effect.stain.isVisible()
+    assert not batch_effect.as_is.heading.isVisible()
+    assert not batch_effect.stained.isVisible()
+    batch_effect.stain.click()
+    assert batch_effect.stain.text() == "Stop"
     until(lambda: not dock.staining.is_running)
-    assert meter.as_is.heading.isVisible()
-    assert meter.stained.isVisible()
-    assert meter.as_is.slide.told.accuracy > 0.95
-    assert meter.stained.slide.told.accuracy < 0.75
-    assert "The slide is told in" in meter.stain_sentence.text()
-    assert "384 tiles of 2 slides" in meter.note.text()
-    assert not meter.bar.isVisible()
-    assert meter.stain.text() == "Measure with stain changed"
+    assert batch_effect.as_is.heading.isVisible()
+    assert batch_effect.stained.isVisible()
+    assert batch_effect.as_is.slide.told.accuracy > 0.95
+    assert batch_effect.stained.slide.told.accuracy < 0.75
+    assert "The slide is told in" in batch_effect.stain_sentence.text()
+    assert "384 tiles of 2 slides" in batch_effect.note.text()
+    assert not batch_effect.bar.isVisible()
+    assert batch_effect.stain.text() == "Measure with stain changed"
     # Measuring as they are begins anew.
-    meter.measure.click()
-    assert not meter.stained.isVisible()
+    batch_effect.measure.click()
+    assert not batch_effect.stained.isVisible()
     until(lambda: not dock.measuring.is_running)
-    assert not meter.as_is.heading.isVisible()
-    assert meter.stain_sentence.text() == ""
+    assert not batch_effect.as_is.heading.isVisible()
+    assert batch_effect.stain_sentence.text() == ""
 
 
 def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, settle):
-    meter = dock.meter
-    before = meter.as_is.slide.told
-    meter.stain.click()
+    batch_effect = dock.batch_effect
+    before = batch_effect.as_is.slide.told
+    batch_effect.stain.click()
     until(lambda: is_reading(dock))
-    meter.stain.click()
-    assert meter.stain_sentence.text() == "Stopped."
+    batch_effect.stain.click()
+    assert batch_effect.stain_sentence.text() == "Stopped."
     settle()
-    assert not meter.stained.isVisible()
-    assert not meter.bar.isVisible()
-    assert meter.as_is.slide.told is before
+    assert not batch_effect.stained.isVisible()
+    assert not batch_effect.bar.isVisible()
+    assert batch_effect.as_is.slide.told is before
     # And others may use the computer again.
     other = ComputeLock("A slide is being scored")
     assert other.take() == ""
     other.give_back()
-    meter.stain.click()
+    batch_effect.stain.click()
     until(lambda: not dock.staining.is_running)
-    assert meter.stained.isVisible()
+    assert batch_effect.stained.isVisible()
 
 
 def test_it_waits_for_others_that_use_the_computer(dock, measured):
     other = ComputeLock("A slide is being scored")
     other.take()
-    dock.meter.stain.click()
-    assert "A slide is being scored: wait" in dock.meter.stain_sentence.text()
+    dock.batch_effect.stain.click()
+    assert "A slide is being scored: wait" in dock.batch_effect.stain_sentence.text()
     assert not dock.staining.is_running
     other.give_back()
 
 
 def test_measuring_anew_or_losing_a_slide_stops_it(dock, measured, until):
-    dock.meter.stain.click()
-    dock.meter.measure.click()
+    dock.batch_effect.stain.click()
+    dock.batch_effect.measure.click()
     assert not dock.staining.is_running
     until(lambda: not dock.measuring.is_running)
-    dock.meter.stain.click()
+    dock.batch_effect.stain.click()
     dock.viewer.layers.remove(measured[1])
     assert not dock.staining.is_running
-    assert "Two scored slides are needed" in dock.meter.sentence.text()
-    assert dock.meter.stain.isHidden()
+    assert "Two scored slides are needed" in dock.batch_effect.sentence.text()
+    assert dock.batch_effect.stain.isHidden()
 
 
 def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
@@ -685,11 +687,11 @@ def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
         raise ModelNotFoundError("There is no model 'redness'.")
 
     monkeypatch.setattr(score_slide, "load_model", gone)
-    dock.meter.stain.click()
+    dock.batch_effect.stain.click()
     until(lambda: not dock.staining.is_running)
-    assert dock.meter.stain_sentence.text() == "There is no model 'redness'."
-    assert not dock.meter.bar.isVisible()
-    assert dock.meter.as_is.slide.isVisible()
+    assert dock.batch_effect.stain_sentence.text() == "There is no model 'redness'."
+    assert not dock.batch_effect.bar.isVisible()
+    assert dock.batch_effect.as_is.slide.isVisible()
     other = ComputeLock("A slide is being scored")
     assert other.take() == ""
     other.give_back()
@@ -704,7 +706,7 @@ def test_a_slide_whose_file_is_gone_is_told(dock, measured):
 
 
 def test_closing_while_it_is_stained_anew(dock, measured, until, settle):
-    dock.meter.stain.click()
+    dock.batch_effect.stain.click()
     until(lambda: is_reading(dock))
     dock.close()
     settle()

@@ -24,7 +24,7 @@ class AnnotationCountsLabel(QObject):
         Where the numbers are shown.
     """
 
-    said = Signal(str)
+    described = Signal(str)
     """What the counts come to, or why they cannot be told."""
 
     def __init__(self, table: ClassTable, parent: QObject | None = None) -> None:
@@ -33,9 +33,9 @@ class AnnotationCountsLabel(QObject):
         self.task = Worker()
         self._table = table
         self._masks: dict[str, TissueMask] = {}
-        self._asked: tuple[Slide, AnnotationSet, int] | None = None
+        self._requested: tuple[Slide, AnnotationSet, int] | None = None
         self.task.returned.connect(self._show_counts)
-        self.task.errored.connect(self.said)
+        self.task.errored.connect(self.described)
 
     def count(self, slide: Slide, drawn: AnnotationSet, left_out: int) -> None:
         """Show what is known at once, and count the tiles in the background.
@@ -47,14 +47,14 @@ class AnnotationCountsLabel(QObject):
         left_out
             How many shapes do not count.
         """
-        self._asked = slide, drawn, left_out
+        self._requested = slide, drawn, left_out
         self._show(slide, drawn, None)
         mask = self._masks.get(slide.quick_hash)
         self.task.start(partial(count_tiles, slide, drawn.regions(), mask, drawn.corrections))
 
     def stop(self) -> None:
         """Count nothing any more."""
-        self._asked = None
+        self._requested = None
         self.task.cancel()
 
     def _show(self, slide: Slide, drawn: AnnotationSet, tiles: dict[str, int] | None) -> None:
@@ -64,12 +64,12 @@ class AnnotationCountsLabel(QObject):
         self._table.show_counts(shapes, areas, tiles)
 
     def _show_counts(self, counts: AnnotationCounts) -> None:
-        if self._asked is None:
+        if self._requested is None:
             return
-        slide, drawn, left_out = self._asked
+        slide, drawn, left_out = self._requested
         self._masks[slide.quick_hash] = counts.mask
         self._show(slide, drawn, counts.tiles)
-        self.said.emit(" ".join(_notes(counts, left_out)))
+        self.described.emit(" ".join(_notes(counts, left_out)))
 
 
 def _notes(counts: AnnotationCounts, left_out: int) -> list[str]:

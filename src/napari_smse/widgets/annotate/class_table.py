@@ -53,7 +53,7 @@ class ClassTable(QTableWidget):
         self.setMinimumHeight(140)
         self.setMaximumHeight(300)
         self.setToolTip("Double-click a name to change it.")
-        self.itemSelectionChanged.connect(self._tell_chosen)
+        self.itemSelectionChanged.connect(self._emit_chosen)
         self.itemChanged.connect(self._rename)
 
     # -- what there is ---------------------------------------------------------------
@@ -190,7 +190,7 @@ class ClassTable(QTableWidget):
         elif new != old:
             self.renamed.emit(old, new)
 
-    def _tell_chosen(self) -> None:
+    def _emit_chosen(self) -> None:
         if self.current:
             self.chosen.emit(self.current)
 

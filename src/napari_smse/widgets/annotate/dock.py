@@ -144,7 +144,7 @@ class AnnotateDock(SlideDock):
         self.recovery.wanted.connect(self._recover)
         self.recovery.unwanted.connect(self._decide)
         self._soon.timeout.connect(self._keep_up)
-        self.tally.said.connect(self.note.setText)
+        self.tally.described.connect(self.note.setText)
         self.links.problem.connect(show_error)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
@@ -210,7 +210,7 @@ class AnnotateDock(SlideDock):
             self._layer = None
         if self.drawing is not None:
             self._keep_up()
-            self.drawing.leave()
+            self.drawing.release()
         self.slide = self.drawing = self._autosave = None
         self._dirty = False
         self.recovery.hide()
@@ -374,12 +374,12 @@ class AnnotateDock(SlideDock):
 
     # -- leaving ---------------------------------------------------------------------
 
-    def _let_go_of_all(self) -> None:
+    def _disconnect(self) -> None:
         self.lists.remember()
         if self._session.annotator is self:
             self._session.annotator = None
             self._announce_classes()
-        self.slides.leave()
+        self.slides.release()
         self._let_go()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)

@@ -87,7 +87,7 @@ class PairConstraintsPanel(QWidget):
         self._clear()
         self._show_links()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Pick no more, and stop listening; the links stay."""
         self.picker.set_on(False)
         self.pictures.stop()
@@ -150,7 +150,7 @@ class PairConstraintsPanel(QWidget):
         for link in links:
             words = "alike" if link.must_link else "differ"
             self.list.addItem(
-                QListWidgetItem(f"{words}: {_told(link.first)} and {_told(link.second)}")
+                QListWidgetItem(f"{words}: {_describe(link.first)} and {_describe(link.second)}")
             )
         if self._layer is not None and self._slide is not None:
             show_pair_constraints(self._viewer, self._layer, self._slide, links)
@@ -171,5 +171,5 @@ def _place(tile: TileOnSlide) -> TilePlace:
     return TilePlace(tile.slide.quick_hash, tile.mpp, one.x, one.y, one.width, one.height)
 
 
-def _told(place: TilePlace) -> str:
+def _describe(place: TilePlace) -> str:
     return f"({place.x}, {place.y})"

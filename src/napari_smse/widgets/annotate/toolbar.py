@@ -49,9 +49,9 @@ class DrawButtons(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         for name, button in self.buttons.items():
             row.addWidget(button)
-            button.clicked.connect(partial(self._tell, _MODES[name]))
+            button.clicked.connect(partial(self._emit, _MODES[name]))
 
-    def _tell(self, mode: str, _checked: bool = False) -> None:
+    def _emit(self, mode: str, _checked: bool = False) -> None:
         self.wanted.emit(mode)
 
 

@@ -30,7 +30,7 @@ class ModelSelection(QObject):
     """The card to go by now, and whether the user chose a model, or a file changed by itself."""
 
     problem = Signal(str)
-    said = Signal(str)
+    described = Signal(str)
     """What is being done, or came of it."""
 
     def __init__(
@@ -60,7 +60,7 @@ class ModelSelection(QObject):
 
     def open(self, path: str) -> None:
         """Look at a file in the background, and choose it if it is a model for slides."""
-        self.said.emit(f"Looking at {Path(path).name} …")
+        self.described.emit(f"Looking at {Path(path).name} …")
         self.task.start(partial(check_model, path))
 
     def read_again(self) -> None:
@@ -75,10 +75,10 @@ class ModelSelection(QObject):
 
     def _take(self, found: CheckedModel) -> None:
         self._field.offer(found.path)
-        self.said.emit(f"{self._field.label} is chosen: {', '.join(found.card.classes)}.")
+        self.described.emit(f"{self._field.label} is chosen: {', '.join(found.card.classes)}.")
 
     def _fail(self, text: str) -> None:
-        self.said.emit("")
+        self.described.emit("")
         self._refuse(text)
 
     def _refuse(self, text: str) -> None:
@@ -116,7 +116,7 @@ class ModelPicker(QWidget):
         layout.addWidget(self.list, stretch=1)
         layout.addWidget(self.browse)
         layout.addWidget(self.card)
-        self.list.currentIndexChanged.connect(self._tell_chosen)
+        self.list.currentIndexChanged.connect(self._emit_chosen)
         self.browse.clicked.connect(self._browse)
         self.card.clicked.connect(self.card_wanted)
 
@@ -139,7 +139,7 @@ class ModelPicker(QWidget):
                 self.list.addItem(self._free_label(Path(path)), path)
                 self.list.setItemData(row, path, Qt.ItemDataRole.ToolTipRole)
             self.list.setCurrentIndex(row)
-        self._tell_chosen()
+        self._emit_chosen()
 
     def show_chosen(self, name: str) -> None:
         """Show which model of the list is chosen, telling nobody."""
@@ -158,7 +158,7 @@ class ModelPicker(QWidget):
         # Models are often called alike, and their folders told apart.
         return path.stem if path.stem not in labels else f"{path.stem} in {path.parent}"
 
-    def _tell_chosen(self) -> None:
+    def _emit_chosen(self) -> None:
         self.chosen.emit(self.name)
 
     def _browse(self) -> None:

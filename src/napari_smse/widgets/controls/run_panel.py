@@ -31,7 +31,7 @@ class RunPanel(QWidget):
     def __init__(self, parent: QWidget | None = None, *, pausable: bool = False) -> None:
         super().__init__(parent)
         self._ready = False
-        self._told = 0.0
+        self._shown_at = 0.0
         self.count = QLabel()
         self.run = QPushButton("Run")
         self.run.setMinimumHeight(32)
@@ -93,9 +93,9 @@ class RunPanel(QWidget):
             The slide's name, if it is not the one in view.
         """
         now = time.monotonic()
-        if now - self._told < _TELL_S and progress.done < progress.total:
+        if now - self._shown_at < _TELL_S and progress.done < progress.total:
             return
-        self._told = now
+        self._shown_at = now
         text = f"{of}: " if of else ""
         text += f"{progress.done:,} of {progress.total:,} tiles"
         if progress.seconds_left is not None:
@@ -112,9 +112,9 @@ class RunPanel(QWidget):
     def show_share(self, share: float, text: str, seconds_left: float | None = None) -> None:
         """Show how far work is that is not counted in tiles; a few times a second at most."""
         now = time.monotonic()
-        if now - self._told < _TELL_S and share < 1:
+        if now - self._shown_at < _TELL_S and share < 1:
             return
-        self._told = now
+        self._shown_at = now
         if seconds_left is not None:
             text += f", {_duration(seconds_left)} left"
         self.bar.setUpdatesEnabled(False)
@@ -124,16 +124,16 @@ class RunPanel(QWidget):
 
     def show_stage(self, text: str) -> None:
         """Say what is done before the first tile."""
-        self._told = 0.0
+        self._shown_at = 0.0
         self.bar.setValue(0)
         self.bar.setFormat(text)
 
-    def tell_problem(self, text: str) -> None:
+    def show_problem(self, text: str) -> None:
         """Show what went wrong until the next run; nothing clears it."""
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
 
-    def tell_warnings(self, warnings: tuple[str, ...]) -> None:
+    def show_warnings(self, warnings: tuple[str, ...]) -> None:
         """Show what a reader of the results must know; nothing clears it."""
         self.warning.setText("\n".join(warnings))
         self.warning.setVisible(bool(warnings))

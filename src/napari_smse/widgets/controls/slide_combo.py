@@ -46,7 +46,7 @@ class SlideCombo(QComboBox):
                     self.addItem(layer.name, layer)
         self._follow()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Follow the session no longer; calling it again does nothing."""
         self._session.slide_changed.disconnect(self._follow, missing_ok=True)
 

@@ -31,7 +31,7 @@ class ThumbnailStrip(QWidget):
     tile_chosen = Signal(object)
     """The `TileOnSlide` that was clicked, or reached with the keys."""
 
-    judged = Signal(object, bool)
+    marked = Signal(object, bool)
     """A `TileOnSlide`, and whether more like it are wanted."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -59,8 +59,8 @@ class ThumbnailStrip(QWidget):
         self._flown = False
         self.list.currentRowChanged.connect(self._choose)
         self.list.itemClicked.connect(self._click)
-        self.more.clicked.connect(lambda: self._judge(True))
-        self.less.clicked.connect(lambda: self._judge(False))
+        self.more.clicked.connect(lambda: self._mark(True))
+        self.less.clicked.connect(lambda: self._mark(False))
         self.pictures.read.connect(self._show_picture)
         self._allow()
 
@@ -131,10 +131,10 @@ class ThumbnailStrip(QWidget):
         if tile is not None:
             self.tile_chosen.emit(tile)
 
-    def _judge(self, wanted: bool) -> None:
+    def _mark(self, wanted: bool) -> None:
         tile = self.chosen
         if tile is not None:
-            self.judged.emit(tile, wanted)
+            self.marked.emit(tile, wanted)
 
     def _allow(self) -> None:
         for button in (self.more, self.less):

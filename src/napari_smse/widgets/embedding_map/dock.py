@@ -39,7 +39,7 @@ from napari_smse.widgets.embedding_map.messages import (
 )
 from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
 from napari_smse.widgets.embedding_map.selection_panel import Outlined, SelectionPanel, outlined
-from napari_smse.widgets.hit_annotations import keep_as_regions
+from napari_smse.widgets.hit_annotations import add_as_regions
 from napari_smse.widgets.layers.regions import drawn_region, visible_region
 from napari_smse.widgets.layers.selection_layer import SelectionLayers
 from napari_smse.widgets.layers.tile_marker import fly_to
@@ -85,7 +85,7 @@ class EmbeddingMapDock(SlideDock):
         self._tasks = (self.mapping, self.grouping, self.outlining, self.comparing)
         self.cancel_on_destroy(self._tasks)
         self._connect()
-        self._look()
+        self._refresh()
 
     # -- making ----------------------------------------------------------------------
 
@@ -124,8 +124,8 @@ class EmbeddingMapDock(SlideDock):
         self.form.coloured.connect(self._colour)
         self.form.exemplars.toggled.connect(self.plot.exemplars.setVisible)
         self.form.everything.clicked.connect(self.plot.show_all)
-        self.plot.chosen.connect(self._tell_chosen)
-        self.plot.hovered.connect(self._tell_pointed)
+        self.plot.chosen.connect(self._show_selection)
+        self.plot.hovered.connect(self._show_pointed)
         self.plot.clicked.connect(self._fly)
         self.panel.drawn.clicked.connect(partial(self._choose_on_slide, drawn_region))
         self.panel.in_view.clicked.connect(partial(self._choose_on_slide, visible_region))
@@ -139,14 +139,14 @@ class EmbeddingMapDock(SlideDock):
         self.outlining.returned.connect(self._annotate)
         for task in self._tasks:
             task.errored.connect(self._fail)
-        self._session.run_grew.connect(self._look)
+        self._session.run_grew.connect(self._refresh)
         self._session.run_changed.connect(self._take_run)
-        self.viewer.layers.events.inserted.connect(self._look)
-        self.viewer.layers.events.removed.connect(self._look)
+        self.viewer.layers.events.inserted.connect(self._refresh)
+        self.viewer.layers.events.removed.connect(self._refresh)
 
     # -- slides ----------------------------------------------------------------------
 
-    def _look(self, _event: object = None) -> None:
+    def _refresh(self, _event: object = None) -> None:
         """See what is scored by now, and say what of it is not in the map."""
         runs = self._session.scored_layers()
         self.form.show_runs(runs)
@@ -173,7 +173,7 @@ class EmbeddingMapDock(SlideDock):
 
     def _take_run(self, layer: Image) -> None:
         """Follow another model that is in force on a slide of the map, if that is quickly done."""
-        self._look()
+        self._refresh()
         run = self._session.run_of(layer)
         quick = self.form.way is ProjectionMethod.PCA
         if self.space is None or run is None or not run.store.finished or not quick:
@@ -187,7 +187,7 @@ class EmbeddingMapDock(SlideDock):
         self._set_working(False)
         if self.space is not None:
             self._show(None)
-        self._tell_problem("")
+        self._show_problem("")
         self.news.hide()
         self.state.setText(_NOTHING_SCORED)
 
@@ -197,7 +197,7 @@ class EmbeddingMapDock(SlideDock):
         if self.mapping.cancel():
             self._set_working(False)
             self.state.setText("Cancelled. Refresh makes the map anew.")
-            self._tell_problem("" if self.space is not None else "No map was made.")
+            self._show_problem("" if self.space is not None else "No map was made.")
         else:
             self.make_map()
 
@@ -206,7 +206,7 @@ class EmbeddingMapDock(SlideDock):
         self._wanted = self.form.wanted(self._session.scored_layers())
         if not self._wanted:
             return
-        self._tell_problem("")
+        self._show_problem("")
         self.news.hide()
         same, _ = of_one_model(self._wanted)
         job = EmbeddingMapJob(tuple((scored.slide, scored.run) for scored in same), self.form.way)
@@ -217,6 +217,7 @@ class EmbeddingMapDock(SlideDock):
     def _show_new(self, space: EmbeddingMap) -> None:
         self._show(space)
         self._set_working(False)
+        self._refresh()
 
     def _show(self, space: EmbeddingMap | None) -> None:
         for task in (self.grouping, self.outlining, self.comparing):
@@ -233,7 +234,7 @@ class EmbeddingMapDock(SlideDock):
     def _show_exemplars(self) -> None:
         bank = None if self.space is None else self.space.bank
         self.form.exemplars.setEnabled(bank is not None)
-        self.form.tell_exemplars(0 if bank is None else len(bank))
+        self.form.show_exemplar_count(0 if bank is None else len(bank))
         if self.space is None or bank is None:
             self.plot.show_exemplars(np.empty((0, 2), np.float32), np.empty((0, 3), np.uint8))
             return
@@ -253,10 +254,10 @@ class EmbeddingMapDock(SlideDock):
         self.panel.annotate.setEnabled(bool(self.plot.selection.any()))
         if self.space is None:
             self.state.setText("")
-        self._tell_problem(text)
+        self._show_problem(text)
         show_error(text)
 
-    def _tell_problem(self, text: str) -> None:
+    def _show_problem(self, text: str) -> None:
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
 
@@ -275,10 +276,10 @@ class EmbeddingMapDock(SlideDock):
         self.plot.set_colours(shown.colours)
         self.legend.explain(shown)
 
-    def _take_clusters(self, said: tuple[int, Clusters]) -> None:
+    def _take_clusters(self, result: tuple[int, Clusters]) -> None:
         # By what was asked for: fewer groups are found where fewer tiles differ.
-        asked, found = said
-        self._clusters[asked] = found.labels
+        key, found = result
+        self._clusters[key] = found.labels
         self._colour()
 
     def _show_comparing(self, progress: Progress) -> None:
@@ -292,7 +293,7 @@ class EmbeddingMapDock(SlideDock):
 
     # -- single tiles ----------------------------------------------------------------
 
-    def _tell_pointed(self, row: int | None, exemplar: int | None) -> None:
+    def _show_pointed(self, row: int | None, exemplar: int | None) -> None:
         if self.space is None:
             return
         if exemplar is not None and self.space.bank is not None:
@@ -306,7 +307,7 @@ class EmbeddingMapDock(SlideDock):
 
     def _fly(self, row: int | None, exemplar: int | None) -> None:
         """Show a tile, or an exemplar, on its slide."""
-        self._tell_pointed(row, exemplar)
+        self._show_pointed(row, exemplar)
         if self.space is None:
             return
         region: Region | None
@@ -328,7 +329,7 @@ class EmbeddingMapDock(SlideDock):
 
     def _choose_nothing(self) -> None:
         self.plot.select(np.zeros(len(self.plot.selection), dtype=bool))
-        self._tell_chosen(self.plot.selection)
+        self._show_selection(self.plot.selection)
 
     def _choose_on_slide(
         self, region_of: Callable[[napari.Viewer, Image], BaseGeometry], *_: object
@@ -347,11 +348,11 @@ class EmbeddingMapDock(SlideDock):
             show_error(str(error))
             return
         self.plot.select(selection)
-        self._tell_chosen(selection)
+        self._show_selection(selection)
         if not selection.any():
             show_info("No scored tile lies there.")
 
-    def _tell_chosen(self, selection: NDArray[np.bool_]) -> None:
+    def _show_selection(self, selection: NDArray[np.bool_]) -> None:
         self.outlining.cancel()
         if self.space is None:
             self._highlights.hide()
@@ -373,14 +374,14 @@ class EmbeddingMapDock(SlideDock):
     def _annotate(self, outlines: Sequence[Outlined]) -> None:
         """Keep what was outlined, on all slides at once or, if that failed, on none."""
         self.panel.annotate.setEnabled(True)
-        name, told = self.panel.classes.currentText(), []
+        name, sentences = self.panel.classes.currentText(), []
         for one, regions in outlines:
             layer = layer_with(self.viewer, one.slide.quick_hash)
             if layer is not None:
-                keep_as_regions(self.viewer, layer, one.slide, name, regions)
+                add_as_regions(self.viewer, layer, one.slide, name, regions)
                 number = "1 region" if len(regions) == 1 else f"{len(regions):,} regions"
-                told.append(f"{number} of class {name} added on {one.slide.name}.")
-        self.panel.tell_kept(" ".join(told))
+                sentences.append(f"{number} of class {name} added on {one.slide.name}.")
+        self.panel.show_outcome(" ".join(sentences))
 
     def _classes(self) -> dict[str, Colour]:
         """Return the classes that the mapped slides can be annotated with."""
@@ -394,10 +395,10 @@ class EmbeddingMapDock(SlideDock):
 
     # -- leaving ---------------------------------------------------------------------
 
-    def _let_go_of_all(self) -> None:
-        self._session.run_grew.disconnect(self._look, missing_ok=True)
+    def _disconnect(self) -> None:
+        self._session.run_grew.disconnect(self._refresh, missing_ok=True)
         for task in self._tasks:
             task.cancel()
         self._session.run_changed.disconnect(self._take_run, missing_ok=True)
-        self.viewer.layers.events.inserted.disconnect(self._look)
-        self.viewer.layers.events.removed.disconnect(self._look)
+        self.viewer.layers.events.inserted.disconnect(self._refresh)
+        self.viewer.layers.events.removed.disconnect(self._refresh)

@@ -99,7 +99,7 @@ class EmbeddingMapForm(QWidget):
         """Turn Refresh into Cancel while a map is being made."""
         self.refresh.setText(STOP if working else REFRESH)
 
-    def tell_exemplars(self, number: int) -> None:
+    def show_exemplar_count(self, number: int) -> None:
         """Say how many exemplars can be shown."""
         self.exemplars.setText(f"Show {number:,} exemplars" if number else "No exemplars")
 

@@ -17,15 +17,15 @@ def describe_tile(space: EmbeddingMap, row: int, unlikeness: NDArray[np.float32]
     probability = one.tiles.probability[number]
     best = int(probability.argmax())
     region = one.tiles.region(number)
-    told = (
+    text = (
         f"{one.tiles.classes[best]} {probability[best]:.2f} · {one.slide.name} · "
         f"{describe_scale(float(one.tiles.mpps[number]))} · at ({region.x}, {region.y}) px"
     )
     if unlikeness is None or np.isnan(unlikeness[row]):
-        return told
+        return text
     if unlikeness[row] > 1:
-        return f"{told} · unlike anything trained on ({unlikeness[row]:.1f} x the limit)"
-    return f"{told} · like the training"
+        return f"{text} · unlike anything trained on ({unlikeness[row]:.1f} x the limit)"
+    return f"{text} · like the training"
 
 
 def describe_exemplar(bank: ExemplarBank, row: int) -> str:

@@ -31,7 +31,7 @@ class SelectionPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         hint = QLabel(_HINT)
-        self.told, self.kept = QLabel(), QLabel()
+        self.summary, self.outcome = QLabel(), QLabel()
         self.drawn = QPushButton("Tiles in drawn shapes")
         self.in_view = QPushButton("Tiles in view")
         self.nothing = QPushButton("None")
@@ -46,27 +46,27 @@ class SelectionPanel(QWidget):
         self.annotate.setToolTip("Outline the chosen tiles as a region of this class.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for label in (hint, self.told):
+        for label in (hint, self.summary):
             label.setWordWrap(True)
             layout.addWidget(label)
         layout.addLayout(hbox(QLabel("Choose"), self.drawn, self.in_view, self.nothing))
         layout.addLayout(hbox(QLabel("Call them"), self.classes, self.annotate))
-        self.kept.setWordWrap(True)
-        self.kept.hide()
-        layout.addWidget(self.kept)
+        self.outcome.setWordWrap(True)
+        self.outcome.hide()
+        layout.addWidget(self.outcome)
         self.set_chosen("No tile is chosen.", any_chosen=False)
 
     def set_chosen(self, text: str, *, any_chosen: bool) -> None:
         """Say what is chosen."""
-        self.told.setText(text)
-        self.tell_kept("")
+        self.summary.setText(text)
+        self.show_outcome("")
         for button in (self.nothing, self.annotate):
             button.setEnabled(any_chosen)
 
-    def tell_kept(self, text: str) -> None:
+    def show_outcome(self, text: str) -> None:
         """Say what became an annotation."""
-        self.kept.setText(f"{text} Change or save them in SMSE: Annotate." if text else "")
-        self.kept.setVisible(bool(text))
+        self.outcome.setText(f"{text} Change or save them in SMSE: Annotate." if text else "")
+        self.outcome.setVisible(bool(text))
 
     def suggest(self, name: str) -> None:
         """Choose a class for the user, until they choose one themselves."""

@@ -65,7 +65,7 @@ class BankController(QObject):
     def follow(self, layer: Image | None, read: ScoredTiles | None) -> None:
         """Keep the bank of the model that scored this slide."""
         self._layer, self._read = layer, read
-        self._panel.tell("" if read is None else read.note)
+        self._panel.show_message("" if read is None else read.note)
         if read is None:
             self._panel.show_bank(None)
         else:
@@ -99,13 +99,13 @@ class BankController(QObject):
             return
         name = known.bank.class_name(row)
         self._take(known.changed(known.bank.without([row])))
-        self._panel.tell(f"Removed one {name} tile. “Model's own” takes all changes back.")
+        self._panel.show_message(f"Removed one {name} tile. “Model's own” takes all changes back.")
 
     def take_own(self) -> None:
         """Take the exemplars that came with the model again."""
         if self._read is not None and not self.task.is_running:
             self._take(self._read.own_bank)
-            self._panel.tell(self._read.note)
+            self._panel.show_message(self._read.note)
 
     def save_to(self, path: Path) -> None:
         """Write the bank as one file."""
@@ -132,20 +132,20 @@ class BankController(QObject):
 
         self._start(work)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Stop what is under way."""
         self.task.cancel()
 
     def _start(self, work: Callable[[], _Result]) -> None:
         if not self.task.is_running:
-            self._panel.tell("")
+            self._panel.show_message("")
             self.task.start(work)
 
     def _take_result(self, result: _Result) -> None:
         known, text = result
         if known is not None:
             self._take(known)
-        self._panel.tell(text)
+        self._panel.show_message(text)
 
     def _take(self, known: NamedBank) -> None:
         self._banks[known.bank.model] = known

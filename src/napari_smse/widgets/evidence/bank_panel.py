@@ -29,7 +29,7 @@ class BankPanel(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Known tiles", parent)
-        self.which, self.said = QLabel(), QLabel()
+        self.which, self.message = QLabel(), QLabel()
         self.add = QPushButton("Add from annotations")
         self.add.setToolTip(
             "Tiles of this slide take the class of the region drawn with SMSE: Annotate that holds "
@@ -53,14 +53,14 @@ class BankPanel(QGroupBox):
             "are shown while their slide is open."
         )
         layout = QVBoxLayout(self)
-        for label in (self.which, self.said):
+        for label in (self.which, self.message):
             label.setWordWrap(True)
         layout.addWidget(self.which)
         layout.addLayout(hbox(self.add, self.remove))
         layout.addWidget(self.keep_pictures)
         layout.addLayout(hbox(self.save, self.load, self.reset))
         layout.addWidget(self.learn)
-        layout.addWidget(self.said)
+        layout.addWidget(self.message)
         for button, signal in (
             (self.add, self.add_wanted),
             (self.remove, self.remove_wanted),
@@ -83,10 +83,10 @@ class BankPanel(QGroupBox):
         self.learn.setEnabled(known is not None and len(known.bank.on_slides()) > 0)
         self.which.setText("" if known is None else f"{known.name}: {describe_bank(known.bank)}")
 
-    def tell(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Say what was done."""
-        self.said.setText(text)
-        self.said.setVisible(bool(text))
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
 
     def allow_removing(self, allowed: bool) -> None:
         """Whether a known tile is chosen that can be removed."""

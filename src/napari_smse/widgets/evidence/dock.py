@@ -115,17 +115,17 @@ class EvidenceDock(SlideDock):
         self.hovers.toggled.connect(self.pointer.set_hovering)
         self.pointer.clicked.connect(self._show_clicked)
         self.pointer.hovered.connect(lambda x, y: self.evidence.point_at(x, y, quietly=True))
-        self.pointer.missed.connect(self._say)
+        self.pointer.missed.connect(self._show_message)
         self.reading.returned.connect(self._show_slide)
-        self.reading.errored.connect(self._tell_problem)
-        self.evidence.problem.connect(self._say)
+        self.reading.errored.connect(self._show_problem)
+        self.evidence.problem.connect(self._show_message)
         self.evidence.exemplar_clicked.connect(self._fly_to_exemplar)
         self.evidence.exemplar_chosen.connect(self.desk.choose)
-        self.overlays.problem.connect(self._tell_problem)
+        self.overlays.problem.connect(self._show_problem)
         self.overlays.measured.connect(self.evidence.describe_ood)
-        self.colour_by.problem.connect(self._tell_problem)
+        self.colour_by.problem.connect(self._show_problem)
         self.desk.changed.connect(self._compare_with)
-        self.desk.problem.connect(self._tell_problem)
+        self.desk.problem.connect(self._show_problem)
         self.bank.learn_wanted.connect(self._fine_tune)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
@@ -140,7 +140,7 @@ class EvidenceDock(SlideDock):
         ]
         self.slides.show_layers(scored)
         if not scored and self.read is None:
-            self._say(_NOTHING)
+            self._show_message(_NOTHING)
 
     def _take_run(self, layer: Image) -> None:
         """Answer for another run, or another model's, as soon as it is in force."""
@@ -148,13 +148,13 @@ class EvidenceDock(SlideDock):
         run = self.session.run_of(layer)
         # While a slide is being scored, nothing should compete with that.
         if layer is self.slides.layer and (run is None or run.store.finished):
-            self.look_again()
+            self.refresh()
 
     def _take_maps(self, layer: Image) -> None:
         if layer is self.slides.layer and not self.reading.is_running:
-            self.colour_by.look_again()
+            self.colour_by.refresh()
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Read anew what was scored since; notice maps that others have replaced."""
         self._find_slides()
         layer = self.slides.layer
@@ -164,7 +164,7 @@ class EvidenceDock(SlideDock):
         if self.read is None or run is not self.read.run or self._has_grown(self.read):
             self._choose_slide()
         else:
-            self.colour_by.look_again()
+            self.colour_by.refresh()
 
     def _has_grown(self, read: ScoredTiles) -> bool:
         if read.blocks == len(read.run.plan.blocks):
@@ -181,27 +181,27 @@ class EvidenceDock(SlideDock):
             slide = None if layer is None else slide_of(layer)
         except SmseError as error:
             self._follow(None)
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return
         if slide is None or layer is None:
             self._follow(None)
-            self._say(_NOTHING)
+            self._show_message(_NOTHING)
             return
         # What is shown of a slide stays while more of it is read.
         if self.read is not None and self.read.slide.quick_hash != slide.quick_hash:
             self._follow(None)
-        self._say("Reading what was scored …")
+        self._show_message("Reading what was scored …")
         run = self.session.run_of(layer)
         if run is not None:
             self.reading.start(lambda: read_tiles(slide, run))
 
     def _show_slide(self, read: ScoredTiles) -> None:
         if not len(read.tiles):
-            self._say("No tile of this slide is scored yet.")
+            self._show_message("No tile of this slide is scored yet.")
             return
         same = self.read is not None and self.read.slide.quick_hash == read.slide.quick_hash
         point = self.evidence.point if same else None
-        self._say("")
+        self._show_message("")
         self._follow(read)
         clicked, self._clicked = self._clicked, None
         if clicked is not None and clicked.slide.quick_hash == read.slide.quick_hash:
@@ -254,16 +254,16 @@ class EvidenceDock(SlideDock):
         bank = known.bank
         region, layer = bank.region(row), layer_with(self.viewer, bank.slides[row])
         if region is None:
-            self._say(
+            self._show_message(
                 f"This known tile comes from {bank.sources[row]}: there is no slide to show it on."
             )
         elif layer is None:
-            self._say(
+            self._show_message(
                 f"This known tile lies on the slide {bank.sources[row]}, which is not open: open "
                 "it to see the tile there."
             )
         else:
-            self._say("")
+            self._show_message("")
             fly_to(self.viewer, layer, region)
 
     # -- the bank --------------------------------------------------------------------
@@ -296,25 +296,25 @@ class EvidenceDock(SlideDock):
             return "The slide is being scored: wait until that is done, and try again."
         return ""
 
-    def _say(self, text: str) -> None:
+    def _show_message(self, text: str) -> None:
         self.state.setText(text)
         self.state.setVisible(bool(text))
 
-    def _tell_problem(self, text: str) -> None:
-        self._say(text)
+    def _show_problem(self, text: str) -> None:
+        self._show_message(text)
         show_error(text)
 
     # -- leaving ---------------------------------------------------------------------
 
-    def _let_go_of_all(self) -> None:
-        self.pointer.leave()
-        self.overlays.leave()
-        self.colour_by.leave()
-        self.desk.leave()
-        self.evidence.leave()
+    def _disconnect(self) -> None:
+        self.pointer.release()
+        self.overlays.release()
+        self.colour_by.release()
+        self.desk.release()
+        self.evidence.release()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
-        self.slides.leave()
+        self.slides.release()
         self.session.run_changed.disconnect(self._take_run, missing_ok=True)
         self.session.maps_changed.disconnect(self._take_maps, missing_ok=True)
         for task in self._tasks:

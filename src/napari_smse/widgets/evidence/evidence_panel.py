@@ -126,7 +126,7 @@ class EvidencePanel(QWidget):
         if self.found:
             self.card.describe_ood(self._unlike_of(self.found[self._shown].row))
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Read no more pictures."""
         self.card.pictures.stop()
         self.known.pictures.stop()

@@ -77,9 +77,9 @@ class MapSource(QWidget):
         self.task.cancel()
         self._layer, self._read = layer, read
         self.setEnabled(read is not None)
-        self.look_again()
+        self.refresh()
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Say what the maps are by, as a new run or a fine-tuning may have replaced them."""
         if self.task.is_running:
             return
@@ -94,14 +94,14 @@ class MapSource(QWidget):
     def show_bank(self, known: NamedBank, colours: Mapping[str, Colour]) -> None:
         """Recolour by another bank, if known tiles colour the maps."""
         self._known, self._colours = known, colours
-        self.look_again()
+        self.refresh()
         if self.way is not None:
             self._recolour()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of the viewer; the maps stay as they are."""
         self.task.cancel()
-        self.colouring.leave()
+        self.colouring.release()
 
     def _choose(self) -> None:
         self._recolour()
@@ -113,7 +113,7 @@ class MapSource(QWidget):
             return
         reason = self._why_not()
         if reason:
-            self.look_again()
+            self.refresh()
             self.problem.emit(reason)
             return
         self._ways[read.slide.quick_hash] = self.choice.currentIndex()

@@ -112,7 +112,7 @@ class OverlayPanel(QWidget):
         """Return how far a tile is from all that is known; None if that is not known."""
         return None if self._unlike is None else float(self._unlike[row])
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of the viewer; layers stay."""
         self.measuring.cancel()
         self.comparing.cancel()

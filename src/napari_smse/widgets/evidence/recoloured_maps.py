@@ -108,7 +108,7 @@ class RecolouredMaps(QObject):
         else:
             self._laid(layer, slide, own, colours, "")
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Add no more layers."""
         self._adding.stop()
 

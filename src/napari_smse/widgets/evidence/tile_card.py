@@ -53,7 +53,7 @@ class TileCard(QWidget):
         assert horizontal is not None
         horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         horizontal.setMinimumSectionSize(20)
-        self.vote, self.unlike, self.other = QLabel(), QLabel(), QLabel()
+        self.vote, self.ood, self.other = QLabel(), QLabel(), QLabel()
         self.vote.setStyleSheet("font-weight: bold;")
         self.pictures = ThumbnailReader()
         top = QHBoxLayout()
@@ -62,7 +62,7 @@ class TileCard(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(top)
-        for label in (self.vote, self.unlike, self.other):
+        for label in (self.vote, self.ood, self.other):
             label.setWordWrap(True)
             layout.addWidget(label)
         self.scales.itemSelectionChanged.connect(self._choose)
@@ -90,13 +90,13 @@ class TileCard(QWidget):
     def show_tile(self, one: TileEvidence, tile: TileOnSlide, unlike: float | None) -> None:
         """Show one scale's tile."""
         self.vote.setText(describe_vote(one.evidence))
-        _tell(self.other, describe_disagreement(one))
+        _show_text(self.other, describe_disagreement(one))
         self.describe_ood(unlike)
         self.pictures.ask([(tile.region, tile)])
 
     def describe_ood(self, unlike: float | None) -> None:
         """Say whether the tile is like anything known."""
-        _tell(self.unlike, describe_ood(unlike))
+        _show_text(self.ood, describe_ood(unlike))
 
     def clear(self) -> None:
         """Show no tile."""
@@ -126,7 +126,7 @@ class TileCard(QWidget):
             self.scale_chosen.emit(row)
 
 
-def _tell(label: QLabel, text: str) -> None:
+def _show_text(label: QLabel, text: str) -> None:
     label.setText(text)
     label.setVisible(bool(text))
 

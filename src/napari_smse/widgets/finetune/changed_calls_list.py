@@ -69,5 +69,5 @@ def _title(slides: Sequence[SlideComparison], shown: int) -> str:
         return "The classes are others than before, so no tile can be said to have flipped."
     flips = sum(one.flips for one in slides)
     tiles = sum(one.scored.run.plan.tile_count for one in slides)
-    told = f"{flips:,} of {tiles:,} tiles are called otherwise than before"
-    return f"{told}; the {shown} that moved furthest:" if shown < flips else f"{told}."
+    text = f"{flips:,} of {tiles:,} tiles are called otherwise than before"
+    return f"{text}; the {shown} that moved furthest:" if shown < flips else f"{text}."

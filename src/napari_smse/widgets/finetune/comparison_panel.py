@@ -61,7 +61,7 @@ class ComparisonPanel(QWidget):
         layout.addLayout(pictures)
         layout.addStretch()
 
-    def show_worth(self, found: Comparison) -> None:
+    def show_comparison(self, found: Comparison) -> None:
         """Show these figures."""
         _fill(self.table, found.rows)
         self.note.setText(found.note)

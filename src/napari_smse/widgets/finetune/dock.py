@@ -129,17 +129,17 @@ class FineTuneDock(SlideDock):
         self.learning.progressed.connect(self._show_progress)
         self.learning.returned.connect(self._finish)
         self.learning.errored.connect(self._fail)
-        self.saving.returned.connect(self._tell_saved)
-        self.saving.errored.connect(self._tell_problem)
+        self.saving.returned.connect(self._show_saved)
+        self.saving.errored.connect(self._show_problem)
         self.asking.returned.connect(self.form.show_devices)
         self.form.known.toggled.connect(self.show_slides)
         self.outcome.keep_wanted.connect(self._ask_where_to_save)
-        self.outcome.rolled_back.connect(self._tell_rolled_back)
-        self.outcome.triplets.remark_made.connect(self._remark)
-        self.outcome.triplets.forget_wanted.connect(self._forget_remarks)
+        self.outcome.rolled_back.connect(self._show_rolled_back)
+        self.outcome.triplets.correction_made.connect(self._correct)
+        self.outcome.triplets.forget_wanted.connect(self._forget_corrections)
         self.history.show_wanted.connect(self._show_again)
         self.history.use_wanted.connect(self._score_with)
-        self.history.problem.connect(self._tell_problem)
+        self.history.problem.connect(self._show_problem)
         self._session.exemplars_offered.connect(self._offer_bank)
         self._session.run_changed.connect(self._follow_slides)
         self._session.annotations_changed.connect(self._follow_slides)
@@ -154,9 +154,9 @@ class FineTuneDock(SlideDock):
     def show_slides(self) -> None:
         """Say which slides there are to learn from."""
         if not self.learning.is_running:
-            self.panel.count.setText(self._tell(self._slides()) or _NOTHING)
-            self.outcome.triplets.show_remarks(
-                [one for n in notes_in(self.viewer) for one in n.remarks]
+            self.panel.count.setText(self._describe(self._slides()) or _NOTHING)
+            self.outcome.triplets.show_corrections(
+                [one for n in notes_in(self.viewer) for one in n.corrections]
             )
 
     def _offer_bank(self, bank: ExemplarBank) -> None:
@@ -170,7 +170,7 @@ class FineTuneDock(SlideDock):
         bare_of = "" if bank is None else bank.model
         return training_slides(self.viewer, strict=strict, bare_of=bare_of)
 
-    def _tell(self, slides: Sequence[ScoredSlide]) -> str:
+    def _describe(self, slides: Sequence[ScoredSlide]) -> str:
         bank = self.form.bank
         return describe_slides(slides, 0 if bank is None else len(bank))
 
@@ -180,8 +180,8 @@ class FineTuneDock(SlideDock):
         """Learn from all slides that were scored and annotated."""
         if self.learning.is_running:
             return
-        self.panel.tell_problem("")
-        self.panel.tell_warnings(())
+        self.panel.show_problem("")
+        self.panel.show_warnings(())
         try:
             slides = self._slides(strict=True)
         except SmseError as error:
@@ -192,9 +192,9 @@ class FineTuneDock(SlideDock):
             self._fail(reason)
             return
         # What was learnt before stays until it is replaced, so that a cancel leaves all as it was.
-        self.panel.count.setText(self._tell(slides))
+        self.panel.count.setText(self._describe(slides))
         form = self.form
-        job = FineTuneJob(slides, form.wish, form.device_name, self.history.history, form.bank)
+        job = FineTuneJob(slides, form.settings, form.device_name, self.history.history, form.bank)
         self._tuner = self._learning = None
         self._pace.begin()
         self.curves.clear_curves()
@@ -206,14 +206,19 @@ class FineTuneDock(SlideDock):
         """Stop; while it learns, ask what is to become of what was learnt so far."""
         if not self.learning.is_running:
             return
-        told = self._learning
-        if self._tuner is None or told is None or told.doing != "learning" or not told.done:
+        progress = self._learning
+        if (
+            self._tuner is None
+            or progress is None
+            or progress.doing != "learning"
+            or not progress.done
+        ):
             self._restore()
             return
         self.learning.pause()
         self.panel.cancel.setEnabled(False)
         self.panel.pause.setEnabled(False)
-        self.stop_bar.ask(f"Stopped after step {told.done} of {told.total}.")
+        self.stop_bar.ask(f"Stopped after step {progress.done} of {progress.total}.")
 
     def _pause(self, paused: bool) -> None:
         if not self.learning.is_running:
@@ -248,7 +253,7 @@ class FineTuneDock(SlideDock):
             self._show_share(progress)
         elif isinstance(progress.detail, FineTuner):
             self._tuner = progress.detail
-            self.panel.tell_warnings(tuple(self._tuner.warnings))
+            self.panel.show_warnings(tuple(self._tuner.warnings))
         elif isinstance(progress.detail, FineTuneProgress):
             self._follow(progress.detail)
 
@@ -264,7 +269,7 @@ class FineTuneDock(SlideDock):
         self._learning, done, total = learning, learning.done, learning.total
         if learning.check is not None:
             check = learning.check
-            self.curves.add_look(check.step, check.accuracy, check.separation)
+            self.curves.add_check(check.step, check.accuracy, check.separation)
         if learning.loss is None:
             self.panel.show_share(done / max(1, total), f"{learning.doing} tiles")
             return
@@ -277,9 +282,9 @@ class FineTuneDock(SlideDock):
         self.curves.draw()
         self.outcome.show_result(result)
         self._scroll.ensureWidgetVisible(self.panel, 0, 0)
-        self.panel.tell_warnings(tuple(result.warnings))
-        if result.kept is not None:
-            self._recent[result.kept] = result
+        self.panel.show_warnings(tuple(result.warnings))
+        if result.saved_path is not None:
+            self._recent[result.saved_path] = result
             while len(self._recent) > _MOST_RECENT:
                 del self._recent[next(iter(self._recent))]
         self.history.show_entries(self._recent)
@@ -306,26 +311,26 @@ class FineTuneDock(SlideDock):
 
     def _fail(self, text: str) -> None:
         self._set_running(False)
-        self._tell_problem(text)
+        self._show_problem(text)
 
-    def _tell_problem(self, text: str) -> None:
-        self.panel.tell_problem(text)
+    def _show_problem(self, text: str) -> None:
+        self.panel.show_problem(text)
         show_error(text)
 
-    def _tell_rolled_back(self) -> None:
+    def _show_rolled_back(self) -> None:
         self.panel.state.setText("Rolled back: the maps are the model's own again.")
 
-    # -- remarks on tiles ------------------------------------------------------------
+    # -- corrections on tiles ------------------------------------------------------------
 
-    def _remark(self, remark: TileCorrection) -> None:
-        layer = layer_with(self.viewer, remark.place.slide)
+    def _correct(self, correction: TileCorrection) -> None:
+        layer = layer_with(self.viewer, correction.place.slide)
         if layer is not None:
-            notes_of(layer).add_remark(remark)
+            notes_of(layer).add_correction(correction)
             self.show_slides()
 
-    def _forget_remarks(self) -> None:
+    def _forget_corrections(self) -> None:
         for notes in notes_in(self.viewer):
-            notes.forget_remarks()
+            notes.forget_corrections()
         self.show_slides()
 
     # -- keeping ---------------------------------------------------------------------
@@ -348,7 +353,7 @@ class FineTuneDock(SlideDock):
 
         self.saving.start(work)
 
-    def _tell_saved(self, path: Path) -> None:
+    def _show_saved(self, path: Path) -> None:
         self.outcome.name_model(path)
         self.panel.state.setText(f"Kept as {path}. Open it as the model in SMSE: Score slide.")
         show_info(f"Model saved to {path}.")
@@ -368,8 +373,8 @@ class FineTuneDock(SlideDock):
 
     # -- leaving ---------------------------------------------------------------------
 
-    def _let_go_of_all(self) -> None:
-        self.outcome.leave()
+    def _disconnect(self) -> None:
+        self.outcome.release()
         for task in self._tasks:
             task.cancel()
         self._responsive.end()

@@ -44,18 +44,18 @@ class FineTuneForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.loss = _combo(_LOSSES)
-        self.learns = _combo(_LEARNS)
-        self.learns.setToolTip(
+        self.trainable = _combo(_LEARNS)
+        self.trainable.setToolTip(
             "Stored embeddings hold what the model looked for so far; tiles read anew hold all "
             "that its trunk sees. The slides are then scored again, too."
         )
         self.steps = _spin(5000, " steps")
-        self.seconds = _spin(36_000, " s")
-        self.seconds.setSpecialValueText("no limit")
-        self.seconds.setToolTip("Learning ends after that long, and the best so far is kept.")
-        self.keep = QCheckBox("Keep what the model knew")
-        self.keep.setChecked(True)
-        self.keep.setToolTip(
+        self.time_limit = _spin(36_000, " s")
+        self.time_limit.setSpecialValueText("no limit")
+        self.time_limit.setToolTip("Learning ends after that long, and the best so far is kept.")
+        self.replay = QCheckBox("Keep what the model knew")
+        self.replay.setChecked(True)
+        self.replay.setToolTip(
             "Holds the examples that come with the model, or its features, where they are."
         )
         self._bank: ExemplarBank | None = None
@@ -69,26 +69,26 @@ class FineTuneForm(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Loss", self.loss)
-        form.addRow("Learns", self.learns)
-        form.addRow(self.keep)
+        form.addRow("Learns", self.trainable)
+        form.addRow(self.replay)
         form.addRow(self.known)
         form.addRow(self._more())
 
     @property
-    def wish(self) -> FineTuneSettings:
+    def settings(self) -> FineTuneSettings:
         """What is chosen."""
-        kept, learns = self.keep.isChecked(), self.learns.currentData()
+        kept, trainable = self.replay.isChecked(), self.trainable.currentData()
         return FineTuneSettings(
             similarity=self.loss.currentData(),
             margin=self.margin.value() or None,
             mining=self.mining.currentData(),
             classification=self.class_loss.currentData(),
-            learns="head" if learns == "features" else learns,
-            reads_anew=learns == "features",
-            rate=self.rate.value() or None,
+            trainable="head" if trainable == "features" else trainable,
+            augmented_tiles=trainable == "features",
+            learning_rate=self.learning_rate.value() or None,
             steps=self.steps.value() or None,
-            seconds=self.seconds.value() or None,
-            keep=1.0 if kept else 0.0,
+            time_limit=self.time_limit.value() or None,
+            replay_weight=1.0 if kept else 0.0,
         )
 
     @property
@@ -103,7 +103,7 @@ class FineTuneForm(QWidget):
         self.known.setChecked(True)
         self.known.show()
         # They are embeddings, which is what the heads alone learn from.
-        self.learns.setCurrentIndex(self.learns.findData("head"))
+        self.trainable.setCurrentIndex(self.trainable.findData("head"))
 
     @property
     def device_name(self) -> str:
@@ -123,7 +123,7 @@ class FineTuneForm(QWidget):
         self.margin.setToolTip("How far apart tiles of different classes are to lie, at least.")
         self.mining = _combo(_MININGS)
         self.mining.setToolTip("Which pairs or triplets of a batch count.")
-        self.rate = _number(1.0, 0.001, 5)
+        self.learning_rate = _number(1.0, 0.001, 5)
         self.device = QComboBox()
         self.device.addItem("Automatic", "auto")
         self.device.setSizeAdjustPolicy(
@@ -134,11 +134,11 @@ class FineTuneForm(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Length", self.steps)
-        form.addRow("Time limit", self.seconds)
+        form.addRow("Time limit", self.time_limit)
         form.addRow("Class loss", self.class_loss)
         form.addRow("Margin", self.margin)
         form.addRow("Mining", self.mining)
-        form.addRow("Rate", self.rate)
+        form.addRow("Rate", self.learning_rate)
         form.addRow("Device", self.device)
         return folded("More settings", inner)
 

@@ -37,11 +37,11 @@ class HardTripletsPanel(QWidget):
     tile_chosen = Signal(object)
     """The `TileOnSlide` that was clicked."""
 
-    remark_made = Signal(object)
+    correction_made = Signal(object)
     """The `TileCorrection` on the tile that is chosen."""
 
     forget_wanted = Signal()
-    """All remarks are to be forgotten."""
+    """All corrections are to be forgotten."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,25 +67,25 @@ class HardTripletsPanel(QWidget):
         self.fix.setToolTip("The chosen tile is of the class beside this button.")
         self.ignore.setToolTip("Don't learn from the chosen tile.")
         self.exemplar.setToolTip("Let the model never forget the chosen tile.")
-        self.remarks = QLabel()
-        self.remarks.setWordWrap(True)
+        self.corrections = QLabel()
+        self.corrections.setWordWrap(True)
         self.forget = QPushButton("Forget them")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(about)
         layout.addWidget(self.table)
         layout.addLayout(hbox(self.classes, self.fix, self.ignore, self.exemplar))
-        layout.addLayout(hbox(self.remarks, self.forget))
+        layout.addLayout(hbox(self.corrections, self.forget))
         self.pictures = ThumbnailReader()
         self._tiles: dict[tuple[int, int], tuple[TileOnSlide, str]] = {}
         self.pictures.read.connect(self._show_picture)
         self.table.currentCellChanged.connect(self._choose)
-        self.fix.clicked.connect(lambda: self._say("class"))
-        self.ignore.clicked.connect(lambda: self._say("ignore"))
-        self.exemplar.clicked.connect(lambda: self._say("exemplar"))
+        self.fix.clicked.connect(lambda: self._correct("class"))
+        self.ignore.clicked.connect(lambda: self._correct("ignore"))
+        self.exemplar.clicked.connect(lambda: self._correct("exemplar"))
         self.forget.clicked.connect(self.forget_wanted)
         self._allow(False)
-        self.show_remarks(())
+        self.show_corrections(())
 
     @property
     def chosen(self) -> TileOnSlide | None:
@@ -113,11 +113,13 @@ class HardTripletsPanel(QWidget):
         self._allow(False)
         self.pictures.ask([(key, tile) for key, (tile, _) in self._tiles.items()])
 
-    def show_remarks(self, remarks: Sequence[TileCorrection]) -> None:
-        """Say how many remarks wait for the next run."""
-        number = len(remarks)
+    def show_corrections(self, corrections: Sequence[TileCorrection]) -> None:
+        """Say how many corrections wait for the next run."""
+        number = len(corrections)
         tiles = "1 tile" if number == 1 else f"{number} tiles"
-        self.remarks.setText(f"{tiles} corrected; the next Fine-tune takes it." if number else "")
+        self.corrections.setText(
+            f"{tiles} corrected; the next Fine-tune takes it." if number else ""
+        )
         self.forget.setVisible(bool(number))
 
     def _show_picture(self, key: tuple[int, int], icon: QIcon) -> None:
@@ -138,7 +140,7 @@ class HardTripletsPanel(QWidget):
     def _name(self, index: int) -> str:
         return self.classes.itemText(index)
 
-    def _say(self, says: str) -> None:
+    def _correct(self, action: str) -> None:
         tile = self.chosen
         if tile is None:
             return
@@ -146,11 +148,11 @@ class HardTripletsPanel(QWidget):
         place = TilePlace(
             tile.slide.quick_hash, tile.mpp, region.x, region.y, region.width, region.height
         )
-        name = self.classes.currentText() if says == "class" else ""
-        self.remark_made.emit(TileCorrection(place, says, name))  # type: ignore[arg-type]
+        name = self.classes.currentText() if action == "class" else ""
+        self.correction_made.emit(TileCorrection(place, action, name))  # type: ignore[arg-type]
         item = self.table.currentItem()
         if item is not None:
-            item.setText({"class": f"now {name}", "ignore": "ignored"}.get(says, "exemplar"))
+            item.setText({"class": f"now {name}", "ignore": "ignored"}.get(action, "exemplar"))
 
     def _allow(self, allowed: bool) -> None:
         for widget in (self.classes, self.fix, self.ignore, self.exemplar):

@@ -73,8 +73,8 @@ class HistoryPanel(QWidget):
         layout.addLayout(buttons)
         self.table.itemSelectionChanged.connect(self._allow)
         self.table.itemChanged.connect(self._write_note)
-        self.show_maps.clicked.connect(lambda: self._tell(self.show_wanted))
-        self.use.clicked.connect(lambda: self._tell(self.use_wanted))
+        self.show_maps.clicked.connect(lambda: self._emit(self.show_wanted))
+        self.use.clicked.connect(lambda: self._emit(self.use_wanted))
         self.remove.clicked.connect(self._remove)
         self.show_entries()
 
@@ -115,7 +115,7 @@ class HistoryPanel(QWidget):
             "" if kept else "The maps of this fine-tuning are gone: score the slide with it."
         )
 
-    def _tell(self, signal: Signal) -> None:
+    def _emit(self, signal: Signal) -> None:
         if self.chosen is not None:
             signal.emit(self.chosen.path)
 
@@ -143,5 +143,5 @@ class HistoryPanel(QWidget):
 
 def _cells(entry: FineTuneEntry) -> tuple[str, ...]:
     before, after = entry.auc_before, entry.auc_after
-    told = "" if before is None or after is None else f"{before.value:.2f} → {after.value:.2f}"
-    return f"{entry.when:%d %b %H:%M}", entry.loss, entry.trainable, told, entry.note
+    change = "" if before is None or after is None else f"{before.value:.2f} → {after.value:.2f}"
+    return f"{entry.when:%d %b %H:%M}", entry.loss, entry.trainable, change, entry.note

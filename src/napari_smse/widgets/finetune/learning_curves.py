@@ -21,7 +21,7 @@ class LearningCurves(pg.GraphicsLayoutWidget):
         self.setBackground(None)
         self.setFixedHeight(_HEIGHT_PX)
         self._losses: list[tuple[float, float]] = []
-        self._looks: list[tuple[float, float, float]] = []
+        self._checks: list[tuple[float, float, float]] = []
         self._drawn = 0.0
         loss = self._plot(0, "loss")
         held = self._plot(
@@ -37,7 +37,7 @@ class LearningCurves(pg.GraphicsLayoutWidget):
 
     def clear_curves(self) -> None:
         """Begin anew."""
-        self._losses, self._looks, self._drawn = [], [], 0.0
+        self._losses, self._checks, self._drawn = [], [], 0.0
         self.draw()
 
     def add_loss(self, step: int, loss: float) -> None:
@@ -46,15 +46,15 @@ class LearningCurves(pg.GraphicsLayoutWidget):
         if time.monotonic() - self._drawn >= _DRAWN_EVERY_S:
             self.draw()
 
-    def add_look(self, step: int, accuracy: float, separation: float) -> None:
+    def add_check(self, step: int, accuracy: float, separation: float) -> None:
         """Add a look at what is held out; it is drawn with the next loss."""
-        self._looks.append((step, accuracy, separation))
+        self._checks.append((step, accuracy, separation))
 
     def draw(self) -> None:
         """Draw what is known so far."""
         self._drawn = time.monotonic()
         self.loss.setData(*_columns(self._losses, 2))
-        steps, right, apart = _columns(self._looks, 3)
+        steps, right, apart = _columns(self._checks, 3)
         self.accuracy.setData(steps, right)
         self.separation.setData(steps, apart)
 

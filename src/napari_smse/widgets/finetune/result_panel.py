@@ -116,7 +116,7 @@ class ResultPanel(QWidget):
             self.view.setCurrentText(AFTER)
         self._parts = [
             lambda: self.show_maps(AFTER),
-            lambda: self.figures.show_worth(result.worth),
+            lambda: self.figures.show_comparison(result.comparison),
             self.show,
             lambda: self.flipped.show_slides(result.slides),
             lambda: self.triplets.show_triplets(result),
@@ -183,7 +183,7 @@ class ResultPanel(QWidget):
         self.triplets.pictures.stop()
         self.hide()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Read no more pictures, and show no more of the result."""
         self._parts.clear()
         self._filling.stop()

@@ -63,14 +63,14 @@ class IndexPicker(QWidget):
         self.about.hide()
 
     def _connect(self) -> None:
-        self.choose.clicked.connect(self._ask_folder)
+        self.choose.clicked.connect(self._choose_folder)
         self.every.toggled.connect(self._choice.take_scored)
         self._choice.changed.connect(self._show_choice)
-        self._choice.grew.connect(self._look)
+        self._choice.grew.connect(self._refresh)
         self.looking.returned.connect(self._show_about)
         self.looking.errored.connect(self.problem)
 
-    def _ask_folder(self) -> None:
+    def _choose_folder(self) -> None:
         before = "" if self.folder is None else str(self.folder)
         title = "Folder of an index of slides"
         chosen = QFileDialog.getExistingDirectory(self, title, before)
@@ -97,9 +97,9 @@ class IndexPicker(QWidget):
             self.where.setText(f"<b>{folder.name}</b>")
             self.where.setToolTip(str(folder))
             self.chosen.emit()
-            self._look()
+            self._refresh()
 
-    def _look(self, _key: str = "") -> None:
+    def _refresh(self, _key: str = "") -> None:
         if (folder := self.folder) is not None:
             self.looking.start(lambda: describe_index(folder))
 
@@ -109,12 +109,12 @@ class IndexPicker(QWidget):
         if about.warnings:
             self.problem.emit("\n".join(about.warnings))
 
-    def say_grown(self, key: str) -> None:
+    def show_growth(self, key: str) -> None:
         """Say to all docks that a slide, by its quick hash, is in the index now."""
         self._choice.grew.emit(key)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of everything."""
         self.looking.cancel()
         self._choice.changed.disconnect(self._show_choice)
-        self._choice.grew.disconnect(self._look)
+        self._choice.grew.disconnect(self._refresh)

@@ -47,7 +47,7 @@ class IndexQueue(QObject):
 
     Attributes
     ----------
-    kept_out
+    rejected
         By slide, the newest last.
     """
 
@@ -61,7 +61,7 @@ class IndexQueue(QObject):
         super().__init__(parent)
         # Without a parent, as the worker may still speak while the dock is being destroyed.
         self.task = Worker()
-        self.kept_out: dict[str, RejectedSlide] = {}
+        self.rejected: dict[str, RejectedSlide] = {}
         self._waiting: deque[SlideToAdd] = deque()
         self._now: SlideToAdd | None = None
         self._is_left = False
@@ -76,7 +76,7 @@ class IndexQueue(QObject):
 
     def add(self, wanted: SlideToAdd) -> None:
         """Add a slide as soon as the viewer has drawn what it must, and others were added."""
-        self.kept_out.pop(wanted.key, None)
+        self.rejected.pop(wanted.key, None)
         self._waiting.append(wanted)
         CallWhenIdle(self._begin, self)
         self.changed.emit()
@@ -86,18 +86,18 @@ class IndexQueue(QObject):
         if left.remedy == REPLACE:
             self.add(replace(left.wanted, replace=True))
             return
-        for one in [one for one in self.kept_out.values() if one.remedy == AGAIN]:
+        for one in [one for one in self.rejected.values() if one.remedy == AGAIN]:
             self.add(one.wanted)
 
     def forget_the_hopeless(self) -> None:
         """Let go of what could not be added and nothing helps, once it was read."""
-        self.kept_out = {key: one for key, one in self.kept_out.items() if one.remedy}
+        self.rejected = {key: one for key, one in self.rejected.items() if one.remedy}
 
     def give_up(self) -> None:
         """Let go of what waits; what is being added is still written."""
         self._waiting.clear()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Say no more; what waits still goes into its index, as the user was told."""
         self._is_left = True
         waiting = tuple(self._waiting)
@@ -119,8 +119,8 @@ class IndexQueue(QObject):
             self.added.emit(outcome)
             return
         remedy = REPLACE if isinstance(outcome, WouldReplace) else AGAIN if outcome.again else ""
-        self.kept_out.pop(wanted.key, None)
-        self.kept_out[wanted.key] = RejectedSlide(wanted, outcome.text, remedy)
+        self.rejected.pop(wanted.key, None)
+        self.rejected[wanted.key] = RejectedSlide(wanted, outcome.text, remedy)
 
     def _fail(self, reason: str) -> None:
         self._take(NotAdded(reason))

@@ -111,7 +111,7 @@ def read_choice(path: Path) -> IndexChoice:
 
 def write_choice(path: Path, choice: IndexChoice) -> bool:
     """Write it whole; False if that fails, and it holds only until the program ends."""
-    told = {
+    record = {
         "format": FORMAT,
         "version": VERSION,
         "folder": None if choice.folder is None else str(choice.folder),
@@ -120,15 +120,15 @@ def write_choice(path: Path, choice: IndexChoice) -> bool:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as part:
-            part.write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
+            part.write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
     except (OSError, OutputError):
         logger.warning("the chosen index is not remembered", exc_info=True)
         return False
     return True
 
 
-def _choice_of(told: dict[str, Any]) -> IndexChoice:
-    if (told["format"], told["version"]) != (FORMAT, VERSION):
+def _choice_of(record: dict[str, Any]) -> IndexChoice:
+    if (record["format"], record["version"]) != (FORMAT, VERSION):
         raise ValueError("another version wrote it")
-    folder = None if told["folder"] is None else Path(told["folder"])
-    return IndexChoice(folder, frozenset(map(Path, told["taking"])))
+    folder = None if record["folder"] is None else Path(record["folder"])
+    return IndexChoice(folder, frozenset(map(Path, record["taking"])))

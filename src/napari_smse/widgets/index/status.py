@@ -36,7 +36,7 @@ class IndexStatus(QWidget):
         self._folder = self._chosen.folder
         self._card: ModelCard | None = None
         self._about: AboutIndex | None = None
-        self._said = self._foreseen = ""
+        self._message = self._foreseen = ""
         self.adding = IndexQueue(self)
         self.looking = Worker()
         self.tick, self.text = QCheckBox(), QLabel()
@@ -45,7 +45,7 @@ class IndexStatus(QWidget):
         self._connect()
         if self._folder is None:
             self.hide()
-        self._look()
+        self._refresh()
         self._show()
 
     @property
@@ -72,7 +72,7 @@ class IndexStatus(QWidget):
         self.remedy.clicked.connect(self._help)
         self._chosen.changed.connect(self._take_choice)
         self._chosen.grew.connect(self._take_growth)
-        self.adding.added.connect(self._hear_added)
+        self.adding.added.connect(self._on_added)
         self.adding.changed.connect(self._show)
         self.looking.returned.connect(self._show_about)
         self.looking.errored.connect(self._foresee)
@@ -89,11 +89,11 @@ class IndexStatus(QWidget):
     def begin_run(self) -> None:
         """Say what will become of a slide that is being scored."""
         self.adding.forget_the_hopeless()
-        self._say("")
+        self._report("")
 
-    def tell_stopped(self) -> None:
+    def show_stopped(self) -> None:
         """Say that a slide was not scored to its end, and did not go into the index."""
-        self._say(f"What was scored now goes into {self._name} once it is scored to its end.")
+        self._report(f"What was scored now goes into {self._name} once it is scored to its end.")
 
     def show_model(self, card: ModelCard) -> None:
         """Take note of the model that slides will be scored by."""
@@ -101,24 +101,24 @@ class IndexStatus(QWidget):
         if self._about is not None:
             self._show_about(self._about)
 
-    def _hear_added(self, said: SlideAdded) -> None:
-        slides = "1 slide" if said.slides == 1 else f"{said.slides:,} slides"
-        where = _named(said.wanted.folder)
-        told = f"In {where} now: {slides}."
-        if not said.new:
-            told = f"{said.wanted.slide.name} was in {where} already: {slides}."
+    def _on_added(self, added: SlideAdded) -> None:
+        slides = "1 slide" if added.slides == 1 else f"{added.slides:,} slides"
+        where = _named(added.wanted.folder)
+        text = f"In {where} now: {slides}."
+        if not added.new:
+            text = f"{added.wanted.slide.name} was in {where} already: {slides}."
         self._foreseen = ""
-        self._chosen.grew.emit(said.wanted.key)
-        self._say(f"{told} {said.remark}".strip())
+        self._chosen.grew.emit(added.wanted.key)
+        self._report(f"{text} {added.notice}".strip())
 
     def _help(self) -> None:
-        if left := self._kept_out:
+        if left := self._rejected:
             self.adding.help(left)
 
     def _take_growth(self, key: str) -> None:
         """Let go of what was said of the index and of a slide that is in it now."""
-        self._said = ""
-        self.adding.kept_out.pop(key, None)
+        self._message = ""
+        self.adding.rejected.pop(key, None)
         self._show()
 
     # -- the index ---------------------------------------------------------------------
@@ -128,14 +128,14 @@ class IndexStatus(QWidget):
         if self._folder == folder and not self._chosen.takes_scored:
             self.adding.give_up()
         if self._folder != folder or not self._chosen.takes_scored:
-            self._said = ""
-            self.adding.kept_out.clear()
+            self._message = ""
+            self.adding.rejected.clear()
         self._folder = folder
         self.setVisible(folder is not None)
-        self._look()
+        self._refresh()
         self._show()
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         self._about, self._foreseen = None, ""
         self.looking.cancel()
         folder = self._chosen.folder
@@ -163,18 +163,18 @@ class IndexStatus(QWidget):
         return "the index" if folder is None else _named(folder)
 
     @property
-    def _kept_out(self) -> RejectedSlide | None:
-        return next(reversed(self.adding.kept_out.values()), None)
+    def _rejected(self) -> RejectedSlide | None:
+        return next(reversed(self.adding.rejected.values()), None)
 
-    def _say(self, text: str) -> None:
-        self._said = text
+    def _report(self, text: str) -> None:
+        self._message = text
         self._show()
 
     def _show(self) -> None:
-        on, left = self._chosen.takes_scored, self._kept_out
+        on, left = self._chosen.takes_scored, self._rejected
         with QSignalBlocker(self.tick):
             self.tick.setChecked(on)
-        self.text.setText(self._told())
+        self.text.setText(self._summary())
         self.text.setEnabled(on)
         for widget in (self.tick, self.text):
             widget.setToolTip(f"{self._folder}\nAnother folder can be chosen {ELSEWHERE}.")
@@ -186,27 +186,27 @@ class IndexStatus(QWidget):
 
     @property
     def _others(self) -> str:
-        number = len(self.adding.kept_out) - 1
+        number = len(self.adding.rejected) - 1
         if not number:
             return ""
         return f" {number} more slide{'s were' if number > 1 else ' was'} not added."
 
-    def _told(self) -> str:
+    def _summary(self) -> str:
         if not self._chosen.takes_scored:
             return f"What you score does not go into {self._name}."
-        left = self._kept_out
+        left = self._rejected
         if (wanted := self.adding.adding) is not None:
             return f"Adding {wanted.slide.name} to {_named(wanted.folder)} …"
         if self._foreseen and left is None:
             return f"What you score cannot go into {self._name}:"
-        if left is not None and left.remedy != REPLACE and not self._said:
+        if left is not None and left.remedy != REPLACE and not self._message:
             return f"{left.wanted.slide.name} did not go into {self._name}:"
-        return self._said or f"What you score goes into {self._name}."
+        return self._message or f"What you score goes into {self._name}."
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of everything; what waits still goes into its index."""
         self.looking.cancel()
-        self.adding.leave()
+        self.adding.release()
         self._chosen.changed.disconnect(self._take_choice)
         self._chosen.grew.disconnect(self._take_growth)
 

@@ -146,7 +146,7 @@ class AnnotationLayer(QObject):
         return bool(selected)
 
     def rename_class(self, old: str, new: str) -> None:
-        """Give all shapes of a class, and all remarks that name it, another name."""
+        """Give all shapes of a class, and all corrections that name it, another name."""
         features = self.layer.features.copy()
         features.loc[features[CLASS] == old, CLASS] = new
         with self._quietly():
@@ -179,11 +179,11 @@ class AnnotationLayer(QObject):
         self.layer.mode = mode
         self._recolour()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Stop listening; the layer stays."""
-        self.layer.events.data.disconnect(self._hear)
-        self.layer.events.features.disconnect(self._hear_features)
-        self._viewer.layers.events.removed.disconnect(self._hear_removed)
+        self.layer.events.data.disconnect(self._on_changed)
+        self.layer.events.features.disconnect(self._on_features_changed)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._notes.changed.disconnect(self.changed.emit, missing_ok=True)
 
     # -- inside ----------------------------------------------------------------------
@@ -208,25 +208,25 @@ class AnnotationLayer(QObject):
         return layer
 
     def _listen(self) -> None:
-        self.layer.events.data.connect(self._hear)
+        self.layer.events.data.connect(self._on_changed)
         # Pasting is told by nothing else.
-        self.layer.events.features.connect(self._hear_features)
-        self._viewer.layers.events.removed.connect(self._hear_removed)
+        self.layer.events.features.connect(self._on_features_changed)
+        self._viewer.layers.events.removed.connect(self._on_removed)
         self._notes.changed.connect(self.changed.emit)
 
-    def _hear(self, event: object) -> None:
+    def _on_changed(self, event: object) -> None:
         action = str(getattr(getattr(event, "action", ""), "value", ""))
         if self._quiet or action not in _DONE:
             return
         self._name_new_shapes()
         self._note()
 
-    def _hear_features(self, _event: object) -> None:
+    def _on_features_changed(self, _event: object) -> None:
         if not self._quiet and len(self.layer.data) > len(self._now.outlines):
             self._name_new_shapes()
             self._note()
 
-    def _hear_removed(self, event: object) -> None:
+    def _on_removed(self, event: object) -> None:
         if getattr(event, "value", None) is self.layer:
             self.changed.emit()
 
@@ -351,7 +351,7 @@ def annotations_in(
             drawn.append(Annotation(names[identity], geometry, identity, kept))
     notes = notes_of(slide_layer)
     of_layer = layer.metadata.get(COLOURS_KEY, {})
-    return AnnotationSet(tuple(drawn), dict(colours or of_layer), notes.links, notes.remarks)
+    return AnnotationSet(tuple(drawn), dict(colours or of_layer), notes.links, notes.corrections)
 
 
 def colours_drawn_with(viewer: ViewerModel, slide: Slide) -> dict[str, Colour]:

@@ -66,7 +66,7 @@ class ExampleLayer(QObject):
         super().__init__(parent)
         self._viewer, self._slide_layer, self._slide, self._side = viewer, slide_layer, slide, side
         self.layer: Shapes | None = None
-        self._viewer.layers.events.removed.connect(self._hear_removed)
+        self._viewer.layers.events.removed.connect(self._on_removed)
         slide_layer.events.scale.connect(self._follow_scale)
         for layer in viewer.layers:
             if layer.metadata.get(EXAMPLES_KEY) == self._mark and isinstance(layer, Shapes):
@@ -115,9 +115,9 @@ class ExampleLayer(QObject):
             self.layer.selected_data = set(range(len(self.layer.data)))
             self.layer.remove_selected()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Stop listening; what is drawn stays."""
-        self._viewer.layers.events.removed.disconnect(self._hear_removed)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._slide_layer.events.scale.disconnect(self._follow_scale)
         self._let_go()
 
@@ -155,14 +155,14 @@ class ExampleLayer(QObject):
 
     def _take(self, layer: Shapes) -> None:
         self.layer = layer
-        layer.events.data.connect(self._hear)
+        layer.events.data.connect(self._on_changed)
 
     def _let_go(self) -> None:
         if self.layer is not None:
-            self.layer.events.data.disconnect(self._hear)
+            self.layer.events.data.disconnect(self._on_changed)
             self.layer = None
 
-    def _hear(self, event: object) -> None:
+    def _on_changed(self, event: object) -> None:
         action = str(getattr(getattr(event, "action", ""), "value", ""))
         if action == "added":
             # Not at once, as napari is still busy with the shape.
@@ -176,7 +176,7 @@ class ExampleLayer(QObject):
             self.layer.mode = "pan_zoom"
             self.layer.selected_data = set()
 
-    def _hear_removed(self, event: object) -> None:
+    def _on_removed(self, event: object) -> None:
         if self.layer is not None and getattr(event, "value", None) is self.layer:
             self._let_go()
             self.changed.emit()

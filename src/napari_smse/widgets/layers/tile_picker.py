@@ -145,7 +145,7 @@ class TilePointer(QObject):
             self._timer.stop()
             callbacks.remove(self._move)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of the mouse."""
         self.set_clicking(False)
         self.set_hovering(False)

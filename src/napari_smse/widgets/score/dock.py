@@ -75,7 +75,7 @@ class ScoreDock(SlideDock):
         self.viewer = napari_viewer
         self.session = session_of(napari_viewer)
         self.slide: Slide | None = None
-        self._told: ScoringProgress | None = None
+        self._progress: ScoringProgress | None = None
         self._drawn = threading.Event()
         # What is being scored, or was last; another slide may be in view.
         self._scored: tuple[Image, ScoreJob] | None = None
@@ -132,19 +132,19 @@ class ScoreDock(SlideDock):
         form.mpp_typed.connect(self._override_mpp)
         form.models.card_wanted.connect(self._show_card)
         self.models.changed.connect(self._show_model)
-        self.models.problem.connect(self._tell_problem)
-        self.models.said.connect(panel.state.setText)
+        self.models.problem.connect(self._show_problem)
+        self.models.described.connect(panel.state.setText)
         form.tissue_wanted.connect(self._show_tissue)
         form.changed.connect(self.counter.count_soon)
-        form.problem.connect(panel.tell_problem)
+        form.problem.connect(panel.show_problem)
         panel.run_pressed.connect(self.run)
         panel.cancel_pressed.connect(self.cancel)
-        self.counter.said.connect(panel.count.setText)
+        self.counter.described.connect(panel.count.setText)
         self.scoring.progressed.connect(self._show_progress)
         self.scoring.returned.connect(self._finish)
         self.scoring.errored.connect(self._fail)
-        self.saving.returned.connect(self._tell_saved)
-        self.saving.errored.connect(self._tell_problem)
+        self.saving.returned.connect(self._show_saved)
+        self.saving.errored.connect(self._show_problem)
         self.asking.returned.connect(form.show_devices)
         self.table.tile_chosen.connect(self._fly_to)
         self.save.clicked.connect(self._ask_where_to_save)
@@ -165,11 +165,11 @@ class ScoreDock(SlideDock):
     def _choose_slide(self) -> None:
         layer = self.form.slide_layer
         self.slide = None
-        self.panel.tell_problem("")
+        self.panel.show_problem("")
         try:
             self.slide = None if layer is None else slide_of(layer)
         except SmseError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
         if self.slide is not None:
             # Now rather than with the first map: its first drawing takes a moment.
             self.viewer.canvas.overlays.scale_bar.visible = True
@@ -187,7 +187,7 @@ class ScoreDock(SlideDock):
         run, layer = self.shown_run, self.form.slide_layer
         # What is being written cannot be copied.
         written = self.session.is_scoring(layer)
-        self.panel.tell_warnings(() if run is None else run.warnings)
+        self.panel.show_warnings(() if run is None else run.warnings)
         self.panel.state.setText("" if run is None else _summary(run))
         self.save.setEnabled(run is not None and run.store.finished and not written)
 
@@ -198,7 +198,7 @@ class ScoreDock(SlideDock):
         try:
             self.slide = self.slide.with_mpp(mpp)
         except SmseError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return
         set_scale(layer, self.slide)
         follow_scale(self.viewer, layer, self.slide)
@@ -206,12 +206,12 @@ class ScoreDock(SlideDock):
         self.session.set_run(layer, None)
         if (maps := self.session.maps_of(layer)) is not None:
             maps.remove()
-        self.panel.tell_problem("")
+        self.panel.show_problem("")
         self.form.show_slide(self.slide)
         self.counter.count_soon()
 
     def _show_model(self, card: ModelCard, chosen: bool) -> None:
-        self.panel.tell_problem("")
+        self.panel.show_problem("")
         self.index.show_model(card)
         self.form.show_card(card)
         if chosen:
@@ -243,12 +243,12 @@ class ScoreDock(SlideDock):
     def _show_tissue(self) -> None:
         layer = self.form.slide_layer
         if self.slide is None or layer is None:
-            self._tell_problem(_NO_SLIDE)
+            self._show_problem(_NO_SLIDE)
             return
         try:
             show_tissue(self.viewer, layer, self.slide, self.counter.tissue(self.slide))
         except SmseError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
 
     # -- running ---------------------------------------------------------------------
 
@@ -256,11 +256,11 @@ class ScoreDock(SlideDock):
         """Score what the form asks for; what an earlier run stored is not scored again."""
         if self.scoring.is_running:
             return
-        self.panel.tell_problem("")
-        self.panel.tell_warnings(())
+        self.panel.show_problem("")
+        self.panel.show_warnings(())
         layer = self.form.slide_layer
         if self.slide is None or layer is None:
-            self._tell_problem(_NO_SLIDE)
+            self._show_problem(_NO_SLIDE)
             return
         self.models.read_again()
         try:
@@ -268,7 +268,7 @@ class ScoreDock(SlideDock):
             request = self._request()
             mask = self.counter.known_tissue(slide)
         except SmseError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return
         form = self.form
         again = form.again.isChecked()
@@ -285,10 +285,10 @@ class ScoreDock(SlideDock):
             before_first_tile=lambda _run: drawn.wait(_FIRST_DRAWING_S),
         )
         if reason := self._turn.take():
-            self._tell_problem(reason)
+            self._show_problem(reason)
             return
         # Until it has begun, the results shown can still be looked at and saved.
-        self._scored, self._run, self._told = (layer, job), None, None
+        self._scored, self._run, self._progress = (layer, job), None, None
         self._set_running(True)
         self._watch.begin(layer, job.viewport)
         self.index.begin_run()
@@ -301,14 +301,14 @@ class ScoreDock(SlideDock):
             self._drawn.set()
             self.live.show_everything()
             self._set_running(False)
-            self.index.tell_stopped()
+            self.index.show_stopped()
             self.panel.state.setText(self._of_which("Cancelled. Run goes on from here."))
 
     def _show_progress(self, progress: Progress) -> None:
         if isinstance(progress.detail, Run):
             self._begin(progress.detail)
         elif isinstance(progress.detail, ScoringProgress):
-            self._told = progress.detail
+            self._progress = progress.detail
             self.panel.show_progress(progress.detail, self._of_which(""))
             self.live.take(progress.detail.scores)
         else:
@@ -345,31 +345,32 @@ class ScoreDock(SlideDock):
             layer, job = self._scored
             # It is the same run, but all of it is there now.
             self.session.run_changed.emit(layer)
-            self.panel.state.setText(self._of_which(self._tell_end(self._run)))
+            self.panel.state.setText(self._of_which(self._show_end(self._run)))
             self.index.add(job.slide, self._run)
 
-    def _tell_end(self, run: Run) -> str:
+    def _show_end(self, run: Run) -> str:
         total, how = run.plan.tile_count, run.device.how
         text = f"Done: {total:,} tiles on {how}."
         if not run.store.complete:
-            done = 0 if self._told is None else self._told.done
+            done = 0 if self._progress is None else self._progress.done
             text = (
                 f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. "
                 "Run looks closer for as long again."
             )
-        if self._told is not None and self._told.bottleneck is not None:
-            text += f" {self._told.bottleneck[0].upper()}{self._told.bottleneck[1:]} set the pace."
+        if self._progress is not None and self._progress.bottleneck is not None:
+            slowest = self._progress.bottleneck
+            text += f" {slowest[0].upper()}{slowest[1:]} set the pace."
         return text
 
     def _fail(self, text: str) -> None:
         self.live.show_everything()
         self._set_running(False)
-        self.index.tell_stopped()
+        self.index.show_stopped()
         self.panel.state.setText("")
-        self._tell_problem(text)
+        self._show_problem(text)
 
-    def _tell_problem(self, text: str) -> None:
-        self.panel.tell_problem(text)
+    def _show_problem(self, text: str) -> None:
+        self.panel.show_problem(text)
         show_error(text)
 
     # -- afterwards ------------------------------------------------------------------
@@ -393,31 +394,31 @@ class ScoreDock(SlideDock):
         if layer is None or run is None or maps is None:
             return
         if maps.unsaved:
-            self._tell_problem(maps.unsaved)
+            self._show_problem(maps.unsaved)
             return
         try:
             slide = slide_of(layer)
         except SmseError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return
         (name,) = result_folder_names([slide.path])
         target = folder / name
         self.panel.state.setText(f"Saving to {target} …")
         self.saving.start(partial(save_shown, target, slide, run, maps.maps, maps.classifier))
 
-    def _tell_saved(self, folder: Path) -> None:
+    def _show_saved(self, folder: Path) -> None:
         self.panel.state.setText(f"Saved to {folder}.")
         show_info(f"Results saved to {folder}.")
 
-    def _let_go_of_all(self) -> None:
+    def _disconnect(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._responsive.end()
         self._watch.end()
         self._turn.give_back()
-        self.live.leave()
-        self.index.leave()
-        self.form.slide.leave()
+        self.live.release()
+        self.index.release()
+        self.form.slide.release()
         self.session.set_scoring(None)
         self.session.run_changed.disconnect(self._take_run, missing_ok=True)
         self.session.model_wanted.disconnect(self.models.open, missing_ok=True)

@@ -111,8 +111,10 @@ class ScoreForm(QWidget):
         with QSignalBlocker(self.mpp):
             self.mpp.setValue(0.0 if slide is None or slide.scale.mpp is None else slide.scale.mpp)
         self.mpp.setEnabled(slide is not None)
-        self.source.setText("" if slide is None else _tell_scale(slide))
-        self.facts.setText("Open a slide with File > Open." if slide is None else _tell_size(slide))
+        self.source.setText("" if slide is None else _describe_scale(slide))
+        self.facts.setText(
+            "Open a slide with File > Open." if slide is None else _describe_size(slide)
+        )
 
     def show_card(self, card: ModelCard | None) -> None:
         """Say which scales the model was trained on."""
@@ -256,7 +258,7 @@ def _column(*widgets: QWidget) -> QWidget:
     return box
 
 
-def _tell_scale(slide: Slide) -> str:
+def _describe_scale(slide: Slide) -> str:
     if slide.scale.mpp is None:
         if slide.scale.rejected is not None:
             return f"the file says {slide.scale.rejected:g}, which cannot be: type it"
@@ -264,7 +266,7 @@ def _tell_scale(slide: Slide) -> str:
     return f"from {slide.scale.source}"
 
 
-def _tell_size(slide: Slide) -> str:
+def _describe_size(slide: Slide) -> str:
     size = f"{slide.width:,} x {slide.height:,} px"
     if slide.scale.mpp is None:
         return size

@@ -51,6 +51,7 @@ class LiveResults(QObject):
         self._viewer, self._controls, self._table = viewer, controls, table
         # The maps that a run fills, whatever slide is in view.
         self._filled: HeatMapLayers | None = None
+        self._slide_layer: Layer | None = None
         self._held_up = EventLoopStall(self)
         self._waiting: list[TileScores] = []
         self._refreshed = self._tabled = 0.0
@@ -74,6 +75,7 @@ class LiveResults(QObject):
         self._adding.stop()
         self._waiting.clear()
         self._refreshed = self._tabled = 0.0
+        self._slide_layer = slide_layer
         self._filled = HeatMapLayers(self._viewer, slide_layer, slide, maps, colours)
 
     def take(self, scores: Sequence[TileScores]) -> None:
@@ -84,10 +86,9 @@ class LiveResults(QObject):
             self._refreshed = now
             self._held_up.watch()
             self._refresh_maps()
-        if now - self._tabled >= _TABLE_S and self._is_filling:
+        if now - self._tabled >= _TABLE_S:
             self._tabled = now
-            self._refresh_table()
-            self._session.run_grew.emit(self._session.slide_layer)
+            self._grow()
 
     def show_everything(self) -> None:
         """Bring all maps and the table up to date, and add the maps not looked at so far.
@@ -95,11 +96,10 @@ class LiveResults(QObject):
         They come at the end of a run because each holds up the viewer for a moment.
         """
         self._refresh_maps(hidden=True)
-        if self._is_filling:
-            self._refresh_table()
+        self._grow()
         self._adding.start()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of the viewer; the maps stay."""
         self._adding.stop()
         self.cursor.stop()
@@ -110,6 +110,13 @@ class LiveResults(QObject):
     def _is_filling(self) -> bool:
         """Whether what a run fills is of the slide in view."""
         return self._filled is not None and self._filled is self.layers
+
+    def _grow(self) -> None:
+        """Show the new tiles in the table, and let other docks know of them."""
+        if self._is_filling:
+            self._refresh_table()
+        if self._slide_layer is not None:
+            self._session.run_grew.emit(self._slide_layer)
 
     def _refresh_maps(self, *, hidden: bool = False) -> None:
         if self._filled is not None:

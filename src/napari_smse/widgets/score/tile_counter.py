@@ -29,7 +29,7 @@ class TileCounter(QObject):
         `SmseError` for what cannot be counted.
     """
 
-    said = Signal(str)
+    described = Signal(str)
     """The count, or why there is none."""
 
     def __init__(self, ask: Callable[[], Question | None], parent: QObject | None = None) -> None:
@@ -42,7 +42,7 @@ class TileCounter(QObject):
         self._soon.setInterval(_AFTER_MS)
         self._soon.timeout.connect(self.count)
         self.task.returned.connect(self._report)
-        self.task.errored.connect(self.said)
+        self.task.errored.connect(self.described)
 
     def count_soon(self) -> None:
         """Count once the user pauses."""
@@ -53,12 +53,12 @@ class TileCounter(QObject):
         try:
             question = self._ask()
         except SmseError as error:
-            self.said.emit(str(error))
+            self.described.emit(str(error))
             return
         if question is None:
-            self.said.emit("")
+            self.described.emit("")
             return
-        self.said.emit("Counting tiles …")
+        self.described.emit("Counting tiles …")
         self.task.start(partial(_plan, question, self.known_tissue(question[0])))
 
     def known_tissue(self, slide: Slide) -> TissueMask | None:
@@ -82,7 +82,7 @@ class TileCounter(QObject):
         first = sum(block.tile_count for block in plan.blocks if block.coarse_first)
         if first < plan.tile_count:
             text += f". {first:,} of them first, the others as time allows."
-        self.said.emit(text)
+        self.described.emit(text)
 
 
 def _key(slide: Slide) -> tuple[str, float]:

@@ -32,12 +32,12 @@ class ViewportWatch(QObject):
         self._viewport = Viewport()
         self._timer = QTimer(self)
         self._timer.setInterval(_EVERY_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._refresh)
 
     def begin(self, layer: Image, viewport: Viewport) -> None:
         """Follow what is shown of a slide's layer."""
         self._layer, self._viewport = layer, viewport
-        self._look()
+        self._refresh()
         self._timer.start()
 
     def end(self) -> None:
@@ -45,7 +45,7 @@ class ViewportWatch(QObject):
         self._timer.stop()
         self._layer = None
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         if self._layer in self._viewer.layers:
             self._viewport.show(shown_region(self._viewer, self._layer))
 

@@ -21,7 +21,7 @@ from napari_smse.slides import Region, Slide
 from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.controls.thumbnail_strip import MOST_PICTURES
 from napari_smse.widgets.dock import SlideDock
-from napari_smse.widgets.hit_annotations import keep_as_points, keep_as_regions
+from napari_smse.widgets.hit_annotations import add_as_points, add_as_regions
 from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.layers.similarity_layer import SimilarityLayer
 from napari_smse.widgets.layers.tile_marker import fly_to
@@ -59,7 +59,7 @@ class SimilarDock(SlideDock):
         self._run: Run | None = None
         self._map: SimilarityLayer | None = None
         self._radius_chosen = self._grew_meanwhile = False
-        self._remark = self._class_name = ""
+        self._notice = self._class_name = ""
         self.folder = IndexSearchPanel(
             self.viewer,
             self._examples,
@@ -72,14 +72,14 @@ class SimilarDock(SlideDock):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
         self.examples = ExamplePicker(self.viewer, self.panel.buttons, self._searched_tile, self)
-        self.searching, self.keeping = Worker(), Worker()
+        self.searching, self.adding = Worker(), Worker()
         pictures = self.panel.strip.pictures.task
-        self.cancel_on_destroy((self.searching, self.keeping, pictures, *self.folder.tasks))
+        self.cancel_on_destroy((self.searching, self.adding, pictures, *self.folder.tasks))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
         self._connect()
-        self.panel.tell_query(_NO_SLIDE)
+        self.panel.show_query(_NO_SLIDE)
         self._find_slides()
 
     def _connect(self) -> None:
@@ -88,15 +88,15 @@ class SimilarDock(SlideDock):
         panel.scales.currentIndexChanged.connect(self._choose_scale)
         panel.radius.valueChanged.connect(self._choose_radius)
         panel.strip.tile_chosen.connect(self._fly_to)
-        panel.strip.judged.connect(self._judge)
-        panel.keep.regions_wanted.connect(self._make_regions)
-        panel.keep.points_wanted.connect(self._make_points)
+        panel.strip.marked.connect(self._mark)
+        panel.actions.regions_wanted.connect(self._make_regions)
+        panel.actions.points_wanted.connect(self._make_points)
         self.examples.changed.connect(self._change)
-        self.examples.problem.connect(panel.tell_problem)
+        self.examples.problem.connect(panel.show_problem)
         self.searching.returned.connect(self._show_result)
         self.searching.errored.connect(self._fail)
-        self.keeping.errored.connect(panel.tell_problem)
-        self.keeping.returned.connect(self._keep_regions)
+        self.adding.errored.connect(panel.show_problem)
+        self.adding.returned.connect(self._add_regions)
         self._soon.timeout.connect(self._search)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
@@ -108,7 +108,7 @@ class SimilarDock(SlideDock):
 
     def _find_slides(self, _event: object = None) -> None:
         self.panel.slides.show_layers(list(slide_layers(self.viewer)))
-        self.look_again()
+        self.refresh()
 
     def _choose_slide(self) -> None:
         self._let_go()
@@ -116,9 +116,9 @@ class SimilarDock(SlideDock):
         try:
             self.slide = None if layer is None else slide_of(layer)
         except SmseError as error:
-            self.panel.tell_problem(str(error))
+            self.panel.show_problem(str(error))
         if layer is None or self.slide is None:
-            self.panel.tell_query(_NO_SLIDE if layer is None else "")
+            self.panel.show_query(_NO_SLIDE if layer is None else "")
             return
         self._layer = layer
         self._map = SimilarityLayer(self.viewer, layer, self.slide)
@@ -128,9 +128,9 @@ class SimilarDock(SlideDock):
 
     def _take_other_run(self, layer: Image) -> None:
         if layer is self._layer:
-            self.look_again()
+            self.refresh()
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """See whether the slide was scored, or scored again, since."""
         if self._layer is None or self.slide is None:
             return
@@ -146,7 +146,7 @@ class SimilarDock(SlideDock):
     def _offer_classes(self) -> None:
         if self._layer is not None and self.slide is not None:
             known = classes_for(self.viewer, self._layer, self.slide)
-            self.panel.keep.show_classes(known)
+            self.panel.actions.show_classes(known)
 
     def _take_run(self) -> None:
         assert self._layer is not None
@@ -154,11 +154,11 @@ class SimilarDock(SlideDock):
         # The user may have typed another um/px.
         found = self._layer.metadata.get(SLIDE_KEY)
         self.slide = found if isinstance(found, Slide) else self.slide
-        self._remark = ""
+        self._notice = ""
         if before is not None and self._run is not None:
             other = before.card.weights_sha256 != self._run.card.weights_sha256
             by = f" by another model, {self._run.card.name}" if other else ""
-            self._remark = f"The slide was scored again{by}; this is searched now."
+            self._notice = f"The slide was scored again{by}; this is searched now."
             self._radius_chosen = self._radius_chosen and not other
         scales = [] if self._run is None else [t.grid.spec.mpp for t in self._run.plan.scales]
         self.panel.show_scales([(describe_scale(mpp), mpp) for mpp in sorted(scales)])
@@ -172,9 +172,9 @@ class SimilarDock(SlideDock):
             self._map.hide()
         self.examples.let_go()
         self.slide = self._layer = self._run = self._map = None
-        self._radius_chosen, self._remark = False, ""
+        self._radius_chosen, self._notice = False, ""
         self.panel.show_scales([])
-        self.panel.tell_problem("")
+        self.panel.show_problem("")
 
     # -- examples --------------------------------------------------------------------
 
@@ -188,12 +188,12 @@ class SimilarDock(SlideDock):
                 return tiles.region(int(rows[0])) if len(rows) else region
         return region
 
-    def _judge(self, tile: TileOnSlide, wanted: bool) -> None:
+    def _mark(self, tile: TileOnSlide, wanted: bool) -> None:
         self.examples.add_tile(Side.LIKE if wanted else Side.UNLIKE, tile.region)
 
     def _change(self) -> None:
-        self.panel.tell_problem("")
-        self._remark = ""
+        self.panel.show_problem("")
+        self._notice = ""
         self._soon.start()
 
     # -- searching -------------------------------------------------------------------
@@ -251,46 +251,50 @@ class SimilarDock(SlideDock):
 
     def _show_found(self, searched: Searched) -> None:
         assert self._map is not None
-        self.panel.tell_problem("")
+        self.panel.show_problem("")
         self.searched = searched
         found = searched.found
         self._map.show(searched.distances, found.reach)
-        self.panel.tell_query(self._told(searched))
+        self.panel.show_query(self._describe(searched))
         self._show_strip(searched)
         self.panel.show_reach(found.reach, None if self._radius_chosen else found.first_radius)
         self._show_radius()
 
     def _fail(self, reason: str) -> None:
         self._show_nothing("")
-        self.panel.tell_problem(reason)
+        self.panel.show_problem(reason)
 
-    def _told(self, said: Searched) -> str:
-        like, unlike = said.found.like, said.found.unlike
-        told = [f"{_tiles(len(like))} like this" + _not_like(unlike) + "."]
+    def _describe(self, searched: Searched) -> str:
+        like, unlike = searched.found.like, searched.found.unlike
+        sentences = [f"{_tiles(len(like))} like this" + _not_like(unlike) + "."]
         beside = like.beside + unlike.beside
         if beside:
             areas = "1 area holds" if beside == 1 else f"{beside} areas hold"
-            told.append(f"{areas} no scored tissue and counts for nothing.")
-        planned = said.run.plan.tile_count
-        if len(said.tiles) < planned:
-            told.append(f"Only {len(said.tiles) / planned:.0%} of the slide's tiles are scored.")
-        return " ".join([*told, self._remark]).strip()
+            sentences.append(f"{areas} no scored tissue and counts for nothing.")
+        planned = searched.run.plan.tile_count
+        if len(searched.tiles) < planned:
+            sentences.append(
+                f"Only {len(searched.tiles) / planned:.0%} of the slide's tiles are scored."
+            )
+        return " ".join([*sentences, self._notice]).strip()
 
-    def _show_strip(self, said: Searched) -> None:
+    def _show_strip(self, searched: Searched) -> None:
         assert self.slide is not None
-        rows = said.found.order[:MOST_PICTURES]
-        tiles = [TileOnSlide(self.slide, said.found.tiles.region(int(r)), said.mpp) for r in rows]
-        self.panel.strip.show_tiles(tiles, [float(d) for d in said.found.distances[rows]])
+        rows = searched.found.order[:MOST_PICTURES]
+        tiles = [
+            TileOnSlide(self.slide, searched.found.tiles.region(int(r)), searched.mpp) for r in rows
+        ]
+        self.panel.strip.show_tiles(tiles, [float(d) for d in searched.found.distances[rows]])
 
-    def _show_nothing(self, told: str) -> None:
+    def _show_nothing(self, sentences: str) -> None:
         self._forget_answer()
         if self._map is not None:
             self._map.hide()
-        self.panel.tell_query(f"{told} {self._remark}".strip())
+        self.panel.show_query(f"{sentences} {self._notice}".strip())
 
     def _forget_answer(self) -> None:
         self.searching.cancel()
-        self.keeping.cancel()
+        self.adding.cancel()
         self.searched = None
         self.panel.show_no_answer()
 
@@ -343,22 +347,22 @@ class SimilarDock(SlideDock):
 
     def _make_regions(self, class_name: str) -> None:
         if not class_name:
-            self.panel.tell_problem("Choose a class for the regions, or type a new one.")
+            self.panel.show_problem("Choose a class for the regions, or type a new one.")
         elif self.searched is not None:
             found, radius = self.searched.found, self._radius
             self._class_name = class_name
-            self.keeping.start(lambda: regions_within(found, radius, MOST_REGIONS))
+            self.adding.start(lambda: regions_within(found, radius, MOST_REGIONS))
 
-    def _keep_regions(self, polygons: list[Polygon]) -> None:
+    def _add_regions(self, polygons: list[Polygon]) -> None:
         if self._layer is None or self.slide is None:
             return
         name = self._class_name
-        kept = keep_as_regions(self.viewer, self._layer, self.slide, name, polygons)
-        self.panel.tell_problem("")
+        annotated = add_as_regions(self.viewer, self._layer, self.slide, name, polygons)
+        self.panel.show_problem("")
         regions = "1 region" if len(polygons) == 1 else f"{len(polygons)} regions"
-        self.panel.tell_kept(
-            f"{regions} of class {name} added to the layer {kept.name!r}. Change or save them in "
-            "SMSE: Annotate."
+        self.panel.show_outcome(
+            f"{regions} of class {name} added to the layer {annotated.name!r}. Change or save them "
+            "in SMSE: Annotate."
         )
 
     def _make_points(self) -> None:
@@ -368,18 +372,18 @@ class SimilarDock(SlideDock):
         hits = np.flatnonzero(found.hits(self._radius))
         where, edge = middles(found.tiles)[hits], float(found.tiles.grid.edge)
         far = found.distances[hits]
-        made = keep_as_points(self.viewer, self._layer, self.slide, where, far, edge)
-        self.panel.tell_kept(f"{_tiles(len(hits))} are points in the layer {made.name!r}.")
+        made = add_as_points(self.viewer, self._layer, self.slide, where, far, edge)
+        self.panel.show_outcome(f"{_tiles(len(hits))} are points in the layer {made.name!r}.")
 
     # -- leaving ---------------------------------------------------------------------
 
-    def _let_go_of_all(self) -> None:
+    def _disconnect(self) -> None:
         self._soon.stop()
-        for task in (self.searching, self.keeping):
+        for task in (self.searching, self.adding):
             task.cancel()
         self.panel.strip.pictures.stop()
-        self.folder.leave()
-        self.panel.slides.leave()
+        self.folder.release()
+        self.panel.slides.release()
         self.session.run_changed.disconnect(self._take_other_run, missing_ok=True)
         self.session.run_grew.disconnect(self._take_growth, missing_ok=True)
         self.session.classes_changed.disconnect(self._offer_classes, missing_ok=True)

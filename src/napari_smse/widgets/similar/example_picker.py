@@ -128,7 +128,7 @@ class ExamplePicker(QObject):
         """Take no more examples; what is drawn stays."""
         self._end_picking()
         for one in self.layers.values():
-            one.leave()
+            one.release()
             one.deleteLater()
         self.layers, self._layer, self._slide = {}, None, None
         self._allow(False)

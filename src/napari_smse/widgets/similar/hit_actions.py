@@ -35,7 +35,7 @@ class HitActions(QGroupBox):
         row.addWidget(self.classes, stretch=1)
         row.addWidget(self.regions)
         row.addWidget(self.points)
-        self.regions.clicked.connect(self._tell)
+        self.regions.clicked.connect(self._emit)
         self.points.clicked.connect(self.points_wanted)
 
     def show_classes(self, colours: Mapping[str, Colour]) -> None:
@@ -52,5 +52,5 @@ class HitActions(QGroupBox):
             if before:
                 self.classes.setCurrentText(before)
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         self.regions_wanted.emit(self.classes.currentText().strip())

@@ -122,7 +122,7 @@ class IndexSearchPanel(QWidget):
 
     def _connect(self) -> None:
         self.index.chosen.connect(self._take_folder)
-        self.index.problem.connect(self._tell_problem)
+        self.index.problem.connect(self._show_problem)
         self.search.clicked.connect(self.run)
         self.add.clicked.connect(lambda: self.add_slide())
         self.replace.clicked.connect(lambda: self.add_slide(replace=True))
@@ -148,8 +148,8 @@ class IndexSearchPanel(QWidget):
         self._job = None if folder is None else IndexSearchJob(folder)
         self.hits.show_groups(())
         self.hits.hide()
-        self._tell_state("")
-        self._tell_problem("")
+        self._show_state("")
+        self._show_problem("")
         self._show_what_can_be_done()
 
     # -- searching ---------------------------------------------------------------------
@@ -158,21 +158,21 @@ class IndexSearchPanel(QWidget):
         """Search; while a search runs, stop it."""
         if self.searching.is_running:
             self.cancel()
-            self._tell_state("Stopped.")
+            self._show_state("Stopped.")
             return
         if self._job is None:
-            self._tell_problem(NO_FOLDER)
+            self._show_problem(NO_FOLDER)
             return
-        self._tell_problem("")
+        self._show_problem("")
         try:
             embeddings, mpp, model, model_name = self._query()
             query = IndexQuery(embeddings, mpp, model, model_name, self._left_out())
         except SmseError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return
         job, number = self._job, self.number.value()
         self.picturing.cancel()
-        self._tell_state("Searching…")
+        self._show_state("Searching…")
         self.bar.setRange(0, 0)
         self.bar.show()
         self.searching.start(lambda: job.search(query, number))
@@ -192,15 +192,15 @@ class IndexSearchPanel(QWidget):
         self.answer = result
         self.hits.show_groups(result.slides)
         self.hits.setVisible(bool(result.slides))
-        self._tell_state(_told(result))
-        self._tell_problem("\n".join(result.warnings))
+        self._show_state(_describe(result))
+        self._show_problem("\n".join(result.warnings))
         groups = list(self.hits.keyed())
         self.picturing.start(lambda: read_pictures(groups))
 
     def _fail(self, reason: str) -> None:
         self._end()
-        self._tell_state("")
-        self._tell_problem(reason)
+        self._show_state("")
+        self._show_problem(reason)
 
     def _end(self) -> None:
         self.bar.hide()
@@ -218,21 +218,21 @@ class IndexSearchPanel(QWidget):
         """
         folder = self.folder
         if folder is None:
-            self._tell_problem(NO_FOLDER)
+            self._show_problem(NO_FOLDER)
             return
         layer = self._slide_layer()
         run = None if layer is None else session_of(self._viewer).run_of(layer)
         if layer is None or run is None:
             what = "Open a slide and score it" if layer is None else f"Score {layer.name}"
-            self._tell_problem(f"{what} first (SMSE: Score slide), then add it.")
+            self._show_problem(f"{what} first (SMSE: Score slide), then add it.")
             return
         try:
             slide = slide_of(layer)
         except SmseError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return
-        self._tell_problem("")
-        self._tell_state(f"Adding {slide.name}…")
+        self._show_problem("")
+        self._show_state(f"Adding {slide.name}…")
         wanted = SlideToAdd(folder, slide, run.store, run.plan.tile_count, replace)
         self.adding.start(lambda: add_slide(wanted))
         self._show_what_can_be_done()
@@ -244,12 +244,12 @@ class IndexSearchPanel(QWidget):
             return
         how = f"now, {outcome.tiles:,} tiles" if outcome.new else "already"
         name = outcome.wanted.slide.name
-        self._tell_state(f"{name} is in the index {how}. {outcome.remark}".strip())
-        self.index.say_grown(outcome.wanted.key)
+        self._show_state(f"{name} is in the index {how}. {outcome.notice}".strip())
+        self.index.show_growth(outcome.wanted.key)
 
     def _fail_adding(self, reason: str) -> None:
-        self._tell_state("")
-        self._tell_problem(reason)
+        self._show_state("")
+        self._show_problem(reason)
         self._show_what_can_be_done()
 
     def _layer_in_viewer(self) -> Image | None:
@@ -262,7 +262,7 @@ class IndexSearchPanel(QWidget):
 
     def go_to(self, found: SlideHits, hit: Hit) -> None:
         """Show a hit on its slide, which is opened unless it is open."""
-        self._tell_problem("")
+        self._show_problem("")
         self._view.remember()
         try:
             layer = layer_with(self._viewer, found.slide.quick_hash) or self._open(found.slide)
@@ -270,7 +270,7 @@ class IndexSearchPanel(QWidget):
                 return
             slide = slide_of(layer)
         except (SmseError, OSError) as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return
         self._view.show(layer, slide, maps=True)
         fly_to(self._viewer, layer, hit.region)
@@ -279,7 +279,7 @@ class IndexSearchPanel(QWidget):
         state = indexed.state()
         if state is not SlideState.SAME:
             become = "is gone" if state is SlideState.GONE else "changed since it was indexed"
-            self._tell_problem(
+            self._show_problem(
                 f"{indexed.path} {become}: index the slide again to see the tile where it lies."
             )
             return None
@@ -300,20 +300,20 @@ class IndexSearchPanel(QWidget):
         self.number.setEnabled(there and not running)
         self.add.setEnabled(there and not self.adding.is_running)
 
-    def _tell_state(self, text: str) -> None:
+    def _show_state(self, text: str) -> None:
         self.state.setText(text)
         self.state.setVisible(bool(text))
 
-    def _tell_problem(self, text: str) -> None:
+    def _show_problem(self, text: str) -> None:
         self.replace.hide()
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let go of everything; calling it again does nothing."""
         if not self._is_left:
             self._is_left = True
-            self.index.leave()
+            self.index.release()
         for task in self.tasks:
             task.cancel()
         self._view.restore()
@@ -321,7 +321,7 @@ class IndexSearchPanel(QWidget):
         self._show_what_can_be_done()
 
 
-def _told(answer: SearchResult) -> str:
+def _describe(answer: SearchResult) -> str:
     hits = sum(len(found.hits) for found in answer.slides)
     if not hits:
         return "Nothing else at this scale is in the folder."

@@ -38,7 +38,7 @@ class SimilarPanel(QWidget):
         self.slides, self.scales = SlideCombo(session), QComboBox()
         self.scales.setToolTip("Tiles of this scale are searched; others are left out.")
         self.buttons = {side: ExampleToolbar(side) for side in Side}
-        self.query, self.kept, self.hits = QLabel(), QLabel(), QLabel()
+        self.query, self.outcome, self.hits = QLabel(), QLabel(), QLabel()
         self.problem = QLabel()
         self.problem.setStyleSheet(
             "color: white; background: #c62828; padding: 4px; border-radius: 3px;"
@@ -49,10 +49,10 @@ class SimilarPanel(QWidget):
             "How far from your examples a tile may be: 0 is the same, further right is less alike."
         )
         self.strip = ThumbnailStrip()
-        self.keep = HitActions()
+        self.actions = HitActions()
         self._arrange()
         self.show_no_answer()
-        self.tell_problem("")
+        self.show_problem("")
 
     def _arrange(self) -> None:
         notice = QLabel(_NOTICE)
@@ -66,7 +66,7 @@ class SimilarPanel(QWidget):
         below.addRow(self.hits)
         for one in (form, below):
             one.setContentsMargins(0, 0, 0, 0)
-        for label in (self.query, self.kept, self.hits, self.problem):
+        for label in (self.query, self.outcome, self.hits, self.problem):
             label.setWordWrap(True)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -85,9 +85,9 @@ class SimilarPanel(QWidget):
             )
         )
         # Outside what scrolls, so that it is seen in a small window too.
-        outer.addWidget(self.keep)
-        outer.addWidget(self.kept)
-        self.kept.setContentsMargins(6, 0, 6, 4)
+        outer.addWidget(self.actions)
+        outer.addWidget(self.outcome)
+        self.outcome.setContentsMargins(6, 0, 6, 4)
         self.setMinimumWidth(430)
         # napari leaves the lower half of the window empty below what does not ask for it.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -112,25 +112,25 @@ class SimilarPanel(QWidget):
 
     # -- what there is to say --------------------------------------------------------
 
-    def tell_query(self, text: str) -> None:
+    def show_query(self, text: str) -> None:
         """Say what is looked for, or what to do to look for something."""
         self.query.setText(text)
 
-    def tell_problem(self, text: str) -> None:
+    def show_problem(self, text: str) -> None:
         """Say what is wrong, or with an empty text that nothing is."""
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
 
-    def tell_kept(self, text: str) -> None:
+    def show_outcome(self, text: str) -> None:
         """Say what was made of the hits."""
-        self.kept.setText(text)
-        self.kept.setVisible(bool(text))
+        self.outcome.setText(text)
+        self.outcome.setVisible(bool(text))
 
     def show_no_answer(self) -> None:
         """Show that nothing was found so far."""
         self.strip.show_tiles([], [])
         self._show_answer(False)
-        self.tell_kept("")
+        self.show_outcome("")
 
     def show_reach(self, reach: float, radius: float | None) -> None:
         """Let the radius be chosen up to the furthest tile.
@@ -155,12 +155,12 @@ class SimilarPanel(QWidget):
         hits = "1 tile" if number == 1 else f"{number:,} tiles"
         self.hits.setText(f"<b>{hits} found, {mm2:.3g} mm²</b> (your examples among them)")
         self.strip.show_radius(radius, others)
-        self.tell_kept("")
-        self.keep.setEnabled(number > 0)
+        self.show_outcome("")
+        self.actions.setEnabled(number > 0)
 
     def _show_answer(self, there: bool) -> None:
         self.radius.setEnabled(there)
-        self.keep.setEnabled(there)
+        self.actions.setEnabled(there)
         self.strip.setVisible(there)
         if not there:
             self.hits.setText("")

@@ -34,30 +34,30 @@ _SLIDE, _CLASS = QColor(213, 94, 0), QColor(0, 114, 178)
 _HEIGHT, _NAME_PX, _VALUE_PX = 26, 64, 52
 
 
-class ToldBar(QWidget):
+class AccuracyBar(QWidget):
     """How often something is told right, 0 to 100 %, with a line at chance."""
 
     def __init__(self, name: str, colour: QColor, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._name, self._colour = name, colour
-        self.told: NeighbourAccuracy | None = None
+        self.accuracy: NeighbourAccuracy | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
         """Return as much as the dock is wide."""
         return QSize(300, _HEIGHT)
 
-    def show_told(self, told: NeighbourAccuracy | None) -> None:
+    def show_accuracy(self, accuracy: NeighbourAccuracy | None) -> None:
         """Show a figure; none hides the bar."""
-        self.told = told
-        self.setVisible(told is not None)
-        if told is not None:
-            self.setToolTip(f"{told.groups} groups; chance {told.chance:.0%}")
+        self.accuracy = accuracy
+        self.setVisible(accuracy is not None)
+        if accuracy is not None:
+            self.setToolTip(f"{accuracy.groups} groups; chance {accuracy.chance:.0%}")
         self.update()
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:
         """Draw name, bar, chance and figure."""
-        if self.told is None:
+        if self.accuracy is None:
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -66,7 +66,7 @@ class ToldBar(QWidget):
         painter.setPen(text)
         width = self.width() - _NAME_PX - _VALUE_PX
         painter.drawText(QRectF(0, 0, _NAME_PX, _HEIGHT), middle, self._name)
-        value = f"{self.told.accuracy:.0%}".replace("%", " %")
+        value = f"{self.accuracy.accuracy:.0%}".replace("%", " %")
         right = middle | Qt.AlignmentFlag.AlignRight
         painter.drawText(QRectF(_NAME_PX + width, 0, _VALUE_PX, _HEIGHT), right, value)
         ground = QRectF(_NAME_PX, 5, width, _HEIGHT - 10)
@@ -74,20 +74,20 @@ class ToldBar(QWidget):
         faint.setAlpha(40)
         painter.fillRect(ground, faint)
         filled = QRectF(ground)
-        filled.setWidth(width * self.told.accuracy)
+        filled.setWidth(width * self.accuracy.accuracy)
         painter.fillRect(filled, self._colour)
-        chance = round(_NAME_PX + width * self.told.chance)
+        chance = round(_NAME_PX + width * self.accuracy.chance)
         painter.setPen(QPen(text, 2))
         painter.drawLine(chance, 1, chance, _HEIGHT - 1)
 
 
-class ToldPair(QWidget):
+class AccuracyPair(QWidget):
     """How often the slide is told, and the class, under a heading."""
 
     def __init__(self, heading: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.heading = QLabel(heading)
-        self.slide, self.of_class = ToldBar("Slide", _SLIDE), ToldBar("Class", _CLASS)
+        self.slide, self.of_class = AccuracyBar("Slide", _SLIDE), AccuracyBar("Class", _CLASS)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.heading, self.slide, self.of_class):
@@ -97,8 +97,8 @@ class ToldPair(QWidget):
         """Show figures; none hides all."""
         self.setVisible(effect is not None)
         self.heading.setVisible(headed)
-        self.slide.show_told(None if effect is None else effect.slide)
-        self.of_class.show_told(None if effect is None else effect.of_class)
+        self.slide.show_accuracy(None if effect is None else effect.slide)
+        self.of_class.show_accuracy(None if effect is None else effect.of_class)
 
 
 class BatchEffectPanel(QWidget):
@@ -115,7 +115,10 @@ class BatchEffectPanel(QWidget):
         self.measure = QPushButton("Measure")
         self.sentence = QLabel()
         self.sentence.setStyleSheet("font-weight: bold;")
-        self.as_is, self.stained = ToldPair("As they are"), ToldPair("With stain changed at random")
+        self.as_is, self.stained = (
+            AccuracyPair("As they are"),
+            AccuracyPair("With stain changed at random"),
+        )
         self.slide, self.of_class = self.as_is.slide, self.as_is.of_class
         self.note = QLabel()
         self.stain = QPushButton(_STAIN)
@@ -134,11 +137,11 @@ class BatchEffectPanel(QWidget):
         layout.addStretch()
         self.measure.clicked.connect(self.measure_wanted)
         self.stain.clicked.connect(self.stain_wanted)
-        self.tell("")
+        self.show_message("")
 
     def show_measured(self, found: Measured) -> None:
         """Show the verdict, the two bars, and what they are made of."""
-        self.tell(found.effect.sentence)
+        self.show_message(found.effect.sentence)
         self.as_is.show_effect(found.effect, headed=False)
         self.note.setText(
             f"{_made_of(found)} Nearby tiles of the same slide do not count. If slides differ "
@@ -146,7 +149,7 @@ class BatchEffectPanel(QWidget):
         )
         self.stain.show()
 
-    def tell(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Say something in place of figures."""
         self.sentence.setText(text)
         self.as_is.show_effect(None)

@@ -63,23 +63,27 @@ class SuggestDock(SlideDock):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.queue, self.noise, self.meter = TileQueue(), LabelIssuesPanel(), BatchEffectPanel()
+        self.queue, self.label_issues, self.batch_effect = (
+            TileQueue(),
+            LabelIssuesPanel(),
+            BatchEffectPanel(),
+        )
         self.labelling = LabellingController(napari_viewer, self.queue)
-        self.worth = LabelEfficiencyPanel()
+        self.efficiency = LabelEfficiencyPanel()
         self._view = IsolateSlide(napari_viewer)
         self._session = session_of(napari_viewer)
         # The models by which what is shown was found.
-        self._asked = ""
+        self._answered_by = ""
         self._turn = ComputeLock("Slides are being measured with their stain changed")
         self._make_layout()
         self.finding, self.doubting, self.measuring = (Worker() for _ in range(3))
-        self.judging, self.staining = Worker(), Worker()
+        self.measuring, self.staining = Worker(), Worker()
         self._judge_later = QTimer(self)
         self._judge_later.setSingleShot(True)
         self._judge_later.setInterval(_FOLLOWS_MS)
-        pictures = (self.queue.pictures, self.noise.pictures)
+        pictures = (self.queue.pictures, self.label_issues.pictures)
         self._tasks = (
-            self.finding, self.doubting, self.measuring, self.judging, self.staining,
+            self.finding, self.doubting, self.measuring, self.measuring, self.staining,
             *(one.task for one in pictures),
         )  # fmt: skip
         self.cancel_on_destroy(self._tasks)
@@ -94,7 +98,7 @@ class SuggestDock(SlideDock):
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.tabs = QTabWidget()
-        pages = (self.queue, self.noise, self.meter)
+        pages = (self.queue, self.label_issues, self.batch_effect)
         for (title, heading), page in zip(_TABS, pages, strict=True):
             head = QLabel(heading)
             head.setStyleSheet("font-weight: bold; font-size: 14px;")
@@ -104,7 +108,7 @@ class SuggestDock(SlideDock):
             layout.addWidget(head)
             layout.addWidget(page, stretch=1)
             if page is self.queue:
-                layout.addWidget(self.worth)
+                layout.addWidget(self.efficiency)
                 layout.addStretch()
             self.tabs.addTab(column, title)
         outer = QVBoxLayout(self)
@@ -114,26 +118,26 @@ class SuggestDock(SlideDock):
 
     def _connect(self) -> None:
         self.queue.find_wanted.connect(self.find_next)
-        self.noise.find_wanted.connect(self.find_suspected_labels)
-        self.meter.measure_wanted.connect(self.measure)
+        self.label_issues.find_wanted.connect(self.find_suspected_labels)
+        self.batch_effect.measure_wanted.connect(self.measure)
         self.finding.returned.connect(self._show_queue)
         self.finding.errored.connect(self._fail_finding)
         self.doubting.returned.connect(self._show_doubts)
         self.doubting.errored.connect(self._fail_doubting)
         self.measuring.returned.connect(self._show_measured)
         self.measuring.errored.connect(self._fail_measuring)
-        self.meter.stain_wanted.connect(self.measure_stain_robustness)
-        self.staining.progressed.connect(self.meter.show_stain_progress)
+        self.batch_effect.stain_wanted.connect(self.measure_stain_robustness)
+        self.staining.progressed.connect(self.batch_effect.show_stain_progress)
         self.staining.returned.connect(self._show_stained)
         self.staining.errored.connect(self._end_staining)
-        self.worth.asked.connect(self.ask_worth)
+        self.efficiency.requested.connect(self.start_label_efficiency)
         self.queue.labels_changed.connect(self._judge_later.start)
         self._judge_later.timeout.connect(self._follow_labels)
-        self.judging.progressed.connect(self.worth.show_progress)
-        self.judging.returned.connect(self.worth.show_worth)
-        self.judging.errored.connect(self.worth.fail)
-        self.noise.tile_chosen.connect(self._fly_to)
-        self.noise.remark_made.connect(self._remark)
+        self.measuring.progressed.connect(self.efficiency.show_progress)
+        self.measuring.returned.connect(self.efficiency.show_efficiency)
+        self.measuring.errored.connect(self.efficiency.fail)
+        self.label_issues.tile_chosen.connect(self._fly_to)
+        self.label_issues.correction_made.connect(self._correct)
         self.labelling.problem.connect(show_error)
         self.tabs.currentChanged.connect(self._change_tab)
         self._session.run_changed.connect(self.show_slides)
@@ -145,13 +149,13 @@ class SuggestDock(SlideDock):
     def show_slides(self, _event: object = None) -> None:
         """Say which slides there are."""
         found = self._session.scored_layers()
-        told = _summary(found) if found else NOT_SCORED
-        self.state.setText(" ".join([told, *self._out_of_date(found), *self._gone()]))
+        state = _summary(found) if found else NOT_SCORED
+        self.state.setText(" ".join([state, *self._out_of_date(found), *self._gone()]))
         if len(found) < 2 and not self.measuring.is_running:
             self._stop_staining()
-            self.meter.tell(_TWO_NEEDED)
-        elif self.meter.sentence.text() == _TWO_NEEDED:
-            self.meter.tell("")
+            self.batch_effect.show_message(_TWO_NEEDED)
+        elif self.batch_effect.sentence.text() == _TWO_NEEDED:
+            self.batch_effect.show_message("")
 
     def _gone(self) -> list[str]:
         """Say of each scored slide whose file is gone that it is left out."""
@@ -166,13 +170,13 @@ class SuggestDock(SlideDock):
 
     def _out_of_date(self, found: Sequence[ScoredLayer]) -> list[str]:
         """Say that another model is in force than the one that what is shown was found with."""
-        if not found or self._asked in ("", _models(found)):
+        if not found or self._answered_by in ("", _models(found)):
             return []
-        return [f"What is shown below was found with {self._asked}: look again to follow."]
+        return [f"What is shown below was found with {self._answered_by}: look again to follow."]
 
     def _asked_slides(self) -> list[ScoredSlide]:
         """Return the slides as they are scored now, and note by which models."""
-        self._asked = _models(self._session.scored_layers())
+        self._answered_by = _models(self._session.scored_layers())
         self.show_slides()
         return scored_slides(self.viewer)
 
@@ -181,54 +185,54 @@ class SuggestDock(SlideDock):
     def find_next(self, count: int) -> None:
         """Look for tiles to label next."""
         if not self.finding.is_running:
-            self.queue.tell("Looking for tiles …")
+            self.queue.show_message("Looking for tiles …")
             self.finding.start(partial(find_next, self._asked_slides(), count))
 
     def _show_queue(self, found: Suggestions) -> None:
         self.labelling.begin_anew()
-        self.queue.tell("")
+        self.queue.show_message("")
         self._change_tab()
         self.queue.show_queue(found.queue)
 
     def _fail_finding(self, text: str) -> None:
-        self.queue.tell(text)
+        self.queue.show_message(text)
 
     # -- what labels are worth -------------------------------------------------------
 
-    def ask_worth(self) -> None:
+    def start_label_efficiency(self) -> None:
         """Judge what is labelled; while that goes on, stop it."""
-        if self.judging.cancel():
-            self.worth.stop()
+        if self.measuring.cancel():
+            self.efficiency.stop()
         else:
-            self._judge()
+            self._measure_efficiency()
 
-    def _judge(self) -> None:
-        self.judging.start(partial(measure_label_efficiency, self._asked_slides()))
+    def _measure_efficiency(self) -> None:
+        self.measuring.start(partial(measure_label_efficiency, self._asked_slides()))
 
     def _follow_labels(self) -> None:
-        if self.worth.is_followed:
-            self._judge()
+        if self.efficiency.is_followed:
+            self._measure_efficiency()
 
     # -- labels that neighbours doubt ------------------------------------------------
 
     def find_suspected_labels(self) -> None:
         """Look for labels that neighbours doubt."""
         if not self.doubting.is_running:
-            self.noise.tell("Comparing neighbours …")
+            self.label_issues.show_message("Comparing neighbours …")
             self.doubting.start(partial(find_suspected_labels, self._asked_slides()))
 
     def _show_doubts(self, found: LabelIssueResult) -> None:
-        self.noise.show_doubts(found)
+        self.label_issues.show_doubts(found)
 
     def _fail_doubting(self, text: str) -> None:
-        self.noise.tell(text)
+        self.label_issues.show_message(text)
 
-    def _remark(self, remark: TileCorrection) -> None:
-        layer = layer_with(self.viewer, remark.place.slide)
+    def _correct(self, correction: TileCorrection) -> None:
+        layer = layer_with(self.viewer, correction.place.slide)
         if layer is None:
             show_error("The tile's slide is not in the viewer any more: open it again.")
         else:
-            notes_of(layer).add_remark(remark)
+            notes_of(layer).add_correction(correction)
 
     def _fly_to(self, tile: TileOnSlide) -> None:
         layer = layer_with(self.viewer, tile.slide.quick_hash)
@@ -244,34 +248,34 @@ class SuggestDock(SlideDock):
         """Measure whether slides differ more than classes."""
         if not self.measuring.is_running:
             self._stop_staining()
-            self.meter.tell("Measuring …")
+            self.batch_effect.show_message("Measuring …")
             self.measuring.start(partial(measure, self._asked_slides()))
 
     def _show_measured(self, found: Measured) -> None:
-        self.meter.show_measured(found)
+        self.batch_effect.show_measured(found)
 
     def _fail_measuring(self, text: str) -> None:
-        self.meter.tell(text)
+        self.batch_effect.show_message(text)
 
     def measure_stain_robustness(self) -> None:
         """Measure again with the stain of the tiles changed; while that goes on, stop it."""
         if self.staining.is_running:
             self._stop_staining()
-            self.meter.end_stain("Stopped.")
+            self.batch_effect.end_stain("Stopped.")
             return
         if reason := self._turn.take():
-            self.meter.end_stain(reason)
+            self.batch_effect.end_stain(reason)
             return
-        self.meter.show_stain_progress(Progress(message="Starting …"))
+        self.batch_effect.show_stain_progress(Progress(message="Starting …"))
         self.staining.start(partial(measure_stain_robustness, self._asked_slides()))
 
     def _show_stained(self, found: StainRobustness) -> None:
         self._turn.give_back()
-        self.meter.show_stained(found)
+        self.batch_effect.show_stained(found)
 
     def _end_staining(self, text: str) -> None:
         self._turn.give_back()
-        self.meter.end_stain(text)
+        self.batch_effect.end_stain(text)
 
     def _stop_staining(self) -> None:
         self.staining.cancel()
@@ -283,12 +287,12 @@ class SuggestDock(SlideDock):
         self._view.restore()
         self.labelling.set_on(self.isVisible() and self.tabs.currentIndex() == 0)
 
-    def _let_go_of_all(self) -> None:
+    def _disconnect(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._turn.give_back()
         self._judge_later.stop()
-        self.labelling.leave()
+        self.labelling.release()
         self._view.restore()
         self._session.run_changed.disconnect(self.show_slides, missing_ok=True)
         self._session.classes_changed.disconnect(self.labelling.show_classes, missing_ok=True)

@@ -20,7 +20,7 @@ _TITLE: Final = "Worth of the labels"
 class LabelEfficiencyPanel(QWidget):
     """Asks what labels are worth, and shows it; folded away until there is something to show."""
 
-    asked = Signal()
+    requested = Signal()
     """To be judged, or, while that goes on, not any more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -43,7 +43,7 @@ class LabelEfficiencyPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.ask, self.sentence, self.curve, self.about):
             layout.addWidget(widget)
-        self.ask.clicked.connect(self.asked)
+        self.ask.clicked.connect(self.requested)
         # Not in the fold, which does not grow with a text.
         self.curve.toggled.connect(self._show_about)
         self.fail("")
@@ -57,11 +57,11 @@ class LabelEfficiencyPanel(QWidget):
         """Say how far it is; what is shown stays until there is something else."""
         self.ask.setText(f"Stop ({round(100 * progress.done / progress.total)} %)")
 
-    def show_worth(self, found: LabelEfficiencyResult) -> None:
+    def show_efficiency(self, found: LabelEfficiencyResult) -> None:
         """Show what was found, unfolded if it is the first."""
         self.plot.show_efficiency(found.efficiency, len(found.taken))
         self.about.setText(about(found))
-        self.tell(verdict(found))
+        self.show_message(verdict(found))
         first, self.found = self.found is None, found
         self.curve.show()
         if first:
@@ -73,9 +73,9 @@ class LabelEfficiencyPanel(QWidget):
         self.found = None
         self.curve.hide()
         self._show_about()
-        self.tell(text)
+        self.show_message(text)
 
-    def tell(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Say something, and offer to ask again."""
         self.ask.setText(_ASK)
         self.sentence.setText(text)
@@ -85,7 +85,7 @@ class LabelEfficiencyPanel(QWidget):
         """Offer to ask again; what is shown stays."""
         self.ask.setText(_ASK)
         if self.found is None:
-            self.tell("Stopped.")
+            self.show_message("Stopped.")
 
     def _show_about(self) -> None:
         self.about.setVisible(self.found is not None and self.curve.isExpanded())

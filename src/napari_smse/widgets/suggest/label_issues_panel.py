@@ -20,7 +20,7 @@ from napari_smse.scoring import objective_power
 from napari_smse.widgets.controls.layout import hbox
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.widgets.suggest.tile_queue import untinted
-from napari_smse.workflows.label_issues import LabelIssue, LabelIssueResult, remark_on
+from napari_smse.workflows.label_issues import LabelIssue, LabelIssueResult, correction_of
 from napari_smse.workflows.scored_slide import PICTURE_PX
 
 _ABOUT: Final = (
@@ -37,7 +37,7 @@ class LabelIssuesPanel(QWidget):
     tile_chosen = Signal(object)
     """The `TileOnSlide` that was clicked, or reached with the keys."""
 
-    remark_made = Signal(object)
+    correction_made = Signal(object)
     """The `TileCorrection` on the tile that is chosen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -66,10 +66,10 @@ class LabelIssuesPanel(QWidget):
         self.find.clicked.connect(self.find_wanted)
         self.list.currentRowChanged.connect(self._choose)
         self.pictures.read.connect(self._show_picture)
-        self.keep.clicked.connect(lambda: self._say("kept", lambda one: one.drawn))
-        self.flip.clicked.connect(lambda: self._say("flipped", lambda one: one.says))
-        self.drop.clicked.connect(lambda: self._say("dropped", lambda _: ""))
-        self.tell("")
+        self.keep.clicked.connect(lambda: self._decide("kept", lambda one: one.drawn))
+        self.flip.clicked.connect(lambda: self._decide("flipped", lambda one: one.suggested))
+        self.drop.clicked.connect(lambda: self._decide("dropped", lambda _: ""))
+        self.show_message("")
         self._allow()
 
     @property
@@ -83,27 +83,27 @@ class LabelIssuesPanel(QWidget):
         self.list.clear()
         self.tiles = list(found.tiles)
         for one in self.tiles:
-            item = QListWidgetItem(_told(one))
+            item = QListWidgetItem(_describe(one))
             item.setData(Qt.ItemDataRole.UserRole, "")
             self.list.addItem(item)
         self.pictures.ask([(row, one.tile) for row, one in enumerate(self.tiles)])
-        self.tell(_summary(found))
+        self.show_message(_summary(found))
         self._allow()
 
-    def tell(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Say what came of looking; nothing to say hides it."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
-    def _say(self, done: str, class_of: Callable[[LabelIssue], str]) -> None:
+    def _decide(self, done: str, class_of: Callable[[LabelIssue], str]) -> None:
         one, row = self.chosen, self.list.currentRow()
         if one is None:
             return
-        self.remark_made.emit(remark_on(one.tile, class_of(one)))
+        self.correction_made.emit(correction_of(one.tile, class_of(one)))
         item = self.list.item(row)
         if item is not None:
-            said = f"{done} to {one.says}" if done == "flipped" else done
-            item.setText(f"{_told(one)}\n✓ {said}")
+            outcome = f"{done} to {one.suggested}" if done == "flipped" else done
+            item.setText(f"{_describe(one)}\n✓ {outcome}")
             item.setData(Qt.ItemDataRole.UserRole, done)
         self._go_on(row)
 
@@ -127,7 +127,7 @@ class LabelIssuesPanel(QWidget):
             button.setVisible(bool(self.tiles))
         self.list.setVisible(bool(self.tiles))
         self.keep.setText("Keep" if one is None else f"Keep {one.drawn}")
-        self.flip.setText("Flip" if one is None else f"Flip to {one.says}")
+        self.flip.setText("Flip" if one is None else f"Flip to {one.suggested}")
         self.drop.setText("Drop")
 
     def _show_picture(self, row: int, icon: QIcon) -> None:
@@ -136,24 +136,24 @@ class LabelIssuesPanel(QWidget):
             item.setIcon(untinted(icon))
 
 
-def _told(one: LabelIssue) -> str:
+def _describe(one: LabelIssue) -> str:
     return (
-        f"drawn as {one.drawn}\nneighbours say {one.says} ({round(100 * one.score)} %)\n"
+        f"drawn as {one.drawn}\nneighbours say {one.suggested} ({round(100 * one.score)} %)\n"
         f"{objective_power(one.tile.mpp):.3g}x · {one.tile.slide.name}"
     )
 
 
 def _summary(found: LabelIssueResult) -> str:
-    told = (
+    text = (
         f"{found.doubted:,} of {found.annotated:,} annotated tiles look more like another class."
         if found.doubted
         else f"Nothing to doubt: the neighbours of all {found.annotated:,} annotated tiles agree."
     )
     if 0 < len(found.tiles) < found.doubted:
-        told = f"{told} The {len(found.tiles)} most doubted:"
+        text = f"{text} The {len(found.tiles)} most doubted:"
     if found.alone:
-        told = (
-            f"{told} {' and '.join(found.alone)}: one region only, which nothing can be compared "
+        text = (
+            f"{text} {' and '.join(found.alone)}: one region only, which nothing can be compared "
             "with; draw a second one."
         )
-    return told
+    return text

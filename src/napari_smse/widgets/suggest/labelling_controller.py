@@ -147,7 +147,7 @@ class LabellingController(QObject):
             selection.active = self._before
         self._active = self._before = None
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give back the keys, and show what was hidden; the annotations stay."""
         self._on = False
         self.show_current()

@@ -45,7 +45,7 @@ def about(found: LabelEfficiencyResult) -> str:
     number = sum(found.taken.values())
     of_all = f" of {found.labelled:,}, taken evenly," if number < found.labelled else ""
     classes = ", ".join(f"{name} {count:,}" for name, count in found.taken.items())
-    told = [
+    sentences = [
         f"{number:,} labelled tiles{of_all} {_on(found)} {found.units} {units} ({classes}).",
         f"Half of the {units}{'' if found.by_slide else ', those to one side,'} are held out, ten "
         "times anew, and their tiles called by the class whose labelled tiles they are most like. "
@@ -53,8 +53,8 @@ def about(found: LabelEfficiencyResult) -> str:
         _queue(found),
     ]
     if found.model_right is not None:
-        told.append(f"The model as it is calls {_percent(found.model_right)} of them right.")
-    return " ".join([*told, *_against(found)])
+        sentences.append(f"The model as it is calls {_percent(found.model_right)} of them right.")
+    return " ".join([*sentences, *_against(found)])
 
 
 def _queue(found: LabelEfficiencyResult) -> str:
@@ -69,20 +69,22 @@ def _queue(found: LabelEfficiencyResult) -> str:
 
 
 def _against(found: LabelEfficiencyResult) -> list[str]:
-    told = []
+    sentences = []
     if not found.by_slide:
-        told.append(
+        sentences.append(
             "Regions of one slide are more alike than slides: expect less on another patient's."
         )
     if found.fewest_units < _FEW:
-        told.append(f"With so few {_units(found)} of a class, the bands say little.")
+        sentences.append(f"With so few {_units(found)} of a class, the bands say little.")
     if found.left_out:
         verb = "lies" if len(found.left_out) == 1 else "lie"
         where = f"{_on(found)} one {_units(found)[:-1]}"
-        told.append(f"Left out: {_and(found.left_out)}, which {verb} {where} only.")
+        sentences.append(f"Left out: {_and(found.left_out)}, which {verb} {where} only.")
     if found.tuned:
-        told.append("The model was fine-tuned: if with these labels, this looks better than it is.")
-    return told
+        sentences.append(
+            "The model was fine-tuned: if with these labels, this looks better than it is."
+        )
+    return sentences
 
 
 def _units(found: LabelEfficiencyResult) -> str:

@@ -49,12 +49,12 @@ class TileLabels:
     ----------
     viewer
         Where the slides are.
-    tell
+    show_message
         Hears why something that was drawn could not be saved.
     """
 
-    def __init__(self, viewer: ViewerModel, tell: Callable[[str], None]) -> None:
-        self._viewer, self._session, self._tell = viewer, session_of(viewer), tell
+    def __init__(self, viewer: ViewerModel, show_message: Callable[[str], None]) -> None:
+        self._viewer, self._session, self._show_message = viewer, session_of(viewer), show_message
         self._saves: dict[str, Autosave] = {}
 
     def classes(self, slide: Slide) -> dict[str, Colour]:
@@ -139,9 +139,11 @@ class TileLabels:
             yield drawing
             saved.save(drawing.annotations())
         except (OutputError, OSError) as error:
-            self._tell(f"What you labelled could not be saved to be safe from a crash: {error}")
+            self._show_message(
+                f"What you labelled could not be saved to be safe from a crash: {error}"
+            )
         finally:
-            drawing.leave()
+            drawing.release()
 
     def _colours(self, layer: Image, slide: Slide) -> Mapping[str, Colour]:
         drawn = drawn_on(self._viewer, layer, slide)

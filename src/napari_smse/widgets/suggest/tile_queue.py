@@ -188,7 +188,7 @@ class TileQueue(QWidget):
             self.labels.append(button)
         self._show_all()
 
-    def tell(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Say something about finding tiles; nothing to say hides it."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
@@ -229,8 +229,8 @@ class TileQueue(QWidget):
         skipped = self.states.count(SKIPPED)
         left = self.states.count("")
         labelled = len(self.states) - skipped - left
-        told = [f"{labelled} labelled"] + ([f"{skipped} skipped"] if skipped else [])
-        return f"{', '.join(told)}, {left} to go"
+        counts = [f"{labelled} labelled"] + ([f"{skipped} skipped"] if skipped else [])
+        return f"{', '.join(counts)}, {left} to go"
 
     def _facts(self) -> str:
         tile = self.tile
