@@ -531,8 +531,6 @@ class TestFinetune:
         ("cases_of", "words", "message"),
         [
             (2, (), "has one case only"),
-            (8, ("--margin", "-1"), "margin"),
-            (8, ("--mining", "deep"), "mining"),
             (8, ("--mpp", "0.5"), "--mpp is for annotated slides"),
             (8, ("--test-fraction", "1"), "impossible"),
             (8, ("--time-limit", "10"), "'10' is no time limit"),
@@ -551,6 +549,14 @@ class TestFinetune:
         out = tmp_path / "models" / "x"
         assert_one_error(shell("finetune", "mini", data, "--out", out, "--quiet", *words), message)
         assert not list(out.parent.glob("x*"))
+
+    @pytest.mark.parametrize("words", [("--margin", "-1"), ("--mining", "deep"), ("--steps", "0")])
+    def test_a_value_that_no_form_offers_is_a_usage_error(
+        self, shell: Shell, tmp_path: Path, words: tuple[str, str]
+    ) -> None:
+        answer = shell("finetune", "mini", tmp_path, "--out", tmp_path / "x", *words)
+        assert answer.status == 2
+        assert f"Invalid value for '{words[0]}'" in answer.err
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def tuned(docks, evidence):
     """The slide scored, then a model fine-tuned on it; the tuned one is in force."""
     docks.run_score()
     docks.draw_both()
-    docks.tune.form.steps.setValue(60)
+    docks.tune.form.choose(steps=60)
     docks.finetune()
     settle(docks, evidence)
     return docks
@@ -217,8 +217,8 @@ def test_a_trunk_that_learnt_leaves_a_run_of_its_own(docks, tmp_path):
     docks.run_score()
     docks.draw_both()
     form = docks.tune.form
-    form.trainable.setCurrentIndex(form.trainable.count() - 1)
-    form.steps.setValue(2)
+    form.choose(trainable="all")
+    form.choose(steps=2)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     record, table, _ = saved(docks, tmp_path)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from napari_smse import models
 from napari_smse.annotations import AnnotationSet
@@ -23,12 +23,15 @@ from napari_smse.models import read_card
 from napari_smse.scoring import choose_device
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.workflows.fine_tune import (
-    FineTuneJob,
-    FineTuneOutcome,
-    FineTuneSettings,
-)
+from napari_smse.workflows.fine_tune import FineTuneJob, FineTuneOutcome
 from napari_smse.workflows.scored_slide import ScoredSlide
+from napari_smse.workflows.settings.fine_tune import (
+    Classification,
+    FineTuneSettings,
+    Loss,
+    Mining,
+    TrainableLayers,
+)
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.assessment import Assessment
@@ -105,15 +108,16 @@ def fine_tune(
     model: Model,
     slides: Iterable[tuple[Slide, Scores, AnnotationSet]],
     *,
-    loss: Literal["triplet", "pair", "none"] = "triplet",
-    margin: float | None = None,
-    mining: Literal["semi-hard", "hard", "none"] | None = None,
-    classification: Literal["cross-entropy", "focal", "reinforced focal"] = "cross-entropy",
-    trainable: Literal["head", "stage", "all"] = "head",
-    learning_rate: float | None = None,
+    loss: Loss = "triplet",
+    trainable: TrainableLayers = "head",
+    replay_weight: float = 1.0,
     steps: int | None = None,
     time_limit: float | None = None,
-    replay_weight: float = 1.0,
+    classification: Classification = "cross-entropy",
+    margin: float | None = None,
+    mining: Mining = "semi-hard",
+    learning_rate: float | None = None,
+    crops: int | None = None,
     bank: ExemplarBank | None = None,
     device: str = "auto",
     progress: OnProgress | None = None,
@@ -131,21 +135,26 @@ def fine_tune(
         Slides, their scores by this model, and what is drawn on them.
     loss
         Similarity loss: tiles of a class are to be alike.
-    margin
-        Of that loss: in squared distance for triplets, in distance for pairs.
-    mining
-        Which triplets or pairs of a batch count.
-    classification
-        Loss of the class head.
     trainable
-        ``"head"``: the heads, from stored embeddings, in seconds; ``"stage"``: also the trunk's
+        ``"head"``: the heads, from stored embeddings, in seconds; ``"augmented head"``: the heads,
+        from what the trunk sees of augmented tiles, in a minute; ``"stage"``: also the trunk's
         last stage; ``"all"``: everything.
-    learning_rate, steps
-        Of the heads; how long to learn.
-    time_limit
-        Seconds to learn at most; the best so far is kept.
     replay_weight
         How much it weighs that the model's exemplars are told apart as before; 0 forgets them.
+    steps
+        How many to train.
+    time_limit
+        Seconds to learn at most; the best so far is kept.
+    classification
+        Loss of the class head.
+    margin
+        Of the similarity loss: in squared distance for triplets, in distance for pairs.
+    mining
+        Which triplets or pairs of a batch count.
+    learning_rate
+        Of the heads.
+    crops
+        How many augmented crops of each tile the heads learn from; 0 for stored embeddings.
     bank
         Exemplars to learn from besides (heads only).
     device
@@ -175,23 +184,24 @@ def fine_tune(
     >>> tuned.model.card.classes, sorted(tuned.after)[0]
     (('benign', 'malignant'), 'accuracy')
     """
+    settings = FineTuneSettings(
+        loss=loss,
+        trainable=trainable,
+        replay_weight=replay_weight,
+        steps=steps,
+        time_limit=time_limit,
+        classification=classification,
+        margin=margin,
+        mining=mining,
+        learning_rate=learning_rate,
+        crops=crops,
+    )
     training = [_training_slide(*one) for one in slides]
-    if trainable != "head":
+    if not settings.uses_stored_embeddings:
         training = [_on_a_device(one, device) for one in training]
     if not training:
         raise DataError("There is no slide to learn from: give slides, scores and annotations.")
     require_same_model(model, [one.run.card for one in training])
-    settings = FineTuneSettings(
-        similarity=loss,
-        margin=margin,
-        mining=mining,
-        classification=classification,
-        trainable=trainable,
-        learning_rate=learning_rate,
-        steps=steps,
-        time_limit=time_limit,
-        replay_weight=replay_weight,
-    )
     # The viewer's history is for what was tuned there; this lives as long as the model does.
     folder = tempfile.TemporaryDirectory(prefix="napari-smse-", ignore_cleanup_errors=True)
     history = FineTuneHistory(Path(folder.name))

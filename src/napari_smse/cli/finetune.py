@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -16,7 +15,6 @@ from napari_smse.cli.console import Console
 from napari_smse.cli.files import check_model_out, read_images, report_images, skipped_values
 from napari_smse.cli.options import (
     AsJson,
-    Classification,
     Device,
     ModelArgument,
     ModelOut,
@@ -25,13 +23,20 @@ from napari_smse.cli.options import (
     Scales,
     Seed,
     SourceMpp,
-    Steps,
-    parse_time_limit,
+    setting,
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.errors import DataError
 from napari_smse.models.card import CARD_SUFFIX, model_stem
 from napari_smse.scoring import choose_device, parse_scale
+from napari_smse.workflows.fine_tune import recipe_from
+from napari_smse.workflows.settings.fine_tune import (
+    Classification,
+    FineTuneSettings,
+    Loss,
+    Mining,
+    TrainableLayers,
+)
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
@@ -42,22 +47,6 @@ if TYPE_CHECKING:
 
 _Progress = TypeVar("_Progress")
 _Result = TypeVar("_Result")
-
-
-class Loss(StrEnum):
-    """Similarity loss."""
-
-    PAIR = "pair"
-    TRIPLET = "triplet"
-    NONE = "none"
-
-
-class Trainable(StrEnum):
-    """Which part of the network is trained."""
-
-    HEAD = "head"
-    STAGE = "stage"
-    ALL = "all"
 
 
 def finetune(
@@ -71,44 +60,22 @@ def finetune(
         ),
     ],
     out: ModelOut,
-    loss: Annotated[Loss, typer.Option(help="Similarity loss.")] = Loss.TRIPLET,
+    loss: Annotated[Loss, setting(FineTuneSettings, "loss")] = FineTuneSettings.loss,
     trainable: Annotated[
-        Trainable,
-        typer.Option(
-            help="What is trained: head (the heads alone, on cached embeddings or features), "
-            "stage (also the trunk's last stage), or all (the whole network)."
-        ),
-    ] = Trainable.HEAD,
-    margin: Annotated[
-        float | None, typer.Option(help="Margin of the similarity loss. The loss's own by default.")
-    ] = None,
-    classification: Classification = None,
-    mining: Annotated[
-        str | None, typer.Option(help="Which pairs or triplets count: semi-hard, hard or none.")
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate of the heads. The recipe's by default.")
-    ] = None,
-    crops: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Number of augmented crops of each image that the heads learn from, with all "
-            "that the trunk sees; 0: from embeddings alone, as the viewer does in seconds. By "
-            "default about a minute's worth, and 0 for annotated slides.",
-        ),
-    ] = None,
-    steps: Steps = None,
-    time_limit: Annotated[
-        str | None,
-        typer.Option(
-            help="Time to learn for at most, such as 90s, 10m or 1h; the best so far is kept."
-        ),
-    ] = None,
+        TrainableLayers, setting(FineTuneSettings, "trainable")
+    ] = FineTuneSettings.trainable,
+    margin: Annotated[float | None, setting(FineTuneSettings, "margin")] = None,
+    classification: Annotated[
+        Classification, setting(FineTuneSettings, "classification")
+    ] = FineTuneSettings.classification,
+    mining: Annotated[Mining, setting(FineTuneSettings, "mining")] = FineTuneSettings.mining,
+    learning_rate: Annotated[float | None, setting(FineTuneSettings, "learning_rate")] = None,
+    crops: Annotated[int | None, setting(FineTuneSettings, "crops")] = None,
+    steps: Annotated[int | None, setting(FineTuneSettings, "steps")] = None,
+    time_limit: Annotated[float | None, setting(FineTuneSettings, "time_limit")] = None,
     replay_weight: Annotated[
-        float,
-        typer.Option(help="Weight of replaying the model's exemplars, so that it keeps them."),
-    ] = 1.0,
+        float, setting(FineTuneSettings, "replay_weight")
+    ] = FineTuneSettings.replay_weight,
     test_fraction: Annotated[
         float, typer.Option(help="Fraction of the cases to hold out and to measure on.")
     ] = 0.25,
@@ -125,26 +92,27 @@ def finetune(
     The model itself is not changed. About a hundred labelled images of a new laboratory are
     often enough. --mpp is for annotated slides only.
     """
-    from napari_smse.finetuning.fine_tuner import FineTuner, default_crops, fine_tune_recipe
+    from napari_smse.finetuning.fine_tuner import FineTuner
 
     console = Console(quiet=quiet, as_json=as_json)
-    seconds = parse_time_limit(time_limit)
     check_model_out(out, overwrite=overwrite)
     chosen = choose_device(device)
     loaded = models.load_model(model)
-    changes: dict[str, Any] = {
-        "margin": margin,
-        "classification": classification,
-        "mining": mining,
-        "learning_rate": learning_rate,
-        "steps": steps,
-        "seed": seed,
-    }
-    recipe = fine_tune_recipe(loss.value, trainable.value, **changes)
+    settings = FineTuneSettings(
+        loss=loss,
+        trainable=trainable,
+        replay_weight=replay_weight,
+        steps=steps,
+        time_limit=time_limit,
+        classification=classification,
+        margin=margin,
+        mining=mining,
+        learning_rate=learning_rate,
+        crops=crops,
+    )
+    recipe = recipe_from(settings, seed)
     mpps = [parse_scale(scale) for scale in mpp or ()]
     tiles = _read_tiles(data, source_mpp, mpps, loaded, chosen, console)
-    if crops is None:
-        crops = 0 if tiles.outputs else default_crops(len(tiles.labelled_set.images))
     tuner = FineTuner(
         loaded,
         tiles.labelled_set,
@@ -153,10 +121,10 @@ def finetune(
         replay_weight=replay_weight,
         device=chosen.torch_name,
         precomputed=tiles.outputs,
-        seconds=seconds,
+        seconds=settings.time_limit,
         constraints=tiles.constraints,
         exemplars=tiles.exemplars,
-        crops=crops,
+        crops=settings.crops_of(len(tiles.labelled_set.images), stored=bool(tiles.outputs)),
         appearances=tiles.appearances,
     )
     for warning in tuner.warnings:

@@ -9,13 +9,14 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from napari_smse.errors import RequestError
 from napari_smse.scoring import ScoreRequest, parse_scale
 from napari_smse.tiles import TileSpec
+from napari_smse.workflows.settings.option import settings_of
 
 SlidePath = Annotated[Path, typer.Argument(help="Path of a slide.", show_default=False)]
 Slides = Annotated[
@@ -102,6 +103,31 @@ OverwriteModel = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
+def setting(record: type, name: str) -> Any:
+    """Return the option of one setting of a workflow: its name, help and limits.
+
+    Parameters
+    ----------
+    record
+        The workflow's settings record.
+    name
+        Of the field.
+    """
+    one = settings_of(record)[name]
+    if name == "time_limit":
+        return typer.Option(
+            "--time-limit",
+            help=f"{one.option.help} Such as 90s, 10m or 1h.",
+            parser=parse_time_limit,
+            metavar="TIME",
+        )
+    limits: dict[str, Any] = {}
+    if one.kind in (int, float):
+        limits = {"min": one.option.minimum, "max": one.option.maximum}
+    return typer.Option(f"--{name.replace('_', '-')}", help=one.option.help, **limits)
+
 
 _DEFAULT_SCALES: Final = ("0.5",)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}

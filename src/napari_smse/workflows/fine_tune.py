@@ -27,13 +27,14 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import spare_threads
 from napari_smse.workflows.scored_slide import Run, ScoredSlide
+from napari_smse.workflows.settings.fine_tune import FineTuneSettings
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
     from napari_smse.finetuning.changed_calls import ChangedCall
     from napari_smse.finetuning.comparison import Comparison
     from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
-    from napari_smse.training.recipe import Classification, Similarity, Trainable
+    from napari_smse.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -43,39 +44,6 @@ _DOING = {
     "checking": "Checking what was held out …",
 }
 _COLOURING = "Colouring the maps …"
-
-
-@dataclass(frozen=True)
-class FineTuneSettings:
-    """How to learn; None is the usual value.
-
-    Attributes
-    ----------
-    similarity, margin, mining
-        Similarity loss, its margin, and which pairs or triplets of a batch count.
-    classification
-        Loss of the class head.
-    trainable
-        Heads, also the trunk's last stage, or the whole network.
-    augmented_tiles
-        The heads learn from the trunk's features of tiles that are read anew, not from stored
-        embeddings.
-    learning_rate, steps, time_limit
-        Learning rate of the heads; how long to learn at most.
-    replay_weight
-        How much it weighs to keep what the model knew.
-    """
-
-    similarity: Similarity = "triplet"
-    margin: float | None = None
-    mining: str | None = None
-    classification: Classification = "cross-entropy"
-    trainable: Trainable = "head"
-    augmented_tiles: bool = False
-    learning_rate: float | None = None
-    steps: int | None = None
-    time_limit: float | None = None
-    replay_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +131,7 @@ class FineTuneJob:
     """
 
     slides: Sequence[ScoredSlide]
-    settings: FineTuneSettings = FineTuneSettings()
+    settings: FineTuneSettings = field(default_factory=FineTuneSettings)
     device: str = "auto"
     history: FineTuneHistory = field(default_factory=FineTuneHistory)
     bank: ExemplarBank | None = None
@@ -176,7 +144,7 @@ class FineTuneJob:
         stop; and each `FineTuneProgress` while it learns.
         """
         from napari_smse.finetuning.comparison import compare
-        from napari_smse.finetuning.fine_tuner import FineTuner, default_crops, fine_tune_recipe
+        from napari_smse.finetuning.fine_tuner import FineTuner
 
         yield Progress(message="Loading the model …")
         name = self._model()
@@ -185,18 +153,7 @@ class FineTuneJob:
         yield Progress(message="Collecting tiles …")
         tiles = self._tiles(model)
         settings = self.settings
-        recipe = fine_tune_recipe(
-            settings.similarity,
-            settings.trainable,
-            classification=settings.classification,
-            margin=settings.margin,
-            mining=settings.mining,
-            learning_rate=settings.learning_rate,
-            steps=settings.steps,
-            distillation_weight=0.0
-            if settings.trainable != "head" and not settings.replay_weight
-            else None,
-        )
+        recipe = recipe_from(settings)
         tuning = FineTuner(
             model,
             tiles.labelled_set,
@@ -208,7 +165,7 @@ class FineTuneJob:
             constraints=tiles.constraints,
             exemplars=tiles.exemplars,
             appearances=tiles.appearances,
-            crops=default_crops(len(tiles.labelled_set.images)) if settings.augmented_tiles else 0,
+            crops=settings.crops_of(len(tiles.labelled_set.images), stored=True),
         )
         yield Progress(message="Starting to learn …", detail=tuning)
         tuned = yield from _learn(tuning)
@@ -294,14 +251,14 @@ class FineTuneJob:
     @property
     def _stored(self) -> bool:
         """Whether the heads learn from stored embeddings."""
-        return self.settings.trainable == "head" and not self.settings.augmented_tiles
+        return self.settings.uses_stored_embeddings
 
     def _bank_summary(self) -> list[str]:
         if self.bank is None or self._stored:
             return []
         return [
             f"The {len(self.bank):,} known tiles were not learnt from, as only their embeddings "
-            "are at hand: choose “Heads, on stored embeddings” to learn from them."
+            "are at hand: choose “Heads (cached embeddings)” to learn from them."
         ]
 
     def _tuned_slide(
@@ -367,6 +324,38 @@ class FineTuneJob:
                 "the one to fine-tune."
             )
         return self.slides[0].run.model
+
+
+def recipe_from(settings: FineTuneSettings, seed: int = 0) -> Recipe:
+    """Return the recipe that settings amount to.
+
+    Parameters
+    ----------
+    settings
+        What is to be trained, and how.
+    seed
+        Of the choice of held-out cases and of the training.
+
+    Raises
+    ------
+    TrainingError
+        A value is impossible.
+    """
+    from napari_smse.finetuning.setup import fine_tune_recipe
+
+    # A trunk replays by staying near its own features (distillation) instead of by exemplars.
+    forgets = settings.layers != "head" and not settings.replay_weight
+    return fine_tune_recipe(
+        settings.loss,
+        settings.layers,
+        classification=settings.classification,
+        margin=settings.margin,
+        mining=settings.mining,
+        learning_rate=settings.learning_rate,
+        steps=settings.steps,
+        distillation_weight=0.0 if forgets else None,
+        seed=seed,
+    )
 
 
 def _learn(tuning: FineTuner) -> Task[FineTuneResult]:

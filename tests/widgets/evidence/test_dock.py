@@ -258,7 +258,7 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     tune.form.known.setChecked(False)
     assert "First score a slide" in tune.panel.count.text()
     tune.form.known.setChecked(True)
-    tune.form.steps.setValue(400)
+    tune.form.choose(steps=400)
     docks.finetune()
     assert tune.result is not None, tune.panel.problem.text()
     assert len(tune.result.tuning.labelled_set.images) == 80

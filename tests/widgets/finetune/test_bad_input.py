@@ -17,12 +17,12 @@ pytestmark = pytest.mark.gui
 def ready(docks):
     docks.run_score()
     docks.draw_both()
-    docks.tune.form.steps.setValue(60)
+    docks.tune.form.choose(steps=60)
 
 
 def run_slowly(docks, meanwhile):
     """Fine-tune, and let something happen after the first steps."""
-    docks.tune.form.steps.setValue(2000)
+    docks.tune.form.choose(steps=2000)
     docks.tune.panel.run.click()
     docks.until(lambda: docks.tune.panel.bar.format().startswith("step"))
     meanwhile()
@@ -175,7 +175,7 @@ def test_run_pressed_twice_runs_once(docks):
 
 def test_the_dock_closed_meanwhile_stops_and_lets_others_work(docks, until):
     ready(docks)
-    docks.tune.form.steps.setValue(2000)
+    docks.tune.form.choose(steps=2000)
     docks.tune.panel.run.click()
     docks.until(lambda: docks.tune.panel.bar.format().startswith("step"))
     docks.tune.close()

@@ -24,13 +24,13 @@ def test_the_plugin_menu_opens_the_dock(viewer):
     dock.close()
 
 
-@pytest.mark.parametrize("loss", [0, 1])
+@pytest.mark.parametrize("loss", ["triplet", "pair"])
 def test_score_annotate_tune_look_roll_back_tune_keep(docks, tmp_path, until, loss, model):
     docks.run_score()
     docks.draw_both()
     own = docks.map_of("malignant")
-    docks.tune.form.loss.setCurrentIndex(loss)
-    docks.tune.form.steps.setValue(400)
+    docks.tune.form.choose(loss=loss)
+    docks.tune.form.choose(steps=400)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     assert "Regions of the same slide are held out" in docks.tune.panel.warning.text()
@@ -111,7 +111,7 @@ def begin_to_learn(docks):
     docks.run_score()
     docks.draw_both()
     own = docks.map_of("malignant")
-    docks.tune.form.steps.setValue(2000)
+    docks.tune.form.choose(steps=2000)
     docks.tune.panel.run.click()
     docks.until(lambda: docks.tune.panel.bar.format().startswith("step"))
     return own
@@ -127,7 +127,7 @@ def test_cancelled_it_asks_and_restores_the_old(docks):
     assert "as they were" in docks.tune.panel.state.text()
     assert docks.tune.result is None
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
-    docks.tune.form.steps.setValue(20)
+    docks.tune.form.choose(steps=20)
     docks.finetune()
     assert docks.tune.result is not None
 
@@ -170,20 +170,20 @@ def test_a_time_limit_ends_it(docks, monkeypatch):
     monkeypatch.setattr("napari_smse.finetuning.fine_tuner.time", clock)
     docks.run_score()
     docks.draw_both()
-    docks.tune.form.steps.setValue(2000)
-    docks.tune.form.time_limit.setValue(1)
+    docks.tune.form.choose(steps=2000)
+    docks.tune.form.choose(time_limit=1)
     docks.finetune()
     assert docks.tune.result.tuned.steps == 8
 
 
-@pytest.mark.parametrize("trainable", [1, 2, 3])
+@pytest.mark.parametrize("trainable", ["augmented head", "stage", "all"])
 def test_a_trunk_that_learns_has_the_slide_scored_again(docks, trainable):
     docks.run_score()
     docks.draw_both()
     own = docks.map_of("malignant")
-    docks.tune.form.trainable.setCurrentIndex(trainable)
-    docks.tune.form.steps.setValue(200 if trainable == 1 else 10)
-    docks.tune.form.learning_rate.setValue(0.01)
+    docks.tune.form.choose(trainable=trainable)
+    docks.tune.form.choose(steps=200 if trainable == "augmented head" else 10)
+    docks.tune.form.choose(learning_rate=0.01)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     assert docks.tune.result.tuned.heads is None
@@ -219,7 +219,7 @@ def test_before_after_and_change_are_shown(docks):
 def test_flipped_tiles_are_listed_with_pictures_and_flown_to(docks):
     docks.run_score()
     docks.draw_both()
-    docks.tune.form.steps.setValue(400)
+    docks.tune.form.choose(steps=400)
     docks.finetune()
     flipped = docks.tune.outcome.flipped
     assert "tiles are called otherwise" in flipped.title.text()
@@ -266,7 +266,7 @@ def test_a_wrong_label_is_corrected_and_taken_by_the_next_run(docks):
 def test_scoring_and_training_take_turns(docks, told):
     docks.run_score()
     docks.draw_both()
-    docks.tune.form.steps.setValue(2000)
+    docks.tune.form.choose(steps=2000)
     docks.tune.panel.run.click()
     docks.score.panel.run.click()
     assert not docks.score.scoring.is_running
@@ -279,7 +279,7 @@ def test_scoring_and_training_take_turns(docks, told):
     docks.tune.panel.run.click()
     assert "A slide is being scored" in docks.tune.panel.problem.text()
     docks.until(lambda: not docks.score.scoring.is_running)
-    docks.tune.form.steps.setValue(20)
+    docks.tune.form.choose(steps=20)
     docks.finetune()
     assert docks.tune.result is not None
 

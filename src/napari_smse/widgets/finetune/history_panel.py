@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_smse.errors import SmseError
 from napari_smse.finetuning.history import FineTuneEntry, FineTuneHistory
 
-_HEADS = ("When", "Loss", "Learns", "AUC", "Note")
+_HEADS = ("When", "Loss", "Trainable layers", "AUC", "Note")
 _NOTE = len(_HEADS) - 1
 _ROWS_SEEN, _ROW_PX = 5, 24
 _ABOUT = "Every finished fine-tuning is kept here. Double-click a note to write it."
