@@ -35,7 +35,7 @@ def click(stage: Stage, dock: EvidenceDock, x: float, y: float) -> None:
 
 
 def evidence(images: Path) -> None:
-    """The evidence for a tile, the unknown, where scales agree, and known tiles learnt from."""
+    """The evidence for a tile, the unknown, where scales agree, and reference tiles learnt from."""
     with Stage(images) as stage:
         stage.tick(0.25, 0.5)
         stage.run()
@@ -67,7 +67,7 @@ def evidence(images: Path) -> None:
 
 
 def fine_tune(stage: Stage, dock: EvidenceDock) -> None:
-    """Hand the known tiles to the Fine-tune dock, and learn from them."""
+    """Hand the reference tiles to the Fine-tune dock, and learn from them."""
     from napari_smse.widgets.finetune.dock import FineTuneDock
 
     dock.bank.learn.click()

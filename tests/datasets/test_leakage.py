@@ -24,7 +24,7 @@ def test_slides_are_known_by_what_they_hold(tmp_path: Path) -> None:
     (source,) = training_sources(learnt, range(len(learnt.images)))
     found = read_training_set(tmp_path / "there").images
     assert cases_among(found, source.case_hashes) == {"there another name"}
-    # Also where only its content is at hand, as of a known tile whose slide is not open.
+    # Also where only its content is at hand, as of a reference tile whose slide is not open.
     gone = replace(learnt.images[0], path=Path(quick_hash(learnt.images[0].path)), case="any")
     assert training_hashes([gone]) - {image_case_hash(gone)} == set(source.case_hashes) - {
         image_case_hash(learnt.images[0])

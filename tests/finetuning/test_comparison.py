@@ -56,7 +56,7 @@ def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
         for rates in found.curves[which]:
             assert rates[0] == 0
             assert rates[-1] == 1
-    assert [row[0] for row in found.rows][:2] == ["AUC", "Called right"]
+    assert [row[0] for row in found.rows][:2] == ["AUC", "Accuracy"]
     assert found.note == ""
 
 

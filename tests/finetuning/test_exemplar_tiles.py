@@ -105,5 +105,5 @@ def test_tiles_of_other_classes_are_left_out(model: Model) -> None:
 
 def test_a_model_of_whole_images_is_refused(model: Model) -> None:
     whole = Model(SmseCnn(), model.card, model.path)
-    with pytest.raises(TrainingError, match="no embedding to learn known tiles from"):
+    with pytest.raises(TrainingError, match="no embedding to learn reference tiles from"):
         embedding_outputs(np.eye(4), whole)

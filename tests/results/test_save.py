@@ -275,7 +275,7 @@ def test_the_record_says_what_the_probabilities_are_by(
     slide: Slide, store: ScoreStore, folder: Path, tmp_path: Path
 ) -> None:
     assert json.loads((folder / "run.json").read_text())["classifier"] == "class head"
-    context = RunContext(MODEL.card, "CPU", classifier="nearest known tile of mine")
+    context = RunContext(MODEL.card, "CPU", classifier="nearest reference tile of mine")
     save_results(tmp_path / "slide", slide, store, context)
     record = json.loads((tmp_path / "slide" / "run.json").read_text())
-    assert record["classifier"] == "nearest known tile of mine"
+    assert record["classifier"] == "nearest reference tile of mine"

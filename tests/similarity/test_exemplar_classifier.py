@@ -128,7 +128,7 @@ def test_a_class_without_exemplars_gets_nothing(method):
 
 @pytest.mark.parametrize("method", WAYS)
 def test_an_empty_bank_is_refused_and_what_was_there_stays(method):
-    with pytest.raises(BankError, match="no known tile"):
+    with pytest.raises(BankError, match="no reference tile"):
         ExemplarClassifier(TILES, made_bank(0), method)
     scoring = ExemplarClassifier(TILES, made_bank(5), method)
     before = scoring.probability()

@@ -175,7 +175,7 @@ def test_maps_by_known_tiles_are_saved_as_they_are_shown(docks, evidence, tmp_pa
     record, table, store = saved(docks, tmp_path)
     np.testing.assert_array_equal(table, shown(docks))
     np.testing.assert_array_equal(store.scale(0).probability[:, 1], table)
-    assert record["classifier"].startswith("nearest known tile of mini")
+    assert record["classifier"].startswith("nearest reference tile of mini")
     evidence.colour_by.choice.setCurrentIndex(0)
     settle(docks, evidence)
     record, table, _ = saved(docks, tmp_path / "again")

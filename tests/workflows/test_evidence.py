@@ -83,7 +83,7 @@ def test_the_models_own_bank_is_read_or_it_is_said_why_not(started, tmp_path, re
     weights.write_bytes(b"")
     mine = Run(**{**started.__dict__, "model": str(weights)})
     found = read_tiles(None, mine)
-    assert "brings no known tiles" in found.note
+    assert "brings no reference tiles" in found.note
     save_bank(made_bank(4), tmp_path / "mine.exemplars.safetensors")
     found = read_tiles(None, mine)
     assert len(found.own_bank.bank) == 0

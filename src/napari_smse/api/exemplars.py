@@ -1,4 +1,4 @@
-"""Known tiles, what they say of a slide's, and which tiles are unlike all that is known."""
+"""Reference tiles, what they say of a slide's, and which tiles are unlike all that is known."""
 
 from __future__ import annotations
 

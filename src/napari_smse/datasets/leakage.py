@@ -53,7 +53,7 @@ def _hash_of_slide(path: Path) -> str:
     try:
         content = quick_hash(path)
     except OSError:
-        # A known tile of a slide that is not open has its content for a path.
+        # A reference tile of a slide that is not open has its content for a path.
         content = path.name
     return case_hash(f"slide {content}")
 

@@ -17,8 +17,8 @@ from napari_smse.metrics.summary import positive_class
 
 _METRIC_NAMES: Final = {
     "auc": "AUC",
-    "accuracy": "Called right",
-    "balanced_accuracy": "Called right, classes alike",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
 }
 
 
@@ -85,8 +85,7 @@ def _rows(tuning: FineTuner, tuned: FineTuneResult) -> list[tuple[str, str, str,
     ]
     for k, now in tuned.after.recall.items():
         then = tuned.before.recall[k]
-        label = "Nearest is alike" if k == 1 else f"One of {k} nearest is alike"
-        rows.append((label, f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
+        rows.append((f"Recall@{k}", f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
     return rows
 
 
@@ -118,7 +117,7 @@ def _note(tuned: FineTuneResult) -> str:
     if tuned.exemplar_accuracy is not None:
         before, after = tuned.exemplar_accuracy
         sentences.append(
-            f"Of what the model knew before, {before:.0%} was called right, now {after:.0%}."
+            f"Accuracy on the model's own exemplars: {before:.0%} before, {after:.0%} now."
         )
     if tuned.constraints_satisfied is not None:
         before, after, links = tuned.constraints_satisfied

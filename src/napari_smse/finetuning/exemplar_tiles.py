@@ -96,8 +96,8 @@ def embedding_outputs(
     network = model.network
     if not isinstance(network, SmseNetwork):
         raise TrainingError(
-            f"Model {model.card.name} has no embedding to learn known tiles from: use the bundled "
-            "one or one made by `napari-smse train`."
+            f"Model {model.card.name} has no embedding to learn reference tiles from: use the "
+            "bundled one or one made by `napari-smse train`."
         )
     normalized = normalize(torch.from_numpy(np.asarray(embeddings, dtype=np.float32)), dim=1)
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Why a tile is called what it is called: the known tiles that are most like it, and their vote."""
+"""Why a tile is called what it is called: the reference tiles most like it, and their vote."""
 
 from __future__ import annotations
 

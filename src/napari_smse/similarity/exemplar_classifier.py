@@ -95,7 +95,7 @@ def require_exemplars(bank: ExemplarBank) -> None:
     """
     if not len(bank):
         raise BankError(
-            "This bank holds no known tile: add some from annotations, or load another bank."
+            "This bank holds no reference tile: add some from annotations, or load another bank."
         )
 
 

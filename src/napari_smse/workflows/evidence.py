@@ -60,7 +60,7 @@ class NamedBank:
     @property
     def summary(self) -> str:
         """Name and size, for the record of what is saved."""
-        return f"{self.name}: {len(self.bank):,} known tiles"
+        return f"{self.name}: {len(self.bank):,} reference tiles"
 
     def changed(self, bank: ExemplarBank) -> NamedBank:
         """Return it with other exemplars."""
@@ -212,7 +212,7 @@ def _own_bank(run: Run) -> tuple[ExemplarBank, str]:
     try:
         found = bank_of(run.model)
         if found is None:
-            return nothing, "This model brings no known tiles: add some from annotations."
+            return nothing, "This model brings no reference tiles: add some from annotations."
         found.require_model(run.card.weights_sha256, run.card.name)
     except SmseError as error:
         return nothing, str(error)
@@ -232,5 +232,5 @@ def _thumbnail(slide: Slide, region: Region) -> NDArray[np.uint8]:
 def describe_bank(bank: ExemplarBank) -> str:
     """Return how many exemplars a bank holds of each class, for a person."""
     if not len(bank):
-        return "no known tile"
+        return "no reference tile"
     return ", ".join(f"{name} {number:,}" for name, number in bank.counts().items())

@@ -257,8 +257,8 @@ class FineTuneJob:
         if self.bank is None or self._stored:
             return []
         return [
-            f"The {len(self.bank):,} known tiles were not learnt from, as only their embeddings "
-            "are at hand: choose “Heads (cached embeddings)” to learn from them."
+            f"The {len(self.bank):,} reference tiles were not learnt from, as only their "
+            "embeddings are at hand: choose “Heads (cached embeddings)” to learn from them."
         ]
 
     def _tuned_slide(

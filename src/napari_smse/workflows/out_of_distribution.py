@@ -30,7 +30,7 @@ _looks: dict[Path, Appearance] = {}
 
 @dataclass(frozen=True)
 class OodScores:
-    """How unlike everything known tiles are.
+    """How unlike everything reference tiles are.
 
     Attributes
     ----------

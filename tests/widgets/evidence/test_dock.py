@@ -129,14 +129,14 @@ def test_the_plugin_menu_opens_the_dock(viewer):
 
 def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     scored(docks, dock)
-    assert "brings no known tiles" in dock.bank.message.text()
+    assert "brings no reference tiles" in dock.bank.message.text()
     add(docks, dock)
     assert "Added benign 40, malignant 40" in dock.bank.message.text()
     assert "changed: benign 40, malignant 40" in dock.bank.which.text()
     click(docks, dock, RED_TILE)
     card = dock.evidence.card
     assert card.isVisibleTo(dock)
-    assert card.vote.text().startswith("All 5 most similar known tiles are malignant")
+    assert card.vote.text().startswith("All 5 most similar reference tiles are malignant")
     assert card.scales.rowCount() == 1
     assert "5 of 5 malignant" in card.scales.item(0, 2).text()
     assert card.picture.pixmap() is not None
@@ -150,9 +150,9 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert "20x · slide" in items.item(0).text()
     dock.evidence.k.setValue(1)
     assert items.count() == 1
-    assert card.vote.text().startswith("The most similar known tile is malignant")
+    assert card.vote.text().startswith("The most similar reference tile is malignant")
     click(docks, dock, PINK_TILE)
-    assert "known tile is benign" in card.vote.text()
+    assert "reference tile is benign" in card.vote.text()
     assert card.ood.text() == "This tile looks like tiles that are known."
 
 
@@ -194,7 +194,7 @@ def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
         heat_map = read.tiles.heat_map(wanted[:, number], 0)
         np.testing.assert_allclose(docks.map_of("malignant"), heat_map.values, rtol=1e-3)
     shown = [one for one in docks.viewer.layers if MAP_KEY in one.metadata and one.visible]
-    assert [one.name for one in shown] == ["P(benign) 20x by nearest known tile · slide"]
+    assert [one.name for one in shown] == ["P(benign) 20x by nearest reference tile · slide"]
     assert "benign" in docks.score.controls.which.currentText()
     told = docks.score.live.cursor.describe((16.0, 16.0))
     assert f"P(malignant) {docks.map_of('malignant')[0, 0]:.2f}" in told
@@ -219,14 +219,14 @@ def test_a_bank_is_saved_loaded_and_reset(docks, dock, tmp_path, problems):
     path = tmp_path / "mine.safetensors"
     dock.desk.save_to(path)
     docks.until(lambda: quiet(dock))
-    assert f"Saved 80 known tiles to {path}" in dock.bank.message.text()
+    assert f"Saved 80 reference tiles to {path}" in dock.bank.message.text()
     saved = load_bank(path)
     assert saved.thumbnails.shape == (80, THUMBNAIL_PX, THUMBNAIL_PX, 3)
     red = saved.thumbnail(row_for(saved, "malignant")).mean(axis=(0, 1))
     np.testing.assert_allclose(red, (200, 60, 120), atol=4)
     dock.bank.reset.click()
     docks.until(lambda: quiet(dock))
-    assert "no known tile" in dock.bank.which.text()
+    assert "no reference tile" in dock.bank.which.text()
     assert not dock.bank.reset.isEnabled()
     dock.desk.load_from(path)
     docks.until(lambda: quiet(dock))
@@ -245,16 +245,16 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     own = docks.map_of("malignant")
     choose(docks, dock, NEAREST)
     names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
-    assert all("by nearest known tile" in one for one in names)
+    assert all("by nearest reference tile" in one for one in names)
     dock.bank.learn.click()
     tune = docks.tune
     assert tune.form.known.isVisibleTo(tune)
-    assert tune.form.known.text() == "Also learn from known tiles: benign 40, malignant 40"
+    assert tune.form.known.text() == "Also learn from reference tiles: benign 40, malignant 40"
     # What was drawn may go; its tiles are known.
     layer = next(one for one in docks.viewer.layers if isinstance(one, Shapes))
     docks.viewer.layers.remove(layer)
     tune.show_slides()
-    assert "1 slide, nothing drawn; 80 known tiles" in tune.panel.count.text()
+    assert "1 slide, nothing drawn; 80 reference tiles" in tune.panel.count.text()
     tune.form.known.setChecked(False)
     assert "First score a slide" in tune.panel.count.text()
     tune.form.known.setChecked(True)
@@ -264,7 +264,7 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     assert len(tune.result.tuning.labelled_set.images) == 80
     assert contrast(own) < 0
     assert contrast(docks.map_of("malignant")) > 0.1
-    # They are no longer by known tiles, and say so.
+    # They are no longer by reference tiles, and say so.
     names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
     assert names == {"P(benign) 20x · slide", "P(malignant) 20x · slide"}
     tune.outcome.roll_back()
@@ -324,9 +324,9 @@ def test_without_known_tiles_nothing_is_coloured_and_it_is_said(docks, dock, pro
     scored(docks, dock)
     own = docks.map_of("malignant")
     click(docks, dock, RED_TILE)
-    assert "no known tile" in dock.evidence.card.vote.text()
+    assert "no reference tile" in dock.evidence.card.vote.text()
     choose(docks, dock, PROTOTYPES)
-    assert "holds no known tile" in problems[-1]
+    assert "holds no reference tile" in problems[-1]
     assert dock.colour_by.choice.currentIndex() == CLASS_HEAD
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
     dock.bank.add.click()

@@ -22,15 +22,15 @@ def evidence(*classes, away=0.42):
 @pytest.mark.parametrize(
     ("classes", "told"),
     [
-        ((), "There is no known tile to compare with."),
-        (("malignant",), "The most similar known tile is malignant, 0.42 away."),
+        ((), "There is no reference tile to compare with."),
+        (("malignant",), "The most similar reference tile is malignant, 0.42 away."),
         (
             ("malignant",) * 3,
-            "All 3 most similar known tiles are malignant; the nearest is 0.42 away.",
+            "All 3 most similar reference tiles are malignant; the nearest is 0.42 away.",
         ),
         (
             ("malignant", "benign", "malignant", "malignant", "malignant"),
-            "4 of the 5 most similar known tiles are malignant; the nearest is 0.42 away.",
+            "4 of the 5 most similar reference tiles are malignant; the nearest is 0.42 away.",
         ),
     ],
 )
@@ -41,7 +41,7 @@ def test_the_vote_is_a_sentence(classes, told):
 def test_a_minority_that_wins_is_explained():
     near = evidence("malignant", "benign", "benign").nearest
     told = describe_vote(Evidence(near, {"benign": 0.4, "malignant": 0.6}))
-    assert told.startswith("1 of the 3 most similar known tiles is malignant, and nearer than")
+    assert told.startswith("1 of the 3 most similar reference tiles is malignant, and nearer than")
 
 
 def test_a_class_head_that_says_otherwise_is_named():
@@ -75,4 +75,4 @@ def test_a_bank_is_counted_by_class():
     bank = made_bank(30)
     benign = int(np.sum(bank.labels == 0))
     assert describe_bank(bank) == f"benign {benign}, malignant {30 - benign}"
-    assert describe_bank(made_bank(0)) == "no known tile"
+    assert describe_bank(made_bank(0)) == "no reference tile"

@@ -418,7 +418,7 @@ def test_what_labels_are_worth_is_shown(dock, labelled, until):
     ticks = efficiency.plot.plot.getAxis("bottom")._tickLevels[0]
     assert [text for _, text in ticks] == ["2", "4", "8", "16"]
     assert efficiency.plot.chance.value() == 50
-    assert efficiency.ask.text() == "What are labels worth?"
+    assert efficiency.ask.text() == "Learning curve"
     # It is folded and unfolded with all that is said of it.
     efficiency.curve.collapse(animate=False)
     assert not efficiency.about.isVisible()
@@ -470,7 +470,7 @@ def test_pressed_twice_it_stops(dock, labelled, until, settle):
     dock.efficiency.ask.click()
     settle()
     assert dock.efficiency.sentence.text() == sentence
-    assert dock.efficiency.ask.text() == "What are labels worth?"
+    assert dock.efficiency.ask.text() == "Learning curve"
 
 
 def test_asking_leaves_the_keys_to_the_queue(dock, labelled, until, qtbot):

@@ -122,7 +122,7 @@ class AnnotateDock(SlideDock):
         layout.addLayout(hbox(self.undo, self.load, self.save))
         layout.addWidget(self.note)
         layout.addWidget(hint)
-        layout.addWidget(folded("Links between tiles", self.links))
+        layout.addWidget(folded("Must-link / Cannot-link", self.links))
         layout.addStretch()
         for label in (self.facts, self.note, hint):
             label.setWordWrap(True)

@@ -58,8 +58,8 @@ class PairConstraintsPanel(QWidget):
         self.pick = QPushButton("Pick")
         self.pick.setCheckable(True)
         self.icons = [QLabel("first"), QLabel("second")]
-        self.alike = QPushButton("Must be alike")
-        self.differ = QPushButton("Must differ")
+        self.alike = QPushButton("Must-link")
+        self.differ = QPushButton("Cannot-link")
         self.list = QListWidget()
         self.list.setMaximumHeight(110)
         self.list.setToolTip("Click a link to fly to its first tile.")

@@ -79,7 +79,7 @@ class RunPanel(QWidget):
         self.state.setVisible(not running)
 
     def _toggle_pause(self, paused: bool) -> None:
-        self.pause.setText("Go on" if paused else "Pause")
+        self.pause.setText("Resume" if paused else "Pause")
         self.pause_pressed.emit(paused)
 
     def show_progress(self, progress: Progress, of: str = "") -> None:

@@ -36,12 +36,12 @@ MOST_UNLIKE: Final = 2.0
 class ColourBy(StrEnum):
     """What colours stand for."""
 
-    CLASS = "Class called"
+    CLASS = "Predicted class"
     PROBABILITY = "Probability"
     SLIDE = "Slide"
     SCALE = "Scale"
-    CLUSTER = "Group of alike tiles"
-    UNLIKE = "Unlike the training"
+    CLUSTER = "Cluster"
+    UNLIKE = "Out of distribution"
 
 
 @dataclass(frozen=True)

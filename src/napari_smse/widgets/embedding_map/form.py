@@ -41,7 +41,7 @@ class EmbeddingMapForm(QWidget):
         self.colours.addItems([*ColourBy])
         self.groups.setRange(_GROUPS[0], _GROUPS[2])
         self.groups.setValue(_GROUPS[1])
-        self.groups.setSuffix(" groups")
+        self.groups.setSuffix(" clusters")
         self.groups.hide()
         self.exemplars.setToolTip(
             "Show the labelled tiles that came with the model, as diamonds in their class's colour."
@@ -55,7 +55,7 @@ class EmbeddingMapForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, row in (
             ("Tiles of", (self.slides, self.refresh)),
-            ("Laid out by", (self.ways,)),
+            ("Projection", (self.ways,)),
             ("Coloured by", (self.colours, self.groups)),
         ):
             form.addRow(name, hbox(*row))

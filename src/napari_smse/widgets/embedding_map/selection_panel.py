@@ -36,7 +36,7 @@ class SelectionPanel(QWidget):
         self.in_view = QPushButton("Tiles in view")
         self.nothing = QPushButton("None")
         self.classes = QComboBox()
-        self.annotate = QPushButton("Make annotation")
+        self.annotate = QPushButton("Annotate selection")
         self._picked = False
         self.classes.activated.connect(self._note_pick)
         self.drawn.setToolTip(
@@ -50,7 +50,7 @@ class SelectionPanel(QWidget):
             label.setWordWrap(True)
             layout.addWidget(label)
         layout.addLayout(hbox(QLabel("Choose"), self.drawn, self.in_view, self.nothing))
-        layout.addLayout(hbox(QLabel("Call them"), self.classes, self.annotate))
+        layout.addLayout(hbox(QLabel("Class"), self.classes, self.annotate))
         self.outcome.setWordWrap(True)
         self.outcome.hide()
         layout.addWidget(self.outcome)

@@ -1,4 +1,4 @@
-"""Keeps the banks of known tiles, one a model, and changes them as the bank panel asks."""
+"""Keeps the banks of reference tiles, one a model, and changes them as the bank panel asks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, describe_bank, with_annotated
 
-_FILTER = "Known tiles (*.safetensors)"
+_FILTER = "Reference tiles (*.safetensors)"
 _Result = tuple[NamedBank | None, str]
 """A bank to take, if there is a new one, and what to say."""
 
@@ -99,7 +99,9 @@ class BankController(QObject):
             return
         name = known.bank.class_name(row)
         self._take(known.changed(known.bank.without([row])))
-        self._panel.show_message(f"Removed one {name} tile. “Model's own” takes all changes back.")
+        self._panel.show_message(
+            f"Removed one {name} tile. “Reset to model's exemplars” undoes all changes."
+        )
 
     def take_own(self) -> None:
         """Take the exemplars that came with the model again."""
@@ -115,7 +117,7 @@ class BankController(QObject):
 
         def work() -> _Result:
             save_bank(known.bank, path)
-            return None, f"Saved {len(known.bank):,} known tiles to {path}."
+            return None, f"Saved {len(known.bank):,} reference tiles to {path}."
 
         self._start(work)
 
@@ -156,12 +158,12 @@ class BankController(QObject):
 
     def _ask_where_to_save(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(
-            self._panel, "Save known tiles", "known_tiles.safetensors", _FILTER
+            self._panel, "Save reference tiles", "reference_tiles.safetensors", _FILTER
         )
         if chosen:
             self.save_to(Path(chosen))
 
     def _ask_what_to_load(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self._panel, "Load known tiles", "", _FILTER)
+        chosen, _ = QFileDialog.getOpenFileName(self._panel, "Load reference tiles", "", _FILTER)
         if chosen:
             self.load_from(Path(chosen))

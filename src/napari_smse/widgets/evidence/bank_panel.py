@@ -1,4 +1,4 @@
-"""The bank of known tiles: which it is, what it holds, and what may be done with it."""
+"""The bank of reference tiles: which it is, what it holds, and what may be done with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class BankPanel(QGroupBox):
     """Take the tiles in regions of the slide into the bank."""
 
     remove_wanted = Signal()
-    """Take the chosen known tile out of the bank."""
+    """Take the chosen reference tile out of the bank."""
 
     save_wanted = Signal()
     load_wanted = Signal()
@@ -25,10 +25,10 @@ class BankPanel(QGroupBox):
     """Take the model's own bank again."""
 
     learn_wanted = Signal()
-    """Fine-tune on the known tiles that were added."""
+    """Fine-tune on the reference tiles that were added."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Known tiles", parent)
+        super().__init__("Reference tiles", parent)
         self.which, self.message = QLabel(), QLabel()
         self.add = QPushButton("Add from annotations")
         self.add.setToolTip(
@@ -37,15 +37,15 @@ class BankPanel(QGroupBox):
             "five tiles on, what looks like them is no longer unlike anything known."
         )
         self.remove = QPushButton("Remove chosen")
-        self.remove.setToolTip("Take the known tile chosen in the list above out of the bank.")
+        self.remove.setToolTip("Take the reference tile chosen in the list above out of the bank.")
         self.save = QPushButton("Save …")
         self.load = QPushButton("Load …")
-        self.reset = QPushButton("Model's own")
-        self.reset.setToolTip("Take the known tiles that came with the model again.")
+        self.reset = QPushButton("Reset to model's exemplars")
+        self.reset.setToolTip("Take the reference tiles that came with the model again.")
         self.learn = QPushButton("Fine-tune on these …")
         self.learn.setToolTip(
-            "Make a model of what the known tiles say that were added: opens SMSE: Fine-tune with "
-            "them, beside what is drawn."
+            "Make a model of what the reference tiles say that were added: opens SMSE: Fine-tune "
+            "with them, beside what is drawn."
         )
         self.keep_pictures = QCheckBox("Keep pictures of added tiles in the bank")
         self.keep_pictures.setToolTip(
@@ -89,5 +89,5 @@ class BankPanel(QGroupBox):
         self.message.setVisible(bool(text))
 
     def allow_removing(self, allowed: bool) -> None:
-        """Whether a known tile is chosen that can be removed."""
+        """Whether a reference tile is chosen that can be removed."""
         self.remove.setEnabled(allowed)

@@ -35,7 +35,7 @@ _FINE_TUNE = "SMSE: Fine-tune"
 
 
 class EvidenceDock(SlideDock):
-    """Show which known tiles a tile is like, and colour the maps by them.
+    """Show which reference tiles a tile is like, and colour the maps by them.
 
     Parameters
     ----------
@@ -255,12 +255,13 @@ class EvidenceDock(SlideDock):
         region, layer = bank.region(row), layer_with(self.viewer, bank.slides[row])
         if region is None:
             self._show_message(
-                f"This known tile comes from {bank.sources[row]}: there is no slide to show it on."
+                f"This reference tile comes from {bank.sources[row]}: there is no slide to show it "
+                "on."
             )
         elif layer is None:
             self._show_message(
-                f"This known tile lies on the slide {bank.sources[row]}, which is not open: open "
-                "it to see the tile there."
+                f"This reference tile lies on the slide {bank.sources[row]}, which is not open: "
+                "open it to see the tile there."
             )
         else:
             self._show_message("")
@@ -275,7 +276,7 @@ class EvidenceDock(SlideDock):
         self.overlays.show_bank(known.bank)
 
     def _fine_tune(self) -> None:
-        """Hand the known tiles that were added to the Fine-tune dock, opened if need be."""
+        """Hand the reference tiles that were added to the Fine-tune dock, opened if need be."""
         known = self.known
         if known is not None:
             open_dock(self.viewer, FINE_TUNE)

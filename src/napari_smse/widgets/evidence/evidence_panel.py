@@ -1,4 +1,4 @@
-"""The evidence for a place on a slide: the tile, the vote, and the known tiles that are like it."""
+"""The evidence for a place on a slide: the tile, the vote, and the reference tiles like it."""
 
 from __future__ import annotations
 
@@ -59,13 +59,15 @@ class EvidencePanel(QWidget):
         self.k = QSpinBox()
         self.k.setRange(1, _MOST)
         self.k.setValue(5)
-        self.k.setToolTip("How many of the most similar known tiles are shown and vote.")
+        self.k.setToolTip("How many of the most similar reference tiles are shown and vote.")
         self.similar_scale = QCheckBox("Only those of about the same scale")
-        self.similar_scale.setToolTip("Compare a tile only with known tiles within 1.5x its um/px.")
+        self.similar_scale.setToolTip(
+            "Compare a tile only with reference tiles within 1.5x its um/px."
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.card)
-        layout.addLayout(hbox(QLabel("Most similar known tiles"), self.k))
+        layout.addLayout(hbox(QLabel("Most similar reference tiles"), self.k))
         layout.addWidget(self.similar_scale)
         layout.addWidget(self.known)
         layout.addWidget(QLabel(_DISTANCE))

@@ -1,4 +1,4 @@
-"""What a slide's maps are coloured by: the class head, prototypes, or the nearest known tiles."""
+"""What a slide's maps are coloured by: the class head, prototypes or nearest reference tiles."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from napari_smse.workflows.evidence import NamedBank, ScoredTiles
 
 _WAYS: Final[dict[str, tuple[Method | None, str]]] = {
     "Class head (as scored)": (None, ""),
-    "Prototypes (middle of each class's known tiles)": ("prototypes", "prototypes"),
-    "Nearest known tile of each class": ("nearest", "nearest known tile"),
+    "Prototypes (middle of each class's reference tiles)": ("prototypes", "prototypes"),
+    "Nearest reference tile of each class": ("nearest", "nearest reference tile"),
 }
 
 
@@ -47,8 +47,8 @@ class MapSource(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.choice.setToolTip(
-            "What the heat maps show. Known tiles need no learning: add or remove some below, and "
-            "the maps follow. Choose the class head to have the run's own maps again."
+            "What the heat maps show. Reference tiles need no learning: add or remove some below, "
+            "and the maps follow. Choose the class head to have the run's own maps again."
         )
         self.colouring = RecolouredMaps(viewer, self)
         self.task = Worker()
@@ -92,7 +92,7 @@ class MapSource(QWidget):
             self.choice.setCurrentIndex(row)
 
     def show_bank(self, known: NamedBank, colours: Mapping[str, Colour]) -> None:
-        """Recolour by another bank, if known tiles colour the maps."""
+        """Recolour by another bank, if reference tiles colour the maps."""
         self._known, self._colours = known, colours
         self.refresh()
         if self.way is not None:

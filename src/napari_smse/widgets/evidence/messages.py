@@ -8,21 +8,21 @@ from napari_smse.similarity.evidence import Evidence, TileEvidence
 
 
 def describe_vote(evidence: Evidence) -> str:
-    """Say how the most similar known tiles vote."""
+    """Say how the most similar reference tiles vote."""
     number, name = len(evidence.nearest), evidence.called
     if not number:
-        return "There is no known tile to compare with."
+        return "There is no reference tile to compare with."
     away = f"{evidence.distance:.2f} away"
     if number == 1:
-        return f"The most similar known tile is {name}, {away}."
+        return f"The most similar reference tile is {name}, {away}."
     votes = evidence.count(name)
     if votes == number:
-        return f"All {number} most similar known tiles are {name}; the nearest is {away}."
+        return f"All {number} most similar reference tiles are {name}; the nearest is {away}."
     are = "is" if votes == 1 else "are"
     nearer = "" if votes * 2 > number else ", and nearer than the others"
     return (
-        f"{votes} of the {number} most similar known tiles {are} {name}{nearer}; the nearest is "
-        f"{away}."
+        f"{votes} of the {number} most similar reference tiles {are} {name}{nearer}; the nearest "
+        f"is {away}."
     )
 
 
@@ -36,7 +36,7 @@ def describe_ood(unlike: float | None) -> str:
 
 
 def describe_disagreement(one: TileEvidence) -> str:
-    """Say where the class head and the known tiles differ; nothing where they do not."""
+    """Say where the class head and the reference tiles differ; nothing where they do not."""
     if not one.evidence.nearest or not one.probability:
         return ""
     head = max(one.probability, key=lambda name: one.probability[name])

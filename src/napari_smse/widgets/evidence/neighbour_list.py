@@ -1,4 +1,4 @@
-"""The known tiles that are most like a tile; click one to fly to it."""
+"""The reference tiles that are most like a tile; click one to fly to it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NeighbourList(QWidget):
         self.list.setIconSize(QSize(PICTURE_PX, PICTURE_PX))
         self.list.setMinimumHeight(3 * PICTURE_PX)
         self.list.setWordWrap(True)
-        self.list.setToolTip("Click a known tile to fly to it, if its slide is open.")
+        self.list.setToolTip("Click a reference tile to fly to it, if its slide is open.")
         self.pictures = ThumbnailReader()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

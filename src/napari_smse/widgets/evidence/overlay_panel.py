@@ -55,11 +55,11 @@ class OverlayPanel(QWidget):
         self._unlike: NDArray[np.float32] | None = None
         self._bank: ExemplarBank | None = None
         self.banner, self.legend = QLabel(), QLabel()
-        self.unknown = QCheckBox("Hatch what is unlike anything known")
+        self.unknown = QCheckBox("Show out-of-distribution areas")
         self.unknown.setToolTip(
             "Grey stripes: tiles whose colours or sharpness are unlike those of 95 % of the tiles "
-            "that the model was trained on, and of known tiles that you add. What the maps call "
-            "them means nothing."
+            "that the model was trained on, and of reference tiles that you add. What the maps "
+            "call them means nothing."
         )
         self.agreement = QCheckBox("Show where the scales agree")
         layout = QVBoxLayout(self)

@@ -1,4 +1,4 @@
-"""A slide's maps, coloured by the class head or by known tiles; the class head's come back."""
+"""A slide's maps, coloured by the class head or by reference tiles; the class head's come back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_smse.widgets.session import session_of
 
 
 class RecolouredMaps(QObject):
-    """Lays maps by known tiles into the layers of a run, and remembers what was there.
+    """Lays maps by reference tiles into the layers of a run, and remembers what was there.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class RecolouredMaps(QObject):
         self._adding.timeout.connect(self._add_next_layer)
 
     def is_coloured(self, layer: Image, slide: Slide) -> bool:
-        """Whether the slide's maps are by known tiles now."""
+        """Whether the slide's maps are by reference tiles now."""
         shown = self._shown.get(slide.quick_hash)
         return shown is not None and self._session.maps_of(layer) is shown
 
@@ -54,13 +54,13 @@ class RecolouredMaps(QObject):
         layer, slide
             On what.
         maps
-            By known tiles.
+            By reference tiles.
         colours
             Of the classes.
         by
             What they are by, for the layers' names.
         bank
-            Whose known tiles they are, for the record of what is saved.
+            Whose reference tiles they are, for the record of what is saved.
         """
         before = self._session.maps_of(layer)
         if not self.is_coloured(layer, slide) and before is not None:
@@ -86,7 +86,7 @@ class RecolouredMaps(QObject):
     def give_back(
         self, layer: Image, slide: Slide, own: ScoreMaps, colours: Mapping[str, Colour]
     ) -> None:
-        """Show what was there before known tiles coloured the maps.
+        """Show what was there before reference tiles coloured the maps.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""One tile of a slide: its picture, what each scale says of it, and the vote of known tiles."""
+"""One tile of a slide: its picture, what each scale says of it, and the vote of reference tiles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from napari_smse.widgets.evidence.messages import describe_disagreement, describ
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 _PICTURE_PX = 112
-_VOTE = "Known tiles"
+_VOTE = "Reference tiles"
 
 
 class TileCard(QWidget):
@@ -46,7 +46,7 @@ class TileCard(QWidget):
         self.scales.setMinimumWidth(0)
         self.scales.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.scales.setToolTip(
-            "What the class head says at each scale, and the vote of the known tiles. Click a "
+            "What the class head says at each scale, and the vote of the reference tiles. Click a "
             "scale to see what its tile is like."
         )
         horizontal = self.scales.horizontalHeader()

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 _HEADS = ("Held out", "Before", "After", "Difference")
 _BEFORE, _AFTER = "#9e9e9e", "#4fc3f7"
 _PLOT_PX = 160
+_MEANS = {
+    "AUC": "Chance that a tile of the positive class gets a higher score than another tile.",
+    "Accuracy": "Share of the held-out tiles that are called right.",
+    "Balanced accuracy": "The same, averaged over the classes, so that each counts alike.",
+    "Recall@1": "Share of the held-out tiles whose nearest tile is of their class.",
+    "Recall@5": "Share of the held-out tiles with one of their class among the 5 nearest.",
+}
 
 
 class ComparisonPanel(QWidget):
@@ -64,6 +71,9 @@ class ComparisonPanel(QWidget):
     def show_comparison(self, found: Comparison) -> None:
         """Show these figures."""
         _fill(self.table, found.rows)
+        for row, (name, *_) in enumerate(found.rows):
+            for column in range(self.table.columnCount()):
+                self.table.item(row, column).setToolTip(_MEANS.get(name, ""))
         self.note.setText(found.note)
         self.note.setVisible(bool(found.note))
         for table, counts in zip((self.before, self.after), found.confusions, strict=True):

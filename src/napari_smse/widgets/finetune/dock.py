@@ -160,12 +160,12 @@ class FineTuneDock(SlideDock):
             )
 
     def _offer_bank(self, bank: ExemplarBank) -> None:
-        """Offer known tiles to learn from besides what is drawn."""
+        """Offer reference tiles to learn from besides what is drawn."""
         self.form.offer_bank(bank)
         self.show_slides()
 
     def _slides(self, *, strict: bool = False) -> list[ScoredSlide]:
-        """Return the slides to learn from; with known tiles, those too whose maps will follow."""
+        """Return the slides to learn from; with reference tiles, also those whose maps follow."""
         bank = self.form.bank
         bare_of = "" if bank is None else bank.model
         return training_slides(self.viewer, strict=strict, bare_of=bare_of)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class FineTuneForm(SettingsForm[FineTuneSettings]):
-    """The settings, known tiles to learn from besides, and where to compute."""
+    """The settings, reference tiles to learn from besides, and where to compute."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(FineTuneSettings, parent=parent)
         self._bank: ExemplarBank | None = None
         self.known = QCheckBox()
         self.known.setToolTip(
-            "Known tiles that were added in SMSE: Evidence. Their embeddings are learnt from, "
+            "Reference tiles that were added in SMSE: Evidence. Their embeddings are learnt from, "
             "whether or not their slides are open."
         )
         self.known.hide()
@@ -38,13 +38,13 @@ class FineTuneForm(SettingsForm[FineTuneSettings]):
 
     @property
     def bank(self) -> ExemplarBank | None:
-        """Known tiles to learn from besides what is drawn; None if there are to be none."""
+        """Reference tiles to learn from besides what is drawn; None if there are to be none."""
         return self._bank if self.known.isChecked() else None
 
     def offer_bank(self, bank: ExemplarBank) -> None:
-        """Learn from these known tiles besides, unless the tick is taken off."""
+        """Learn from these reference tiles besides, unless the tick is taken off."""
         self._bank = bank
-        self.known.setText(f"Also learn from known tiles: {describe_bank(bank)}")
+        self.known.setText(f"Also learn from reference tiles: {describe_bank(bank)}")
         self.known.setChecked(True)
         self.known.show()
         # They are embeddings, which is what the heads alone learn from.

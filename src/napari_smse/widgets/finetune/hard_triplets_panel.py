@@ -60,7 +60,7 @@ class HardTripletsPanel(QWidget):
         vertical.setDefaultSectionSize(_ICON_PX + 6)
         horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.classes = QComboBox()
-        self.fix = QPushButton("Fix label")
+        self.fix = QPushButton("Correct label")
         self.ignore = QPushButton("Ignore")
         self.exemplar = QPushButton("Exemplar")
         self.table.setWordWrap(True)

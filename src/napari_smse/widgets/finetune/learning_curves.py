@@ -14,7 +14,7 @@ _LOSS, _ACCURACY, _SEPARATION = "#9e9e9e", "#4fc3f7", "#ffb74d"
 
 
 class LearningCurves(pg.GraphicsLayoutWidget):
-    """Left the loss, right what is held out: share called right, and how far classes lie apart."""
+    """Left the loss, right what is held out: accuracy, and how far classes lie apart."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -24,15 +24,13 @@ class LearningCurves(pg.GraphicsLayoutWidget):
         self._checks: list[tuple[float, float, float]] = []
         self._drawn = 0.0
         loss = self._plot(0, "loss")
-        held = self._plot(
-            1, f"held out: {_dyed('right', _ACCURACY)}, {_dyed('apart', _SEPARATION)}"
-        )
+        held = self._plot(1, f"{_dyed('accuracy', _ACCURACY)}, {_dyed('separation', _SEPARATION)}")
         self.loss = loss.plot(pen=_LOSS)
         self.accuracy = held.plot(pen=pg.mkPen(_ACCURACY, width=2))
         self.separation = held.plot(pen=pg.mkPen(_SEPARATION, width=2))
         self.setToolTip(
-            "Right: share of held-out tiles called right (blue), and how much further apart tiles "
-            "of different classes lie than tiles of the same class (orange). They choose nothing."
+            "Left: loss. Right, of what is held out: accuracy (blue), and how much further apart "
+            "tiles of different classes lie than tiles of one class (orange). They choose nothing."
         )
 
     def clear_curves(self) -> None:

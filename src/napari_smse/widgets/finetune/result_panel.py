@@ -80,9 +80,12 @@ class ResultPanel(QWidget):
             HardTripletsPanel(),
         )
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.figures, "Comparison")
-        self.tabs.addTab(self.flipped, "Flipped")
-        self.tabs.addTab(self.triplets, "Hardest")
+        for widget, title, meaning in (
+            (self.figures, "Performance", "What was held out, before and after."),
+            (self.flipped, "Changed predictions", "Tiles of another class than before."),
+            (self.triplets, "Hard triplets", "Tiles far from their own class, near to another."),
+        ):
+            self.tabs.setTabToolTip(self.tabs.addTab(widget, title), meaning)
         buttons = QHBoxLayout()
         buttons.addWidget(QLabel("Maps"))
         for widget in (self.view, self.save, self.back):

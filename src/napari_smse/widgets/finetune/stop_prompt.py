@@ -22,8 +22,8 @@ class StopPrompt(QWidget):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.keep = QPushButton("Keep the best so far")
-        self.restore = QPushButton("Restore the old")
-        self.go_on = QPushButton("Go on")
+        self.restore = QPushButton("Discard")
+        self.go_on = QPushButton("Resume")
         buttons = QHBoxLayout()
         for button, signal in (
             (self.keep, self.keep_wanted),

@@ -72,5 +72,5 @@ def describe_slides(slides: Sequence[ScoredSlide], known_tiles: int = 0) -> str:
     number = "1 slide" if len(slides) == 1 else f"{len(slides)} slides"
     models = ", ".join(dict.fromkeys(scored.run.card.name for scored in slides))
     regions = f"{number} with regions: {drawn}" if drawn else f"{number}, nothing drawn"
-    known = f"; {known_tiles:,} known tiles" if known_tiles else ""
+    known = f"; {known_tiles:,} reference tiles" if known_tiles else ""
     return f"Model {models}. {regions}{known}"

@@ -62,7 +62,7 @@ class SimilarPanel(QWidget):
         form.addRow("Slide", self.slides)
         form.addRow("Search at", self.scales)
         below = QFormLayout(radius)
-        below.addRow("Radius", self.radius)
+        below.addRow("Distance threshold", self.radius)
         below.addRow(self.hits)
         for one in (form, below):
             one.setContentsMargins(0, 0, 0, 0)

@@ -39,9 +39,9 @@ from napari_smse.workflows.suggest_tiles import Suggestions, find_next
 
 _NOTICE: Final = "Research use only: not for diagnosis."
 _TABS: Final = (
-    ("Label next", "Where to annotate next"),
-    ("Doubtful labels", "Labels that neighbours doubt"),
-    ("Slide effect", "Do slides differ more than classes?"),
+    ("Active learning", "Where to annotate next"),
+    ("Suspected label errors", "Labels that neighbours doubt"),
+    ("Batch effect", "Do slides differ more than classes?"),
 )
 _TWO_NEEDED: Final = (
     "Two scored slides are needed: open and score at least two, with one model and at the same "

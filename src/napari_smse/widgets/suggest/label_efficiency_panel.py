@@ -13,8 +13,8 @@ from napari_smse.widgets.suggest.label_efficiency_plot import LabelEfficiencyPlo
 from napari_smse.widgets.suggest.messages import about, verdict
 from napari_smse.workflows.label_efficiency import LabelEfficiencyResult
 
-_ASK: Final = "What are labels worth?"
-_TITLE: Final = "Worth of the labels"
+_ASK: Final = "Learning curve"
+_TITLE: Final = "Learning curve"
 
 
 class LabelEfficiencyPanel(QWidget):

@@ -43,7 +43,7 @@ class LabelIssuesPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         about = QLabel(_ABOUT)
-        self.find = QPushButton("Find doubtful labels")
+        self.find = QPushButton("Find suspected label errors")
         self.note = QLabel()
         self.list = QListWidget()
         self.list.setIconSize(QSize(PICTURE_PX, PICTURE_PX))

@@ -35,19 +35,19 @@ class FineTuneSettings:
             "(stage) or all layers (all) take minutes and longer. All but the first score the "
             "slides again.",
             choices={
-                "head": "Heads (cached embeddings): seconds",
-                "augmented head": "Heads (augmented tiles): a minute",
-                "stage": "Last stage: minutes",
-                "all": "All: longer still",
+                "head": "Heads (cached embeddings)",
+                "augmented head": "Heads (augmented tiles)",
+                "stage": "Last stage",
+                "all": "All layers",
             },
         ),
     ] = "head"
     replay_weight: Annotated[
         float,
         Option(
-            "Replay (reduce forgetting)",
-            "Weight of the model's own exemplars, or of its features where a trunk is trained, "
-            "among what is learnt; 0: what it knew may be forgotten.",
+            "Replay weight",
+            "Reduces forgetting: weight of the model's own exemplars, or of its features where a "
+            "trunk is trained, among what is learnt; 0: what it knew may be forgotten.",
             maximum=10.0,
             step=0.1,
         ),
