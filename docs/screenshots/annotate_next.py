@@ -50,7 +50,7 @@ def efficiency(images: Path) -> None:
         stage.live(1)
         draw_regions(drawing)
         dock.efficiency.ask.click()
-        stage.until(lambda: not dock.measuring.is_running)
+        stage.until(lambda: not dock.estimating.is_running)
         stage.live(1)
         stage.shoot("label_worth")
 

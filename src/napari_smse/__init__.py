@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_smse import errors as errors
+    from napari_smse import losses
     from napari_smse.api.annotations import read_annotations
     from napari_smse.api.exemplars import ExemplarBank, explain, out_of_distribution
     from napari_smse.api.fine_tuning import fine_tune

@@ -29,7 +29,7 @@ def drawn(*, corrections=(), **regions):
     return AnnotationSet(tuple(found), corrections=tuple(corrections))
 
 
-def requested(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"):
+def asked(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"):
     """Score a slide at one scale."""
     slide = open_slide(path)
     run = run_task(ScoreJob(slide, model, ScoreRequest(mpps=(mpp,), overlap=overlap)).run())
@@ -38,7 +38,7 @@ def requested(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redn
 
 def red_slide(folder, name="slide", seed=0, **options):
     """Score a slide whose left third is pink and middle third red."""
-    return requested(write_red_slide(folder, name, seed), **options)
+    return asked(write_red_slide(folder, name, seed), **options)
 
 
 def write_darker_slide(folder: Path, name: str = "darker", seed: int = 1) -> Path:

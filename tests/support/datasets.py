@@ -77,13 +77,13 @@ class NameLearner:
 
     def __init__(self, right: float = 0.8) -> None:
         self.right = right
-        self.requested: list[tuple[list[int], list[int], int]] = []
+        self.asked: list[tuple[list[int], list[int], int]] = []
         self.predicted: list[list[int]] = []
 
     def __call__(
         self, data: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
     ) -> Predictor:
-        self.requested.append((list(training), list(validation), seed))
+        self.asked.append((list(training), list(validation), seed))
         rng = np.random.default_rng(seed)
         number = {image.path: i for i, image in enumerate(data.images)}
 

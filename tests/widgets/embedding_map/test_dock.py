@@ -194,11 +194,11 @@ def test_a_lasso_highlights_its_tiles_on_the_slide(scored):
     middle = level0_to_world(scored.layer, np.array([[576, 320]]))[0]
     np.testing.assert_allclose(world[-2:], middle, atol=1e-6)
     assert layer.scale[0] == pytest.approx(128 * scored.layer.scale[0])
-    told = scored.dock.panel.told.text()
+    told = scored.dock.panel.summary.text()
     assert told == "Chosen: 1 tile, 0.00102 mm² (1 malignant)."
     scored.dock.panel.nothing.click()
     assert not scored.highlighted
-    assert scored.dock.panel.told.text() == "No tile is chosen."
+    assert scored.dock.panel.summary.text() == "No tile is chosen."
     assert not scored.dock.panel.annotate.isEnabled()
 
 
@@ -460,7 +460,7 @@ def test_two_slides_share_one_map_or_have_each_their_own(scored, second_path):
     # A tile of each slide and scale, each highlighted on its own slide.
     take(scored, 0, first_size, len(dock.space) - 1)
     assert len(scored.highlighted) == 3
-    assert "3 tiles on 2 slides" in dock.panel.told.text()
+    assert "3 tiles on 2 slides" in dock.panel.summary.text()
     annotate_chosen(scored, "benign")
     for layer in (scored.layer, second):
         assert drawn_on(scored.viewer, layer, slide_of(layer)).annotations

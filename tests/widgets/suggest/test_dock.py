@@ -395,7 +395,7 @@ def labelled(dock, scored, annotate):
 
 def start_label_efficiency(dock, until):
     dock.efficiency.ask.click()
-    until(lambda: not dock.measuring.is_running)
+    until(lambda: not dock.estimating.is_running)
 
 
 def test_it_says_which_labels_are_missing(dock, scored, until):
@@ -435,17 +435,17 @@ def test_the_curve_follows_the_labels_while_it_is_in_view(dock, labelled, until)
     before = dock.efficiency.found.labelled
     dock.labelling.label(1)
     until(lambda: dock.efficiency.found.labelled == before + 1)
-    until(lambda: not dock.measuring.is_running)
+    until(lambda: not dock.estimating.is_running)
     dock.labelling.skip()
     assert not dock._judge_later.isActive()
     dock.labelling.take_back()
     dock.labelling.take_back()
     until(lambda: dock.efficiency.found.labelled == before)
-    until(lambda: not dock.measuring.is_running)
+    until(lambda: not dock.estimating.is_running)
     dock.efficiency.curve.collapse(animate=False)
     dock.labelling.label(1)
     until(lambda: not dock._judge_later.isActive())
-    assert not dock.measuring.is_running
+    assert not dock.estimating.is_running
 
 
 def test_labels_that_are_gone_take_the_curve_with_them(dock, labelled, annotate, until):
@@ -478,7 +478,7 @@ def test_asking_leaves_the_keys_to_the_queue(dock, labelled, until, qtbot):
     dock.queue.setFocus()
     qtbot.mouseClick(dock.efficiency.ask, Qt.MouseButton.LeftButton)
     assert not dock.efficiency.ask.hasFocus()
-    until(lambda: not dock.measuring.is_running)
+    until(lambda: not dock.estimating.is_running)
 
 
 def test_closing_while_labels_are_judged(dock, labelled, settle):
@@ -486,7 +486,7 @@ def test_closing_while_labels_are_judged(dock, labelled, settle):
     dock.efficiency.ask.click()
     dock.close()
     settle()
-    assert not dock.measuring.is_running
+    assert not dock.estimating.is_running
     assert not dock._judge_later.isActive()
     assert dock.efficiency.found is None
 
@@ -573,7 +573,7 @@ def test_the_meter_needs_two_slides(dock, scored, until):
     dock.batch_effect.measure.click()
     until(lambda: not dock.measuring.is_running)
     assert "at least two slides" in dock.batch_effect.sentence.text()
-    assert dock.batch_effect.slide.told is None
+    assert dock.batch_effect.slide.accuracy is None
 
 
 def test_two_slides_of_the_same_colours_hardly_differ(dock, scored, until):
@@ -586,7 +586,7 @@ def test_two_slides_of_the_same_colours_hardly_differ(dock, scored, until):
     until(lambda: not dock.measuring.is_running)
     assert "The embedding tells the slide in" in dock.batch_effect.sentence.text()
     assert "(chance 50\N{NO-BREAK SPACE}%)" in dock.batch_effect.sentence.text()
-    assert dock.batch_effect.slide.told.groups == 2
+    assert dock.batch_effect.slide.accuracy.groups == 2
     assert not dock.batch_effect.slide.isHidden()
     assert "2 slides" in dock.batch_effect.note.text()
 
@@ -627,8 +627,8 @@ def test_the_same_tiles_are_shown_as_they_are_and_stained_anew(dock, measured, u
     until(lambda: not dock.staining.is_running)
     assert batch_effect.as_is.heading.isVisible()
     assert batch_effect.stained.isVisible()
-    assert batch_effect.as_is.slide.told.accuracy > 0.95
-    assert batch_effect.stained.slide.told.accuracy < 0.75
+    assert batch_effect.as_is.slide.accuracy.accuracy > 0.95
+    assert batch_effect.stained.slide.accuracy.accuracy < 0.75
     assert "The slide is told in" in batch_effect.stain_sentence.text()
     assert "384 tiles of 2 slides" in batch_effect.note.text()
     assert not batch_effect.bar.isVisible()
@@ -643,7 +643,7 @@ def test_the_same_tiles_are_shown_as_they_are_and_stained_anew(dock, measured, u
 
 def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, settle):
     batch_effect = dock.batch_effect
-    before = batch_effect.as_is.slide.told
+    before = batch_effect.as_is.slide.accuracy
     batch_effect.stain.click()
     until(lambda: is_reading(dock))
     batch_effect.stain.click()
@@ -651,7 +651,7 @@ def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, se
     settle()
     assert not batch_effect.stained.isVisible()
     assert not batch_effect.bar.isVisible()
-    assert batch_effect.as_is.slide.told is before
+    assert batch_effect.as_is.slide.accuracy is before
     # And others may use the computer again.
     other = ComputeLock("A slide is being scored")
     assert other.take() == ""

@@ -77,13 +77,13 @@ class SuggestDock(SlideDock):
         self._turn = ComputeLock("Slides are being measured with their stain changed")
         self._make_layout()
         self.finding, self.doubting, self.measuring = (Worker() for _ in range(3))
-        self.measuring, self.staining = Worker(), Worker()
+        self.estimating, self.staining = Worker(), Worker()
         self._judge_later = QTimer(self)
         self._judge_later.setSingleShot(True)
         self._judge_later.setInterval(_FOLLOWS_MS)
         pictures = (self.queue.pictures, self.label_issues.pictures)
         self._tasks = (
-            self.finding, self.doubting, self.measuring, self.measuring, self.staining,
+            self.finding, self.doubting, self.measuring, self.estimating, self.staining,
             *(one.task for one in pictures),
         )  # fmt: skip
         self.cancel_on_destroy(self._tasks)
@@ -133,9 +133,9 @@ class SuggestDock(SlideDock):
         self.efficiency.requested.connect(self.start_label_efficiency)
         self.queue.labels_changed.connect(self._judge_later.start)
         self._judge_later.timeout.connect(self._follow_labels)
-        self.measuring.progressed.connect(self.efficiency.show_progress)
-        self.measuring.returned.connect(self.efficiency.show_efficiency)
-        self.measuring.errored.connect(self.efficiency.fail)
+        self.estimating.progressed.connect(self.efficiency.show_progress)
+        self.estimating.returned.connect(self.efficiency.show_efficiency)
+        self.estimating.errored.connect(self.efficiency.fail)
         self.label_issues.tile_chosen.connect(self._fly_to)
         self.label_issues.correction_made.connect(self._correct)
         self.labelling.problem.connect(show_error)
@@ -201,13 +201,13 @@ class SuggestDock(SlideDock):
 
     def start_label_efficiency(self) -> None:
         """Judge what is labelled; while that goes on, stop it."""
-        if self.measuring.cancel():
+        if self.estimating.cancel():
             self.efficiency.stop()
         else:
             self._measure_efficiency()
 
     def _measure_efficiency(self) -> None:
-        self.measuring.start(partial(measure_label_efficiency, self._asked_slides()))
+        self.estimating.start(partial(measure_label_efficiency, self._asked_slides()))
 
     def _follow_labels(self) -> None:
         if self.efficiency.is_followed:
