@@ -29,7 +29,6 @@ from napari_smse.cli.progress import TaskProgress
 from napari_smse.errors import DataError
 from napari_smse.models.card import CARD_SUFFIX, model_stem
 from napari_smse.scoring import choose_device, parse_scale
-from napari_smse.workflows.fine_tune import recipe_from
 from napari_smse.workflows.settings.fine_tune import (
     Classification,
     FineTuneSettings,
@@ -93,6 +92,7 @@ def finetune(
     often enough. --mpp is for annotated slides only.
     """
     from napari_smse.finetuning.fine_tuner import FineTuner
+    from napari_smse.workflows.fine_tune import recipe_from
 
     console = Console(quiet=quiet, as_json=as_json)
     check_model_out(out, overwrite=overwrite)
