@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 
 from napari_smse.workflows.score_slide import forget_old_runs, spare_threads
 
@@ -22,9 +20,3 @@ def test_one_core_is_left_to_the_viewer(monkeypatch):
     assert spare_threads() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert spare_threads() == 1
-
-
-def test_the_score_dock_opens_without_torch():
-    code = "import sys, napari_smse.widgets.score.dock; assert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

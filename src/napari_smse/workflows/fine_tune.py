@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_smse.errors import DataError, SmseError
 from napari_smse.finetuning.history import FineTuneHistory
-from napari_smse.models import Model, ModelCard, load_model, read_card
+from napari_smse.models import ModelCard, read_card
 from napari_smse.palette import Colour
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring import (
@@ -25,7 +25,7 @@ from napari_smse.scoring.run import model_facts
 from napari_smse.scoring.store import signature
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.workflows import score_slide
-from napari_smse.workflows.score_slide import spare_threads
+from napari_smse.workflows.score_slide import load_model, spare_threads
 from napari_smse.workflows.scored_slide import Run, ScoredSlide
 from napari_smse.workflows.settings.fine_tune import FineTuneSettings
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_smse.finetuning.changed_calls import ChangedCall
     from napari_smse.finetuning.comparison import Comparison
     from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+    from napari_smse.models import Model
     from napari_smse.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -297,6 +298,7 @@ class FineTuneJob:
     ) -> Task[ScoreMaps]:
         from napari_smse.finetuning.maps import maps_by_heads, rescored_maps
         from napari_smse.finetuning.saving import fine_tuned_card
+        from napari_smse.models import Model
 
         run = one.run
         if tuned.heads is not None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -712,8 +710,3 @@ def test_closing_while_it_is_stained_anew(dock, measured, until, settle):
     settle()
     assert not dock.staining.is_running
     assert ComputeLock("A slide is being scored").take() == ""
-
-
-def test_the_dock_opens_without_torch():
-    code = "import sys, napari_smse.widgets.suggest.dock; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
