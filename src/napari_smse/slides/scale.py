@@ -107,7 +107,7 @@ def mean_mpp(across: float | None, down: float | None, file_name: str) -> float 
     ----------
     across, down : float or None
         um/px along x and y; when one is None the other counts.
-    where : str
+    file_name : str
         File to name in the warning when they differ by more than 1%.
     """
     if across is None or down is None:

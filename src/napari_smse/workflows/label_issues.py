@@ -26,7 +26,7 @@ class LabelIssue:
     ----------
     tile
         Where it is.
-    drawn, says
+    drawn, suggested
         Its class, and that of its neighbours.
     score
         Share of the neighbours, by nearness, that say otherwise.

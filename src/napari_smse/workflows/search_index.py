@@ -50,7 +50,7 @@ class IndexQuery:
     mpp: float
     model: str
     model_name: str
-    left_out: ExcludedRegion | None = None
+    excluded: ExcludedRegion | None = None
 
 
 class IndexSearchJob:
@@ -80,7 +80,7 @@ class IndexSearchJob:
         index.refresh()
         if index.slides:
             index.require_model(query.model, query.model_name)
-        running = index.searching(query.embeddings, k, mpp=query.mpp, excluded=query.left_out)
+        running = index.searching(query.embeddings, k, mpp=query.mpp, excluded=query.excluded)
         for said in running:
             if isinstance(said, Searched):
                 yield Progress(said.done, said.total)

@@ -31,8 +31,6 @@ class LabellingController(QObject):
         Where the slides are.
     queue
         Whose tiles are labelled.
-    find_dock
-        Returns the Annotate dock, if it is open.
     """
 
     problem = Signal(str)
