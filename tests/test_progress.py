@@ -1,7 +1,7 @@
 import pytest
 
 from napari_smse import progress
-from napari_smse.progress import Eta, Progress, run_task
+from napari_smse.progress import Eta, Progress, map_progress, run_task
 
 
 @pytest.fixture
@@ -63,3 +63,14 @@ def test_what_a_listener_raises_cancels_the_task():
     with pytest.raises(KeyboardInterrupt):
         run_task(counting(log), stop)
     assert log == ["closed"]
+
+
+def test_a_task_can_say_in_another_way_how_far_it_is():
+    log, steps = [], []
+    task = map_progress(counting(log), lambda at: Progress(10 * at.done, 30, "tens"))
+    assert run_task(task, steps.append) == "result"
+    assert steps == [Progress(0, 30, "tens"), Progress(10, 30, "tens"), Progress(20, 30, "tens")]
+    other = map_progress(counting(log), lambda at: at)
+    next(other)
+    other.close()
+    assert log == ["closed", "closed"]

@@ -31,6 +31,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreMaps, TileScores
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -210,8 +211,7 @@ def approximately(tiles: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         index = index_of(Path(folder), max(1, tiles // TILES_A_SLIDE))
         began = time.perf_counter()
-        for _ in index.build_approximate():
-            pass
+        run_task(index.build_approximate())
         built = time.perf_counter() - began
         asked = [vectors(1, 1000 + number) for number in range(100)]
         shares = [found_by_both(index, one) for one in asked]

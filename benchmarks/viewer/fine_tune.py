@@ -59,7 +59,7 @@ def measure() -> dict:
     )
     gaps = LoopGaps()
     gaps.until(lambda: "tiles to score" in score.panel.count.text())
-    score.form.overlap.setCurrentText("three quarters")
+    score.form.options.choose(overlap=0.75)
     gaps.during(1)
     score.run()
     gaps.until(lambda: not score.scoring.is_running)

@@ -27,7 +27,7 @@ _PALER = (0.35, 0.6, 0.75)
 def next_tile(images: Path) -> None:
     """The queue, some of it labelled."""
     with _docks(images) as (stage, _, dock):
-        dock.queue.count.setValue(12)
+        dock.queue.count.value = 12
         dock.queue.find.click()
         stage.until(lambda: bool(dock.queue.tiles))
         stage.until(lambda: not dock.queue.pictures.task.is_running)

@@ -18,7 +18,7 @@ def embedding_map(images: Path) -> None:
     from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 
     with Stage(images) as stage:
-        stage.dock.form.overlap.setCurrentText("half")
+        stage.dock.form.options.choose(overlap=0.5)
         stage.tick(0.25, 0.5)
         stage.run()
         stage.dock.release()

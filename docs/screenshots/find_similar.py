@@ -18,7 +18,7 @@ def find_similar(images: Path) -> None:
 
     with Stage(images) as stage:
         stage.tick(0.5)
-        stage.dock.form.overlap.setCurrentText("half")
+        stage.dock.form.options.choose(overlap=0.5)
         stage.run()
         stage.dock.release()
         stage.viewer.window.remove_dock_widget(stage.dock)

@@ -13,7 +13,7 @@ from docs.screenshots.viewer import Stage, draw_regions, main
 def fine_tune(images: Path) -> None:
     """The bundled model tuned on four regions of the sample slide."""
     with Stage(images) as stage:
-        stage.dock.form.overlap.setCurrentText("half")
+        stage.dock.form.options.choose(overlap=0.5)
         stage.tick(0.5)
         stage.run()
         window = stage.viewer.window

@@ -34,7 +34,7 @@ def result(images: Path) -> None:
 def running(images: Path) -> None:
     """A map that fills in."""
     with Stage(images) as stage:
-        stage.dock.form.overlap.setCurrentText("half")
+        stage.dock.form.options.choose(overlap=0.5)
         stage.tick(0.25, 0.5)
         stage.dock.run()
         stage.until(lambda: stage.dock.panel.bar.value() > 400)

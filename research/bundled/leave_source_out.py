@@ -63,9 +63,9 @@ def empty_table(data: LabelledSet, precision: str = RECIPE.precision) -> Feature
 
 def _train(data: LabelledSet, stem: Path) -> None:
     table = empty_table(data)
-    for done, total in table.fill(data.images):
-        if done % 200 == 0:
-            _log.info("%s: features of %d of %d images", stem.name, done, total)
+    for progress in table.fill(data.images):
+        if progress.done % 200 == 0:
+            _log.info("%s: features of %d of %d images", stem.name, progress.done, progress.total)
     network = fresh_heads(table.network, RECIPE, len(data.classes))
     for _ in train_heads(network, table, data, range(len(data.images)), RECIPE):
         pass

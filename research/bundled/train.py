@@ -123,9 +123,9 @@ def filled_table(data: LabelledSet) -> FeatureCache:
     network, _ = new_network(RECIPE, len(data.classes))
     assert isinstance(network, SmseNetwork)
     table = FeatureCache(network, RECIPE, crops_per_image=CROPS_PER_IMAGE)
-    for done, total in table.fill(data.images):
-        if done % 200 == 0:
-            _log.info("features of %d of %d images", done, total)
+    for progress in table.fill(data.images):
+        if progress.done % 200 == 0:
+            _log.info("features of %d of %d images", progress.done, progress.total)
     return table
 
 

@@ -28,7 +28,8 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models import SmseNetwork, load_model
-from napari_smse.similarity.batch_effect import BeforeAndAfter, before_and_after
+from napari_smse.progress import run_task
+from napari_smse.similarity.batch_effect import before_and_after
 from napari_smse.training.augmentation import StainJitter
 from research.bundled import SOURCES
 
@@ -118,16 +119,15 @@ def chosen(data: LabelledSet, most: int) -> list[LabelledImage]:
 
 def tell_effect(name: str, embed: Callable[..., Vectors], images: list[LabelledImage]) -> None:
     """Print the verdict as it is and with the stain changed."""
-    result = None
-    for said in before_and_after(
-        embed,
-        [one.source for one in images],
-        [str(one.label) for one in images],
-        cases=[one.case for one in images],
-        unit="source",
-    ):
-        result = said
-    assert isinstance(result, BeforeAndAfter)
+    result = run_task(
+        before_and_after(
+            embed,
+            [one.source for one in images],
+            [str(one.label) for one in images],
+            cases=[one.case for one in images],
+            unit="source",
+        )
+    )
     print(f"{name}\n  as they are:    {result.before.sentence}")
     print(f"  stained anew:   {result.after.sentence}", flush=True)
 

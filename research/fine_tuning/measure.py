@@ -29,6 +29,7 @@ from napari_smse.evaluation.cross_validation import Learner
 from napari_smse.evaluation.linear_probe import LinearProbe
 from napari_smse.finetuning.fine_tuner import (
     HELD_OUT_FRACTION,
+    FineTuneProgress,
     FineTuner,
     FineTuneResult,
     fine_tune_recipe,
@@ -36,6 +37,7 @@ from napari_smse.finetuning.fine_tuner import (
 from napari_smse.finetuning.setup import split_for_fine_tuning
 from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK
+from napari_smse.progress import run_task
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
@@ -275,15 +277,15 @@ def tuned_run(
 
 def finished(tuning: FineTuner) -> tuple[FineTuneResult, float]:
     """Run to the end; also return how many seconds were spent learning."""
-    running, learning, last = tuning.run(), 0.0, time.monotonic()
-    while True:
-        try:
-            progress = next(running)
-        except StopIteration as end:
-            return end.value, learning
+    learning, last = 0.0, time.monotonic()
+
+    def add_time(progress: FineTuneProgress) -> None:
+        nonlocal learning, last
         now = time.monotonic()
-        learning += now - last if progress.doing == "learning" else 0.0
+        learning += now - last if progress.stage == "learning" else 0.0
         last = now
+
+    return run_task(tuning.run(), add_time), learning
 
 
 def train_there(data: LabelledSet, folder: Path, deals: Sequence[Deal]) -> None:

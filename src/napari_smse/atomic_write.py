@@ -133,3 +133,22 @@ def _sync(path: Path) -> None:
     """Bring to the disk what was written: after a power cut the new name must not be empty."""
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def require_folder(path: Path, what: str) -> None:
+    """Refuse to start long work whose result could not be written.
+
+    Parameters
+    ----------
+    path
+        What is to be written.
+    what
+        What to call it in the message.
+
+    Raises
+    ------
+    OutputError
+        The path's folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {what} {path}: its folder does not exist; create it first")

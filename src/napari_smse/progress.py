@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -37,7 +38,11 @@ Task = Generator[Progress, None, Result]
 """Work that yields `Progress` and returns its result. Closing it cancels the work."""
 
 
-def run_task(task: Task[Result], on_progress: Callable[[Progress], object] | None = None) -> Result:
+OnProgress = Callable[[Progress], object]
+"""Called as work goes on; what it raises cancels the work."""
+
+
+def run_task(task: Task[Result], on_progress: OnProgress | None = None) -> Result:
     """Run a task to its end, for scripts and the shell.
 
     Parameters
@@ -62,6 +67,26 @@ def run_task(task: Task[Result], on_progress: Callable[[Progress], object] | Non
         return result
     finally:
         task.close()
+
+
+def map_progress(task: Task[Result], convert: Callable[[Progress], Progress]) -> Task[Result]:
+    """Do the work of a task, and say in another way how far it is.
+
+    Parameters
+    ----------
+    task
+        The work.
+    convert
+        Takes a progress of the task, and returns the one to yield.
+    """
+    with closing(task):
+        while True:
+            try:
+                progress = next(task)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            yield convert(progress)
 
 
 class Eta:

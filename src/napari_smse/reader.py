@@ -112,10 +112,10 @@ def _warn_of_missing_scale(slide: Slide) -> None:
 
     rejected = slide.scale.rejected
     problem = (
-        "states no um/px" if rejected is None else f"states {rejected:g} um/px, which cannot be"
+        "states no µm/px" if rejected is None else f"states {rejected:g} µm/px, which cannot be"
     )
     show_warning(
-        f"{slide.path.name} {problem}: it is shown in pixels, and the score dock asks for its um/px"
+        f"{slide.path.name} {problem}: it is shown in pixels, and the score dock asks for its µm/px"
     )
 
 

@@ -5,13 +5,14 @@ import pytest
 
 from napari_smse.active_learning.label_efficiency import (
     LabelledTiles,
-    SplitsDone,
     _in_queue_order,
     _Splits,
     label_efficiency,
     label_efficiency_of,
 )
 from napari_smse.errors import QueryError
+from napari_smse.progress import Progress
+from support.tasks import run_and_record
 
 
 def tiles(seed=0, cases=12, each=30, rare=3):
@@ -72,11 +73,12 @@ def labelled(embeddings, labels, cases, **more):
 
 def test_it_says_how_far_it_is_and_stops_when_told():
     running = label_efficiency_of(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
-    assert next(running) == SplitsDone(1, 3)
-    assert next(running) == SplitsDone(2, 3)
+    assert next(running) == Progress(1, 3)
+    assert next(running) == Progress(2, 3)
     running.close()
-    *said, found = label_efficiency_of(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
-    assert said[-1] == SplitsDone(3, 3)
+    task = label_efficiency_of(LabelledTiles(*tiles()), budgets=(2, 4), splits=3, draws=1)
+    seen, found = run_and_record(task)
+    assert seen[-1] == Progress(3, 3)
     assert found.queue.accuracy.shape == (3, 2)
 
 

@@ -91,8 +91,8 @@ AS_A_TILE = [
     {"objectType": "cell"},
     {"object_type": "detection"},
     # A tile of ours that was made an annotation, or of which nothing says what it is any more.
-    {"objectType": "annotation", "measurements": {"um/px": 0.5, "Tissue": 1.0, "P(fat)": 0.9}},
-    {"measurements": [{"name": n, "value": 0.5} for n in ("um/px", "Tissue", "P(fat)")]},
+    {"objectType": "annotation", "measurements": {"µm/px": 0.5, "Tissue": 1.0, "P(fat)": 0.9}},
+    {"measurements": [{"name": n, "value": 0.5} for n in ("µm/px", "Tissue", "P(fat)")]},
 ]
 
 

@@ -88,7 +88,7 @@ def test_scores_come_back_with_or_without_their_slide(scored, slide):
     alone = smse.read_scores(scored.path)
     assert alone.table() == scored.table()
     assert repr(alone) == repr(scored) == (
-        f"<Scores of sample_slide.tif by redness: {len(scored)} tiles at 1, 2 um/px>"
+        f"<Scores of sample_slide.tif by redness: {len(scored)} tiles at 1, 2 µm/px>"
     )  # fmt: skip
     assert alone.complete
     with pytest.raises(errors.SlideError, match="read_scores"):
@@ -196,7 +196,7 @@ def test_a_slide_without_a_scale_is_refused(redness, tmp_path):
 def test_unknown_classes_and_scales_are_named(scored):
     with pytest.raises(errors.RequestError, match="benign, malignant"):
         scored.heat_map("tumour", 1.0)
-    with pytest.raises(errors.ScaleError, match="choose one of 1, 2 um/px"):
+    with pytest.raises(errors.ScaleError, match="choose one of 1, 2 µm/px"):
         scored.embeddings(0.5)
     with pytest.raises(errors.ScaleError, match="several scales"):
         scored.heat_map("malignant")

@@ -89,7 +89,7 @@ class TestScoring:
         answer = shell("score", slide, "--out", tmp_path, "--mpp", "0.5", "--mpp", "1.0")
         warnings = [line for line in answer.out.splitlines() if line.startswith("warning: ")]
         assert len(warnings) == 1
-        assert "1 um/px lies outside the 0.2-0.6 um/px" in warnings[0]
+        assert "1 µm/px lies outside the 0.2-0.6 µm/px" in warnings[0]
         assert record(tmp_path / "slide").warnings == (warnings[0].removeprefix("warning: "),)
         trained = [scale.in_trained_range for scale in record(tmp_path / "slide").scales]
         assert trained == [True, False]
@@ -107,7 +107,7 @@ class TestScoring:
     ) -> None:
         answer = shell("score", slide, "--out", tmp_path, "--mpp", "0.5", "--mpp", "10")
         assert answer.status == 0
-        assert "no tile of slide at 1x, 10 um/px holds enough tissue" in answer.out
+        assert "no tile of slide at 1x, 10 µm/px holds enough tissue" in answer.out
         assert [scale.tiles > 0 for scale in record(tmp_path / "slide").scales] == [True, False]
 
     def test_quiet_means_that_success_says_nothing(
@@ -462,7 +462,7 @@ class TestInstalledCommand:
         slide = shared_data / "slides" / "CMU-1-Small-Region.svs"
         done = command("score", slide, "--out", tmp_path, "--mpp", "0.5", "--mpp", "1.0")
         assert (done.returncode, done.stderr) == (0, "")
-        assert "1 um/px lies outside the" in done.stdout
+        assert "1 µm/px lies outside the" in done.stdout
         folder = tmp_path / "CMU-1-Small-Region"
         assert files(folder) == PROMISED
         written = record(folder)

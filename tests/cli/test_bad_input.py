@@ -117,9 +117,9 @@ BAD_SLIDES: dict[Callable[[Path], Path], tuple[str, ...]] = {
     folder_without_slide: ("the folder bad", "no DICOM slide", "open a slide file"),
 }
 NOT_SCORED: dict[Callable[[Path], Path], tuple[str, ...]] = {
-    no_scale: ("bad.tif", "does not state its um/px", "--source-mpp"),
-    no_scale_png: ("bad.png", "does not state its um/px", "--source-mpp"),
-    screen_dpi: ("bad.tif", "352.778 um/px", "--source-mpp"),
+    no_scale: ("bad.tif", "does not state its µm/px", "--source-mpp"),
+    no_scale_png: ("bad.png", "does not state its µm/px", "--source-mpp"),
+    screen_dpi: ("bad.tif", "352.778 µm/px", "--source-mpp"),
     dark: ("bad.tif", "is not a brightfield slide", "bright glass"),
     glass: ("No tissue", "bad.tif", "choose another region"),
     one_pixel: ("bad.tif", "only 1 x 1 px", "too few for a tile", "open the whole slide"),
@@ -172,16 +172,16 @@ SETTINGS = {
     ("--mpp", "-1"): ("'-1' is not a scale", "such as 0.5"),
     ("--mpp", "nan"): ("'nan' is not a scale", "such as 0.5"),
     ("--mpp", "0x"): ("'0x' is not a scale", "20x"),
-    ("--mpp", "50"): ("50 um/px is not a scale", "0.05 to 10"),
-    ("--mpp", "0.001"): ("0.001 um/px is not a scale", "0.05 to 10"),
-    ("--mpp", "0.1"): ("slide.tif", "too coarse", "0.2 um/px or coarser"),
+    ("--mpp", "50"): ("50 µm/px is not a scale", "0.05 to 10"),
+    ("--mpp", "0.001"): ("0.001 µm/px is not a scale", "0.05 to 10"),
+    ("--mpp", "0.1"): ("slide.tif", "too coarse", "0.2 µm/px or coarser"),
     ("--overlap", "1"): ("cannot overlap by 1", "0 to 0.9"),
     ("--overlap", "-0.1"): ("cannot overlap by -0.1", "0 to 0.9"),
     ("--overlap", "nan"): ("cannot overlap by nan", "0 to 0.9"),
     ("--min-tissue", "-1"): ("No tile holds -1", "0 to 1"),
     ("--min-tissue", "nan"): ("No tile holds nan", "0 to 1"),
-    ("--source-mpp", "0"): ("0 um/px is no scale", "between 0.05 and 10"),
-    ("--source-mpp", "400"): ("400 um/px is no scale", "between 0.05 and 10"),
+    ("--source-mpp", "0"): ("0 µm/px is no scale", "between 0.05 and 10"),
+    ("--source-mpp", "400"): ("400 µm/px is no scale", "between 0.05 and 10"),
     ("--device", "cuda:7"): ("no device 'cuda:7'", "choose auto or one of", "doctor"),
     ("--device", "quantum"): ("no device 'quantum'", "choose auto or one of", "doctor"),
 }
@@ -199,7 +199,7 @@ def test_an_impossible_setting_is_reported_with_what_is_possible(
 
 def test_what_is_wrong_for_all_slides_is_reported_once(shell: Shell, tmp_path: Path) -> None:
     slides = [write_section(tmp_path / f"{name}.tif") for name in "abc"]
-    assert_one_error(shell("score", *slides, "--out", tmp_path, "--mpp", "50"), "50 um/px")
+    assert_one_error(shell("score", *slides, "--out", tmp_path, "--mpp", "50"), "50 µm/px")
     assert_one_error(shell("score", *slides, "--out", tmp_path, "--roi", "none.json"), "none.json")
 
 

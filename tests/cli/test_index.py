@@ -118,7 +118,7 @@ def test_bad_slides_are_reported_in_a_line_each_and_stop_no_other(shell, slides,
     errors = answer.err.splitlines()
     assert len(errors) == 4
     assert "aa.svs is empty" in errors[0]
-    assert "ab.tif does not state its um/px" in errors[1]
+    assert "ab.tif does not state its µm/px" in errors[1]
     assert "none.svs" in errors[2]
     assert errors[3] == "3 of 5 slides could not be indexed."
     assert names(where) == ["a", "b"]

@@ -199,7 +199,7 @@ class TestCrossval:
     ) -> None:
         answer = shell("crossval", data, "--scale-curve", "--folds", "3", "--out", tmp_path)
         assert answer.status == 0, answer.err
-        assert "0.5 um/px: AUC" in answer.out
+        assert "0.5 µm/px: AUC" in answer.out
         values = json.loads((tmp_path / "crossval.json").read_text(encoding="utf-8"))
         assert values["scale_curve"][0]["mpp"] == 0.2
         assert "<h2>Scale</h2>" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -353,7 +353,7 @@ class TestTrain:
         def stopped(making: ModelTrainer) -> Iterator[TrainingProgress]:
             for progress in run(making):
                 yield progress
-                if progress.step == 5:
+                if progress.done == 5:
                     raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:

@@ -10,7 +10,7 @@ from rich.console import Console as RichConsole
 from napari_smse.cli.console import Console
 from napari_smse.cli.progress import BatchProgress, TaskProgress
 from napari_smse.errors import DataError
-from napari_smse.scoring import Progress
+from napari_smse.progress import Progress
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_the_table_is_grouped_by_slide_best_first(shell, where, slides):
     answer = search(shell, where, slides / "a.tif", "-k", "60")
     assert answer.status == 0
     lines = answer.out.splitlines()
-    assert lines[0].startswith("Looked for 1 tile of a.tif at 20x, 0.5 um/px among ")
+    assert lines[0].startswith("Looked for 1 tile of a.tif at 20x, 0.5 µm/px among ")
     heads = [line for line in lines if line[:2] in ("1.", "2.")]
     assert heads[0].startswith("1. b: ")
     assert heads[1].startswith("2. a: ")
@@ -223,7 +223,7 @@ def test_a_damaged_shard_is_reported_and_skipped(shell, where, slides):
     ("words", "message"),
     [
         (("-k", "0"), ("no 0 nearest",)),
-        (("--mpp", "2"), ("not indexed at 2 um/px", "0.5")),
+        (("--mpp", "2"), ("not indexed at 2 µm/px", "0.5")),
         (("--mpp", "x"), ("'x' is not a scale",)),
         (("--approximate",), ("approximate index",)),
     ],

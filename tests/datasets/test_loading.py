@@ -93,7 +93,7 @@ def test_reading_decodes_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (lambda folder: folder / "none", "none is not there"),
         (lambda folder: write_picture(folder / "a.png", 0, 0), "is a file, but no .toml"),
         (lambda folder: folder, "holds no labelled images: looked for an images.csv, BreakHis"),
-        (lambda folder: write_classes(folder), "say nothing of their um/px"),
+        (lambda folder: write_classes(folder), "say nothing of their µm/px"),
         (
             lambda folder: write_table(folder / "one").parent,
             r"holds several data sets \(one\): give one of them",
@@ -162,7 +162,7 @@ def test_sources_are_joined(tmp_path: Path) -> None:
     assert found.images[0].mpp_range == (0.2, 0.5)
     assert found.sources["colon"].organ == "colon"
     assert found.sources["colon"].title == "A colon data set"
-    with pytest.raises(DataError, match=r"supports 0\.1 to 0\.5 um/px only, not 0\.6 to 1"):
+    with pytest.raises(DataError, match=r"supports 0\.1 to 0\.5 µm/px only, not 0\.6 to 1"):
         read_training_set(path, base=tmp_path / "data", mpp_limits=(0.6, 1.0))
     # Without a base, folders lie beside the list.
     with pytest.raises(DataError, match=r"names the folder .*table, which is not there"):
@@ -188,7 +188,7 @@ def test_sources_of_different_classes_are_not_joined(tmp_path: Path) -> None:
         ("[[source]]\nname = 'a'", r"source\.0\.folder: Field required"),
         ("[[source]]\nname='a'\nfolder='a'\nmpp=1", r"source\.0\.mpp: Extra inputs"),
         ("[[source]]\nname='a'\nfolder='a'\num_per_px=0", r"um_per_px: Input should be greater"),
-        ("[[source]]\nname='a'\nfolder='a'\nmpp_range=[2,1]", "the finest um/px comes first"),
+        ("[[source]]\nname='a'\nfolder='a'\nmpp_range=[2,1]", "the finest µm/px comes first"),
         ("[[source", "is not TOML"),
     ],
     ids=["empty", "none", "no folder", "unknown key", "no scale", "range falls", "no toml"],

@@ -23,8 +23,10 @@ from napari_smse.evaluation.evaluate import (
 )
 from napari_smse.models import ModelCard, TrainingSource
 from napari_smse.models.card import case_hash
+from napari_smse.progress import run_task
 from support.datasets import image, labelled_set, random_set, write_picture
 from support.models import redness_model
+from support.tasks import run_and_record
 
 CARD = redness_model().card
 
@@ -107,7 +109,7 @@ class TestScales:
         near, far = image("a", 0), replace(image("b", 1), mpp=2.0, mpp_range=(2.0, 4.0))
         assert scale_notes(labelled_set([near]), CARD) == ()
         (note,) = scale_notes(labelled_set([near, far]), CARD)
-        assert note.startswith("1 images at 2 um/px support no scale within the 0.2-0.6")
+        assert note.startswith("1 images at 2 µm/px support no scale within the 0.2-0.6")
 
 
 def redness_predictions(
@@ -135,11 +137,13 @@ class TestEvaluating:
         monkeypatch.setattr("napari_smse.evaluation.evaluate.predict_images", redness_predictions)
 
     def test_red_pictures_are_malignant(self, pictures: LabelledSet) -> None:
-        *told, last = evaluate(redness_model(), pictures)
-        assert [one.done for one in told] == [0, 16]
-        assert all(one.evaluation is None and one.total == 18 for one in told)
-        assert last.done == 18
-        values = evaluation_json(last.evaluation, CARD)
+        seen, evaluation = run_and_record(evaluate(redness_model(), pictures))
+        assert [(progress.done, progress.total) for progress in seen] == [
+            (0, 18),
+            (16, 18),
+            (18, 18),
+        ]
+        values = evaluation_json(evaluation, CARD)
         assert values["auc"] == 1
         assert values["auc_low"] == values["auc_high"] == 1
         assert (values["images"], values["cases"]) == (18, 6)
@@ -153,13 +157,13 @@ class TestEvaluating:
             classes=("malignant", "benign"),
             images=tuple(replace(one, label=1 - one.label) for one in pictures.images),
         )
-        *_, last = evaluate(redness_model(), turned)
-        assert evaluation_json(last.evaluation, CARD)["auc"] == 1
+        found = run_task(evaluate(redness_model(), turned))
+        assert evaluation_json(found, CARD)["auc"] == 1
 
     def test_one_class_has_no_auc_and_says_why(self, pictures: LabelledSet) -> None:
         some = tuple(one for one in pictures.images if one.label == 1)
-        *_, last = evaluate(redness_model(), replace(pictures, images=some))
-        values = evaluation_json(last.evaluation, CARD)
+        found = run_task(evaluate(redness_model(), replace(pictures, images=some)))
+        values = evaluation_json(found, CARD)
         assert values["auc"] is None
         assert values["auc_reason"].startswith("no image of benign")
         assert values["accuracy"] is not None
@@ -169,8 +173,8 @@ class TestEvaluating:
     def test_what_was_seen_in_training_is_not_measured(self, pictures: LabelledSet) -> None:
         model = redness_model()
         model.card = trained_on("made up 0", "made up 1")
-        *_, last = evaluate(model, pictures)
-        values = evaluation_json(last.evaluation, model.card)
+        found = run_task(evaluate(model, pictures))
+        values = evaluation_json(found, model.card)
         assert values["overlap"]["cases"] == 2
         assert (values["images"], values["cases"]) == (12, 4)
         assert len(values["warnings"]) == 1

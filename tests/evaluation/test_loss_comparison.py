@@ -12,7 +12,9 @@ from napari_smse.evaluation.loss_comparison import (
     loss_comparison_table,
 )
 from napari_smse.metrics.summary import paired_difference
+from napari_smse.progress import run_task
 from support.datasets import NameLearner, random_set
+from support.tasks import run_and_record
 
 
 def test_every_pair_of_losses_runs_on_the_same_folds() -> None:
@@ -24,11 +26,10 @@ def test_every_pair_of_losses_runs_on_the_same_folds() -> None:
         learners[similarity, classification] = NameLearner(right)
         return learners[similarity, classification]
 
-    told = list(compare_losses(make, data, 3, repeats=2))
+    seen, found = run_and_record(compare_losses(make, data, 3, repeats=2))
     assert set(learners) == set(itertools.product(SIMILARITIES, CLASSIFICATIONS))
-    assert [(one.done, one.total) for one in told] == [(done, 54) for done in range(1, 55)]
+    assert [(one.done, one.total) for one in seen] == [(done, 54) for done in range(1, 55)]
     assert {str(one.asked) for one in learners.values()} == {str(learners[REFERENCE].asked)}
-    found = {one.losses: one.held_out for one in told if one.held_out is not None}
     assert next(iter(found)) == REFERENCE
     rows = loss_comparison_table(found, data, draws=50)
     assert len(rows) == 9
@@ -42,7 +43,6 @@ def test_every_pair_of_losses_runs_on_the_same_folds() -> None:
 
 def test_without_the_reference_there_is_nothing_to_differ_from() -> None:
     data = random_set(12)
-    told = list(compare_losses(lambda *_: NameLearner(), data, 2))
-    found = {one.losses: one.held_out for one in told if one.held_out is not None}
+    found = run_task(compare_losses(lambda *_: NameLearner(), data, 2))
     del found[REFERENCE]
     assert all(row.differences is None for row in loss_comparison_table(found, data, draws=10))

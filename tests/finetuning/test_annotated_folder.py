@@ -16,6 +16,7 @@ from napari_smse.errors import DataError
 from napari_smse.finetuning.annotated_folder import scored_annotations
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
 from napari_smse.models import Model, ModelCard
+from napari_smse.progress import run_task
 from napari_smse.scoring import ComputeDevice, choose_device, score
 from napari_smse.scoring.runtimes import selection
 from napari_smse.slides import open_slide
@@ -39,12 +40,7 @@ def model() -> Model:
 
 
 def read(folder: Path, model: Model, **options: object) -> AnnotatedTiles:
-    running = scored_annotations(folder, model, choose_device("cpu"), **options)  # type: ignore[arg-type]
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(scored_annotations(folder, model, choose_device("cpu"), **options))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from napari_smse.finetuning.fine_tuner import (
 from napari_smse.finetuning.maps import maps_by_heads, store_by_heads
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, load_model, save_model
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
@@ -90,12 +91,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory, model: Model) -> list[Score
 
 
 def finished(tuning: FineTuner) -> FineTuneResult:
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(tuning.run())
 
 
 def of_all(scored: list[Scored]) -> AnnotatedTiles:
@@ -117,13 +113,7 @@ def test_tiles_take_the_class_they_lie_in_and_their_stored_embedding(
     assert {image.label for image in images} == {0, 1}
     # What a run stored is what reading the very tile again gives.
     some = list(range(0, len(images), 17))
-    running = embed_images(model.network, found.labelled_set, some, EDGE)
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            tiles, logits = end.value
-            break
+    tiles, logits = run_task(embed_images(model.network, found.labelled_set, some, EDGE))
     stored = torch.cat([found.outputs[images[i]].embedding for i in some])
     assert len(tiles) == len(some)
     assert (tiles.embeddings * stored).sum(dim=1).min() > 0.98

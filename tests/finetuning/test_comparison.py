@@ -12,6 +12,7 @@ from napari_smse.finetuning.comparison import Comparison, compare
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model
+from napari_smse.progress import run_task
 from support.training import mini_model, mini_set
 
 
@@ -28,12 +29,7 @@ def tuning(model: Model, tmp_path: Path) -> FineTuner:
 
 
 def tuned(tuning: FineTuner) -> FineTuneResult:
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(tuning.run())
 
 
 def area_under(found: Comparison, which: int) -> float:

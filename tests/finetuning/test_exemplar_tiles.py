@@ -15,6 +15,7 @@ from napari_smse.finetuning.exemplar_tiles import ExemplarTile, embedding_output
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, SmseCnn
+from napari_smse.progress import run_task
 from napari_smse.slides import Region
 from support.training import mini_model
 
@@ -45,12 +46,7 @@ def added(model: Model, number: int, name: str = "", seed: int = 0) -> list[Exem
 
 
 def finished(tuning: FineTuner) -> FineTuneResult:
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(tuning.run())
 
 
 def test_a_model_learns_from_embeddings_alone(model: Model) -> None:

@@ -21,6 +21,7 @@ from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
+from napari_smse.progress import run_task
 from napari_smse.training.embeddings import EmbeddedTiles
 from napari_smse.training.feature_cache import FeatureCache
 from support.embeddings import NAMES, as_bank, clouds
@@ -120,12 +121,7 @@ def test_features_of_images_with_and_without_crops(tmp_path: Path, network: Smse
 
 
 def finished(tuning: FineTuner) -> FineTuneResult:
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(tuning.run())
 
 
 @pytest.mark.parametrize("loss", ["pair", "triplet"])

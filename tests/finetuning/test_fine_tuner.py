@@ -21,6 +21,7 @@ from napari_smse.finetuning.saving import differences, save_fine_tuned
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
+from napari_smse.progress import run_task
 from napari_smse.similarity.bank_file import bank_of_weights, model_bank_path, save_bank
 from napari_smse.training.embeddings import embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
@@ -49,11 +50,7 @@ def model(tmp_path: Path) -> Model:
 
 
 def finished(running: Generator[FineTuneProgress, None, FineTuneResult]) -> FineTuneResult:
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(running)
 
 
 def renamed(data: LabelledSet, *names: str) -> LabelledSet:
@@ -61,13 +58,7 @@ def renamed(data: LabelledSet, *names: str) -> LabelledSet:
 
 
 def with_exemplars(model: Model, data: LabelledSet) -> Model:
-    running = embed_images(model.network, data, range(len(data.images)), 32)
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            tiles, _ = end.value
-            break
+    tiles, _ = run_task(embed_images(model.network, data, range(len(data.images)), 32))
     found = replace(choose_exemplars(tiles), model=model.card.weights_sha256)
     save_bank(found, model_bank_path(model.path))
     return model
@@ -86,7 +77,7 @@ def test_held_out_cases_are_told_apart_better(
     tuning = FineTuner(model, data, recipe)
     running = tuning.run()
     first = next(running)
-    assert (first.doing, first.done, first.total) == ("reading", 1, len(tuning.training))
+    assert (first.stage, first.done, first.total) == ("reading", 1, len(tuning.training))
     tuned = finished(running)
     assert sorted(tuned.after.held_out.images) == sorted(tuning.testing)
     found = differences(tuning, tuned)
@@ -126,11 +117,7 @@ def test_what_it_came_from_is_on_the_card(data: LabelledSet, model: Model, tmp_p
     assert sum(source.images.values()) > 0
     # What it says of pixels is what the tuned heads said of embeddings.
     image = data.images[tuning.testing[0]]
-    running = embed_images(loaded.network, data, [tuning.testing[0]], 32)
-    next(running)
-    with pytest.raises(StopIteration) as end:
-        next(running)
-    _, logits = end.value.value
+    _, logits = run_task(embed_images(loaded.network, data, [tuning.testing[0]], 32))
     row = tuned.after.held_out.images.tolist().index(data.images.index(image))
     torch.testing.assert_close(
         logits.mean(0), tuned.after.held_out.logits[row], rtol=2e-2, atol=2e-2
@@ -190,7 +177,7 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
     running = FineTuner(model, data, fine_tune_recipe("triplet", "all", tile_px=32)).run()
     for progress in running:
-        if progress.doing == "learning" and progress.done:
+        if progress.stage == "learning" and progress.done:
             break
     running.close()
     for name, value in model.network.state_dict().items():
@@ -199,23 +186,17 @@ def test_closing_it_half_way_leaves_the_model_alone(data: LabelledSet, model: Mo
 
 def test_held_out_images_are_looked_at_while_it_learns(data: LabelledSet, model: Model) -> None:
     tuning = FineTuner(model, data, fine_tune_recipe("triplet", steps=80, learning_rate=0.02))
-    appearances = []
-    running = tuning.run()
-    while True:
-        try:
-            said = next(running)
-        except StopIteration as end:
-            tuned = end.value
-            break
-        appearances += [said.check] if said.check else []
-    assert [check.step for check in appearances] == list(range(2, 81, 2))
+    seen: list[FineTuneProgress] = []
+    tuned = run_task(tuning.run(), seen.append)
+    checks = [progress.check for progress in seen if progress.check]
+    assert [check.step for check in checks] == list(range(2, 81, 2))
     # The last look and the judgement after it see the same heads.
     after = tuned.after.held_out
     labels = torch.tensor([data.images[i].label for i in after.images])
     right = (after.logits.argmax(dim=1) == labels).float().mean()
-    assert appearances[-1].accuracy == pytest.approx(float(right))
-    assert len({one.separation for one in appearances}) > 1
-    assert all(-2 <= one.separation <= 2 for one in appearances)
+    assert checks[-1].accuracy == pytest.approx(float(right))
+    assert len({check.separation for check in checks}) > 1
+    assert all(-2 <= check.separation <= 2 for check in checks)
 
 
 def test_a_trunk_that_learns_is_looked_at_too(data: LabelledSet, model: Model) -> None:
@@ -224,14 +205,11 @@ def test_a_trunk_that_learns_is_looked_at_too(data: LabelledSet, model: Model) -
 
 
 def stopped_at(tuning: FineTuner, step: int) -> FineTuneResult:
-    running = tuning.run()
-    while True:
-        try:
-            said = next(running)
-        except StopIteration as end:
-            return end.value
-        if said.doing == "learning" and said.done == step:
+    def stop(progress: FineTuneProgress) -> None:
+        if progress.stage == "learning" and progress.done == step:
             tuning.stop()
+
+    return run_task(tuning.run(), stop)
 
 
 @pytest.mark.parametrize("learns", ["head", "stage"])

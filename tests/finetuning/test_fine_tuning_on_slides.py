@@ -22,6 +22,7 @@ from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tu
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import paired_difference
 from napari_smse.models import Model, load_model
+from napari_smse.progress import run_task
 from napari_smse.slides import open_slide
 from napari_smse.training.prediction import TileOutputs, tile_outputs
 from research.fine_tuning.mosaic_slides import MOST_IMAGES, MPP, OTHER_SCANNER, compose_slides
@@ -66,12 +67,7 @@ def known(model: Model, fields: LabelledSet) -> dict[LabelledImage, TileOutputs]
 
 
 def finished(tuning: FineTuner) -> FineTuneResult:
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(tuning.run())
 
 
 def of_deal(held_out: HeldOutPredictions, deal: int) -> HeldOutPredictions:

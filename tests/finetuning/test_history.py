@@ -25,6 +25,7 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
+from napari_smse.progress import run_task
 from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance, load_ood_reference
@@ -48,12 +49,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     )
     base = Model(mini_network(), card, folder / "mini.safetensors")
     tuning = FineTuner(base, mini_set(folder / "data"), fine_tune_recipe(steps=2))
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return tuning, end.value
+    return tuning, run_task(tuning.run())
 
 
 @pytest.fixture

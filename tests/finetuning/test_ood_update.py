@@ -15,6 +15,7 @@ from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tu
 from napari_smse.finetuning.ood_update import updated_ood_reference
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.models import Model, read_card
+from napari_smse.progress import run_task
 from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
     OodReference,
@@ -61,12 +62,7 @@ def tuned_on(
 ) -> tuple[FineTuner, FineTuneResult]:
     recipe = fine_tune_recipe("triplet", "head", steps=3, tile_px=32)
     tuning = FineTuner(model, data, recipe, **options)
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return tuning, end.value
+    return tuning, run_task(tuning.run())
 
 
 @pytest.mark.parametrize("crops", [0, 2])
@@ -129,13 +125,7 @@ def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
     images = data.images
     images[0].path.write_bytes(b"no image")
     embedded = {image: TileOutputs(*TILE) for image in images}
-    running = updated_ood_reference(model, images[:2] + images[12:14])
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            appearances = end.value
-            break
+    appearances = run_task(updated_ood_reference(model, images[:2] + images[12:14]))
     assert appearances.appearances[0].source == "elsewhere"
     assert images[0].path.name in caplog.text
     tuning, tuned = tuned_on(model, data, precomputed=embedded)

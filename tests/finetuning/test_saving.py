@@ -10,6 +10,7 @@ import pytest
 from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.models import Model, ModelCard, read_card
+from napari_smse.progress import run_task
 from support.training import TRUNK, mini_network, mini_set
 
 CARD = ModelCard(
@@ -30,12 +31,7 @@ def base(tmp_path: Path) -> Model:
 
 
 def finished(tuning: FineTuner) -> FineTuneResult:
-    running = tuning.run()
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
+    return run_task(tuning.run())
 
 
 def test_class_colours_go_onto_the_card(base: Model, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ PALE = np.full((80, 100, 3), 240, np.uint8)
 
 
 def heat_map(value: float) -> MapPanel:
-    return MapPanel("P(malignant) at 0.5 um/px", np.full((8, 10), value, np.float32), EXTENT)
+    return MapPanel("P(malignant) at 0.5 µm/px", np.full((8, 10), value, np.float32), EXTENT)
 
 
 def picture(path: Path, *maps: MapPanel) -> NDArray[np.int64]:

@@ -199,7 +199,7 @@ def test_a_tile_is_classified_as_its_most_probable_class(tmp_path: Path) -> None
     assert first["classification"] == {"name": "benign", "color": [0, 114, 178]}
     assert second["classification"]["name"] == "malignant"
     assert "classification" not in third
-    assert third["measurements"] == {"um/px": 0.25, "Tissue": 1.0}
+    assert third["measurements"] == {"µm/px": 0.25, "Tissue": 1.0}
 
 
 def test_tiles_take_the_colours_given_and_else_the_usual_ones(tmp_path: Path) -> None:

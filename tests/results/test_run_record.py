@@ -46,7 +46,7 @@ def record(**changes: Any) -> RunRecord:
 
 def test_the_file_gives_back_the_record(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    written = record(settings={"overlap": 0.0}, warnings=("1.0 um/px is outside ...",))
+    written = record(settings={"overlap": 0.0}, warnings=("1.0 µm/px is outside ...",))
     write_run_json(path, written)
     assert RunRecord.model_validate_json(path.read_text()) == written
 

@@ -194,9 +194,9 @@ def test_saving_a_run_over_another_leaves_nothing_of_the_other(
 @pytest.mark.parametrize(
     ("mpp_range", "told"),
     [
-        ((0.2, 0.6), "P(malignant), all scales"),
-        ((0.2, 0.3), "P(malignant), trained scales only"),
-        ((2.0, 4.0), "P(malignant), all scales: untrained"),
+        ((0.2, 0.6), "P(malignant), multi-scale mean"),
+        ((0.2, 0.3), "P(malignant), multi-scale mean of the trained scales"),
+        ((2.0, 4.0), "P(malignant), multi-scale mean: outside the model's magnifications"),
     ],
 )
 def test_the_fused_map_says_what_it_is_made_of(
@@ -216,7 +216,7 @@ def test_the_fused_map_says_what_it_is_made_of(
     card = MODEL.card.model_copy(update={"mpp_range": mpp_range})
     save_results(tmp_path, slide, store, RunContext(card, "CPU"))
     assert titles[-1] == told
-    assert [": untrained scale" in title for title in titles[:2]] == [
+    assert [": outside the model's magnifications" in title for title in titles[:2]] == [
         not mpp_range[0] <= mpp <= mpp_range[1] for mpp in (0.25, 0.5)
     ]
 

@@ -35,13 +35,13 @@ def test_other_words_are_refused_with_both_ways_to_say_it(text):
 
 
 def test_a_scale_is_told_both_ways():
-    assert describe_scale(0.5) == "20x, 0.5 um/px"
+    assert describe_scale(0.5) == "20x, 0.5 µm/px"
 
 
 def test_scales_outside_the_training_are_told():
     assert scale_warnings(slide(0.25), CARD, (0.25, 0.5)) == []
     (warning,) = scale_warnings(slide(0.25), CARD, (0.5, 1.0))
-    assert "1 um/px lies outside" in warning
+    assert "1 µm/px lies outside" in warning
     assert "unknown" in warning
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores, shown_class
+from napari_smse.scoring import MULTI_SCALE_MEAN, MapName, ScoreMaps, TileScores, shown_class
 from napari_smse.slides import Region
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
 
@@ -26,7 +26,7 @@ def scores(scale, index, malignant):
 
 def test_names_go_scale_by_scale_with_the_fused_last():
     names = [str(name) for name in ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0, 1])]
-    assert names == [f"P({c}) {s}" for s in ("40x", "20x", "fused") for c in CLASSES]
+    assert names == [f"P({c}) {s}" for s in ("40x", "20x", "multi-scale mean") for c in CLASSES]
     assert [name.scale for name in ScoreMaps(plan_of(0.5), CLASSES, [0])] == ["20x", "20x"]
 
 
@@ -37,7 +37,7 @@ def test_malignant_is_shown_first_and_else_the_last_class():
 
 def test_scales_that_round_to_one_power_keep_apart():
     maps = ScoreMaps(plan_of(0.3333, 0.3334), CLASSES, [0, 1])
-    assert maps.scale_names == ["0.3333 um/px", "0.3334 um/px"]
+    assert maps.scale_names == ["0.3333 µm/px", "0.3334 µm/px"]
 
 
 def test_maps_tables_and_points_tell_the_same():
@@ -47,14 +47,14 @@ def test_maps_tables_and_points_tell_the_same():
     assert malignant[0, 0] == pytest.approx(0.9)
     assert malignant[1, 1] == pytest.approx(0.3)
     assert np.isfinite(malignant).sum() == 2
-    assert maps.heat_map(MapName("malignant", FUSED)).values[0, 0] == pytest.approx(0.7)
+    assert maps.heat_map(MapName("malignant", MULTI_SCALE_MEAN)).values[0, 0] == pytest.approx(0.7)
     table = maps.scores()
     assert table[0].probability[9, 1] == pytest.approx(0.3)
     assert np.isnan(table[0].probability[1]).all()
     assert maps.values_at(10, 10) == {
         "40x": {"benign": pytest.approx(0.1), "malignant": pytest.approx(0.9)},
         "20x": {"benign": pytest.approx(0.5), "malignant": pytest.approx(0.5)},
-        FUSED: {"benign": pytest.approx(0.3), "malignant": pytest.approx(0.7)},
+        MULTI_SCALE_MEAN: {"benign": pytest.approx(0.3), "malignant": pytest.approx(0.7)},
     }
     assert maps.values_at(390, 190) == {}
     assert maps.values_at(-5, 10) == {}
@@ -63,7 +63,7 @@ def test_maps_tables_and_points_tell_the_same():
 def test_an_untrained_scale_is_left_out_of_the_fused_map():
     maps = ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0])
     maps.add([scores(0, [0], [0.2]), scores(1, [0], [1.0])])
-    fused = maps.heat_map(MapName("malignant", FUSED)).values
+    fused = maps.heat_map(MapName("malignant", MULTI_SCALE_MEAN)).values
     assert fused[0, 0] == pytest.approx(0.2)
     assert np.isnan(fused[1, 1])
 
@@ -74,9 +74,9 @@ def test_the_fused_value_at_a_point_is_that_of_the_fused_map():
     for number, tiles in enumerate(maps.plan.scales):
         some = np.flatnonzero(rng.uniform(size=len(tiles)) < 0.7)
         maps.add([scores(number, some, rng.uniform(size=len(some)))])
-    fused = maps.heat_map(MapName("malignant", FUSED))
+    fused = maps.heat_map(MapName("malignant", MULTI_SCALE_MEAN))
     for x, y in rng.uniform(0, 400, size=(200, 2)):
         expected = float(fused.at(np.array(x), np.array(y)))
         found = maps.values_at(x, y)
         if found:
-            assert found[FUSED]["malignant"] == pytest.approx(expected, abs=1e-6)
+            assert found[MULTI_SCALE_MEAN]["malignant"] == pytest.approx(expected, abs=1e-6)

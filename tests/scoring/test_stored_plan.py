@@ -52,7 +52,7 @@ def test_another_slide_has_no_plan(slide_path, tmp_path):
     )
     with pytest.raises(ChangedSlideError, match="not of other"):
         stored_plan(open_slide(other), store)
-    with pytest.raises(ScaleError, match=r"scored at 0\.25 um/px"):
+    with pytest.raises(ScaleError, match=r"scored at 0\.25 µm/px"):
         stored_plan(slide.with_mpp(0.3), store)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from napari_smse.scoring import (
     HeatMap,
-    Progress,
     ScoreRequest,
     ScoreStore,
+    ScoringProgress,
     TileScores,
     Viewport,
     choose_device,
@@ -143,7 +143,7 @@ class TestOrder:
 
 def run(
     slide: Slide, path: Path, request: ScoreRequest, seconds: float | None
-) -> tuple[TilePlan, ScoreStore, list[Progress]]:
+) -> tuple[TilePlan, ScoreStore, list[ScoringProgress]]:
     plan = planned(slide, request)
     store = open_run(path, slide, MODEL.card, request, plan, DEVICE)
     told = list(score(slide, MODEL, plan, store, DEVICE, seconds=seconds))

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from napari_smse.errors import QueryError
+from napari_smse.progress import Progress
 from napari_smse.similarity.batch_effect import (
     BatchEffect,
     BeforeAndAfter,
     NeighbourAccuracy,
-    Share,
     batch_effect,
     before_and_after,
 )
+from support.tasks import run_and_record
 
 
 def tiles(by_slide, by_class, slides=4, each=60, seed=0):
@@ -140,13 +141,10 @@ def test_another_stain_takes_the_slide_away_and_leaves_the_class():
         seeds.append(seed)
         return (embeddings if seed is None else stainless)[rows]
 
-    said = list(before_and_after(embed, slides, classes, at_once=50, seed=3))
-    result = said.pop()
-    assert isinstance(result, BeforeAndAfter)
+    seen, result = run_and_record(before_and_after(embed, slides, classes, at_once=50, seed=3))
     assert result.before == batch_effect(embeddings, slides, classes)
     assert result.after == batch_effect(stainless, slides, classes)
-    assert all(isinstance(one, Share) for one in said)
-    assert (said[-1].done, said[-1].total) == (480, 480)
+    assert (seen[-1].done, seen[-1].total) == (480, 480)
     assert seeds == [None] * 5 + [3] * 5
 
 
@@ -159,11 +157,13 @@ def test_tiles_that_are_known_are_not_embedded_again():
         seeds.append(seed)
         return embeddings[rows]
 
-    *said, result = before_and_after(
-        embed, slides, classes, known=embeddings, places=places, at_once=100, seed=3
+    seen, result = run_and_record(
+        before_and_after(
+            embed, slides, classes, known=embeddings, places=places, at_once=100, seed=3
+        )
     )
     assert seeds == [3, 3, 3]
-    assert said == [Share(100, 240), Share(200, 240), Share(240, 240)]
+    assert seen == [Progress(100, 240), Progress(200, 240), Progress(240, 240)]
     assert result.before == batch_effect(embeddings, slides, classes, places=places)
     assert result.before != batch_effect(embeddings, slides, classes)
 

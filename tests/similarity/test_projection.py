@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_smse.errors import QueryError, RequestError
-from napari_smse.similarity.projection import UmapLayout, UmapProgress, fit_pca, umap_layout
+from napari_smse.progress import run_task
+from napari_smse.similarity.projection import fit_pca, umap_layout
+from support.tasks import run_and_record
 
 CLOUDS = hnp.arrays(
     np.float32,
@@ -101,13 +103,11 @@ def fake_umap(monkeypatch):
 @pytest.mark.parametrize("number", [10, 99, 100, 12_345])
 def test_umap_learns_from_some_and_places_all(number):
     cloud = on_sphere(np.random.default_rng(0), number)
-    *progress, layout = umap_layout(cloud, sample=100)
+    seen, layout = run_and_record(umap_layout(cloud, sample=100))
     assert FakeUmap.learnt == min(100, number)
-    assert isinstance(layout, UmapLayout)
     np.testing.assert_array_equal(layout.points, cloud[:, :2])
     np.testing.assert_array_equal(layout.project(cloud[:3]), cloud[:3, :2])
-    assert all(isinstance(one, UmapProgress) for one in progress)
-    done = [one.done for one in progress]
+    done = [progress.done for progress in seen]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, number)
 
@@ -115,13 +115,13 @@ def test_umap_learns_from_some_and_places_all(number):
 @pytest.mark.usefixtures("fake_umap")
 def test_umap_of_too_few_tiles_is_refused():
     with pytest.raises(QueryError, match="at least 10 tiles and there are 9"):
-        list(umap_layout(on_sphere(np.random.default_rng(0), 9)))
+        run_task(umap_layout(on_sphere(np.random.default_rng(0), 9)))
 
 
 def test_without_umap_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(RequestError, match=r'pip install "napari-smse\[umap\]"'):
-        list(umap_layout(on_sphere(np.random.default_rng(0), 50)))
+        run_task(umap_layout(on_sphere(np.random.default_rng(0), 50)))
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_umap_itself_puts_groups_apart():
     rng = np.random.default_rng(0)
     centres = np.eye(16, dtype=np.float32)[:3].repeat(60, axis=0)
     cloud = centres + rng.normal(scale=0.02, size=centres.shape).astype(np.float32)
-    *_, layout = umap_layout(cloud / np.linalg.norm(cloud, axis=1, keepdims=True))
+    layout = run_task(umap_layout(cloud / np.linalg.norm(cloud, axis=1, keepdims=True)))
     group = np.arange(3).repeat(60)
     off = np.linalg.norm(layout.points[:, None] - layout.points[None], axis=2)
     np.fill_diagonal(off, np.inf)

@@ -125,7 +125,7 @@ def test_72_dpi_is_rejected_and_told(tmp_path: Path, tiled: bool) -> None:
     with open_slide(path) as slide:
         assert slide.scale.mpp is None
         assert slide.scale.rejected == pytest.approx(352.8, abs=0.1)
-        with pytest.raises(ImplausibleScaleError, match=r"352\.\d+ um/px.*--source-mpp"):
+        with pytest.raises(ImplausibleScaleError, match=r"352\.\d+ µm/px.*--source-mpp"):
             _ = slide.mpp
 
 

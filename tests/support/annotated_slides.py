@@ -12,10 +12,10 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.annotations import Annotation, AnnotationSet, write_annotations
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.progress import run_task
-from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import Region, open_slide
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import ScoredSlide
+from napari_smse.workflows.settings.score import ScoreSettings
 from support.slides import write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (200, 60, 120)
@@ -32,7 +32,7 @@ def drawn(*, corrections=(), **regions):
 def asked(path: Path, annotations=None, *, mpp=0.5, overlap=0.0, model="redness"):
     """Score a slide at one scale."""
     slide = open_slide(path)
-    run = run_task(ScoreJob(slide, model, ScoreRequest(mpps=(mpp,), overlap=overlap)).run())
+    run = run_task(ScoreJob(slide, model, ScoreSettings((mpp,), overlap)).run())
     return ScoredSlide(slide, run, annotations or AnnotationSet())
 
 
@@ -81,7 +81,7 @@ def write_tiles_beside(slide: Path, *, among_annotations: bool = False) -> Path:
     found = json.loads(path.read_text())["features"] if among_annotations else []
     for column in range(8):
         name = "benign" if column < 4 else "malignant"
-        measured = {"um/px": 0.5, "Tissue": 1.0, f"P({name})": 0.9}
+        measured = {"µm/px": 0.5, "Tissue": 1.0, f"P({name})": 0.9}
         properties = {
             "objectType": "tile",
             "measurements": measured,

@@ -28,7 +28,7 @@ def test_a_20x_tile_on_a_40x_slide_covers_twice_its_pixels():
 
 @pytest.mark.parametrize("mpp", [0, -1, 0.01, 11, float("nan"), float("inf")])
 def test_scales_no_microscope_has_are_refused(mpp):
-    with pytest.raises(ScaleError, match="um/px"):
+    with pytest.raises(ScaleError, match="µm/px"):
         TileSpec(224, mpp, 0.25)
 
 

@@ -38,8 +38,8 @@ torch.set_num_threads(1)
 from test_checkpoint import begun
 
 for progress in begun(Path({folder!r}), seed=0)[1]:
-    print("at", progress.step, flush=True)
-    if progress.step == 8:
+    print("at", progress.done, flush=True)
+    if progress.done == 8:
         # It is killed from outside, at no moment of its own choosing.
         time.sleep(600)
 """
@@ -64,10 +64,10 @@ def test_a_training_killed_midway_ends_with_the_same_weights(tmp_path: Path) -> 
     assert victim.wait(timeout=30) == -signal.SIGKILL
     victim.stdout.close()
     undisturbed, running = begun(tmp_path / "whole", seed=0)
-    assert [progress.step for progress in running][-1] == 12
+    assert [progress.done for progress in running][-1] == 12
     # The network it is given now is another one: all that counts is in the folder.
     resumed, running = begun(tmp_path / "killed", seed=5)
-    steps = [progress.step for progress in running]
+    steps = [progress.done for progress in running]
     assert (min(steps), max(steps)) == (7, 12)
     expected = undisturbed.state_dict()
     for name, tensor in resumed.state_dict().items():

@@ -60,7 +60,7 @@ losses = [
         network, data, RECIPE, training=by_case(data, range(3)), validation=by_case(data, [3]),
         folder=folder / "training",
     )
-    if progress.step
+    if progress.done
 ]
 weights = {{name: tensor.contiguous() for name, tensor in network.state_dict().items()}}
 save_file(weights | {{"losses": torch.tensor(losses[-1:])}}, folder / f"rank{{rank}}.safetensors")

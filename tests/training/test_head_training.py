@@ -18,6 +18,7 @@ from napari_smse.evaluation.scale_curve import at_scale
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
 from napari_smse.models.self_test import generated_tile
+from napari_smse.progress import Progress
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import (
     HeadLearner,
@@ -59,7 +60,7 @@ def table(data: LabelledSet) -> FeatureCache:
     torch.manual_seed(0)
     made = FeatureCache(SmseNetwork(RECIPE.network, 8), RECIPE, crops_per_image=3)
     counted = list(made.fill(data.images))
-    assert counted == [(done, 20) for done in range(1, 21)]
+    assert counted == [Progress(done, 20) for done in range(1, 21)]
     assert list(made.fill(data.images)) == []
     return made
 

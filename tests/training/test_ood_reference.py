@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
+from napari_smse.progress import run_task
 from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.training.ood_reference import (
@@ -25,14 +24,6 @@ from napari_smse.training.ood_reference import (
 from support.training import mini_set
 
 K = len(MEASURES)
-
-
-def result_of(running: Generator[Any, None, Any]) -> Any:
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            return end.value
 
 
 def cloud(
@@ -53,8 +44,8 @@ def cloud(
 def test_looks_are_those_of_the_tiles_that_images_are_judged_by(tmp_path: Path) -> None:
     images = mini_set(tmp_path).images
     running = read_tile_appearances(images, 32)
-    assert next(running) == 1
-    found = result_of(running)
+    assert next(running).done == 1
+    found = run_task(running)
     tiles = [
         (image, tile)
         for image in images
@@ -78,7 +69,7 @@ def test_some_images_of_every_kind_are_read_cases_by_turns(tmp_path: Path) -> No
         assert len({one.case for one in own}) == 2
     assert sample_images(images, max_images=99) == list(images)
     assert sample_images(images, max_images=4) == chosen
-    assert len(result_of(read_tile_appearances(images, 32, max_images=4)).appearances) == 16
+    assert len(run_task(read_tile_appearances(images, 32, max_images=4)).appearances) == 16
 
 
 def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
@@ -88,7 +79,7 @@ def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 def test_without_images_there_are_no_looks() -> None:
-    assert result_of(read_tile_appearances([])).appearances.shape == (0, K)
+    assert run_task(read_tile_appearances([])).appearances.shape == (0, K)
 
 
 def test_limits_are_of_cases_that_were_not_fitted_on() -> None:

@@ -152,7 +152,7 @@ def test_a_class_that_a_source_lacks_comes_from_another() -> None:
 def test_scales_that_the_classes_do_not_share_are_told(caplog: pytest.LogCaptureFixture) -> None:
     images = [image(0, "a", (0.2, 0.25)), image(1, "b", (0.5, 0.6))]
     batches = BalancedBatchSampler(images, range(2), cases_per_class=1)
-    assert "no um/px is supported by all classes" in caplog.text
+    assert "no µm/px is supported by all classes" in caplog.text
     for crop in batches.draw(0):
         assert images[crop.image].mpp_range[0] / 1.02 <= crop.mpp
 

@@ -127,10 +127,10 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
     stopped = making(tmp_path / "stopped")
     with closing(stopped.run()) as running:
         for progress in running:
-            if progress.step == 5:
+            if progress.done == 5:
                 break
     resumed = making(tmp_path / "stopped")
-    steps = [progress.step for progress in resumed.run()]
+    steps = [progress.done for progress in resumed.run()]
     assert min(steps) >= 5
     paths = (whole[1].path, resumed.finish().path)
     one, other = (load_model(path).network.state_dict() for path in paths)

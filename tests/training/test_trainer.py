@@ -63,8 +63,8 @@ def test_training_tells_the_classes_apart_and_says_how_far_it_is(
     data: LabelledSet, tmp_path: Path
 ) -> None:
     network, seen = trained(data, changed(steps=20), folder=tmp_path)
-    assert {progress.step for progress in seen} == set(range(21))
-    assert all(progress.steps == 20 for progress in seen)
+    assert {progress.done for progress in seen} == set(range(21))
+    assert all(progress.total == 20 for progress in seen)
     last = seen[-1]
     assert last.loss < 0.5 < next(p.loss for p in seen if p.step == 1)
     assert last.held_out is not None
@@ -101,7 +101,7 @@ def test_a_closed_training_goes_on_exactly(data: LabelledSet, tmp_path: Path, st
     running.close()
     network, seen = trained(data, recipe, mini_network(seed=9), tmp_path)
     # What was done is not done again.
-    assert min(progress.step for progress in seen) >= stop_at
+    assert min(progress.done for progress in seen) >= stop_at
     assert_same(weights(network), expected)
 
 
@@ -125,7 +125,7 @@ def test_a_finished_training_is_not_done_again(data: LabelledSet, tmp_path: Path
     expected = weights(trained(data, folder=tmp_path)[0])
     before = (tmp_path / "training.csv").read_text()
     network, seen = trained(data, network=mini_network(seed=4), folder=tmp_path)
-    assert [progress.step for progress in seen] == [8]
+    assert [progress.done for progress in seen] == [8]
     assert seen[0].held_out is not None
     assert_same(weights(network), expected)
     assert (tmp_path / "training.csv").read_text() == before
@@ -192,7 +192,7 @@ def test_training_stops_early_when_the_validation_cases_do_no_better(
     assert seen[-1].best_step == 2
     assert seen[-1].seconds_left == 0
     _, again = trained(data, recipe, folder=tmp_path)
-    assert [progress.step for progress in again] == [8]
+    assert [progress.done for progress in again] == [8]
 
 
 def test_without_validation_cases_the_average_is_kept(data: LabelledSet) -> None:

@@ -204,7 +204,7 @@ def test_scores_that_cannot_be_saved_are_refused_with_the_reason(
 
 
 def test_a_slide_that_was_scored_anew_keeps_its_new_maps_when_rolled_back(tuned, tmp_path):
-    tuned.score.form.overlap.setCurrentIndex(2)
+    tuned.score.form.options.choose(overlap=0.5)
     tuned.run_score()
     run = tuned.score.shown_run
     tuned.tune.outcome.roll_back()

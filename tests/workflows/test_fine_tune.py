@@ -15,7 +15,7 @@ from napari_smse.finetuning.annotated_folder import scored_annotations
 from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe
 from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.progress import run_task
-from napari_smse.scoring import ScoreRequest, choose_device
+from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
@@ -35,6 +35,7 @@ from napari_smse.workflows.fine_tune import (
     ScoredSlide,
 )
 from napari_smse.workflows.score_slide import ScoreJob
+from napari_smse.workflows.settings.score import ScoreSettings
 from support.annotated_slides import annotate, write_red_slide
 from support.docks import seeing_model, seeing_network
 
@@ -51,7 +52,7 @@ def model(monkeypatch, tmp_path):
 def scored(path):
     """A slide as the viewer scores it, with its annotations."""
     slide = open_slide(path)
-    job = ScoreJob(slide, "mini", ScoreRequest((0.5,)), "cpu")
+    job = ScoreJob(slide, "mini", ScoreSettings(device="cpu"))
     run = run_task(job.run())
     return ScoredSlide(slide, run, read_annotations(path.with_suffix(".geojson")))
 

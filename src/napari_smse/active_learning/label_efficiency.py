@@ -14,6 +14,7 @@ from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
 from napari_smse.active_learning.query_strategy import UnlabelledPool, select_tiles
 from napari_smse.errors import QueryError
 from napari_smse.metrics.classification import roc_auc
+from napari_smse.progress import Progress, Task, run_task
 
 BUDGETS: Final = (2, 4, 8, 16, 32, 64)
 
@@ -21,14 +22,6 @@ _TRIES: Final = 100
 """Ways to hold cases out that are tried until each class is on both sides."""
 
 _AT_ONCE: Final = 512
-
-
-@dataclass(frozen=True)
-class SplitsDone:
-    """How many splits of how many are done."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ def label_efficiency_of(
     draws: int = 10,
     seed: int = 0,
     at_once: int | None = None,
-) -> Iterator[SplitsDone | LabelEfficiency]:
+) -> Task[LabelEfficiency]:
     """Label tile after tile in queue order, and at random, and measure the accuracy reached.
 
     Half of the cases, class by class, are held out. Of the other half, tiles are labelled as
@@ -94,8 +87,8 @@ def label_efficiency_of(
 
     Yields
     ------
-    SplitsDone or LabelEfficiency
-        How far it is, and last the result.
+    Progress
+        In splits.
 
     Raises
     ------
@@ -107,7 +100,7 @@ def label_efficiency_of(
     measured: list[_Reached] = []
     for number in range(splits):
         measured.append(split.measure(budgets, draws, at_once or max(budgets)))
-        yield SplitsDone(number + 1, splits)
+        yield Progress(number + 1, splits)
     reached = np.asarray(budgets, dtype=np.intp)
     reachable = reached <= min(result.pool for result in measured)
     if not reachable.any():
@@ -115,7 +108,7 @@ def label_efficiency_of(
     queue = np.asarray([result.queue for result in measured])[:, reachable]
     random = np.asarray([result.random for result in measured])[:, reachable]
     curves = (Curve(curve[..., 0], curve[..., 1]) for curve in (queue, random))
-    yield LabelEfficiency(reached[reachable], *curves)
+    return LabelEfficiency(reached[reachable], *curves)
 
 
 def label_efficiency(
@@ -145,11 +138,9 @@ def label_efficiency(
         As `label_efficiency_of`.
     """
     tiles = LabelledTiles(embeddings, np.asarray(labels, dtype=np.intp), cases, probability, slides)
-    *_, measured = label_efficiency_of(
-        tiles, budgets=budgets, splits=splits, draws=draws, seed=seed
+    return run_task(
+        label_efficiency_of(tiles, budgets=budgets, splits=splits, draws=draws, seed=seed)
     )
-    assert isinstance(measured, LabelEfficiency)
-    return measured
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-MEASURED: Final = ("um/px", "Tissue")
+MEASURED: Final = ("µm/px", "Tissue")
 """What an exported tile is measured by, beside the probability of each class."""
 
 _PROBABILITY: Final = "P("

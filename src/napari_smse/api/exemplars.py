@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from napari_smse.annotations import AnnotationSet
 from napari_smse.api.model import Model, require_same_model
-from napari_smse.api.progress import OnProgress, run_task
 from napari_smse.api.scores import Scores
 from napari_smse.errors import BankError
+from napari_smse.progress import OnProgress, run_task
 from napari_smse.similarity import bank_file, exemplar_bank
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
 from napari_smse.slides import Slide
 from napari_smse.workflows import evidence
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles
-from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
+from napari_smse.workflows.out_of_distribution import measure_ood
 
 
 class ExemplarBank(exemplar_bank.ExemplarBank):
@@ -212,4 +212,4 @@ def out_of_distribution(
     run = scores.on_slide(slide).run
     require_same_model(model, [run.card])
     task = measure_ood(slide, run, scores.tiles, bank)
-    return run_task(task, progress, OodScores).values
+    return run_task(task, progress).values

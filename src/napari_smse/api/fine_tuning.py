@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from napari_smse import models
 from napari_smse.annotations import AnnotationSet
 from napari_smse.api.model import Model, require_same_model
-from napari_smse.api.model_files import refuse_existing
-from napari_smse.api.progress import OnProgress, run_task
 from napari_smse.api.scores import NOT_RECORDED, Scores
 from napari_smse.atomic_write import output_error
 from napari_smse.errors import DataError
@@ -20,6 +18,8 @@ from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.finetuning.saving import differences, estimates, save_fine_tuned
 from napari_smse.metrics.summary import Estimate
 from napari_smse.models import read_card
+from napari_smse.models.card import new_model_paths
+from napari_smse.progress import OnProgress, run_task
 from napari_smse.scoring import choose_device
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
@@ -97,7 +97,7 @@ class FineTuned:
             There is a model already, or the folder cannot be written.
         """
         path = Path(path)
-        refuse_existing(path, overwrite=overwrite)
+        new_model_paths(path, overwrite=overwrite)
         try:
             return save_fine_tuned(self._tuning, self._tuned, path)
         except OSError as error:
@@ -206,7 +206,7 @@ def fine_tune(
     folder = tempfile.TemporaryDirectory(prefix="napari-smse-", ignore_cleanup_errors=True)
     history = FineTuneHistory(Path(folder.name))
     job = FineTuneJob(training, settings, device, history, bank, loaded=model.loaded)
-    return _tuned(run_task(job.run(), progress, FineTuneOutcome), folder)
+    return _tuned(run_task(job.run(), progress), folder)
 
 
 def _training_slide(slide: Slide, scores: Scores, notes: AnnotationSet) -> ScoredSlide:

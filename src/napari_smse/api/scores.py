@@ -79,7 +79,7 @@ class Scores:
         scales = ", ".join(f"{mpp:g}" for mpp in self.mpps)
         return (
             f"<Scores of {facts['slide']['name']} by {facts['model']['name']}: {len(self)} tiles "
-            f"at {scales} um/px>"
+            f"at {scales} µm/px>"
         )
 
     def __len__(self) -> int:
@@ -336,11 +336,11 @@ class Scores:
             return 0
         known = ", ".join(f"{one:g}" for one in mpps)
         if mpp is None:
-            raise ScaleError(f"There are several scales ({known} um/px): say which, as mpp.")
+            raise ScaleError(f"There are several scales ({known} µm/px): say which, as mpp.")
         for number, one in enumerate(mpps):
             if abs(one - mpp) <= _SAME_SCALE * one:
                 return number
-        raise ScaleError(f"Nothing was scored at {mpp:g} um/px: choose one of {known} um/px.")
+        raise ScaleError(f"Nothing was scored at {mpp:g} µm/px: choose one of {known} µm/px.")
 
     def _class_number(self, class_name: str) -> int:
         if class_name not in self.classes:

@@ -10,14 +10,12 @@ from shapely import union_all
 
 from napari_smse.api.annotations import Area, geometries
 from napari_smse.api.model import Model
-from napari_smse.api.progress import OnProgress, run_task
 from napari_smse.api.scores import Scores
-from napari_smse.errors import ScaleError
-from napari_smse.scoring import ScoreRequest, parse_scale
+from napari_smse.progress import OnProgress, run_task
+from napari_smse.scoring import parse_scale
 from napari_smse.slides import Slide
-from napari_smse.tiles import TileSpec
 from napari_smse.workflows.score_slide import ScoreJob
-from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.settings.score import ScoreSettings
 
 Scale = float | str
 """um/px, such as 0.5, or objective power, such as "20x"."""
@@ -26,13 +24,15 @@ Scale = float | str
 def score(
     slide: Slide,
     model: Model,
-    mpp: Scale | Iterable[Scale] = 0.5,
+    mpp: Scale | Iterable[Scale] = (0.5,),
     *,
-    out: str | Path | None = None,
-    device: str = "auto",
     roi: Area | Iterable[Area] | None = None,
-    min_tissue: float = 0.25,
     overlap: float = 0.0,
+    min_tissue: float = 0.25,
+    time_limit: float | None = None,
+    device: str = "auto",
+    float32: bool = False,
+    out: str | Path | None = None,
     overwrite: bool = False,
     progress: OnProgress | None = None,
 ) -> Scores:
@@ -49,18 +49,23 @@ def score(
         As `load_model` gives it.
     mpp
         Scales of the tiles: um/px (0.5) or objective power ("20x").
-    out
-        Where the scores go, by custom ending in ``.zarr``. By default into the user's cache, where
-        the scores of the last 50 runs stay.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     roi
         Where to score: shapely geometries, (x, y) in level-0 px, or rectangles; the whole slide by
         default.
-    min_tissue
-        A tile is scored if at least this share of it is tissue, 0 to 1.
     overlap
-        Share of a tile's edge that its neighbour covers too, 0 to 0.9.
+        Fraction of a tile's edge that its neighbour covers, too, 0 to 0.9.
+    min_tissue
+        A tile is scored if at least this fraction of it is tissue, 0 to 1.
+    time_limit
+        Time to spend, s: all tissue is scored once at the coarsest scale; what is left goes to
+        where the class is in doubt or scales disagree. By default as long as it takes.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    float32
+        Compute in float32 by torch, even where another runtime or bfloat16 is faster.
+    out
+        Where the scores go, by custom ending in ``.zarr``. By default into the user's cache, where
+        the scores of the last 50 runs stay.
     overwrite
         Score anew, and replace another run's scores at `out`.
     progress
@@ -70,7 +75,7 @@ def score(
     Raises
     ------
     ScaleError
-        A scale or a share is impossible, or much finer than the slide.
+        A scale or the overlap is impossible, or much finer than the slide.
     MissingScaleError
         The slide does not state its um/px: open it as ``open_slide(path, mpp=...)``.
     NotBrightfieldError, NoTissueError, RegionError
@@ -95,16 +100,15 @@ def score(
     job = ScoreJob(
         slide,
         str(model.path),
-        ScoreRequest(scales_of(mpp), overlap, min_tissue, outline),
-        device=device,
+        ScoreSettings(scales_of(mpp), overlap, min_tissue, time_limit, device, float32),
+        outline,
         again=overwrite,
         loaded=model.loaded,
         out=None if out is None else Path(out).absolute(),
         threads=os.cpu_count() or 1,
     )
-    for one in job.request.mpps:
-        TileSpec(1, one, one, overlap)  # refuses what is impossible before anything takes time
-    return Scores.from_run(slide, run_task(job.run(), progress, Run))
+    _ = job.request  # refuses what is impossible before anything takes time
+    return Scores.from_run(slide, run_task(job.run(), progress))
 
 
 def scales_of(mpp: Scale | Iterable[Scale]) -> tuple[float, ...]:
@@ -115,19 +119,6 @@ def scales_of(mpp: Scale | Iterable[Scale]) -> tuple[float, ...]:
     ScaleError
         One is no scale.
     """
-    if isinstance(mpp, str):
-        return (parse_scale(mpp),)
-    if isinstance(mpp, Iterable):
-        return tuple(_scale(one) for one in mpp)
-    return (_scale(mpp),)
-
-
-def _scale(mpp: Scale) -> float:
-    if isinstance(mpp, str):
-        return parse_scale(mpp)
-    try:
-        return float(mpp)
-    except (TypeError, ValueError) as error:
-        raise ScaleError(
-            f"{mpp!r} is not a scale: give um/px, such as 0.5, or an objective power, such as 20x."
-        ) from error
+    if isinstance(mpp, Iterable) and not isinstance(mpp, str):
+        return tuple(parse_scale(scale) for scale in mpp)
+    return (parse_scale(mpp),)

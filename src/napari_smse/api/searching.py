@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.api.annotations import Area, geometries
-from napari_smse.api.progress import OnProgress, run_task
 from napari_smse.api.scores import Scores
-from napari_smse.progress import Progress
+from napari_smse.progress import OnProgress, Progress, run_task
 from napari_smse.similarity.index import slide_index
 from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.search import ExcludedRegion, SearchResult
-from napari_smse.similarity.index.shard import IndexedSlide, shard_of
+from napari_smse.similarity.index.shard import IndexedSlide
 from napari_smse.similarity.region_search import SimilarityResult, find_similar_tiles
 from napari_smse.slides import Region, Slide
 
@@ -151,9 +150,8 @@ class SlideIndex:
         model = scores.on_slide(slide).store.facts["model"]
         if progress is not None:
             progress(Progress(0, 1, f"Adding {slide.name}"))
-        shard = shard_of(slide, scores.store)
         index = slide_index.SlideIndex.make(self.folder, model["hash"], model["name"])
-        outcome = index.add(shard, replace=replace)
+        outcome = index.add_scored(slide, scores.store, replace=replace)
         self._index = index
         if progress is not None:
             progress(Progress(1, 1, f"Adding {slide.name}"))
@@ -204,7 +202,7 @@ class SlideIndex:
         task = index.searching(
             np.asarray(embeddings), k, mpp=mpp, excluded=_excluded(without), approximate=approximate
         )
-        return run_task(task, progress, SearchResult)
+        return run_task(task, progress)
 
     def _opened(self) -> slide_index.SlideIndex:
         if self._index is None:

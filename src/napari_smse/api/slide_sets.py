@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from napari_smse.annotations import AnnotationSet
-from napari_smse.api.progress import OnProgress, run_task
 from napari_smse.api.scores import Scores
 from napari_smse.errors import QueryError, RequestError
+from napari_smse.progress import OnProgress, run_task
 from napari_smse.workflows import batch_effect as batch_effects
 from napari_smse.workflows.batch_effect import Measured
-from napari_smse.workflows.embedding_map import EmbeddingMap, EmbeddingMapJob, ProjectionMethod
+from napari_smse.workflows.embedding_map import EmbeddingMap, EmbeddingMapJob
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
+from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings, Projection
 from napari_smse.workflows.suggest_tiles import QueuedTile, find_next
 
 Annotated = Scores | tuple[Scores, AnnotationSet | None]
 """The scores of a slide, and what is drawn on it."""
 
-_METHODS = {"pca": ProjectionMethod.PCA, "umap": ProjectionMethod.UMAP}
+_METHODS = typing.get_args(Projection)
 
 
 def embedding_map(
     scores: Scores | Iterable[Scores],
     *,
-    method: Literal["pca", "umap"] = "pca",
+    method: Projection = "pca",
     progress: OnProgress | None = None,
 ) -> EmbeddingMap:
     """Lay out the tiles of slides in the plane, alike ones near each other.
@@ -67,8 +68,10 @@ def embedding_map(
         raise RequestError(f"There is no method {method!r}: choose one of {', '.join(_METHODS)}.")
     slides = scored_slides([scores] if isinstance(scores, Scores) else scores)
     require_one_model(slides)
-    job = EmbeddingMapJob(tuple((one.slide, one.run) for one in slides), _METHODS[method])
-    return run_task(job.run(), progress, EmbeddingMap)
+    job = EmbeddingMapJob(
+        tuple((one.slide, one.run) for one in slides), EmbeddingMapSettings(method)
+    )
+    return run_task(job.run(), progress)
 
 
 def suggest_tiles(

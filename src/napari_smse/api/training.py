@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from napari_smse.api.model import Model, load_model
-from napari_smse.api.model_files import model_files, refuse_existing
-from napari_smse.api.progress import OnProgress, run_task
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.evaluation import evaluate as evaluation
-from napari_smse.evaluation.cross_validation import Learner, cross_validation
+from napari_smse.evaluation.cross_validation import cross_validation
 from napari_smse.evaluation.evaluate import Evaluation
 from napari_smse.evaluation.learners import create_learner, read_recipe
-from napari_smse.metrics.predictions import HeldOutPredictions, join
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
-from napari_smse.progress import Progress
+from napari_smse.models.card import new_model_paths
+from napari_smse.progress import OnProgress, Progress, run_task
 from napari_smse.scoring import choose_device
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.train_model import ModelTrainer
@@ -149,7 +146,7 @@ def train(
         There is no such device.
     """
     out = Path(out)
-    refuse_existing(out, overwrite=overwrite)
+    new_model_paths(out, overwrite=overwrite)
     data.require_trainable()
     chosen = read_recipe(
         recipe, steps=steps, seed=seed, similarity=loss, classification=classification
@@ -166,18 +163,10 @@ def train(
         device=choose_device(device).torch_name,
     )
     if overwrite:
-        _remove(trainer)
+        trainer.discard()
     run_task(trainer.run(), progress)
     made = trainer.finish()
     return Trained(load_model(made.path), made.summary, trainer.folder)
-
-
-def _remove(trainer: ModelTrainer) -> None:
-    """Remove an older model and its training, so that a stop leaves no doubt what is whose."""
-    for path in model_files(trainer.stem):
-        path.unlink(missing_ok=True)
-    if trainer.folder.is_dir():
-        shutil.rmtree(trainer.folder)
 
 
 def evaluate(
@@ -214,7 +203,7 @@ def evaluate(
         There is no such device.
     """
     task = evaluation.evaluate(model.loaded, data, device=choose_device(device).torch_name)
-    return run_task(task, progress, Evaluation)
+    return run_task(task, progress)
 
 
 def cross_validate(
@@ -262,19 +251,8 @@ def cross_validate(
         There is no such device.
     """
     learner = create_learner(recipe, device=choose_device(device).torch_name, steps=steps)
-    task = _fold_after_fold(learner, data, folds, repeats, validation_fraction, seed)
-    held_out = run_task(task, progress, HeldOutPredictions)
-    return CrossValidation(summarise(held_out, data), held_out)
-
-
-def _fold_after_fold(
-    learner: Learner, data: LabelledSet, folds: int, repeats: int, fraction: float, seed: int
-) -> Generator[Progress, None, HeldOutPredictions]:
-    found = []
-    running = cross_validation(
-        learner, data, folds, repeats=repeats, validation_fraction=fraction, seed=seed
+    task = cross_validation(
+        learner, data, folds, repeats=repeats, validation_fraction=validation_fraction, seed=seed
     )
-    for one in running:
-        found.append(one.held_out)
-        yield Progress(one.done, one.total, f"Fold {one.done} of {one.total}")
-    return join(found)
+    held_out = run_task(task, progress)
+    return CrossValidation(summarise(held_out, data), held_out)

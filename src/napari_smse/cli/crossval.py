@@ -25,12 +25,13 @@ from napari_smse.cli.options import (
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.cli.tables import describe_scale_point
 from napari_smse.errors import DataError, TrainingError
+from napari_smse.progress import run_task
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
     from napari_smse.datasets.splits import Fold
-    from napari_smse.evaluation.cross_validation import FoldDone, Learner
+    from napari_smse.evaluation.cross_validation import FoldProgress, Learner
 
     _Split = tuple[int | Sequence[Fold], tuple[str, ...]]  # and what the reader must know of it
 
@@ -173,7 +174,7 @@ def _train_all(
     steps: int | None,
     device: str,
     console: Console,
-) -> list[FoldDone]:
+) -> list[FoldProgress]:
     """Train and predict all folds; return those of the first repeat."""
     from napari_smse.evaluation.learners import FeatureCaches, create_learner
 
@@ -196,7 +197,7 @@ def _train_all(
         return []
 
 
-def _run_folds(run: CrossValidationRun, learner: Learner, bar: TaskProgress) -> list[FoldDone]:
+def _run_folds(run: CrossValidationRun, learner: Learner, bar: TaskProgress) -> list[FoldProgress]:
     from napari_smse.evaluation.cross_validation import cross_validation
     from napari_smse.metrics.predictions import join
 
@@ -213,7 +214,9 @@ def _run_folds(run: CrossValidationRun, learner: Learner, bar: TaskProgress) -> 
     return first
 
 
-def _measure_scales(run: CrossValidationRun, folds: Sequence[FoldDone], console: Console) -> None:
+def _measure_scales(
+    run: CrossValidationRun, folds: Sequence[FoldProgress], console: Console
+) -> None:
     from napari_smse.evaluation.scale_curve import held_out_scale_curve
 
     for point in held_out_scale_curve(folds, run.images):
@@ -227,7 +230,6 @@ def _compare_losses(
     """Keep the predictions of the full method (triplet, reinforced focal) for the figures."""
     from napari_smse.evaluation.loss_comparison import compare_losses, loss_comparison_table
 
-    held_out = {}
     running = compare_losses(
         lambda similarity, classification: make(
             similarity=similarity, classification=classification
@@ -236,9 +238,6 @@ def _compare_losses(
         run.folds,
         **run.protocol,
     )
-    for progress in running:
-        bar.update(progress.done, progress.total)
-        if progress.held_out is not None:
-            held_out[progress.losses] = progress.held_out
+    held_out = run_task(running, bar.show)
     run.loss_comparison = loss_comparison_table(held_out, run.images)
     run.held_out = held_out["triplet", "reinforced focal"]

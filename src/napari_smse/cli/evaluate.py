@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_smse import models
+from napari_smse.atomic_write import require_folder
 from napari_smse.cli.console import Console
-from napari_smse.cli.files import check_folder, read_images
+from napari_smse.cli.files import read_images
 from napari_smse.cli.options import (
     AsJson,
     Device,
@@ -23,6 +24,7 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.cli.tables import describe_scale_point, magnification_table, metric_table
+from napari_smse.progress import run_task
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def evaluate(
     """
     console = Console(quiet=quiet, as_json=as_json)
     if report is not None:
-        check_folder(report, "the report")
+        require_folder(report, "the report")
     chosen = choose_device(device)
     loaded = models.load_model(model)
     images = read_images(data, source_mpp, console)
@@ -67,13 +69,8 @@ def evaluate(
 def _evaluate(model: Model, images: LabelledSet, device: str, console: Console) -> Evaluation:
     from napari_smse.evaluation.evaluate import evaluate as evaluated
 
-    result = None
     with TaskProgress(console, "images") as bar:
-        for progress in evaluated(model, images, device=device):
-            bar.update(progress.done, progress.total)
-            result = progress.evaluation
-    assert result is not None  # the last progress brings it
-    return result
+        return run_task(evaluated(model, images, device=device), bar.show)
 
 
 def _curve(model: Model, evaluation: Evaluation, device: str, console: Console) -> list[ScalePoint]:
@@ -122,7 +119,7 @@ def _write_page(
             "model": f"{card.name} {card.version}",
             "weights (sha256)": card.weights_sha256,
             "trained on": "; ".join(source.name for source in card.training) or "not stated",
-            "trained at": f"{card.mpp_range[0]:g}-{card.mpp_range[1]:g} um/px",
+            "trained at": f"{card.mpp_range[0]:g}-{card.mpp_range[1]:g} µm/px",
             "data": str(data),
             "intended use": card.intended_use,
         },

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_smse.cli.console import Console
-from napari_smse.errors import DataError, OutputError
-from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, model_stem
+from napari_smse.errors import DataError
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
@@ -59,37 +58,3 @@ def report_images(labelled: LabelledSet, console: Console) -> None:
 def skipped_values(labelled: LabelledSet) -> list[dict[str, Any]]:
     """Return what was skipped, and why, as JSON values."""
     return [{"path": str(skipped.path), "reason": skipped.reason} for skipped in labelled.skipped]
-
-
-def check_folder(path: Path, what: str) -> None:
-    """Refuse to start long work whose result could not be written.
-
-    Raises
-    ------
-    OutputError
-        The path's folder does not exist.
-    """
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {what} {path}: its folder does not exist; create it first")
-
-
-def model_files(out: Path) -> list[Path]:
-    """Return where weights and card of a model will lie."""
-    stem = model_stem(out)
-    return [stem.with_name(stem.name + suffix) for suffix in (WEIGHTS_SUFFIX, CARD_SUFFIX)]
-
-
-def check_model_out(out: Path, *, overwrite: bool) -> None:
-    """Refuse to train a model that could not be written, or would replace another.
-
-    Raises
-    ------
-    OutputError
-        The path's folder does not exist, or there is a model already that is to be kept.
-    """
-    check_folder(out, "the model")
-    for path in model_files(out):
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"{path} exists already: give another --out, or --overwrite to replace it."
-            )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from napari_smse import models
 from napari_smse.cli.console import Console
-from napari_smse.cli.files import check_model_out, read_images, report_images, skipped_values
+from napari_smse.cli.files import read_images, report_images, skipped_values
 from napari_smse.cli.options import (
     AsJson,
     Device,
@@ -20,15 +20,15 @@ from napari_smse.cli.options import (
     ModelOut,
     OverwriteModel,
     Quiet,
-    Scales,
     Seed,
     SourceMpp,
     setting,
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.errors import DataError
-from napari_smse.models.card import CARD_SUFFIX, model_stem
-from napari_smse.scoring import choose_device, parse_scale
+from napari_smse.models.card import CARD_SUFFIX, model_stem, new_model_paths
+from napari_smse.progress import Progress, run_task
+from napari_smse.scoring import choose_device
 from napari_smse.workflows.settings.fine_tune import (
     Classification,
     FineTuneSettings,
@@ -36,16 +36,14 @@ from napari_smse.workflows.settings.fine_tune import (
     Mining,
     TrainableLayers,
 )
+from napari_smse.workflows.settings.score import ScoreSettings
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
     from napari_smse.finetuning.assessment import Assessment
-    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner, FineTuneResult
+    from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
     from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
-
-_Progress = TypeVar("_Progress")
-_Result = TypeVar("_Result")
 
 
 def finetune(
@@ -79,7 +77,7 @@ def finetune(
         float, typer.Option(help="Fraction of the cases to hold out and to measure on.")
     ] = 0.25,
     source_mpp: SourceMpp = None,
-    mpp: Scales = None,
+    mpp: Annotated[list[float] | None, setting(ScoreSettings, "mpp")] = None,
     seed: Seed = 0,
     device: Device = "auto",
     overwrite: OverwriteModel = False,
@@ -95,7 +93,7 @@ def finetune(
     from napari_smse.workflows.fine_tune import recipe_from
 
     console = Console(quiet=quiet, as_json=as_json)
-    check_model_out(out, overwrite=overwrite)
+    new_model_paths(out, overwrite=overwrite)
     chosen = choose_device(device)
     loaded = models.load_model(model)
     settings = FineTuneSettings(
@@ -111,8 +109,7 @@ def finetune(
         crops=crops,
     )
     recipe = recipe_from(settings, seed)
-    mpps = [parse_scale(scale) for scale in mpp or ()]
-    tiles = _read_tiles(data, source_mpp, mpps, loaded, chosen, console)
+    tiles = _read_tiles(data, source_mpp, mpp or [], loaded, chosen, console)
     tuner = FineTuner(
         loaded,
         tiles.labelled_set,
@@ -179,13 +176,13 @@ def _slide_tiles(
 ) -> AnnotatedTiles:
     from napari_smse.finetuning.annotated_folder import DEFAULT_MPPS, scored_annotations
 
-    def show(progress: tuple[int, int]) -> None:
-        done, total = progress
+    def show(progress: Progress) -> None:
+        done, total = progress.done, progress.total
         if done < total:
             console.report(f"scoring what is annotated: slide {done + 1} of {total}")
 
     running = scored_annotations(path, model, device, mpps=mpps or DEFAULT_MPPS, mpp=source_mpp)
-    tiles = _to_the_end(running, show)
+    tiles = run_task(running, show)
     report_images(tiles.labelled_set, console)
     for warning in tiles.messages:
         console.warn(warning)
@@ -193,25 +190,16 @@ def _slide_tiles(
 
 
 def _fine_tune(tuner: FineTuner, console: Console) -> FineTuneResult:
+    from napari_smse.finetuning.result import FineTuneProgress
+
     with TaskProgress(console, "reading") as bar:
 
-        def show(progress: FineTuneProgress) -> None:
-            facts = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-            bar.update(progress.done, progress.total, description=progress.doing, facts=facts)
+        def show(progress: Progress) -> None:
+            loss = progress.loss if isinstance(progress, FineTuneProgress) else None
+            facts = "" if loss is None else f"loss {loss:.3f}"
+            bar.update(progress.done, progress.total, description=progress.message, facts=facts)
 
-        return _to_the_end(tuner.run(), show)
-
-
-def _to_the_end(
-    running: Generator[_Progress, None, _Result], show: Callable[[_Progress], None]
-) -> _Result:
-    """Return what a task returns, and show its progress."""
-    while True:
-        try:
-            show(next(running))
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
+        return run_task(tuner.run(), show)
 
 
 def _report(tuner: FineTuner, tuned: FineTuneResult, out: Path, console: Console) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
+    DEFAULT_SCALES,
     Devices,
     Float32,
     MinTissue,
@@ -19,17 +20,17 @@ from napari_smse.cli.options import (
     Scales,
     Slides,
     SourceMpp,
-    score_request,
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
-from napari_smse.scoring import Progress, require_tiles
+from napari_smse.scoring import require_tiles
 from napari_smse.similarity.index.approximate import require_usearch
 from napari_smse.similarity.index.slide_index import APPROXIMATE_FROM, SlideIndex
 from napari_smse.workflows.batch.destination import LocalDestination
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.indexing import Indexing, slides_to_index
 from napari_smse.workflows.batch.slide_job import BatchSettings
+from napari_smse.workflows.settings.score import ScoreSettings
 
 RESULTS_NAME = "results"
 """Folder in an index where the scores of its slides lie, unless they lie elsewhere."""
@@ -38,7 +39,7 @@ RESULTS_NAME = "results"
 def index_slides(
     slides: Slides,
     out: Annotated[Path, typer.Option(help="Folder of the index; it grows.", show_default=False)],
-    mpp: Scales = None,
+    mpp: Scales = DEFAULT_SCALES,
     source_mpp: SourceMpp = None,
     model: ModelName = "bundled",
     device: Devices = "auto",
@@ -67,16 +68,17 @@ def index_slides(
     if approximate:
         require_usearch()
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
-    request, card = score_request(mpp, overlap, min_tissue), read_card(model)
+    scoring = ScoreSettings(tuple(mpp), overlap, min_tissue, device=device, float32=float32)
+    scoring.request()
+    card = read_card(model)
     require_tiles(card)
     paths = find_slides(slides)
     index = SlideIndex.make(out, card.weights_sha256, card.name)
     settings = BatchSettings(
         LocalDestination(out / RESULTS_NAME if results is None else results),
-        request,
+        scoring,
         card,
         source_mpp=source_mpp,
-        float32=float32,
     )
     jobs = slides_to_index(paths, settings, own_folder=results is None)
     try:
@@ -85,7 +87,7 @@ def index_slides(
             Indexing(index, settings, model, device, progress, overwrite=overwrite).add(jobs)
             if approximate or _is_large(index):
                 for step in index.build_approximate():
-                    progress.tiles("approximate index", Progress(step.done, step.total))
+                    progress.tiles("approximate index", step)
             progress.report(f"Index {out}: {len(index.slides)} slides, {index.tile_count:,} tiles.")
     except KeyboardInterrupt as stop:
         console.message(

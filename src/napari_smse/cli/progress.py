@@ -17,7 +17,8 @@ from rich.progress import Progress as RichProgress
 
 from napari_smse.cli.console import Console
 from napari_smse.errors import named_error
-from napari_smse.scoring import Progress
+from napari_smse.progress import Progress
+from napari_smse.scoring import ScoringProgress
 
 
 def _rich_progress(
@@ -64,6 +65,10 @@ class TaskProgress:
     ) -> None:
         if self._shown:
             self._bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far the task is."""
+        self.update(progress.done, progress.total)
 
     def update(
         self,
@@ -166,6 +171,6 @@ class BatchProgress:
 
 
 def _speed(progress: Progress) -> str:
-    if progress.seconds_left is None:
+    if progress.seconds_left is None or not isinstance(progress, ScoringProgress):
         return ""
     return f"{progress.rate:.0f} tiles/s, {progress.seconds_left:.0f} s left"

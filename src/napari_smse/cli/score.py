@@ -12,6 +12,7 @@ import typer
 from napari_smse.annotations import read_regions
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
+    DEFAULT_SCALES,
     Devices,
     Float32,
     MinTissue,
@@ -22,8 +23,7 @@ from napari_smse.cli.options import (
     Scales,
     Slides,
     SourceMpp,
-    parse_time_limit,
-    score_request,
+    TimeLimit,
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
@@ -38,12 +38,13 @@ from napari_smse.workflows.batch.scorers import (
 )
 from napari_smse.workflows.batch.slide_job import BatchSettings, SlideJob, slide_jobs
 from napari_smse.workflows.index_slides import into_index
+from napari_smse.workflows.settings.score import ScoreSettings
 
 
 def score_slides(
     slides: Slides,
     out: Annotated[str, typer.Option(help="Folder for the results, or a URL.", show_default=False)],
-    mpp: Scales = None,
+    mpp: Scales = DEFAULT_SCALES,
     source_mpp: SourceMpp = None,
     model: ModelName = "bundled",
     roi: Roi = None,
@@ -51,13 +52,7 @@ def score_slides(
     float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
-    time_limit: Annotated[
-        str | None,
-        typer.Option(
-            help="Time for each slide, such as 90s, 10m or 1h: all tissue once, then closer where "
-            "the class is in doubt."
-        ),
-    ] = None,
+    time_limit: TimeLimit = None,
     geojson: Annotated[
         bool, typer.Option("--geojson", help="Also write the tiles as GeoJSON for QuPath.")
     ] = False,
@@ -80,28 +75,27 @@ def score_slides(
     A folder stands for all slides in it and below. What was scored before is not scored again.
     """
     console = Console(quiet=quiet)
-    seconds = parse_time_limit(time_limit)
-    _refuse_contradictions(local_workers, scheduler, seconds)
+    _refuse_contradictions(local_workers, scheduler, time_limit)
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     card = read_card(model)
+    scoring = ScoreSettings(tuple(mpp), overlap, min_tissue, time_limit, device, float32)
+    scoring.request()
     settings = BatchSettings(
         target=destination_from(out),
-        request=score_request(mpp, overlap, min_tissue, coarse_first=seconds is not None),
+        scoring=scoring,
         card=card,
         outlines=None if roi is None else read_regions(roi),
         source_mpp=source_mpp,
-        seconds=seconds,
-        float32=float32,
         geojson=geojson,
         overwrite=overwrite,
     )
     paths = find_slides(slides)
     settings = replace(settings, index=into_index(index, out, card, overwrite=overwrite))
     jobs = slide_jobs(paths, settings)
-    scoring = Scoring(model, device, local_workers, scheduler)
+    scorer = Scorer(model, device, local_workers, scheduler)
     try:
         with BatchProgress(console, len(jobs)) as progress:
-            scoring.score(jobs, settings, progress)
+            scorer.score(jobs, settings, progress)
     except KeyboardInterrupt as stop:
         again = "the same command without --overwrite" if overwrite else "the same command"
         console.message(f"Stopped. What was scored is kept: {again} goes on from there.")
@@ -114,11 +108,11 @@ def score_slides(
 
 
 def _refuse_contradictions(
-    local_workers: int | None, scheduler: str | None, seconds: float | None
+    local_workers: int | None, scheduler: str | None, time_limit: float | None
 ) -> None:
     if local_workers is not None and scheduler is not None:
         raise RequestError("Give --local-workers or --scheduler, not both.")
-    if seconds is not None and (local_workers is not None or scheduler is not None):
+    if time_limit is not None and (local_workers is not None or scheduler is not None):
         # Where to look closer is decided on all answers so far, which no worker has.
         raise RequestError(
             "Workers score everything: leave out --time-limit, or score in this process, without "
@@ -127,7 +121,7 @@ def _refuse_contradictions(
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Scorer:
     """How slides are scored.
 
     Parameters
@@ -152,13 +146,13 @@ class Scoring:
             return
         if self.local_workers is None and self.scheduler is None:
             model, devices = load_on_fastest(
-                self.model, self.devices, progress, float32=settings.float32
+                self.model, self.devices, progress, float32=settings.scoring.float32
             )
             score_here(jobs, model, devices, progress)
             return
         with workers(self.local_workers, self.scheduler) as client:
             model, devices = load_on_fastest(
-                self.model, self.devices, progress, float32=settings.float32
+                self.model, self.devices, progress, float32=settings.scoring.float32
             )
             if len(devices) > 1:
                 raise RequestError("Each worker runs the network on one device: name one only.")

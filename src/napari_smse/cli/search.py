@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from napari_smse.cli.console import Console
-from napari_smse.cli.options import AsJson, Devices, ModelName, SourceMpp
-from napari_smse.errors import QueryError
-from napari_smse.scoring import describe_scale, parse_scale
+from napari_smse.cli.options import AsJson, Devices, ModelName, SourceMpp, setting
+from napari_smse.scoring import describe_scale
 from napari_smse.similarity.index.search import SearchResult, SlideHits
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from napari_smse.workflows.region_query import RegionQuery, make_region_query
+from napari_smse.workflows.settings.search import SearchSettings
 
 
 def search_slides(
@@ -35,26 +35,12 @@ def search_slides(
     height: Annotated[
         int, typer.Option(help="Height of the region, level-0 px.", show_default=False)
     ],
-    k: Annotated[int, typer.Option("-k", "--tiles", help="How many tiles to find.")] = 50,
-    mpp: Annotated[
-        str | None,
-        typer.Option(
-            help="Scale of the tiles in um/px (0.5) or as objective power (20x). By default the "
-            "finest that the slide is indexed at."
-        ),
-    ] = None,
+    k: Annotated[int, setting(SearchSettings, "k")] = SearchSettings.k,
+    mpp: Annotated[float | None, setting(SearchSettings, "mpp")] = None,
     source_mpp: SourceMpp = None,
     model: ModelName = "bundled",
     device: Devices = "auto",
-    approximate: Annotated[
-        bool | None,
-        typer.Option(
-            "--approximate/--no-approximate",
-            help="Search the approximate index, or every tile. By default the approximate index "
-            "where there is one and the tiles are 4 million or more.",
-            show_default=False,
-        ),
-    ] = None,
+    approximate: Annotated[bool | None, setting(SearchSettings, "approximate")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the tiles most like a region of a slide, in all slides of an index.
@@ -62,13 +48,10 @@ def search_slides(
     A slide that is not in the index is scored there, and not added. The region itself is no hit.
     """
     console = Console()
-    if k < 1:
-        raise QueryError(f"There are no {k} nearest tiles: ask for 1 or more.")
     opened = SlideIndex(index)
-    scale = None if mpp is None else parse_scale(mpp)
     region = Region(x, y, width, height)
     with open_slide(slide, mpp=source_mpp) as queried:
-        query = make_region_query(opened, queried, region, scale, model, device)
+        query = make_region_query(opened, queried, region, mpp, model, device)
     result = opened.search(
         query.embeddings, k, mpp=query.mpp, excluded=query.excluded, approximate=approximate
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_smse.cli.console import Console
-from napari_smse.cli.files import check_model_out, model_files, read_images, skipped_values
+from napari_smse.cli.files import read_images, skipped_values
 from napari_smse.cli.options import (
     AsJson,
     Classification,
@@ -26,7 +25,7 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.cli.tables import metric_table
-from napari_smse.models.card import CARD_SUFFIX, model_stem
+from napari_smse.models.card import CARD_SUFFIX, model_stem, new_model_paths
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def train(
     A training that was stopped goes on when the same command is given again.
     """
     console = Console(quiet=quiet, as_json=as_json)
-    check_model_out(out, overwrite=overwrite)
+    new_model_paths(out, overwrite=overwrite)
     chosen = choose_device(device)
     images = read_images(data, source_mpp, console)
     trainer = _trainer(
@@ -69,7 +68,7 @@ def train(
         chosen.torch_name,
     )
     if overwrite:
-        _remove(trainer)
+        trainer.discard()
     console.report(
         f"Training on {len(trainer.training)} images, {len(trainer.validation)} of other cases "
         f"held out, on {chosen.label}. Research use only."
@@ -82,14 +81,6 @@ def train(
         console.message(f"Stopped. What was learnt is kept: {again} goes on from there.")
         raise typer.Exit(130) from stop
     _report(trained, trainer, console)
-
-
-def _remove(trainer: ModelTrainer) -> None:
-    """Remove an older model and its training, so that a stop leaves no doubt what is whose."""
-    for path in model_files(trainer.stem):
-        path.unlink(missing_ok=True)
-    if trainer.folder.is_dir():
-        shutil.rmtree(trainer.folder)
 
 
 def _trainer(
@@ -118,7 +109,7 @@ def _show_progress(trainer: ModelTrainer, console: Console) -> None:
                 facts += f", {name} {value:.3f}"
             if progress.seconds_left is not None:
                 facts += f", {progress.seconds_left:.0f} s left"
-            bar.update(progress.step, progress.steps, facts=facts)
+            bar.update(progress.done, progress.total, facts=facts)
 
 
 def _report(trained: Made, trainer: ModelTrainer, console: Console) -> None:

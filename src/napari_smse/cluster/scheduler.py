@@ -17,7 +17,7 @@ import numpy as np
 from napari_smse.cluster.slide_task import SlideWork
 from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
-from napari_smse.scoring import Progress, ScoreStore
+from napari_smse.scoring import ScoreStore, ScoringProgress
 from napari_smse.scoring.block_writer import BlockWriter
 from napari_smse.scoring.pipeline import MAX_SILENCE_S, BlockScores
 from napari_smse.scoring.progress import ThroughputMeter
@@ -116,7 +116,7 @@ class ClusterProgress:
         Error for which it was given up.
     """
 
-    progress: Progress
+    progress: ScoringProgress
     ended: ClusterJob | None = None
     error: Exception | None = None
 

@@ -274,7 +274,7 @@ def _usable(
 
 def _checked_scale(mpp: float | None) -> float:
     if mpp is None:
-        raise DataError("has no um/px")
+        raise DataError("has no µm/px")
     if not _PLAUSIBLE_MPP[0] <= mpp <= _PLAUSIBLE_MPP[1]:
-        raise DataError(f"has {mpp:g} um/px, which no microscope has")
+        raise DataError(f"has {mpp:g} µm/px, which no microscope has")
     return mpp

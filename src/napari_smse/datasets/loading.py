@@ -70,7 +70,7 @@ class ListedSource(BaseModel):
     @classmethod
     def _rises(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
         if value is not None and value[0] > value[1]:
-            raise ValueError("the finest um/px comes first")
+            raise ValueError("the finest µm/px comes first")
         return value
 
     def source(self) -> Source:
@@ -127,7 +127,7 @@ def read_training_set(
     path = Path(path)
     low, high = mpp_limits
     if not 0 < low <= high:
-        raise DataError(f"Scales from {low:g} to {high:g} um/px are no range: give finest first.")
+        raise DataError(f"Scales from {low:g} to {high:g} µm/px are no range: give finest first.")
     if path.is_file() and path.suffix.lower() == ".toml":
         labelled_set = _read_list(
             path, Path(base) if base is not None else path.parent, mpp, mpp_limits
@@ -193,7 +193,7 @@ def _within(listed: ListedSource, limits: tuple[float, float]) -> tuple[float, f
     low, high = max(finest, limits[0]), min(coarsest, limits[1])
     if low > high:
         raise DataError(
-            f"The source {listed.name} supports {finest:g} to {coarsest:g} um/px "
+            f"The source {listed.name} supports {finest:g} to {coarsest:g} µm/px "
             f"only, not {limits[0]:g} to {limits[1]:g}: leave it out."
         )
     return low, high

@@ -89,7 +89,7 @@ def supported_range(
     real = max(mpp, detail or 0.0)
     if real > high * MAX_ENLARGEMENT:
         raise DataError(
-            f"has {real:.3g} um/px, too coarse for {high:g} um/px (enlarged by more than "
+            f"has {real:.3g} µm/px, too coarse for {high:g} µm/px (enlarged by more than "
             f"{MAX_ENLARGEMENT:g})"
         )
     finest = max(low, mpp / _HARDLY_ENLARGED, detail or 0.0)

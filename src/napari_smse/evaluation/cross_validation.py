@@ -8,7 +8,7 @@ that no case is predicted that was on either.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.splits import Fold, grouped_folds, hold_out, shared_cases
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.metrics.predictions import HeldOutPredictions, join
+from napari_smse.progress import Progress, run_task
 from napari_smse.training.prediction import Predictor
 
 _log = logging.getLogger(__name__)
@@ -42,14 +43,12 @@ class SelectsOnTestSet(Protocol):
         """Return the logits of the weights that are best on these very images."""
 
 
-@dataclass(frozen=True)
-class FoldDone:
-    """One fold of a cross-validation, trained and tested.
+@dataclass(frozen=True, kw_only=True)
+class FoldProgress(Progress):
+    """One more fold of a cross-validation over all repeats is trained and tested.
 
     Attributes
     ----------
-    done, total
-        Folds over all repeats.
     held_out
         Predictions of this fold's test side.
     selected_on_test
@@ -60,8 +59,6 @@ class FoldDone:
         The training and the test side.
     """
 
-    done: int
-    total: int
     held_out: HeldOutPredictions
     selected_on_test: HeldOutPredictions | None
     predictor: Predictor
@@ -76,8 +73,8 @@ def cross_validation(
     repeats: int = 1,
     validation_fraction: float = 0.2,
     seed: int = 0,
-) -> Iterator[FoldDone]:
-    """Train and test fold after fold, and yield each as it is done.
+) -> Generator[FoldProgress, None, HeldOutPredictions]:
+    """Train and test fold after fold, yield each as it is done, and return all predictions.
 
     Parameters
     ----------
@@ -105,6 +102,7 @@ def cross_validation(
     """
     labelled_set.require_trainable()
     number = folds if isinstance(folds, int) else len(folds)
+    parts = []
     for repeat in range(repeats):
         repeat_folds = (
             grouped_folds(labelled_set.images, folds, seed + repeat)
@@ -124,7 +122,17 @@ def cross_validation(
                     test, predictor.select_on_test(images), position, repeat
                 )
             done = repeat * number + position + 1
-            yield FoldDone(done, repeats * number, held_out, selected_on_test, predictor, fold)
+            parts.append(held_out)
+            yield FoldProgress(
+                done,
+                repeats * number,
+                f"fold {done} of {repeats * number}",
+                held_out=held_out,
+                selected_on_test=selected_on_test,
+                predictor=predictor,
+                fold=fold,
+            )
+    return join(parts)
 
 
 def cross_validate(
@@ -137,15 +145,16 @@ def cross_validate(
     seed: int = 0,
 ) -> HeldOutPredictions:
     """Return the predictions of all folds of `cross_validation`."""
-    running = cross_validation(
-        learner,
-        labelled_set,
-        folds,
-        repeats=repeats,
-        validation_fraction=validation_fraction,
-        seed=seed,
+    return run_task(
+        cross_validation(
+            learner,
+            labelled_set,
+            folds,
+            repeats=repeats,
+            validation_fraction=validation_fraction,
+            seed=seed,
+        )
     )
-    return join([fold.held_out for fold in running])
 
 
 def train_fold(

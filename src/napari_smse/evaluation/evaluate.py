@@ -16,6 +16,7 @@ from napari_smse.evaluation.scale_curve import SCALES, ScalePoint, at_scale, sca
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import Model, ModelCard
+from napari_smse.progress import Progress, Task
 from napari_smse.training.trainer import predict_images
 
 _CHUNK: Final = 16
@@ -61,18 +62,7 @@ class Evaluation:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class EvaluationProgress:
-    """Images predicted so far; the last one brings the evaluation."""
-
-    done: int
-    total: int
-    evaluation: Evaluation | None = None
-
-
-def evaluate(
-    model: Model, labelled_set: LabelledSet, *, device: str = "cpu"
-) -> Iterator[EvaluationProgress]:
+def evaluate(model: Model, labelled_set: LabelledSet, *, device: str = "cpu") -> Task[Evaluation]:
     """Predict all images of cases that the model was not trained on, and measure.
 
     Raises
@@ -85,19 +75,19 @@ def evaluate(
     total, parts = len(unseen.images), []
     model.network.to(device)
     for start in range(0, total, _CHUNK):
-        yield EvaluationProgress(start, total)
+        yield Progress(start, total)
         chunk = unseen.images[start : start + _CHUNK]
         parts.append(_predict(model, chunk, device).float().cpu())
     held_out = HeldOutPredictions.from_fold(range(total), torch.cat(parts))
     warnings = [overlap.note] if overlap.note else []
-    evaluation = Evaluation(
+    yield Progress(total, total)
+    return Evaluation(
         held_out,
         unseen,
         summarise(held_out, unseen),
         overlap,
         (*warnings, *scale_notes(unseen, model.card)),
     )
-    yield EvaluationProgress(total, total, evaluation)
 
 
 def model_scale_curve(
@@ -221,8 +211,8 @@ def scale_notes(labelled_set: LabelledSet, card: ModelCard) -> tuple[str, ...]:
         return ()
     scales = " and ".join(sorted({f"{mpp:g}" for mpp in (min(outside), max(outside))}))
     return (
-        f"{len(outside)} images at {scales} um/px support no scale within the {low:g}-{high:g} "
-        f"um/px that model {card.name} was trained at: their predictions mean little",
+        f"{len(outside)} images at {scales} µm/px support no scale within the {low:g}-{high:g} "
+        f"µm/px that model {card.name} was trained at: their predictions mean little",
     )
 
 

@@ -166,7 +166,7 @@ def network_learner(
             network, labelled_set, seeded, training=training, validation=validation, device=device
         )
         for progress in running:
-            on_message(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
+            on_message(f"step {progress.done} of {progress.total}, loss {progress.loss:.3f}")
 
         return lambda images: predict_images(network, images, tile_px=seeded.tile_px, device=device)
 
@@ -187,8 +187,8 @@ def _head_learner(
     def learn(
         labelled_set: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
     ) -> Predictor:
-        for done, total in table.fill(labelled_set.images):
-            on_message(f"features of {done} of {total} images")
+        for progress in table.fill(labelled_set.images):
+            on_message(f"features of {progress.done} of {progress.total} images")
         return heads(labelled_set, training, validation, seed)
 
     return learn
@@ -213,7 +213,7 @@ def paper_learner(
             network, labelled_set, seeded, training=training, validation=validation, device=device
         )
         for progress in running:
-            on_message(f"step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
+            on_message(f"step {progress.done} of {progress.total}, loss {progress.loss:.3f}")
             if progress.epoch is not None:
                 epochs.append(progress.epoch.weights)
         return PaperPredictor(network, epochs, device)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.splits import Fold
 from napari_smse.evaluation.cross_validation import Learner, cross_validation
-from napari_smse.metrics.predictions import HeldOutPredictions, join
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
+from napari_smse.progress import Progress, Task, map_progress
 
 SIMILARITIES: Final = ("none", "pair", "triplet")
 CLASSIFICATIONS: Final = ("cross-entropy", "focal", "reinforced focal")
@@ -20,26 +22,6 @@ SHOWN: Final = ("auc", "accuracy", "patient_recognition_rate")
 
 Losses = tuple[str, str]
 """Similarity and classification loss."""
-
-
-@dataclass(frozen=True)
-class LossComparisonProgress:
-    """A fold more is done.
-
-    Attributes
-    ----------
-    done, total
-        Folds over all losses.
-    losses
-        The pair of losses that the fold was trained with.
-    held_out
-        All predictions of these losses once their last fold is done.
-    """
-
-    done: int
-    total: int
-    losses: Losses
-    held_out: HeldOutPredictions | None
 
 
 @dataclass(frozen=True)
@@ -68,8 +50,8 @@ def compare_losses(
     repeats: int = 1,
     validation_fraction: float = 0.2,
     seed: int = 0,
-) -> Iterator[LossComparisonProgress]:
-    """Cross-validate every pair of losses on the same folds, and yield after each fold.
+) -> Task[dict[Losses, HeldOutPredictions]]:
+    """Cross-validate every pair of losses on the same folds, with progress in folds.
 
     Parameters
     ----------
@@ -77,7 +59,13 @@ def compare_losses(
         Similarity and classification loss -> learner, otherwise the same.
     labelled_set, folds, repeats, validation_fraction, seed
         As for `cross_validation.cross_validation`.
+
+    Returns
+    -------
+    dict[Losses, HeldOutPredictions]
+        All predictions of each pair of losses.
     """
+    held_out: dict[Losses, HeldOutPredictions] = {}
     pairs = list(itertools.product(SIMILARITIES, CLASSIFICATIONS))
     # The reference first, so that all others can be compared as they come.
     for place, losses in enumerate(sorted(pairs, key=lambda losses: losses != REFERENCE)):
@@ -89,12 +77,14 @@ def compare_losses(
             validation_fraction=validation_fraction,
             seed=seed,
         )
-        parts = []
-        for fold in running:
-            parts.append(fold.held_out)
-            joined = join(parts) if fold.done == fold.total else None
-            done = place * fold.total + fold.done
-            yield LossComparisonProgress(done, len(pairs) * fold.total, losses, joined)
+        held_out[losses] = yield from map_progress(running, partial(_overall, place, len(pairs)))
+    return held_out
+
+
+def _overall(place: int, pairs: int, progress: Progress) -> Progress:
+    """Return how far all losses are, from how far those at one place are."""
+    folds = progress.total
+    return Progress(place * folds + progress.done, pairs * folds)
 
 
 def loss_comparison_table(

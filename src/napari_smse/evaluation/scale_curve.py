@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
-from napari_smse.evaluation.cross_validation import FoldDone
+from napari_smse.evaluation.cross_validation import FoldProgress
 from napari_smse.metrics.classification import auc_over_present_classes
 from napari_smse.metrics.summary import predictions_from_scores, with_interval
 
@@ -112,7 +112,7 @@ def _point(
 
 
 def held_out_scale_curve(
-    folds: Sequence[FoldDone], labelled_set: LabelledSet, mpps: Sequence[float] = SCALES
+    folds: Sequence[FoldProgress], labelled_set: LabelledSet, mpps: Sequence[float] = SCALES
 ) -> Iterator[ScalePoint]:
     """Measure each scale, every image by the network of its own held-out fold, and yield it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from napari_smse.finetuning.annotated_slide import AnnotatedSlide
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.models import Model
+from napari_smse.progress import Progress, Task
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, score, select_runtime
 from napari_smse.slides import Slide, open_slide
 
@@ -37,8 +38,8 @@ def scored_annotations(
     *,
     mpps: Sequence[float] = DEFAULT_MPPS,
     mpp: float | None = None,
-) -> Generator[tuple[int, int], None, AnnotatedTiles]:
-    """Score the annotated parts of slides and label their tiles, yielding slides done and wanted.
+) -> Task[AnnotatedTiles]:
+    """Score the annotated parts of slides and label their tiles, with progress in slides.
 
     The tiles are those that the viewer scores: as its grid hangs on the slide's corner, it does
     not matter that only what is annotated is scored here. Their embeddings are the viewer's, too,
@@ -70,7 +71,7 @@ def scored_annotations(
     with ExitStack() as stack:
         stores = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-")))
         for number, to_read in enumerate(wanted):
-            yield number, len(wanted)
+            yield Progress(number, len(wanted))
             try:
                 slide = stack.enter_context(open_slide(to_read.path, mpp=mpp))
                 store = stores / f"{number}.zarr"
@@ -81,7 +82,7 @@ def scored_annotations(
             found.append(one)
             links += notes.constraints
             skipped += unusable_annotations(to_read.annotations)
-        yield len(wanted), len(wanted)
+        yield Progress(len(wanted), len(wanted))
         if not found:
             why = f": {skipped[0].path.name} {skipped[0].reason}" if skipped else ""
             raise DataError(f"No slide in {folder} can be learnt from{why}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -38,7 +38,7 @@ from napari_smse.finetuning.model_exemplars import (
 )
 from napari_smse.finetuning.ood_update import updated_ood_reference
 from napari_smse.finetuning.pair_constraints import PairConstraints, training_constraints
-from napari_smse.finetuning.result import Doing, FineTuneProgress, FineTuneResult, HeldOutCheck
+from napari_smse.finetuning.result import FineTuneProgress, FineTuneResult, HeldOutCheck, Stage
 from napari_smse.finetuning.setup import (
     data_warnings,
     fine_tune_recipe,
@@ -48,6 +48,7 @@ from napari_smse.finetuning.setup import (
 )
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.progress import Task, map_progress
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.feature_cache import FeatureCache
@@ -74,6 +75,7 @@ SAME_SLIDE_WARNING: Final = (
 )
 
 _Step = TypeVar("_Step")
+_Result = TypeVar("_Result")
 
 
 class FineTuner:
@@ -175,7 +177,7 @@ class FineTuner:
         """
         self._stopped.set()
 
-    def run(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
+    def run(self) -> Task[FineTuneResult]:
         """Learn, yielding progress; return what came out.
 
         Raises
@@ -188,7 +190,9 @@ class FineTuner:
         try:
             tuned = yield from self._run()
             images = self.labelled_set.select(self.training)
-            reference = yield from updated_ood_reference(self.model, images, self._appearances)
+            reference = yield from _in_stage(
+                "checking", updated_ood_reference(self.model, images, self._appearances)
+            )
             return replace(tuned, ood_reference=reference)
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise TrainingError(
@@ -196,7 +200,7 @@ class FineTuner:
                 "another device, or close other programs."
             ) from error
 
-    def _run(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
+    def _run(self) -> Task[FineTuneResult]:
         if self.recipe.trainable == "head" and self.crops:
             return (yield from self._tune_on_features())
         network = self._network.to(self._device)
@@ -208,17 +212,17 @@ class FineTuner:
             return (yield from self._tune(heads, training_tiles, training_tiles, held_out))
         return (yield from self._train_trunk(training_tiles, held_out))
 
-    def _tune_on_features(self) -> Generator[FineTuneProgress, None, FineTuneResult]:
+    def _tune_on_features(self) -> Task[FineTuneResult]:
         data = self.labelled_set
         table = self._table or FeatureCache(
             self._network, self.recipe, crops_per_image=self.crops, device=self._device
         )
         images = len(self.training) + len(self.testing)
-        for done, _ in table.fill(data.select(self.training)):
-            yield FineTuneProgress("reading", done, images)
+        for progress in table.fill(data.select(self.training)):
+            yield FineTuneProgress(progress.done, images, "reading tiles")
         for number, image in enumerate(data.select(self.testing), start=1):
             table.evaluation_features(image)
-            yield FineTuneProgress("reading", len(self.training) + number, images)
+            yield FineTuneProgress(len(self.training) + number, images, "reading tiles")
         self._network.cpu()
         tiles = feature_tiles(table, data, self.training, crops=True)
         training_tiles = feature_tiles(table, data, self.training, crops=False)
@@ -232,7 +236,7 @@ class FineTuner:
         tiles: EmbeddedTiles,
         training_tiles: EmbeddedTiles,
         held_out: EmbeddedTiles,
-    ) -> Generator[FineTuneProgress, None, FineTuneResult]:
+    ) -> Task[FineTuneResult]:
         """Tune heads on tiles, and assess them on those held out."""
         old, stored = self._exemplars, not isinstance(heads, FeatureHeads)
         before = assess_heads(heads, held_out, training_tiles)
@@ -254,7 +258,7 @@ class FineTuner:
                 best.update()
                 moved = held_out.moved(heads.embed(held_out.embeddings))
                 check = self._check(done, moved, heads.logits(held_out.embeddings))
-            yield FineTuneProgress("learning", done, step.steps, step.loss, check)
+            yield _learning(done, step.steps, step.loss, check)
         if done < self.recipe.steps:
             best.update()
             best.restore()
@@ -288,7 +292,7 @@ class FineTuner:
 
     def _train_trunk(
         self, training_tiles: EmbeddedTiles, held_out: EmbeddedTiles
-    ) -> Generator[FineTuneProgress, None, FineTuneResult]:
+    ) -> Task[FineTuneResult]:
         heads = initialise_heads(self._network, training_tiles, self.model.card.classes)
         before = assess(held_out, heads.logits(held_out.embeddings), training_tiles)
         network = copy.deepcopy(self._network)
@@ -298,13 +302,13 @@ class FineTuner:
         )
         done = 0
         for step in self._until_stopped(running):
-            done = step.step
-            yield FineTuneProgress("learning", done, step.steps, step.loss)
-            if self._is_due(done, _TRUNK_CHECKS) and 0 < done < step.steps:
+            done = step.done
+            yield _learning(done, step.total, step.loss)
+            if self._is_due(done, _TRUNK_CHECKS) and 0 < done < step.total:
                 # Reading and embedding takes long, so few are looked at.
                 sample = self.testing[:: 1 + (len(self.testing) - 1) // _CHECK_IMAGES]
                 check = self._check(done, *(yield from self._embed(network, sample, "checking")))
-                yield FineTuneProgress("learning", done, step.steps, step.loss, check)
+                yield _learning(done, step.total, step.loss, check)
         training_tiles, _ = yield from self._embed(network, self.training, "checking")
         held_out, logits = yield from self._embed(network, self.testing, "checking")
         after = assess(held_out, logits, training_tiles)
@@ -315,20 +319,14 @@ class FineTuner:
         return FineTuneResult(network, before, after, exemplars, None, None, done, triplets)
 
     def _embed(
-        self, network: SmseNetwork, indices: Sequence[int], doing: Doing
-    ) -> Generator[FineTuneProgress, None, tuple[EmbeddedTiles, Tensor]]:
+        self, network: SmseNetwork, indices: Sequence[int], stage: Stage
+    ) -> Task[tuple[EmbeddedTiles, Tensor]]:
         # What is known is what the model said, before it learnt.
-        precomputed = self._precomputed if doing == "reading" else None
-        running = embed_images(
+        precomputed = self._precomputed if stage == "reading" else None
+        task = embed_images(
             network, self.labelled_set, indices, self.model.card.tile_px, precomputed
         )
-        while True:
-            try:
-                done = next(running)
-            except StopIteration as end:
-                found: tuple[EmbeddedTiles, Tensor] = end.value
-                return found
-            yield FineTuneProgress(doing, done, len(indices))
+        return _in_stage(stage, task)
 
     def _until_stopped(self, running: Iterator[_Step]) -> Iterator[_Step]:
         learning_time, started = 0.0, time.monotonic()
@@ -348,3 +346,15 @@ class FineTuner:
 
     def _is_due(self, step: int, checks: int) -> bool:
         return step % max(1, self.recipe.steps // checks) == 0
+
+
+def _in_stage(stage: Stage, task: Task[_Result]) -> Task[_Result]:
+    """Do the work of a task as a stage of a fine-tuning."""
+    message = f"{stage} tiles"
+    return map_progress(task, lambda at: FineTuneProgress(at.done, at.total, message, stage=stage))
+
+
+def _learning(
+    done: int, total: int, loss: float, check: HeldOutCheck | None = None
+) -> FineTuneProgress:
+    return FineTuneProgress(done, total, "learning", stage="learning", loss=loss, check=check)

@@ -6,7 +6,7 @@ If only its heads learnt, stored embeddings are enough; otherwise all tiles are 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.models import Model
-from napari_smse.scoring import ComputeDevice, Progress, ScoreMaps, ScoreStore, TileScores, score
+from napari_smse.progress import Task
+from napari_smse.scoring import (
+    ComputeDevice,
+    ScoreMaps,
+    ScoreStore,
+    TileScores,
+    score,
+)
 from napari_smse.scoring.derived_store import derived_store
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
@@ -102,7 +109,7 @@ def rescored_maps(
     device: ComputeDevice,
     threads: int = 1,
     store: ScoreStore | None = None,
-) -> Generator[Progress, None, ScoreMaps]:
+) -> Task[ScoreMaps]:
     """Score a run's tiles with another model, yielding progress; return the maps.
 
     Parameters

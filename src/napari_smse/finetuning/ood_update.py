@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError, SmseError
-from napari_smse.finetuning.result import FineTuneProgress
 from napari_smse.models import Model
+from napari_smse.progress import Task
 from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
-from napari_smse.training.ood_reference import read_tile_appearances, sample_images
+from napari_smse.training.ood_reference import read_tile_appearances
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ def updated_ood_reference(
     model: Model,
     images: Sequence[LabelledImage],
     known: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
-) -> Generator[FineTuneProgress, None, OodReference | None]:
-    """Read tiles that were learnt from, yielding progress; no failure here loses the tuned model.
+) -> Task[OodReference | None]:
+    """Read tiles that were learnt from, with progress in images; no failure here is an error.
 
     Tiles that cannot be read are left out, and the log tells.
 
@@ -51,17 +51,11 @@ def updated_ood_reference(
     known = known or {}
     # Of tiles of a bank only embeddings may be at hand.
     available = [image for image in images if image in known or image.path.exists()]
-    task = read_tile_appearances(available, model.card.tile_px, known=known, skip=_left_out)
-    total = len(sample_images(available))
-    while True:
-        try:
-            done = next(task)
-        except StopIteration as end:
-            return reference.extended(
-                end.value.sources.tolist(), end.value.mpps, end.value.appearances
-            )
-        yield FineTuneProgress("checking", done, total)
+    tiles = yield from read_tile_appearances(
+        available, model.card.tile_px, known=known, skip=_log_unreadable
+    )
+    return tiles.added_to(reference)
 
 
-def _left_out(error: DataError) -> None:
+def _log_unreadable(error: DataError) -> None:
     logger.warning("what a tile looks like is not learnt: %s", error)

@@ -9,6 +9,7 @@ from napari_smse.finetuning.assessment import Assessment
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.finetuning.hard_triplets import Triplet
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.progress import Progress
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.reference import OodReference
 
@@ -55,7 +56,7 @@ class FineTuneResult:
     ood_reference: OodReference | None = None
 
 
-Doing = Literal["reading", "learning", "checking"]
+Stage = Literal["reading", "learning", "checking"]
 
 
 @dataclass(frozen=True)
@@ -78,23 +79,19 @@ class HeldOutCheck:
 
 
 @dataclass(frozen=True)
-class FineTuneProgress:
-    """How far a fine-tuning is.
+class FineTuneProgress(Progress):
+    """How far a fine-tuning is: in images while it reads or checks, in steps while it learns.
 
     Attributes
     ----------
-    doing
+    stage
         Reading tiles, learning, or checking what came out.
-    done, total
-        Images, steps, images.
     loss
         Of the last step; none while not learning.
     check
         At what was held out, if one was just taken.
     """
 
-    doing: Doing
-    done: int
-    total: int
+    stage: Stage = "reading"
     loss: float | None = None
     check: HeldOutCheck | None = None

@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_smse.errors import DamagedModelError, ModelNotFoundError
+from napari_smse.atomic_write import require_folder
+from napari_smse.errors import DamagedModelError, ModelNotFoundError, OutputError
 
 BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
 WHOLE_IMAGE_TRUNK: Final = "smse_cnn"
@@ -156,6 +157,33 @@ class ModelCard(_Strict):
 def case_hash(case: str) -> str:
     """Return the short hash by which a card remembers a case."""
     return hashlib.sha256(case.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def new_model_paths(path: Path, *, overwrite: bool) -> tuple[Path, Path]:
+    """Return the paths of the weights and the card of a model that is to be written.
+
+    Parameters
+    ----------
+    path
+        The weights, the card, or their common stem.
+    overwrite
+        Another model that lies there may be replaced.
+
+    Raises
+    ------
+    OutputError
+        The folder does not exist, or there is a model already that is to be kept.
+    """
+    require_folder(path, "the model")
+    stem = model_stem(path)
+    weights, card = (stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, CARD_SUFFIX))
+    for file in (weights, card):
+        if file.exists() and not overwrite:
+            raise OutputError(
+                f"{file} exists already: give another path, or overwrite it (--overwrite in a "
+                "shell, overwrite=True in Python)."
+            )
+    return weights, card
 
 
 def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:

@@ -113,7 +113,7 @@ def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Ex
 
 
 def _show_slide(axis: Axes, title: str, picture: NDArray[Any], extent: Extent) -> None:
-    unit, um = ("mm", 1000.0) if extent[1] - extent[0] > 2000 else ("um", 1.0)
+    unit, um = ("mm", 1000.0) if extent[1] - extent[0] > 2000 else ("µm", 1.0)
     axis.imshow(picture, extent=extent, interpolation="antialiased")
     axis.set_title(title, fontsize=11, loc="left")
     axis.set_xlabel(unit, fontsize=9)

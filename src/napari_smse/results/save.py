@@ -28,6 +28,7 @@ from napari_smse.results.run_record import (
 )
 from napari_smse.results.tables import TileRows, tile_table, write_csv, write_parquet
 from napari_smse.scoring import (
+    MULTI_SCALE_MEAN,
     HeatMap,
     ScaleScores,
     ScoreStore,
@@ -40,6 +41,7 @@ from napari_smse.slides import Slide
 from napari_smse.slides.path_text import path_text
 
 _THUMBNAIL_SIDE = 1600
+_OUTSIDE = ": outside the model's magnifications"
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,12 @@ def _write_picture(
     panels = []
     for scores in scales:
         trained = is_trained_scale(scores.mpp, context.card)
-        title = (
-            f"P({shown}) at {describe_scale(scores.mpp)}{'' if trained else ': untrained scale'}"
-        )
+        title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if trained else _OUTSIDE}"
         panels.append(_panel(title, scores.heat_map(number), slide, colour))
     if len(scales) > 1:
         mpps = [scores.mpp for scores in scales]
         fused = store.fused(number, fused_scales(mpps, context.card))
-        title = f"P({shown}), {_fused_from(mpps, context.card)}"
+        title = f"P({shown}), {_mean_title(mpps, context.card)}"
         panels.append(_panel(title, fused, slide, colour))
     write_heat_map_picture(
         path,
@@ -170,11 +170,11 @@ def _caption(slide: Slide, context: RunContext) -> str:
     return f"{path_text(slide.path.name)}, model {context.card.name} {context.card.version}{by}"
 
 
-def _fused_from(mpps: Sequence[float], card: ModelCard) -> str:
+def _mean_title(mpps: Sequence[float], card: ModelCard) -> str:
     trained_count = sum(is_trained_scale(mpp, card) for mpp in mpps)
     if not trained_count:
-        return "all scales: untrained"
-    return "all scales" if trained_count == len(mpps) else "trained scales only"
+        return MULTI_SCALE_MEAN + _OUTSIDE
+    return MULTI_SCALE_MEAN + ("" if trained_count == len(mpps) else " of the trained scales")
 
 
 def _thumbnail(slide: Slide) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devi
 from napari_smse.scoring.engine import score
 from napari_smse.scoring.estimate import TimeEstimate, estimate
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
-from napari_smse.scoring.progress import Progress, TileScores
+from napari_smse.scoring.progress import ScoringProgress, TileScores
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.request import (
     ScoreRequest,
@@ -19,21 +19,21 @@ from napari_smse.scoring.request import (
 )
 from napari_smse.scoring.run import open_run, require_same_slide, stored_plan
 from napari_smse.scoring.runtimes.selection import select_runtime
-from napari_smse.scoring.score_maps import FUSED, MapName, ScoreMaps, shown_class
+from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
 
 __all__ = [
-    "FUSED",
+    "MULTI_SCALE_MEAN",
     "ComputeDevice",
     "HeatMap",
     "HeatMapBuilder",
     "MapName",
-    "Progress",
     "ScaleScores",
     "ScoreMaps",
     "ScoreRequest",
     "ScoreStore",
+    "ScoringProgress",
     "TileScores",
     "TimeEstimate",
     "Viewport",

@@ -12,7 +12,7 @@ from napari_smse.scoring.block_order import BlockOrder, Viewport
 from napari_smse.scoring.block_writer import BlockWriter
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.pipeline import BatchScores, Pipeline
-from napari_smse.scoring.progress import Progress, ThroughputMeter, TileScores
+from napari_smse.scoring.progress import ScoringProgress, ThroughputMeter, TileScores
 from napari_smse.scoring.store import ScoreStore
 from napari_smse.scoring.uncertainty_order import UncertaintyOrder
 from napari_smse.slides import Slide
@@ -33,7 +33,7 @@ def score(
     readers: int = 2,
     viewport: Viewport | None = None,
     seconds: float | None = None,
-) -> Generator[Progress, None, None]:
+) -> Generator[ScoringProgress, None, None]:
     """Score what a store does not hold yet.
 
     Close the generator to cancel: blocks already stored stay, and a later call
@@ -59,7 +59,7 @@ def score(
 
     Yields
     ------
-    Progress
+    ScoringProgress
         After every batch, and at least every 0.3 s while reading. The first
         one carries what an earlier run already stored.
 

@@ -13,6 +13,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.progress import Progress
+
 PROBE_S = 2.0
 """Before so much time no throughput is reported: the first batches are slow."""
 
@@ -43,27 +45,20 @@ class TileScores:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run is.
+class ScoringProgress(Progress):
+    """How far a run is, in tiles; seconds left are not known in the first two seconds.
 
-    Parameters
+    Attributes
     ----------
-    done, total
-        Tiles scored so far and in all.
     rate
         Tiles per second over the last ten seconds; 0 before the first.
-    seconds_left
-        Expected time to the end; None in the first two seconds.
     scores
         Results since the last progress.
     bottleneck
         Stage that limits the throughput; None in the first two seconds.
     """
 
-    done: int
-    total: int
     rate: float = 0.0
-    seconds_left: float | None = None
     scores: tuple[TileScores, ...] = ()
     bottleneck: Bottleneck | None = None
 
@@ -94,26 +89,37 @@ class ThroughputMeter:
         """Seconds since the run began."""
         return time.monotonic() - self._began
 
-    def resume(self, scores: tuple[TileScores, ...]) -> Progress:
+    def resume(self, scores: tuple[TileScores, ...]) -> ScoringProgress:
         """Count what an earlier run scored, without taking it for throughput of this one."""
         self.done += _count(scores)
         self._marks.append((time.monotonic(), self.done))
-        return Progress(self.done, self.total, scores=scores)
+        return ScoringProgress(self.done, self.total, scores=scores)
 
     def advance(
         self, scores: tuple[TileScores, ...], bottleneck: Bottleneck | None = None
-    ) -> Progress:
+    ) -> ScoringProgress:
         """Count new tiles, and return how far the run is."""
         self.done += _count(scores)
         rate = self._rate()
+        seconds_left = self._seconds_left(rate)
+        return ScoringProgress(
+            self.done,
+            self.total,
+            seconds_left=seconds_left,
+            rate=rate,
+            scores=scores,
+            bottleneck=None if seconds_left is None else bottleneck,
+        )
+
+    def _seconds_left(self, rate: float) -> float | None:
         if self.done == self.total:
-            return Progress(self.done, self.total, rate, 0.0, scores, bottleneck)
+            return 0.0
         if self.elapsed < PROBE_S or not rate:
-            return Progress(self.done, self.total, rate, None, scores)
+            return None
         seconds_left = (self.total - self.done) / rate
         if self.deadline is not None:
             seconds_left = min(seconds_left, max(0.0, self.deadline - time.monotonic()))
-        return Progress(self.done, self.total, rate, seconds_left, scores, bottleneck)
+        return seconds_left
 
     def _rate(self) -> float:
         now = time.monotonic()

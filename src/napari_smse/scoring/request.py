@@ -96,7 +96,7 @@ def require_tiles(card: ModelCard) -> None:
         )
 
 
-def parse_scale(text: str) -> float:
+def parse_scale(text: str | float) -> float:
     """Read a scale as um/px (``0.5``) or objective power (``20x``, taken as 10/20 um/px).
 
     Raises
@@ -104,7 +104,7 @@ def parse_scale(text: str) -> float:
     ScaleError
         If it is neither.
     """
-    stripped = text.strip().lower()
+    stripped = str(text).strip().lower()
     is_power = stripped.endswith("x")
     try:
         value = float(stripped.removesuffix("x"))
@@ -113,7 +113,7 @@ def parse_scale(text: str) -> float:
         mpp = -1.0
     if not 0 < mpp < float("inf"):
         raise ScaleError(
-            f"{text!r} is not a scale: give um/px, such as 0.5, or an objective power, such as 20x."
+            f"{text!r} is not a scale: give µm/px, such as 0.5, or an objective power, such as 20x."
         )
     return mpp
 
@@ -125,7 +125,7 @@ def objective_power(mpp: float) -> float:
 
 def describe_scale(mpp: float) -> str:
     """A scale in a pathologist's and in a physicist's units: ``20x, 0.5 um/px``."""
-    return f"{objective_power(mpp):.3g}x, {mpp:.3g} um/px"
+    return f"{objective_power(mpp):.3g}x, {mpp:.3g} µm/px"
 
 
 def is_trained_scale(mpp: float, card: ModelCard) -> bool:
@@ -147,12 +147,12 @@ def scale_warnings(slide: Slide, card: ModelCard, mpps: tuple[float, ...]) -> li
     for mpp in sorted(set(mpps)):
         if not is_trained_scale(mpp, card):
             warnings.append(
-                f"{mpp:g} um/px lies outside the {low:g}-{high:g} um/px that model {card.name} "
+                f"{mpp:g} µm/px lies outside the {low:g}-{high:g} µm/px that model {card.name} "
                 "was trained on: take its map as unknown."
             )
         if slide.mpp > _WARN_UPSAMPLING * mpp:
             warnings.append(
-                f"{slide.name} has {slide.mpp:.3g} um/px: tiles at {mpp:g} um/px are magnified "
+                f"{slide.name} has {slide.mpp:.3g} µm/px: tiles at {mpp:g} µm/px are magnified "
                 f"{slide.mpp / mpp:.1f} times and show no finer detail."
             )
     return warnings

@@ -107,7 +107,7 @@ def stored_plan(slide: Slide, store: ScoreStore) -> TilePlan:
     known = facts["slide"]
     if known["mpp"] != slide.mpp:
         raise ScaleError(
-            f"{slide.path.name} was scored at {known['mpp']:g} um/px of level 0, and is open at "
+            f"{slide.path.name} was scored at {known['mpp']:g} µm/px of level 0, and is open at "
             f"{slide.mpp:g}: open it at the first."
         )
     scales = [store.scale(number).tiles for number in range(store.scale_count)]

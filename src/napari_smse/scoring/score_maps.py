@@ -14,7 +14,7 @@ from napari_smse.scoring.request import objective_power
 from napari_smse.scoring.store import ScaleScores, ScoreStore
 from napari_smse.tiles import TilePlan
 
-FUSED = "fused"
+MULTI_SCALE_MEAN = "multi-scale mean"
 _MALIGNANT = "malignant"
 
 
@@ -27,7 +27,7 @@ class MapName:
     class_name
         The class whose probability it is.
     scale
-        Objective power, such as ``20x``, or `FUSED`.
+        Objective power, such as ``20x``, or `MULTI_SCALE_MEAN`.
     """
 
     class_name: str
@@ -69,11 +69,11 @@ class ScoreMaps:
         """Each scale of the plan by its objective power, or by its um/px if two have the same."""
         mpps = [tiles.grid.spec.mpp for tiles in self.plan.scales]
         powers = [f"{objective_power(mpp):.3g}x" for mpp in mpps]
-        return powers if len(set(powers)) == len(powers) else [f"{mpp:g} um/px" for mpp in mpps]
+        return powers if len(set(powers)) == len(powers) else [f"{mpp:g} µm/px" for mpp in mpps]
 
     def __iter__(self) -> Iterator[MapName]:
         """Names of the maps: scale by scale, and the fused ones last if there are several."""
-        scales = self.scale_names + ([FUSED] if len(self.plan.scales) > 1 else [])
+        scales = self.scale_names + ([MULTI_SCALE_MEAN] if len(self.plan.scales) > 1 else [])
         return (MapName(class_name, scale) for scale in scales for class_name in self.classes)
 
     def add(self, scores: Sequence[TileScores]) -> None:
@@ -96,7 +96,7 @@ class ScoreMaps:
     def heat_map(self, name: MapName) -> HeatMap:
         """The values of a map so far."""
         number = self.classes.index(name.class_name)
-        if name.scale == FUSED:
+        if name.scale == MULTI_SCALE_MEAN:
             return fuse([self._builders[scale][number].heat_map() for scale in self._fused])
         return self._builders[self.scale_names.index(name.scale)][number].heat_map()
 
@@ -121,7 +121,7 @@ class ScoreMaps:
         if probabilities and len(self.plan.scales) > 1:
             fused = self._fused_at(x, y)
             if np.isfinite(fused).all():
-                probabilities[FUSED] = dict(zip(self.classes, fused, strict=True))
+                probabilities[MULTI_SCALE_MEAN] = dict(zip(self.classes, fused, strict=True))
         return probabilities
 
     def _fused_at(self, x: float, y: float) -> list[float]:

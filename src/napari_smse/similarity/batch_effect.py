@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smse.errors import QueryError
+from napari_smse.progress import Progress, Task
 from napari_smse.similarity.neighbours import nearest
 
 _AT_ONCE: Final = 512
@@ -93,14 +94,6 @@ class BatchEffect:
             return f"{text}: {verdict} hardly differ."
         more = "more than classes do" if self.slides_differ_more else "less than classes do"
         return f"{text}: {verdict} differ {more}."
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many tiles of how many are embedded."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -222,7 +215,7 @@ def before_and_after(
     at_once: int = 64,
     seed: int = 0,
     unit: str = "slide",
-) -> Iterator[Share | BeforeAndAfter]:
+) -> Task[BeforeAndAfter]:
     """Measure the effect, and again with every tile stained anew at random.
 
     What of the slide is still told then is not its stain, as far as the changes reach.
@@ -242,8 +235,8 @@ def before_and_after(
 
     Yields
     ------
-    Share or BeforeAndAfter
-        How far it is, and last the result.
+    Progress
+        In tiles that are embedded.
     """
     number = len(slides)
     views = [] if known is None else [known]
@@ -253,12 +246,12 @@ def before_and_after(
         for first in range(0, number, at_once):
             rows = np.arange(first, min(first + at_once, number))
             parts.append(embed(rows, drawn))
-            yield Share(turn * number + int(rows[-1]) + 1, len(turns) * number)
+            yield Progress(turn * number + int(rows[-1]) + 1, len(turns) * number)
         views.append(np.concatenate(parts))
     before, after = (
         batch_effect(view, slides, classes, cases=cases, places=places, unit=unit) for view in views
     )
-    yield BeforeAndAfter(before, after)
+    return BeforeAndAfter(before, after)
 
 
 class _Near:

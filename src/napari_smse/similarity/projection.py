@@ -7,7 +7,7 @@ importing scikit-learn for the same takes 2 to 3 s.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import QueryError, RequestError
+from napari_smse.progress import Progress, Task
 
 _PCA_SAMPLE: Final = 20_000
 _UMAP_SAMPLE: Final = 10_000
@@ -82,14 +83,6 @@ def fit_pca(embeddings: NDArray[np.float32], sample: int = _PCA_SAMPLE) -> Pca:
 
 
 @dataclass(frozen=True)
-class UmapProgress:
-    """How many embeddings have their place; none while the projection is being fitted."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
 class UmapLayout:
     """Where UMAP put embeddings.
 
@@ -107,8 +100,8 @@ class UmapLayout:
 
 def umap_layout(
     embeddings: NDArray[np.float32], sample: int = _UMAP_SAMPLE, seed: int = 0
-) -> Iterator[UmapProgress | UmapLayout]:
-    """Lay out embeddings by UMAP; yields progress, and the layout at last.
+) -> Task[UmapLayout]:
+    """Lay out embeddings by UMAP, with progress in embeddings that have their place.
 
     It learns from some of them, which says nothing until it is done (about 20 s for 10,000), and
     puts the others among these. The same embeddings get the same places.
@@ -135,18 +128,18 @@ def umap_layout(
             f"UMAP needs at least {_UMAP_FEWEST} tiles and there are {number}: score more of the "
             "slide, or lay out by principal components."
         )
-    yield UmapProgress(0, number)
+    yield Progress(0, number)
     reducer = _reducer(min(number, sample), seed)
     fitted = _evenly(number, sample)
     points = np.empty((number, 2), dtype=np.float32)
     points[fitted] = reducer.fit_transform(embeddings[fitted])
     others = np.setdiff1d(np.arange(number), fitted, assume_unique=True)
-    yield UmapProgress(len(fitted), number)
+    yield Progress(len(fitted), number)
     for first in range(0, len(others), _AT_ONCE):
         rows = others[first : first + _AT_ONCE]
         points[rows] = reducer.transform(embeddings[rows])
-        yield UmapProgress(len(fitted) + first + len(rows), number)
-    yield UmapLayout(points, lambda more: np.asarray(reducer.transform(more), dtype=np.float32))
+        yield Progress(len(fitted) + first + len(rows), number)
+    return UmapLayout(points, lambda more: np.asarray(reducer.transform(more), dtype=np.float32))
 
 
 def _reducer(number: int, seed: int) -> Any:

@@ -73,7 +73,7 @@ def user_scale(mpp: float) -> PhysicalScale:
     if not is_plausible(mpp):
         low, high = PLAUSIBLE_MPP
         raise ScaleError(
-            f"{mpp:g} um/px is no scale of a microscope; give a value between {low:g} and {high:g}"
+            f"{mpp:g} µm/px is no scale of a microscope; give a value between {low:g} and {high:g}"
         )
     return PhysicalScale(float(mpp), ScaleSource.USER)
 
@@ -115,6 +115,6 @@ def mean_mpp(across: float | None, down: float | None, file_name: str) -> float 
     mean = (across + down) / 2
     if mean > 0 and abs(across - down) > ANISOTROPY_WARNING * mean:
         logger.warning(
-            "%s: %g um/px across but %g down; the mean %g is used", file_name, across, down, mean
+            "%s: %g µm/px across but %g down; the mean %g is used", file_name, across, down, mean
         )
     return mean

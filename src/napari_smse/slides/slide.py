@@ -61,7 +61,7 @@ class Slide:
     def __repr__(self) -> str:
         """Name the file, its size and its scale."""
         mpp = "unknown" if self.scale.mpp is None else f"{self.scale.mpp:.4g}"
-        return f"<Slide {self.path.name} {self.width} x {self.height} px, {mpp} um/px>"
+        return f"<Slide {self.path.name} {self.width} x {self.height} px, {mpp} µm/px>"
 
     def __deepcopy__(self, memo: dict[int, object]) -> Slide:
         """Return itself: a copy would be of an open file; napari copies a layer's metadata."""
@@ -105,10 +105,10 @@ class Slide:
         fix = "pass --source-mpp or type it in the dock"
         if self.scale.rejected is not None:
             raise ImplausibleScaleError(
-                f"{self.path.name} states {self.scale.rejected:g} um/px, "
+                f"{self.path.name} states {self.scale.rejected:g} µm/px, "
                 f"which no microscope has; {fix}"
             )
-        raise MissingScaleError(f"{self.path.name} does not state its um/px; {fix}")
+        raise MissingScaleError(f"{self.path.name} does not state its µm/px; {fix}")
 
     @property
     def levels(self) -> tuple[Level, ...]:
@@ -321,12 +321,12 @@ class Slide:
 
     def _downsample(self, mpp: float) -> float:
         if not (math.isfinite(mpp) and mpp > 0):
-            raise ScaleError(f"{mpp} um/px cannot be read; give a positive number")
+            raise ScaleError(f"{mpp} µm/px cannot be read; give a positive number")
         downsample = mpp / self.mpp
         if downsample * _WARN_UPSAMPLING < 1 and not self._warned_upsampling:
             self._warned_upsampling = True
             logger.warning(
-                "%s has %g um/px; reading it at %g enlarges it %.2g times without new detail",
+                "%s has %g µm/px; reading it at %g enlarges it %.2g times without new detail",
                 self.path.name,
                 self.mpp,
                 mpp,

@@ -131,7 +131,7 @@ def _no_tiles(
     if min(area.width, edge) * min(area.height, edge) < min_tissue * edge**2:
         return NoTissueError(
             f"{slide.path.name} has only {area.width} x {area.height} px, too few for a tile "
-            f"({edge:.0f} x {edge:.0f} px at {finest.mpp:g} um/px): open the whole slide, or "
+            f"({edge:.0f} x {edge:.0f} px at {finest.mpp:g} µm/px): open the whole slide, or "
             "choose a finer scale."
         )
     location = "on" if roi is None else "in the region of interest on"
@@ -143,11 +143,11 @@ def _no_tiles(
 
 def _refuse_empty_magnification(specs: Sequence[TileSpec], slide: Slide) -> None:
     if not specs:
-        raise ScaleError("No scale was given: name at least one, for example 0.5 um/px (20x).")
+        raise ScaleError("No scale was given: name at least one, for example 0.5 µm/px (20x).")
     if specs[0].upsampling > MAX_UPSAMPLING:
         raise ScaleError(
-            f"{slide.path.name} has {slide.mpp:.3g} um/px, too coarse for tiles at "
-            f"{specs[0].mpp:g} um/px: choose {slide.mpp / MAX_UPSAMPLING:.2g} um/px or coarser."
+            f"{slide.path.name} has {slide.mpp:.3g} µm/px, too coarse for tiles at "
+            f"{specs[0].mpp:g} µm/px: choose {slide.mpp / MAX_UPSAMPLING:.2g} µm/px or coarser."
         )
 
 

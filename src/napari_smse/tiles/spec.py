@@ -41,8 +41,8 @@ class TileSpec:
         for value in (self.mpp, self.slide_mpp):
             if not FINEST_MPP <= value <= COARSEST_MPP:
                 raise ScaleError(
-                    f"{value:g} um/px is not a scale tiles can be cut at: "
-                    f"give {FINEST_MPP:g} to {COARSEST_MPP:g} um/px (20x is 0.5)."
+                    f"{value:g} µm/px is not a scale tiles can be cut at: "
+                    f"give {FINEST_MPP:g} to {COARSEST_MPP:g} µm/px (20x is 0.5)."
                 )
         if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ScaleError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
+from napari_smse.progress import Progress, Task
 from napari_smse.training.prediction import TileOutputs, tile_outputs
 
 
@@ -62,8 +63,8 @@ def embed_images(
     indices: Sequence[int],
     tile_px: int = 224,
     precomputed: Mapping[LabelledImage, TileOutputs] | None = None,
-) -> Generator[int, None, tuple[EmbeddedTiles, Tensor]]:
-    """Embed the evaluation tiles of images, yielding how many images are done.
+) -> Task[tuple[EmbeddedTiles, Tensor]]:
+    """Embed the evaluation tiles of images, with progress in images.
 
     Parameters
     ----------
@@ -92,9 +93,9 @@ def embed_images(
     for image in images:
         found.append(precomputed[image] if image in precomputed else next(outputs))
         if image not in precomputed:
-            yield len(found)
+            yield Progress(len(found), len(images))
     if not unknown:
-        yield len(found)
+        yield Progress(len(found), len(images))
     rows = [i for i, output in enumerate(found) for _ in output.mpps]
     tiles = EmbeddedTiles(
         # Cloned, since tensors of an inference cannot be learnt from.

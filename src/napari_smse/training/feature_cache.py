@@ -18,6 +18,7 @@ from napari_smse.datasets.crops import evaluation_crops
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.progress import Progress, Task
 from napari_smse.training.augmentation import augmented_tile
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.sampler import Crop
@@ -86,8 +87,8 @@ class FeatureCache:
             self._crops[image] = self._found(*self._augmented_tiles(image))
         return self._crops[image]
 
-    def fill(self, images: Sequence[LabelledImage]) -> Iterator[tuple[int, int]]:
-        """Compute what is missing, yielding how many images are done, and of how many.
+    def fill(self, images: Sequence[LabelledImage]) -> Task[None]:
+        """Compute what is missing, with progress in images.
 
         Raises
         ------
@@ -103,7 +104,7 @@ class FeatureCache:
             self._evaluation[image] = TileFeatures(features.values[:count], mpps[:count])
             self._crops[image] = TileFeatures(features.values[count:], mpps[count:])
             done += 1
-            yield done, len(images)
+            yield Progress(done, len(images))
 
     def _all_tiles(self, image: LabelledImage) -> _Tiles:
         """Return evaluation tiles, then crops, in as few batches as can be."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.progress import run_task
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import (
     OodReference,
@@ -25,8 +26,6 @@ from napari_smse.training.ood_reference import (
 
 _MAX_IMAGES: Final = 60
 """Of a class of a source at the same scales."""
-
-_Result = TypeVar("_Result")
 
 
 def save_model_companions(
@@ -62,14 +61,14 @@ def save_model_companions(
 def _save_exemplars(
     network: SmseNetwork, sample: LabelledSet, tile_px: int, weights: Path, sha256: str
 ) -> None:
-    tiles, _ = _result_of(embed_images(network, sample, range(len(sample.images)), tile_px))
+    tiles, _ = run_task(embed_images(network, sample, range(len(sample.images)), tile_px))
     save_bank(replace(choose_exemplars(tiles), model=sha256), model_bank_path(weights))
 
 
 def _save_ood_reference(
     images: Sequence[LabelledImage], tile_px: int, weights: Path, sha256: str
 ) -> None:
-    tiles = _result_of(read_tile_appearances(images, tile_px, max_images=_MAX_IMAGES))
+    tiles = run_task(read_tile_appearances(images, tile_px, max_images=_MAX_IMAGES))
     appearances = tuple(fitted_ood_reference(tiles))
     if appearances:
         save_ood_reference(
@@ -78,12 +77,3 @@ def _save_ood_reference(
     else:
         # Too few tiles to tell by; looks that lie here are those of a model before.
         ood_reference_path(weights).unlink(missing_ok=True)
-
-
-def _result_of(running: Generator[Any, None, _Result]) -> _Result:
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            found: _Result = end.value
-            return found

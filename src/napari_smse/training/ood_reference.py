@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from napari_smse.datasets.crops import evaluation_crops, evaluation_scales
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
+from napari_smse.progress import Progress, Task
 from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference, SourceAppearance, fitted_appearance
 from napari_smse.training.exemplar_selection import by_turns
@@ -60,8 +61,8 @@ def read_tile_appearances(
     *,
     known: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     skip: Callable[[DataError], None] | None = None,
-) -> Generator[int, None, TileAppearances]:
-    """Read what the tiles of some images look like, yielding how many images are done.
+) -> Task[TileAppearances]:
+    """Read what the tiles of some images look like, with progress in images.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def read_tile_appearances(
             found = []
         appearances += [appearance for appearance, _ in found]
         rows += [(image.source, image.case, round(mpp, 3)) for _, mpp in found]
-        yield done
+        yield Progress(done, len(chosen))
     return TileAppearances(
         np.stack(appearances) if appearances else np.empty((0, len(MEASURES)), np.float32),
         np.array([source for source, _, _ in rows], dtype=str),

@@ -83,7 +83,7 @@ class BalancedBatchSampler:
         usable = [(i, image) for i, image in rows if _supports(image, mpp_limits)]
         if len(usable) < len(rows):
             _log.warning(
-                "%d images support no scale of %g-%g um/px and are not learnt from",
+                "%d images support no scale of %g-%g µm/px and are not learnt from",
                 len(rows) - len(usable),
                 *mpp_limits,
             )
@@ -91,7 +91,7 @@ class BalancedBatchSampler:
             if not any(image.label == label for _, image in usable):
                 raise TrainingError(
                     f"Class {label} has no image to learn from at {mpp_limits[0]:g}-"
-                    f"{mpp_limits[1]:g} um/px: add some, or widen mpp_limits."
+                    f"{mpp_limits[1]:g} µm/px: add some, or widen mpp_limits."
                 )
         self._sites = _all_sites(usable, classes, mpp_limits)
         self.labels = np.repeat(np.arange(classes), cases_per_class * crops_per_case)
@@ -194,7 +194,7 @@ def _all_sites(
     tied = sum(not site.common for some in sites.values() for site in some)
     if tied:
         _log.warning(
-            "in %d strata no um/px is supported by all classes: there, scale says something about "
+            "in %d strata no µm/px is supported by all classes: there, scale says something about "
             "the class, and the network may learn that",
             tied,
         )

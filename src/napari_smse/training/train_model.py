@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
-from napari_smse.models.card import model_stem
+from napari_smse.models.card import model_stem, new_model_paths
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.model_companions import save_model_companions
@@ -120,6 +121,13 @@ class ModelTrainer:
     def folder(self) -> Path:
         """Where checkpoint and logs lie."""
         return self.stem.with_name(self.stem.name + ".training")
+
+    def discard(self) -> None:
+        """Remove an older model and its training, so that a stop leaves no doubt what is whose."""
+        for path in new_model_paths(self.stem, overwrite=True):
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
 
     def run(self) -> Generator[TrainingProgress, None, None]:
         """Train, or go on with a training that was stopped."""

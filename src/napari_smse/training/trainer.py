@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -19,6 +20,7 @@ from napari_smse.datasets.splits import shared_cases
 from napari_smse.errors import TrainingError
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork, initialise_from_features
+from napari_smse.progress import Progress
 from napari_smse.training.batch_loader import Batch, load_batches, tile_maker
 from napari_smse.training.checkpoint import (
     CHECKPOINT_NAME,
@@ -43,13 +45,11 @@ _START_STEPS: Final = 1 << 40
 
 
 @dataclass(frozen=True)
-class TrainingProgress:
-    """How far a training is.
+class TrainingProgress(Progress):
+    """How far a training is, in steps (epochs of the paper's); early stopping may end it before.
 
     Attributes
     ----------
-    step, steps
-        Done, and wanted; early stopping may end it before.
     loss, similarity, classification
         Of the last step: the total, and its main parts unweighted; NaN before the first.
     learning_rate
@@ -58,19 +58,14 @@ class TrainingProgress:
         AUC, accuracy and loss on the validation cases when they were last looked at.
     best_step
         The step that did best there; 0 before the first look.
-    seconds_left
-        Estimated; none before the first step.
     """
 
-    step: int
-    steps: int
-    loss: float
-    similarity: float
-    classification: float
-    learning_rate: float
-    held_out: Mapping[str, float] | None
-    best_step: int
-    seconds_left: float | None
+    loss: float = math.nan
+    similarity: float = math.nan
+    classification: float = math.nan
+    learning_rate: float = 0.0
+    held_out: Mapping[str, float] | None = None
+    best_step: int = 0
 
 
 def train(
@@ -314,8 +309,8 @@ class _Run:
             left = each * (self._recipe.steps - state.step)
         total, similarity, classification, _ = self._losses
         return TrainingProgress(
-            step=state.step,
-            steps=self._recipe.steps,
+            done=state.step,
+            total=self._recipe.steps,
             loss=total,
             similarity=similarity,
             classification=classification,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,22 +11,16 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
-from napari_smse.progress import Progress, Task
+from napari_smse.progress import Progress, Task, map_progress
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.bank_file import bank_of
 from napari_smse.similarity.clustering import Clusters, find_clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.similarity.projection import Project, UmapLayout, fit_pca, umap_layout
+from napari_smse.similarity.projection import Project, fit_pca, umap_layout
 from napari_smse.slides import Slide
 from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
 from napari_smse.workflows.scored_slide import Run
-
-
-class ProjectionMethod(StrEnum):
-    """How embeddings get their places in the plane."""
-
-    PCA = "Principal components"
-    UMAP = "UMAP (slower)"
+from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings
 
 
 @dataclass(frozen=True)
@@ -107,12 +100,12 @@ class EmbeddingMapJob:
     ----------
     runs
         Slides and their runs, all of one model.
-    way
+    settings
         How they get their places.
     """
 
     runs: tuple[tuple[Slide, Run], ...]
-    way: ProjectionMethod = ProjectionMethod.PCA
+    settings: EmbeddingMapSettings = field(default_factory=EmbeddingMapSettings)
 
     def run(self) -> Task[EmbeddingMap]:
         """Read and lay out; raises what these raise."""
@@ -127,18 +120,15 @@ class EmbeddingMapJob:
         bank = _bank_of(self.runs[0][1])
         points, axes = np.empty((0, 2), np.float32), ("", "")
         project: Project | None = None
-        if self.way is ProjectionMethod.PCA:
+        if self.settings.method == "pca":
             yield Progress(message="Finding the principal components …")
             pca = fit_pca(embeddings)
             points, project = pca(embeddings), pca
             first, second = pca.explained
             axes = (_axis(1, first), _axis(2, second))
         else:
-            for said in umap_layout(embeddings):
-                if isinstance(said, UmapLayout):
-                    points, project = said.points, said.project
-                else:
-                    yield Progress(said.done, said.total, _umap_message(said.done, said.total))
+            layout = yield from map_progress(umap_layout(embeddings), _with_message)
+            points, project = layout.points, layout.project
         return EmbeddingMap(tuple(slides), points, axes, bank, _placed(bank, project))
 
 
@@ -198,7 +188,8 @@ def _axis(number: int, share: float) -> str:
     return f"Component {number}: {share:.0%} of the differences"
 
 
-def _umap_message(done: int, total: int) -> str:
-    if not done:
-        return "UMAP is learning which tiles are neighbours: half a minute for large slides …"
-    return f"UMAP: {done:,} of {total:,} tiles have their place …"
+def _with_message(progress: Progress) -> Progress:
+    message = "UMAP is learning which tiles are neighbours: half a minute for large slides …"
+    if progress.done:
+        message = f"UMAP: {progress.done:,} of {progress.total:,} tiles have their place …"
+    return replace(progress, message=message)

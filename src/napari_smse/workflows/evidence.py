@@ -31,6 +31,7 @@ from napari_smse.similarity.exemplar_classifier import (
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles
 from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.thumbnails import read_thumbnail
 
 logger = logging.getLogger(__name__)
 
@@ -221,8 +222,7 @@ def _own_bank(run: Run) -> tuple[ExemplarBank, str]:
 
 def _thumbnail(slide: Slide, region: Region) -> NDArray[np.uint8]:
     """Read a tile as a square of `THUMBNAIL_PX`."""
-    side = max(region.width, region.height)
-    pixels = slide.read(region, slide.mpp * max(1.0, side / THUMBNAIL_PX))
+    pixels = read_thumbnail(slide, region, THUMBNAIL_PX)
     rows, columns = (
         np.linspace(0, edge - 1, THUMBNAIL_PX).round().astype(np.intp) for edge in pixels.shape[:2]
     )

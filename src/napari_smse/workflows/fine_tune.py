@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from napari_smse.errors import DataError, SmseError
 from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import ModelCard, read_card
 from napari_smse.palette import Colour
-from napari_smse.progress import Progress, Task
+from napari_smse.progress import Progress, Task, map_progress
 from napari_smse.scoring import (
     ScoreMaps,
     ScoreStore,
@@ -39,11 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DOING = {
-    "reading": "Reading tiles …",
-    "learning": "Learning …",
-    "checking": "Checking what was held out …",
-}
 _COLOURING = "Colouring the maps …"
 
 
@@ -142,7 +136,7 @@ class FineTuneJob:
         """Collect, learn, colour the maps; raises what these raise.
 
         The `detail` of the progress is the `FineTuner` once, before it learns, which can be told to
-        stop; and each `FineTuneProgress` while it learns.
+        stop; then comes its `FineTuneProgress`.
         """
         from napari_smse.finetuning.comparison import compare
         from napari_smse.finetuning.fine_tuner import FineTuner
@@ -169,7 +163,7 @@ class FineTuneJob:
             crops=settings.crops_of(len(tiles.labelled_set.images), stored=True),
         )
         yield Progress(message="Starting to learn …", detail=tuning)
-        tuned = yield from _learn(tuning)
+        tuned = yield from tuning.run()
         yield Progress(message=_COLOURING)
         warnings = [*tuning.warnings, *tiles.messages, *self._bank_summary()]
         saved_path = self._save(tuning, tuned, warnings)
@@ -306,16 +300,10 @@ class FineTuneJob:
             return maps_by_heads(run.store, run.plan, tuned.heads, classes, one.fused)
         # As the maps before were made, so that what differs is what was learnt.
         model = Model(tuned.network, fine_tuned_card(tuning, tuned, "tuned"), tuning.model.path)
-        running = rescored_maps(
+        task = rescored_maps(
             one.slide, model, run.plan, one.fused, run.device, spare_threads(), store
         )
-        while True:
-            try:
-                progress = next(running)
-            except StopIteration as end:
-                maps: ScoreMaps = end.value
-                return maps
-            yield Progress(progress.done, progress.total, _COLOURING)
+        return (yield from map_progress(task, lambda at: Progress(at.done, at.total, _COLOURING)))
 
     def _model(self) -> str:
         weights = {one.run.card.weights_sha256 for one in self.slides}
@@ -358,19 +346,6 @@ def recipe_from(settings: FineTuneSettings, seed: int = 0) -> Recipe:
         distillation_weight=0.0 if forgets else None,
         seed=seed,
     )
-
-
-def _learn(tuning: FineTuner) -> Task[FineTuneResult]:
-    running = tuning.run()
-    with closing(running):
-        while True:
-            try:
-                progress = next(running)
-            except StopIteration as end:
-                result: FineTuneResult = end.value
-                return result
-            message = _DOING[progress.doing]
-            yield Progress(progress.done, progress.total, message, detail=progress)
 
 
 def _store_for(

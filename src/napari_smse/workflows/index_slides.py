@@ -289,7 +289,7 @@ class IntoIndex:
 
     def add(self, slide: Slide, store: ScoreStore) -> str:
         """Add a slide, and return what became of it; raises what `SlideIndex.add` raises."""
-        added = self._index.add(shard_of(slide, store), replace=self._replace)
+        added = self._index.add_scored(slide, store, replace=self._replace)
         return f"{_TOLD[added]} the index {self._index.folder}"
 
     def add_from(self, folder: Path, slide: Slide) -> str:

@@ -14,7 +14,6 @@ from shapely import MultiPolygon
 
 from napari_smse.active_learning.label_efficiency import (
     LabelledTiles,
-    SplitsDone,
     label_efficiency_of,
 )
 from napari_smse.active_learning.learning_curve import LabelEfficiency
@@ -115,11 +114,9 @@ def measure_label_efficiency(
         labels.slides[rows].tolist(),
         None if labels.by_slide else labels.places[rows],
     )
-    for said in label_efficiency_of(tiles, budgets=_BUDGETS, splits=_SPLITS, at_once=_ASKED_FOR):
-        if isinstance(said, SplitsDone):
-            yield Progress(said.done, said.total)
-        else:
-            efficiency = said
+    efficiency = yield from label_efficiency_of(
+        tiles, budgets=_BUDGETS, splits=_SPLITS, at_once=_ASKED_FOR
+    )
     if len(efficiency.budgets) < _FEWEST_BUDGETS:
         raise QueryError(
             "There are too few labels to hold half of them out: label some more tiles of each "

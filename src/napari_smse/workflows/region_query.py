@@ -93,8 +93,8 @@ def _from_index(
     if rows.start == rows.stop:
         scales = ", ".join(f"{scale:g}" for scale, _ in slide.scales)
         raise QueryError(
-            f"{slide.name} is not indexed at {at:g} um/px: choose one of its scales ({scales} "
-            "um/px)."
+            f"{slide.name} is not indexed at {at:g} µm/px: choose one of its scales ({scales} "
+            "µm/px)."
         )
     places = index.tiles(slide).places[rows]
     excluded = ExcludedRegion(slide.quick_hash, region)

@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
+from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import OutputError
 from napari_smse.models import ModelCard
@@ -37,6 +39,7 @@ from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
 from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.settings.score import ScoreSettings
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -55,16 +58,14 @@ class ScoreJob:
         The slide, with the um/px that the user agreed to.
     model
         ``bundled`` or a path.
-    request
-        Which tiles.
-    device
-        ``auto`` or a device's name.
+    settings
+        Which tiles, on what, and for how long.
+    roi
+        Region, (x, y) in level-0 px; None for the whole slide.
     mask
         The slide's tissue, if it was found before.
     again
         Score tiles that an earlier run stored, too.
-    seconds
-        Time to spend; None for as long as it takes.
     viewport
         What of the slide is looked at; its tiles come first.
     before_first_tile
@@ -80,27 +81,33 @@ class ScoreJob:
 
     slide: Slide
     model: str
-    request: ScoreRequest
-    device: str = "auto"
+    settings: ScoreSettings = field(default_factory=ScoreSettings)
+    roi: BaseGeometry | None = None
     mask: TissueMask | None = None
     again: bool = False
-    seconds: float | None = None
     viewport: Viewport = field(default_factory=Viewport)
     before_first_tile: Callable[[Run], object] = lambda run: None
     loaded: Model | None = None
     out: Path | None = None
     threads: int | None = None
 
+    @cached_property
+    def request(self) -> ScoreRequest:
+        """Which tiles; raises `ScaleError` if a scale or the overlap is impossible."""
+        return self.settings.request(self.roi)
+
     def run(self) -> Task[Run]:
         """Plan, load, score; raises what these raise.
 
-        The progress says in its `detail` first the `Run`, when that is ready, and then what
-        `napari_smse.scoring.score` yields.
+        The `detail` of the progress is the `Run`, once that is ready; then comes the progress of
+        `napari_smse.scoring.score`.
         """
         yield Progress(message="Loading the model …")
         model = load_model(self.model) if self.loaded is None else self.loaded
         yield Progress(message="Finding the fastest way to run it …")
-        device = select_runtime(choose_device(self.device), model)
+        device = choose_device(self.settings.device, exact=self.settings.float32)
+        if not self.settings.float32:
+            device = select_runtime(device, model)
         yield Progress(message="Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
         path = self._store_path(model.card, plan, device)
@@ -124,13 +131,9 @@ class ScoreJob:
             threads=self.threads or spare_threads(),
             readers=1,
             viewport=self.viewport,
-            seconds=self.seconds,
+            seconds=self.settings.time_limit,
         )
-        with closing(running):
-            for scored in running:
-                yield Progress(
-                    scored.done, scored.total, seconds_left=scored.seconds_left, detail=scored
-                )
+        yield from running
         return run
 
     def _store_path(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> Path:

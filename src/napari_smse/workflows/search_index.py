@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
-from napari_smse.progress import Progress, Task
+from napari_smse.progress import Task
 from napari_smse.similarity.index.search import (
     ExcludedRegion,
     Hit,
-    Searched,
     SearchResult,
     SlideHits,
 )
@@ -23,11 +22,9 @@ from napari_smse.similarity.index.shard import IndexedSlide, SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.path_text import text_path
-from napari_smse.workflows.scored_slide import PICTURE_PX
+from napari_smse.workflows.thumbnails import Thumbnail, hand_out, read_thumbnail
 
 logger = logging.getLogger(__name__)
-
-_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -80,13 +77,9 @@ class IndexSearchJob:
         index.refresh()
         if index.slides:
             index.require_model(query.model, query.model_name)
-        running = index.searching(query.embeddings, k, mpp=query.mpp, excluded=query.excluded)
-        for said in running:
-            if isinstance(said, Searched):
-                yield Progress(said.done, said.total)
-            else:
-                result = said
-        return result
+        return (
+            yield from index.searching(query.embeddings, k, mpp=query.mpp, excluded=query.excluded)
+        )
 
 
 def read_pictures(
@@ -102,8 +95,7 @@ def read_pictures(
             continue
         try:
             with _opened(found.slide) as slide:
-                for pictures in _pictures(slide, hits):
-                    yield Progress(detail=pictures)
+                yield from hand_out(_thumbnails(slide, hits))
         except (SmseError, OSError):
             # A list without pictures is better than none.
             logger.warning("no pictures of %s", found.slide.path, exc_info=True)
@@ -114,15 +106,6 @@ def _opened(slide: IndexedSlide) -> Slide:
     return open_slide(text_path(slide.path), mpp=slide.mpp)
 
 
-def _pictures(
-    slide: Slide, hits: Sequence[tuple[Hashable, Hit]]
-) -> Iterator[list[tuple[Hashable, NDArray[np.uint8]]]]:
-    ready: list[tuple[Hashable, NDArray[np.uint8]]] = []
+def _thumbnails(slide: Slide, hits: Sequence[tuple[Hashable, Hit]]) -> Iterator[Thumbnail]:
     for key, hit in hits:
-        side = max(hit.region.width, hit.region.height)
-        pixels = slide.read(hit.region, slide.mpp * max(1.0, side / PICTURE_PX))
-        ready.append((key, np.ascontiguousarray(pixels)))
-        if len(ready) == _AT_ONCE:
-            yield ready
-            ready = []
-    yield ready
+        yield key, read_thumbnail(slide, hit.region)

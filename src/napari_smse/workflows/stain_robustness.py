@@ -18,7 +18,6 @@ from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.batch_effect import (
     BeforeAndAfter,
-    Share,
     batch_effect,
     before_and_after,
 )
@@ -96,7 +95,7 @@ def measure_stain_robustness(
         for done in restained_tiles.learn_stains():
             yield Progress(done, slides_in_all, "Reading the stain of each slide …")
         restained_tiles.require_same()
-        running = before_and_after(
+        effects = yield from before_and_after(
             restained_tiles.embed,
             tiles.identities,
             tiles.names.tolist(),
@@ -104,11 +103,6 @@ def measure_stain_robustness(
             places=tiles.places,
             at_once=restained_tiles.at_once,
         )
-        for said in running:
-            if isinstance(said, Share):
-                yield Progress(said.done, said.total)
-            else:
-                effects = said
         return StainRobustness(effects, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
 
 

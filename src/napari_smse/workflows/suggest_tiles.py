@@ -101,7 +101,7 @@ def require_one_scale(mpps: Sequence[float]) -> None:
     if len(set(mpps)) > 1:
         scales = ", ".join(f"{mpp:g}" for mpp in sorted(set(mpps)))
         raise QueryError(
-            f"The slides were scored at different scales ({scales} um/px), which would be told "
+            f"The slides were scored at different scales ({scales} µm/px), which would be told "
             "apart: score all of them at the same."
         )
 

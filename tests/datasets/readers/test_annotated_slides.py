@@ -215,7 +215,7 @@ def test_what_cannot_be_used_is_listed_slide_by_slide(tmp_path: Path) -> None:
         "text.tif",
         "lost.geojson",
     }
-    assert "does not state its um/px" in reasons["scaleless.tif"]
+    assert "does not state its µm/px" in reasons["scaleless.tif"]
     assert "no area with a class" in reasons["unclassed.tif"]
     assert reasons["alone.tif"] == "has no annotations of the same name"
     assert reasons["lost.geojson"] == "has no slide of its name"

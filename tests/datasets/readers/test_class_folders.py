@@ -100,13 +100,13 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
 def test_without_a_scale_nothing_is_guessed(tmp_path: Path) -> None:
     write_picture(tmp_path / "benign" / "a.png", 0, 0)
-    with pytest.raises(DataError, match="say nothing of their um/px"):
+    with pytest.raises(DataError, match="say nothing of their µm/px"):
         read(tmp_path, mpp=None)
 
 
 def test_an_impossible_scale_is_refused_for_each_image(tmp_path: Path) -> None:
     write_picture(tmp_path / "benign" / "a.png", 0, 0)
-    assert read(tmp_path, mpp=352).count_skipped() == {"has 352 um/px, which no microscope has": 1}
+    assert read(tmp_path, mpp=352).count_skipped() == {"has 352 µm/px, which no microscope has": 1}
 
 
 def test_parts_of_a_split_are_not_taken_for_classes(tmp_path: Path) -> None:
@@ -128,5 +128,5 @@ def test_enlarged_images_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "1 images are enlarged up to 2.1 times" in found.sources["mine"].scale_note
     assert "enlarged up to 2.1 times" in caplog.text
     assert read(tmp_path, mpp=1.6).count_skipped() == {
-        "has 1.6 um/px, too coarse for 0.6 um/px (enlarged by more than 2.5)": 1
+        "has 1.6 µm/px, too coarse for 0.6 µm/px (enlarged by more than 2.5)": 1
     }

@@ -91,7 +91,7 @@ def test_what_is_new_is_added_and_found_before_that(index):
 def test_what_was_replaced_makes_it_stale(index):
     build(index)
     index.add(made_shard("a", 300, overlap=0.5), replace=True)
-    with pytest.raises(IndexFilesError, match=r"no approximate index at 0\.5 um/px that fits"):
+    with pytest.raises(IndexFilesError, match=r"no approximate index at 0\.5 µm/px that fits"):
         index.search(unit_vectors(1), 5, approximate=True)
     assert build(index) == 620
     assert index.search(unit_vectors(1), 5, approximate=True).approximate

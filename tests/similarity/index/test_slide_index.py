@@ -20,7 +20,7 @@ from napari_smse.errors import IndexFilesError, QueryError
 from napari_smse.similarity.index import slide_index
 from napari_smse.similarity.index.folder import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME, start_index
-from napari_smse.similarity.index.search import ExcludedRegion, Searched, SearchResult, TopK
+from napari_smse.similarity.index.search import ExcludedRegion, SearchResult, TopK
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.shard_file import read_slide, shard_path, write_shard
 from napari_smse.similarity.index.slide_index import SlideIndex
@@ -28,6 +28,7 @@ from napari_smse.slides import Region, open_slide
 from support import TESTS
 from support.slide_index import MODEL, MODEL_NAME, made_shard, unit_vectors
 from support.slides import write_pyramid_tiff
+from support.tasks import run_and_record
 
 
 @pytest.fixture
@@ -118,10 +119,10 @@ class TestSearch:
             hit.region.x // 64 + 10 * (hit.region.y // 64) for hit in answer.slides[0].hits
         )
         assert rows == [9, 10, 11, 12]
-        (warning,) = [line for line in answer.warnings if "not indexed at 1 um/px" in line]
+        (warning,) = [line for line in answer.warnings if "not indexed at 1 µm/px" in line]
         assert warning.endswith("a, b, c")
         assert sum(len(slide.hits) for slide in index.search(unit_vectors(1), 100).slides) == 85
-        with pytest.raises(QueryError, match="no tiles at 3 um/px"):
+        with pytest.raises(QueryError, match="no tiles at 3 µm/px"):
             index.search(unit_vectors(1), 5, mpp=3.0)
 
     def test_what_is_looked_for_can_be_left_out(self, index):
@@ -138,10 +139,9 @@ class TestSearch:
         assert Region(0, 0, 64, 64) in hits["b"]
 
     def test_it_tells_how_far_it_got(self, index):
-        *said, answer = index.searching(unit_vectors(1), 5)
-        assert all(isinstance(one, Searched) for one in said)
-        assert [one.done for one in said] == sorted(one.done for one in said)
-        assert (said[0].done, said[-1].done, said[-1].total) == (0, 72, 72)
+        seen, answer = run_and_record(index.searching(unit_vectors(1), 5))
+        assert [one.done for one in seen] == sorted(one.done for one in seen)
+        assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 72, 72)
         assert isinstance(answer, SearchResult)
 
     def test_bad_questions_are_refused(self, index, tmp_path):

@@ -83,7 +83,7 @@ def test_counts_follow_what_is_drawn(dock, until):
     # Two by two tiles of 448 px at 0.25 um/px lie inside, all of it tissue.
     assert cells(dock, 0)[2:] == ["1", "4", "0.05"]
     assert cells(dock, 1)[2:] == ["0", "0", "0.00"]
-    assert dock.note.text().startswith("4 tiles of 112 um")
+    assert dock.note.text().startswith("4 tiles of 112 µm")
 
 
 def test_keys_choose_the_class_of_the_next_and_of_selected_shapes(dock, qtbot, settle):

@@ -7,7 +7,6 @@ import shapely
 from napari.layers import Shapes
 
 from napari_smse.progress import Progress, run_task
-from napari_smse.scoring import ScoreRequest
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.widgets import autosave
@@ -22,9 +21,9 @@ from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import level0_to_world, slide_of
 from napari_smse.workflows import embedding_map, out_of_distribution, score_slide
-from napari_smse.workflows.embedding_map import ProjectionMethod
 from napari_smse.workflows.out_of_distribution import OodScores
 from napari_smse.workflows.score_slide import ScoreJob
+from napari_smse.workflows.settings.score import ScoreSettings
 from support.docks import put_in_force
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
@@ -36,7 +35,7 @@ RED_SQUARE = Region(512, 256, 128, 128)
 
 def score(layer, mpps=(0.5,), **options):
     """Score a slide as the Score dock does, and leave the run on its layer."""
-    job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps), "cpu", **options)
+    job = ScoreJob(slide_of(layer), "bundled", ScoreSettings(mpps, device="cpu"), **options)
     return put_in_force(layer, run_task(job.run()))
 
 
@@ -160,7 +159,7 @@ def test_a_click_flies_to_the_tile_and_pointing_says_what_it_is(scored):
     scored.dock.plot.hovered.emit(row, None)
     text = scored.dock.pointed.text()
     assert text.startswith("malignant ")
-    for word in ("slide", "20x, 0.5 um/px", "(512, 256) px"):
+    for word in ("slide", "20x, 0.5 µm/px", "(512, 256) px"):
         assert word in text
     scored.dock.plot.clicked.emit(row, None)
     middle = level0_to_world(scored.layer, np.array([[512 + 64, 256 + 64]]))[0]
@@ -384,7 +383,7 @@ def test_exemplars_lie_among_the_tiles_they_are_like(with_bank):
     dock.form.exemplars.setChecked(True)
     assert dock.plot.exemplars.isVisible()
     dock.plot.hovered.emit(None, 0)
-    assert dock.pointed.text() == "Exemplar: malignant · drawn · 20x, 0.5 um/px"
+    assert dock.pointed.text() == "Exemplar: malignant · drawn · 20x, 0.5 µm/px"
     dock.plot.clicked.emit(None, 0)
     assert MARKER_NAME in with_bank.viewer.layers
     dock.plot.clicked.emit(None, 1)
@@ -508,11 +507,11 @@ def test_a_run_that_goes_on_is_shown_when_asked(page, slide_path, monkeypatch):
 def test_umap_that_is_missing_is_told_and_the_map_stays(scored, monkeypatch, told):
     monkeypatch.setitem(sys.modules, "umap", None)
     before = scored.dock.space
-    scored.dock.form.ways.setCurrentText(ProjectionMethod.UMAP)
+    scored.dock.form.options.choose(method="umap")
     scored.until(lambda: bool(scored.dock.problem.text()))
     assert 'pip install "napari-smse[umap]"' in scored.dock.problem.text()
     assert scored.dock.space is before
-    scored.dock.form.ways.setCurrentText(ProjectionMethod.PCA)
+    scored.dock.form.options.choose(method="pca")
     scored.until(lambda: scored.dock.space is not before)
     assert not scored.dock.problem.text()
 
@@ -520,7 +519,7 @@ def test_umap_that_is_missing_is_told_and_the_map_stays(scored, monkeypatch, tol
 @pytest.mark.slow
 def test_umap_itself_lays_the_slide_out(scored):
     dock, before = scored.dock, scored.dock.space
-    dock.form.ways.setCurrentText(ProjectionMethod.UMAP)
+    dock.form.options.choose(method="umap")
     scored.until(lambda: dock.space is not before, 120_000)
     assert not dock.problem.text()
     points = dock.space.points
@@ -544,7 +543,7 @@ def test_it_can_be_cancelled_and_pressed_again(scored, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Slow))
     dock, before = scored.dock, scored.dock.space
-    dock.form.ways.setCurrentText(ProjectionMethod.UMAP)
+    dock.form.options.choose(method="umap")
     assert dock.form.refresh.text() == "Cancel"
     dock.form.refresh.click()
     assert dock.form.refresh.text() == "Refresh"

@@ -411,7 +411,7 @@ def test_scales_and_where_they_agree(docks, dock):
     card.scales.selectRow(1)
     docks.until(lambda: quiet(dock))
     assert dock.evidence.found[1].evidence.nearest != first
-    dock.evidence.similar_scale.setChecked(True)
+    dock.evidence.options.choose(similar_scale=True)
     assert {one.mpp for one in dock.evidence.found[1].evidence.nearest} == {1.0}
     assert card.scales.currentRow() == 1
     dock.overlays.agreement.setChecked(True)

@@ -198,7 +198,7 @@ def test_another_um_per_px_moves_no_region_and_asks_to_score_again(docks, told, 
         docks.viewer.window.add_dock_widget(docks.annotate)
     after = docks.annotate.drawing.annotations()
     assert docks.annotate.slide.mpp == 0.4
-    assert "0.4 um/px" in docks.annotate.facts.text()
+    assert "0.4 µm/px" in docks.annotate.facts.text()
     assert docks.annotate.recovery.isHidden()
     for one, other in zip(before.annotations, after.annotations, strict=True):
         assert one.id == other.id

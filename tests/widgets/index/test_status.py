@@ -159,7 +159,7 @@ def test_the_maps_are_there_while_the_index_is_slow_and_the_next_run_can_begin(
         assert dock.save.isEnabled()
         assert said(dock) == "Adding slide to the index “my-slides” …"
         until(lambda: any(one.name.startswith("P(malignant)") for one in viewer.layers))
-        dock.form.overlap.setCurrentText("half")
+        dock.form.options.choose(overlap=0.5)
         dock.panel.run.click()
         until(lambda: not dock.scoring.is_running)
         assert dock.panel.state.text().startswith("Done: ")
@@ -174,7 +174,7 @@ def test_the_maps_are_there_while_the_index_is_slow_and_the_next_run_can_begin(
 def test_other_settings_replace_only_when_the_button_is_pressed(chosen, dock, score, folder, until):
     score()
     before = indexed(folder)
-    dock.form.overlap.setCurrentText("half")
+    dock.form.options.choose(overlap=0.5)
     score()
     assert problem(dock) == (
         "slide is in the index “my-slides” with other settings (different overlap) and was left "
@@ -266,7 +266,7 @@ def test_a_model_that_suits_the_index_takes_the_warning_away(chosen, dock, folde
 
 def test_a_cancelled_run_does_not_go_in(chosen, dock, folder, until, monkeypatch):
     monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", 300)
-    dock.form.overlap.setCurrentText("three quarters")
+    dock.form.options.choose(overlap=0.75)
     permits, window = threading.Semaphore(2), Slide.window
 
     def held_back(slide, region, mpp):
@@ -300,7 +300,7 @@ def test_what_there_was_time_for_goes_in_and_is_told_as_such(
         item = dock.form.scales.item(row)
         if item.data(Qt.ItemDataRole.UserRole) in (0.25, 0.5):
             item.setCheckState(Qt.CheckState.Checked)
-    dock.form.minutes.setValue(1)
+    dock.form.options.choose(time_limit=60)
     score()
     coarse, total = indexed(folder)["slide"], dock.shown_run.plan.tile_count
     assert 0 < coarse < total
@@ -332,7 +332,7 @@ def test_what_goes_wrong_with_one_slide_is_not_forgotten_over_another(
     chosen, dock, score, viewer, folder, tmp_path, until
 ):
     score()
-    dock.form.overlap.setCurrentText("half")
+    dock.form.options.choose(overlap=0.5)
     score()
     write_pyramid_tiff(tmp_path / "second.tif", np.full((700, 900, 3), PINK, np.uint8), mpp=0.25)
     viewer.open(tmp_path / "second.tif", plugin="napari-smse")
@@ -448,7 +448,7 @@ def test_what_the_folder_search_replaced_is_no_longer_a_problem(
     chosen, dock, score, viewer, folder, until
 ):
     score()
-    dock.form.overlap.setCurrentText("half")
+    dock.form.options.choose(overlap=0.5)
     score()
     assert "different overlap" in problem(dock)
     search = IndexSearchPanel(viewer, lambda: None)

@@ -5,7 +5,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_smse.scoring import FUSED, MapName, ScoreMaps, TileScores
+from napari_smse.scoring import MULTI_SCALE_MEAN, MapName, ScoreMaps, TileScores
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
@@ -63,7 +63,7 @@ def maps_of(classes, values, *mpps, tile=50):
 
 def test_the_last_class_is_shown_if_none_is_malignant(page):
     laid = page.lay(maps_of(("stroma", "tumour", "necrosis"), (0.2, 0.3, 0.5), 0.25, 0.5))
-    assert laid.shown == MapName("necrosis", FUSED)
+    assert laid.shown == MapName("necrosis", MULTI_SCALE_MEAN)
 
 
 def test_each_class_has_a_colour_of_its_own_or_the_models(page):

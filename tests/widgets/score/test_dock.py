@@ -1,5 +1,6 @@
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.score.dock import ScoreDock
+from napari_smse.widgets.score.form import ScoreForm
 from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
@@ -64,10 +66,10 @@ def test_the_slide_and_its_scale_are_shown(dock):
 def test_scales_that_the_model_never_saw_are_marked(dock):
     texts = [dock.form.scales.item(row).text() for row in range(dock.form.scales.count())]
     assert texts == [
-        "40x, 0.25 um/px",
-        "20x, 0.5 um/px",
-        "10x, 1 um/px, untrained",
-        "5x, 2 um/px, untrained",
+        "40x, 0.25 µm/px",
+        "20x, 0.5 µm/px",
+        "10x, 1 µm/px, outside the model's magnifications",
+        "5x, 2 µm/px, outside the model's magnifications",
     ]
 
 
@@ -79,10 +81,10 @@ def test_run_fills_a_map_per_class_and_scale_and_fused_ones(dock, viewer, until)
     assert names == {
         f"P({c}) {scale} · slide"
         for c in ("benign", "malignant")
-        for scale in ("40x", "20x", "fused")
+        for scale in ("40x", "20x", "multi-scale mean")
     }
     assert [layer.name for layer in map_layers(viewer) if layer.visible] == [
-        "P(malignant) fused · slide"
+        "P(malignant) multi-scale mean · slide"
     ]
     for layer in map_layers(viewer):
         assert np.isfinite(layer.data).any()
@@ -141,7 +143,7 @@ class Gate:
 @pytest.fixture
 def gate(dock, monkeypatch):
     """Holds back the reads of runs, which have four blocks; open when the test ends."""
-    dock.form.overlap.setCurrentText("three quarters")
+    dock.form.options.choose(overlap=0.75)
     made = Gate(monkeypatch)
     yield made
     made.open()
@@ -202,7 +204,7 @@ def test_changing_settings_recounts_the_tiles(dock, until):
 def test_another_scale_can_be_typed(dock):
     dock.form.other_scale.setText("30x")
     dock.form.other_scale.returnPressed.emit()
-    assert dock.form.mpps == (0.5, pytest.approx(1 / 3))
+    assert dock.form.scales.ticked == (0.5, pytest.approx(1 / 3))
     dock.form.other_scale.setText("huge")
     dock.form.other_scale.returnPressed.emit()
     assert "'huge' is not a scale" in dock.panel.problem.text()
@@ -211,9 +213,9 @@ def test_another_scale_can_be_typed(dock):
 def test_an_untrained_scale_is_warned_of_and_left_out_of_the_fused_map(dock, until):
     tick(dock, 0.5, 1.0)
     run_to_end(dock, until)
-    assert "1 um/px lies outside" in dock.panel.warning.text()
+    assert "1 µm/px lies outside" in dock.panel.warning.text()
     np.testing.assert_array_equal(
-        dock.live.layers.maps.heat_map(MapName("malignant", "fused")).values,
+        dock.live.layers.maps.heat_map(MapName("malignant", "multi-scale mean")).values,
         dock.live.layers.maps.heat_map(MapName("malignant", "20x")).values,
     )
 
@@ -335,11 +337,14 @@ def test_a_slide_whose_name_leads_out_is_saved_within_the_folder(
 def test_with_little_time_all_tissue_is_seen_once_and_run_looks_closer(
     dock, viewer, until, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("napari_smse.widgets.score.form.ScoreForm.seconds", property(lambda _: 0.0))
     tick(dock, 0.25, 0.5)
-    dock.form.minutes.setValue(1)
+    dock.form.options.choose(time_limit=600)
     until(lambda: "as time allows" in dock.panel.count.text())
-    run_to_end(dock, until)
+    chosen = ScoreForm.settings.fget
+    with monkeypatch.context() as patched:
+        no_time = property(lambda form: replace(chosen(form), time_limit=0.0))
+        patched.setattr(ScoreForm, "settings", no_time)
+        run_to_end(dock, until)
     assert dock.panel.state.text().startswith("Time is up: ")
     fine, coarse = dock.live.layers.maps.scores()
     assert np.isnan(fine.probability).all()
@@ -348,19 +353,17 @@ def test_with_little_time_all_tissue_is_seen_once_and_run_looks_closer(
     until(lambda: "Saved to" in dock.panel.state.text())
     record = json.loads((tmp_path / "out" / "slide" / "run.json").read_text())
     assert [scale["scored"] for scale in record["scales"]] == [0, len(coarse.tiles)]
-    monkeypatch.setattr(
-        "napari_smse.widgets.score.form.ScoreForm.seconds", property(lambda _: 600.0)
-    )
     run_to_end(dock, until)
     assert dock.panel.state.text().startswith("Done: ")
     assert all(np.isfinite(one.probability).all() for one in dock.live.layers.maps.scores())
 
 
 def test_time_is_unlimited_unless_given(dock):
-    assert dock.form.minutes.text() == "as long as it takes"
-    assert dock.form.seconds is None
-    dock.form.minutes.setValue(3)
-    assert dock.form.seconds == 180
+    minutes = dock.form.options.fields["time_limit"].native
+    assert minutes.text() == "none"
+    assert dock.form.settings.time_limit is None
+    minutes.setValue(3)
+    assert dock.form.settings.time_limit == 180
 
 
 def test_saving_where_one_may_not_is_said_and_loses_nothing(dock, until, tmp_path):
@@ -375,7 +378,7 @@ def test_saving_where_one_may_not_is_said_and_loses_nothing(dock, until, tmp_pat
 
 def test_a_slide_that_breaks_half_way_says_so_and_keeps_the_maps(dock, until, monkeypatch, viewer):
     monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", 300)
-    dock.form.overlap.setCurrentText("half")
+    dock.form.options.choose(overlap=0.5)
     window, calls = Slide.window, []
 
     def breaking(self, region, mpp):
@@ -429,9 +432,9 @@ def test_a_slide_without_scale_asks_for_it(viewer, redness, tmp_path, until):
     viewer.open(tmp_path / "bare.tif", plugin="napari-smse")
     dock = ScoreDock(viewer)
     assert dock.form.mpp.text() == "not stated"
-    until(lambda: "um/px" in dock.panel.count.text())
+    until(lambda: "µm/px" in dock.panel.count.text())
     dock.panel.run.click()
-    assert "um/px" in dock.panel.problem.text()
+    assert "µm/px" in dock.panel.problem.text()
     dock.form.mpp.setValue(0.25)
     assert "user override" in dock.form.source.text()
     assert tuple(viewer.layers["bare"].scale) == (0.25, 0.25)

@@ -18,9 +18,10 @@ def form(qtbot):
 
 
 def test_what_is_seldom_changed_is_folded_away(form, until):
-    assert form.overlap.visibleRegion().isEmpty()
-    form.more.expand(animate=False)
-    until(lambda: not form.overlap.visibleRegion().isEmpty())
+    overlap = form.options.fields["overlap"].native
+    assert overlap.visibleRegion().isEmpty()
+    form.options.more.expand(animate=False)
+    until(lambda: not overlap.visibleRegion().isEmpty())
 
 
 def test_a_long_device_name_can_be_read_in_full_and_widens_nothing(form):

@@ -131,13 +131,15 @@ def test_everything_shown_follows_a_model_of_other_classes(dock, pick, run, two,
     assert dock.form.model_name == str(two)
     assert dock.panel.state.text() == "two is chosen: benign, malignant."
     run()
-    assert seen(dock) == ["P(malignant) fused · slide"]
+    assert seen(dock) == ["P(malignant) multi-scale mean · slide"]
     assert dock.table.tiles.headers[4:] == ["benign", "malignant"]
     pick(three)
     run()
     assert not dock.panel.problem.text()
-    assert mapped(dock) == sorted((c, s) for c in TISSUES for s in ("20x", "40x", "fused"))
-    assert seen(dock) == ["P(necrosis) fused · slide"]
+    assert mapped(dock) == sorted(
+        (c, s) for c in TISSUES for s in ("20x", "40x", "multi-scale mean")
+    )
+    assert seen(dock) == ["P(necrosis) multi-scale mean · slide"]
     # The maps are those of the new tiles, everywhere.
     for layer in maps(dock):
         name = layer.metadata[MAP_KEY]
@@ -215,17 +217,17 @@ def test_what_the_user_sorts_by_stays_if_every_model_has_it(dock, pick, run, two
 def test_scales_are_marked_by_the_new_card_and_a_trained_one_is_ticked(dock, pick, run, tmp_path):
     pick(save(tmp_path / "coarse", mpp_range=(0.9, 2.1)))
     assert scales(dock) == [
-        "40x, 0.25 um/px, untrained",
-        "20x, 0.5 um/px, untrained",
-        "10x, 1 um/px",
-        "5x, 2 um/px",
+        "40x, 0.25 µm/px, outside the model's magnifications",
+        "20x, 0.5 µm/px, outside the model's magnifications",
+        "10x, 1 µm/px",
+        "5x, 2 µm/px",
     ]
-    assert dock.form.mpps == (0.5, 1.0)
+    assert dock.form.scales.ticked == (0.5, 1.0)
     assert dock.form.scale_note.isVisible()
-    assert dock.form.scale_note.text().startswith("10x, 1 um/px was ticked")
+    assert dock.form.scale_note.text().startswith("10x, 1 µm/px was ticked")
     tick(dock, 2.0)
     pick(save(tmp_path / "coarser", mpp_range=(1.0, 2.0), seed=1))
-    assert dock.form.mpps == (2.0,)
+    assert dock.form.scales.ticked == (2.0,)
     assert not dock.form.scale_note.isVisible()
     run()
     assert not dock.panel.problem.text()
@@ -234,8 +236,8 @@ def test_scales_are_marked_by_the_new_card_and_a_trained_one_is_ticked(dock, pic
 
 def test_a_scale_that_no_box_stands_for_is_added(dock, pick, tmp_path, until):
     pick(save(tmp_path / "odd", mpp_range=(0.7, 0.8)))
-    assert dock.form.mpps == (0.5, 0.7)
-    assert scales(dock)[-1] == "14.3x, 0.7 um/px"
+    assert dock.form.scales.ticked == (0.5, 0.7)
+    assert scales(dock)[-1] == "14.3x, 0.7 µm/px"
     until(lambda: "at 14.3x" in dock.panel.count.text())
     pick(save(tmp_path / "odder", mpp_range=(0.7, 0.8), seed=1))
     assert dock.form.scales.count() == 5
@@ -245,8 +247,8 @@ def test_a_scale_that_is_typed_is_marked_and_no_other_ticked(dock, pick, tmp_pat
     tick(dock)
     dock.form.other_scale.setText("4x")
     dock.form.other_scale.returnPressed.emit()
-    assert scales(dock)[-1] == "4x, 2.5 um/px, untrained"
-    assert dock.form.mpps == (2.5,)
+    assert scales(dock)[-1] == "4x, 2.5 µm/px, outside the model's magnifications"
+    assert dock.form.scales.ticked == (2.5,)
 
 
 # -- files that are no model ---------------------------------------------------------------
@@ -377,7 +379,7 @@ def test_a_file_that_is_no_model_is_told_and_changes_nothing(
     assert dock.form.model_name == str(two)
     assert dock.models.card.name == "two"
     assert listed(dock) == ["Bundled", "two"]
-    assert dock.form.mpps == (0.5,)
+    assert dock.form.scales.ticked == (0.5,)
 
 
 def test_after_a_wrong_file_everything_goes_on(dock, pick, run, until, two, tmp_path, told):
@@ -470,10 +472,10 @@ def test_a_model_that_was_saved_anew_is_read_anew(dock, pick, run, two, tmp_path
     assert save(tmp_path / "two", TISSUES, seed=7, mpp_range=(0.4, 0.6)) == two
     if how == "picked again":
         pick(two)
-        assert scales(dock)[0] == "40x, 0.25 um/px, untrained"
+        assert scales(dock)[0] == "40x, 0.25 µm/px, outside the model's magnifications"
     run()
     assert dock.shown_run.card.classes == TISSUES
-    assert scales(dock)[0] == "40x, 0.25 um/px, untrained"
+    assert scales(dock)[0] == "40x, 0.25 µm/px, outside the model's magnifications"
     assert {name for name, _ in mapped(dock)} == set(TISSUES)
     assert not set(old) & {layer.name for layer in maps(dock)}
     assert listed(dock) == ["Bundled", "two"]

@@ -12,7 +12,6 @@ from qtpy.QtCore import Qt
 
 from napari_smse.annotations import read_annotations
 from napari_smse.progress import run_task
-from napari_smse.scoring import ScoreRequest
 from napari_smse.similarity.tile_outlines import middles
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate.dock import AnnotateDock
@@ -30,6 +29,7 @@ from napari_smse.widgets.slide_layers import set_scale, slide_of
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import PICTURE_PX
+from napari_smse.workflows.settings.score import ScoreSettings
 from support.docks import put_in_force, run_in_force
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
@@ -68,7 +68,7 @@ def dock(viewer, slide_layer):
 
 
 def score_now(layer):
-    job = ScoreJob(slide_of(layer), "bundled", ScoreRequest(mpps=(0.25, 0.5)))
+    job = ScoreJob(slide_of(layer), "bundled", ScoreSettings((0.25, 0.5)))
     put_in_force(layer, run_task(job.run()))
 
 

@@ -144,7 +144,7 @@ def slide_named(viewer, name):
 
 
 def test_red_finds_red_on_a_slide_that_is_not_open(ready, find):
-    ready.number.setValue(2)
+    ready.number.value = 2
     find()
     assert ready.index.about.text().startswith("1 slide, ")
     branch = ready.hits.topLevelItem(0)
@@ -162,7 +162,7 @@ def test_red_finds_red_on_a_slide_that_is_not_open(ready, find):
 
 
 def test_hits_get_pictures_of_what_they_show(ready, find):
-    ready.number.setValue(2)
+    ready.number.value = 2
     find()
     for place in (0, 1):
         picture = leaf(ready, 0, place).icon(0).pixmap(64, 64).toImage()
@@ -275,7 +275,7 @@ def test_what_is_looked_for_is_no_hit(viewer, asked, layer, folder, until, add):
     dock.set_folder(folder)
     dock.add_slide()
     until(lambda: not dock.adding.is_running)
-    dock.number.setValue(3)
+    dock.number.value = 3
     dock.run()
     until(lambda: dock.answer is not None)
     hits = [(f.slide.name, hit.region) for f in dock.answer.slides for hit in f.hits]

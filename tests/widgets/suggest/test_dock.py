@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt
 from napari_smse.annotations import read_annotations
 from napari_smse.errors import ModelNotFoundError, OutputError
 from napari_smse.progress import run_task
-from napari_smse.scoring import ScoreRequest
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
@@ -26,6 +25,7 @@ from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.settings.score import ScoreSettings
 from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
 from support.docks import put_in_force, run_in_force
 
@@ -64,7 +64,7 @@ def scored(viewer, redness, tmp_path):
         path = write(tmp_path, name, seed)
         viewer.open(path, plugin="napari-smse")
         layer = list(slide_layers(viewer))[-1]
-        job = ScoreJob(slide_of(layer), "redness", ScoreRequest(mpps=(mpp,)))
+        job = ScoreJob(slide_of(layer), "redness", ScoreSettings((mpp,)))
         put_in_force(layer, run_task(job.run()))
         return layer
 
@@ -88,7 +88,7 @@ def queue(dock, scored, until):
 
 
 def find(dock, until, count=6):
-    dock.queue.count.setValue(count)
+    dock.queue.count.value = count
     dock.queue.find.click()
     until(lambda: not dock.finding.is_running)
 
@@ -594,7 +594,7 @@ def test_slides_of_different_scales_are_not_measured(dock, scored, until):
     scored("other", seed=1, mpp=0.6)
     dock.batch_effect.measure.click()
     until(lambda: not dock.measuring.is_running)
-    assert "different scales (0.5, 0.6 um/px)" in dock.batch_effect.sentence.text()
+    assert "different scales (0.5, 0.6 µm/px)" in dock.batch_effect.sentence.text()
 
 
 # -- slides with their stain changed ---------------------------------------------------

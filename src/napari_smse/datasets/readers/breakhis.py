@@ -37,7 +37,7 @@ SOURCE: Final = Source(
     scanner="Olympus BX-50 microscope with Samsung SCC-131AN camera",
     licence="CC BY 4.0 (as stated by kaiko-ai/eva)",
     citation="Spanhol et al., IEEE TBME 2016",
-    scale_note="um/px from the optics of the microscope.",
+    scale_note="µm/px from the optics of the microscope.",
 )
 
 _NAME = re.compile(
@@ -130,7 +130,7 @@ def read_breakhis(folder: Path, reading: Reading | None = None) -> LabelledSet:
     reading = reading or Reading(SOURCE)
     if reading.mpp is not None:
         logger.warning(
-            "%s: a um/px of %g was given but BreakHis has one for each magnification; "
+            "%s: a µm/px of %g was given but BreakHis has one for each magnification; "
             "it is not used",
             folder,
             reading.mpp,

@@ -61,7 +61,7 @@ def read_class_folders(folder: Path, reading: Reading) -> LabelledSet:
         )
     if reading.mpp is None:
         raise DataError(
-            f"{folder} holds images in class folders, which say nothing of their um/px: "
+            f"{folder} holds images in class folders, which say nothing of their µm/px: "
             "state it with --source-mpp."
         )
     candidates: list[Candidate] = []

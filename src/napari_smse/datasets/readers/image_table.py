@@ -62,7 +62,7 @@ def _require_scale(table: CsvRows, reading: Reading) -> None:
     if not has_scale and not any(parse_name(Path(row["path"]).name) for row in table.rows):
         raise DataError(
             f"{table.path} lacks the column um_per_px (it has: {', '.join(table.columns)}): "
-            "add it, or state one um/px for all images with --source-mpp."
+            "add it, or state one µm/px for all images with --source-mpp."
         )
 
 

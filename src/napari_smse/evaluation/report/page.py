@@ -182,7 +182,7 @@ def _scale(points: Sequence[ScalePoint]) -> Iterator[str]:
             for point, (_, auc) in zip(points, curve, strict=True)
         ]
         plot = _plot(plots.scale_plot(curve), "AUC when images are judged at one scale.")
-        head = ("um/px", "AUC", "images", "cases")
+        head = ("µm/px", "AUC", "images", "cases")
         yield (
             f"<h2>Scale</h2>{plot}{table(head, rows)}"
             '<p class="small">At each scale, the images whose pixels support it.</p>'

@@ -177,7 +177,7 @@ def scale_plot(curve: Sequence[tuple[float, Estimate]]) -> bytes:
         axes.fill_between(x, low, high, color=_BAND, linewidth=0, label="95 % interval")
         axes.plot(x, y, color=_LINE, marker="o", label="AUC")
         axes.axhline(0.5, color="#999999", linewidth=1, linestyle=":")
-        axes.set(ylim=(min(0.45, *y), 1), xlabel="scale, um/px", ylabel="AUC")
+        axes.set(ylim=(min(0.45, *y), 1), xlabel="scale, µm/px", ylabel="AUC")
         axes.legend(frameon=False, loc="lower right")
         return _svg(figure)
 

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import IndexFilesError
+from napari_smse.progress import Progress, Task
 from napari_smse.similarity.index.folder import IndexFiles
-from napari_smse.similarity.index.search import ExcludedRegion, Searched, TopK
+from napari_smse.similarity.index.search import ExcludedRegion, TopK
 from napari_smse.similarity.index.shard import IndexedSlide, same_scale
 from napari_smse.slides.identity import quick_hash
 
@@ -120,8 +121,8 @@ class ApproximateTiles:
             graph.search(best, order, excluded, everywhere)
         return everywhere
 
-    def build(self) -> Iterator[Searched]:
-        """Make it, or add what is new, yielding progress.
+    def build(self) -> Task[None]:
+        """Make it, or add what is new, with progress in tiles.
 
         Raises
         ------
@@ -132,7 +133,7 @@ class ApproximateTiles:
         for graph in self._graphs:
             for added in graph.build():
                 done += added
-                yield Searched(done, total)
+                yield Progress(done, total)
 
 
 class _Graph:
@@ -157,7 +158,7 @@ class _Graph:
             )
         if self._usable_record() is None:
             return (
-                f"there is no approximate index at {self._mpp:g} um/px that fits the slides in "
+                f"there is no approximate index at {self._mpp:g} µm/px that fits the slides in "
                 f"{self._files.folder}: make it (in a shell: napari-smse index SLIDES "
                 f"--out {self._files.folder} --approximate)."
             )

@@ -78,14 +78,6 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
-class Searched:
-    """So many of all tiles were looked at."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
 class ExcludedRegion:
     """A piece of a slide whose tiles are no hits, as they are what is looked for.
 
@@ -223,7 +215,7 @@ def scale_warnings(slides: Mapping[str, IndexedSlide], mpp: float | None) -> Ite
     if without:
         named = ", ".join(sorted(without)[:3]) + (" and others" if len(without) > 3 else "")
         number = "1 slide is" if len(without) == 1 else f"{len(without)} slides are"
-        yield f"{number} not indexed at {mpp:g} um/px and could not be searched: {named}"
+        yield f"{number} not indexed at {mpp:g} µm/px and could not be searched: {named}"
 
 
 def state_warnings(found: SlideHits) -> Iterator[str]:

@@ -19,7 +19,7 @@ from napari_smse.slides.identity import quick_hash
 from napari_smse.slides.path_text import path_text, text_path
 
 _SETTING_NAMES: Final = {
-    "mpp": "um/px of the slide",
+    "mpp": "µm/px of the slide",
     "mpps": "scales",
     "min_tissue": "least tissue",
     "roi": "region",

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import IndexFilesError, QueryError
+from napari_smse.progress import Progress, Task, run_task
+from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.index.approximate import ApproximateTiles, require_usearch
-from napari_smse.similarity.index.folder import IndexFiles
+from napari_smse.similarity.index.folder import AddOutcome, IndexFiles
 from napari_smse.similarity.index.search import (
     ExcludedRegion,
-    Searched,
     SearchResult,
     SlideHits,
     TopK,
@@ -22,6 +23,8 @@ from napari_smse.similarity.index.search import (
     scale_warnings,
     state_warnings,
 )
+from napari_smse.similarity.index.shard import shard_of
+from napari_smse.slides import Slide
 
 APPROXIMATE_FROM: Final = 4_000_000
 """From so many tiles of a scale on, an approximate index answers where there is one."""
@@ -29,6 +32,18 @@ APPROXIMATE_FROM: Final = 4_000_000
 
 class SlideIndex(IndexFiles):
     """The scored tiles of many slides, to be searched."""
+
+    def add_scored(self, slide: Slide, store: ScoreStore, *, replace: bool = False) -> AddOutcome:
+        """Add a scored slide; see `add`.
+
+        Raises
+        ------
+        SlideError, OutputError
+            The slide changed since it was scored, or its scores cannot be read.
+        IndexFilesError
+            As `add`.
+        """
+        return self.add(shard_of(slide, store), replace=replace)
 
     def search(
         self,
@@ -40,11 +55,9 @@ class SlideIndex(IndexFiles):
         approximate: bool | None = None,
     ) -> SearchResult:
         """Return the k tiles nearest to any of some; see `searching`."""
-        running = self.searching(queries, k, mpp=mpp, excluded=excluded, approximate=approximate)
-        for progress in running:
-            if isinstance(progress, SearchResult):
-                return progress
-        raise AssertionError("a search ends with what it found")
+        return run_task(
+            self.searching(queries, k, mpp=mpp, excluded=excluded, approximate=approximate)
+        )
 
     def searching(
         self,
@@ -54,8 +67,8 @@ class SlideIndex(IndexFiles):
         mpp: float | None = None,
         excluded: ExcludedRegion | None = None,
         approximate: bool | None = None,
-    ) -> Iterator[Searched | SearchResult]:
-        """Search the k tiles nearest to any of some, yielding progress and at last the result.
+    ) -> Task[SearchResult]:
+        """Search the k tiles nearest to any of some, with progress in tiles.
 
         Parameters
         ----------
@@ -92,10 +105,10 @@ class SlideIndex(IndexFiles):
         yield from self._look_through(best, order, rest, mpp, excluded, warnings)
         groups = tuple(self._groups(best, order, warnings))
         warnings += [line for group in groups for line in state_warnings(group)]
-        yield SearchResult(groups, tiles.count, usable, tuple(warnings))
+        return SearchResult(groups, tiles.count, usable, tuple(warnings))
 
-    def build_approximate(self) -> Iterator[Searched]:
-        """Make or bring up to date the approximate index, yielding progress.
+    def build_approximate(self) -> Task[None]:
+        """Make or bring up to date the approximate index, with progress in tiles.
 
         Raises
         ------
@@ -127,9 +140,9 @@ class SlideIndex(IndexFiles):
         mpp: float | None,
         excluded: ExcludedRegion | None,
         warnings: list[str],
-    ) -> Iterator[Searched]:
+    ) -> Task[None]:
         done, total = 0, sum(len(range(*self._rows(key, mpp))) for key in keys)
-        yield Searched(0, total)
+        yield Progress(0, total)
         for number, key in enumerate(order):
             start, stop = self._rows(key, mpp)
             if start == stop or key not in keys:
@@ -143,7 +156,7 @@ class SlideIndex(IndexFiles):
             part = None if outside is None else outside[start:stop]
             for looked_at in best.look_at(number, embeddings[start:stop], start, part):
                 done += looked_at
-                yield Searched(done, total)
+                yield Progress(done, total)
 
     def _rows(self, key: str, mpp: float | None) -> tuple[int, int]:
         rows = self._slides[key].rows_of(mpp)
@@ -173,8 +186,8 @@ class SlideIndex(IndexFiles):
         if not any(slide.rows_of(mpp) != slice(0, 0) for slide in self._slides.values()):
             known = ", ".join(f"{known:g}" for known in self.mpps)
             raise QueryError(
-                f"The index {self.folder} holds no tiles at {mpp:g} um/px: look for tiles at one "
-                f"of its scales ({known} um/px), or index slides at this one."
+                f"The index {self.folder} holds no tiles at {mpp:g} µm/px: look for tiles at one "
+                f"of its scales ({known} µm/px), or index slides at this one."
             )
 
     def _dimensions(self, order: list[str]) -> int | None:

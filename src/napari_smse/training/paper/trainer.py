@@ -236,8 +236,8 @@ class _PaperRun:
         each = (time.monotonic() - self._began) / max(1, self._taken)
         best = self._best() + 1 if figures is not None else 0
         return PaperProgress(
-            step=step,
-            steps=steps,
+            done=step,
+            total=steps,
             loss=float(self._losses.total),
             similarity=float(self._losses.similarity),
             classification=float(self._losses.classification),

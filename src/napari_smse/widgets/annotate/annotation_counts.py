@@ -73,7 +73,7 @@ class AnnotationCountsLabel(QObject):
 
 
 def _notes(counts: AnnotationCounts, left_out: int) -> list[str]:
-    notes = [f"{sum(counts.tiles.values()):,} tiles of 112 um (20x) take a class."]
+    notes = [f"{sum(counts.tiles.values()):,} tiles of 112 µm (20x) take a class."]
     if counts.conflicts:
         notes.append(f"{counts.conflicts:,} lie in two classes and are not used.")
     for name in counts.on_glass:

@@ -11,7 +11,6 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QLabel,
-    QPushButton,
     QVBoxLayout,
 )
 
@@ -36,7 +35,7 @@ from napari_smse.widgets.annotate.toolbar import (
     ask_where_to_save,
 )
 from napari_smse.widgets.autosave import Autosave
-from napari_smse.widgets.controls.layout import folded, hbox
+from napari_smse.widgets.controls.layout import folded, hbox, push_button
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.key_bindings import bind_class_keys, unbind_class_keys
@@ -103,14 +102,17 @@ class AnnotateDock(SlideDock):
         self.facts = QLabel(_NO_SLIDE)
         self.recovery = RecoveryBar()
         self.table = ClassTable()
-        self.add = QPushButton("Add class")
-        self.colour = QPushButton("Colour …")
-        self.remove = QPushButton("Remove class")
+        self.add = push_button("Add class", "Add a class and draw it next.")
+        self.colour = push_button("Colour …", "Choose the colour of the chosen class.")
+        self.remove = push_button("Remove class", "Remove the chosen class and its regions.")
         self.drawing_modes = DrawButtons()
         self.modes = self.drawing_modes.buttons
-        self.undo = QPushButton("Undo")
-        self.load = QPushButton("Import …")
-        self.save = QPushButton("Save for QuPath …")
+        self.undo = push_button("Undo", "Undo the last change of the annotations.")
+        self.load = push_button("Import …", "Read regions from a GeoJSON file, as from QuPath.")
+        self.save = push_button(
+            "Save for QuPath …",
+            "Write the regions as GeoJSON, for QuPath and the shell.",
+        )
         self.note = QLabel()
         self.links = PairConstraintsPanel(self.viewer)
         hint = QLabel(_HINT)
@@ -164,7 +166,7 @@ class AnnotateDock(SlideDock):
             return
         try:
             slide = slide_of(layer)
-            facts = f"{slide.width:,} x {slide.height:,} px, {slide.mpp:.4g} um/px"
+            facts = f"{slide.width:,} x {slide.height:,} px, {slide.mpp:.4g} µm/px"
         except SmseError as error:
             self.facts.setText(str(error))
             return

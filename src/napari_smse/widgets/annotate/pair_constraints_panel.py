@@ -10,14 +10,13 @@ from qtpy.QtWidgets import (
     QLabel,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.slides import Region, Slide
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.widgets.layers.pair_constraint_layer import show_pair_constraints
 from napari_smse.widgets.layers.tile_marker import fly_to
@@ -55,15 +54,15 @@ class PairConstraintsPanel(QWidget):
         self.picker, self.pictures = TilePicker(viewer, self), ThumbnailReader()
         about = QLabel(_ABOUT)
         about.setWordWrap(True)
-        self.pick = QPushButton("Pick")
+        self.pick = push_button("Pick", "Click two tiles on the slide, one after the other.")
         self.pick.setCheckable(True)
         self.icons = [QLabel("first"), QLabel("second")]
-        self.alike = QPushButton("Must-link")
-        self.differ = QPushButton("Cannot-link")
+        self.alike = push_button("Must-link", "The two tiles are of one class.")
+        self.differ = push_button("Cannot-link", "The two tiles are of different classes.")
         self.list = QListWidget()
         self.list.setMaximumHeight(110)
         self.list.setToolTip("Click a link to fly to its first tile.")
-        self.remove = QPushButton("Remove")
+        self.remove = push_button("Remove", "Remove the chosen link.")
         for icon in self.icons:
             icon.setFixedSize(_ICON_PX, _ICON_PX)
         layout = QVBoxLayout(self)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QWidget
 
 from napari_smse.slides import Slide
+from napari_smse.widgets.controls.layout import push_button
 
 _FILES = "GeoJSON (*.geojson *.json)"
 
@@ -28,12 +29,13 @@ def ask_where_to_save(parent: QWidget, slide: Slide) -> Path | None:
 
 
 _MODES: Final = {
-    "Rectangle": "add_rectangle",
-    "Polygon": "add_polygon",
-    "Freehand": "add_polygon_lasso",
-    "Ellipse": "add_ellipse",
-    "Select": "select",
+    "Rectangle": ("add_rectangle", "Drag from corner to corner."),
+    "Polygon": ("add_polygon", "Click corner after corner; a double click ends it."),
+    "Freehand": ("add_polygon_lasso", "Go around it, holding the mouse button down."),
+    "Ellipse": ("add_ellipse", "Drag from side to side."),
+    "Select": ("select", "Click a region to choose it; drag to move it, Delete removes it."),
 }
+"""Name of each button: the mode of napari's Shapes layer, and what to do then."""
 
 
 class DrawButtons(QWidget):
@@ -44,12 +46,12 @@ class DrawButtons(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.buttons = {name: QPushButton(name) for name in _MODES}
+        self.buttons = {name: push_button(name, tooltip) for name, (_, tooltip) in _MODES.items()}
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        for name, button in self.buttons.items():
-            row.addWidget(button)
-            button.clicked.connect(partial(self._emit, _MODES[name]))
+        for name, made in self.buttons.items():
+            row.addWidget(made)
+            made.clicked.connect(partial(self._emit, _MODES[name][0]))
 
     def _emit(self, mode: str, _checked: bool = False) -> None:
         self.wanted.emit(mode)
@@ -65,8 +67,8 @@ class RecoveryBar(QWidget):
         super().__init__(parent)
         self.text = QLabel()
         self.text.setWordWrap(True)
-        self.take = QPushButton("Take them back")
-        self.drop = QPushButton("Discard")
+        self.take = push_button("Take them back", "Show the annotations that were not saved.")
+        self.drop = push_button("Discard", "Remove the annotations that were not saved.")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addWidget(self.text, stretch=1)

@@ -1,11 +1,11 @@
-"""Widgets side by side, below each other, and folded away."""
+"""Buttons; widgets side by side, below each other, and folded away."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 
@@ -14,8 +14,16 @@ def folded(title: str, content: QWidget) -> QCollapsible:
     made = QCollapsible(title, expandedIcon="▼", collapsedIcon="▶")
     made.layout().setContentsMargins(0, 0, 0, 0)
     made.setContent(content)
+    made.toggleButton().setToolTip("Click to show or hide.")
     # Only now: folding hides the content that is there.
     made.collapse(animate=False)
+    return made
+
+
+def push_button(text: str, tooltip: str) -> QPushButton:
+    """Return a button that says what it does when the mouse rests on it."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
     return made
 
 

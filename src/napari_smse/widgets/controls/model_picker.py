@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
+from napari_smse.widgets.controls.layout import push_button
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.check_model import CheckedModel, check_model, same_model
 
@@ -108,9 +109,11 @@ class ModelPicker(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.list.addItem("Bundled", "bundled")
-        self.browse = QPushButton("Open …")
-        self.card = QPushButton("Card")
-        self.card.setToolTip("What the model was trained on, and how well it does.")
+        self.list.setToolTip("The model that scores the slide.")
+        self.browse = push_button("Open …", "Choose a model's .safetensors or .json file.")
+        self.card = push_button(
+            "Model card", "What the model was trained on, and how well it does."
+        )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.list, stretch=1)
@@ -147,7 +150,7 @@ class ModelPicker(QWidget):
         if row is not None:
             with QSignalBlocker(self.list):
                 self.list.setCurrentIndex(row)
-            self.list.setToolTip("" if name == "bundled" else name)
+            self.list.setToolTip("The bundled model." if name == "bundled" else name)
 
     def _row_of(self, name: str) -> int | None:
         rows = range(self.list.count())

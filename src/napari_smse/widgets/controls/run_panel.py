@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from napari_smse.scoring import Progress
+from napari_smse.progress import Progress
+from napari_smse.widgets.controls.layout import push_button
 
 _STEPS = 1000
 _TELL_S = 0.2
@@ -33,11 +34,11 @@ class RunPanel(QWidget):
         self._ready = False
         self._shown_at = 0.0
         self.count = QLabel()
-        self.run = QPushButton("Run")
+        self.run = push_button("Run", "Start; what was done before is not done again.")
         self.run.setMinimumHeight(32)
-        self.cancel = QPushButton("Cancel")
+        self.cancel = push_button("Cancel", "Stop; what is done stays.")
         self.cancel.setMinimumHeight(32)
-        self.pause = QPushButton("Pause")
+        self.pause = push_button("Pause", "Let the computer rest, and go on later.")
         self.pause.setMinimumHeight(32)
         self.pause.setCheckable(True)
         self.pause.setVisible(pausable)

@@ -27,6 +27,7 @@ class SlideCombo(QComboBox):
         super().__init__(parent)
         self._session = session
         self._layer: Image | None = None
+        self.setToolTip("The slide in view; choosing another shows it in all docks.")
         # A long name must not push everything else out of sight.
         self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.currentIndexChanged.connect(self._choose)

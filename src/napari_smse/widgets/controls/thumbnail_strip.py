@@ -11,12 +11,11 @@ from qtpy.QtWidgets import (
     QListView,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
 
@@ -46,8 +45,8 @@ class ThumbnailStrip(QWidget):
         self.list.setGridSize(_CELL)
         self.list.setMinimumHeight(_ROWS_SEEN * _CELL.height() + 8)
         self.list.setToolTip("Click a picture to fly to it. Below: its distance.")
-        self.more = QPushButton("More like this one")
-        self.less = QPushButton("Not like this one")
+        self.more = push_button("More like this one", "Make the tile a positive example.")
+        self.less = push_button("Not like this one", "Make the tile a negative example.")
         self.pictures = ThumbnailReader()
         self._tiles: list[TileOnSlide] = []
         self._distances: list[float] = []

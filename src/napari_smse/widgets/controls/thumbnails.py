@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
-from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
+from napari_smse.progress import Progress
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
+from napari_smse.workflows.scored_slide import TileOnSlide
+from napari_smse.workflows.thumbnails import Thumbnail, read_thumbnails
 
 _SIDE_PX = 14
 
@@ -25,17 +26,8 @@ def colour_icon(colour: Colour) -> QIcon:
     return QIcon(square)
 
 
-logger = logging.getLogger(__name__)
-
-_AT_ONCE = 20
-_Picture = tuple[Hashable, NDArray[np.uint8]]
-
-
 class ThumbnailReader(QObject):
-    """Reads pictures of tiles, the ones asked for last.
-
-    They are handed out several at a time, as each repaint takes as long as one of many.
-    """
+    """Reads pictures of tiles, the ones asked for last."""
 
     read = Signal(object, object)
     """Key of the tile, and its `QIcon`."""
@@ -49,32 +41,16 @@ class ThumbnailReader(QObject):
     def ask(self, tiles: Sequence[tuple[Hashable, TileOnSlide]]) -> None:
         """Read these; what was asked before and is not read yet is forgotten."""
         wanted = list(tiles)
-        self.task.start(lambda: _pictures(wanted))
+        self.task.start(lambda: read_thumbnails(wanted))
 
     def stop(self) -> None:
         """Read no more."""
         self.task.cancel()
 
-    def _hand_out(self, pictures: list[_Picture]) -> None:
-        for key, pixels in pictures:
+    def _hand_out(self, progress: Progress) -> None:
+        thumbnails = cast("list[Thumbnail]", progress.detail)
+        for key, pixels in thumbnails:
             self.read.emit(key, icon_of(pixels))
-
-
-def _pictures(tiles: Sequence[tuple[Hashable, TileOnSlide]]) -> Iterator[list[_Picture]]:
-    ready: list[_Picture] = []
-    for key, tile in tiles:
-        side = max(tile.region.width, tile.region.height)
-        try:
-            pixels = tile.slide.read(tile.region, tile.slide.mpp * max(1.0, side / PICTURE_PX))
-        except SmseError:
-            # A list without a picture is better than none.
-            logger.warning("a tile of %s cannot be read", tile.slide.name, exc_info=True)
-            continue
-        ready.append((key, np.ascontiguousarray(pixels)))
-        if len(ready) == _AT_ONCE:
-            yield ready
-            ready = []
-    yield ready
 
 
 def icon_of(pixels: NDArray[np.uint8]) -> QIcon:

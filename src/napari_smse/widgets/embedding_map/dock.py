@@ -50,7 +50,6 @@ from napari_smse.workflows.embedding_map import (
     ClusterJob,
     EmbeddingMap,
     EmbeddingMapJob,
-    ProjectionMethod,
     UnlikeJob,
 )
 from napari_smse.workflows.out_of_distribution import OodScores
@@ -175,7 +174,7 @@ class EmbeddingMapDock(SlideDock):
         """Follow another model that is in force on a slide of the map, if that is quickly done."""
         self._refresh()
         run = self._session.run_of(layer)
-        quick = self.form.way is ProjectionMethod.PCA
+        quick = self.form.options.settings.method == "pca"
         if self.space is None or run is None or not run.store.finished or not quick:
             return
         if any(one.run.base is run or one.run is run.base for one in self.space.slides):
@@ -209,7 +208,9 @@ class EmbeddingMapDock(SlideDock):
         self._show_problem("")
         self.news.hide()
         same, _ = of_one_model(self._wanted)
-        job = EmbeddingMapJob(tuple((scored.slide, scored.run) for scored in same), self.form.way)
+        job = EmbeddingMapJob(
+            tuple((scored.slide, scored.run) for scored in same), self.form.options.settings
+        )
         self._set_working(True)
         self.state.setText("Reading …")
         self.mapping.start(job.run)

@@ -7,12 +7,13 @@ from typing import Final
 
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSpinBox, QWidget
 
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
+from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.session import ScoredLayer
-from napari_smse.workflows.embedding_map import ProjectionMethod
+from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings
 
 REFRESH, STOP = "Refresh", "Cancel"
 _GROUPS: Final = (2, 8, 20)
@@ -32,44 +33,37 @@ class EmbeddingMapForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.slides, self.ways, self.colours = (QComboBox() for _ in range(3))
-        self.refresh = QPushButton(REFRESH)
+        self.slides, self.colours = QComboBox(), QComboBox()
+        self.options = SettingsForm(EmbeddingMapSettings)
+        self.refresh = push_button(REFRESH, "Make the map anew with all that is scored.")
         self.groups = QSpinBox()
         self.exemplars = QCheckBox("Exemplars of the model")
-        self.everything = QPushButton("Show all points")
-        self.ways.addItems([*ProjectionMethod])
+        self.everything = push_button("Show all points", "Zoom out to all points.")
         self.colours.addItems([*ColourBy])
         self.groups.setRange(_GROUPS[0], _GROUPS[2])
         self.groups.setValue(_GROUPS[1])
         self.groups.setSuffix(" clusters")
         self.groups.hide()
+        self.groups.setToolTip("Number of clusters to divide the tiles into, without classes.")
+        self.slides.setToolTip("The slides whose tiles are on the map.")
+        self.colours.setToolTip("What the colour of a point stands for.")
         self.exemplars.setToolTip(
             "Show the labelled tiles that came with the model, as diamonds in their class's colour."
-        )
-        self.ways.setToolTip(
-            "Principal components keep what differs most; UMAP keeps who is whose neighbour, and "
-            "says nothing of how far apart groups are."
         )
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, row in (
             ("Tiles of", (self.slides, self.refresh)),
-            ("Projection", (self.ways,)),
             ("Coloured by", (self.colours, self.groups)),
         ):
             form.addRow(name, hbox(*row))
         form.addRow(hbox(self.exemplars, self.everything))
         self.slides.currentIndexChanged.connect(self.changed)
-        self.ways.currentIndexChanged.connect(self.changed)
+        self.options.changed.connect(self.changed)
         self.colours.currentIndexChanged.connect(self._choose_colours)
         self.groups.valueChanged.connect(self.coloured)
         self.refresh.clicked.connect(self.refresh_pressed)
-
-    @property
-    def way(self) -> ProjectionMethod:
-        """How points get their places."""
-        return ProjectionMethod(self.ways.currentText())
 
     @property
     def by(self) -> ColourBy:

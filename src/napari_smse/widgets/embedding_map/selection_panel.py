@@ -15,7 +15,7 @@ from napari_smse.errors import RegionError
 from napari_smse.palette import Colour
 from napari_smse.progress import Progress, Task
 from napari_smse.similarity.tile_outlines import covered_regions
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import colour_icon
 from napari_smse.workflows.embedding_map import EmbeddingMap, MappedSlide
 
@@ -34,8 +34,9 @@ class SelectionPanel(QWidget):
         self.summary, self.outcome = QLabel(), QLabel()
         self.drawn = QPushButton("Tiles in drawn shapes")
         self.in_view = QPushButton("Tiles in view")
-        self.nothing = QPushButton("None")
+        self.nothing = push_button("None", "Choose no tile.")
         self.classes = QComboBox()
+        self.classes.setToolTip("The class that the selection gets; choose one, or type another.")
         self.annotate = QPushButton("Annotate selection")
         self._picked = False
         self.classes.activated.connect(self._note_pick)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.workflows.evidence import NamedBank, describe_bank
 
 
@@ -38,8 +38,8 @@ class BankPanel(QGroupBox):
         )
         self.remove = QPushButton("Remove chosen")
         self.remove.setToolTip("Take the reference tile chosen in the list above out of the bank.")
-        self.save = QPushButton("Save …")
-        self.load = QPushButton("Load …")
+        self.save = push_button("Save …", "Write the reference tiles to a file.")
+        self.load = push_button("Load …", "Read reference tiles from a file that this model made.")
         self.reset = QPushButton("Reset to model's exemplars")
         self.reset.setToolTip("Take the reference tiles that came with the model again.")
         self.learn = QPushButton("Fine-tune on these …")

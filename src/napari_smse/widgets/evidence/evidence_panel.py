@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_smse.palette import Colour
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.evidence.neighbour_list import NeighbourList
 from napari_smse.widgets.evidence.tile_card import TileCard
 from napari_smse.workflows.evidence import ScoredTiles
 from napari_smse.workflows.scored_slide import TileOnSlide
+from napari_smse.workflows.settings.search import EvidenceSettings
 
-_MOST = 50
 _DISTANCE = "0 away: just alike. 2 away: the very opposite."
 _NO_TILE = "No tile was scored there: click tissue under the heat map."
 
@@ -56,26 +56,17 @@ class EvidencePanel(QWidget):
         self._shown = 0
         self.card = TileCard()
         self.known = NeighbourList(slide_with)
-        self.k = QSpinBox()
-        self.k.setRange(1, _MOST)
-        self.k.setValue(5)
-        self.k.setToolTip("How many of the most similar reference tiles are shown and vote.")
-        self.similar_scale = QCheckBox("Only those of about the same scale")
-        self.similar_scale.setToolTip(
-            "Compare a tile only with reference tiles within 1.5x its um/px."
-        )
+        self.options = SettingsForm(EvidenceSettings)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.card)
-        layout.addLayout(hbox(QLabel("Most similar reference tiles"), self.k))
-        layout.addWidget(self.similar_scale)
+        layout.addWidget(self.options)
         layout.addWidget(self.known)
         layout.addWidget(QLabel(_DISTANCE))
         self.card.scale_chosen.connect(self._choose_scale)
         self.known.exemplar_clicked.connect(self.exemplar_clicked)
         self.known.exemplar_chosen.connect(self.exemplar_chosen)
-        self.k.valueChanged.connect(self.refresh)
-        self.similar_scale.toggled.connect(self.refresh)
+        self.options.changed.connect(self.refresh)
 
     def follow(self, read: ScoredTiles | None) -> None:
         """Show places of this slide from now on; none so far."""
@@ -107,12 +98,13 @@ class EvidencePanel(QWidget):
         read, bank = self._read, self._bank
         if read is None or bank is None or self.point is None:
             return
+        options = self.options.settings
         self.found = evidence_at(
             read.tiles,
             bank,
             *self.point,
-            self.k.value(),
-            similar_scale=self.similar_scale.isChecked(),
+            options.k,
+            similar_scale=options.similar_scale,
         )
         if not self.found:
             self._clear()

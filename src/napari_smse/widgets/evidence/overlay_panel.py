@@ -62,6 +62,10 @@ class OverlayPanel(QWidget):
             "call them means nothing."
         )
         self.agreement = QCheckBox("Show where the scales agree")
+        self.agreement.setToolTip(
+            "Colour the places where all scales call the same class, and those where one of them "
+            "decided."
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.banner, self.unknown, self.agreement, self.legend):

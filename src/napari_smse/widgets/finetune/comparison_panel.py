@@ -38,6 +38,7 @@ class ComparisonPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.table = _table(_HEADS)
+        self.table.setToolTip("Figures of the tiles held out, before and after the fine-tuning.")
         self.note = QLabel()
         self.note.setWordWrap(True)
         self.roc = pg.PlotWidget(background=None)

@@ -210,7 +210,7 @@ class FineTuneDock(SlideDock):
         if (
             self._tuner is None
             or progress is None
-            or progress.doing != "learning"
+            or progress.stage != "learning"
             or not progress.done
         ):
             self._restore()
@@ -247,15 +247,15 @@ class FineTuneDock(SlideDock):
         # Here, as it needs torch, which is there by now.
         from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner
 
-        if progress.detail is None:
+        if isinstance(progress.detail, FineTuner):
+            self._tuner = progress.detail
+            self.panel.show_warnings(tuple(self._tuner.warnings))
+        elif isinstance(progress, FineTuneProgress):
+            self._follow(progress)
+        else:
             # Nothing can be saved of what is not measured yet, nor stopped half-way any more.
             self._learning = None
             self._show_share(progress)
-        elif isinstance(progress.detail, FineTuner):
-            self._tuner = progress.detail
-            self.panel.show_warnings(tuple(self._tuner.warnings))
-        elif isinstance(progress.detail, FineTuneProgress):
-            self._follow(progress.detail)
 
     def _show_share(self, progress: Progress) -> None:
         done, total = progress.done, progress.total
@@ -271,7 +271,7 @@ class FineTuneDock(SlideDock):
             check = learning.check
             self.curves.add_check(check.step, check.accuracy, check.separation)
         if learning.loss is None:
-            self.panel.show_share(done / max(1, total), f"{learning.doing} tiles")
+            self.panel.show_share(done / max(1, total), learning.message)
             return
         self.curves.add_loss(done, learning.loss)
         if not self.learning.is_paused:

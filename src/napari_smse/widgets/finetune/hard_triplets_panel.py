@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.workflows.fine_tune import FineTuneOutcome
 from napari_smse.workflows.scored_slide import TileOnSlide
@@ -59,7 +59,9 @@ class HardTripletsPanel(QWidget):
         vertical.hide()
         vertical.setDefaultSectionSize(_ICON_PX + 6)
         horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.setToolTip("Click a tile to fly to it.")
         self.classes = QComboBox()
+        self.classes.setToolTip("The class that the chosen tile is to have.")
         self.fix = QPushButton("Correct label")
         self.ignore = QPushButton("Ignore")
         self.exemplar = QPushButton("Exemplar")
@@ -69,7 +71,7 @@ class HardTripletsPanel(QWidget):
         self.exemplar.setToolTip("Let the model never forget the chosen tile.")
         self.corrections = QLabel()
         self.corrections.setWordWrap(True)
-        self.forget = QPushButton("Forget them")
+        self.forget = push_button("Forget them", "Remove all corrections of single tiles.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(about)

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_smse.errors import SmseError
 from napari_smse.finetuning.history import FineTuneEntry, FineTuneHistory
+from napari_smse.widgets.controls.layout import push_button
 
 _HEADS = ("When", "Loss", "Trainable layers", "AUC", "Note")
 _NOTE = len(_HEADS) - 1
@@ -49,6 +50,7 @@ class HistoryPanel(QWidget):
         about.setWordWrap(True)
         self.table = QTableWidget(0, len(_HEADS))
         self.table.setHorizontalHeaderLabels(_HEADS)
+        self.table.setToolTip("Models fine-tuned before; type a note in the last column.")
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.setMinimumHeight((_ROWS_SEEN + 1) * _ROW_PX)
@@ -59,9 +61,11 @@ class HistoryPanel(QWidget):
         vertical.setDefaultSectionSize(_ROW_PX)
         horizontal.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         horizontal.setStretchLastSection(True)
-        self.show_maps = QPushButton("Show its maps")
+        self.show_maps = push_button("Show its maps", "Show the slide as this model sees it.")
         self.use = QPushButton("Score with it")
-        self.remove = QPushButton("Remove")
+        self.remove = push_button(
+            "Remove", "Remove the chosen model from the list, and from the disk."
+        )
         self.use.setToolTip("Choose this model in SMSE: Score slide.")
         buttons = QHBoxLayout()
         for button in (self.show_maps, self.use, self.remove):

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -23,6 +22,7 @@ from napari_smse.models import read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.scoring.run import model_facts
+from napari_smse.widgets.controls.layout import push_button
 from napari_smse.widgets.finetune.changed_calls_list import ChangedCallsList
 from napari_smse.widgets.finetune.comparison_panel import ComparisonPanel
 from napari_smse.widgets.finetune.hard_triplets_panel import HardTripletsPanel
@@ -72,8 +72,12 @@ class ResultPanel(QWidget):
         self.view = QComboBox()
         self.view.addItems([AFTER, BEFORE, CHANGE])
         self.view.setToolTip("Which maps the slide shows.")
-        self.save = QPushButton("Keep as a model …")
-        self.back = QPushButton("Roll back")
+        self.save = push_button(
+            "Keep as a model …", "Write the fine-tuned model to a file, to score other slides with."
+        )
+        self.back = push_button(
+            "Roll back", "Show the maps of the model before, and drop the fine-tuned one."
+        )
         self.figures, self.flipped, self.triplets = (
             ComparisonPanel(),
             ChangedCallsList(),

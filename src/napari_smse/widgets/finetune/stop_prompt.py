@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_smse.widgets.controls.layout import push_button
 
 
 class StopPrompt(QWidget):
@@ -21,9 +23,11 @@ class StopPrompt(QWidget):
         super().__init__(parent)
         self.text = QLabel()
         self.text.setWordWrap(True)
-        self.keep = QPushButton("Keep the best so far")
-        self.restore = QPushButton("Discard")
-        self.go_on = QPushButton("Resume")
+        self.keep = push_button(
+            "Keep the best so far", "End here, with the best that was learnt so far."
+        )
+        self.restore = push_button("Discard", "End here, and keep the model as it was.")
+        self.go_on = push_button("Resume", "Go on learning.")
         buttons = QHBoxLayout()
         for button, signal in (
             (self.keep, self.keep_wanted),

@@ -38,8 +38,10 @@ class IndexPicker(QWidget):
         # Without a parent, as the worker may still speak while the dock is being destroyed.
         self.looking = Worker()
         self.choose = QPushButton("Choose folder…")
+        self.choose.setToolTip("Choose the folder of an index, or an empty one for a new index.")
         self.where, self.about = QLabel(NO_FOLDER), QLabel()
         self.every = QCheckBox("Add every slide that I score")
+        self.every.setToolTip("Each slide goes into the index when it is scored to its end.")
         self._arrange()
         self._connect()
         self._show_choice()

@@ -54,6 +54,8 @@ class IndexStatus(QWidget):
         return self.looking, self.adding.task
 
     def _arrange(self) -> None:
+        self.tick.setToolTip("Each slide goes into the index when it is scored to its end.")
+        self.remedy.setToolTip("Do what the line above says.")
         self.tick.setAccessibleName("Add every slide that is scored to the index")
         self.problem.setStyleSheet("color: #ff9d5c")
         for label in (self.text, self.problem):

@@ -30,8 +30,8 @@ _INSET = 0.1
 class Side(StrEnum):
     """Which tiles are meant."""
 
-    LIKE = "Like this"
-    UNLIKE = "Not like this"
+    LIKE = "Positive examples"
+    UNLIKE = "Negative examples"
 
 
 _COLOURS = {Side.LIKE: "#00b386", Side.UNLIKE: "#e53935"}

@@ -7,15 +7,14 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
-from numpy.typing import NDArray
 
 from napari_smse.palette import Colour, class_colours
-from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, shown_class
+from napari_smse.scoring import MULTI_SCALE_MEAN, HeatMap, MapName, ScoreMaps, shown_class
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.colormaps import CLASS_COLOUR, map_colormap
+from napari_smse.widgets.layers.coordinates import place, placement
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
@@ -178,23 +177,15 @@ class HeatMapLayers:
         """Lay another map into a layer, touching only what differs: each touch is a redraw."""
         if layer.data.shape != heat_map.values.shape:
             layer.data = heat_map.values
-        scale, translate = self._placed(heat_map)
-        if not np.array_equal(layer.scale, scale):
-            layer.scale = scale
-        if not np.array_equal(layer.translate, translate):
-            layer.translate = translate
+        place(layer, placement(heat_map, self._slide_layer))
 
     def _made(self, name: MapName) -> Image:
         heat_map = self.maps.heat_map(name)
-        scale, translate = self._placed(heat_map)
         colour = self.colours[name.class_name]
         return Image(
             heat_map.values,
             name=self._name_of(name),
-            scale=scale,
-            translate=translate,
-            units=self._slide_layer.units[-2:],
-            axis_labels=self._slide_layer.axis_labels[-2:],
+            **placement(heat_map, self._slide_layer),
             colormap=map_colormap(CLASS_COLOUR, name.class_name, colour=colour),
             contrast_limits=(0, 1),
             interpolation2d="nearest",
@@ -224,17 +215,6 @@ class HeatMapLayers:
             "name": "",
         }
 
-    def _placed(self, heat_map: HeatMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scale and translation of a map's layer.
-
-        A cell of c level-0 px starts at the edge of its first pixel, but napari
-        places layers by the centre of pixel 0: hence (c - 1) / 2.
-        """
-        px = np.asarray(self._slide_layer.scale[-2:], dtype=np.float64)
-        origin = np.array([heat_map.y, heat_map.x])
-        shift = np.asarray(self._slide_layer.translate[-2:], dtype=np.float64)
-        return px * heat_map.cell, shift + px * (origin + (heat_map.cell - 1) / 2)
-
 
 def _without_number(name: str) -> str:
     return re.sub(r" \[\d+\]$", "", name)
@@ -242,4 +222,4 @@ def _without_number(name: str) -> str:
 
 def _most_telling_first(shown: str, name: MapName) -> tuple[bool, bool]:
     """Sort key: the class shown first before others, fused before single scales."""
-    return name.class_name != shown, name.scale != FUSED
+    return name.class_name != shown, name.scale != MULTI_SCALE_MEAN

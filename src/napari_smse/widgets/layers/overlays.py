@@ -12,11 +12,11 @@ from napari.utils import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_smse.palette import diverging_ramp
-from napari_smse.scoring import FUSED, HeatMap, MapName, ScoreMaps, objective_power
+from napari_smse.scoring import MULTI_SCALE_MEAN, HeatMap, MapName, ScoreMaps, objective_power
 from napari_smse.similarity.scale_agreement import ScaleAgreement
 from napari_smse.slides import Slide
 from napari_smse.tiles import Ground, TissueMask
-from napari_smse.widgets.layers.coordinates import placement
+from napari_smse.widgets.layers.coordinates import grid_placement, placement
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 
 AGREEMENT_KEY: Final = "napari_smse_agreement"
@@ -116,15 +116,10 @@ def show_difference(
         return None
     name = _most_telling(after)
     old, new = before.heat_map(name), after.heat_map(name)
-    px = np.asarray(slide_layer.scale[-2:], dtype=np.float64)
-    origin = np.array([new.y, new.x]) + (new.cell - 1) / 2
     layer = Image(
         new.values - old.values,
         name=f"Change of P({name.class_name}) · {slide.name}",
-        scale=px * new.cell,
-        translate=np.asarray(slide_layer.translate[-2:]) + px * origin,
-        units=slide_layer.units[-2:],
-        axis_labels=slide_layer.axis_labels[-2:],
+        **placement(new, slide_layer),
         colormap=_change_colormap(),
         contrast_limits=(-1, 1),
         interpolation2d="nearest",
@@ -159,7 +154,7 @@ def _most_telling(maps: ScoreMaps) -> MapName:
     names = list(maps)
     wanted = "malignant" if "malignant" in maps.classes else maps.classes[-1]
     of_class = [name for name in names if name.class_name == wanted]
-    return next((name for name in of_class if name.scale == FUSED), of_class[0])
+    return next((name for name in of_class if name.scale == MULTI_SCALE_MEAN), of_class[0])
 
 
 def _change_colormap() -> Colormap:
@@ -174,16 +169,11 @@ def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: Tis
     name = f"Tissue · {slide.name}"
     if name in viewer.layers:
         viewer.layers.remove(name)
-    px = np.asarray(slide_layer.scale[-2:], dtype=np.float64)
-    cell = np.array(mask.cell[::-1])
-    origin = np.array([mask.region.y, mask.region.x])
+    across, down = mask.cell
     layer = Labels(
         mask.ground,
         name=name,
-        scale=px * cell,
-        translate=np.asarray(slide_layer.translate[-2:]) + px * (origin + (cell - 1) / 2),
-        units=slide_layer.units[-2:],
-        axis_labels=slide_layer.axis_labels[-2:],
+        **grid_placement(slide_layer, (mask.region.y, mask.region.x), (down, across)),
         opacity=0.35,
         colormap=DirectLabelColormap(color_dict=_TISSUE_COLOURS),
         metadata={OF_SLIDE_KEY: slide.quick_hash},

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import HeatMap, describe_scale
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.coordinates import placement
+from napari_smse.widgets.layers.coordinates import place, placement
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, layer_with
 from napari_smse.workflows.embedding_map import EmbeddingMap, MappedSlide
@@ -69,8 +69,7 @@ class SelectionLayers:
             layer = self._viewer.add_layer(_made(slide_layer, slide, mpp, heat_map))
             self._viewer.layers.selection.active = active
         layer.data = heat_map.values
-        for name, value in placement(heat_map, slide_layer).items():
-            setattr(layer, name, value)
+        place(layer, placement(heat_map, slide_layer))
         session_of(self._viewer).set_shown(layer, True)
 
     def _layer_of(self, mark: tuple[str, float]) -> Image | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import HeatMap
 from napari_smse.slides import Slide
+from napari_smse.widgets.layers.coordinates import place, placement
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
@@ -52,19 +55,13 @@ class SimilarityLayer:
     def show(self, distances: HeatMap, reach: float) -> None:
         """Show a map of distances, of which none that is finite is larger than `reach`."""
         values = _closeness(distances.values, reach)
-        px = np.asarray(self._slide_layer.scale[-2:], dtype=np.float64)
-        scale = px * distances.cell
-        origin = np.array([distances.y, distances.x]) + (distances.cell - 1) / 2
-        translate = np.asarray(self._slide_layer.translate[-2:]) + px * origin
+        placed = placement(distances, self._slide_layer)
         layer = self.layer
         if layer is None:
-            layer = self._add(values, scale, translate)
+            self._add(values, placed)
         else:
             layer.data = values
-        if not np.array_equal(layer.scale, scale):
-            layer.scale = scale
-        if not np.array_equal(layer.translate, translate):
-            layer.translate = translate
+            place(layer, placed)
 
     def show_radius(self, radius: float, reach: float) -> None:
         """Colour what lies within a radius."""
@@ -82,16 +79,11 @@ class SimilarityLayer:
                 session_of(self._viewer).set_shown(covered, True)
         self._covered_up = []
 
-    def _add(
-        self, values: NDArray[np.float32], scale: NDArray[np.float64], at: NDArray[np.float64]
-    ) -> Image:
+    def _add(self, values: NDArray[np.float32], placed: dict[str, Any]) -> None:
         layer = Image(
             values,
             name=f"Similar · {self._slide.name}",
-            scale=scale,
-            translate=at,
-            units=self._slide_layer.units[-2:],
-            axis_labels=self._slide_layer.axis_labels[-2:],
+            **placed,
             colormap=similarity_colours(1),
             contrast_limits=(0, 1),
             interpolation2d="nearest",
@@ -106,7 +98,6 @@ class SimilarityLayer:
         self._make_room()
         self._viewer.layers.insert(self._above_the_maps(), layer)
         self._viewer.layers.selection.active = active
-        return layer
 
     def _make_room(self) -> None:
         """Hide the heat maps that are seen: two maps on each other cannot be read."""

@@ -12,24 +12,21 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
-    QPushButton,
     QVBoxLayout,
 )
+from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard, read_card
 from napari_smse.progress import Progress
 from napari_smse.results import result_folder_names
 from napari_smse.scoring import (
-    Progress as ScoringProgress,
-)
-from napari_smse.scoring import (
-    ScoreRequest,
+    ScoringProgress,
     list_devices,
 )
 from napari_smse.slides import Slide
 from napari_smse.widgets.compute_lock import ComputeLock
-from napari_smse.widgets.controls.layout import scroll_area
+from napari_smse.widgets.controls.layout import push_button, scroll_area
 from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog
 from napari_smse.widgets.controls.model_picker import ModelSelection
 from napari_smse.widgets.controls.run_panel import RunPanel
@@ -106,7 +103,9 @@ class ScoreDock(SlideDock):
         self.table = TileTableView()
         self.table.setMinimumHeight(160)
         self.live = LiveResults(self.viewer, self.controls, self.table, self)
-        self.save = QPushButton("Save results …")
+        self.save = push_button(
+            "Save results …", "Write table, picture, QuPath tiles and scores of what is shown."
+        )
         self.save.setEnabled(False)
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
@@ -225,12 +224,12 @@ class ScoreDock(SlideDock):
 
     # -- tissue and tile count -------------------------------------------------------
 
-    def _request(self) -> ScoreRequest:
-        """What the form asks for; raises `RegionError` if no region is drawn."""
-        form, layer = self.form, self.form.slide_layer
-        roi = None if layer is None else chosen_region(form.region_choice, self.viewer, layer)
-        coarse_first = form.seconds is not None
-        return ScoreRequest(form.mpps, form.overlap_share, form.min_tissue, roi, coarse_first)
+    def _region(self) -> BaseGeometry | None:
+        """Where to score; raises `RegionError` if no region is drawn."""
+        layer = self.form.slide_layer
+        if layer is None:
+            return None
+        return chosen_region(self.form.region_choice, self.viewer, layer)
 
     def _question(self) -> Question | None:
         """What the tile counter is to count."""
@@ -238,7 +237,7 @@ class ScoreDock(SlideDock):
         if self.slide is None or card is None:
             return None
         self.slide.mpp  # noqa: B018 - raises if the um/px is not known
-        return self.slide, card, self._request()
+        return self.slide, card, self.form.settings.request(self._region())
 
     def _show_tissue(self) -> None:
         layer = self.form.slide_layer
@@ -265,7 +264,8 @@ class ScoreDock(SlideDock):
         self.models.read_again()
         try:
             slide = slide_of(layer)
-            request = self._request()
+            settings, region = self.form.settings, self._region()
+            settings.request(region)
             mask = self.counter.known_tissue(slide)
         except SmseError as error:
             self._show_problem(str(error))
@@ -276,11 +276,10 @@ class ScoreDock(SlideDock):
         job = ScoreJob(
             slide,
             form.model_name,
-            request,
-            form.device_name,
+            settings,
+            region,
             mask,
             again,
-            form.seconds,
             # Nobody may be looking: a run then starts all the same.
             before_first_tile=lambda _run: drawn.wait(_FIRST_DRAWING_S),
         )
@@ -307,10 +306,10 @@ class ScoreDock(SlideDock):
     def _show_progress(self, progress: Progress) -> None:
         if isinstance(progress.detail, Run):
             self._begin(progress.detail)
-        elif isinstance(progress.detail, ScoringProgress):
-            self._progress = progress.detail
-            self.panel.show_progress(progress.detail, self._of_which(""))
-            self.live.take(progress.detail.scores)
+        elif isinstance(progress, ScoringProgress):
+            self._progress = progress
+            self.panel.show_progress(progress, self._of_which(""))
+            self.live.take(progress.scores)
         else:
             self.panel.show_stage(progress.message)
 

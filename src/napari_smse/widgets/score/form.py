@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
@@ -13,24 +15,21 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_smse.errors import ScaleError
 from napari_smse.models import ModelCard
 from napari_smse.scoring import ComputeDevice, describe_scale, parse_scale
 from napari_smse.slides import Slide
-from napari_smse.widgets.controls.layout import folded
 from napari_smse.widgets.controls.model_picker import ModelPicker
+from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.layers.regions import RegionChoice
 from napari_smse.widgets.score.scale_list import ScaleList
 from napari_smse.widgets.session import Session
-
-_OVERLAPS = {"none": 0.0, "a quarter": 0.25, "half": 0.5, "three quarters": 0.75}
+from napari_smse.workflows.settings.score import ScoreSettings
 
 
 class ScoreForm(QWidget):
@@ -70,11 +69,6 @@ class ScoreForm(QWidget):
         return self.slide.layer
 
     @property
-    def mpps(self) -> tuple[float, ...]:
-        """The ticked scales, um/px."""
-        return self.scales.ticked
-
-    @property
     def model_name(self) -> str:
         """``bundled`` or a path."""
         return self.models.name
@@ -85,24 +79,10 @@ class ScoreForm(QWidget):
         return RegionChoice(self.region.currentText())
 
     @property
-    def overlap_share(self) -> float:
-        """Share of a tile that its neighbour covers too."""
-        return _OVERLAPS[self.overlap.currentText()]
-
-    @property
-    def min_tissue(self) -> float:
-        """Least share of tissue in a tile."""
-        return self.tissue_share.value() / 100
-
-    @property
-    def seconds(self) -> float | None:
-        """Time to spend, s; None for as long as it takes."""
-        return 60.0 * self.minutes.value() or None
-
-    @property
-    def device_name(self) -> str:
-        """``auto`` or a device's name."""
-        return str(self.device.currentData())
+    def settings(self) -> ScoreSettings:
+        """Which tiles, on what, and for how long."""
+        device = str(self.device.currentData())
+        return replace(self.options.settings, mpp=self.scales.ticked, device=device)
 
     # -- what is shown ---------------------------------------------------------------
 
@@ -132,7 +112,7 @@ class ScoreForm(QWidget):
 
     def show_devices(self, devices: list[ComputeDevice]) -> None:
         """Offer the devices of this machine by name."""
-        wanted = self.device_name
+        wanted = self.device.currentData()
         self.device.clear()
         self.device.addItem(f"Automatic: {devices[0].label}", "auto")
         for device in devices:
@@ -162,44 +142,32 @@ class ScoreForm(QWidget):
         self.scale_note.setWordWrap(True)
         self.scale_note.hide()
         self.other_scale = QLineEdit()
-        self.other_scale.setPlaceholderText("another: 30x, or 0.35 (um/px)")
+        self.other_scale.setPlaceholderText("another: 30x, or 0.35 (µm/px)")
+        self.other_scale.setToolTip("Type another scale, and press Enter.")
         self.other_scale.returnPressed.connect(self._add_other_scale)
 
     def _make_tile_fields(self) -> None:
         self.region = QComboBox()
         self.region.addItems([str(choice) for choice in RegionChoice])
-        self.overlap = QComboBox()
-        self.overlap.addItems(list(_OVERLAPS))
-        self.overlap.setToolTip("Overlapping tiles give a smoother map and take longer.")
-        self.tissue_share = QSpinBox()
-        self.tissue_share.setRange(1, 100)
-        self.tissue_share.setValue(25)
-        self.tissue_share.setSuffix(" %")
-        self.tissue_share.setKeyboardTracking(False)
+        self.region.setToolTip("Where to score: everywhere, in view, or in shapes that you drew.")
         self.tissue = QPushButton("Show tissue")
         self.tissue.setToolTip("Tissue that will be scored, and pen and dark that will not.")
         self.tissue.clicked.connect(self.tissue_wanted)
-        self.minutes = QSpinBox()
-        self.minutes.setRange(0, 24 * 60)
-        self.minutes.setSuffix(" min")
-        self.minutes.setSpecialValueText("as long as it takes")
-        self.minutes.setKeyboardTracking(False)
-        self.minutes.setToolTip(
-            "With a time, all tissue is first seen once at the coarsest scale; what is left of the "
-            "time goes to where the call is unsure or scales disagree."
-        )
         self.device = QComboBox()
         self.device.addItem("Automatic", "auto")
+        self.device.setToolTip("What the network runs on.")
         self.device.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         # Names of processors can be longer than the dock is wide.
         self.device.currentTextChanged.connect(self.device.setToolTip)
         self.again = QCheckBox("Score again what an earlier run stored")
-        for combo in (self.region, self.overlap):
-            combo.currentIndexChanged.connect(lambda _: self.changed.emit())
-        for spin_box in (self.tissue_share, self.minutes):
-            spin_box.valueChanged.connect(lambda _: self.changed.emit())
+        self.again.setToolTip("Take nothing from an earlier run with the same settings.")
+        self.region.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.options = SettingsForm(ScoreSettings, without=("mpp", "device"))
+        self.options.advanced.addRow("Device", self.device)
+        self.options.advanced.addRow(self.again)
+        self.options.changed.connect(self.changed)
 
     def _lay_out(self) -> None:
         form = QFormLayout(self)
@@ -207,25 +175,11 @@ class ScoreForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Slide", self.slide)
         form.addRow("", self.facts)
-        form.addRow("um/px", _row(self.mpp, self.source))
+        form.addRow("µm/px", _row(self.mpp, self.source))
         form.addRow("Scales", _column(self.scales, self.other_scale, self.scale_note))
         form.addRow("Model", self.models)
         form.addRow("Region", _row(self.region, self.tissue))
-        self.more = self._make_more()
-        form.addRow(self.more)
-
-    def _make_more(self) -> QCollapsible:
-        """What is seldom changed, folded away."""
-        inner = QWidget()
-        form = QFormLayout(inner)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Tile overlap", self.overlap)
-        form.addRow("Minimum tissue fraction", self.tissue_share)
-        form.addRow("Time limit", self.minutes)
-        form.addRow("Device", self.device)
-        form.addRow(self.again)
-        return folded("More settings", inner)
+        form.addRow(self.options)
 
     # -- reacting --------------------------------------------------------------------
 

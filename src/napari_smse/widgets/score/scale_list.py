@@ -30,7 +30,10 @@ class ScaleList(QListWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setStyleSheet(_STYLE)
-        self.setToolTip("Untrained: the model never saw this scale, take its map as unknown.")
+        self.setToolTip(
+            "Outside the model's magnifications: the model never saw this scale in training, take "
+            "its map as unknown."
+        )
         for mpp in _USUAL_MPPS:
             self.add(mpp, ticked=mpp == _FIRST_MPP)
 
@@ -78,7 +81,7 @@ class ScaleList(QListWidget):
 
     def _text(self, mpp: float) -> str:
         trained = self._card is None or is_trained_scale(mpp, self._card)
-        return describe_scale(mpp) + ("" if trained else ", untrained")
+        return describe_scale(mpp) + ("" if trained else ", outside the model's magnifications")
 
 
 def _mpp(item: QListWidgetItem) -> float:

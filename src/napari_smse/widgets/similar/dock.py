@@ -36,7 +36,7 @@ from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _NO_SLIDE = "Open a slide first: File > Open."
 _NOT_SCORED = "Score this slide first (SMSE: Score slide): what is searched are its scored tiles."
-_NO_QUERY = "Draw around what you are looking for, or click a tile, under “Like this”."
+_NO_QUERY = "Draw around what you are looking for, or click a tile, under “Positive examples”."
 _SOON_MS = 100
 MOST_REGIONS = 500
 

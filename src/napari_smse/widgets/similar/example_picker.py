@@ -18,9 +18,9 @@ from napari_smse.widgets.layers.regions import visible_region
 from napari_smse.widgets.layers.tile_picker import TilePicker
 from napari_smse.workflows.scored_slide import TileOnSlide
 
-_TOLD = {
-    Side.LIKE: ("Like this", "what you are looking for"),
-    Side.UNLIKE: ("Not like this (optional)", "what was found but is not meant"),
+_MEANINGS = {
+    Side.LIKE: ("Positive examples", "what you are looking for"),
+    Side.UNLIKE: ("Negative examples (optional)", "what was found but is not meant"),
 }
 
 
@@ -40,8 +40,9 @@ class ExampleToolbar(QGroupBox):
     clear_wanted = Signal()
 
     def __init__(self, side: Side, parent: QWidget | None = None) -> None:
-        title, meant = _TOLD[side]
+        title, meant = _MEANINGS[side]
         super().__init__(title, parent)
+        self.setToolTip(f"Examples of {meant}.")
         self.draw = _button("Draw", f"Draw around {meant}, holding the mouse button down.")
         self.pick = _button("Click a tile", f"Click the map where it shows {meant}.")
         self.pick.setCheckable(True)

@@ -9,7 +9,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
@@ -20,7 +20,8 @@ from napari_smse.similarity.index.search import (
     SlideHits,
 )
 from napari_smse.similarity.index.shard import IndexedSlide, SlideState
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
+from napari_smse.widgets.controls.settings_form import setting_field
 from napari_smse.widgets.index.picker import NO_FOLDER, IndexPicker
 from napari_smse.widgets.index.queue import REPLACE
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
@@ -31,11 +32,10 @@ from napari_smse.widgets.slide_layers import layer_with, set_scale, slide_layers
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.index_slides import SlideAdded, SlideToAdd, WouldReplace, add_slide
 from napari_smse.workflows.search_index import IndexQuery, IndexSearchJob, read_pictures
+from napari_smse.workflows.settings.search import SearchSettings
 
 QueryTuple = tuple[NDArray[np.floating], float, str, str]
 """Embeddings ``(n, d)``, um/px, sha256 of the model's weights, the model's name."""
-
-_FIRST_HITS = 50
 
 
 class IndexSearchPanel(QWidget):
@@ -75,10 +75,10 @@ class IndexSearchPanel(QWidget):
         self.searching, self.adding = Worker(), Worker()
         self.picturing = Worker()
         self.index = IndexPicker()
-        self.number = QSpinBox()
+        self.number = setting_field(SearchSettings, "k")
         self.search = QPushButton("Search the folder")
         self.add = QPushButton("Add this slide")
-        self.replace = QPushButton(REPLACE)
+        self.replace = push_button(REPLACE, "Put the slide there with its settings of now.")
         self.bar = QProgressBar()
         self.state, self.problem = QLabel(), QLabel()
         self.hits = IndexHits()
@@ -99,11 +99,6 @@ class IndexSearchPanel(QWidget):
         return None if self._job is None else self._job.folder
 
     def _arrange(self) -> None:
-        self.number.setRange(1, 1000)
-        self.number.setValue(_FIRST_HITS)
-        self.number.setPrefix("find ")
-        self.number.setSuffix(" tiles")
-        self.number.setToolTip("How many tiles of all slides together to show.")
         self.search.setToolTip("Look in all slides of the folder for what you look for here.")
         self.add.setToolTip("Let this slide be found, too: its scored tiles go into the folder.")
         self.problem.setStyleSheet("color: #ff9d5c")
@@ -112,7 +107,7 @@ class IndexSearchPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.index)
-        layout.addLayout(hbox(self.search, self.number, self.add))
+        layout.addLayout(hbox(self.search, self.number.native, self.add))
         for widget in (self.bar, self.problem, self.replace, self.state):
             layout.addWidget(widget)
         layout.addWidget(self.hits, stretch=1)
@@ -170,12 +165,12 @@ class IndexSearchPanel(QWidget):
         except SmseError as error:
             self._show_problem(str(error))
             return
-        job, number = self._job, self.number.value()
+        job, k = self._job, self.number.value
         self.picturing.cancel()
         self._show_state("Searching…")
         self.bar.setRange(0, 0)
         self.bar.show()
-        self.searching.start(lambda: job.search(query, number))
+        self.searching.start(lambda: job.search(query, k))
         self._show_what_can_be_done()
 
     def cancel(self) -> None:
@@ -297,7 +292,7 @@ class IndexSearchPanel(QWidget):
         running = self.searching.is_running
         self.search.setText("Stop" if running else "Search the folder")
         self.search.setEnabled(there)
-        self.number.setEnabled(there and not running)
+        self.number.native.setEnabled(there and not running)
         self.add.setEnabled(there and not self.adding.is_running)
 
     def _show_state(self, text: str) -> None:

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_smse.progress import Progress
 from napari_smse.similarity.batch_effect import BatchEffect, NeighbourAccuracy
+from napari_smse.widgets.controls.layout import push_button
 from napari_smse.workflows.batch_effect import Measured
 from napari_smse.workflows.stain_robustness import StainRobustness
 
@@ -112,7 +113,9 @@ class BatchEffectPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         about = QLabel(_ABOUT)
-        self.measure = QPushButton("Measure")
+        self.measure = push_button(
+            "Measure", "Measure how far embeddings tell slides apart, rather than classes."
+        )
         self.sentence = QLabel()
         self.sentence.setStyleSheet("font-weight: bold;")
         self.as_is, self.stained = (

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.widgets.suggest.tile_queue import untinted
 from napari_smse.workflows.label_issues import LabelIssue, LabelIssueResult, correction_of
@@ -43,7 +43,10 @@ class LabelIssuesPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         about = QLabel(_ABOUT)
-        self.find = QPushButton("Find suspected label errors")
+        self.find = push_button(
+            "Find suspected label errors",
+            "List annotated tiles whose neighbours are of another class.",
+        )
         self.note = QLabel()
         self.list = QListWidget()
         self.list.setIconSize(QSize(PICTURE_PX, PICTURE_PX))

@@ -16,23 +16,22 @@ from qtpy.QtWidgets import (
     QListWidgetItem,
     QPushButton,
     QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_smse.palette import Colour
 from napari_smse.scoring import objective_power
-from napari_smse.widgets.controls.layout import hbox
+from napari_smse.widgets.controls.layout import hbox, push_button
+from napari_smse.widgets.controls.settings_form import setting_field
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader, colour_icon
 from napari_smse.workflows.scored_slide import PICTURE_PX
+from napari_smse.workflows.settings.slide_sets import SuggestSettings
 from napari_smse.workflows.suggest_tiles import QueuedTile
 
 SKIPPED: Final = "skipped"
 _KEYS: Final = 9
 _ACROSS: Final = 3
-_MOST: Final = 200
-_USUAL: Final = 20
 _GONE: Final = QColor(128, 128, 128, 150)
 _ABOUT: Final = (
     "Tiles that the model is least sure of, unlike each other, from all scored slides by turns. "
@@ -75,11 +74,11 @@ class TileQueue(QWidget):
 
     def _make_widgets(self) -> None:
         about = QLabel(_ABOUT)
-        self.count = QSpinBox()
-        self.count.setRange(1, _MOST)
-        self.count.setValue(_USUAL)
-        self.count.setSuffix(" tiles")
-        self.find = QPushButton("Find tiles to annotate")
+        self.count = setting_field(SuggestSettings, "n")
+        self.find = push_button(
+            "Find tiles to annotate",
+            "List the tiles whose labels a fine-tuning would learn most from.",
+        )
         self.note = QLabel()
         self.progress = QLabel()
         self.progress.setStyleSheet("font-weight: bold;")
@@ -94,10 +93,11 @@ class TileQueue(QWidget):
         self.list.setToolTip("Click a tile to go there.")
         self.buttons = QGridLayout()
         self.labels: list[QPushButton] = []
-        self.skip = QPushButton("Skip  [S]")
-        self.undo = QPushButton("Take back  [⌫]")
+        self.skip = push_button("Skip  [S]", "Leave this tile without a label, and go to the next.")
+        self.undo = push_button("Undo  [⌫]", "Take the last label back.")
         self.hide_maps = QCheckBox("Hide the heat maps meanwhile")
         self.hide_maps.setChecked(True)
+        self.hide_maps.setToolTip("See the tissue alone while labelling.")
         keys = QLabel(_KEYS_ABOUT)
         # Keys are for labels, wherever in here one has clicked.
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -107,7 +107,7 @@ class TileQueue(QWidget):
             label.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addWidget(about)
-        layout.addLayout(hbox(self.count, self.find))
+        layout.addLayout(hbox(self.count.native, self.find))
         for widget in (self.note, self.progress, self.facts):
             layout.addWidget(widget)
         layout.addLayout(self.buttons)
@@ -120,7 +120,7 @@ class TileQueue(QWidget):
         )  # fmt: skip
 
     def _connect(self) -> None:
-        self.find.clicked.connect(lambda: self.find_wanted.emit(self.count.value()))
+        self.find.clicked.connect(lambda: self.find_wanted.emit(self.count.value))
         self.skip.clicked.connect(self.skip_wanted)
         self.undo.clicked.connect(self.undo_wanted)
         self.hide_maps.toggled.connect(self.view_changed)
@@ -181,11 +181,12 @@ class TileQueue(QWidget):
             self.buttons.removeWidget(old)
             old.deleteLater()
         for number, name in enumerate(names):
-            button = QPushButton(colour_icon(colours[name]), f"{name}  [{number + 1}]")
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.clicked.connect(lambda _=False, one=number: self.label_wanted.emit(one))
-            self.buttons.addWidget(button, number // _ACROSS, number % _ACROSS)
-            self.labels.append(button)
+            label = push_button(f"{name}  [{number + 1}]", f"The tile is {name}.")
+            label.setIcon(colour_icon(colours[name]))
+            label.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            label.clicked.connect(lambda _=False, one=number: self.label_wanted.emit(one))
+            self.buttons.addWidget(label, number // _ACROSS, number % _ACROSS)
+            self.labels.append(label)
         self._show_all()
 
     def show_message(self, text: str) -> None:

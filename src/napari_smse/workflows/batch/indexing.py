@@ -11,7 +11,7 @@ from napari_smse.errors import OutputError
 from napari_smse.results import STORE_NAME, folder_name
 from napari_smse.scoring import ComputeDevice, ScoreStore, score
 from napari_smse.similarity.index.folder import AddOutcome
-from napari_smse.similarity.index.shard import indexed_slide, shard_of
+from napari_smse.similarity.index.shard import indexed_slide
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import quick_hash, slide_name
@@ -62,7 +62,7 @@ class Indexing:
             return
         settings = self._settings
         model, devices = load_on_fastest(
-            self._model, self._devices, self._reporter, float32=settings.float32
+            self._model, self._devices, self._reporter, float32=settings.scoring.float32
         )
         for job in left:
             try:
@@ -105,7 +105,7 @@ class Indexing:
                 "name": card.name,
                 "classes": list(card.classes),
             },
-            "request": self._settings.request.facts(),
+            "request": self._settings.scoring.request().facts(),
         }
         planned = indexed_slide(slide, facts)
         if self._index.planned(planned, replace=self._overwrite) is not AddOutcome.SAME:
@@ -127,9 +127,10 @@ class Indexing:
         return replace(job, settings=replace(self._settings, overwrite=True)).prepare(devices)
 
     def _append(self, job: SlideJob, slide: Slide, store: ScoreStore) -> None:
-        shard = shard_of(slide, store)
-        added = self._index.add(shard, replace=self._overwrite)
-        self._reporter.done(f"{job.path.name}: {len(shard):,} tiles {added}")
+        added = self._index.add_scored(slide, store, replace=self._overwrite)
+        there = self._index.find(slide.quick_hash)
+        tiles = 0 if there is None else there.tile_count
+        self._reporter.done(f"{job.path.name}: {tiles:,} tiles {added}")
 
 
 def slides_to_index(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from napari_smse.scoring import Progress
+from napari_smse.progress import Progress
 
 
 class BatchReporter(Protocol):

@@ -68,7 +68,7 @@ def score_here(
                     prepared.store,
                     devices,
                     threads=os.cpu_count() or 1,
-                    seconds=job.settings.seconds,
+                    seconds=job.settings.scoring.time_limit,
                 )
                 for progress in running:
                     reporter.tiles(job.name, progress)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from shapely.affinity import translate
 
 from napari_smse.errors import OutputError
 from napari_smse.models.card import ModelCard
@@ -33,6 +31,7 @@ from napari_smse.tiles import TilePlan
 from napari_smse.workflows.batch.destination import Destination
 from napari_smse.workflows.batch.resume import ExistingResults
 from napari_smse.workflows.index_slides import IntoIndex
+from napari_smse.workflows.settings.score import ScoreSettings
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -46,18 +45,14 @@ class BatchSettings:
     ----------
     target
         Where results go.
-    request
-        Which tiles to score, the region apart.
+    scoring
+        Which tiles to score, the region apart, and for how long.
     card
         Of the model.
     outlines
         Where to score, (x, y) in level-0 px from the slide's bounds; None for everywhere.
     source_mpp
         um/px of the slides, as the user states it; None for what they state.
-    seconds
-        Time for each slide; None for as long as it takes.
-    float32
-        Compute in float32 by torch.
     geojson
         Also write tiles for QuPath.
     overwrite
@@ -67,12 +62,10 @@ class BatchSettings:
     """
 
     target: Destination
-    request: ScoreRequest
+    scoring: ScoreSettings
     card: ModelCard
     outlines: BaseGeometry | None = None
     source_mpp: float | None = None
-    seconds: float | None = None
-    float32: bool = False
     geojson: bool = False
     overwrite: bool = False
     index: IntoIndex | None = None
@@ -118,15 +111,19 @@ class SlideJob:
         if finished is None:
             return False
         with open_slide(self.path, mpp=settings.source_mpp) as slide:
-            request = request_on(slide, settings.request, settings.outlines)
-            other = finished.differences(slide, settings.card, request, float32=settings.float32)
+            request = settings.scoring.request_on(slide, settings.outlines)
+            other = finished.differences(
+                slide, settings.card, request, float32=settings.scoring.float32
+            )
         if other and not (settings.target.folder(self.name) / STORE_NAME).exists():
             raise OutputError(
                 f"{self.where} holds the scores of another run (different "
                 f"{', '.join(other)}): choose another folder, or overwrite it (in a shell: "
                 "--overwrite)."
             )
-        return not other and finished.has_all(geojson=settings.geojson, seconds=settings.seconds)
+        return not other and finished.has_all(
+            geojson=settings.geojson, seconds=settings.scoring.time_limit
+        )
 
     def add_to_index(self) -> str:
         """Add it, which is finished, to the index, if there is one; return what became of it.
@@ -164,7 +161,7 @@ class SlideJob:
 
     def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> OpenJob:
         settings = self.settings
-        request = request_on(slide, settings.request, settings.outlines)
+        request = settings.scoring.request_on(slide, settings.outlines)
         plan = request.plan(slide, settings.card)
         lock = settings.target.lock(self.name)
         try:
@@ -268,13 +265,6 @@ class OpenJob:
         done = self.store.blocks_done()
         scored = sum(block.tile_count for block in compress(self.plan.blocks, done))
         return f"{scored} of {total} tiles in the time there was"
-
-
-def request_on(slide: Slide, request: ScoreRequest, outlines: BaseGeometry | None) -> ScoreRequest:
-    """Return a request for a slide with its region, if any; QuPath counts from its bounds."""
-    if outlines is None:
-        return request
-    return replace(request, roi=translate(outlines, slide.bounds.x, slide.bounds.y))
 
 
 def slide_jobs(paths: Sequence[Path], settings: BatchSettings) -> list[SlideJob]:

@@ -22,7 +22,10 @@ class Option:
     minimum, maximum, step
         Limits of a number, and how far one click goes.
     unit
-        Unit of a number, as it stands behind it.
+        Unit of a number, as a form shows it.
+    per_unit
+        How much of the field's own unit one of `unit` is, which a form shows in whole numbers: 60
+        for minutes of a field in seconds.
     choices
         What a form calls each value of a `Literal`; the values themselves without.
     unset
@@ -37,6 +40,7 @@ class Option:
     maximum: float = 1.0
     step: float = 1.0
     unit: str = ""
+    per_unit: float = 1.0
     choices: Mapping[str, str] = field(default_factory=dict)
     unset: str = "default"
     advanced: bool = False
@@ -51,9 +55,11 @@ class Setting:
     name
         Of the field, and so of the argument; with hyphens, of the option.
     kind
-        ``bool``, ``int``, ``float`` or ``str``.
+        ``bool``, ``int``, ``float`` or ``str``; of a tuple, what is in it.
     optional
         None is a value, too: what is usual.
+    several
+        It is a tuple of values.
     values
         The values of a `Literal`; empty for all others.
     default
@@ -65,6 +71,7 @@ class Setting:
     name: str
     kind: type
     optional: bool
+    several: bool
     values: tuple[str, ...]
     default: Any
     option: Option
@@ -80,9 +87,9 @@ def settings_of(record: type) -> dict[str, Setting]:
     """
     hints = typing.get_type_hints(record, include_extras=True)
     return {
-        one.name: _setting(one.name, hints[one.name], one.default)
-        for one in fields(record)
-        if typing.get_origin(hints[one.name]) is Annotated
+        part.name: _setting(part.name, hints[part.name], part.default)
+        for part in fields(record)
+        if typing.get_origin(hints[part.name]) is Annotated
     }
 
 
@@ -96,4 +103,7 @@ def _setting(name: str, hint: Any, default: Any) -> Setting:
     (only,) = parts
     if typing.get_origin(only) is Literal:
         only, values = str, typing.get_args(only)
-    return Setting(name, only, parts != [kind], values, default, option)
+    several = typing.get_origin(only) is tuple
+    if several:
+        only = typing.get_args(only)[0]
+    return Setting(name, only, parts != [kind], several, values, default, option)

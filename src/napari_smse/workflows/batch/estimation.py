@@ -1,0 +1,84 @@
+"""Estimate how long slides will take, by scoring each for a moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_smse.scoring import TimeEstimate, estimate
+from napari_smse.slides import open_slide
+from napari_smse.workflows.batch.reporter import BatchReporter
+from napari_smse.workflows.batch.scorers import load_on_fastest
+from napari_smse.workflows.settings.score import ScoreSettings
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+
+def estimate_slides(
+    paths: Sequence[Path],
+    model: str,
+    scoring: ScoreSettings,
+    reporter: BatchReporter,
+    *,
+    outlines: BaseGeometry | None = None,
+    source_mpp: float | None = None,
+) -> list[TimeEstimate]:
+    """Score each slide for two seconds, and report what all of it would take; nothing is stored.
+
+    Parameters
+    ----------
+    paths
+        The slides; those that cannot be read are reported, and stop no others.
+    model
+        ``bundled`` or a path.
+    scoring
+        Which tiles, and on what.
+    reporter
+        Where to report each slide.
+    outlines
+        Where to score, (x, y) in level-0 px from the slide's bounds; None for everywhere.
+    source_mpp
+        um/px of the slides, as the user states it; None for what they state.
+
+    Raises
+    ------
+    ModelError, DeviceError
+        There is no such model or device.
+    """
+    loaded, devices = load_on_fastest(model, scoring.device, reporter, float32=scoring.float32)
+    estimates = []
+    for path in paths:
+        try:
+            with open_slide(path, mpp=source_mpp) as slide:
+                plan = scoring.request_on(slide, outlines).plan(slide, loaded.card)
+                threads = os.cpu_count() or 1
+                estimated = estimate(slide, loaded, plan, devices, threads=threads)
+        except Exception as error:
+            reporter.fail(error, path.name)
+            continue
+        estimates.append(estimated)
+        reporter.done(f"{path.name}: {_describe(estimated)}")
+    if len(estimates) > 1:
+        tiles = sum(estimated.tiles for estimated in estimates)
+        seconds = sum(estimated.seconds for estimated in estimates)
+        reporter.report(f"In all: {tiles:,} tiles, {describe_time(seconds)}.")
+    return estimates
+
+
+def describe_time(seconds: float) -> str:
+    """Return a time in the unit that a person would give it in."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"about {hours} h {rest} min" if hours else f"about {minutes} min"
+
+
+def _describe(estimated: TimeEstimate) -> str:
+    text = f"{estimated.tiles:,} tiles, {describe_time(estimated.seconds)}"
+    if estimated.bottleneck is None:
+        return text
+    return f"{text} ({estimated.rate:.0f} tiles/s; {estimated.bottleneck} sets the pace)"

@@ -1,0 +1,111 @@
+"""How to score a slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
+
+from napari_smse.scoring import ScoreRequest
+from napari_smse.slides import Slide
+from napari_smse.tiles import TileSpec
+from napari_smse.workflows.settings.option import Option
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Which tiles of a slide to score, on what, and for how long."""
+
+    mpp: Annotated[
+        tuple[float, ...],
+        Option("Scales", "Scales of the tiles in µm/px (0.5) or as objective power (20x)."),
+    ] = (0.5,)
+    overlap: Annotated[
+        float,
+        Option(
+            "Tile overlap",
+            "Fraction of a tile's edge that its neighbour covers, too: the map gets smoother, and "
+            "takes longer.",
+            maximum=0.9,
+            step=0.05,
+            unit="%",
+            per_unit=0.01,
+            advanced=True,
+        ),
+    ] = 0.0
+    min_tissue: Annotated[
+        float,
+        Option(
+            "Minimum tissue fraction",
+            "Tiles with less tissue than this are not scored.",
+            step=0.01,
+            unit="%",
+            per_unit=0.01,
+            advanced=True,
+        ),
+    ] = 0.25
+    time_limit: Annotated[
+        float | None,
+        Option(
+            "Time limit",
+            "Time for each slide: all tissue is scored once at the coarsest scale; what is left of "
+            "the time goes to where the class is in doubt or scales disagree.",
+            minimum=60.0,
+            maximum=24 * 3600.0,
+            step=60.0,
+            unit="min",
+            per_unit=60.0,
+            unset="none",
+            advanced=True,
+        ),
+    ] = None
+    device: Annotated[
+        str, Option("Device", "Device to compute on: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto"
+    float32: Annotated[
+        bool,
+        Option(
+            "Compute in float32",
+            "Compute in float32 by torch, even where another runtime or bfloat16 is faster.",
+            advanced=True,
+        ),
+    ] = False
+
+    def request(self, roi: BaseGeometry | None = None) -> ScoreRequest:
+        """Return which tiles are to be scored.
+
+        Parameters
+        ----------
+        roi
+            Region, (x, y) in level-0 px; None for the whole slide.
+
+        Raises
+        ------
+        ScaleError
+            A scale or the overlap is impossible.
+        """
+        for mpp in self.mpp:
+            TileSpec(1, mpp, mpp, self.overlap)  # refuses what is impossible
+        coarse_first = self.time_limit is not None
+        return ScoreRequest(self.mpp, self.overlap, self.min_tissue, roi, coarse_first)
+
+    def request_on(self, slide: Slide, outlines: BaseGeometry | None) -> ScoreRequest:
+        """Return which tiles of a slide are to be scored.
+
+        Parameters
+        ----------
+        slide
+            The slide.
+        outlines
+            Region, (x, y) in level-0 px from the slide's bounds, as QuPath counts; None for all.
+
+        Raises
+        ------
+        ScaleError
+            A scale or the overlap is impossible.
+        """
+        if outlines is None:
+            return self.request()
+        return self.request(translate(outlines, slide.bounds.x, slide.bounds.y))
