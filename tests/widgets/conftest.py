@@ -5,10 +5,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_smse.finetuning import history
 from napari_smse.widgets import autosave
+from napari_smse.widgets.driver_workarounds import guard_against_triton, keep_programs
 from napari_smse.widgets.finetune import dock as finetune_dock
 from napari_smse.widgets.index import settings as index_settings
-from napari_smse.widgets.software_gl import keep_programs
-from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.workflows import fine_tune, score_slide
 from support.annotated_slides import write_red_slide
 from support.docks import Docks, seeing_model

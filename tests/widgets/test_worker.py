@@ -1,10 +1,11 @@
+import gc
 import re
 import threading
 
 import pytest
 
 from napari_smse.errors import NoTissueError
-from napari_smse.widgets.worker import Worker
+from napari_smse.widgets.worker import ComputeLock, Worker
 
 pytestmark = pytest.mark.gui
 
@@ -182,3 +183,27 @@ def test_paused_work_can_be_stopped(task, qtbot, until, by):
     task.cancel() if by == "cancel" else task.closing.set()
     until(closed.is_set)
     assert not (by == "cancel" and task.is_running)
+
+
+def test_one_turn_is_held_at_a_time():
+    scoring, training = (
+        ComputeLock("A slide is being scored"),
+        ComputeLock("A model is being trained"),
+    )
+    assert scoring.take() == ""
+    assert scoring.take() == ""
+    assert training.take().startswith("A slide is being scored: wait")
+    scoring.give_back()
+    scoring.give_back()
+    assert training.take() == ""
+    training.give_back()
+
+
+def test_who_dies_blocks_nobody():
+    gone = ComputeLock("gone")
+    gone.take()
+    del gone
+    gc.collect()
+    other = ComputeLock("other")
+    assert other.take() == ""
+    other.give_back()

@@ -11,17 +11,16 @@ import json
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
-from napari_smse.annotations.object_types import is_annotation
 from napari_smse.errors import RegionError
 
 logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class DrawnArea:
 
     @property
     def is_annotation(self) -> bool:
-        """Whether a person drew it, see `napari_smse.annotations.object_types`."""
+        """Whether a person drew it, see `napari_smse.annotations.geojson`."""
         return is_annotation(self.feature)
 
 
@@ -285,3 +284,43 @@ def _repaired(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
         geometry = shapely.make_valid(geometry)
     parts = shapely.get_parts(shapely.get_parts(geometry))
     return [part for part in parts if isinstance(part, Polygon) and part.area > 0]
+
+
+MEASURED: Final = ("µm/px", "Tissue")
+"""What an exported tile is measured by, beside the probability of each class."""
+
+_PROBABILITY: Final = "P("
+_NOT_DRAWN: Final = frozenset({"detection", "tile", "cell", "tmacore", "root"})
+
+
+def probability_name(class_name: str) -> str:
+    """Return what the probability of a class is called among the measurements of a tile."""
+    return f"{_PROBABILITY}{class_name})"
+
+
+def is_annotation(feature: Mapping[str, Any]) -> bool:
+    """Tell whether a GeoJSON feature is an annotation.
+
+    Tiles, cells and other detections are not, and neither is what has the measurements of a tile
+    that this package exported, whatever it was made into since. A feature that does not state
+    it is, as other programs write them, is taken for one.
+    """
+    given = feature.get("properties")
+    properties = given if isinstance(given, dict) else {}
+    stated = properties.get("objectType", properties.get("object_type", feature.get("id")))
+    kind = stated.lower().replace("_", "") if isinstance(stated, str) else ""
+    if kind.removeprefix("path").removesuffix("object") in _NOT_DRAWN:
+        return False
+    return not _has_scores(properties.get("measurements"))
+
+
+def _has_scores(measurements: Any) -> bool:
+    """Tell whether these are the measurements of a scored tile, in any writing of QuPath's."""
+    if isinstance(measurements, list):
+        measurements = {
+            entry.get("name"): entry for entry in measurements if isinstance(entry, dict)
+        }
+    if not isinstance(measurements, dict):
+        return False
+    scored = any(isinstance(name, str) and name.startswith(_PROBABILITY) for name in measurements)
+    return scored and all(name in measurements for name in MEASURED)

@@ -14,7 +14,7 @@ from napari_smse.workflows.batch_effect import Measured
 from napari_smse.workflows.embedding_map import EmbeddingMap, EmbeddingMapJob
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
-from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings, Projection
+from napari_smse.workflows.settings.embeddings import EmbeddingMapSettings, Projection
 from napari_smse.workflows.suggest_tiles import QueuedTile, find_next
 
 Annotated = Scores | tuple[Scores, AnnotationSet | None]

@@ -17,7 +17,7 @@ from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from napari_smse.workflows.region_query import RegionQuery, make_region_query
-from napari_smse.workflows.settings.search import SearchSettings
+from napari_smse.workflows.settings.embeddings import SearchSettings
 
 
 def search_slides(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,10 @@ from torch.nn.functional import normalize
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
+from napari_smse.finetuning.assessment import accuracy_of
+from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.models import Model, SmseNetwork
+from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region, Slide
 from napari_smse.training.prediction import TileOutputs
@@ -155,3 +158,41 @@ def exemplar_tiles_of(
             )
         )
     return tiles
+
+
+def model_exemplars(model: Model) -> ExemplarBank | None:
+    """Return the exemplars of a model, if it has any to learn from."""
+    bank = bank_of_weights(model.path, model.card.weights_sha256)
+    # What is saved beside the tuned model holds no pixel, whatever lay beside this one.
+    return bank.embeddings_only() if bank is not None and len(bank) else None
+
+
+def joined_exemplars(old: ExemplarBank, new: ExemplarBank, heads: EmbeddingHeads) -> ExemplarBank:
+    """Return the old exemplars where the heads embed them, and the new ones.
+
+    Old ones of other classes are left out.
+    """
+    if old.classes != new.classes:
+        return new
+    embeddings = heads.embed(torch.from_numpy(old.embeddings)).numpy()
+    return replace(old, embeddings=embeddings, model=new.model).joined(new)
+
+
+def exemplar_accuracy(
+    exemplars: ExemplarBank, heads: EmbeddingHeads, classes: Sequence[str]
+) -> float | None:
+    """Return the fraction of exemplars called right; None where they are of other classes.
+
+    Parameters
+    ----------
+    exemplars
+        As the model that is tuned embeds them.
+    heads
+        Fed with such embeddings.
+    classes
+        That the heads tell apart.
+    """
+    if exemplars.classes != tuple(classes):
+        return None
+    logits = heads.logits(torch.from_numpy(exemplars.embeddings))
+    return accuracy_of(logits, torch.from_numpy(exemplars.labels))

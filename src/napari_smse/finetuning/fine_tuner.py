@@ -24,6 +24,11 @@ from napari_smse.finetuning.embedding_heads import (
     train_embedding_heads,
     tuned_network,
 )
+from napari_smse.finetuning.exemplar_tiles import (
+    exemplar_accuracy,
+    joined_exemplars,
+    model_exemplars,
+)
 from napari_smse.finetuning.feature_heads import (
     FeatureHeads,
     default_crops,
@@ -31,11 +36,6 @@ from napari_smse.finetuning.feature_heads import (
     initialise_feature_heads,
 )
 from napari_smse.finetuning.hard_triplets import hard_triplets
-from napari_smse.finetuning.model_exemplars import (
-    exemplar_accuracy,
-    joined_exemplars,
-    model_exemplars,
-)
 from napari_smse.finetuning.ood_update import updated_ood_reference
 from napari_smse.finetuning.pair_constraints import PairConstraints, training_constraints
 from napari_smse.finetuning.result import FineTuneProgress, FineTuneResult, HeldOutCheck, Stage

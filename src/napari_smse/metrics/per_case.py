@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.metrics.predictions import HeldOutPredictions
-from napari_smse.slides.path_text import path_text
+from napari_smse.slides.identity import path_text
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from napari_smse.annotations.object_types import MEASURED, probability_name
+from napari_smse.annotations.geojson import MEASURED, probability_name
 from napari_smse.atomic_write import atomic_path
 from napari_smse.palette import Colour, class_colours
 from napari_smse.results.tables import probability_column

@@ -38,7 +38,7 @@ from napari_smse.scoring import (
     shown_class,
 )
 from napari_smse.slides import Slide
-from napari_smse.slides.path_text import path_text
+from napari_smse.slides.identity import path_text
 
 _THUMBNAIL_SIDE = 1600
 _OUTSIDE = ": outside the model's magnifications"

@@ -15,7 +15,7 @@ from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
 from napari_smse.scoring.store import ScoreStore, signature
 from napari_smse.slides import Slide
-from napari_smse.slides.path_text import path_text
+from napari_smse.slides.identity import path_text
 from napari_smse.tiles import TilePlan, find_tissue, plan_reads
 
 

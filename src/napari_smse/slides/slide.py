@@ -21,8 +21,7 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.slides.backends.base import Backend, Level
-from napari_smse.slides.identity import file_stamps, quick_hash, slide_name, stat_files
-from napari_smse.slides.path_text import path_text
+from napari_smse.slides.identity import file_stamps, path_text, quick_hash, slide_name, stat_files
 from napari_smse.slides.region import Region
 from napari_smse.slides.scale import PhysicalScale, user_scale
 from napari_smse.slides.window import Box, Window, filter_margin

@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QWidget
 
-from napari_smse.widgets.software_gl import keep_programs
+from napari_smse.widgets.driver_workarounds import keep_programs
 from napari_smse.widgets.worker import Worker
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from napari_smse.similarity.projection import Project, fit_pca, umap_layout
 from napari_smse.slides import Slide
 from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings
+from napari_smse.workflows.settings.embeddings import EmbeddingMapSettings
 
 
 @dataclass(frozen=True)

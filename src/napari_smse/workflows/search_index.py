@@ -21,7 +21,7 @@ from napari_smse.similarity.index.search import (
 from napari_smse.similarity.index.shard import IndexedSlide, SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
-from napari_smse.slides.path_text import text_path
+from napari_smse.slides.identity import text_path
 from napari_smse.workflows.thumbnails import Thumbnail, hand_out, read_thumbnail
 
 logger = logging.getLogger(__name__)

@@ -7,11 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_smse.widgets.controls.settings_form import SettingsForm, setting_field
+from napari_smse.workflows.settings.embeddings import (
+    EmbeddingMapSettings,
+    EvidenceSettings,
+    SuggestSettings,
+)
 from napari_smse.workflows.settings.fine_tune import FineTuneSettings
 from napari_smse.workflows.settings.option import Setting, settings_of
 from napari_smse.workflows.settings.score import ScoreSettings
-from napari_smse.workflows.settings.search import EvidenceSettings
-from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings, SuggestSettings
 
 # What a dock asks for by controls of its own is not in the form.
 RECORDS = {

@@ -12,7 +12,6 @@ from napari_smse.progress import run_task
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, drawn_on
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
@@ -22,6 +21,7 @@ from napari_smse.widgets.suggest import dock as next_dock
 from napari_smse.widgets.suggest.dock import SuggestDock
 from napari_smse.widgets.suggest.tile_queue import SKIPPED
 from napari_smse.widgets.tile_notes import notes_of
+from napari_smse.widgets.worker import ComputeLock
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import Run

@@ -14,11 +14,15 @@ from typer.testing import CliRunner
 
 import napari_smse as smse
 from napari_smse.cli.app import app
+from napari_smse.workflows.settings.embeddings import (
+    EmbeddingMapSettings,
+    EvidenceSettings,
+    SearchSettings,
+    SuggestSettings,
+)
 from napari_smse.workflows.settings.fine_tune import FineTuneSettings
 from napari_smse.workflows.settings.option import Option, settings_of
 from napari_smse.workflows.settings.score import ScoreSettings
-from napari_smse.workflows.settings.search import EvidenceSettings, SearchSettings
-from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings, SuggestSettings
 
 IN_COMMANDS = [
     (FineTuneSettings, "finetune", ()),

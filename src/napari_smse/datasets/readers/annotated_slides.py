@@ -28,8 +28,7 @@ from napari_smse.datasets.labelled_set import LabelledSet, Skipped
 from napari_smse.datasets.readers.csv_rows import read_csv_rows
 from napari_smse.errors import DataError, RegionError, named_error
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
-from napari_smse.slides.identity import slide_name
-from napari_smse.slides.path_text import path_text
+from napari_smse.slides.identity import path_text, slide_name
 from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
 
 logger = logging.getLogger(__name__)

@@ -38,7 +38,7 @@ from napari_smse.metrics.per_case import (
 )
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, Summary, predictions_from_held_out
-from napari_smse.slides.path_text import path_text
+from napari_smse.slides.identity import path_text
 
 _log = logging.getLogger(__name__)
 NOTICE: Final = "Research use only. Not a medical device, not for diagnosis."

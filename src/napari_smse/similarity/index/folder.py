@@ -23,7 +23,7 @@ from napari_smse.similarity.index.shard_file import (
     shard_path,
     write_shard,
 )
-from napari_smse.slides.path_text import path_text
+from napari_smse.slides.identity import path_text
 
 MEMORY_BYTES: Final = 2 * 2**30
 """Embeddings of at most so many bytes are cached in float32: 4 million tiles of 128 numbers."""

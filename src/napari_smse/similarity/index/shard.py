@@ -15,8 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Region, Slide
-from napari_smse.slides.identity import quick_hash
-from napari_smse.slides.path_text import path_text, text_path
+from napari_smse.slides.identity import path_text, quick_hash, text_path
 
 _SETTING_NAMES: Final = {
     "mpp": "µm/px of the slide",

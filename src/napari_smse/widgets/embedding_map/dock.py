@@ -23,19 +23,16 @@ from napari_smse.slides import Region
 from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
-from napari_smse.widgets.embedding_map.colour_legend import ColourLegend
-from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, colouring
+from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, ColourLegend, colouring
 from napari_smse.widgets.embedding_map.form import EmbeddingMapForm
-from napari_smse.widgets.embedding_map.mapped_slides import (
-    describe_changes,
-    describe_left_out,
-    of_one_model,
-)
 from napari_smse.widgets.embedding_map.messages import (
+    describe_changes,
     describe_exemplar,
+    describe_left_out,
     describe_selection,
     describe_tile,
     most_called,
+    of_one_model,
 )
 from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
 from napari_smse.widgets.embedding_map.selection_panel import Outlined, SelectionPanel, outlined

@@ -13,7 +13,7 @@ from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.session import ScoredLayer
-from napari_smse.workflows.settings.slide_sets import EmbeddingMapSettings
+from napari_smse.workflows.settings.embeddings import EmbeddingMapSettings
 
 REFRESH, STOP = "Refresh", "Cancel"
 _GROUPS: Final = (2, 8, 20)

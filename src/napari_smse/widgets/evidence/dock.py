@@ -13,6 +13,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.controls.layout import hbox, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.dock import FINE_TUNE, SlideDock, open_dock
+from napari_smse.widgets.driver_workarounds import guard_against_triton
 from napari_smse.widgets.evidence.bank_controller import BankController
 from napari_smse.widgets.evidence.bank_panel import BankPanel
 from napari_smse.widgets.evidence.evidence_panel import EvidencePanel
@@ -23,7 +24,6 @@ from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.layers.tile_picker import TilePointer
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
-from napari_smse.widgets.triton_guard import guard_against_triton
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, read_tiles
 from napari_smse.workflows.scored_slide import Run, TileOnSlide

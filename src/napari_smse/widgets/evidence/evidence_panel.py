@@ -16,7 +16,7 @@ from napari_smse.widgets.evidence.neighbour_list import NeighbourList
 from napari_smse.widgets.evidence.tile_card import TileCard
 from napari_smse.workflows.evidence import ScoredTiles
 from napari_smse.workflows.scored_slide import TileOnSlide
-from napari_smse.workflows.settings.search import EvidenceSettings
+from napari_smse.workflows.settings.embeddings import EvidenceSettings
 
 _DISTANCE = "0 away: just alike. 2 away: the very opposite."
 _NO_TILE = "No tile was scored there: click tissue under the heat map."

@@ -16,10 +16,10 @@ from napari_smse.errors import SmseError
 from napari_smse.progress import Eta, Progress
 from napari_smse.scoring import list_devices
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.controls.layout import folded, scroll_area
 from napari_smse.widgets.controls.run_panel import RunPanel
 from napari_smse.widgets.dock import SCORE, SlideDock, open_dock
+from napari_smse.widgets.driver_workarounds import guard_against_triton
 from napari_smse.widgets.event_loop import LowLatencyMode
 from napari_smse.widgets.finetune.form import FineTuneForm
 from napari_smse.widgets.finetune.history_panel import HistoryPanel
@@ -30,8 +30,7 @@ from napari_smse.widgets.finetune.training_slides import describe_slides, traini
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.tile_notes import notes_in, notes_of
-from napari_smse.widgets.triton_guard import guard_against_triton
-from napari_smse.widgets.worker import Worker
+from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.fine_tune import (
     FineTuneJob,
     FineTuneOutcome,

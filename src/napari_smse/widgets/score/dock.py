@@ -25,12 +25,12 @@ from napari_smse.scoring import (
     list_devices,
 )
 from napari_smse.slides import Slide
-from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.controls.layout import push_button, scroll_area
 from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog
 from napari_smse.widgets.controls.model_picker import ModelSelection
 from napari_smse.widgets.controls.run_panel import RunPanel
 from napari_smse.widgets.dock import SlideDock
+from napari_smse.widgets.driver_workarounds import guard_against_triton
 from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
 from napari_smse.widgets.index.status import IndexStatus
 from napari_smse.widgets.layers.annotation_layer import follow_scale
@@ -45,8 +45,7 @@ from napari_smse.widgets.score.tile_table import TileRow, TileTableView
 from napari_smse.widgets.score.viewport_watch import ViewportWatch
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
-from napari_smse.widgets.triton_guard import guard_against_triton
-from napari_smse.widgets.worker import Worker
+from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.score_slide import ScoreJob, save_shown
 from napari_smse.workflows.scored_slide import Run
 

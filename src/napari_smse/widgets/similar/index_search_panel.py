@@ -32,7 +32,7 @@ from napari_smse.widgets.slide_layers import layer_with, set_scale, slide_layers
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.index_slides import SlideAdded, SlideToAdd, WouldReplace, add_slide
 from napari_smse.workflows.search_index import IndexQuery, IndexSearchJob, read_pictures
-from napari_smse.workflows.settings.search import SearchSettings
+from napari_smse.workflows.settings.embeddings import SearchSettings
 
 QueryTuple = tuple[NDArray[np.floating], float, str, str]
 """Embeddings ``(n, d)``, um/px, sha256 of the model's weights, the model's name."""

@@ -16,7 +16,6 @@ from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
 from napari_smse.widgets.annotated_slides import scored_slides
-from napari_smse.widgets.compute_lock import ComputeLock
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
@@ -29,7 +28,7 @@ from napari_smse.widgets.suggest.label_issues_panel import LabelIssuesPanel
 from napari_smse.widgets.suggest.labelling_controller import LabellingController
 from napari_smse.widgets.suggest.tile_queue import TileQueue
 from napari_smse.widgets.tile_notes import notes_of
-from napari_smse.widgets.worker import Worker
+from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.batch_effect import Measured, measure
 from napari_smse.workflows.label_efficiency import measure_label_efficiency
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels

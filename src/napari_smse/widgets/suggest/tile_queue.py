@@ -26,7 +26,7 @@ from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.settings_form import setting_field
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader, colour_icon
 from napari_smse.workflows.scored_slide import PICTURE_PX
-from napari_smse.workflows.settings.slide_sets import SuggestSettings
+from napari_smse.workflows.settings.embeddings import SuggestSettings
 from napari_smse.workflows.suggest_tiles import QueuedTile
 
 SKIPPED: Final = "skipped"

@@ -1,10 +1,14 @@
-"""Keep Triton from crashing a viewer whose OpenGL brings its own LLVM."""
+"""Keep graphics drivers and libraries that clash from ending the viewer."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from pathlib import Path
+from typing import Final
+
+from vispy.gloo import gl
+from vispy.gloo.glir import GlirProgram
 
 logger = logging.getLogger(__name__)
 
@@ -35,3 +39,19 @@ def guard_against_triton(maps: Path = _MAPS) -> bool:
     sys.modules["triton"] = None  # type: ignore[assignment]
     logger.info("OpenGL here brings its own LLVM: Triton, which would clash with it, is left out")
     return True
+
+
+_SOFTWARE: Final = ("llvmpipe", "softpipe", "swrast")
+
+_delete = GlirProgram.delete
+
+
+def keep_programs() -> None:
+    """Let programs be, from now on, where drawing is done in software; elsewhere change nothing."""
+    GlirProgram.delete = _delete_unless_software
+
+
+def _delete_unless_software(program: GlirProgram) -> None:
+    renderer = str(gl.glGetParameter(gl.GL_RENDERER)).lower()
+    if not any(name in renderer for name in _SOFTWARE):
+        _delete(program)

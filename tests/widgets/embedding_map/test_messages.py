@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_smse.widgets.embedding_map.mapped_slides import (
+from napari_smse.widgets.embedding_map.messages import (
     describe_changes,
     describe_left_out,
     of_one_model,

@@ -14,7 +14,7 @@ import tifffile
 from napari_smse.errors import DamagedSlideError, SlideError
 from napari_smse.slides import open_slide
 from napari_smse.slides.backends.openslide import OpenSlideBackend
-from napari_smse.slides.backends.segment_size import coded_size
+from napari_smse.slides.backends.tiff_level import coded_size
 from support.slides import noise_image, write_pyramid_tiff
 
 IMAGE = noise_image(512, 512)

@@ -1,8 +1,10 @@
 import sys
 
+import numpy as np
 import pytest
+from qtpy.QtWidgets import QApplication
 
-from napari_smse.widgets.triton_guard import guard_against_triton
+from napari_smse.widgets.driver_workarounds import guard_against_triton
 
 
 @pytest.fixture
@@ -27,3 +29,23 @@ def test_it_is_left_alone_elsewhere(tmp_path, no_triton):
     assert not guard_against_triton(maps)
     assert not guard_against_triton(tmp_path / "no such file")
     assert "triton" not in sys.modules
+
+
+pytestmark = pytest.mark.gui
+
+
+def test_removing_a_lower_layer_does_not_end_the_process(viewer):
+    """On Mesa's software renderer plain napari dies of a segmentation fault here."""
+
+    def add():
+        viewer.add_image(np.zeros((500, 500, 3), np.uint8), rgb=True)
+        for _ in range(5):
+            QApplication.processEvents()
+
+    add()
+    add()
+    viewer.layers.remove(viewer.layers[0])
+    for _ in range(5):
+        QApplication.processEvents()
+    add()
+    assert len(viewer.layers) == 2
