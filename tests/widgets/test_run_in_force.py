@@ -58,7 +58,7 @@ def settle(docks, evidence):
 def saved(docks, folder):
     """Save; return the record and the probabilities of the tables and of the store."""
     docks.score.save_to(folder)
-    docks.until(lambda: not docks.score.saving.is_running)
+    docks.until(lambda: not docks.score.saver.task.is_running)
     at = folder / "slide"
     table = pq.read_table(at / "tiles.parquet")
     store = ScoreStore.open(at / "scores.zarr")
@@ -103,7 +103,7 @@ def test_what_was_saved_of_a_tuned_model_is_what_it_answers(tuned, tmp_path):
 
 def test_a_model_that_was_kept_gives_its_name_to_what_is_saved(tuned, tmp_path):
     tuned.tune.save_to(tmp_path / "mine.safetensors")
-    tuned.until(lambda: not tuned.tune.saving.is_running)
+    tuned.until(lambda: not tuned.tune.actions.task.is_running)
     record, table, store = saved(tuned, tmp_path / "results")
     assert record["model"]["name"] == store.facts["model"]["name"] == "mine"
     np.testing.assert_array_equal(table, shown(tuned))

@@ -63,7 +63,7 @@ def seen(docks):
 
 def saved(docks, folder, name):
     docks.score.save_to(folder)
-    docks.until(lambda: not docks.score.saving.is_running)
+    docks.until(lambda: not docks.score.saver.task.is_running)
     return json.loads((folder / name / "run.json").read_text())
 
 

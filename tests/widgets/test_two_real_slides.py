@@ -64,7 +64,7 @@ def draw_around_tiles(docks):
 def saved(docks, folder):
     name = docks.score.slide.name
     docks.score.save_to(folder)
-    docks.until(lambda: not docks.score.saving.is_running)
+    docks.until(lambda: not docks.score.saver.task.is_running)
     record = json.loads((folder / name / "run.json").read_text())
     table = pq.read_table(folder / name / "tiles.parquet")
     (scale,) = docks.score.live.layers.maps.scores()

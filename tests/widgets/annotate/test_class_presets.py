@@ -13,7 +13,7 @@ from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import class_presets
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.layers.annotation_layer import CLASS
+from napari_smse.widgets.layers.annotation_shapes import CLASS
 from support.docks import put_in_force
 from support.slides import write_pyramid_tiff
 
@@ -55,7 +55,7 @@ def docks(viewer, slide_path, settle):
 def crash(dock):
     """Nobody says goodbye, and the next viewer knows nothing."""
     layer = dock.drawing.layer
-    dock._dirty = False
+    dock.files._dirty = False
     dock.release()
     dock.viewer.layers.remove(layer)
     class_presets._last.clear()
@@ -85,7 +85,7 @@ def test_classes_without_a_region_survive_a_crash(docks, folder, until):
     make_own_classes(dock)
     own = dock.table.colours
     until(lambda: any(folder.glob("*.json")))
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     again = docks()
     assert again.table.colours == own
@@ -101,7 +101,7 @@ def test_with_regions_they_come_back_when_these_do(docks, until):
     dock.table.choose(1)
     draw(dock, 0, 0)
     own = dock.table.colours
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     again = docks()
     assert again.table.colours == USUAL
@@ -115,7 +115,7 @@ def test_what_was_drawn_before_the_answer_keeps_its_class(docks, until):
     dock = docks()
     make_own_classes(dock)
     draw(dock, 0, 0)
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     again = docks()
     draw(again, 200, 200, keep_selected=True)
@@ -128,7 +128,7 @@ def test_discarding_regions_discards_their_classes_too(docks, until):
     dock = docks()
     make_own_classes(dock)
     draw(dock, 0, 0)
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     again = docks()
     again.recovery.drop.click()
@@ -140,12 +140,12 @@ def test_a_second_crash_before_the_answer_loses_no_class(docks, until):
     dock = docks()
     make_own_classes(dock)
     draw(dock, 0, 0)
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     again = docks()
     again.add.click()
     again.table.item(2, 1).setText("fat")
-    until(lambda: not again._soon.isActive())
+    until(lambda: not again.files._soon.isActive())
     crash(again)
     last = docks()
     last.recovery.take.click()
@@ -157,7 +157,7 @@ def test_removing_a_class_survives_too(docks, until):
     make_own_classes(dock)
     dock.table.choose(2)
     dock.remove.click()
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     assert list(docks().table.colours) == ["stroma", "tumour"]
 
@@ -179,14 +179,14 @@ def test_after_saving_for_qupath_the_empty_classes_are_still_known(docks, folder
 def test_a_damaged_list_keeps_nobody_from_annotating(docks, folder, until, text):
     dock = docks()
     make_own_classes(dock)
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     (path,) = folder.glob("*.classes.json")
     path.write_text(text)
     again = docks()
     assert again.table.colours == USUAL
     draw(again, 0, 0)
-    again._keep_up()
+    again.files.save_now()
     assert json.loads(path.read_text()) == {name: list(c) for name, c in USUAL.items()}
 
 
@@ -210,7 +210,7 @@ def test_a_new_slide_is_offered_the_classes_used_last(docks, viewer, tmp_path, s
 def test_a_slides_own_classes_join_those_in_use(docks, viewer, tmp_path, until, settle):
     dock = docks()
     make_own_classes(dock)
-    until(lambda: not dock._soon.isActive())
+    until(lambda: not dock.files._soon.isActive())
     crash(dock)
     viewer.layers.clear()
     settle()

@@ -8,9 +8,10 @@ from shapely.geometry import box, mapping
 from napari_smse.annotations import AnnotationSet, read_annotations
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.widgets import autosave
+from napari_smse.widgets.annotate import annotation_files
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.layers.annotation_layer import CLASS
+from napari_smse.widgets.layers.annotation_shapes import CLASS
 from support.annotated_slides import annotate, write_tiles_beside
 from support.slides import write_pyramid_tiff
 
@@ -157,7 +158,7 @@ def test_what_was_drawn_survives_a_crash(dock, opened, folder, until):
     draw(dock, 400, 0, 300, 300)
     until(lambda: bool(left_behind(folder)))
     # A crash: the layer is gone, and nobody said goodbye.
-    dock._dirty = False
+    dock.files._dirty = False
     layer = dock.drawing.layer
     dock.release()
     opened.layers.remove(layer)
@@ -166,7 +167,7 @@ def test_what_was_drawn_survives_a_crash(dock, opened, folder, until):
     assert "2 regions of " in again.recovery.text.text()
     # What is drawn before the question is answered is not lost either.
     draw(again, 0, 500, 100, 100)
-    again._keep_up()
+    again.files.save_now()
     assert len(left_behind(folder)) == 2
     again.recovery.take.click()
     assert not again.recovery.isVisibleTo(again)
@@ -231,7 +232,7 @@ def test_qupaths_file_comes_in_with_its_classes_and_colours(dock, tmp_path):
 
 
 def test_tiles_among_imported_annotations_are_left_out(dock, tmp_path, told, monkeypatch):
-    monkeypatch.setattr(annotate_dock, "show_info", told.append)
+    monkeypatch.setattr(annotation_files, "show_info", told.append)
     slide = annotate(tmp_path / "slide.tif")
     path = write_tiles_beside(slide, among_annotations=True)
     dock.import_from(path)

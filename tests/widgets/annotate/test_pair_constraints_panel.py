@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_smse.annotations import read_annotations
+from napari_smse.widgets.autosave import Autosave
 from napari_smse.widgets.layers.pair_constraint_layer import LINKS_KEY
 from napari_smse.widgets.layers.tile_picker import tile_at
 from napari_smse.widgets.session import session_of
@@ -83,8 +84,8 @@ def test_links_survive_a_crash(docks, links, until):
     click(docks, 100, 100)
     click(docks, 700, 100)
     links.alike.click()
-    docks.annotate._keep_up()
-    again = type(docks.annotate._autosave)(docks.annotate.slide)
+    docks.annotate.files.save_now()
+    again = Autosave(docks.annotate.slide)
     assert again.left_behind.constraints == docks.annotate.drawing.annotations().constraints
     assert len(again.left_behind.constraints) == 1
 

@@ -12,7 +12,7 @@ from napari_smse.slides import Region
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.embedding_map import dock as space_dock
-from napari_smse.widgets.embedding_map import selection_panel
+from napari_smse.widgets.embedding_map import selection_controller, selection_panel
 from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.layers.annotation_layer import drawn_on
@@ -48,8 +48,9 @@ def nowhere_else(monkeypatch, tmp_path):
 @pytest.fixture
 def told(monkeypatch):
     texts = []
+    monkeypatch.setattr(space_dock, "show_error", texts.append)
     for name in ("show_error", "show_info"):
-        monkeypatch.setattr(space_dock, name, texts.append)
+        monkeypatch.setattr(selection_controller, name, texts.append)
     return texts
 
 
@@ -244,7 +245,7 @@ def test_the_class_that_most_were_called_is_suggested_until_one_is_picked(scored
 def annotate_chosen(page, name):
     page.dock.panel.classes.setCurrentText(name)
     page.dock.panel.annotate.click()
-    page.until(lambda: not page.dock.outlining.is_running)
+    page.until(lambda: not page.dock.selection.outlining.is_running)
 
 
 def test_chosen_tiles_become_regions_of_a_class(scored):

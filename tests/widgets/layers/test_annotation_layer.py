@@ -6,7 +6,8 @@ from shapely.geometry import MultiPolygon, box
 
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.reader import get_reader
-from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, AnnotationLayer
+from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
+from napari_smse.widgets.layers.annotation_shapes import CLASS, IDENTITY
 from napari_smse.widgets.slide_layers import slide_of
 
 COLOURS = {"benign": (0, 114, 178), "malignant": (213, 94, 0)}

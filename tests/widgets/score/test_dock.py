@@ -326,7 +326,7 @@ def test_a_slide_whose_name_leads_out_is_saved_within_the_folder(
     until(lambda: "tiles to score" in made.panel.count.text())
     run_to_end(made, until)
     made.save_to(tmp_path / "deep" / "out")
-    until(lambda: not made.saving.is_running)
+    until(lambda: not made.saver.task.is_running)
     found = [path.relative_to(tmp_path / "deep") for path in (tmp_path / "deep").rglob("run.json")]
     assert len(found) == 1
     assert found[0].parts[0] == "out"

@@ -16,7 +16,8 @@ from napari_smse.similarity.tile_outlines import middles
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.hit_annotations import HITS_KEY
-from napari_smse.widgets.layers.annotation_layer import ANNOTATIONS_KEY, CLASS, drawn_on
+from napari_smse.widgets.layers.annotation_layer import ANNOTATIONS_KEY, drawn_on
+from napari_smse.widgets.layers.annotation_shapes import CLASS
 from napari_smse.widgets.layers.example_layer import EXAMPLES_KEY, Side
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.regions import visible_region
@@ -24,6 +25,7 @@ from napari_smse.widgets.layers.similarity_layer import SIMILARITY_KEY
 from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.similar import hits_controller
 from napari_smse.widgets.similar.dock import SimilarDock
 from napari_smse.widgets.slide_layers import set_scale, slide_of
 from napari_smse.workflows import score_slide
@@ -382,7 +384,7 @@ def test_a_region_needs_a_class_and_not_too_many_come_at_once(dock, until, monke
     dock.panel.actions.classes.setCurrentText(" ")
     dock.panel.actions.regions.click()
     assert "Choose a class" in dock.panel.problem.text()
-    monkeypatch.setattr("napari_smse.widgets.similar.dock.MOST_REGIONS", 0)
+    monkeypatch.setattr(hits_controller, "MOST_REGIONS", 0)
     dock.panel.actions.classes.setCurrentText("benign")
     dock.panel.actions.regions.click()
     until(lambda: "separate regions" in dock.panel.problem.text())

@@ -12,7 +12,8 @@ from napari_smse.progress import run_task
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, drawn_on
+from napari_smse.widgets.layers.annotation_layer import drawn_on
+from napari_smse.widgets.layers.annotation_shapes import CLASS, IDENTITY
 from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.session import session_of

@@ -8,32 +8,22 @@ from pathlib import Path
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QLabel,
     QVBoxLayout,
 )
 
-from napari_smse.annotations import (
-    AnnotationSet,
-    read_annotations,
-    write_annotations,
-)
-from napari_smse.annotations.geojson import NO_LABELS, count_detections
+from napari_smse.annotations import AnnotationSet
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.annotation_counts import AnnotationCountsLabel
+from napari_smse.widgets.annotate.annotation_files import NO_SLIDE, AnnotationFiles
 from napari_smse.widgets.annotate.class_presets import ClassPresets
 from napari_smse.widgets.annotate.class_table import ClassTable
 from napari_smse.widgets.annotate.pair_constraints_panel import PairConstraintsPanel
-from napari_smse.widgets.annotate.toolbar import (
-    DrawButtons,
-    RecoveryBar,
-    ask_what_to_import,
-    ask_where_to_save,
-)
+from napari_smse.widgets.annotate.toolbar import DrawButtons, RecoveryBar
 from napari_smse.widgets.autosave import Autosave
 from napari_smse.widgets.controls.layout import folded, hbox, push_button
 from napari_smse.widgets.controls.slide_combo import SlideCombo
@@ -43,12 +33,10 @@ from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, follow_
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 
-_NO_SLIDE = "Open a slide first: File > Open."
 _HINT = (
     "Keys 1 to 9 give the selected shapes a class, or else the next ones. Draw at least two "
     "regions of each class, on several slides if you can."
 )
-_SOON_MS = 400
 
 
 class AnnotateDock(SlideDock):
@@ -66,16 +54,12 @@ class AnnotateDock(SlideDock):
         self.slide: Slide | None = None
         self.drawing: AnnotationLayer | None = None
         self._layer: Image | None = None
-        self._autosave: Autosave | None = None
-        self._dirty = False
         self._make_widgets()
         self.tally = AnnotationCountsLabel(self.table, self)
         self.cancel_on_destroy((self.tally.task, self.links.pictures.task))
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_SOON_MS)
-        self._connect()
         self.lists = ClassPresets(self.table, napari_viewer)
+        self.files = AnnotationFiles(self.table, self.lists, self.recovery, self)
+        self._connect()
         self._session.annotator = self
         for changed in (self.table.renamed, self.table.recoloured, self.table.itemChanged):
             changed.connect(self._announce_classes)
@@ -99,7 +83,7 @@ class AnnotateDock(SlideDock):
     def _make_widgets(self) -> None:
         self._session = session_of(self.viewer)
         self.slides = SlideCombo(self._session)
-        self.facts = QLabel(_NO_SLIDE)
+        self.facts = QLabel(NO_SLIDE)
         self.recovery = RecoveryBar()
         self.table = ClassTable()
         self.add = push_button("Add class", "Add a class and draw it next.")
@@ -141,11 +125,9 @@ class AnnotateDock(SlideDock):
         self.remove.clicked.connect(self._remove_class)
         self.drawing_modes.wanted.connect(self._draw)
         self.undo.clicked.connect(self._undo)
-        self.load.clicked.connect(self._ask_what_to_import)
-        self.save.clicked.connect(self._ask_where_to_save)
-        self.recovery.wanted.connect(self._recover)
-        self.recovery.unwanted.connect(self._decide)
-        self._soon.timeout.connect(self._keep_up)
+        self.load.clicked.connect(self.files.ask_what_to_import)
+        self.save.clicked.connect(self.files.ask_where_to_save)
+        self.files.problem.connect(show_error)
         self.tally.described.connect(self.note.setText)
         self.links.problem.connect(show_error)
         self.viewer.layers.events.inserted.connect(self._find_slides)
@@ -162,7 +144,7 @@ class AnnotateDock(SlideDock):
         self._let_go()
         layer = self.slides.layer
         if layer is None:
-            self.facts.setText(_NO_SLIDE)
+            self.facts.setText(NO_SLIDE)
             return
         try:
             slide = slide_of(layer)
@@ -172,15 +154,11 @@ class AnnotateDock(SlideDock):
             return
         self.slide = slide
         self.facts.setText(facts)
-        self._autosave = Autosave(slide)
-        self.lists.bring(slide, self._autosave)
-        self._layer_of(layer, slide)
-        if self._autosave.is_drawn(self._drawn()):
-            # Chosen again, the slide has on it what was saved for it a moment ago.
-            self._decide()
-        self.recovery.ask(self._autosave.question)
+        autosave = Autosave(slide)
+        self.lists.bring(slide, autosave)
+        self.files.follow_slide(slide, self._layer_of(layer, slide), autosave)
 
-    def _layer_of(self, layer: Image, slide: Slide) -> None:
+    def _layer_of(self, layer: Image, slide: Slide) -> AnnotationLayer:
         self.drawing = AnnotationLayer(self.viewer, layer, slide, self.table.colours)
         self._select_nothing()
         for name in self.drawing.annotations().classes:
@@ -197,6 +175,7 @@ class AnnotateDock(SlideDock):
         self._count()
         self._announce_classes()
         self._session.annotations_changed.emit()
+        return self.drawing
 
     def _take_other_mpp(self) -> None:
         """The user typed another um/px."""
@@ -210,12 +189,10 @@ class AnnotateDock(SlideDock):
             self._layer.events.scale.disconnect(self._take_other_mpp)
             unbind_class_keys(self._layer)
             self._layer = None
+        self.files.leave_slide()
         if self.drawing is not None:
-            self._keep_up()
             self.drawing.release()
-        self.slide = self.drawing = self._autosave = None
-        self._dirty = False
-        self.recovery.hide()
+        self.slide = self.drawing = None
         self.links.show_slide(None)
         self.tally.stop()
 
@@ -231,7 +208,7 @@ class AnnotateDock(SlideDock):
     def _select_nothing(self) -> None:
         """Choosing a class gives it to selected shapes, which only the user may mean."""
         if self.drawing is not None:
-            self.drawing.layer.selected_data = set()
+            self.drawing.deselect()
 
     def _choose_class(self, name: str) -> None:
         if self.drawing is not None:
@@ -272,7 +249,7 @@ class AnnotateDock(SlideDock):
 
     def _draw(self, mode: str) -> None:
         if self.drawing is None:
-            show_error(_NO_SLIDE)
+            show_error(NO_SLIDE)
         else:
             self.drawing.draw(mode)
 
@@ -281,20 +258,9 @@ class AnnotateDock(SlideDock):
             show_info("Nothing to take back.")
 
     def _change(self) -> None:
-        self._dirty = True
+        self.files.save_soon()
         self._session.annotations_changed.emit()
         self._count()
-        self._soon.start()
-
-    def _keep_up(self) -> None:
-        """Save, so that a crash loses nothing."""
-        self._soon.stop()
-        if self.drawing is None or self._autosave is None or not self._dirty:
-            return
-        try:
-            self._autosave.save(self.drawing.annotations())
-        except SmseError as error:
-            show_error(str(error))
 
     def _drawn(self) -> AnnotationSet:
         return AnnotationSet() if self.drawing is None else self.drawing.annotations()
@@ -306,73 +272,13 @@ class AnnotateDock(SlideDock):
 
     # -- files -----------------------------------------------------------------------
 
-    def _recover(self) -> None:
-        left = None if self._autosave is None else self._autosave.left_behind
-        if left is not None and self.drawing is not None:
-            self._select_nothing()
-            used = [one.class_name for one in self._drawn().annotations]
-            self.lists.go_on_with(left.colours, used)
-            self._take_in(left)
-        self._decide()
-
-    def _decide(self) -> None:
-        try:
-            if self._autosave is not None:
-                self._autosave.decided(self._drawn())
-        except SmseError as error:
-            show_error(str(error))
-
-    def _ask_what_to_import(self) -> None:
-        if path := ask_what_to_import(self):
-            self.import_from(path)
-
     def import_from(self, path: Path) -> None:
         """Add the annotations in a file to what is drawn."""
-        if self.slide is None:
-            show_error(_NO_SLIDE)
-            return
-        try:
-            found = read_annotations(path, bounds_origin=(self.slide.bounds.x, self.slide.bounds.y))
-            others = count_detections(path)
-        except SmseError as error:
-            show_error(str(error))
-            return
-        self._take_in(found)
-        left_out = f" {others} others were left out: they are {NO_LABELS}." if others else ""
-        show_info(f"{len(found.annotations)} regions imported from {path.name}.{left_out}")
-
-    def _take_in(self, found: AnnotationSet) -> None:
-        assert self.drawing is not None
-        self._select_nothing()
-        for name in found.classes:
-            self.table.add_class(name, found.colours.get(name))
-        for row, name in enumerate(self.table.colours):
-            if name in found.colours:
-                self.table.set_colour(row, found.colours[name])
-        self.drawing.set_colours(self.table.colours)
-        self.drawing.add(found)
-        self.table.choose(0)
-
-    def _ask_where_to_save(self) -> None:
-        if self.slide is None:
-            show_error(_NO_SLIDE)
-        elif path := ask_where_to_save(self, self.slide):
-            self.save_to(path)
+        self.files.import_from(path)
 
     def save_to(self, path: Path) -> None:
         """Write what is drawn as QuPath reads it."""
-        if self.slide is None:
-            return
-        origin = (self.slide.bounds.x, self.slide.bounds.y)
-        try:
-            write_annotations(path, self._drawn(), bounds_origin=origin)
-            self._dirty = False
-            if self._autosave is not None and self._autosave.left_behind is None:
-                self._autosave.forget(self.table.colours)
-        except SmseError as error:
-            show_error(str(error))
-            return
-        show_info(f"Saved to {path}.")
+        self.files.save_to(path)
 
     # -- leaving ---------------------------------------------------------------------
 

@@ -1,32 +1,14 @@
-"""The buttons above the classes: draw, open, save, and take back what a crash left behind."""
+"""What to draw with, and whether to take back what a crash left behind."""
 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from napari_smse.slides import Slide
 from napari_smse.widgets.controls.layout import push_button
-
-_FILES = "GeoJSON (*.geojson *.json)"
-
-
-def ask_what_to_import(parent: QWidget) -> Path | None:
-    """Return the file that the user chose, if any."""
-    chosen, _ = QFileDialog.getOpenFileName(parent, "Import annotations", "", _FILES)
-    return Path(chosen) if chosen else None
-
-
-def ask_where_to_save(parent: QWidget, slide: Slide) -> Path | None:
-    """Return the file that the user chose, if any; beside the slide unless told otherwise."""
-    usual = str(slide.path.with_suffix(".geojson"))
-    chosen, _ = QFileDialog.getSaveFileName(parent, "Save annotations", usual, _FILES)
-    return Path(chosen) if chosen else None
-
 
 _MODES: Final = {
     "Rectangle": ("add_rectangle", "Drag from corner to corner."),

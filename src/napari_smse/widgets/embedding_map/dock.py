@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final
 
 import napari
 import numpy as np
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QVBoxLayout
-from shapely.geometry.base import BaseGeometry
 
-from napari_smse.errors import SmseError
-from napari_smse.palette import Colour, class_colours
+from napari_smse.palette import class_colours
 from napari_smse.progress import Progress
 from napari_smse.similarity.clustering import Clusters
-from napari_smse.similarity.tile_outlines import tiles_within
 from napari_smse.slides import Region
-from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, ColourLegend, colouring
@@ -29,16 +23,12 @@ from napari_smse.widgets.embedding_map.messages import (
     describe_changes,
     describe_exemplar,
     describe_left_out,
-    describe_selection,
     describe_tile,
-    most_called,
     of_one_model,
 )
 from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
-from napari_smse.widgets.embedding_map.selection_panel import Outlined, SelectionPanel, outlined
-from napari_smse.widgets.hit_annotations import add_as_regions
-from napari_smse.widgets.layers.regions import drawn_region, visible_region
-from napari_smse.widgets.layers.selection_layer import SelectionLayers
+from napari_smse.widgets.embedding_map.selection_controller import SelectionController
+from napari_smse.widgets.embedding_map.selection_panel import SelectionPanel
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import ScoredLayer, session_of
 from napari_smse.widgets.slide_layers import layer_with
@@ -72,13 +62,11 @@ class EmbeddingMapDock(SlideDock):
         self._wanted: list[ScoredLayer] = []
         self._unlike: OodScores | None = None
         self._clusters: dict[int, NDArray[np.intp]] = {}
-        self._to_annotate: list[Outlined] = []
-        self._highlights = SelectionLayers(napari_viewer)
         self._session = session_of(napari_viewer)
         self._make_widgets()
-        self.mapping, self.grouping, self.outlining = (Worker() for _ in range(3))
-        self.comparing = Worker()
-        self._tasks = (self.mapping, self.grouping, self.outlining, self.comparing)
+        self.selection = SelectionController(napari_viewer, self.plot, self.panel, self)
+        self.mapping, self.grouping, self.comparing = (Worker() for _ in range(3))
+        self._tasks = (self.mapping, self.grouping, self.selection.outlining, self.comparing)
         self.cancel_on_destroy(self._tasks)
         self._connect()
         self._refresh()
@@ -120,19 +108,13 @@ class EmbeddingMapDock(SlideDock):
         self.form.coloured.connect(self._colour)
         self.form.exemplars.toggled.connect(self.plot.exemplars.setVisible)
         self.form.everything.clicked.connect(self.plot.show_all)
-        self.plot.chosen.connect(self._show_selection)
         self.plot.hovered.connect(self._show_pointed)
         self.plot.clicked.connect(self._fly)
-        self.panel.drawn.clicked.connect(partial(self._choose_on_slide, drawn_region))
-        self.panel.in_view.clicked.connect(partial(self._choose_on_slide, visible_region))
-        self.panel.nothing.clicked.connect(self._choose_nothing)
-        self.panel.annotate.clicked.connect(self._outline)
         self.mapping.progressed.connect(lambda progress: self.state.setText(progress.message))
         self.mapping.returned.connect(self._show_new)
         self.grouping.returned.connect(self._take_clusters)
         self.comparing.progressed.connect(self._show_comparing)
         self.comparing.returned.connect(self._take_unlike)
-        self.outlining.returned.connect(self._annotate)
         for task in self._tasks:
             task.errored.connect(self._fail)
         self._session.run_grew.connect(self._refresh)
@@ -218,7 +200,7 @@ class EmbeddingMapDock(SlideDock):
         self._refresh()
 
     def _show(self, space: EmbeddingMap | None) -> None:
-        for task in (self.grouping, self.outlining, self.comparing):
+        for task in (self.grouping, self.comparing):
             task.cancel()
         self.space = space
         self._unlike, self._clusters = None, {}
@@ -227,7 +209,7 @@ class EmbeddingMapDock(SlideDock):
         self._show_exemplars()
         self._colour()
         self.pointed.setText(_POINT_AT)
-        self._choose_nothing()
+        self.selection.follow(space)
 
     def _show_exemplars(self) -> None:
         bank = None if self.space is None else self.space.bank
@@ -249,7 +231,7 @@ class EmbeddingMapDock(SlideDock):
 
     def _fail(self, text: str) -> None:
         self._set_working(self.mapping.is_running)
-        self.panel.annotate.setEnabled(bool(self.plot.selection.any()))
+        self.selection.allow_annotating()
         if self.space is None:
             self.state.setText("")
         self._show_problem(text)
@@ -322,74 +304,6 @@ class EmbeddingMapDock(SlideDock):
             self.pointed.setText(f"{self.pointed.text()} · its slide is not open")
             return
         fly_to(self.viewer, layer, region)
-
-    # -- chosen tiles ----------------------------------------------------------------
-
-    def _choose_nothing(self) -> None:
-        self.plot.select(np.zeros(len(self.plot.selection), dtype=bool))
-        self._show_selection(self.plot.selection)
-
-    def _choose_on_slide(
-        self, region_of: Callable[[napari.Viewer, Image], BaseGeometry], *_: object
-    ) -> None:
-        """Choose the tiles in a region of the slides that are seen."""
-        if self.space is None:
-            return
-        selection = np.zeros(len(self.space), dtype=bool)
-        try:
-            for number, one in enumerate(self.space.slides):
-                layer = layer_with(self.viewer, one.slide.quick_hash)
-                if layer is not None and layer.visible:
-                    within = tiles_within(one.tiles, region_of(self.viewer, layer))
-                    selection[self.space.rows_of(number)] = within
-        except SmseError as error:
-            show_error(str(error))
-            return
-        self.plot.select(selection)
-        self._show_selection(selection)
-        if not selection.any():
-            show_info("No scored tile lies there.")
-
-    def _show_selection(self, selection: NDArray[np.bool_]) -> None:
-        self.outlining.cancel()
-        if self.space is None:
-            self._highlights.hide()
-            self.panel.set_chosen("No tile is chosen.", any_chosen=False)
-            return
-        self.panel.offer(self._classes())
-        if selection.any():
-            self.panel.suggest(most_called(self.space, selection))
-        self._highlights.show(self.space, selection)
-        self.panel.set_chosen(
-            describe_selection(self.space, selection), any_chosen=bool(selection.any())
-        )
-
-    def _outline(self) -> None:
-        if self.space is not None and self.plot.selection.any():
-            self.panel.annotate.setEnabled(False)
-            self.outlining.start(partial(outlined, self.space, self.plot.selection.copy()))
-
-    def _annotate(self, outlines: Sequence[Outlined]) -> None:
-        """Keep what was outlined, on all slides at once or, if that failed, on none."""
-        self.panel.annotate.setEnabled(True)
-        name, sentences = self.panel.classes.currentText(), []
-        for one, regions in outlines:
-            layer = layer_with(self.viewer, one.slide.quick_hash)
-            if layer is not None:
-                add_as_regions(self.viewer, layer, one.slide, name, regions)
-                number = "1 region" if len(regions) == 1 else f"{len(regions):,} regions"
-                sentences.append(f"{number} of class {name} added on {one.slide.name}.")
-        self.panel.show_outcome(" ".join(sentences))
-
-    def _classes(self) -> dict[str, Colour]:
-        """Return the classes that the mapped slides can be annotated with."""
-        found: dict[str, Colour] = {}
-        for one in () if self.space is None else self.space.slides:
-            layer = layer_with(self.viewer, one.slide.quick_hash)
-            if layer is not None:
-                offered = classes_for(self.viewer, layer, one.slide)
-                found = {**offered, **found}
-        return found
 
     # -- leaving ---------------------------------------------------------------------
 

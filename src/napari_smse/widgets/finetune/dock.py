@@ -7,38 +7,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.progress import Eta, Progress
 from napari_smse.scoring import list_devices
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.widgets.controls.layout import folded, scroll_area
 from napari_smse.widgets.controls.run_panel import RunPanel
-from napari_smse.widgets.dock import SCORE, SlideDock, open_dock
+from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.driver_workarounds import guard_against_triton
 from napari_smse.widgets.event_loop import LowLatencyMode
 from napari_smse.widgets.finetune.form import FineTuneForm
 from napari_smse.widgets.finetune.history_panel import HistoryPanel
 from napari_smse.widgets.finetune.learning_curves import LearningCurves
+from napari_smse.widgets.finetune.result_actions import ResultActions
 from napari_smse.widgets.finetune.result_panel import ResultPanel
 from napari_smse.widgets.finetune.stop_prompt import StopPrompt
 from napari_smse.widgets.finetune.training_slides import describe_slides, training_slides
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import layer_with
-from napari_smse.widgets.tile_notes import notes_in, notes_of
+from napari_smse.widgets.tile_notes import notes_in
 from napari_smse.widgets.worker import ComputeLock, Worker
-from napari_smse.workflows.fine_tune import (
-    FineTuneJob,
-    FineTuneOutcome,
-)
+from napari_smse.workflows.fine_tune import FineTuneJob, FineTuneOutcome
 from napari_smse.workflows.scored_slide import ScoredSlide
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner
+    from napari_smse.finetuning.fine_tuner import FineTuner
+    from napari_smse.finetuning.result import FineTuneProgress
 
 _SOON_MS = 200
 _NOTICE = "Research use only: not for diagnosis."
@@ -73,9 +70,15 @@ class FineTuneDock(SlideDock):
         self._soon.setInterval(_SOON_MS)
         self._soon.timeout.connect(self.show_slides)
         self._make_widgets()
-        self.learning, self.saving, self.asking = (Worker() for _ in range(3))
+        self.learning, self.asking = Worker(), Worker()
+        self.actions = ResultActions(self.viewer, self.outcome, self)
         pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
-        self._tasks = (self.learning, self.saving, self.asking, *(one.task for one in pictures))
+        self._tasks = (
+            self.learning,
+            self.actions.task,
+            self.asking,
+            *(one.task for one in pictures),
+        )
         self.cancel_on_destroy(self._tasks)
         self._connect()
         self.panel.set_ready(True)
@@ -128,16 +131,14 @@ class FineTuneDock(SlideDock):
         self.learning.progressed.connect(self._show_progress)
         self.learning.returned.connect(self._finish)
         self.learning.errored.connect(self._fail)
-        self.saving.returned.connect(self._show_saved)
-        self.saving.errored.connect(self._show_problem)
+        self.actions.described.connect(self.panel.state.setText)
+        self.actions.problem.connect(self._show_problem)
+        self.actions.corrected.connect(self.show_slides)
         self.asking.returned.connect(self.form.show_devices)
         self.form.known.toggled.connect(self.show_slides)
-        self.outcome.keep_wanted.connect(self._ask_where_to_save)
         self.outcome.rolled_back.connect(self._show_rolled_back)
-        self.outcome.triplets.correction_made.connect(self._correct)
-        self.outcome.triplets.forget_wanted.connect(self._forget_corrections)
         self.history.show_wanted.connect(self._show_again)
-        self.history.use_wanted.connect(self._score_with)
+        self.history.use_wanted.connect(self.actions.score_with)
         self.history.problem.connect(self._show_problem)
         self._session.exemplars_offered.connect(self._offer_bank)
         self._session.run_changed.connect(self._follow_slides)
@@ -244,7 +245,8 @@ class FineTuneDock(SlideDock):
 
     def _show_progress(self, progress: Progress) -> None:
         # Here, as it needs torch, which is there by now.
-        from napari_smse.finetuning.fine_tuner import FineTuneProgress, FineTuner
+        from napari_smse.finetuning.fine_tuner import FineTuner
+        from napari_smse.finetuning.result import FineTuneProgress
 
         if isinstance(progress.detail, FineTuner):
             self._tuner = progress.detail
@@ -319,43 +321,9 @@ class FineTuneDock(SlideDock):
     def _show_rolled_back(self) -> None:
         self.panel.state.setText("Rolled back: the maps are the model's own again.")
 
-    # -- corrections on tiles ------------------------------------------------------------
-
-    def _correct(self, correction: TileCorrection) -> None:
-        layer = layer_with(self.viewer, correction.place.slide)
-        if layer is not None:
-            notes_of(layer).add_correction(correction)
-            self.show_slides()
-
-    def _forget_corrections(self) -> None:
-        for notes in notes_in(self.viewer):
-            notes.forget_corrections()
-        self.show_slides()
-
-    # -- keeping ---------------------------------------------------------------------
-
-    def _ask_where_to_save(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Keep as a model", "my_model.safetensors")
-        if chosen:
-            self.save_to(Path(chosen))
-
     def save_to(self, path: Path) -> None:
         """Write the tuned model: weights, card and exemplars."""
-        result = self.result
-        if result is None:
-            return
-
-        def work() -> Path:
-            from napari_smse.finetuning.saving import save_fine_tuned
-
-            return save_fine_tuned(result.tuning, result.tuned, path, colours=result.colours)
-
-        self.saving.start(work)
-
-    def _show_saved(self, path: Path) -> None:
-        self.outcome.name_model(path)
-        self.panel.state.setText(f"Kept as {path}. Open it as the model in SMSE: Score slide.")
-        show_info(f"Model saved to {path}.")
+        self.actions.save(path)
 
     # -- earlier ones ----------------------------------------------------------------
 
@@ -364,11 +332,6 @@ class FineTuneDock(SlideDock):
             self.outcome.roll_back()
             self.outcome.show_result(self._recent[path])
             self.panel.state.setText(f"The maps show {path.stem}.")
-
-    def _score_with(self, path: Path) -> None:
-        open_dock(self.viewer, SCORE)
-        self._session.model_wanted.emit(str(path))
-        self.panel.state.setText(f"{path.stem} is the model in SMSE: Score slide now.")
 
     # -- leaving ---------------------------------------------------------------------
 

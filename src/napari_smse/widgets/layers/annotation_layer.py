@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
-import pandas as pd
-import shapely
 from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
-from shapely import MultiPolygon, Polygon
 
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.regions import AREAS, world_outline
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
+from napari_smse.widgets.layers.annotation_shapes import (
+    CLASS,
+    COLOURS_KEY,
+    HOLE,
+    IDENTITY,
+    ShapesData,
+    annotations_as_shapes,
+    annotations_in,
+    replace_shapes,
+    shape_features,
+    shapes_in,
+)
+from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
 from napari_smse.widgets.tile_notes import notes_of
 
 ANNOTATIONS_KEY = "napari_smse_annotations"
 """Key of an annotation layer's metadata: the slide that it is of, by quick hash."""
 
-COLOURS_KEY = "napari_smse_colours"
-"""Key of an annotation layer's metadata: the colours of the classes, RGB 0..255."""
-
-CLASS, IDENTITY, HOLE = "class", "annotation", "hole"
 _DONE = ("added", "removed", "changed")
 _FILL = 0.2
 _EDGE_UM = 5.0
 _UNDOS = 100
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    outlines: tuple[NDArray[np.float64], ...]
-    kinds: tuple[str, ...]
-    features: pd.DataFrame
 
 
 class AnnotationLayer(QObject):
@@ -76,11 +72,11 @@ class AnnotationLayer(QObject):
         self._known: dict[str, Annotation] = {}
         self._class = next(iter(colours), "")
         self._quiet = False
-        self._undos: list[_Snapshot] = []
+        self._undos: list[ShapesData] = []
         self.layer = _layer_of(viewer, slide) or self._new_layer()
         self.layer.metadata[COLOURS_KEY] = self._colours
         self._notes = notes_of(slide_layer)
-        self._now = self._snapshot()
+        self._now = shapes_in(self.layer)
         self._recolour()
         self._listen()
 
@@ -108,7 +104,7 @@ class AnnotationLayer(QObject):
     def show(self, annotations: AnnotationSet) -> None:
         """Show these in place of what is drawn."""
         self._known = {one.id: one for one in annotations.annotations}
-        self._restore(self._as_shapes(annotations))
+        self._restore(annotations_as_shapes(annotations, self.layer, self._slide_layer))
         self._notes.take_in(annotations.constraints, annotations.corrections)
         self._note()
 
@@ -133,7 +129,7 @@ class AnnotationLayer(QObject):
         """
         self._class = name
         if self.layer.mode.startswith("add_"):
-            self.layer.selected_data = set()
+            self.deselect()
         selected = sorted(self.layer.selected_data)
         if selected:
             identities = set(self.layer.features[IDENTITY].iloc[selected])
@@ -165,17 +161,21 @@ class AnnotationLayer(QObject):
         if not self._undos:
             return False
         self._restore(self._undos.pop())
-        self._now = self._snapshot()
+        self._now = shapes_in(self.layer)
         self._recolour()
         self.changed.emit()
         return True
+
+    def deselect(self) -> None:
+        """Leave no shape selected, so that choosing a class changes none."""
+        self.layer.selected_data = set()
 
     def draw(self, mode: str) -> None:
         """Let the user draw: a mode of napari's Shapes layer."""
         if self.layer not in self._viewer.layers:
             self._viewer.layers.append(self.layer)
         self._viewer.layers.selection.active = self.layer
-        self.layer.selected_data = set()
+        self.deselect()
         self.layer.mode = mode
         self._recolour()
 
@@ -196,7 +196,7 @@ class AnnotationLayer(QObject):
             translate=self._slide_layer.translate[-2:],
             units=self._slide_layer.units[-2:],
             axis_labels=self._slide_layer.axis_labels[-2:],
-            features=_features([]),
+            features=shape_features([]),
             edge_width=_EDGE_UM / max(float(self._slide_layer.scale[-1]), 1e-6),
             opacity=1,
             metadata={
@@ -246,25 +246,13 @@ class AnnotationLayer(QObject):
         """Remember how it was, so that it can come back."""
         self._undos.append(self._now)
         del self._undos[:-_UNDOS]
-        self._now = self._snapshot()
+        self._now = shapes_in(self.layer)
         self._recolour()
         self.changed.emit()
 
-    def _snapshot(self) -> _Snapshot:
-        return _Snapshot(
-            tuple(np.array(one) for one in self.layer.data),
-            tuple(self.layer.shape_type),
-            self.layer.features.copy(),
-        )
-
-    def _restore(self, snapshot: _Snapshot) -> None:
+    def _restore(self, shapes: ShapesData) -> None:
         with self._quietly():
-            self.layer.selected_data = set(range(len(self.layer.data)))
-            self.layer.remove_selected()
-            if snapshot.outlines:
-                self.layer.add(list(snapshot.outlines), shape_type=list(snapshot.kinds))
-                self.layer.features = snapshot.features.reset_index(drop=True)
-            self.layer.selected_data = set()
+            replace_shapes(self.layer, shapes)
 
     def _recolour(self) -> None:
         """Colour by class: set directly, as napari's own colouring goes by order of appearance."""
@@ -282,15 +270,6 @@ class AnnotationLayer(QObject):
                 layer.current_edge_color = colour
                 layer.current_face_color = (*colour[:3], _FILL)
                 layer.feature_defaults = {CLASS: self._class, IDENTITY: "", HOLE: False}
-
-    def _as_shapes(self, annotations: AnnotationSet) -> _Snapshot:
-        outlines, rows = [], []
-        for one in annotations.annotations:
-            for ring, hole in _rings(one.geometry):
-                world = level0_to_world(self._slide_layer, ring)
-                outlines.append(np.array([self.layer.world_to_data(point) for point in world]))
-                rows.append((one.class_name, one.id, hole))
-        return _Snapshot(tuple(outlines), ("polygon",) * len(outlines), _features(rows))
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -315,45 +294,6 @@ def drawn_on(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> Annotatio
     return AnnotationSet() if layer is None else annotations_in(layer, slide_layer, slide)
 
 
-def annotations_in(
-    layer: Shapes,
-    slide_layer: Layer,
-    slide: Slide,
-    known: Mapping[str, Annotation] | None = None,
-    colours: Mapping[str, Colour] | None = None,
-) -> AnnotationSet:
-    """Return what is drawn in an annotation layer, in level-0 px.
-
-    Parameters
-    ----------
-    layer, slide_layer, slide
-        Where it is drawn, and on what.
-    known
-        By identity, annotations whose further properties are to be kept.
-    colours
-        Of the classes; those of the layer by default.
-    """
-    parts: dict[str, list[tuple[bool, Polygon]]] = {}
-    names: dict[str, str] = {}
-    for index, kind in enumerate(layer.shape_type):
-        if kind not in AREAS:
-            continue
-        row = layer.features.iloc[index]
-        outline = world_to_level0(slide_layer, world_outline(layer, index))
-        parts.setdefault(row[IDENTITY], []).append((bool(row[HOLE]), Polygon(outline)))
-        names[row[IDENTITY]] = str(row[CLASS])
-    drawn = []
-    for identity, found in parts.items():
-        geometry = _whole(found, slide)
-        if geometry is not None:
-            one = (known or {}).get(identity)
-            kept = {} if one is None else one.properties
-            drawn.append(Annotation(names[identity], geometry, identity, kept))
-    notes = notes_of(slide_layer)
-    of_layer = layer.metadata.get(COLOURS_KEY, {})
-    return AnnotationSet(tuple(drawn), dict(colours or of_layer), notes.links, notes.corrections)
-
-
 def colours_drawn_with(viewer: ViewerModel, slide: Slide) -> dict[str, Colour]:
     """Return the classes that a slide is annotated with, and their colours; empty if it is not."""
     layer = _layer_of(viewer, slide)
@@ -369,35 +309,6 @@ def _layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:
 
 def _new() -> str:
     return str(uuid4())
-
-
-def _features(rows: Sequence[tuple[str, str, bool]]) -> pd.DataFrame:
-    found = pd.DataFrame(rows, columns=[CLASS, IDENTITY, HOLE])
-    return found.astype({CLASS: object, IDENTITY: object, HOLE: bool})
-
-
-def _rings(geometry: Polygon | MultiPolygon) -> Iterator[tuple[NDArray[np.float64], bool]]:
-    """Yield outlines ``(n, 2)`` without the closing point, and whether each is a hole's."""
-    for polygon in geometry.geoms if isinstance(geometry, MultiPolygon) else [geometry]:
-        yield np.asarray(polygon.exterior.coords)[:-1, :2], False
-        for hole in polygon.interiors:
-            yield np.asarray(hole.coords)[:-1, :2], True
-
-
-def _whole(parts: Sequence[tuple[bool, Polygon]], slide: Slide) -> Polygon | MultiPolygon | None:
-    """Join parts, cut holes and what lies beside the slide; None if no area is left."""
-    drawn, holes = (
-        shapely.union_all([shapely.make_valid(part) for is_hole, part in parts if is_hole is kind])
-        for kind in (False, True)
-    )
-    whole = drawn.difference(holes)
-    page = shapely.box(0, 0, slide.width, slide.height)
-    if not page.covers(whole):
-        whole = whole.intersection(page)
-    areas = [part for part in shapely.get_parts(whole) if isinstance(part, Polygon) and part.area]
-    if not areas:
-        return None
-    return areas[0] if len(areas) == 1 else MultiPolygon(areas)
 
 
 def _rgba(colour: Colour | None) -> tuple[float, float, float, float]:

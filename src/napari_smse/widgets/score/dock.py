@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from pathlib import Path
 
 import napari
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QLabel,
-    QVBoxLayout,
-)
-from shapely.geometry.base import BaseGeometry
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard, read_card
 from napari_smse.progress import Progress
-from napari_smse.results import result_folder_names
-from napari_smse.scoring import (
-    ScoringProgress,
-    list_devices,
-)
+from napari_smse.scoring import ScoringProgress, list_devices
 from napari_smse.slides import Slide
 from napari_smse.widgets.controls.layout import push_button, scroll_area
 from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog
@@ -34,19 +24,19 @@ from napari_smse.widgets.driver_workarounds import guard_against_triton
 from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
 from napari_smse.widgets.index.status import IndexStatus
 from napari_smse.widgets.layers.annotation_layer import follow_scale
-from napari_smse.widgets.layers.overlays import show_tissue
-from napari_smse.widgets.layers.regions import chosen_region
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.live_results import LiveResults
 from napari_smse.widgets.score.map_controls import MapControls
-from napari_smse.widgets.score.tile_counter import Question, TileCounter
+from napari_smse.widgets.score.messages import describe_end, describe_run
+from napari_smse.widgets.score.result_saver import ResultSaver
+from napari_smse.widgets.score.run_planner import RunPlanner
 from napari_smse.widgets.score.tile_table import TileRow, TileTableView
 from napari_smse.widgets.score.viewport_watch import ViewportWatch
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
 from napari_smse.widgets.worker import ComputeLock, Worker
-from napari_smse.workflows.score_slide import ScoreJob, save_shown
+from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import Run
 
 _FIRST_DRAWING_S = 5.0
@@ -117,10 +107,12 @@ class ScoreDock(SlideDock):
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
-        self.scoring, self.saving, self.asking = (Worker() for _ in range(3))
-        self.counter = TileCounter(self._question, self)
+        self.scoring, self.asking = Worker(), Worker()
+        self.saver = ResultSaver(self.session, self)
         self.models = ModelSelection(self.form.models, lambda name: read_card(name), self)
-        tasks = (self.scoring, self.saving, self.asking)
+        self.planner = RunPlanner(self.viewer, self.form, self.models, self)
+        self.counter = self.planner.counter
+        tasks = (self.scoring, self.saver.task, self.asking)
         self._tasks = (*tasks, self.counter.task, self.models.task)
         self.cancel_on_destroy((*self._tasks, *self.index.tasks))
 
@@ -141,11 +133,11 @@ class ScoreDock(SlideDock):
         self.scoring.progressed.connect(self._show_progress)
         self.scoring.returned.connect(self._finish)
         self.scoring.errored.connect(self._fail)
-        self.saving.returned.connect(self._show_saved)
-        self.saving.errored.connect(self._show_problem)
+        self.saver.described.connect(panel.state.setText)
+        self.saver.problem.connect(self._show_problem)
         self.asking.returned.connect(form.show_devices)
         self.table.tile_chosen.connect(self._fly_to)
-        self.save.clicked.connect(self._ask_where_to_save)
+        self.save.clicked.connect(lambda: self.saver.ask(self.form.slide_layer))
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
         self.session.run_changed.connect(self._take_run)
@@ -186,7 +178,7 @@ class ScoreDock(SlideDock):
         # What is being written cannot be copied.
         written = self.session.is_scoring(layer)
         self.panel.show_warnings(() if run is None else run.warnings)
-        self.panel.state.setText("" if run is None else _summary(run))
+        self.panel.state.setText(describe_run(run))
         self.save.setEnabled(run is not None and run.store.finished and not written)
 
     def _override_mpp(self, mpp: float) -> None:
@@ -223,28 +215,13 @@ class ScoreDock(SlideDock):
 
     # -- tissue and tile count -------------------------------------------------------
 
-    def _region(self) -> BaseGeometry | None:
-        """Where to score; raises `RegionError` if no region is drawn."""
-        layer = self.form.slide_layer
-        if layer is None:
-            return None
-        return chosen_region(self.form.region_choice, self.viewer, layer)
-
-    def _question(self) -> Question | None:
-        """What the tile counter is to count."""
-        card = self.models.card
-        if self.slide is None or card is None:
-            return None
-        self.slide.mpp  # noqa: B018 - raises if the um/px is not known
-        return self.slide, card, self.form.settings.request(self._region())
-
     def _show_tissue(self) -> None:
         layer = self.form.slide_layer
         if self.slide is None or layer is None:
             self._show_problem(_NO_SLIDE)
             return
         try:
-            show_tissue(self.viewer, layer, self.slide, self.counter.tissue(self.slide))
+            self.planner.show_tissue(layer)
         except SmseError as error:
             self._show_problem(str(error))
 
@@ -261,27 +238,13 @@ class ScoreDock(SlideDock):
             self._show_problem(_NO_SLIDE)
             return
         self.models.read_again()
+        self._drawn = drawn = threading.Event()
         try:
-            slide = slide_of(layer)
-            settings, region = self.form.settings, self._region()
-            settings.request(region)
-            mask = self.counter.known_tissue(slide)
+            # Nobody may be looking: a run then starts all the same.
+            job = self.planner.job(layer, lambda _run: drawn.wait(_FIRST_DRAWING_S))
         except SmseError as error:
             self._show_problem(str(error))
             return
-        form = self.form
-        again = form.again.isChecked()
-        self._drawn = drawn = threading.Event()
-        job = ScoreJob(
-            slide,
-            form.model_name,
-            settings,
-            region,
-            mask,
-            again,
-            # Nobody may be looking: a run then starts all the same.
-            before_first_tile=lambda _run: drawn.wait(_FIRST_DRAWING_S),
-        )
         if reason := self._turn.take():
             self._show_problem(reason)
             return
@@ -343,22 +306,8 @@ class ScoreDock(SlideDock):
             layer, job = self._scored
             # It is the same run, but all of it is there now.
             self.session.run_changed.emit(layer)
-            self.panel.state.setText(self._of_which(self._show_end(self._run)))
+            self.panel.state.setText(self._of_which(describe_end(self._run, self._progress)))
             self.index.add(job.slide, self._run)
-
-    def _show_end(self, run: Run) -> str:
-        total, how = run.plan.tile_count, run.device.how
-        text = f"Done: {total:,} tiles on {how}."
-        if not run.store.complete:
-            done = 0 if self._progress is None else self._progress.done
-            text = (
-                f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. "
-                "Run looks closer for as long again."
-            )
-        if self._progress is not None and self._progress.bottleneck is not None:
-            slowest = self._progress.bottleneck
-            text += f" {slowest[0].upper()}{slowest[1:]} set the pace."
-        return text
 
     def _fail(self, text: str) -> None:
         self.live.show_everything()
@@ -377,36 +326,9 @@ class ScoreDock(SlideDock):
         if self.form.slide_layer is not None:
             fly_to(self.viewer, self.form.slide_layer, tile.region)
 
-    def _ask_where_to_save(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Save results in")
-        if chosen:
-            self.save_to(Path(chosen))
-
     def save_to(self, folder: Path) -> None:
-        """Write what the slide in view shows into a folder of its name.
-
-        Tables, picture, QuPath tiles, store, and a record that names the model.
-        """
-        layer, run = self.form.slide_layer, self.shown_run
-        maps = None if layer is None else self.session.maps_of(layer)
-        if layer is None or run is None or maps is None:
-            return
-        if maps.unsaved:
-            self._show_problem(maps.unsaved)
-            return
-        try:
-            slide = slide_of(layer)
-        except SmseError as error:
-            self._show_problem(str(error))
-            return
-        (name,) = result_folder_names([slide.path])
-        target = folder / name
-        self.panel.state.setText(f"Saving to {target} …")
-        self.saving.start(partial(save_shown, target, slide, run, maps.maps, maps.classifier))
-
-    def _show_saved(self, folder: Path) -> None:
-        self.panel.state.setText(f"Saved to {folder}.")
-        show_info(f"Results saved to {folder}.")
+        """Write what the slide in view shows into a folder of its name."""
+        self.saver.save(self.form.slide_layer, folder)
 
     def _disconnect(self) -> None:
         for task in self._tasks:
@@ -422,10 +344,3 @@ class ScoreDock(SlideDock):
         self.session.model_wanted.disconnect(self.models.open, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
-
-
-def _summary(run: Run) -> str:
-    """Say which model the scores of a run are by."""
-    tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
-    tiles = f"{run.plan.tile_count:,} tiles" if run.store.complete else "not all tiles yet"
-    return f"Scored by {run.card.name} {run.card.version}{tuned}: {tiles}."

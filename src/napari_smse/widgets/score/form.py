@@ -27,6 +27,7 @@ from napari_smse.widgets.controls.model_picker import ModelPicker
 from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.layers.regions import RegionChoice
+from napari_smse.widgets.score.messages import describe_scale_source, describe_size
 from napari_smse.widgets.score.scale_list import ScaleList
 from napari_smse.widgets.session import Session
 from napari_smse.workflows.settings.score import ScoreSettings
@@ -91,10 +92,8 @@ class ScoreForm(QWidget):
         with QSignalBlocker(self.mpp):
             self.mpp.setValue(0.0 if slide is None or slide.scale.mpp is None else slide.scale.mpp)
         self.mpp.setEnabled(slide is not None)
-        self.source.setText("" if slide is None else _describe_scale(slide))
-        self.facts.setText(
-            "Open a slide with File > Open." if slide is None else _describe_size(slide)
-        )
+        self.source.setText("" if slide is None else describe_scale_source(slide))
+        self.facts.setText(describe_size(slide))
 
     def show_card(self, card: ModelCard | None) -> None:
         """Say which scales the model was trained on."""
@@ -210,19 +209,3 @@ def _column(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return box
-
-
-def _describe_scale(slide: Slide) -> str:
-    if slide.scale.mpp is None:
-        if slide.scale.rejected is not None:
-            return f"the file says {slide.scale.rejected:g}, which cannot be: type it"
-        return "type it, e.g. 0.25"
-    return f"from {slide.scale.source}"
-
-
-def _describe_size(slide: Slide) -> str:
-    size = f"{slide.width:,} x {slide.height:,} px"
-    if slide.scale.mpp is None:
-        return size
-    width, height = (side * slide.scale.mpp / 1000 for side in (slide.width, slide.height))
-    return f"{size}, {width:.2f} x {height:.2f} mm, {len(slide.levels)} levels"

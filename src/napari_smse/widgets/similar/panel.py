@@ -16,6 +16,7 @@ from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.session import Session
 from napari_smse.widgets.similar.example_picker import ExampleToolbar
 from napari_smse.widgets.similar.hit_actions import HitActions
+from napari_smse.widgets.similar.messages import describe_hits
 
 _NOTICE = "Research use only: not for diagnosis."
 _DECIMALS = 3
@@ -152,8 +153,7 @@ class SimilarPanel(QWidget):
 
     def show_hits(self, number: int, mm2: float, radius: float, others: int) -> None:
         """Say how many tiles are found, and how much of the slide that is."""
-        hits = "1 tile" if number == 1 else f"{number:,} tiles"
-        self.hits.setText(f"<b>{hits} found, {mm2:.3g} mm²</b> (your examples among them)")
+        self.hits.setText(describe_hits(number, mm2))
         self.strip.show_radius(radius, others)
         self.show_outcome("")
         self.actions.setEnabled(number > 0)

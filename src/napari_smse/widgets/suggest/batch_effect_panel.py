@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_smse.progress import Progress
 from napari_smse.similarity.batch_effect import BatchEffect, NeighbourAccuracy
 from napari_smse.widgets.controls.layout import push_button
-from napari_smse.workflows.batch_effect import Measured
+from napari_smse.workflows.batch_effect import BatchEffectResult
 from napari_smse.workflows.stain_robustness import StainRobustness
 
 _ABOUT: Final = (
@@ -142,7 +142,7 @@ class BatchEffectPanel(QWidget):
         self.stain.clicked.connect(self.stain_wanted)
         self.show_message("")
 
-    def show_measured(self, found: Measured) -> None:
+    def show_measured(self, found: BatchEffectResult) -> None:
         """Show the verdict, the two bars, and what they are made of."""
         self.show_message(found.effect.sentence)
         self.as_is.show_effect(found.effect, headed=False)
@@ -195,6 +195,6 @@ class BatchEffectPanel(QWidget):
         self.stain_sentence.setVisible(bool(text))
 
 
-def _made_of(found: Measured | StainRobustness) -> str:
+def _made_of(found: BatchEffectResult | StainRobustness) -> str:
     how = "as drawn" if found.by_drawing else "as the model calls the tiles"
     return f"{_NOTE} {found.tiles:,} tiles of {found.slides} slides; classes {how}."

@@ -29,7 +29,7 @@ from napari_smse.widgets.suggest.labelling_controller import LabellingController
 from napari_smse.widgets.suggest.tile_queue import TileQueue
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.widgets.worker import ComputeLock, Worker
-from napari_smse.workflows.batch_effect import Measured, measure
+from napari_smse.workflows.batch_effect import BatchEffectResult, measure_batch_effect
 from napari_smse.workflows.label_efficiency import measure_label_efficiency
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
 from napari_smse.workflows.scored_slide import NOT_SCORED, ScoredSlide, TileOnSlide
@@ -248,9 +248,9 @@ class SuggestDock(SlideDock):
         if not self.measuring.is_running:
             self._stop_staining()
             self.batch_effect.show_message("Measuring …")
-            self.measuring.start(partial(measure, self._asked_slides()))
+            self.measuring.start(partial(measure_batch_effect, self._asked_slides()))
 
-    def _show_measured(self, found: Measured) -> None:
+    def _show_measured(self, found: BatchEffectResult) -> None:
         self.batch_effect.show_measured(found)
 
     def _fail_measuring(self, text: str) -> None:

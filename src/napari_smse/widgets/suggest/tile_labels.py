@@ -14,7 +14,8 @@ from napari_smse.errors import OutputError, QueryError
 from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.autosave import Autosave
-from napari_smse.widgets.layers.annotation_layer import CLASS, IDENTITY, AnnotationLayer, drawn_on
+from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, drawn_on
+from napari_smse.widgets.layers.annotation_shapes import CLASS, IDENTITY
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with, level0_to_world
 from napari_smse.workflows.scored_slide import TileOnSlide

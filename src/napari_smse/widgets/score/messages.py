@@ -1,0 +1,60 @@
+"""What the Score dock says of a run."""
+
+from __future__ import annotations
+
+from napari_smse.scoring import ScoringProgress
+from napari_smse.slides import Slide
+from napari_smse.workflows.scored_slide import Run
+
+
+def describe_run(run: Run | None) -> str:
+    """Say which model the scores of a run are by; nothing without one."""
+    if run is None:
+        return ""
+    tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
+    tiles = f"{run.plan.tile_count:,} tiles" if run.store.complete else "not all tiles yet"
+    return f"Scored by {run.card.name} {run.card.version}{tuned}: {tiles}."
+
+
+def describe_end(run: Run, progress: ScoringProgress | None) -> str:
+    """Say how far a run came, on what, and what its bottleneck was.
+
+    Parameters
+    ----------
+    run
+        The run, which is over.
+    progress
+        The last progress; None if there was nothing left to score.
+    """
+    total, how = run.plan.tile_count, run.device.how
+    text = f"Done: {total:,} tiles on {how}."
+    if not run.store.complete:
+        done = 0 if progress is None else progress.done
+        text = (
+            f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. Run "
+            "looks closer for as long again."
+        )
+    if progress is not None and progress.bottleneck is not None:
+        slowest = progress.bottleneck
+        text += f" {slowest[0].upper()}{slowest[1:]} set the pace."
+    return text
+
+
+def describe_scale_source(slide: Slide) -> str:
+    """Say where a slide's um/px come from, or that they are to be typed."""
+    if slide.scale.mpp is None:
+        if slide.scale.rejected is not None:
+            return f"the file says {slide.scale.rejected:g}, which cannot be: type it"
+        return "type it, e.g. 0.25"
+    return f"from {slide.scale.source}"
+
+
+def describe_size(slide: Slide | None) -> str:
+    """Say how large a slide is, px and mm; or what to do without one."""
+    if slide is None:
+        return "Open a slide with File > Open."
+    size = f"{slide.width:,} x {slide.height:,} px"
+    if slide.scale.mpp is None:
+        return size
+    width, height = (side * slide.scale.mpp / 1000 for side in (slide.width, slide.height))
+    return f"{size}, {width:.2f} x {height:.2f} mm, {len(slide.levels)} levels"

@@ -1,0 +1,88 @@
+"""What the Score dock's form asks for: the tiles, the tissue they lie on, and the job to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import napari
+from napari.layers import Image
+from qtpy.QtCore import QObject
+from shapely.geometry.base import BaseGeometry
+
+from napari_smse.widgets.controls.model_picker import ModelSelection
+from napari_smse.widgets.layers.overlays import show_tissue
+from napari_smse.widgets.layers.regions import chosen_region
+from napari_smse.widgets.score.form import ScoreForm
+from napari_smse.widgets.score.tile_counter import Question, TileCounter
+from napari_smse.widgets.slide_layers import slide_of
+from napari_smse.workflows.score_slide import ScoreJob
+from napari_smse.workflows.scored_slide import Run
+
+
+class RunPlanner(QObject):
+    """Counts the tiles of what the form asks for, shows the tissue, and makes the job.
+
+    Parameters
+    ----------
+    viewer
+        Where slides and regions are.
+    form, models
+        What is asked for, and the model that is chosen.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        form: ScoreForm,
+        models: ModelSelection,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._form, self._models = viewer, form, models
+        self.counter = TileCounter(self._question, self)
+
+    def show_tissue(self, layer: Image) -> None:
+        """Lay a slide's tissue over it; raises what opening and finding it raise."""
+        slide = slide_of(layer)
+        show_tissue(self._viewer, layer, slide, self.counter.tissue(slide))
+
+    def job(self, layer: Image, before_first_tile: Callable[[Run], object]) -> ScoreJob:
+        """Return what the form asks for, on a slide.
+
+        Parameters
+        ----------
+        layer
+            The slide's.
+        before_first_tile
+            As for `ScoreJob`.
+
+        Raises
+        ------
+        SlideError, ScaleError, RegionError
+            The slide cannot be read, a scale is impossible, or no region is drawn.
+        """
+        slide, region = slide_of(layer), self._region(layer)
+        settings = self._form.settings
+        settings.request(region)
+        return ScoreJob(
+            slide,
+            self._form.model_name,
+            settings,
+            region,
+            self.counter.known_tissue(slide),
+            self._form.again.isChecked(),
+            before_first_tile=before_first_tile,
+        )
+
+    def _question(self) -> Question | None:
+        """Return what the tile counter is to count."""
+        card, layer = self._models.card, self._form.slide_layer
+        if layer is None or card is None:
+            return None
+        slide = slide_of(layer)
+        slide.mpp  # noqa: B018 - raises if the um/px is not known
+        return slide, card, self._form.settings.request(self._region(layer))
+
+    def _region(self, layer: Image) -> BaseGeometry | None:
+        """Return where to score; raises `RegionError` if no region is drawn."""
+        return chosen_region(self._form.region_choice, self._viewer, layer)
