@@ -27,14 +27,9 @@ from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import close_slides
 from napari_smse.evaluation.cross_validation import Learner
 from napari_smse.evaluation.linear_probe import LinearProbe
-from napari_smse.finetuning.fine_tuner import (
-    HELD_OUT_FRACTION,
-    FineTuneProgress,
-    FineTuner,
-    FineTuneResult,
-    fine_tune_recipe,
-)
-from napari_smse.finetuning.setup import split_for_fine_tuning
+from napari_smse.finetuning.fine_tuner import HELD_OUT_FRACTION, FineTuner
+from napari_smse.finetuning.result import FineTuneProgress, FineTuneResult
+from napari_smse.finetuning.setup import fine_tune_recipe, split_for_fine_tuning
 from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK
 from napari_smse.progress import run_task

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from napari_smse.finetuning.comparison import Comparison, compare
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.result import FineTuneResult
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model
 from napari_smse.progress import run_task

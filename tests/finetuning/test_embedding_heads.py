@@ -14,7 +14,7 @@ from napari_smse.finetuning.embedding_heads import (
     train_embedding_heads,
     tuned_network,
 )
-from napari_smse.finetuning.fine_tuner import fine_tune_recipe
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.training.embeddings import EmbeddedTiles
 from support.embeddings import DIM, NAMES, as_bank, clouds
 from support.training import mini_network

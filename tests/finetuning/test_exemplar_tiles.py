@@ -12,7 +12,9 @@ from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.finetuning.annotated_tiles import annotated_tiles
 from napari_smse.finetuning.exemplar_tiles import ExemplarTile, embedding_outputs
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.result import FineTuneResult
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, SmseCnn
 from napari_smse.progress import run_task

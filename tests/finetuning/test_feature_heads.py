@@ -15,10 +15,11 @@ from napari_smse.finetuning.feature_heads import (
     feature_tiles,
     initialise_feature_heads,
 )
-from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.pair_constraints import PairConstraints
 from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
 from napari_smse.progress import run_task

@@ -11,13 +11,10 @@ import torch
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.finetuning.fine_tuner import (
-    FineTuneProgress,
-    FineTuner,
-    FineTuneResult,
-    fine_tune_recipe,
-)
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.result import FineTuneProgress, FineTuneResult
 from napari_smse.finetuning.saving import differences, save_fine_tuned
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash

@@ -18,7 +18,9 @@ from torch.nn import functional
 from napari_smse.annotations import read_annotations
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.loading import read_training_set
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.result import FineTuneResult
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import paired_difference
 from napari_smse.models import Model, load_model

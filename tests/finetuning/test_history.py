@@ -16,8 +16,10 @@ import pytest
 
 from napari_smse.errors import ModelError, ModelNotFoundError, OutputError
 from napari_smse.finetuning import history as history_module
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.history import FineTuneHistory
+from napari_smse.finetuning.result import FineTuneResult
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.models import (
     Model,
     ModelCard,

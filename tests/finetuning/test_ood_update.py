@@ -11,9 +11,11 @@ import torch
 from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.pixels import read_pixels
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.ood_update import updated_ood_reference
+from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.models import Model, read_card
 from napari_smse.progress import run_task
 from napari_smse.similarity.appearance import MEASURES, appearance_features

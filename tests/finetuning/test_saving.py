@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.models import Model, ModelCard, read_card
 from napari_smse.progress import run_task
 from support.training import TRUNK, mini_network, mini_set

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_smse.models import NetworkOutput, SmseCnn, SmseNetwork
+from napari_smse.models.smse_network import initialise_from_features
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +84,20 @@ def test_the_papers_network_refuses_other_sizes() -> None:
 
 def test_the_papers_network_has_no_batch_normalisation() -> None:
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in SmseCnn().modules())
+
+
+@pytest.mark.parametrize("crops", [1, 2, 5, 40])
+def test_an_embedding_starts_from_however_few_crops_there_are(crops: int) -> None:
+    torch.manual_seed(0)
+    network = SmseNetwork(embedding_dim=16)
+    before = network.embedding_head.weight.detach().clone()
+    features = torch.rand(crops, network.trunk.features)
+    initialise_from_features(network, features)
+    weight = network.embedding_head.weight.detach()
+    assert weight.isfinite().all()
+    changed = (weight != before).any(dim=1)
+    assert changed.tolist() == [number < min(crops, 16) and crops > 1 for number in range(16)]
+    if crops > 16:
+        embedded = network.head(features).embedding
+        # Whitened, so no direction is shared by all.
+        assert embedded.mean(dim=0).abs().max() < 0.1

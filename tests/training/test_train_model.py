@@ -19,7 +19,7 @@ from napari_smse.models.card import case_hash
 from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.training.paper.recipe import PaperRecipe
-from napari_smse.training.train_model import Made, ModelTrainer, recipe_facts
+from napari_smse.training.train_model import ModelTrainer, TrainedModel, recipe_facts
 from napari_smse.training.trainer import predict_images
 from support.training import SMALL, mini_network, mini_set
 
@@ -31,7 +31,7 @@ def making(tmp_path: Path, **options: object) -> ModelTrainer:
     )
 
 
-def made(tmp_path: Path, **options: object) -> tuple[ModelTrainer, Made]:
+def made(tmp_path: Path, **options: object) -> tuple[ModelTrainer, TrainedModel]:
     one = making(tmp_path, **options)
     for _ in one.run():
         pass
@@ -39,11 +39,13 @@ def made(tmp_path: Path, **options: object) -> tuple[ModelTrainer, Made]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelTrainer, Made]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelTrainer, TrainedModel]:
     return made(tmp_path_factory.mktemp("whole"))
 
 
-def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelTrainer, Made]) -> None:
+def test_the_model_loads_and_its_card_says_what_it_knows(
+    whole: tuple[ModelTrainer, TrainedModel],
+) -> None:
     one, result = whole
     model = load_model(result.path)
     card = model.card
@@ -62,7 +64,9 @@ def test_the_model_loads_and_its_card_says_what_it_knows(whole: tuple[ModelTrain
     assert any(one.folder.glob("*.csv"))
 
 
-def test_exemplars_of_what_it_learnt_from_lie_beside_it(whole: tuple[ModelTrainer, Made]) -> None:
+def test_exemplars_of_what_it_learnt_from_lie_beside_it(
+    whole: tuple[ModelTrainer, TrainedModel],
+) -> None:
     one, result = whole
     model = load_model(result.path)
     found = bank_of_weights(result.path, model.card.weights_sha256)
@@ -84,7 +88,9 @@ def test_what_many_tiles_look_like_lies_beside_it(tmp_path: Path) -> None:
     assert {appearance.source for appearance in known.appearances} == {"one", "two"}
 
 
-def test_figures_are_of_cases_that_were_not_trained_on(whole: tuple[ModelTrainer, Made]) -> None:
+def test_figures_are_of_cases_that_were_not_trained_on(
+    whole: tuple[ModelTrainer, TrainedModel],
+) -> None:
     one, result = whole
     images = one.labelled_set.images
     cases = [{images[i].case for i in side} for side in (one.training, one.validation)]
@@ -108,7 +114,7 @@ def test_the_temperature_is_inside_the_saved_network(tmp_path: Path) -> None:
 
 
 def test_every_case_that_was_used_is_remembered(
-    whole: tuple[ModelTrainer, Made], tmp_path: Path
+    whole: tuple[ModelTrainer, TrainedModel], tmp_path: Path
 ) -> None:
     one, result = whole
     hashes = {case_hash for source in result.card.training for case_hash in source.case_hashes}
@@ -122,7 +128,7 @@ def test_every_case_that_was_used_is_remembered(
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(
-    whole: tuple[ModelTrainer, Made], tmp_path: Path
+    whole: tuple[ModelTrainer, TrainedModel], tmp_path: Path
 ) -> None:
     stopped = making(tmp_path / "stopped")
     with closing(stopped.run()) as running:

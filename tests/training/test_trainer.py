@@ -66,12 +66,12 @@ def test_training_tells_the_classes_apart_and_says_how_far_it_is(
     assert {progress.done for progress in seen} == set(range(21))
     assert all(progress.total == 20 for progress in seen)
     last = seen[-1]
-    assert last.loss < 0.5 < next(p.loss for p in seen if p.step == 1)
+    assert last.loss < 0.5 < next(p.loss for p in seen if p.done == 1)
     assert last.held_out is not None
     assert last.held_out["accuracy"] == 1.0
     assert last.best_step > 0
     assert last.seconds_left == 0
-    assert [p.held_out for p in seen if p.step < 4] == [None] * sum(p.step < 4 for p in seen)
+    assert [p.held_out for p in seen if p.done < 4] == [None] * sum(p.done < 4 for p in seen)
     held = by_case(data, [3])
     logits = predict_images(network, [data.images[i] for i in held])
     assert logits.argmax(dim=1).tolist() == [data.images[i].label for i in held]
@@ -96,7 +96,7 @@ def test_a_closed_training_goes_on_exactly(data: LabelledSet, tmp_path: Path, st
     expected = weights(trained(data, recipe)[0])
     options = {"training": by_case(data, range(3)), "validation": by_case(data, [3])}
     running = train(mini_network(), data, recipe, folder=tmp_path, **options)
-    while next(running).step < stop_at:
+    while next(running).done < stop_at:
         pass
     running.close()
     network, seen = trained(data, recipe, mini_network(seed=9), tmp_path)
@@ -111,13 +111,13 @@ def test_a_stop_while_validation_cases_are_judged_loses_nothing(
     expected = weights(trained(data)[0])
     options = {"training": by_case(data, range(3)), "validation": by_case(data, [3])}
     running = train(mini_network(), data, SMALL, folder=tmp_path, **options)
-    while next(running).step < 4:
+    while next(running).done < 4:
         pass
     # The next piece is the first look's, with the averaged weights in the network.
     assert next(running).held_out is None
     running.close()
     network, seen = trained(data, SMALL, mini_network(seed=9), tmp_path)
-    assert seen[0].step == 4
+    assert seen[0].done == 4
     assert_same(weights(network), expected)
 
 
@@ -171,7 +171,7 @@ def weights_after(data: LabelledSet, recipe: Recipe, step: int) -> dict[str, tor
     network = mini_network()
     options = {"training": by_case(data, range(3)), "validation": by_case(data, [3])}
     running = train(network, data, recipe, **options)
-    while next(running).step < step:
+    while next(running).done < step:
         pass
     next(running)
     held = weights(network)
@@ -188,7 +188,7 @@ def test_training_stops_early_when_the_validation_cases_do_no_better(
     recipe = changed(steps=40, validate_every=2, patience=3)
     _, seen = trained(data, recipe, folder=tmp_path)
     # The first look is the best, three more are in vain.
-    assert seen[-1].step == 8
+    assert seen[-1].done == 8
     assert seen[-1].best_step == 2
     assert seen[-1].seconds_left == 0
     _, again = trained(data, recipe, folder=tmp_path)
@@ -238,7 +238,7 @@ def test_distillation_needs_a_trunk(data: LabelledSet) -> None:
 
 def test_pca_start_replaces_the_heads_and_only_if_asked(data: LabelledSet) -> None:
     first = next(train(mini_network(), data, SMALL, training=by_case(data, range(3))))
-    assert (first.step, first.held_out, first.seconds_left) == (0, None, None)
+    assert (first.done, first.held_out, first.seconds_left) == (0, None, None)
     assert math.isnan(first.loss)
 
     def heads(pca_start: bool, **more: object) -> torch.Tensor:
@@ -260,7 +260,7 @@ def test_the_papers_network_trains_on_whole_frames_too(data: LabelledSet) -> Non
     network = SmseCnn()
     recipe = changed(network="smse_cnn", steps=1, cases_per_class=1)
     seen = list(train(network, data, recipe, training=by_case(data, range(3))))
-    assert seen[-1].step == 1
+    assert seen[-1].done == 1
     assert math.isfinite(seen[-1].loss)
 
 

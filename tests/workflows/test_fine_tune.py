@@ -12,8 +12,9 @@ from napari_smse.annotations import AnnotationSet, read_annotations
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import BankError
 from napari_smse.finetuning.annotated_folder import scored_annotations
-from napari_smse.finetuning.fine_tuner import FineTuner, fine_tune_recipe
+from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.history import FineTuneHistory
+from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.progress import run_task
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import computes_bfloat16

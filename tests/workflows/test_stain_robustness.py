@@ -11,7 +11,7 @@ from napari_smse.models import Model
 from napari_smse.progress import run_task
 from napari_smse.slides import Region, open_slide
 from napari_smse.workflows import score_slide, stain_robustness
-from napari_smse.workflows.batch_effect import measure
+from napari_smse.workflows.batch_effect import measure_batch_effect
 from napari_smse.workflows.stain_robustness import StainRobustness, measure_stain_robustness
 from support.annotated_slides import (
     PINK_BOXES,
@@ -50,7 +50,7 @@ def test_slides_that_differ_by_stain_only_are_not_told_without_it(slides):
     assert found.effects.stain_share > 0.5
     assert (found.slides, found.tiles) == (2, 2 * 16 * 12)
     # All tiles were compared both times, so that it is the plain measurement.
-    plain = measure(slides)
+    plain = measure_batch_effect(slides)
     assert found.effects.before == plain.effect
 
 

@@ -35,7 +35,8 @@ from napari_smse.workflows.settings.fine_tune import (
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.assessment import Assessment
-    from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+    from napari_smse.finetuning.fine_tuner import FineTuner
+    from napari_smse.finetuning.result import FineTuneResult
 
 
 @dataclass(frozen=True)

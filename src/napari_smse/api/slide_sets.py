@@ -9,8 +9,7 @@ from napari_smse.annotations import AnnotationSet
 from napari_smse.api.scores import Scores
 from napari_smse.errors import QueryError, RequestError
 from napari_smse.progress import OnProgress, run_task
-from napari_smse.workflows import batch_effect as batch_effects
-from napari_smse.workflows.batch_effect import Measured
+from napari_smse.workflows.batch_effect import BatchEffectResult, measure_batch_effect
 from napari_smse.workflows.embedding_map import EmbeddingMap, EmbeddingMapJob
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
 from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
@@ -153,7 +152,9 @@ def find_label_issues(
     return find_suspected_labels(scored_slides(slides))
 
 
-def batch_effect(slides: Iterable[Annotated], *, progress: OnProgress | None = None) -> Measured:
+def batch_effect(
+    slides: Iterable[Annotated], *, progress: OnProgress | None = None
+) -> BatchEffectResult:
     """Measure how far embeddings tell slides apart, rather than classes.
 
     Parameters
@@ -165,7 +166,7 @@ def batch_effect(slides: Iterable[Annotated], *, progress: OnProgress | None = N
 
     Returns
     -------
-    Measured
+    BatchEffectResult
         ``effect``, the figures; how many ``slides`` and ``tiles`` were compared; and whether the
         classes are those drawn (``by_drawing``) or what the model calls the tiles.
 
@@ -176,7 +177,7 @@ def batch_effect(slides: Iterable[Annotated], *, progress: OnProgress | None = N
     SlideError
         A slide is not known.
     """
-    return batch_effects.measure(scored_slides(slides))
+    return measure_batch_effect(scored_slides(slides))
 
 
 def scored_slides(slides: Iterable[Annotated]) -> list[ScoredSlide]:

@@ -41,7 +41,8 @@ from napari_smse.workflows.settings.score import ScoreSettings
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
     from napari_smse.finetuning.assessment import Assessment
-    from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+    from napari_smse.finetuning.fine_tuner import FineTuner
+    from napari_smse.finetuning.result import FineTuneResult
     from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
 
@@ -195,9 +196,10 @@ def _fine_tune(tuner: FineTuner, console: Console) -> FineTuneResult:
     with TaskProgress(console, "reading") as bar:
 
         def show(progress: Progress) -> None:
-            loss = progress.loss if isinstance(progress, FineTuneProgress) else None
+            assert isinstance(progress, FineTuneProgress)
+            stage, loss = progress.stage, progress.loss
             facts = "" if loss is None else f"loss {loss:.3f}"
-            bar.update(progress.done, progress.total, description=progress.message, facts=facts)
+            bar.update(progress.done, progress.total, description=stage, facts=facts)
 
         return run_task(tuner.run(), show)
 

@@ -47,7 +47,7 @@ def parse_time_limit(text: str | None) -> float | None:
 
 
 def setting(record: type, name: str, more: str = "") -> Any:
-    """Return the option of one setting of a workflow: its name, help and limits.
+    """Return the option of one setting of a workflow: its name and help.
 
     Parameters
     ----------
@@ -69,10 +69,8 @@ def setting(record: type, name: str, more: str = "") -> Any:
         return typer.Option(flag, help=text, parser=parse_scale, metavar="SCALE")
     if one.kind is bool and one.optional:
         return typer.Option(f"{flag}/--no-{flag[2:]}", help=text, show_default=False)
-    limits: dict[str, Any] = {}
-    if one.kind in (int, float):
-        limits = {"min": one.option.minimum, "max": one.option.maximum}
-    return typer.Option(flag, help=text, **limits)
+    # What is impossible is refused by the workflow, in one line and from everywhere alike.
+    return typer.Option(flag, help=text)
 
 
 SlidePath = Annotated[Path, typer.Argument(help="Path of a slide.", show_default=False)]

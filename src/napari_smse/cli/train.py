@@ -30,7 +30,7 @@ from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
-    from napari_smse.training.train_model import Made, ModelTrainer
+    from napari_smse.training.train_model import ModelTrainer, TrainedModel
 
 
 def train(
@@ -112,7 +112,7 @@ def _show_progress(trainer: ModelTrainer, console: Console) -> None:
             bar.update(progress.done, progress.total, facts=facts)
 
 
-def _report(trained: Made, trainer: ModelTrainer, console: Console) -> None:
+def _report(trained: TrainedModel, trainer: ModelTrainer, console: Console) -> None:
     if console.as_json:
         console.print_json(
             {

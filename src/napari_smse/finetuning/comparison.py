@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.evaluation.report.tables import shown
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import differences, estimates
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import positive_class

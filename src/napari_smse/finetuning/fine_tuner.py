@@ -31,39 +31,36 @@ from napari_smse.finetuning.exemplar_tiles import (
 )
 from napari_smse.finetuning.feature_heads import (
     FeatureHeads,
-    default_crops,
     feature_tiles,
     initialise_feature_heads,
 )
 from napari_smse.finetuning.hard_triplets import hard_triplets
 from napari_smse.finetuning.ood_update import updated_ood_reference
 from napari_smse.finetuning.pair_constraints import PairConstraints, training_constraints
-from napari_smse.finetuning.result import FineTuneProgress, FineTuneResult, HeldOutCheck, Stage
+from napari_smse.finetuning.result import (
+    MESSAGES,
+    FineTuneProgress,
+    FineTuneResult,
+    HeldOutCheck,
+    Stage,
+    in_stage,
+    learning_progress,
+)
 from napari_smse.finetuning.setup import (
     data_warnings,
-    fine_tune_recipe,
     split_for_fine_tuning,
     tunable_network,
     with_model_classes,
 )
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.progress import Task, map_progress
+from napari_smse.progress import Task
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.prediction import TileOutputs
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.trainer import train
-
-__all__ = [
-    "FineTuneProgress",
-    "FineTuneResult",
-    "FineTuner",
-    "HeldOutCheck",
-    "default_crops",
-    "fine_tune_recipe",
-]
 
 HELD_OUT_FRACTION: Final = 0.25
 _HEAD_CHECKS: Final = 40
@@ -75,7 +72,6 @@ SAME_SLIDE_WARNING: Final = (
 )
 
 _Step = TypeVar("_Step")
-_Result = TypeVar("_Result")
 
 
 class FineTuner:
@@ -190,7 +186,7 @@ class FineTuner:
         try:
             tuned = yield from self._run()
             images = self.labelled_set.select(self.training)
-            reference = yield from _in_stage(
+            reference = yield from in_stage(
                 "checking", updated_ood_reference(self.model, images, self._appearances)
             )
             return replace(tuned, ood_reference=reference)
@@ -219,10 +215,10 @@ class FineTuner:
         )
         images = len(self.training) + len(self.testing)
         for progress in table.fill(data.select(self.training)):
-            yield FineTuneProgress(progress.done, images, "reading tiles")
+            yield FineTuneProgress(progress.done, images, MESSAGES["reading"])
         for number, image in enumerate(data.select(self.testing), start=1):
             table.evaluation_features(image)
-            yield FineTuneProgress(len(self.training) + number, images, "reading tiles")
+            yield FineTuneProgress(len(self.training) + number, images, MESSAGES["reading"])
         self._network.cpu()
         tiles = feature_tiles(table, data, self.training, crops=True)
         training_tiles = feature_tiles(table, data, self.training, crops=False)
@@ -258,7 +254,7 @@ class FineTuner:
                 best.update()
                 moved = held_out.moved(heads.embed(held_out.embeddings))
                 check = self._check(done, moved, heads.logits(held_out.embeddings))
-            yield _learning(done, step.steps, step.loss, check)
+            yield learning_progress(done, step.steps, step.loss, check)
         if done < self.recipe.steps:
             best.update()
             best.restore()
@@ -303,12 +299,12 @@ class FineTuner:
         done = 0
         for step in self._until_stopped(running):
             done = step.done
-            yield _learning(done, step.total, step.loss)
+            yield learning_progress(done, step.total, step.loss)
             if self._is_due(done, _TRUNK_CHECKS) and 0 < done < step.total:
                 # Reading and embedding takes long, so few are looked at.
                 sample = self.testing[:: 1 + (len(self.testing) - 1) // _CHECK_IMAGES]
                 check = self._check(done, *(yield from self._embed(network, sample, "checking")))
-                yield _learning(done, step.total, step.loss, check)
+                yield learning_progress(done, step.total, step.loss, check)
         training_tiles, _ = yield from self._embed(network, self.training, "checking")
         held_out, logits = yield from self._embed(network, self.testing, "checking")
         after = assess(held_out, logits, training_tiles)
@@ -326,7 +322,7 @@ class FineTuner:
         task = embed_images(
             network, self.labelled_set, indices, self.model.card.tile_px, precomputed
         )
-        return _in_stage(stage, task)
+        return in_stage(stage, task)
 
     def _until_stopped(self, running: Iterator[_Step]) -> Iterator[_Step]:
         learning_time, started = 0.0, time.monotonic()
@@ -346,15 +342,3 @@ class FineTuner:
 
     def _is_due(self, step: int, checks: int) -> bool:
         return step % max(1, self.recipe.steps // checks) == 0
-
-
-def _in_stage(stage: Stage, task: Task[_Result]) -> Task[_Result]:
-    """Do the work of a task as a stage of a fine-tuning."""
-    message = f"{stage} tiles"
-    return map_progress(task, lambda at: FineTuneProgress(at.done, at.total, message, stage=stage))
-
-
-def _learning(
-    done: int, total: int, loss: float, check: HeldOutCheck | None = None
-) -> FineTuneProgress:
-    return FineTuneProgress(done, total, "learning", stage="learning", loss=loss, check=check)

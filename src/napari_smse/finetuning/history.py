@@ -33,7 +33,8 @@ from napari_smse.models.card import (
 )
 
 if TYPE_CHECKING:
-    from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+    from napari_smse.finetuning.fine_tuner import FineTuner
+    from napari_smse.finetuning.result import FineTuneResult
 
 logger = logging.getLogger(__name__)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, TypeVar
 
 from napari_smse.finetuning.assessment import Assessment
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.finetuning.hard_triplets import Triplet
 from napari_smse.models.smse_network import SmseNetwork
-from napari_smse.progress import Progress
+from napari_smse.progress import Progress, Task, map_progress
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.reference import OodReference
 
@@ -56,7 +56,14 @@ class FineTuneResult:
     ood_reference: OodReference | None = None
 
 
+_Result = TypeVar("_Result")
+
 Stage = Literal["reading", "learning", "checking"]
+MESSAGES: Final[dict[Stage, str]] = {
+    "reading": "Reading tiles …",
+    "learning": "Learning …",
+    "checking": "Checking what was held out …",
+}
 
 
 @dataclass(frozen=True)
@@ -95,3 +102,18 @@ class FineTuneProgress(Progress):
     stage: Stage = "reading"
     loss: float | None = None
     check: HeldOutCheck | None = None
+
+
+def in_stage(stage: Stage, task: Task[_Result]) -> Task[_Result]:
+    """Do the work of a task as a stage of a fine-tuning."""
+    message = MESSAGES[stage]
+    return map_progress(task, lambda at: FineTuneProgress(at.done, at.total, message, stage=stage))
+
+
+def learning_progress(
+    done: int, total: int, loss: float, check: HeldOutCheck | None = None
+) -> FineTuneProgress:
+    """Return how far learning is, with the loss of the last step, and a check if one was taken."""
+    return FineTuneProgress(
+        done, total, MESSAGES["learning"], stage="learning", loss=loss, check=check
+    )

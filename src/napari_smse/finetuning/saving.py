@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Estimate, estimate, paired_difference
 from napari_smse.models import Metric, ModelCard, read_card, save_model

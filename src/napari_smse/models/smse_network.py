@@ -92,16 +92,19 @@ def initialise_from_features(network: SmseNetwork, features: Tensor) -> None:
     network
         Network whose heads to set.
     features
-        ``(n, features)`` pooled features of training crops, n at least the embedding's length.
+        ``(n, features)`` pooled features of training crops. Where they are fewer than the
+        embedding is long, its last components stay random; from fewer than two, all do.
     """
+    if len(features) < 2:
+        return
     mean, spread = features.mean(0), features.std(0) + 0.05
     scaled = (features - mean) / spread
-    size = network.embedding_head.out_features
+    size = min(network.embedding_head.out_features, *scaled.shape)
     _, values, directions = torch.pca_lowrank(scaled, size, niter=3)
     # The offset keeps the smallest components from being blown up to the largest ones' size.
     whitened = (directions / (values / len(features) ** 0.5 + 0.3)).T / spread
     with torch.no_grad():
-        network.embedding_head.weight.copy_(whitened)
-        network.embedding_head.bias.copy_(-whitened @ mean)
+        network.embedding_head.weight[:size] = whitened
+        network.embedding_head.bias[:size] = -whitened @ mean
         # Embeddings have length 1, so logits of a usual size need larger weights.
         network.class_head.weight.mul_(5)

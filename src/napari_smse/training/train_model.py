@@ -51,7 +51,7 @@ _SHOWN: Final = (
 
 
 @dataclass(frozen=True)
-class Made:
+class TrainedModel:
     """A model that was saved.
 
     Attributes
@@ -143,7 +143,7 @@ class ModelTrainer:
         assert isinstance(self.network, SmseCnn)
         yield from train_paper(self.network, self.labelled_set, self.recipe, **options)
 
-    def finish(self) -> Made:
+    def finish(self) -> TrainedModel:
         """Calibrate and measure on the validation cases; save with exemplars and reference."""
         self.network.eval()
         summary, temperature = None, 1.0
@@ -163,7 +163,7 @@ class ModelTrainer:
             )
             weights = read_card(path).weights_sha256
             save_model_companions(self.network, training_set, card.tile_px, path, weights)
-        return Made(path, card, summary)
+        return TrainedModel(path, card, summary)
 
     def _card(self, summary: Summary | None, temperature: float) -> ModelCard:
         network, data = self.network, self.labelled_set

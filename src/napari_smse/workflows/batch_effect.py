@@ -23,7 +23,7 @@ _NEEDED = "Score at least two slides with one model (SMSE: Score slide), and ope
 
 
 @dataclass(frozen=True)
-class Measured:
+class BatchEffectResult:
     """How far slides differ.
 
     Attributes
@@ -106,7 +106,7 @@ class ComparedTiles:
         return found
 
 
-def measure(slides: Sequence[ScoredSlide]) -> Measured:
+def measure_batch_effect(slides: Sequence[ScoredSlide]) -> BatchEffectResult:
     """Return how well neighbours tell the slide of a tile, and its class.
 
     Raises
@@ -120,7 +120,7 @@ def measure(slides: Sequence[ScoredSlide]) -> Measured:
     effect = batch_effect(
         tiles.embeddings, tiles.identities, tiles.names.tolist(), places=tiles.places
     )
-    return Measured(effect, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
+    return BatchEffectResult(effect, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
 
 
 def compared_tiles(slides: Sequence[ScoredSlide]) -> ComparedTiles:

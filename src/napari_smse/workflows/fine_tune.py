@@ -4,67 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_smse.errors import DataError, SmseError
 from napari_smse.finetuning.history import FineTuneHistory
-from napari_smse.models import ModelCard, read_card
 from napari_smse.palette import Colour
-from napari_smse.progress import Progress, Task, map_progress
+from napari_smse.progress import Progress, Task
 from napari_smse.scoring import (
     ScoreMaps,
-    ScoreStore,
     choose_device,
-    scale_warnings,
 )
-from napari_smse.scoring.derived_store import inherited_facts
-from napari_smse.scoring.run import model_facts
-from napari_smse.scoring.store import signature
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.workflows import score_slide
-from napari_smse.workflows.score_slide import load_model, spare_threads
-from napari_smse.workflows.scored_slide import Run, ScoredSlide
+from napari_smse.workflows.score_slide import load_model
+from napari_smse.workflows.scored_slide import ScoredSlide
 from napari_smse.workflows.settings.fine_tune import FineTuneSettings
+from napari_smse.workflows.slide_comparison import COLOURING, SlideComparison, compare_slide
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.annotated_tiles import AnnotatedTiles
-    from napari_smse.finetuning.changed_calls import ChangedCall
     from napari_smse.finetuning.comparison import Comparison
-    from napari_smse.finetuning.fine_tuner import FineTuner, FineTuneResult
+    from napari_smse.finetuning.fine_tuner import FineTuner
+    from napari_smse.finetuning.result import FineTuneResult
     from napari_smse.models import Model
     from napari_smse.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
-
-_COLOURING = "Colouring the maps …"
-
-
-@dataclass(frozen=True)
-class SlideComparison:
-    """A slide as the model saw it before, and as the tuned one sees it.
-
-    Attributes
-    ----------
-    scored
-        What was learnt from.
-    before, after
-        Maps.
-    flipped, flips
-        Tiles of another class than before, furthest moved first, and how many there are in all;
-        none with other classes.
-    run
-        The tuned model's scores of the slide, which `after` shows; None if they or the model
-        could not be written.
-    """
-
-    scored: ScoredSlide
-    before: ScoreMaps
-    after: ScoreMaps
-    flipped: Sequence[ChangedCall]
-    flips: int
-    run: Run | None = None
 
 
 @dataclass(frozen=True)
@@ -164,15 +130,13 @@ class FineTuneJob:
         )
         yield Progress(message="Starting to learn …", detail=tuning)
         tuned = yield from tuning.run()
-        yield Progress(message=_COLOURING)
+        yield Progress(message=COLOURING)
         warnings = [*tuning.warnings, *tiles.messages, *self._bank_summary()]
         saved_path = self._save(tuning, tuned, warnings)
         try:
             slides = []
             for one in self.slides:
-                slides.append(
-                    (yield from self._tuned_slide(one, tuning, tuned, saved_path, warnings))
-                )
+                slides.append((yield from compare_slide(one, tuning, tuned, saved_path, warnings)))
             yield Progress(message="Comparing with the model before …")
             found = compare(tuning, tuned)
         except GeneratorExit:  # cancelled: all is to be as it was
@@ -256,55 +220,6 @@ class FineTuneJob:
             "embeddings are at hand: choose “Heads (cached embeddings)” to learn from them."
         ]
 
-    def _tuned_slide(
-        self,
-        one: ScoredSlide,
-        tuning: FineTuner,
-        tuned: FineTuneResult,
-        saved_path: Path | None,
-        warnings: list[str],
-    ) -> Task[SlideComparison]:
-        """Score a slide with the tuned model; its scores are a run of their own."""
-        store = None
-        try:
-            if saved_path is not None:
-                store = _store_for(one, tuning, tuned, read_card(saved_path))
-        except SmseError as error:
-            warnings.append(
-                f"The tuned model's scores of {one.slide.name} cannot be saved: {error}"
-            )
-        after = yield from self._maps(one, tuning, tuned, store)
-        run = None
-        if store is not None and saved_path is not None:
-            card = read_card(saved_path)
-            run = replace(
-                one.run,
-                store=store,
-                card=card,
-                model=str(saved_path),
-                warnings=tuple(scale_warnings(one.slide, card, one.mpps)),
-                base=one.run,
-            )
-        return replace(_compared(one, after), run=run)
-
-    def _maps(
-        self, one: ScoredSlide, tuning: FineTuner, tuned: FineTuneResult, store: ScoreStore | None
-    ) -> Task[ScoreMaps]:
-        from napari_smse.finetuning.maps import maps_by_heads, rescored_maps
-        from napari_smse.finetuning.saving import fine_tuned_card
-        from napari_smse.models import Model
-
-        run = one.run
-        if tuned.heads is not None:
-            classes = tuning.labelled_set.classes
-            return maps_by_heads(run.store, run.plan, tuned.heads, classes, one.fused)
-        # As the maps before were made, so that what differs is what was learnt.
-        model = Model(tuned.network, fine_tuned_card(tuning, tuned, "tuned"), tuning.model.path)
-        task = rescored_maps(
-            one.slide, model, run.plan, one.fused, run.device, spare_threads(), store
-        )
-        return (yield from map_progress(task, lambda at: Progress(at.done, at.total, _COLOURING)))
-
     def _model(self) -> str:
         weights = {one.run.card.weights_sha256 for one in self.slides}
         if len(weights) > 1:
@@ -346,33 +261,3 @@ def recipe_from(settings: FineTuneSettings, seed: int = 0) -> Recipe:
         distillation_weight=0.0 if forgets else None,
         seed=seed,
     )
-
-
-def _store_for(
-    one: ScoredSlide, tuning: FineTuner, tuned: FineTuneResult, card: ModelCard
-) -> ScoreStore:
-    """Make the store of a tuned model's scores: filled if its heads say them, else to be filled."""
-    from napari_smse.finetuning.maps import store_by_heads
-
-    run = one.run
-    facts = {"model": model_facts(card), "tuned_from": run.store.facts["signature"]}
-    path = score_slide.runs_folder() / f"{one.slide.name}-tuned-{signature(facts)}.zarr"
-    if tuned.heads is not None:
-        classes = tuning.labelled_set.classes
-        return store_by_heads(path, run.store, run.plan, tuned.heads, classes, facts)
-    inherited = inherited_facts(run.store)
-    return ScoreStore.create(
-        path, run.plan, card.classes, card.embedding_dim, {**inherited, **facts}
-    )
-
-
-def _compared(one: ScoredSlide, after: ScoreMaps) -> SlideComparison:
-    from napari_smse.finetuning.changed_calls import changed_calls
-
-    run = one.run
-    before = ScoreMaps(run.plan, run.card.classes, one.fused)
-    before.add_stored(run.store)
-    if before.classes != after.classes:
-        return SlideComparison(one, before, after, (), 0)
-    flipped, flips = changed_calls(before.scores(), after.scores(), after.classes)
-    return SlideComparison(one, before, after, flipped, flips)

@@ -92,7 +92,7 @@ def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles
 
 
 @dataclass
-class AnnotatedRows:
+class _AnnotatedTiles:
     """Annotated tiles of several slides, one list for each of their facts."""
 
     classes: tuple[str, ...]
@@ -132,7 +132,7 @@ def find_suspected_labels(slides: Sequence[ScoredSlide]) -> LabelIssueResult:
         Scores cannot be read.
     """
     require_one_model(slides)
-    found = AnnotatedRows(_classes(slides))
+    found = _AnnotatedTiles(_classes(slides))
     for one in slides:
         found.take(one)
     if len(set(found.labels)) < 2:
@@ -173,7 +173,7 @@ def _classes(slides: Sequence[ScoredSlide]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(drawn + said))
 
 
-def _alone(found: AnnotatedRows) -> list[str]:
+def _alone(found: _AnnotatedTiles) -> list[str]:
     groups: dict[int, set[str]] = {}
     for label, group in zip(found.labels, found.groups, strict=True):
         groups.setdefault(label, set()).add(group)

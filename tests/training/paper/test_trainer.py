@@ -51,7 +51,7 @@ def test_the_network_is_the_papers_size() -> None:
 def test_two_epochs_run_and_report_both_selections(data: LabelledSet, tmp_path: Path) -> None:
     made, seen = trained(data, folder=tmp_path)
     # Four training images in batches of three.
-    assert {(p.step, p.steps) for p in seen} == {(step, 4) for step in range(1, 5)}
+    assert {(p.done, p.total) for p in seen} == {(step, 4) for step in range(1, 5)}
     epochs = [p.epoch for p in seen if p.epoch is not None]
     assert [epoch.number for epoch in epochs] == [1, 2]
     for epoch in epochs:

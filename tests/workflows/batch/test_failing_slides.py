@@ -62,12 +62,12 @@ PLACES = [
     ("score", "workflows.batch.slide_job.open_run"),
     ("score", "workflows.batch.scorers.score"),
     ("score", "workflows.batch.slide_job.save_results"),
-    ("score", "workflows.index_slides.shard_of"),
+    ("score", "similarity.index.slide_index.shard_of"),
     ("index", "workflows.batch.indexing.open_slide"),
     ("index", "workflows.batch.indexing.score"),
-    ("index", "workflows.batch.indexing.shard_of"),
-    ("estimate", "cli.estimate.open_slide"),
-    ("estimate", "cli.estimate.estimate"),
+    ("index", "similarity.index.slide_index.shard_of"),
+    ("estimate", "workflows.batch.estimation.open_slide"),
+    ("estimate", "workflows.batch.estimation.estimate"),
 ]
 
 
