@@ -74,7 +74,7 @@ def search_index(images: Path, folder: Path) -> None:
     from typer.testing import CliRunner
 
     from napari_smse.cli.app import app
-    from napari_smse.similarity.index.search import ExcludedRegion
+    from napari_smse.similarity.index.hits import ExcludedRegion
     from napari_smse.slides import Region
     from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
     from napari_smse.widgets.slide_layers import slide_layers, slide_of

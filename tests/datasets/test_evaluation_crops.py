@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from napari_smse.datasets.crops import (
+    crop_grid,
     evaluation_crops,
     evaluation_scales,
     evaluation_tiles,
-    tile_grid,
 )
 from napari_smse.datasets.labelled_set import LabelledImage
 
@@ -50,7 +50,7 @@ def test_the_usual_scales_are_taken_where_they_are_supported(
 def test_a_grid_covers_what_is_whole_and_mirrors_what_is_not(
     width: int, height: int, mpp: float
 ) -> None:
-    tiles = tile_grid(Image.new("RGB", (width, height), (1, 2, 3)), mpp, 0.5, 64)
+    tiles = crop_grid(Image.new("RGB", (width, height), (1, 2, 3)), mpp, 0.5, 64)
     side = 64 * 0.5 / mpp
     assert len(tiles) == max(1, int(width // side)) * max(1, int(height // side))
     assert all(tile.shape == (64, 64, 3) for tile in tiles)
@@ -59,7 +59,7 @@ def test_a_grid_covers_what_is_whole_and_mirrors_what_is_not(
 
 def test_a_grid_reaches_from_edge_to_edge() -> None:
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (64, 200, 3))
-    first, *_, last = tile_grid(Image.fromarray(np.ascontiguousarray(ramp)), 0.5, 0.5, 64)
+    first, *_, last = crop_grid(Image.fromarray(np.ascontiguousarray(ramp)), 0.5, 0.5, 64)
     assert first[0, 0, 0] == 0
     assert last[0, -1, 0] == 199
 

@@ -18,12 +18,12 @@ from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import DataError
 from napari_smse.finetuning.annotated_slide import AnnotatedSlide
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
-from napari_smse.finetuning.classes import learnable_tiles
 from napari_smse.finetuning.exemplar_tiles import ExemplarTile
 from napari_smse.finetuning.fine_tuner import SAME_SLIDE_WARNING, FineTuner
-from napari_smse.finetuning.maps import maps_by_heads, store_by_heads
+from napari_smse.finetuning.learnable_classes import learnable_tiles
 from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.setup import fine_tune_recipe
+from napari_smse.finetuning.tuned_maps import maps_by_heads, store_by_heads
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, load_model, save_model
 from napari_smse.progress import run_task

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from napari_smse.datasets.crops import tile_grid
+from napari_smse.datasets.crops import crop_grid
 from napari_smse.models import SmseNetwork
 from research.bundled.bach import bach_probabilities
 
@@ -19,4 +19,4 @@ def test_the_external_images_are_unsqueezed_and_covered(tmp_path: Path) -> None:
     assert labels.tolist() == [0, 1]
     assert ((scores > 0) & (scores < 1)).all()
     # 1536 x 1152 at 0.56 um/px is 1720 x 1290 at 0.5: seven tiles across, five down.
-    assert len(tile_grid(Image.new("RGB", (1536, 1152)), 0.56, 0.5)) == 35
+    assert len(crop_grid(Image.new("RGB", (1536, 1152)), 0.56, 0.5)) == 35

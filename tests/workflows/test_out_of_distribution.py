@@ -95,7 +95,7 @@ def test_looks_of_tiles_are_the_same_read_one_by_one_or_with_the_slide(scored):
 def test_what_was_read_of_another_plan_is_forgotten(scored):
     slide, started, tiles = scored
     wrong = [np.zeros((len(one) + 1, len(MEASURES)), np.float32) for one in started.plan.scales]
-    out_of_distribution._looks[started.store.path] = wrong
+    out_of_distribution._appearances[started.store.path] = wrong
     steps = []
     last = run_task(measure_ood(slide, started, tiles), steps.append)
     assert steps
@@ -105,10 +105,10 @@ def test_what_was_read_of_another_plan_is_forgotten(scored):
 def test_only_some_runs_are_kept(scored, looks):
     slide, started, tiles = scored
     for number in range(20):
-        out_of_distribution._looks[started.store.path / str(number)] = []
+        out_of_distribution._appearances[started.store.path / str(number)] = []
     list(measure_ood(slide, started, tiles))
-    assert len(out_of_distribution._looks) == 8
-    assert started.store.path in out_of_distribution._looks
+    assert len(out_of_distribution._appearances) == 8
+    assert started.store.path in out_of_distribution._appearances
 
 
 def test_a_model_that_does_not_say_what_it_knows_tells_nothing(scored, monkeypatch):

@@ -12,8 +12,8 @@ from napari_smse.api.annotations import Area, geometries
 from napari_smse.api.scores import Scores
 from napari_smse.progress import OnProgress, Progress, run_task
 from napari_smse.similarity.index import slide_index
-from napari_smse.similarity.index.folder import AddOutcome
-from napari_smse.similarity.index.search import ExcludedRegion, SearchResult
+from napari_smse.similarity.index.hits import ExcludedRegion, SearchResult
+from napari_smse.similarity.index.index_files import AddOutcome
 from napari_smse.similarity.index.shard import IndexedSlide
 from napari_smse.similarity.region_search import SimilarityResult, find_similar_tiles
 from napari_smse.slides import Region, Slide

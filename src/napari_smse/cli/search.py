@@ -12,7 +12,7 @@ import typer
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import AsJson, Devices, ModelName, SourceMpp, setting
 from napari_smse.scoring import describe_scale
-from napari_smse.similarity.index.search import SearchResult, SlideHits
+from napari_smse.similarity.index.hits import SearchResult, SlideHits
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_smse.models.card import bundled_models
 from napari_smse.scoring import ComputeDevice, ScoreRequest
-from napari_smse.scoring.run import plan_hash
+from napari_smse.scoring.open_run import plan_hash
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 

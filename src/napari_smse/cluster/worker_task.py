@@ -16,8 +16,8 @@ from napari_smse.cluster.slide_task import SlideWork
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.scoring import ComputeDevice, choose_device, read_block
 from napari_smse.scoring.device import computes_bfloat16
+from napari_smse.scoring.open_run import plan_hash
 from napari_smse.scoring.pipeline import BlockScores
-from napari_smse.scoring.run import plan_hash
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan

@@ -73,7 +73,7 @@ def evaluation_crops(
     return [
         EvaluationCrop(tile, mpp)
         for mpp in evaluation_scales(image.mpp_range)
-        for tile in tile_grid(picture, image.mpp, mpp, size)
+        for tile in crop_grid(picture, image.mpp, mpp, size)
     ]
 
 
@@ -84,7 +84,7 @@ def evaluation_tiles(
     return [view.tile for view in evaluation_crops(picture, image, size)]
 
 
-def tile_grid(
+def crop_grid(
     picture: Image.Image, mpp: float, target_mpp: float, size: int = 224
 ) -> list[NDArray[np.uint8]]:
     """Cover a picture at `mpp` um/px evenly with tiles at a target scale, none beyond its edge.

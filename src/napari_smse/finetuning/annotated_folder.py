@@ -22,7 +22,7 @@ from napari_smse.datasets.readers.annotated_slides import (
 from napari_smse.errors import DataError, named_error
 from napari_smse.finetuning.annotated_slide import AnnotatedSlide
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
-from napari_smse.finetuning.classes import learnable_tiles
+from napari_smse.finetuning.learnable_classes import learnable_tiles
 from napari_smse.models import Model
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring import ComputeDevice, ScoreRequest, ScoreStore, score, select_runtime

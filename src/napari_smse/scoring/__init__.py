@@ -5,6 +5,7 @@ from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devi
 from napari_smse.scoring.engine import score
 from napari_smse.scoring.estimate import TimeEstimate, estimate
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.open_run import open_run, require_same_slide, stored_plan
 from napari_smse.scoring.progress import ScoringProgress, TileScores
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.request import (
@@ -17,7 +18,6 @@ from napari_smse.scoring.request import (
     require_tiles,
     scale_warnings,
 )
-from napari_smse.scoring.run import open_run, require_same_slide, stored_plan
 from napari_smse.scoring.runtimes.selection import select_runtime
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import ScaleScores, ScoreStore

@@ -13,8 +13,8 @@ from shapely import Polygon
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import class_colours
 from napari_smse.slides import Slide
-from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
+from napari_smse.widgets.scored_slides import classes_for
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
 

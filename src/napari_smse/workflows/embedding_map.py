@@ -133,7 +133,7 @@ class EmbeddingMapJob:
 
 
 @dataclass(frozen=True)
-class ClusterJob:
+class ClusterTilesJob:
     """Tiles to divide into groups."""
 
     slides: Sequence[MappedSlide]
@@ -145,7 +145,7 @@ class ClusterJob:
 
 
 @dataclass(frozen=True)
-class UnlikeJob:
+class OodJob:
     """Slides whose tiles are to be compared with what their model knows."""
 
     slides: Sequence[MappedSlide]

@@ -17,7 +17,7 @@ from napari_smse.workflows.scored_slide import Run
 
 
 @dataclass(frozen=True)
-class Searched:
+class RunSearchResult:
     """What was found, and in what.
 
     Attributes
@@ -69,7 +69,7 @@ class SearchJob:
     tiles: TileTable | None = None
     seen: int = -1
 
-    def run_search(self) -> Searched | None:
+    def run_search(self) -> RunSearchResult | None:
         """Read what was scored, and search it; None if nothing is new; raises what these raise."""
         # Counted before they are read: what comes in between is seen as new the next time.
         blocks = int(self.run.store.blocks_done().sum())
@@ -81,7 +81,7 @@ class SearchJob:
         found = find_similar_tiles(tiles, mpps.index(self.mpp), self.like, self.unlike, model)
         # Here, as each takes a moment on a large slide.
         _ = found.order, found.reach, found.first_radius
-        return Searched(self.run, tiles, self.mpp, found, found.heat_map(), blocks)
+        return RunSearchResult(self.run, tiles, self.mpp, found, found.heat_map(), blocks)
 
 
 def regions_within(found: SimilarityResult, radius: float, most: int) -> list[Polygon]:

@@ -17,7 +17,7 @@ from napari_smse.scoring import (
     choose_device,
 )
 from napari_smse.similarity.exemplar_bank import ExemplarBank
-from napari_smse.workflows.score_slide import load_model
+from napari_smse.workflows.score_slide import load_cached_model
 from napari_smse.workflows.scored_slide import ScoredSlide
 from napari_smse.workflows.settings.fine_tune import FineTuneSettings
 from napari_smse.workflows.slide_comparison import COLOURING, SlideComparison, compare_slide
@@ -109,7 +109,7 @@ class FineTuneJob:
 
         yield Progress(message="Loading the model …")
         name = self._model()
-        model = load_model(name) if self.loaded is None else self.loaded
+        model = load_cached_model(name) if self.loaded is None else self.loaded
         device = choose_device(self.device)
         yield Progress(message="Collecting tiles …")
         tiles = self._tiles(model)
@@ -181,8 +181,8 @@ class FineTuneJob:
     def _tiles(self, model: Model) -> AnnotatedTiles:
         from napari_smse.finetuning.annotated_slide import AnnotatedSlide
         from napari_smse.finetuning.annotated_tiles import annotated_tiles
-        from napari_smse.finetuning.classes import learnable_tiles
         from napari_smse.finetuning.exemplar_tiles import exemplar_tiles_of
+        from napari_smse.finetuning.learnable_classes import learnable_tiles
 
         slides = [
             AnnotatedSlide(

@@ -13,7 +13,7 @@ from napari_smse.models.card import ModelCard
 from napari_smse.progress import Progress, Task
 from napari_smse.results import STORE_NAME, is_url
 from napari_smse.scoring import ScoreStore
-from napari_smse.similarity.index.folder import AddOutcome
+from napari_smse.similarity.index.index_files import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME
 from napari_smse.similarity.index.shard import IndexedSlide, Shard, shard_of
 from napari_smse.similarity.index.slide_index import SlideIndex

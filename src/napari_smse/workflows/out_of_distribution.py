@@ -25,7 +25,7 @@ from napari_smse.slides import Slide
 from napari_smse.workflows.scored_slide import Run
 
 _RUNS_KEPT: Final = 8
-_looks: dict[Path, Appearance] = {}
+_appearances: dict[Path, Appearance] = {}
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ def measure_ood(
     known = load_ood_reference(run.model, run.card.weights_sha256)
     if known is None:
         return OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
-    looks = _lookup_ood(run)
-    for share in read_appearance(slide, run.plan, run.store, looks):
+    appearance = _appearance_of(run)
+    for share in read_appearance(slide, run.plan, run.store, appearance):
         yield Progress(round(share * len(tiles)), len(tiles))
     wider = reference_with(known, bank, run.card.classes)
-    values = ood_scores(tiles, run.plan, looks, wider)
+    values = ood_scores(tiles, run.plan, appearance, wider)
     return OodScores(values, added=len(wider.appearances) > len(known.appearances))
 
 
@@ -97,8 +97,8 @@ def appearance_of_tiles(
         The slide cannot be read.
     """
     index = tiles.index_in(run.plan.scales)
-    read = zip(_lookup_ood(run), index, strict=True)
-    found = np.concatenate([looks[own] for looks, own in read])[rows]
+    read = zip(_appearance_of(run), index, strict=True)
+    found = np.concatenate([appearance[own] for appearance, own in read])[rows]
     for number in np.flatnonzero(np.isnan(found[:, 0])).tolist():
         row = rows[number]
         pixels = slide.read(tiles.region(row), float(tiles.mpps[row]))
@@ -106,12 +106,12 @@ def appearance_of_tiles(
     return found
 
 
-def _lookup_ood(run: Run) -> Appearance:
+def _appearance_of(run: Run) -> Appearance:
     """Return what is known of a run's tiles, to be filled in."""
     plan, path = run.plan, run.store.path
-    looks = _looks.setdefault(path, no_appearance(plan))
-    if [len(one) for one in looks] != [len(one) for one in plan.scales]:
-        looks = _looks[path] = no_appearance(plan)
-    while len(_looks) > _RUNS_KEPT:
-        del _looks[next(iter(_looks))]
-    return looks
+    appearance = _appearances.setdefault(path, no_appearance(plan))
+    if [len(one) for one in appearance] != [len(one) for one in plan.scales]:
+        appearance = _appearances[path] = no_appearance(plan)
+    while len(_appearances) > _RUNS_KEPT:
+        del _appearances[next(iter(_appearances))]
+    return appearance

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import QueryError, RegionError
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreRequest, open_run, score
-from napari_smse.similarity.index.search import ExcludedRegion
+from napari_smse.similarity.index.hits import ExcludedRegion
 from napari_smse.similarity.index.shard import IndexedSlide
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, Slide

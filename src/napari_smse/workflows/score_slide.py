@@ -34,7 +34,7 @@ from napari_smse.scoring import (
     store_lock,
 )
 from napari_smse.scoring.derived_store import derived_store
-from napari_smse.scoring.run import run_facts
+from napari_smse.scoring.open_run import run_facts
 from napari_smse.scoring.store import signature
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
@@ -103,7 +103,7 @@ class ScoreJob:
         `napari_smse.scoring.score`.
         """
         yield Progress(message="Loading the model …")
-        model = load_model(self.model) if self.loaded is None else self.loaded
+        model = load_cached_model(self.model) if self.loaded is None else self.loaded
         yield Progress(message="Finding the fastest way to run it …")
         device = choose_device(self.settings.device, exact=self.settings.float32)
         if not self.settings.float32:
@@ -146,7 +146,7 @@ class ScoreJob:
         return path
 
 
-def load_model(name: str) -> Model:
+def load_cached_model(name: str) -> Model:
     """Load a model, or take that of the last run if its files are the same.
 
     Only now is torch imported, for which a dock must not wait.
@@ -163,7 +163,7 @@ def load_model(name: str) -> Model:
     return known
 
 
-def save_shown(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by: str) -> Path:
+def save_shown_results(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by: str) -> Path:
     """Write the results of a finished run as its maps show them, and return the folder.
 
     Parameters

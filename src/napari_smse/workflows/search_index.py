@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.progress import Task
-from napari_smse.similarity.index.search import (
+from napari_smse.similarity.index.hits import (
     ExcludedRegion,
     Hit,
     SearchResult,

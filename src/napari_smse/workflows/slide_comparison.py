@@ -12,7 +12,7 @@ from napari_smse.models import ModelCard, read_card
 from napari_smse.progress import Progress, Task, map_progress
 from napari_smse.scoring import ScoreMaps, ScoreStore, scale_warnings
 from napari_smse.scoring.derived_store import inherited_facts
-from napari_smse.scoring.run import model_facts
+from napari_smse.scoring.open_run import model_facts
 from napari_smse.scoring.store import signature
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import spare_threads
@@ -101,8 +101,8 @@ def compare_slide(
 def _maps(
     one: ScoredSlide, tuning: FineTuner, tuned: FineTuneResult, store: ScoreStore | None
 ) -> Task[ScoreMaps]:
-    from napari_smse.finetuning.maps import maps_by_heads, rescored_maps
     from napari_smse.finetuning.saving import fine_tuned_card
+    from napari_smse.finetuning.tuned_maps import maps_by_heads, rescored_maps
     from napari_smse.models import Model
 
     run = one.run
@@ -119,7 +119,7 @@ def _store_for(
     one: ScoredSlide, tuning: FineTuner, tuned: FineTuneResult, card: ModelCard
 ) -> ScoreStore:
     """Make the store of a tuned model's scores: filled if its heads say them, else to be filled."""
-    from napari_smse.finetuning.maps import store_by_heads
+    from napari_smse.finetuning.tuned_maps import store_by_heads
 
     run = one.run
     facts = {"model": model_facts(card), "tuned_from": run.store.facts["signature"]}

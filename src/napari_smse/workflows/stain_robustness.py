@@ -208,7 +208,7 @@ def _model_of(slides: Sequence[ScoredSlide]) -> Model:
         It is gone, damaged, or another one lies in its place.
     """
     run = slides[0].run
-    model = score_slide.load_model(run.model)
+    model = score_slide.load_cached_model(run.model)
     if model.card.weights_sha256 != run.card.weights_sha256:
         raise ModelError(
             f"{model.path} is not the model any more that the slides were scored with: score them "

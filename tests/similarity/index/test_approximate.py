@@ -12,7 +12,7 @@ import pytest
 
 from napari_smse.errors import IndexFilesError
 from napari_smse.similarity.index.approximate import FOLDER_NAME
-from napari_smse.similarity.index.search import ExcludedRegion
+from napari_smse.similarity.index.hits import ExcludedRegion
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region
 from support import TESTS

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from napari_smse.errors import IndexFilesError, QueryError
 from napari_smse.similarity.index import slide_index
-from napari_smse.similarity.index.folder import AddOutcome
+from napari_smse.similarity.index.hits import ExcludedRegion, SearchResult, TopK
+from napari_smse.similarity.index.index_files import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME, start_index
-from napari_smse.similarity.index.search import ExcludedRegion, SearchResult, TopK
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.shard_file import read_slide, shard_path, write_shard
 from napari_smse.similarity.index.slide_index import SlideIndex
@@ -77,7 +77,7 @@ class TestSearch:
             index.add(shard)
         queries = unit_vectors(count, seed=seed)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("napari_smse.similarity.index.search._CELLS", cells)
+            patch.setattr("napari_smse.similarity.index.hits._CELLS", cells)
             found = flat(index.search(queries, k))
         wanted = brute_force(shards, queries, k)
         np.testing.assert_allclose([one[0] for one in found], [one[0] for one in wanted], atol=1e-3)
@@ -167,7 +167,7 @@ class TestSearch:
 
     def test_what_is_kept_is_not_read_again(self, index, monkeypatch):
         before = flat(index.search(unit_vectors(1), 9))
-        monkeypatch.setattr("napari_smse.similarity.index.folder.read_embeddings", None)
+        monkeypatch.setattr("napari_smse.similarity.index.index_files.read_embeddings", None)
         assert flat(index.search(unit_vectors(1), 9)) == before
 
 
@@ -184,7 +184,7 @@ class TestAdding:
         np.testing.assert_allclose(found.mpps, [0.25] * 3 + [0.5] * 5)
 
     def test_the_same_again_writes_nothing(self, index, monkeypatch):
-        monkeypatch.setattr("napari_smse.similarity.index.folder.write_shard", None)
+        monkeypatch.setattr("napari_smse.similarity.index.index_files.write_shard", None)
         assert index.add(made_shard("a", 40)) is AddOutcome.SAME
 
     def test_more_tiles_of_the_same_settings_take_the_place(self, index):
@@ -267,7 +267,9 @@ class TestAdding:
             write_shard(folder, theirs)
             write_shard(folder, shard, first=first)
 
-        monkeypatch.setattr("napari_smse.similarity.index.folder.write_shard", they_were_faster)
+        monkeypatch.setattr(
+            "napari_smse.similarity.index.index_files.write_shard", they_were_faster
+        )
         if settings:
             with pytest.raises(IndexFilesError, match="different overlap"):
                 index.add(ours)
@@ -297,7 +299,9 @@ class TestAdding:
             start(folder, "b" * 64, "newer")
             start(*words)
 
-        monkeypatch.setattr("napari_smse.similarity.index.folder.start_index", they_were_faster)
+        monkeypatch.setattr(
+            "napari_smse.similarity.index.index_files.start_index", they_were_faster
+        )
         with pytest.raises(IndexFilesError, match="made by the model newer"):
             SlideIndex.make(folder, MODEL, MODEL_NAME)
         assert SlideIndex(folder).model_name == "newer"
@@ -306,7 +310,7 @@ class TestAdding:
         def stale(_path):
             raise OSError(116, "Stale file handle")
 
-        monkeypatch.setattr("napari_smse.similarity.index.folder.read_slide", stale)
+        monkeypatch.setattr("napari_smse.similarity.index.index_files.read_slide", stale)
         again = SlideIndex(index.folder)
         assert len(again.warnings) == 3
         assert "Stale file handle" in again.warnings[0]

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.similarity.index.search import ExcludedRegion
+from napari_smse.similarity.index.hits import ExcludedRegion
 from napari_smse.similarity.index.shard import SlideState, shard_of
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide

@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import IndexFilesError
 from napari_smse.progress import Progress, Task
-from napari_smse.similarity.index.folder import IndexFiles
-from napari_smse.similarity.index.search import ExcludedRegion, TopK
+from napari_smse.similarity.index.hits import ExcludedRegion, TopK
+from napari_smse.similarity.index.index_files import IndexFiles
 from napari_smse.similarity.index.shard import IndexedSlide, same_scale
 from napari_smse.slides.identity import quick_hash
 

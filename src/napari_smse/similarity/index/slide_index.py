@@ -12,8 +12,7 @@ from napari_smse.errors import IndexFilesError, QueryError
 from napari_smse.progress import Progress, Task, run_task
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.index.approximate import ApproximateTiles, require_usearch
-from napari_smse.similarity.index.folder import AddOutcome, IndexFiles
-from napari_smse.similarity.index.search import (
+from napari_smse.similarity.index.hits import (
     ExcludedRegion,
     SearchResult,
     SlideHits,
@@ -23,6 +22,7 @@ from napari_smse.similarity.index.search import (
     scale_warnings,
     state_warnings,
 )
+from napari_smse.similarity.index.index_files import AddOutcome, IndexFiles
 from napari_smse.similarity.index.shard import shard_of
 from napari_smse.slides import Slide
 

@@ -34,10 +34,10 @@ from napari_smse.widgets.session import ScoredLayer, session_of
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.embedding_map import (
-    ClusterJob,
+    ClusterTilesJob,
     EmbeddingMap,
     EmbeddingMapJob,
-    UnlikeJob,
+    OodJob,
 )
 from napari_smse.workflows.out_of_distribution import OodScores
 
@@ -249,9 +249,9 @@ class EmbeddingMapDock(SlideDock):
             return
         by, groups = self.form.by, self.form.groups.value()
         if by is ColourBy.CLUSTER and groups not in self._clusters:
-            self.grouping.start(ClusterJob(self.space.slides, groups).run)
+            self.grouping.start(ClusterTilesJob(self.space.slides, groups).run)
         if by is ColourBy.UNLIKE and self._unlike is None and not self.comparing.is_running:
-            self.comparing.start(UnlikeJob(self.space.slides).run)
+            self.comparing.start(OodJob(self.space.slides).run)
         shown = colouring(self.space, by, clusters=self._clusters.get(groups), unlike=self._unlike)
         self.plot.set_colours(shown.colours)
         self.legend.explain(shown)

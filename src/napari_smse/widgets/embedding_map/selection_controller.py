@@ -16,13 +16,13 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
 from napari_smse.similarity.tile_outlines import tiles_within
-from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.embedding_map.messages import describe_selection, most_called
 from napari_smse.widgets.embedding_map.scatter_plot import ScatterPlot
 from napari_smse.widgets.embedding_map.selection_panel import Outlined, SelectionPanel, outlined
 from napari_smse.widgets.hit_annotations import add_as_regions
 from napari_smse.widgets.layers.regions import drawn_region, visible_region
 from napari_smse.widgets.layers.selection_layer import SelectionLayers
+from napari_smse.widgets.scored_slides import classes_for
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.embedding_map import EmbeddingMap

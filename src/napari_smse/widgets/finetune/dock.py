@@ -22,10 +22,10 @@ from napari_smse.widgets.driver_workarounds import guard_against_triton
 from napari_smse.widgets.event_loop import LowLatencyMode
 from napari_smse.widgets.finetune.form import FineTuneForm
 from napari_smse.widgets.finetune.history_panel import HistoryPanel
-from napari_smse.widgets.finetune.learning_curves import LearningCurves
 from napari_smse.widgets.finetune.result_actions import ResultActions
 from napari_smse.widgets.finetune.result_panel import ResultPanel
 from napari_smse.widgets.finetune.stop_prompt import StopPrompt
+from napari_smse.widgets.finetune.training_curves import LearningCurves
 from napari_smse.widgets.finetune.training_slides import describe_slides, training_slides
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.tile_notes import notes_in

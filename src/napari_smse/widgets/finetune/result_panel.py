@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_smse.models import read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
-from napari_smse.scoring.run import model_facts
+from napari_smse.scoring.open_run import model_facts
 from napari_smse.widgets.controls.layout import push_button
 from napari_smse.widgets.finetune.changed_calls_list import ChangedCallsList
 from napari_smse.widgets.finetune.comparison_panel import ComparisonPanel

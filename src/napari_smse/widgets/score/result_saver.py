@@ -15,7 +15,7 @@ from napari_smse.results import result_folder_names
 from napari_smse.widgets.session import Session
 from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.score_slide import save_shown
+from napari_smse.workflows.score_slide import save_shown_results
 
 
 class ResultSaver(QObject):
@@ -75,7 +75,7 @@ class ResultSaver(QObject):
         (name,) = result_folder_names([slide.path])
         target = folder / name
         self.described.emit(f"Saving to {target} …")
-        self.task.start(partial(save_shown, target, slide, run, maps.maps, maps.classifier))
+        self.task.start(partial(save_shown_results, target, slide, run, maps.maps, maps.classifier))
 
     def _show_saved(self, folder: Path) -> None:
         self.described.emit(f"Saved to {folder}.")

@@ -12,12 +12,12 @@ from napari_smse.errors import QueryError, SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.scoring import describe_scale
 from napari_smse.scoring.tile_table import TileTable
-from napari_smse.similarity.index.search import ExcludedRegion
+from napari_smse.similarity.index.hits import ExcludedRegion
 from napari_smse.similarity.region_search import query_tiles
 from napari_smse.slides import Region, Slide
-from napari_smse.widgets.annotated_slides import classes_for
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.example_layer import Side
+from napari_smse.widgets.scored_slides import classes_for
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar.example_picker import ExamplePicker
 from napari_smse.widgets.similar.hits_controller import HitsController
@@ -33,7 +33,7 @@ from napari_smse.widgets.similar.messages import (
 from napari_smse.widgets.similar.panel import SimilarPanel
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.find_similar import Searched, SearchJob
+from napari_smse.workflows.find_similar import RunSearchResult, SearchJob
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _SOON_MS = 100
@@ -52,7 +52,7 @@ class SimilarDock(SlideDock):
         super().__init__()
         self.viewer = napari_viewer
         self.slide: Slide | None = None
-        self.searched: Searched | None = None
+        self.searched: RunSearchResult | None = None
         self._layer: Image | None = None
         self._run: Run | None = None
         self._grew_meanwhile = False
@@ -233,14 +233,14 @@ class SimilarDock(SlideDock):
             return None
         return before.tiles if len(before.tiles) == self._run.plan.tile_count else None
 
-    def _show_result(self, searched: Searched | None) -> None:
+    def _show_result(self, searched: RunSearchResult | None) -> None:
         """Show what was found, unless nothing new was scored to find it in."""
         if searched is not None and searched.run is self._run:
             self._show_found(searched)
         if self._grew_meanwhile:
             self._search_what_is_new()
 
-    def _show_found(self, searched: Searched) -> None:
+    def _show_found(self, searched: RunSearchResult) -> None:
         self.panel.show_problem("")
         self.searched = searched
         self.hits.show(searched)

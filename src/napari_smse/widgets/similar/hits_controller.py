@@ -18,7 +18,7 @@ from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.similar.messages import describe_points, describe_regions
 from napari_smse.widgets.similar.panel import SimilarPanel
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.find_similar import Searched, regions_within
+from napari_smse.workflows.find_similar import RunSearchResult, regions_within
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 MOST_REGIONS = 500
@@ -70,7 +70,7 @@ class HitsController(QObject):
         self._layer = self._slide = self._map = None
         self.forget_radius()
 
-    def show(self, searched: Searched) -> None:
+    def show(self, searched: RunSearchResult) -> None:
         """Show what a search of the slide found."""
         assert self._map is not None
         found = self._found = searched.found
@@ -90,7 +90,7 @@ class HitsController(QObject):
         if self._map is not None:
             self._map.hide()
 
-    def _show_strip(self, searched: Searched) -> None:
+    def _show_strip(self, searched: RunSearchResult) -> None:
         assert self._slide is not None
         found = searched.found
         rows = found.order[:MOST_PICTURES]

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_smse.scoring import objective_power
-from napari_smse.similarity.index.search import Hit, SlideHits
+from napari_smse.similarity.index.hits import Hit, SlideHits
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.widgets.controls.thumbnails import icon_of
 from napari_smse.workflows.scored_slide import PICTURE_PX

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidg
 
 from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
-from napari_smse.similarity.index.search import (
+from napari_smse.similarity.index.hits import (
     ExcludedRegion,
     Hit,
     SearchResult,

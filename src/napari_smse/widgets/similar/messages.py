@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from napari_smse.workflows.find_similar import Searched
+from napari_smse.workflows.find_similar import RunSearchResult
 from napari_smse.workflows.scored_slide import Run
 
 NO_SLIDE: Final = "Open a slide first: File > Open."
@@ -16,7 +16,7 @@ NO_QUERY: Final = (
 )
 
 
-def describe_search(searched: Searched) -> str:
+def describe_search(searched: RunSearchResult) -> str:
     """Say how many tiles are the examples, and what of the slide could not be searched."""
     like, unlike = searched.found.like, searched.found.unlike
     others = f", {len(unlike):,} not like this" if len(unlike) else ""

@@ -15,11 +15,11 @@ from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
-from napari_smse.widgets.annotated_slides import scored_slides
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.scored_slides import scored_slides
 from napari_smse.widgets.session import ScoredLayer, session_of
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.suggest.batch_effect_panel import BatchEffectPanel

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_smse.errors import OutputError
 from napari_smse.results import STORE_NAME, folder_name
 from napari_smse.scoring import ComputeDevice, ScoreStore, score
-from napari_smse.similarity.index.folder import AddOutcome
+from napari_smse.similarity.index.index_files import AddOutcome
 from napari_smse.similarity.index.shard import indexed_slide
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
