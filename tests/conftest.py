@@ -107,6 +107,6 @@ def redness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
     from support.models import redness_model
 
     model = redness_model()
-    monkeypatch.setattr(score_slide, "load_model", lambda _name: model)
+    monkeypatch.setattr(score_slide, "load_cached_model", lambda _name: model)
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     return model

@@ -550,13 +550,18 @@ class TestFinetune:
         assert_one_error(shell("finetune", "mini", data, "--out", out, "--quiet", *words), message)
         assert not list(out.parent.glob("x*"))
 
-    @pytest.mark.parametrize("words", [("--margin", "-1"), ("--mining", "deep"), ("--steps", "0")])
-    def test_a_value_that_no_form_offers_is_a_usage_error(
+    @pytest.mark.parametrize("words", [("--margin", "-1"), ("--steps", "0")])
+    def test_an_impossible_number_is_reported_in_a_line(
         self, shell: Shell, tmp_path: Path, words: tuple[str, str]
     ) -> None:
+        answer = shell("finetune", "mini", tmp_path, "--out", tmp_path / "x", *words, "--quiet")
+        assert_one_error(answer, f"impossible: {words[0].removeprefix('--')}")
+
+    def test_a_word_that_is_no_choice_is_a_usage_error(self, shell: Shell, tmp_path: Path) -> None:
+        words = ("--mining", "deep")
         answer = shell("finetune", "mini", tmp_path, "--out", tmp_path / "x", *words)
         assert answer.status == 2
-        assert f"Invalid value for '{words[0]}'" in answer.err
+        assert "Invalid value for '--mining'" in answer.err
 
 
 @pytest.mark.slow

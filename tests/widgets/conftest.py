@@ -61,7 +61,7 @@ def model(monkeypatch, tmp_path):
     """A real, tiny network in place of any other; everything is kept in tmp_path."""
     made = seeing_model(tmp_path)
     for place in (score_slide, fine_tune):
-        monkeypatch.setattr(place, "load_model", lambda _name: made)
+        monkeypatch.setattr(place, "load_cached_model", lambda _name: made)
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr("napari_smse.widgets.score.dock.read_card", lambda _name: made.card)
     monkeypatch.setattr(autosave, "autosave_folder", lambda: tmp_path / "unsaved")

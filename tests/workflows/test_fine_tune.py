@@ -45,7 +45,7 @@ from support.docks import seeing_model, seeing_network
 def model(monkeypatch, tmp_path):
     made = seeing_model(tmp_path)
     for place in (score_slide, fine_tune):
-        monkeypatch.setattr(place, "load_model", lambda _name: made)
+        monkeypatch.setattr(place, "load_cached_model", lambda _name: made)
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     return made
 

@@ -42,7 +42,7 @@ def looks(monkeypatch):
         appearances=(fitted_appearance("far", 0.5, rng.normal(50, 1, (200, len(MEASURES))), 5.0),),
     )
     monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: known)
-    monkeypatch.setattr(out_of_distribution, "_looks", {})
+    monkeypatch.setattr(out_of_distribution, "_appearances", {})
 
 
 @pytest.mark.usefixtures("looks")

@@ -66,7 +66,7 @@ def test_slides_that_differ_otherwise_are_still_told(redness, tmp_path, monkeypa
             return found
 
     even = Model(Evenness(), redness.card, redness.path)
-    monkeypatch.setattr(score_slide, "load_model", lambda _: even)
+    monkeypatch.setattr(score_slide, "load_cached_model", lambda _: even)
     path = write_darker_slide(tmp_path)
     even_one, noisy = red_slide(tmp_path), asked(_noisy(path))
     found = measured([even_one, noisy], 80)
@@ -119,7 +119,7 @@ def test_stopping_half_way_leaves_no_thread(slides):
 
 
 def test_nothing_is_loaded_if_there_is_nothing_to_compare(slides, monkeypatch):
-    monkeypatch.setattr(score_slide, "load_model", lambda _: pytest.fail("loaded"))
+    monkeypatch.setattr(score_slide, "load_cached_model", lambda _: pytest.fail("loaded"))
     with pytest.raises(QueryError, match="at least two slides"):
         measured(slides[:1])
     both = drawn(benign=PINK_BOXES, malignant=RED_BOXES)
@@ -128,7 +128,7 @@ def test_nothing_is_loaded_if_there_is_nothing_to_compare(slides, monkeypatch):
 
 
 def test_another_model_in_its_place_is_refused(slides, monkeypatch):
-    monkeypatch.setattr(score_slide, "load_model", lambda _: redness_model(tile_px=32))
+    monkeypatch.setattr(score_slide, "load_cached_model", lambda _: redness_model(tile_px=32))
     with pytest.raises(ModelError, match="not the model any more"):
         measured(slides)
 

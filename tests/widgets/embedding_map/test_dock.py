@@ -461,7 +461,7 @@ def test_two_slides_share_one_map_or_have_each_their_own(scored, second_path):
 
 def test_slides_of_two_models_do_not_share_a_map(scored, second_path, monkeypatch):
     other = redness_model(tile_px=32)
-    monkeypatch.setattr(score_slide, "load_model", lambda _name: other)
+    monkeypatch.setattr(score_slide, "load_cached_model", lambda _name: other)
     score(scored.open(second_path))
     dock = scored.dock
     scored.until(lambda: dock.form.slides.count() == 3)

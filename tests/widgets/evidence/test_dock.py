@@ -140,7 +140,7 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert items.count() == 5
     assert all(items.item(row).text().startswith("malignant · 0.") for row in range(5))
     assert "20x · slide" in items.item(0).text()
-    dock.evidence.k.setValue(1)
+    dock.evidence.options.choose(k=1)
     assert items.count() == 1
     assert card.vote.text().startswith("The most similar reference tile is malignant")
     click(docks, dock, PINK_TILE)

@@ -100,7 +100,7 @@ def test_a_network_that_takes_whole_images_is_refused(docks, told, model, monkey
     ready(docks)
     own = docks.map_of("malignant")
     other = Model(SmseCnn(2), model.card, model.path)
-    monkeypatch.setattr(fine_tune, "load_model", lambda _name: other)
+    monkeypatch.setattr(fine_tune, "load_cached_model", lambda _name: other)
     docks.finetune()
     assert "cannot be fine-tuned on tiles" in told[-1]
     assert docks.tune.result is None

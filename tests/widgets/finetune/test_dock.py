@@ -91,7 +91,7 @@ def test_a_kept_model_scores_the_slide_as_its_maps_showed(docks, monkeypatch, tm
     history.table.item(0, 4).setText("first try")
     assert read_card(docks.tune.result.saved_path).notes == ("first try",)
     for place in (score_slide, fine_tune):
-        monkeypatch.setattr(place, "load_model", load_model)
+        monkeypatch.setattr(place, "load_cached_model", load_model)
     monkeypatch.setattr("napari_smse.widgets.score.dock.read_card", read_card)
     history.use.click()
     docks.until(lambda: "is chosen" in docks.score.panel.state.text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from napari_smse.widgets.index import queue as index_adding
 from napari_smse.widgets.index import settings as index_settings
 from napari_smse.widgets.score import dock as score_dock
 from napari_smse.widgets.score.dock import ScoreDock
+from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.similar.index_search_panel import IndexSearchPanel
 from napari_smse.workflows import index_slides
 from support.docks import seeing_model
@@ -294,20 +296,21 @@ def test_a_cancelled_run_does_not_go_in(chosen, dock, folder, until, monkeypatch
 def test_what_there_was_time_for_goes_in_and_is_told_as_such(
     chosen, dock, score, folder, monkeypatch
 ):
-    seconds = "napari_smse.widgets.score.form.ScoreForm.seconds"
-    monkeypatch.setattr(seconds, property(lambda _: 0.0))
+    chosen_settings = ScoreForm.settings.fget
+    no_time = property(lambda form: replace(chosen_settings(form), time_limit=0.0))
     for row in range(dock.form.scales.count()):
         item = dock.form.scales.item(row)
         if item.data(Qt.ItemDataRole.UserRole) in (0.25, 0.5):
             item.setCheckState(Qt.CheckState.Checked)
-    dock.form.options.choose(time_limit=60)
-    score()
+    dock.form.options.choose(time_limit=600)
+    with monkeypatch.context() as patched:
+        patched.setattr(ScoreForm, "settings", no_time)
+        score()
     coarse, total = indexed(folder)["slide"], dock.shown_run.plan.tile_count
     assert 0 < coarse < total
     assert said(dock) == (
         f"In the index “my-slides” now: 1 slide. Of slide only {coarse:,} of its {total:,} tiles."
     )
-    monkeypatch.setattr(seconds, property(lambda _: 600.0))
     score()
     assert indexed(folder) == {"slide": total}
     assert said(dock) == "In the index “my-slides” now: 1 slide."

@@ -410,7 +410,7 @@ def test_a_slide_scored_again_by_another_model_is_searched_anew(
     dock.panel.radius.setValue(0.05)
     other = redness_model()
     other.card = other.card.model_copy(update={"name": "redder", "weights_sha256": "f" * 64})
-    monkeypatch.setattr(score_slide, "load_model", lambda _name: other)
+    monkeypatch.setattr(score_slide, "load_cached_model", lambda _name: other)
     score_now(slide_layer)
     dock.refresh()
     settled(dock, until)

@@ -685,7 +685,7 @@ def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
     def gone(_name):
         raise ModelNotFoundError("There is no model 'redness'.")
 
-    monkeypatch.setattr(score_slide, "load_model", gone)
+    monkeypatch.setattr(score_slide, "load_cached_model", gone)
     dock.batch_effect.stain.click()
     until(lambda: not dock.staining.is_running)
     assert dock.batch_effect.stain_sentence.text() == "There is no model 'redness'."
