@@ -1,4 +1,4 @@
-"""Every control of every dock says what it does when the mouse rests on it."""
+"""Every setting of every dock is to be seen, and says what it does when the mouse rests on it."""
 
 import pytest
 from qtpy.QtWidgets import (
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.widgets.annotate.dock import AnnotateDock
+from napari_smse.widgets.controls.settings_form import SettingField
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
@@ -75,3 +76,21 @@ def test_every_control_has_a_tooltip(dock, viewer):
     ]
     made.close()
     assert not silent
+
+
+@pytest.mark.parametrize("dock", DOCKS)
+def test_every_setting_that_is_made_is_in_the_dock(dock, viewer, monkeypatch):
+    fields = []
+    made_before = SettingField.__init__
+
+    def record(field, setting):
+        made_before(field, setting)
+        fields.append(field)
+
+    monkeypatch.setattr(SettingField, "__init__", record)
+    made = dock(viewer)
+    viewer.window.add_dock_widget(made)
+    hidden = [field for field in fields if not made.isAncestorOf(field.native)]
+    made.close()
+    assert bool(fields) is (dock is not AnnotateDock)
+    assert not hidden

@@ -508,11 +508,11 @@ def test_a_run_that_goes_on_is_shown_when_asked(page, slide_path, monkeypatch):
 def test_umap_that_is_missing_is_told_and_the_map_stays(scored, monkeypatch, told):
     monkeypatch.setitem(sys.modules, "umap", None)
     before = scored.dock.space
-    scored.dock.form.options.choose(method="umap")
+    scored.dock.form.method.value = "umap"
     scored.until(lambda: bool(scored.dock.problem.text()))
     assert 'pip install "napari-smse[umap]"' in scored.dock.problem.text()
     assert scored.dock.space is before
-    scored.dock.form.options.choose(method="pca")
+    scored.dock.form.method.value = "pca"
     scored.until(lambda: scored.dock.space is not before)
     assert not scored.dock.problem.text()
 
@@ -520,7 +520,7 @@ def test_umap_that_is_missing_is_told_and_the_map_stays(scored, monkeypatch, tol
 @pytest.mark.slow
 def test_umap_itself_lays_the_slide_out(scored):
     dock, before = scored.dock, scored.dock.space
-    dock.form.options.choose(method="umap")
+    dock.form.method.value = "umap"
     scored.until(lambda: dock.space is not before, 120_000)
     assert not dock.problem.text()
     points = dock.space.points
@@ -544,7 +544,7 @@ def test_it_can_be_cancelled_and_pressed_again(scored, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Slow))
     dock, before = scored.dock, scored.dock.space
-    dock.form.options.choose(method="umap")
+    dock.form.method.value = "umap"
     assert dock.form.refresh.text() == "Cancel"
     dock.form.refresh.click()
     assert dock.form.refresh.text() == "Refresh"

@@ -153,7 +153,7 @@ class EmbeddingMapDock(SlideDock):
         """Follow another model that is in force on a slide of the map, if that is quickly done."""
         self._refresh()
         run = self._session.run_of(layer)
-        quick = self.form.options.settings.method == "pca"
+        quick = self.form.settings.method == "pca"
         if self.space is None or run is None or not run.store.finished or not quick:
             return
         if any(one.run.base is run or one.run is run.base for one in self.space.slides):
@@ -188,7 +188,7 @@ class EmbeddingMapDock(SlideDock):
         self.news.hide()
         same, _ = of_one_model(self._wanted)
         job = EmbeddingMapJob(
-            tuple((scored.slide, scored.run) for scored in same), self.form.options.settings
+            tuple((scored.slide, scored.run) for scored in same), self.form.settings
         )
         self._set_working(True)
         self.state.setText("Reading …")

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSpinBox, QWidget
 
 from napari_smse.widgets.controls.layout import hbox, push_button
-from napari_smse.widgets.controls.settings_form import SettingsForm
+from napari_smse.widgets.controls.settings_form import setting_field
 from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.session import ScoredLayer
 from napari_smse.workflows.settings.embeddings import EmbeddingMapSettings
@@ -34,7 +34,7 @@ class EmbeddingMapForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.slides, self.colours = QComboBox(), QComboBox()
-        self.options = SettingsForm(EmbeddingMapSettings)
+        self.method = setting_field(EmbeddingMapSettings, "method")
         self.refresh = push_button(REFRESH, "Make the map anew with all that is scored.")
         self.groups = QSpinBox()
         self.exemplars = QCheckBox("Exemplars of the model")
@@ -55,15 +55,21 @@ class EmbeddingMapForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, row in (
             ("Tiles of", (self.slides, self.refresh)),
+            ("Projection", (self.method.native,)),
             ("Coloured by", (self.colours, self.groups)),
         ):
             form.addRow(name, hbox(*row))
         form.addRow(hbox(self.exemplars, self.everything))
         self.slides.currentIndexChanged.connect(self.changed)
-        self.options.changed.connect(self.changed)
+        self.method.widget.changed.connect(lambda _value: self.changed.emit())
         self.colours.currentIndexChanged.connect(self._choose_colours)
         self.groups.valueChanged.connect(self.coloured)
         self.refresh.clicked.connect(self.refresh_pressed)
+
+    @property
+    def settings(self) -> EmbeddingMapSettings:
+        """How points get their places."""
+        return EmbeddingMapSettings(self.method.value)
 
     @property
     def by(self) -> ColourBy:
