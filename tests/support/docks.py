@@ -12,9 +12,13 @@ from napari_smse.models import ModelCard, load_model, save_model
 from napari_smse.models.smse_network import initialise_from_features
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.layers.heat_map_layers import shown_map
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layers_of_kind,
+)
 from support.annotated_slides import PINK, RED
 from support.training import TRUNK, mini_network
 
@@ -112,12 +116,14 @@ class Docks:
 
     @property
     def mapped(self):
-        marks = (one.metadata.get(MAP_KEY) for one in self.viewer.layers)
-        return {mark["class"] for mark in marks if mark}
+        maps = layers_of_kind(self.viewer, LayerKind.HEAT_MAP)
+        return {shown_map(layer).class_name for layer in maps}
 
     def map_of(self, name):
         (layer,) = (
-            one for one in self.viewer.layers if one.metadata.get(MAP_KEY, {}).get("class") == name
+            layer
+            for layer in layers_of_kind(self.viewer, LayerKind.HEAT_MAP)
+            if shown_map(layer).class_name == name
         )
         return np.array(layer.data)
 

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 
 from napari_smse.annotations import AnnotationSet
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
-from napari_smse.widgets import annotated_slides
+from napari_smse.widgets import scored_slides
 from napari_smse.widgets.session import ScoredLayer, Session
 
 
@@ -35,12 +35,12 @@ def opened(monkeypatch):
     }
     layers = [ScoredLayer(one.name, one, f"run on {one.name}") for one in slides]
     monkeypatch.setattr(Session, "scored_layers", lambda _: layers)
-    monkeypatch.setattr(annotated_slides, "drawn_on", lambda _, layer, __: said[layer])
+    monkeypatch.setattr(scored_slides, "drawn_on", lambda _, layer, __: said[layer])
     return said
 
 
 def test_a_slide_that_is_open_under_two_names_is_one(opened):
-    found = annotated_slides.scored_slides(ViewerModel())
+    found = scored_slides.scored_slides(ViewerModel())
     assert [(one.slide.name, one.run) for one in found] == [("a", "run on a"), ("b", "run on b")]
     (first, second) = found
     assert first.annotations.constraints == opened["copy of a"].constraints

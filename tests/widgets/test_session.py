@@ -13,7 +13,13 @@ from napari.layers import Image
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import open_slide
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    LayerMark,
+    is_of_kind,
+    layers_of_kind,
+    mark_of,
+)
 from support.slides import write_pyramid_tiff
 
 
@@ -37,7 +43,7 @@ def slide_layer(slide):
 
 
 def lying_on(slide, name, *, visible=True):
-    metadata = {OF_SLIDE_KEY: slide.quick_hash}
+    metadata = LayerMark(LayerKind.TISSUE, slide.quick_hash).metadata
     return Image(np.zeros((4, 4)), name=name, visible=visible, metadata=metadata)
 
 
@@ -180,12 +186,12 @@ def test_whatever_happens_one_slide_is_seen_and_nothing_of_the_others(slides, st
             session.choose(viewer.layers[name])
         elif action in ("hide", "show"):
             for layer in viewer.layers:
-                if layer.metadata.get(OF_SLIDE_KEY) == slides[number].quick_hash:
+                if is_of_kind(layer, LayerKind.TISSUE, slides[number].quick_hash):
                     session.set_shown(layer, action == "show")
         opened = [one for one in viewer.layers if SLIDE_KEY in one.metadata]
         if not opened:
             continue
         assert [one for one in opened if one.visible] == [session.slide_layer]
         slide = session.slide_layer.metadata[SLIDE_KEY]
-        lying = (one for one in viewer.layers if OF_SLIDE_KEY in one.metadata and one.visible)
-        assert {one.metadata[OF_SLIDE_KEY] for one in lying} <= {slide.quick_hash}
+        lying = (one for one in layers_of_kind(viewer, LayerKind.TISSUE) if one.visible)
+        assert {mark_of(one).slide for one in lying} <= {slide.quick_hash}

@@ -8,9 +8,15 @@ import pytest
 
 from napari_smse.slides import Slide
 from napari_smse.widgets.evidence.dock import EvidenceDock
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.tile_marker import marked
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+    layers_of_kind,
+    mark_of,
+    slide_layers,
+    slide_of,
+)
 from support.annotated_slides import write_red_slide
 from support.docks import Docks
 
@@ -54,9 +60,9 @@ def seen(docks):
     """Names of the slides that something is seen of."""
     hashes = {slide_of(one).quick_hash: one.name for one in slide_layers(docks.viewer)}
     lying = {
-        hashes[one.metadata[OF_SLIDE_KEY]]
-        for one in docks.viewer.layers
-        if one.visible and one.metadata.get(OF_SLIDE_KEY)
+        hashes[mark.slide]
+        for layer in docks.viewer.layers
+        if layer.visible and (mark := mark_of(layer)) is not None and mark.slide
     }
     return lying | {one.name for one in slide_layers(docks.viewer) if one.visible}
 
@@ -111,7 +117,7 @@ def test_the_table_is_of_the_slide_in_view_and_outlines_its_tiles(both, evidence
 def test_maps_and_controls_are_of_the_slide_in_view(both, evidence):
     choose(both, evidence, "slide")
     both.score.controls.which.setCurrentIndex(0)
-    (shown,) = (one for one in both.viewer.layers if MAP_KEY in one.metadata and one.visible)
+    (shown,) = (one for one in layers_of_kind(both.viewer, LayerKind.HEAT_MAP) if one.visible)
     assert shown.name == f"{both.score.controls.which.currentText()} · slide"
     choose(both, evidence, "second")
     assert both.score.controls.which.currentText() == "P(malignant) 20x"
@@ -168,7 +174,7 @@ def gate(monkeypatch):
 def test_another_um_px_takes_the_maps_away(docks):
     docks.run_score()
     docks.score.form.mpp.setValue(0.4)
-    assert not any(MAP_KEY in one.metadata for one in docks.viewer.layers)
+    assert not any(is_of_kind(one, LayerKind.HEAT_MAP) for one in docks.viewer.layers)
     assert docks.score.table.tiles.rowCount() == 0
     assert not docks.score.save.isEnabled()
 

@@ -16,10 +16,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
 from napari_smse.widgets.scored_slides import classes_for
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
-
-HITS_KEY = "napari_smse_hits"
-"""Key of a points layer's metadata: the quick hash of the slide that the hits are on."""
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind, level0_to_world
 
 _POINT_SHARE = 0.4
 _POINT_COLOUR = "#009e73"
@@ -90,9 +87,8 @@ def add_as_points(
     edge
         Of a tile, level-0 px.
     """
-    for layer in list(viewer.layers):
-        if layer.metadata.get(HITS_KEY) == slide.quick_hash:
-            viewer.layers.remove(layer)
+    for layer in layers_of_kind(viewer, LayerKind.HITS, slide.quick_hash):
+        viewer.layers.remove(layer)
     active = viewer.layers.selection.active
     made = Points(
         level0_to_world(slide_layer, middles),
@@ -103,7 +99,7 @@ def add_as_points(
         features={"distance": distances},
         units=slide_layer.units[-2:],
         axis_labels=slide_layer.axis_labels[-2:],
-        metadata={HITS_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+        metadata=LayerMark(LayerKind.HITS, slide.quick_hash).metadata,
     )
     viewer.layers.append(made)
     viewer.layers.selection.active = active

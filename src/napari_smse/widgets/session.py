@@ -20,8 +20,8 @@ from napari_smse.palette import Colour
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
 from napari_smse.widgets.slide_layers import (
-    OF_SLIDE_KEY,
     is_slide_layer,
+    mark_of,
     slide_layers,
     slide_of,
 )
@@ -150,8 +150,8 @@ class Session:
             return True
         if is_slide_layer(layer):
             return False
-        of = layer.metadata.get(OF_SLIDE_KEY)
-        return of is None or of == _slide_key(chosen)
+        mark = mark_of(layer)
+        return mark is None or mark.slide in (None, _slide_key(chosen))
 
     def is_shown(self, layer: Layer) -> bool:
         """Whether a layer is seen, or will be once its slide is in view again."""
@@ -295,8 +295,9 @@ class Session:
 
 def _slide_key(layer: Layer) -> str:
     """Return by what a slide layer and all that lies on it know each other."""
-    if of := layer.metadata.get(OF_SLIDE_KEY):
-        return str(of)
+    mark = mark_of(layer)
+    if mark is not None and mark.slide is not None:
+        return mark.slide
     slide = layer.metadata.get(SLIDE_KEY)
     try:
         return slide.quick_hash if isinstance(slide, Slide) else layer.unique_id.hex

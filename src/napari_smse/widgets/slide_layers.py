@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from napari.components import ViewerModel
@@ -14,8 +17,66 @@ from napari_smse.errors import SlideNotFoundError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide, open_slide
 
-OF_SLIDE_KEY = "napari_smse_of_slide"
-"""Key of the metadata of a layer that lies on a slide: that slide's quick hash."""
+LAYER_KEY: Final = "napari_smse_layer"
+"""Key of the metadata of a layer that lies on a slide: its `LayerMark`."""
+
+
+class LayerKind(StrEnum):
+    """What a layer that lies on a slide shows."""
+
+    AGREEMENT = "agreement of scales"
+    ANNOTATIONS = "annotations"
+    DIFFERENCE = "difference by fine-tuning"
+    EXAMPLES = "examples"
+    HEAT_MAP = "heat map"
+    HITS = "hits"
+    OUT_OF_DISTRIBUTION = "out of distribution"
+    OUTLINE = "outline of a tile"
+    PAIR_CONSTRAINTS = "pair constraints"
+    SELECTION = "selected tiles"
+    SIMILARITY = "similarity"
+    TISSUE = "tissue"
+
+
+@dataclass
+class LayerMark:
+    """How this plugin knows a layer of its own.
+
+    Attributes
+    ----------
+    kind
+        What it shows.
+    slide
+        Quick hash of the slide that it lies on; None if that cannot be opened any more.
+    detail
+        What else tells it from other layers of its kind, or belongs to it.
+    """
+
+    kind: LayerKind
+    slide: str | None
+    detail: Any = None
+
+    @property
+    def metadata(self) -> dict[str, LayerMark]:
+        """The metadata of the layer."""
+        return {LAYER_KEY: self}
+
+
+def mark_of(layer: Layer) -> LayerMark | None:
+    """Return the mark of a layer; None if it is not one of this plugin's, or a slide."""
+    mark = layer.metadata.get(LAYER_KEY)
+    return mark if isinstance(mark, LayerMark) else None
+
+
+def is_of_kind(layer: Layer, kind: LayerKind, slide: str | None = None) -> bool:
+    """Whether a layer shows this, on the slide with this quick hash or on any."""
+    mark = mark_of(layer)
+    return mark is not None and mark.kind is kind and slide in (None, mark.slide)
+
+
+def layers_of_kind(viewer: ViewerModel, kind: LayerKind, slide: str | None = None) -> list[Layer]:
+    """Return the layers that show this, on the slide with this quick hash or on any."""
+    return [layer for layer in viewer.layers if is_of_kind(layer, kind, slide)]
 
 
 def slide_layers(viewer: ViewerModel) -> Iterator[Image]:

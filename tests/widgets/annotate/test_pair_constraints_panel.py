@@ -5,9 +5,12 @@ import pytest
 
 from napari_smse.annotations import read_annotations
 from napari_smse.widgets.autosave import Autosave
-from napari_smse.widgets.layers.pair_constraint_layer import LINKS_KEY
 from napari_smse.widgets.layers.tile_picker import tile_at
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layers_of_kind,
+)
 from support.annotated_slides import write_red_slide
 
 pytestmark = pytest.mark.gui
@@ -39,7 +42,7 @@ def click(docks, x, y):
 
 
 def link_lines(docks):
-    return [one for one in docks.viewer.layers if LINKS_KEY in one.metadata]
+    return layers_of_kind(docks.viewer, LayerKind.PAIR_CONSTRAINTS)
 
 
 def test_two_clicks_make_a_link_that_is_drawn_listed_saved_and_learnt(docks, links, tmp_path):

@@ -16,10 +16,14 @@ from napari_smse.widgets.embedding_map import selection_controller, selection_pa
 from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.layers.annotation_layer import drawn_on
-from napari_smse.widgets.layers.selection_layer import SELECTION_KEY
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import level0_to_world, slide_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+    level0_to_world,
+    slide_of,
+)
 from napari_smse.workflows import embedding_map, out_of_distribution, score_slide
 from napari_smse.workflows.out_of_distribution import OodScores
 from napari_smse.workflows.score_slide import ScoreJob
@@ -78,7 +82,7 @@ class Page:
         return [
             layer
             for layer in self.viewer.layers
-            if SELECTION_KEY in layer.metadata and session_of(self.viewer).is_shown(layer)
+            if is_of_kind(layer, LayerKind.SELECTION) and session_of(self.viewer).is_shown(layer)
         ]
 
     def choose(self, *rows):

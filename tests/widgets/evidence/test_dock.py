@@ -17,11 +17,14 @@ from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence import overlay_panel
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
-from napari_smse.widgets.layers.overlays import AGREEMENT_KEY, UNKNOWN_KEY
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import layer_with
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+    layer_with,
+    layers_of_kind,
+)
 from napari_smse.workflows import evidence, out_of_distribution
 from napari_smse.workflows.out_of_distribution import OodScores
 from support.annotated_slides import write_red_slide
@@ -185,7 +188,7 @@ def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
         number = known.bank.classes.index("malignant")
         heat_map = read.tiles.heat_map(wanted[:, number], 0)
         np.testing.assert_allclose(docks.map_of("malignant"), heat_map.values, rtol=1e-3)
-    shown = [one for one in docks.viewer.layers if MAP_KEY in one.metadata and one.visible]
+    shown = [one for one in layers_of_kind(docks.viewer, LayerKind.HEAT_MAP) if one.visible]
     assert [one.name for one in shown] == ["P(benign) 20x by nearest reference tile · slide"]
     assert "benign" in docks.score.controls.which.currentText()
     told = docks.score.live.cursor.describe((16.0, 16.0))
@@ -236,7 +239,7 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     add(docks, dock)
     own = docks.map_of("malignant")
     choose(docks, dock, NEAREST)
-    names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
+    names = {one.name for one in docks.viewer.layers if is_of_kind(one, LayerKind.HEAT_MAP)}
     assert all("by nearest reference tile" in one for one in names)
     dock.bank.learn.click()
     tune = docks.tune
@@ -257,7 +260,7 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     assert contrast(own) < 0
     assert contrast(docks.map_of("malignant")) > 0.1
     # They are no longer by reference tiles, and say so.
-    names = {one.name for one in docks.viewer.layers if MAP_KEY in one.metadata}
+    names = {one.name for one in docks.viewer.layers if is_of_kind(one, LayerKind.HEAT_MAP)}
     assert names == {"P(benign) 20x · slide", "P(malignant) 20x · slide"}
     tune.outcome.roll_back()
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
@@ -341,13 +344,15 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
         "50 % of the tissue is unlike anything this model was trained on."
     )
     dock.overlays.unknown.setChecked(True)
-    (layer,) = (one for one in docks.viewer.layers if UNKNOWN_KEY in one.metadata)
+    (layer,) = (
+        one for one in docks.viewer.layers if is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION)
+    )
     assert docks.viewer.layers[-1] is layer
     grey = layer.data > 0
     assert not grey[:, : grey.shape[1] // 3 - 8].any()
     assert grey[:96, 64 : 64 + 64].all()
     dock.overlays.unknown.setChecked(False)
-    assert not any(UNKNOWN_KEY in one.metadata for one in docks.viewer.layers)
+    assert not any(is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION) for one in docks.viewer.layers)
 
 
 def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeypatch, tmp_path):
@@ -395,7 +400,7 @@ def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatc
     scored(docks, dock)
     assert "does not say what its training tiles look like" in dock.overlays.banner.text()
     dock.overlays.unknown.setChecked(True)
-    assert not any(UNKNOWN_KEY in one.metadata for one in docks.viewer.layers)
+    assert not any(is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION) for one in docks.viewer.layers)
 
 
 def test_scales_and_where_they_agree(docks, dock):
@@ -416,12 +421,12 @@ def test_scales_and_where_they_agree(docks, dock):
     assert card.scales.currentRow() == 1
     dock.overlays.agreement.setChecked(True)
     docks.until(lambda: quiet(dock))
-    found = [one for one in docks.viewer.layers if AGREEMENT_KEY in one.metadata]
+    found = layers_of_kind(docks.viewer, LayerKind.AGREEMENT)
     assert [one.visible for one in found] == [False, True]
     assert set(np.unique(found[1].data[np.isfinite(found[1].data)])) <= {0.0, 1.0}
     assert "The scales call the same class at" in dock.overlays.legend.text()
     dock.overlays.agreement.setChecked(False)
-    assert not any(AGREEMENT_KEY in one.metadata for one in docks.viewer.layers)
+    assert not any(is_of_kind(one, LayerKind.AGREEMENT) for one in docks.viewer.layers)
 
 
 def test_the_mouse_is_followed_on_request(docks, dock):

@@ -5,7 +5,10 @@ import pytest
 
 from napari_smse.finetuning import fine_tuner
 from napari_smse.models import Model, SmseCnn, read_card
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+)
 from napari_smse.workflows import fine_tune
 from support.annotated_slides import write_red_slide
 from support.docks import contrast
@@ -183,7 +186,7 @@ def test_the_dock_closed_meanwhile_stops_and_lets_others_work(docks, until):
     docks.score.panel.run.click()
     assert docks.score.scoring.is_running
     until(lambda: not docks.score.scoring.is_running)
-    assert any(MAP_KEY in one.metadata for one in docks.viewer.layers)
+    assert any(is_of_kind(one, LayerKind.HEAT_MAP) for one in docks.viewer.layers)
 
 
 @pytest.mark.parametrize("annotating", [True, False])

@@ -7,8 +7,12 @@ import torch
 
 from napari_smse.models import load_model, read_card
 from napari_smse.widgets.finetune.dock import FineTuneDock
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
-from napari_smse.widgets.layers.overlays import DIFFERENCE_KEY
+from napari_smse.widgets.layers.heat_map_layers import shown_map
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+    layers_of_kind,
+)
 from napari_smse.workflows import fine_tune, score_slide
 from support.annotated_slides import RED, write_red_slide
 from support.docks import contrast
@@ -70,8 +74,8 @@ def test_classes_of_ones_own_get_maps_of_their_own(docks):
     which = docks.score.controls.which
     assert which.itemText(which.currentIndex()) == "P(tumour) 20x"
     which.setCurrentText("P(stroma) 20x")
-    seen = [one for one in docks.viewer.layers if MAP_KEY in one.metadata and one.visible]
-    assert [one.metadata[MAP_KEY]["class"] for one in seen] == ["stroma"]
+    seen = [one for one in layers_of_kind(docks.viewer, LayerKind.HEAT_MAP) if one.visible]
+    assert [shown_map(one).class_name for one in seen] == ["stroma"]
     assert docks.score.table.tiles.headers[-2:] == ["stroma", "tumour"]
     docks.tune.outcome.back.click()
     docks.until(lambda: docks.mapped == {"benign", "malignant"})
@@ -206,13 +210,13 @@ def test_before_after_and_change_are_shown(docks):
     view.setCurrentText("Before")
     np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)
     view.setCurrentText("Change")
-    (change,) = (one for one in docks.viewer.layers if DIFFERENCE_KEY in one.metadata)
+    (change,) = layers_of_kind(docks.viewer, LayerKind.DIFFERENCE)
     assert change.visible
     np.testing.assert_allclose(change.data, tuned - own, atol=1e-5)
-    seen = [one for one in docks.viewer.layers if MAP_KEY in one.metadata and one.visible]
+    seen = [one for one in layers_of_kind(docks.viewer, LayerKind.HEAT_MAP) if one.visible]
     assert seen == []
     view.setCurrentText("After")
-    assert not any(DIFFERENCE_KEY in one.metadata for one in docks.viewer.layers)
+    assert not any(is_of_kind(one, LayerKind.DIFFERENCE) for one in docks.viewer.layers)
     np.testing.assert_allclose(docks.map_of("malignant"), tuned, atol=1e-6)
 
 

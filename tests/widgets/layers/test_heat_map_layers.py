@@ -8,7 +8,11 @@ from napari.layers import Image
 from napari_smse.scoring import MULTI_SCALE_MEAN, MapName, ScoreMaps, TileScores
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
+from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers, shown_map
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layers_of_kind,
+)
 from support.slides import write_pyramid_tiff
 
 AREA = Region(0, 0, 400, 200)
@@ -38,7 +42,7 @@ class Page:
 
     @property
     def maps(self):
-        return [layer for layer in self.viewer.layers if MAP_KEY in layer.metadata]
+        return layers_of_kind(self.viewer, LayerKind.HEAT_MAP)
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def test_the_last_class_is_shown_if_none_is_malignant(page):
 def test_each_class_has_a_colour_of_its_own_or_the_models(page):
     maps = maps_of(("stroma", "tumour", "necrosis"), (0.2, 0.3, 0.5))
     page.lay(maps, {"tumour": (10, 20, 30)})
-    ends = {layer.metadata[MAP_KEY]["class"]: layer.colormap.colors[-1] for layer in page.maps}
+    ends = {shown_map(layer).class_name: layer.colormap.colors[-1] for layer in page.maps}
     assert ends["tumour"][:3] == pytest.approx([10 / 255, 20 / 255, 30 / 255])
     assert len({tuple(end) for end in ends.values()}) == 3
 
@@ -77,7 +81,10 @@ def test_each_class_has_a_colour_of_its_own_or_the_models(page):
 def test_another_models_maps_take_the_place_of_the_old_ones(page):
     old = page.lay(maps_of(("benign", "malignant"), (0.9, 0.1)))
     new = page.lay(maps_of(("benign", "tumour"), (0.2, 0.8), tile=25))
-    assert {layer.metadata[MAP_KEY]["class"] for layer in page.maps} == {"benign", "tumour"}
+    assert {shown_map(layer).class_name for layer in page.maps} == {
+        "benign",
+        "tumour",
+    }
     # Benign has a layer already, but the class shown first is another.
     assert [layer.name for layer in page.maps if layer.visible] == ["P(tumour) 20x · slide"]
     new.show_only(MapName("benign", "20x"))
@@ -128,7 +135,7 @@ def test_names_say_what_maps_are_by_and_what_the_user_called_them_stays(page):
     assert names == {
         "P(benign) 20x by prototypes · slide", "P(malignant) 20x by prototypes · slide"
     }  # fmt: skip
-    (mine,) = (one for one in page.maps if one.metadata[MAP_KEY]["class"] == "benign")
+    (mine,) = (one for one in page.maps if shown_map(one).class_name == "benign")
     mine.name = "for the meeting"
     page.lay(maps)
     assert {layer.name for layer in page.maps} == {"for the meeting", "P(malignant) 20x · slide"}

@@ -3,12 +3,16 @@ import pytest
 
 from napari_smse.scoring import HeatMap
 from napari_smse.widgets.layers.overlays import (
-    UNKNOWN_KEY,
     hatching,
     hide_out_of_distribution,
     show_out_of_distribution,
 )
-from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+    slide_layers,
+    slide_of,
+)
 
 pytestmark = pytest.mark.gui
 
@@ -41,6 +45,6 @@ def test_the_hatching_covers_its_cells_exactly(viewer, slide_path):
     np.testing.assert_allclose(low - pixel / 2, [(84 - 0.5) * um, (138 - 0.5) * um])
     np.testing.assert_allclose(high + pixel / 2, [(148 - 0.5) * um, (202 - 0.5) * um])
     show_out_of_distribution(viewer, slide_layer, slide, HeatMap(values, 10, 20, 64))
-    assert sum(UNKNOWN_KEY in one.metadata for one in viewer.layers) == 1
+    assert sum(is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION) for one in viewer.layers) == 1
     hide_out_of_distribution(viewer, slide)
-    assert not any(UNKNOWN_KEY in one.metadata for one in viewer.layers)
+    assert not any(is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION) for one in viewer.layers)

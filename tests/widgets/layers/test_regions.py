@@ -4,10 +4,13 @@ from napari.components import ViewerModel
 
 from napari_smse.errors import RegionError
 from napari_smse.widgets.layers.regions import (
-    NO_REGION_KEY,
     RegionChoice,
     chosen_region,
     drawn_region,
+)
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    LayerMark,
 )
 
 
@@ -68,7 +71,7 @@ def test_what_has_no_area_is_said_so(viewer, kind):
 
 
 def test_what_the_program_outlined_itself_is_no_region(viewer):
-    viewer.add_shapes([RECTANGLE], metadata={NO_REGION_KEY: True})
+    viewer.add_shapes([RECTANGLE], metadata=LayerMark(LayerKind.EXAMPLES, None).metadata)
     with pytest.raises(RegionError, match="No area is drawn"):
         drawn_region(viewer, viewer.layers["slide"])
     viewer.add_shapes([RECTANGLE + 50])

@@ -5,8 +5,11 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 
 from napari_smse.scoring import HeatMap
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.similarity_layer import SimilarityLayer
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    LayerMark,
+)
 
 MPP = 0.5
 
@@ -79,9 +82,14 @@ def test_a_cell_lies_where_its_tile_does(viewer):
 def test_it_takes_the_place_of_the_heat_map_that_is_seen(viewer):
     for name, visible in (("seen", True), ("hidden", False)):
         viewer.add_image(
-            np.zeros((3, 3)), name=name, visible=visible, metadata={MAP_KEY: {"slide": "q"}}
+            np.zeros((3, 3)),
+            name=name,
+            visible=visible,
+            metadata=LayerMark(LayerKind.HEAT_MAP, "q").metadata,
         )
-    viewer.add_image(np.zeros((3, 3)), name="other", metadata={MAP_KEY: {"slide": "another"}})
+    viewer.add_image(
+        np.zeros((3, 3)), name="other", metadata=LayerMark(LayerKind.HEAT_MAP, "another").metadata
+    )
     maps = shown(viewer)
     maps.show(a_map(0.0), 1.0)
     assert [one.name for one in viewer.layers if one.visible] == [

@@ -11,10 +11,13 @@ from napari_smse.errors import DamagedSlideError
 from napari_smse.reader import read_slides
 from napari_smse.scoring import MapName
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.score.form import ScoreForm
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layers_of_kind,
+)
 from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
@@ -45,7 +48,7 @@ def run_to_end(dock, until):
 
 
 def map_layers(viewer):
-    return [layer for layer in viewer.layers if MAP_KEY in layer.metadata]
+    return layers_of_kind(viewer, LayerKind.HEAT_MAP)
 
 
 def test_the_plugin_menu_opens_the_dock(viewer):

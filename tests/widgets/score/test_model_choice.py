@@ -16,10 +16,13 @@ from napari_smse.models import (
     load_model,
     save_model,
 )
-from napari_smse.scoring import MapName
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.layers.heat_map_layers import shown_map
 from napari_smse.widgets.score import dock as score_dock
 from napari_smse.widgets.score.dock import ScoreDock
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layers_of_kind,
+)
 from napari_smse.workflows import score_slide
 from support.slides import write_pyramid_tiff
 from support.training import TRUNK
@@ -95,11 +98,11 @@ def run(dock, until):
 
 
 def maps(dock):
-    return [one for one in dock.viewer.layers if MAP_KEY in one.metadata]
+    return layers_of_kind(dock.viewer, LayerKind.HEAT_MAP)
 
 
 def mapped(dock):
-    return sorted((m.metadata[MAP_KEY]["class"], m.metadata[MAP_KEY]["scale"]) for m in maps(dock))
+    return sorted((shown_map(m).class_name, shown_map(m).scale) for m in maps(dock))
 
 
 def seen(dock):
@@ -142,11 +145,11 @@ def test_everything_shown_follows_a_model_of_other_classes(dock, pick, run, two,
     assert seen(dock) == ["P(necrosis) multi-scale mean · slide"]
     # The maps are those of the new tiles, everywhere.
     for layer in maps(dock):
-        name = layer.metadata[MAP_KEY]
-        values = dock.live.layers.maps.heat_map(MapName(name["class"], name["scale"])).values
+        name = shown_map(layer)
+        values = dock.live.layers.maps.heat_map(name).values
         np.testing.assert_array_equal(layer.data, values)
         assert layer.colormap.colors[-1, :3] == pytest.approx(
-            np.array(COLOURS[name["class"]]) / 255, abs=1e-6
+            np.array(COLOURS[name.class_name]) / 255, abs=1e-6
         )
 
 

@@ -15,19 +15,22 @@ from napari_smse.progress import run_task
 from napari_smse.similarity.tile_outlines import middles
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate.dock import AnnotateDock
-from napari_smse.widgets.hit_annotations import HITS_KEY
-from napari_smse.widgets.layers.annotation_layer import ANNOTATIONS_KEY, drawn_on
+from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.annotation_shapes import CLASS
-from napari_smse.widgets.layers.example_layer import EXAMPLES_KEY, Side
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
+from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.layers.regions import visible_region
-from napari_smse.widgets.layers.similarity_layer import SIMILARITY_KEY
 from napari_smse.widgets.layers.tile_marker import marked
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.similar import hits_controller
 from napari_smse.widgets.similar.dock import SimilarDock
-from napari_smse.widgets.slide_layers import set_scale, slide_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+    layers_of_kind,
+    set_scale,
+    slide_of,
+)
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import PICTURE_PX
@@ -103,7 +106,7 @@ def settled(dock, until):
 
 
 def map_layer(viewer):
-    found = [one for one in viewer.layers if SIMILARITY_KEY in one.metadata]
+    found = layers_of_kind(viewer, LayerKind.SIMILARITY)
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -148,10 +151,10 @@ def test_a_slide_that_is_not_scored_says_so_and_is_searched_once_it_is(viewer, s
     until(lambda: dock.panel.query.text() == "4 tiles like this.")
     settled(dock, until)
     # Two maps on each other cannot be read.
-    assert not any(one.visible for one in viewer.layers if MAP_KEY in one.metadata)
+    assert not any(one.visible for one in viewer.layers if is_of_kind(one, LayerKind.HEAT_MAP))
     dock.panel.buttons[Side.LIKE].clear.click()
     settled(dock, until)
-    assert sum(one.visible for one in viewer.layers if MAP_KEY in one.metadata) == 1
+    assert sum(one.visible for one in viewer.layers if is_of_kind(one, LayerKind.HEAT_MAP)) == 1
     dock.close()
 
 
@@ -376,7 +379,7 @@ def test_the_annotate_dock_takes_them_in_counts_them_and_takes_them_back(
     assert saved[1].geometry.symmetric_difference(RED_SQUARE).area < 1
     annotate.undo.click()
     assert list(annotate.drawing.layer.features[CLASS]) == ["benign"]
-    assert sum(ANNOTATIONS_KEY in one.metadata for one in viewer.layers) == 1
+    assert sum(is_of_kind(one, LayerKind.ANNOTATIONS) for one in viewer.layers) == 1
 
 
 def test_a_region_needs_a_class_and_not_too_many_come_at_once(dock, until, monkeypatch):
@@ -395,7 +398,7 @@ def test_hits_become_points(dock, viewer, until):
     dock.panel.radius.setValue(0.01)
     for _ in range(2):
         dock.panel.actions.points.click()
-        (points,) = (one for one in viewer.layers if HITS_KEY in one.metadata)
+        (points,) = layers_of_kind(viewer, LayerKind.HITS)
         assert isinstance(points, Points)
     want = [(y, x) for y in (288, 352) for x in (544, 608)]
     np.testing.assert_allclose(sorted(map(tuple, points.data)), (np.array(want) - 0.5) * MPP)
@@ -515,7 +518,7 @@ def test_closed_while_it_works_it_lets_go_and_opened_again_it_goes_on(dock, view
     viewer.window.add_dock_widget(again)
     settled(again, until)
     assert again.panel.query.text() == "4 tiles like this."
-    assert sum(EXAMPLES_KEY in one.metadata for one in viewer.layers) == 1
+    assert sum(is_of_kind(one, LayerKind.EXAMPLES) for one in viewer.layers) == 1
     again.close()
 
 

@@ -14,10 +14,14 @@ from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.annotation_shapes import CLASS, IDENTITY
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, slide_layers, slide_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    LayerMark,
+    slide_layers,
+    slide_of,
+)
 from napari_smse.widgets.suggest import dock as next_dock
 from napari_smse.widgets.suggest.dock import SuggestDock
 from napari_smse.widgets.suggest.tile_queue import SKIPPED
@@ -250,7 +254,7 @@ def test_heat_maps_are_hidden_meanwhile_unless_told_otherwise(dock, scored, unti
     layer = scored()
     of = slide_of(layer).quick_hash
     own = dock.viewer.add_image(
-        np.zeros((4, 4)), metadata={MAP_KEY: {"slide": of}, OF_SLIDE_KEY: of}
+        np.zeros((4, 4)), metadata=LayerMark(LayerKind.HEAT_MAP, of).metadata
     )
     find(dock, until)
     assert not own.visible

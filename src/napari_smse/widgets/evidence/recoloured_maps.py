@@ -11,8 +11,12 @@ from qtpy.QtCore import QObject, QTimer
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
+from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers, shown_map
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layers_of_kind,
+)
 
 
 class RecolouredMaps(QObject):
@@ -144,8 +148,8 @@ class RecolouredMaps(QObject):
 
 def _looked_at(viewer: ViewerModel, slide: Slide) -> tuple[str, str] | None:
     """Class and scale of the map of a slide that is seen, if one is."""
-    for layer in viewer.layers:
-        mark = layer.metadata.get(MAP_KEY, {})
-        if mark.get("slide") == slide.quick_hash and session_of(viewer).is_shown(layer):
-            return mark["class"], mark["scale"]
+    for layer in layers_of_kind(viewer, LayerKind.HEAT_MAP, slide.quick_hash):
+        if session_of(viewer).is_shown(layer):
+            shown = shown_map(layer)
+            return shown.class_name, shown.scale
     return None

@@ -26,11 +26,15 @@ from napari_smse.widgets.controls.layout import push_button
 from napari_smse.widgets.finetune.changed_calls_list import ChangedCallsList
 from napari_smse.widgets.finetune.comparison_panel import ComparisonPanel
 from napari_smse.widgets.finetune.hard_triplets_panel import HardTripletsPanel
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY, HeatMapLayers
+from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.layers.overlays import difference_of, hide_difference, show_difference
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import layer_with
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layer_with,
+    layers_of_kind,
+)
 from napari_smse.workflows.fine_tune import FineTuneOutcome, SlideComparison
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
@@ -232,9 +236,8 @@ class ResultPanel(QWidget):
         )
         if found is not None:
             self._show(layer, one, one.after)
-            for other in self._viewer.layers:
-                if other.metadata.get(MAP_KEY, {}).get("slide") == slide.quick_hash:
-                    self._session.set_shown(other, False)
+            for other in layers_of_kind(self._viewer, LayerKind.HEAT_MAP, slide.quick_hash):
+                self._session.set_shown(other, False)
             self._session.set_shown(found, True)
 
     def _fly_to(self, tile: TileOnSlide) -> None:

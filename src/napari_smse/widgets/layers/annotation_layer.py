@@ -17,21 +17,23 @@ from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.annotation_shapes import (
     CLASS,
-    COLOURS_KEY,
     HOLE,
     IDENTITY,
     ShapesData,
     annotations_as_shapes,
     annotations_in,
+    layer_colours,
     replace_shapes,
     shape_features,
     shapes_in,
 )
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
+from napari_smse.widgets.slide_layers import (
+    LAYER_KEY,
+    LayerKind,
+    LayerMark,
+    layers_of_kind,
+)
 from napari_smse.widgets.tile_notes import notes_of
-
-ANNOTATIONS_KEY = "napari_smse_annotations"
-"""Key of an annotation layer's metadata: the slide that it is of, by quick hash."""
 
 _DONE = ("added", "removed", "changed")
 _FILL = 0.2
@@ -74,7 +76,7 @@ class AnnotationLayer(QObject):
         self._quiet = False
         self._undos: list[ShapesData] = []
         self.layer = _layer_of(viewer, slide) or self._new_layer()
-        self.layer.metadata[COLOURS_KEY] = self._colours
+        self.layer.metadata[LAYER_KEY].detail = self._colours
         self._notes = notes_of(slide_layer)
         self._now = shapes_in(self.layer)
         self._recolour()
@@ -116,7 +118,7 @@ class AnnotationLayer(QObject):
 
     def set_colours(self, colours: Mapping[str, Colour]) -> None:
         """Take other colours for the classes."""
-        self._colours = self.layer.metadata[COLOURS_KEY] = dict(colours)
+        self._colours = self.layer.metadata[LAYER_KEY].detail = dict(colours)
         if self._class not in colours:
             self._class = next(iter(colours), "")
         self._recolour()
@@ -199,10 +201,7 @@ class AnnotationLayer(QObject):
             features=shape_features([]),
             edge_width=_EDGE_UM / max(float(self._slide_layer.scale[-1]), 1e-6),
             opacity=1,
-            metadata={
-                ANNOTATIONS_KEY: self._slide.quick_hash,
-                OF_SLIDE_KEY: self._slide.quick_hash,
-            },
+            metadata=LayerMark(LayerKind.ANNOTATIONS, self._slide.quick_hash, {}).metadata,
         )
         self._viewer.layers.append(layer)
         return layer
@@ -297,14 +296,12 @@ def drawn_on(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> Annotatio
 def colours_drawn_with(viewer: ViewerModel, slide: Slide) -> dict[str, Colour]:
     """Return the classes that a slide is annotated with, and their colours; empty if it is not."""
     layer = _layer_of(viewer, slide)
-    return {} if layer is None else dict(layer.metadata.get(COLOURS_KEY, {}))
+    return {} if layer is None else layer_colours(layer)
 
 
 def _layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:
-    for layer in viewer.layers:
-        if layer.metadata.get(ANNOTATIONS_KEY) == slide.quick_hash and isinstance(layer, Shapes):
-            return layer
-    return None
+    layers = layers_of_kind(viewer, LayerKind.ANNOTATIONS, slide.quick_hash)
+    return next((layer for layer in layers if isinstance(layer, Shapes)), None)
 
 
 def _new() -> str:

@@ -16,11 +16,8 @@ from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.regions import AREAS, world_outline
-from napari_smse.widgets.slide_layers import level0_to_world, world_to_level0
+from napari_smse.widgets.slide_layers import level0_to_world, mark_of, world_to_level0
 from napari_smse.widgets.tile_notes import notes_of
-
-COLOURS_KEY = "napari_smse_colours"
-"""Key of an annotation layer's metadata: the colours of the classes, RGB 0..255."""
 
 CLASS, IDENTITY, HOLE = "class", "annotation", "hole"
 """Features of a shape: name of the class, identity of the annotation, whether it is a hole."""
@@ -132,8 +129,15 @@ def annotations_in(
             kept = {} if one is None else one.properties
             drawn.append(Annotation(names[identity], geometry, identity, kept))
     notes = notes_of(slide_layer)
-    of_layer = layer.metadata.get(COLOURS_KEY, {})
-    return AnnotationSet(tuple(drawn), dict(colours or of_layer), notes.links, notes.corrections)
+    return AnnotationSet(
+        tuple(drawn), dict(colours or layer_colours(layer)), notes.links, notes.corrections
+    )
+
+
+def layer_colours(layer: Layer) -> dict[str, Colour]:
+    """Return the classes of an annotation layer and their colours, as its mark has them."""
+    mark = mark_of(layer)
+    return dict(mark.detail or {}) if mark is not None else {}
 
 
 def _rings(geometry: Polygon | MultiPolygon) -> Iterator[tuple[NDArray[np.float64], bool]]:

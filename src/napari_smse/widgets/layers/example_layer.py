@@ -15,12 +15,17 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.slides import Region, Slide
-from napari_smse.widgets.layers.regions import AREAS, NO_REGION_KEY, world_outline
+from napari_smse.widgets.layers.regions import AREAS, world_outline
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world, world_to_level0
-
-EXAMPLES_KEY = "napari_smse_examples"
-"""Key of an example layer's metadata: the slide's quick hash, and which side."""
+from napari_smse.widgets.slide_layers import (
+    LAYER_KEY,
+    LayerKind,
+    LayerMark,
+    is_of_kind,
+    layers_of_kind,
+    level0_to_world,
+    world_to_level0,
+)
 
 _DONE = ("added", "removed", "changed")
 _EDGE_UM = 5.0
@@ -68,8 +73,8 @@ class ExampleLayer(QObject):
         self.layer: Shapes | None = None
         self._viewer.layers.events.removed.connect(self._on_removed)
         slide_layer.events.scale.connect(self._follow_scale)
-        for layer in viewer.layers:
-            if layer.metadata.get(EXAMPLES_KEY) == self._mark and isinstance(layer, Shapes):
+        for layer in layers_of_kind(viewer, LayerKind.EXAMPLES, slide.quick_hash):
+            if isinstance(layer, Shapes) and layer.metadata[LAYER_KEY].detail is side:
                 self._take(layer)
 
     @property
@@ -123,10 +128,6 @@ class ExampleLayer(QObject):
 
     # -- inside ----------------------------------------------------------------------
 
-    @property
-    def _mark(self) -> tuple[str, str]:
-        return self._slide.quick_hash, str(self._side)
-
     def _there(self) -> Shapes:
         if self.layer is None:
             self._take(self._made())
@@ -146,11 +147,7 @@ class ExampleLayer(QObject):
             edge_color=_COLOURS[self._side],
             face_color="transparent",
             opacity=1,
-            metadata={
-                EXAMPLES_KEY: self._mark,
-                NO_REGION_KEY: True,
-                OF_SLIDE_KEY: self._slide.quick_hash,
-            },
+            metadata=LayerMark(LayerKind.EXAMPLES, self._slide.quick_hash, self._side).metadata,
         )
 
     def _take(self, layer: Shapes) -> None:
@@ -202,7 +199,7 @@ def drawn_elsewhere(viewer: ViewerModel, slide_layer: Layer) -> list[BaseGeometr
         layer
         for layer in viewer.layers.selection
         if isinstance(layer, Shapes)
-        and EXAMPLES_KEY not in layer.metadata
+        and not is_of_kind(layer, LayerKind.EXAMPLES)
         and layer.name != MARKER_NAME
     ]
     outlines = [one for layer in layers for one in _outlines(layer) if len(one) >= 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from napari.components import ViewerModel
@@ -16,12 +17,33 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.layers.colormaps import CLASS_COLOUR, map_colormap
 from napari_smse.widgets.layers.coordinates import place, placement
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
-
-MAP_KEY = "napari_smse_map"
-"""Key of a map layer's metadata: slide, class and scale that it shows, and whose values."""
+from napari_smse.widgets.slide_layers import (
+    LAYER_KEY,
+    LayerKind,
+    LayerMark,
+    layers_of_kind,
+)
 
 _numbers = itertools.count(1)
+
+
+@dataclass
+class ShownMap:
+    """What a map layer shows, the `detail` of its mark.
+
+    Attributes
+    ----------
+    map
+        Class and scale.
+    owner
+        Number of the `HeatMapLayers` that it belongs to.
+    layer_name
+        What the layer was called by these; another name is the user's.
+    """
+
+    map: MapName
+    owner: int
+    layer_name: str = ""
 
 
 class HeatMapLayers:
@@ -105,7 +127,7 @@ class HeatMapLayers:
             at = self._viewer.layers.index(self._slide_layer) + 1
         self._viewer.layers.insert(at, layer)
         # The viewer numbers what has the same name, as the maps of two slides called alike.
-        layer.metadata[MAP_KEY]["name"] = layer.name
+        layer.metadata[LAYER_KEY].detail.layer_name = layer.name
         self._viewer.layers.selection.active = active
         self._stale.add(name)
         return True
@@ -119,7 +141,7 @@ class HeatMapLayers:
         for name in list(self._stale):
             layer = self.layers[name]
             # Another model's maps may have taken the layer over.
-            ours = layer.metadata[MAP_KEY]["of"] == self._number
+            ours = layer.metadata[LAYER_KEY].detail.owner == self._number
             if not ours or layer not in self._viewer.layers:
                 self._stale.discard(name)
             elif layer.visible or hidden:
@@ -157,16 +179,14 @@ class HeatMapLayers:
     def _use_old_layers(self) -> None:
         """Take over the layers of an earlier run on this slide, and remove those without use."""
         wanted = {(name.class_name, name.scale): name for name in self._to_add}
-        for layer in list(self._viewer.layers):
-            mark = layer.metadata.get(MAP_KEY, {})
-            if mark.get("slide") != self._slide.quick_hash:
-                continue
-            name = wanted.pop((mark["class"], mark["scale"]), None)
+        for layer in layers_of_kind(self._viewer, LayerKind.HEAT_MAP, self._slide.quick_hash):
+            shown = layer.metadata[LAYER_KEY].detail
+            name = wanted.pop((shown.map.class_name, shown.map.scale), None)
             if name is None:
                 self._viewer.layers.remove(layer)
                 continue
             self._rename(layer, name)
-            layer.metadata[MAP_KEY] = self._mark(name) | {"name": mark.get("name", "")}
+            layer.metadata.update(self._mark(name, shown.layer_name).metadata)
             self._lay(layer, self.maps.heat_map(name))
             layer.events.visible.connect(self.refresh)
             self.layers[name] = layer
@@ -192,7 +212,7 @@ class HeatMapLayers:
             opacity=0.5,
             blending="translucent",
             visible=False,
-            metadata={MAP_KEY: self._mark(name), OF_SLIDE_KEY: self._slide.quick_hash},
+            metadata=self._mark(name).metadata,
         )
 
     def _name_of(self, name: MapName) -> str:
@@ -201,19 +221,20 @@ class HeatMapLayers:
 
     def _rename(self, layer: Image, name: MapName) -> None:
         """Say what a layer shows; a name that the user gave it stays."""
-        mark, wanted = layer.metadata[MAP_KEY], self._name_of(name)
-        if layer.name == mark.get("name") and _without_number(layer.name) != wanted:
+        shown, wanted = layer.metadata[LAYER_KEY].detail, self._name_of(name)
+        if layer.name == shown.layer_name and _without_number(layer.name) != wanted:
             layer.name = wanted
-            mark["name"] = layer.name
+            shown.layer_name = layer.name
 
-    def _mark(self, name: MapName) -> dict[str, object]:
-        return {
-            "slide": self._slide.quick_hash,
-            "class": name.class_name,
-            "scale": name.scale,
-            "of": self._number,
-            "name": "",
-        }
+    def _mark(self, name: MapName, layer_name: str = "") -> LayerMark:
+        shown = ShownMap(name, self._number, layer_name)
+        return LayerMark(LayerKind.HEAT_MAP, self._slide.quick_hash, shown)
+
+
+def shown_map(layer: Layer) -> MapName:
+    """Return class and scale of the map that a layer of `HeatMapLayers` shows."""
+    shown: MapName = layer.metadata[LAYER_KEY].detail.map
+    return shown
 
 
 def _without_number(name: str) -> str:

@@ -6,8 +6,11 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    layers_of_kind,
+)
 
 
 class IsolateSlide:
@@ -35,9 +38,9 @@ class IsolateSlide:
         self.remember()
         self._showing = slide_layer
         self._session.choose(slide_layer)
-        for layer in [] if maps else list(self._viewer.layers):
-            of_slide = layer.metadata.get(MAP_KEY, {}).get("slide") == slide.quick_hash
-            if of_slide and self._session.is_shown(layer):
+        heat_maps = layers_of_kind(self._viewer, LayerKind.HEAT_MAP, slide.quick_hash)
+        for layer in [] if maps else heat_maps:
+            if self._session.is_shown(layer):
                 self._session.set_shown(layer, False)
                 self._hidden.append(layer)
 

@@ -17,10 +17,7 @@ from napari_smse.similarity.scale_agreement import ScaleAgreement
 from napari_smse.slides import Slide
 from napari_smse.tiles import Ground, TissueMask
 from napari_smse.widgets.layers.coordinates import grid_placement, placement
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
-
-AGREEMENT_KEY: Final = "napari_smse_agreement"
-"""Key of the layers' metadata: the slide's quick hash."""
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind
 
 AGREE: Final = (0, 158, 115)
 DIFFER: Final = (204, 121, 167)
@@ -54,7 +51,7 @@ def show_agreement(
                 opacity=0.6,
                 blending="translucent",
                 visible=shown,
-                metadata={AGREEMENT_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+                metadata=LayerMark(LayerKind.AGREEMENT, slide.quick_hash).metadata,
                 **placement(heat_map, slide_layer),
             )
         )
@@ -63,9 +60,8 @@ def show_agreement(
 
 def hide_agreement(viewer: ViewerModel, slide: Slide) -> None:
     """Remove a slide's layers of agreement, if there are any."""
-    for layer in list(viewer.layers):
-        if layer.metadata.get(AGREEMENT_KEY) == slide.quick_hash:
-            viewer.layers.remove(layer)
+    for layer in layers_of_kind(viewer, LayerKind.AGREEMENT, slide.quick_hash):
+        viewer.layers.remove(layer)
 
 
 def describe_agreement(found: ScaleAgreement, mpps: Sequence[float]) -> str:
@@ -97,10 +93,6 @@ def _ramp(colours: Sequence[tuple[int, int, int]], name: str) -> Colormap:
     return Colormap(rgba, name=name, display_name=name)
 
 
-DIFFERENCE_KEY = "napari_smse_difference"
-"""Key of a difference layer's metadata: the slide's quick hash."""
-
-
 def show_difference(
     viewer: ViewerModel, slide_layer: Layer, slide: Slide, before: ScoreMaps, after: ScoreMaps
 ) -> Image | None:
@@ -126,7 +118,7 @@ def show_difference(
         opacity=0.7,
         blending="translucent",
         visible=False,
-        metadata={DIFFERENCE_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+        metadata=LayerMark(LayerKind.DIFFERENCE, slide.quick_hash).metadata,
     )
     active = viewer.layers.selection.active
     at = viewer.layers.index(slide_layer) + 1 if slide_layer in viewer.layers else 0
@@ -137,10 +129,8 @@ def show_difference(
 
 def difference_of(viewer: ViewerModel, slide: Slide) -> Image | None:
     """Return the difference layer of a slide, if there is one."""
-    for layer in viewer.layers:
-        if layer.metadata.get(DIFFERENCE_KEY) == slide.quick_hash and isinstance(layer, Image):
-            return layer
-    return None
+    layers = layers_of_kind(viewer, LayerKind.DIFFERENCE, slide.quick_hash)
+    return next((layer for layer in layers if isinstance(layer, Image)), None)
 
 
 def hide_difference(viewer: ViewerModel, slide: Slide) -> None:
@@ -165,18 +155,17 @@ def _change_colormap() -> Colormap:
 
 
 def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: TissueMask) -> Labels:
-    """Lay the mask over the slide, in place of an earlier one of the same name."""
-    name = f"Tissue · {slide.name}"
-    if name in viewer.layers:
-        viewer.layers.remove(name)
+    """Lay the mask over the slide, in place of an earlier one."""
+    for earlier in layers_of_kind(viewer, LayerKind.TISSUE, slide.quick_hash):
+        viewer.layers.remove(earlier)
     across, down = mask.cell
     layer = Labels(
         mask.ground,
-        name=name,
+        name=f"Tissue · {slide.name}",
         **grid_placement(slide_layer, (mask.region.y, mask.region.x), (down, across)),
         opacity=0.35,
         colormap=DirectLabelColormap(color_dict=_TISSUE_COLOURS),
-        metadata={OF_SLIDE_KEY: slide.quick_hash},
+        metadata=LayerMark(LayerKind.TISSUE, slide.quick_hash).metadata,
     )
     layer.editable = False
     active = viewer.layers.selection.active
@@ -184,9 +173,6 @@ def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: Tis
     viewer.layers.selection.active = active
     return layer
 
-
-UNKNOWN_KEY: Final = "napari_smse_unknown"
-"""Key of the layer's metadata: the slide's quick hash."""
 
 _TISSUE_COLOURS = {
     int(Ground.TISSUE): "#00ffb4",
@@ -214,7 +200,7 @@ def show_out_of_distribution(
         contrast_limits=(_KNOWN, _STRIPE),
         interpolation2d="nearest",
         blending="translucent",
-        metadata={UNKNOWN_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+        metadata=LayerMark(LayerKind.OUT_OF_DISTRIBUTION, slide.quick_hash).metadata,
         **placement(unknown, slide_layer, parts),
     )
     active = viewer.layers.selection.active
@@ -225,9 +211,8 @@ def show_out_of_distribution(
 
 def hide_out_of_distribution(viewer: ViewerModel, slide: Slide) -> None:
     """Remove a slide's layer of what is unlike anything known, if there is one."""
-    for layer in list(viewer.layers):
-        if layer.metadata.get(UNKNOWN_KEY) == slide.quick_hash:
-            viewer.layers.remove(layer)
+    for layer in layers_of_kind(viewer, LayerKind.OUT_OF_DISTRIBUTION, slide.quick_hash):
+        viewer.layers.remove(layer)
 
 
 def hatching(unknown: NDArray[np.bool_], parts: int) -> NDArray[np.uint8]:

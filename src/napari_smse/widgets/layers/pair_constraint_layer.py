@@ -10,10 +10,7 @@ from napari.layers import Layer, Shapes
 
 from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.slides import Slide
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, level0_to_world
-
-LINKS_KEY = "napari_smse_links"
-"""Key of a link layer's metadata: the slide's quick hash."""
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind, level0_to_world
 
 _ALIKE, _DIFFER = "#43a047", "#e53935"
 _WIDTH_UM = 6.0
@@ -29,9 +26,8 @@ def show_pair_constraints(
     Shapes or None
         None if there is nothing to draw.
     """
-    for layer in list(viewer.layers):
-        if layer.metadata.get(LINKS_KEY) == slide.quick_hash:
-            viewer.layers.remove(layer)
+    for layer in layers_of_kind(viewer, LayerKind.PAIR_CONSTRAINTS, slide.quick_hash):
+        viewer.layers.remove(layer)
     here = [one for one in links if one.first.slide == one.second.slide == slide.quick_hash]
     if not here:
         return None
@@ -47,7 +43,7 @@ def show_pair_constraints(
         edge_width=_WIDTH_UM,
         units=slide_layer.units[-2:],
         axis_labels=slide_layer.axis_labels[-2:],
-        metadata={LINKS_KEY: slide.quick_hash, OF_SLIDE_KEY: slide.quick_hash},
+        metadata=LayerMark(LayerKind.PAIR_CONSTRAINTS, slide.quick_hash).metadata,
     )
     viewer.layers.append(made)
     if active in viewer.layers:

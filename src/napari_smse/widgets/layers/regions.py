@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import RegionError
-from napari_smse.widgets.slide_layers import world_to_level0
+from napari_smse.widgets.slide_layers import (
+    LayerKind,
+    is_of_kind,
+    world_to_level0,
+)
 
 AREAS = ("rectangle", "polygon", "ellipse")
 """Kinds of shapes that have an area."""
 
-NO_REGION_KEY = "napari_smse_no_region"
-"""Key of a Shapes layer's metadata: what it shows is no region that a user drew to be scored."""
 
 _ELLIPSE_POINTS = 64
 
@@ -62,7 +64,7 @@ def drawn_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
     layers = [
         layer
         for layer in viewer.layers
-        if isinstance(layer, Shapes) and NO_REGION_KEY not in layer.metadata
+        if isinstance(layer, Shapes) and not is_of_kind(layer, LayerKind.EXAMPLES)
     ]
     selected = [layer for layer in layers if layer in viewer.layers.selection]
     outlines = [

@@ -14,11 +14,14 @@ from napari_smse.scoring import HeatMap, describe_scale
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.coordinates import place, placement
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY, layer_with
+from napari_smse.widgets.slide_layers import (
+    LAYER_KEY,
+    LayerKind,
+    LayerMark,
+    layer_with,
+    layers_of_kind,
+)
 from napari_smse.workflows.embedding_map import EmbeddingMap, MappedSlide
-
-SELECTION_KEY: Final = "napari_smse_selection"
-"""Key of a selection layer's metadata: the slide's quick hash and the scale's um/px."""
 
 _COLOUR: Final = (0.1, 0.9, 1.0)
 
@@ -73,15 +76,16 @@ class SelectionLayers:
         session_of(self._viewer).set_shown(layer, True)
 
     def _layer_of(self, mark: tuple[str, float]) -> Image | None:
-        for layer in self._viewer.layers:
-            if layer.metadata.get(SELECTION_KEY) == mark and isinstance(layer, Image):
+        slide, mpp = mark
+        for layer in layers_of_kind(self._viewer, LayerKind.SELECTION, slide):
+            if isinstance(layer, Image) and layer.metadata[LAYER_KEY].detail == mpp:
                 return layer
         return None
 
     def _hide_others(self, seen: set[tuple[str, float]]) -> None:
-        for layer in self._viewer.layers:
-            mark = layer.metadata.get(SELECTION_KEY)
-            if mark is not None and mark not in seen:
+        for layer in layers_of_kind(self._viewer, LayerKind.SELECTION):
+            mark = layer.metadata[LAYER_KEY]
+            if (mark.slide, mark.detail) not in seen:
                 session_of(self._viewer).set_shown(layer, False)
 
 
@@ -95,5 +99,5 @@ def _made(slide_layer: Layer, slide: Slide, mpp: float, heat_map: HeatMap) -> Im
         interpolation2d="nearest",
         opacity=0.55,
         blending="translucent",
-        metadata={SELECTION_KEY: (slide.quick_hash, mpp), OF_SLIDE_KEY: slide.quick_hash},
+        metadata=LayerMark(LayerKind.SELECTION, slide.quick_hash, mpp).metadata,
     )

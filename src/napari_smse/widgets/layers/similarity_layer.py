@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 from napari_smse.scoring import HeatMap
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.coordinates import place, placement
-from napari_smse.widgets.layers.heat_map_layers import MAP_KEY
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import OF_SLIDE_KEY
-
-SIMILARITY_KEY = "napari_smse_similarity"
-"""Key of a similarity layer's metadata: the slide's quick hash."""
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind
 
 _HIT, _NEAR = (0, 158, 115), (150, 205, 190)
 _STEPS = 1024
@@ -46,11 +42,8 @@ class SimilarityLayer:
     @property
     def layer(self) -> Image | None:
         """The layer, if there is one."""
-        for layer in self._viewer.layers:
-            ours = layer.metadata.get(SIMILARITY_KEY) == self._slide.quick_hash
-            if ours and isinstance(layer, Image):
-                return layer
-        return None
+        layers = layers_of_kind(self._viewer, LayerKind.SIMILARITY, self._slide.quick_hash)
+        return next((layer for layer in layers if isinstance(layer, Image)), None)
 
     def show(self, distances: HeatMap, reach: float) -> None:
         """Show a map of distances, of which none that is finite is larger than `reach`."""
@@ -89,10 +82,7 @@ class SimilarityLayer:
             interpolation2d="nearest",
             opacity=0.7,
             blending="translucent",
-            metadata={
-                SIMILARITY_KEY: self._slide.quick_hash,
-                OF_SLIDE_KEY: self._slide.quick_hash,
-            },
+            metadata=LayerMark(LayerKind.SIMILARITY, self._slide.quick_hash).metadata,
         )
         active = self._viewer.layers.selection.active
         self._make_room()
@@ -108,9 +98,7 @@ class SimilarityLayer:
                 self._covered_up.append(layer)
 
     def _maps(self) -> list[Layer]:
-        of_slide = self._slide.quick_hash
-        layers = self._viewer.layers
-        return [one for one in layers if one.metadata.get(MAP_KEY, {}).get("slide") == of_slide]
+        return layers_of_kind(self._viewer, LayerKind.HEAT_MAP, self._slide.quick_hash)
 
     def _above_the_maps(self) -> int:
         below = [self._slide_layer, *self._maps()]

@@ -13,14 +13,16 @@ from napari_smse.errors import SmseError
 from napari_smse.slides import Region
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import (
-    OF_SLIDE_KEY,
+    LAYER_KEY,
+    LayerKind,
+    LayerMark,
     is_slide_layer,
+    layers_of_kind,
     level0_to_world,
     slide_of,
 )
 
 MARKER_NAME: Final = "Chosen tile"
-_MARKER_KEY: Final = "napari_smse_marker"
 _TILES_ACROSS = 5
 """How many tiles fit across the canvas after the flight."""
 _PX: Final = 40
@@ -73,7 +75,7 @@ def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]
     place = {"scale": scale, "translate": edges[0] + scale / 2}
     of_slide = _hash_of(slide_layer)
     marker = _marker_in(viewer)
-    if marker is not None and marker.metadata.get(OF_SLIDE_KEY) == of_slide:
+    if marker is not None and marker.metadata[LAYER_KEY].slide == of_slide:
         marker.scale, marker.translate = place["scale"], place["translate"]
         marker.visible = True
         return
@@ -88,7 +90,7 @@ def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]
             interpolation2d="nearest",
             units=slide_layer.units[-2:],
             axis_labels=slide_layer.axis_labels[-2:],
-            metadata={_MARKER_KEY: True, OF_SLIDE_KEY: of_slide},
+            metadata=LayerMark(LayerKind.OUTLINE, of_slide).metadata,
             **place,
         )
     )
@@ -96,10 +98,8 @@ def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]
 
 
 def _marker_in(viewer: ViewerModel) -> Image | None:
-    for layer in viewer.layers:
-        if _MARKER_KEY in layer.metadata and isinstance(layer, Image):
-            return layer
-    return None
+    layers = layers_of_kind(viewer, LayerKind.OUTLINE)
+    return next((layer for layer in layers if isinstance(layer, Image)), None)
 
 
 def _hash_of(slide_layer: Layer) -> str | None:
