@@ -209,19 +209,19 @@ sys.path.insert(0, {tests!r})
 from support.models import redness_model
 from napari_smse import models
 from napari_smse.cli import index
-from napari_smse.similarity.index import folder as index_folder
+from napari_smse.similarity.index import index_files
 
 model = redness_model()
 models.load_model = lambda _name: model
 index.read_card = lambda _name: model.card
-really = index_folder.write_shard
+really = index_files.write_shard
 
 def write(folder, shard, **options):
     really(folder, shard, **options)
     print("written", flush=True)
     sys.stdin.readline()
 
-index_folder.write_shard = write
+index_files.write_shard = write
 from napari_smse.cli.app import main
 main()
 """

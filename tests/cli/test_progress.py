@@ -14,9 +14,10 @@ from napari_smse.progress import Progress
 
 
 @pytest.fixture
-def terminal() -> Console:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
     """A console whose reports go to a terminal of 120 columns; its text is in `rich.file`."""
     console = Console()
+    monkeypatch.setenv("TERM", "xterm")  # whatever the tests are run in
     console.rich = RichConsole(file=io.StringIO(), force_terminal=True, width=120, emoji=False)
     return console
 

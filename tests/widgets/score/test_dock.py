@@ -71,8 +71,8 @@ def test_scales_that_the_model_never_saw_are_marked(dock):
     assert texts == [
         "40x, 0.25 µm/px",
         "20x, 0.5 µm/px",
-        "10x, 1 µm/px, outside the model's magnifications",
-        "5x, 2 µm/px, outside the model's magnifications",
+        "10x, 1 µm/px, outside the model's range",
+        "5x, 2 µm/px, outside the model's range",
     ]
 
 

@@ -220,8 +220,8 @@ def test_what_the_user_sorts_by_stays_if_every_model_has_it(dock, pick, run, two
 def test_scales_are_marked_by_the_new_card_and_a_trained_one_is_ticked(dock, pick, run, tmp_path):
     pick(save(tmp_path / "coarse", mpp_range=(0.9, 2.1)))
     assert scales(dock) == [
-        "40x, 0.25 µm/px, outside the model's magnifications",
-        "20x, 0.5 µm/px, outside the model's magnifications",
+        "40x, 0.25 µm/px, outside the model's range",
+        "20x, 0.5 µm/px, outside the model's range",
         "10x, 1 µm/px",
         "5x, 2 µm/px",
     ]
@@ -250,7 +250,7 @@ def test_a_scale_that_is_typed_is_marked_and_no_other_ticked(dock, pick, tmp_pat
     tick(dock)
     dock.form.other_scale.setText("4x")
     dock.form.other_scale.returnPressed.emit()
-    assert scales(dock)[-1] == "4x, 2.5 µm/px, outside the model's magnifications"
+    assert scales(dock)[-1] == "4x, 2.5 µm/px, outside the model's range"
     assert dock.form.scales.ticked == (2.5,)
 
 
@@ -475,10 +475,10 @@ def test_a_model_that_was_saved_anew_is_read_anew(dock, pick, run, two, tmp_path
     assert save(tmp_path / "two", TISSUES, seed=7, mpp_range=(0.4, 0.6)) == two
     if how == "picked again":
         pick(two)
-        assert scales(dock)[0] == "40x, 0.25 µm/px, outside the model's magnifications"
+        assert scales(dock)[0] == "40x, 0.25 µm/px, outside the model's range"
     run()
     assert dock.shown_run.card.classes == TISSUES
-    assert scales(dock)[0] == "40x, 0.25 µm/px, outside the model's magnifications"
+    assert scales(dock)[0] == "40x, 0.25 µm/px, outside the model's range"
     assert {name for name, _ in mapped(dock)} == set(TISSUES)
     assert not set(old) & {layer.name for layer in maps(dock)}
     assert listed(dock) == ["Bundled", "two"]

@@ -81,7 +81,8 @@ class ScaleList(QListWidget):
 
     def _text(self, mpp: float) -> str:
         trained = self._card is None or is_trained_scale(mpp, self._card)
-        return describe_scale(mpp) + ("" if trained else ", outside the model's magnifications")
+        # In fewer words than the tooltip, which would be cut off.
+        return describe_scale(mpp) + ("" if trained else ", outside the model's range")
 
 
 def _mpp(item: QListWidgetItem) -> float:
