@@ -194,7 +194,7 @@ def measure(data: LabelledSet, table: FeatureCache) -> HeldOutPredictions:
         for fold in divided(data, repeat, joined=True):
             predictor = learner(data, fold.training.tolist(), [], 1000 * repeat)
             test = fold.test.tolist()
-            logits = predictor(data.some(test))
+            logits = predictor(data.select(test))
             parts.append(of_fold(test, logits, int(fold.name) - 1, repeat))
     return join(parts)
 

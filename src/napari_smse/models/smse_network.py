@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_smse.models.trunk import DEFAULT_TRUNK, build_trunk, normalisation
+from napari_smse.models.trunk import DEFAULT_TRUNK, build_trunk, normalisation, tissue_weights
 
 
 class SmseNetwork(nn.Module):
@@ -49,9 +49,14 @@ class SmseNetwork(nn.Module):
         scaled = (images.to(self.mean.dtype) - self.mean) / self.std
         return scaled.contiguous(memory_format=torch.channels_last)
 
+    def trunk_inputs(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what the trunk takes of RGB 0..255 images: normalised, and how much is tissue."""
+        tissue = tissue_weights(images) if self.trunk.pools_tissue else None
+        return self.normalise(images), tissue
+
     def features(self, images: Tensor) -> Tensor:
         """Return the trunk's pooled features ``(n, features)`` of RGB 0..255 images."""
-        return cast("Tensor", self.trunk(self.normalise(images)))
+        return cast("Tensor", self.trunk(*self.trunk_inputs(images)))
 
     def head(self, features: Tensor) -> NetworkOutput:
         """Return embedding and logits of pooled features, in float32 even under autocast."""

@@ -8,13 +8,19 @@ from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from napari_smse.errors import UnknownTrunkError
 
 DEFAULT_TRUNK: Final = "efficientnet_lite0"
 TORCHVISION_PREFIX: Final = "torchvision/"
 STAGES_SUFFIX: Final = "+stages"
+TISSUE_SUFFIX: Final = "+tissue"
 _STAGES: Final = 3
+_GLASS_DENSITY: Final = (0.06, 0.14)
+"""Optical densities (log10) of the most absorbed channel: glass absorbs less, tissue more."""
+_LEAST_WEIGHT: Final = 0.01
+"""Of glass, so that a tile of nothing else has features too."""
 _IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 _IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
@@ -45,8 +51,21 @@ class Trunk(nn.Module):
         self.mean = mean
         self.std = std
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return pooled features ``(n, features)`` of normalised images."""
+    @property
+    def pools_tissue(self) -> bool:
+        """Whether `forward` wants to know how much tissue each pixel shows."""
+        return False
+
+    def forward(self, images: Tensor, tissue: Tensor | None = None) -> Tensor:
+        """Return pooled features ``(n, features)`` of normalised images ``(n, 3, h, w)``.
+
+        Parameters
+        ----------
+        images
+            Normalised images.
+        tissue
+            `tissue_weights` of the images, for a trunk that `pools_tissue`; others do not look.
+        """
         return cast("Tensor", self.body(images))
 
 
@@ -55,7 +74,8 @@ class StagedTrunk(Trunk):
 
     ImageNet's final layer knows objects; texture, which is what tissue is, lives in the
     stages before. Each of the last three gives the mean and the standard deviation of
-    its channels over the tile.
+    its channels over the tile, or over the tissue on it: over the whole tile they say
+    first of all how much glass there is.
 
     Parameters
     ----------
@@ -63,6 +83,8 @@ class StagedTrunk(Trunk):
         As for `Trunk`.
     channels
         Number of channels of each of the last stages.
+    pools_tissue
+        Weigh each place by the tissue there.
     """
 
     def __init__(
@@ -71,17 +93,49 @@ class StagedTrunk(Trunk):
         channels: Sequence[int],
         mean: tuple[float, ...] = _IMAGENET_MEAN,
         std: tuple[float, ...] = _IMAGENET_STD,
+        *,
+        pools_tissue: bool = False,
     ) -> None:
         super().__init__(body, 2 * sum(channels), mean, std)
         self._stages = len(channels)
+        self._pools_tissue = pools_tissue
 
-    def forward(self, images: Tensor) -> Tensor:
+    @property
+    def pools_tissue(self) -> bool:
+        """Whether means and deviations are over the tissue alone."""
+        return self._pools_tissue
+
+    def forward(self, images: Tensor, tissue: Tensor | None = None) -> Tensor:
         """Return the stages' means and deviations ``(n, features)`` of normalised images."""
         body: Any = self.body
         stages = body.forward_intermediates(
             images, indices=self._stages, stop_early=True, intermediates_only=True
         )
-        return torch.cat([_mean_and_deviation(stage) for stage in stages], dim=1)
+        return self.pool(stages, tissue if self.pools_tissue else None)
+
+    @staticmethod
+    def pool(stages: Sequence[Tensor], tissue: Tensor | None = None) -> Tensor:
+        """Return the features of stages ``(n, c, h, w)``, over the tissue alone if it is given."""
+        if tissue is None:
+            return torch.cat([_mean_and_deviation(stage) for stage in stages], dim=1)
+        return torch.cat([_weighted_mean_and_deviation(stage, tissue) for stage in stages], dim=1)
+
+
+def tissue_weights(images: Tensor) -> Tensor:
+    """Return how much tissue each pixel shows, ``(n, 1, h, w)`` in 0.01..1, float32.
+
+    What H&E absorbs most, for the most part green, tells pale tissue from glass; the weight rises
+    with its optical density, so that a camera a little darker or paler changes it little.
+
+    Parameters
+    ----------
+    images
+        RGB 0..255, ``(n, 3, h, w)``, uint8 or float.
+    """
+    darkest = images.float().amin(dim=1, keepdim=True)
+    density = -torch.log10((darkest + 1) / 256)
+    low, high = _GLASS_DENSITY
+    return ((density - low) / (high - low)).clamp(_LEAST_WEIGHT, 1)
 
 
 def _mean_and_deviation(maps: Tensor) -> Tensor:
@@ -89,6 +143,16 @@ def _mean_and_deviation(maps: Tensor) -> Tensor:
     # The floor keeps the root's gradient finite where a channel is constant.
     deviation = values.var(dim=2, correction=0).clamp(min=1e-8).sqrt()
     return torch.cat([values.mean(dim=2), deviation], dim=1)
+
+
+def _weighted_mean_and_deviation(maps: Tensor, tissue: Tensor) -> Tensor:
+    height, width = maps.shape[-2:]
+    weights = functional.adaptive_avg_pool2d(tissue, (height, width)).flatten(2)
+    weights = weights / weights.sum(dim=2, keepdim=True)
+    values = maps.float().flatten(2)
+    mean = (values * weights).sum(dim=2)
+    variance = ((values - mean.unsqueeze(2)) ** 2 * weights).sum(dim=2)
+    return torch.cat([mean, variance.clamp(min=1e-8).sqrt()], dim=1)
 
 
 def build_trunk(name: str = DEFAULT_TRUNK) -> Trunk:
@@ -102,7 +166,8 @@ def build_trunk(name: str = DEFAULT_TRUNK) -> Trunk:
     ----------
     name
         A timm name (``"efficientnet_lite0"``), the same with ``+stages`` for a
-        `StagedTrunk`, or ``"torchvision/resnet18"``.
+        `StagedTrunk`, with ``+tissue`` for one that reads the tissue alone, or
+        ``"torchvision/resnet18"``.
 
     Raises
     ------
@@ -114,10 +179,10 @@ def build_trunk(name: str = DEFAULT_TRUNK) -> Trunk:
     return _timm_trunk(name)
 
 
-def _timm_trunk(name: str) -> Trunk:
+def _timm_trunk(full_name: str) -> Trunk:
     import timm
 
-    name, staged = base_name(name), name.endswith(STAGES_SUFFIX)
+    name, pools_tissue = base_name(full_name), full_name.endswith(TISSUE_SUFFIX)
     if not timm.is_model(name):
         raise _unknown(name, timm.list_models())
     # Typed as Any: timm's attributes are not part of nn.Module.
@@ -126,15 +191,15 @@ def _timm_trunk(name: str) -> Trunk:
     # Some trunks (MobileNetV3) have a layer more between pooling and classifier.
     features = int(getattr(body, "head_hidden_size", 0) or body.num_features)
     mean, std = tuple(config["mean"]), tuple(config["std"])
-    if not staged:
+    if name == full_name:
         return Trunk(body, features, mean, std)
     channels = [int(stage["num_chs"]) for stage in body.feature_info[-_STAGES:]]
-    return StagedTrunk(body, channels, mean, std)
+    return StagedTrunk(body, channels, mean, std, pools_tissue=pools_tissue)
 
 
 def base_name(name: str) -> str:
     """Return a trunk's name without what is done with its stages."""
-    return name.removesuffix(STAGES_SUFFIX)
+    return name.removesuffix(STAGES_SUFFIX).removesuffix(TISSUE_SUFFIX)
 
 
 def _torchvision_trunk(name: str) -> Trunk:

@@ -22,6 +22,12 @@ STAINS: Final[NDArray[np.float64]] = np.array(
     [[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]]
 )
 
+_TISSUE_LEFT: Final = (0.2, 0.95)
+"""Share of a tile that is left when glass covers the rest."""
+_GLASS: Final = (225.0, 250.0)
+_GLASS_TINT, _GLASS_NOISE = 4.0, 1.5
+_EDGE_PX: Final = 2
+_SHAPE_CELLS: Final = 4
 _BLUR_PX: Final = (0.3, 1.2)
 _BLUR_KERNEL: Final = 9
 
@@ -103,6 +109,7 @@ def augmented_tile(
     tile = turned(tile, generator)
     tile = StainJitter(recipe.stain, generator)(tile)
     tile = colour_jittered(tile, recipe.colour, generator)
+    tile = with_glass(tile, recipe.glass, generator)
     return _blurred(tile, recipe.blur, generator).contiguous()
 
 
@@ -136,6 +143,43 @@ def colour_jittered(tile: Tensor, strength: float, generator: torch.Generator) -
     tile = functional.adjust_saturation(tile, factors[2])
     changed: Tensor = functional.adjust_hue(tile, uniform(-strength, strength, generator))
     return changed
+
+
+def with_glass(tile: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Cover a part of a fraction of the tiles with bare glass, as where a piece of tissue ends.
+
+    The part is of any size up to four fifths, of a random shape with soft edges; the glass is
+    nearly white, a little tinted, and has a camera's noise.
+
+    Parameters
+    ----------
+    tile
+        ``(3, h, w)``, uint8.
+    fraction
+        Of the tiles, 0..1.
+    generator
+        Of the draws; none are made if `fraction` is 0.
+    """
+    if not fraction or uniform(0, 1, generator) >= fraction:
+        return tile
+    mask = _glass_mask(tile.shape[-2:], uniform(*_TISSUE_LEFT, generator), generator)
+    white = uniform(*_GLASS, generator) + _GLASS_TINT * torch.randn(3, 1, 1, generator=generator)
+    glass = white + _GLASS_NOISE * torch.randn(tile.shape, generator=generator)
+    mixed = tile * (1 - mask) + glass * mask
+    return mixed.round().clamp(0, 255).to(torch.uint8)
+
+
+def _glass_mask(size: tuple[int, int], tissue_left: float, generator: torch.Generator) -> Tensor:
+    """Return how much glass covers each pixel, 0..1, ``(h, w)``: a slope with random bumps."""
+    height, width = size
+    bumps = torch.randn(1, 1, _SHAPE_CELLS, _SHAPE_CELLS, generator=generator)
+    relief = torch.nn.functional.interpolate(bumps, size, mode="bicubic", align_corners=True)[0, 0]
+    angle = torch.tensor(uniform(0, 2 * np.pi, generator))
+    rows, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    relief = relief + 2 * (rows[:, None] * angle.sin() + columns * angle.cos())
+    mask = (relief > torch.quantile(relief, tissue_left)).float()
+    kernel = 2 * _EDGE_PX + 1
+    return functional.gaussian_blur(mask[None], [kernel, kernel])[0]
 
 
 def _blurred(tile: Tensor, fraction: float, generator: torch.Generator) -> Tensor:

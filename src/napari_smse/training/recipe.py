@@ -66,6 +66,9 @@ class Recipe(BaseModel):
     stain, colour, blur
         Strength of the stain jitter (1 is strong) and of the colour jitter (0.1: by a tenth);
         share of crops that are blurred.
+    glass
+        Share of crops of which a part is covered with bare glass, so that how much tissue a tile
+        holds says nothing of its class.
     ema_decay
         Of the running average of the weights, which is then what is judged and kept; 0 is off.
     distillation_weight
@@ -107,6 +110,7 @@ class Recipe(BaseModel):
     stain: NotNegative = 1.0
     colour: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     blur: Fraction = 0.5
+    glass: Fraction = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
     distillation_weight: Annotated[NotNegative, Field(alias="distillation")] = 0.0
     validate_every: Count = 50

@@ -210,12 +210,12 @@ class TrainingState:
             images.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
         ):
             if isinstance(self.network, SmseNetwork):
-                inputs = self.network.normalise(images)
-                features = self.network.trunk(inputs)
+                inputs = self.network.trunk_inputs(images)
+                features = self.network.trunk(*inputs)
                 output = self.network.head(features)
                 if self._teacher is not None:
                     with torch.no_grad():
-                        start = self._teacher(inputs)
+                        start = self._teacher(*inputs)
                     drift = feature_drift(features, start)
             else:
                 output = self.network(images)
