@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Scores the sample slide at two scales, says where the results are, and shows them where there is a screen.
+# Scores the sample slide at two scales and, where there is a network, a small real one; says where
+# the results are, and shows them where there is a screen.
 set -euo pipefail
 
 slide=sample_data/sample_slide.tif
@@ -13,13 +14,17 @@ has_screen() {
   esac
 }
 
-# The folder is the demo's own, and an older model may have left its scores there.
-"$smse" score "$slide" --out "$out" --mpp 0.5 --mpp 0.25 --overwrite
+slides=("$slide")
+if real=$(.venv/bin/python scripts/fetch_real_slide.py "$out/slides"); then
+  slides=("$real" "$slide")
+fi
 
-results=$out/$(basename "$slide" .tif)
+# The folder is the demo's own, and an older model may have left its scores there.
+"$smse" score "${slides[@]}" --out "$out" --mpp 0.5 --mpp 0.25 --overwrite
+
 cat <<END
 
-Results are in $results:
+Results are in $out, a folder for each slide:
   heatmap.png      the maps as one picture
   tiles.parquet    one row a tile (tiles.csv alike)
   scores.zarr      embeddings and probabilities
@@ -29,7 +34,7 @@ Research use only. The sample slide is drawn, not tissue: its map shows that the
 END
 
 if has_screen; then
-  echo "Opening napari on $slide ..."
-  exec "$smse" view "$slide"
+  echo "Opening napari on ${slides[0]} ..."
+  exec "$smse" view "${slides[0]}"
 fi
-echo "There is no screen here, so napari stays closed. Where there is one: $smse view $slide"
+echo "There is no screen here, so napari stays closed. Where there is one: $smse view ${slides[0]}"
