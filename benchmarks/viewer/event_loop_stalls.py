@@ -94,8 +94,8 @@ def measure(slide: Path, overlap: float) -> dict:
 
 def shows_cells(dock: Any) -> bool:
     """Whether tiles of the run under way were drawn into a map."""
-    told = dock._told
-    return told is not None and told.done > 0 and dock.live._refreshed > 0
+    progress = dock._progress
+    return progress is not None and progress.done > 0 and dock.live._refreshed > 0
 
 
 if __name__ == "__main__":

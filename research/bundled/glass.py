@@ -41,11 +41,13 @@ from napari_smse.training.head_training import HeadLearner, fresh_heads, train_h
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe
 from research.bundled import SOURCES
-from research.bundled.train import CROPS_PER_IMAGE, RECIPE, VALIDATED, divided
+from research.bundled.train import RECIPE, divided
 
 SLIDE: Final = Path("slides") / "CMU-1-Small-Region.svs"
 MPPS: Final = (0.25, 0.5, 1.0)
 DEALS: Final = 2
+CROPS_PER_IMAGE: Final = 4
+"""Half of the bundled recipe's, as all are computed twice, with glass and without."""
 POOLINGS: Final = {"whole tile": STAGES_SUFFIX, "tissue": TISSUE_SUFFIX}
 GLASS_SHARES: Final = (0.0, 0.5)
 _BATCH: Final = 32
@@ -138,14 +140,14 @@ def _image_features(
         sizes = [len(part) for part in tiles.values()]
         for pooling, values in _by_pooling(networks, torch.cat(list(tiles.values()))).items():
             parts = torch.split(values, sizes)
-            found.update({f"{pooling} {kind}": part for kind, part in zip(tiles, parts, strict=True)})
+            found.update(
+                {f"{pooling} {kind}": part for kind, part in zip(tiles, parts, strict=True)}
+            )
         # Copies, as a part would be stored with all it was cut from.
         yield {name: value.clone() for name, value in found.items()}
 
 
-def slide_features(
-    networks: dict[str, SmseNetwork], path: Path, mpp: float
-) -> SlideFeatures:
+def slide_features(networks: dict[str, SmseNetwork], path: Path, mpp: float) -> SlideFeatures:
     """Return the features of a slide's tiles at a scale, um/px, every half tile."""
     with open_slide(path) as slide:
         plan = plan_tiles(slide, [mpp], overlap=0.5)
@@ -213,9 +215,7 @@ def measured(
     return {name: round(float(np.mean(values)), 3) for name, values in figures.items()}
 
 
-def _table(
-    data: LabelledSet, images: list[Features], pooling: str, share: float
-) -> FeatureCache:
+def _table(data: LabelledSet, images: list[Features], pooling: str, share: float) -> FeatureCache:
     network = pooling_networks()[pooling]
     table = FeatureCache(network, _recipe(POOLINGS[pooling], share))
     covered = round(share * CROPS_PER_IMAGE)

@@ -27,9 +27,9 @@ from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models import read_card
 from napari_smse.models.card import BUNDLED_NAME, OOD_REFERENCE_SUFFIX
-from napari_smse.similarity.appearance import appearance_features
 from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
+from napari_smse.tiles.appearance import appearance_features
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of
 from research.bundled import SOURCES
 from research.bundled.bach import bach_images
@@ -207,7 +207,7 @@ def strange_tiles(
         ("fluorescence", slides / "fluorescence-dapi.ndpi"),
         ("another laboratory: CMU-1", slides / "CMU-1-Small-Region.svs"),
     ):
-        found = path, rng.tile_table()
+        found = tile_table_of(path, rng)
         yield name, (appearance_features(found), np.full(len(found), MPP))
     pictures = [image for image, _ in bach_images(data / "breast_bach_eval")]
     found = np.stack([tile for picture in pictures for tile in corner_tiles(picture, rng)])

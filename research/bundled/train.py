@@ -30,7 +30,7 @@ from napari_smse.evaluation.cross_validation import (
 from napari_smse.evaluation.linear_probe import LinearProbe
 from napari_smse.evaluation.scale_curve import ScalePoint, held_out_scale_curve
 from napari_smse.metrics.calibration import apply_temperature, fit_temperature
-from napari_smse.metrics.predictions import HeldOutPredictions, join, of_fold
+from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.models import (
     Metric,
     SmseNetwork,
@@ -195,7 +195,7 @@ def measure(data: LabelledSet, table: FeatureCache) -> HeldOutPredictions:
             predictor = learner(data, fold.training.tolist(), [], 1000 * repeat)
             test = fold.test.tolist()
             logits = predictor(data.select(test))
-            parts.append(of_fold(test, logits, int(fold.name) - 1, repeat))
+            parts.append(HeldOutPredictions.from_fold(test, logits, int(fold.name) - 1, repeat))
     return join(parts)
 
 

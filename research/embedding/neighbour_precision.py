@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the figures there")
     options = parser.parse_args()
     torch.set_num_threads(2)
-    data = read_training_set(SOURCES, base=options.data).of_sources([VALIDATED])
+    data = read_training_set(SOURCES, base=options.data).select_sources([VALIDATED])
     table = filled_table(data)
     right: dict[str, dict[tuple[str, int], list[float]]] = {
         EMBEDDING: defaultdict(list),

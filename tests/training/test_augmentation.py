@@ -17,6 +17,7 @@ from napari_smse.training.augmentation import (
     flipped,
     turned,
     whole_frame,
+    with_glass,
 )
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.sampler import Crop
@@ -148,3 +149,37 @@ def test_a_frame_of_the_right_size_is_untouched_and_others_are_resized() -> None
     frame = whole_frame(picture(), (60, 80))
     assert (frame.permute(1, 2, 0).numpy() == pixels).all()
     assert whole_frame(picture(), (46, 70)).shape == (3, 46, 70)
+
+
+def test_glass_covers_a_part_of_a_tile_and_leaves_the_rest() -> None:
+    tissue = torch.full((3, 64, 64), 120, dtype=torch.uint8)
+    shares = []
+    for seed in range(20):
+        covered = with_glass(tissue, 1.0, generator_of(seed))
+        assert covered.dtype == torch.uint8
+        glass = covered.float().mean(dim=0) > 200
+        untouched = (covered == tissue).all(dim=0)
+        assert (glass | untouched).float().mean() > 0.75  # the rest is the soft edge
+        shares.append(float(untouched.float().mean()))
+    assert min(shares) < 0.4
+    assert max(shares) > 0.7
+    assert all(0.1 < share < 0.97 for share in shares)
+
+
+def test_glass_is_on_the_share_of_tiles_asked_for_and_on_none_without() -> None:
+    tissue = torch.full((3, 32, 32), 120, dtype=torch.uint8)
+    touched = [
+        not torch.equal(with_glass(tissue, 0.3, generator_of(seed)), tissue) for seed in range(200)
+    ]
+    assert 0.2 < np.mean(touched) < 0.4
+    generator = generator_of(1)
+    before = generator.get_state()
+    assert with_glass(tissue, 0.0, generator) is tissue
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_a_covered_crop_is_the_plain_one_with_glass_on_it() -> None:
+    plain = tile(5)
+    covered = tile(5, recipe=PLAIN.model_copy(update={"glass": 1.0}))
+    same = (plain == covered).all(dim=0)
+    assert 0.05 < same.float().mean() < 0.99

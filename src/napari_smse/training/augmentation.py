@@ -162,7 +162,8 @@ def with_glass(tile: Tensor, fraction: float, generator: torch.Generator) -> Ten
     """
     if not fraction or uniform(0, 1, generator) >= fraction:
         return tile
-    mask = _glass_mask(tile.shape[-2:], uniform(*_TISSUE_LEFT, generator), generator)
+    height, width = tile.shape[-2:]
+    mask = _glass_mask((height, width), uniform(*_TISSUE_LEFT, generator), generator)
     white = uniform(*_GLASS, generator) + _GLASS_TINT * torch.randn(3, 1, 1, generator=generator)
     glass = white + _GLASS_NOISE * torch.randn(tile.shape, generator=generator)
     mixed = tile * (1 - mask) + glass * mask
@@ -179,7 +180,8 @@ def _glass_mask(size: tuple[int, int], tissue_left: float, generator: torch.Gene
     relief = relief + 2 * (rows[:, None] * angle.sin() + columns * angle.cos())
     mask = (relief > torch.quantile(relief, tissue_left)).float()
     kernel = 2 * _EDGE_PX + 1
-    return functional.gaussian_blur(mask[None], [kernel, kernel])[0]
+    soft: Tensor = functional.gaussian_blur(mask[None], [kernel, kernel])[0]
+    return soft
 
 
 def _blurred(tile: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
