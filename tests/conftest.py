@@ -104,9 +104,10 @@ def slide_path(tmp_path: Path) -> Path:
 def redness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
     """The model whose answers are known, in place of any other; runs are kept in tmp_path."""
     from napari_smse.workflows import score_slide
-    from support.models import redness_model
+    from support.models import hide_bundled_reference, redness_model
 
     model = redness_model()
+    hide_bundled_reference(monkeypatch)
     monkeypatch.setattr(score_slide, "load_cached_model", lambda _name: model)
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     return model

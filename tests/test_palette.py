@@ -8,6 +8,7 @@ from napari_smse.palette import (
     class_colours,
     class_ramp,
     diverging_ramp,
+    map_colours,
 )
 
 
@@ -48,3 +49,30 @@ def test_the_diverging_ramp_is_opaque_and_palest_in_the_middle() -> None:
     assert ramp[:, :3].sum(axis=1).argmax() == pytest.approx(50, abs=1)
     assert ramp[0, 2] > ramp[0, 0]
     assert ramp[-1, 0] > ramp[-1, 2]
+
+
+def test_with_two_classes_a_map_goes_from_one_colour_to_the_other() -> None:
+    ramp = map_colours(("a", "b"), "b", {"a": (200, 0, 0), "b": (0, 200, 0)}).ramp(101)
+    assert ramp[20, 0] > ramp[20, 1]
+    assert ramp[80, 1] > ramp[80, 0]
+    assert (ramp[:, 3] == 1).all()
+
+
+def test_with_more_classes_a_map_shows_one_of_them() -> None:
+    colours = map_colours(("a", "b", "c"), "b")
+    assert colours.other is None
+    assert colours.ramp()[0, 3] == 0
+
+
+def test_the_usual_two_classes_have_the_usual_ramp() -> None:
+    np.testing.assert_array_equal(
+        map_colours(("benign", "malignant"), "malignant").ramp(), diverging_ramp()
+    )
+
+
+def test_the_band_is_grey_and_its_ends_are_not() -> None:
+    ramp = map_colours(("benign", "malignant"), "malignant", None, (0.25, 0.75)).ramp(101)
+    grey = np.ptp(ramp[:, :3], axis=1) < 0.01
+    assert grey[26:75].all()
+    assert not grey[:26].any()
+    assert not grey[75:].any()

@@ -7,6 +7,7 @@ colour-vision deficiencies can tell apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ _DIVERGING: tuple[Colour, ...] = (
     (235, 128, 50),
     (163, 32, 8),
 )
+_DARKER = 0.7
+_BAND_OPACITY = 0.55
 
 
 def class_colours(
@@ -85,16 +88,98 @@ def class_ramp(colour: Colour, steps: int = 256) -> NDArray[np.float32]:
     return np.column_stack([rgb, alpha]).astype(np.float32)
 
 
-def diverging_ramp(steps: int = 256) -> NDArray[np.float32]:
+def diverging_ramp(
+    steps: int = 256, low: Colour | None = None, high: Colour | None = None
+) -> NDArray[np.float32]:
     """Opaque colours from blue (0, surely not) over pale grey (0.5) to dark orange (1, surely).
+
+    Parameters
+    ----------
+    steps
+        Number of colours.
+    low, high
+        Colours of the two ends, RGB 0..255, in place of blue and orange; the ends are darker.
 
     Returns
     -------
     numpy.ndarray
         (steps, 4) RGBA, 0..1.
     """
+    stops = np.asarray(_DIVERGING, dtype=np.float32)
+    for place, chosen, usual in ((0, low, "benign"), (3, high, "malignant")):
+        if chosen is not None and chosen != CLASS_COLOURS[usual]:
+            own = np.asarray(chosen, dtype=np.float32)
+            ends = (own * _DARKER, own) if place == 0 else (own, own * _DARKER)
+            stops[place : place + 2] = ends
     at = np.linspace(0, 1, len(_DIVERGING))
-    stops = np.asarray(_DIVERGING, dtype=np.float32).T / 255
     value = np.linspace(0, 1, steps)
-    channels = [np.interp(value, at, stop) for stop in stops]
+    channels = [np.interp(value, at, stop) for stop in stops.T / 255]
     return np.column_stack([*channels, np.ones(steps)]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class MapColours:
+    """Colours of the map of one class.
+
+    Parameters
+    ----------
+    colour
+        Of the class, RGB 0..255.
+    other
+        Of the other class, if there are two: where this one is improbable, that one is shown.
+    band
+        Probabilities between which nothing is called; these are grey.
+    """
+
+    colour: Colour
+    other: Colour | None = None
+    band: tuple[float, float] | None = None
+
+    def ramp(self, steps: int = 256) -> NDArray[np.float32]:
+        """Return colours for probabilities from 0 to 1, (steps, 4) RGBA, 0..1.
+
+        With two classes all are opaque; with more, a class is not shown where it is improbable.
+        """
+        if self.other is None:
+            colours = class_ramp(self.colour, steps)
+        else:
+            colours = diverging_ramp(steps, self.other, self.colour)
+        return self.with_band(colours)
+
+    def with_band(
+        self, colours: NDArray[np.float32], limits: tuple[float, float] = (0.0, 1.0)
+    ) -> NDArray[np.float32]:
+        """Return colours (n, 4) for probabilities between the limits, grey where none is called."""
+        if self.band is None:
+            return colours
+        value = np.linspace(*limits, len(colours))
+        inside = (value > self.band[0]) & (value < self.band[1])
+        grey = colours.copy()
+        grey[inside, :3] = np.asarray(UNKNOWN_COLOUR) / 255
+        grey[inside, 3] = np.minimum(grey[inside, 3], _BAND_OPACITY)
+        return grey
+
+
+def map_colours(
+    classes: Sequence[str],
+    class_name: str,
+    given: Mapping[str, Colour] | None = None,
+    band: tuple[float, float] | None = None,
+) -> MapColours:
+    """Return the colours of the map of one of some classes.
+
+    Parameters
+    ----------
+    classes
+        All classes of the model.
+    class_name
+        The class that the map shows.
+    given
+        Colours that a model or a person chose, by class name.
+    band
+        Probabilities of this class between which nothing is called.
+    """
+    colours = class_colours(classes, given)
+    others = [name for name in classes if name != class_name]
+    other = colours[others[0]] if len(others) == 1 else None
+    return MapColours(colours[class_name], other, band)

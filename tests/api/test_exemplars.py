@@ -9,6 +9,7 @@ from shapely.geometry import box
 import napari_smse as smse
 from napari_smse import errors
 from napari_smse.annotations import AnnotationSet
+from support.stores import forget_appearance
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,7 @@ def bundled():
 def test_tiles_are_compared_with_what_the_model_knows(bundled, slide, scored, tmp_path):
     roi = box(3200, 1000, 4800, 2300)
     scores = smse.score(slide, bundled, 1.0, roi=roi, out=tmp_path / "a.zarr", device="cpu")
+    forget_appearance(scores.store)
     seen = []
     values = smse.out_of_distribution(scores, slide, bundled, progress=seen.append)
     assert values.shape == (len(scores),)

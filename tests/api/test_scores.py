@@ -34,8 +34,9 @@ def test_a_table_has_one_row_a_tile_in_the_order_of_the_embeddings(scored, slide
     table = scored.table()
     assert table.column_names == [
         *("x", "y", "width", "height", "mpp", "tissue"),
-        *("p_benign", "p_malignant"),
+        *("p_benign", "p_malignant", "ood", "call", "model"),
     ]
+    assert set(table["call"].to_pylist()) <= {"benign", "malignant", "out of distribution"}
     assert table.num_rows == len(scored) == len(scored.embeddings())
     assert scored.mpps == (1.0, 2.0)
     per_scale = [scored.embeddings(mpp) for mpp in scored.mpps]
@@ -73,7 +74,9 @@ def test_it_is_what_the_command_line_writes(shell, redness, slide, tmp_path):  #
     folder = tmp_path / "cli" / "sample_slide"
     written = pyarrow.parquet.read_table(folder / "tiles.parquet")
     assert scores.table() == written
-    assert smse.read_scores(folder, slide).table() == written
+    columns = written.column_names[:-3]
+    again = smse.read_scores(folder, slide).table()
+    assert again.select(columns) == written.select(columns)
     saved = scores.save(tmp_path / "api", geojson=True)
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     assert {path.name for path in saved.iterdir() if not path.name.startswith(".")} == names
@@ -86,7 +89,10 @@ def test_it_is_what_the_command_line_writes(shell, redness, slide, tmp_path):  #
 
 def test_scores_come_back_with_or_without_their_slide(scored, slide):
     alone = smse.read_scores(scored.path)
-    assert alone.table() == scored.table()
+    # Without the model's card, what it would call is not known.
+    known = alone.table().column_names[:-3]
+    assert alone.table().select(known) == scored.table().select(known)
+    assert alone.table()["call"].null_count == len(alone)
     assert repr(alone) == repr(scored) == (
         f"<Scores of sample_slide.tif by redness: {len(scored)} tiles at 1, 2 µm/px>"
     )  # fmt: skip
@@ -119,7 +125,8 @@ def test_a_region_and_other_ways_to_name_a_scale(redness, slide, tmp_path):
     assert some.table()["x"] == same.table()["x"]
     assert 0 < len(some) < 80
     back = smse.read_scores(some.path, slide, model=None)
-    assert back.table() == some.table()
+    columns = back.table().column_names[:-3]
+    assert back.table().select(columns) == some.table().select(columns)
 
 
 def test_without_a_place_scores_go_to_the_cache_and_are_found_there_again(redness, slide):

@@ -206,9 +206,11 @@ def test_an_approximate_index_needs_its_package(shell, slides, where, monkeypatc
 PROGRAM = """
 import os, sys
 sys.path.insert(0, {tests!r})
-from support.models import redness_model
+import pytest
+from support.models import hide_bundled_reference, redness_model
 from napari_smse import models
 from napari_smse.cli import index
+hide_bundled_reference(pytest.MonkeyPatch())
 from napari_smse.similarity.index import index_files
 
 model = redness_model()

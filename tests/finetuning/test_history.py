@@ -28,9 +28,9 @@ from napari_smse.models import (
     save_model,
 )
 from napari_smse.progress import run_task
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance, load_ood_reference
+from napari_smse.tiles.appearance import MEASURES
 from support.training import TRUNK, mini_network, mini_set
 
 Learnt = tuple[FineTuner, FineTuneResult]

@@ -18,13 +18,13 @@ from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.models import Model, read_card
 from napari_smse.progress import run_task
-from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
     OodReference,
     load_ood_reference,
     ood_reference_path,
     save_ood_reference,
 )
+from napari_smse.tiles.appearance import MEASURES, appearance_features
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference
 from napari_smse.training.prediction import TileOutputs
 from support.training import mini_model, mini_set

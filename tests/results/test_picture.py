@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_smse.errors import OutputError
+from napari_smse.palette import MapColours
 from napari_smse.results import MapPanel, write_heat_map_picture
 
 EXTENT = (0.0, 1000.0, 800.0, 0.0)
@@ -42,7 +43,7 @@ def test_malignant_is_red_benign_is_blue_and_no_tissue_neither(tmp_path: Path) -
 
 
 def test_a_map_in_its_class_colour_shows_nothing_where_the_class_is_not(tmp_path: Path) -> None:
-    low, high = (heat_map(value)._replace(colour=(0, 40, 220)) for value in (0, 1))
+    low, high = (heat_map(value)._replace(colours=MapColours((0, 40, 220))) for value in (0, 1))
     assert share(picture(tmp_path / "high.png", high), 2) > 0.2
     blank, none = picture(tmp_path / "low.png", low), picture(tmp_path / "n.png", heat_map(np.nan))
     # But for the colour bar and its letters, the two are the same.

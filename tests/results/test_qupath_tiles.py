@@ -202,6 +202,28 @@ def test_a_tile_is_classified_as_its_most_probable_class(tmp_path: Path) -> None
     assert third["measurements"] == {"µm/px": 0.25, "Tissue": 1.0}
 
 
+def test_a_tile_is_classified_as_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "tiles.geojson"
+    rows = TileRows(
+        0.25,
+        np.tile([0, 0, 8, 8], (3, 1)),
+        np.ones(3),
+        np.array([[0.1, 0.9], [0.45, 0.55], [0.1, 0.9]]),
+        np.array([0.5, np.nan, 1.5]),
+        ["malignant", "indeterminate", "out of distribution"],
+        "smse 2",
+    )
+    write_qupath_tiles(path, tile_table([rows], CLASSES), CLASSES)
+    content = json.loads(path.read_text())
+    assert content["model"] == "smse 2"
+    found = [one["properties"] for one in content["features"]]
+    names = [one["classification"]["name"] for one in found]
+    assert names == ["malignant", "indeterminate", "out of distribution"]
+    assert len({tuple(one["classification"]["color"]) for one in found}) == 3
+    scores = [one["measurements"].get("Out-of-distribution score") for one in found]
+    assert scores == [0.5, None, 1.5]
+
+
 def test_tiles_take_the_colours_given_and_else_the_usual_ones(tmp_path: Path) -> None:
     path = tmp_path / "tiles.geojson"
     tiles = tiles_of([[0.9, 0.1], [0.2, 0.8]])

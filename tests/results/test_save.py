@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from napari_smse.annotations import read_regions
 from napari_smse.errors import OutputError
+from napari_smse.models.card import Undecided
 from napari_smse.results import (
     MapPanel,
     RunContext,
@@ -22,9 +24,12 @@ from napari_smse.results import (
     save_results,
 )
 from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, score
+from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.slides import Region, Slide, open_slide
+from napari_smse.tiles.appearance import MEASURES
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
+from support.stores import forget_appearance
 
 MODEL = redness_model()
 CONTEXT = RunContext(MODEL.card, "CPU of the test", ("one warning",))
@@ -78,6 +83,7 @@ def test_the_promised_files_are_there_and_no_others(folder: Path) -> None:
 
 def test_the_tables_have_the_promised_columns_and_no_others(folder: Path) -> None:
     columns = ["x", "y", "width", "height", "mpp", "tissue", "p_benign", "p_malignant"]
+    columns += ["ood", "call", "model"]
     assert parquet.read_table(folder / "tiles.parquet").column_names == columns
     assert csv.read_csv(folder / "tiles.csv").column_names == columns
 
@@ -100,8 +106,56 @@ def test_the_table_holds_what_the_store_holds(folder: Path, store: ScoreStore) -
 
 def test_both_tables_say_the_same(folder: Path) -> None:
     exact, text = parquet.read_table(folder / "tiles.parquet"), csv.read_csv(folder / "tiles.csv")
-    for name in exact.column_names:
+    assert text["call"].to_pylist() == exact["call"].to_pylist()
+    assert text["model"].to_pylist() == exact["model"].to_pylist()
+    for name in exact.column_names[:-3]:
         np.testing.assert_allclose(text[name].to_numpy(), exact[name].to_numpy(), atol=1e-5)
+
+
+def test_what_is_called_is_the_same_in_all_files(
+    slide: Slide, store: ScoreStore, tmp_path: Path
+) -> None:
+    band = Undecided(low=0.3, high=0.6, accuracy=0.9, coverage=0.5, target=0.9)
+    card = MODEL.card.model_copy(update={"undecided": band})
+    appearance = np.concatenate([store.appearance(0), store.appearance(1)])
+    assert np.isfinite(appearance).all()
+    # The red square is unlike what this model knows, which is the pink tissue around it.
+    pink = fitted_appearance("pink", 0.35, np.median(appearance, axis=0) + _noise(300), 12.0)
+    reference = OodReference(model="m", appearances=(pink,))
+    context = RunContext(card, "CPU", reference=reference)
+    save_results(tmp_path, slide, store, context, geojson=True)
+    rows = parquet.read_table(tmp_path / "tiles.parquet").to_pylist()
+    found = json.loads((tmp_path / "tiles.geojson").read_text())
+    assert found["model"] == rows[0]["model"] == f"{card.name} {card.version}"
+    for row, feature in zip(rows, found["features"], strict=True):
+        assert feature["properties"]["classification"]["name"] == row["call"]
+        if row["ood"] > 1:
+            assert row["call"] == "out of distribution"
+        else:
+            p = row["p_malignant"]
+            assert row["call"] == (
+                "benign" if p <= 0.3 else "malignant" if p >= 0.6 else "indeterminate"
+            )
+    assert {row["call"] for row in rows} > {"out of distribution"}
+
+
+def _noise(n: int) -> NDArray[np.float64]:
+    return np.random.default_rng(0).normal(0, 0.05, (n, len(MEASURES)))
+
+
+def test_scores_of_an_earlier_version_are_saved_without_what_is_out_of_distribution(
+    slide: Slide, tmp_path: Path
+) -> None:
+    store = scored(slide, tmp_path / "old.zarr")
+    forget_appearance(store)
+    reference = OodReference(
+        model="m", appearances=(fitted_appearance("a", 0.5, _noise(300), 6.0),)
+    )
+    context = RunContext(MODEL.card, "CPU", reference=reference)
+    save_results(tmp_path / "out", slide, store, context)
+    table = parquet.read_table(tmp_path / "out" / "tiles.parquet")
+    assert np.isnan(table["ood"].to_numpy()).all()
+    assert set(table["call"].to_pylist()) <= {"benign", "malignant"}
 
 
 def test_the_red_square_is_the_most_malignant_tile(folder: Path) -> None:
@@ -232,7 +286,9 @@ def test_the_models_colours_go_into_picture_and_tiles(
     colours = {"benign": (1, 2, 3), "malignant": (9, 8, 7)}
     card = MODEL.card.model_copy(update={"class_colours": colours})
     save_results(tmp_path, slide, store, RunContext(card, "CPU"), geojson=True)
-    assert {panel.colour for panel in panels} == {(9, 8, 7)}
+    assert {(panel.colours.colour, panel.colours.other) for panel in panels} == {
+        ((9, 8, 7), (1, 2, 3))
+    }
     features = json.loads((tmp_path / "tiles.geojson").read_text())["features"]
     found = {tuple(one["properties"]["classification"]["color"]) for one in features}
     assert found <= set(colours.values())

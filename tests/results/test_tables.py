@@ -53,14 +53,44 @@ def test_columns_stand_in_the_promised_order() -> None:
         "tissue",
         "p_benign",
         "p_malignant",
+        "ood",
+        "call",
+        "model",
     )
     assert tuple(one_tile().column_names) == TILE_COLUMNS
-    assert tile_columns(("a", "b c"))[-2:] == ("p_a", "p_b c")
+    assert tile_columns(("a", "b c"))[6:8] == ("p_a", "p_b c")
 
 
 def test_types_are_the_promised_ones() -> None:
     types = [str(field.type) for field in one_tile().schema]
-    assert types == ["int32"] * 4 + ["double"] + ["float"] * 3
+    assert types == ["int32"] * 4 + ["double"] + ["float"] * 4 + ["string"] * 2
+
+
+def test_what_is_called_of_a_tile_stands_beside_its_probabilities(tmp_path: Path) -> None:
+    tiles = TileRows(
+        0.5,
+        np.tile([0, 0, 8, 8], (3, 1)),
+        np.ones(3),
+        np.array([[0.1, 0.9], [0.5, 0.5], [np.nan, np.nan]]),
+        np.array([0.5, 1.5, np.nan]),
+        ["malignant", "out of distribution", None],
+        "smse 2",
+    )
+    table = tile_table([tiles], CLASSES)
+    assert table["call"].to_pylist() == ["malignant", "out of distribution", None]
+    assert table["ood"].to_pylist()[:2] == [0.5, 1.5]
+    write_csv(table, tmp_path / "t.csv")
+    again = pa.csv.read_csv(tmp_path / "t.csv").to_pylist()
+    assert [row["call"] for row in again] == ["malignant", "out of distribution", ""]
+    assert {row["model"] for row in again} == {"smse 2"}
+
+
+def test_calls_of_another_number_of_tiles_are_refused() -> None:
+    places = np.zeros((2, 4)), np.ones(2), np.ones((2, 2))
+    with pytest.raises(ValueError, match="not of 2 tiles"):
+        TileRows(0.5, *places, calls=["benign"])
+    with pytest.raises(ValueError, match="not of 2 tiles"):
+        TileRows(0.5, *places, ood=np.ones(3))
 
 
 @given(st.lists(scale_tiles(), max_size=3))
@@ -85,7 +115,9 @@ def test_both_files_give_back_what_was_written(
     table = tile_table(scales, CLASSES)
     write_parquet(table, folder / "tiles.parquet")
     write_csv(table, folder / "tiles.csv")
-    types = pa.csv.ConvertOptions(column_types=table.schema, null_values=[])
+    types = pa.csv.ConvertOptions(
+        column_types=table.schema, null_values=[""], strings_can_be_null=True
+    )
     from_csv = pa.csv.read_csv(folder / "tiles.csv", convert_options=types)
     for read in (pa.parquet.read_table(folder / "tiles.parquet"), from_csv):
         assert read.column_names == table.column_names

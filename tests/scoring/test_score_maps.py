@@ -26,8 +26,11 @@ def scores(scale, index, malignant):
 
 def test_names_go_scale_by_scale_with_the_fused_last():
     names = [str(name) for name in ScoreMaps(plan_of(0.25, 0.5), CLASSES, [0, 1])]
-    assert names == [f"P({c}) {s}" for s in ("40x", "20x", "multi-scale mean") for c in CLASSES]
-    assert [name.scale for name in ScoreMaps(plan_of(0.5), CLASSES, [0])] == ["20x", "20x"]
+    # Of two classes one has a map, as the other's would say the same again.
+    assert names == [f"P(malignant) {s}" for s in ("40x", "20x", "multi-scale mean")]
+    assert [name.scale for name in ScoreMaps(plan_of(0.5), CLASSES, [0])] == ["20x"]
+    three = [str(name) for name in ScoreMaps(plan_of(0.25), ("a", "b", "c"), [0])]
+    assert three == ["P(a) 40x", "P(b) 40x", "P(c) 40x"]
 
 
 def test_malignant_is_shown_first_and_else_the_last_class():

@@ -14,9 +14,9 @@ from napari_smse.similarity.annotated_exemplars import (
     with_newer,
     without_tiles,
 )
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
 from napari_smse.tiles import Ground, TissueMask
+from napari_smse.tiles.appearance import MEASURES
 from support.exemplar_banks import AREA, MODEL, made_bank, made_scale, made_tiles
 
 COLUMNS, ROWS = (axis.ravel() for axis in np.meshgrid(range(10), range(10)))

@@ -11,7 +11,6 @@ from safetensors.numpy import save_file
 
 from napari_smse.errors import BankError, ModelNotFoundError
 from napari_smse.models import read_card
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import (
     bank_of,
     bank_of_weights,
@@ -20,6 +19,7 @@ from napari_smse.similarity.bank_file import (
     save_bank,
 )
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
+from napari_smse.tiles.appearance import MEASURES
 from support.exemplar_banks import MODEL, made_bank, same_banks, unit
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from napari_smse.scoring.tile_table import TileTable
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
+from napari_smse.tiles.appearance import MEASURES
 
 CLASSES = ("benign", "malignant")
 AREA = Region(0, 0, 640, 640)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
 import torch
 
 from napari_smse.models import Model, ModelCard, NetworkOutput
+from napari_smse.models.card import BUNDLED_FOLDER
+from napari_smse.similarity.ood import reference
 
 
 class RednessNetwork(torch.nn.Module):
@@ -41,3 +44,14 @@ def redness_model(tile_px: int = 64) -> Model:
         weights_sha256=hashlib.sha256(str(tile_px).encode()).hexdigest(),
     )
     return Model(RednessNetwork(), card, Path("redness.safetensors"))
+
+
+def hide_bundled_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the bundled model not say what it knows, as another model stands in for it."""
+    path_of = reference.ood_reference_path
+
+    def elsewhere(model: str | Path) -> Path:
+        path = path_of(model)
+        return path.with_name("hidden.json") if path.parent == BUNDLED_FOLDER else path
+
+    monkeypatch.setattr(reference, "ood_reference_path", elsewhere)

@@ -12,7 +12,7 @@ import pytest
 
 from napari_smse.cli.app import main
 from napari_smse.models import Model
-from support.models import redness_model
+from support.models import hide_bundled_reference, redness_model
 from support.slides import Image, write_pyramid_tiff
 
 GLASS, PINK, RED = (240, 240, 240), (205, 150, 190), (230, 90, 150)
@@ -32,6 +32,7 @@ class Shell:
     ) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
         self.model = model
+        hide_bundled_reference(monkeypatch)
         monkeypatch.setattr("napari_smse.models.load_model", lambda _name: model)
         monkeypatch.setattr("napari_smse.cli.score.read_card", lambda _name: model.card)
 

@@ -12,8 +12,8 @@ from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
 from napari_smse.progress import run_task
-from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference
+from napari_smse.tiles.appearance import MEASURES, appearance_features
 from napari_smse.training.ood_reference import (
     TileAppearances,
     fitted_ood_reference,

@@ -20,7 +20,6 @@ from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.scoring.runtimes import selection
 from napari_smse.similarity.annotated_exemplars import annotated_exemplars
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.reference import (
     OodReference,
     fitted_appearance,
@@ -28,6 +27,7 @@ from napari_smse.similarity.ood.reference import (
     save_ood_reference,
 )
 from napari_smse.slides import open_slide
+from napari_smse.tiles.appearance import MEASURES
 from napari_smse.workflows import fine_tune, score_slide
 from napari_smse.workflows.fine_tune import (
     FineTuneJob,

@@ -10,13 +10,14 @@ import pytest
 from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
 from napari_smse.similarity.annotated_exemplars import AnnotatedRows, exemplars_of
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.slides import open_slide
+from napari_smse.tiles.appearance import MEASURES
 from napari_smse.workflows import out_of_distribution
 from napari_smse.workflows.out_of_distribution import OodScores, appearance_of_tiles, measure_ood
 from support.models import redness_model
 from support.slides import noise_image, write_pyramid_tiff
+from support.stores import forget_appearance
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def scored(tmp_path):
         store = open_run(tmp_path / "s.zarr", slide, model.card, request, plan, device)
         for _ in score(slide, model, plan, store, device):
             pass
+        forget_appearance(store)  # as in a store of an earlier version
         started = SimpleNamespace(plan=plan, store=store, card=model.card, model="redness")
         yield slide, started, store.tile_table()
 

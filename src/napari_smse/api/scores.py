@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.api.tile_rows import tile_rows
 from napari_smse.errors import (
     ModelNotFoundError,
     RequestError,
@@ -17,12 +18,7 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.models.card import ModelCard, bundled_models, read_card
-from napari_smse.results import (
-    RunContext,
-    TileRows,
-    save_results,
-    tile_table,
-)
+from napari_smse.results import RunContext, save_results, tile_table
 from napari_smse.scoring import (
     ComputeDevice,
     HeatMap,
@@ -35,6 +31,7 @@ from napari_smse.scoring import (
     stored_plan,
 )
 from napari_smse.scoring.tile_table import TileTable
+from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.scored_slide import Run
 
@@ -184,7 +181,9 @@ class Scores:
         pyarrow.Table
             ``x, y, width, height`` of the tile, level-0 px (int32, top-left corner); ``mpp``,
             um/px; ``tissue``, share of the tile that is tissue, 0..1; ``p_*``, probability of each
-            class. The same as ``tiles.parquet`` of a run to the end.
+            class; ``ood``, above 1 out of distribution, NaN where that is not known; ``call``, a
+            class, *indeterminate* or *out of distribution*, none without the model's card;
+            ``model``, name and version. The same as ``tiles.parquet`` of a run to the end.
 
         Raises
         ------
@@ -196,22 +195,16 @@ class Scores:
         >>> import napari_smse as smse
         >>> slide = smse.open_slide("sample_data/sample_slide.tif")
         >>> scores = smse.score(slide, smse.load_model(), mpp=1.0, device="cpu")
-        >>> scores.table().column_names
-        ['x', 'y', 'width', 'height', 'mpp', 'tissue', 'p_benign', 'p_malignant']
+        >>> scores.table().column_names[5:]
+        ['tissue', 'p_benign', 'p_malignant', 'ood', 'call', 'model']
         >>> scores.table().num_rows == len(scores) == len(scores.embeddings())
         True
         """
-        tiles = self.tiles
-        rows = [
-            TileRows(
-                part.grid.spec.mpp,
-                np.column_stack([part.x, part.y, part.width, part.height]),
-                part.tissue,
-                tiles.probability[tiles.rows_of(number)],
-            )
-            for number, part in enumerate(tiles.scales)
-        ]
-        return tile_table(rows, self.classes)
+        try:
+            context = self._context
+        except ModelNotFoundError:
+            context = None
+        return tile_table(tile_rows(self.store, self.tiles, context), self.classes)
 
     def embeddings(self, mpp: float | None = None) -> NDArray[np.float32]:
         """Return the embeddings of tiles, in the order of `table`.
@@ -324,10 +317,17 @@ class Scores:
             The slide is another file than was scored.
         """
         folder, run = Path(folder), self.run
-        context = RunContext(run.card, run.device.label, run.warnings)
+        context = replace(self._context, device=run.device.label, warnings=run.warnings)
         with folder_lock(folder), store_lock(self.path):
             save_results(folder, self.slide, self.store, context, geojson=geojson)
         return folder
+
+    @cached_property
+    def _context(self) -> RunContext:
+        """What tiles are called by; raises as `card` does."""
+        card = self.card
+        reference = load_ood_reference(self.model, card.weights_sha256)
+        return RunContext(card, NOT_RECORDED, reference=reference)
 
     def scale_number(self, mpp: float | None = None) -> int:
         """Number of a scale, fine to coarse; raises as `heat_map` does."""

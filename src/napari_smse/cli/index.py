@@ -26,6 +26,7 @@ from napari_smse.models import read_card
 from napari_smse.scoring import require_tiles
 from napari_smse.similarity.index.approximate import require_usearch
 from napari_smse.similarity.index.slide_index import APPROXIMATE_FROM, SlideIndex
+from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.workflows.batch.destination import LocalDestination
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.indexing import Indexing, slides_to_index
@@ -79,6 +80,7 @@ def index_slides(
         scoring,
         card,
         source_mpp=source_mpp,
+        reference=load_ood_reference(model, card.weights_sha256),
     )
     jobs = slides_to_index(paths, settings, own_folder=results is None)
     try:

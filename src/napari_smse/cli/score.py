@@ -28,6 +28,7 @@ from napari_smse.cli.options import (
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
 from napari_smse.models import read_card
+from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.workflows.batch.destination import destination_from
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.scorers import (
@@ -88,6 +89,7 @@ def score_slides(
         source_mpp=source_mpp,
         geojson=geojson,
         overwrite=overwrite,
+        reference=load_ood_reference(model, card.weights_sha256),
     )
     paths = find_slides(slides)
     settings = replace(settings, index=into_index(index, out, card, overwrite=overwrite))

@@ -21,6 +21,7 @@ from napari_smse.scoring.pipeline import BlockScores
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
+from napari_smse.tiles.appearance import appearance_features
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -57,8 +58,11 @@ def _scored(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores]:
         # All at once: a batch that is not full costs as much as one that is.
         probability, embedding = classify(np.concatenate(tiles))
     ends = np.cumsum([len(part) for part in tiles])[:-1]
-    parts = zip(numbers, np.split(probability, ends), np.split(embedding, ends), strict=True)
-    return [BlockScores(*part) for part in parts]
+    scores = zip(np.split(probability, ends), np.split(embedding, ends), strict=True)
+    return [
+        BlockScores(number, *block, appearance_features(part))
+        for number, block, part in zip(numbers, scores, tiles, strict=True)
+    ]
 
 
 @contextmanager

@@ -132,6 +132,11 @@ class ModelCard(_Strict):
     parent: str = ""
 
     @property
+    def label(self) -> str:
+        """Name and version, as maps, tables and files call the model."""
+        return f"{self.name} {self.version}"
+
+    @property
     def takes_tiles(self) -> bool:
         """Whether the network takes tiles, rather than whole images of one size."""
         return self.trunk != WHOLE_IMAGE_TRUNK

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.atomic_write import atomic_path
-from napari_smse.palette import Colour, class_ramp, diverging_ramp
+from napari_smse.palette import MapColours, diverging_ramp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,9 @@ NOTICE = "Research use only"
 _PANEL_WIDTH = 5.0  # inches
 _MAX_PER_ROW = 3
 _OPACITY = 0.72
+_STRIPES = 90
+"""Of the hatching, along the longer side of a map."""
+_PALE, _DARK = (0.75, 0.75, 0.75, 0.9), (0.3, 0.3, 0.3, 0.9)
 
 Extent = tuple[float, float, float, float]
 
@@ -38,14 +41,17 @@ class MapPanel(NamedTuple):
     extent
         Left, right, bottom, top of the array in um of the slide; the slide's corner is
         (0, 0) and y points down, so that bottom > top.
-    colour
-        Colour of the class, RGB 0..255; without one, the map goes from blue to orange.
+    colours
+        Colours of the class; without them, the map goes from blue to orange.
+    out_of_distribution
+        (rows, columns) pixels that show tissue unlike what the model knows; they are hatched.
     """
 
     title: str
     values: NDArray[np.float32]
     extent: Extent
-    colour: Colour | None = None
+    colours: MapColours | None = None
+    out_of_distribution: NDArray[np.bool_] | None = None
 
 
 def write_heat_map_picture(
@@ -131,11 +137,13 @@ def _show_map(
     shown = axis.imshow(
         np.ma.masked_invalid(panel.values),
         extent=panel.extent,
-        cmap=ListedColormap(_ramp(panel.colour)),
+        cmap=ListedColormap(_ramp(panel.colours)),
         vmin=0,
         vmax=1,
         interpolation="nearest",
     )
+    if panel.out_of_distribution is not None:
+        _hatch(axis, panel.out_of_distribution, panel.extent)
     if not np.isfinite(panel.values).any():
         axis.text(0.5, 0.5, "nothing scored", transform=axis.transAxes, ha="center", fontsize=11)
     # The last picture decides the limits, and a map may reach over the slide's edge.
@@ -144,10 +152,23 @@ def _show_map(
     return shown
 
 
-def _ramp(colour: Colour | None) -> NDArray[np.float32]:
+def _hatch(axis: Axes, where: NDArray[np.bool_], extent: Extent) -> None:
+    """Lay grey stripes, as wide whatever the size of the cells, over a part of a map."""
+    if not where.any():
+        return
+    rows, columns = np.ogrid[: where.shape[0], : where.shape[1]]
+    period = max(4, max(where.shape) // _STRIPES)
+    stripe = (rows + columns) % period < period // 2
+    rgba = np.zeros((*where.shape, 4), dtype=np.float32)
+    rgba[where] = _PALE
+    rgba[where & stripe] = _DARK
+    axis.imshow(rgba, extent=extent, interpolation="nearest")
+
+
+def _ramp(colours: MapColours | None) -> NDArray[np.float32]:
     # Made translucent here: an opacity given to the picture would replace that of the ramp's low
     # end, which shows the tissue.
-    ramp = diverging_ramp() if colour is None else class_ramp(colour)
+    ramp = diverging_ramp() if colours is None else colours.ramp()
     ramp[:, 3] *= _OPACITY
     return ramp
 

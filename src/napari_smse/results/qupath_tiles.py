@@ -11,15 +11,17 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
 from napari_smse.annotations.geojson import MEASURED, probability_name
 from napari_smse.atomic_write import atomic_path
-from napari_smse.palette import Colour, class_colours
+from napari_smse.palette import Colour
 from napari_smse.results.tables import probability_column
+from napari_smse.scoring.calls import CallRule
 
+OOD_MEASUREMENT: Final = "Out-of-distribution score"
 _ROWS_AT_ONCE = 1000
 
 
@@ -33,8 +35,10 @@ def write_qupath_tiles(
 ) -> None:
     """Write scored tiles as QuPath tile objects, whole or not at all.
 
-    Each tile is classified as its most probable class and carries all probabilities as
-    measurements; a tile without probabilities stays unclassified.
+    Each tile is classified as it is called, which may be *indeterminate* or *out of
+    distribution*, or by its most probable class if the table calls none; it carries all
+    probabilities, and how far it is out of distribution, as measurements. A tile without
+    probabilities stays unclassified. The collection names the model.
 
     Parameters
     ----------
@@ -54,12 +58,14 @@ def write_qupath_tiles(
     OutputError
         If the file cannot be written.
     """
-    dyes = class_colours(classes, colours)
+    dyes = CallRule(tuple(classes)).colours(colours)
     with atomic_path(path) as part, part.open("w", encoding="utf-8") as file:
-        file.write('{"type": "FeatureCollection", "features": [')
+        models = json.dumps(", ".join(filter(None, table["model"].unique().to_pylist())))
+        file.write(f'{{"type": "FeatureCollection", "model": {models}, "features": [')
         separator = "\n"
         for row in _rows(table):
-            file.write(separator + json.dumps(_tile_feature(row, dyes, bounds_origin)))
+            feature = _tile_feature(row, classes, dyes, bounds_origin)
+            file.write(separator + json.dumps(feature))
             separator = ",\n"
         file.write("\n]}\n")
 
@@ -70,18 +76,22 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 
 def _tile_feature(
-    row: Mapping[str, Any], colours: Mapping[str, Colour], origin: tuple[int, int]
+    row: Mapping[str, Any],
+    classes: Sequence[str],
+    colours: Mapping[str, Colour],
+    origin: tuple[int, int],
 ) -> dict[str, Any]:
-    probabilities = {name: row[probability_column(name)] for name in colours}
+    probabilities = {name: row[probability_column(name)] for name in classes}
     measurements = dict(zip(MEASURED, (row["mpp"], row["tissue"]), strict=True))
     measurements |= {probability_name(name): p for name, p in probabilities.items()}
+    measurements[OOD_MEASUREMENT] = row["ood"]
     properties: dict[str, Any] = {
         "objectType": "tile",
         "measurements": {k: round(v, 6) for k, v in measurements.items() if _is_number(v)},
     }
     scored = {name: p for name, p in probabilities.items() if _is_number(p)}
     if scored:
-        called = max(scored, key=scored.__getitem__)
+        called = row["call"] or max(scored, key=scored.__getitem__)
         properties["classification"] = {"name": called, "color": colours[called]}
     return {"type": "Feature", "geometry": _rectangle(row, origin), "properties": properties}
 

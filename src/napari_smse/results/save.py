@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.atomic_write import output_error
 from napari_smse.errors import OutputError
 from napari_smse.models.card import ModelCard
-from napari_smse.palette import Colour
+from napari_smse.palette import MapColours, map_colours
 from napari_smse.results.folder import RECORD_NAME, STORE_NAME, remove_results
 from napari_smse.results.picture import MapPanel, write_heat_map_picture
 from napari_smse.results.qupath_tiles import write_qupath_tiles
@@ -37,11 +37,17 @@ from napari_smse.scoring import (
     is_trained_scale,
     shown_class,
 )
+from napari_smse.scoring.calls import OOD_LIMIT, CallRule
+from napari_smse.scoring.map_raster import MapRaster
+from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
+from napari_smse.tiles import ScaleTiles, TissueMask, find_tissue
 
 _THUMBNAIL_SIDE = 1600
 _OUTSIDE = ": outside the model's magnifications"
+_MOSTLY = 0.5
+"""Share of the tiles over a place that must be out of distribution for it to be hatched."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,58 @@ class RunContext:
         Warnings for a reader of the results, one line each.
     classifier
         Classifier that gives the probabilities from the model's embeddings.
+    reference
+        What the model's training tiles look like; None if that is not known.
     """
 
     card: ModelCard
     device: str
     warnings: Sequence[str] = ()
     classifier: str = CLASS_HEAD
+    reference: OodReference | None = None
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model, and what gave the probabilities if not its class head."""
+        by = "" if self.classifier == CLASS_HEAD else f", by {self.classifier}"
+        return f"{self.card.label}{by}"
+
+    @property
+    def rule(self) -> CallRule:
+        """How tiles are called; the card's undecided band is of the model's own class head."""
+        if self.classifier == CLASS_HEAD:
+            return CallRule.from_card(self.card)
+        return CallRule(self.card.classes)
+
+    def ood_scores(self, appearance: NDArray[np.float32], mpp: float) -> NDArray[np.float32]:
+        """Return how far tiles ``(n, k)`` are out of distribution, ``(n,)``; NaN if unknown."""
+        if self.reference is None:
+            return np.full(len(appearance), np.nan, dtype=np.float32)
+        return self.reference.ood_scores(appearance, np.full(len(appearance), mpp))
+
+    def rows(
+        self,
+        tiles: ScaleTiles,
+        probability: NDArray[np.float32],
+        appearance: NDArray[np.float32],
+    ) -> TileRows:
+        """Return the rows of a tile table for tiles of one scale, with what is called of them.
+
+        Parameters
+        ----------
+        tiles
+            Where they lie.
+        probability
+            ``(n, classes)``; NaN for a tile that was not scored.
+        appearance
+            ``(n, k)``, see `tiles.appearance`.
+        """
+        mpp, rule = tiles.grid.spec.mpp, self.rule
+        ood = self.ood_scores(appearance, mpp)
+        calls = rule.call(probability, ood, in_range=is_trained_scale(mpp, self.card))
+        regions = np.column_stack([tiles.x, tiles.y, tiles.width, tiles.height])
+        named = rule.named(calls)
+        return TileRows(mpp, regions, tiles.tissue, probability, ood, named, self.model)
 
 
 def save_results(
@@ -98,7 +150,8 @@ def save_results(
     slide.require_unchanged(content=True)
     _bring_store(store, folder)
     scales = [store.scale(number) for number in range(store.scale_count)]
-    table = tile_table([_rows(scores) for scores in scales], store.classes)
+    rows = [context.rows(one.tiles, one.probability, one.appearance) for one in scales]
+    table = tile_table(rows, store.classes)
     write_parquet(table, folder / "tiles.parquet")
     write_csv(table, folder / "tiles.csv")
     if geojson:
@@ -131,12 +184,6 @@ def _bring_store(store: ScoreStore, folder: Path) -> None:
         raise output_error(target, error) from error
 
 
-def _rows(scores: ScaleScores) -> TileRows:
-    tiles = scores.tiles
-    regions = np.column_stack([tiles.x, tiles.y, tiles.width, tiles.height])
-    return TileRows(scores.mpp, regions, tiles.tissue, scores.probability)
-
-
 def _write_picture(
     path: Path,
     slide: Slide,
@@ -145,17 +192,21 @@ def _write_picture(
     context: RunContext,
 ) -> None:
     shown = shown_class(store.classes)
-    number, colour = store.classes.index(shown), context.card.class_colours.get(shown)
+    number, mask = store.classes.index(shown), find_tissue(slide)
+    given, band = context.card.class_colours, context.rule.band_of(shown)
+    colours = map_colours(store.classes, shown, given, band)
     panels = []
     for scores in scales:
         trained = is_trained_scale(scores.mpp, context.card)
         title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if trained else _OUTSIDE}"
-        panels.append(_panel(title, scores.heat_map(number), slide, colour))
+        unlike = context.ood_scores(scores.appearance, scores.mpp) > OOD_LIMIT
+        unlike_map = scores.map_of(np.where(unlike, 1.0, 0.0))
+        panels.append(_panel(title, scores.heat_map(number), unlike_map, slide, mask, colours))
     if len(scales) > 1:
         mpps = [scores.mpp for scores in scales]
         fused = store.fused(number, fused_scales(mpps, context.card))
         title = f"P({shown}), {_mean_title(mpps, context.card)}"
-        panels.append(_panel(title, fused, slide, colour))
+        panels.append(_panel(title, fused, None, slide, mask, colours))
     write_heat_map_picture(
         path,
         _thumbnail(slide),
@@ -166,8 +217,7 @@ def _write_picture(
 
 
 def _caption(slide: Slide, context: RunContext) -> str:
-    by = "" if context.classifier == CLASS_HEAD else f", by {context.classifier}"
-    return f"{path_text(slide.path.name)}, model {context.card.name} {context.card.version}{by}"
+    return f"{path_text(slide.path.name)}, model {context.model}"
 
 
 def _mean_title(mpps: Sequence[float], card: ModelCard) -> str:
@@ -181,12 +231,21 @@ def _thumbnail(slide: Slide) -> NDArray[np.uint8]:
     return slide.thumbnail(_THUMBNAIL_SIDE)
 
 
-def _panel(title: str, heat_map: HeatMap, slide: Slide, colour: Colour | None) -> MapPanel:
+def _panel(
+    title: str,
+    heat_map: HeatMap,
+    unlike: HeatMap | None,
+    slide: Slide,
+    mask: TissueMask,
+    colours: MapColours,
+) -> MapPanel:
     rows, columns = heat_map.values.shape
     left, top = heat_map.x * slide.mpp, heat_map.y * slide.mpp
     cell = heat_map.cell * slide.mpp
     extent = (left, left + columns * cell, top + rows * cell, top)
-    return MapPanel(title, heat_map.values, extent, colour)
+    raster = MapRaster(heat_map, mask)
+    hatched = None if unlike is None else raster.draw(unlike) >= _MOSTLY
+    return MapPanel(title, raster.draw(heat_map), extent, colours, hatched)
 
 
 def _record(

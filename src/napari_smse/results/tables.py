@@ -23,6 +23,7 @@ _PLACE_TYPES = {
     "mpp": pa.float64(),
     "tissue": pa.float32(),
 }
+_CALL_TYPES = {"ood": pa.float32(), "call": pa.string(), "model": pa.string()}
 
 
 def probability_column(name: str) -> str:
@@ -32,7 +33,7 @@ def probability_column(name: str) -> str:
 
 def tile_columns(classes: Sequence[str]) -> tuple[str, ...]:
     """Columns of a tile table for these classes, in order."""
-    return (*_PLACE_TYPES, *map(probability_column, classes))
+    return (*_PLACE_TYPES, *map(probability_column, classes), *_CALL_TYPES)
 
 
 TILE_COLUMNS = tile_columns(("benign", "malignant"))
@@ -52,12 +53,23 @@ class TileRows:
         (n,) fraction of each tile that is tissue, 0..1.
     probabilities
         (n, classes) in the order of the classes; NaN where a tile was not scored.
+    ood
+        (n,) out-of-distribution scores, above 1 out of it; NaN where that is not known, as by
+        default.
+    calls
+        (n,) what is called of each tile, see `scoring.calls`; None where nothing was scored, and
+        by default.
+    model
+        Name and version of the model.
     """
 
     mpp: float
     regions: NDArray[np.integer[Any]]
     tissue: NDArray[np.floating[Any]]
     probabilities: NDArray[np.floating[Any]]
+    ood: NDArray[np.floating[Any]] | None = None
+    calls: Sequence[str | None] | None = None
+    model: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.regions)
@@ -68,12 +80,14 @@ class TileRows:
             )
         if self.probabilities.ndim != 2 or len(self.probabilities) != n:
             raise ValueError(f"{n} tiles, but probabilities of shape {self.probabilities.shape}")
+        if any(part is not None and len(part) != n for part in (self.ood, self.calls)):
+            raise ValueError(f"out-of-distribution scores or calls are not of {n} tiles")
 
 
 def tile_schema(classes: Sequence[str]) -> pa.Schema:
     """Types of the columns of a tile table."""
     probabilities = {probability_column(name): pa.float32() for name in classes}
-    return pa.schema(_PLACE_TYPES | probabilities)
+    return pa.schema(_PLACE_TYPES | probabilities | _CALL_TYPES)
 
 
 def tile_table(scales: Iterable[TileRows], classes: Sequence[str]) -> pa.Table:
@@ -90,7 +104,8 @@ def tile_table(scales: Iterable[TileRows], classes: Sequence[str]) -> pa.Table:
     -------
     pyarrow.Table
         Columns `tile_columns(classes)`: positions and sizes as int32 level-0 px,
-        `mpp` as float64 um/px, tissue and probabilities as float32.
+        `mpp` as float64 um/px, tissue, probabilities and `ood` as float32, `call` and `model` as
+        text.
 
     Raises
     ------
@@ -103,21 +118,25 @@ def tile_table(scales: Iterable[TileRows], classes: Sequence[str]) -> pa.Table:
 
 
 def _scale_batch(tiles: TileRows, schema: pa.Schema) -> pa.RecordBatch:
-    classes = len(schema) - len(_PLACE_TYPES)
+    classes = len(schema) - len(_PLACE_TYPES) - len(_CALL_TYPES)
     if tiles.probabilities.shape[1] != classes:
         raise ValueError(
             f"{classes} classes, but {tiles.probabilities.shape[1]} probabilities a tile"
         )
-    columns = [
+    n = len(tiles.regions)
+    numbers = [
         *tiles.regions.T,
-        np.full(len(tiles.regions), tiles.mpp),
+        np.full(n, tiles.mpp),
         tiles.tissue,
         *tiles.probabilities.T,
     ]
-    arrays = [
-        pa.array(np.ascontiguousarray(column)).cast(field.type)
-        for column, field in zip(columns, schema, strict=True)
-    ]
+    ood = np.full(n, np.nan) if tiles.ood is None else tiles.ood
+    texts = [[None] * n if tiles.calls is None else list(tiles.calls), [tiles.model or None] * n]
+    arrays = [pa.array(np.ascontiguousarray(column)) for column in numbers]
+    # Nothing where it is not known: a NaN would be told apart from itself.
+    arrays.append(pa.array(np.asarray(ood, dtype=np.float64), from_pandas=True))
+    arrays += [pa.array(column, type=pa.string()) for column in texts]
+    arrays = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

@@ -57,7 +57,13 @@ class BlockWriter:
             row = 0
             for scale, start, stop in self.plan.blocks[block.number].members:
                 rows = slice(row, row + stop - start)
-                self.store.write_rows(scale, start, block.probability[rows], block.embedding[rows])
+                self.store.write_rows(
+                    scale,
+                    start,
+                    block.probability[rows],
+                    block.embedding[rows],
+                    block.appearance[rows],
+                )
                 row = rows.stop
         if self._blocks:
             self.store.mark_done([block.number for block in self._blocks])

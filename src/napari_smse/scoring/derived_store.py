@@ -47,7 +47,7 @@ def derived_store(
     width = scores[0][1].shape[1]
     store = ScoreStore.create(path, plan, classes, width, {**inherited_facts(source), **facts})
     for number, (probability, embedding) in enumerate(scores):
-        store.write_rows(number, 0, probability, embedding)
+        store.write_rows(number, 0, probability, embedding, source.appearance(number))
     store.mark_done(np.flatnonzero(source.blocks_done()).tolist())
     if source.finished:
         store.finish(complete=source.complete, seconds=source.facts.get("seconds", 0.0))

@@ -21,6 +21,7 @@ from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
+from napari_smse.tiles.appearance import appearance_features
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -33,6 +34,9 @@ _BATCHES_AHEAD = 2
 
 _NETWORKS_A_GPU = 2
 """While one copies its tiles, the other computes."""
+
+_ReadTiles = tuple[NDArray[np.uint8], NDArray[np.float32]]
+"""Tiles of a block, ``(n, h, w, 3)``, and what they look like, ``(n, k)``."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,14 @@ class BlockScores:
         (n, classes), in the order of the block's members.
     embedding
         (n, d).
+    appearance
+        (n, k), see `tiles.appearance`.
     """
 
     number: int
     probability: NDArray[np.float32]
     embedding: NDArray[np.float32]
+    appearance: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Pipeline:
         self._inline = readers == 0
         self._waiting = _WaitingTiles()
         self._blocks: dict[int, _OpenBlock] = {}
-        self._reading: dict[Future[NDArray[np.uint8]], int] = {}
+        self._reading: dict[Future[_ReadTiles], int] = {}
         self._classifying: dict[Future[Prediction], NDArray[np.int64]] = {}
 
     def run(self) -> Generator[BatchScores | None]:
@@ -160,9 +167,10 @@ class Pipeline:
             self._classifying[classifiers.submit(self._classify, tiles)] = places
         return bool(self._reading or self._classifying)
 
-    def _read(self, number: int) -> NDArray[np.uint8]:
+    def _read(self, number: int) -> _ReadTiles:
         with self.times.measure("reading"):
-            return read_block(self._slide, self._plan, self._plan.blocks[number])
+            tiles = read_block(self._slide, self._plan, self._plan.blocks[number])
+            return tiles, appearance_features(tiles)
 
     def _classify(self, tiles: NDArray[np.uint8]) -> Prediction:
         with self._classifiers.borrow() as classifier, self.times.measure("network"):
@@ -170,8 +178,8 @@ class Pipeline:
 
     def _take_tiles(self, future: Future[Any]) -> None:
         number = self._reading.pop(future)
-        tiles = future.result()
-        self._blocks[number] = _OpenBlock(number, len(tiles))
+        tiles, appearance = future.result()
+        self._blocks[number] = _OpenBlock(number, appearance)
         self._waiting.add(number, tiles)
 
     def _take_prediction(self, future: Future[Any]) -> BatchScores:
@@ -255,8 +263,9 @@ class _WaitingTiles:
 class _OpenBlock:
     """A block of which some tiles are still to be classified."""
 
-    def __init__(self, number: int, tile_count: int) -> None:
-        self._number, self._missing = number, tile_count
+    def __init__(self, number: int, appearance: NDArray[np.float32]) -> None:
+        self._number, self._appearance = number, appearance
+        self._missing = len(appearance)
         self._parts: list[tuple[NDArray[np.int64], Prediction]] = []
 
     @property
@@ -279,7 +288,7 @@ class _OpenBlock:
             np.concatenate([prediction[part] for _, prediction in self._parts])[order]
             for part in (0, 1)
         )
-        return BlockScores(self._number, probability, embedding)
+        return BlockScores(self._number, probability, embedding, self._appearance)
 
 
 def _executor(threads: int, name: str, *, inline: bool) -> Executor:

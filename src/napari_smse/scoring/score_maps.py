@@ -72,9 +72,13 @@ class ScoreMaps:
         return powers if len(set(powers)) == len(powers) else [f"{mpp:g} µm/px" for mpp in mpps]
 
     def __iter__(self) -> Iterator[MapName]:
-        """Names of the maps: scale by scale, and the fused ones last if there are several."""
+        """Names of the maps: scale by scale, and the fused ones last if there are several.
+
+        Of two classes one has a map, as that of the other would say the same again.
+        """
         scales = self.scale_names + ([MULTI_SCALE_MEAN] if len(self.plan.scales) > 1 else [])
-        return (MapName(class_name, scale) for scale in scales for class_name in self.classes)
+        classes = self.classes if len(self.classes) != 2 else (shown_class(self.classes),)
+        return (MapName(class_name, scale) for scale in scales for class_name in classes)
 
     def add(self, scores: Sequence[TileScores]) -> None:
         """Take in new results."""

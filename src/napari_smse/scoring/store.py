@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from napari_smse.scoring.store_layout import (
 )
 from napari_smse.scoring.tile_table import TileTable, unit_length
 from napari_smse.tiles import ScaleTiles, TilePlan
+from napari_smse.tiles.appearance import MEASURES
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,17 @@ class ScaleScores:
         (n, classes) float32; NaN for a tile that was not scored yet.
     embedding
         (n, d) float16, L2-normalised.
+    appearance
+        (n, k) float32, see `tiles.appearance`; NaN where that was not measured, as in the stores
+        of earlier versions. Empty if only probabilities are at hand.
     """
 
     tiles: ScaleTiles
     probability: NDArray[np.float32]
     embedding: NDArray[np.float16]
+    appearance: NDArray[np.float32] = field(
+        default_factory=lambda: np.empty((0, len(MEASURES)), dtype=np.float32)
+    )
 
     @property
     def mpp(self) -> float:
@@ -57,8 +64,12 @@ class ScaleScores:
 
     def heat_map(self, class_index: int) -> HeatMap:
         """The map of one class."""
+        return self.map_of(self.probability[:, class_index])
+
+    def map_of(self, values: NDArray[np.floating]) -> HeatMap:
+        """The map of one value a tile, ``(n,)``; NaN leaves a place empty."""
         builder = HeatMapBuilder(self.tiles.grid)
-        builder.add(self.tiles.columns, self.tiles.rows, self.probability[:, class_index])
+        builder.add(self.tiles.columns, self.tiles.rows, values)
         return builder.heat_map()
 
 
@@ -200,8 +211,9 @@ class ScoreStore:
         start: int,
         probability: NDArray[np.float32],
         embedding: NDArray[np.floating],
+        appearance: NDArray[np.float32] | None = None,
     ) -> None:
-        """Write consecutive tiles of one scale.
+        """Write consecutive tiles of one scale; what they look like only if it is known.
 
         Raises
         ------
@@ -212,6 +224,8 @@ class ScoreStore:
         with _writing(self.path):
             self._scales[scale]["probability"][rows] = probability
             self._scales[scale]["embedding"][rows] = embedding.astype(np.float16)
+            if appearance is not None and "appearance" in self._scales[scale]:
+                self._scales[scale]["appearance"][rows] = appearance
 
     def mark_done(self, blocks: Sequence[int]) -> None:
         """Count blocks as done; call it only after their rows are written."""
@@ -255,7 +269,19 @@ class ScoreStore:
                 read_tiles(group),
                 np.asarray(group["probability"][:]),
                 np.asarray(group["embedding"][:]),
+                _appearance(group),
             )
+
+    def appearance(self, number: int) -> NDArray[np.float32]:
+        """Read back what the tiles of one scale look like, ``(n, k)``; NaN where not measured.
+
+        Raises
+        ------
+        OutputError
+            If the files are damaged.
+        """
+        with _reading(self.path):
+            return _appearance(self._scales[number])
 
     def tile_table(self) -> TileTable:
         """Return the tiles of all scales that were scored so far, in one table.
@@ -287,6 +313,15 @@ class ScoreStore:
 def signature(facts: Mapping[str, Any]) -> str:
     """A short hash of what scores depend on; equal means a run can be continued."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _appearance(group: Any) -> NDArray[np.float32]:
+    """Return what the tiles of a scale look like; NaN if an earlier or later version wrote it."""
+    tiles = group["column"].shape[0]
+    stored = group.get("appearance")
+    if stored is None or stored.shape[1] != len(MEASURES):
+        return np.full((tiles, len(MEASURES)), np.nan, dtype=np.float32)
+    return np.asarray(stored[:])
 
 
 def _now() -> str:

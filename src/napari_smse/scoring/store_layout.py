@@ -15,6 +15,7 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
+from napari_smse.tiles.appearance import MEASURES
 
 FORMAT: Final = "napari-smse scores"
 VERSION: Final = 1
@@ -32,7 +33,9 @@ _TILE_ARRAYS: Final[Mapping[str, type[np.generic]]] = {
     "probability": np.float32,
     "embedding": np.float16,
 }
-_TWO_AXES: Final = ("probability", "embedding")
+_TWO_AXES: Final = ("probability", "embedding", "appearance")
+_ADDED_ARRAYS: Final[Mapping[str, type[np.generic]]] = {"appearance": np.float32}
+"""Stores of earlier versions lack these."""
 
 
 class _Facts(BaseModel):
@@ -113,7 +116,8 @@ def check_arrays(group: zarr.Group, classes: int, scales: int) -> None:
         scale: Any = group[f"scale_{number}"]
         ScaleFacts.model_validate_json(json.dumps(dict(scale.attrs)))
         tiles = scale["column"].shape[0]
-        for name, dtype in _TILE_ARRAYS.items():
+        added = {name: dtype for name, dtype in _ADDED_ARRAYS.items() if name in scale}
+        for name, dtype in {**_TILE_ARRAYS, **added}.items():
             shape: tuple[int | None, ...] = (tiles,)
             if name in _TWO_AXES:
                 shape = (tiles, classes if name == "probability" else None)
@@ -183,6 +187,7 @@ def create_scale(
         create_array(group, name, (count,), values.dtype, 0)[:] = values
     create_array(group, "probability", (count, classes), np.float32, np.nan)
     create_array(group, "embedding", (count, embedding_dim), np.float16, 0)
+    create_array(group, "appearance", (count, len(MEASURES)), np.float32, np.nan)
 
 
 def read_tiles(group: Any) -> ScaleTiles:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import BankError
 from napari_smse.models.card import ModelCard
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.slides import Region
+from napari_smse.tiles.appearance import MEASURES
 
 THUMBNAIL_PX: Final = 56
 """Edge of an exemplar's picture, px."""
@@ -52,7 +52,7 @@ class ExemplarBank:
     licence
         What the thumbnails may be used for, as their data set says.
     appearances
-        ``(n, k)`` float32, what the tiles look like (`similarity.appearance`); NaN where that
+        ``(n, k)`` float32, what the tiles look like (`tiles.appearance`); NaN where that
         is not known.
     drawn
         Of each tile, which of the areas drawn on its slide it is of; empty where that is not known.

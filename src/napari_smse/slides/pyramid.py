@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from PIL import Image
 
 from napari_smse.slides.cache import ArrayCache
 from napari_smse.slides.slide import Slide
@@ -46,6 +47,9 @@ class LevelArray:
 
     dtype = np.dtype(np.uint8)
     ndim = 3
+    saturation = 1.0
+    """How much of the colour indexing gives, 0 to 1, such as to show grey tissue under a map; boxes
+    are read as they are."""
 
     def __init__(
         self,
@@ -68,7 +72,7 @@ class LevelArray:
         return f"<LevelArray {self.shape}, downsample {self.downsample:g}>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LevelArray:
-        """Return itself, as nothing of it can be changed; napari copies a layer's data."""
+        """Return itself, as its pixels cannot be changed; napari copies a layer's data."""
         return self
 
     def __len__(self) -> int:
@@ -97,6 +101,8 @@ class LevelArray:
         top, bottom, row_index = _span(rows, self.shape[0])
         left, right, column_index = _span(columns, self.shape[1])
         box = self.read_box(left, top, right - left, bottom - top)
+        if self.saturation < 1:
+            box = _desaturated(box, self.saturation)
         # One axis after the other, from the last, so that whole numbers do not move them.
         indexed: NDArray[np.uint8] = box[:, :, colours][:, column_index][row_index]
         return indexed
@@ -226,6 +232,13 @@ def _chunk_size(tile_width: int, tile_height: int) -> tuple[int, int]:
     if tile_width in _CHUNK_SIDES and tile_height in _CHUNK_SIDES:
         return tile_width, tile_height
     return _CHUNK, _CHUNK
+
+
+def _desaturated(rgb: NDArray[np.uint8], saturation: float) -> NDArray[np.uint8]:
+    if not rgb.size:
+        return rgb
+    picture = Image.fromarray(rgb)
+    return np.asarray(Image.blend(picture.convert("L").convert("RGB"), picture, saturation))
 
 
 def _span(index: Any, length: int) -> tuple[int, int, Any]:

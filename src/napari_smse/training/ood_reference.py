@@ -15,8 +15,8 @@ from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import DataError
 from napari_smse.progress import Progress, Task
-from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import OodReference, SourceAppearance, fitted_appearance
+from napari_smse.tiles.appearance import MEASURES, appearance_features
 from napari_smse.training.exemplar_selection import by_turns
 
 MAX_IMAGES: Final = 25
@@ -37,7 +37,7 @@ class TileAppearances:
     Attributes
     ----------
     appearances
-        ``(n, k)``, see `napari_smse.similarity.appearance`.
+        ``(n, k)``, see `napari_smse.tiles.appearance`.
     sources, cases
         ``(n,)``, of each tile.
     mpps

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.progress import Progress, Task
+from napari_smse.scoring import HeatMap
+from napari_smse.scoring.calls import OOD_LIMIT
 from napari_smse.scoring.tile_table import TileTable
-from napari_smse.similarity.appearance import appearance_features
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.detection import (
     Appearance,
@@ -20,8 +21,9 @@ from napari_smse.similarity.ood.detection import (
     read_appearance,
     reference_with,
 )
-from napari_smse.similarity.ood.reference import load_ood_reference
+from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
 from napari_smse.slides import Slide
+from napari_smse.tiles.appearance import appearance_features
 from napari_smse.workflows.scored_slide import Run
 
 _RUNS_KEPT: Final = 8
@@ -30,21 +32,60 @@ _appearances: dict[Path, Appearance] = {}
 
 @dataclass(frozen=True)
 class OodScores:
-    """How unlike everything reference tiles are.
+    """How far tiles are out of distribution.
 
     Attributes
     ----------
     values
-        ``(n,)``: above 1, unlike; NaN where that cannot be told.
+        ``(n,)``: above 1, out of distribution; NaN where that cannot be told.
     known
         Whether the model says what it knows at all.
     added
         Whether added exemplars count as known, too.
+    reference
+        What the tiles were compared with.
     """
 
     values: NDArray[np.float32]
     known: bool = True
     added: bool = False
+    reference: OodReference | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RunOod:
+    """How far the scored tiles of a run are out of distribution.
+
+    Attributes
+    ----------
+    run, bank
+        The run, and exemplars that count as known besides.
+    tiles
+        Its scored tiles.
+    scores
+        Of these.
+    """
+
+    run: Run
+    bank: ExemplarBank | None
+    tiles: TileTable
+    scores: OodScores
+
+    def of_scale(self, number: int) -> NDArray[np.float32]:
+        """Return the scores of the tiles of one scale."""
+        return np.asarray(self.scores.values[self.tiles.rows_of(number)])
+
+    def heat_map(self, number: int) -> HeatMap:
+        """Return a map of one scale: 1 out of distribution, 0 not, NaN where nothing was scored."""
+        unlike = (self.scores.values > OOD_LIMIT).astype(np.float32)
+        return self.tiles.heat_map(unlike, number)
+
+
+def measure_run(slide: Slide, run: Run, bank: ExemplarBank | None = None) -> Task[RunOod]:
+    """Measure all scored tiles of a run; parameters and errors are those of `measure_ood`."""
+    tiles = run.store.tile_table()
+    scores = yield from measure_ood(slide, run, tiles, bank)
+    return RunOod(run, bank, tiles, scores)
 
 
 def measure_ood(
@@ -76,7 +117,8 @@ def measure_ood(
         yield Progress(round(share * len(tiles)), len(tiles))
     wider = reference_with(known, bank, run.card.classes)
     values = ood_scores(tiles, run.plan, appearance, wider)
-    return OodScores(values, added=len(wider.appearances) > len(known.appearances))
+    added = len(wider.appearances) > len(known.appearances)
+    return OodScores(values, added=added, reference=wider)
 
 
 def appearance_of_tiles(

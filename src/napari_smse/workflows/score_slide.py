@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ from napari_smse.scoring import (
 from napari_smse.scoring.derived_store import derived_store
 from napari_smse.scoring.open_run import run_facts
 from napari_smse.scoring.store import signature
+from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
 from napari_smse.workflows.scored_slide import Run
@@ -163,7 +164,15 @@ def load_cached_model(name: str) -> Model:
     return known
 
 
-def save_shown_results(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by: str) -> Path:
+def save_shown_results(
+    folder: Path,
+    slide: Slide,
+    run: Run,
+    maps: ScoreMaps,
+    by: str,
+    *,
+    reference: OodReference | None = None,
+) -> Path:
     """Write the results of a finished run as its maps show them, and return the folder.
 
     Parameters
@@ -174,18 +183,21 @@ def save_shown_results(folder: Path, slide: Slide, run: Run, maps: ScoreMaps, by
         What was scored, and the run in force.
     maps, by
         What is shown, and what it is by; nothing for the class head of the run's model.
+    reference
+        What counts as known; by default what the model's training tiles look like.
 
     Raises
     ------
     OutputError
         If the folder cannot be written, or the run did not come to its end.
     """
-    context = RunContext(run.card, run.device.label, run.warnings)
+    reference = reference or load_ood_reference(run.model, run.card.weights_sha256)
+    context = RunContext(run.card, run.device.label, run.warnings, reference=reference)
     with folder_lock(folder), store_lock(run.store.path), ExitStack() as stack:
         store = run.store
         if by:
             card = run.card.model_copy(update={"classes": maps.classes})
-            context = RunContext(card, run.device.label, run.warnings, by)
+            context = replace(context, card=card, classifier=by)
             parent = stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-"))
             store = _store_of_maps(Path(parent) / "scores.zarr", run, maps, by)
         save_results(folder, slide, store, context, geojson=True)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import ScoreRequest, choose_device, open_run, score
-from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.ood.detection import (
     no_appearance,
     ood_scores,
@@ -18,9 +17,11 @@ from napari_smse.similarity.ood.detection import (
 )
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.slides import open_slide
+from napari_smse.tiles.appearance import MEASURES
 from support.exemplar_banks import CLASSES, made_bank
 from support.models import redness_model
 from support.slides import write_pyramid_tiff
+from support.stores import forget_appearance
 
 K = len(MEASURES)
 GLASS, PINK, RED = (243, 243, 243), (205, 150, 190), (230, 90, 150)
@@ -75,11 +76,25 @@ def test_looks_are_read_of_what_is_scored_and_only_once(run):
     assert list(read_appearance(slide, plan, store, appearances)) == []
     for _ in score(slide, model, plan, store, device):
         pass
+    forget_appearance(store)
     shares = list(read_appearance(slide, plan, store, appearances))
     assert shares[-1] == 1
     assert len(shares) == len(plan.blocks)
     assert all(np.isfinite(appearance).all() for appearance in appearances)
     assert list(read_appearance(slide, plan, store, appearances)) == []
+
+
+def test_what_a_run_measured_is_not_read_again(run):
+    slide, model, plan, store, device = run
+    for _ in score(slide, model, plan, store, device):
+        pass
+    measured = no_appearance(plan)
+    assert list(read_appearance(slide, plan, store, measured)) == []
+    forget_appearance(store)
+    read = no_appearance(plan)
+    assert list(read_appearance(slide, plan, store, read))
+    for known, again in zip(measured, read, strict=True):
+        np.testing.assert_array_equal(known, again)
 
 
 def test_the_tiles_that_look_otherwise_are_the_unlike_ones(run):

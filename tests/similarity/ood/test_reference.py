@@ -8,7 +8,6 @@ import pytest
 from napari_smse.errors import DamagedModelError
 from napari_smse.models import read_card
 from napari_smse.models.card import bundled_models, model_paths
-from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.ood.reference import (
     MIN_NEW_TILES,
     OodReference,
@@ -17,6 +16,7 @@ from napari_smse.similarity.ood.reference import (
     ood_reference_path,
     save_ood_reference,
 )
+from napari_smse.tiles.appearance import MEASURES, appearance_features
 
 K = len(MEASURES)
 

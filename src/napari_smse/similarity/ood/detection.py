@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore, read_block
 from napari_smse.scoring.tile_table import TileTable
-from napari_smse.similarity.appearance import MEASURES, appearance_features
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide
 from napari_smse.tiles import ReadBlock, TilePlan
+from napari_smse.tiles.appearance import MEASURES, appearance_features
 
 Appearance = list[NDArray[np.float32]]
 """What the tiles of a plan look like: for each scale ``(n, k)``; NaN where that is not known."""
@@ -30,12 +30,13 @@ def no_appearance(plan: TilePlan) -> Appearance:
 def read_appearance(
     slide: Slide, plan: TilePlan, store: ScoreStore, appearances: Appearance
 ) -> Generator[float, None, None]:
-    """Read what the scored tiles of a slide look like, yielding the share that is done.
+    """Find what the scored tiles of a slide look like, yielding the share that is done.
 
     Parameters
     ----------
     slide, plan, store
-        Of a run; blocks that it has not scored are left out.
+        Of a run; blocks that it has not scored are left out. What the store does not know, as one
+        of an earlier version, is read from the slide.
     appearances
         Filled in; what is there is not read again.
 
@@ -44,6 +45,10 @@ def read_appearance(
     DamagedSlideError
         The slide cannot be read.
     """
+    for number, appearance in enumerate(appearances):
+        missing = np.isnan(appearance[:, 0])
+        if missing.any():
+            appearance[missing] = store.appearance(number)[missing]
     done = np.flatnonzero(store.blocks_done()).tolist()
     todo = [number for number in done if not _is_known(appearances, plan.blocks[number])]
     for count, number in enumerate(todo, start=1):

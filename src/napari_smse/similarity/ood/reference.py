@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_smse.atomic_write import write_atomic
-from napari_smse.errors import DamagedModelError
+from napari_smse.errors import DamagedModelError, ModelNotFoundError
 from napari_smse.models.card import OOD_REFERENCE_SUFFIX, WEIGHTS_SUFFIX, model_paths
-from napari_smse.similarity.appearance import MEASURES
+from napari_smse.tiles.appearance import MEASURES
 
 MIN_NEW_TILES: Final = 5
 """So many tiles of a source at a scale are needed to add it to a reference."""
@@ -200,7 +200,7 @@ def save_ood_reference(known: OodReference, path: Path) -> None:
 
 
 def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
-    """Return the reference of a model; None if it has none.
+    """Return the reference of a model; None if it has none, or its files are gone.
 
     Parameters
     ----------
@@ -214,7 +214,10 @@ def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
     DamagedModelError
         The file is damaged, or of another model.
     """
-    path = ood_reference_path(model)
+    try:
+        path = ood_reference_path(model)
+    except ModelNotFoundError:
+        return None
     if not path.is_file():
         return None
     try:

@@ -26,6 +26,7 @@ from napari_smse.scoring import (
     open_run,
     scale_warnings,
 )
+from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
 from napari_smse.workflows.batch.destination import Destination
@@ -59,6 +60,8 @@ class BatchSettings:
         Replace another run's results.
     index
         Where slides go, too, when they are scored; None for nowhere.
+    reference
+        What the model's training tiles look like; None if that is not known.
     """
 
     target: Destination
@@ -69,6 +72,7 @@ class BatchSettings:
     geojson: bool = False
     overwrite: bool = False
     index: IntoIndex | None = None
+    reference: OodReference | None = None
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,8 @@ class OpenJob:
         """
         job, target = self.job, self.job.settings.target
         label = " and ".join(device.label for device in self.devices)
-        context = RunContext(job.settings.card, label, self.warnings)
+        card, reference = job.settings.card, job.settings.reference
+        context = RunContext(card, label, self.warnings, reference=reference)
         folder = target.folder(job.name)
         save_results(folder, self.slide, self.store, context, geojson=job.settings.geojson)
         target.deliver(job.name)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_smse.similarity.appearance import MEASURES, appearance_features
+from napari_smse.tiles.appearance import MEASURES, appearance_features
 from support.slides import noise_image
 
 
