@@ -11,6 +11,7 @@ from napari_smse.widgets.index import settings as index_settings
 from napari_smse.workflows import fine_tune, score_slide
 from support.annotated_slides import write_red_slide
 from support.docks import Docks, seeing_model
+from support.models import hide_bundled_reference
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,7 @@ def settle():
 def model(monkeypatch, tmp_path):
     """A real, tiny network in place of any other; everything is kept in tmp_path."""
     made = seeing_model(tmp_path)
+    hide_bundled_reference(monkeypatch)
     for place in (score_slide, fine_tune):
         monkeypatch.setattr(place, "load_cached_model", lambda _name: made)
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")

@@ -11,10 +11,10 @@ from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreStore
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
-from napari_smse.widgets.evidence import overlay_panel
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.result_panel import AFTER, BEFORE
 from napari_smse.widgets.score import dock as score_dock
+from napari_smse.workflows import out_of_distribution
 from napari_smse.workflows.out_of_distribution import OodScores
 
 pytestmark = pytest.mark.gui
@@ -25,8 +25,9 @@ NEAREST = 2
 def evidence(docks, monkeypatch):
     def measure_ood(_slide, _started, tiles, _bank=None):
         return OodScores(np.zeros(len(tiles), np.float32))
+        yield
 
-    monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
+    monkeypatch.setattr(out_of_distribution, "measure_ood", measure_ood)
     made = EvidenceDock(docks.viewer)
     docks.viewer.window.add_dock_widget(made)
     yield made

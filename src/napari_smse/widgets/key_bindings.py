@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 KEYS: Final = tuple(str(number) for number in range(1, 10))
@@ -28,7 +28,8 @@ def _chooser(choose: Callable[[int], None], row: int) -> Callable[[object], None
     return choose_class
 
 
-Action = Callable[[object], None]
+Action = Callable[[object], Iterator[None] | None]
+"""What a key does; what comes after the ``yield`` of a generator, it does when it is let go."""
 
 
 class KeyBindings:

@@ -18,6 +18,7 @@ from psygnal import Signal
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
 from napari_smse.reader import SLIDE_KEY
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.widgets.slide_layers import (
     is_slide_layer,
@@ -26,6 +27,7 @@ from napari_smse.widgets.slide_layers import (
     slide_of,
 )
 from napari_smse.widgets.tile_notes import notes_of
+from napari_smse.workflows.out_of_distribution import RunOod
 from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
@@ -87,8 +89,17 @@ class Session:
     maps_changed = Signal(object)
     """Other maps, or other values, are shown on this slide layer."""
 
+    map_shown = Signal(object)
+    """Another map of this slide layer is looked at, or none."""
+
     run_grew = Signal(object)
     """More tiles of this slide layer are scored; comes about every second while a run goes on."""
+
+    ood_changed = Signal(object)
+    """It is known anew how far this slide layer's tiles are out of distribution."""
+
+    known_changed = Signal(object)
+    """Other exemplars count as known on this slide layer, besides what its model knows."""
 
     annotations_changed = Signal()
     """Something else is drawn on a slide, or said of its tiles."""
@@ -110,6 +121,8 @@ class Session:
         self._views: dict[str, tuple[tuple[float, ...], float]] = {}
         self._runs: weakref.WeakKeyDictionary[Layer, Run] = weakref.WeakKeyDictionary()
         self._maps: weakref.WeakKeyDictionary[Layer, HeatMapLayers] = weakref.WeakKeyDictionary()
+        self._ood: weakref.WeakKeyDictionary[Layer, RunOod] = weakref.WeakKeyDictionary()
+        self._known: weakref.WeakKeyDictionary[Layer, ExemplarBank] = weakref.WeakKeyDictionary()
         self._being_scored: weakref.ref[Layer] | None = None
         self.annotator: Annotator | None = None
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -176,6 +189,7 @@ class Session:
         """Put a run in force on a slide."""
         if self._runs.get(layer) is run:
             return
+        self._ood.pop(layer, None)
         if run is None:
             self._runs.pop(layer, None)
         else:
@@ -193,6 +207,25 @@ class Session:
         else:
             self._maps[layer] = maps
         self.maps_changed.emit(layer)
+
+    def ood_of(self, layer: Layer) -> RunOod | None:
+        """Return how far the tiles of a slide's run are out of distribution, once measured."""
+        return self._ood.get(layer)
+
+    def set_ood(self, layer: Layer, scores: RunOod) -> None:
+        """Take note of how far the tiles of a slide's run are out of distribution."""
+        self._ood[layer] = scores
+        self.ood_changed.emit(layer)
+
+    def known_of(self, layer: Layer) -> ExemplarBank | None:
+        """Return the exemplars that count as known on a slide besides what its model knows."""
+        return self._known.get(layer)
+
+    def set_known(self, layer: Layer, bank: ExemplarBank) -> None:
+        """Have exemplars count as known on a slide, as far as it is known how they look."""
+        if self._known.get(layer) is not bank:
+            self._known[layer] = bank
+            self.known_changed.emit(layer)
 
     def is_scoring(self, layer: Layer | None) -> bool:
         """Whether this slide is being scored."""

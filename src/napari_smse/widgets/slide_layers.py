@@ -26,6 +26,7 @@ class LayerKind(StrEnum):
 
     AGREEMENT = "agreement of scales"
     ANNOTATIONS = "annotations"
+    CONTOURS = "contours"
     DIFFERENCE = "difference by fine-tuning"
     EXAMPLES = "examples"
     HEAT_MAP = "heat map"
@@ -87,6 +88,18 @@ def slide_layers(viewer: ViewerModel) -> Iterator[Image]:
 def is_slide_layer(layer: Layer) -> bool:
     """Whether a layer shows a slide, or a picture that can be opened as one."""
     return isinstance(layer, Image) and (SLIDE_KEY in layer.metadata or _is_picture_file(layer))
+
+
+def pictures_without_file(viewer: ViewerModel) -> list[Image]:
+    """Return colour pictures that are no slides, as they do not come from a file."""
+    return [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Image)
+        and layer.rgb
+        and not is_slide_layer(layer)
+        and mark_of(layer) is None
+    ]
 
 
 def _is_picture_file(layer: Image) -> bool:

@@ -8,13 +8,13 @@ from qtpy.QtCore import Qt
 
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.progress import Progress
-from napari_smse.similarity.appearance import MEASURES
+from napari_smse.scoring.map_raster import MapRaster
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
+from napari_smse.tiles.appearance import MEASURES
 from napari_smse.widgets.evidence import dock as evidence_dock
-from napari_smse.widgets.evidence import overlay_panel
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
@@ -32,6 +32,7 @@ from support.docks import contrast
 from support.exemplar_banks import made_bank
 
 pytestmark = pytest.mark.gui
+MEASURE_OOD = out_of_distribution.measure_ood
 CLASS_HEAD, PROTOTYPES, NEAREST = range(3)
 PINK_TILE, RED_TILE, GLASS = (40, 420), (600, 420), (1200, 420)
 
@@ -61,7 +62,7 @@ def banks(monkeypatch):
         yield Progress(1, 2)
         return OodScores(np.where(tiles.places[:, 0] >= 512, 1.5, 0.5).astype(np.float32))
 
-    monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
+    monkeypatch.setattr(out_of_distribution, "measure_ood", measure_ood)
     return held
 
 
@@ -175,7 +176,6 @@ def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):
 def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
     scored(docks, dock)
     own = docks.map_of("malignant")
-    docks.score.controls.which.setCurrentIndex(0)
     add(docks, dock)
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
     for row, way in ((PROTOTYPES, "prototypes"), (NEAREST, "nearest")):
@@ -187,23 +187,23 @@ def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
         ).probability()
         number = known.bank.classes.index("malignant")
         heat_map = read.tiles.heat_map(wanted[:, number], 0)
-        np.testing.assert_allclose(docks.map_of("malignant"), heat_map.values, rtol=1e-3)
+        drawn = MapRaster(heat_map, read.run.plan.mask).draw(heat_map)
+        np.testing.assert_allclose(docks.map_of("malignant"), drawn, rtol=1e-3)
     shown = [one for one in layers_of_kind(docks.viewer, LayerKind.HEAT_MAP) if one.visible]
-    assert [one.name for one in shown] == ["P(benign) 20x by nearest reference tile · slide"]
-    assert "benign" in docks.score.controls.which.currentText()
+    assert [one.name for one in shown] == ["P(malignant) 20x by nearest reference tile · slide"]
+    assert "malignant" in docks.score.controls.which.currentText()
     told = docks.score.live.cursor.describe((16.0, 16.0))
-    assert f"P(malignant) {docks.map_of('malignant')[0, 0]:.2f}" in told
-    # What is surely malignant is malignant to the last digit: only how little benign it is moves.
-    before = docks.map_of("benign")
+    assert f"P(malignant) {docks.map_of('malignant')[1, 1]:.2f}" in told
+    before = docks.map_of("malignant")
     click(docks, dock, RED_TILE)
     dock.evidence.known.list.setCurrentRow(0)
     dock.bank.remove.click()
     docks.until(lambda: quiet(dock))
     assert "malignant 39" in dock.bank.which.text()
-    assert not np.array_equal(docks.map_of("benign"), before, equal_nan=True)
+    assert not np.array_equal(docks.map_of("malignant"), before, equal_nan=True)
     choose(docks, dock, CLASS_HEAD)
     np.testing.assert_allclose(docks.map_of("malignant"), own, atol=1e-6)
-    assert not any(" by " in one.name for one in docks.viewer.layers)
+    assert not any("reference tile" in one.name for one in docks.viewer.layers)
 
 
 def test_a_bank_is_saved_loaded_and_reset(docks, dock, tmp_path, problems):
@@ -261,7 +261,8 @@ def test_what_known_tiles_say_becomes_a_model(docks, dock):
     assert contrast(docks.map_of("malignant")) > 0.1
     # They are no longer by reference tiles, and say so.
     names = {one.name for one in docks.viewer.layers if is_of_kind(one, LayerKind.HEAT_MAP)}
-    assert names == {"P(benign) 20x · slide", "P(malignant) 20x · slide"}
+    assert len(names) == 1
+    assert "reference tile" not in names.pop()
     tune.outcome.roll_back()
     np.testing.assert_array_equal(docks.map_of("malignant"), own)
 
@@ -343,15 +344,18 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
     assert dock.overlays.banner.text() == (
         "50 % of the tissue is unlike anything this model was trained on."
     )
-    dock.overlays.unknown.setChecked(True)
+    controls = docks.score.controls
+    assert "50 % of" in controls.banner.text()
     (layer,) = (
         one for one in docks.viewer.layers if is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION)
     )
     assert docks.viewer.layers[-1] is layer
-    grey = layer.data > 0
+    grey, malignant = layer.data > 0, docks.map_of("malignant")
+    assert grey.shape == malignant.shape
     assert not grey[:, : grey.shape[1] // 3 - 8].any()
-    assert grey[:96, 64 : 64 + 64].all()
-    dock.overlays.unknown.setChecked(False)
+    right = np.isfinite(malignant) & (np.arange(grey.shape[1]) > 0.55 * grey.shape[1])
+    assert grey[right].all()
+    controls.out_of_distribution.setChecked(False)
     assert not any(is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION) for one in docks.viewer.layers)
 
 
@@ -359,7 +363,7 @@ def test_tiles_that_are_added_are_no_longer_unlike_anything(docks, dock, monkeyp
     elsewhere = np.random.default_rng(0).normal(50, 0.1, (200, len(MEASURES)))
     known = OodReference(model="m", looks=(fitted_appearance("elsewhere", 0.5, elsewhere, 6.0),))
     monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: known)
-    monkeypatch.setattr(overlay_panel, "measure_ood", out_of_distribution.measure_ood)
+    monkeypatch.setattr(out_of_distribution, "measure_ood", MEASURE_OOD)
     scored(docks, dock)
     assert dock.overlays.banner.text().startswith("100 % of the tissue is unlike")
     click(docks, dock, RED_TILE)
@@ -394,12 +398,12 @@ def test_a_slide_that_cannot_be_read_any_more_can_still_be_learnt_from(docks, do
 
 def test_a_model_that_does_not_say_what_it_knows_is_told(docks, dock, monkeypatch):
     def measure_ood(_slide, _started, tiles, bank=None):
+        yield Progress(1, 1)
         return OodScores(np.full(len(tiles), np.nan, np.float32), known=False)
 
-    monkeypatch.setattr(overlay_panel, "measure_ood", measure_ood)
+    monkeypatch.setattr(out_of_distribution, "measure_ood", measure_ood)
     scored(docks, dock)
     assert "does not say what its training tiles look like" in dock.overlays.banner.text()
-    dock.overlays.unknown.setChecked(True)
     assert not any(is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION) for one in docks.viewer.layers)
 
 

@@ -115,6 +115,7 @@ def test_the_canvas_shows_the_marked_tile_where_the_slide_shows_it(make_napari_v
     layer.visible = False
     shown = layers.layers[name]
     shown.visible = True
+    shown.colorbar.visible = False
     shown.opacity = 1
     top = float(np.nanmax(shown.data))
     shown.contrast_limits = (top - 0.02, top - 0.01)

@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_smse.scoring import MULTI_SCALE_MEAN, MapName, ScoreMaps, TileScores
+from napari_smse.scoring.calls import CallRule
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, ScaleTiles, TileGrid, TilePlan, TileSpec, TissueMask
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers, shown_map
@@ -79,14 +80,15 @@ def test_each_class_has_a_colour_of_its_own_or_the_models(page):
 
 
 def test_another_models_maps_take_the_place_of_the_old_ones(page):
-    old = page.lay(maps_of(("benign", "malignant"), (0.9, 0.1)))
-    new = page.lay(maps_of(("benign", "tumour"), (0.2, 0.8), tile=25))
+    old = page.lay(maps_of(("benign", "malignant", "stroma"), (0.8, 0.1, 0.1)))
+    new = page.lay(maps_of(("benign", "tumour", "fat"), (0.2, 0.1, 0.7), tile=25))
     assert {shown_map(layer).class_name for layer in page.maps} == {
         "benign",
         "tumour",
+        "fat",
     }
     # Benign has a layer already, but the class shown first is another.
-    assert [layer.name for layer in page.maps if layer.visible] == ["P(tumour) 20x · slide"]
+    assert [layer.name for layer in page.maps if layer.visible] == ["P(fat) 20x · slide"]
     new.show_only(MapName("benign", "20x"))
     assert new.layers[MapName("benign", "20x")] is old.layers[MapName("benign", "20x")]
     np.testing.assert_allclose(np.unique(new.layers[MapName("benign", "20x")].data), 0.2)
@@ -94,9 +96,9 @@ def test_another_models_maps_take_the_place_of_the_old_ones(page):
 
 def test_maps_that_were_never_looked_at_do_not_come_back(page):
     """They wait for being looked at, but by then the layer shows another model's."""
-    old = page.lay(maps_of(("benign", "malignant"), (0.9, 0.1)))
+    old = page.lay(maps_of(("benign", "malignant", "fat"), (0.8, 0.1, 0.1)))
     old.mark_stale()
-    new = page.lay(maps_of(("benign", "malignant"), (0.2, 0.8)))
+    new = page.lay(maps_of(("benign", "malignant", "fat"), (0.2, 0.7, 0.1)))
     benign = new.layers[MapName("benign", "20x")]
     benign.visible = True
     np.testing.assert_allclose(np.unique(benign.data), 0.2)
@@ -109,7 +111,7 @@ def test_a_copy_of_a_map_that_the_user_made_is_no_hindrance(page):
     page.lay(maps_of(("benign", "malignant"), (0.9, 0.1)))
     page.viewer.add_layer(Image.create(*page.maps[0].as_layer_data_tuple()))
     page.lay(maps_of(("benign", "malignant"), (0.2, 0.8)))
-    assert len(page.maps) == 2
+    assert len(page.maps) == 1
 
 
 def test_maps_of_two_slides_called_alike_are_named_anew(page):
@@ -118,9 +120,7 @@ def test_maps_of_two_slides_called_alike_are_named_anew(page):
     for name in maps:
         page.viewer.add_layer(Image(np.zeros((2, 2)), name=f"{name} · slide"))
     laid = page.lay(maps)
-    assert {layer.name for layer in page.maps} == {
-        "P(benign) 20x · slide [1]", "P(malignant) 20x · slide [1]"
-    }  # fmt: skip
+    assert [layer.name for layer in page.maps] == ["P(malignant) 20x · slide [1]"]
     laid.name_by("prototypes")
     assert all("by prototypes" in layer.name for layer in page.maps)
     page.lay(maps)
@@ -128,14 +128,42 @@ def test_maps_of_two_slides_called_alike_are_named_anew(page):
 
 
 def test_names_say_what_maps_are_by_and_what_the_user_called_them_stays(page):
-    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    maps = maps_of(("benign", "malignant", "fat"), (0.2, 0.7, 0.1))
     first = page.lay(maps)
     first.name_by("prototypes")
     names = {layer.name for layer in page.maps}
-    assert names == {
-        "P(benign) 20x by prototypes · slide", "P(malignant) 20x by prototypes · slide"
-    }  # fmt: skip
+    assert names == {f"P({name}) 20x by prototypes · slide" for name in maps.classes}
     (mine,) = (one for one in page.maps if shown_map(one).class_name == "benign")
     mine.name = "for the meeting"
     page.lay(maps)
-    assert {layer.name for layer in page.maps} == {"for the meeting", "P(malignant) 20x · slide"}
+    assert {layer.name for layer in page.maps} == {
+        "for the meeting", "P(malignant) 20x · slide", "P(fat) 20x · slide"
+    }  # fmt: skip
+
+
+def test_the_names_of_layers_name_the_model(page):
+    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    HeatMapLayers(page.viewer, page.layer, page.slide, maps, by="smse 1").add_next()
+    assert [layer.name for layer in page.maps] == ["P(malignant) 20x by smse 1 · slide"]
+
+
+def test_what_the_model_leaves_undecided_is_grey(page):
+    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    rule = CallRule(maps.classes, (0.3, 0.7))
+    HeatMapLayers(page.viewer, page.layer, page.slide, maps, rule=rule).add_next()
+    (layer,) = page.maps
+    benign, grey, malignant = layer.colormap.map(np.array([0.2, 0.5, 0.8]))
+    assert np.ptp(grey[:3]) < 0.01
+    assert benign[2] > benign[0] + 0.2
+    assert malignant[0] > malignant[2] + 0.2
+
+
+def test_smooth_maps_are_drawn_anew_at_once(page):
+    maps = maps_of(("benign", "malignant"), (0.2, 0.8))
+    maps.add([TileScores(0, np.array([0]), np.array([[1.0, 0.0]], np.float32))])
+    laid = page.lay(maps)
+    steps = np.unique(laid.layers[laid.shown].data)
+    laid.smooth = True
+    assert len(np.unique(laid.layers[laid.shown].data)) >= len(steps)
+    laid.smooth = False
+    np.testing.assert_array_equal(np.unique(laid.layers[laid.shown].data), steps)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from napari_smse.scoring import HeatMap
+from napari_smse.slides import Region
+from napari_smse.tiles import Ground, TissueMask
 from napari_smse.widgets.layers.overlays import (
     hatching,
     hide_out_of_distribution,
@@ -19,14 +21,31 @@ pytestmark = pytest.mark.gui
 
 def test_cells_that_are_unknown_are_hatched_and_no_other():
     unknown = np.array([[True, False], [False, True]])
-    drawn = hatching(unknown, 8)
+    drawn = hatching(np.kron(unknown, np.ones((8, 8))) > 0, 8)
     assert drawn.shape == (16, 16)
     assert not drawn[:8, 8:].any()
     assert not drawn[8:, :8].any()
     assert set(np.unique(drawn[:8, :8])) == {1, 2}
     # Stripes go on from one cell to the next.
     assert np.array_equal(drawn[:8, :8], drawn[8:, 8:])
-    np.testing.assert_array_equal(hatching(unknown, 1), unknown * 2)
+
+
+def test_only_tissue_is_hatched(viewer, slide_path):
+    viewer.open(slide_path, plugin="napari-smse")
+    (slide_layer,) = slide_layers(viewer)
+    ground = np.zeros((8, 8), np.uint8)
+    ground[:4] = Ground.TISSUE
+    mask = TissueMask(ground, Region(0, 0, 128, 128))
+    unknown = HeatMap(np.ones((2, 2), np.float32), 0, 0, 64)
+    slide = slide_of(slide_layer)
+    layer = show_out_of_distribution(viewer, slide_layer, slide, unknown, mask)
+    assert layer.data.shape == (8, 8)
+    assert (layer.data[:4] > 0).all()
+    assert not layer.data[4:].any()
+    # Another map takes the layer over, as removing one takes long.
+    none = HeatMap(np.zeros((2, 2), np.float32), 0, 0, 64)
+    assert show_out_of_distribution(viewer, slide_layer, slide, none, mask) is layer
+    assert not layer.data.any()
 
 
 def test_the_hatching_covers_its_cells_exactly(viewer, slide_path):

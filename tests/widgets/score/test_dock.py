@@ -76,18 +76,16 @@ def test_scales_that_the_model_never_saw_are_marked(dock):
     ]
 
 
-def test_run_fills_a_map_per_class_and_scale_and_fused_ones(dock, viewer, until):
+def test_run_fills_a_map_per_scale_and_a_multi_scale_mean(dock, viewer, until):
     tick(dock, 0.25, 0.5)
     run_to_end(dock, until)
-    until(lambda: len(map_layers(viewer)) == 6)
+    until(lambda: len(map_layers(viewer)) == 3)
     names = {layer.name for layer in map_layers(viewer)}
     assert names == {
-        f"P({c}) {scale} · slide"
-        for c in ("benign", "malignant")
-        for scale in ("40x", "20x", "multi-scale mean")
+        f"P(malignant) {scale} by redness 1 · slide" for scale in ("40x", "20x", "multi-scale mean")
     }
     assert [layer.name for layer in map_layers(viewer) if layer.visible] == [
-        "P(malignant) multi-scale mean · slide"
+        "P(malignant) multi-scale mean by redness 1 · slide"
     ]
     for layer in map_layers(viewer):
         assert np.isfinite(layer.data).any()

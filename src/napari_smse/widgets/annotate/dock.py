@@ -31,7 +31,7 @@ from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.key_bindings import bind_class_keys, unbind_class_keys
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, follow_scale
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.slide_layers import slide_of
 
 _HINT = (
     "Keys 1 to 9 give the selected shapes a class, or else the next ones. Draw at least two "
@@ -137,7 +137,7 @@ class AnnotateDock(SlideDock):
     # -- slide -----------------------------------------------------------------------
 
     def _find_slides(self, _event: object = None) -> None:
-        self.slides.show_layers(list(slide_layers(self.viewer)))
+        self.slides.show_slides(self.viewer)
         self._take_models_colours()
 
     def _choose_slide(self) -> None:

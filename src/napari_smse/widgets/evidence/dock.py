@@ -55,7 +55,7 @@ class EvidenceDock(SlideDock):
             self.reading,
             self.desk.task,
             self.colour_by.task,
-            self.overlays.measuring,
+            self.overlays.monitor.task,
             self.overlays.comparing,
             self.evidence.card.pictures.task,
             self.evidence.known.pictures.task,

@@ -1,28 +1,27 @@
-"""What lies over the maps: where the slide is unlike anything known, and where scales agree."""
+"""How much of the slide is out of distribution, and where its scales agree."""
 
 from __future__ import annotations
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
-from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.progress import Progress
+from napari_smse.scoring.calls import OOD_LIMIT
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
 from napari_smse.widgets.evidence.messages import describe_out_of_distribution
 from napari_smse.widgets.layers.overlays import (
     describe_agreement,
     hide_agreement,
-    hide_out_of_distribution,
     show_agreement,
-    show_out_of_distribution,
 )
+from napari_smse.widgets.ood_monitor import OodMonitor
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import ScoredTiles
-from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
 
 _ALARMING = 0.1
 _BANNER = "background: #7a4a00; color: white; font-weight: bold; padding: 4px;"
@@ -52,15 +51,8 @@ class OverlayPanel(QWidget):
         self._viewer = viewer
         self._layer: Image | None = None
         self._read: ScoredTiles | None = None
-        self._unlike: NDArray[np.float32] | None = None
-        self._bank: ExemplarBank | None = None
+        self._session = session_of(viewer)
         self.banner, self.legend = QLabel(), QLabel()
-        self.unknown = QCheckBox("Show out-of-distribution areas")
-        self.unknown.setToolTip(
-            "Grey stripes: tiles whose colours or sharpness are unlike those of 95 % of the tiles "
-            "that the model was trained on, and of reference tiles that you add. What the maps "
-            "call them means nothing."
-        )
         self.agreement = QCheckBox("Show where the scales agree")
         self.agreement.setToolTip(
             "Colour the places where all scales call the same class, and those where one of them "
@@ -68,25 +60,25 @@ class OverlayPanel(QWidget):
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.banner, self.unknown, self.agreement, self.legend):
+        for widget in (self.banner, self.agreement, self.legend):
             layout.addWidget(widget)
         for label in (self.banner, self.legend):
             label.setWordWrap(True)
             label.hide()
-        self.measuring, self.comparing = Worker(), Worker()
-        self.measuring.progressed.connect(self._show_measuring)
-        self.measuring.returned.connect(self._take_unlike)
+        self.monitor = OodMonitor(self._session, self)
+        self.monitor.progressed.connect(self._show_measuring)
+        self.monitor.problem.connect(self.problem)
+        self.comparing = Worker()
         self.comparing.returned.connect(self._take_agreement)
-        for task in (self.measuring, self.comparing):
-            task.errored.connect(self.problem)
-        self.unknown.toggled.connect(self._show_unknown)
+        self.comparing.errored.connect(self.problem)
+        self._session.ood_changed.connect(self._take_ood)
         self.agreement.toggled.connect(self._show_agreement)
         self.setEnabled(False)
 
     def follow(self, layer: Image | None, read: ScoredTiles | None) -> None:
         """Lie over this slide from now on."""
         self._hide()
-        self._layer, self._read, self._unlike, self._bank = layer, read, None, None
+        self._layer, self._read = layer, read
         self.banner.hide()
         several = read is not None and sum(len(scale) > 0 for scale in read.tiles.scales) > 1
         self.setEnabled(read is not None)
@@ -99,26 +91,31 @@ class OverlayPanel(QWidget):
         if not several:
             self.agreement.setChecked(False)
         self._show_agreement()
-        self._measure()
+        if layer is not None:
+            self._take_ood(layer)
 
     def show_bank(self, bank: ExemplarBank) -> None:
         """Take the exemplars of a bank for known, too, as far as it is known how they look."""
-        before, self._bank = self._bank, bank
-        if any(one is not None and np.isfinite(one.appearances).any() for one in (before, bank)):
-            self._measure()
-
-    def _measure(self) -> None:
-        read, bank = self._read, self._bank
-        if read is not None:
-            self.measuring.start(lambda: measure_ood(read.slide, read.run, read.tiles, bank))
+        layer = self._layer
+        before = None if layer is None else self._session.known_of(layer)
+        if layer is not None and any(
+            one is not None and np.isfinite(one.appearances).any() for one in (before, bank)
+        ):
+            self._session.set_known(layer, bank)
 
     def unlike_of(self, row: int) -> float | None:
         """Return how far a tile is from all that is known; None if that is not known."""
-        return None if self._unlike is None else float(self._unlike[row])
+        ood = None if self._layer is None else self._session.ood_of(self._layer)
+        if ood is None or self._read is None or ood.run is not self._read.run:
+            return None
+        # More of it may be scored by now than was measured.
+        values = ood.scores.values
+        return float(values[row]) if len(values) == len(self._read.tiles) else None
 
     def release(self) -> None:
         """Let go of the viewer; layers stay."""
-        self.measuring.cancel()
+        self.monitor.release()
+        self._session.ood_changed.disconnect(self._take_ood, missing_ok=True)
         self.comparing.cancel()
 
     def _show_measuring(self, progress: Progress) -> None:
@@ -130,31 +127,19 @@ class OverlayPanel(QWidget):
         self.banner.setText(text)
         self.banner.show()
 
-    def _take_unlike(self, scores: OodScores) -> None:
-        read = self._read
-        if read is None:
+    def _take_ood(self, layer: Image) -> None:
+        ood, read = self._session.ood_of(layer), self._read
+        if layer is not self._layer or ood is None or read is None or ood.run is not read.run:
             return
-        if not scores.known:
+        if not ood.scores.known:
             self._show_banner(_NOT_SAID)
             return
-        self._unlike = scores.values
-        finest = scores.values[read.tiles.rows_of(_finest(read))]
+        finest = ood.of_scale(_finest(read))
         if len(finest):
-            share = float((finest > 1).mean())
-            self._show_banner(describe_out_of_distribution(share, scores.added))
+            share = float((finest > OOD_LIMIT).mean())
+            self._show_banner(describe_out_of_distribution(share, ood.scores.added))
             self.banner.setStyleSheet(_BANNER if share >= _ALARMING else _CALM)
-        self._show_unknown()
         self.measured.emit()
-
-    def _show_unknown(self) -> None:
-        layer, read = self._layer, self._read
-        if layer is None or read is None or layer not in self._viewer.layers:
-            return
-        hide_out_of_distribution(self._viewer, read.slide)
-        if self.unknown.isChecked() and self._unlike is not None:
-            unknown = (self._unlike > 1).astype(np.float32)
-            heat_map = read.tiles.heat_map(unknown, _finest(read))
-            show_out_of_distribution(self._viewer, layer, read.slide, heat_map)
 
     def _show_agreement(self) -> None:
         read = self._read
@@ -177,10 +162,8 @@ class OverlayPanel(QWidget):
         self.legend.show()
 
     def _hide(self) -> None:
-        self.measuring.cancel()
         self.comparing.cancel()
         if self._read is not None:
-            hide_out_of_distribution(self._viewer, self._read.slide)
             hide_agreement(self._viewer, self._read.slide)
 
 

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
+from napari_smse.scoring.calls import CallRule
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers, shown_map
 from napari_smse.widgets.session import session_of
@@ -125,7 +126,10 @@ class RecolouredMaps(QObject):
         by: str,
     ) -> HeatMapLayers:
         looked_at = _looked_at(self._viewer, slide)
-        shown = HeatMapLayers(self._viewer, layer, slide, maps, colours, by)
+        rule, run = None, self._session.run_of(layer)
+        if not by and run is not None:
+            by, rule = run.card.label, CallRule.from_card(run.card)
+        shown = HeatMapLayers(self._viewer, layer, slide, maps, colours, by, rule)
         same = next((name for name in maps if (name.class_name, name.scale) == looked_at), None)
         if same is not None:
             shown.show_only(same)

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_smse.models import read_card
 from napari_smse.palette import Colour
 from napari_smse.scoring import ScoreMaps
+from napari_smse.scoring.calls import CallRule
 from napari_smse.scoring.open_run import model_facts
 from napari_smse.widgets.controls.layout import push_button
 from napari_smse.widgets.finetune.changed_calls_list import ChangedCallsList
@@ -203,13 +204,19 @@ class ResultPanel(QWidget):
         self.triplets.pictures.stop()
 
     def _show(self, layer: Image, one: SlideComparison, maps: ScoreMaps) -> None:
-        shown = HeatMapLayers(self._viewer, layer, one.scored.slide, maps, self._colours(maps, one))
+        tuned = self._runs.get(one.scored.slide.quick_hash)
+        run = one.scored.run if maps is one.before or tuned is None else tuned
+        unsaved = maps is one.after and tuned is None
+        by = f"{run.card.label}, fine-tuned" if unsaved else run.card.label
+        # The band of the model before says nothing of the one that was tuned.
+        rule = None if unsaved else CallRule.from_card(run.card)
+        colours = self._colours(maps, one)
+        slide = one.scored.slide
+        shown = HeatMapLayers(self._viewer, layer, slide, maps, colours, by, rule)
         shown.mark_stale()
         shown.refresh(hidden=True)
-        tuned = self._runs.get(one.scored.slide.quick_hash)
-        if maps is one.after and tuned is None:
+        if unsaved:
             shown.unsaved = _UNSAVED
-        run = one.scored.run if maps is one.before or tuned is None else tuned
         self._session.set_run(layer, run)
         self._incomplete.append(shown)
         self._adding.start()

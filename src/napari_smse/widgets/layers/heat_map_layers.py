@@ -7,14 +7,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Final
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from numpy.typing import NDArray
 
-from napari_smse.palette import Colour, class_colours
-from napari_smse.scoring import MULTI_SCALE_MEAN, HeatMap, MapName, ScoreMaps, shown_class
+from napari_smse.palette import Colour, map_colours
+from napari_smse.scoring import MULTI_SCALE_MEAN, MapName, ScoreMaps, shown_class
+from napari_smse.scoring.calls import CallRule
+from napari_smse.scoring.map_raster import MapRaster
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.colormaps import CLASS_COLOUR, map_colormap
+from napari_smse.widgets.layers.colormaps import CLASS_COLOURS, map_colormap
 from napari_smse.widgets.layers.coordinates import place, placement
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import (
@@ -24,6 +29,8 @@ from napari_smse.widgets.slide_layers import (
     layers_of_kind,
 )
 
+DEFAULT_OPACITY: Final = 0.55
+LEGEND_POSITION: Final = "top_left"
 _numbers = itertools.count(1)
 
 
@@ -64,7 +71,9 @@ class HeatMapLayers:
     colours
         Of the classes, RGB 0..255; classes without one get a usual colour.
     by
-        What the maps are by, for the layers' names; nothing for a model's class head.
+        What the maps are by, for the layers' names: model and version, or another classifier.
+    rule
+        How tiles are called; probabilities that it leaves undecided are grey.
 
     Attributes
     ----------
@@ -83,12 +92,19 @@ class HeatMapLayers:
         maps: ScoreMaps,
         colours: Mapping[str, Colour] | None = None,
         by: str = "",
+        rule: CallRule | None = None,
     ) -> None:
         self.maps = maps
         self.by = by
-        self.classifier = by
+        self.classifier = ""
         self.unsaved = ""
-        self.colours = class_colours(maps.classes, colours)
+        rule = rule or CallRule(maps.classes)
+        self.colours = {
+            name: map_colours(maps.classes, name, colours, rule.band_of(name))
+            for name in maps.classes
+        }
+        self._smooth = False
+        self._rasters: dict[str, MapRaster] = {}
         self.layers: dict[MapName, Image] = {}
         self._number = next(_numbers)
         self._viewer, self._slide_layer, self._slide = viewer, slide_layer, slide
@@ -113,13 +129,30 @@ class HeatMapLayers:
         shown = self._session.is_shown
         return next((name for name, layer in self.layers.items() if shown(layer)), None)
 
+    @property
+    def slide(self) -> Slide:
+        """The slide they lie on."""
+        return self._slide
+
+    @property
+    def smooth(self) -> bool:
+        """Whether maps are interpolated between the middles of their cells."""
+        return self._smooth
+
+    @smooth.setter
+    def smooth(self, smooth: bool) -> None:
+        if smooth != self._smooth:
+            self._smooth = smooth
+            self.mark_stale()
+            self.refresh(hidden=True)
+
     def add_next(self) -> bool:
         """Add one layer that is missing; False when all are there."""
         if not self._to_add:
             return False
         name = self._to_add.pop(0)
         layer = self.layers[name] = self._made(name)
-        layer.events.visible.connect(self.refresh)
+        layer.events.visible.connect(self._on_visible)
         active = self._viewer.layers.selection.active
         # Just above the slide: the most telling map, which came first, stays on top.
         at = 0
@@ -136,7 +169,15 @@ class HeatMapLayers:
         """Say that the maps have new values; `refresh` shows them."""
         self._stale.update(self.layers)
 
-    def refresh(self, _event: object = None, *, hidden: bool = False) -> None:
+    def _on_visible(self, event: Any) -> None:
+        # One legend is enough, that of the map which is seen.
+        event.source.colorbar.visible = event.source.visible
+        event.source.colorbar.position = LEGEND_POSITION
+        self.refresh()
+        if self.is_current:
+            self._session.map_shown.emit(self._slide_layer)
+
+    def refresh(self, *, hidden: bool = False) -> None:
         """Show what is new, in hidden layers only on request."""
         for name in list(self._stale):
             layer = self.layers[name]
@@ -146,7 +187,7 @@ class HeatMapLayers:
                 self._stale.discard(name)
             elif layer.visible or hidden:
                 # In place, as setting the data would have napari measure the layer anew each time.
-                layer.data[...] = self.maps.heat_map(name).values
+                layer.data[...] = self._drawn(name)
                 layer.refresh(extent=False, highlight=False, thumbnail=hidden)
                 self._stale.discard(name)
 
@@ -187,29 +228,40 @@ class HeatMapLayers:
                 continue
             self._rename(layer, name)
             layer.metadata.update(self._mark(name, shown.layer_name).metadata)
-            self._lay(layer, self.maps.heat_map(name))
-            layer.events.visible.connect(self.refresh)
+            self._lay(layer, name)
+            layer.events.visible.connect(self._on_visible)
             self.layers[name] = layer
             self._to_add.remove(name)
         self.mark_stale()
 
-    def _lay(self, layer: Image, heat_map: HeatMap) -> None:
+    def _lay(self, layer: Image, name: MapName) -> None:
         """Lay another map into a layer, touching only what differs: each touch is a redraw."""
-        if layer.data.shape != heat_map.values.shape:
-            layer.data = heat_map.values
-        place(layer, placement(heat_map, self._slide_layer))
+        raster = self.raster(name)
+        if layer.data.shape != raster.shape:
+            layer.data = self._drawn(name)
+        place(layer, placement(raster.outline, self._slide_layer, raster.parts))
+
+    def raster(self, name: MapName) -> MapRaster:
+        """Return what draws the maps of a scale."""
+        raster = self._rasters.get(name.scale)
+        if raster is None:
+            raster = MapRaster(self.maps.heat_map(name), self.maps.plan.mask)
+            self._rasters[name.scale] = raster
+        return raster
+
+    def _drawn(self, name: MapName) -> NDArray[np.float32]:
+        return self.raster(name).draw(self.maps.heat_map(name), smooth=self._smooth)
 
     def _made(self, name: MapName) -> Image:
-        heat_map = self.maps.heat_map(name)
-        colour = self.colours[name.class_name]
+        raster = self.raster(name)
         return Image(
-            heat_map.values,
+            self._drawn(name),
             name=self._name_of(name),
-            **placement(heat_map, self._slide_layer),
-            colormap=map_colormap(CLASS_COLOUR, name.class_name, colour=colour),
+            **placement(raster.outline, self._slide_layer, raster.parts),
+            colormap=map_colormap(CLASS_COLOURS, name.class_name, self.colours[name.class_name]),
             contrast_limits=(0, 1),
             interpolation2d="nearest",
-            opacity=0.5,
+            opacity=DEFAULT_OPACITY,
             blending="translucent",
             visible=False,
             metadata=self._mark(name).metadata,

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from napari_smse.palette import diverging_ramp
 from napari_smse.scoring import MULTI_SCALE_MEAN, HeatMap, MapName, ScoreMaps, objective_power
+from napari_smse.scoring.map_raster import MapRaster
 from napari_smse.similarity.scale_agreement import ScaleAgreement
 from napari_smse.slides import Slide
 from napari_smse.tiles import Ground, TissueMask
-from napari_smse.widgets.layers.coordinates import grid_placement, placement
+from napari_smse.widgets.layers.coordinates import grid_placement, place, placement
 from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind
 
 AGREE: Final = (0, 158, 115)
@@ -156,8 +157,7 @@ def _change_colormap() -> Colormap:
 
 def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: TissueMask) -> Labels:
     """Lay the mask over the slide, in place of an earlier one."""
-    for earlier in layers_of_kind(viewer, LayerKind.TISSUE, slide.quick_hash):
-        viewer.layers.remove(earlier)
+    hide_tissue(viewer, slide)
     across, down = mask.cell
     layer = Labels(
         mask.ground,
@@ -174,6 +174,14 @@ def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: Tis
     return layer
 
 
+def hide_tissue(viewer: ViewerModel, slide: Slide) -> bool:
+    """Take a slide's mask away; False if it was not shown."""
+    shown = layers_of_kind(viewer, LayerKind.TISSUE, slide.quick_hash)
+    for layer in shown:
+        viewer.layers.remove(layer)
+    return bool(shown)
+
+
 _TISSUE_COLOURS = {
     int(Ground.TISSUE): "#00ffb4",
     int(Ground.PEN): "#ffb000",
@@ -182,26 +190,52 @@ _TISSUE_COLOURS = {
     None: "transparent",
 }
 
-_MOST_PX: Final = 4096
-_PARTS: Final = 8
 _KNOWN, _GREY, _STRIPE = 0, 1, 2
+_MOSTLY: Final = 0.5
+"""Share of the tiles over a place that must be out of distribution for it to be hatched."""
+_MIN_PERIOD_PX: Final = 4
+_STRIPE_SHARE: Final = 4
+"""One part in so many is stripe."""
 
 
 def show_out_of_distribution(
-    viewer: ViewerModel, slide_layer: Layer, slide: Slide, unknown: HeatMap
+    viewer: ViewerModel,
+    slide_layer: Layer,
+    slide: Slide,
+    unknown: HeatMap,
+    mask: TissueMask | None = None,
 ) -> Image:
-    """Hatch the cells that are 1 in a map, over all maps of the slide."""
+    """Hatch the cells that are 1 in a map, over all maps of the slide.
+
+    Parameters
+    ----------
+    viewer, slide_layer, slide
+        Where to.
+    unknown
+        1 out of distribution, 0 not; NaN where nothing was scored.
+    mask
+        The slide's tissue; nothing else is hatched. None to hatch whole cells.
+    """
+    raster = MapRaster(unknown, mask)
+    drawn = hatching(raster.draw(unknown) >= _MOSTLY, max(_MIN_PERIOD_PX, raster.parts))
+    placed = placement(unknown, slide_layer, raster.parts)
+    earlier = layers_of_kind(viewer, LayerKind.OUT_OF_DISTRIBUTION, slide.quick_hash)
+    same = next((one for one in earlier if one.data.shape == drawn.shape), None)
+    if isinstance(same, Image):
+        # Removing a layer takes long.
+        same.data = drawn
+        place(same, placed)
+        return same
     hide_out_of_distribution(viewer, slide)
-    parts = max(1, min(_PARTS, _MOST_PX // max(unknown.values.shape)))
     layer = Image(
-        hatching(unknown.values >= 0.5, parts),
-        name=f"Unlike anything known · {slide.name}",
+        drawn,
+        name=f"Out of distribution · {slide.name}",
         colormap=_ood_colormap(),
         contrast_limits=(_KNOWN, _STRIPE),
         interpolation2d="nearest",
         blending="translucent",
         metadata=LayerMark(LayerKind.OUT_OF_DISTRIBUTION, slide.quick_hash).metadata,
-        **placement(unknown, slide_layer, parts),
+        **placed,
     )
     active = viewer.layers.selection.active
     viewer.add_layer(layer)
@@ -215,16 +249,14 @@ def hide_out_of_distribution(viewer: ViewerModel, slide: Slide) -> None:
         viewer.layers.remove(layer)
 
 
-def hatching(unknown: NDArray[np.bool_], parts: int) -> NDArray[np.uint8]:
-    """Return cells drawn with so many pixels along either edge: grey, with stripes, where true."""
-    whole = np.kron(unknown, np.ones((parts, parts), dtype=np.uint8)).astype(np.uint8)
-    if parts < _PARTS:
-        return whole * _STRIPE
-    rows, columns = np.indices(whole.shape, sparse=True)
-    stripe = (rows + columns) % parts < parts // 3
-    return np.where(whole > 0, np.where(stripe, _STRIPE, _GREY), _KNOWN).astype(np.uint8)
+def hatching(unknown: NDArray[np.bool_], period: int) -> NDArray[np.uint8]:
+    """Return grey, with a stripe every so many pixels, where true; nothing elsewhere."""
+    rows, columns = np.indices(unknown.shape, sparse=True)
+    stripe = (rows + columns) % period < max(1, period // _STRIPE_SHARE)
+    return np.where(unknown, np.where(stripe, _STRIPE, _GREY), _KNOWN).astype(np.uint8)
 
 
 def _ood_colormap() -> Colormap:
-    colours = np.array([[0, 0, 0, 0], [0.55, 0.55, 0.55, 0.7], [0.15, 0.15, 0.15, 0.85]])
+    # What lies below must stay readable: it may well be what somebody wants to look into.
+    colours = np.array([[0, 0, 0, 0], [0.6, 0.6, 0.6, 0.35], [0.1, 0.1, 0.1, 0.75]])
     return Colormap(colours, name="SMSE unknown", display_name="Unknown")

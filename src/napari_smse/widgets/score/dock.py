@@ -34,7 +34,7 @@ from napari_smse.widgets.score.run_planner import RunPlanner
 from napari_smse.widgets.score.tile_table import TileRow, TileTableView
 from napari_smse.widgets.score.viewport_watch import ViewportWatch
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import set_scale, slide_layers, slide_of
+from napari_smse.widgets.slide_layers import set_scale, slide_of
 from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import Run
@@ -112,7 +112,7 @@ class ScoreDock(SlideDock):
         self.models = ModelSelection(self.form.models, lambda name: read_card(name), self)
         self.planner = RunPlanner(self.viewer, self.form, self.models, self)
         self.counter = self.planner.counter
-        tasks = (self.scoring, self.saver.task, self.asking)
+        tasks = (self.scoring, self.saver.task, self.asking, self.live.ood.task)
         self._tasks = (*tasks, self.counter.task, self.models.task)
         self.cancel_on_destroy((*self._tasks, *self.index.tasks))
 
@@ -134,7 +134,8 @@ class ScoreDock(SlideDock):
         self.scoring.returned.connect(self._finish)
         self.scoring.errored.connect(self._fail)
         self.saver.described.connect(panel.state.setText)
-        self.saver.problem.connect(self._show_problem)
+        for part in (self.saver, self.live.ood):
+            part.problem.connect(self._show_problem)
         self.asking.returned.connect(form.show_devices)
         self.table.tile_chosen.connect(self._fly_to)
         self.save.clicked.connect(lambda: self.saver.ask(self.form.slide_layer))
@@ -148,7 +149,7 @@ class ScoreDock(SlideDock):
     # -- slide and model -------------------------------------------------------------
 
     def _find_slides(self, _event: object = None) -> None:
-        self.form.slide.show_layers(list(slide_layers(self.viewer)))
+        self.form.slide.show_slides(self.viewer)
         if self.form.slide_layer is None:
             self._choose_slide()
 
@@ -221,7 +222,7 @@ class ScoreDock(SlideDock):
             self._show_problem(_NO_SLIDE)
             return
         try:
-            self.planner.show_tissue(layer)
+            self.planner.toggle_tissue(layer)
         except SmseError as error:
             self._show_problem(str(error))
 

@@ -150,7 +150,9 @@ class ScoreForm(QWidget):
         self.region.addItems([str(choice) for choice in RegionChoice])
         self.region.setToolTip("Where to score: everywhere, in view, or in shapes that you drew.")
         self.tissue = QPushButton("Show tissue")
-        self.tissue.setToolTip("Tissue that will be scored, and pen and dark that will not.")
+        self.tissue.setToolTip(
+            "Tissue that will be scored, and pen and dark that will not; press again to hide it."
+        )
         self.tissue.clicked.connect(self.tissue_wanted)
         self.device = QComboBox()
         self.device.addItem("Automatic", "auto")

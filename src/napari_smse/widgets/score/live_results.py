@@ -10,11 +10,16 @@ from napari.layers import Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
+from napari_smse.scoring.calls import CallRule
 from napari_smse.slides import Slide
 from napari_smse.widgets.event_loop import EventLoopStall
+from napari_smse.widgets.layers.contour_layer import ContourLayer
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
+from napari_smse.widgets.layers.map_view import MapView
+from napari_smse.widgets.ood_monitor import OodMonitor
 from napari_smse.widgets.score.cursor_status import CursorStatus
 from napari_smse.widgets.score.map_controls import MapControls
+from napari_smse.widgets.score.ood_overlay import OodOverlay
 from napari_smse.widgets.score.tile_table import TileTableView
 from napari_smse.widgets.session import session_of
 from napari_smse.workflows.scored_slide import Run
@@ -27,6 +32,8 @@ _MOST_SHARE = 0.05
 
 class LiveResults(QObject):
     """Shows results as they come, but not more often than an eye can follow.
+
+    What goes with the maps follows, too: legend, grey tissue, and what is out of distribution.
 
     Controls and table are those of the slide in view, which need not be the one being scored.
 
@@ -47,6 +54,10 @@ class LiveResults(QObject):
     ) -> None:
         super().__init__(parent)
         self.cursor = CursorStatus(viewer)
+        self.view = MapView(viewer)
+        controls.pale.toggled.connect(self._set_pale)
+        self.contours = ContourLayer(viewer, self)
+        controls.contours_changed.connect(self._show_contours)
         self._session = session_of(viewer)
         self._viewer, self._controls, self._table = viewer, controls, table
         # The maps that a run fills, whatever slide is in view.
@@ -57,7 +68,10 @@ class LiveResults(QObject):
         self._refreshed = self._tabled = 0.0
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
+        self.ood = OodMonitor(self._session, self)
+        self.overlay = OodOverlay(viewer, controls.out_of_distribution, controls.banner, self)
         self._session.slide_changed.connect(self._show_slide)
+        self._session.map_shown.connect(self._show_contours)
         self._session.maps_changed.connect(self._show_other_maps)
         self._show_slide()
 
@@ -71,12 +85,20 @@ class LiveResults(QObject):
         """Fill the maps of a new run."""
         fused = fused_scales([t.grid.spec.mpp for t in run.plan.scales], run.card)
         maps = ScoreMaps(run.plan, run.card.classes, fused)
-        colours = run.card.class_colours
+        card = run.card
         self._adding.stop()
         self._waiting.clear()
         self._refreshed = self._tabled = 0.0
         self._slide_layer = slide_layer
-        self._filled = HeatMapLayers(self._viewer, slide_layer, slide, maps, colours)
+        self._filled = HeatMapLayers(
+            self._viewer,
+            slide_layer,
+            slide,
+            maps,
+            card.class_colours,
+            card.label,
+            CallRule.from_card(card),
+        )
 
     def take(self, scores: Sequence[TileScores]) -> None:
         """Take in new results, and show them if it is time to."""
@@ -96,6 +118,7 @@ class LiveResults(QObject):
         They come at the end of a run because each holds up the viewer for a moment.
         """
         self._refresh_maps(hidden=True)
+        self._show_contours()
         self._grow()
         self._adding.start()
 
@@ -103,6 +126,11 @@ class LiveResults(QObject):
         """Let go of the viewer; the maps stay."""
         self._adding.stop()
         self.cursor.stop()
+        self.view.release()
+        self.contours.release()
+        self._session.map_shown.disconnect(self._show_contours, missing_ok=True)
+        self.ood.release()
+        self.overlay.release()
         self._session.slide_changed.disconnect(self._show_slide, missing_ok=True)
         self._session.maps_changed.disconnect(self._show_other_maps, missing_ok=True)
 
@@ -125,6 +153,21 @@ class LiveResults(QObject):
             self._filled.mark_stale()
             self._filled.refresh(hidden=hidden)
 
+    def _set_pale(self, _on: bool = True) -> None:
+        # Under contours the stain is what one wants to see.
+        self.view.pale = self._controls.pale.isChecked() and self._controls.is_filled
+
+    def _show_contours(self, _slide_layer: object = None) -> None:
+        """Draw around what is probable on the map that is seen, if that is asked for."""
+        self._set_pale()
+        layer, maps, at = self._session.slide_layer, self.layers, self._controls.contours
+        if layer is None or maps is None:
+            return
+        if at is None or maps.shown is None:
+            self.contours.hide(maps.slide)
+        else:
+            self.contours.show(layer, maps.slide, maps, maps.shown, at)
+
     def _show_slide(self) -> None:
         self._controls.follow(self.layers)
         self._refresh_table()
@@ -132,6 +175,7 @@ class LiveResults(QObject):
     def _show_other_maps(self, slide_layer: Layer) -> None:
         if slide_layer is self._session.slide_layer:
             self._show_slide()
+            self._show_contours()
 
     def _refresh_table(self) -> None:
         if self.layers is None:

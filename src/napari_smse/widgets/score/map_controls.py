@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from typing import Final
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QWidget
 from superqt import QLabeledDoubleRangeSlider, QLabeledDoubleSlider
 
 from napari_smse.scoring import MapName
 from napari_smse.widgets.controls.thumbnails import colour_icon
 from napari_smse.widgets.layers.colormaps import COLOUR_MAPS, map_colormap
-from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
+from napari_smse.widgets.layers.heat_map_layers import DEFAULT_OPACITY, HeatMapLayers
+from napari_smse.widgets.layers.map_view import HIDE_KEY
+
+FILLED: Final = "Filled map"
+CONTOURS: Final = "Contours"
+BOTH: Final = "Filled map and contours"
 
 
 class MapControls(QWidget):
@@ -18,6 +25,9 @@ class MapControls(QWidget):
     The look holds for every map of the run, so that switching between scales
     compares like with like.
     """
+
+    contours_changed = Signal()
+    """Contours are wanted, or no more, or at another threshold."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -30,28 +40,78 @@ class MapControls(QWidget):
         self.range.setHandleLabelPosition(QLabeledDoubleRangeSlider.LabelPosition.NoLabel)
         self.range.setEdgeLabelMode(QLabeledDoubleRangeSlider.EdgeLabelMode.LabelIsValue)
         self.threshold = _slider(QLabeledDoubleSlider, 0.0)
-        self.opacity = _slider(QLabeledDoubleSlider, 0.5)
+        self.opacity = _slider(QLabeledDoubleSlider, DEFAULT_OPACITY)
+        self.smooth = QCheckBox("Smooth")
+        self.pale = QCheckBox("Grey tissue")
+        self.pale.setChecked(True)
+        self.out_of_distribution = QCheckBox("Hatch out of distribution")
+        self.out_of_distribution.setChecked(True)
         self.which.setToolTip("Class and scale of the map that is shown.")
-        self.colours.setToolTip("The colours of the maps.")
+        self.colours.setToolTip(
+            "The colours of the maps. Grey is where the model's card calls no class: indeterminate."
+        )
+        self.smooth.setToolTip(
+            "Interpolate between the middles of the tiles, rather than show each as it was scored."
+        )
+        self.pale.setToolTip(
+            "Take the colour from the tissue under a map, so that only the map is coloured. Hold "
+            f"{HIDE_KEY} to see the stain alone."
+        )
+        self.out_of_distribution.setToolTip(
+            "Grey stripes: tiles whose colours or sharpness are unlike those of 95 % of the tiles "
+            "that the model was trained on. They are never called, whatever the map says."
+        )
         self.opacity.setToolTip("How much of the tissue the maps cover.")
         self.threshold.setToolTip("Cells below this probability are not coloured.")
         self.range.setToolTip("Probabilities that the two ends of the colours stand for.")
+        self.draw = QComboBox()
+        self.draw.addItems((FILLED, CONTOURS, BOTH))
+        self.draw.setToolTip(
+            "Colour the tissue, or draw around the places where the probability reaches a "
+            "threshold, so that nuclei stay readable."
+        )
+        self.contour_at = _slider(QLabeledDoubleSlider, 0.5)
+        self.contour_at.setToolTip("Probability from which a place lies inside a contour.")
+        self.banner = QLabel()
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow(self.banner)
         for label, widget in (
             ("Map", self.which),
             ("Colours", self.colours),
             ("Range", self.range),
             ("Hide below", self.threshold),
             ("Opacity", self.opacity),
+            ("Draw", self.draw),
+            ("Contours at", self.contour_at),
         ):
             form.addRow(label, widget)
+        switches = QHBoxLayout()
+        for switch in (self.smooth, self.pale, self.out_of_distribution):
+            switches.addWidget(switch)
+        form.addRow(switches)
+        self.smooth.toggled.connect(self.dress)
+        self.draw.currentTextChanged.connect(self.dress)
+        self.draw.currentTextChanged.connect(self._enable)
+        for changed in (self.draw.currentTextChanged, self.contour_at.valueChanged):
+            changed.connect(self.contours_changed)
+        self._enable()
         self.which.currentIndexChanged.connect(self._show_map)
         self.colours.currentTextChanged.connect(self.dress)
         for slider in (self.range, self.threshold, self.opacity):
             slider.valueChanged.connect(self.dress)
         self.setEnabled(False)
+
+    @property
+    def contours(self) -> float | None:
+        """Probability to draw contours at; None for none."""
+        return None if self.draw.currentText() == FILLED else float(self.contour_at.value())
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the tissue is to be coloured."""
+        return self.draw.currentText() != CONTOURS
 
     def follow(self, layers: HeatMapLayers | None) -> None:
         """Control these maps from now on; none if there are none."""
@@ -63,7 +123,9 @@ class MapControls(QWidget):
             if layers is None:
                 return
             for name in names:
-                self.which.addItem(colour_icon(layers.colours[name.class_name]), str(name), name)
+                self.which.addItem(
+                    colour_icon(layers.colours[name.class_name].colour), str(name), name
+                )
             if layers.shown is not None:
                 self.which.setCurrentIndex(names.index(layers.shown))
         self.dress()
@@ -72,23 +134,29 @@ class MapControls(QWidget):
         """Give every map layer that is there the chosen look."""
         if self._layers is None:
             return
+        self._layers.smooth = self.smooth.isChecked()
         low, high = self.range.value()
         limits = (low, max(high, low + 0.01))
         for name, layer in self._layers.layers.items():
             colours = map_colormap(
                 self.colours.currentText(),
                 name.class_name,
-                colour=self._layers.colours[name.class_name],
+                self._layers.colours[name.class_name],
                 threshold=self.threshold.value(),
                 limits=limits,
             )
             # Only what differs, as each is a redraw even if it is the same.
             if tuple(layer.contrast_limits) != limits:
                 layer.contrast_limits = limits
-            if layer.opacity != self.opacity.value():
-                layer.opacity = self.opacity.value()
+            opacity = self.opacity.value() if self.is_filled else 0.0
+            if layer.opacity != opacity:
+                layer.opacity = opacity
             if layer.colormap.name != colours.name:
                 layer.colormap = colours
+
+    def _enable(self) -> None:
+        self.contour_at.setEnabled(self.contours is not None)
+        self.opacity.setEnabled(self.is_filled)
 
     def _show_map(self) -> None:
         name = self.which.currentData()

@@ -8,10 +8,11 @@ from pathlib import Path
 from napari.layers import Image
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_smse.errors import SmseError
-from napari_smse.results import result_folder_names
+from napari_smse.results import RECORD_NAME, result_folder_names
+from napari_smse.slides import Slide
 from napari_smse.widgets.session import Session
 from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.widgets.worker import Worker
@@ -44,8 +45,20 @@ class ResultSaver(QObject):
     def ask(self, layer: Image | None) -> None:
         """Ask for a folder, and save what a slide's layer shows there."""
         chosen = QFileDialog.getExistingDirectory(self._parent, "Save results in")
-        if chosen:
+        if chosen and self._may_write(layer, Path(chosen)):
             self.save(layer, Path(chosen))
+
+    def _may_write(self, layer: Image | None, folder: Path) -> bool:
+        """Ask before results that lie there are replaced."""
+        try:
+            target = None if layer is None else _target(folder, slide_of(layer))
+        except SmseError:  # saving says what is wrong
+            return True
+        if target is None or not (target / RECORD_NAME).exists():
+            return True
+        question = f"{target} holds results already. Replace them?"
+        answer = QMessageBox.question(self._parent, "Save results", question)
+        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def save(self, layer: Image | None, folder: Path) -> None:
         """Write what a slide shows into a folder of its name.
@@ -72,11 +85,17 @@ class ResultSaver(QObject):
         except SmseError as error:
             self.problem.emit(str(error))
             return
-        (name,) = result_folder_names([slide.path])
-        target = folder / name
+        target = _target(folder, slide)
         self.described.emit(f"Saving to {target} …")
-        self.task.start(partial(save_shown_results, target, slide, run, maps.maps, maps.classifier))
+        ood = self._session.ood_of(layer)
+        save = partial(save_shown_results, target, slide, run, maps.maps, maps.classifier)
+        self.task.start(partial(save, reference=None if ood is None else ood.scores.reference))
 
     def _show_saved(self, folder: Path) -> None:
         self.described.emit(f"Saved to {folder}.")
         show_info(f"Results saved to {folder}.")
+
+
+def _target(folder: Path, slide: Slide) -> Path:
+    (name,) = result_folder_names([slide.path])
+    return folder / name

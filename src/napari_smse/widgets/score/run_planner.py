@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.widgets.controls.model_picker import ModelSelection
-from napari_smse.widgets.layers.overlays import show_tissue
+from napari_smse.widgets.layers.overlays import hide_tissue, show_tissue
 from napari_smse.widgets.layers.regions import chosen_region
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.tile_counter import Question, TileCounter
@@ -41,10 +41,11 @@ class RunPlanner(QObject):
         self._viewer, self._form, self._models = viewer, form, models
         self.counter = TileCounter(self._question, self)
 
-    def show_tissue(self, layer: Image) -> None:
-        """Lay a slide's tissue over it; raises what opening and finding it raise."""
+    def toggle_tissue(self, layer: Image) -> None:
+        """Lay a slide's tissue over it, or take it away; raises what opening and finding raise."""
         slide = slide_of(layer)
-        show_tissue(self._viewer, layer, slide, self.counter.tissue(slide))
+        if not hide_tissue(self._viewer, slide):
+            show_tissue(self._viewer, layer, slide, self.counter.tissue(slide))
 
     def job(self, layer: Image, before_first_tile: Callable[[Run], object]) -> ScoreJob:
         """Return what the form asks for, on a slide.

@@ -31,7 +31,7 @@ from napari_smse.widgets.similar.messages import (
     is_of_other_model,
 )
 from napari_smse.widgets.similar.panel import SimilarPanel
-from napari_smse.widgets.slide_layers import slide_layers, slide_of
+from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.find_similar import RunSearchResult, SearchJob
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
@@ -99,7 +99,7 @@ class SimilarDock(SlideDock):
     # -- slide and run ---------------------------------------------------------------
 
     def _find_slides(self, _event: object = None) -> None:
-        self.panel.slides.show_layers(list(slide_layers(self.viewer)))
+        self.panel.slides.show_slides(self.viewer)
         self.refresh()
 
     def _choose_slide(self) -> None:

@@ -1,0 +1,128 @@
+"""Where the slide in view is out of distribution: hatched on the map, and in figures."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QCheckBox, QLabel
+
+from napari_smse.errors import SmseError
+from napari_smse.scoring import describe_scale
+from napari_smse.scoring.calls import OOD_LIMIT
+from napari_smse.widgets.layers.overlays import (
+    hide_out_of_distribution,
+    show_out_of_distribution,
+)
+from napari_smse.widgets.session import session_of
+from napari_smse.widgets.slide_layers import slide_of
+from napari_smse.workflows.out_of_distribution import RunOod
+
+_ALARMING = 0.1
+_BANNER = "background: #7a4a00; color: white; font-weight: bold; padding: 4px;"
+_CALM = "padding: 4px;"
+_NOT_KNOWN = (
+    "Out of distribution: not known, as this model does not say what its training tiles look like."
+)
+
+
+class OodOverlay(QObject):
+    """Hatches what is out of distribution at the scale of the map that is seen, and counts it.
+
+    Parameters
+    ----------
+    viewer
+        Where the layer goes.
+    switch
+        Whether to hatch at all.
+    banner
+        Says how many tiles of each scale are out of distribution.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, switch: QCheckBox, banner: QLabel, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session = viewer, session_of(viewer)
+        self._switch, self._banner = switch, banner
+        self._drawn: tuple[RunOod, int] | None = None
+        banner.setWordWrap(True)
+        switch.toggled.connect(self.refresh)
+        for signal in self._signals:
+            signal.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def _signals(self) -> tuple[object, ...]:
+        session = self._session
+        return (
+            session.slide_changed,
+            session.run_changed,
+            session.maps_changed,
+            session.map_shown,
+            session.ood_changed,
+        )
+
+    def release(self) -> None:
+        """Listen no more; the layer stays."""
+        for signal in self._signals:
+            signal.disconnect(self.refresh, missing_ok=True)
+
+    def refresh(self, _changed: object = None) -> None:
+        """Follow the slide in view, its run, and the map that is seen."""
+        layer = self._session.slide_layer
+        ood = None if layer is None else self._session.ood_of(layer)
+        self._banner.setVisible(ood is not None)
+        if layer is None:
+            return
+        if ood is None:
+            self._hide(layer)
+            return
+        self._describe(ood)
+        number = self._scale_seen(layer, ood)
+        if number is None or not self._switch.isChecked() or not ood.scores.known:
+            self._hide(layer)
+        elif self._drawn != (ood, number):
+            self._draw(layer, ood, number)
+
+    def _describe(self, ood: RunOod) -> None:
+        shares = []
+        for number, scale in enumerate(ood.tiles.scales):
+            values = ood.of_scale(number)
+            if len(values):
+                share = float((values > OOD_LIMIT).mean())
+                shares.append((share, len(values), describe_scale(scale.grid.spec.mpp)))
+        told = ", ".join(f"{share:.0%} of {n:,} tiles at {scale}" for share, n, scale in shares)
+        text = f"Out of distribution: {told}. They are not called.".replace("%", " %")
+        alarming = any(share >= _ALARMING for share, _, _ in shares)
+        self._banner.setText(text if ood.scores.known else _NOT_KNOWN)
+        self._banner.setStyleSheet(_BANNER if alarming and ood.scores.known else _CALM)
+
+    def _scale_seen(self, layer: Image, ood: RunOod) -> int | None:
+        """Number of the scale of the map that is seen, the finest for a mean; None without one."""
+        maps = self._session.maps_of(layer)
+        if maps is None or maps.shown is None:
+            return None
+        names = maps.maps.scale_names
+        if maps.shown.scale in names:
+            number = names.index(maps.shown.scale)
+            return number if len(ood.tiles.scales[number]) else None
+        sizes = np.array([len(scale) for scale in ood.tiles.scales])
+        return int(np.flatnonzero(sizes)[0]) if sizes.any() else None
+
+    def _draw(self, layer: Image, ood: RunOod, number: int) -> None:
+        try:
+            slide = slide_of(layer)
+        except SmseError:  # its file is gone, which the dock says
+            return
+        mask = ood.run.plan.mask
+        show_out_of_distribution(self._viewer, layer, slide, ood.heat_map(number), mask)
+        self._drawn = (ood, number)
+
+    def _hide(self, layer: Image) -> None:
+        self._drawn = None
+        try:
+            hide_out_of_distribution(self._viewer, slide_of(layer))
+        except SmseError:
+            return
