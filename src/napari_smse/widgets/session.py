@@ -19,6 +19,7 @@ from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
+from napari_smse.widgets.case_ids import keep_case
 from napari_smse.widgets.slide_layers import (
     is_slide_layer,
     mark_of,
@@ -26,6 +27,7 @@ from napari_smse.widgets.slide_layers import (
     slide_of,
 )
 from napari_smse.widgets.tile_notes import notes_of
+from napari_smse.workflows.batch.score_queue import ScoreChoice
 from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
@@ -99,6 +101,9 @@ class Session:
     model_wanted = Signal(str)
     """Slides should be scored by this model: a name, or the path of its weights."""
 
+    score_choice_changed = Signal()
+    """Slides are to be scored by another model, or in another way."""
+
     exemplars_offered = Signal(object)
     """A bank of exemplars is offered, to be learnt from besides what is drawn."""
 
@@ -112,6 +117,7 @@ class Session:
         self._maps: weakref.WeakKeyDictionary[Layer, HeatMapLayers] = weakref.WeakKeyDictionary()
         self._being_scored: weakref.ref[Layer] | None = None
         self.annotator: Annotator | None = None
+        self.score_choice = ScoreChoice()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         self._choosing = False
@@ -219,6 +225,12 @@ class Session:
                 continue
         return scored
 
+    def choose_scoring(self, choice: ScoreChoice) -> None:
+        """Take note of the model and the settings that slides are to be scored with."""
+        if choice != self.score_choice:
+            self.score_choice = choice
+            self.score_choice_changed.emit()
+
     # -- annotations -------------------------------------------------------------------
 
     def drawing_on(self, slide: Slide) -> AnnotationLayer | None:
@@ -279,6 +291,7 @@ class Session:
 
     def _watch(self, layer: Image) -> None:
         layer.events.visible.connect(self._on_visible)
+        keep_case(layer)
         notes_of(layer).changed.connect(self.annotations_changed.emit)
 
     def _on_visible(self, event: Any) -> None:
