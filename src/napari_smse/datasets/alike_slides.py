@@ -22,8 +22,10 @@ PICTURE_PX: Final = 256
 """Longer side of the small pictures, px."""
 
 _BLOCK_PX: Final = 16
-_ALIKE: Final = 0.9
-"""Copies at JPEG quality 30 reach 0.97, two sections of one block less than 0.5."""
+_ALIKE: Final = 0.8
+"""A real slide reaches 0.99 with itself at JPEG quality 10 or at half the resolution, 0.96 with the
+pyramid that another program made of it, 0.58 if it is moved by a pixel of the small picture; the
+most alike two of 58 fields of as many patients, 0.08."""
 
 _DETAIL: Final = 2.0
 _GLASS: Final = 235.0

@@ -76,7 +76,7 @@ class AnnotatedTiles:
         if self.alike:
             messages.append(
                 f"{' and '.join(self.alike)} show the same tissue as another slide, saved anew: "
-                "they are one case, and never held out from each other."
+                "they are one case. Annotate one of them only, as the same place counts twice."
             )
         if self.conflicts:
             messages.append(

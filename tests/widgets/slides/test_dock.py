@@ -315,7 +315,7 @@ def test_label_and_macro_are_shown_on_request_or_missed(listed, until, shared_da
     listed.dock.files.open_slides([shared_data / "slides" / "CMU-1-Small-Region.svs"])
     listed.known()
     listed.dock.label.click()
-    until(lambda: hasattr(listed.dock, "pictures"))
+    until(lambda: listed.dock.pictures is not None)
     assert list(listed.dock.pictures.pictures)[:2] == ["label", "macro"]
     listed.dock.pictures.close()
 

@@ -33,6 +33,7 @@ from napari_smse.workflows.slide_list import indexed_slides, label_and_macro
 from napari_smse.workflows.stored_runs import StoredRun
 
 _EMPTY: Final = "Open slides, or add a folder of them."
+_GUESSED: Final = "Case IDs in <i>italics</i> are guesses: double-click to state the patient."
 _PICTURES = dict[str, NDArray[np.uint8]]
 
 
@@ -91,24 +92,27 @@ class SlidesDock(SlideDock):
             "Change …", "Model, scales and settings are those of SMSE: Score slide: open it."
         )
         self.copies, self.choice, self.message = QLabel(), QLabel(), QLabel()
+        self.guessed = QLabel(_GUESSED)
         self.copies.setStyleSheet("color: #ff9d5c")
+        self.pictures: AssociatedImages | None = None
         self.panel = RunPanel()
         self.panel.run.setText("Score all ticked")
         self.panel.run.setToolTip(
-            "Score the ticked slides one after the other, with the model and settings below. What "
-            "was scored before is not scored again."
+            "Score the ticked slides one after the other, with the model named above. What was "
+            "scored before is not scored again."
         )
         layout = QVBoxLayout(self)
         layout.addLayout(hbox(self.open, self.add, self.close_slide))
         layout.addWidget(self.table, stretch=1)
-        for widget in (self.copies, self.message):
+        for widget in (self.guessed, self.copies, self.message):
             layout.addWidget(widget)
-        layout.addLayout(hbox(self.label, self.stored, self.all, self.none))
+        layout.addLayout(hbox(self.label, self.stored))
+        layout.addLayout(hbox(self.all, self.none))
         line = hbox(self.choice, self.settings)
         line.setStretch(0, 1)
         layout.addLayout(line)
         layout.addWidget(self.panel)
-        for label in (self.copies, self.choice, self.message):
+        for label in (self.guessed, self.copies, self.choice, self.message):
             label.setWordWrap(True)
         self.setMinimumWidth(420)
 
@@ -167,6 +171,7 @@ class SlidesDock(SlideDock):
         text = describe_copies(self.entries.copies)
         self.copies.setText(text)
         self.copies.setVisible(bool(text))
+        self.guessed.setVisible(not all(one.case.stated for one in self.entries))
         if not list(self.entries):
             self.message.setText(_EMPTY)
         elif self.message.text() == _EMPTY:
@@ -177,9 +182,7 @@ class SlidesDock(SlideDock):
         slide, layer = one.slide, one.layer
         mpp = slide.scale.mpp if slide is not None else one.facts.mpp if one.facts else None
         run = None if layer is None else self.session.run_of(layer)
-        drawn = 0
-        if layer is not None and slide is not None:
-            drawn = count_drawn(self.viewer, slide)
+        drawn = 0 if slide is None else count_drawn(self.viewer, slide)
         in_index = one.facts is not None and one.facts.quick_hash in self._indexed
         return SlideRow(
             one.key,
@@ -207,7 +210,7 @@ class SlidesDock(SlideDock):
             )
 
     def _show_choice(self) -> None:
-        self.choice.setText(f"Scored with {self.session.score_choice.summary}.")
+        self.choice.setText(f"Score with {self.session.score_choice.summary}.")
         try:
             self.entries.look_for_runs_of(read_card(self.session.score_choice.model))
         except SmseError as error:
@@ -230,6 +233,10 @@ class SlidesDock(SlideDock):
     def _choose(self, key: str) -> None:
         entry = self.entries.get(key)
         self.panel.show_problem("")
+        if entry is not None:
+            # In full, as a row has room for the beginning only.
+            reason = entry.queued if entry.failed else entry.facts.problem if entry.facts else ""
+            self.message.setText(reason)
         if entry is not None and entry.layer is not None:
             self.session.choose(entry.layer)
         self._show_ready()

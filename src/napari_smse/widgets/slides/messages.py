@@ -41,7 +41,7 @@ def describe_state(entry: SlideEntry, run: Run | None, regions: int, *, in_index
 
 
 def describe_copies(pairs: Sequence[tuple[SlideEntry, SlideEntry]]) -> str:
-    """Return in a line which slides show the same; empty if none do."""
+    """Return which slides show the same, one pair a line; empty if none do."""
     said = []
     for first, other in pairs:
         cases = dict.fromkeys((first.case.text, other.case.text))
@@ -49,7 +49,7 @@ def describe_copies(pairs: Sequence[tuple[SlideEntry, SlideEntry]]) -> str:
         said.append(f"{other.name} shows the same tissue as {first.name}: {known} in hold-outs.")
     if len(said) > 2:
         said = [*said[:2], f"So do {len(said) - 2} more pairs."]
-    return " ".join(said)
+    return "\n".join(said)
 
 
 def _model(run: Run) -> str:

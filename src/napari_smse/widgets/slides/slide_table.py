@@ -16,7 +16,12 @@ from napari_smse.widgets.case_ids import CaseId
 
 _HEADS: Final = ("Slide", "µm/px", "Case ID", "State")
 NAME, MPP, CASE, STATE = range(4)
-_ICON: Final = QSize(56, 44)
+_ICON: Final = QSize(44, 40)
+_STYLE: Final = (
+    "QTableWidget::indicator:unchecked { border: 1px solid #8f97a8; border-radius: 2px; }"
+)
+"""Without a border, a box that is not ticked cannot be seen on a dark ground."""
+
 _KEY: Final = Qt.ItemDataRole.UserRole
 _PROBLEM: Final = QColor("#ff8a65")
 _FLAGS: Final = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
@@ -78,7 +83,10 @@ class SlideTable(QTableWidget):
             "score them one after the other."
         )
         self.setIconSize(_ICON)
+        self.setStyleSheet(_STYLE)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWordWrap(True)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(
@@ -89,7 +97,9 @@ class SlideTable(QTableWidget):
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
-        for column, width in ((NAME, 190), (MPP, 54), (CASE, 90)):
+        header.setMinimumSectionSize(40)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for column, width in ((NAME, 166), (MPP, 48), (CASE, 84)):
             self.setColumnWidth(column, width)
         self._icons: dict[str, QIcon] = {}
         self._shown: list[SlideRow] = []
@@ -143,11 +153,14 @@ class SlideTable(QTableWidget):
         pixels = np.ascontiguousarray(thumbnail)
         height, width = pixels.shape[:2]
         image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-        self._icons[key] = QIcon(QPixmap.fromImage(image))
+        picture = QPixmap.fromImage(image)
+        self._icons[key] = icon = QIcon(picture)
+        # As it is, not in the colour of what is chosen.
+        icon.addPixmap(picture, QIcon.Mode.Selected)
         with QSignalBlocker(self):
             for row in range(self.rowCount()):
                 if self._key(row) == key:
-                    self.item(row, NAME).setIcon(self._icons[key])
+                    self.item(row, NAME).setIcon(icon)
 
     def show_chosen(self, key: str) -> None:
         """Show as chosen the slide that is in view."""
@@ -179,7 +192,7 @@ class SlideTable(QTableWidget):
                 self.item(row, column).setFlags(_FLAGS)
             if key == current:
                 self.selectRow(row)
-            self.setRowHeight(row, _ICON.height() + 8)
+            self.setRowHeight(row, _ICON.height() + 14)
 
     def _fill(self, number: int, row: SlideRow) -> None:
         name, mpp, case, state = (self.item(number, column) for column in range(len(_HEADS)))
