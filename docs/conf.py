@@ -57,6 +57,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
     "": ("getting_started",),
     "User guide": (
         "user/index",
+        "user/slides",
         "user/score_a_slide",
         "user/annotate",
         "user/fine_tune",

@@ -40,15 +40,26 @@ def test_tiles_of_an_open_slide_are_that_slides(model):
     assert [one.drawn for one in found] == list(bank.drawn)
     assert {str(one.path) for one in found} == {"x.svs", "slide 1", "slide 2"}
     opened = [one for one in found if one.slide == "slide 0"]
-    assert {(one.case, one.slide_mpp) for one in opened} == {("open", 0.25)}
+    assert {one.slide_mpp for one in opened} == {0.25}
+    assert {one.case for one in opened} == {bank.cases[list(bank.slides).index("slide 0")]}
     np.testing.assert_array_equal(np.stack([one.appearance for one in found]), bank.appearances)
 
 
 def test_a_slide_that_was_renamed_is_one_case(model):
+    """A bank of an earlier version, in which the name of a slide is its case."""
     bank = made_bank(12, dim=4).on_slides()
-    bank = replace(bank, sources=tuple(f"name {row}" for row in range(len(bank))))
-    found = exemplar_tiles_of(bank, [], model)
+    names = tuple(f"name {row}" for row in range(len(bank)))
+    found = exemplar_tiles_of(replace(bank, sources=names, cases=names), [], model)
     assert len({one.slide for one in found}) == len({one.case for one in found}) == 3
+
+
+def test_a_name_that_an_older_bank_took_for_a_case_is_one_of_its_slides(model):
+    bank = made_bank(6, dim=4).on_slides()
+    names = tuple(f"S19-1234_{slide[-1]}" for slide in bank.slides)
+    found = exemplar_tiles_of(replace(bank, sources=names, cases=names), [], model)
+    assert {one.case for one in found} == {"S19-1234"}
+    stated = exemplar_tiles_of(replace(bank, sources=names, cases=bank.slides), [], model)
+    assert {one.case for one in stated} == set(bank.slides)
 
 
 def test_logits_are_what_the_class_head_says(model):

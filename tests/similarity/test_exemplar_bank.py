@@ -69,14 +69,17 @@ def test_an_empty_bank_is_of_its_model():
     assert bank.embeddings.shape == (0, card.embedding_dim)
 
 
-def test_a_slide_with_another_name_by_now_stays_one_case():
-    bank = made_bank(6)
+def test_a_slide_is_of_one_case_the_one_that_was_stated_last():
+    bank = made_bank(12)
     row = bank.slides.index("slide 2")
-    renamed = replace(bank.take([row]), cases=("its new name",))
-    assert bank.joined(renamed).cases[-1] == bank.cases[row]
-    other = replace(renamed, slides=("another slide",))
+    restated = replace(bank.take([row]), cases=("its new name",))
+    joined = bank.joined(restated)
+    named = zip(joined.slides, joined.cases, strict=True)
+    assert {slide for slide, case in named if case == "its new name"} == {"slide 2"}
+    assert joined.cases.count("its new name") == joined.slides.count("slide 2") > 2
+    other = replace(restated, slides=("another slide",))
     assert bank.joined(other).cases[-1] == "its new name"
-    own = replace(renamed, slides=("",))
+    own = replace(restated, slides=("",))
     assert bank.joined(own).cases[-1] == "its new name"
 
 

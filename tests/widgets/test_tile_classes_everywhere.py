@@ -133,7 +133,7 @@ def test_all_agree_on_the_class_of_every_tile(scored, corrections, drawn):
     assert placement(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
     sample = batch_effect._Sample(one)
     assert placement(tiles.take(sample.rows), sample.drawn) == wanted
-    comparison = label_efficiency._Labelled(one)
+    comparison = label_efficiency._Labelled(one, "case")
     assert sorted(comparison.names.tolist()) == sorted(wanted.values())
     assert by_fine_tuning(one, rule.names) == wanted
     assert by_the_bank(one) == wanted

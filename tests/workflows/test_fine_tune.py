@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_smse.annotations import AnnotationSet, read_annotations
+from napari_smse.annotations import AnnotationSet, read_annotations, write_annotations
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import BankError
 from napari_smse.finetuning.annotated_folder import scored_annotations
@@ -130,6 +130,43 @@ def test_known_tiles_alone_are_enough(tmp_path, model):
     assert not cases[0] & cases[1]
     assert [one.scored for one in found.slides] == [bare]
     assert found.saved_path is not None
+
+
+def sides(tuning):
+    """The slides that were learnt from, and those held out."""
+    images = tuning.labelled_set.images
+    return [{images[i].path.stem for i in part} for part in (tuning.training, tuning.testing)]
+
+
+def test_two_slides_of_a_case_are_never_on_both_sides_in_viewer_and_shell(tmp_path, model):
+    names = ("S19-1234_A1", "S19-1234_B1", "S20-0077_A1", "unlike")
+    paths = [annotate(write_red_slide(tmp_path, name, i)) for i, name in enumerate(names)]
+    # What a name does not say, somebody states, and the file of annotations keeps it.
+    beside = paths[3].with_suffix(".geojson")
+    write_annotations(beside, replace(read_annotations(beside), case="S20-0077"))
+    settings, history = FineTuneSettings(steps=2), FineTuneHistory(tmp_path / "history")
+    job = FineTuneJob([scored(path) for path in paths], settings, "cpu", history)
+    viewers = run_task(job.run()).tuning
+    tiles = run_task(scored_annotations(tmp_path, model, choose_device("cpu")))
+    recipe = fine_tune_recipe("triplet", "head", steps=2)
+    shells = FineTuner(model, tiles.labelled_set, recipe, device="cpu", precomputed=tiles.outputs)
+    for tuning in (viewers, shells):
+        assert sorted(map(sorted, sides(tuning))) == [sorted(names[:2]), sorted(names[2:])]
+
+
+def test_known_tiles_of_a_case_are_not_held_out_from_its_slides(tmp_path, model):
+    """The bank is of two slides of one case and one of another; one slide of each is open."""
+    names = ("S19-1234_A1", "S19-1234_B1", "S20-0077_A1")
+    slides = [scored(annotate(write_red_slide(tmp_path, name, i))) for i, name in enumerate(names)]
+    first, second, third = [bank_of(one, one.regions) for one in slides]
+    bank = first.joined(second).joined(third)
+    history = FineTuneHistory(tmp_path / "history")
+    job = FineTuneJob([slides[0], slides[2]], FineTuneSettings(steps=2), "cpu", history, bank)
+    learnt, held_out = sides(run_task(job.run()).tuning)
+    closed = slides[1].slide.quick_hash
+    assert (closed in learnt) == (names[0] in learnt)
+    assert (closed in held_out) == (names[0] in held_out)
+    assert not learnt & held_out
 
 
 def test_what_is_drawn_and_known_tiles_are_learnt_from_once(tmp_path, model):

@@ -43,7 +43,7 @@ def correction(one, x, y, says, class_name=""):
 def test_of_one_slide_other_regions_are_held_out(tmp_path):
     one = red_slide(tmp_path, annotations=drawn(**BOTH))
     found = comparison(one)
-    assert not found.by_slide
+    assert not found.by_case
     # A box is five tiles by three.
     assert found.taken == {"benign": 30, "malignant": 30}
     assert (found.units, found.fewest_units, found.labelled) == (4, 2, 60)
@@ -52,7 +52,7 @@ def test_of_one_slide_other_regions_are_held_out(tmp_path):
     assert found.efficiency.verdict == "full"
     # Pink is red enough for this model.
     assert found.model_right == pytest.approx(0.5)
-    assert "Regions of one slide are more alike" in about(found)
+    assert "Regions of one case are more alike" in about(found)
 
 
 def test_of_two_slides_one_is_held_out(tmp_path):
@@ -60,13 +60,21 @@ def test_of_two_slides_one_is_held_out(tmp_path):
     fewer = drawn(benign=PINK_BOXES[:1], malignant=RED_BOXES[:1])
     second = red_slide(tmp_path, "other", 1, annotations=fewer)
     found = comparison(first, second)
-    assert found.by_slide
+    assert found.by_case
     assert found.units == 2
     assert found.taken == {"benign": 45, "malignant": 45}
     # The second slide has 30 labelled tiles.
     assert found.efficiency.budgets.tolist() == [2, 4, 8, 16]
     assert "60" not in about(found)
-    assert "90 labelled tiles on 2 slides (benign 45, malignant 45)" in about(found)
+    assert "90 labelled tiles of 2 cases (benign 45, malignant 45)" in about(found)
+
+
+def test_two_slides_of_one_case_are_never_held_out_from_each_other(tmp_path):
+    first = red_slide(tmp_path, "S19-1234_A1", annotations=drawn(**BOTH))
+    second = red_slide(tmp_path, "S19-1234_B2", 1, annotations=drawn(**BOTH))
+    assert not comparison(first, second).by_case
+    apart = replace(second, annotations=replace(second.annotations, case="another patient"))
+    assert comparison(first, apart).by_case
 
 
 def test_a_slide_without_labels_does_not_count(tmp_path):
@@ -191,7 +199,7 @@ def said_of(random, queue=None, **facts):
     curves = (Curve(one, one) for one in (random if queue is None else np.asarray(queue), random))
     efficiency = LabelEfficiency(2 ** np.arange(1, random.shape[1] + 1), *curves)
     usual = {
-        "by_slide": True, "labelled": 40, "taken": {"benign": 20, "malignant": 20}, "units": 8,
+        "by_case": True, "labelled": 40, "taken": {"benign": 20, "malignant": 20}, "units": 8,
         "fewest_units": 4, "left_out": [], "model_right": None, "tuned": False,
     }  # fmt: skip
     return LabelEfficiencyResult(efficiency, **(usual | facts))
@@ -219,7 +227,7 @@ def plain(text):
             [[0.5, 0.6, 0.9], [0.5, 0.9, 0.7]],
             "Whether further labels help cannot be told yet: with 8 labelled tiles instead of 4, "
             "80 % of held-out tiles are called right instead of 75 %, but from split to split that "
-            "differs by ± 35 %. Labels on more slides would tell.",
+            "differs by ± 35 %. Labels of more cases would tell.",
         ),
     ],
 )
@@ -228,14 +236,14 @@ def test_the_verdict_is_one_plain_sentence(random, says):
 
 
 def test_of_regions_a_second_slide_is_asked_for():
-    found = said_of([[0.6, 0.9], [0.9, 0.7]], by_slide=False)
-    assert "Labels in more regions, or on a second slide, would tell." in verdict(found)
+    found = said_of([[0.6, 0.9], [0.9, 0.7]], by_case=False)
+    assert "Labels in more regions, or of a second case, would tell." in verdict(found)
 
 
 def test_what_speaks_against_it_is_said(tmp_path):
     text = plain(about(said_of([[0.6, 0.9]] * 2, fewest_units=2, tuned=True, model_right=0.714)))
     assert "The model as it is calls 71 % of them right." in text
-    assert "With so few slides of a class, the bands say little." in text
+    assert "With so few cases of a class, the bands say little." in text
     assert "The model was fine-tuned" in text
     assert "fine-tuned" not in about(said_of([[0.6, 0.9]] * 2))
     one = red_slide(tmp_path, annotations=drawn(**BOTH))

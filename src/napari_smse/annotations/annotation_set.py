@@ -66,12 +66,15 @@ class AnnotationSet:
         RGB, 0..255, by class name; classes without one get one when written.
     constraints, corrections
         Notes on pairs of tiles, and on single ones.
+    case
+        The case, such as a patient, that the slide is of; empty if nobody has stated it.
     """
 
     annotations: tuple[Annotation, ...] = ()
     colours: Mapping[str, Colour] = field(default_factory=dict)
     constraints: tuple[PairConstraint, ...] = ()
     corrections: tuple[TileCorrection, ...] = ()
+    case: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -133,7 +136,9 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
         if area.class_name and colour is not None:
             colours.setdefault(area.class_name, colour)
     notes = read_tile_notes(path)
-    return AnnotationSet(tuple(annotations), colours, notes.constraints, notes.corrections)
+    return AnnotationSet(
+        tuple(annotations), colours, notes.constraints, notes.corrections, notes.case
+    )
 
 
 def write_annotations(
@@ -158,7 +163,7 @@ def write_annotations(
     features = [
         _feature(annotation, annotations, bounds_origin) for annotation in annotations.annotations
     ]
-    notes = notes_member(annotations.constraints, annotations.corrections)
+    notes = notes_member(annotations.constraints, annotations.corrections, annotations.case)
     text = json.dumps({"type": "FeatureCollection", "features": features, **notes})
     with atomic_path(path) as part:
         part.write_text(text + "\n", encoding="utf-8")

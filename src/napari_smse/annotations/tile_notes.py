@@ -1,4 +1,4 @@
-"""Annotations of single tiles: constraints on pairs of them, and corrections of one.
+"""Annotations of single tiles and of the whole slide: constraints, corrections, and the case.
 
 They lie in a GeoJSON file beside the annotations, as a member of the collection that is ours
 (RFC 7946 allows such, and QuPath reads past it). Places are level-0 px from the slide's corner
@@ -98,27 +98,31 @@ class TileCorrection:
 
 @dataclass(frozen=True)
 class TileNotes:
-    """Constraints (``links`` in a file) and corrections (``remarks``) of the tiles of a slide."""
+    """Constraints (``links`` in a file), corrections (``remarks``), and the slide's case."""
 
     constraints: Annotated[tuple[PairConstraint, ...], Field(alias="links")] = ()
     corrections: Annotated[tuple[TileCorrection, ...], Field(alias="remarks")] = ()
+    case: str = ""
 
 
 _NOTES: Final = TypeAdapter(TileNotes)
 
 
 def notes_member(
-    constraints: Sequence[PairConstraint], corrections: Sequence[TileCorrection]
+    constraints: Sequence[PairConstraint], corrections: Sequence[TileCorrection], case: str = ""
 ) -> dict[str, Any]:
     """Return the members to add to a GeoJSON collection; none if there are no notes."""
-    if not constraints and not corrections:
+    if not constraints and not corrections and not case:
         return {}
-    notes = TileNotes(tuple(constraints), tuple(corrections))
-    return {MEMBER: _NOTES.dump_python(notes, by_alias=True, warnings=False)}
+    notes = TileNotes(tuple(constraints), tuple(corrections), case)
+    written = _NOTES.dump_python(notes, by_alias=True, warnings=False)
+    if not case:
+        del written["case"]
+    return {MEMBER: written}
 
 
 def read_tile_notes(path: Path) -> TileNotes:
-    """Return the notes on tiles in a GeoJSON file; empty if there are none.
+    """Return the notes on tiles and the case in a GeoJSON file; empty if there are none.
 
     Raises
     ------

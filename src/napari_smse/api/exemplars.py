@@ -104,7 +104,7 @@ class ExemplarBank(exemplar_bank.ExemplarBank):
         blocks = int(scores.store.blocks_done().sum())
         read = ScoredTiles(scores.slide, run, scores.tiles, blocks, own)
         bank, _ = evidence.with_annotated(
-            self, read, notes.regions(), thumbnails, notes.corrections
+            self, read, notes.regions(), thumbnails, notes.corrections, notes.case
         )
         return self._from(bank)
 

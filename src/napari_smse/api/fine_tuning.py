@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_smse import models
 from napari_smse.annotations import AnnotationSet
 from napari_smse.api.model import Model, require_same_model
-from napari_smse.api.scores import NOT_RECORDED, Scores
+from napari_smse.api.scores import Scores
 from napari_smse.atomic_write import output_error
 from napari_smse.errors import DataError
 from napari_smse.finetuning.history import FineTuneHistory
@@ -32,6 +32,7 @@ from napari_smse.workflows.settings.fine_tune import (
     Mining,
     TrainableLayers,
 )
+from napari_smse.workflows.stored_runs import NOT_RECORDED
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.assessment import Assessment
@@ -125,8 +126,8 @@ def fine_tune(
 ) -> FineTuned:
     """Adapt a model to annotated slides, and compare before and after on tiles held out.
 
-    The model given is not changed. Where a class is drawn on one slide only, whole regions of it
-    are held out, and else whole slides.
+    The model given is not changed. Whole cases are held out (``AnnotationSet.case``, else as the
+    slides' names suggest), and where a class is drawn on slides of one case only, whole regions.
 
     Parameters
     ----------

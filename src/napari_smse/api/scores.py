@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.api.tile_rows import tile_rows
 from napari_smse.errors import (
     ModelNotFoundError,
     RequestError,
@@ -18,28 +17,23 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.models.card import ModelCard, bundled_models, read_card
-from napari_smse.results import RunContext, save_results, tile_table
+from napari_smse.results import RunContext, save_results, tile_rows, tile_table
 from napari_smse.scoring import (
-    ComputeDevice,
     HeatMap,
     ScoreStore,
     folder_lock,
     fused_scales,
     require_same_slide,
-    scale_warnings,
     store_lock,
-    stored_plan,
 )
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.stored_runs import NOT_RECORDED, run_of_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-NOT_RECORDED = "not recorded"
-"""The device of scores that were read back."""
 
 _SAME_SCALE = 1e-3
 
@@ -167,11 +161,7 @@ class Scores:
         """
         if self.given_run is not None:
             return self.given_run
-        facts, plan = self.store.facts, stored_plan(self.slide, self.store)
-        # Only what the scores themselves say of it; nothing runs on it again.
-        device = ComputeDevice("cpu", NOT_RECORDED, facts["precision"], 1, facts["runtime"])
-        warnings = tuple(scale_warnings(self.slide, self.card, self.mpps))
-        return Run(plan, self.store, self.card, device, warnings, self.model)
+        return run_of_store(self.slide, self.store, self.card, self.model)
 
     def table(self) -> pa.Table:
         """Return one row a tile.

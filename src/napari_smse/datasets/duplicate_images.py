@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from napari_smse.annotations.case_id import joined_cases
 from napari_smse.datasets.image_header import UNREADABLE, open_header
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Skipped
 from napari_smse.errors import DataError
@@ -37,7 +38,9 @@ def merge_duplicate_images(labelled_set: LabelledSet) -> LabelledSet:
     first_copy = _first_copies({image.path: None for image in labelled_set.images})
     if all(path == copy for path, copy in first_copy.items()):
         return labelled_set
-    joined_case = _joined_cases(labelled_set.images, first_copy)
+    joined_case = joined_cases(
+        (image.case, first_copy[image.path]) for image in labelled_set.images
+    )
     same: dict[Hashable, list[LabelledImage]] = defaultdict(list)
     for image in labelled_set.images:
         same[first_copy[image.path], image.region].append(image)
@@ -62,25 +65,6 @@ def _problems(same: Iterable[Sequence[LabelledImage]]) -> Iterator[tuple[Labelle
         else:
             for image in copies:
                 yield image, f"is the same as {first.path}: they are one case, and it is used once"
-
-
-def _joined_cases(images: Sequence[LabelledImage], first_copy: dict[Path, Path]) -> dict[str, str]:
-    """Return for each case the first one that shares a file with it, directly or by others."""
-    case_of_file: dict[Path, str] = {}
-    case_of: dict[str, str] = {}
-
-    def root(case: str) -> str:
-        while case_of.setdefault(case, case) != case:
-            case = case_of[case]
-        return case
-
-    for image in images:
-        target, source = (
-            root(case_of_file.setdefault(first_copy[image.path], image.case)),
-            root(image.case),
-        )
-        case_of[source] = target
-    return {case: root(case) for case in list(case_of)}
 
 
 def _first_copies(paths: Iterable[Path]) -> dict[Path, Path]:

@@ -31,7 +31,7 @@ class AnnotatedSlide:
     store
         Its scores by the model to tune.
     case
-        The patient; the slide's name if that is not known.
+        The case that it is of, such as a patient.
     corrections
         What was said of single tiles.
     """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.annotations.tile_notes import PairConstraint
+from napari_smse.datasets.alike_slides import slide_cases
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.errors import DataError
 from napari_smse.finetuning.annotated_slide import AnnotatedSlide, duplicates_of, merged_by_content
@@ -41,6 +42,8 @@ class AnnotatedTiles:
         Classes that no tile takes, and that the model does not know; they are not learnt.
     duplicates
         Files that show the same slide as another one; all of a slide are one case.
+    alike
+        Further files that show the same tissue as another one, and so are of its case.
     appearances
         What some of the images look like, ``(k,)``: those of which that was known before.
     """
@@ -53,6 +56,7 @@ class AnnotatedTiles:
     unmatched: int = 0
     untrained_classes: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
     appearances: Mapping[LabelledImage, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
@@ -68,6 +72,11 @@ class AnnotatedTiles:
             messages.append(
                 f"{' and '.join(self.duplicates)} show a slide that is open under another name, "
                 "too: they are one case, and their tiles were taken once."
+            )
+        if self.alike:
+            messages.append(
+                f"{' and '.join(self.alike)} show the same tissue as another slide, saved anew: "
+                "they are one case. Annotate one of them only, as the same place counts twice."
             )
         if self.conflicts:
             messages.append(
@@ -90,7 +99,8 @@ def annotated_tiles(
     """Label the stored tiles of slides by the regions they lie in, and by corrections.
 
     Slides of the same content are one: what is drawn and said of any of them holds for all, they
-    are one case, and each tile is taken once.
+    are one case, and each tile is taken once. Slides that show the same tissue in other pixels are
+    one case, too.
 
     Parameters
     ----------
@@ -113,12 +123,14 @@ def annotated_tiles(
     links = tuple(dict.fromkeys(links))
     collected = TileCollector(tuple(classes), links)
     duplicates = tuple(slide.slide.path.name for slide in duplicates_of(slides))
-    slides = merged_by_content(slides)
+    joined, numbers = slide_cases([one.slide for one in slides], [one.case for one in slides])
+    alike = tuple(dict.fromkeys(slides[number].slide.path.name for number in numbers))
+    slides = [replace(one, case=joined[one.case]) for one in merged_by_content(slides)]
     for slide in slides:
         for number in range(slide.store.scale_count):
             collected.take(slide, slide.store.scale(number))
     for tile in added:
-        collected.add(tile)
+        collected.add(replace(tile, case=joined.get(tile.case, tile.case)))
     if not collected.outputs:
         raise DataError(
             "No scored tile lies in a region: draw regions on tissue that was scored, each at "
@@ -137,5 +149,6 @@ def annotated_tiles(
         constraints,
         corrected - len(collected.applied) - (0 if constraints is None else len(constraints)),
         duplicates=duplicates,
+        alike=alike,
         appearances=collected.appearances,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from napari_smse.annotations.case_id import guess_case
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
 from napari_smse.finetuning.assessment import accuracy_of
@@ -36,7 +37,7 @@ class ExemplarTile:
     mpp
         um/px.
     slide, case
-        Quick hash of its slide, and what the slide is called, which is its case.
+        Quick hash of its slide, and the case that the slide is of.
     path
         Of the slide, if that is open; else only a name to tell slides apart by.
     slide_mpp
@@ -132,8 +133,7 @@ def exemplar_tiles_of(
     bank.require_model(model.card.weights_sha256, model.card.name)
     # Of several files that show one slide, the first names it, as in fine-tuning.
     open_now = {slide.quick_hash: slide for slide in reversed(slides)}
-    # A slide that was renamed is still one case.
-    names = dict(zip(reversed(bank.slides), reversed(bank.sources), strict=True))
+    cases = _cases_by_slide(bank)
     outputs = embedding_outputs(bank.embeddings, model)
     tiles = []
     for row, (embedding, logits) in enumerate(outputs):
@@ -149,7 +149,7 @@ def exemplar_tiles_of(
                 bank.class_name(row),
                 mpp,
                 quick_hash,
-                names[quick_hash] if slide is None else slide.name,
+                cases[quick_hash],
                 Path(quick_hash) if slide is None else slide.path,
                 mpp if slide is None else slide.mpp,
                 region,
@@ -158,6 +158,18 @@ def exemplar_tiles_of(
             )
         )
     return tiles
+
+
+def _cases_by_slide(bank: ExemplarBank) -> dict[str, str]:
+    """Return the case of each slide: a slide that was renamed is still of one.
+
+    Older banks give slides their names for cases.
+    """
+    named = zip(bank.slides, bank.cases, bank.sources, strict=True)
+    return {
+        slide: guess_case(case) if case == source else case
+        for slide, case, source in reversed(list(named))
+    }
 
 
 def model_exemplars(model: Model) -> ExemplarBank | None:

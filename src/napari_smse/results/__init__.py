@@ -18,7 +18,7 @@ from napari_smse.results.run_record import (
     package_versions,
     write_run_json,
 )
-from napari_smse.results.save import RunContext, save_results
+from napari_smse.results.save import RunContext, save_results, tile_rows
 from napari_smse.results.tables import (
     TILE_COLUMNS,
     TileRows,
@@ -47,6 +47,7 @@ __all__ = [
     "result_folder_names",
     "save_results",
     "tile_columns",
+    "tile_rows",
     "tile_table",
     "write_csv",
     "write_heat_map_picture",

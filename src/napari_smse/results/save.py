@@ -39,6 +39,7 @@ from napari_smse.scoring import (
 )
 from napari_smse.scoring.calls import OOD_LIMIT, CallRule
 from napari_smse.scoring.map_raster import MapRaster
+from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
@@ -291,3 +292,33 @@ def _scale_record(scores: ScaleScores, card: ModelCard) -> ScaleRecord:
         scored=int(np.isfinite(scores.probability[:, 0]).sum()),
         in_trained_range=is_trained_scale(scores.mpp, card),
     )
+
+
+def tile_rows(store: ScoreStore, tiles: TileTable, context: RunContext | None) -> list[TileRows]:
+    """Return the scored tiles of each scale as rows of a table.
+
+    Parameters
+    ----------
+    store
+        What they are of.
+    tiles
+        Its scored tiles.
+    context
+        What tiles are called by; None if the model's card is not known, and so what it calls.
+
+    Raises
+    ------
+    OutputError
+        The store cannot be read.
+    """
+    stored = tuple(store.scale(number).tiles for number in range(store.scale_count))
+    rows = []
+    for number, (part, index) in enumerate(zip(tiles.scales, tiles.index_in(stored), strict=True)):
+        probability = tiles.probability[tiles.rows_of(number)]
+        if context is not None:
+            rows.append(context.rows(part, probability, store.appearance(number)[index]))
+            continue
+        places = np.column_stack([part.x, part.y, part.width, part.height])
+        name = store.facts["model"]["name"]
+        rows.append(TileRows(part.grid.spec.mpp, places, part.tissue, probability, model=name))
+    return rows

@@ -26,6 +26,7 @@ from napari_smse.scoring.store_layout import (
     create_array,
     create_scale,
     open_group,
+    read_appearance,
     read_tiles,
 )
 from napari_smse.scoring.tile_table import TileTable, unit_length
@@ -269,7 +270,7 @@ class ScoreStore:
                 read_tiles(group),
                 np.asarray(group["probability"][:]),
                 np.asarray(group["embedding"][:]),
-                _appearance(group),
+                read_appearance(group),
             )
 
     def appearance(self, number: int) -> NDArray[np.float32]:
@@ -281,7 +282,7 @@ class ScoreStore:
             If the files are damaged.
         """
         with _reading(self.path):
-            return _appearance(self._scales[number])
+            return read_appearance(self._scales[number])
 
     def tile_table(self) -> TileTable:
         """Return the tiles of all scales that were scored so far, in one table.
@@ -313,15 +314,6 @@ class ScoreStore:
 def signature(facts: Mapping[str, Any]) -> str:
     """A short hash of what scores depend on; equal means a run can be continued."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _appearance(group: Any) -> NDArray[np.float32]:
-    """Return what the tiles of a scale look like; NaN if an earlier or later version wrote it."""
-    tiles = group["column"].shape[0]
-    stored = group.get("appearance")
-    if stored is None or stored.shape[1] != len(MEASURES):
-        return np.full((tiles, len(MEASURES)), np.nan, dtype=np.float32)
-    return np.asarray(stored[:])
 
 
 def _now() -> str:

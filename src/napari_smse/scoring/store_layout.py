@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from zarr.core.metadata import ArrayV3Metadata
 
@@ -200,3 +201,12 @@ def read_tiles(group: Any) -> ScaleTiles:
         np.asarray(group["row"][:]),
         np.asarray(group["tissue"][:]),
     )
+
+
+def read_appearance(group: Any) -> NDArray[np.float32]:
+    """Return what the tiles of a scale look like; NaN if an earlier or later version wrote it."""
+    tiles = group["column"].shape[0]
+    stored = group.get("appearance")
+    if stored is None or stored.shape[1] != len(MEASURES):
+        return np.full((tiles, len(MEASURES)), np.nan, dtype=np.float32)
+    return np.asarray(stored[:])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
+from napari_smse.annotations.case_id import guess_case
 from napari_smse.annotations.tile_labels import TileClasses, assign_classes, nearest_areas
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import BankError, QueryError
@@ -108,10 +109,11 @@ def exemplars_of(
     model: str,
     slide: str,
     name: str,
+    case: str = "",
     thumbnails: NDArray[np.uint8] | None = None,
     appearances: NDArray[np.float32] | None = None,
 ) -> ExemplarBank:
-    """Return tiles of a slide as exemplars; the slide is their case.
+    """Return tiles of a slide as exemplars.
 
     Parameters
     ----------
@@ -125,6 +127,8 @@ def exemplars_of(
         sha256 of the weights that scored the slide.
     slide, name
         Its quick hash, and what it is called.
+    case
+        The case that it is of; by default guessed from its name.
     thumbnails
         ``(m, THUMBNAIL_PX, THUMBNAIL_PX, 3)``, pictures of these tiles; none by default.
     appearances
@@ -144,7 +148,7 @@ def exemplars_of(
         found.labels,
         tiles.mpps[rows],
         classes,
-        (name,) * len(rows),
+        (case or guess_case(name),) * len(rows),
         (name,) * len(rows),
         model,
         (slide,) * len(rows),
@@ -163,6 +167,7 @@ def annotated_exemplars(
     model: str,
     slide: str,
     name: str,
+    case: str = "",
     max_per_class: int = MAX_PER_CLASS,
     corrections: Sequence[TileCorrection] = (),
 ) -> ExemplarBank:
@@ -178,7 +183,7 @@ def annotated_exemplars(
     found = annotated_rows(tiles, regions, mask, slide=slide, corrections=corrections).sample(
         max_per_class
     )
-    return exemplars_of(tiles, found, found.classes, model=model, slide=slide, name=name)
+    return exemplars_of(tiles, found, found.classes, model=model, slide=slide, name=name, case=case)
 
 
 def with_newer(

@@ -164,8 +164,8 @@ def batch_effect(
     slides, classes
         ``(n,)``; groups of fewer than five tiles are left out.
     cases
-        ``(n,)``; where given, neighbours of the same case vote for neither, and for the class those
-        of the same slide may: it is a source of many cases then.
+        ``(n,)``; where given, neighbours of the same case do not vote for the class. Without places
+        they do not vote for the slide, either: it is a source of many cases then.
     places
         ``(n, 2)``, middles of the tiles in tile edges; neighbours of the same slide that are nearer
         than `apart` do not vote, as they show the same tissue.
@@ -190,9 +190,12 @@ def batch_effect(
     near = None if places is None else _Near(slide, np.asarray(places, dtype=np.float64), apart)
 
     def not_for_slide(some: NDArray[np.intp], among: NDArray[np.intp]) -> NDArray[np.bool_]:
+        if near is not None:
+            return near(some, among)
         if cases is not None:
             return _same(case, some, among)
-        return near(some, among) if near is not None else some[:, None] == among[None, :]
+        found: NDArray[np.bool_] = some[:, None] == among[None, :]
+        return found
 
     of_slide = _neighbour_accuracy(embeddings, slide, in_large_groups, not_for_slide, k)
     both = in_large_groups & _large(of_class) & _in_several(of_class, case)

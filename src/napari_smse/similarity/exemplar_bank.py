@@ -172,6 +172,8 @@ class ExemplarBank:
     def joined(self, other: ExemplarBank) -> ExemplarBank:
         """Return these exemplars and then the other ones; classes that only those have come last.
 
+        Exemplars of one slide are of one case, the one that the other bank gives it.
+
         Raises
         ------
         BankError
@@ -180,9 +182,10 @@ class ExemplarBank:
         other.require_model(self.model, "another bank's model")
         classes = (*self.classes, *(name for name in other.classes if name not in self.classes))
         number = np.array([classes.index(name) for name in other.classes], dtype=np.int64)
-        # A slide that has another name by now is still one case.
-        known = {slide: case for slide, case in zip(self.slides, self.cases, strict=True) if slide}
-        named = zip(other.slides, other.cases, strict=True)
+        # The case of a slide may have been stated since these were added.
+        named = [*zip(self.slides, self.cases, strict=True)]
+        named += zip(other.slides, other.cases, strict=True)
+        latest = {slide: case for slide, case in named if slide}
         thumbnails = None
         if self.thumbnails is not None or other.thumbnails is not None:
             thumbnails = np.concatenate([_pictures(self), _pictures(other)])
@@ -192,7 +195,7 @@ class ExemplarBank:
             labels=np.concatenate([self.labels, number[other.labels]]),
             mpps=np.concatenate([self.mpps, other.mpps]),
             classes=classes,
-            cases=self.cases + tuple(known.get(slide, case) for slide, case in named),
+            cases=tuple(latest.get(slide, case) for slide, case in named),
             sources=self.sources + other.sources,
             slides=self.slides + other.slides,
             places=np.concatenate([self.places, other.places]),

@@ -1,4 +1,7 @@
-"""Annotations that survive a crash: written to a file of our own after every change."""
+"""Annotations that survive a crash: written to a file of our own after every change.
+
+So does the case of a slide, which is known again whenever the slide is opened.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import platformdirs
 
@@ -17,19 +21,64 @@ from napari_smse.annotations import (
     write_annotations,
 )
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
-from napari_smse.atomic_write import atomic_path
+from napari_smse.atomic_write import atomic_path, output_error
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
 from napari_smse.slides import Slide
 
 _CLASSES = ".classes.json"
+_CASE = ".case.json"
 
 logger = logging.getLogger(__name__)
+
+
+class NamedContent(Protocol):
+    """What the files of a slide here are named by: its name and the hash of its content."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def quick_hash(self) -> str:
+        """Hash of its content."""
 
 
 def autosave_folder() -> Path:
     """Where annotations lie that were not saved elsewhere."""
     return platformdirs.user_data_path("napari-smse") / "annotations"
+
+
+def remembered_case(slide: NamedContent) -> str:
+    """Return the case that was stated of a slide, wherever it lies now; empty if none was."""
+    path = _beside(slide, _CASE)
+    if not path.exists():
+        return ""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["case"])
+    except (OSError, ValueError, TypeError, KeyError):
+        logger.warning("%s cannot be read and is not used", path, exc_info=True)
+        return ""
+
+
+def remember_case(slide: NamedContent, case: str) -> None:
+    """Keep the case of a slide; an empty one is forgotten.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    path = _beside(slide, _CASE)
+    if case:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise output_error(path, error) from error
+        with atomic_path(path) as part:
+            part.write_text(json.dumps({"case": case}, ensure_ascii=False), encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
 
 
 class Autosave:
@@ -53,10 +102,8 @@ class Autosave:
     """
 
     def __init__(self, slide: Slide) -> None:
-        folder = autosave_folder()
-        stem = f"{slide.name[:60]}-{slide.quick_hash[:16]}"
         self._own, self._meanwhile = (
-            folder / f"{stem}{ending}" for ending in (".geojson", ".new.geojson")
+            _beside(slide, ending) for ending in (".geojson", ".new.geojson")
         )
         self.classes = self._read_classes()
         self.left_behind = self._read()
@@ -162,6 +209,10 @@ class Autosave:
         for path in self._files():
             found |= _read_classes(_classes_beside(path))
         return found
+
+
+def _beside(slide: NamedContent, ending: str) -> Path:
+    return autosave_folder() / f"{slide.name[:60]}-{slide.quick_hash[:16]}{ending}"
 
 
 def _classes_beside(regions: Path) -> Path:

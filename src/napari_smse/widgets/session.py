@@ -10,7 +10,6 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
@@ -20,6 +19,8 @@ from napari_smse.palette import Colour
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
+from napari_smse.widgets.camera_views import CameraViews
+from napari_smse.widgets.case_ids import keep_case
 from napari_smse.widgets.slide_layers import (
     is_slide_layer,
     mark_of,
@@ -27,14 +28,13 @@ from napari_smse.widgets.slide_layers import (
     slide_of,
 )
 from napari_smse.widgets.tile_notes import notes_of
+from napari_smse.workflows.batch.score_queue import ScoreChoice
 from napari_smse.workflows.out_of_distribution import RunOod
 from napari_smse.workflows.scored_slide import Run
 
 if TYPE_CHECKING:
     from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
     from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
-
-_MARGIN = 0.95
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,9 @@ class Session:
     model_wanted = Signal(str)
     """Slides should be scored by this model: a name, or the path of its weights."""
 
+    score_choice_changed = Signal()
+    """Slides are to be scored by another model, or in another way."""
+
     exemplars_offered = Signal(object)
     """A bank of exemplars is offered, to be learnt from besides what is drawn."""
 
@@ -118,13 +121,14 @@ class Session:
         self._viewer = weakref.ref(viewer)
         self._layer: weakref.ref[Image] | None = None
         self._hidden: dict[str, weakref.WeakSet[Layer]] = {}
-        self._views: dict[str, tuple[tuple[float, ...], float]] = {}
+        self._cameras = CameraViews(viewer)
         self._runs: weakref.WeakKeyDictionary[Layer, Run] = weakref.WeakKeyDictionary()
         self._maps: weakref.WeakKeyDictionary[Layer, HeatMapLayers] = weakref.WeakKeyDictionary()
         self._ood: weakref.WeakKeyDictionary[Layer, RunOod] = weakref.WeakKeyDictionary()
         self._known: weakref.WeakKeyDictionary[Layer, ExemplarBank] = weakref.WeakKeyDictionary()
         self._being_scored: weakref.ref[Layer] | None = None
         self.annotator: Annotator | None = None
+        self.score_choice = ScoreChoice()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         self._choosing = False
@@ -145,7 +149,7 @@ class Session:
         """Show this slide alone, with what lay on it."""
         before = self.slide_layer
         if before is not None and layer is not before:
-            self._keep_view(before)
+            self._cameras.keep(_slide_key(before))
         self._layer = None if layer is None else weakref.ref(layer)
         if layer is not None:
             self._choosing = True
@@ -153,7 +157,7 @@ class Session:
             self._choosing = False
         if layer is not before:
             if layer is not None and before is not None:
-                self._bring_view(layer)
+                self._cameras.bring(_slide_key(layer), layer)
             self.slide_changed.emit()
 
     def is_in_view(self, layer: Layer) -> bool:
@@ -252,6 +256,12 @@ class Session:
                 continue
         return scored
 
+    def choose_scoring(self, choice: ScoreChoice) -> None:
+        """Take note of the model and the settings that slides are to be scored with."""
+        if choice != self.score_choice:
+            self.score_choice = choice
+            self.score_choice_changed.emit()
+
     # -- annotations -------------------------------------------------------------------
 
     def drawing_on(self, slide: Slide) -> AnnotationLayer | None:
@@ -278,25 +288,6 @@ class Session:
         if active is not None and not self.is_in_view(active):
             viewer.layers.selection.active = slide_layer
 
-    def _keep_view(self, slide_layer: Image) -> None:
-        if (viewer := self._viewer()) is not None:
-            camera = viewer.scene.camera
-            self._views[_slide_key(slide_layer)] = camera.center, camera.zoom
-
-    def _bring_view(self, slide_layer: Image) -> None:
-        """Look at a slide as it was looked at last, the first time at all of it."""
-        viewer = self._viewer()
-        if viewer is None:
-            return
-        camera = viewer.scene.camera
-        known = self._views.get(_slide_key(slide_layer))
-        if known is not None:
-            camera.center, camera.zoom = known
-            return
-        first, last = slide_layer.extent.world[:, -2:]
-        camera.center = (*camera.center[:-2], *(first + last) / 2)
-        camera.zoom = _MARGIN * float((np.asarray(viewer.canvas.size) / (last - first)).min())
-
     def _put_away(self, layer: Layer) -> None:
         if layer.visible:
             self._hidden.setdefault(_slide_key(layer), weakref.WeakSet()).add(layer)
@@ -312,6 +303,7 @@ class Session:
 
     def _watch(self, layer: Image) -> None:
         layer.events.visible.connect(self._on_visible)
+        keep_case(layer)
         notes_of(layer).changed.connect(self.annotations_changed.emit)
 
     def _on_visible(self, event: Any) -> None:

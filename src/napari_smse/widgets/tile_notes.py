@@ -1,4 +1,4 @@
-"""What was said of single tiles of a slide: links between them, and corrections."""
+"""What was said of a slide and its tiles: its case, links between tiles, and corrections."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 
 
 class SlideTileNotes:
-    """The links and corrections of one slide; all docks share them."""
+    """The case, links and corrections of one slide; all docks share them."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         self.links: tuple[PairConstraint, ...] = ()
         self.corrections: tuple[TileCorrection, ...] = ()
+        self.case = ""
+
+    def state_case(self, case: str) -> None:
+        """Say of which case the slide is; an empty text takes that back."""
+        if case != self.case:
+            self.case = case
+            self.changed.emit()
 
     def add_link(self, link: PairConstraint) -> None:
         """Add a link; one between the same tiles is replaced."""
@@ -55,11 +62,15 @@ class SlideTileNotes:
         self.changed.emit()
 
     def take_in(
-        self, links: Sequence[PairConstraint], corrections: Sequence[TileCorrection]
+        self,
+        links: Sequence[PairConstraint],
+        corrections: Sequence[TileCorrection],
+        case: str = "",
     ) -> None:
         """Add these; one of the same identity, or about the same, is replaced."""
-        if not links and not corrections:
+        if not links and not corrections and case in ("", self.case):
             return
+        self.case = case or self.case
         ids, about = {one.id for one in links}, {one.about for one in corrections}
         self.links = (*(one for one in self.links if one.id not in ids), *links)
         self.corrections = (

@@ -14,7 +14,7 @@ from napari_smse.errors import QueryError
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.batch_effect import BatchEffect, batch_effect
 from napari_smse.tiles import ScaleTiles
-from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
+from napari_smse.workflows.scored_slide import ScoredSlide, cases_of, require_one_model
 from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
 
 _A_SLIDE = 1500
@@ -64,6 +64,8 @@ class ComparedTiles:
     by_drawing
         Whether the classes are those drawn, or given to single tiles; else they are what the model
         calls the tiles.
+    case_of_slide
+        The case of each slide.
     """
 
     slides: Sequence[ScoredSlide]
@@ -73,6 +75,7 @@ class ComparedTiles:
     names: NDArray[np.str_]
     embeddings: NDArray[np.float32]
     by_drawing: bool
+    case_of_slide: Sequence[str]
 
     def take(self, index: NDArray[np.intp]) -> ComparedTiles:
         """Return some of them."""
@@ -96,6 +99,11 @@ class ComparedTiles:
         return [self.slides[number].slide.quick_hash for number in self.of_slide.tolist()]
 
     @property
+    def cases(self) -> list[str]:
+        """The case of each tile."""
+        return [self.case_of_slide[number] for number in self.of_slide.tolist()]
+
+    @property
     def places(self) -> NDArray[np.float64]:
         """Corners of the tiles in tile edges, ``(n, 2)``."""
         found = np.empty((len(self.rows), 2))
@@ -107,7 +115,7 @@ class ComparedTiles:
 
 
 def measure_batch_effect(slides: Sequence[ScoredSlide]) -> BatchEffectResult:
-    """Return how well neighbours tell the slide of a tile, and its class.
+    """Return how well neighbours tell the slide of a tile, and neighbours of other cases its class.
 
     Raises
     ------
@@ -118,7 +126,11 @@ def measure_batch_effect(slides: Sequence[ScoredSlide]) -> BatchEffectResult:
     """
     tiles = compared_tiles(slides)
     effect = batch_effect(
-        tiles.embeddings, tiles.identities, tiles.names.tolist(), places=tiles.places
+        tiles.embeddings,
+        tiles.identities,
+        tiles.names.tolist(),
+        cases=tiles.cases,
+        places=tiles.places,
     )
     return BatchEffectResult(effect, len(tiles.numbers), len(tiles.rows), tiles.by_drawing)
 
@@ -150,6 +162,7 @@ def compared_tiles(slides: Sequence[ScoredSlide]) -> ComparedTiles:
         np.array(names, dtype=str),
         np.concatenate([one.embeddings for one in read]),
         by_drawing,
+        cases_of(slides),
     )
     kept = np.array([not by_drawing or name in several for name in names], dtype=bool)
     return found.take(np.flatnonzero(kept))

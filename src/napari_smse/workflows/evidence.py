@@ -158,10 +158,12 @@ def with_annotated(
     regions: Mapping[str, MultiPolygon],
     pictures: bool,
     corrections: Sequence[TileCorrection] = (),
+    case: str = "",
 ) -> tuple[ExemplarBank, ExemplarBank]:
     """Add the tiles that have a class to a bank, with their pictures on request.
 
-    They have it by the regions drawn on the slide and by corrections on them.
+    They have it by the regions drawn on the slide and by corrections on them. Their case is the one
+    given, or guessed from the slide's name.
 
     Returns
     -------
@@ -192,6 +194,7 @@ def with_annotated(
         model=read.model,
         slide=slide,
         name=read.slide.name,
+        case=case,
     )
     new = exemplars(found, thumbnails=thumbnails, appearances=_looks_of(read, rows))
     bank = without_tiles(bank, read.tiles, slide, drawn.classless)

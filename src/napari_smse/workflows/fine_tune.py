@@ -190,7 +190,7 @@ class FineTuneJob:
                 one.regions,
                 one.run.plan.mask,
                 one.run.store,
-                one.slide.name,
+                one.case,
                 one.annotations.corrections,
             )
             for one in self.slides

@@ -25,12 +25,12 @@ from napari_smse.models.card import TRAINING_IMAGES
 from napari_smse.progress import Progress, Task
 from napari_smse.tiles import ScaleTiles
 from napari_smse.workflows.label_issues import said_of_tiles
-from napari_smse.workflows.scored_slide import ScoredSlide, require_one_model
+from napari_smse.workflows.scored_slide import ScoredSlide, cases_of, require_one_model
 from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
 
 _NEEDED: Final = (
-    "What labels are worth can be told once two classes are each labelled on two slides, or in two "
-    "regions of one slide."
+    "What labels are worth can be told once two classes are each labelled on slides of two cases, "
+    "or in two regions of one case."
 )
 _A_CLASS: Final = "label tiles here, or draw regions (SMSE: Annotate)"
 
@@ -52,18 +52,18 @@ class LabelEfficiencyResult:
     ----------
     efficiency
         The curves.
-    by_slide
-        Whether slides were held out; else other regions of the same slides.
+    by_case
+        Whether cases were held out; else other regions of the same cases.
     labelled
         How many tiles that do not overlap are labelled.
     taken
         How many of them were taken, by class; a part if there are very many.
     units
-        How many slides, or regions, they lie in.
+        How many cases they are of, or regions they lie in.
     fewest_units
         Of the class that lies in the fewest.
     left_out
-        Classes that lie on one slide, or in one region, only.
+        Classes that are of one case, or lie in one region, only.
     model_right
         Mean over the classes of the share of these tiles that the model calls right; None if it
         does not know them all.
@@ -72,7 +72,7 @@ class LabelEfficiencyResult:
     """
 
     efficiency: LabelEfficiency
-    by_slide: bool
+    by_case: bool
     labelled: int
     taken: Mapping[str, int]
     units: int
@@ -87,8 +87,8 @@ def measure_label_efficiency(
 ) -> Task[LabelEfficiencyResult]:
     """Hold some of what is labelled out, and return how well the other labels call it.
 
-    Tiles on other slides are held out if two classes are labelled on two slides each, else tiles in
-    other regions, at least two tile edges off.
+    Tiles of other cases are held out if two classes are labelled on slides of two cases each, else
+    tiles in other regions, at least two tile edges off.
 
     Raises
     ------
@@ -100,8 +100,8 @@ def measure_label_efficiency(
     """
     require_one_model(slides)
     read = []
-    for one in slides:
-        read.append(_Labelled(one))
+    for one, case in zip(slides, cases_of(slides), strict=True):
+        read.append(_Labelled(one, case))
         yield Progress(0, _SPLITS)
     labels = _Labels([one for one in read if len(one.names)])
     rows = labels.rows()
@@ -112,7 +112,7 @@ def measure_label_efficiency(
         units.tolist(),
         labels.probability[rows],
         labels.slides[rows].tolist(),
-        None if labels.by_slide else labels.places[rows],
+        None if labels.by_case else labels.places[rows],
     )
     efficiency = yield from label_efficiency_of(
         tiles, budgets=_BUDGETS, splits=_SPLITS, at_once=_ASKED_FOR
@@ -128,7 +128,7 @@ def measure_label_efficiency(
 class _Labelled:
     """The labelled tiles of a slide that share no pixels, at the scale to ask at."""
 
-    def __init__(self, one: ScoredSlide) -> None:
+    def __init__(self, one: ScoredSlide, case: str) -> None:
         tiles = one.run.store.tile_table()
         scale = asking_scale(tiles, one.run.card)
         grid, at = tiles.scales[scale], tiles.rows_of(scale)
@@ -145,6 +145,7 @@ class _Labelled:
         self.names = said.names[rows].astype(str)
         self.regions = _region_of(one, part, self.names)
         self.slides = np.full(len(rows), one.slide.quick_hash)
+        self.cases = np.full(len(rows), case)
         self.places = np.stack([part.x, part.y], axis=1) / part.grid.edge
         self.embeddings = tiles.embeddings[at][rows]
         self.probability = tiles.probability[at][rows]
@@ -181,17 +182,18 @@ class _Labels:
         require_one_scale([one.mpp for one in read])
         self.names = np.concatenate([one.names for one in read])
         self.slides = np.concatenate([one.slides for one in read])
+        cases = np.concatenate([one.cases for one in read])
         self.places = np.concatenate([one.places for one in read])
         self.embeddings = np.concatenate([one.embeddings for one in read])
         self.probability = np.concatenate([one.probability for one in read])
         regions = np.concatenate([one.regions for one in read])
-        on_slides, in_regions = _units(self.names, self.slides), _units(self.names, regions)
-        self.by_slide = len(_several(on_slides)) > 1
-        self._found = on_slides if self.by_slide else in_regions
-        self.units = self.slides if self.by_slide else regions
+        of_cases, in_regions = _units(self.names, cases), _units(self.names, regions)
+        self.by_case = len(_several(of_cases)) > 1
+        self._found = of_cases if self.by_case else in_regions
+        self.units = cases if self.by_case else regions
         self.classes = _several(self._found)
         if len(self.classes) < 2:
-            raise QueryError(missing(on_slides, in_regions))
+            raise QueryError(missing(of_cases, in_regions))
 
     def rows(self) -> NDArray[np.intp]:
         """Return the tiles to take: all that can be judged, or of very many some of each unit."""
@@ -205,7 +207,7 @@ class _Labels:
         """Return what was found, with what it was found on."""
         return LabelEfficiencyResult(
             efficiency,
-            self.by_slide,
+            self.by_case,
             int(np.isin(self.names, self.classes).sum()),
             Counter(self.names[rows].tolist()),
             len(np.unique(self.units[rows])),
@@ -263,19 +265,19 @@ def _model_right(
     return float(np.mean([(called[names == one] == one).mean() for one in classes]))
 
 
-def missing(slides: Mapping[str, int], regions: Mapping[str, int]) -> str:
+def missing(cases: Mapping[str, int], regions: Mapping[str, int]) -> str:
     """Say which labels are missing.
 
     Parameters
     ----------
-    slides, regions
-        On how many slides, and in how many regions, each class is labelled.
+    cases, regions
+        Of how many cases, and in how many regions, each class is labelled.
     """
-    if not slides:
+    if not cases:
         return f"{_NEEDED} Nothing is labelled yet: {_A_CLASS}."
     alone = [name for name, number in regions.items() if number < 2]
-    if len(slides) == 1:
-        (name,) = slides
+    if len(cases) == 1:
+        (name,) = cases
         where = " and in one place only" if alone else ""
         return f"{_NEEDED} Only {name} is labelled so far{where}: label a second class as well."
     are = "is" if len(alone) == 1 else "are each"

@@ -45,7 +45,9 @@ from napari_smse.workflows.settings.score import ScoreSettings
 if TYPE_CHECKING:
     from napari_smse.models import Model
 
-_RUNS_KEPT = 50
+RUNS_KEPT = 500
+"""Runs of that many slides stay in the cache, so that a queue of slides is found again."""
+
 _last_loaded: dict[tuple[tuple[Path, int], ...], Model] = {}
 
 
@@ -78,6 +80,8 @@ class ScoreJob:
         Path of the store to write; in the cache by default.
     threads
         CPU threads for the network; by default all but one, which is the viewer's.
+    runs_kept
+        Number of runs to keep in the cache at most.
     """
 
     slide: Slide
@@ -91,6 +95,7 @@ class ScoreJob:
     loaded: Model | None = None
     out: Path | None = None
     threads: int | None = None
+    runs_kept: int = RUNS_KEPT
 
     @cached_property
     def request(self) -> ScoreRequest:
@@ -143,7 +148,7 @@ class ScoreJob:
             return self.out
         facts = run_facts(self.slide, card, self.request, plan, device)
         path = runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
-        forget_old_runs(path.parent)
+        forget_old_runs(path.parent, self.runs_kept)
         return path
 
 
@@ -218,7 +223,7 @@ def runs_folder() -> Path:
     return platformdirs.user_cache_path("napari-smse") / "runs"
 
 
-def forget_old_runs(folder: Path, keep: int = _RUNS_KEPT) -> None:
+def forget_old_runs(folder: Path, keep: int = RUNS_KEPT) -> None:
     """Remove all but the newest runs from the cache; what was saved elsewhere is not touched.
 
     Neither is what another viewer writes to.

@@ -10,6 +10,8 @@ from typing import Final
 from shapely import MultiPolygon
 
 from napari_smse.annotations import AnnotationSet
+from napari_smse.annotations.case_id import guess_case
+from napari_smse.datasets.alike_slides import slide_cases
 from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
 from napari_smse.palette import Colour
@@ -72,6 +74,11 @@ class ScoredSlide:
         return self.annotations.regions()
 
     @property
+    def case(self) -> str:
+        """The case that it is of: as stated in the annotations, else as its name suggests."""
+        return self.annotations.case or guess_case(self.slide.name)
+
+    @property
     def colours(self) -> dict[str, Colour]:
         """Of the classes that are drawn, RGB 0..255."""
         return {name: self.annotations.class_colour(name) for name in self.regions}
@@ -91,8 +98,10 @@ class ScoredSlide:
         own, others = self.annotations, other.annotations
         constraints = tuple(dict.fromkeys([*own.constraints, *others.constraints]))
         corrections = tuple(dict.fromkeys([*own.corrections, *others.corrections]))
+        case = own.case or others.case
         return replace(
-            self, annotations=replace(own, constraints=constraints, corrections=corrections)
+            self,
+            annotations=replace(own, constraints=constraints, corrections=corrections, case=case),
         )
 
 
@@ -113,6 +122,13 @@ class TileOnSlide:
     slide: Slide
     region: Region
     mpp: float
+
+
+def cases_of(slides: Sequence[ScoredSlide]) -> list[str]:
+    """Return the case of each slide; those that show the same tissue are of one."""
+    cases = [one.case for one in slides]
+    joined = slide_cases([one.slide for one in slides], cases).joined
+    return [joined[case] for case in cases]
 
 
 def require_one_model(slides: Sequence[ScoredSlide]) -> None:

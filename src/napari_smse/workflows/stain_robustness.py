@@ -100,6 +100,7 @@ def measure_stain_robustness(
             tiles.identities,
             tiles.names.tolist(),
             known=tiles.embeddings,
+            cases=tiles.cases,
             places=tiles.places,
             at_once=restained_tiles.at_once,
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +25,13 @@ from napari_smse.datasets.curation import Candidate, Reading, class_order, usabl
 from napari_smse.datasets.duplicate_slides import first_copies
 from napari_smse.datasets.image_header import files_below, leads_out
 from napari_smse.datasets.labelled_set import LabelledSet, Skipped
-from napari_smse.datasets.readers.csv_rows import read_csv_rows
-from napari_smse.errors import DataError, RegionError, named_error
+from napari_smse.datasets.readers.slide_cases import (
+    CASES,
+    case_of_files,
+    joined_by_tissue,
+    read_cases,
+)
+from napari_smse.errors import RegionError, named_error
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
 from napari_smse.slides.identity import path_text, slide_name
 from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
@@ -37,7 +42,6 @@ FIELD_PX: Final = 224
 FIELD_MPP: Final = 0.6
 """A field is a tile of 224 px at 0.6 um/px, 134 um wide, so that any finer tile fits in."""
 
-CASES: Final = "cases.csv"
 _SUFFIX = ".geojson"
 
 
@@ -52,7 +56,7 @@ class SlideToRead:
     annotations
         Annotation files of all of its files; what is drawn in any of them counts.
     case
-        The patient; the slide's name if that is not known.
+        The case that it is of, such as a patient.
     """
 
     path: Path
@@ -150,9 +154,11 @@ def read_annotated_slides(folder: Path, reading: Reading) -> LabelledSet:
     its tissue lies in regions of that class. Fields where two classes each hold more than a
     quarter of the tissue are skipped, and so are fields with less than a quarter of tissue.
 
-    A case is a slide, unless ``cases.csv`` (columns ``slide`` and ``case``) in the folder
-    says otherwise. Files that show the same slide are one, with the annotations of all of them;
-    fields that these contradict each other about are skipped as other conflicts are.
+    The case of a slide is what ``cases.csv`` (columns ``slide`` and ``case``) in the folder says,
+    else what its annotations say, else what its name suggests (`annotations.case_id.guess_case`).
+    Files that show the same slide are one, with the annotations of all of them; fields that these
+    contradict each other about are skipped as other conflicts are. Slides that show the same tissue
+    in other pixels are one case.
 
     Parameters
     ----------
@@ -213,9 +219,10 @@ def slides_to_read(folder: Path) -> tuple[list[SlideToRead], list[Skipped]]:
         annotations = dict.fromkeys(annotated[path] for path in paths)
         # Tiles beside one of the files take nothing from what is drawn beside another.
         drawn = [path for path in annotations if len(annotations) == 1 or holds_annotations(path)]
-        case = _shared_case(paths, cases, folder / CASES)
+        case = case_of_files(paths, annotations, cases, folder / CASES)
         slides.append(SlideToRead(first_path, tuple(drawn or annotations), case))
-    return slides, skipped
+    joined = joined_by_tissue([(slide.path, slide.case) for slide in slides])
+    return [replace(slide, case=joined[slide.case]) for slide in slides], skipped
 
 
 def same_slide(first_path: Path) -> str:
@@ -223,20 +230,6 @@ def same_slide(first_path: Path) -> str:
     return (
         f"is the same slide as {first_path.name}: they are one case, with the annotations of both"
     )
-
-
-def _shared_case(paths: Sequence[Path], cases: Mapping[str, str], table: Path) -> str:
-    """Return the case of a slide that has these names."""
-    cases_given = {cases.get(path.name) or cases.get(slide_name(path)) for path in paths} - {
-        None,
-        "",
-    }
-    if len(cases_given) > 1:
-        raise DataError(
-            f"{table} gives {' and '.join(path.name for path in paths)} different cases, but they "
-            "are the same slide: give them one."
-        )
-    return cases_given.pop() or "" if cases_given else path_text(slide_name(paths[0]))
 
 
 def unusable_annotations(annotations: Iterable[Path]) -> list[Skipped]:
@@ -305,21 +298,3 @@ def _candidate(path: Path, case: str, field: Field, mpp: float) -> Candidate:
         region=field.region,
         drawn=field.drawn,
     )
-
-
-def read_cases(path: Path) -> dict[str, str]:
-    """Return the cases that a list gives to slides; none if there is no list.
-
-    Raises
-    ------
-    DataError
-        It cannot be read, or gives a slide two cases.
-    """
-    if not path.is_file():
-        return {}
-    cases: dict[str, str] = {}
-    for row in read_csv_rows(path, ("slide", "case")).rows:
-        slide, case = row["slide"], row["case"]
-        if cases.setdefault(slide, case) != case:
-            raise DataError(f"{path} gives the slide {slide} two cases: keep one.")
-    return cases

@@ -86,7 +86,7 @@ class BankController(QObject):
 
         def work() -> _Result:
             bank, new = with_annotated(
-                known.bank, read, drawn.regions(), pictures, drawn.corrections
+                known.bank, read, drawn.regions(), pictures, drawn.corrections, drawn.case
             )
             return known.changed(bank), f"Added {describe_bank(new)}."
 

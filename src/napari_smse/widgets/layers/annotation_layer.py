@@ -107,7 +107,7 @@ class AnnotationLayer(QObject):
         """Show these in place of what is drawn."""
         self._known = {one.id: one for one in annotations.annotations}
         self._restore(annotations_as_shapes(annotations, self.layer, self._slide_layer))
-        self._notes.take_in(annotations.constraints, annotations.corrections)
+        self._notes.take_in(annotations.constraints, annotations.corrections, annotations.case)
         self._note()
 
     def add(self, annotations: AnnotationSet) -> None:
@@ -288,9 +288,17 @@ def follow_scale(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> None:
 
 
 def drawn_on(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> AnnotationSet:
-    """Return what is drawn on a slide; nothing if it has no annotation layer."""
+    """Return what is drawn on a slide; nothing but its case if it has no annotation layer."""
     layer = _layer_of(viewer, slide)
-    return AnnotationSet() if layer is None else annotations_in(layer, slide_layer, slide)
+    if layer is None:
+        return AnnotationSet(case=notes_of(slide_layer).case)
+    return annotations_in(layer, slide_layer, slide)
+
+
+def count_drawn(viewer: ViewerModel, slide: Slide) -> int:
+    """Return how many annotations there are on a slide; quicker than reading them."""
+    layer = _layer_of(viewer, slide)
+    return 0 if layer is None or not len(layer.data) else int(layer.features[IDENTITY].nunique())
 
 
 def colours_drawn_with(viewer: ViewerModel, slide: Slide) -> dict[str, Colour]:

@@ -130,7 +130,11 @@ def annotations_in(
             drawn.append(Annotation(names[identity], geometry, identity, kept))
     notes = notes_of(slide_layer)
     return AnnotationSet(
-        tuple(drawn), dict(colours or layer_colours(layer)), notes.links, notes.corrections
+        tuple(drawn),
+        dict(colours or layer_colours(layer)),
+        notes.links,
+        notes.corrections,
+        notes.case,
     )
 
 

@@ -14,7 +14,9 @@ from napari_smse.widgets.layers.overlays import hide_tissue, show_tissue
 from napari_smse.widgets.layers.regions import chosen_region
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.tile_counter import Question, TileCounter
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
+from napari_smse.workflows.batch.score_queue import ScoreChoice
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.scored_slide import Run
 
@@ -40,6 +42,10 @@ class RunPlanner(QObject):
         super().__init__(parent)
         self._viewer, self._form, self._models = viewer, form, models
         self.counter = TileCounter(self._question, self)
+        form.changed.connect(self._announce)
+        models.changed.connect(self._announce)
+        form.again.toggled.connect(self._announce)
+        form.device.currentIndexChanged.connect(self._announce)
 
     def toggle_tissue(self, layer: Image) -> None:
         """Lay a slide's tissue over it, or take it away; raises what opening and finding raise."""
@@ -74,6 +80,15 @@ class RunPlanner(QObject):
             self._form.again.isChecked(),
             before_first_tile=before_first_tile,
         )
+
+    def _announce(self, *_: object) -> None:
+        """Let a queue of slides be scored as the form says."""
+        card, form = self._models.card, self._form
+        if card is not None:
+            choice = ScoreChoice(
+                self._models.name, card.name, form.settings, form.again.isChecked()
+            )
+            session_of(self._viewer).choose_scoring(choice)
 
     def _question(self) -> Question | None:
         """Return what the tile counter is to count."""

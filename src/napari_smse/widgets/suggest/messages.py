@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from napari_smse.workflows.label_efficiency import LabelEfficiencyResult
 
-_OTHERS: Final = "Label what is different instead, such as another slide."
+_OTHERS: Final = "Label what is different instead, such as a slide of another case."
 _MATTERS: Final = 0.01
 _FEW: Final = 4
 
@@ -47,7 +47,7 @@ def about(found: LabelEfficiencyResult) -> str:
     classes = ", ".join(f"{name} {count:,}" for name, count in found.taken.items())
     sentences = [
         f"{number:,} labelled tiles{of_all} {_on(found)} {found.units} {units} ({classes}).",
-        f"Half of the {units}{'' if found.by_slide else ', those to one side,'} are held out, ten "
+        f"Half of the {units}{'' if found.by_case else ', those to one side,'} are held out, ten "
         "times anew, and their tiles called by the class whose labelled tiles they are most like. "
         "The bands show how far that differs from time to time.",
         _queue(found),
@@ -70,14 +70,15 @@ def _queue(found: LabelEfficiencyResult) -> str:
 
 def _against(found: LabelEfficiencyResult) -> list[str]:
     sentences = []
-    if not found.by_slide:
+    if not found.by_case:
         sentences.append(
-            "Regions of one slide are more alike than slides: expect less on another patient's."
+            "Regions of one case are more alike than cases: expect less on another patient's."
         )
     if found.fewest_units < _FEW:
         sentences.append(f"With so few {_units(found)} of a class, the bands say little.")
     if found.left_out:
-        verb = "lies" if len(found.left_out) == 1 else "lie"
+        several = len(found.left_out) > 1
+        verb = ("are" if several else "is") if found.by_case else ("lie" if several else "lies")
         where = f"{_on(found)} one {_units(found)[:-1]}"
         sentences.append(f"Left out: {_and(found.left_out)}, which {verb} {where} only.")
     if found.tuned:
@@ -88,15 +89,15 @@ def _against(found: LabelEfficiencyResult) -> list[str]:
 
 
 def _units(found: LabelEfficiencyResult) -> str:
-    return "slides" if found.by_slide else "regions"
+    return "cases" if found.by_case else "regions"
 
 
 def _on(found: LabelEfficiencyResult) -> str:
-    return "on" if found.by_slide else "in"
+    return "of" if found.by_case else "in"
 
 
 def _elsewhere(found: LabelEfficiencyResult) -> str:
-    return "on more slides" if found.by_slide else "in more regions, or on a second slide,"
+    return "of more cases" if found.by_case else "in more regions, or of a second case,"
 
 
 def _and(names: Sequence[str]) -> str:
