@@ -14,12 +14,25 @@ from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]
 
+IGNORE = "Ignore*"
+"""The class of what is to be left out, such as folds and pen marks; QuPath calls it so, too."""
+
 CLASS_COLOURS: dict[str, Colour] = {
     "benign": (0, 114, 178),
     "malignant": (213, 94, 0),
+    IGNORE: (128, 128, 128),
 }
 USUAL_CLASSES = ("benign", "malignant")
 """What slides are annotated with as long as nobody says otherwise."""
+
+PLOT_GREY, PLOT_BLUE, PLOT_ORANGE = "#8a8a8a", "#2b8cc4", "#d07a1f"
+"""Lines and words in plots, which stand out from a dark background and from a light one."""
+
+WARNING, PROBLEM = "#b26a00", "#c62828"
+"""What is behind white words that must be seen, whatever napari's theme."""
+
+NOTICE_STYLE = "color: white; padding: 4px; border-radius: 3px;"
+"""How Qt shows them, beside what is behind them."""
 
 UNKNOWN_COLOUR: Colour = (140, 140, 140)
 
@@ -60,6 +73,11 @@ def class_colours(
     unnamed = [name for name in classes if name not in fixed]
     assigned = {name: free[i % len(free)] for i, name in enumerate(unnamed)}
     return {name: fixed.get(name) or assigned[name] for name in classes}
+
+
+def with_ignore(colours: Mapping[str, Colour]) -> dict[str, Colour]:
+    """Return classes and their colours with `IGNORE`, which comes last unless it is there."""
+    return {**colours, IGNORE: colours.get(IGNORE, CLASS_COLOURS[IGNORE])}
 
 
 def class_ramp(colour: Colour, steps: int = 256) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ import shapely
 from shapely import MultiPolygon, Polygon
 
 from napari_smse.annotations.geojson import DrawnArea, read_annotated_areas
+from napari_smse.annotations.tile_labels import class_areas, is_ignored
 from napari_smse.annotations.tile_notes import (
     PairConstraint,
     TileCorrection,
@@ -87,17 +88,20 @@ class AnnotationSet:
         return self.colours.get(name) or class_colours(self.classes or (name,))[name]
 
     def regions(self) -> dict[str, MultiPolygon]:
-        """Return the area that the annotations of each class cover, level-0 px, by class name.
+        """Return the area that counts for each class, level-0 px, by class name.
 
-        Classes that QuPath ignores (their names end in ``*``) are left out.
+        Classes that QuPath ignores (their names end in ``*``) are left out, and so is what the
+        others have under them: see `napari_smse.annotations.tile_labels.class_areas`.
         """
+        return class_areas((one.class_name, one.geometry) for one in self.annotations)
+
+    def ignored(self) -> dict[str, MultiPolygon]:
+        """Return the area of each class that QuPath ignores, level-0 px, by class name."""
         by_class: dict[str, list[Polygon | MultiPolygon]] = defaultdict(list)
-        for annotation in self.annotations:
-            if annotation.class_name and not annotation.class_name.endswith("*"):
-                by_class[annotation.class_name].append(annotation.geometry)
-        return {
-            name: _several(shapely.union_all(areas)) for name, areas in sorted(by_class.items())
-        }
+        for one in self.annotations:
+            if is_ignored(one.class_name):
+                by_class[one.class_name].append(one.geometry)
+        return {name: _several(shapely.union_all(areas)) for name, areas in by_class.items()}
 
 
 def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> AnnotationSet:

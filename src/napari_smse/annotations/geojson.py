@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import shapely
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
+from napari_smse.annotations.tile_labels import class_areas, is_ignored
 from napari_smse.errors import RegionError
 
 logger = logging.getLogger(__name__)
@@ -91,10 +91,10 @@ def read_class_regions(
 ) -> dict[str, MultiPolygon]:
     """Read what is annotated of each class in a GeoJSON file.
 
-    As `read_regions` does, but only areas of one class become one. Areas without a class,
-    and those of classes that QuPath ignores (their names end in ``*``), are left
+    As `read_regions` does, but only areas of one class become one. Areas without a class are left
     out with a note in the log. So are tiles and other detections, whose classes are what a
-    program found and no labels; the log warns of them.
+    program found and no labels; the log warns of them. Classes that QuPath ignores (their names
+    end in ``*``) are left out with all that lies under them.
 
     Parameters
     ----------
@@ -113,20 +113,39 @@ def read_class_regions(
     RegionError
         If the file cannot be read, is not GeoJSON, or holds no annotation with a class.
     """
-    by_class: dict[str, list[Polygon]] = defaultdict(list)
+    found = class_areas(classed_areas(path, bounds_origin=bounds_origin))
+    if not found:
+        raise no_class(path)
+    return found
+
+
+def classed_areas(
+    path: Path, *, bounds_origin: tuple[int, int] = (0, 0)
+) -> list[tuple[str, Polygon]]:
+    """Return class name and polygons of the annotations in a GeoJSON file, level-0 px.
+
+    Areas without a class, or of one that is ignored, are returned, too, and noted in the log; tiles
+    are left out with a warning.
+
+    Raises
+    ------
+    RegionError
+        If the file cannot be read, is not GeoJSON, or holds tiles or detections only.
+    """
+    found: list[tuple[str, Polygon]] = []
     for area in read_annotated_areas(path):
-        name = area.class_name
-        if name and not name.endswith("*"):
-            by_class[name] += area.polygons
-        else:
-            logger.info("%s: left out an area of %s", path, name or "no class")
-    with_area = {name: polygons for name, polygons in sorted(by_class.items()) if polygons}
-    if not with_area:
-        raise RegionError(
-            f"{path} holds no area with a class; set a class for at least one annotation and "
-            f"{_EXPORT_AGAIN}"
-        )
-    return {name: _merged(polygons, bounds_origin) for name, polygons in with_area.items()}
+        if not area.class_name or is_ignored(area.class_name):
+            logger.info("%s: left out an area of %s", path, area.class_name or "no class")
+        found += [(area.class_name, _moved(one, bounds_origin)) for one in area.polygons]
+    return found
+
+
+def no_class(path: Path) -> RegionError:
+    """Return the error for a file in which no annotation has a class."""
+    return RegionError(
+        f"{path} holds no area with a class; set a class for at least one annotation and "
+        f"{_EXPORT_AGAIN}"
+    )
 
 
 def read_annotated_areas(path: Path) -> Iterator[DrawnArea]:
@@ -189,9 +208,12 @@ def read_areas(path: Path) -> Iterator[DrawnArea]:
 
 
 def _merged(polygons: Sequence[Polygon], origin: tuple[int, int]) -> MultiPolygon:
-    merged = shapely.union_all(polygons)
-    moved = shapely.transform(merged, lambda points: points + origin)
+    moved = _moved(shapely.union_all(polygons), origin)
     return moved if isinstance(moved, MultiPolygon) else MultiPolygon([moved])
+
+
+def _moved(area: Any, origin: tuple[int, int]) -> Any:
+    return shapely.transform(area, lambda points: points + origin)
 
 
 def _no_area(path: Path) -> RegionError:

@@ -1,11 +1,12 @@
 """The class of each tile of a slide: by the regions drawn on it, and by corrections of tiles.
 
 This is the one rule for all that learns from tiles, measures or counts them (`assign_classes`).
-`label_tiles` is its first half, the regions alone.
+`label_tiles` is its first half, the regions alone; `class_areas` says what counts as a region.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,8 @@ from typing import Final
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import MultiPolygon
+from shapely import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.tiles.scale_tiles import ScaleTiles
@@ -63,6 +65,48 @@ def label_tiles(
     labels[(fractions > CONFLICT_FRACTION).sum(axis=0) > 1] = CONFLICT
     labels[tissue < MIN_TISSUE] = NO_CLASS
     return labels.astype(np.int64)
+
+
+def is_ignored(class_name: str) -> bool:
+    """Tell whether QuPath leaves a class out of measurements: its name ends in ``*``."""
+    return class_name.endswith("*")
+
+
+def class_areas(
+    drawn: Iterable[tuple[str, Polygon | MultiPolygon]],
+) -> dict[str, MultiPolygon]:
+    """Return what counts as drawn of each class: all of it that does not lie under an ignored one.
+
+    So no tile takes a class by tissue that lies under ``Ignore*``, whatever else is drawn there.
+
+    Parameters
+    ----------
+    drawn
+        Class name, empty if there is none, and area of each annotation, level-0 px.
+
+    Returns
+    -------
+    dict
+        By class name, sorted; without ignored classes, areas without a class, and classes of
+        which nothing is left.
+    """
+    by_class: dict[str, list[Polygon | MultiPolygon]] = defaultdict(list)
+    for name, area in drawn:
+        by_class[name].append(area)
+    ignored = shapely.union_all(
+        [area for name, areas in by_class.items() if is_ignored(name) for area in areas]
+    )
+    left = {
+        name: _polygons(shapely.union_all(areas).difference(ignored))
+        for name, areas in sorted(by_class.items())
+        if name and not is_ignored(name)
+    }
+    return {name: area for name, area in left.items() if not area.is_empty}
+
+
+def _polygons(area: BaseGeometry) -> MultiPolygon:
+    parts = shapely.get_parts(shapely.get_parts(area))
+    return MultiPolygon([part for part in parts if isinstance(part, Polygon) and part.area > 0])
 
 
 def nearest_areas(

@@ -7,6 +7,7 @@ importing scikit-learn for the same takes 2 to 3 s.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,10 @@ _UMAP_SAMPLE: Final = 10_000
 _UMAP_FEWEST: Final = 10
 _UMAP_NEIGHBOURS: Final = 15
 _AT_ONCE: Final = 5_000
+
+UMAP_MISSING: Final = (
+    'UMAP is not installed: run pip install "napari-smse[umap]" and start napari again'
+)
 
 Project = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Gives embeddings, ``(n, d)``, their place in two dimensions, ``(n, 2)``."""
@@ -98,6 +103,11 @@ class UmapLayout:
     project: Project
 
 
+def umap_is_installed() -> bool:
+    """Tell whether UMAP can be used, without the seconds that importing it takes."""
+    return importlib.util.find_spec("umap") is not None
+
+
 def umap_layout(
     embeddings: NDArray[np.float32], sample: int = _UMAP_SAMPLE, seed: int = 0
 ) -> Task[UmapLayout]:
@@ -146,10 +156,7 @@ def _reducer(number: int, seed: int) -> Any:
     try:
         umap = importlib.import_module("umap")
     except ImportError as error:
-        raise RequestError(
-            'UMAP is not installed: run pip install "napari-smse[umap]" and start napari again, or '
-            "lay out by principal components."
-        ) from error
+        raise RequestError(f"{UMAP_MISSING}, or lay out by principal components.") from error
     # Random beginnings are for few tiles: the usual one needs more of them than neighbours.
     return umap.UMAP(
         n_components=2,

@@ -1,4 +1,7 @@
-"""Keys of a viewer or a layer, taken for a while and given back; 1 to 9 are the first classes."""
+"""Keys of a viewer or a layer, taken for a while and given back.
+
+1 to 9 are the first classes, and 0 is ``Ignore*``.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,25 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 KEYS: Final = tuple(str(number) for number in range(1, 10))
+_ALL_KEYS: Final = ("0", *KEYS)
 
 
 def bind_class_keys(owner: Any, choose: Callable[[int], None]) -> None:
-    """Have the keys of a viewer or a layer choose a class by its row."""
-    for row, key in enumerate(KEYS):
-        owner.bind_key(key, _chooser(choose, row), overwrite=True)
+    """Have the keys of a viewer or a layer choose a class by its number; 0 is ``Ignore*``."""
+    for number, key in enumerate(_ALL_KEYS):
+        owner.bind_key(key, _chooser(choose, number), overwrite=True)
 
 
 def unbind_class_keys(owner: Any) -> None:
     """Give the keys back."""
-    for key in KEYS:
+    for key in _ALL_KEYS:
         owner.bind_key(key, None, overwrite=True)
 
 
-def _chooser(choose: Callable[[int], None], row: int) -> Callable[[object], None]:
+def _chooser(choose: Callable[[int], None], number: int) -> Callable[[object], None]:
     # A function, as napari asks what it binds for its name.
     def choose_class(_owner: object) -> None:
-        choose(row)
+        choose(number)
 
     return choose_class
 
@@ -39,13 +43,13 @@ class KeyBindings:
     """
 
     def __init__(self) -> None:
-        self._lent: list[tuple[Any, str, Action, Any]] = []
+        self._lent: list[tuple[Any, Any, Action, Any]] = []
 
     def __bool__(self) -> bool:
         """Whether any key is taken."""
         return bool(self._lent)
 
-    def take(self, owner: Any, actions: Mapping[str, Action]) -> None:
+    def take(self, owner: Any, actions: Mapping[Any, Action]) -> None:
         """Take keys of a viewer or a layer.
 
         Parameters
@@ -53,7 +57,8 @@ class KeyBindings:
         owner
             Anything with napari's ``bind_key``.
         actions
-            What each key does; it is handed the owner.
+            What each key does, a name such as ``S`` or a key of app-model; it is handed the owner.
+            A generator is run until it yields when the key goes down, and on when it comes up.
         """
         for key, action in actions.items():
             before = owner.bind_key(key, action, overwrite=True)

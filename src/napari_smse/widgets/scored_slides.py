@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_smse.palette import USUAL_CLASSES, Colour, class_colours
+from napari_smse.palette import USUAL_CLASSES, Colour, class_colours, with_ignore
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.annotation_layer import colours_drawn_with, drawn_on
 from napari_smse.widgets.session import session_of
@@ -31,14 +31,14 @@ def classes_for(viewer: ViewerModel, layer: Layer, slide: Slide) -> dict[str, Co
     """Return the classes that a slide can be annotated with, and their colours.
 
     Those of the Annotate dock if it is open, else those that are drawn on the slide, else those of
-    the model that scored it, else the usual ones.
+    the model that scored it, else the usual ones; ``Ignore*`` always.
     """
     session = session_of(viewer)
     if session.annotator is not None and session.annotator.classes:
         return session.annotator.classes
     if colours := colours_drawn_with(viewer, slide):
-        return colours
+        return with_ignore(colours)
     run = session.run_of(layer)
     if run is not None:
-        return class_colours(run.card.classes, run.card.class_colours)
-    return class_colours(USUAL_CLASSES)
+        return with_ignore(class_colours(run.card.classes, run.card.class_colours))
+    return with_ignore(class_colours(USUAL_CLASSES))

@@ -36,6 +36,7 @@ class LayerKind(StrEnum):
     PAIR_CONSTRAINTS = "pair constraints"
     SELECTION = "selected tiles"
     SIMILARITY = "similarity"
+    STROKE = "stroke of the brush"
     TISSUE = "tissue"
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import shapely
 from napari.layers import Shapes
+from qtpy.QtCore import Qt
 
 from napari_smse.progress import Progress, run_task
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -12,7 +13,7 @@ from napari_smse.slides import Region
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.embedding_map import dock as space_dock
-from napari_smse.widgets.embedding_map import selection_controller, selection_panel
+from napari_smse.widgets.embedding_map import form, selection_controller, selection_panel
 from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.layers.annotation_layer import drawn_on
@@ -565,3 +566,21 @@ def test_closed_while_it_works_it_lets_go(scored):
     dock.close()
     assert not dock.mapping.is_running
     scored.viewer.layers.remove(scored.layer)
+
+
+def test_umap_is_only_offered_where_it_is_installed(viewer, monkeypatch):
+    for installed in (True, False):
+        monkeypatch.setattr(form, "umap_is_installed", lambda answer=installed: answer)
+        dock = EmbeddingMapDock(viewer)
+        combo = dock.form.method.native
+        row = combo.findData("umap")
+        assert combo.model().item(row).isEnabled() is installed
+        reason = combo.itemData(row, Qt.ItemDataRole.ToolTipRole) or ""
+        assert ('pip install "napari-smse[umap]"' in reason) is not installed
+        dock.close()
+
+
+def test_what_failed_with_one_run_is_not_said_of_the_next(scored):
+    scored.dock._show_problem("It went wrong.")
+    session_of(scored.viewer).set_run(scored.layer, None)
+    assert not scored.dock.problem.text()

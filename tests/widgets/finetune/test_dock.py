@@ -316,3 +316,32 @@ def test_several_slides_are_held_out_whole(docks, tmp_path, until):
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
     assert not docks.tune.panel.warning.text()
     assert len(docks.tune.result.maps) == 2
+
+
+def test_the_old_result_is_grey_while_a_new_fine_tuning_runs(docks):
+    docks.run_score()
+    docks.draw_both()
+    docks.finetune()
+    outcome = docks.tune.outcome
+    parts = (outcome.tabs, outcome.view, outcome.save, outcome.back)
+    assert outcome.outdated.isHidden()
+    assert all(part.isEnabled() for part in parts)
+    docks.tune.form.choose(steps=2000)
+    docks.tune.panel.run.click()
+    assert not outcome.outdated.isHidden()
+    assert "a new one runs" in outcome.outdated.text()
+    assert not any(part.isEnabled() for part in parts)
+    docks.tune.panel.cancel.click()
+    if not docks.tune.stop_bar.isHidden():
+        docks.tune.stop_bar.restore.click()
+    assert outcome.outdated.isHidden()
+    assert all(part.isEnabled() for part in parts)
+    assert docks.tune.result is not None
+
+
+def test_what_was_missing_is_not_said_any_more_once_something_is_drawn(docks, told):
+    docks.run_score()
+    docks.finetune()
+    assert "First score a slide" in docks.tune.panel.problem.text()
+    docks.draw(0, (0, 0, 320, 256))
+    assert not docks.tune.panel.problem.text()

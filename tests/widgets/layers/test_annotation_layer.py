@@ -130,7 +130,7 @@ def test_what_has_no_area_on_the_slide_is_left_out_and_counted(made):
     draw(made, 1250, 0, 100, 100)
     (one,) = made.annotations().annotations
     assert one.geometry.equals(box(1250, 0, 1300, 100))
-    assert made.left_out == 2
+    assert made.left_out(made.annotations()) == 2
 
 
 def test_an_outline_that_crosses_itself_is_mended(made):

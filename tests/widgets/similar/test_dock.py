@@ -342,7 +342,11 @@ def test_hits_become_regions_of_a_class(dock, viewer, until):
     find(dock, until)
     dock.panel.radius.setValue(0.01)
     classes = dock.panel.actions.classes
-    assert [classes.itemText(row) for row in range(classes.count())] == ["benign", "malignant"]
+    assert [classes.itemText(row) for row in range(classes.count())] == [
+        "benign",
+        "malignant",
+        "Ignore*",
+    ]
     active = viewer.layers.selection.active
     dock.panel.actions.regions.click()
     until(lambda: not dock.panel.outcome.isHidden())
@@ -371,7 +375,7 @@ def test_the_annotate_dock_takes_them_in_counts_them_and_takes_them_back(
     dock.panel.actions.regions.click()
     until(lambda: not dock.panel.outcome.isHidden())
     assert list(annotate.drawing.layer.features[CLASS]) == ["benign", "tumour"]
-    assert list(annotate.table.colours) == ["benign", "malignant", "tumour"]
+    assert list(annotate.table.colours) == ["benign", "malignant", "tumour", "Ignore*"]
     until(lambda: annotate.table.item(2, 2).text() == "1")
     annotate.save_to(tmp_path / "found.geojson")
     saved = read_annotations(tmp_path / "found.geojson").annotations

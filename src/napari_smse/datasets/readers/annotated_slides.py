@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from shapely import MultiPolygon
+from shapely import MultiPolygon, Polygon
 
-from napari_smse.annotations import read_class_regions
-from napari_smse.annotations.geojson import NO_LABELS, count_detections, holds_annotations
+from napari_smse.annotations.geojson import (
+    NO_LABELS,
+    classed_areas,
+    count_detections,
+    holds_annotations,
+    no_class,
+)
 from napari_smse.annotations.tile_labels import (
     CONFLICT,
     NO_CLASS,
+    class_areas,
     label_tiles,
     nearest_areas,
-    union_areas,
 )
 from napari_smse.datasets.curation import Candidate, Reading, class_order, usable_images
 from napari_smse.datasets.duplicate_slides import first_copies
@@ -73,19 +78,22 @@ class SlideToRead:
         RegionError
             No file of annotations can be read and holds any with a class.
         """
-        read: list[dict[str, MultiPolygon]] = []
+        read: list[tuple[str, Polygon]] = []
         problems: list[RegionError] = []
         for path in self.annotations:
             try:
-                read.append(read_class_regions(path, bounds_origin=origin))
+                areas = classed_areas(path, bounds_origin=origin)
+                if not any(name for name, _ in areas):
+                    raise no_class(path)
+                read += areas
             except RegionError as error:
                 problems.append(error)
-        if not read:
-            raise problems[0]
+        found = class_areas(read)
+        if not found:
+            raise problems[0] if problems else no_class(self.annotations[0])
         for problem in problems:
             logger.warning("%s", problem)
-        names = sorted({name for areas in read for name in areas})
-        return {name: union_areas(areas[name] for areas in read if name in areas) for name in names}
+        return found
 
 
 @dataclass(frozen=True)

@@ -53,14 +53,17 @@ class AnnotationCountsLabel(QObject):
         self.task.start(partial(count_tiles, slide, drawn.regions(), mask, drawn.corrections))
 
     def stop(self) -> None:
-        """Count nothing any more."""
+        """Count nothing any more, and say nothing of what was counted."""
         self._requested = None
         self.task.cancel()
+        self._table.show_counts({}, {}, {})
+        self.described.emit("")
 
     def _show(self, slide: Slide, drawn: AnnotationSet, tiles: dict[str, int] | None) -> None:
         shapes = Counter(one.class_name for one in drawn.annotations)
         mm2 = (slide.mpp / 1000) ** 2
-        areas = {name: area.area * mm2 for name, area in drawn.regions().items()}
+        drawn_areas = {**drawn.regions(), **drawn.ignored()}
+        areas = {name: area.area * mm2 for name, area in drawn_areas.items()}
         self._table.show_counts(shapes, areas, tiles)
 
     def _show_counts(self, counts: AnnotationCounts) -> None:

@@ -16,7 +16,7 @@ from napari_smse.errors import SmseError
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.class_presets import ClassPresets
 from napari_smse.widgets.annotate.class_table import ClassTable
-from napari_smse.widgets.annotate.toolbar import RecoveryBar
+from napari_smse.widgets.annotate.toolbar import QuestionBar
 from napari_smse.widgets.autosave import Autosave
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
 
@@ -54,8 +54,11 @@ class AnnotationFiles(QObject):
     problem = Signal(str)
     """A file cannot be read or written; the text says why."""
 
+    decided = Signal()
+    """The user took back what an earlier session left, or does not want it."""
+
     def __init__(
-        self, table: ClassTable, presets: ClassPresets, recovery: RecoveryBar, parent: QWidget
+        self, table: ClassTable, presets: ClassPresets, recovery: QuestionBar, parent: QWidget
     ) -> None:
         super().__init__(parent)
         self._table, self._presets, self._recovery = table, presets, recovery
@@ -119,7 +122,7 @@ class AnnotationFiles(QObject):
             current.drawing.deselect()
             used = [one.class_name for one in current.drawing.annotations().annotations]
             self._presets.go_on_with(left.colours, used)
-            self._add(left, current.drawing)
+            self.add(left)
         self._decide()
 
     def _decide(self) -> None:
@@ -130,6 +133,7 @@ class AnnotationFiles(QObject):
             current.autosave.decided(current.drawing.annotations())
         except SmseError as error:
             self.problem.emit(str(error))
+        self.decided.emit()
 
     # -- import ----------------------------------------------------------------------
 
@@ -152,11 +156,15 @@ class AnnotationFiles(QObject):
         except SmseError as error:
             self.problem.emit(str(error))
             return
-        self._add(found, current.drawing)
+        self.add(found)
         left_out = f" {others} others were left out: they are {NO_LABELS}." if others else ""
         show_info(f"{len(found.annotations)} regions imported from {path.name}.{left_out}")
 
-    def _add(self, found: AnnotationSet, drawing: AnnotationLayer) -> None:
+    def add(self, found: AnnotationSet) -> None:
+        """Add annotations and their classes to what is drawn; without a slide, do nothing."""
+        if self._current is None:
+            return
+        drawing = self._current.drawing
         drawing.deselect()
         for name in found.classes:
             self._table.add_class(name, found.colours.get(name))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from napari.components import ViewerModel
 
-from napari_smse.palette import USUAL_CLASSES, Colour, class_colours
+from napari_smse.palette import USUAL_CLASSES, Colour, class_colours, with_ignore
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.class_table import ClassTable
 from napari_smse.widgets.autosave import Autosave
@@ -31,7 +31,7 @@ class ClassPresets:
     def __init__(self, table: ClassTable, viewer: ViewerModel) -> None:
         self._table, self._viewer = table, viewer
         self._met: set[str] = set()
-        usual = class_colours(USUAL_CLASSES)
+        usual = with_ignore(class_colours(USUAL_CLASSES))
         last = _last.get(id(viewer), usual)
         table.show_classes(last, chosen=last != usual)
 
@@ -59,7 +59,8 @@ class ClassPresets:
         used
             Further ones, such as those of regions that are drawn already.
         """
-        if colours and tuple(self._table.colours) == USUAL_CLASSES:
+        usual = with_ignore(class_colours(USUAL_CLASSES))
+        if colours and list(self._table.colours) == list(usual):
             self._table.show_classes(colours, chosen=True)
         for name in dict.fromkeys([*colours, *used]):
             if name:

@@ -15,7 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smse.palette import Colour, class_colours
+from napari_smse.annotations.tile_labels import is_ignored
+from napari_smse.palette import IGNORE, Colour, class_colours, with_ignore
 from napari_smse.widgets.controls.thumbnails import colour_icon
 
 _HEADS = ("Key", "Class", "Shapes", "Tiles", "mm²")
@@ -24,6 +25,10 @@ _COLOUR = Qt.ItemDataRole.UserRole
 _OLD_NAME = Qt.ItemDataRole.UserRole + 1
 _CHOSEN = Qt.ItemDataRole.UserRole + 2
 _KEYS = 9
+_IGNORE_ABOUT = (
+    "Folds, pen marks and the like: what lies under it takes no class, is not counted and not "
+    "learnt from. QuPath has the same class."
+)
 
 
 class ClassTable(QTableWidget):
@@ -72,14 +77,21 @@ class ClassTable(QTableWidget):
     # -- changing it -----------------------------------------------------------------
 
     def show_classes(self, colours: Mapping[str, Colour], *, chosen: bool = False) -> None:
-        """Show these classes and choose the first; say whether somebody chose the colours."""
+        """Show these classes and ``Ignore*``, and choose the first.
+
+        Parameters
+        ----------
+        colours
+            The classes, in order.
+        chosen
+            Whether somebody chose the colours.
+        """
         with QSignalBlocker(self):
             self.setRowCount(0)
-            for row, (name, colour) in enumerate(colours.items()):
-                self._append(name, colour)
+            for name, colour in with_ignore(colours).items():
+                row = self._insert(name, colour)
                 self._item(row, _NAME).setData(_CHOSEN, chosen)
-        if colours:
-            self.choose(0)
+        self.choose(0)
 
     def add_class(self, name: str = "", colour: Colour | None = None) -> str:
         """Add a class, unless there is one of the name, and choose it; return its name.
@@ -94,13 +106,21 @@ class ClassTable(QTableWidget):
         name = name or self._free_name()
         if name not in self.colours:
             with QSignalBlocker(self):
-                self._append(name, colour or self._free_colour(name))
-                self._item(self.rowCount() - 1, _NAME).setData(_CHOSEN, colour is not None)
+                row = self._insert(name, colour or self._free_colour(name))
+                self._item(row, _NAME).setData(_CHOSEN, colour is not None)
         self.choose(list(self.colours).index(name))
         return name
 
+    def edit_current(self) -> None:
+        """Let the user type another name for the class that is chosen."""
+        self.setFocus()
+        self.editItem(self._item(self.currentRow(), _NAME))
+
     def remove_current(self) -> None:
-        """Remove the class that is chosen."""
+        """Remove the class that is chosen; ``Ignore*`` is always there."""
+        if self.current == IGNORE:
+            self.refused.emit(f"{IGNORE} is always there: leave it without a region.")
+            return
         self.removeRow(self.currentRow())
         self._number()
         if self.rowCount():
@@ -112,6 +132,13 @@ class ClassTable(QTableWidget):
             with QSignalBlocker(self):
                 self.selectRow(row)
             self.chosen.emit(self.current)
+
+    def choose_key(self, number: int) -> None:
+        """Choose a class as the key of its number does; 0 is ``Ignore*``, which is the last."""
+        if number == 0:
+            self.choose(list(self.colours).index(IGNORE))
+        elif list(self.colours)[number - 1 : number] not in ([], [IGNORE]):
+            self.choose(number - 1)
 
     def ask_colour(self) -> None:
         """Let the user choose another colour for the class."""
@@ -145,18 +172,25 @@ class ClassTable(QTableWidget):
         areas: Mapping[str, float],
         tiles: Mapping[str, int] | None,
     ) -> None:
-        """Show shapes, mm² and tiles of each class; tiles that are not known yet as dots."""
+        """Show shapes, mm² and tiles of each class; tiles that are not known yet as dots.
+
+        Of classes that are ignored, tiles are left out rather than counted.
+        """
         with QSignalBlocker(self):
             for row, name in enumerate(self.colours):
                 known = "…" if tiles is None else f"{tiles.get(name, 0):,}"
+                known = "none" if is_ignored(name) else known
                 cells = (f"{shapes.get(name, 0):,}", known, f"{areas.get(name, 0.0):.2f}")
                 for column, text in enumerate(cells, start=_NAME + 1):
                     self._item(row, column).setText(text)
 
     # -- inside ----------------------------------------------------------------------
 
-    def _append(self, name: str, colour: Colour) -> None:
+    def _insert(self, name: str, colour: Colour) -> int:
+        """Add a row: the last one, but before ``Ignore*``; return it."""
         row = self.rowCount()
+        if row and self._name(row - 1) == IGNORE:
+            row -= 1
         self.insertRow(row)
         for column in range(len(_HEADS)):
             item = QTableWidgetItem()
@@ -167,13 +201,18 @@ class ClassTable(QTableWidget):
             self.setItem(row, column, item)
         own = self._item(row, _NAME)
         own.setText(name)
+        if name == IGNORE:
+            own.setFlags(own.flags() & ~Qt.ItemFlag.ItemIsEditable)
+            own.setToolTip(_IGNORE_ABOUT)
         own.setData(_OLD_NAME, name)
         _dye(own, colour)
         self._number()
+        return row
 
     def _number(self) -> None:
         for row in range(self.rowCount()):
-            self._item(row, 0).setText(str(row + 1) if row < _KEYS else "")
+            key = str(row + 1) if row < _KEYS else ""
+            self._item(row, 0).setText("0" if self._name(row) == IGNORE else key)
 
     def _rename(self, item: QTableWidgetItem) -> None:
         if item.column() != _NAME:
@@ -195,7 +234,7 @@ class ClassTable(QTableWidget):
             self.chosen.emit(self.current)
 
     def _free_name(self) -> str:
-        number = self.rowCount() + 1
+        number = len([name for name in self.colours if not is_ignored(name)]) + 1
         while f"Class {number}" in self.colours:
             number += 1
         return f"Class {number}"

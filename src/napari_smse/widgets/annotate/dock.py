@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import napari
+from app_model.types import KeyBinding, KeyCode, KeyMod
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import (
@@ -20,22 +22,36 @@ from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.annotation_counts import AnnotationCountsLabel
 from napari_smse.widgets.annotate.annotation_files import NO_SLIDE, AnnotationFiles
+from napari_smse.widgets.annotate.annotations_beside import AnnotationsBeside
 from napari_smse.widgets.annotate.class_presets import ClassPresets
 from napari_smse.widgets.annotate.class_table import ClassTable
+from napari_smse.widgets.annotate.edit_tools import EditTools
 from napari_smse.widgets.annotate.pair_constraints_panel import PairConstraintsPanel
-from napari_smse.widgets.annotate.toolbar import DrawButtons, RecoveryBar
+from napari_smse.widgets.annotate.toolbar import DrawButtons, beside_bar, recovery_bar
 from napari_smse.widgets.autosave import Autosave
 from napari_smse.widgets.controls.layout import folded, hbox, push_button
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.dock import SlideDock
-from napari_smse.widgets.key_bindings import bind_class_keys, unbind_class_keys
+from napari_smse.widgets.key_bindings import (
+    Action,
+    KeyBindings,
+    bind_class_keys,
+    unbind_class_keys,
+)
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, follow_scale
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
 
 _HINT = (
-    "Keys 1 to 9 give the selected shapes a class, or else the next ones. Draw at least two "
-    "regions of each class, on several slides if you can."
+    "Keys 1 to 9 give the selected shapes a class, or else the next ones; 0 is Ignore*, for what "
+    "is to be left out. Draw at least two regions of each class, on several slides if you can."
+)
+
+
+_UNDO_KEY = KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyZ)
+_REDO_KEYS = (
+    KeyBinding.from_int(KeyMod.CtrlCmd | KeyMod.Shift | KeyCode.KeyZ),
+    KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyY),
 )
 
 
@@ -54,9 +70,11 @@ class AnnotateDock(SlideDock):
         self.slide: Slide | None = None
         self.drawing: AnnotationLayer | None = None
         self._layer: Image | None = None
+        self._keys = KeyBindings()
         self._make_widgets()
         self.tally = AnnotationCountsLabel(self.table, self)
-        self.cancel_on_destroy((self.tally.task, self.links.pictures.task))
+        self.beside = AnnotationsBeside(self.beside_bar, self)
+        self.cancel_on_destroy((self.tally.task, self.links.pictures.task, self.beside.reading))
         self.lists = ClassPresets(self.table, napari_viewer)
         self.files = AnnotationFiles(self.table, self.lists, self.recovery, self)
         self._connect()
@@ -84,14 +102,18 @@ class AnnotateDock(SlideDock):
         self._session = session_of(self.viewer)
         self.slides = SlideCombo(self._session)
         self.facts = QLabel(NO_SLIDE)
-        self.recovery = RecoveryBar()
+        self.recovery, self.beside_bar = recovery_bar(), beside_bar()
         self.table = ClassTable()
         self.add = push_button("Add class", "Add a class and draw it next.")
         self.colour = push_button("Colour …", "Choose the colour of the chosen class.")
         self.remove = push_button("Remove class", "Remove the chosen class and its regions.")
         self.drawing_modes = DrawButtons()
         self.modes = self.drawing_modes.buttons
-        self.undo = push_button("Undo", "Undo the last change of the annotations.")
+        self.editing = EditTools(self.viewer)
+        self.undo = push_button("Undo", "Take the last change back: Ctrl+Z on the slide.")
+        self.redo = push_button(
+            "Redo", "Do again what was taken back: Ctrl+Shift+Z or Ctrl+Y on the slide."
+        )
         self.load = push_button("Import …", "Read regions from a GeoJSON file, as from QuPath.")
         self.save = push_button(
             "Save for QuPath …",
@@ -101,11 +123,12 @@ class AnnotateDock(SlideDock):
         self.links = PairConstraintsPanel(self.viewer)
         hint = QLabel(_HINT)
         layout = QVBoxLayout(self)
-        for widget in (self.slides, self.facts, self.recovery, self.table):
+        for widget in (self.slides, self.facts, self.recovery, self.beside_bar, self.table):
             layout.addWidget(widget)
         layout.addLayout(hbox(self.add, self.colour, self.remove))
         layout.addWidget(self.drawing_modes)
-        layout.addLayout(hbox(self.undo, self.load, self.save))
+        layout.addWidget(self.editing)
+        layout.addLayout(hbox(self.undo, self.redo, self.load, self.save))
         layout.addWidget(self.note)
         layout.addWidget(hint)
         layout.addWidget(folded("Must-link / Cannot-link", self.links))
@@ -124,15 +147,19 @@ class AnnotateDock(SlideDock):
         self.colour.clicked.connect(self.table.ask_colour)
         self.remove.clicked.connect(self._remove_class)
         self.drawing_modes.wanted.connect(self._draw)
+        self.editing.no_slide.connect(partial(show_error, NO_SLIDE))
         self.undo.clicked.connect(self._undo)
+        self.redo.clicked.connect(self._redo)
         self.load.clicked.connect(self.files.ask_what_to_import)
         self.save.clicked.connect(self.files.ask_where_to_save)
         self.files.problem.connect(show_error)
+        self.files.decided.connect(self.beside.go_on)
+        self.beside.wanted.connect(self.files.add)
         self.tally.described.connect(self.note.setText)
         self.links.problem.connect(show_error)
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
-        bind_class_keys(self.viewer, self.table.choose)
+        bind_class_keys(self.viewer, self.table.choose_key)
 
     # -- slide -----------------------------------------------------------------------
 
@@ -156,7 +183,9 @@ class AnnotateDock(SlideDock):
         self.facts.setText(facts)
         autosave = Autosave(slide)
         self.lists.bring(slide, autosave)
-        self.files.follow_slide(slide, self._layer_of(layer, slide), autosave)
+        drawing = self._layer_of(layer, slide)
+        self.files.follow_slide(slide, drawing, autosave)
+        self.beside.look(drawing, waits=self.recovery.is_asking)
 
     def _layer_of(self, layer: Image, slide: Slide) -> AnnotationLayer:
         self.drawing = AnnotationLayer(self.viewer, layer, slide, self.table.colours)
@@ -167,7 +196,9 @@ class AnnotateDock(SlideDock):
         self.drawing.set_colours(self.table.colours)
         # Before these layers' own keys, some of which are digits.
         for owner in (self.drawing.layer, layer):
-            bind_class_keys(owner, self.table.choose)
+            bind_class_keys(owner, self.table.choose_key)
+            self._keys.take(owner, self._step_keys())
+        self.editing.follow(self.drawing, layer)
         self.drawing.changed.connect(self._change)
         self._layer = layer
         layer.events.scale.connect(self._take_other_mpp)
@@ -185,12 +216,16 @@ class AnnotateDock(SlideDock):
             self._choose_slide()
 
     def _let_go(self) -> None:
+        self.editing.release()
+        self.beside.stop()
+        self._keys.give_back()
         if self._layer is not None:
             self._layer.events.scale.disconnect(self._take_other_mpp)
             unbind_class_keys(self._layer)
             self._layer = None
         self.files.leave_slide()
         if self.drawing is not None:
+            unbind_class_keys(self.drawing.layer)
             self.drawing.release()
         self.slide = self.drawing = None
         self.links.show_slide(None)
@@ -219,6 +254,7 @@ class AnnotateDock(SlideDock):
         self.table.add_class()
         self._recolour()
         self._announce_classes()
+        self.table.edit_current()
 
     def _remove_class(self) -> None:
         name = self.table.current
@@ -257,8 +293,26 @@ class AnnotateDock(SlideDock):
         if self.drawing is not None and not self.drawing.undo():
             show_info("Nothing to take back.")
 
+    def _redo(self) -> None:
+        if self.drawing is not None and not self.drawing.redo():
+            show_info("Nothing to do again.")
+
+    def _step_keys(self) -> dict[KeyBinding, Action]:
+        # Functions, as napari asks what it binds for its name.
+        def undo_annotation(_layer: object) -> None:
+            self._undo()
+
+        def redo_annotation(_layer: object) -> None:
+            self._redo()
+
+        return {
+            _UNDO_KEY: undo_annotation,
+            **{key: redo_annotation for key in _REDO_KEYS},
+        }
+
     def _change(self) -> None:
         self.files.save_soon()
+        self.beside.follow_drawing()
         self._session.annotations_changed.emit()
         self._count()
 
@@ -268,7 +322,8 @@ class AnnotateDock(SlideDock):
     def _count(self) -> None:
         if self.slide is not None and self.drawing is not None:
             self._take_models_colours()
-            self.tally.count(self.slide, self._drawn(), self.drawing.left_out)
+            drawn = self._drawn()
+            self.tally.count(self.slide, drawn, self.drawing.left_out(drawn))
 
     # -- files -----------------------------------------------------------------------
 
@@ -289,6 +344,7 @@ class AnnotateDock(SlideDock):
             self._announce_classes()
         self.slides.release()
         self._let_go()
+        self.links.release()
         self.viewer.layers.events.inserted.disconnect(self._find_slides)
         self.viewer.layers.events.removed.disconnect(self._find_slides)
         unbind_class_keys(self.viewer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import napari
 from napari.layers import Image
 from qtpy.QtCore import QSize, Signal
@@ -88,7 +90,7 @@ class PairConstraintsPanel(QWidget):
 
     def release(self) -> None:
         """Pick no more, and stop listening; the links stay."""
-        self.picker.set_on(False)
+        self.pick.setChecked(False)
         self.pictures.stop()
         if self._notes is not None:
             self._notes.changed.disconnect(self._show_links, missing_ok=True)
@@ -98,6 +100,7 @@ class PairConstraintsPanel(QWidget):
         self.pick.toggled.connect(self.picker.set_on)
         self.picker.picked.connect(self._take)
         self.picker.missed.connect(self.problem)
+        self.picker.switched_off.connect(partial(self.pick.setChecked, False))
         self.pictures.read.connect(self._show_picture)
         self.alike.clicked.connect(lambda: self._link(True))
         self.differ.clicked.connect(lambda: self._link(False))

@@ -1,4 +1,4 @@
-"""What to draw with, and whether to take back what a crash left behind."""
+"""What to draw with, and lines that ask: to take back what a crash left, to load a file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_smse.widgets.controls.layout import push_button
 
+FREEHAND: Final = "add_polygon_lasso"
+
 _MODES: Final = {
     "Rectangle": ("add_rectangle", "Drag from corner to corner."),
     "Polygon": ("add_polygon", "Click corner after corner; a double click ends it."),
-    "Freehand": ("add_polygon_lasso", "Go around it, holding the mouse button down."),
+    "Freehand": (FREEHAND, "Go around it, holding the mouse button down."),
     "Ellipse": ("add_ellipse", "Drag from side to side."),
     "Select": ("select", "Click a region to choose it; drag to move it, Delete removes it."),
 }
@@ -39,18 +41,25 @@ class DrawButtons(QWidget):
         self.wanted.emit(mode)
 
 
-class RecoveryBar(QWidget):
-    """Hidden until it asks, and again once it was answered."""
+class QuestionBar(QWidget):
+    """A line with two buttons: hidden until it asks, and again once it was answered.
+
+    Parameters
+    ----------
+    yes, no
+        Text and tooltip of either button.
+    """
 
     wanted = Signal()
     unwanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, yes: tuple[str, str], no: tuple[str, str], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.text = QLabel()
         self.text.setWordWrap(True)
-        self.take = push_button("Take them back", "Show the annotations that were not saved.")
-        self.drop = push_button("Discard", "Remove the annotations that were not saved.")
+        self.take, self.drop = push_button(*yes), push_button(*no)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addWidget(self.text, stretch=1)
@@ -59,6 +68,11 @@ class RecoveryBar(QWidget):
         self.take.clicked.connect(self._answer_yes)
         self.drop.clicked.connect(self._answer_no)
         self.hide()
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether an answer is waited for."""
+        return not self.isHidden()
 
     def ask(self, text: str) -> None:
         """Ask, unless there is nothing to ask."""
@@ -72,3 +86,19 @@ class RecoveryBar(QWidget):
     def _answer_no(self) -> None:
         self.hide()
         self.unwanted.emit()
+
+
+def recovery_bar() -> QuestionBar:
+    """Return the line that asks whether to take back what a crash left behind."""
+    return QuestionBar(
+        ("Take them back", "Show the annotations that were not saved."),
+        ("Discard", "Remove the annotations that were not saved."),
+    )
+
+
+def beside_bar() -> QuestionBar:
+    """Return the line that offers annotations from a file beside the slide."""
+    return QuestionBar(
+        ("Load", "Add the regions in the file to what is drawn."),
+        ("Not now", "Leave them; Import reads them later."),
+    )

@@ -1,12 +1,24 @@
-"""Buttons; widgets side by side, below each other, and folded away."""
+"""Buttons and notices; widgets side by side, below each other, and folded away."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtGui import QBrush
+from qtpy.QtWidgets import (
+    QFrame,
+    QGraphicsView,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
+
+from napari_smse.palette import NOTICE_STYLE
 
 
 def folded(title: str, content: QWidget) -> QCollapsible:
@@ -25,6 +37,21 @@ def push_button(text: str, tooltip: str) -> QPushButton:
     made = QPushButton(text)
     made.setToolTip(tooltip)
     return made
+
+
+def notice_label(colour: str) -> QLabel:
+    """Return a hidden line of white words on this colour."""
+    made = QLabel()
+    made.setWordWrap(True)
+    made.setStyleSheet(f"background: {colour}; {NOTICE_STYLE}")
+    made.hide()
+    return made
+
+
+def let_theme_through(plot: QGraphicsView) -> None:
+    """Show napari's own background behind a plot, also after another theme was chosen."""
+    plot.setBackgroundBrush(QBrush(Qt.BrushStyle.NoBrush))
+    plot.setStyleSheet("background: transparent; border: 0px;")
 
 
 def hbox(*widgets: QWidget) -> QHBoxLayout:

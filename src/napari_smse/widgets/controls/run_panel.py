@@ -7,8 +7,9 @@ import time
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
+from napari_smse.palette import PROBLEM, WARNING
 from napari_smse.progress import Progress
-from napari_smse.widgets.controls.layout import push_button
+from napari_smse.widgets.controls.layout import notice_label, push_button
 
 _STEPS = 1000
 _TELL_S = 0.2
@@ -45,8 +46,8 @@ class RunPanel(QWidget):
         self.bar = QProgressBar()
         self.bar.setRange(0, _STEPS)
         self.state = QLabel()
-        self.warning = _notice("#b26a00")
-        self.problem = _notice("#c62828")
+        self.warning = notice_label(WARNING)
+        self.problem = notice_label(PROBLEM)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run, stretch=2)
         if pausable:
@@ -138,14 +139,6 @@ class RunPanel(QWidget):
         """Show what a reader of the results must know; nothing clears it."""
         self.warning.setText("\n".join(warnings))
         self.warning.setVisible(bool(warnings))
-
-
-def _notice(colour: str) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setStyleSheet(f"color: white; background: {colour}; padding: 4px; border-radius: 3px;")
-    label.hide()
-    return label
 
 
 def _duration(seconds: float) -> str:

@@ -11,11 +11,11 @@ from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
-from napari_smse.palette import class_colours
+from napari_smse.palette import PROBLEM, WARNING, class_colours
 from napari_smse.progress import Progress
 from napari_smse.similarity.clustering import Clusters
 from napari_smse.slides import Region
-from napari_smse.widgets.controls.layout import scroll_area
+from napari_smse.widgets.controls.layout import notice_label, scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, ColourLegend, colouring
 from napari_smse.widgets.embedding_map.form import EmbeddingMapForm
@@ -80,13 +80,10 @@ class EmbeddingMapDock(SlideDock):
         self.legend = ColourLegend()
         self.pointed = QLabel(_POINT_AT)
         self.panel = SelectionPanel()
-        self.state, self.news, self.problem = (QLabel() for _ in range(3))
-        self.problem.setStyleSheet("color: #ff8a65;")
-        self.news.setStyleSheet("color: #ffd400;")
-        for label in (self.pointed, self.state, self.news, self.problem):
+        self.state = QLabel()
+        self.news, self.problem = notice_label(WARNING), notice_label(PROBLEM)
+        for label in (self.pointed, self.state):
             label.setWordWrap(True)
-        for label in (self.news, self.problem):
-            label.hide()
         # So that nothing moves when longer words are said.
         self.pointed.setMinimumHeight(2 * self.pointed.fontMetrics().lineSpacing() + 4)
         notice = QLabel(_NOTICE)
@@ -151,6 +148,8 @@ class EmbeddingMapDock(SlideDock):
 
     def _take_run(self, layer: Image) -> None:
         """Follow another model that is in force on a slide of the map, if that is quickly done."""
+        # What went wrong with other scores need not with these.
+        self._show_problem("")
         self._refresh()
         run = self._session.run_of(layer)
         quick = self.form.settings.method == "pca"

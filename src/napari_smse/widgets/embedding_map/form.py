@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSpinBox, QWidget
 
+from napari_smse.similarity.projection import UMAP_MISSING, umap_is_installed
 from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.settings_form import setting_field
 from napari_smse.widgets.embedding_map.colouring import ColourBy
@@ -50,6 +51,8 @@ class EmbeddingMapForm(QWidget):
         self.exemplars.setToolTip(
             "Show the labelled tiles that came with the model, as diamonds in their class's colour."
         )
+        if not umap_is_installed():
+            _grey_out(self.method.native, "umap", f"{UMAP_MISSING}.")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -106,3 +109,10 @@ class EmbeddingMapForm(QWidget):
     def _choose_colours(self) -> None:
         self.groups.setVisible(self.by is ColourBy.CLUSTER)
         self.coloured.emit()
+
+
+def _grey_out(combo: QComboBox, value: str, reason: str) -> None:
+    """Leave a choice in the list that cannot be made, and say why where the mouse rests on it."""
+    row = combo.findData(value)
+    combo.model().item(row).setEnabled(False)
+    combo.setItemData(row, reason, Qt.ItemDataRole.ToolTipRole)

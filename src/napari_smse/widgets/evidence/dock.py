@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error
@@ -114,6 +116,7 @@ class EvidenceDock(SlideDock):
     def _connect(self) -> None:
         self.slides.chosen.connect(self._choose_slide)
         self.clicks.toggled.connect(self.pointer.set_clicking)
+        self.pointer.switched_off.connect(partial(self.clicks.setChecked, False))
         self.hovers.toggled.connect(self.pointer.set_hovering)
         self.pointer.clicked.connect(self._show_clicked)
         self.pointer.hovered.connect(lambda x, y: self.evidence.point_at(x, y, quietly=True))

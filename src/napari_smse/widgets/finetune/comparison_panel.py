@@ -17,11 +17,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_smse.palette import PLOT_BLUE, PLOT_GREY
+from napari_smse.widgets.controls.layout import let_theme_through
+
 if TYPE_CHECKING:
     from napari_smse.finetuning.comparison import Comparison
 
 _HEADS = ("Held out", "Before", "After", "Difference")
-_BEFORE, _AFTER = "#9e9e9e", "#4fc3f7"
+_BEFORE, _AFTER = PLOT_GREY, PLOT_BLUE
 _PLOT_PX = 160
 _MEANS = {
     "AUC": "Chance that a tile of the positive class gets a higher score than another tile.",
@@ -42,6 +45,7 @@ class ComparisonPanel(QWidget):
         self.note = QLabel()
         self.note.setWordWrap(True)
         self.roc = pg.PlotWidget(background=None)
+        let_theme_through(self.roc)
         self.roc.setMenuEnabled(False)
         self.roc.setMouseEnabled(False, False)
         self.roc.hideButtons()

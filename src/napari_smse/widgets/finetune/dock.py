@@ -104,18 +104,8 @@ class FineTuneDock(SlideDock):
         self.history = HistoryPanel()
         self._past = folded("Earlier fine-tunings", self.history)
         rest = QWidget()
-        self._scroll = scroll_area(
-            [
-                notice,
-                self.form,
-                self.panel,
-                self.stop_bar,
-                self.curves,
-                self.outcome,
-                self._past,
-                rest,
-            ]
-        )
+        column = [notice, self.form, self.panel, self.stop_bar, self.curves, self.outcome]
+        self._scroll = scroll_area([*column, self._past, rest])
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._scroll)
@@ -149,6 +139,9 @@ class FineTuneDock(SlideDock):
 
     def _follow_slides(self, _event: object = None) -> None:
         """Look soon what there is to learn from: drawing changes it several times at once."""
+        if not self.learning.is_running:
+            # What was wrong with what there was need not be so any more.
+            self.panel.show_problem("")
         self._soon.start()
 
     def show_slides(self) -> None:
@@ -292,6 +285,7 @@ class FineTuneDock(SlideDock):
 
     def _set_running(self, running: bool) -> None:
         self.panel.set_running(running)
+        self.outcome.set_outdated(running)
         self.stop_bar.hide()
         (self._responsive.begin if running else self._responsive.end)()
         if running:

@@ -19,11 +19,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.models import read_card
-from napari_smse.palette import Colour
+from napari_smse.palette import WARNING, Colour
 from napari_smse.scoring import ScoreMaps
 from napari_smse.scoring.calls import CallRule
 from napari_smse.scoring.open_run import model_facts
-from napari_smse.widgets.controls.layout import push_button
+from napari_smse.widgets.controls.layout import notice_label, push_button
 from napari_smse.widgets.finetune.changed_calls_list import ChangedCallsList
 from napari_smse.widgets.finetune.comparison_panel import ComparisonPanel
 from napari_smse.widgets.finetune.hard_triplets_panel import HardTripletsPanel
@@ -43,6 +43,7 @@ _UNSAVED = (
     "The maps are a fine-tuned model's, whose scores could not be written: see the warning in "
     "SMSE: Fine-tune, mend that and fine-tune again, or choose “Before” there to save the others."
 )
+_OUTDATED = "From the fine-tuning before: a new one runs, whose result will take its place."
 BEFORE, AFTER, CHANGE = "Before", "After", "Change"
 _PART_MS = 40
 
@@ -88,6 +89,8 @@ class ResultPanel(QWidget):
             ChangedCallsList(),
             HardTripletsPanel(),
         )
+        self.outdated = notice_label(WARNING)
+        self.outdated.setText(_OUTDATED)
         self.tabs = QTabWidget()
         for widget, title, meaning in (
             (self.figures, "Performance", "What was held out, before and after."),
@@ -101,6 +104,7 @@ class ResultPanel(QWidget):
             buttons.addWidget(widget, stretch=1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.outdated)
         layout.addLayout(buttons)
         layout.addWidget(self.tabs)
         self.view.currentTextChanged.connect(self.show_maps)
@@ -134,6 +138,12 @@ class ResultPanel(QWidget):
             lambda: self.triplets.show_triplets(result),
         ]
         self._filling.start()
+
+    def set_outdated(self, outdated: bool) -> None:
+        """Grey the result while a new fine-tuning runs, whose result will replace it."""
+        self.outdated.setVisible(outdated and self.result is not None)
+        for widget in (self.tabs, self.view, self.save, self.back):
+            widget.setEnabled(not outdated)
 
     def _show_next_part(self) -> None:
         if self._parts:

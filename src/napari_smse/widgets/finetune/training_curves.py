@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import pyqtgraph as pg
 from qtpy.QtWidgets import QWidget
 
+from napari_smse.palette import PLOT_BLUE, PLOT_GREY, PLOT_ORANGE
+from napari_smse.widgets.controls.layout import let_theme_through
+
 _DRAWN_EVERY_S = 0.2
 _HEIGHT_PX = 150
-_LOSS, _ACCURACY, _SEPARATION = "#9e9e9e", "#4fc3f7", "#ffb74d"
+_LOSS, _ACCURACY, _SEPARATION = PLOT_GREY, PLOT_BLUE, PLOT_ORANGE
 
 
 class LearningCurves(pg.GraphicsLayoutWidget):
@@ -19,6 +22,7 @@ class LearningCurves(pg.GraphicsLayoutWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setBackground(None)
+        let_theme_through(self)
         self.setFixedHeight(_HEIGHT_PX)
         self._losses: list[tuple[float, float]] = []
         self._checks: list[tuple[float, float, float]] = []

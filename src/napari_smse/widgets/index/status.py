@@ -8,6 +8,7 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.models import ModelCard
+from napari_smse.palette import NOTICE_STYLE, WARNING
 from napari_smse.slides import Slide
 from napari_smse.widgets.index.queue import REPLACE, IndexQueue, RejectedSlide
 from napari_smse.widgets.index.settings import index_settings
@@ -57,7 +58,7 @@ class IndexStatus(QWidget):
         self.tick.setToolTip("Each slide goes into the index when it is scored to its end.")
         self.remedy.setToolTip("Do what the line above says.")
         self.tick.setAccessibleName("Add every slide that is scored to the index")
-        self.problem.setStyleSheet("color: #ff9d5c")
+        self.problem.setStyleSheet(f"background: {WARNING}; {NOTICE_STYLE}")
         for label in (self.text, self.problem):
             label.setWordWrap(True)
         line = QHBoxLayout()

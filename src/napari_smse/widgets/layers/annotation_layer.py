@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from uuid import uuid4
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.annotations import Annotation, AnnotationSet
-from napari_smse.palette import UNKNOWN_COLOUR, Colour
+from napari_smse.palette import Colour
 from napari_smse.slides import Slide
+from napari_smse.widgets.click_tool import DrawingTool
 from napari_smse.widgets.layers.annotation_shapes import (
     CLASS,
+    FILL,
     HOLE,
     IDENTITY,
     ShapesData,
+    ShapesHistory,
     annotations_as_shapes,
     annotations_in,
+    colour_shapes,
+    exchange_annotations,
     layer_colours,
+    name_shapes,
+    new_annotation_layer,
     replace_shapes,
-    shape_features,
-    shapes_in,
+    rgba,
 )
 from napari_smse.widgets.slide_layers import (
     LAYER_KEY,
     LayerKind,
-    LayerMark,
     layers_of_kind,
 )
 from napari_smse.widgets.tile_notes import notes_of
 
 _DONE = ("added", "removed", "changed")
-_FILL = 0.2
-_EDGE_UM = 5.0
-_UNDOS = 100
 
 
 class AnnotationLayer(QObject):
@@ -55,6 +55,13 @@ class AnnotationLayer(QObject):
         The slide they lie on.
     colours
         Of the classes, RGB 0..255.
+
+    Attributes
+    ----------
+    layer
+        The Shapes layer.
+    slide
+        The slide they lie on.
     """
 
     changed = Signal()
@@ -69,20 +76,30 @@ class AnnotationLayer(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._slide_layer, self._slide = viewer, slide_layer, slide
+        self._viewer, self._slide_layer, self.slide = viewer, slide_layer, slide
         self._colours = dict(colours)
         self._known: dict[str, Annotation] = {}
         self._class = next(iter(colours), "")
         self._quiet = False
-        self._undos: list[ShapesData] = []
-        self.layer = _layer_of(viewer, slide) or self._new_layer()
+        self._taker: Callable[[Collection[str]], None] | None = None
+        self.layer = _layer_of(viewer, slide) or _add_layer(viewer, slide_layer, slide)
         self.layer.metadata[LAYER_KEY].detail = self._colours
         self._notes = notes_of(slide_layer)
-        self._now = shapes_in(self.layer)
+        self._history = ShapesHistory(self.layer)
         self._recolour()
         self._listen()
 
     # -- what is drawn ---------------------------------------------------------------
+
+    @property
+    def colours(self) -> dict[str, Colour]:
+        """Of the classes."""
+        return dict(self._colours)
+
+    @property
+    def class_name(self) -> str:
+        """The class of what is drawn next."""
+        return self._class
 
     @property
     def count(self) -> int:
@@ -91,21 +108,19 @@ class AnnotationLayer(QObject):
 
     def annotations(self) -> AnnotationSet:
         """Return what is drawn, in level-0 px; what has no area on the slide is left out."""
-        return annotations_in(
-            self.layer, self._slide_layer, self._slide, self._known, self._colours
-        )
+        return annotations_in(self.layer, self._slide_layer, self.slide, self._known, self._colours)
 
-    @property
-    def left_out(self) -> int:
-        """How many annotations have no area on the slide: lines, and what lies beside it."""
+    def left_out(self, drawn: AnnotationSet) -> int:
+        """Return how many shapes are not in what is drawn: lines, or beside the slide."""
         identities = {*self.layer.features[IDENTITY]} if len(self.layer.data) else set()
-        return len(identities) - len(self.annotations().annotations)
+        return len(identities) - len(drawn.annotations)
 
     # -- changing it -----------------------------------------------------------------
 
     def show(self, annotations: AnnotationSet) -> None:
         """Show these in place of what is drawn."""
-        self._known = {one.id: one for one in annotations.annotations}
+        # Those that are gone are known still, as they may come back.
+        self._known |= {one.id: one for one in annotations.annotations}
         self._restore(annotations_as_shapes(annotations, self.layer, self._slide_layer))
         self._notes.take_in(annotations.constraints, annotations.corrections, annotations.case)
         self._note()
@@ -160,13 +175,45 @@ class AnnotationLayer(QObject):
             self._viewer.layers.append(self.layer)
             self.changed.emit()
             return True
-        if not self._undos:
-            return False
-        self._restore(self._undos.pop())
-        self._now = shapes_in(self.layer)
-        self._recolour()
-        self.changed.emit()
-        return True
+        return self._step(self._history.undo)
+
+    def redo(self) -> bool:
+        """Do again what was taken back last; False if there is nothing, or more was drawn since."""
+        return self._step(self._history.redo)
+
+    def hand_over_next(self, taker: Callable[[Collection[str]], None] | None) -> None:
+        """Hand the identity of the next shape to somebody who makes a step of it, or to nobody."""
+        self._taker = taker
+
+    def edit(
+        self,
+        before: Sequence[Annotation],
+        after: Sequence[Annotation],
+        also_gone: Collection[str] = (),
+    ) -> bool:
+        """Show annotations as they were edited, as one step that can be taken back.
+
+        Parameters
+        ----------
+        before, after
+            What is drawn and is to be; annotations that are the same objects are not touched.
+        also_gone
+            Identities of shapes that go in any case.
+
+        Returns
+        -------
+        bool
+            Whether anything changed.
+        """
+        same = {id(one) for one in before} & {id(one) for one in after}
+        gone = {one.id for one in before if id(one) not in same}
+        new = [one for one in after if id(one) not in same]
+        with self._quietly():
+            exchange_annotations(self.layer, self._slide_layer, gone | {*also_gone}, new)
+        if gone or new:
+            self._known |= {one.id: one for one in new}
+            self._note()
+        return bool(gone or new)
 
     def deselect(self) -> None:
         """Leave no shape selected, so that choosing a class changes none."""
@@ -185,31 +232,17 @@ class AnnotationLayer(QObject):
         """Stop listening; the layer stays."""
         self.layer.events.data.disconnect(self._on_changed)
         self.layer.events.features.disconnect(self._on_features_changed)
+        self._tool.release()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._notes.changed.disconnect(self.changed.emit, missing_ok=True)
 
     # -- inside ----------------------------------------------------------------------
 
-    def _new_layer(self) -> Shapes:
-        layer = Shapes(
-            ndim=2,
-            name=f"Annotations · {self._slide.name}",
-            scale=self._slide_layer.scale[-2:],
-            translate=self._slide_layer.translate[-2:],
-            units=self._slide_layer.units[-2:],
-            axis_labels=self._slide_layer.axis_labels[-2:],
-            features=shape_features([]),
-            edge_width=_EDGE_UM / max(float(self._slide_layer.scale[-1]), 1e-6),
-            opacity=1,
-            metadata=LayerMark(LayerKind.ANNOTATIONS, self._slide.quick_hash, {}).metadata,
-        )
-        self._viewer.layers.append(layer)
-        return layer
-
     def _listen(self) -> None:
         self.layer.events.data.connect(self._on_changed)
         # Pasting is told by nothing else.
         self.layer.events.features.connect(self._on_features_changed)
+        self._tool = DrawingTool(self._viewer, self.layer)
         self._viewer.layers.events.removed.connect(self._on_removed)
         self._notes.changed.connect(self.changed.emit)
 
@@ -218,10 +251,15 @@ class AnnotationLayer(QObject):
         if self._quiet or action not in _DONE:
             return
         self._name_new_shapes()
-        self._note()
+        if self._taker is None or action != "added":
+            self._note()
+        else:
+            # Not at once, as napari is still busy with the shape.
+            QTimer.singleShot(0, self._hand_over)
 
     def _on_features_changed(self, _event: object) -> None:
-        if not self._quiet and len(self.layer.data) > len(self._now.outlines):
+        drawn = len(self.layer.data) > self._history.count
+        if drawn and not self._quiet and self._taker is None:
             self._name_new_shapes()
             self._note()
 
@@ -230,22 +268,30 @@ class AnnotationLayer(QObject):
             self.changed.emit()
 
     def _name_new_shapes(self) -> None:
-        """Give what was just drawn or pasted an identity of its own; napari adds it at the end."""
-        features = self.layer.features.copy()
-        renamed: dict[str, str] = {}
-        for row in range(len(self._now.outlines), len(features)):
-            old = str(features.at[row, IDENTITY] or "")
-            # Parts and holes that were pasted together stay together.
-            features.at[row, IDENTITY] = renamed.setdefault(old, _new()) if old else _new()
-            features.at[row, CLASS] = features.at[row, CLASS] or self._class
         with self._quietly():
-            self.layer.features = features
+            name_shapes(self.layer, self._history.count, self._class)
+
+    def _hand_over(self) -> None:
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker({*self.layer.features[IDENTITY].iloc[self._history.count :]})
+
+    def _step(self, step: Callable[[], ShapesData | None]) -> bool:
+        if (mode := self.layer.mode).startswith("add_"):
+            # What is half drawn is ended first; it is a step, too, if it is a shape by then.
+            self.layer.mode = "pan_zoom"
+            self.layer.mode = mode
+        shapes = step()
+        if shapes is None:
+            return False
+        self._restore(shapes)
+        self._recolour()
+        self.changed.emit()
+        return True
 
     def _note(self) -> None:
         """Remember how it was, so that it can come back."""
-        self._undos.append(self._now)
-        del self._undos[:-_UNDOS]
-        self._now = shapes_in(self.layer)
+        self._history.note()
         self._recolour()
         self.changed.emit()
 
@@ -254,20 +300,14 @@ class AnnotationLayer(QObject):
             replace_shapes(self.layer, shapes)
 
     def _recolour(self) -> None:
-        """Colour by class: set directly, as napari's own colouring goes by order of appearance."""
         layer = self.layer
         with self._quietly():
             if len(layer.data):
-                names = [str(name) for name in layer.features[CLASS]]
-                edges = np.array([_rgba(self._colours.get(name)) for name in names])
-                holes = layer.features[HOLE].to_numpy(dtype=bool)
-                faces = edges.copy()
-                faces[:, 3] = np.where(holes, 0, _FILL)
-                layer.edge_color, layer.face_color = edges, faces
+                colour_shapes(layer, self._colours)
             if not layer.selected_data:
-                colour = _rgba(self._colours.get(self._class))
+                colour = rgba(self._colours.get(self._class))
                 layer.current_edge_color = colour
-                layer.current_face_color = (*colour[:3], _FILL)
+                layer.current_face_color = (*colour[:3], FILL)
                 layer.feature_defaults = {CLASS: self._class, IDENTITY: "", HOLE: False}
 
     @contextmanager
@@ -312,10 +352,7 @@ def _layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:
     return next((layer for layer in layers if isinstance(layer, Shapes)), None)
 
 
-def _new() -> str:
-    return str(uuid4())
-
-
-def _rgba(colour: Colour | None) -> tuple[float, float, float, float]:
-    red, green, blue = colour or UNKNOWN_COLOUR
-    return red / 255, green / 255, blue / 255, 1.0
+def _add_layer(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> Shapes:
+    layer = new_annotation_layer(slide_layer, slide)
+    viewer.layers.append(layer)
+    return layer

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.slides import Region, Slide
+from napari_smse.widgets.click_tool import DrawingTool
 from napari_smse.widgets.layers.regions import AREAS, world_outline
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.slide_layers import (
@@ -152,11 +153,13 @@ class ExampleLayer(QObject):
 
     def _take(self, layer: Shapes) -> None:
         self.layer = layer
+        self._tool = DrawingTool(self._viewer, layer)
         layer.events.data.connect(self._on_changed)
 
     def _let_go(self) -> None:
         if self.layer is not None:
             self.layer.events.data.disconnect(self._on_changed)
+            self._tool.release()
             self.layer = None
 
     def _on_changed(self, event: object) -> None:

@@ -10,6 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.slides import Region
+from napari_smse.widgets.click_tool import give_back_clicks, take_clicks
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of, world_to_level0
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
@@ -32,6 +33,9 @@ class TilePicker(QObject):
     missed = Signal(str)
     """There is no scored tile there; the text says what to do."""
 
+    switched_off = Signal()
+    """Another tool took the clicks: see `napari_smse.widgets.click_tool`."""
+
     def __init__(self, viewer: napari.Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
@@ -46,12 +50,19 @@ class TilePicker(QObject):
         callbacks = self._viewer.mouse_drag_callbacks
         if not on:
             callbacks.remove(self._watch)
+            give_back_clicks(self._viewer, self)
             return
         callbacks.append(self._watch)
+        take_clicks(self._viewer, self)
         # Otherwise a click could draw a shape, too.
         layer = self._session.slide_layer
         if layer is not None:
             self._viewer.layers.selection.active = layer
+
+    def let_go(self) -> None:
+        """End picking, as another tool took the clicks."""
+        self.set_on(False)
+        self.switched_off.emit()
 
     def pick(self, world: tuple[float, ...]) -> None:
         """Pick the tile of the slide in view at a world point (y, x)."""
@@ -111,6 +122,9 @@ class TilePointer(QObject):
     missed = Signal(str)
     """There is no scored tile there; the text says what to do."""
 
+    switched_off = Signal()
+    """Another tool took the clicks."""
+
     def __init__(self, viewer: napari.Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
@@ -124,6 +138,7 @@ class TilePointer(QObject):
         self._timer.timeout.connect(self._rest)
         self.picker.picked.connect(self._click)
         self.picker.missed.connect(self.missed)
+        self.picker.switched_off.connect(self.switched_off)
 
     def follow(self, layer: Image | None) -> None:
         """Tell where the mouse is on this slide from now on."""

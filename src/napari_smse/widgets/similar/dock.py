@@ -142,6 +142,7 @@ class SimilarDock(SlideDock):
     def _take_run(self) -> None:
         assert self._layer is not None
         assert self.slide is not None
+        self.panel.show_problem("")
         before, self._run = self._run, self.session.run_of(self._layer)
         # The user may have typed another um/px.
         found = self._layer.metadata.get(SLIDE_KEY)

@@ -70,7 +70,6 @@ def _button(text: str, tip: str) -> QPushButton:
 
 
 _FREEHAND = "add_polygon_lasso"
-_PAN = "pan_zoom"
 
 
 class ExamplePicker(QObject):
@@ -114,6 +113,7 @@ class ExamplePicker(QObject):
             one.clear_wanted.connect(partial(self._clear, side))
         self.picker.picked.connect(self._take_tile)
         self.picker.missed.connect(self._miss)
+        self.picker.switched_off.connect(self._end_picking)
         self._allow(False)
 
     def follow(self, layer: Image, slide: Slide) -> None:
@@ -146,15 +146,11 @@ class ExamplePicker(QObject):
     # -- what the buttons do ---------------------------------------------------------
 
     def _draw(self, side: Side) -> None:
-        self._end_picking()
         self.layers[side].draw(_FREEHAND)
 
     def _pick(self, side: Side, on: bool) -> None:
         if on:
             self._end_picking(but=side)
-            for one in self.layers.values():
-                if one.layer is not None:
-                    one.layer.mode = _PAN
             self._picking = side
         elif self._picking is side:
             self._picking = None

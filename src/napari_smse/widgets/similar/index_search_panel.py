@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
+from napari_smse.palette import PROBLEM
 from napari_smse.progress import Progress
 from napari_smse.similarity.index.hits import (
     ExcludedRegion,
@@ -20,7 +21,7 @@ from napari_smse.similarity.index.hits import (
     SlideHits,
 )
 from napari_smse.similarity.index.shard import IndexedSlide, SlideState
-from napari_smse.widgets.controls.layout import hbox, push_button
+from napari_smse.widgets.controls.layout import hbox, notice_label, push_button
 from napari_smse.widgets.controls.settings_form import setting_field
 from napari_smse.widgets.index.picker import NO_FOLDER, IndexPicker
 from napari_smse.widgets.index.queue import REPLACE
@@ -80,7 +81,7 @@ class IndexSearchPanel(QWidget):
         self.add = QPushButton("Add this slide")
         self.replace = push_button(REPLACE, "Put the slide there with its settings of now.")
         self.bar = QProgressBar()
-        self.state, self.problem = QLabel(), QLabel()
+        self.state, self.problem = QLabel(), notice_label(PROBLEM)
         self.hits = IndexHits()
         self._arrange()
         self._connect()
@@ -101,9 +102,7 @@ class IndexSearchPanel(QWidget):
     def _arrange(self) -> None:
         self.search.setToolTip("Look in all slides of the folder for what you look for here.")
         self.add.setToolTip("Let this slide be found, too: its scored tiles go into the folder.")
-        self.problem.setStyleSheet("color: #ff9d5c")
-        for label in (self.state, self.problem):
-            label.setWordWrap(True)
+        self.state.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.index)

@@ -9,7 +9,8 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_smse.widgets.controls.layout import folded, scroll_area
+from napari_smse.palette import PROBLEM
+from napari_smse.widgets.controls.layout import folded, notice_label, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.controls.thumbnail_strip import ThumbnailStrip
 from napari_smse.widgets.layers.example_layer import Side
@@ -40,10 +41,7 @@ class SimilarPanel(QWidget):
         self.scales.setToolTip("Tiles of this scale are searched; others are left out.")
         self.buttons = {side: ExampleToolbar(side) for side in Side}
         self.query, self.outcome, self.hits = QLabel(), QLabel(), QLabel()
-        self.problem = QLabel()
-        self.problem.setStyleSheet(
-            "color: white; background: #c62828; padding: 4px; border-radius: 3px;"
-        )
+        self.problem = notice_label(PROBLEM)
         self.radius = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.radius.setDecimals(_DECIMALS)
         self.radius.setToolTip(
@@ -67,7 +65,7 @@ class SimilarPanel(QWidget):
         below.addRow(self.hits)
         for one in (form, below):
             one.setContentsMargins(0, 0, 0, 0)
-        for label in (self.query, self.outcome, self.hits, self.problem):
+        for label in (self.query, self.outcome, self.hits):
             label.setWordWrap(True)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

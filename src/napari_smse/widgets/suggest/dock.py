@@ -73,6 +73,8 @@ class SuggestDock(SlideDock):
         self._session = session_of(napari_viewer)
         # The models by which what is shown was found.
         self._answered_by = ""
+        # Whether a reason why slides could not be measured stands where figures would.
+        self._unmeasured = False
         self._turn = ComputeLock("Slides are being measured with their stain changed")
         self._make_layout()
         self.finding, self.doubting, self.measuring = (Worker() for _ in range(3))
@@ -139,7 +141,7 @@ class SuggestDock(SlideDock):
         self.label_issues.correction_made.connect(self._correct)
         self.labelling.problem.connect(show_error)
         self.tabs.currentChanged.connect(self._change_tab)
-        self._session.run_changed.connect(self.show_slides)
+        self._session.run_changed.connect(self._take_run)
         self._session.classes_changed.connect(self.labelling.show_classes)
         events = self.viewer.layers.events
         events.inserted.connect(self.show_slides)
@@ -155,6 +157,17 @@ class SuggestDock(SlideDock):
             self.batch_effect.show_message(_TWO_NEEDED)
         elif self.batch_effect.sentence.text() == _TWO_NEEDED:
             self.batch_effect.show_message("")
+
+    def _take_run(self, _layer: object) -> None:
+        """Look at the slides anew: what failed with other runs need not with these."""
+        if not self.finding.is_running:
+            self.queue.show_message("")
+        if not self.doubting.is_running and not self.label_issues.tiles:
+            self.label_issues.show_message("")
+        if self._unmeasured and not self.measuring.is_running:
+            self._unmeasured = False
+            self.batch_effect.show_message("")
+        self.show_slides()
 
     def _gone(self) -> list[str]:
         """Say of each scored slide whose file is gone that it is left out."""
@@ -251,9 +264,11 @@ class SuggestDock(SlideDock):
             self.measuring.start(partial(measure_batch_effect, self._asked_slides()))
 
     def _show_measured(self, found: BatchEffectResult) -> None:
+        self._unmeasured = False
         self.batch_effect.show_measured(found)
 
     def _fail_measuring(self, text: str) -> None:
+        self._unmeasured = True
         self.batch_effect.show_message(text)
 
     def measure_stain_robustness(self) -> None:
@@ -293,7 +308,7 @@ class SuggestDock(SlideDock):
         self._judge_later.stop()
         self.labelling.release()
         self._view.restore()
-        self._session.run_changed.disconnect(self.show_slides, missing_ok=True)
+        self._session.run_changed.disconnect(self._take_run, missing_ok=True)
         self._session.classes_changed.disconnect(self.labelling.show_classes, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self.show_slides)
         self.viewer.layers.events.removed.disconnect(self.show_slides)

@@ -12,10 +12,12 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
 
 from napari_smse.active_learning.learning_curve import LabelEfficiency
+from napari_smse.palette import PLOT_BLUE, PLOT_GREY, PLOT_ORANGE
+from napari_smse.widgets.controls.layout import let_theme_through
 
 _HEIGHT_PX: Final = 190
-_QUEUE, _RANDOM = "#4fc3f7", "#ffb74d"
-_CHANCE: Final = "#9e9e9e"
+_QUEUE, _RANDOM = PLOT_BLUE, PLOT_ORANGE
+_CHANCE: Final = PLOT_GREY
 _BAND_ALPHA: Final = 45
 _POINT_PX: Final = 6
 
@@ -26,6 +28,7 @@ class LabelEfficiencyPlot(pg.GraphicsLayoutWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setBackground(None)
+        let_theme_through(self)
         self.setFixedHeight(_HEIGHT_PX)
         self.plot: pg.PlotItem = self.addPlot(0, 0, title=_title())
         self.plot.setMenuEnabled(False)

@@ -10,6 +10,7 @@ from napari.layers import Layer
 from qtpy.QtCore import QObject, Signal
 
 from napari_smse.errors import SmseError
+from napari_smse.widgets.click_tool import give_back_clicks, take_clicks
 from napari_smse.widgets.key_bindings import KEYS, Action, KeyBindings
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.tile_marker import fly_to
@@ -63,6 +64,12 @@ class LabellingController(QObject):
             self._on = on
             self.show_current()
 
+    def let_go(self) -> None:
+        """Give the keys back, as another tool took the clicks; a click in the list goes on."""
+        self._keys.give_back()
+        self._give_back()
+        self._queue.show_keys(False)
+
     def show_classes(self) -> None:
         """Offer the classes that there are now."""
         tile = self._queue.tile or next(iter(self._queue.tiles), None)
@@ -113,7 +120,10 @@ class LabellingController(QObject):
         tile = self._queue.tile
         if not self._on or tile is None:
             self._give_back()
+            give_back_clicks(self._viewer, self)
             return
+        take_clicks(self._viewer, self)
+        self._queue.show_keys(True)
         self.show_classes()
         layer = layer_with(self._viewer, tile.tile.slide.quick_hash)
         if layer is None:

@@ -10,6 +10,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_smse.annotations.tile_labels import is_ignored
 from napari_smse.errors import OutputError, QueryError
 from napari_smse.palette import Colour, class_colours
 from napari_smse.slides import Region, Slide
@@ -59,7 +60,14 @@ class TileLabels:
         self._saves: dict[str, Autosave] = {}
 
     def classes(self, slide: Slide) -> dict[str, Colour]:
-        """Return the classes of the Annotate dock, or else those of the slide or its model."""
+        """Return the classes of the Annotate dock, or else those of the slide or its model.
+
+        A tile that is to be left out is skipped: there is no ``Ignore*`` among them.
+        """
+        known = self._known_classes(slide)
+        return {name: colour for name, colour in known.items() if not is_ignored(name)}
+
+    def _known_classes(self, slide: Slide) -> dict[str, Colour]:
         annotator = self._session.annotator
         if annotator is not None:
             return annotator.classes

@@ -39,6 +39,7 @@ _ABOUT: Final = (
     "comes."
 )
 _KEYS_ABOUT: Final = "S or space skips, Backspace takes the last one back."
+_NO_KEYS: Final = "Another tool has the mouse and the keys: click a tile below to go on here."
 
 
 class TileQueue(QWidget):
@@ -98,12 +99,12 @@ class TileQueue(QWidget):
         self.hide_maps = QCheckBox("Hide the heat maps meanwhile")
         self.hide_maps.setChecked(True)
         self.hide_maps.setToolTip("See the tissue alone while labelling.")
-        keys = QLabel(_KEYS_ABOUT)
+        self.keys = QLabel(_KEYS_ABOUT)
         # Keys are for labels, wherever in here one has clicked.
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         for widget in (self.find, self.skip, self.undo, self.list, self.hide_maps):
             widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        for label in (about, self.note, self.facts, keys):
+        for label in (about, self.note, self.facts, self.keys):
             label.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addWidget(about)
@@ -112,11 +113,11 @@ class TileQueue(QWidget):
             layout.addWidget(widget)
         layout.addLayout(self.buttons)
         layout.addLayout(hbox(self.skip, self.undo))
-        layout.addWidget(keys)
+        layout.addWidget(self.keys)
         layout.addWidget(self.hide_maps)
         layout.addWidget(self.list, stretch=1)
         self._while_queued = (
-            self.progress, self.facts, self.skip, self.undo, keys, self.hide_maps, self.list,
+            self.progress, self.facts, self.skip, self.undo, self.keys, self.hide_maps, self.list,
         )  # fmt: skip
 
     def _connect(self) -> None:
@@ -188,6 +189,10 @@ class TileQueue(QWidget):
             self.buttons.addWidget(label, number // _ACROSS, number % _ACROSS)
             self.labels.append(label)
         self._show_all()
+
+    def show_keys(self, ours: bool) -> None:
+        """Say what the keys do, or that another tool has them."""
+        self.keys.setText(_KEYS_ABOUT if ours else _NO_KEYS)
 
     def show_message(self, text: str) -> None:
         """Say something about finding tiles; nothing to say hides it."""
