@@ -11,13 +11,14 @@ from napari_smse.progress import Progress
 from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
-from napari_smse.similarity.exemplar_classifier import ExemplarClassifier
+from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, class_probability
+from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with_own
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
-from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence import overlay_panel
+from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
-from napari_smse.widgets.layers.tile_marker import MARKER_NAME
+from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import (
     LayerKind,
@@ -29,7 +30,7 @@ from napari_smse.workflows import evidence, out_of_distribution
 from napari_smse.workflows.out_of_distribution import OodScores
 from support.annotated_slides import write_red_slide
 from support.docks import contrast
-from support.exemplar_banks import made_bank
+from support.exemplar_banks import made_bank, unit
 
 pytestmark = pytest.mark.gui
 CLASS_HEAD, PROTOTYPES, NEAREST = range(3)
@@ -138,7 +139,10 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert not card.picture.pixmap().isNull()
     # The model was made to call them wrong.
     assert "class head says otherwise (benign" in card.other.text()
-    assert "unlike everything" in card.ood.text()
+    assert card.ood.text().startswith("Out of distribution: stain or sharpness are unlike")
+    assert "Appearance: 1.50" in card.ood.toolTip()
+    assert "Nearest reference tile: 0." in card.ood.toolTip()
+    assert "of n = 5" in card.vote.toolTip()
     items = dock.evidence.known.list
     assert items.count() == 5
     assert all(items.item(row).text().startswith("malignant · 0.") for row in range(5))
@@ -148,7 +152,71 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert card.vote.text().startswith("The most similar reference tile is malignant")
     click(docks, dock, PINK_TILE)
     assert "reference tile is benign" in card.vote.text()
-    assert card.ood.text() == "This tile looks like tiles that are known."
+    assert card.ood.text().startswith("Known by its looks")
+    assert "Appearance: 0.50" in card.ood.toolTip()
+
+
+def test_what_is_far_from_all_reference_tiles_is_not_called_known(docks, dock, banks):
+    scored(docks, dock)
+    banks["own"] = far_bank(dock.read)
+    follow_anew(docks, dock)
+    click(docks, dock, PINK_TILE)
+    card = dock.evidence.card
+    assert dock.read.near_limit < dock.evidence.found[0].evidence.distance
+    assert card.ood.text().startswith("Unfamiliar: ")
+    click(docks, dock, RED_TILE)
+    assert card.ood.text().startswith("Out of distribution: ")
+    assert "no reference tile is near" in card.ood.text()
+
+
+def far_bank(read):
+    """Exemplars of two cases, all alike, opposite to every tile of the slide."""
+    towards = -read.tiles.embeddings.mean(axis=0)
+    points = towards + np.random.default_rng(0).normal(scale=1e-3, size=(40, len(towards)))
+    bank = made_bank(40, dim=len(towards), cases=2)
+    return replace(
+        bank, embeddings=unit(points), model=read.model, slides=("",) * 40, thumbnails=None
+    )
+
+
+def test_the_tile_that_is_explained_is_outlined(docks, dock):
+    scored(docks, dock)
+    zoom = docks.viewer.scene.camera.zoom
+    for place in (RED_TILE, PINK_TILE):
+        click(docks, dock, place)
+        region = dock.read.tiles.region(dock.evidence.found[0].row)
+        top_left, bottom_right = marked(docks.viewer)
+        # Half a pixel, as a layer lies about the middle of its first one.
+        assert top_left == pytest.approx(((region.y - 0.5) * 0.5, (region.x - 0.5) * 0.5))
+        assert bottom_right - top_left == pytest.approx((region.height * 0.5, region.width * 0.5))
+    assert len(layers_of_kind(docks.viewer, LayerKind.OUTLINE)) == 1
+    # The view stays where it is, and so does the layer that is worked on.
+    assert docks.viewer.scene.camera.zoom == zoom
+
+
+def test_a_reference_tile_is_no_evidence_for_itself(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    click(docks, dock, (600, 100))
+    card, found = dock.evidence.card, dock.evidence.found[0].evidence
+    assert found.own == ("malignant",)
+    assert "Its own tissue is a reference tile (malignant)" in card.own.text()
+    region = dock.read.tiles.region(dock.evidence.found[0].row)
+    bank = dock.known.bank
+    rows = [neighbour.row for neighbour in found.nearest]
+    assert region not in [bank.region(row) for row in rows]
+    assert region in [bank.region(row) for row in range(len(bank))]
+    # Beside what was drawn, nothing is left out.
+    click(docks, dock, RED_TILE)
+    assert card.own.isHidden()
+
+
+def follow_anew(docks, dock):
+    dock.read = None
+    dock.refresh()
+    docks.until(lambda: dock.read is not None and quiet(dock))
+    # What slides of the model share by now is the bank that it brought before.
+    dock.desk.take_own()
 
 
 def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):
@@ -185,6 +253,11 @@ def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
         wanted = ExemplarClassifier(
             read.tiles.embeddings, known.bank, way, scoring.temperature
         ).probability()
+        # Reference tiles of this slide are scored without themselves.
+        own_tiles = tiles_with_own(known.bank, read.slide.quick_hash, read.tiles.places)
+        assert len(own_tiles) >= 80
+        similar = similar_without_own(read.tiles.embeddings, known.bank, own_tiles, way)
+        wanted[list(own_tiles)] = class_probability(similar, scoring.temperature)
         number = known.bank.classes.index("malignant")
         heat_map = read.tiles.heat_map(wanted[:, number], 0)
         np.testing.assert_allclose(docks.map_of("malignant"), heat_map.values, rtol=1e-3)
@@ -340,9 +413,9 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
     assert dock.overlays.banner.isHidden()
     scored(docks, dock)
     assert dock.overlays.banner.isVisibleTo(dock)
-    assert dock.overlays.banner.text() == (
-        "50 % of the tissue is unlike anything this model was trained on."
-    )
+    told = dock.overlays.banner.text()
+    assert told.startswith("50 % of the tissue is unlike anything this model was trained on (95 %")
+    assert told.endswith(f"n = {len(dock.read.tiles)} tiles at 20x).")
     dock.overlays.unknown.setChecked(True)
     (layer,) = (
         one for one in docks.viewer.layers if is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION)

@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.progress import Progress
+from napari_smse.scoring import objective_power
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
 from napari_smse.widgets.evidence.messages import describe_out_of_distribution
@@ -22,7 +23,7 @@ from napari_smse.widgets.layers.overlays import (
 )
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import ScoredTiles
-from napari_smse.workflows.out_of_distribution import OodScores, measure_ood
+from napari_smse.workflows.out_of_distribution import OodScores, measure_ood, ood_share
 
 _ALARMING = 0.1
 _BANNER = "background: #7a4a00; color: white; font-weight: bold; padding: 4px;"
@@ -138,11 +139,13 @@ class OverlayPanel(QWidget):
             self._show_banner(_NOT_SAID)
             return
         self._unlike = scores.values
-        finest = scores.values[read.tiles.rows_of(_finest(read))]
-        if len(finest):
-            share = float((finest > 1).mean())
-            self._show_banner(describe_out_of_distribution(share, scores.added))
-            self.banner.setStyleSheet(_BANNER if share >= _ALARMING else _CALM)
+        number = _finest(read)
+        tiles = read.tiles.scales[number]
+        if len(tiles):
+            share = ood_share(scores.values[read.tiles.rows_of(number)], tiles)
+            scale = f"{objective_power(tiles.grid.spec.mpp):.3g}x"
+            self._show_banner(describe_out_of_distribution(share, scores.added, scale))
+            self.banner.setStyleSheet(_BANNER if (share.value or 0) >= _ALARMING else _CALM)
         self._show_unknown()
         self.measured.emit()
 
