@@ -33,6 +33,7 @@ from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.familiarity import near_limit
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles
+from napari_smse.workflows.reference_pictures import with_kept_pictures
 from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.thumbnails import read_thumbnail
 
@@ -232,7 +233,7 @@ def _own_bank(run: Run) -> tuple[ExemplarBank, str]:
         found.require_model(run.card.weights_sha256, run.card.name)
     except SmseError as error:
         return nothing, str(error)
-    return found, ""
+    return with_kept_pictures(found), ""
 
 
 def _thumbnail(slide: Slide, region: Region) -> NDArray[np.uint8]:

@@ -3,18 +3,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from napari.layers import Shapes
+from PIL import Image
 from qtpy.QtCore import Qt
 
+from napari_smse.datasets.crops import crop_grid
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.progress import Progress
 from napari_smse.similarity.appearance import MEASURES
 from napari_smse.similarity.bank_file import load_bank, save_bank
-from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
 from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, class_probability
 from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with_own
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
-from napari_smse.widgets.evidence import overlay_panel
+from napari_smse.widgets.evidence import bank_controller, overlay_panel
 from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
@@ -211,12 +214,100 @@ def test_a_reference_tile_is_no_evidence_for_itself(docks, dock):
     assert card.own.isHidden()
 
 
+@pytest.fixture
+def public(tmp_path):
+    """A folder with images named as BreakHis' are, each unlike the others."""
+    folder = tmp_path / "public"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("SOB_B_A-14-101-100-001", "SOB_M_DC-14-202-100-001"):
+        coarse = rng.integers(40, 255, (12, 18, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((700, 460), Image.Resampling.NEAREST)
+        picture.save(folder / f"{name}.png")
+    return folder
+
+
+def learnt_from(folder, model):
+    """The tiles of these images, as a model embeds them."""
+    paths = sorted(folder.iterdir())
+    tiles = [
+        np.stack(crop_grid(Image.open(path).convert("RGB"), 0.197, 0.5, model.card.tile_px))
+        for path in paths
+    ]
+    with torch.inference_mode():
+        embeddings = [
+            model.network(torch.from_numpy(some).permute(0, 3, 1, 2)).embedding.numpy()
+            for some in tiles
+        ]
+    numbers = [len(some) for some in tiles]
+    cases = np.repeat(["breakhis 101", "breakhis 202"], numbers).tolist()
+    return ExemplarBank(
+        np.concatenate(embeddings),
+        np.repeat([0, 1], numbers).astype(np.int64),
+        np.full(sum(numbers), 0.5, np.float32),
+        ("benign", "malignant"),
+        tuple(cases),
+        ("breakhis",) * sum(numbers),
+        model.card.weights_sha256,
+    )
+
+
 def follow_anew(docks, dock):
     dock.read = None
     dock.refresh()
     docks.until(lambda: dock.read is not None and quiet(dock))
     # What slides of the model share by now is the bank that it brought before.
     dock.desk.take_own()
+
+
+def test_pictures_are_found_shown_and_there_at_the_next_start(
+    docks, dock, banks, public, monkeypatch, model
+):
+    scored(docks, dock)
+    assert not dock.bank.pictures.isEnabled()
+    banks["own"] = bank = learnt_from(public, model)
+    follow_anew(docks, dock)
+    click(docks, dock, PINK_TILE)
+    items = dock.evidence.known.list
+
+    def is_pictured(row):
+        return items.item(row).icon().availableSizes()[0].width() > 20
+
+    assert not any(is_pictured(row) for row in range(items.count()))
+    monkeypatch.setattr(bank_controller.QFileDialog, "getExistingDirectory", lambda *_: str(public))
+    dock.bank.pictures.click()
+    assert dock.bank.pictures.text().startswith("Stop (")
+    assert not dock.bank.add.isEnabled()
+    docks.until(lambda: quiet(dock))
+    assert dock.bank.message.text() == f"Found {len(bank)} of {len(bank)} pictures."
+    assert dock.bank.pictures.text() == "Find pictures …"
+    assert not dock.bank.pictures.isEnabled()
+    assert dock.bank.add.isEnabled()
+    assert all(is_pictured(row) for row in range(items.count()))
+    assert dock.known.own
+    # The model's own bank has none; the cache has.
+    follow_anew(docks, dock)
+    assert banks["own"].thumbnails is None
+    assert dock.known.bank.thumbnail(0) is not None
+
+
+def test_why_there_is_no_picture_is_told(docks, dock, banks, public, problems, tmp_path, model):
+    scored(docks, dock)
+    banks["own"] = bank = learnt_from(public, model)
+    follow_anew(docks, dock)
+    dock.desk.find_pictures_in(tmp_path / "public" / "no such folder")
+    docks.until(lambda: quiet(dock))
+    assert "holds no image of the cases" in problems[-1]
+    assert dock.bank.pictures.text() == "Find pictures …"
+    next(iter(public.glob("SOB_B*"))).unlink()
+    dock.desk.find_pictures_in(public)
+    docks.until(lambda: quiet(dock))
+    benign = bank.cases.count("breakhis 101")
+    assert dock.bank.message.text() == (
+        f"Found {len(bank) - benign} of {len(bank)} pictures. The others: {benign}: no image of "
+        "their case is in the folder."
+    )
+    assert dock.bank.pictures.isEnabled()
 
 
 def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):

@@ -54,6 +54,7 @@ class EvidenceDock(SlideDock):
         self._tasks = (
             self.reading,
             self.desk.task,
+            self.desk.searching,
             self.colour_by.task,
             self.overlays.measuring,
             self.overlays.comparing,
