@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.evaluation.scale_curve import ScalePoint
 from napari_smse.metrics.classification import auc
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import (
-    Estimate,
     estimate,
     paired_difference,
     predictions_from_scores,

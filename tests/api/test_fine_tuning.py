@@ -22,10 +22,15 @@ def test_it_says_what_it_was_worth(tuned):
     assert set(tuned.before) == set(tuned.after) == {
         *("auc", "accuracy", "balanced_accuracy", "recall@1", "recall@5"),
     }  # fmt: skip
-    assert 0 <= tuned.before["auc"].value <= 1
-    assert tuned.difference["auc"].value == pytest.approx(
-        tuned.after["auc"].value - tuned.before["auc"].value
+    assert 0 <= tuned.before["accuracy"].value <= 1
+    assert tuned.difference["accuracy"].value == pytest.approx(
+        tuned.after["accuracy"].value - tuned.before["accuracy"].value
     )
+    for figure in tuned.after.values():
+        assert (figure.n, figure.cases) == (tuned.held_out_tiles, 1)
+    # One slide is one case.
+    assert tuned.after["auc"].value is None
+    assert "benign lacks" in tuned.after["auc"].reason
     assert tuned.training_tiles > 0 < tuned.held_out_tiles
     assert any("Regions of the same slide" in one for one in tuned.warnings)
     assert "AUC" in repr(tuned)
@@ -97,7 +102,7 @@ def test_the_trunk_can_learn_too(mini, scored_by_mini, slide, notes):
         "Learning …",
         "Checking what was held out …",
     }
-    assert not math.isnan(tuned.after["auc"].value)
+    assert not math.isnan(tuned.after["accuracy"].value)
     assert len(tuned.scores[0]) == len(back)
 
 

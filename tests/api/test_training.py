@@ -56,7 +56,7 @@ def test_a_model_is_trained_and_measured(data, recipe, tmp_path):
     )
     assert made.model.path == tmp_path / "own.safetensors"
     assert made.model.card.classes == data.classes
-    assert made.summary.estimates["auc"].value is not None
+    assert made.summary.estimates["accuracy"].value is not None
     assert made.folder.is_dir()
     assert (seen[-1].done, seen[-1].total) == (6, 6)
     with pytest.raises(errors.OutputError, match="overwrite=True"):

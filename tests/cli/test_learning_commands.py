@@ -50,19 +50,25 @@ def data(tmp_path: Path) -> Path:
     return write_table(tmp_path / "data")
 
 
+@pytest.fixture
+def enough(tmp_path: Path) -> Path:
+    """Twelve images of a class: enough for an AUC."""
+    return write_table(tmp_path / "enough", images=4)
+
+
 class TestEvaluate:
     @pytest.fixture(autouse=True)
     def parameter(self, shell: Shell) -> None:
         """A network's device is where its parameters are, so it needs one."""
         shell.model.network.register_parameter("one", torch.nn.Parameter(torch.zeros(1)))
 
-    def test_the_json_has_the_image_level_auc(self, shell: Shell, data: Path) -> None:
-        answer = shell("evaluate", "bundled", data, "--json")
+    def test_the_json_has_the_image_level_auc(self, shell: Shell, enough: Path) -> None:
+        answer = shell("evaluate", "bundled", enough, "--json")
         assert answer.status == 0, answer.err
         values = json.loads(answer.out)
         assert values["auc"] == 1
         assert values["auc_low"] <= values["auc"] <= values["auc_high"]
-        assert (values["images"], values["cases"]) == (18, 6)
+        assert (values["images"], values["cases"]) == (24, 6)
         assert values["model"] == "redness"
         for name in (
             "accuracy",
@@ -77,10 +83,16 @@ class TestEvaluate:
         assert values["skipped"] == []
         assert values["overlap"]["cases"] == 0
 
-    def test_people_get_a_table_and_a_notice(self, shell: Shell, data: Path) -> None:
+    def test_too_few_images_have_no_auc_and_it_is_printed_why(
+        self, shell: Shell, data: Path
+    ) -> None:
         answer = shell("evaluate", "bundled", data)
+        assert "no AUC: each class needs 10 images of 2 cases; benign lacks 1 image" in answer.out
+
+    def test_people_get_a_table_and_a_notice(self, shell: Shell, enough: Path) -> None:
+        answer = shell("evaluate", "bundled", enough)
         assert (answer.status, answer.err) == (0, "")
-        for words in ("Research use only", "18 images of 6 cases", "auc", "patient recognition"):
+        for words in ("Research use only", "24 images of 6 cases", "auc", "patient recognition"):
             assert words in answer.out
 
     def test_a_report_is_written_beside_it(self, shell: Shell, data: Path, tmp_path: Path) -> None:
@@ -96,7 +108,7 @@ class TestEvaluate:
         assert answer.status == 0, answer.err
         values = json.loads(answer.out)
         assert values["auc"] is None
-        assert "no image of benign" in values["auc_reason"]
+        assert "benign lacks 10 images and 2 cases" in values["auc_reason"]
 
     def test_other_classes_are_refused_by_name(self, shell: Shell, tmp_path: Path) -> None:
         folder = write_table(tmp_path / "other", classes=("benign", "in situ"))
@@ -188,16 +200,16 @@ class TestCrossval:
         monkeypatch.setattr("napari_smse.evaluation.learners.create_learner", create_learner)
         return learner_calls
 
-    def test_it_prints_tables(self, shell: Shell, data: Path) -> None:
-        answer = shell("crossval", data, "--folds", "3")
+    def test_it_prints_tables(self, shell: Shell, enough: Path) -> None:
+        answer = shell("crossval", enough, "--folds", "3")
         assert (answer.status, answer.err) == (0, "")
         for words in ("patient rate", "±", "auc", "Research use only"):
             assert words in answer.out
 
     def test_it_measures_each_scale_apart_if_asked(
-        self, shell: Shell, data: Path, tmp_path: Path
+        self, shell: Shell, enough: Path, tmp_path: Path
     ) -> None:
-        answer = shell("crossval", data, "--scale-curve", "--folds", "3", "--out", tmp_path)
+        answer = shell("crossval", enough, "--scale-curve", "--folds", "3", "--out", tmp_path)
         assert answer.status == 0, answer.err
         assert "0.5 µm/px: AUC" in answer.out
         values = json.loads((tmp_path / "crossval.json").read_text(encoding="utf-8"))
@@ -467,8 +479,12 @@ class TestFinetune:
         answer = shell("finetune", "mini", cases, *words)
         assert answer.status == 0, answer.err
         values = json.loads(answer.out)
-        change = values["difference"]["auc"]["value"]
-        assert change == pytest.approx(values["auc"] - values["auc_before"])
+        change = values["difference"]["accuracy"]["value"]
+        before, after = (values[when]["accuracy"]["value"] for when in ("before", "after"))
+        assert change == pytest.approx(after - before)
+        # Two images of a class are held out.
+        assert values["auc"] is values["auc_before"] is None
+        assert "benign lacks 8 images and 1 case" in values["after"]["auc"]["reason"]
         assert (values["training_images"], values["held_out_images"]) == (12, 4)
         assert values["crops"] == 8
         card = read_card(out)

@@ -126,7 +126,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
     folder = tmp_path_factory.mktemp("pictures")
     made = [
         replace(image(str(i // 3), i // 3 % 2), path=write_picture(folder / f"{i}.png", i // 3, i))
-        for i in range(18)
+        for i in range(24)
     ]
     return labelled_set(made)
 
@@ -139,16 +139,16 @@ class TestEvaluating:
     def test_red_pictures_are_malignant(self, pictures: LabelledSet) -> None:
         seen, evaluation = run_and_record(evaluate(redness_model(), pictures))
         assert [(progress.done, progress.total) for progress in seen] == [
-            (0, 18),
-            (16, 18),
-            (18, 18),
+            (0, 24),
+            (16, 24),
+            (24, 24),
         ]
         values = evaluation_json(evaluation, CARD)
         assert values["auc"] == 1
         assert values["auc_low"] == values["auc_high"] == 1
-        assert (values["images"], values["cases"]) == (18, 6)
+        assert (values["images"], values["cases"]) == (24, 8)
         assert values["positive"] == "malignant"
-        assert values["images_by_class"] == {"benign": 9, "malignant": 9}
+        assert values["images_by_class"] == {"benign": 12, "malignant": 12}
         json.dumps(values, allow_nan=False)
 
     def test_classes_in_another_order_give_the_same(self, pictures: LabelledSet) -> None:
@@ -165,7 +165,9 @@ class TestEvaluating:
         found = run_task(evaluate(redness_model(), replace(pictures, images=some)))
         values = evaluation_json(found, CARD)
         assert values["auc"] is None
-        assert values["auc_reason"].startswith("no image of benign")
+        assert values["auc_reason"] == (
+            "each class needs 10 images of 2 cases; benign lacks 10 images and 2 cases"
+        )
         assert values["accuracy"] is not None
         assert values["specificity"] is None
         json.dumps(values, allow_nan=False)
@@ -176,13 +178,13 @@ class TestEvaluating:
         found = run_task(evaluate(model, pictures))
         values = evaluation_json(found, model.card)
         assert values["overlap"]["cases"] == 2
-        assert (values["images"], values["cases"]) == (12, 4)
+        assert (values["images"], values["cases"]) == (18, 6)
         assert len(values["warnings"]) == 1
 
     def test_the_scale_curve_has_the_models_scales(self, pictures: LabelledSet) -> None:
         points = list(model_scale_curve(redness_model(), pictures))
         assert [point.mpp for point in points] == [0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6]
-        assert all((point.auc, point.images) == (1, 18) for point in points)
+        assert all((point.auc, point.images) == (1, 24) for point in points)
         model = redness_model()
         model.card = CARD.model_copy(update={"mpp_range": (0.25, 0.35)})
         assert [one.mpp for one in model_scale_curve(model, pictures)] == [0.25, 0.3, 0.35]

@@ -126,6 +126,7 @@ def test_one_class_alone_has_no_auc() -> None:
     (point,) = scale_curve(Knowing(), data, benign, (0.25,))
     assert math.isnan(point.auc)
     assert math.isnan(point.low)
+    assert "malignant lacks 10 images and 2 cases" in point.reason
     assert point.images > 0
     (none,) = scale_curve(Knowing(), data, [], (0.25,))
     assert (none.images, none.cases) == (0, 0)

@@ -8,20 +8,34 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_smse.finetuning.assessment import accuracy_of, assess, recalls, separation
+from napari_smse.finetuning.assessment import accuracy_of, assess, recall_hits, separation
 from support.embeddings import clouds
 
 
 def test_recall_is_what_a_slow_loop_finds() -> None:
     queries, gallery = clouds(0, 30), clouds(1, 50)
-    found = recalls(queries, gallery)
+    found = recall_hits(queries, gallery)
     for k in (1, 5):
         hits = 0
         for point, label in zip(queries.embeddings, queries.labels, strict=True):
             order = (gallery.embeddings - point).norm(dim=1).argsort()[:k]
             hits += bool((gallery.labels[order] == label).any())
-        assert found[k] == pytest.approx(hits / 30)
-    assert recalls(queries, clouds(1, 2))[5] == 1
+        assert found[k].mean() == pytest.approx(hits / 30)
+    assert recall_hits(queries, clouds(1, 2))[5].all()
+
+
+def test_recall_has_an_interval_and_so_has_its_change() -> None:
+    before, after = (
+        assess(tiles, tiles.embeddings, clouds(1, 50))
+        for tiles in (clouds(0, 30), replace(clouds(0, 30), embeddings=clouds(5, 30).embeddings))
+    )
+    for k, found in after.recall.items():
+        assert found.low < found.value < found.high or found.value in (0, 1)
+        assert found.n == 30
+        change = after.recall_since(before)[k]
+        assert change.value == pytest.approx(found.value - before.recall[k].value)
+        assert change.low <= change.value <= change.high
+    assert all(one.value == 0 for one in before.recall_since(before).values())
 
 
 def test_an_images_logits_are_the_mean_over_its_tiles() -> None:

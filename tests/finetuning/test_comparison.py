@@ -26,7 +26,9 @@ def model(tmp_path: Path) -> Model:
 @pytest.fixture
 def tuning(model: Model, tmp_path: Path) -> FineTuner:
     return FineTuner(
-        model, mini_set(tmp_path / "data"), fine_tune_recipe(steps=30, learning_rate=0.02)
+        model,
+        mini_set(tmp_path / "data", cases=8, images=6),
+        fine_tune_recipe(steps=30, learning_rate=0.02),
     )
 
 
@@ -55,7 +57,19 @@ def test_curves_have_the_area_and_matrices_the_counts_of_what_was_held_out(
             assert rates[0] == 0
             assert rates[-1] == 1
     assert [row[0] for row in found.rows][:2] == ["AUC", "Accuracy"]
-    assert found.note == ""
+    held_out = len(tuning.testing)
+    assert found.note.startswith(f"Held out: {held_out} images of 4 cases (benign ")
+    assert "No AUC" not in found.note
+    # A figure, and its interval.
+    assert all(" to " in cell for row in found.rows for cell in row[1:])
+
+
+def test_too_few_have_no_auc_and_it_is_said_what_is_missing(model: Model, tmp_path: Path) -> None:
+    few = FineTuner(model, mini_set(tmp_path / "data"), fine_tune_recipe(steps=3))
+    found = compare(few, tuned(few))
+    assert found.curves == []
+    assert dict((name, after) for name, _, after, _ in found.rows)["AUC"] == "too few"
+    assert "No AUC: each class needs 10 images of 2 cases; benign lacks 6 images" in found.note
 
 
 def test_ties_change_sides_together(tuning: FineTuner) -> None:

@@ -50,7 +50,9 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
         weights_sha256="ab" * 32,
     )
     base = Model(mini_network(), card, folder / "mini.safetensors")
-    tuning = FineTuner(base, mini_set(folder / "data"), fine_tune_recipe(steps=2))
+    tuning = FineTuner(
+        base, mini_set(folder / "data", cases=8, images=6), fine_tune_recipe(steps=2)
+    )
     return tuning, run_task(tuning.run())
 
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from napari_smse.errors import DataError
+from napari_smse.metrics.bootstrap import bootstrap_counts
 from napari_smse.metrics.classification import METRICS, roc_auc
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import (
     ALL,
-    bootstrap_counts,
     estimate,
     paired_difference,
     positive_class,
@@ -198,11 +198,37 @@ def test_one_class_gives_no_auc_but_valid_json() -> None:
 
 def test_one_case_gives_no_interval() -> None:
     data = labelled_set([image("only", i % 2, f"{i}.png") for i in range(6)])
-    found = estimate(
-        HeldOutPredictions.from_fold(range(6), torch.randn(6, 2)), data, "auc", draws=20
-    )
+    held_out = HeldOutPredictions.from_fold(range(6), torch.randn(6, 2))
+    found = estimate(held_out, data, "accuracy", draws=20)
     assert found.value is not None
-    assert (found.low, found.high) == (None, None)
+    assert (found.low, found.high, found.n, found.cases) == (None, None, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "cases", "reason"),
+    [
+        (10, 2, ""),
+        (9, 2, "each class needs 10 images of 2 cases; benign lacks 1 image"),
+        (10, 1, "each class needs 10 images of 2 cases; benign lacks 1 case"),
+    ],
+)
+def test_too_few_have_no_auc_nor_a_difference_of_it(images, cases, reason) -> None:
+    """Of benign images; of malignant ones there are enough."""
+    made = [image(f"b{i % cases}", 0, f"b{i}.png") for i in range(images)]
+    made += [image(f"m{i % 3}", 1, f"m{i}.png") for i in range(12)]
+    data = labelled_set(made)
+    one, other = random_held_out(data), random_held_out(data, seed=1)
+    found = [
+        estimate(one, data, "auc", draws=20),
+        paired_difference(one, other, data, "auc", draws=20),
+        summarise(one, data, draws=20).estimates["auc"],
+        summarise(random_held_out(data, repeats=3), data, draws=20).estimates["auc"],
+    ]
+    for figure in found:
+        assert (figure.value is None) == bool(reason)
+        assert figure.reason == reason
+        assert (figure.n, figure.cases) == (images + 12, cases + 3)
+    assert estimate(one, data, "accuracy", draws=20).value is not None
 
 
 def test_nothing_predicted_is_an_error() -> None:
@@ -228,9 +254,9 @@ def test_the_positive_class_is_not_the_harmless_one(
 
 
 def test_sensitivity_is_about_the_positive_class_wherever_it_stands() -> None:
-    data = labelled_set([image(str(i), int(i < 6), f"{i}.png") for i in range(8)])
-    logits = torch.tensor([[0.0, 1.0]] * 5 + [[1.0, 0.0]] * 2 + [[0.0, 1.0]])
-    one = HeldOutPredictions.from_fold(range(8), logits)
+    data = labelled_set([image(str(i), int(i % 8 < 6), f"{i}.png") for i in range(40)])
+    logits = torch.tensor([[0.0, 1.0]] * 5 + [[1.0, 0.0]] * 2 + [[0.0, 1.0]]).repeat(5, 1)
+    one = HeldOutPredictions.from_fold(range(40), logits)
     assert estimate(one, data, "sensitivity", draws=10).value == pytest.approx(5 / 6)
     assert estimate(one, data, "specificity", draws=10).value == pytest.approx(1 / 2)
     turned = replace(
@@ -238,8 +264,9 @@ def test_sensitivity_is_about_the_positive_class_wherever_it_stands() -> None:
         classes=("malignant", "benign"),
         images=tuple(replace(one, label=1 - one.label) for one in data.images),
     )
-    other = HeldOutPredictions.from_fold(range(8), logits.flip(1))
+    other = HeldOutPredictions.from_fold(range(40), logits.flip(1))
     assert estimate(other, turned, "sensitivity", draws=10).value == pytest.approx(5 / 6)
+    assert estimate(one, data, "auc", draws=10).value is not None
     assert estimate(other, turned, "auc", draws=10) == estimate(one, data, "auc", draws=10)
 
 

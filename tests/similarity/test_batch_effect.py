@@ -33,7 +33,7 @@ def test_slides_that_differ_more_than_classes():
     assert found.slide.accuracy > 0.95
     assert found.slide.chance == 0.25
     assert found.slides_differ_more
-    assert "(chance 25\N{NO-BREAK SPACE}%)" in found.sentence
+    assert ", n = 240, chance 25\N{NO-BREAK SPACE}%)" in found.sentence
     assert found.sentence.endswith("slides differ more than classes do.")
 
 

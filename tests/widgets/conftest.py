@@ -8,7 +8,7 @@ from napari_smse.widgets import autosave
 from napari_smse.widgets.driver_workarounds import guard_against_triton, keep_programs
 from napari_smse.widgets.finetune import dock as finetune_dock
 from napari_smse.widgets.index import settings as index_settings
-from napari_smse.workflows import fine_tune, score_slide
+from napari_smse.workflows import fine_tune, reference_pictures, score_slide
 from support.annotated_slides import write_red_slide
 from support.docks import Docks, seeing_model
 from support.models import hide_bundled_reference
@@ -62,8 +62,11 @@ def model(monkeypatch, tmp_path):
     """A real, tiny network in place of any other; everything is kept in tmp_path."""
     made = seeing_model(tmp_path)
     hide_bundled_reference(monkeypatch)
-    for place in (score_slide, fine_tune):
+    for place in (score_slide, fine_tune, reference_pictures):
         monkeypatch.setattr(place, "load_cached_model", lambda _name: made)
+    monkeypatch.setattr(
+        reference_pictures, "pictures_path", lambda sha: tmp_path / f"{sha}.pictures"
+    )
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr("napari_smse.widgets.score.dock.read_card", lambda _name: made.card)
     monkeypatch.setattr(autosave, "autosave_folder", lambda: tmp_path / "unsaved")

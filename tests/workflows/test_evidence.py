@@ -42,7 +42,7 @@ def started(tmp_path):
 
 @pytest.fixture
 def read(started):
-    made = read_tiles(None, started)
+    made = read_tiles(SimpleNamespace(quick_hash="a slide"), started)
     return made
 
 

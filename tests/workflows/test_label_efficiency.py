@@ -8,6 +8,7 @@ import pytest
 from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
 from napari_smse.errors import QueryError
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.models.card import TRAINING_IMAGES
 from napari_smse.progress import run_task
 from napari_smse.slides import Region
@@ -51,7 +52,14 @@ def test_of_one_slide_other_regions_are_held_out(tmp_path):
     assert found.efficiency.budgets.tolist() == [2, 4, 8, 16]
     assert found.efficiency.verdict == "full"
     # Pink is red enough for this model.
-    assert found.model_right == pytest.approx(0.5)
+    assert found.model_right.value == pytest.approx(0.5)
+    assert (found.model_right.n, found.model_right.cases) == (60, 4)
+    # Two regions of a class, one of which is held out, tell nothing, whatever the curve looks like.
+    assert found.verdict == "untold"
+    assert plain(verdict(found)).startswith(
+        "Too few to tell whether further labels help: each class needs 20 labelled tiles in 4 "
+        "regions; one class lacks 2 regions. So far, with 16 labelled tiles"
+    )
     assert "Regions of one case are more alike" in about(found)
 
 
@@ -225,7 +233,7 @@ def plain(text):
         ([[0.5, 0.9, 0.99], [0.5, 0.9, 0.99]], "can hardly help: with 8 labelled tiles, 99 %"),
         (
             [[0.5, 0.6, 0.9], [0.5, 0.9, 0.7]],
-            "Whether further labels help cannot be told yet: with 8 labelled tiles instead of 4, "
+            "Too few to tell whether further labels help: with 8 labelled tiles instead of 4, "
             "80 % of held-out tiles are called right instead of 75 %, but from split to split that "
             "differs by ± 35 %. Labels of more cases would tell.",
         ),
@@ -235,14 +243,31 @@ def test_the_verdict_is_one_plain_sentence(random, says):
     assert says in plain(verdict(said_of(random)))
 
 
+@pytest.mark.parametrize(
+    ("facts", "lacking"),
+    [
+        ({"taken": {"benign": 19, "malignant": 20}}, "cases; benign lacks 1 tile."),
+        ({"fewest_units": 3}, "one class lacks 1 case."),
+        ({"fewest_units": 2, "by_case": False}, "one class lacks 2 regions."),
+    ],
+)
+def test_too_few_to_tell_says_what_is_missing(facts, lacking):
+    helps = [[0.5, 0.6, 0.7], [0.5, 0.6, 0.72]]
+    assert said_of(helps).too_few == ""
+    found = said_of(helps, **facts)
+    assert found.verdict == "untold"
+    assert lacking in plain(verdict(found))
+
+
 def test_of_regions_a_second_slide_is_asked_for():
     found = said_of([[0.6, 0.9], [0.9, 0.7]], by_case=False)
     assert "Labels in more regions, or of a second case, would tell." in verdict(found)
 
 
 def test_what_speaks_against_it_is_said(tmp_path):
-    text = plain(about(said_of([[0.6, 0.9]] * 2, fewest_units=2, tuned=True, model_right=0.714)))
-    assert "The model as it is calls 71 % of them right." in text
+    right = Estimate(0.714, 0.5, 0.875, 40, 8)
+    text = plain(about(said_of([[0.6, 0.9]] * 2, fewest_units=2, tuned=True, model_right=right)))
+    assert "calls 71 % (95 % interval 50 % to 88 %) of them right." in text
     assert "With so few cases of a class, the bands say little." in text
     assert "The model was fine-tuned" in text
     assert "fine-tuned" not in about(said_of([[0.6, 0.9]] * 2))

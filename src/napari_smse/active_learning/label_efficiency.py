@@ -14,6 +14,7 @@ from napari_smse.active_learning.learning_curve import Curve, LabelEfficiency
 from napari_smse.active_learning.query_strategy import UnlabelledPool, select_tiles
 from napari_smse.errors import QueryError
 from napari_smse.metrics.classification import roc_auc
+from napari_smse.metrics.estimate import auc_shortfall
 from napari_smse.progress import Progress, Task, run_task
 
 BUDGETS: Final = (2, 4, 8, 16, 32, 64)
@@ -166,7 +167,7 @@ class _Splits:
         """Hold some cases out, and label the others."""
         tiles, largest = self._tiles, max(budgets)
         pool, test = self._split()
-        measure = _PrototypeScorer(tiles.embeddings, tiles.labels, test)
+        measure = _PrototypeScorer(tiles.embeddings, tiles.labels, test, self._case)
         parts = tiles.embeddings[pool], tiles.probability[pool], self._slide[pool]
         order = pool[_in_queue_order(*parts, min(largest, len(pool)), at_once)]
         queue = [measure(order[:budget]) for budget in budgets]
@@ -217,11 +218,17 @@ class _PrototypeScorer:
     """Calls held-out tiles by the nearest prototype of what is labelled."""
 
     def __init__(
-        self, embeddings: NDArray[np.float32], labels: NDArray[np.intp], test: NDArray[np.intp]
+        self,
+        embeddings: NDArray[np.float32],
+        labels: NDArray[np.intp],
+        test: NDArray[np.intp],
+        cases: NDArray[np.str_],
     ) -> None:
         self._embeddings, self._labels = embeddings, labels
         self._test, self._truth = embeddings[test], labels[test]
         self._classes = np.unique(labels)
+        truth, names = np.searchsorted(self._classes, self._truth), self._classes.astype(str)
+        self._has_auc = not auc_shortfall(truth, cases[test].tolist(), names.tolist())
 
     def __call__(self, labelled: NDArray[np.intp]) -> tuple[float, float]:
         """Return balanced accuracy and AUC."""
@@ -238,6 +245,8 @@ class _PrototypeScorer:
         return float(np.mean(recall)), self._auc(score)
 
     def _auc(self, score: NDArray[np.float64]) -> float:
+        if not self._has_auc:
+            return float("nan")
         areas = []
         for column, label in enumerate(self._classes):
             others = np.delete(score, column, axis=1).max(axis=1)

@@ -24,7 +24,7 @@ class Curve:
     accuracy
         Mean over the classes of the share of held-out tiles called right.
     auc
-        Of each class against the rest, averaged.
+        Of each class against the rest, averaged; NaN where too few tiles are held out.
     """
 
     accuracy: NDArray[np.float64]

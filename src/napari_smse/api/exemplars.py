@@ -143,6 +143,8 @@ def explain(
         For the tile of each scale at the point, fine to coarse, and none where nothing was scored:
         ``row`` (in `Scores.table`), ``mpp``, ``probability`` by class, and ``evidence`` with the
         ``nearest`` exemplars, their distances (0 to 2) and each class's ``shares`` of the vote.
+        Exemplars that show the tile's own tissue are left out, and of tiles of two scales at one
+        place the nearer one alone votes.
 
     Raises
     ------
@@ -164,7 +166,8 @@ def explain(
         raise BankError(
             "The exemplar bank is empty: add tiles to it, as bank.with_annotated(scores, notes)."
         )
-    return evidence_at(scores.tiles, bank, x, y, k, similar_scale=similar_scale)
+    slide = scores.store.facts["slide"]["quick_hash"]
+    return evidence_at(scores.tiles, bank, x, y, k, similar_scale=similar_scale, slide=slide)
 
 
 def out_of_distribution(

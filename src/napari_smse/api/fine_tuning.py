@@ -16,7 +16,7 @@ from napari_smse.atomic_write import output_error
 from napari_smse.errors import DataError
 from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.finetuning.saving import differences, estimates, save_fine_tuned
-from napari_smse.metrics.summary import Estimate
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.models import read_card
 from napari_smse.models.card import new_model_paths
 from napari_smse.progress import OnProgress, run_task
@@ -51,7 +51,8 @@ class FineTuned:
     before, after
         Figures of the tiles held out, by name: ``auc``, ``accuracy``, ``balanced_accuracy``, each
         with a 95 % interval, and ``recall@1``, ``recall@5``. A value is None where the tiles do not
-        give it.
+        give it; its `reason` says what is missing. Each has the number `n` of tiles, and of their
+        `cases`; tiles of several scales at one place count once.
     difference
         After minus before, with paired intervals.
     scores
@@ -245,7 +246,7 @@ def _tuned(outcome: FineTuneOutcome, folder: object) -> FineTuned:
 
 
 def _figures(tuning: FineTuner, judged: Assessment) -> dict[str, Estimate]:
-    recall = {f"recall@{k}": Estimate(value) for k, value in judged.recall.items()}
+    recall = {f"recall@{k}": value for k, value in judged.recall.items()}
     return estimates(tuning, judged.held_out) | recall
 
 
@@ -255,4 +256,6 @@ def _scores(outcome: FineTuneOutcome) -> Sequence[Scores]:
 
 
 def _text(estimate: Estimate) -> str:
-    return "unknown" if estimate.value is None else f"{estimate.value:.3f}"
+    if estimate.value is None:
+        return f"unknown ({estimate.reason})" if estimate.reason else "unknown"
+    return f"{estimate.value:.3f}"

@@ -118,6 +118,8 @@ def _print_tables(
         console.report("weights chosen on validation cases:")
     console.print_table(magnification_table(summary))
     console.print_table(metric_table(summary))
+    if summary.estimates["auc"].reason:
+        console.report(f"no AUC: {summary.estimates['auc'].reason}")
     if selected_on_test is not None:
         console.report(f"optimistic: {_EPOCH_NOTE}:")
         console.print_table(magnification_table(selected_on_test))

@@ -205,6 +205,8 @@ def _fine_tune(tuner: FineTuner, console: Console) -> FineTuneResult:
 
 
 def _report(tuner: FineTuner, tuned: FineTuneResult, out: Path, console: Console) -> None:
+    from napari_smse.evaluation.report.tables import shown
+    from napari_smse.finetuning.comparison import describe_held_out
     from napari_smse.finetuning.saving import save_fine_tuned
 
     path = save_fine_tuned(tuner, tuned, out)
@@ -212,9 +214,13 @@ def _report(tuner: FineTuner, tuned: FineTuneResult, out: Path, console: Console
         console.print_json(_values(tuner, tuned, path))
         return
     console.print_table(_table(tuner, tuned))
+    console.report(describe_held_out(tuner, tuned))
     if tuned.exemplar_accuracy is not None:
         before, after = tuned.exemplar_accuracy
-        console.report(f"what the model knew: {before:.1%} of its exemplars right, now {after:.1%}")
+        console.report(
+            f"what the model knew, of {after.n:,} exemplars right: {shown(before)}, now "
+            f"{shown(after)}"
+        )
     console.report(f"model: {path}")
 
 
@@ -233,9 +239,9 @@ def _table(tuner: FineTuner, tuned: FineTuneResult) -> Table:
             shown(after[name]),
             shown(change, form="+.3f"),
         )
+    then, since = tuned.before.recall, tuned.after.recall_since(tuned.before)
     for k, now in tuned.after.recall.items():
-        then = tuned.before.recall[k]
-        table.add_row(f"recall@{k}", f"{then:.3f}", f"{now:.3f}", f"{now - then:+.3f}")
+        table.add_row(f"recall@{k}", shown(then[k]), shown(now), shown(since[k], form="+.3f"))
     return table
 
 
@@ -246,9 +252,9 @@ def _values(tuner: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, An
         values = {
             name: asdict(figure) for name, figure in estimates(tuner, assessment.held_out).items()
         }
-        return values | {f"recall@{k}": recall for k, recall in assessment.recall.items()}
+        return values | {f"recall@{k}": one.value for k, one in assessment.recall.items()}
 
-    before, after = figures(tuned.before), figures(tuned.after)
+    before, after, right = figures(tuned.before), figures(tuned.after), tuned.exemplar_accuracy
     return {
         "model": str(path),
         "card": str(model_stem(path)) + CARD_SUFFIX,
@@ -264,7 +270,7 @@ def _values(tuner: FineTuner, tuned: FineTuneResult, path: Path) -> dict[str, An
         "before": before,
         "after": after,
         "difference": {k: asdict(v) for k, v in differences(tuner, tuned).items()},
-        "exemplars_right": tuned.exemplar_accuracy,
+        "exemplars_right": right and [one.value for one in right],
         "warnings": tuner.warnings,
         "skipped": skipped_values(tuner.labelled_set),
         "research_use_only": True,

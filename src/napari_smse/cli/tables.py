@@ -68,7 +68,7 @@ def loss_table(rows: Sequence[LossComparisonRow]) -> Table:
 def describe_scale_point(point: ScalePoint) -> str:
     """Describe how images are told apart at one scale."""
     if math.isnan(point.auc):
-        return f"{point.mpp:g} µm/px: no AUC, as a class has no image whose pixels support it"
+        return f"{point.mpp:g} µm/px: no AUC ({point.reason})"
     return (
         f"{point.mpp:g} µm/px: AUC {point.auc:.3f} ({point.low:.3f} to {point.high:.3f}), "
         f"{point.images} images of {point.cases} cases"

@@ -80,7 +80,7 @@ def read_pixels(image: LabelledImage) -> Image.Image:
     DataError
         The file is missing, damaged, or has no 8-bit pixels.
     """
-    return _read_file(image.path) if image.region is None else _read_field(image)
+    return read_file(image.path) if image.region is None else _read_field(image)
 
 
 def close_slides() -> None:
@@ -88,7 +88,14 @@ def close_slides() -> None:
     _slides.close_idle(max_open=0)
 
 
-def _read_file(path: Path) -> Image.Image:
+def read_file(path: Path) -> Image.Image:
+    """Return an image file as RGB; transparent parts are laid on white.
+
+    Raises
+    ------
+    DataError
+        It is missing, damaged, or has no 8-bit pixels.
+    """
     try:
         with open_header(path) as picture:
             picture.load()

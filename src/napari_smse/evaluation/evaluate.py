@@ -229,7 +229,7 @@ def evaluation_json(evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:
         **flat,
         "auc_low": auc.low,
         "auc_high": auc.high,
-        "auc_reason": None if auc.value is not None else _why_no_auc(images),
+        "auc_reason": auc.reason or None,
         "classes": list(data.classes),
         "positive": summary.positive or None,
         "images": summary.images,
@@ -243,8 +243,3 @@ def evaluation_json(evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in data.skipped],
         "research_use_only": True,
     }
-
-
-def _why_no_auc(images: dict[str, int]) -> str:
-    lacking = [name for name, number in images.items() if not number]
-    return f"no image of {' or '.join(lacking)}, so there is nothing to tell apart"

@@ -11,8 +11,9 @@ from typing import Final
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.splits import Fold
 from napari_smse.evaluation.cross_validation import Learner, cross_validation
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.predictions import HeldOutPredictions
-from napari_smse.metrics.summary import Estimate, estimate, paired_difference
+from napari_smse.metrics.summary import estimate, paired_difference
 from napari_smse.progress import Progress, Task, map_progress
 
 SIMILARITIES: Final = ("none", "pair", "triplet")

@@ -8,11 +8,13 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.evaluation.cross_validation import FoldProgress
 from napari_smse.metrics.classification import auc_over_present_classes
+from napari_smse.metrics.estimate import auc_shortfall
 from napari_smse.metrics.summary import predictions_from_scores, with_interval
 
 SCALES: Final = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
@@ -33,10 +35,12 @@ class ScalePoint:
     mpp
         um/px at which the images were evaluated.
     auc, low, high
-        AUC over these images, with the 95 % interval from resampling cases; NaN where a class
-        has no image. Over more than two classes, the mean one-vs-rest of those that have images.
+        AUC over these images, with the 95 % interval from resampling cases; NaN where there are
+        too few images. Over more than two classes, the mean one-vs-rest of those that have images.
     images, cases
         Number of those whose pixels support this scale.
+    reason
+        Why there is no AUC, if there is none.
     """
 
     mpp: float
@@ -45,6 +49,7 @@ class ScalePoint:
     high: float
     images: int
     cases: int
+    reason: str = ""
 
 
 def scale_curve(
@@ -76,7 +81,14 @@ def scale_curve(
     if common:
         images = [image for image in images if all(supports(image, mpp) for mpp in mpps)]
     return [
-        _point(predict_at, [image for image in images if supports(image, mpp)], mpp, draws, seed)
+        _point(
+            predict_at,
+            [image for image in images if supports(image, mpp)],
+            labelled_set.classes,
+            mpp,
+            draws,
+            seed,
+        )
         for mpp in mpps
     ]
 
@@ -93,13 +105,19 @@ def at_scale(image: LabelledImage, mpp: float) -> LabelledImage:
 
 
 def _point(
-    predict_at: PredictAt, images: Sequence[LabelledImage], mpp: float, draws: int, seed: int
+    predict_at: PredictAt,
+    images: Sequence[LabelledImage],
+    classes: Sequence[str],
+    mpp: float,
+    draws: int,
+    seed: int,
 ) -> ScalePoint:
     cases = [image.case for image in images]
     labels = np.array([image.label for image in images], dtype=np.int64)
-    if len(set(labels.tolist())) < 2:
+    reason = _too_few(labels, cases, classes)
+    if reason:
         nan = float("nan")
-        return ScalePoint(float(mpp), nan, nan, nan, len(images), len(set(cases)))
+        return ScalePoint(float(mpp), nan, nan, nan, len(images), len(set(cases)), reason)
     with torch.inference_mode():
         logits = predict_at(images, mpp).double().cpu()
         probabilities = torch.softmax(logits, dim=1).numpy()
@@ -109,6 +127,15 @@ def _point(
         float("nan") if bound is None else bound for bound in (auc.value, auc.low, auc.high)
     )
     return ScalePoint(float(mpp), value, low, high, len(images), len(set(cases)))
+
+
+def _too_few(labels: NDArray[np.int64], cases: Sequence[str], classes: Sequence[str]) -> str:
+    """Return what is missing for an AUC over the classes that have images, of which two must."""
+    present = np.unique(labels)
+    if len(present) < 2:
+        return auc_shortfall(labels, cases, classes, "images")
+    names = [classes[label] for label in present.tolist()]
+    return auc_shortfall(np.searchsorted(present, labels), cases, names, "images")
 
 
 def held_out_scale_curve(

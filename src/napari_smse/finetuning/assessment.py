@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
+from napari_smse.metrics.estimate import Estimate, mean_estimate, share_estimate
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.training.embeddings import EmbeddedTiles
 
@@ -25,13 +28,28 @@ class Assessment:
     ----------
     held_out
         Logits of each image.
-    recall
-        By k: share of held-out tiles that have one of their class among the k nearest tiles
+    hits
+        By k, ``(n,)``: whether each held-out tile has one of its class among the k nearest tiles
         learnt from.
+    cases
+        ``(n,)``, of these tiles.
     """
 
     held_out: HeldOutPredictions
-    recall: dict[int, float]
+    hits: dict[int, NDArray[np.bool_]]
+    cases: tuple[str, ...]
+
+    @property
+    def recall(self) -> dict[int, Estimate]:
+        """By k, the share of held-out tiles with one of their class among the k nearest."""
+        return {k: share_estimate(hits, self.cases) for k, hits in self.hits.items()}
+
+    def recall_since(self, before: Assessment) -> dict[int, Estimate]:
+        """By k, by how much that is more than before, of the same tiles."""
+        return {
+            k: mean_estimate(hits.astype(float) - before.hits[k], self.cases)
+            for k, hits in self.hits.items()
+        }
 
 
 def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) -> Assessment:
@@ -45,7 +63,8 @@ def assess(held_out: EmbeddedTiles, logits: Tensor, learnt_from: EmbeddedTiles) 
         ``(n, classes)`` of the held-out tiles.
     """
     images, means = held_out.image_means(logits)
-    return Assessment(HeldOutPredictions.from_fold(images, means), recalls(held_out, learnt_from))
+    predictions = HeldOutPredictions.from_fold(images, means)
+    return Assessment(predictions, recall_hits(held_out, learnt_from), held_out.cases)
 
 
 def assess_heads(
@@ -66,17 +85,17 @@ def assess_heads(
     return assess(queries, heads.logits(held_out.embeddings), gallery)
 
 
-def recalls(
+def recall_hits(
     queries: EmbeddedTiles, gallery: EmbeddedTiles, ks: Sequence[int] = RECALLS
-) -> dict[int, float]:
-    """Return by k how many queries have a tile of their class among the k nearest of the gallery.
+) -> dict[int, NDArray[np.bool_]]:
+    """Return by k which queries have a tile of their class among the k nearest of the gallery.
 
     Distances are Euclidean, between embeddings of length 1.
     """
     similarity = queries.embeddings @ gallery.embeddings.T
     nearest = similarity.topk(min(max(ks), len(gallery)), dim=1).indices
     right = gallery.labels[nearest] == queries.labels[:, None]
-    return {k: float(right[:, :k].any(dim=1).float().mean()) for k in ks}
+    return {k: right[:, :k].any(dim=1).cpu().numpy() for k in ks}
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> float:

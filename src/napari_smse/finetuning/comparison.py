@@ -13,8 +13,9 @@ from napari_smse.evaluation.report.tables import shown
 from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import differences, estimates
+from napari_smse.metrics.estimate import counted
 from napari_smse.metrics.predictions import HeldOutPredictions
-from napari_smse.metrics.summary import positive_class
+from napari_smse.metrics.summary import estimate, positive_class
 
 _METRIC_NAMES: Final = {
     "auc": "AUC",
@@ -51,7 +52,8 @@ class Comparison:
     curves
         Before and after; none with more than two classes.
     note
-        What became of what the model knew.
+        How many tiles the figures are of, why there is no AUC if there is none, and what became of
+        what the model knew.
     """
 
     rows: Sequence[tuple[str, str, str, str]]
@@ -67,7 +69,39 @@ def compare(tuning: FineTuner, tuned: FineTuneResult) -> Comparison:
     before, after = tuned.before.held_out, tuned.after.held_out
     curves = [_curve(tuning, held_out) for held_out in (before, after)] if len(classes) == 2 else []
     confusions = _confusion(tuning, before), _confusion(tuning, after)
-    return Comparison(_rows(tuning, tuned), classes, confusions, curves, _note(tuned))
+    if auc_reason(tuning, before):
+        curves = []
+    return Comparison(_rows(tuning, tuned), classes, confusions, curves, _note(tuning, tuned))
+
+
+def describe_held_out(tuning: FineTuner, tuned: FineTuneResult) -> str:
+    """Say how many tiles of how many cases the figures are of, and why there is no AUC, if so."""
+    images = tuning.labelled_set.select(tuning.testing)
+    unit = "tiles" if any(image.region for image in images) else "images"
+    by_class = [
+        [image.case for image in images if image.label == label]
+        for label in range(len(tuning.labelled_set.classes))
+    ]
+    parts = [
+        f"{name} {len(cases):,} of {counted(len(set(cases)), 'cases')}"
+        for name, cases in zip(tuning.labelled_set.classes, by_class, strict=True)
+    ]
+    cases = len({image.case for image in images})
+    text = f"Held out: {counted(len(images), unit)} of {counted(cases, 'cases')}"
+    sentences = [f"{text} ({', '.join(parts)})."]
+    if unit == "tiles":
+        sentences.append("Tiles of several scales at one place count once.")
+    reason = auc_reason(tuning, tuned.after.held_out)
+    if reason:
+        sentences.append(f"No AUC: {reason}.")
+    if cases < 2:
+        sentences.append("No interval can be told from one case.")
+    return " ".join(sentences)
+
+
+def auc_reason(tuning: FineTuner, held_out: HeldOutPredictions) -> str:
+    """Return what is missing for an AUC of what was held out; empty if nothing is."""
+    return estimate(held_out, tuning.labelled_set, "auc", draws=1).reason
 
 
 def _rows(tuning: FineTuner, tuned: FineTuneResult) -> list[tuple[str, str, str, str]]:
@@ -84,9 +118,10 @@ def _rows(tuning: FineTuner, tuned: FineTuneResult) -> list[tuple[str, str, str,
         )
         for name, label in _METRIC_NAMES.items()
     ]
+    then, since = tuned.before.recall, tuned.after.recall_since(tuned.before)
     for k, now in tuned.after.recall.items():
-        then = tuned.before.recall[k]
-        rows.append((f"Recall@{k}", f"{then:.2f}", f"{now:.2f}", f"{now - then:+.2f}"))
+        figures = shown(then[k], form=".2f"), shown(now, form=".2f"), shown(since[k], form="+.2f")
+        rows.append((f"Recall@{k}", *figures))
     return rows
 
 
@@ -113,14 +148,15 @@ def _curve(tuning: FineTuner, held_out: HeldOutPredictions) -> Rates:
     return Rates(*rates)
 
 
-def _note(tuned: FineTuneResult) -> str:
-    sentences = []
+def _note(tuning: FineTuner, tuned: FineTuneResult) -> str:
+    sentences = [describe_held_out(tuning, tuned)]
     if tuned.exemplar_accuracy is not None:
         before, after = tuned.exemplar_accuracy
         sentences.append(
-            f"Accuracy on the model's own exemplars: {before:.0%} before, {after:.0%} now."
+            f"Accuracy on the model's own exemplars (n = {after.n:,}): "
+            f"{shown(before, form='.2f')} before, {shown(after, form='.2f')} now."
         )
     if tuned.constraints_satisfied is not None:
-        before, after, links = tuned.constraints_satisfied
-        sentences.append(f"Of {links} links between tiles, {before} held before, {after} hold now.")
+        held, hold, links = tuned.constraints_satisfied
+        sentences.append(f"Of {links} links between tiles, {held} held before, {hold} hold now.")
     return " ".join(sentences)

@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 from napari_smse.annotations.case_id import guess_case
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
-from napari_smse.finetuning.assessment import accuracy_of
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
+from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.models import Model, SmseNetwork
 from napari_smse.similarity.bank_file import bank_of_weights
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -192,8 +192,8 @@ def joined_exemplars(old: ExemplarBank, new: ExemplarBank, heads: EmbeddingHeads
 
 def exemplar_accuracy(
     exemplars: ExemplarBank, heads: EmbeddingHeads, classes: Sequence[str]
-) -> float | None:
-    """Return the fraction of exemplars called right; None where they are of other classes.
+) -> Estimate | None:
+    """Return the share of exemplars called right; None where they are of other classes.
 
     Parameters
     ----------
@@ -207,4 +207,5 @@ def exemplar_accuracy(
     if exemplars.classes != tuple(classes):
         return None
     logits = heads.logits(torch.from_numpy(exemplars.embeddings))
-    return accuracy_of(logits, torch.from_numpy(exemplars.labels))
+    right = logits.argmax(dim=1).cpu().numpy() == exemplars.labels
+    return share_estimate(right, exemplars.cases)

@@ -48,6 +48,7 @@ from napari_smse.finetuning.result import (
 )
 from napari_smse.finetuning.setup import (
     data_warnings,
+    one_a_place,
     split_for_fine_tuning,
     tunable_network,
     with_model_classes,
@@ -149,9 +150,10 @@ class FineTuner:
         self.recipe = recipe.model_copy(update={"tile_px": model.card.tile_px})
         self.labelled_set = with_model_classes(labelled_set, model)
         self.labelled_set.require_classes()
-        self.training, self.testing, by_region = split_for_fine_tuning(
+        self.training, held_out, by_region = split_for_fine_tuning(
             self.labelled_set, held_out_fraction, recipe.seed
         )
+        self.testing = one_a_place(self.labelled_set, held_out)
         self.warnings = [SAME_SLIDE_WARNING] if by_region else []
         self.warnings += data_warnings(model, self.labelled_set, self.training, self.testing)
         self._replay_weight, self._device = replay_weight, device
@@ -159,7 +161,7 @@ class FineTuner:
         self._exemplars = model_exemplars(model)
         self._seconds, self._stopped = seconds, threading.Event()
         self._constraints, warnings = training_constraints(
-            constraints, self.labelled_set.select(self.testing), recipe.trainable
+            constraints, self.labelled_set.select(held_out), recipe.trainable
         )
         self.warnings += warnings
         images = enumerate(self.labelled_set.images)

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeVar
 from napari_smse.finetuning.assessment import Assessment
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.finetuning.hard_triplets import Triplet
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.progress import Progress, Task, map_progress
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -48,7 +49,7 @@ class FineTuneResult:
     before: Assessment
     after: Assessment
     exemplars: ExemplarBank
-    exemplar_accuracy: tuple[float, float] | None
+    exemplar_accuracy: tuple[Estimate, Estimate] | None
     heads: EmbeddingHeads | None = None
     steps: int = 0
     hard_triplets: tuple[Triplet, ...] = ()

@@ -9,8 +9,9 @@ from typing import Final
 
 from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.result import FineTuneResult
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.predictions import HeldOutPredictions
-from napari_smse.metrics.summary import Estimate, estimate, paired_difference
+from napari_smse.metrics.summary import estimate, paired_difference
 from napari_smse.models import Metric, ModelCard, read_card, save_model
 from napari_smse.models.card import TRAINING_IMAGES, Colour, model_stem
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
@@ -146,7 +147,7 @@ def _figures(tuning: FineTuner, tuned: FineTuneResult) -> tuple[Metric, ...]:
     if tuned.exemplar_accuracy is not None:
         old = "share of the exemplars of the model it comes from that are called right"
         found += [
-            _figure(f"exemplars, {when}", "accuracy", Estimate(value), old)
+            _figure(f"exemplars, {when}", "accuracy", value, f"{old}, of {value.n:,}")
             for when, value in zip(("before", "after"), tuned.exemplar_accuracy, strict=True)
         ]
     return tuple(figure for figure in found if figure is not None)

@@ -15,6 +15,7 @@ from napari_smse.errors import DataError, TrainingError
 from napari_smse.evaluation.evaluate import leaked_cases, match_classes
 from napari_smse.models import Model
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.tiles.places import one_per_place
 from napari_smse.training.recipe import Recipe, Similarity, Trainable, why_impossible
 
 _MIN_TRAINING_IMAGES: Final = 10
@@ -99,6 +100,21 @@ def split_for_fine_tuning(
         f"Class {' and '.join(lonely)} has one case only, so nothing of it can be held out and "
         "no figure would mean anything: add images of another case."
     )
+
+
+def one_a_place(labelled_set: LabelledSet, indices: Sequence[int]) -> list[int]:
+    """Return those of some images that are to be judged: of a place on a slide, one.
+
+    Of tiles of several scales at one place, the finest stands for it; the others would count the
+    same tissue again.
+    """
+    images = labelled_set.select(indices)
+    slides = ["" if image.region is None else str(image.path) for image in images]
+    places = [
+        (0, 0, 0, 0) if (at := image.region) is None else (at.x, at.y, at.width, at.height)
+        for image in images
+    ]
+    return [indices[row] for row in one_per_place(slides, places).tolist()]
 
 
 def data_warnings(

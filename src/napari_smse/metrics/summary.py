@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,28 +12,25 @@ from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.errors import DataError
+from napari_smse.metrics.bootstrap import bootstrap_counts, bootstrap_values
 from napari_smse.metrics.classification import (
     METRICS,
     Predictions,
     WeightedMetric,
     Weights,
+    auc,
+    auc_over_present_classes,
+    auc_within_stratum,
     over_repeats,
 )
+from napari_smse.metrics.estimate import Estimate, auc_shortfall
 from napari_smse.metrics.predictions import HeldOutPredictions
 
 # The negative of two classes, by what people call it; else the first one is.
 _NEGATIVES: Final = ("benign", "normal", "negative", "healthy", "control", "non", "no", "not")
-_ELEMENTS: Final = 2_000_000
+_OVER_PRESENT: Final = auc_over_present_classes
+_AUCS: Final = (auc, auc_within_stratum, _OVER_PRESENT)
 ALL: Final = "all"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric with its 95 % interval; None where the data do not give it."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Spread:
     Attributes
     ----------
     folds
-        Number of folds that gave the metric; a fold that lacks a class gives no AUC.
+        Number of folds that gave the metric; a fold with too few of a class gives no AUC.
     """
 
     mean: float | None
@@ -141,53 +137,38 @@ def _codes(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([number[name] for name in names], dtype=np.int64)
 
 
-def bootstrap_counts(
-    predictions: Predictions, draws: int = 1000, seed: int = 0
-) -> NDArray[np.int64]:
-    """Return how often each case is drawn in each bootstrap, ``(draws, cases)``.
-
-    Cases of each kind (the classes they hold) are drawn with replacement as often as there
-    are such cases, so that every draw has all classes.
-    """
-    kinds: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for case in range(int(predictions.cases.max()) + 1):
-        labels = np.unique(predictions.labels[predictions.cases == case])
-        kinds[tuple(int(label) for label in labels)].append(case)
-    rng = np.random.default_rng(seed)
-    counts = np.zeros((draws, int(predictions.cases.max()) + 1), dtype=np.int64)
-    for row in counts:
-        for cases in kinds.values():
-            picked = rng.integers(len(cases), size=len(cases))
-            row[cases] = np.bincount(picked, minlength=len(cases))
-    return counts
-
-
-def _bootstrap_values(
-    metric: WeightedMetric,
-    predictions: Predictions,
-    cases: NDArray[np.int64],
-    draws: NDArray[np.int64],
-) -> Weights:
-    """Return the metric in each draw; `cases` are the rows' columns in `draws`."""
-    parts = np.array_split(draws, max(1, math.ceil(len(draws) * len(predictions) / _ELEMENTS)))
-    values = [
-        over_repeats(metric, predictions, part[:, cases].astype(np.float64)) for part in parts
-    ]
-    return np.concatenate(values)
-
-
 def _value(metric: WeightedMetric, predictions: Predictions) -> float:
+    if metric in _AUCS and _shortfall(predictions, only_present=metric is _OVER_PRESENT):
+        return float("nan")
     return float(over_repeats(metric, predictions, np.ones((1, len(predictions))))[0])
 
 
-def _estimate(value: float, values: Weights) -> Estimate:
+def _shortfall(
+    predictions: Predictions,
+    classes: Sequence[str] | None = None,
+    unit: str = "images",
+    *,
+    only_present: bool = False,
+) -> str:
+    """Return what is missing for an AUC; a repeat predicts the same images again."""
+    once = predictions.part(predictions.repeats == predictions.repeats[0])
+    labels, names = once.labels, classes or [str(label) for label in range(predictions.classes)]
+    if only_present:
+        present, labels = np.unique(labels, return_inverse=True)
+        names = [names[label] for label in present.tolist()]
+    return auc_shortfall(labels, once.cases.tolist(), names, unit)
+
+
+def _estimate(value: float, values: Weights, predictions: Predictions) -> Estimate:
+    once = predictions.part(predictions.repeats == predictions.repeats[0])
+    n, cases = len(once), len(np.unique(once.cases))
     finite = values[np.isfinite(values)]
     if not math.isfinite(value):
-        return Estimate(None)
+        return Estimate(None, n=n, cases=cases)
     if not len(finite):
-        return Estimate(value)
+        return Estimate(value, n=n, cases=cases)
     low, high = np.percentile(finite, [2.5, 97.5])
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, float(low), float(high), n, cases)
 
 
 def _interval(
@@ -196,8 +177,26 @@ def _interval(
     value = _value(metric, predictions)
     # One case drawn again and again would give an interval of no width.
     if draws.shape[1] < 2 or not math.isfinite(value):
-        return _estimate(value, np.empty(0))
-    return _estimate(value, _bootstrap_values(metric, predictions, predictions.cases, draws))
+        return _estimate(value, np.empty(0), predictions)
+    values = bootstrap_values(metric, predictions, predictions.cases, draws)
+    return _estimate(value, values, predictions)
+
+
+def _measured(
+    metric: str, predictions: Predictions, draws: NDArray[np.int64], labelled_set: LabelledSet
+) -> Estimate:
+    found = _interval(METRICS[metric], predictions, draws)
+    return _with_reason(found, metric, predictions, labelled_set)
+
+
+def _with_reason(
+    found: Estimate, metric: str, predictions: Predictions, labelled_set: LabelledSet
+) -> Estimate:
+    """Say why there is no AUC, if that is because there are too few images."""
+    if found.value is not None or METRICS[metric] not in _AUCS:
+        return found
+    unit = "tiles" if any(image.region for image in labelled_set.images) else "images"
+    return replace(found, reason=_shortfall(predictions, labelled_set.classes, unit))
 
 
 def estimate(
@@ -209,9 +208,9 @@ def estimate(
     seed: int = 0,
 ) -> Estimate:
     """Return one of `METRICS` with its case-clustered 95 % interval."""
-    return with_interval(
-        METRICS[metric], predictions_from_held_out(held_out, labelled_set), draws=draws, seed=seed
-    )
+    predictions = predictions_from_held_out(held_out, labelled_set)
+    counts = bootstrap_counts(predictions, draws, seed)
+    return _measured(metric, predictions, counts, labelled_set)
 
 
 def with_interval(
@@ -252,11 +251,12 @@ def paired_difference(
     counts, metric_of = bootstrap_counts(pair[0], draws, seed), METRICS[metric]
     value = _value(metric_of, pair[0]) - _value(metric_of, pair[1])
     if counts.shape[1] < 2 or not math.isfinite(value):
-        return _estimate(value, np.empty(0))
+        found = _estimate(value, np.empty(0), pair[0])
+        return _with_reason(found, metric, pair[0], labelled_set)
     values = [
-        _bootstrap_values(metric_of, predictions, predictions.cases, counts) for predictions in pair
+        bootstrap_values(metric_of, predictions, predictions.cases, counts) for predictions in pair
     ]
-    return _estimate(value, values[0] - values[1])
+    return _estimate(value, values[0] - values[1], pair[0])
 
 
 def _in_order(held_out: HeldOutPredictions) -> HeldOutPredictions:
@@ -288,18 +288,19 @@ def summarise(
     names = np.array([labelled_set.images[i].magnification for i in held_out.images])
     listed = sorted(set(names.tolist()) - {""}, key=_power)
     rows = [
-        _magnification(name, held_out, predictions, names == name, counts)
+        _magnification(name, held_out, predictions, names == name, counts, labelled_set)
         for name in listed
         if len(set(names.tolist())) > 1
     ]
-    everything = _magnification(ALL, held_out, predictions, np.full(len(names), True), counts)
+    everything = np.full(len(names), True)
+    rows.append(_magnification(ALL, held_out, predictions, everything, counts, labelled_set))
     binary = len(labelled_set.classes) == 2
     return Summary(
         len(np.unique(held_out.images)),
         int(predictions.cases.max()) + 1,
         labelled_set.classes[predictions.positive] if binary else "",
-        {name: _interval(metric, predictions, counts) for name, metric in METRICS.items()},
-        (*rows, everything),
+        {name: _measured(name, predictions, counts, labelled_set) for name in METRICS},
+        tuple(rows),
     )
 
 
@@ -309,6 +310,7 @@ def _magnification(
     predictions: Predictions,
     inside: NDArray[np.bool_],
     draws: NDArray[np.int64],
+    labelled_set: LabelledSet,
 ) -> MagnificationSummary:
     part, held_out_part = predictions.part(inside), held_out.part(inside)
     shown = ("accuracy", "patient_recognition_rate", "auc")
@@ -320,7 +322,7 @@ def _magnification(
         accuracy_by_fold=accuracy,
         patient_by_fold=patient,
         auc_by_fold=auc,
-        estimates={metric: _interval(METRICS[metric], part, draws) for metric in shown},
+        estimates={metric: _measured(metric, part, draws, labelled_set) for metric in shown},
     )
 
 

@@ -11,14 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_smse.errors import QueryError
 from napari_smse.progress import Progress, Task
-from napari_smse.similarity.neighbours import nearest
+from napari_smse.similarity.neighbour_accuracy import (
+    NeighbourAccuracy,
+    blocks_of,
+    format_percent,
+    neighbour_accuracy,
+)
 
-_AT_ONCE: Final = 512
 _FEWEST: Final = 5
 """Groups of fewer tiles are not counted."""
-
-_NEAREST: Final = 0.05
-"""Tiles nearer than this all weigh the same."""
 
 _HARDLY: Final = 0.1
 """So little above chance, slides are predicted by accident."""
@@ -30,30 +31,6 @@ _LESS_WELL: Final = 0.05
 
 Embed = Callable[[NDArray[np.intp], int | None], NDArray[np.float32]]
 """Embeds tiles, given by their numbers: as they are, or, given a seed, with another stain."""
-
-
-@dataclass(frozen=True)
-class NeighbourAccuracy:
-    """How often the nearest neighbours predict the group of a tile.
-
-    Attributes
-    ----------
-    accuracy
-        Balanced accuracy: the mean over the groups of the fraction of tiles predicted right.
-    chance
-        What guessing reaches: one over the number of groups.
-    groups
-        How many groups there are.
-    """
-
-    accuracy: float
-    chance: float
-    groups: int
-
-    @property
-    def above_chance(self) -> float:
-        """0 where it is chance or worse, 1 where all are right."""
-        return max(0.0, (self.accuracy - self.chance) / (1.0 - self.chance))
 
 
 @dataclass(frozen=True)
@@ -187,6 +164,7 @@ def batch_effect(
             f"There is one {unit} only to compare: score at least two, with five tiles or more "
             "each."
         )
+    blocks = blocks_of(slide, places)
     near = None if places is None else _Near(slide, np.asarray(places, dtype=np.float64), apart)
 
     def not_for_slide(some: NDArray[np.intp], among: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -197,12 +175,12 @@ def batch_effect(
         found: NDArray[np.bool_] = some[:, None] == among[None, :]
         return found
 
-    of_slide = _neighbour_accuracy(embeddings, slide, in_large_groups, not_for_slide, k)
+    of_slide = neighbour_accuracy(embeddings, slide, in_large_groups, not_for_slide, blocks, k)
     both = in_large_groups & _large(of_class) & _in_several(of_class, case)
     if len(np.unique(of_class[both])) < 2:
         return BatchEffect(of_slide, None, unit)
-    by_class = _neighbour_accuracy(
-        embeddings, of_class, both, lambda rows, among: _same(case, rows, among), k
+    by_class = neighbour_accuracy(
+        embeddings, of_class, both, lambda rows, among: _same(case, rows, among), blocks, k
     )
     return BatchEffect(of_slide, by_class, unit)
 
@@ -269,41 +247,6 @@ class _Near:
         return found
 
 
-def _neighbour_accuracy(
-    embeddings: NDArray[np.float32],
-    groups: NDArray[np.str_],
-    in_large_groups: NDArray[np.bool_],
-    excluded: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]],
-    k: int,
-) -> NeighbourAccuracy:
-    rows = np.flatnonzero(in_large_groups)
-    names, number = np.unique(groups[rows], return_inverse=True)
-    of_group = np.eye(len(names), dtype=np.float32)[number]
-    right, counted = np.zeros(len(names)), np.zeros(len(names))
-    for first in range(0, len(rows), _AT_ONCE):
-        part = slice(first, min(first + _AT_ONCE, len(rows)))
-        some = rows[part]
-        barred = excluded(some, rows)
-        size = (~barred).astype(np.float32) @ of_group
-        found = nearest(embeddings[some], embeddings[rows], k, excluded=barred)
-        taken = np.isfinite(found.distances)
-        # By nearness, as votes that tie would all go to one group.
-        weight = np.where(taken, 1.0 / np.maximum(found.distances, _NEAREST), 0.0)
-        votes = np.zeros((len(some), len(names)))
-        for column in range(taken.shape[1]):
-            voted = number[found.rows[:, column]]
-            voter = np.arange(len(some))
-            votes[voter, voted] += weight[:, column] / np.maximum(size[voter, voted], 1)
-        has_votes = taken.any(axis=1)
-        truth = number[part]
-        hit = (votes.argmax(axis=1) == truth) & has_votes
-        right += np.bincount(truth, weights=hit, minlength=len(names))
-        counted += np.bincount(truth, weights=has_votes, minlength=len(names))
-    known = counted > 0
-    accuracy = float((right[known] / counted[known]).mean()) if known.any() else float("nan")
-    return NeighbourAccuracy(accuracy, 1.0 / len(names), len(names))
-
-
 def _same(
     groups: NDArray[np.str_], some: NDArray[np.intp], among: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
@@ -325,12 +268,11 @@ def _in_several(classes: NDArray[np.str_], cases: NDArray[np.str_]) -> NDArray[n
 
 
 def _percent(accuracy: NeighbourAccuracy) -> str:
-    return f"{_format_accuracy(accuracy)} of tiles (chance {_format_percent(accuracy.chance)})"
+    facts = [f"n = {accuracy.tiles:,}", f"chance {format_percent(accuracy.chance)}"]
+    if accuracy.interval:
+        facts.insert(0, f"95 % interval {accuracy.interval}")
+    return f"{_format_accuracy(accuracy)} of tiles ({', '.join(facts)})"
 
 
 def _format_accuracy(accuracy: NeighbourAccuracy) -> str:
-    return _format_percent(accuracy.accuracy)
-
-
-def _format_percent(value: float) -> str:
-    return f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+    return format_percent(accuracy.accuracy)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
+from napari_smse.similarity.leave_one_out import own_exemplars
 from napari_smse.similarity.neighbours import nearest
+from napari_smse.tiles.places import one_per_place
 
 SIMILAR_SCALE: Final = 1.5
 """Scales are alike whose um/px differ by no more than this factor."""
@@ -54,10 +56,13 @@ class Evidence:
         Share of the vote by class, of all classes of the bank. An exemplar at distance d weighs
         1 / max(d, 0.01); a class's share is the weight of its exemplars among the nearest, divided
         by the weight of them all. They add up to 1, or are all 0 if there is no exemplar.
+    own
+        Classes of the exemplars that were left out, as they show the tile's own tissue.
     """
 
     nearest: tuple[Neighbour, ...]
     shares: Mapping[str, float]
+    own: tuple[str, ...] = ()
 
     @property
     def called(self) -> str:
@@ -102,6 +107,7 @@ def evidence_of(
     k: int = 5,
     *,
     mpp: float | None = None,
+    own: NDArray[np.intp] | None = None,
 ) -> Evidence:
     """Return the exemplars nearest to a tile, and how they vote.
 
@@ -115,14 +121,18 @@ def evidence_of(
         How many exemplars.
     mpp
         Only those of about this scale, um/px; of any scale by default.
+    own
+        Rows of exemplars that show the tile's own tissue, and are left out.
     """
     rows = np.arange(len(bank)) if mpp is None else of_similar_scale(bank, mpp)
-    found = nearest(np.asarray(embedding)[np.newaxis], bank.embeddings[rows], max(0, k))
+    own = np.empty(0, np.intp) if own is None else own
+    rows = np.setdiff1d(rows, own)
     known = tuple(
-        _known(bank, int(rows[row]), float(distance))
-        for row, distance in zip(found.rows[0], found.distances[0], strict=True)
+        _known(bank, row, distance)
+        for row, distance in _nearest_places(np.asarray(embedding), bank, rows, max(0, k))
     )
-    return Evidence(known, _vote(known, bank.classes))
+    classes = dict.fromkeys(bank.class_name(row) for row in own.tolist())
+    return Evidence(known, _vote(known, bank.classes), tuple(classes))
 
 
 def evidence_at(
@@ -133,6 +143,7 @@ def evidence_at(
     k: int = 5,
     *,
     similar_scale: bool = False,
+    slide: str = "",
 ) -> list[TileEvidence]:
     """Return the evidence at a level-0 point: of each scale's tile there, finest first.
 
@@ -148,18 +159,30 @@ def evidence_at(
         How many exemplars for each tile.
     similar_scale
         Compare a tile only with exemplars of about its own scale.
+    slide
+        Quick hash of the slide: exemplars that were cut from it where the tile lies are left out,
+        as they would match themselves.
     """
     return [
-        evidence_of_row(tiles, bank, row, k, similar_scale=similar_scale) for row in tiles.at(x, y)
+        evidence_of_row(tiles, bank, row, k, similar_scale=similar_scale, slide=slide)
+        for row in tiles.at(x, y)
     ]
 
 
 def evidence_of_row(
-    tiles: TileTable, bank: ExemplarBank, row: int, k: int = 5, *, similar_scale: bool = False
+    tiles: TileTable,
+    bank: ExemplarBank,
+    row: int,
+    k: int = 5,
+    *,
+    similar_scale: bool = False,
+    slide: str = "",
 ) -> TileEvidence:
-    """Return the evidence for one of a slide's tiles."""
+    """Return the evidence for one of a slide's tiles; see `evidence_at`."""
     mpp = float(tiles.mpps[row])
-    found = evidence_of(tiles.embeddings[row], bank, k, mpp=mpp if similar_scale else None)
+    own = own_exemplars(bank, slide, tiles.region(row))
+    scale = mpp if similar_scale else None
+    found = evidence_of(tiles.embeddings[row], bank, k, mpp=scale, own=own)
     probability = zip(tiles.classes, tiles.probability[row].tolist(), strict=True)
     return TileEvidence(row, mpp, dict(probability), found)
 
@@ -169,6 +192,23 @@ def of_similar_scale(bank: ExemplarBank, mpp: float) -> NDArray[np.intp]:
     apart = np.abs(np.log(bank.mpps / mpp))
     # What is stored in float32 may lie a little beyond.
     return np.flatnonzero(apart <= np.log(SIMILAR_SCALE) + 1e-6)
+
+
+def _nearest_places(
+    embedding: NDArray[np.floating], bank: ExemplarBank, rows: NDArray[np.intp], k: int
+) -> list[tuple[int, float]]:
+    """Return the nearest of some exemplars and how far they are, of each place one.
+
+    Tiles of two scales that were added at one place are one piece of tissue, with one vote.
+    """
+    for number in dict.fromkeys((min(4 * k, len(rows)), len(rows))):
+        found = nearest(embedding[np.newaxis], bank.embeddings[rows], number)
+        near, distances = rows[found.rows[0]], found.distances[0]
+        slides = [bank.slides[row] for row in near.tolist()]
+        first = one_per_place(slides, bank.places[near], range(len(near)))[:k]
+        if len(first) == k:
+            break
+    return [(int(near[one]), float(distances[one])) for one in first.tolist()]
 
 
 def _known(bank: ExemplarBank, row: int, distance: float) -> Neighbour:

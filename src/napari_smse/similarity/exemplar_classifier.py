@@ -119,10 +119,10 @@ def class_prototypes(bank: ExemplarBank) -> NDArray[np.float32]:
     Cases count alike within their class, whatever their number of tiles. A class without exemplars
     has NaN.
     """
-    means, of_class, _ = _case_means(bank)
+    means, of_class, _ = case_means(bank)
     sums = np.zeros((len(bank.classes), bank.embeddings.shape[1]))
     np.add.at(sums, of_class, means)
-    return _unit_length(sums)
+    return unit_rows(sums)
 
 
 def fitted_temperature(bank: ExemplarBank, method: Method = "prototypes") -> float:
@@ -234,10 +234,16 @@ class _NearestOfClass:
             of[part[better]] = numbered[column[better]]
 
 
-def _case_means(
+def case_means(
     bank: ExemplarBank,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
-    """Mean embedding of each case within a class, its class, and which of them each tile is in."""
+    """Return mean embeddings of the cases of each class, their classes, and each tile's row.
+
+    Returns
+    -------
+    tuple
+        ``(c, d)`` means, ``(c,)`` indices into the classes, and ``(n,)`` rows among the means.
+    """
     numbers: dict[tuple[int, str], int] = {}
     for label, case in zip(bank.labels.tolist(), bank.cases, strict=True):
         numbers.setdefault((label, case), len(numbers))
@@ -252,7 +258,7 @@ def _case_means(
 
 def _prototypes_without_case(bank: ExemplarBank) -> NDArray[np.float32]:
     """Inner product of each exemplar with the prototypes of all cases but its own."""
-    means, of_class, group = _case_means(bank)
+    means, of_class, group = case_means(bank)
     sums = np.zeros((len(bank.classes), bank.embeddings.shape[1]))
     np.add.at(sums, of_class, means)
     # A case may have exemplars of several classes: none of them may help.
@@ -269,7 +275,7 @@ def _prototypes_without_case(bank: ExemplarBank) -> NDArray[np.float32]:
             if not (~own & (of_class == label)).any():
                 without[label] = 0.0
         rows = names == case
-        similar[rows] = bank.embeddings[rows] @ _unit_length(without).T
+        similar[rows] = bank.embeddings[rows] @ unit_rows(without).T
     return np.where(np.isnan(similar), -np.inf, similar).astype(np.float32)
 
 
@@ -287,7 +293,8 @@ def _nearest_without_case(bank: ExemplarBank) -> NDArray[np.float32]:
     return found
 
 
-def _unit_length(sums: NDArray[np.float64]) -> NDArray[np.float32]:
+def unit_rows(sums: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return rows ``(n, d)`` of length 1; NaN where a row is of no length."""
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     whole = np.where(length > 0, sums / np.where(length > 0, length, 1.0), np.nan)
     return np.asarray(whole, dtype=np.float32)

@@ -26,10 +26,14 @@ from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank, emp
 from napari_smse.similarity.exemplar_classifier import (
     ExemplarClassifier,
     Method,
+    class_probability,
     fitted_temperature,
 )
+from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with_own
 from napari_smse.slides import Region, Slide
+from napari_smse.workflows.familiarity import near_limit
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles
+from napari_smse.workflows.reference_pictures import with_kept_pictures
 from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.thumbnails import read_thumbnail
 
@@ -104,6 +108,11 @@ class ScoredTiles:
         return self.run.card.weights_sha256
 
     @cached_property
+    def near_limit(self) -> float | None:
+        """How far from its nearest reference tile a known tile may lie; None if nobody can tell."""
+        return near_limit(self.own_bank.bank)
+
+    @cached_property
     def _index(self) -> list[NDArray[np.int64]]:
         """Which of the plan's tiles the stored ones are, scale by scale."""
         return self.tiles.index_in(self.run.plan.scales)
@@ -128,6 +137,8 @@ class ScoredTiles:
     def exemplar_maps(self, known: NamedBank, way: Method) -> ScoreMaps:
         """Return the maps by a bank; what did not change since the last call is not taken again.
 
+        A tile that is a reference tile itself is scored without that one.
+
         Raises
         ------
         BankError
@@ -140,7 +151,12 @@ class ScoredTiles:
             self._scorings[way] = known.origin, scoring
         else:
             scoring.update(known.bank)
-        return self.maps(scoring.probability(), scoring.classes)
+        probability = scoring.probability()
+        own = tiles_with_own(known.bank, self.slide.quick_hash, self.tiles.places)
+        if own:
+            similar = similar_without_own(self.tiles.embeddings, known.bank, own, way)
+            probability[list(own)] = class_probability(similar, scoring.temperature)
+        return self.maps(probability, scoring.classes)
 
 
 def read_tiles(slide: Slide, run: Run) -> ScoredTiles:
@@ -220,7 +236,7 @@ def _own_bank(run: Run) -> tuple[ExemplarBank, str]:
         found.require_model(run.card.weights_sha256, run.card.name)
     except SmseError as error:
         return nothing, str(error)
-    return found, ""
+    return with_kept_pictures(found), ""
 
 
 def _thumbnail(slide: Slide, region: Region) -> NDArray[np.uint8]:

@@ -16,10 +16,13 @@ from napari_smse.active_learning.label_efficiency import (
     LabelledTiles,
     label_efficiency_of,
 )
-from napari_smse.active_learning.learning_curve import LabelEfficiency
+from napari_smse.active_learning.learning_curve import LabelEfficiency, Verdict
 from napari_smse.active_learning.query_strategy import covered_share
 from napari_smse.annotations.tile_labels import nearest_areas
 from napari_smse.errors import QueryError
+from napari_smse.metrics.classification import balanced_accuracy
+from napari_smse.metrics.estimate import MIN_CASES, MIN_TILES, Estimate, counted
+from napari_smse.metrics.summary import predictions_from_scores, with_interval
 from napari_smse.models import ModelCard
 from napari_smse.models.card import TRAINING_IMAGES
 from napari_smse.progress import Progress, Task
@@ -65,8 +68,8 @@ class LabelEfficiencyResult:
     left_out
         Classes that are of one case, or lie in one region, only.
     model_right
-        Mean over the classes of the share of these tiles that the model calls right; None if it
-        does not know them all.
+        Mean over the classes of the share of these tiles that the model calls right, with its
+        interval by case or region; None if it does not know them all.
     tuned
         Whether the model was fine-tuned, perhaps with these very labels.
     """
@@ -78,8 +81,33 @@ class LabelEfficiencyResult:
     units: int
     fewest_units: int
     left_out: Sequence[str]
-    model_right: float | None
+    model_right: Estimate | None
     tuned: bool
+
+    @property
+    def too_few(self) -> str:
+        """What is missing before anything can be told, for a person; empty if nothing is.
+
+        Half of what is labelled is held out, and figures need enough tiles and cases of a class on
+        that side.
+        """
+        tiles, units = 2 * MIN_TILES, 2 * MIN_CASES
+        word = "cases" if self.by_case else "regions"
+        lacking = [
+            f"{name} lacks {counted(tiles - number, 'tiles')}"
+            for name, number in self.taken.items()
+            if number < tiles
+        ]
+        if self.fewest_units < units:
+            lacking.append(f"one class lacks {counted(units - self.fewest_units, word)}")
+        if not lacking:
+            return ""
+        return f"each class needs {tiles} labelled tiles in {units} {word}; {', '.join(lacking)}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether further labels help; not told from too few of them."""
+        return "untold" if self.too_few else self.efficiency.verdict
 
 
 def measure_label_efficiency(
@@ -213,7 +241,9 @@ class _Labels:
             len(np.unique(self.units[rows])),
             min(self._found[name] for name in self.classes),
             [name for name in self._found if name not in self.classes],
-            _model_right(self.names[rows], self.probability[rows], card.classes),
+            _model_right(
+                self.names[rows], self.probability[rows], card.classes, self.units[rows].tolist()
+            ),
             TRAINING_IMAGES in card.recipe,
         )
 
@@ -256,13 +286,22 @@ def _several(found: Mapping[str, int]) -> list[str]:
 
 
 def _model_right(
-    names: NDArray[np.str_], probability: NDArray[np.float32], known: Sequence[str]
-) -> float | None:
+    names: NDArray[np.str_],
+    probability: NDArray[np.float32],
+    known: Sequence[str],
+    units: Sequence[str],
+) -> Estimate | None:
     classes = np.unique(names)
     if not set(classes) <= set(known):
         return None
-    called = np.array(known)[probability.argmax(axis=1)]
-    return float(np.mean([(called[names == one] == one).mean() for one in classes]))
+    labels = np.array([list(known).index(name) for name in names.tolist()])
+    # A class that nobody labelled has no recall, and no call of it is right.
+    right = probability.argmax(axis=1) == labels
+    shown = np.searchsorted(classes, names)
+    called = np.where(right, shown, (shown + 1) % len(classes))
+    return with_interval(
+        balanced_accuracy, predictions_from_scores(np.eye(len(classes))[called], shown, units)
+    )
 
 
 def missing(cases: Mapping[str, int], regions: Mapping[str, int]) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring import HeatMap
 from napari_smse.scoring.calls import OOD_LIMIT
@@ -23,10 +24,14 @@ from napari_smse.similarity.ood.detection import (
 )
 from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
 from napari_smse.slides import Slide
+from napari_smse.tiles import ScaleTiles
 from napari_smse.tiles.appearance import appearance_features
 from napari_smse.workflows.scored_slide import Run
 
 _RUNS_KEPT: Final = 8
+_BLOCK: Final = 8
+"""Edge of a block of neighbouring tiles, in tiles."""
+
 _appearances: dict[Path, Appearance] = {}
 
 
@@ -119,6 +124,26 @@ def measure_ood(
     values = ood_scores(tiles, run.plan, appearance, wider)
     added = len(wider.appearances) > len(known.appearances)
     return OodScores(values, added=added, reference=wider)
+
+
+def ood_share(values: NDArray[np.float32], tiles: ScaleTiles) -> Estimate:
+    """Return the share of a scale's tiles that are out of distribution, with its interval.
+
+    Tiles for which that cannot be told are left out. Neighbouring tiles are alike, so that the
+    interval is by blocks of them; `Estimate.cases` is their number.
+
+    Parameters
+    ----------
+    values
+        ``(n,)``, of the tiles of that scale: above 1, unlike.
+    tiles
+        Where they lie.
+    """
+    told = np.flatnonzero(np.isfinite(values))
+    blocks = zip(
+        (tiles.rows[told] // _BLOCK).tolist(), (tiles.columns[told] // _BLOCK).tolist(), strict=True
+    )
+    return share_estimate(values[told] > 1, list(blocks))
 
 
 def appearance_of_tiles(

@@ -18,9 +18,10 @@ from napari_smse.evaluation.report.page import ReportContent, report_html, write
 from napari_smse.evaluation.report.plots import roc_curves
 from napari_smse.evaluation.report.tables import shown
 from napari_smse.evaluation.scale_curve import ScalePoint
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.per_case import image_results
 from napari_smse.metrics.predictions import HeldOutPredictions
-from napari_smse.metrics.summary import Estimate, predictions_from_held_out, summarise
+from napari_smse.metrics.summary import predictions_from_held_out, summarise
 from support.datasets import image, labelled_set, random_held_out, random_set, write_picture
 
 
@@ -158,7 +159,7 @@ def test_one_class_and_no_mistake_still_make_a_page(tmp_path: Path) -> None:
     held_out = HeldOutPredictions.from_fold(range(4), torch.tensor([[0.0, 3.0]] * 4))
     told = ReportContent("t", "h", held_out, data, summarise(held_out, data))
     text = Page(report_html(told)).text
-    assert "there is no AUC" in text
+    assert "There is no AUC: each class needs 10 images of 2 cases; benign lacks 10" in text
     assert "No image was called wrong" in text
 
 

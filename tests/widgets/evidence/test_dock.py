@@ -3,21 +3,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from napari.layers import Shapes
+from PIL import Image
 from qtpy.QtCore import Qt
 
+from napari_smse.datasets.crops import crop_grid
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.progress import Progress
 from napari_smse.scoring.map_raster import MapRaster
 from napari_smse.similarity.bank_file import load_bank, save_bank
-from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX
-from napari_smse.similarity.exemplar_classifier import ExemplarClassifier
+from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
+from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, class_probability
+from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with_own
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.tiles.appearance import MEASURES
+from napari_smse.widgets.evidence import bank_controller
 from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
-from napari_smse.widgets.layers.tile_marker import MARKER_NAME
+from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import (
     LayerKind,
@@ -29,7 +34,7 @@ from napari_smse.workflows import evidence, out_of_distribution
 from napari_smse.workflows.out_of_distribution import OodScores
 from support.annotated_slides import write_red_slide
 from support.docks import contrast
-from support.exemplar_banks import made_bank
+from support.exemplar_banks import made_bank, unit
 
 pytestmark = pytest.mark.gui
 MEASURE_OOD = out_of_distribution.measure_ood
@@ -139,7 +144,10 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert not card.picture.pixmap().isNull()
     # The model was made to call them wrong.
     assert "class head says otherwise (benign" in card.other.text()
-    assert "unlike everything" in card.ood.text()
+    assert card.ood.text().startswith("Out of distribution: stain or sharpness are unlike")
+    assert "Appearance: 1.50" in card.ood.toolTip()
+    assert "Nearest reference tile: 0." in card.ood.toolTip()
+    assert "of n = 5" in card.vote.toolTip()
     items = dock.evidence.known.list
     assert items.count() == 5
     assert all(items.item(row).text().startswith("malignant · 0.") for row in range(5))
@@ -149,7 +157,159 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert card.vote.text().startswith("The most similar reference tile is malignant")
     click(docks, dock, PINK_TILE)
     assert "reference tile is benign" in card.vote.text()
-    assert card.ood.text() == "This tile looks like tiles that are known."
+    assert card.ood.text().startswith("Known by its looks")
+    assert "Appearance: 0.50" in card.ood.toolTip()
+
+
+def test_what_is_far_from_all_reference_tiles_is_not_called_known(docks, dock, banks):
+    scored(docks, dock)
+    banks["own"] = far_bank(dock.read)
+    follow_anew(docks, dock)
+    click(docks, dock, PINK_TILE)
+    card = dock.evidence.card
+    assert dock.read.near_limit < dock.evidence.found[0].evidence.distance
+    assert card.ood.text().startswith("Unfamiliar: ")
+    click(docks, dock, RED_TILE)
+    assert card.ood.text().startswith("Out of distribution: ")
+    assert "no reference tile is near" in card.ood.text()
+
+
+def far_bank(read):
+    """Exemplars of two cases, all alike, opposite to every tile of the slide."""
+    towards = -read.tiles.embeddings.mean(axis=0)
+    points = towards + np.random.default_rng(0).normal(scale=1e-3, size=(40, len(towards)))
+    bank = made_bank(40, dim=len(towards), cases=2)
+    return replace(
+        bank, embeddings=unit(points), model=read.model, slides=("",) * 40, thumbnails=None
+    )
+
+
+def test_the_tile_that_is_explained_is_outlined(docks, dock):
+    scored(docks, dock)
+    zoom = docks.viewer.scene.camera.zoom
+    for place in (RED_TILE, PINK_TILE):
+        click(docks, dock, place)
+        region = dock.read.tiles.region(dock.evidence.found[0].row)
+        top_left, bottom_right = marked(docks.viewer)
+        # Half a pixel, as a layer lies about the middle of its first one.
+        assert top_left == pytest.approx(((region.y - 0.5) * 0.5, (region.x - 0.5) * 0.5))
+        assert bottom_right - top_left == pytest.approx((region.height * 0.5, region.width * 0.5))
+    assert len(layers_of_kind(docks.viewer, LayerKind.OUTLINE)) == 1
+    # The view stays where it is, and so does the layer that is worked on.
+    assert docks.viewer.scene.camera.zoom == zoom
+
+
+def test_a_reference_tile_is_no_evidence_for_itself(docks, dock):
+    scored(docks, dock)
+    add(docks, dock)
+    click(docks, dock, (600, 100))
+    card, found = dock.evidence.card, dock.evidence.found[0].evidence
+    assert found.own == ("malignant",)
+    assert "Its own tissue is a reference tile (malignant)" in card.own.text()
+    region = dock.read.tiles.region(dock.evidence.found[0].row)
+    bank = dock.known.bank
+    rows = [neighbour.row for neighbour in found.nearest]
+    assert region not in [bank.region(row) for row in rows]
+    assert region in [bank.region(row) for row in range(len(bank))]
+    # Beside what was drawn, nothing is left out.
+    click(docks, dock, RED_TILE)
+    assert card.own.isHidden()
+
+
+@pytest.fixture
+def public(tmp_path):
+    """A folder with images named as BreakHis' are, each unlike the others."""
+    folder = tmp_path / "public"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("SOB_B_A-14-101-100-001", "SOB_M_DC-14-202-100-001"):
+        coarse = rng.integers(40, 255, (12, 18, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((700, 460), Image.Resampling.NEAREST)
+        picture.save(folder / f"{name}.png")
+    return folder
+
+
+def learnt_from(folder, model):
+    """The tiles of these images, as a model embeds them."""
+    paths = sorted(folder.iterdir())
+    tiles = [
+        np.stack(crop_grid(Image.open(path).convert("RGB"), 0.197, 0.5, model.card.tile_px))
+        for path in paths
+    ]
+    with torch.inference_mode():
+        embeddings = [
+            model.network(torch.from_numpy(some).permute(0, 3, 1, 2)).embedding.numpy()
+            for some in tiles
+        ]
+    numbers = [len(some) for some in tiles]
+    cases = np.repeat(["breakhis 101", "breakhis 202"], numbers).tolist()
+    return ExemplarBank(
+        np.concatenate(embeddings),
+        np.repeat([0, 1], numbers).astype(np.int64),
+        np.full(sum(numbers), 0.5, np.float32),
+        ("benign", "malignant"),
+        tuple(cases),
+        ("breakhis",) * sum(numbers),
+        model.card.weights_sha256,
+    )
+
+
+def follow_anew(docks, dock):
+    dock.read = None
+    dock.refresh()
+    docks.until(lambda: dock.read is not None and quiet(dock))
+    # What slides of the model share by now is the bank that it brought before.
+    dock.desk.take_own()
+
+
+def test_pictures_are_found_shown_and_there_at_the_next_start(
+    docks, dock, banks, public, monkeypatch, model
+):
+    scored(docks, dock)
+    assert not dock.bank.pictures.isEnabled()
+    banks["own"] = bank = learnt_from(public, model)
+    follow_anew(docks, dock)
+    click(docks, dock, PINK_TILE)
+    items = dock.evidence.known.list
+
+    def is_pictured(row):
+        return items.item(row).icon().availableSizes()[0].width() > 20
+
+    assert not any(is_pictured(row) for row in range(items.count()))
+    monkeypatch.setattr(bank_controller.QFileDialog, "getExistingDirectory", lambda *_: str(public))
+    dock.bank.pictures.click()
+    assert dock.bank.pictures.text().startswith("Stop (")
+    assert not dock.bank.add.isEnabled()
+    docks.until(lambda: quiet(dock))
+    assert dock.bank.message.text() == f"Found {len(bank)} of {len(bank)} pictures."
+    assert dock.bank.pictures.text() == "Find pictures …"
+    assert not dock.bank.pictures.isEnabled()
+    assert dock.bank.add.isEnabled()
+    assert all(is_pictured(row) for row in range(items.count()))
+    assert dock.known.own
+    # The model's own bank has none; the cache has.
+    follow_anew(docks, dock)
+    assert banks["own"].thumbnails is None
+    assert dock.known.bank.thumbnail(0) is not None
+
+
+def test_why_there_is_no_picture_is_told(docks, dock, banks, public, problems, tmp_path, model):
+    scored(docks, dock)
+    banks["own"] = bank = learnt_from(public, model)
+    follow_anew(docks, dock)
+    dock.desk.find_pictures_in(tmp_path / "public" / "no such folder")
+    docks.until(lambda: quiet(dock))
+    assert "holds no image of the cases" in problems[-1]
+    assert dock.bank.pictures.text() == "Find pictures …"
+    next(iter(public.glob("SOB_B*"))).unlink()
+    dock.desk.find_pictures_in(public)
+    docks.until(lambda: quiet(dock))
+    benign = bank.cases.count("breakhis 101")
+    assert dock.bank.message.text() == (
+        f"Found {len(bank) - benign} of {len(bank)} pictures. The others: {benign}: no image of "
+        "their case is in the folder."
+    )
+    assert dock.bank.pictures.isEnabled()
 
 
 def test_known_tiles_are_flown_to_if_their_slide_is_open(docks, dock):
@@ -185,6 +345,11 @@ def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
         wanted = ExemplarClassifier(
             read.tiles.embeddings, known.bank, way, scoring.temperature
         ).probability()
+        # Reference tiles of this slide are scored without themselves.
+        own_tiles = tiles_with_own(known.bank, read.slide.quick_hash, read.tiles.places)
+        assert len(own_tiles) >= 80
+        similar = similar_without_own(read.tiles.embeddings, known.bank, own_tiles, way)
+        wanted[list(own_tiles)] = class_probability(similar, scoring.temperature)
         number = known.bank.classes.index("malignant")
         heat_map = read.tiles.heat_map(wanted[:, number], 0)
         drawn = MapRaster(heat_map, read.run.plan.mask).draw(heat_map)
@@ -341,9 +506,9 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
     assert dock.overlays.banner.isHidden()
     scored(docks, dock)
     assert dock.overlays.banner.isVisibleTo(dock)
-    assert dock.overlays.banner.text() == (
-        "50 % of the tissue is unlike anything this model was trained on."
-    )
+    told = dock.overlays.banner.text()
+    assert told.startswith("50 % of the tissue is unlike anything this model was trained on (95 %")
+    assert told.endswith(f"n = {len(dock.read.tiles)} tiles at 20x).")
     controls = docks.score.controls
     assert "50 % of" in controls.banner.text()
     (layer,) = (

@@ -1,11 +1,16 @@
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.similarity.evidence import Evidence, Neighbour, TileEvidence
 from napari_smse.widgets.evidence.messages import (
     describe_disagreement,
-    describe_ood,
     describe_out_of_distribution,
+    describe_own,
+    describe_sample,
     describe_vote,
 )
 from napari_smse.workflows.evidence import describe_bank
@@ -52,23 +57,37 @@ def test_a_class_head_that_says_otherwise_is_named():
     assert describe_disagreement(TileEvidence(0, 0.5, message, evidence())) == ""
 
 
-def test_what_is_unlike_anything_is_said():
-    assert "unlike" in describe_ood(1.01)
-    assert describe_ood(1.0) == "This tile looks like tiles that are known."
-    assert describe_ood(None) == describe_ood(float("nan")) == ""
+def test_how_little_five_tiles_tell_is_said():
+    told = describe_sample(evidence("malignant", "benign", *["malignant"] * 3))
+    assert told.startswith("4 of n = 5, of 1 case: of tiles like these, ")
+    low, high = (int(part) for part in re.findall(r"(\d+) %", told)[:2])
+    # One case is one independent tile, whatever the number of its tiles.
+    assert low < 38
+    assert high > 96
+    assert describe_sample(evidence()) == ""
+
+
+def test_a_tile_that_is_a_reference_tile_is_told():
+    assert describe_own(evidence("malignant")) == ""
+    own = replace(evidence("malignant"), own=("benign",))
+    assert "is a reference tile (benign), which was left out" in describe_own(own)
 
 
 @pytest.mark.parametrize(
     ("share", "told"),
     [(0.62, "62 % of the tissue"), (0.0, "0 %"), (0.001, "Less than 1 %"), (1.0, "100 %")],
 )
-def test_the_banner_says_how_much(share, told):
-    message = describe_out_of_distribution(share)
+def test_the_banner_says_how_much_of_how_many(share, told):
+    found = Estimate(share, share * 0.9, min(1.0, share + 0.1), n=1412)
+    message = describe_out_of_distribution(found, scale="20x")
     assert message.startswith(told)
-    assert message.endswith("is unlike anything this model was trained on.")
-    assert describe_out_of_distribution(share, added=True).endswith(
-        "was trained on, or that was added."
-    )
+    assert "is unlike anything this model was trained on (95 % interval " in message
+    assert message.endswith("; n = 1,412 tiles at 20x).")
+    assert "was trained on, or that was added (" in describe_out_of_distribution(found, added=True)
+
+
+def test_the_banner_says_that_nothing_was_compared():
+    assert describe_out_of_distribution(Estimate(None)).startswith("No tile could be compared")
 
 
 def test_a_bank_is_counted_by_class():

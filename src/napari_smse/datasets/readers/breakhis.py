@@ -184,6 +184,11 @@ def copy_detail(kind: str, magnification: str) -> float | None:
     return MPP[magnification] * _FRAME[0] / int(match[1])
 
 
+def mpp_of(named: BreakHisName, size: tuple[int, int]) -> float:
+    """Return the um/px of a picture of so many px across and down, a resized frame or a crop."""
+    return named.mpp / _resized(size)
+
+
 def _candidate(path: Path, named: BreakHisName) -> Candidate:
     columns = {
         "label": named.label,
@@ -201,7 +206,7 @@ def _candidate(path: Path, named: BreakHisName) -> Candidate:
         path=path,
         label=named.label,
         case=named.number,
-        mpp=named.mpp if size is None else named.mpp / _resized(size),
+        mpp=named.mpp if size is None else mpp_of(named, size),
         problem=problem,
         magnification=named.magnification,
         subtype=named.subtype,

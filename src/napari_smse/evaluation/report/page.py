@@ -30,6 +30,7 @@ from napari_smse.evaluation.report.tables import (
     table,
 )
 from napari_smse.evaluation.scale_curve import ScalePoint
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.per_case import (
     ImageResult,
     case_results,
@@ -37,7 +38,7 @@ from napari_smse.metrics.per_case import (
     worst_images,
 )
 from napari_smse.metrics.predictions import HeldOutPredictions
-from napari_smse.metrics.summary import Estimate, Summary, predictions_from_held_out
+from napari_smse.metrics.summary import Summary, predictions_from_held_out
 from napari_smse.slides.identity import path_text
 
 _log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ def _opening(content: ReportContent) -> str:
     summary, auc = content.summary, content.summary.estimates["auc"]
     number = f"{summary.images:,} images of {summary.cases:,} cases"
     if auc.value is None:
-        headline = f"{number}. They are of one class, so there is no AUC."
+        headline = f"{number}. There is no AUC: {auc.reason}."
     else:
         headline = f"{number}: AUC {shown(auc)}."
     notices = bullets(content.notices)
@@ -190,8 +191,10 @@ def _scale(points: Sequence[ScalePoint]) -> Iterator[str]:
 
 
 def _estimate(point: ScalePoint) -> Estimate:
-    values = (None if math.isnan(value) else value for value in (point.auc, point.low, point.high))
-    return Estimate(*values)
+    value, low, high = (
+        None if math.isnan(bound) else bound for bound in (point.auc, point.low, point.high)
+    )
+    return Estimate(value, low, high, point.images, point.cases, point.reason)
 
 
 def _wrong(content: ReportContent, results: Sequence[ImageResult]) -> str:

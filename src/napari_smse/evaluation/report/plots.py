@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.metrics.bootstrap import bootstrap_counts
 from napari_smse.metrics.classification import Predictions, Weights
-from napari_smse.metrics.summary import Estimate, bootstrap_counts
+from napari_smse.metrics.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,12 @@ from html import escape
 from typing import Final
 
 from napari_smse.evaluation.loss_comparison import LossComparisonRow
+from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.per_case import CaseResult
-from napari_smse.metrics.summary import ALL, Estimate, Spread, Summary
+from napari_smse.metrics.summary import ALL, Spread, Summary
 
 _NONE: Final = "-"
+_TOO_FEW: Final = "too few"
 _WORDS: Final = {
     "auc": (
         "AUC",
@@ -44,9 +46,9 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def shown(estimate: Estimate, scale: float = 1, form: str = ".3f") -> str:
-    """Return ``0.831 (0.749 to 0.911)``, or a dash; `form` as in a format string."""
+    """Return ``0.831 (0.749 to 0.911)``, or why not in short; `form` as in a format string."""
     if estimate.value is None:
-        return _NONE
+        return _TOO_FEW if estimate.reason else _NONE
     value = format(estimate.value * scale, form)
     if estimate.low is None or estimate.high is None:
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from napari.components import ViewerModel
@@ -10,11 +11,17 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
+from napari_smse.progress import Progress
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.widgets.evidence.bank_panel import BankPanel
 from napari_smse.widgets.layers.annotation_layer import drawn_on
-from napari_smse.widgets.worker import Worker
+from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, describe_bank, with_annotated
+from napari_smse.workflows.reference_pictures import (
+    FoundPictures,
+    PictureSearch,
+    with_kept_pictures,
+)
 
 _FILTER = "Reference tiles (*.safetensors)"
 _Result = tuple[NamedBank | None, str]
@@ -51,6 +58,14 @@ class BankController(QObject):
         self.task = Worker()
         self.task.returned.connect(self._take_result)
         self.task.errored.connect(self.problem)
+        self.searching = Worker()
+        self._search: PictureSearch | None = None
+        self._turn = ComputeLock("Pictures of reference tiles are being looked for")
+        self.searching.progressed.connect(self._show_search)
+        self.searching.returned.connect(self._take_pictures)
+        self.searching.errored.connect(self.problem)
+        self.searching.finished.connect(self._end_search)
+        panel.pictures_wanted.connect(self._ask_where_pictures_are)
         panel.add_wanted.connect(self.add_annotated)
         panel.remove_wanted.connect(self.remove_chosen)
         panel.save_wanted.connect(self._ask_where_to_save)
@@ -95,7 +110,7 @@ class BankController(QObject):
     def remove_chosen(self) -> None:
         """Take the chosen exemplar out of the bank."""
         known, row = self.known, self._chosen
-        if known is None or row is None or self.task.is_running:
+        if known is None or row is None or self.is_busy:
             return
         name = known.bank.class_name(row)
         self._take(known.changed(known.bank.without([row])))
@@ -105,8 +120,9 @@ class BankController(QObject):
 
     def take_own(self) -> None:
         """Take the exemplars that came with the model again."""
-        if self._read is not None and not self.task.is_running:
-            self._take(self._read.own_bank)
+        if self._read is not None and not self.is_busy:
+            own = self._read.own_bank
+            self._take(replace(own, bank=with_kept_pictures(own.bank)))
             self._panel.show_message(self._read.note)
 
     def save_to(self, path: Path) -> None:
@@ -134,12 +150,55 @@ class BankController(QObject):
 
         self._start(work)
 
+    def find_pictures_in(self, folder: Path) -> None:
+        """Look below a folder for the pictures of reference tiles that came with the model."""
+        read, known = self._read, self.known
+        if read is None or known is None or self.is_busy:
+            return
+        reason = self._turn.take()
+        if reason:
+            self._panel.show_message(reason)
+            return
+        self._panel.show_message("")
+        self._panel.show_searching("0 %")
+        run = read.run
+        self._search = search = PictureSearch(known.bank, run.model, folder, run.device)
+        self.searching.start(search.run)
+
+    def stop_search(self) -> None:
+        """Look for no more pictures; what was found stays."""
+        if self._search is not None:
+            self._search.stop()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the bank is being changed, or pictures of it are looked for."""
+        return self.task.is_running or self.searching.is_running
+
     def release(self) -> None:
         """Stop what is under way."""
         self.task.cancel()
+        self.stop_search()
+        self.searching.cancel()
+        self._turn.give_back()
+
+    def _show_search(self, progress: Progress) -> None:
+        share = progress.done / max(1, progress.total)
+        self._panel.show_searching(f"{share:.0%}".replace("%", " %"))
+
+    def _take_pictures(self, found: FoundPictures) -> None:
+        known = self._banks.get(found.bank.model)
+        if known is not None:
+            self._take(replace(known, bank=found.bank))
+        self._panel.show_message(found.sentence)
+
+    def _end_search(self) -> None:
+        self._search = None
+        self._turn.give_back()
+        self._panel.show_searching("")
 
     def _start(self, work: Callable[[], _Result]) -> None:
-        if not self.task.is_running:
+        if not self.is_busy:
             self._panel.show_message("")
             self.task.start(work)
 
@@ -162,6 +221,16 @@ class BankController(QObject):
         )
         if chosen:
             self.save_to(Path(chosen))
+
+    def _ask_where_pictures_are(self) -> None:
+        if self.searching.is_running:
+            self.stop_search()
+            return
+        chosen = QFileDialog.getExistingDirectory(
+            self._panel, "Folder with BreakHis, EBHI-Seg or the oral set"
+        )
+        if chosen:
+            self.find_pictures_in(Path(chosen))
 
     def _ask_what_to_load(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self._panel, "Load reference tiles", "", _FILTER)

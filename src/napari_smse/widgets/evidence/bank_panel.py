@@ -7,6 +7,15 @@ from qtpy.QtWidgets import QCheckBox, QGroupBox, QLabel, QPushButton, QVBoxLayou
 
 from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.workflows.evidence import NamedBank, describe_bank
+from napari_smse.workflows.reference_pictures import without_picture
+
+_FIND = "Find pictures …"
+_ABOUT_PICTURES = (
+    "The reference tiles that come with the model have no pictures, as those may not be passed on. "
+    "If you have the public data sets that they were cut from (BreakHis, EBHI-Seg, the oral set), "
+    "choose their folder: each tile is known again by its case and its embedding. Takes some "
+    "minutes; what is found is kept for the next time."
+)
 
 
 class BankPanel(QGroupBox):
@@ -24,6 +33,9 @@ class BankPanel(QGroupBox):
     reset_wanted = Signal()
     """Take the model's own bank again."""
 
+    pictures_wanted = Signal()
+    """Find pictures of the reference tiles that came with the model, or stop looking."""
+
     learn_wanted = Signal()
     """Fine-tune on the reference tiles that were added."""
 
@@ -40,6 +52,7 @@ class BankPanel(QGroupBox):
         self.remove.setToolTip("Take the reference tile chosen in the list above out of the bank.")
         self.save = push_button("Save …", "Write the reference tiles to a file.")
         self.load = push_button("Load …", "Read reference tiles from a file that this model made.")
+        self.pictures = push_button(_FIND, _ABOUT_PICTURES)
         self.reset = QPushButton("Reset to model's exemplars")
         self.reset.setToolTip("Take the reference tiles that came with the model again.")
         self.learn = QPushButton("Fine-tune on these …")
@@ -58,6 +71,7 @@ class BankPanel(QGroupBox):
         layout.addWidget(self.which)
         layout.addLayout(hbox(self.add, self.remove))
         layout.addWidget(self.keep_pictures)
+        layout.addWidget(self.pictures)
         layout.addLayout(hbox(self.save, self.load, self.reset))
         layout.addWidget(self.learn)
         layout.addWidget(self.message)
@@ -68,20 +82,37 @@ class BankPanel(QGroupBox):
             (self.load, self.load_wanted),
             (self.reset, self.reset_wanted),
             (self.learn, self.learn_wanted),
+            (self.pictures, self.pictures_wanted),
         ):
             button.clicked.connect(signal)
+        self._known: NamedBank | None = None
+        self._chosen = self._searching = False
         self.show_bank(None)
-        self.allow_removing(False)
 
     def show_bank(self, known: NamedBank | None) -> None:
         """Say which bank it is, and how many tiles of each class it holds."""
-        there = known is not None
-        for button in (self.add, self.save, self.load):
-            button.setEnabled(there)
-        self.save.setEnabled(known is not None and len(known.bank) > 0)
-        self.reset.setEnabled(known is not None and not known.own)
-        self.learn.setEnabled(known is not None and len(known.bank.on_slides()) > 0)
+        self._known = known
+        self._allow()
         self.which.setText("" if known is None else f"{known.name}: {describe_bank(known.bank)}")
+
+    def _allow(self) -> None:
+        """Allow what makes sense now; while pictures are looked for, the bank stays as it is."""
+        known, free = self._known, not self._searching
+        bank = None if known is None else known.bank
+        self.add.setEnabled(free and bank is not None)
+        self.load.setEnabled(free and bank is not None)
+        self.save.setEnabled(free and bank is not None and len(bank) > 0)
+        self.reset.setEnabled(free and known is not None and not known.own)
+        self.learn.setEnabled(bank is not None and len(bank.on_slides()) > 0)
+        self.remove.setEnabled(free and self._chosen)
+        lacking = bank is not None and len(without_picture(bank)) > 0
+        self.pictures.setEnabled(self._searching or lacking)
+
+    def show_searching(self, text: str) -> None:
+        """Say how far the search for pictures is, and offer to stop it; empty when it ended."""
+        self._searching = bool(text)
+        self.pictures.setText(f"Stop ({text})" if text else _FIND)
+        self._allow()
 
     def show_message(self, text: str) -> None:
         """Say what was done."""
@@ -90,4 +121,5 @@ class BankPanel(QGroupBox):
 
     def allow_removing(self, allowed: bool) -> None:
         """Whether a reference tile is chosen that can be removed."""
-        self.remove.setEnabled(allowed)
+        self._chosen = allowed
+        self._allow()

@@ -22,7 +22,7 @@ from napari_smse.widgets.evidence.evidence_panel import EvidencePanel
 from napari_smse.widgets.evidence.map_source import MapSource
 from napari_smse.widgets.evidence.overlay_panel import OverlayPanel
 from napari_smse.widgets.layers.annotation_layer import drawn_on
-from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.layers.tile_marker import fly_to, outline
 from napari_smse.widgets.layers.tile_picker import TilePointer
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
@@ -56,6 +56,7 @@ class EvidenceDock(SlideDock):
         self._tasks = (
             self.reading,
             self.desk.task,
+            self.desk.searching,
             self.colour_by.task,
             self.overlays.monitor.task,
             self.overlays.comparing,
@@ -124,10 +125,11 @@ class EvidenceDock(SlideDock):
         self.reading.returned.connect(self._show_slide)
         self.reading.errored.connect(self._show_problem)
         self.evidence.problem.connect(self._show_message)
+        self.evidence.shown.connect(self._outline)
         self.evidence.exemplar_clicked.connect(self._fly_to_exemplar)
         self.evidence.exemplar_chosen.connect(self.desk.choose)
         self.overlays.problem.connect(self._show_problem)
-        self.overlays.measured.connect(self.evidence.describe_ood)
+        self.overlays.measured.connect(self.evidence.describe_familiarity)
         self.colour_by.problem.connect(self._show_problem)
         self.desk.changed.connect(self._compare_with)
         self.desk.problem.connect(self._show_problem)
@@ -251,6 +253,12 @@ class EvidenceDock(SlideDock):
     def _point_at(self, tile: TileOnSlide) -> None:
         region = tile.region
         self.evidence.point_at(region.x + region.width / 2, region.y + region.height / 2)
+
+    def _outline(self, tile: TileOnSlide) -> None:
+        """Outline the tile that the evidence is of, where it lies."""
+        layer = layer_with(self.viewer, tile.slide.quick_hash)
+        if layer is not None:
+            outline(self.viewer, layer, tile.region)
 
     def _fly_to_exemplar(self, row: int) -> None:
         known = self.known

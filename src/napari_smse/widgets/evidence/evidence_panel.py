@@ -15,6 +15,7 @@ from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.evidence.neighbour_list import NeighbourList
 from napari_smse.widgets.evidence.tile_card import TileCard
 from napari_smse.workflows.evidence import ScoredTiles
+from napari_smse.workflows.familiarity import Familiarity, familiarity
 from napari_smse.workflows.scored_slide import TileOnSlide
 from napari_smse.workflows.settings.embeddings import EvidenceSettings
 
@@ -35,6 +36,9 @@ class EvidencePanel(QWidget):
 
     exemplar_clicked = Signal(int)
     exemplar_chosen = Signal(object)
+
+    shown = Signal(object)
+    """The `TileOnSlide` that the evidence is of."""
 
     problem = Signal(str)
     """There is no evidence; the text says why. Empty when there is some."""
@@ -105,6 +109,7 @@ class EvidencePanel(QWidget):
             *self.point,
             options.k,
             similar_scale=options.similar_scale,
+            slide=read.slide.quick_hash,
         )
         if not self.found:
             self._clear()
@@ -115,10 +120,10 @@ class EvidencePanel(QWidget):
         self.card.show_tiles(self.found, row)
         self._show(row)
 
-    def describe_ood(self) -> None:
-        """Say anew whether the tile is like anything known."""
-        if self.found:
-            self.card.describe_ood(self._unlike_of(self.found[self._shown].row))
+    def describe_familiarity(self) -> None:
+        """Say anew whether the model knows tiles like the one that is shown."""
+        if self.found and self._read is not None:
+            self.card.describe_familiarity(self._familiarity(self._read, self.found[self._shown]))
 
     def release(self) -> None:
         """Read no more pictures."""
@@ -135,8 +140,12 @@ class EvidencePanel(QWidget):
         self._shown = row
         if read is not None and bank is not None:
             tile = TileOnSlide(read.slide, read.tiles.region(one.row), one.mpp)
-            self.card.show_tile(one, tile, self._unlike_of(one.row))
-            self.known.show_evidence(one.evidence, bank, self._colours, tile)
+            self.card.show_tile(one, tile, self._familiarity(read, one))
+            self.known.show_evidence(one.evidence, bank, self._colours)
+            self.shown.emit(tile)
+
+    def _familiarity(self, read: ScoredTiles, one: TileEvidence) -> Familiarity:
+        return familiarity(self._unlike_of(one.row), one.evidence.distance, read.near_limit)
 
     def _clear(self) -> None:
         self.found = []

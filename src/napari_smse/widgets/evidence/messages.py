@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from napari_smse.metrics.estimate import Estimate, counted, share_estimate
 from napari_smse.similarity.evidence import Evidence, TileEvidence
 
 
@@ -26,13 +25,30 @@ def describe_vote(evidence: Evidence) -> str:
     )
 
 
-def describe_ood(unlike: float | None) -> str:
-    """Say whether a tile is like anything known; nothing if that is not known."""
-    if unlike is None or math.isnan(unlike):
+def describe_sample(evidence: Evidence) -> str:
+    """Say how little so few reference tiles can tell; nothing without any."""
+    if not evidence.nearest:
         return ""
-    if unlike > 1:
-        return "This tile looks unlike everything known to the model: trust no class here."
-    return "This tile looks like tiles that are known."
+    name, cases = evidence.called, [neighbour.case for neighbour in evidence.nearest]
+    hits = [neighbour.class_name == name for neighbour in evidence.nearest]
+    share = share_estimate(hits, cases)
+    assert share.low is not None
+    assert share.high is not None
+    return (
+        f"{evidence.count(name)} of n = {len(hits)}, of {counted(len(set(cases)), 'cases')}: of "
+        f"tiles like these, {percent(share.low)} to {percent(share.high)} would be {name} (95 % "
+        "interval). Reference tiles of two scales at one place count once."
+    )
+
+
+def describe_own(evidence: Evidence) -> str:
+    """Say that a tile is a reference tile itself; nothing if it is not."""
+    if not evidence.own:
+        return ""
+    return (
+        f"Its own tissue is a reference tile ({' and '.join(evidence.own)}), which was left out: "
+        "else it would match itself."
+    )
 
 
 def describe_disagreement(one: TileEvidence) -> str:
@@ -48,10 +64,29 @@ def describe_disagreement(one: TileEvidence) -> str:
     )
 
 
-def describe_out_of_distribution(share: float, added: bool = False) -> str:
-    """Say how much of the tissue, 0 to 1, is unlike what is known, with added tiles or without."""
-    percent = f"{share:.0%}".replace("%", " %")
-    if 0 < share < 0.005:
-        percent = "Less than 1 %"
+def describe_out_of_distribution(share: Estimate, added: bool = False, scale: str = "") -> str:
+    """Say how much of the tissue is unlike what is known.
+
+    Parameters
+    ----------
+    share
+        Of the tiles of a scale.
+    added
+        Whether added reference tiles count as known, too.
+    scale
+        What that scale is called.
+    """
+    if share.value is None or share.low is None or share.high is None:
+        return "No tile could be compared with what this model was trained on."
+    part = "Less than 1 %" if 0 < share.value < 0.005 else percent(share.value)
     known = "was trained on, or that was added" if added else "was trained on"
-    return f"{percent} of the tissue is unlike anything this model {known}."
+    at = f" at {scale}" if scale else ""
+    return (
+        f"{part} of the tissue is unlike anything this model {known} (95 % interval "
+        f"{percent(share.low)} to {percent(share.high)}; n = {counted(share.n or 0, 'tiles')}{at})."
+    )
+
+
+def percent(share: float) -> str:
+    """Return ``12 %``."""
+    return f"{share:.0%}".replace("%", " %")

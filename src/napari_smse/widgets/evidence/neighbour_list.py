@@ -66,7 +66,6 @@ class NeighbourList(QWidget):
         evidence: Evidence,
         bank: ExemplarBank,
         colours: Mapping[str, Colour],
-        itself: TileOnSlide | None = None,
     ) -> None:
         """Show the exemplars nearest to a tile.
 
@@ -76,14 +75,12 @@ class NeighbourList(QWidget):
             Which they are, and what they are of.
         colours
             Of the classes.
-        itself
-            The tile, which may be in the bank itself.
         """
         self.list.clear()
         to_read = []
         for number, one in enumerate(evidence.nearest):
             tile = self.tile(bank, one.row)
-            item = QListWidgetItem(_text(one, is_itself=_is_same(tile, itself)))
+            item = QListWidgetItem(_text(one))
             colour = QColor(*colours.get(one.class_name, UNKNOWN_COLOUR))
             item.setData(_ROW, one.row)
             item.setData(_COLOUR, colour)
@@ -117,18 +114,11 @@ class NeighbourList(QWidget):
             item.setIcon(_barred(icon, item.data(_COLOUR)))
 
 
-def _text(one: Neighbour, *, is_itself: bool) -> str:
+def _text(one: Neighbour) -> str:
     scale = f"{objective_power(one.mpp):.3g}x"
     # The case and the source of a tile that was drawn are its slide.
     of = one.case if one.case.startswith(one.source) else f"{one.source}, case {one.case}"
-    itself = " (this tile itself)" if is_itself else ""
-    return f"{one.class_name} · {one.distance:.2f} away{itself}\n{scale} · {of}"
-
-
-def _is_same(tile: TileOnSlide | None, other: TileOnSlide | None) -> bool:
-    if tile is None or other is None or tile.slide.quick_hash != other.slide.quick_hash:
-        return False
-    return tile.region == other.region and abs(tile.mpp - other.mpp) < 1e-3
+    return f"{one.class_name} · {one.distance:.2f} away\n{scale} · {of}"
 
 
 def _barred(picture: QIcon | None, colour: QColor) -> QIcon:

@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_smse.progress import Progress
-from napari_smse.scoring.calls import OOD_LIMIT
+from napari_smse.scoring import objective_power
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.scale_agreement import ScaleAgreement, scale_agreement
 from napari_smse.widgets.evidence.messages import describe_out_of_distribution
@@ -22,6 +22,7 @@ from napari_smse.widgets.ood_monitor import OodMonitor
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import ScoredTiles
+from napari_smse.workflows.out_of_distribution import ood_share
 
 _ALARMING = 0.1
 _BANNER = "background: #7a4a00; color: white; font-weight: bold; padding: 4px;"
@@ -134,11 +135,13 @@ class OverlayPanel(QWidget):
         if not ood.scores.known:
             self._show_banner(_NOT_SAID)
             return
-        finest = ood.of_scale(_finest(read))
-        if len(finest):
-            share = float((finest > OOD_LIMIT).mean())
-            self._show_banner(describe_out_of_distribution(share, ood.scores.added))
-            self.banner.setStyleSheet(_BANNER if share >= _ALARMING else _CALM)
+        number = _finest(read)
+        tiles = ood.tiles.scales[number]
+        if len(tiles):
+            share = ood_share(ood.of_scale(number), tiles)
+            scale = f"{objective_power(tiles.grid.spec.mpp):.3g}x"
+            self._show_banner(describe_out_of_distribution(share, ood.scores.added, scale))
+            self.banner.setStyleSheet(_BANNER if (share.value or 0) >= _ALARMING else _CALM)
         self.measured.emit()
 
     def _show_agreement(self) -> None:

@@ -20,11 +20,19 @@ from qtpy.QtWidgets import (
 from napari_smse.scoring import objective_power
 from napari_smse.similarity.evidence import TileEvidence
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
-from napari_smse.widgets.evidence.messages import describe_disagreement, describe_ood, describe_vote
+from napari_smse.widgets.evidence.messages import (
+    describe_disagreement,
+    describe_own,
+    describe_sample,
+    describe_vote,
+)
+from napari_smse.workflows.familiarity import Familiarity
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 _PICTURE_PX = 112
 _VOTE = "Reference tiles"
+_DOUBTED = "font-weight: bold;"
+_DOUBTS = ("unfamiliar", "out of distribution")
 
 
 class TileCard(QWidget):
@@ -53,7 +61,7 @@ class TileCard(QWidget):
         assert horizontal is not None
         horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         horizontal.setMinimumSectionSize(20)
-        self.vote, self.ood, self.other = QLabel(), QLabel(), QLabel()
+        self.vote, self.own, self.ood, self.other = QLabel(), QLabel(), QLabel(), QLabel()
         self.vote.setStyleSheet("font-weight: bold;")
         self.pictures = ThumbnailReader()
         top = QHBoxLayout()
@@ -62,7 +70,7 @@ class TileCard(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(top)
-        for label in (self.vote, self.ood, self.other):
+        for label in (self.vote, self.own, self.ood, self.other):
             label.setWordWrap(True)
             layout.addWidget(label)
         self.scales.itemSelectionChanged.connect(self._choose)
@@ -87,16 +95,20 @@ class TileCard(QWidget):
             self.scales.selectRow(chosen)
         self.show()
 
-    def show_tile(self, one: TileEvidence, tile: TileOnSlide, unlike: float | None) -> None:
+    def show_tile(self, one: TileEvidence, tile: TileOnSlide, familiar: Familiarity) -> None:
         """Show one scale's tile."""
         self.vote.setText(describe_vote(one.evidence))
+        self.vote.setToolTip(describe_sample(one.evidence))
+        _show_text(self.own, describe_own(one.evidence))
         _show_text(self.other, describe_disagreement(one))
-        self.describe_ood(unlike)
+        self.describe_familiarity(familiar)
         self.pictures.ask([(tile.region, tile)])
 
-    def describe_ood(self, unlike: float | None) -> None:
-        """Say whether the tile is like anything known."""
-        _show_text(self.ood, describe_ood(unlike))
+    def describe_familiarity(self, familiar: Familiarity) -> None:
+        """Say whether the model knows tiles like this one; the figures are in the tooltip."""
+        _show_text(self.ood, familiar.sentence)
+        self.ood.setToolTip(familiar.measured)
+        self.ood.setStyleSheet(_DOUBTED if familiar.verdict in _DOUBTS else "")
 
     def clear(self) -> None:
         """Show no tile."""

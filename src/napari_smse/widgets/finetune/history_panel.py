@@ -105,7 +105,7 @@ class HistoryPanel(QWidget):
                     item = QTableWidgetItem(text)
                     if column != _NOTE:
                         item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
-                    item.setToolTip(f"{entry.path}\nfrom {entry.parent}")
+                    item.setToolTip(_about(entry))
                     self.table.setItem(row, column, item)
         self._allow()
 
@@ -147,5 +147,16 @@ class HistoryPanel(QWidget):
 
 def _cells(entry: FineTuneEntry) -> tuple[str, ...]:
     before, after = entry.auc_before, entry.auc_after
-    change = "" if before is None or after is None else f"{before.value:.2f} → {after.value:.2f}"
+    change = "too few"
+    if before is not None and after is not None:
+        change = f"{before.value:.2f} → {after.value:.2f}"
+        if after.low is not None and after.high is not None:
+            change += f" ({after.low:.2f} to {after.high:.2f})"
     return f"{entry.when:%d %b %H:%M}", entry.loss, entry.trainable, change, entry.note
+
+
+def _about(entry: FineTuneEntry) -> str:
+    """Say where a model lies, what it came from, and what its AUC is of."""
+    after = entry.auc_after
+    of = "No AUC: too few tiles or cases were held out." if after is None else f"AUC: {after.how}"
+    return f"{entry.path}\nfrom {entry.parent}\n{of}"

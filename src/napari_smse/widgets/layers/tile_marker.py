@@ -1,4 +1,4 @@
-"""Show a tile: fly there and outline it."""
+"""Show a tile: outline it, and fly there if asked to."""
 
 from __future__ import annotations
 
@@ -41,18 +41,24 @@ def fly_to(viewer: ViewerModel, slide_layer: Layer, region: Region) -> None:
     """
     if isinstance(slide_layer, Image) and is_slide_layer(slide_layer):
         session_of(viewer).choose(slide_layer)
-    corners = np.array(
-        [
-            [region.x, region.y],
-            [region.x + region.width, region.y + region.height],
-        ]
-    )
-    edges = level0_to_world(slide_layer, corners)
-    (top, left), (bottom, right) = edges
+    (top, left), (bottom, right) = edges = _edges(slide_layer, region)
     camera = viewer.scene.camera
     camera.center = (*camera.center[:-2], (top + bottom) / 2, (left + right) / 2)
     camera.zoom = min(viewer.canvas.size) / (_TILES_ACROSS * (bottom - top))
     _outline(viewer, slide_layer, edges)
+
+
+def outline(viewer: ViewerModel, slide_layer: Layer, region: Region) -> None:
+    """Outline a region of a slide, and leave the view where it is.
+
+    Parameters
+    ----------
+    viewer, slide_layer
+        Where the slide is.
+    region
+        Level-0 px.
+    """
+    _outline(viewer, slide_layer, _edges(slide_layer, region))
 
 
 def marked(viewer: ViewerModel) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -63,6 +69,15 @@ def marked(viewer: ViewerModel) -> tuple[NDArray[np.float64], NDArray[np.float64
     scale = np.asarray(marker.scale[-2:])
     first = np.asarray(marker.translate[-2:]) - scale / 2
     return first, first + scale * _PX
+
+
+def _edges(slide_layer: Layer, region: Region) -> NDArray[np.float64]:
+    """Return top left and bottom right of a region in the world, (y, x)."""
+    corners = [
+        [region.x, region.y],
+        [region.x + region.width, region.y + region.height],
+    ]
+    return level0_to_world(slide_layer, np.array(corners))
 
 
 def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]) -> None:

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.progress import Progress
-from napari_smse.similarity.batch_effect import BatchEffect, NeighbourAccuracy
+from napari_smse.similarity.batch_effect import BatchEffect
+from napari_smse.similarity.neighbour_accuracy import NeighbourAccuracy
 from napari_smse.widgets.controls.layout import push_button
 from napari_smse.workflows.batch_effect import BatchEffectResult
 from napari_smse.workflows.stain_robustness import StainRobustness
@@ -32,7 +33,7 @@ _STAIN_ABOUT: Final = (
     "what still tells the slides then is not their stain. Takes about as long as scoring them."
 )
 _SLIDE, _CLASS = QColor(213, 94, 0), QColor(0, 114, 178)
-_HEIGHT, _NAME_PX, _VALUE_PX = 26, 64, 52
+_HEIGHT, _NAME_PX, _VALUE_PX = 26, 52, 104
 
 
 class AccuracyBar(QWidget):
@@ -53,7 +54,12 @@ class AccuracyBar(QWidget):
         self.accuracy = accuracy
         self.setVisible(accuracy is not None)
         if accuracy is not None:
-            self.setToolTip(f"{accuracy.groups} groups; chance {accuracy.chance:.0%}")
+            interval = accuracy.interval or "cannot be told"
+            self.setToolTip(
+                f"{accuracy.tiles:,} tiles in {accuracy.groups} groups; chance "
+                f"{accuracy.chance:.0%}; 95 % interval, from drawing blocks of neighbouring tiles: "
+                f"{interval}."
+            )
         self.update()
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:
@@ -68,6 +74,9 @@ class AccuracyBar(QWidget):
         width = self.width() - _NAME_PX - _VALUE_PX
         painter.drawText(QRectF(0, 0, _NAME_PX, _HEIGHT), middle, self._name)
         value = f"{self.accuracy.accuracy:.0%}".replace("%", " %")
+        low, high = self.accuracy.low, self.accuracy.high
+        if low is not None and high is not None:
+            value += f" ({100 * low:.0f}-{100 * high:.0f})"
         right = middle | Qt.AlignmentFlag.AlignRight
         painter.drawText(QRectF(_NAME_PX + width, 0, _VALUE_PX, _HEIGHT), right, value)
         ground = QRectF(_NAME_PX, 5, width, _HEIGHT - 10)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from napari_smse.metrics.estimate import Estimate
     from napari_smse.workflows.label_efficiency import LabelEfficiencyResult
 
 _OTHERS: Final = "Label what is different instead, such as a slide of another case."
@@ -24,17 +25,19 @@ def verdict(found: LabelEfficiencyResult) -> str:
     )
     if before == after:
         facts = f"with {more} labelled tiles as with {fewer}, {after} of held-out tiles are right"
-    if efficiency.verdict == "full":
+    if found.too_few:
+        return f"Too few to tell whether further labels help: {found.too_few}. So far, {facts}."
+    if found.verdict == "full":
         return (
             f"Further labels like these can hardly help: with {more} labelled tiles, "
             f"{after} of held-out tiles are called right. {_OTHERS}"
         )
-    if efficiency.verdict == "helps":
+    if found.verdict == "helps":
         return f"Further labels still help: {facts}."
-    if efficiency.verdict == "hardly":
+    if found.verdict == "hardly":
         return f"Further labels like these hardly help: {facts}. {_OTHERS}"
     return (
-        f"Whether further labels help cannot be told yet: {facts}, but from split to split that "
+        f"Too few to tell whether further labels help: {facts}, but from split to split that "
         f"differs by ± {_percent(efficiency.gain.spread)}. Labels {_elsewhere(found)} would tell."
     )
 
@@ -53,7 +56,7 @@ def about(found: LabelEfficiencyResult) -> str:
         _queue(found),
     ]
     if found.model_right is not None:
-        sentences.append(f"The model as it is calls {_percent(found.model_right)} of them right.")
+        sentences.append(f"The model as it is calls {_estimate(found.model_right)} of them right.")
     return " ".join([*sentences, *_against(found)])
 
 
@@ -102,6 +105,13 @@ def _elsewhere(found: LabelEfficiencyResult) -> str:
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join(names)
+
+
+def _estimate(figure: Estimate) -> str:
+    text = _percent(figure.value or 0.0)
+    if figure.low is None or figure.high is None:
+        return text
+    return f"{text} (95 % interval {_percent(figure.low)} to {_percent(figure.high)})"
 
 
 def _percent(share: float) -> str:
