@@ -29,9 +29,9 @@ from napari_smse.similarity.exemplar_classifier import (
     class_probability,
     fitted_temperature,
 )
+from napari_smse.similarity.familiarity import near_limit
 from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with_own
 from napari_smse.slides import Region, Slide
-from napari_smse.workflows.familiarity import near_limit
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles
 from napari_smse.workflows.reference_pictures import with_kept_pictures
 from napari_smse.workflows.scored_slide import Run

@@ -10,12 +10,12 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from napari_smse.palette import Colour
 from napari_smse.similarity.evidence import TileEvidence, evidence_at
 from napari_smse.similarity.exemplar_bank import ExemplarBank
+from napari_smse.similarity.familiarity import Familiarity, familiarity
 from napari_smse.slides import Slide
 from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.evidence.neighbour_list import NeighbourList
 from napari_smse.widgets.evidence.tile_card import TileCard
 from napari_smse.workflows.evidence import ScoredTiles
-from napari_smse.workflows.familiarity import Familiarity, familiarity
 from napari_smse.workflows.scored_slide import TileOnSlide
 from napari_smse.workflows.settings.embeddings import EvidenceSettings
 

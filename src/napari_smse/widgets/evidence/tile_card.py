@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_smse.scoring import objective_power
 from napari_smse.similarity.evidence import TileEvidence
+from napari_smse.similarity.familiarity import Familiarity
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.widgets.evidence.messages import (
     describe_disagreement,
@@ -26,7 +27,6 @@ from napari_smse.widgets.evidence.messages import (
     describe_sample,
     describe_vote,
 )
-from napari_smse.workflows.familiarity import Familiarity
 from napari_smse.workflows.scored_slide import TileOnSlide
 
 _PICTURE_PX = 112

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_smse.similarity.bank_file import bank_of
-from napari_smse.workflows.familiarity import familiarity, near_limit
+from napari_smse.similarity.familiarity import familiarity, near_limit
 from support.exemplar_banks import made_bank
 
 
