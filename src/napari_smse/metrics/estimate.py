@@ -86,6 +86,11 @@ def counted(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
+def percent(share: float) -> str:
+    """Return ``12 %``."""
+    return f"{share:.0%}".replace("%", " %")
+
+
 def share_estimate(hits: ArrayLike, groups: Sequence[object] | None = None) -> Estimate:
     """Return the share of hits with its 95 % interval, which is never of no width.
 

@@ -510,7 +510,7 @@ def test_what_is_unlike_anything_known_is_told_and_hatched(docks, dock):
     assert told.startswith("50 % of the tissue is unlike anything this model was trained on (95 %")
     assert told.endswith(f"n = {len(dock.read.tiles)} tiles at 20x).")
     controls = docks.score.controls
-    assert "50 % of" in controls.banner.text()
+    assert "50 % (95 % interval" in controls.banner.text()
     (layer,) = (
         one for one in docks.viewer.layers if is_of_kind(one, LayerKind.OUT_OF_DISTRIBUTION)
     )

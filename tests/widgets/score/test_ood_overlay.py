@@ -101,8 +101,10 @@ def test_what_is_saved_is_what_is_hatched(dock, viewer, until, tmp_path):
     unlike = [row["ood"] > 1 for row in rows]
     assert any(unlike)
     assert [row["call"] == "out of distribution" for row in rows] == unlike
+    told = dock.controls.banner.text()
     share = f"{np.mean(unlike):.0%}".replace("%", " %")
-    assert f"{share} of {len(rows)} tiles" in dock.controls.banner.text()
+    assert told.startswith(f"Out of distribution: {share} (95 % interval ")
+    assert f"of {len(rows)} tiles at 20x" in told
 
 
 def test_another_um_per_px_takes_the_figures_away(dock, viewer, until):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_smse.metrics.estimate import Estimate, counted, share_estimate
+from napari_smse.metrics.estimate import Estimate, counted, percent, share_estimate
 from napari_smse.similarity.evidence import Evidence, TileEvidence
 
 
@@ -85,8 +85,3 @@ def describe_out_of_distribution(share: Estimate, added: bool = False, scale: st
         f"{part} of the tissue is unlike anything this model {known} (95 % interval "
         f"{percent(share.low)} to {percent(share.high)}; n = {counted(share.n or 0, 'tiles')}{at})."
     )
-
-
-def percent(share: float) -> str:
-    """Return ``12 %``."""
-    return f"{share:.0%}".replace("%", " %")

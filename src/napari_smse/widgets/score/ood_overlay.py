@@ -9,15 +9,15 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import Estimate, counted, percent
 from napari_smse.scoring import describe_scale
-from napari_smse.scoring.calls import OOD_LIMIT
 from napari_smse.widgets.layers.overlays import (
     hide_out_of_distribution,
     show_out_of_distribution,
 )
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
-from napari_smse.workflows.out_of_distribution import RunOod
+from napari_smse.workflows.out_of_distribution import RunOod, ood_share
 
 _ALARMING = 0.1
 _BANNER = "background: #7a4a00; color: white; font-weight: bold; padding: 4px;"
@@ -87,15 +87,14 @@ class OodOverlay(QObject):
             self._draw(layer, ood, number)
 
     def _describe(self, ood: RunOod) -> None:
-        shares = []
-        for number, scale in enumerate(ood.tiles.scales):
-            values = ood.of_scale(number)
-            if len(values):
-                share = float((values > OOD_LIMIT).mean())
-                shares.append((share, len(values), describe_scale(scale.grid.spec.mpp)))
-        told = ", ".join(f"{share:.0%} of {n:,} tiles at {scale}" for share, n, scale in shares)
-        text = f"Out of distribution: {told}. They are not called.".replace("%", " %")
-        alarming = any(share >= _ALARMING for share, _, _ in shares)
+        shares = {
+            describe_scale(tiles.grid.spec.mpp): ood_share(ood.of_scale(number), tiles)
+            for number, tiles in enumerate(ood.tiles.scales)
+            if len(tiles)
+        }
+        told = "; ".join(_share(share, scale) for scale, share in shares.items())
+        text = f"Out of distribution: {told}. They are not called."
+        alarming = any((share.value or 0) >= _ALARMING for share in shares.values())
         self._banner.setText(text if ood.scores.known else _NOT_KNOWN)
         self._banner.setStyleSheet(_BANNER if alarming and ood.scores.known else _CALM)
 
@@ -126,3 +125,11 @@ class OodOverlay(QObject):
             hide_out_of_distribution(self._viewer, slide_of(layer))
         except SmseError:
             return
+
+
+def _share(share: Estimate, scale: str) -> str:
+    tiles = f"{counted(share.n or 0, 'tiles')} at {scale}"
+    if share.value is None or share.low is None or share.high is None:
+        return f"not known of {tiles}"
+    interval = f"95 % interval {percent(share.low)} to {percent(share.high)}"
+    return f"{percent(share.value)} ({interval}) of {tiles}"
