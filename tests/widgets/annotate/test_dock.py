@@ -300,6 +300,7 @@ def test_a_new_class_is_named_at_once(dock, qtbot, settle):
     assert editor.selectedText() == "Class 3"
     qtbot.keyClicks(editor, "nerve 1")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
+    settle()
     assert dock.table.current == "nerve 1"
     draw(dock, 0, 0, 100, 100)
     assert list(dock.drawing.layer.features[CLASS]) == ["nerve 1"]

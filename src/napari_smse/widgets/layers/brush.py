@@ -81,7 +81,7 @@ class Brush(QObject):
         self._keys = KeyBindings()
         self._stroke: Shapes | None = None
         self._width = float(BRUSH_UM)
-        self._shown_at = 0.0
+        self._show_next = 0.0
 
     @property
     def is_on(self) -> bool:
@@ -195,10 +195,15 @@ class Brush(QObject):
 
     def _show(self, area: BaseGeometry | None, erases: bool) -> None:
         stroke = self._stroke
-        now = time.monotonic()
-        if stroke is None or (area is not None and now - self._shown_at < _SHOWN_S):
+        begun = time.monotonic()
+        if stroke is None or (area is not None and begun < self._show_next):
             return
-        self._shown_at = now
+        self._show_in(stroke, area, erases)
+        # At most every other moment goes into showing, so that the stroke never lags behind.
+        ended = time.monotonic()
+        self._show_next = ended + max(_SHOWN_S, ended - begun)
+
+    def _show_in(self, stroke: Shapes, area: BaseGeometry | None, erases: bool) -> None:
         rings = [] if area is None else [self._outline(ring) for ring, _ in rings_of(area)]
         if not rings:
             stroke.data = []
