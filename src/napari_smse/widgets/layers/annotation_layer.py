@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from napari.components import ViewerModel
-from napari.layers import Layer, Shapes
+from napari.layers import Layer
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.annotations import Annotation, AnnotationSet
@@ -21,23 +22,22 @@ from napari_smse.widgets.layers.annotation_shapes import (
     IDENTITY,
     ShapesData,
     ShapesHistory,
+    add_annotation_layer,
+    annotation_layer_of,
     annotations_as_shapes,
     annotations_in,
     colour_shapes,
     exchange_annotations,
     layer_colours,
     name_shapes,
-    new_annotation_layer,
     replace_shapes,
     rgba,
 )
-from napari_smse.widgets.slide_layers import (
-    LAYER_KEY,
-    LayerKind,
-    layers_of_kind,
-)
+from napari_smse.widgets.layers.screen_width import ScreenWidth
+from napari_smse.widgets.slide_layers import LAYER_KEY
 from napari_smse.widgets.tile_notes import notes_of
 
+_WIDTH_PX: Final = 2.5
 _DONE = ("added", "removed", "changed")
 
 
@@ -82,7 +82,9 @@ class AnnotationLayer(QObject):
         self._class = next(iter(colours), "")
         self._quiet = False
         self._taker: Callable[[Collection[str]], None] | None = None
-        self.layer = _layer_of(viewer, slide) or _add_layer(viewer, slide_layer, slide)
+        self.layer = annotation_layer_of(viewer, slide) or add_annotation_layer(
+            viewer, slide_layer, slide
+        )
         self.layer.metadata[LAYER_KEY].detail = self._colours
         self._notes = notes_of(slide_layer)
         self._history = ShapesHistory(self.layer)
@@ -233,6 +235,7 @@ class AnnotationLayer(QObject):
         self.layer.events.data.disconnect(self._on_changed)
         self.layer.events.features.disconnect(self._on_features_changed)
         self._tool.release()
+        self._width.release()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._notes.changed.disconnect(self.changed.emit, missing_ok=True)
 
@@ -243,6 +246,7 @@ class AnnotationLayer(QObject):
         # Pasting is told by nothing else.
         self.layer.events.features.connect(self._on_features_changed)
         self._tool = DrawingTool(self._viewer, self.layer)
+        self._width = ScreenWidth(self._viewer, self.layer, _WIDTH_PX, self)
         self._viewer.layers.events.removed.connect(self._on_removed)
         self._notes.changed.connect(self.changed.emit)
 
@@ -300,9 +304,8 @@ class AnnotationLayer(QObject):
             replace_shapes(self.layer, shapes)
 
     def _recolour(self) -> None:
-        layer = self.layer
         with self._quietly():
-            if len(layer.data):
+            if len((layer := self.layer).data):
                 colour_shapes(layer, self._colours)
             if not layer.selected_data:
                 colour = rgba(self._colours.get(self._class))
@@ -321,7 +324,7 @@ class AnnotationLayer(QObject):
 
 def follow_scale(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> None:
     """Lay annotations over a slide whose um/px is another now; in level-0 px they stay the same."""
-    layer = _layer_of(viewer, slide)
+    layer = annotation_layer_of(viewer, slide)
     if layer is not None:
         layer.scale = slide_layer.scale[-2:]
         layer.translate = slide_layer.translate[-2:]
@@ -329,7 +332,7 @@ def follow_scale(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> None:
 
 def drawn_on(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> AnnotationSet:
     """Return what is drawn on a slide; nothing but its case if it has no annotation layer."""
-    layer = _layer_of(viewer, slide)
+    layer = annotation_layer_of(viewer, slide)
     if layer is None:
         return AnnotationSet(case=notes_of(slide_layer).case)
     return annotations_in(layer, slide_layer, slide)
@@ -337,22 +340,11 @@ def drawn_on(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> Annotatio
 
 def count_drawn(viewer: ViewerModel, slide: Slide) -> int:
     """Return how many annotations there are on a slide; quicker than reading them."""
-    layer = _layer_of(viewer, slide)
+    layer = annotation_layer_of(viewer, slide)
     return 0 if layer is None or not len(layer.data) else int(layer.features[IDENTITY].nunique())
 
 
 def colours_drawn_with(viewer: ViewerModel, slide: Slide) -> dict[str, Colour]:
     """Return the classes that a slide is annotated with, and their colours; empty if it is not."""
-    layer = _layer_of(viewer, slide)
+    layer = annotation_layer_of(viewer, slide)
     return {} if layer is None else layer_colours(layer)
-
-
-def _layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:
-    layers = layers_of_kind(viewer, LayerKind.ANNOTATIONS, slide.quick_hash)
-    return next((layer for layer in layers if isinstance(layer, Shapes)), None)
-
-
-def _add_layer(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> Shapes:
-    layer = new_annotation_layer(slide_layer, slide)
-    viewer.layers.append(layer)
-    return layer

@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 import shapely
+from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
@@ -22,6 +23,7 @@ from napari_smse.widgets.layers.regions import moved_all, world_outlines
 from napari_smse.widgets.slide_layers import (
     LayerKind,
     LayerMark,
+    layers_of_kind,
     level0_to_world,
     mark_of,
     world_to_level0,
@@ -304,3 +306,16 @@ def _whole(parts: Sequence[tuple[bool, Polygon]], slide: Slide) -> Polygon | Mul
     if not page.covers(whole):
         whole = whole.intersection(page)
     return polygons_of(whole)
+
+
+def annotation_layer_of(viewer: ViewerModel, slide: Slide) -> Shapes | None:
+    """Return the layer with the annotations of a slide, if there is one."""
+    layers = layers_of_kind(viewer, LayerKind.ANNOTATIONS, slide.quick_hash)
+    return next((layer for layer in layers if isinstance(layer, Shapes)), None)
+
+
+def add_annotation_layer(viewer: ViewerModel, slide_layer: Layer, slide: Slide) -> Shapes:
+    """Add a layer for the annotations of a slide."""
+    layer = new_annotation_layer(slide_layer, slide)
+    viewer.layers.append(layer)
+    return layer
