@@ -413,7 +413,7 @@ def test_it_says_which_labels_are_missing(dock, scored, until):
 def test_what_labels_are_worth_is_shown(dock, labelled, until):
     start_label_efficiency(dock, until)
     efficiency = dock.efficiency
-    assert efficiency.sentence.text().startswith("Further labels like these can hardly help")
+    assert efficiency.sentence.text().startswith("Too few to tell whether further labels help")
     assert efficiency.about.text().startswith("60 labelled tiles in 4 regions")
     assert efficiency.plot.isVisible()
     _, shares = efficiency.plot.random.getData()
@@ -588,7 +588,7 @@ def test_two_slides_of_the_same_colours_hardly_differ(dock, scored, until):
     dock.batch_effect.measure.click()
     until(lambda: not dock.measuring.is_running)
     assert "The embedding tells the slide in" in dock.batch_effect.sentence.text()
-    assert "(chance 50\N{NO-BREAK SPACE}%)" in dock.batch_effect.sentence.text()
+    assert ", chance 50\N{NO-BREAK SPACE}%)" in dock.batch_effect.sentence.text()
     assert dock.batch_effect.slide.accuracy.groups == 2
     assert not dock.batch_effect.slide.isHidden()
     assert "2 slides" in dock.batch_effect.note.text()
