@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_smse.api.training import cross_validate, evaluate, read_dataset, train
     from napari_smse.slides import open_slide
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ExemplarBank",
