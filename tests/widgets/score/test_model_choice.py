@@ -108,7 +108,7 @@ def mapped(dock):
 
 def seen(dock):
     """The maps that are seen, without the model's name."""
-    return [re.sub(" by [^·]+", "", layer.name) for layer in maps(dock) if layer.visible]
+    return [re.sub(" by [^·]+ ·", " ·", layer.name) for layer in maps(dock) if layer.visible]
 
 
 def listed(dock):
