@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QGroupBox, QHBoxLayout, QPushButton, QWidget
 
+from napari_smse.annotations.tile_labels import is_ignored
 from napari_smse.palette import Colour
 from napari_smse.widgets.controls.thumbnails import colour_icon
 
@@ -48,7 +49,8 @@ class HitActions(QGroupBox):
             for name, colour in colours.items():
                 self.classes.addItem(colour_icon(colour), name)
             # What is looked for is most often the last: benign comes before malignant.
-            self.classes.setCurrentIndex(len(colours) - 1)
+            real = [row for row, name in enumerate(colours) if not is_ignored(name)]
+            self.classes.setCurrentIndex(real[-1] if real else 0)
             if before:
                 self.classes.setCurrentText(before)
 
