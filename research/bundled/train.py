@@ -39,6 +39,7 @@ from napari_smse.models import (
     save_model,
 )
 from napari_smse.models.trunk import DEFAULT_TRUNK
+from napari_smse.scoring.device import computes_bfloat16
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.training.exemplar_selection import choose_exemplars, table_tiles
 from napari_smse.training.feature_cache import FeatureCache
@@ -64,7 +65,10 @@ VALIDATED = "breakhis"
 REPEATS = 3
 CROPS_PER_IMAGE = 8
 # Chosen by cross-validation and by leaving sources out: research/EXPERIMENTS.md.
-RECIPE = default_recipe().model_copy(update={"precision": "bfloat16"})
+# Where a CPU has no bfloat16, computing in it takes several times as long as in float32.
+RECIPE = default_recipe().model_copy(
+    update={"precision": "bfloat16" if computes_bfloat16() else "float32"}
+)
 _log = logging.getLogger(__name__)
 
 

@@ -28,6 +28,7 @@ from napari_smse.widgets.slide_layers import (
     LayerMark,
     layers_of_kind,
 )
+from napari_smse.workflows.scored_slide import Run
 
 DEFAULT_OPACITY: Final = 0.55
 LEGEND_POSITION: Final = "top_left"
@@ -117,6 +118,15 @@ class HeatMapLayers:
         if self._session.is_in_view(slide_layer):
             viewer.layers.selection.active = self._shown()
         self._session.set_maps(slide_layer, self)
+
+    @classmethod
+    def of_run(
+        cls, viewer: ViewerModel, slide_layer: Layer, slide: Slide, maps: ScoreMaps, run: Run
+    ) -> HeatMapLayers:
+        """Lay the maps of a run by its model's own class head, in the colours of its card."""
+        card = run.card
+        rule = CallRule.from_card(card)
+        return cls(viewer, slide_layer, slide, maps, card.class_colours, card.label, rule)
 
     @property
     def is_current(self) -> bool:

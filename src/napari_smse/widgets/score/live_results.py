@@ -10,7 +10,6 @@ from napari.layers import Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
-from napari_smse.scoring.calls import CallRule
 from napari_smse.slides import Slide
 from napari_smse.widgets.event_loop import EventLoopStall
 from napari_smse.widgets.layers.contour_layer import ContourLayer
@@ -85,20 +84,11 @@ class LiveResults(QObject):
         """Fill the maps of a new run."""
         fused = fused_scales([t.grid.spec.mpp for t in run.plan.scales], run.card)
         maps = ScoreMaps(run.plan, run.card.classes, fused)
-        card = run.card
         self._adding.stop()
         self._waiting.clear()
         self._refreshed = self._tabled = 0.0
         self._slide_layer = slide_layer
-        self._filled = HeatMapLayers(
-            self._viewer,
-            slide_layer,
-            slide,
-            maps,
-            card.class_colours,
-            card.label,
-            CallRule.from_card(card),
-        )
+        self._filled = HeatMapLayers.of_run(self._viewer, slide_layer, slide, maps, run)
 
     def take(self, scores: Sequence[TileScores]) -> None:
         """Take in new results, and show them if it is time to."""

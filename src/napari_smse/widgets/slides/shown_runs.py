@@ -70,7 +70,7 @@ class ShownRuns(QObject):
 
     def show(self, layer: Image, slide: Slide, run: Run, maps: ScoreMaps) -> None:
         """Put a run in force on a slide, in view or not."""
-        shown = HeatMapLayers(self._viewer, layer, slide, maps, run.card.class_colours)
+        shown = HeatMapLayers.of_run(self._viewer, layer, slide, maps, run)
         self._session.set_run(layer, run)
         shown.refresh(hidden=True)
         self._incomplete.append(shown)
