@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -109,10 +110,11 @@ def show_difference(
         return None
     name = _most_telling(after)
     old, new = before.heat_map(name), after.heat_map(name)
+    raster = MapRaster(new, after.plan.mask)
     layer = Image(
-        new.values - old.values,
+        raster.draw(replace(new, values=new.values - old.values)),
         name=f"Change of P({name.class_name}) · {slide.name}",
-        **placement(new, slide_layer),
+        **placement(new, slide_layer, raster.parts),
         colormap=_change_colormap(),
         contrast_limits=(-1, 1),
         interpolation2d="nearest",
