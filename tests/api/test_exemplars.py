@@ -50,8 +50,10 @@ def test_a_tile_is_explained_by_the_exemplars_nearest_to_it(bank, scored_by_mini
     x, y = region.x + region.width / 2, region.y + region.height / 2
     (tile,) = smse.explain(scored_by_mini, x, y, bank, k=3)
     assert scored_by_mini.region(tile.row) == region
-    assert tile.evidence.nearest[0].row == 0
-    assert tile.evidence.distance == pytest.approx(0, abs=1e-2)
+    # The tile is in the bank itself, which would say nothing but what it is called there.
+    assert 0 not in [one.row for one in tile.evidence.nearest]
+    distances = np.linalg.norm(bank.embeddings - bank.embeddings[0], axis=1)
+    assert tile.evidence.distance >= np.sort(distances)[0] - 1e-2
     assert sum(tile.evidence.shares.values()) == pytest.approx(1)
     assert smse.explain(scored_by_mini, 0, 0, bank) == []
 

@@ -118,7 +118,7 @@ def test_maps_and_controls_are_of_the_slide_in_view(both, evidence):
     choose(both, evidence, "slide")
     both.score.controls.which.setCurrentIndex(0)
     (shown,) = (one for one in layers_of_kind(both.viewer, LayerKind.HEAT_MAP) if one.visible)
-    assert shown.name == f"{both.score.controls.which.currentText()} · slide"
+    assert shown.name == f"{both.score.controls.which.currentText()} by mini 1 · slide"
     choose(both, evidence, "second")
     assert both.score.controls.which.currentText() == "P(malignant) 20x"
     choose(both, evidence, "slide")

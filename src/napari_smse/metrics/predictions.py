@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,20 @@ class HeldOutPredictions:
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """``(n, classes)``, the softmax of the logits."""
-        return np.asarray(torch.softmax(self.logits.double(), dim=1).cpu().numpy())
+        return np.asarray(self.logits.double().softmax(dim=1).cpu().numpy())
 
     def part(self, chosen: NDArray[np.bool_]) -> HeldOutPredictions:
         """Return the rows marked in `chosen`, ``(n,)``."""
         rows = np.flatnonzero(chosen)
-        logits = self.logits[torch.from_numpy(rows)]
+        logits = self.logits[rows.tolist()]
         return HeldOutPredictions(self.images[rows], logits, self.folds[rows], self.repeats[rows])
 
 
 def join(parts: Sequence[HeldOutPredictions]) -> HeldOutPredictions:
     """Put folds and repeats together."""
+    # Not at the top, as docks open and slides are looked at without torch.
+    import torch
+
     return HeldOutPredictions(
         np.concatenate([part.images for part in parts]),
         torch.cat([part.logits for part in parts]),

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_smse.metrics.classification import balanced_accuracy
 from napari_smse.metrics.estimate import Estimate
+from napari_smse.metrics.summary import predictions_from_scores, with_interval
 from napari_smse.similarity.neighbours import nearest
 
 _AT_ONCE: Final = 512
@@ -125,9 +126,6 @@ def _balanced_accuracy(
     # A call of a group that has no tile to predict is wrong as any other is.
     column = np.where(right, labels, (labels + 1) % max(2, len(present)))
     probabilities = np.eye(max(2, len(present)))[column][:, : max(1, len(present))]
-    # Not at the top, as it imports torch, and slides and scores are looked at without.
-    from napari_smse.metrics.summary import predictions_from_scores, with_interval
-
     return with_interval(balanced_accuracy, predictions_from_scores(probabilities, labels, blocks))
 
 
