@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
-from docs.screenshots.viewer import SAMPLE, Stage, main, save
+from docs.screenshots.viewer import ROOT, SAMPLE, Stage, main, save
 
 
 def before(images: Path) -> None:
@@ -29,6 +30,18 @@ def result(images: Path) -> None:
         stage.dock.table.selectRow(0)
         stage.live(1)
         stage.shoot("tile_table")
+
+
+def real_tissue(images: Path) -> None:
+    """Real skin, benign (CC0, see the demo): what is not called, and why. Needs the test data."""
+    slide = Path(os.environ.get("SMSE_TEST_DATA", ROOT.parent / "shared" / "data")) / "slides"
+    with Stage(images, slide / "CMU-1-Small-Region.svs") as stage:
+        stage.dock.form.options.choose(overlap=0.5)
+        stage.tick(0.5)
+        stage.run()
+        stage.until(lambda: not stage.dock.live.ood.task.is_running)
+        stage.live(2)
+        stage.shoot("real_tissue")
 
 
 def running(images: Path) -> None:
@@ -84,4 +97,4 @@ def card(images: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(__doc__, before, result, running, warning, missing_scale, card)
+    main(__doc__, before, result, real_tissue, running, warning, missing_scale, card)
