@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.progress import Progress, Task
-from napari_smse.scoring import HeatMap
+from napari_smse.scoring import HeatMap, is_trained_scale
 from napari_smse.scoring.calls import OOD_LIMIT
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -80,10 +80,14 @@ class RunOod:
         """Return the scores of the tiles of one scale."""
         return np.asarray(self.scores.values[self.tiles.rows_of(number)])
 
+    def in_range(self, number: int) -> bool:
+        """Whether the model was trained at a scale; at another nothing is called."""
+        return is_trained_scale(self.tiles.scales[number].grid.spec.mpp, self.run.card)
+
     def heat_map(self, number: int) -> HeatMap:
         """Return a map of one scale: 1 out of distribution, 0 not, NaN where nothing was scored."""
-        unlike = (self.scores.values > OOD_LIMIT).astype(np.float32)
-        return self.tiles.heat_map(unlike, number)
+        unlike = (self.scores.values > OOD_LIMIT) | (not self.in_range(number))
+        return self.tiles.heat_map(unlike.astype(np.float32), number)
 
 
 def measure_run(slide: Slide, run: Run, bank: ExemplarBank | None = None) -> Task[RunOod]:

@@ -107,6 +107,20 @@ def test_what_is_saved_is_what_is_hatched(dock, viewer, until, tmp_path):
     assert f"of {len(rows)} tiles at 20x" in told
 
 
+def test_at_a_scale_that_the_model_never_saw_nothing_is_called_on_screen_or_in_files(
+    dock, viewer, until, tmp_path
+):
+    run(dock, until, 1.0)
+    shown = [layer.data for layer in layers_of_kind(viewer, LayerKind.HEAT_MAP)]
+    np.testing.assert_array_equal(hatched(viewer), np.isfinite(shown[0]))
+    told = dock.controls.banner.text()
+    assert "Nothing is called at 10x, 1 µm/px, outside the model's magnifications" in told
+    dock.save_to(tmp_path / "out")
+    until(lambda: not dock.saver.task.is_running)
+    rows = parquet.read_table(tmp_path / "out" / "slide" / "tiles.parquet").to_pylist()
+    assert {row["call"] for row in rows} == {"out of distribution"}
+
+
 def test_another_um_per_px_takes_the_figures_away(dock, viewer, until):
     run(dock, until, 0.5)
     assert dock.controls.banner.isVisibleTo(dock)

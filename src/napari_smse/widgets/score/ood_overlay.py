@@ -94,6 +94,14 @@ class OodOverlay(QObject):
         }
         told = "; ".join(_share(share, scale) for scale, share in shares.items())
         text = f"Out of distribution: {told}. They are not called."
+        outside = [
+            describe_scale(tiles.grid.spec.mpp)
+            for number, tiles in enumerate(ood.tiles.scales)
+            if not ood.in_range(number)
+        ]
+        if outside:
+            where = " and ".join(outside)
+            text += f" Nothing is called at {where}, outside the model's magnifications."
         alarming = any((share.value or 0) >= _ALARMING for share in shares.values())
         self._banner.setText(text if ood.scores.known else _NOT_KNOWN)
         self._banner.setStyleSheet(_BANNER if alarming and ood.scores.known else _CALM)
