@@ -61,6 +61,8 @@ def plan_hash(plan: TilePlan) -> str:
     pixels = [tiles.grid.pixel for tiles in plan.scales]
     if any(pixel != 1 for pixel in pixels):  # runs of earlier versions, which knew no other, go on
         digest.update(repr(pixels).encode())
+    if any(tiles.grid.inside for tiles in plan.scales):  # earlier versions went over the edge
+        digest.update(b"inside")
     for tiles in plan.scales:
         digest.update(np.ascontiguousarray([tiles.columns, tiles.rows], dtype="<i4").tobytes())
     digest.update(repr([block.members for block in plan.blocks]).encode())

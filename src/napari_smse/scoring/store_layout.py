@@ -86,6 +86,7 @@ class ScaleFacts(_Facts):
     overlap: float = Field(ge=0, lt=1)
     area: tuple[int, int, int, int]
     pixel: int = Field(1, gt=0)
+    inside: bool = False
 
 
 def open_group(path: Path) -> zarr.Group:
@@ -175,6 +176,7 @@ def create_scale(
             "overlap": spec.overlap,
             "area": [area.x, area.y, area.width, area.height],
             "pixel": tiles.grid.pixel,
+            "inside": tiles.grid.inside,
         }
     )
     count = len(tiles)
@@ -196,7 +198,13 @@ def read_tiles(group: Any) -> ScaleTiles:
     attrs = group.attrs
     spec = TileSpec(attrs["tile_px"], attrs["mpp"], attrs["slide_mpp"], attrs["overlap"])
     return ScaleTiles(
-        TileGrid(spec, Region(*attrs["area"]), attrs.get("pixel", 1)),
+        # Stores of earlier versions know of neither.
+        TileGrid(
+            spec,
+            Region(*attrs["area"]),
+            attrs.get("pixel", 1),
+            inside=attrs.get("inside", False),
+        ),
         np.asarray(group["column"][:]),
         np.asarray(group["row"][:]),
         np.asarray(group["tissue"][:]),

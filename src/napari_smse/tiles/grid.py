@@ -18,7 +18,8 @@ class TileGrid:
 
     The grid hangs on the area's top-left corner whatever region is scored, so
     that results of several regions of one slide fit together. The last column
-    and row reach over the far edge rather than leave tissue out.
+    and row are moved back to end at the far edge: they leave no tissue out, and
+    show the network nothing but slide.
 
     Parameters
     ----------
@@ -29,11 +30,15 @@ class TileGrid:
     pixel
         Tiles begin and end at whole multiples of so many level-0 px: the pixels of the level that
         they are cut from, as cutting between pixels takes three times as long.
+    inside
+        Whether the last column and row end at the far edge; if not, they reach over it, as those
+        did that earlier versions scored.
     """
 
     spec: TileSpec
     area: Region
     pixel: int = 1
+    inside: bool = True
 
     @property
     def columns(self) -> int:
@@ -55,34 +60,34 @@ class TileGrid:
         return 1 + max(0, math.ceil(beyond_first - 1e-6))
 
     def left(self, columns: NDArray[np.integer]) -> NDArray[np.int32]:
-        """Left edges of grid columns, level-0 px; never off by more than half a `pixel`."""
-        return self._edges(self.area.x, columns)
+        """Left edges of grid columns, level-0 px.
+
+        Off by no more than half a `pixel`, but for the last, which is where the area ends.
+        """
+        return self._whole(self._begin(self.area.x, self.area.width, columns))
 
     def top(self, rows: NDArray[np.integer]) -> NDArray[np.int32]:
         """Top edges of grid rows, level-0 px."""
-        return self._edges(self.area.y, rows)
+        return self._whole(self._begin(self.area.y, self.area.height, rows))
 
     def right(self, columns: NDArray[np.integer]) -> NDArray[np.int32]:
         """Right edges of grid columns, level-0 px, rounded for themselves as the left ones are."""
-        return self._edges(self.area.x + self.spec.size_level0, columns)
+        begin = self._begin(self.area.x, self.area.width, columns)
+        return self._whole(begin + self.spec.size_level0)
 
     def bottom(self, rows: NDArray[np.integer]) -> NDArray[np.int32]:
         """Bottom edges of grid rows, level-0 px."""
-        return self._edges(self.area.y + self.spec.size_level0, rows)
+        begin = self._begin(self.area.y, self.area.height, rows)
+        return self._whole(begin + self.spec.size_level0)
 
-    def _edges(self, origin: float, index: NDArray[np.integer]) -> NDArray[np.int32]:
-        exact = origin + index * self.spec.stride_level0
+    def _begin(self, origin: int, extent: int, index: NDArray[np.integer]) -> NDArray[np.float64]:
+        begin = np.asarray(origin + index * self.spec.stride_level0, dtype=np.float64)
+        if not self.inside:
+            return begin
+        # On a whole pixel, and not before the area, which may be smaller than a tile.
+        last = (origin + extent - self.spec.size_level0) / self.pixel
+        limit = max(origin, math.floor(last + 1e-6) * self.pixel)
+        return np.asarray(np.minimum(begin, limit), dtype=np.float64)
+
+    def _whole(self, exact: NDArray[np.float64]) -> NDArray[np.int32]:
         return np.asarray(np.rint(exact / self.pixel) * self.pixel, dtype=np.int32)
-
-    def tiles_at(self, x: float, y: float) -> tuple[range, range]:
-        """Columns and rows of the tiles that cover a level-0 point (several when they overlap)."""
-        return (
-            self._covering(x - self.area.x, self.columns),
-            self._covering(y - self.area.y, self.rows),
-        )
-
-    def _covering(self, distance: float, count: int) -> range:
-        stride, size = self.spec.stride_level0, self.spec.size_level0
-        first = math.floor((distance - size) / stride + 1e-9) + 1
-        last = math.floor(distance / stride)
-        return range(max(0, first), min(count, last + 1))
