@@ -11,7 +11,7 @@ import pytest
 from shapely import box
 from shapely.geometry import mapping
 
-from napari_smse.annotations import read_class_regions
+from napari_smse.annotations import read_class_regions, read_regions
 from napari_smse.annotations.geojson import count_detections, holds_annotations
 from napari_smse.errors import RegionError
 
@@ -150,3 +150,20 @@ def test_a_file_that_cannot_be_read_may_hold_annotations(tmp_path: Path) -> None
     assert holds_annotations(path)
     path.write_text('{"type": "FeatureCollection", "features": []}')
     assert holds_annotations(path)
+
+
+def test_what_is_to_be_ignored_is_cut_out_of_the_region(tmp_path: Path) -> None:
+    inner = box(10, 10, 20, 20)
+    path = written(tmp_path, [feature(box(0, 0, 30, 30)), feature(inner, {"name": "Ignore*"})])
+    assert read_regions(path).equals(RING)
+
+
+def test_a_region_of_a_class_that_is_not_measured_is_a_region(tmp_path: Path) -> None:
+    """QuPath's own class for a region to work in has a star, too."""
+    assert read_regions(written(tmp_path, [feature(LEFT, {"name": "Region*"})])).area == 100
+
+
+def test_a_region_that_is_ignored_as_a_whole_is_an_error(tmp_path: Path) -> None:
+    features = [feature(LEFT), feature(box(-1, -1, 11, 11), {"name": "Ignore*"})]
+    with pytest.raises(RegionError, match="holds no area"):
+        read_regions(written(tmp_path, features))

@@ -19,9 +19,11 @@ import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from napari_smse.annotations.tile_labels import class_areas, is_ignored
 from napari_smse.errors import RegionError
+from napari_smse.palette import IGNORE
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +61,9 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
     """Read the areas in a GeoJSON file.
 
     A FeatureCollection, a Feature, a GeometryCollection, a bare geometry or a list of
-    any of these will do. Areas that overlap become one. Points and lines are left out
-    and outlines that cross themselves are repaired; the log names both.
+    any of these will do. Areas that overlap become one, and what is of the class
+    ``Ignore*`` is cut out of them. Points and lines are left out and outlines that
+    cross themselves are repaired; the log names both.
 
     Parameters
     ----------
@@ -78,12 +81,16 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
     Raises
     ------
     RegionError
-        If the file cannot be read, is not GeoJSON, or holds no area.
+        If the file cannot be read, is not GeoJSON, or holds no area but what is ignored.
     """
-    polygons = [polygon for area in read_areas(path) for polygon in area.polygons]
-    if not polygons:
+    wanted: list[Polygon] = []
+    ignored: list[Polygon] = []
+    for area in read_areas(path):
+        (ignored if area.class_name == IGNORE else wanted).extend(area.polygons)
+    left = shapely.difference(shapely.union_all(wanted), shapely.union_all(ignored))
+    if not left.area:
         raise _no_area(path)
-    return _merged(polygons, bounds_origin)
+    return _merged(_polygons_of(left), bounds_origin)
 
 
 def read_class_regions(
@@ -205,6 +212,11 @@ def read_areas(path: Path) -> Iterator[DrawnArea]:
     """
     for feature, node in _geometries(_load(path), path):
         yield DrawnArea(_class_name(feature), _repaired(_parsed(node, path), path), feature)
+
+
+def _polygons_of(area: BaseGeometry) -> list[Polygon]:
+    parts = shapely.get_parts(area)
+    return [part for part in parts if isinstance(part, Polygon) and part.area]
 
 
 def _merged(polygons: Sequence[Polygon], origin: tuple[int, int]) -> MultiPolygon:

@@ -3,6 +3,8 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_smse.errors import RegionError
+from napari_smse.reader import SLIDE_KEY
+from napari_smse.slides import open_slide
 from napari_smse.widgets.layers.regions import (
     RegionChoice,
     chosen_region,
@@ -12,6 +14,7 @@ from napari_smse.widgets.slide_layers import (
     LayerKind,
     LayerMark,
 )
+from support.slides import noise_image, write_pyramid_tiff
 
 
 @pytest.fixture
@@ -76,3 +79,38 @@ def test_what_the_program_outlined_itself_is_no_region(viewer):
         drawn_region(viewer, viewer.layers["slide"])
     viewer.add_shapes([RECTANGLE + 50])
     assert drawn_region(viewer, viewer.layers["slide"]).bounds[0] == pytest.approx(140.5)
+
+
+def annotated(classes, holes=(False, False)):
+    features = {"class": classes, "annotation": ["1", "2"], "hole": list(holes)}
+    return {
+        "shape_type": "rectangle",
+        "features": features,
+        "metadata": LayerMark(LayerKind.ANNOTATIONS, "x").metadata,
+    }
+
+
+INNER = np.array([[15, 25], [15, 35], [25, 35], [25, 25]], dtype=float)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [annotated(["tumour", "Ignore*"]), annotated(["tumour", "tumour"], (False, True))],
+    ids=["what is ignored", "a hole"],
+)
+def test_what_is_ignored_and_holes_are_cut_out(viewer, drawn):
+    viewer.add_shapes([RECTANGLE, INNER], **drawn)
+    region = drawn_region(viewer, viewer.layers["slide"])
+    assert region.area == pytest.approx(40 * 40 - 20 * 20)
+
+
+def test_annotations_of_another_slide_are_not_meant(viewer, tmp_path):
+    path = write_pyramid_tiff(tmp_path / "slide.tif", noise_image(256, 256))
+    slide = open_slide(path)
+    viewer.layers["slide"].metadata[SLIDE_KEY] = slide
+    viewer.add_shapes([RECTANGLE, INNER], **annotated(["tumour", "tumour"]))
+    with pytest.raises(RegionError, match="No area is drawn"):
+        drawn_region(viewer, viewer.layers["slide"])
+    mark = LayerMark(LayerKind.ANNOTATIONS, slide.quick_hash)
+    viewer.layers[-1].metadata.update(mark.metadata)
+    assert drawn_region(viewer, viewer.layers["slide"]).area == pytest.approx(1600)

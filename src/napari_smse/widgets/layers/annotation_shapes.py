@@ -19,6 +19,9 @@ from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.annotations.region_editing import polygons_of
 from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.slides import Slide
+from napari_smse.widgets.layers.regions import CLASS as CLASS
+from napari_smse.widgets.layers.regions import HOLE as HOLE
+from napari_smse.widgets.layers.regions import IDENTITY as IDENTITY
 from napari_smse.widgets.layers.regions import moved_all, world_outlines
 from napari_smse.widgets.slide_layers import (
     LayerKind,
@@ -35,9 +38,6 @@ FILL: Final = 0.2
 
 _EDGE_UM: Final = 5.0
 _STEPS: Final = 100
-
-CLASS, IDENTITY, HOLE = "class", "annotation", "hole"
-"""Features of a shape: name of the class, identity of the annotation, whether it is a hole."""
 
 
 @dataclass(frozen=True)

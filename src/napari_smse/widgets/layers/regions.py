@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import RegionError
+from napari_smse.palette import IGNORE
+from napari_smse.reader import SLIDE_KEY
+from napari_smse.slides import Slide
 from napari_smse.widgets.slide_layers import (
     LayerKind,
     is_of_kind,
+    mark_of,
     world_to_level0,
 )
+
+CLASS, IDENTITY, HOLE = "class", "annotation", "hole"
+"""Features of an annotation's shape: name of its class, identity, and whether it is a hole."""
 
 AREAS = ("rectangle", "polygon", "ellipse")
 """Kinds of shapes that have an area."""
@@ -61,18 +68,22 @@ def visible_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
 
 
 def drawn_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
-    """The selected shapes; all shapes of the selected, or else of any Shapes layer, if none is."""
-    layers = [
-        layer
-        for layer in viewer.layers
-        if isinstance(layer, Shapes) and not is_of_kind(layer, LayerKind.EXAMPLES)
-    ]
+    """The selected shapes; all shapes of the selected, or else of any Shapes layer, if none is.
+
+    What other slides are annotated with is left out; holes, and what is of the class ``Ignore*``,
+    are cut out.
+    """
+    layers = [layer for layer in viewer.layers if _is_drawn_on(layer, slide_layer)]
     selected = [layer for layer in layers if layer in viewer.layers.selection]
-    outlines = [
-        outline for layer in selected or layers for outline in _outlines(layer) if len(outline) >= 3
-    ]
-    polygons = [shapely.Polygon(world_to_level0(slide_layer, outline)) for outline in outlines]
-    region = shapely.union_all([shapely.make_valid(polygon) for polygon in polygons])
+    wanted: list[BaseGeometry] = []
+    cut_out: list[BaseGeometry] = []
+    for layer in selected or layers:
+        for i in _chosen(layer):
+            outline = world_outline(layer, i)
+            if len(outline) >= 3:
+                polygon = shapely.Polygon(world_to_level0(slide_layer, outline))
+                (cut_out if _is_cut_out(layer, i) else wanted).append(shapely.make_valid(polygon))
+    region = shapely.difference(shapely.union_all(wanted), shapely.union_all(cut_out))
     if region.area == 0:
         raise RegionError(
             "No area is drawn: add a Shapes layer, draw a rectangle or polygon on the slide, "
@@ -81,10 +92,26 @@ def drawn_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
     return region
 
 
-def _outlines(layer: Shapes) -> list[NDArray[np.float64]]:
-    """World outlines, (n, 2) as (y, x), of the selected shapes of a layer, or of all."""
+def _is_drawn_on(layer: Layer, slide_layer: Layer) -> bool:
+    """Whether a layer holds shapes that somebody drew on this slide, or on none in particular."""
+    if not isinstance(layer, Shapes):
+        return False
+    slide = slide_layer.metadata.get(SLIDE_KEY)
+    known = slide.quick_hash if isinstance(slide, Slide) else None
+    return mark_of(layer) is None or is_of_kind(layer, LayerKind.ANNOTATIONS, known)
+
+
+def _chosen(layer: Shapes) -> list[int]:
+    """Numbers of the selected shapes of a layer that have an area, or of all such."""
     chosen = sorted(layer.selected_data) or range(len(layer.data))
-    return [world_outline(layer, i) for i in chosen if layer.shape_type[i] in AREAS]
+    return [i for i in chosen if layer.shape_type[i] in AREAS]
+
+
+def _is_cut_out(layer: Shapes, index: int) -> bool:
+    features = layer.features
+    if HOLE not in features or CLASS not in features:
+        return False
+    return bool(features[HOLE].iloc[index]) or features[CLASS].iloc[index] == IGNORE
 
 
 def world_outline(layer: Shapes, index: int) -> NDArray[np.float64]:
