@@ -84,6 +84,7 @@ def slide_layer(slide: Slide) -> LayerData:
         "name": slide.name,
         "multiscale": True,
         "rgb": True,
+        "interpolation2d": "linear",
         "scale": (side, side),
         "units": (unit, unit),
         "axis_labels": ("y", "x"),

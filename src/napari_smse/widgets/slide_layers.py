@@ -132,6 +132,9 @@ def slide_of(layer: Layer) -> Slide:
                 "File > Open."
             )
         slide = layer.metadata[SLIDE_KEY] = open_slide(layer.source.path)
+        # As slides that this plugin opens: a picture of one level flickers from afar.
+        if isinstance(layer, Image):
+            layer.interpolation2d = "linear"
     if not slide.path.exists():
         raise SlideNotFoundError(
             f"{slide.path} is gone: put the file back, or open the slide from where it is now."
