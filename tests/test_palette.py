@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 import pytest
 
 from napari_smse.palette import (
+    ANNOTATION_COLOURS,
     CLASS_COLOURS,
+    USUAL_CLASSES,
     class_colours,
     class_ramp,
     diverging_ramp,
@@ -77,3 +81,16 @@ def test_the_band_is_grey_and_its_ends_are_not() -> None:
     assert grey[26:75].all()
     assert not grey[:26].any()
     assert not grey[75:].any()
+
+
+@pytest.mark.parametrize("name", USUAL_CLASSES)
+def test_outlines_are_in_hues_that_no_map_of_these_classes_has(name):
+    ramp = diverging_ramp(9)[:, :3]
+    strong = [tuple(rgb) for rgb in ramp if max(rgb) - min(rgb) > 0.3]
+    outline, *maps = (
+        colorsys.rgb_to_hsv(*rgb)[0] * 360
+        for rgb in (np.divide(ANNOTATION_COLOURS[name], 255), *strong)
+    )
+    apart = [min(abs(outline - hue), 360 - abs(outline - hue)) for hue in maps]
+    assert len(maps) >= 4
+    assert min(apart) > 40

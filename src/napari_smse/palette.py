@@ -22,6 +22,12 @@ CLASS_COLOURS: dict[str, Colour] = {
     "malignant": (213, 94, 0),
     IGNORE: (128, 128, 128),
 }
+ANNOTATION_COLOURS: dict[str, Colour] = {
+    **CLASS_COLOURS,
+    "benign": (0, 145, 80),
+    "malignant": (214, 0, 147),
+}
+"""Of outlines, in hues that no map has: they must be seen on a map of the same class."""
 USUAL_CLASSES = ("benign", "malignant")
 """What slides are annotated with as long as nobody says otherwise."""
 
@@ -67,7 +73,17 @@ def class_colours(
     given
         Colours that a model or a person chose, by class name.
     """
-    fixed = {**CLASS_COLOURS, **(given or {})}
+    return _with_free_colours(classes, {**CLASS_COLOURS, **(given or {})})
+
+
+def annotation_colours(
+    classes: Sequence[str], given: Mapping[str, Colour] | None = None
+) -> dict[str, Colour]:
+    """Assign each class a colour to outline regions in, as `class_colours` does for maps."""
+    return _with_free_colours(classes, {**ANNOTATION_COLOURS, **(given or {})})
+
+
+def _with_free_colours(classes: Sequence[str], fixed: Mapping[str, Colour]) -> dict[str, Colour]:
     used = {fixed[name] for name in classes if name in fixed}
     free = [colour for colour in _FREE_COLOURS if colour not in used] or _FREE_COLOURS
     unnamed = [name for name in classes if name not in fixed]

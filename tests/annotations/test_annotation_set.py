@@ -24,6 +24,7 @@ from napari_smse.annotations import (
 )
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection, TilePlace
 from napari_smse.errors import OutputError, RegionError
+from napari_smse.palette import ANNOTATION_COLOURS
 
 RING = box(0, 0, 100, 100).difference(box(20, 20, 40, 40))
 PARTS = MultiPolygon([RING, box(200, 0, 300, 50)])
@@ -145,7 +146,7 @@ def test_regions_join_what_is_drawn_of_a_class_and_leave_out_what_qupath_ignores
     assert list(regions) == ["benign"]
     assert regions["benign"].area == 150
     assert drawn.classes == ("benign", "Ignore*")
-    assert drawn.class_colour("benign") == (0, 114, 178)
+    assert drawn.class_colour("benign") == ANNOTATION_COLOURS["benign"]
 
 
 def test_two_of_one_id_both_stay(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from napari_smse.annotations.tile_notes import (
     read_tile_notes,
 )
 from napari_smse.atomic_write import atomic_path
-from napari_smse.palette import Colour, class_colours
+from napari_smse.palette import Colour, annotation_colours
 
 
 def _new_id() -> str:
@@ -85,7 +85,7 @@ class AnnotationSet:
 
     def class_colour(self, name: str) -> Colour:
         """Return the colour of a class, given or its own."""
-        return self.colours.get(name) or class_colours(self.classes or (name,))[name]
+        return self.colours.get(name) or annotation_colours(self.classes or (name,))[name]
 
     def regions(self) -> dict[str, MultiPolygon]:
         """Return the area that counts for each class, level-0 px, by class name.

@@ -14,6 +14,7 @@ from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import estimate, paired_difference
 from napari_smse.models import Metric, ModelCard, read_card, save_model
 from napari_smse.models.card import TRAINING_IMAGES, Colour, model_stem
+from napari_smse.palette import ANNOTATION_COLOURS
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources
@@ -125,8 +126,10 @@ def estimates(tuning: FineTuner, held_out: HeldOutPredictions) -> dict[str, Esti
 def _colours_of(
     classes: Sequence[str], older: Mapping[str, Colour], given: Mapping[str, Colour]
 ) -> dict[str, Colour]:
+    # A colour that nobody chose is for outlines alone: maps have other hues.
+    new = {name: one for name, one in given.items() if one != ANNOTATION_COLOURS.get(name)}
     # Case does not tell classes apart in a fine-tuning either.
-    known = {name.strip().casefold(): colour for name, colour in [*older.items(), *given.items()]}
+    known = {name.strip().casefold(): colour for name, colour in [*older.items(), *new.items()]}
     found = {name: known.get(name.strip().casefold()) for name in classes}
     return {name: colour for name, colour in found.items() if colour is not None}
 

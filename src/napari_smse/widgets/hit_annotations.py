@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from napari_smse.annotations import Annotation, AnnotationSet
-from napari_smse.palette import class_colours
+from napari_smse.palette import annotation_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
 from napari_smse.widgets.scored_slides import classes_for
@@ -54,7 +54,7 @@ def add_as_regions(
         drawing.add(AnnotationSet(regions, annotator.classes))
         return drawing.layer
     known = classes_for(viewer, slide_layer, slide)
-    colours = class_colours([*dict.fromkeys([*known, class_name])], known)
+    colours = annotation_colours([*dict.fromkeys([*known, class_name])], known)
     active = viewer.layers.selection.active
     drawing = AnnotationLayer(viewer, slide_layer, slide, colours)
     try:

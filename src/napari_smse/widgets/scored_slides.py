@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_smse.palette import USUAL_CLASSES, Colour, class_colours, with_ignore
+from napari_smse.palette import USUAL_CLASSES, Colour, annotation_colours, with_ignore
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.annotation_layer import colours_drawn_with, drawn_on
 from napari_smse.widgets.session import session_of
@@ -40,5 +40,5 @@ def classes_for(viewer: ViewerModel, layer: Layer, slide: Slide) -> dict[str, Co
         return with_ignore(colours)
     run = session.run_of(layer)
     if run is not None:
-        return with_ignore(class_colours(run.card.classes, run.card.class_colours))
-    return with_ignore(class_colours(USUAL_CLASSES))
+        return with_ignore(annotation_colours(run.card.classes))
+    return with_ignore(annotation_colours(USUAL_CLASSES))

@@ -7,19 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_smse.models import ModelCard
-from napari_smse.palette import class_colours, with_ignore
+from napari_smse.palette import annotation_colours, with_ignore
 from napari_smse.widgets import autosave
 from napari_smse.widgets.annotate import class_presets
 from napari_smse.widgets.annotate import dock as annotate_dock
 from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.layers.annotation_shapes import CLASS
-from support.docks import put_in_force
 from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 
-USUAL = with_ignore(class_colours(["benign", "malignant"]))
+USUAL = with_ignore(annotation_colours(["benign", "malignant"]))
 
 
 @pytest.fixture(autouse=True)
@@ -281,24 +279,3 @@ def test_what_is_drawn_after_renaming_is_of_the_class_that_was_renamed(docks):
     assert list(dock.drawing.layer.features[CLASS]) == ["tumour"]
     colour = np.array(dock.table.colours["tumour"]) / 255
     np.testing.assert_allclose(dock.drawing.layer.edge_color[0, :3], colour, atol=1e-6)
-
-
-def test_classes_take_the_colours_of_the_model_that_scored_the_slide(docks, viewer):
-    dock = docks()
-    dock.table.set_colour(0, (1, 1, 1))
-    card = ModelCard(
-        name="x",
-        version="1",
-        classes=("benign", "malignant"),
-        class_colours={"benign": (2, 2, 2), "malignant": (3, 3, 3)},
-        mpp_range=(0.2, 0.6),
-        trunk="x",
-        embedding_dim=2,
-    )
-    put_in_force(viewer.layers["slide"], type("Run", (), {"card": card}))
-    # As when the first map of a run is laid on the slide.
-    viewer.add_image(np.zeros((4, 4)), name="a map")
-    assert dock.table.colours == with_ignore({"benign": (1, 1, 1), "malignant": (3, 3, 3)})
-    dock.table.choose(1)
-    draw(dock, 0, 0)
-    np.testing.assert_allclose(dock.drawing.layer.edge_color[0, :3], 3 / 255, atol=1e-6)

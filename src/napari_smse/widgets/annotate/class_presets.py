@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 
 from napari.components import ViewerModel
 
-from napari_smse.palette import USUAL_CLASSES, Colour, class_colours, with_ignore
+from napari_smse.palette import USUAL_CLASSES, Colour, annotation_colours, with_ignore
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.class_table import ClassTable
 from napari_smse.widgets.autosave import Autosave
-from napari_smse.workflows.scored_slide import Run
 
 # By identity, as comparing viewers compares all that is in them.
 _last: dict[int, dict[str, Colour]] = {}
@@ -31,9 +30,8 @@ class ClassPresets:
     def __init__(self, table: ClassTable, viewer: ViewerModel) -> None:
         self._table, self._viewer = table, viewer
         self._met: set[str] = set()
-        usual = with_ignore(class_colours(USUAL_CLASSES))
-        last = _last.get(id(viewer), usual)
-        table.show_classes(last, chosen=last != usual)
+        usual = with_ignore(annotation_colours(USUAL_CLASSES))
+        table.show_classes(_last.get(id(viewer), usual))
 
     def remember(self) -> None:
         """Remember the classes for as long as the viewer lives."""
@@ -59,24 +57,9 @@ class ClassPresets:
         used
             Further ones, such as those of regions that are drawn already.
         """
-        usual = with_ignore(class_colours(USUAL_CLASSES))
+        usual = with_ignore(annotation_colours(USUAL_CLASSES))
         if colours and list(self._table.colours) == list(usual):
-            self._table.show_classes(colours, chosen=True)
+            self._table.show_classes(colours)
         for name in dict.fromkeys([*colours, *used]):
             if name:
                 self._table.add_class(name, colours.get(name))
-
-    def take_models_colours(self, run: Run | None) -> bool:
-        """Show classes as the slide's heat maps do, but for colours chosen here.
-
-        Parameters
-        ----------
-        run
-            In force on the slide.
-
-        Returns
-        -------
-        bool
-            Whether any colour is another one now.
-        """
-        return run is not None and self._table.suggest_colours(run.card.class_colours)

@@ -16,14 +16,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.annotations.tile_labels import is_ignored
-from napari_smse.palette import IGNORE, Colour, class_colours, with_ignore
+from napari_smse.palette import IGNORE, Colour, annotation_colours, with_ignore
 from napari_smse.widgets.controls.thumbnails import colour_icon
 
 _HEADS = ("Key", "Class", "Shapes", "Tiles", "mm²")
 _NAME = 1
 _COLOUR = Qt.ItemDataRole.UserRole
 _OLD_NAME = Qt.ItemDataRole.UserRole + 1
-_CHOSEN = Qt.ItemDataRole.UserRole + 2
 _KEYS = 9
 _IGNORE_ABOUT = (
     "Folds, pen marks and the like: what lies under it takes no class, is not counted and not "
@@ -76,21 +75,12 @@ class ClassTable(QTableWidget):
 
     # -- changing it -----------------------------------------------------------------
 
-    def show_classes(self, colours: Mapping[str, Colour], *, chosen: bool = False) -> None:
-        """Show these classes and ``Ignore*``, and choose the first.
-
-        Parameters
-        ----------
-        colours
-            The classes, in order.
-        chosen
-            Whether somebody chose the colours.
-        """
+    def show_classes(self, colours: Mapping[str, Colour]) -> None:
+        """Show these classes in this order and ``Ignore*``, and choose the first."""
         with QSignalBlocker(self):
             self.setRowCount(0)
             for name, colour in with_ignore(colours).items():
-                row = self._insert(name, colour)
-                self._item(row, _NAME).setData(_CHOSEN, chosen)
+                self._insert(name, colour)
         self.choose(0)
 
     def add_class(self, name: str = "", colour: Colour | None = None) -> str:
@@ -106,8 +96,7 @@ class ClassTable(QTableWidget):
         name = name or self._free_name()
         if name not in self.colours:
             with QSignalBlocker(self):
-                row = self._insert(name, colour or self._free_colour(name))
-                self._item(row, _NAME).setData(_CHOSEN, colour is not None)
+                self._insert(name, colour or self._free_colour(name))
         self.choose(list(self.colours).index(name))
         return name
 
@@ -153,18 +142,7 @@ class ClassTable(QTableWidget):
         """Give a class the colour that somebody chose."""
         with QSignalBlocker(self):
             _dye(self._item(row, _NAME), colour)
-            self._item(row, _NAME).setData(_CHOSEN, True)
         self.recoloured.emit()
-
-    def suggest_colours(self, colours: Mapping[str, Colour]) -> bool:
-        """Give these colours to the classes whose colour nobody chose; True if any differs."""
-        before = self.colours
-        with QSignalBlocker(self):
-            for row, name in enumerate(before):
-                item = self._item(row, _NAME)
-                if name in colours and not item.data(_CHOSEN):
-                    _dye(item, colours[name])
-        return self.colours != before
 
     def show_counts(
         self,
@@ -186,8 +164,8 @@ class ClassTable(QTableWidget):
 
     # -- inside ----------------------------------------------------------------------
 
-    def _insert(self, name: str, colour: Colour) -> int:
-        """Add a row: the last one, but before ``Ignore*``; return it."""
+    def _insert(self, name: str, colour: Colour) -> None:
+        """Add a row: the last one, but before ``Ignore*``."""
         row = self.rowCount()
         if row and self._name(row - 1) == IGNORE:
             row -= 1
@@ -207,7 +185,6 @@ class ClassTable(QTableWidget):
         own.setData(_OLD_NAME, name)
         _dye(own, colour)
         self._number()
-        return row
 
     def _number(self) -> None:
         for row in range(self.rowCount()):
@@ -241,8 +218,8 @@ class ClassTable(QTableWidget):
 
     def _free_colour(self, name: str) -> Colour:
         taken = set(self.colours.values())
-        own = class_colours([*self.colours, name])[name]
-        spare = class_colours([f"spare {i}" for i in range(5)]).values()
+        own = annotation_colours([*self.colours, name])[name]
+        spare = annotation_colours([f"spare {i}" for i in range(5)]).values()
         return own if own not in taken else next((c for c in spare if c not in taken), own)
 
     def _item(self, row: int, column: int) -> QTableWidgetItem:

@@ -165,7 +165,6 @@ class AnnotateDock(SlideDock):
 
     def _find_slides(self, _event: object = None) -> None:
         self.slides.show_slides(self.viewer)
-        self._take_models_colours()
 
     def _choose_slide(self) -> None:
         self._let_go()
@@ -232,13 +231,6 @@ class AnnotateDock(SlideDock):
         self.tally.stop()
 
     # -- classes ---------------------------------------------------------------------
-
-    def _take_models_colours(self) -> None:
-        layer = self.slides.layer
-        run = None if layer is None else self._session.run_of(layer)
-        differs = self.lists.take_models_colours(run)
-        if differs and self.drawing is not None:
-            self.drawing.set_colours(self.table.colours)
 
     def _select_nothing(self) -> None:
         """Choosing a class gives it to selected shapes, which only the user may mean."""
@@ -321,7 +313,6 @@ class AnnotateDock(SlideDock):
 
     def _count(self) -> None:
         if self.slide is not None and self.drawing is not None:
-            self._take_models_colours()
             drawn = self._drawn()
             self.tally.count(self.slide, drawn, self.drawing.left_out(drawn))
 

@@ -12,7 +12,7 @@ from napari.layers import Image
 
 from napari_smse.annotations.tile_labels import is_ignored
 from napari_smse.errors import OutputError, QueryError
-from napari_smse.palette import Colour, class_colours
+from napari_smse.palette import Colour, annotation_colours
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.autosave import Autosave
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, drawn_on
@@ -78,7 +78,7 @@ class TileLabels:
         known = {name: drawn.class_colour(name) for name in drawn.classes}
         saved = Autosave(slide).classes
         run = self._session.run_of(layer)
-        of_model = {} if run is None else class_colours(run.card.classes, run.card.class_colours)
+        of_model = {} if run is None else annotation_colours(run.card.classes)
         return {**of_model, **saved, **known}
 
     def label(self, tile: TileOnSlide, class_name: str) -> TileLabel:
