@@ -95,6 +95,19 @@ def test_tissue_is_grey_under_a_map_and_pink_without(page):
     assert page.colour == full
 
 
+def test_the_coarsest_level_which_napari_keeps_is_grey_too(page):
+    def colour():
+        pixel = page.layer.thumbnail[16, 16, :3].astype(int)
+        return int(pixel.max() - pixel.min())
+
+    full = colour()
+    assert full > 100
+    page.lay()
+    assert colour() < full * PALE + 5
+    page.view.pale = False
+    assert colour() == full
+
+
 def test_the_slide_itself_is_read_as_it_is_under_a_map(page):
     page.lay()
     box = page.layer.data[0].read_box(0, 0, 4, 4)

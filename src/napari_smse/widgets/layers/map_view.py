@@ -105,7 +105,8 @@ def set_saturation(layer: Layer, saturation: float) -> None:
     if any(level.saturation != saturation for level in levels):
         for level in levels:
             level.saturation = saturation
-        layer.refresh(extent=False, highlight=False, thumbnail=False)
+        # A refresh does not do: napari keeps the pixels of the coarsest level.
+        layer.data = data
 
 
 def _seen(maps: HeatMapLayers) -> Iterator[Image]:
