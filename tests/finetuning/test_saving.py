@@ -12,6 +12,7 @@ from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.models import Model, ModelCard, read_card
+from napari_smse.models.card import Undecided
 from napari_smse.progress import run_task
 from support.training import TRUNK, mini_network, mini_set
 
@@ -54,3 +55,16 @@ def test_other_classes_have_no_colours_unless_given(base: Model, tmp_path: Path)
     assert fine_tuned_card(tuning, tuned, "x").class_colours == {}
     card = fine_tuned_card(tuning, tuned, "x", colours={"nerve": (9, 9, 9)})
     assert card.class_colours == {"nerve": (9, 9, 9)}
+
+
+def test_the_band_in_which_nothing_is_called_is_that_of_the_model_before(
+    base: Model, tmp_path: Path
+) -> None:
+    """Without one, a map of what was learnt from a few tiles would be painted boldly."""
+    band = Undecided(low=0.2, high=0.8, accuracy=0.9, coverage=0.5, target=0.9)
+    card = base.card.model_copy(update={"undecided": band})
+    data = mini_set(tmp_path / "data")
+    tuning = FineTuner(replace(base, card=card), data, fine_tune_recipe(steps=2))
+    made = fine_tuned_card(tuning, finished(tuning), "x")
+    assert made.undecided == band
+    assert any("are those of the model it comes from" in limit for limit in made.limits)

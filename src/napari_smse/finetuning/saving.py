@@ -14,7 +14,6 @@ from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import estimate, paired_difference
 from napari_smse.models import Metric, ModelCard, read_card, save_model
 from napari_smse.models.card import TRAINING_IMAGES, Colour, model_stem
-from napari_smse.palette import ANNOTATION_COLOURS
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources
@@ -24,6 +23,9 @@ _LIMITS: Final = (
     "Research use only; not a medical device, not for diagnosis.",
     "Fine-tuned for the images named under training; the figures of the model it comes from do "
     "not hold for it.",
+)
+_BAND_OF_BASE: Final = (
+    "The probabilities between which nothing is called are those of the model it comes from."
 )
 
 
@@ -93,6 +95,8 @@ def fine_tuned_card(
         model tuned gives the colours of the classes that lack one.
     """
     base, data = tuning.model.card, tuning.labelled_set
+    # Until another is measured: without a band, what was learnt from a few tiles is called boldly.
+    undecided = base.undecided if data.classes == base.classes else None
     return ModelCard(
         name=name,
         version="1",
@@ -107,7 +111,8 @@ def fine_tuned_card(
         | {TRAINING_IMAGES: len(tuning.training), "crops an image": tuning.crops},
         figures=_figures(tuning, tuned),
         intended_use=base.intended_use,
-        limits=(*_LIMITS, *tuning.warnings),
+        undecided=undecided,
+        limits=(*_LIMITS, *(() if undecided is None else (_BAND_OF_BASE,)), *tuning.warnings),
         parent=f"{base.name} {base.version}, weights {base.weights_sha256[:16]}",
     )
 
@@ -126,10 +131,8 @@ def estimates(tuning: FineTuner, held_out: HeldOutPredictions) -> dict[str, Esti
 def _colours_of(
     classes: Sequence[str], older: Mapping[str, Colour], given: Mapping[str, Colour]
 ) -> dict[str, Colour]:
-    # A colour that nobody chose is for outlines alone: maps have other hues.
-    new = {name: one for name, one in given.items() if one != ANNOTATION_COLOURS.get(name)}
     # Case does not tell classes apart in a fine-tuning either.
-    known = {name.strip().casefold(): colour for name, colour in [*older.items(), *new.items()]}
+    known = {name.strip().casefold(): colour for name, colour in [*older.items(), *given.items()]}
     found = {name: known.get(name.strip().casefold()) for name in classes}
     return {name: colour for name, colour in found.items() if colour is not None}
 

@@ -218,8 +218,8 @@ class ResultPanel(QWidget):
         run = one.scored.run if maps is one.before or tuned is None else tuned
         unsaved = maps is one.after and tuned is None
         by = f"{run.card.label}, fine-tuned" if unsaved else run.card.label
-        # The band of the model before says nothing of the one that was tuned.
-        rule = None if unsaved else CallRule.from_card(run.card)
+        same = maps.classes == run.card.classes
+        rule = CallRule.from_card(run.card) if same else None
         colours = self._colours(maps, one)
         slide = one.scored.slide
         shown = HeatMapLayers(self._viewer, layer, slide, maps, colours, by, rule)
