@@ -74,7 +74,7 @@ class CallRule:
         probability: NDArray[np.floating],
         ood: ArrayLike = np.nan,
         *,
-        in_range: bool = True,
+        in_range: ArrayLike = True,
     ) -> NDArray[np.int8]:
         """Return the number of each tile's call in `names`; `NOT_SCORED` where there is none.
 
@@ -86,7 +86,7 @@ class CallRule:
             Out-of-distribution score of each tile, ``(n,)``: above 1, out of it; NaN where that
             is not known.
         in_range
-            Whether the model was trained at the scale of the tiles.
+            Whether the model was trained at the scale of the tiles, of all or of each, ``(n,)``.
         """
         scored = np.isfinite(probability).all(axis=1)
         calls = np.where(np.isfinite(probability), probability, -1).argmax(axis=1)
@@ -95,7 +95,7 @@ class CallRule:
             second = probability[:, 1]
             calls = np.where(second <= low, 0, np.where(second >= high, 1, len(self.classes)))
         unlike = np.broadcast_to(np.asarray(ood, dtype=np.float64) > OOD_LIMIT, calls.shape)
-        calls[unlike | (not in_range)] = len(self.classes) + 1
+        calls[unlike | ~np.asarray(in_range, dtype=bool)] = len(self.classes) + 1
         calls[~scored] = NOT_SCORED
         return np.asarray(calls, dtype=np.int8)
 

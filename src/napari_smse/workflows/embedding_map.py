@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.progress import Progress, Task, map_progress
+from napari_smse.scoring import is_trained_scale
+from napari_smse.scoring.calls import CallRule
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.bank_file import bank_of
 from napari_smse.similarity.clustering import Clusters, find_clusters
@@ -81,6 +83,23 @@ class EmbeddingMap:
         """``(n, classes)``."""
         return np.concatenate([one.tiles.probability for one in self.slides])
 
+    @cached_property
+    def rule(self) -> CallRule:
+        """What is called of a tile."""
+        return CallRule.from_card(self.card)
+
+    def calls(self, ood: ArrayLike = np.nan) -> NDArray[np.int8]:
+        """Return the number of each tile's call in the names of `rule`, ``(n,)``.
+
+        Parameters
+        ----------
+        ood
+            Out-of-distribution score of each tile, ``(n,)``; NaN where it is not known.
+        """
+        mpps, number = np.unique(self.mpps, return_inverse=True)
+        trained = np.array([is_trained_scale(float(mpp), self.card) for mpp in mpps], dtype=bool)
+        return self.rule.call(self.probability, ood, in_range=trained[number])
+
     def rows_of(self, number: int) -> slice:
         """Rows of the tiles of one slide."""
         first = sum(len(one.tiles) for one in self.slides[:number])
@@ -146,15 +165,24 @@ class ClusterTilesJob:
 
 @dataclass(frozen=True)
 class OodJob:
-    """Slides whose tiles are to be compared with what their model knows."""
+    """Slides whose tiles are to be compared with what their model knows.
+
+    Parameters
+    ----------
+    slides
+        The slides of a map.
+    banks
+        Of each, exemplars that count as known besides; None if there are none.
+    """
 
     slides: Sequence[MappedSlide]
+    banks: Sequence[ExemplarBank | None]
 
     def run(self) -> Task[OodScores]:
         """Compare the tiles of all slides, and return how unlike they are."""
         scores = []
-        for one in self.slides:
-            scores.append((yield from measure_ood(one.slide, one.run, one.tiles)))
+        for one, bank in zip(self.slides, self.banks, strict=True):
+            scores.append((yield from measure_ood(one.slide, one.run, one.tiles, bank)))
         values = np.concatenate([one.values for one in scores])
         return OodScores(values, known=all(one.known for one in scores))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,11 @@ class RunOod:
     def in_range(self, number: int) -> bool:
         """Whether the model was trained at a scale; at another nothing is called."""
         return is_trained_scale(self.tiles.scales[number].grid.spec.mpp, self.run.card)
+
+    @cached_property
+    def heat_maps(self) -> list[HeatMap]:
+        """The maps of all scales, see `heat_map`."""
+        return [self.heat_map(number) for number in range(len(self.tiles.scales))]
 
     def heat_map(self, number: int) -> HeatMap:
         """Return a map of one scale: 1 out of distribution, 0 not, NaN where nothing was scored."""

@@ -8,6 +8,7 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt
 
 from napari_smse.progress import Progress, run_task
+from napari_smse.scoring.calls import OUT_OF_DISTRIBUTION
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.widgets import autosave
@@ -305,6 +306,7 @@ def shown_colours(dock):
 def test_each_way_to_colour_shows_and_explains(scored, monkeypatch):
     dock = scored.dock
     monkeypatch.setattr(out_of_distribution, "load_ood_reference", lambda _model, _sha: None)
+    scored.until(lambda: dock._unlike is not None)
     assert "malignant" in dock.legend.names.text()
     for by in ColourBy:
         dock.form.colours.setCurrentText(by)
@@ -367,7 +369,7 @@ def with_bank(page, slide_path, redness, monkeypatch):
     values = np.where(np.arange(len(tiles)) == red, 1.7, 0.4).astype(np.float32)
     monkeypatch.setattr(embedding_map, "bank_of", lambda _model: page.bank)
 
-    def measure_ood(_slide, _started, _tiles):
+    def measure_ood(_slide, _started, _tiles, _bank=None):
         yield Progress(1, 2)
         return page.unlike
 
@@ -401,6 +403,9 @@ def test_a_model_that_does_not_say_what_it_knows_is_told(with_bank, until):
     with_bank.unlike = OodScores(np.full(len(dock.space), np.nan, np.float32), known=False)
     dock.form.colours.setCurrentText(ColourBy.UNLIKE)
     until(lambda: dock._unlike is not None)
+    # Measured anew, as other exemplars are known.
+    dock._session.known_changed.emit(with_bank.viewer.layers["slide"])
+    until(lambda: dock._unlike is not None)
     assert len(shown_colours(dock)) == 1
     assert "does not say what its training" in dock.legend.names.text().replace("&nbsp;", " ")
 
@@ -413,6 +418,20 @@ def test_what_is_unlike_anything_known_is_told_and_coloured(with_bank, until):
     assert len(shown_colours(dock)) == 2
     dock.plot.hovered.emit(row, None)
     assert "unlike anything trained on (1.7 x the limit)" in dock.pointed.text()
+
+
+def test_what_is_out_of_distribution_is_not_called(with_bank, until):
+    """As on the heat map, which hatches it: the two must not contradict each other."""
+    dock, row = with_bank.dock, red_row(with_bank)
+    assert dock.form.by is ColourBy.CALL
+    until(lambda: dock._unlike is not None)
+    colours = dock.space.rule.colours()
+    assert tuple(dock.plot._colours[row][:3]) == colours[OUT_OF_DISTRIBUTION]
+    dock.plot.hovered.emit(row, None)
+    assert dock.pointed.text().startswith("out of distribution · P(malignant)")
+    dock.plot.select(np.arange(len(dock.space)) == row)
+    dock.selection._show_selection(dock.plot.selection)
+    assert "(1 out of distribution)" in dock.panel.summary.text()
 
 
 def test_exemplars_of_another_model_are_not_shown(page, slide_path, monkeypatch):

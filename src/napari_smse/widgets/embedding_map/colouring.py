@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from napari_smse.palette import UNKNOWN_COLOUR, Colour, class_colours, diverging_ramp
+from napari_smse.palette import UNKNOWN_COLOUR, Colour, diverging_ramp
 from napari_smse.scoring import describe_scale, shown_class
 from napari_smse.workflows.embedding_map import EmbeddingMap
 from napari_smse.workflows.out_of_distribution import OodScores
@@ -38,7 +38,7 @@ MOST_UNLIKE: Final = 2.0
 class ColourBy(StrEnum):
     """What colours stand for."""
 
-    CLASS = "Predicted class"
+    CALL = "Call"
     PROBABILITY = "Probability"
     SLIDE = "Slide"
     SCALE = "Scale"
@@ -83,11 +83,11 @@ def colouring(
 ) -> Colouring:
     """Return colours for the tiles of a map.
 
-    Where groups or what is unlike are asked for and not known (yet), all are grey, and the legend
-    says why.
+    Where groups or what is out of distribution are needed and not known (yet), all are grey, and
+    the legend says why.
     """
-    if by is ColourBy.CLASS:
-        return by_class(space)
+    if by is ColourBy.CALL and unlike is not None:
+        return by_call(space, unlike)
     if by is ColourBy.PROBABILITY:
         classes = space.slides[0].tiles.classes
         name = shown_class(classes)
@@ -112,11 +112,10 @@ def colouring(
     return _of_table(np.zeros(len(space), np.intp), [(why, UNKNOWN_COLOUR)])
 
 
-def by_class(space: EmbeddingMap) -> Colouring:
-    """Return the colours of the classes called, as the heat maps show them."""
-    classes = space.slides[0].tiles.classes
-    known = class_colours(classes, space.card.class_colours)
-    return _of_table(space.probability.argmax(axis=1), [(name, known[name]) for name in classes])
+def by_call(space: EmbeddingMap, unlike: OodScores) -> Colouring:
+    """Return the colours of what is called, as the heat maps show it."""
+    colours = space.rule.colours(space.card.class_colours)
+    return _of_table(space.calls(unlike.values), [(name, colours[name]) for name in colours])
 
 
 def plain_colours(number: int) -> list[Colour]:

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout
 from napari_smse.palette import PROBLEM, WARNING, class_colours
 from napari_smse.progress import Progress
 from napari_smse.similarity.clustering import Clusters
+from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
 from napari_smse.widgets.controls.layout import notice_label, scroll_area
 from napari_smse.widgets.dock import SlideDock
@@ -116,6 +117,7 @@ class EmbeddingMapDock(SlideDock):
             task.errored.connect(self._fail)
         self._session.run_grew.connect(self._refresh)
         self._session.run_changed.connect(self._take_run)
+        self._session.known_changed.connect(self._take_known)
         self.viewer.layers.events.inserted.connect(self._refresh)
         self.viewer.layers.events.removed.connect(self._refresh)
 
@@ -203,6 +205,7 @@ class EmbeddingMapDock(SlideDock):
             task.cancel()
         self.space = space
         self._unlike, self._clusters = None, {}
+        self.selection.take_unlikeness(None)
         points = np.empty((0, 2), np.float32) if space is None else space.points
         self.plot.show_points(points, ("", "") if space is None else space.axes)
         self._show_exemplars()
@@ -249,11 +252,23 @@ class EmbeddingMapDock(SlideDock):
         by, groups = self.form.by, self.form.groups.value()
         if by is ColourBy.CLUSTER and groups not in self._clusters:
             self.grouping.start(ClusterTilesJob(self.space.slides, groups).run)
-        if by is ColourBy.UNLIKE and self._unlike is None and not self.comparing.is_running:
-            self.comparing.start(OodJob(self.space.slides).run)
+        needs_ood = by in (ColourBy.CALL, ColourBy.UNLIKE)
+        if needs_ood and self._unlike is None and not self.comparing.is_running:
+            self.comparing.start(OodJob(self.space.slides, self._known()).run)
         shown = colouring(self.space, by, clusters=self._clusters.get(groups), unlike=self._unlike)
         self.plot.set_colours(shown.colours)
         self.legend.explain(shown)
+
+    def _known(self) -> list[ExemplarBank | None]:
+        """Return what counts as known on each slide of the map besides what the model knows."""
+        assert self.space is not None
+        layers = [layer_with(self.viewer, one.slide.quick_hash) for one in self.space.slides]
+        return [None if layer is None else self._session.known_of(layer) for layer in layers]
+
+    def _take_known(self, _layer: Image) -> None:
+        self.comparing.cancel()
+        self._unlike = None
+        self._colour()
 
     def _take_clusters(self, result: tuple[int, Clusters]) -> None:
         # By what was asked for: fewer groups are found where fewer tiles differ.
@@ -267,6 +282,7 @@ class EmbeddingMapDock(SlideDock):
 
     def _take_unlike(self, scores: OodScores) -> None:
         self._unlike = scores
+        self.selection.take_unlikeness(scores.values)
         self._set_working(self.mapping.is_running)
         self._colour()
 
@@ -311,5 +327,6 @@ class EmbeddingMapDock(SlideDock):
         for task in self._tasks:
             task.cancel()
         self._session.run_changed.disconnect(self._take_run, missing_ok=True)
+        self._session.known_changed.disconnect(self._take_known, missing_ok=True)
         self.viewer.layers.events.inserted.disconnect(self._refresh)
         self.viewer.layers.events.removed.disconnect(self._refresh)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring import describe_scale
+from napari_smse.scoring import describe_scale, shown_class
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.tile_outlines import covered_px
 from napari_smse.widgets.session import ScoredLayer
@@ -15,13 +15,14 @@ from napari_smse.workflows.embedding_map import EmbeddingMap, MappedSlide
 
 
 def describe_tile(space: EmbeddingMap, row: int, unlikeness: NDArray[np.float32] | None) -> str:
-    """Say what the model made of a tile, and where it lies."""
+    """Say what the model made of a tile, what is called of it, and where it lies."""
     one, number = space.place_of(row)
-    probability = one.tiles.probability[number]
-    best = int(probability.argmax())
+    name = shown_class(one.tiles.classes)
+    probability = one.tiles.probability[number, one.tiles.classes.index(name)]
     region = one.tiles.region(number)
+    (call,) = space.rule.named(_calls(space, unlikeness)[row : row + 1])
     text = (
-        f"{one.tiles.classes[best]} {probability[best]:.2f} · {one.slide.name} · "
+        f"{call} · P({name}) {probability:.2f} · {one.slide.name} · "
         f"{describe_scale(float(one.tiles.mpps[number]))} · at ({region.x}, {region.y}) px"
     )
     if unlikeness is None or np.isnan(unlikeness[row]):
@@ -38,8 +39,12 @@ def describe_exemplar(bank: ExemplarBank, row: int) -> str:
     return f"Exemplar: {bank.class_name(row)} · {bank.sources[row]}{case} · {scale}"
 
 
-def describe_selection(space: EmbeddingMap, selection: NDArray[np.bool_]) -> str:
-    """Say how many tiles are chosen, what they cover, and what they were called."""
+def describe_selection(
+    space: EmbeddingMap,
+    selection: NDArray[np.bool_],
+    unlikeness: NDArray[np.float32] | None = None,
+) -> str:
+    """Say how many tiles are chosen, what they cover, and what is called of them."""
     if not selection.any():
         return "No tile is chosen."
     mm2, slides = 0.0, 0
@@ -47,21 +52,22 @@ def describe_selection(space: EmbeddingMap, selection: NDArray[np.bool_]) -> str
         chosen = selection[space.rows_of(number)]
         slides += bool(chosen.any())
         mm2 += covered_px(one.tiles, chosen) * (one.slide.mpp / 1000) ** 2
-    called, classes = _called(space, selection), space.slides[0].tiles.classes
-    of_class = ", ".join(f"{number:,} {classes[i]}" for i, number in enumerate(called) if number)
+    called = np.bincount(_calls(space, unlikeness)[selection])
+    names = space.rule.names
+    of_class = ", ".join(f"{number:,} {names[i]}" for i, number in enumerate(called) if number)
     where = f" on {slides} slides" if slides > 1 else ""
     tiles = "1 tile" if selection.sum() == 1 else f"{selection.sum():,} tiles"
     return f"Chosen: {tiles}{where}, {mm2:.3g} mm² ({of_class})."
 
 
 def most_called(space: EmbeddingMap, selection: NDArray[np.bool_]) -> str:
-    """Return what most of the chosen tiles were called."""
-    return space.slides[0].tiles.classes[int(_called(space, selection).argmax())]
+    """Return the class that is the most probable for most of the chosen tiles."""
+    most = np.bincount(space.probability[selection].argmax(axis=1), minlength=1)
+    return space.slides[0].tiles.classes[int(most.argmax())]
 
 
-def _called(space: EmbeddingMap, selection: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """How many of the chosen tiles were called each class."""
-    return np.bincount(space.probability[selection].argmax(axis=1), minlength=1)
+def _calls(space: EmbeddingMap, unlikeness: NDArray[np.float32] | None) -> NDArray[np.int8]:
+    return space.calls(np.nan if unlikeness is None else unlikeness)
 
 
 def of_one_model(runs: Sequence[ScoredLayer]) -> tuple[list[ScoredLayer], list[ScoredLayer]]:

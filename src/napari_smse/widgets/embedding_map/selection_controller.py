@@ -51,6 +51,7 @@ class SelectionController(QObject):
         super().__init__(parent)
         self._viewer, self._plot, self._panel = viewer, plot, panel
         self._space: EmbeddingMap | None = None
+        self._unlikeness: NDArray[np.float32] | None = None
         self._highlights = SelectionLayers(viewer)
         # Without a parent, as a worker may still speak while the dock is being destroyed.
         self.outlining = Worker()
@@ -65,6 +66,12 @@ class SelectionController(QObject):
         """Choose tiles of this map, which the plot shows, from now on; at first none of them."""
         self._space = space
         self._choose_nothing()
+
+    def take_unlikeness(self, values: NDArray[np.float32] | None) -> None:
+        """Take note of how far the tiles are out of distribution; such tiles are not called."""
+        self._unlikeness = values
+        if self._space is not None and values is not None:
+            self._describe(self._plot.selection)
 
     def allow_annotating(self) -> None:
         """Let the chosen tiles be annotated, if there are any."""
@@ -107,9 +114,12 @@ class SelectionController(QObject):
         if selection.any():
             self._panel.suggest(most_called(self._space, selection))
         self._highlights.show(self._space, selection)
-        self._panel.set_chosen(
-            describe_selection(self._space, selection), any_chosen=bool(selection.any())
-        )
+        self._describe(selection)
+
+    def _describe(self, selection: NDArray[np.bool_]) -> None:
+        assert self._space is not None
+        text = describe_selection(self._space, selection, self._unlikeness)
+        self._panel.set_chosen(text, any_chosen=bool(selection.any()))
 
     # -- annotating ------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ class HeatMapLayers:
         self.by = by
         self.classifier = ""
         self.unsaved = ""
-        rule = rule or CallRule(maps.classes)
+        self.rule = rule = rule or CallRule(maps.classes)
         self.colours = {
             name: map_colours(maps.classes, name, colours, rule.band_of(name))
             for name in maps.classes

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from napari.components import ViewerModel
+from napari.layers import Image
 
+from napari_smse.scoring.calls import OOD_LIMIT
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_layers, world_to_level0
 
@@ -37,7 +41,7 @@ class CursorStatus:
             return ""
         ((x, y),) = world_to_level0(layer, np.array([world[-2:]]))
         scores = [
-            f"{scale} " + ", ".join(f"P({name}) {value:.2f}" for name, value in by_class.items())
+            f"{scale} {_probabilities(by_class)}: {self._called(layer, scale, by_class, x, y)}"
             for scale, by_class in shown.maps.values_at(x, y).items()
         ]
         if not scores:
@@ -47,6 +51,20 @@ class CursorStatus:
         where = f" of {layer.name}" if several else ""
         return f"{_MARK} tile{where} at ({x:.0f}, {y:.0f}) px: " + " | ".join(scores)
 
+    def _called(
+        self, layer: Image, scale: str, by_class: Mapping[str, float], x: float, y: float
+    ) -> str:
+        """Return what the map, the table and the files call a tile."""
+        shown, ood = self._session.maps_of(layer), self._session.ood_of(layer)
+        assert shown is not None
+        unlike = np.nan
+        if ood is not None and scale in shown.maps.scale_names:
+            heat_map = ood.heat_maps[shown.maps.scale_names.index(scale)]
+            (value,) = heat_map.at(np.array([x]), np.array([y]))
+            unlike = OOD_LIMIT + 1 if value > 0 else 0.0
+        calls = shown.rule.call(np.array([list(by_class.values())]), unlike)
+        return str(shown.rule.named(calls)[0])
+
     def _on_status(self) -> None:
         status = self._viewer.status
         # Setting the status below comes back here.
@@ -54,3 +72,7 @@ class CursorStatus:
             return
         if text := self.describe(self._viewer.cursor.position):
             self._viewer.status = text
+
+
+def _probabilities(by_class: Mapping[str, float]) -> str:
+    return ", ".join(f"P({name}) {value:.2f}" for name, value in by_class.items())
