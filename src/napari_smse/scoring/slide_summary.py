@@ -308,14 +308,14 @@ class _Places:
 
 
 def _tissue_at(
-    scales: Sequence[ScaleScores], x: NDArray[np.float64], y: NDArray[np.float64]
+    scales: Sequence[ScaleScores], x: NDArray[np.floating], y: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Share of tissue at level-0 points, by the finest scale that has a tile there."""
     found = np.full(x.shape, np.nan)
     for scores in scales:
         tissue = _where_scored(scores, scores.tiles.tissue)
         found = np.where(np.isnan(found), tissue.at(x, y), found)
-    return np.nan_to_num(found)
+    return np.asarray(np.nan_to_num(found))
 
 
 def _where_scored(scores: ScaleScores, values: NDArray[Any]) -> HeatMap:
