@@ -2,6 +2,8 @@
 
 from napari_smse.results.folder import (
     RECORD_NAME,
+    REPORT_NAME,
+    REPORT_PDF_NAME,
     STORE_NAME,
     folder_name,
     remove_results,
@@ -31,6 +33,8 @@ from napari_smse.results.tables import (
 
 __all__ = [
     "RECORD_NAME",
+    "REPORT_NAME",
+    "REPORT_PDF_NAME",
     "STORE_NAME",
     "TILE_COLUMNS",
     "MapPanel",

@@ -12,9 +12,19 @@ import numpy as np
 from napari_smse.atomic_write import atomic_path, output_error
 from napari_smse.errors import OutputError
 from napari_smse.models.card import ModelCard
-from napari_smse.results.folder import PICTURE_NAME, RECORD_NAME, STORE_NAME, remove_results
+from napari_smse.results.folder import (
+    PICTURE_NAME,
+    RECORD_NAME,
+    REPORT_NAME,
+    REPORT_PDF_NAME,
+    STORE_NAME,
+    remove_results,
+)
 from napari_smse.results.map_panels import draw_maps
 from napari_smse.results.qupath_tiles import write_qupath_tiles
+from napari_smse.results.report.content import SlideReport, slide_report
+from napari_smse.results.report.slide_html import slide_html
+from napari_smse.results.report.slide_pdf import slide_pdf
 from napari_smse.results.run_context import RunContext
 from napari_smse.results.run_record import (
     ModelRecord,
@@ -30,7 +40,13 @@ from napari_smse.slides.identity import path_text
 
 
 def save_results(
-    folder: Path, slide: Slide, store: ScoreStore, context: RunContext, *, geojson: bool = False
+    folder: Path,
+    slide: Slide,
+    store: ScoreStore,
+    context: RunContext,
+    *,
+    geojson: bool = False,
+    report: bool = False,
 ) -> None:
     """Write tables, heat-map picture, run record and store of a scored slide.
 
@@ -46,6 +62,8 @@ def save_results(
         Model, device, warnings.
     geojson
         Also write the tiles for QuPath.
+    report
+        Also write a report, as HTML and as PDF.
 
     Raises
     ------
@@ -73,10 +91,35 @@ def save_results(
             bounds_origin=(slide.bounds.x, slide.bounds.y),
             colours=context.card.class_colours,
         )
+    maps = draw_maps(slide, scales, context)
     with atomic_path(folder / PICTURE_NAME) as part:
-        part.write_bytes(draw_maps(slide, scales, context))
+        part.write_bytes(maps)
+    record = _record(slide, store, scales, context)
+    if report:
+        write_slide_report(folder, slide_report(slide, scales, context, record, maps))
     slide.require_unchanged(content=True)
-    write_run_json(folder / RECORD_NAME, _record(slide, store, scales, context))
+    write_run_json(folder / RECORD_NAME, record)
+
+
+def write_slide_report(folder: Path, report: SlideReport) -> None:
+    """Write a report into a slide's folder, as HTML and as PDF, each whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        Of the slide's results.
+    report
+        What it says.
+
+    Raises
+    ------
+    OutputError
+        They cannot be written.
+    """
+    with atomic_path(folder / REPORT_NAME) as part:
+        part.write_text(slide_html(report), encoding="utf-8")
+    with atomic_path(folder / REPORT_PDF_NAME) as part:
+        part.write_bytes(slide_pdf(report))
 
 
 def _bring_store(store: ScoreStore, folder: Path) -> None:
