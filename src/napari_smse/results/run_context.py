@@ -97,7 +97,13 @@ class RunContext:
             The class whose probabilities and hottest spots are wanted; by default the one whose map
             is shown first.
         """
-        ood = [self.ood_scores(one.appearance, one.mpp) for one in scales]
+        # Scores that are not from a store may come without what their tiles look like.
+        ood = [
+            self.ood_scores(one.appearance, one.mpp)
+            if len(one.appearance) == len(one.tiles)
+            else np.full(len(one.tiles), np.nan, dtype=np.float32)
+            for one in scales
+        ]
         shown = class_name or shown_class(self.rule.classes)
         return summarise_slide(scales, ood, self.card, self.rule, shown)
 
