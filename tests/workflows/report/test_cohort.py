@@ -110,6 +110,16 @@ def test_models_are_never_pooled() -> None:
     assert "do not compare" in html
 
 
+def test_slides_at_other_scales_and_in_part_are_said_to_be_so() -> None:
+    fine = cohort_slide(
+        CONTEXT, scales_of(0.2, 0.25), name="f", case="f", content="h", complete=False
+    )
+    html = cohort_html(gather_cohort([*SLIDES, fine]))
+    assert "scored at different scales (20x, 0.5 µm/px; 40x, 0.25 µm/px)" in html
+    assert html.count("scored in part: the time was up") == 2  # to read, and to sort by
+    assert "different scales" not in cohort_html(gather_cohort(SLIDES))
+
+
 def test_what_a_model_learnt_from_is_not_judged() -> None:
     source = TrainingSource(
         name="s", organ="o", scanner="s", licence="l", case_hashes=(case_hash("d"),)

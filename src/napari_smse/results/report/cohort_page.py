@@ -18,8 +18,11 @@ SCORE_NOTE: Final = (
     "distribution, weighted by area: of the multi-scale mean, or of the only scale. That of a case "
     "is the highest of its slides."
 )
+SCORED: Final = "scored"
+IN_PART: Final = "scored in part: the time was up"
 _STYLE: Final = """<style>
-body { max-width: 84rem; } td img { width: 7rem; display: block; }
+body { max-width: 84rem; } td img { max-width: 7rem; max-height: 8rem; display: block; }
+th, td { overflow-wrap: break-word; min-width: 4.5rem; } th.n { white-space: normal; }
 th[data-sort] { cursor: pointer; } th[data-sort]::after { content: " ↕"; color: #999; }
 </style>"""
 # Sorting is an extra: without scripts the page shows the same, in the order it was written.
@@ -53,6 +56,8 @@ class CohortSlide:
         What tells models apart: the hash of the weights, and what gave the probabilities.
     summary
         What was called; None if there is nothing to say.
+    state
+        How far it was scored, in a few words.
     picture
         A small JPEG file; empty if there is none.
     report
@@ -68,10 +73,17 @@ class CohortSlide:
     model: str = ""
     model_key: str = ""
     summary: SlideSummary | None = None
+    state: str = SCORED
     picture: bytes = b""
     report: str = ""
     problem: str = ""
     trained_on: bool = False
+
+    @property
+    def scales(self) -> str:
+        """At which scales its leading numbers are; empty if it was not scored."""
+        leading = None if self.summary is None else self.summary.leading
+        return "" if leading is None else leading.title
 
     @property
     def score(self) -> float | None:
@@ -191,6 +203,10 @@ def _parts(cohort: Cohort) -> Iterator[str]:
 
 def _group(group: CohortGroup, labels: dict[str, str]) -> Iterator[str]:
     yield f"<h2>Scored by {escape(group.model)}: {counted(len(group.slides), 'slides')}</h2>"
+    scales = [one for one in dict.fromkeys(slide.scales for slide in group.slides) if one]
+    if len(scales) > 1:
+        text = f"The slides were scored at different scales ({'; '.join(scales)}): their scores "
+        yield f'<p class="notice">{escape(text)}compare badly.</p>'
     if group.comparison is not None:
         yield from _comparison(group.comparison, group.class_name)
     yield _table(group, labels)
@@ -210,7 +226,14 @@ def _table(group: CohortGroup, labels: dict[str, str]) -> str:
     rule = next(slide.summary.rule for slide in group.slides if slide.summary is not None)
     others = [name for name in rule.classes if name != class_name]
     calls = [class_name, *others, INDETERMINATE, OUT_OF_DISTRIBUTION]
-    heads = ["slide", "case", *(["label"] if labels else []), f"mean P({class_name})", *calls]
+    heads = [
+        "slide",
+        "case",
+        "state",
+        *(["label"] if labels else []),
+        f"mean P({class_name})",
+        *calls,
+    ]
     numbers = range(len(heads) - len(calls) - 1, len(heads))
     top = "".join(
         f'<th data-sort="" class="{"n" if at in numbers else ""}">{escape(head)}</th>'
@@ -224,8 +247,10 @@ def _table(group: CohortGroup, labels: dict[str, str]) -> str:
 
 def _row(slide: CohortSlide, calls: Sequence[str], labels: dict[str, str]) -> str:
     picture = image(slide.picture, "jpeg", slide.name) if slide.picture else ""
-    cells = [_cell(slide.name, slide.name, note="model trained on it" * slide.trained_on)]
-    cells.append(_cell(slide.case, slide.case))
+    cells = [_cell(slide.name, slide.name), _cell(slide.case, slide.case)]
+    known = "; the model was trained on it" if slide.trained_on else ""
+    state = f"{slide.state}{known}"
+    cells.append(_cell(state, state, note=slide.scales))
     if labels:
         label = labels.get(slide.case, "")
         cells.append(_cell(label or "none", label))

@@ -19,6 +19,8 @@ from napari_smse.models.card import ModelCard
 from napari_smse.progress import Progress, Task
 from napari_smse.results import REPORT_NAME, RunContext
 from napari_smse.results.report.cohort_page import (
+    IN_PART,
+    SCORED,
     Cohort,
     CohortComparison,
     CohortGroup,
@@ -155,7 +157,13 @@ def gather_cohort(
 
 
 def cohort_slide(
-    context: RunContext, scales: Sequence[ScaleScores], *, name: str, case: str, content: str
+    context: RunContext,
+    scales: Sequence[ScaleScores],
+    *,
+    name: str,
+    case: str,
+    content: str,
+    complete: bool = True,
 ) -> CohortSlide:
     """Return what a cohort says of a slide by its scores.
 
@@ -167,6 +175,8 @@ def cohort_slide(
         All that its store holds, fine to coarse.
     name, case, content
         What it is called, the case it is of, and its quick hash.
+    complete
+        Whether every tile was scored.
     """
     card = context.card
     return CohortSlide(
@@ -175,6 +185,7 @@ def cohort_slide(
         context.model,
         f"{card.weights_sha256} {context.classifier}",
         context.summary(scales),
+        SCORED if complete else IN_PART,
         trained_on=_is_known(card, case, content),
     )
 
@@ -210,6 +221,7 @@ def _saved_slide(folder: Path, name: str, case: str, settings: CohortSettings) -
         name=name,
         case=case,
         content=results.record.slide.quick_hash,
+        complete=results.store.complete,
     )
     picture = b""
     try:

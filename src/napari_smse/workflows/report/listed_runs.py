@@ -70,5 +70,12 @@ def _slide(run: ListedRun) -> CohortSlide:
     reference = load_ood_reference(run.model, run.card.weights_sha256)
     context = RunContext(run.card, NOT_RECORDED, reference=reference)
     scales = [store.scale(number) for number in range(store.scale_count)]
-    found = cohort_slide(context, scales, name=run.name, case=run.case, content=run.content)
+    found = cohort_slide(
+        context,
+        scales,
+        name=run.name,
+        case=run.case,
+        content=run.content,
+        complete=store.complete,
+    )
     return replace(found, picture=picture)
