@@ -66,6 +66,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "user/embedding_map",
         "user/annotate_next",
         "user/slide_index",
+        "user/reports",
         "user/many_slides",
         "user/command_line",
     ),

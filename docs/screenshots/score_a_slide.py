@@ -44,6 +44,24 @@ def real_tissue(images: Path) -> None:
         stage.shoot("real_tissue")
 
 
+def summary(images: Path) -> None:
+    """What is called on real tissue, in numbers and pictures. Needs the test data."""
+    from qtpy.QtWidgets import QScrollArea
+
+    slide = Path(os.environ.get("SMSE_TEST_DATA", ROOT.parent / "shared" / "data")) / "slides"
+    with Stage(images, slide / "CMU-1-Small-Region.svs") as stage:
+        stage.tick(0.25, 0.5)
+        stage.run()
+        stage.until(lambda: not stage.dock.live.ood.task.is_running)
+        stage.dock.controls.which.setCurrentText("P(malignant) 40x")
+        stage.dock.tabs.setCurrentWidget(stage.dock.tabs.summary)
+        stage.live(3)
+        bar = stage.dock.findChild(QScrollArea).verticalScrollBar()
+        bar.setValue(bar.maximum())
+        stage.live(1)
+        stage.shoot("summary")
+
+
 def running(images: Path) -> None:
     """A map that fills in."""
     with Stage(images) as stage:
@@ -97,4 +115,4 @@ def card(images: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(__doc__, before, result, real_tissue, running, warning, missing_scale, card)
+    main(__doc__, before, result, real_tissue, summary, running, warning, missing_scale, card)

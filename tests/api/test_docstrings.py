@@ -42,5 +42,5 @@ def test_there_are_examples():
     }
     assert with_examples >= {
         *("annotations", "exemplars", "fine_tuning", "model", "scores", "scoring"),
-        *("searching", "slide_sets"),
+        *("reports", "searching", "slide_sets"),
     }

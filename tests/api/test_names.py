@@ -29,8 +29,12 @@ FUNCTIONS = {
     "train",
     "evaluate",
     "cross_validate",
+    "summarise",
+    "write_report",
+    "write_cohort",
 }
 QUICK = {"open_slide", "load_model", "read_scores", "read_annotations", "explain"}
+QUICK |= {"summarise", "write_report"}
 """What is done before anybody would look at a bar."""
 
 

@@ -144,6 +144,16 @@ def write_box(path: Path, left: int, top: int, right: int, bottom: int) -> Path:
 
 
 class TestRegion:
+    def test_a_report_is_written_only_when_asked_for_also_of_what_is_scored_already(
+        self, shell: Shell, slide: Path, tmp_path: Path
+    ) -> None:
+        shell("score", slide, "--out", tmp_path)
+        assert not (tmp_path / "slide" / "report.html").exists()
+        shell("score", slide, "--out", tmp_path, "--report")
+        assert "Research use only" in (tmp_path / "slide" / "report.html").read_text("utf-8")
+        assert (tmp_path / "slide" / "report.pdf").read_bytes().startswith(b"%PDF")
+        assert "already scored" in shell("score", slide, "--out", tmp_path, "--report").out
+
     def test_only_tiles_in_the_region_are_scored(
         self, shell: Shell, slide: Path, tmp_path: Path
     ) -> None:

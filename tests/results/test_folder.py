@@ -48,6 +48,7 @@ def test_no_two_slides_share_a_folder(parts: list[tuple[str, str]]) -> None:
 
 def test_results_go_and_scores_and_other_files_stay(tmp_path: Path) -> None:
     derived = ["run.json", "tiles.parquet", "tiles.csv", "tiles.geojson", "heatmap.png"]
+    derived += ["report.html", "report.pdf"]
     for name in [*derived, "my notes.txt"]:
         (tmp_path / name).touch()
     (tmp_path / "scores.zarr").mkdir()

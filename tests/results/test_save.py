@@ -263,10 +263,11 @@ def test_the_fused_map_says_what_it_is_made_of(
 ) -> None:
     titles: list[str] = []
 
-    def look(_path: Path, _thumbnail: Any, maps: list[MapPanel], **_: Any) -> None:
+    def look(_thumbnail: Any, maps: list[MapPanel], **_: Any) -> bytes:
         titles.extend(panel.title for panel in maps)
+        return b""
 
-    monkeypatch.setattr("napari_smse.results.save.write_heat_map_picture", look)
+    monkeypatch.setattr("napari_smse.results.map_panels.heat_map_picture", look)
     card = MODEL.card.model_copy(update={"mpp_range": mpp_range})
     save_results(tmp_path, slide, store, RunContext(card, "CPU"))
     assert titles[-1] == told
@@ -280,8 +281,8 @@ def test_the_models_colours_go_into_picture_and_tiles(
 ) -> None:
     panels: list[MapPanel] = []
     monkeypatch.setattr(
-        "napari_smse.results.save.write_heat_map_picture",
-        lambda _path, _thumbnail, maps, **_: panels.extend(maps),
+        "napari_smse.results.map_panels.heat_map_picture",
+        lambda _thumbnail, maps, **_: panels.extend(maps) or b"",
     )
     colours = {"benign": (1, 2, 3), "malignant": (9, 8, 7)}
     card = MODEL.card.model_copy(update={"class_colours": colours})

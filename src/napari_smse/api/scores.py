@@ -191,7 +191,7 @@ class Scores:
         True
         """
         try:
-            context = self._context
+            context = self.context
         except ModelNotFoundError:
             context = None
         return tile_table(tile_rows(self.store, self.tiles, context), self.classes)
@@ -282,7 +282,7 @@ class Scores:
         number = self._class_number(class_name)
         return self.store.fused(number, fused_scales(self.mpps, self.card))
 
-    def save(self, folder: str | Path, *, geojson: bool = False) -> Path:
+    def save(self, folder: str | Path, *, geojson: bool = False, report: bool = False) -> Path:
         """Write the results as the command line does: tables, picture, record and scores.
 
         Parameters
@@ -291,6 +291,8 @@ class Scores:
             Folder of this one slide; made if it is not there. Results in it are replaced.
         geojson
             Also write the tiles for QuPath (``tiles.geojson``).
+        report
+            Also write a report (``report.html``, ``report.pdf``).
 
         Returns
         -------
@@ -307,13 +309,14 @@ class Scores:
             The slide is another file than was scored.
         """
         folder, run = Path(folder), self.run
-        context = replace(self._context, device=run.device.label, warnings=run.warnings)
+        context = replace(self.context, device=run.device.label, warnings=run.warnings)
+        wanted = {"geojson": geojson, "report": report}
         with folder_lock(folder), store_lock(self.path):
-            save_results(folder, self.slide, self.store, context, geojson=geojson)
+            save_results(folder, self.slide, self.store, context, **wanted)
         return folder
 
     @cached_property
-    def _context(self) -> RunContext:
+    def context(self) -> RunContext:
         """What tiles are called by; raises as `card` does."""
         card = self.card
         reference = load_ood_reference(self.model, card.weights_sha256)

@@ -20,6 +20,7 @@ from napari_smse.cli.evaluate import evaluate
 from napari_smse.cli.finetune import finetune
 from napari_smse.cli.index import index_slides
 from napari_smse.cli.options import AsJson, ModelArgument, SlidePath
+from napari_smse.cli.report import report_cohort, report_slides
 from napari_smse.cli.score import score_slides
 from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
@@ -36,6 +37,8 @@ app = typer.Typer(
 )
 app.command("score")(score_slides)
 app.command("estimate")(estimate_slides)
+app.command("report")(report_slides)
+app.command("cohort")(report_cohort)
 app.command("index")(index_slides)
 app.command("search")(search_slides)
 

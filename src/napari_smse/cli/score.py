@@ -57,6 +57,9 @@ def score_slides(
     geojson: Annotated[
         bool, typer.Option("--geojson", help="Also write the tiles as GeoJSON for QuPath.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write a report of each slide, as HTML and PDF.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another run's results, in the index, too.")
     ] = False,
@@ -88,6 +91,7 @@ def score_slides(
         outlines=None if roi is None else read_regions(roi),
         source_mpp=source_mpp,
         geojson=geojson,
+        report=report,
         overwrite=overwrite,
         reference=load_ood_reference(model, card.weights_sha256),
     )

@@ -21,6 +21,19 @@ def image_case_hash(image: LabelledImage) -> str:
     return case_hash(image.case if named is None else f"{SOURCE.name} {named.number}")
 
 
+def slide_hashes(case: str, content: str) -> frozenset[str]:
+    """Return the hashes by which a card remembers a slide: by its case, and by its content.
+
+    Parameters
+    ----------
+    case
+        The case of the slide.
+    content
+        Its quick hash.
+    """
+    return frozenset({case_hash(case), case_hash(f"slide {content}")})
+
+
 def training_hashes(images: Iterable[LabelledImage]) -> frozenset[str]:
     """Return the hashes by which a card remembers the cases of images, and the slides of these.
 

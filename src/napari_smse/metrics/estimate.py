@@ -81,6 +81,28 @@ def auc_shortfall(
     return f"{needed}; {', '.join(lacking)}"
 
 
+def case_shortfall(positive: ArrayLike, names: tuple[str, str]) -> str:
+    """Return what is missing before there is an AUC of cases; empty if nothing is.
+
+    Each class needs `MIN_CASES` cases.
+
+    Parameters
+    ----------
+    positive
+        ``(n,)``, whether each case is of the class that is looked for.
+    names
+        Of the other cases, and of that class.
+    """
+    is_positive = np.asarray(positive, dtype=bool)
+    numbers = (int((~is_positive).sum()), int(is_positive.sum()))
+    lacking = [
+        f"{name} lacks {counted(MIN_CASES - number, 'cases')}"
+        for name, number in zip(names, numbers, strict=True)
+        if number < MIN_CASES
+    ]
+    return f"each class needs {MIN_CASES} cases; {', '.join(lacking)}" if lacking else ""
+
+
 def counted(number: int, plural: str) -> str:
     """Return ``1 tile``, ``12 tiles``."""
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"

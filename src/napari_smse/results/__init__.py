@@ -2,14 +2,17 @@
 
 from napari_smse.results.folder import (
     RECORD_NAME,
+    REPORT_NAME,
+    REPORT_PDF_NAME,
     STORE_NAME,
     folder_name,
     remove_results,
     result_folder_names,
 )
-from napari_smse.results.picture import MapPanel, write_heat_map_picture
+from napari_smse.results.picture import MapPanel, heat_map_picture
 from napari_smse.results.qupath_tiles import write_qupath_tiles
 from napari_smse.results.remote import RemoteFolder, is_url
+from napari_smse.results.run_context import RunContext, tile_rows
 from napari_smse.results.run_record import (
     ModelRecord,
     RunRecord,
@@ -18,7 +21,7 @@ from napari_smse.results.run_record import (
     package_versions,
     write_run_json,
 )
-from napari_smse.results.save import RunContext, save_results, tile_rows
+from napari_smse.results.save import save_results
 from napari_smse.results.tables import (
     TILE_COLUMNS,
     TileRows,
@@ -30,6 +33,8 @@ from napari_smse.results.tables import (
 
 __all__ = [
     "RECORD_NAME",
+    "REPORT_NAME",
+    "REPORT_PDF_NAME",
     "STORE_NAME",
     "TILE_COLUMNS",
     "MapPanel",
@@ -41,6 +46,7 @@ __all__ = [
     "SlideRecord",
     "TileRows",
     "folder_name",
+    "heat_map_picture",
     "is_url",
     "package_versions",
     "remove_results",
@@ -50,7 +56,6 @@ __all__ = [
     "tile_rows",
     "tile_table",
     "write_csv",
-    "write_heat_map_picture",
     "write_parquet",
     "write_qupath_tiles",
     "write_run_json",

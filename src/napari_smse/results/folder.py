@@ -11,8 +11,18 @@ from napari_smse.atomic_write import output_error
 
 STORE_NAME = "scores.zarr"
 RECORD_NAME = "run.json"
+PICTURE_NAME = "heatmap.png"
+REPORT_NAME, REPORT_PDF_NAME = "report.html", "report.pdf"
 # The record goes first: a folder that has it is whole.
-_DERIVED = (RECORD_NAME, "tiles.parquet", "tiles.csv", "tiles.geojson", "heatmap.png")
+_DERIVED = (
+    RECORD_NAME,
+    "tiles.parquet",
+    "tiles.csv",
+    "tiles.geojson",
+    PICTURE_NAME,
+    REPORT_NAME,
+    REPORT_PDF_NAME,
+)
 _TWO_PART_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.btf")
 _UNSAFE = re.compile(r"[\\/\x00-\x1f\x7f\ud800-\udfff]")
 _PORTS = {f"{port}{number}" for port in ("COM", "LPT") for number in range(10)}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.atomic_write import atomic_path
 from napari_smse.palette import MapColours, diverging_ramp
 
 if TYPE_CHECKING:
@@ -54,20 +53,17 @@ class MapPanel(NamedTuple):
     out_of_distribution: NDArray[np.bool_] | None = None
 
 
-def write_heat_map_picture(
-    path: Path,
+def heat_map_picture(
     thumbnail: NDArray[np.uint8],
     maps: Sequence[MapPanel | tuple[str, NDArray[np.float32], Extent]],
     *,
     extent: Extent,
     caption: str,
-) -> None:
-    """Show the slide and, beside it, each map laid over it, in one PNG file.
+) -> bytes:
+    """Show the slide and, beside it, each map laid over it, in one picture.
 
     Parameters
     ----------
-    path
-        The file, written whole or not at all.
     thumbnail
         (height, width, 3) RGB picture of the slide.
     maps
@@ -77,17 +73,18 @@ def write_heat_map_picture(
     caption
         Text under the picture: slide, model, date. "Research use only" is added.
 
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
+    Returns
+    -------
+    bytes
+        A PNG file.
     """
     panels = [MapPanel(*panel) for panel in maps]
     figure = _figure(panels, thumbnail, extent)
     figure.text(0.01, 0.01, caption, ha="left", va="bottom", fontsize=9)
     figure.text(0.99, 0.01, NOTICE, ha="right", va="bottom", fontsize=9, weight="bold")
-    with atomic_path(path) as part:
-        figure.savefig(part, format="png", dpi=150)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
 
 
 def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Extent) -> Figure:

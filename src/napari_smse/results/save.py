@@ -4,123 +4,49 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_smse.atomic_write import output_error
+from napari_smse.atomic_write import atomic_path, output_error
 from napari_smse.errors import OutputError
 from napari_smse.models.card import ModelCard
-from napari_smse.palette import MapColours, map_colours
-from napari_smse.results.folder import RECORD_NAME, STORE_NAME, remove_results
-from napari_smse.results.picture import MapPanel, write_heat_map_picture
+from napari_smse.results.folder import (
+    PICTURE_NAME,
+    RECORD_NAME,
+    REPORT_NAME,
+    REPORT_PDF_NAME,
+    STORE_NAME,
+    remove_results,
+)
+from napari_smse.results.map_panels import draw_maps
 from napari_smse.results.qupath_tiles import write_qupath_tiles
+from napari_smse.results.report.content import SlideReport, slide_report
+from napari_smse.results.report.slide_html import slide_html
+from napari_smse.results.report.slide_pdf import slide_pdf
+from napari_smse.results.run_context import RunContext
 from napari_smse.results.run_record import (
-    CLASS_HEAD,
     ModelRecord,
     RunRecord,
     ScaleRecord,
     SlideRecord,
     write_run_json,
 )
-from napari_smse.results.tables import TileRows, tile_table, write_csv, write_parquet
-from napari_smse.scoring import (
-    MULTI_SCALE_MEAN,
-    HeatMap,
-    ScaleScores,
-    ScoreStore,
-    describe_scale,
-    fused_scales,
-    is_trained_scale,
-    shown_class,
-)
-from napari_smse.scoring.calls import OOD_LIMIT, CallRule
-from napari_smse.scoring.map_raster import MapRaster
-from napari_smse.scoring.tile_table import TileTable
-from napari_smse.similarity.ood.reference import OodReference
+from napari_smse.results.tables import tile_table, write_csv, write_parquet
+from napari_smse.scoring import ScaleScores, ScoreStore, is_trained_scale
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
-from napari_smse.tiles import ScaleTiles, TissueMask, find_tissue
-
-_THUMBNAIL_SIDE = 1600
-_OUTSIDE = ": outside the model's magnifications"
-_MOSTLY = 0.5
-"""Share of the tiles over a place that must be out of distribution for it to be hatched."""
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """The context of a result, besides the scores: model, device, warnings.
-
-    Parameters
-    ----------
-    card
-        The model's card.
-    device
-        Name of the device, as shown to the user.
-    warnings
-        Warnings for a reader of the results, one line each.
-    classifier
-        Classifier that gives the probabilities from the model's embeddings.
-    reference
-        What the model's training tiles look like; None if that is not known.
-    """
-
-    card: ModelCard
-    device: str
-    warnings: Sequence[str] = ()
-    classifier: str = CLASS_HEAD
-    reference: OodReference | None = None
-
-    @property
-    def model(self) -> str:
-        """Name and version of the model, and what gave the probabilities if not its class head."""
-        by = "" if self.classifier == CLASS_HEAD else f", by {self.classifier}"
-        return f"{self.card.label}{by}"
-
-    @property
-    def rule(self) -> CallRule:
-        """How tiles are called; the card's undecided band is of the model's own class head."""
-        if self.classifier == CLASS_HEAD:
-            return CallRule.from_card(self.card)
-        return CallRule(self.card.classes)
-
-    def ood_scores(self, appearance: NDArray[np.float32], mpp: float) -> NDArray[np.float32]:
-        """Return how far tiles ``(n, k)`` are out of distribution, ``(n,)``; NaN if unknown."""
-        if self.reference is None:
-            return np.full(len(appearance), np.nan, dtype=np.float32)
-        return self.reference.ood_scores(appearance, np.full(len(appearance), mpp))
-
-    def rows(
-        self,
-        tiles: ScaleTiles,
-        probability: NDArray[np.float32],
-        appearance: NDArray[np.float32],
-    ) -> TileRows:
-        """Return the rows of a tile table for tiles of one scale, with what is called of them.
-
-        Parameters
-        ----------
-        tiles
-            Where they lie.
-        probability
-            ``(n, classes)``; NaN for a tile that was not scored.
-        appearance
-            ``(n, k)``, see `tiles.appearance`.
-        """
-        mpp, rule = tiles.grid.spec.mpp, self.rule
-        ood = self.ood_scores(appearance, mpp)
-        calls = rule.call(probability, ood, in_range=is_trained_scale(mpp, self.card))
-        regions = np.column_stack([tiles.x, tiles.y, tiles.width, tiles.height])
-        named = rule.named(calls)
-        return TileRows(mpp, regions, tiles.tissue, probability, ood, named, self.model)
 
 
 def save_results(
-    folder: Path, slide: Slide, store: ScoreStore, context: RunContext, *, geojson: bool = False
+    folder: Path,
+    slide: Slide,
+    store: ScoreStore,
+    context: RunContext,
+    *,
+    geojson: bool = False,
+    report: bool = False,
 ) -> None:
     """Write tables, heat-map picture, run record and store of a scored slide.
 
@@ -136,6 +62,8 @@ def save_results(
         Model, device, warnings.
     geojson
         Also write the tiles for QuPath.
+    report
+        Also write a report, as HTML and as PDF.
 
     Raises
     ------
@@ -163,9 +91,35 @@ def save_results(
             bounds_origin=(slide.bounds.x, slide.bounds.y),
             colours=context.card.class_colours,
         )
-    _write_picture(folder / "heatmap.png", slide, store, scales, context)
+    maps = draw_maps(slide, scales, context)
+    with atomic_path(folder / PICTURE_NAME) as part:
+        part.write_bytes(maps)
+    record = _record(slide, store, scales, context)
+    if report:
+        write_slide_report(folder, slide_report(slide, scales, context, record, maps))
     slide.require_unchanged(content=True)
-    write_run_json(folder / RECORD_NAME, _record(slide, store, scales, context))
+    write_run_json(folder / RECORD_NAME, record)
+
+
+def write_slide_report(folder: Path, report: SlideReport) -> None:
+    """Write a report into a slide's folder, as HTML and as PDF, each whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        Of the slide's results.
+    report
+        What it says.
+
+    Raises
+    ------
+    OutputError
+        They cannot be written.
+    """
+    with atomic_path(folder / REPORT_NAME) as part:
+        part.write_text(slide_html(report), encoding="utf-8")
+    with atomic_path(folder / REPORT_PDF_NAME) as part:
+        part.write_bytes(slide_pdf(report))
 
 
 def _bring_store(store: ScoreStore, folder: Path) -> None:
@@ -183,70 +137,6 @@ def _bring_store(store: ScoreStore, folder: Path) -> None:
         part.rename(target)
     except OSError as error:
         raise output_error(target, error) from error
-
-
-def _write_picture(
-    path: Path,
-    slide: Slide,
-    store: ScoreStore,
-    scales: Sequence[ScaleScores],
-    context: RunContext,
-) -> None:
-    shown = shown_class(store.classes)
-    number, mask = store.classes.index(shown), find_tissue(slide)
-    given, band = context.card.class_colours, context.rule.band_of(shown)
-    colours = map_colours(store.classes, shown, given, band)
-    panels = []
-    for scores in scales:
-        trained = is_trained_scale(scores.mpp, context.card)
-        title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if trained else _OUTSIDE}"
-        unlike = context.ood_scores(scores.appearance, scores.mpp) > OOD_LIMIT
-        unlike_map = scores.map_of(np.where(unlike, 1.0, 0.0))
-        panels.append(_panel(title, scores.heat_map(number), unlike_map, slide, mask, colours))
-    if len(scales) > 1:
-        mpps = [scores.mpp for scores in scales]
-        fused = store.fused(number, fused_scales(mpps, context.card))
-        title = f"P({shown}), {_mean_title(mpps, context.card)}"
-        panels.append(_panel(title, fused, None, slide, mask, colours))
-    write_heat_map_picture(
-        path,
-        _thumbnail(slide),
-        panels,
-        extent=(0, slide.width * slide.mpp, slide.height * slide.mpp, 0),
-        caption=_caption(slide, context),
-    )
-
-
-def _caption(slide: Slide, context: RunContext) -> str:
-    return f"{path_text(slide.path.name)}, model {context.model}"
-
-
-def _mean_title(mpps: Sequence[float], card: ModelCard) -> str:
-    trained_count = sum(is_trained_scale(mpp, card) for mpp in mpps)
-    if not trained_count:
-        return MULTI_SCALE_MEAN + _OUTSIDE
-    return MULTI_SCALE_MEAN + ("" if trained_count == len(mpps) else " of the trained scales")
-
-
-def _thumbnail(slide: Slide) -> NDArray[np.uint8]:
-    return slide.thumbnail(_THUMBNAIL_SIDE)
-
-
-def _panel(
-    title: str,
-    heat_map: HeatMap,
-    unlike: HeatMap | None,
-    slide: Slide,
-    mask: TissueMask,
-    colours: MapColours,
-) -> MapPanel:
-    rows, columns = heat_map.values.shape
-    left, top = heat_map.x * slide.mpp, heat_map.y * slide.mpp
-    cell = heat_map.cell * slide.mpp
-    extent = (left, left + columns * cell, top + rows * cell, top)
-    raster = MapRaster(heat_map, mask)
-    hatched = None if unlike is None else raster.draw(unlike) >= _MOSTLY
-    return MapPanel(title, raster.draw(heat_map), extent, colours, hatched)
 
 
 def _record(
@@ -292,33 +182,3 @@ def _scale_record(scores: ScaleScores, card: ModelCard) -> ScaleRecord:
         scored=int(np.isfinite(scores.probability[:, 0]).sum()),
         in_trained_range=is_trained_scale(scores.mpp, card),
     )
-
-
-def tile_rows(store: ScoreStore, tiles: TileTable, context: RunContext | None) -> list[TileRows]:
-    """Return the scored tiles of each scale as rows of a table.
-
-    Parameters
-    ----------
-    store
-        What they are of.
-    tiles
-        Its scored tiles.
-    context
-        What tiles are called by; None if the model's card is not known, and so what it calls.
-
-    Raises
-    ------
-    OutputError
-        The store cannot be read.
-    """
-    stored = tuple(store.scale(number).tiles for number in range(store.scale_count))
-    rows = []
-    for number, (part, index) in enumerate(zip(tiles.scales, tiles.index_in(stored), strict=True)):
-        probability = tiles.probability[tiles.rows_of(number)]
-        if context is not None:
-            rows.append(context.rows(part, probability, store.appearance(number)[index]))
-            continue
-        places = np.column_stack([part.x, part.y, part.width, part.height])
-        name = store.facts["model"]["name"]
-        rows.append(TileRows(part.grid.spec.mpp, places, part.tissue, probability, model=name))
-    return rows

@@ -50,6 +50,15 @@ class HeatMap:
         )
 
 
+def cells_covered(grid: TileGrid) -> list[float]:
+    """How much of each cell from its own on a tile covers, along either edge, 0..1.
+
+    A cell is as large as the step from tile to tile.
+    """
+    reach = grid.spec.size_level0 / grid.spec.stride_level0
+    return [min(1.0, reach - step) for step in range(math.ceil(reach - 1e-6))]
+
+
 class HeatMapBuilder:
     """Gathers tiles, in any order, into the heat map of one scale.
 
@@ -64,8 +73,7 @@ class HeatMapBuilder:
 
     def __init__(self, grid: TileGrid) -> None:
         self.grid = grid
-        reach = grid.spec.size_level0 / grid.spec.stride_level0
-        self._covered = [min(1.0, reach - step) for step in range(math.ceil(reach - 1e-6))]
+        self._covered = cells_covered(grid)
         shape = (
             grid.rows + len(self._covered) - 1,
             grid.columns + len(self._covered) - 1,

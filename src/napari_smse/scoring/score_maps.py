@@ -38,6 +38,12 @@ class MapName:
         return f"P({self.class_name}) {self.scale}"
 
 
+def name_scales(mpps: Sequence[float]) -> list[str]:
+    """Name each scale by its objective power, or all by their um/px if two have the same."""
+    powers = [f"{objective_power(mpp):.3g}x" for mpp in mpps]
+    return powers if len(set(powers)) == len(powers) else [f"{mpp:g} µm/px" for mpp in mpps]
+
+
 def shown_class(classes: Sequence[str]) -> str:
     """The class whose map is shown first: malignant if there is such, else the last."""
     return _MALIGNANT if _MALIGNANT in classes else classes[-1]
@@ -67,9 +73,7 @@ class ScoreMaps:
     @property
     def scale_names(self) -> list[str]:
         """Each scale of the plan by its objective power, or by its um/px if two have the same."""
-        mpps = [tiles.grid.spec.mpp for tiles in self.plan.scales]
-        powers = [f"{objective_power(mpp):.3g}x" for mpp in mpps]
-        return powers if len(set(powers)) == len(powers) else [f"{mpp:g} µm/px" for mpp in mpps]
+        return name_scales([tiles.grid.spec.mpp for tiles in self.plan.scales])
 
     def __iter__(self) -> Iterator[MapName]:
         """Names of the maps: scale by scale, and the fused ones last if there are several.

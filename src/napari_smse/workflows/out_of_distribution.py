@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.progress import Progress, Task
-from napari_smse.scoring import HeatMap, is_trained_scale
-from napari_smse.scoring.calls import OOD_LIMIT
+from napari_smse.scoring import HeatMap, ScoreMaps, is_trained_scale
+from napari_smse.scoring.calls import OOD_LIMIT, CallRule
+from napari_smse.scoring.slide_summary import SlideSummary, summarise_slide
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.detection import (
@@ -81,6 +82,13 @@ class RunOod:
         """Return the scores of the tiles of one scale."""
         return np.asarray(self.scores.values[self.tiles.rows_of(number)])
 
+    def of_plan(self, number: int) -> NDArray[np.float32]:
+        """Return the scores of all planned tiles of one scale; NaN for what is not scored."""
+        planned = self.run.plan.scales
+        scores = np.full(len(planned[number]), np.nan, dtype=np.float32)
+        scores[self.tiles.index_in(planned)[number]] = self.of_scale(number)
+        return scores
+
     def in_range(self, number: int) -> bool:
         """Whether the model was trained at a scale; at another nothing is called."""
         return is_trained_scale(self.tiles.scales[number].grid.spec.mpp, self.run.card)
@@ -134,6 +142,28 @@ def measure_ood(
     values = ood_scores(tiles, run.plan, appearance, wider)
     added = len(wider.appearances) > len(known.appearances)
     return OodScores(values, added=added, reference=wider)
+
+
+def summarise_run(
+    run: Run, maps: ScoreMaps, rule: CallRule, class_name: str, ood: RunOod | None
+) -> SlideSummary:
+    """Return what is called on a slide as its maps show it.
+
+    Parameters
+    ----------
+    run, maps
+        The run, and the probabilities that are shown of it.
+    rule
+        How tiles are called.
+    class_name
+        The class whose probabilities and hottest spots are wanted.
+    ood
+        What is out of distribution; None if that is not measured yet.
+    """
+    scales = maps.scores()
+    unknown = [np.full(len(one.tiles), np.nan, dtype=np.float32) for one in scales]
+    measured = unknown if ood is None else [ood.of_plan(number) for number in range(len(scales))]
+    return summarise_slide(scales, measured, run.card, rule, class_name)
 
 
 def ood_share(values: NDArray[np.float32], tiles: ScaleTiles) -> Estimate:

@@ -180,6 +180,8 @@ def save_shown_results(
 ) -> Path:
     """Write the results of a finished run as its maps show them, and return the folder.
 
+    Tiles for QuPath and a report are among them.
+
     Parameters
     ----------
     folder
@@ -205,7 +207,7 @@ def save_shown_results(
             context = replace(context, card=card, classifier=by)
             parent = stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-smse-"))
             store = _store_of_maps(Path(parent) / "scores.zarr", run, maps, by)
-        save_results(folder, slide, store, context, geojson=True)
+        save_results(folder, slide, store, context, geojson=True, report=True)
     return folder
 
 

@@ -309,6 +309,8 @@ def test_save_writes_everything(dock, until, tmp_path):
         "tiles.csv",
         "tiles.geojson",
         "heatmap.png",
+        "report.html",
+        "report.pdf",
         "scores.zarr",
         "run.json",
     }

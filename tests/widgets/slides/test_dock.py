@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
 
 from napari_smse.annotations import AnnotationSet
 from napari_smse.widgets.annotate.dock import AnnotateDock
@@ -332,3 +333,54 @@ def test_a_case_is_part_of_what_is_drawn_even_where_nothing_is(listed):
     listed.state_case("S19-1234_A1", "P1")
     entry = next(iter(listed.dock.entries))
     assert drawn_on(listed.viewer, entry.layer, entry.slide) == AnnotationSet(case="P1")
+
+
+def test_a_page_over_all_slides_is_written_with_the_cases_of_the_list(
+    listed, model, tmp_path, until, monkeypatch
+):
+    monkeypatch.setattr(
+        "napari_smse.widgets.slides.cohort_saver.read_card", lambda _name: model.card
+    )
+    listed.tick("S19-1234_A1")
+    listed.score()
+    listed.state_case("S19-1234_A1", "P1")
+    told, saver = [], listed.dock.cohort
+    saver.described.connect(told.append)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("case,label\nP1,malignant\nS19-1234,benign\n")
+    assert saver.button.isEnabled()
+    saver.write(tmp_path / "cohort.html", labels)
+    until(lambda: not saver.task.is_running)
+    html = (tmp_path / "cohort.html").read_text(encoding="utf-8")
+    assert "1 slide scored, of 2 slides of 2 cases" in html
+    assert html.count("data:image/jpeg") == 1
+    assert ">P1<" in html
+    assert "not scored" in html
+    assert "benign lacks 2 cases, malignant lacks 1 case" in html
+    assert "The page over 1 scored slide is in" in told[-1]
+    assert listed.dock.message.text() == told[-1]
+
+
+def test_labels_that_contradict_each_other_are_a_problem_of_the_dock(listed, tmp_path, until):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("case,label\nP1,malignant\nP1,benign\n")
+    listed.dock.cohort.write(tmp_path / "cohort.html", labels)
+    until(lambda: not listed.dock.cohort.task.is_running)
+    assert "gives the case P1 two labels" in listed.dock.panel.problem.text()
+    assert not (tmp_path / "cohort.html").exists()
+
+
+def test_the_page_and_labels_are_asked_for(listed, monkeypatch, tmp_path, until):
+    saver, page = listed.dock.cohort, tmp_path / "cohort.html"
+    place = "napari_smse.widgets.slides.cohort_saver."
+    monkeypatch.setattr(place + "QFileDialog.getSaveFileName", lambda *_: (str(page), ""))
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    monkeypatch.setattr(place + "QMessageBox.question", lambda *_: answers.pop(0))
+    saver.button.click()
+    until(lambda: not saver.task.is_running)
+    assert page.exists()
+    page.unlink()
+    monkeypatch.setattr(place + "QFileDialog.getOpenFileName", lambda *_, **__: ("", ""))
+    saver.button.click()  # labels are wanted, and none are chosen
+    assert not saver.task.is_running
+    assert not page.exists()

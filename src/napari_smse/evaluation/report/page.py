@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -20,16 +18,15 @@ from napari_smse.errors import SmseError
 from napari_smse.evaluation.loss_comparison import LossComparisonRow
 from napari_smse.evaluation.report import plots
 from napari_smse.evaluation.report.tables import (
-    bullets,
     case_table,
     loss_comparison_tables,
     magnification_tables,
     metric_table,
     selected_on_test_tables,
     shown,
-    table,
 )
 from napari_smse.evaluation.scale_curve import ScalePoint
+from napari_smse.html_page import NOTICE, bullets, figure, html_page, image, table
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.per_case import (
     ImageResult,
@@ -42,26 +39,6 @@ from napari_smse.metrics.summary import Summary, predictions_from_held_out
 from napari_smse.slides.identity import path_text
 
 _log = logging.getLogger(__name__)
-NOTICE: Final = "Research use only. Not a medical device, not for diagnosis."
-_STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1d1d1d; background: #fff;
-  max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
-h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-.notice { border-left: 4px solid #c75a00; background: #fdf3ea; padding: .5rem .9rem; }
-.headline { font-size: 1.1rem; }
-table { border-collapse: collapse; width: 100%; margin: .6rem 0; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
-  vertical-align: top; } th { border-bottom: 2px solid #888; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.all td { font-weight: 600; } tr.wrong td { background: #fdf3ea; }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }
-.plots figure { flex: 1 1 18rem; max-width: 30rem; } .plots img { width: 100%; }
-.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr));
-  gap: 1rem; } .images img { width: 100%; border: 1px solid #ccc; }
-figcaption, .small { font-size: .85rem; color: #444; overflow-wrap: anywhere; }
-@media print { body { margin: 0; max-width: none; font-size: 11px; }
-  h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
-"""
 
 
 @dataclass(frozen=True)
@@ -113,7 +90,6 @@ def write_report(path: Path, content: ReportContent) -> None:
 
 def report_html(content: ReportContent) -> str:
     """Return the report as HTML."""
-    title = escape(content.title)
     results = image_results(content.held_out, content.labelled_set)
     sections = [
         _opening(content),
@@ -127,12 +103,7 @@ def report_html(content: ReportContent) -> str:
         case_table(case_results(results), content.labelled_set.classes),
         _settings(content),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>"
-        f'<h1>{title}</h1><p class="notice">{NOTICE}</p>' + "\n".join(sections) + "</body></html>\n"
-    )
+    return html_page(content.title, sections)
 
 
 def _opening(content: ReportContent) -> str:
@@ -167,12 +138,7 @@ def _plots(content: ReportContent, results: Sequence[ImageResult]) -> str:
 
 
 def _plot(svg: bytes, caption: str) -> str:
-    return f"<figure>{_image(svg, 'svg+xml', caption)}<figcaption>{caption}</figcaption></figure>"
-
-
-def _image(blob: bytes, kind: str, alt: str) -> str:
-    code = base64.b64encode(blob).decode()
-    return f'<img src="data:image/{kind};base64,{code}" alt="{escape(alt)}">'
+    return figure(svg, "svg+xml", caption)
 
 
 def _scale(points: Sequence[ScalePoint]) -> Iterator[str]:
@@ -212,7 +178,7 @@ def _wrong(content: ReportContent, results: Sequence[ImageResult]) -> str:
 def _card(result: ImageResult, classes: Sequence[str]) -> str:
     name = path_text(result.image.path.name)
     try:
-        picture = _image(plots.thumbnail(read_pixels(result.image)), "jpeg", name)
+        picture = image(plots.thumbnail(read_pixels(result.image)), "jpeg", name)
     except (SmseError, OSError) as error:
         _log.warning("%s has no thumbnail in the report: %s", name, error)
         picture = ""

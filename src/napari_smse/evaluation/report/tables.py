@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
 from napari_smse.evaluation.loss_comparison import LossComparisonRow
+from napari_smse.html_page import table
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.per_case import CaseResult
 from napari_smse.metrics.summary import ALL, Spread, Summary
@@ -39,12 +40,6 @@ _WORDS: Final = {
 }
 
 
-def bullets(lines: Iterable[str]) -> str:
-    """Return the lines as a list, nothing if there are none."""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<ul>{items}</ul>" if items else ""
-
-
 def shown(estimate: Estimate, scale: float = 1, form: str = ".3f") -> str:
     """Return ``0.831 (0.749 to 0.911)``, or why not in short; `form` as in a format string."""
     if estimate.value is None:
@@ -63,23 +58,6 @@ def percent(spread: Spread) -> str:
         return _NONE
     mean = f"{100 * spread.mean:.2f}"
     return mean if spread.std is None else f"{mean} ± {100 * spread.std:.2f}"
-
-
-def table(
-    head: Sequence[str],
-    rows: Iterable[tuple[str, Sequence[str]]],
-    numbers: Container[int] = range(1, 99),
-) -> str:
-    """Build a table; the columns in `numbers` are numbers, each row has a CSS class."""
-    kinds = ['class="n"' if column in numbers else "" for column in range(len(head))]
-    top = "".join(f"<th {kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, head, strict=True))
-    body = "".join(
-        f'<tr class="{name}">'
-        + "".join(f"<td {k}>{escape(cell)}</td>" for k, cell in zip(kinds, cells, strict=True))
-        + "</tr>"
-        for name, cells in rows
-    )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def metric_table(summary: Summary) -> str:

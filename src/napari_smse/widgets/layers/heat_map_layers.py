@@ -78,6 +78,8 @@ class HeatMapLayers:
 
     Attributes
     ----------
+    rule, call_colours
+        How tiles are called, and the colours of all that may be called, RGB 0..255.
     classifier
         What gave the probabilities, for the record of what is saved; nothing for the class head of
         the run in force.
@@ -99,9 +101,10 @@ class HeatMapLayers:
         self.by = by
         self.classifier = ""
         self.unsaved = ""
-        self.rule = rule = rule or CallRule(maps.classes)
+        self.rule = rule or CallRule(maps.classes)
+        self.call_colours = self.rule.colours(colours)
         self.colours = {
-            name: map_colours(maps.classes, name, colours, rule.band_of(name))
+            name: map_colours(maps.classes, name, colours, self.rule.band_of(name))
             for name in maps.classes
         }
         self._smooth = False

@@ -31,7 +31,9 @@ from napari_smse.widgets.score.map_controls import MapControls
 from napari_smse.widgets.score.messages import describe_end, describe_run
 from napari_smse.widgets.score.result_saver import ResultSaver
 from napari_smse.widgets.score.run_planner import RunPlanner
-from napari_smse.widgets.score.tile_table import TileRow, TileTableView
+from napari_smse.widgets.score.run_summary import RunSummary
+from napari_smse.widgets.score.summary_panel import ResultTabs
+from napari_smse.widgets.score.tile_table import TileRow
 from napari_smse.widgets.score.viewport_watch import ViewportWatch
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import set_scale, slide_of
@@ -89,18 +91,20 @@ class ScoreDock(SlideDock):
         self.panel = RunPanel()
         self.index = IndexStatus()
         self.controls = MapControls()
-        self.table = TileTableView()
-        self.table.setMinimumHeight(160)
+        self.tabs = ResultTabs()
+        self.table = self.tabs.table
+        self.summary = RunSummary(self.viewer, self.tabs.summary, self)
         self.live = LiveResults(self.viewer, self.controls, self.table, self)
         self.save = push_button(
-            "Save results …", "Write table, picture, QuPath tiles and scores of what is shown."
+            "Save results …",
+            "Write report, table, picture, QuPath tiles, scores of what is shown.",
         )
         self.save.setEnabled(False)
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        shown = [notice, self.form, self.panel, self.index, self.controls, self.table]
+        shown = [notice, self.form, self.panel, self.index, self.controls, self.tabs]
         outer.addWidget(scroll_area(shown))
         # Outside what scrolls, so that it is seen in a small window too.
         outer.addWidget(self.save)
@@ -113,7 +117,7 @@ class ScoreDock(SlideDock):
         self.planner = RunPlanner(self.viewer, self.form, self.models, self)
         self.counter = self.planner.counter
         tasks = (self.scoring, self.saver.task, self.asking, self.live.ood.task)
-        self._tasks = (*tasks, self.counter.task, self.models.task)
+        self._tasks = (*tasks, self.counter.task, self.models.task, *self.summary.tasks)
         self.cancel_on_destroy((*self._tasks, *self.index.tasks))
 
     def _connect(self) -> None:
@@ -337,9 +341,8 @@ class ScoreDock(SlideDock):
         self._responsive.end()
         self._watch.end()
         self._turn.give_back()
-        self.live.release()
-        self.index.release()
-        self.form.slide.release()
+        for part in (self.live, self.summary, self.index, self.form.slide):
+            part.release()
         self.session.set_scoring(None)
         self.session.run_changed.disconnect(self._take_run, missing_ok=True)
         self.session.model_wanted.disconnect(self.models.open, missing_ok=True)

@@ -63,7 +63,7 @@ class ResultSaver(QObject):
     def save(self, layer: Image | None, folder: Path) -> None:
         """Write what a slide shows into a folder of its name.
 
-        Tables, picture, QuPath tiles, store, and a record that names the model.
+        Report, picture, tables, QuPath tiles, store, and a record that names the model.
 
         Parameters
         ----------

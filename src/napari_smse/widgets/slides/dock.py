@@ -22,6 +22,7 @@ from napari_smse.widgets.index.settings import index_settings
 from napari_smse.widgets.layers.annotation_layer import count_drawn
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slides.associated_images import AssociatedImages
+from napari_smse.widgets.slides.cohort_saver import CohortSaver
 from napari_smse.widgets.slides.entries import SlideEntries, SlideEntry
 from napari_smse.widgets.slides.messages import describe_copies, describe_state
 from napari_smse.widgets.slides.score_queue import ScoreQueue
@@ -59,7 +60,8 @@ class SlidesDock(SlideDock):
         # Without parents: workers may still speak while the dock is being destroyed.
         self.reading, self.indexing = Worker(), Worker()
         self.files = SlideFiles(napari_viewer, self.entries, self)
-        self._tasks = (self.reading, self.indexing, self.files.task)
+        self.cohort = CohortSaver(napari_viewer, self.entries, self)
+        self._tasks = (self.reading, self.indexing, self.files.task, self.cohort.task)
         self.cancel_on_destroy((*self._tasks, self.entries.task, self.runs.task, self.queue.task))
         self._make_widgets()
         self._connect()
@@ -106,7 +108,7 @@ class SlidesDock(SlideDock):
         layout.addWidget(self.table, stretch=1)
         for widget in (self.guessed, self.copies, self.message):
             layout.addWidget(widget)
-        layout.addLayout(hbox(self.label, self.stored))
+        layout.addLayout(hbox(self.label, self.stored, self.cohort.button))
         layout.addLayout(hbox(self.all, self.none))
         line = hbox(self.choice, self.settings)
         line.setStretch(0, 1)
@@ -133,13 +135,12 @@ class SlidesDock(SlideDock):
         self.panel.run_pressed.connect(self.score_ticked)
         self.panel.cancel_pressed.connect(self.cancel)
         self.entries.changed.connect(self._show)
-        self.files.problem.connect(self._show_problem)
-        self.files.described.connect(self.message.setText)
+        for part in (self.files, self.runs, self.cohort):
+            part.problem.connect(self._show_problem)
+            part.described.connect(self.message.setText)
         self.indexing.returned.connect(self._take_indexed)
         self.reading.returned.connect(self._show_pictures)
         self.reading.errored.connect(self._show_problem)
-        self.runs.problem.connect(self._show_problem)
-        self.runs.described.connect(self.message.setText)
         self.queue.changed.connect(self._show)
         self.queue.progressed.connect(self._show_progress)
         self.queue.scored.connect(self.entries.look_again)
@@ -339,9 +340,8 @@ class SlidesDock(SlideDock):
     def _disconnect(self) -> None:
         for task in self._tasks:
             task.cancel()
-        self.queue.release()
-        self.runs.release()
-        self.entries.release()
+        for part in (self.queue, self.runs, self.entries):
+            part.release()
         self._chosen_index.changed.disconnect(self._look_into_index)
         self._chosen_index.grew.disconnect(self._look_into_index)
         session = self.session

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from napari_smse.models.card import ModelCard
 from napari_smse.results import (
     RECORD_NAME,
+    REPORT_NAME,
+    REPORT_PDF_NAME,
     STORE_NAME,
     ModelRecord,
     RunRecord,
@@ -72,13 +74,15 @@ class ExistingResults:
             found.append("precision")
         return found
 
-    def has_all(self, *, geojson: bool, seconds: float | None = None) -> bool:
+    def has_all(self, *, geojson: bool, report: bool = False, seconds: float | None = None) -> bool:
         """Whether every tile or all in the time was scored, and every file asked for is there.
 
         Parameters
         ----------
         geojson
             Tiles for QuPath are asked for.
+        report
+            A report is asked for.
         seconds
             Time that may be spent; None for as long as it takes.
 
@@ -87,7 +91,8 @@ class ExistingResults:
         OutputError
             If the scores are damaged.
         """
-        wanted = (*_ALWAYS, *(["tiles.geojson"] if geojson else []), _STORE_FACTS)
+        wanted = [*_ALWAYS, *(["tiles.geojson"] if geojson else []), _STORE_FACTS]
+        wanted += [REPORT_NAME, REPORT_PDF_NAME] if report else []
         scored = all(scale.scored in (None, scale.tiles) for scale in self.record.scales)
         scored = scored or (seconds is not None and self.record.seconds >= seconds)
         if not scored or not all(self.target.exists(self.name, file) for file in wanted):

@@ -56,6 +56,8 @@ class BatchSettings:
         um/px of the slides, as the user states it; None for what they state.
     geojson
         Also write tiles for QuPath.
+    report
+        Also write a report, as HTML and as PDF.
     overwrite
         Replace another run's results.
     index
@@ -70,6 +72,7 @@ class BatchSettings:
     outlines: BaseGeometry | None = None
     source_mpp: float | None = None
     geojson: bool = False
+    report: bool = False
     overwrite: bool = False
     index: IntoIndex | None = None
     reference: OodReference | None = None
@@ -126,7 +129,9 @@ class SlideJob:
                 "--overwrite)."
             )
         return not other and finished.has_all(
-            geojson=settings.geojson, seconds=settings.scoring.time_limit
+            geojson=settings.geojson,
+            report=settings.report,
+            seconds=settings.scoring.time_limit,
         )
 
     def add_to_index(self) -> str:
@@ -257,7 +262,8 @@ class OpenJob:
         card, reference = job.settings.card, job.settings.reference
         context = RunContext(card, label, self.warnings, reference=reference)
         folder = target.folder(job.name)
-        save_results(folder, self.slide, self.store, context, geojson=job.settings.geojson)
+        wanted = {"geojson": job.settings.geojson, "report": job.settings.report}
+        save_results(folder, self.slide, self.store, context, **wanted)
         target.deliver(job.name)
         message = f"{job.path.name}: {self._tiles_scored()}, results in {job.where}"
         index = job.settings.index

@@ -1,0 +1,1 @@
+"""What was found on slides, for people to read: a report of each, and a page over many."""
