@@ -355,7 +355,9 @@ def test_maps_follow_the_bank_and_the_class_head_comes_back(docks, dock):
         drawn = MapRaster(heat_map, read.run.plan.mask).draw(heat_map)
         np.testing.assert_allclose(docks.map_of("malignant"), drawn, rtol=1e-3)
     shown = [one for one in layers_of_kind(docks.viewer, LayerKind.HEAT_MAP) if one.visible]
-    assert [one.name for one in shown] == ["P(malignant) 20x by nearest reference tile · slide"]
+    assert [one.name for one in shown] == [
+        "P(malignant) 20x by nearest reference tile of mini 1 · slide"
+    ]
     assert "malignant" in docks.score.controls.which.currentText()
     told = docks.score.live.cursor.describe((16.0, 16.0))
     assert f"P(malignant) {docks.map_of('malignant')[1, 1]:.2f}" in told

@@ -84,7 +84,8 @@ class RecolouredMaps(QObject):
         else:
             shown = self._laid(layer, slide, maps, colours, by)
             self._shown[slide.quick_hash] = shown
-        shown.name_by(by)
+        run = self._session.run_of(layer)
+        shown.name_by(by if run is None else f"{by} of {run.card.label}")
         shown.classifier = f"{by} of {bank}"
         self._session.set_maps(layer, shown)
 
