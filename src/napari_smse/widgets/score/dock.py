@@ -56,7 +56,7 @@ class ScoreDock(SlideDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
+        super().__init__(kept_when_closed=True)
         guard_against_triton()
         self.viewer = napari_viewer
         self.session = session_of(napari_viewer)
@@ -107,7 +107,7 @@ class ScoreDock(SlideDock):
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
-        self.scoring, self.asking = Worker(), Worker()
+        self.scoring, self.asking = Worker(doing=self._turn.doing), Worker()
         self.saver = ResultSaver(self.session, self)
         self.models = ModelSelection(self.form.models, lambda name: read_card(name), self)
         self.planner = RunPlanner(self.viewer, self.form, self.models, self)
