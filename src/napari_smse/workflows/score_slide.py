@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
@@ -122,7 +123,14 @@ class ScoreJob:
 
     def _score(self, model: Model, device: ComputeDevice, plan: TilePlan, path: Path) -> Task[Run]:
         store = open_run(
-            path, self.slide, model.card, self.request, plan, device, overwrite=self.again
+            path,
+            self.slide,
+            model.card,
+            self.request,
+            plan,
+            device,
+            overwrite=self.again,
+            earlier=[] if self.out else stored_runs_of(self.slide),
         )
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
         run = Run(plan, store, model.card, device, tuple(warnings), self.model)
@@ -221,6 +229,12 @@ def _store_of_maps(path: Path, run: Run, maps: ScoreMaps, by: str) -> ScoreStore
 def runs_folder() -> Path:
     """Where the scores of runs lie that were not saved elsewhere."""
     return platformdirs.user_cache_path("napari-smse") / "runs"
+
+
+def stored_runs_of(slide: Slide) -> list[Path]:
+    """Return the stores in the cache that may be of a slide, going by its name; newest first."""
+    runs = list(runs_folder().glob(f"{glob.escape(folder_name(slide.name))}-*.zarr"))
+    return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def forget_old_runs(folder: Path, keep: int = RUNS_KEPT) -> None:
