@@ -37,6 +37,17 @@ def test_the_gui_thread_is_favoured_from_begin_to_end():
     assert sys.getswitchinterval() == pytest.approx(0.005)
 
 
+def test_the_last_of_two_puts_everything_back():
+    sys.setswitchinterval(0.005)
+    first, second = LowLatencyMode(), LowLatencyMode()
+    first.begin()
+    second.begin()
+    first.end()
+    assert sys.getswitchinterval() == pytest.approx(0.001)
+    second.end()
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
 def test_what_others_chose_is_kept():
     sys.setswitchinterval(0.0005)
     gc.freeze()

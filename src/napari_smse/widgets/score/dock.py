@@ -113,7 +113,7 @@ class ScoreDock(SlideDock):
         self.planner = RunPlanner(self.viewer, self.form, self.models, self)
         self.counter = self.planner.counter
         tasks = (self.scoring, self.saver.task, self.asking, self.live.ood.task)
-        self._tasks = (*tasks, self.counter.task, self.models.task)
+        self._tasks = (*tasks, self.counter.task, self.models.task, self.planner.measuring)
         self.cancel_on_destroy((*self._tasks, *self.index.tasks))
 
     def _connect(self) -> None:
@@ -132,6 +132,7 @@ class ScoreDock(SlideDock):
         self.counter.described.connect(panel.count.setText)
         self.scoring.progressed.connect(self._show_progress)
         self.scoring.returned.connect(self._finish)
+        self.scoring.returned.connect(self.planner.settle_runtime)
         self.scoring.errored.connect(self._fail)
         self.saver.described.connect(panel.state.setText)
         for part in (self.saver, self.live.ood):
@@ -337,9 +338,8 @@ class ScoreDock(SlideDock):
         self._responsive.end()
         self._watch.end()
         self._turn.give_back()
-        self.live.release()
-        self.index.release()
-        self.form.slide.release()
+        for part in (self.live, self.index, self.planner, self.form.slide):
+            part.release()
         self.session.set_scoring(None)
         self.session.run_changed.disconnect(self._take_run, missing_ok=True)
         self.session.model_wanted.disconnect(self.models.open, missing_ok=True)
