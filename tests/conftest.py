@@ -83,6 +83,7 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
         return selection.Speed("torch", device.precision, 1.0, 0.0)
 
     monkeypatch.setattr(selection, "selected_speed", as_it_is)
+    monkeypatch.setattr(selection, "remembered_speed", as_it_is)
 
 
 @pytest.fixture

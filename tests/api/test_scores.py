@@ -148,8 +148,8 @@ def test_what_progress_raises_stops_the_run_and_leaves_no_finished_result(
         smse.score(slide, redness, 1.0, out=out, device="cpu", progress=stop)
     assert [one.message for one in seen[:3]] == [
         "Loading the model …",
-        "Finding the fastest way to run it …",
         "Looking for tissue …",
+        "Finding the fastest way to run it …",
     ]
     stopped = smse.read_scores(out, slide)
     assert not stopped.complete

@@ -237,6 +237,21 @@ class TestRunningAgain:
         assert tiles_scored(shell.model) == before
         assert files(tmp_path / "slide") == PROMISED
 
+    def test_of_one_more_scale_only_that_is_scored(
+        self, shell: Shell, slide: Path, tmp_path: Path
+    ) -> None:
+        shell("score", slide, "--out", tmp_path, "--mpp", "0.5")
+        before = tiles_scored(shell.model)
+        answer = shell("score", slide, "--out", tmp_path, "--mpp", "0.5", "--mpp", "1.0")
+        assert (answer.status, answer.err) == (0, "")
+        record = json.loads((tmp_path / "slide" / "run.json").read_text())
+        assert [scale["mpp"] for scale in record["scales"]] == [0.5, 1.0]
+        given = tiles_scored(shell.model) - before
+        assert given == record["scales"][1]["tiles"]
+        shell("score", slide, "--out", tmp_path / "anew", "--mpp", "0.5", "--mpp", "1.0")
+        tables = [folder / "slide" / "tiles.csv" for folder in (tmp_path, tmp_path / "anew")]
+        assert tables[0].read_text() == tables[1].read_text()
+
     def test_other_settings_are_refused_and_harm_nothing(
         self, shell: Shell, slide: Path, tmp_path: Path
     ) -> None:

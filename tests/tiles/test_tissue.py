@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from skimage.color import rgb2hsv
 
 from napari_smse.slides import Region, open_slide
-from napari_smse.tiles import Ground, TissueMask, classify_ground, find_tissue
+from napari_smse.tiles import Ground, TissueMask, classify_ground, find_tissue, glass, tissue
 from napari_smse.tiles.tissue import hue_and_saturation
 
 GLASS = (242, 241, 243)
@@ -205,3 +205,12 @@ def test_hue_and_saturation_are_those_of_skimage() -> None:
     hsv = rgb2hsv(rgb)
     assert np.abs(hue - 360 * hsv[..., 0]).max() < 1e-3
     assert np.abs(saturation - hsv[..., 1]).max() < 1e-5
+
+
+def test_how_many_rows_are_computed_at_once_changes_nothing(sample_slide, monkeypatch):
+    with open_slide(sample_slide) as slide:
+        overview = slide.read(slide.bounds, 4.0)
+    found = classify_ground(overview, 4.0)
+    for module in (tissue, glass):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", len(overview))
+    np.testing.assert_array_equal(found, classify_ground(overview, 4.0))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
 
+from napari_smse.scoring import TileScores
 from napari_smse.widgets.event_loop import CallWhenIdle, EventLoopStall, LowLatencyMode
 from napari_smse.widgets.score import live_results
 from napari_smse.widgets.score.live_results import LiveResults
@@ -34,6 +35,17 @@ def test_the_gui_thread_is_favoured_from_begin_to_end():
     assert sys.getswitchinterval() == pytest.approx(0.005)
     assert gc.get_freeze_count() == 0
     responsive.end()
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
+def test_the_last_of_two_puts_everything_back():
+    sys.setswitchinterval(0.005)
+    first, second = LowLatencyMode(), LowLatencyMode()
+    first.begin()
+    second.begin()
+    first.end()
+    assert sys.getswitchinterval() == pytest.approx(0.001)
+    second.end()
     assert sys.getswitchinterval() == pytest.approx(0.005)
 
 
@@ -76,13 +88,27 @@ def test_maps_are_drawn_less_often_where_drawing_takes_long(viewer, monkeypatch)
     monkeypatch.setattr(live_results, "time", SimpleNamespace(monotonic=lambda: now[0]))
     live = LiveResults(viewer, MapControls(), TileTableView())
     live._refresh_maps = lambda: drawn.append(now[0])
+    scores = TileScores(0, np.arange(1), np.zeros((1, 2), np.float32))
     for held_up, apart in ((0.0, 0.2), (0.1, 0.1 / 0.05)):
         live._held_up.seconds = held_up
         drawn.clear()
         for _ in range(1000):
             now[0] += 0.01
-            live.take(())
+            live.take((scores,))
         # At the first results after that time.
         assert np.diff(drawn) == pytest.approx(apart, abs=0.011)
         assert len(drawn) == pytest.approx(1000 * 0.01 / apart, abs=3)
+    live.release()
+
+
+def test_a_progress_without_results_does_not_put_off_the_first_cell(viewer, monkeypatch):
+    now, drawn = [100.0], []
+    monkeypatch.setattr(live_results, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    live = LiveResults(viewer, MapControls(), TileTableView())
+    live._refresh_maps = lambda: drawn.append(now[0])
+    live._held_up.seconds = 0.3  # a map took so long to draw in the run before
+    live.take(())
+    now[0] += 0.01
+    live.take((TileScores(0, np.arange(1), np.zeros((1, 2), np.float32)),))
+    assert drawn == [now[0]]
     live.release()

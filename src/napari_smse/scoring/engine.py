@@ -77,6 +77,7 @@ def score(
     meter = ThroughputMeter(plan.tile_count, deadline)
     stored = _stored_scores(plan, store)
     yield meter.resume(stored)
+    plan = plan.without(store.known_scales)
     todo = np.flatnonzero(~store.blocks_done()).tolist()
     order = _order(plan, todo, viewport, deadline)
     order.update(stored)
@@ -117,16 +118,18 @@ def _by_scale(plan: TilePlan, batch: BatchScores) -> Iterator[TileScores]:
 
 
 def _stored_scores(plan: TilePlan, store: ScoreStore) -> tuple[TileScores, ...]:
-    """What the store's finished blocks already hold."""
-    done = store.blocks_done()
+    """What the store's finished blocks already hold, and what it took over."""
+    done, known = np.flatnonzero(store.blocks_done()), store.known_scales
     scores = []
-    for scale in range(len(plan.scales)):
+    for scale, tiles in enumerate(plan.scales):
         ranges = [
             np.arange(start, stop)
-            for number in np.flatnonzero(done)
+            for number in done
             for s, start, stop in plan.blocks[number].members
             if s == scale
         ]
+        if scale in known:
+            ranges = [np.arange(len(tiles))]
         if ranges:
             index = np.concatenate(ranges)
             scores.append(TileScores(scale, index, store.scale(scale).probability[index]))

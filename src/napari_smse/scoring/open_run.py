@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
-from napari_smse.scoring.store import ScoreStore, signature
+from napari_smse.scoring.store import ScaleScores, ScoreStore, signature
+from napari_smse.scoring.stored_scales import holds_all_of, scored_scales
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 from napari_smse.tiles import TilePlan, find_tissue, plan_reads
@@ -132,11 +133,13 @@ def open_run(
     device: ComputeDevice,
     *,
     overwrite: bool = False,
+    earlier: Iterable[Path] = (),
 ) -> ScoreStore:
     """Open the store to score into.
 
-    A store of the same slide, model, request and tiles is continued; it may be
-    complete already. One of anything else is kept unless `overwrite`.
+    A store of the same slide, model, request and tiles is continued; it may be complete already. A
+    complete one of the same but fewer scales goes on with the others. One of anything else is kept
+    unless `overwrite`.
 
     Parameters
     ----------
@@ -146,6 +149,9 @@ def open_run(
         The run.
     overwrite
         Start anew whatever is there.
+    earlier
+        Stores of other runs. Scales that one of them holds by the same model and in the same way
+        are taken from there, and not scored again.
 
     Raises
     ------
@@ -160,16 +166,21 @@ def open_run(
             f"Cannot make the folder {path.parent}: {error.strerror or error}. Choose a folder "
             "that you may write to."
         ) from error
+    known: Mapping[int, ScaleScores] = {}
     if path.exists() and not overwrite:
         store = ScoreStore.open(path)
         if store.facts.get("signature") == signature(facts):
             return store
-        raise OutputError(
-            f"{path} holds the scores of another run (different "
-            f"{', '.join(_changed(store.facts, facts))}): choose another folder, or "
-            "overwrite it (in a shell: --overwrite)."
-        )
-    return ScoreStore.create(path, plan, card.classes, card.embedding_dim, facts)
+        known = scored_scales([path], facts, plan)
+        if not holds_all_of(known, store):
+            raise OutputError(
+                f"{path} holds the scores of another run (different "
+                f"{', '.join(_changed(store.facts, facts))}): choose another folder, or "
+                "overwrite it (in a shell: --overwrite)."
+            )
+    elif not overwrite:
+        known = scored_scales(earlier, facts, plan)
+    return ScoreStore.create(path, plan, card.classes, card.embedding_dim, facts, known)
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

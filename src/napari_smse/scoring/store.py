@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from napari_smse.errors import OutputError
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.store_layout import (
     FORMAT,
+    KNOWN_SCALES,
     VERSION,
     check_arrays,
     check_facts,
@@ -28,6 +28,8 @@ from napari_smse.scoring.store_layout import (
     open_group,
     read_appearance,
     read_tiles,
+    reading,
+    writing,
 )
 from napari_smse.scoring.tile_table import TileTable, unit_length
 from napari_smse.tiles import ScaleTiles, TilePlan
@@ -78,7 +80,7 @@ class ScoreStore:
     """A zarr group with the scores of one slide, written block by block.
 
     A block counts as done only after all its rows are on disk, so a killed run
-    goes on where it stopped.
+    goes on where it stopped. Scales that an earlier run scored are there from the start.
 
     Parameters
     ----------
@@ -103,6 +105,7 @@ class ScoreStore:
         classes: Sequence[str],
         embedding_dim: int,
         facts: Mapping[str, Any],
+        known: Mapping[int, ScaleScores] | None = None,
     ) -> ScoreStore:
         """Start a store, replacing one that is there.
 
@@ -119,6 +122,8 @@ class ScoreStore:
         facts
             What the scores depend on (slide, model, request), as JSON values;
             `signature` of it decides whether a later run may go on from here.
+        known
+            Scales, by their number in the plan, whose tiles are scored already.
 
         Raises
         ------
@@ -145,6 +150,8 @@ class ScoreStore:
                     **facts,
                 }
             )
+            if known:
+                cls(part, group)._take_over(known, plan)
             if path.exists():
                 shutil.rmtree(path)
             part.rename(path)
@@ -164,7 +171,7 @@ class ScoreStore:
         OutputError
             If there is none, or it is of another kind or version.
         """
-        with _reading(path):
+        with reading(path):
             group = open_group(path)
             if group.attrs.get("format") != FORMAT or group.attrs.get("version") != VERSION:
                 raise OutputError(
@@ -202,6 +209,24 @@ class ScoreStore:
         """Number of scales."""
         return len(self._scales)
 
+    @property
+    def known_scales(self) -> frozenset[int]:
+        """Numbers of the scales that were taken over, whole, from an earlier run."""
+        return frozenset(self.facts.get(KNOWN_SCALES, ()))
+
+    def _take_over(self, known: Mapping[int, ScaleScores], plan: TilePlan) -> None:
+        """Write the scores of whole scales, and count the blocks that only hold such as done."""
+        for number, scores in known.items():
+            self.write_rows(number, 0, scores.probability, scores.embedding, scores.appearance)
+        self.mark_done(
+            [
+                number
+                for number, block in enumerate(plan.blocks)
+                if all(scale in known for scale, _, _ in block.members)
+            ]
+        )
+        self._group.attrs.update({KNOWN_SCALES: sorted(known)})
+
     def blocks_done(self) -> NDArray[np.bool_]:
         """Which blocks of the plan are on disk."""
         return np.asarray(self._blocks_done[:], dtype=bool)
@@ -222,7 +247,7 @@ class ScoreStore:
             If the disk is full or the folder was taken away.
         """
         rows = slice(start, start + len(probability))
-        with _writing(self.path):
+        with writing(self.path):
             self._scales[scale]["probability"][rows] = probability
             self._scales[scale]["embedding"][rows] = embedding.astype(np.float16)
             if appearance is not None and "appearance" in self._scales[scale]:
@@ -230,19 +255,20 @@ class ScoreStore:
 
     def mark_done(self, blocks: Sequence[int]) -> None:
         """Count blocks as done; call it only after their rows are written."""
-        with _writing(self.path):
+        with writing(self.path):
             done = self._blocks_done[:]
             done[list(blocks)] = 1
             self._blocks_done[:] = done
 
     def forget(self) -> None:
-        """Count no block as done: what was scored cannot be relied on."""
-        with _writing(self.path):
+        """Count no block as done, and no scale: what was scored cannot be relied on."""
+        with writing(self.path):
             self._blocks_done[:] = 0
+            self._group.attrs.update({KNOWN_SCALES: []})
 
     def finish(self, *, complete: bool = True, **facts: Any) -> None:
         """Mark the end of a run that scored every tile or all it had time for, with facts of it."""
-        with _writing(self.path):
+        with writing(self.path):
             self._group.attrs.update({**facts, "finished": _now(), "complete": complete})
 
     def name_model(self, model: Mapping[str, Any]) -> None:
@@ -253,7 +279,7 @@ class ScoreStore:
         OutputError
             If the folder cannot be written.
         """
-        with _writing(self.path):
+        with writing(self.path):
             self._group.attrs.update({"model": dict(model)})
 
     def scale(self, number: int) -> ScaleScores:
@@ -265,7 +291,7 @@ class ScoreStore:
             If the files are damaged.
         """
         group = self._scales[number]
-        with _reading(self.path):
+        with reading(self.path):
             return ScaleScores(
                 read_tiles(group),
                 np.asarray(group["probability"][:]),
@@ -281,7 +307,7 @@ class ScoreStore:
         OutputError
             If the files are damaged.
         """
-        with _reading(self.path):
+        with reading(self.path):
             return read_appearance(self._scales[number])
 
     def tile_table(self) -> TileTable:
@@ -318,33 +344,3 @@ def signature(facts: Mapping[str, Any]) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-class _writing:
-    """Turn a failed write into a named error."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"Cannot go on writing {self.path}: {error.strerror or error}. What was scored "
-                "so far is kept; make room and run again to continue."
-            ) from error
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn a failed read into a named error; what is not a store makes zarr raise anything."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except Exception as error:
-        raise OutputError(
-            f"{path} holds no readable scores: remove it and score the slide again."
-        ) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,12 +15,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from zarr.core.metadata import ArrayV3Metadata
 
+from napari_smse.errors import OutputError
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 from napari_smse.tiles.appearance import MEASURES
 
 FORMAT: Final = "napari-smse scores"
 VERSION: Final = 1
+KNOWN_SCALES: Final = "known_scales"
+"""Attribute with the numbers of the scales that an earlier run scored; absent if there is none."""
+
 _ROWS_A_CHUNK: Final = 2048
 
 _CODECS: Final = frozenset({"bytes", "crc32c", "zstd"})
@@ -75,6 +80,7 @@ class StoreFacts(_Facts):
     precision: str = ""
     runtime: str = ""
     tiles: str = ""
+    known_scales: tuple[int, ...] = ()
 
 
 class ScaleFacts(_Facts):
@@ -218,3 +224,33 @@ def read_appearance(group: Any) -> NDArray[np.float32]:
     if stored is None or stored.shape[1] != len(MEASURES):
         return np.full((tiles, len(MEASURES)), np.nan, dtype=np.float32)
     return np.asarray(stored[:])
+
+
+class writing:
+    """Turn a failed write into a named error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"Cannot go on writing {self.path}: {error.strerror or error}. What was scored "
+                "so far is kept; make room and run again to continue."
+            ) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn a failed read into a named error; what is not a store makes zarr raise anything."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except Exception as error:
+        raise OutputError(
+            f"{path} holds no readable scores: remove it and score the slide again."
+        ) from error

@@ -52,12 +52,14 @@ def find_flat_ink(
     mean, deviation = local_mean_and_deviation(absorbance, max(_WINDOW_UM, 5 * mpp), mpp)
     # The noise of a camera or of JPEG, in absorbance, grows as the light dwindles.
     flat = dyed & (deviation < _FLAT * mean + _NOISE_FACTOR * noise * 10**mean)
-    if not flat.any():
-        return np.asarray(flat)
+    ink = flat & _ink_coloured(absorbance, hue, saturation)
+    ink = morphology.remove_small_objects(ink, max_size=int(_SMALLEST_INK_UM2 / mpp**2))
+    if not ink.any():  # as on most slides; the rest takes as long as all before
+        return np.zeros_like(flat)
     # The windows that straddle its edge, and the edge itself, are not flat.
     margin = window_px(_WINDOW_UM + _EDGE_UM, mpp, min_px=9) // 2 + 2
     pale = flat & (saturation > _PALE_INK_SATURATION)
-    seeds = _on_glass(flat & _ink_coloured(absorbance, hue, saturation), dyed, margin, mpp)
+    seeds = _on_glass(ink, dyed, margin)
     return np.asarray(_dilated(_connected_to(seeds, pale), margin) & dyed)
 
 
@@ -70,14 +72,11 @@ def _ink_coloured(
     return coloured | (absorbance > _BLACK_ABSORBANCE) & (saturation < _PALE_INK_SATURATION)
 
 
-def _on_glass(
-    ink: NDArray[np.bool_], dyed: NDArray[np.bool_], margin: int, mpp: float
-) -> NDArray[np.bool_]:
-    """Those pieces that are large enough and border on glass for the most part.
+def _on_glass(ink: NDArray[np.bool_], dyed: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:
+    """Those pieces that border on glass for the most part.
 
     Pieces beside each other count as one: strokes of several inks may lie so.
     """
-    ink = morphology.remove_small_objects(ink, max_size=int(_SMALLEST_INK_UM2 / mpp**2))
     around = _dilated(ink, margin) & dyed
     groups, count = ndimage.label(around)
     rim = around & ~ndimage.binary_erosion(around, border_value=1)

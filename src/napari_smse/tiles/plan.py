@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,21 @@ class TilePlan:
     def tile_count(self) -> int:
         """Number of tiles of all scales."""
         return sum(len(tiles) for tiles in self.scales)
+
+    def without(self, scales: Collection[int]) -> TilePlan:
+        """Leave the tiles of some scales out of all blocks, which keep their numbers.
+
+        A block that holds no other tiles stays as it is: nobody is to read it.
+
+        Parameters
+        ----------
+        scales
+            Numbers of the scales.
+        """
+        if not scales:
+            return self
+        blocks = (_without(self.scales, block, scales) for block in self.blocks)
+        return replace(self, blocks=tuple(blocks))
 
 
 def plan_tiles(
@@ -283,9 +298,23 @@ def _blocks(
             start, stop = (int(i) for i in np.searchsorted(tile_keys, [key, key + 1]))
             if stop > start:
                 members.append((scale, start, stop))
-        mpp = min(scales[scale].grid.spec.mpp for scale, _, _ in members)
-        is_coarse = bool(key < _SECOND_PASS)
-        yield ReadBlock(_union(scales, members), mpp, tuple(members), coarse_first=is_coarse)
+        yield _block(scales, members, is_coarse=bool(key < _SECOND_PASS))
+
+
+def _without(
+    scales: Sequence[ScaleTiles], block: ReadBlock, left_out: Collection[int]
+) -> ReadBlock:
+    members = [member for member in block.members if member[0] not in left_out]
+    if not members or len(members) == len(block.members):
+        return block
+    return _block(scales, members, is_coarse=block.coarse_first)
+
+
+def _block(
+    scales: Sequence[ScaleTiles], members: Sequence[tuple[int, int, int]], *, is_coarse: bool
+) -> ReadBlock:
+    mpp = min(scales[scale].grid.spec.mpp for scale, _, _ in members)
+    return ReadBlock(_union(scales, members), mpp, tuple(members), coarse_first=is_coarse)
 
 
 def _union(scales: Sequence[ScaleTiles], members: Sequence[tuple[int, int, int]]) -> Region:

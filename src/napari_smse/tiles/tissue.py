@@ -11,7 +11,7 @@ from skimage import filters, morphology
 
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.brightfield import DARK, brightest_channel, require_brightfield
-from napari_smse.tiles.glass import Glass, find_glass, is_uneven
+from napari_smse.tiles.glass import ROWS_AT_ONCE, Glass, find_glass, is_uneven
 from napari_smse.tiles.ink import find_flat_ink
 
 OVERVIEW_MPP = 8.0
@@ -197,6 +197,17 @@ def _absorbance_and_colour(
     rgb: NDArray[np.float32], white: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Mean absorbance (log10), hue in degrees and saturation, relative to the glass."""
+    found = np.empty((3, *rgb.shape[:2]), np.float32)
+    # A few rows at a time: what lies between the steps then stays in the processor's cache.
+    for top in range(0, len(rgb), ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        found[:, rows] = _of_rows(rgb[rows], white)
+    return found[0], found[1], found[2]
+
+
+def _of_rows(
+    rgb: NDArray[np.float32], white: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     # Channel by channel: NumPy is many times slower along an axis of three.
     red, green, blue = (
         np.clip(rgb[..., c] / max(white[c], np.float32(1)), 1 / 255, 1) for c in range(3)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
@@ -37,12 +39,23 @@ class SlideDock(QWidget):
 
     From the plugin menu it opens as a tab beside the other docks of this plugin, with a short title
     on the tab; wherever a user drags it then, it stays.
+
+    The close button of its frame only hides it while one of its tasks does something that is to go
+    on; the plugin menu then shows it as it was, or as far as it got since.
+
+    Parameters
+    ----------
+    kept_when_closed
+        Whether the close button only hides it at any time, so that it opens again as it was left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept_when_closed: bool = False) -> None:
         super().__init__()
+        self._kept_when_closed = kept_when_closed
         keep_programs()
         self._left = False
+        self._tasks_to_end: tuple[Worker, ...] = ()
+        self._closed_amid = ""
         self._placing = QTimer(self)
         self._placing.setSingleShot(True)
         self._placing.timeout.connect(self._place)
@@ -54,6 +67,10 @@ class SlideDock(QWidget):
         """
         # The finaliser keeps the events alive: collected together with the dock, they would be
         # half gone when Qt says that it is destroyed.
+        self._tasks_to_end = tuple(tasks)
+        for task in tasks:
+            if task.doing:
+                task.returned.connect(self._tell_end)
         closing = tuple(task.closing for task in tasks)
         self.destroyed.connect(weakref.finalize(self, _set_all, closing))
 
@@ -71,12 +88,39 @@ class SlideDock(QWidget):
         self.release()
         super().closeEvent(event)
 
+    def _take_frame(self, frame: Any) -> None:
+        """See to it that napari's close button asks here, and that the menu brings to the front."""
+        if hasattr(frame, "destroyOnClose"):
+            frame.destroyOnClose = partial(self._close_frame, frame)
+            frame.toggleViewAction().toggled.connect(partial(_bring_to_front, frame))
+
+    def _close_frame(self, frame: Any) -> None:
+        """Do what napari's close button does, or hide the frame if it is to open again as it is."""
+        running = (task.doing for task in self._tasks_to_end if task.is_running)
+        self._closed_amid = next(filter(None, running), "")
+        if not self._closed_amid and not self._kept_when_closed:
+            type(frame).destroyOnClose(frame)
+            return
+        frame.hide()
+        if self._closed_amid:
+            show_info(
+                f"{self._closed_amid}, which goes on: open {_menu_name(frame)} again to see how "
+                "far it is, or to cancel it."
+            )
+
+    def _tell_end(self, _result: object) -> None:
+        """Say that what went on without being seen is done."""
+        frame = self.parent()
+        if self._closed_amid and isinstance(frame, QDockWidget) and frame.isHidden():
+            show_info(f"{_menu_name(frame)} is done: open it again to see what came of it.")
+        self._closed_amid = ""
+
     def _place(self) -> None:
         """Lay the dock over the one of this plugin that lies at the same side already, as a tab."""
         frame = self.parent()
         if not isinstance(frame, QDockWidget) or not frame.objectName().endswith(_FROM_MENU):
             return
-        name = frame.objectName().removesuffix(_FROM_MENU)
+        name = _menu_name(frame)
         frame.setWindowTitle(_TAB_TITLES.get(name, name.removeprefix(_PREFIX)))
         window = frame.parent()
         if not isinstance(window, QMainWindow) or window.tabifiedDockWidgets(frame):
@@ -95,12 +139,25 @@ class SlideDock(QWidget):
     def changeEvent(self, event: QEvent | None) -> None:
         """Leave when napari takes the dock out of its window, which it does without closing it."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self.parent() is None:
+            frame = self.parent()
+            if frame is None:
                 self.release()
             else:
+                self._take_frame(frame)
                 # Not at once: napari has still to put the frame into its window.
                 self._placing.start()
         super().changeEvent(event)
+
+
+def _bring_to_front(frame: QDockWidget, shown: bool) -> None:
+    """Raise the tab of a dock that was hidden, which Qt leaves behind the others."""
+    if shown:
+        frame.raise_()
+
+
+def _menu_name(frame: QDockWidget) -> str:
+    """Return what the plugin menu calls the dock in a frame."""
+    return frame.objectName().removesuffix(_FROM_MENU)
 
 
 def _area(window: QMainWindow, frame: QDockWidget) -> Qt.DockWidgetArea | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
+import weakref
 from collections.abc import Callable
 
 from qtpy.QtCore import QObject, Qt, QTimer
@@ -25,28 +26,35 @@ class LowLatencyMode:
     """
 
     def __init__(self) -> None:
-        self._before: float | None = None
         self._froze = False
 
     def begin(self) -> None:
         """Begin; does nothing if it began before."""
-        if self._before is not None:
+        if self in _favouring:
             return
-        self._before = sys.getswitchinterval()
-        sys.setswitchinterval(min(self._before, _SWITCH_INTERVAL))
+        if not _favouring:
+            _intervals.append(sys.getswitchinterval())
+            sys.setswitchinterval(min(_intervals[-1], _SWITCH_INTERVAL))
+        _favouring.add(self)
         # Somebody else's frozen objects must stay frozen when this ends.
         self._froze = gc.get_freeze_count() == 0
         if self._froze:
             gc.freeze()
 
     def end(self) -> None:
-        """Put everything back as it was."""
-        if self._before is None:
+        """Put everything back as it was, once nothing else favours the GUI thread."""
+        if self not in _favouring:
             return
-        sys.setswitchinterval(self._before)
-        self._before = None
+        _favouring.discard(self)
+        if not _favouring:
+            sys.setswitchinterval(_intervals.pop())
         if self._froze:
             gc.unfreeze()
+
+
+_favouring: weakref.WeakSet[LowLatencyMode] = weakref.WeakSet()
+_intervals: list[float] = []
+"""The switch interval before any of them began."""
 
 
 class CallWhenIdle(QObject):

@@ -31,6 +31,13 @@ class Worker(QObject):
 
     A new start, or a cancel, disowns what runs: what it still yields or returns is dropped,
     so that results of an old run can never reach a new one.
+
+    Parameters
+    ----------
+    parent
+        As of any Qt object.
+    doing
+        What it does, as in "A slide is being scored", if that is to go on while its dock is closed.
     """
 
     progressed = Signal(object)
@@ -45,8 +52,9 @@ class Worker(QObject):
     finished = Signal()
     """The work came to its end or failed; not after a cancel."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, doing: str = "") -> None:
         super().__init__(parent)
+        self.doing = doing
         self._numbers = itertools.count(1)
         self._current = 0
         self._stop = threading.Event()

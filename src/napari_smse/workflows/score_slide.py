@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,6 +36,12 @@ from napari_smse.scoring import (
 )
 from napari_smse.scoring.derived_store import derived_store
 from napari_smse.scoring.open_run import run_facts
+from napari_smse.scoring.runtimes.selection import (
+    begun_at_once,
+    has_other_runtimes,
+    needs_measuring,
+    runtime_at_once,
+)
 from napari_smse.scoring.store import signature
 from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
 from napari_smse.slides import Slide
@@ -47,6 +54,12 @@ if TYPE_CHECKING:
 
 RUNS_KEPT = 500
 """Runs of that many slides stay in the cache, so that a queue of slides is found again."""
+
+MOST_AT_ONCE = 10_000
+"""Tiles, about a minute or two: a slower runtime then costs no more than to measure them all."""
+
+_MAKING_READY = "Making the model ready …"
+_CHOOSING = "Finding the fastest way to run it …"
 
 _last_loaded: dict[tuple[tuple[Path, int], ...], Model] = {}
 
@@ -82,6 +95,10 @@ class ScoreJob:
         CPU threads for the network; by default all but one, which is the viewer's.
     runs_kept
         Number of runs to keep in the cache at most.
+    at_once
+        Somebody waits for the first tile: where it was not measured yet how the model runs fastest
+        on this computer, a run of no more than `MOST_AT_ONCE` tiles is by torch, all of it;
+        `settle_runtime` measures afterwards.
     """
 
     slide: Slide
@@ -96,6 +113,7 @@ class ScoreJob:
     out: Path | None = None
     threads: int | None = None
     runs_kept: int = RUNS_KEPT
+    at_once: bool = False
 
     @cached_property
     def request(self) -> ScoreRequest:
@@ -110,19 +128,25 @@ class ScoreJob:
         """
         yield Progress(message="Loading the model …")
         model = load_cached_model(self.model) if self.loaded is None else self.loaded
-        yield Progress(message="Finding the fastest way to run it …")
-        device = choose_device(self.settings.device, exact=self.settings.float32)
-        if not self.settings.float32:
-            device = select_runtime(device, model)
         yield Progress(message="Looking for tissue …")
         plan = self.request.plan(self.slide, model.card, self.mask)
-        path = self._store_path(model.card, plan, device)
+        at_once = self._starts_at_once(plan)
+        yield Progress(message=_MAKING_READY if at_once else _CHOOSING)
+        devices = self._devices(model, at_once=at_once)
+        device, path = self._device_and_store(model.card, plan, devices)
         with store_lock(path):  # another viewer may be asked the same
             return (yield from self._score(model, device, plan, path))
 
     def _score(self, model: Model, device: ComputeDevice, plan: TilePlan, path: Path) -> Task[Run]:
         store = open_run(
-            path, self.slide, model.card, self.request, plan, device, overwrite=self.again
+            path,
+            self.slide,
+            model.card,
+            self.request,
+            plan,
+            device,
+            overwrite=self.again,
+            earlier=[] if self.out else stored_runs_of(self.slide),
         )
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
         run = Run(plan, store, model.card, device, tuple(warnings), self.model)
@@ -142,14 +166,53 @@ class ScoreJob:
         yield from running
         return run
 
-    def _store_path(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> Path:
-        """Scores live in the cache until they are saved, so that a crash loses none."""
+    def _starts_at_once(self, plan: TilePlan) -> bool:
+        """Whether this run begins without a measurement: a long one gains more than it waits."""
+        return self.at_once and (plan.tile_count <= MOST_AT_ONCE or not has_other_runtimes())
+
+    def _devices(self, model: Model, *, at_once: bool) -> list[ComputeDevice]:
+        """What to run on; after it, what an earlier run may have begun on."""
+        device = choose_device(self.settings.device, exact=self.settings.float32)
+        if self.settings.float32:
+            return [device]
+        chosen = (runtime_at_once if at_once else select_runtime)(device, model)
+        begun = begun_at_once(device, model)
+        return [chosen] if begun in (None, chosen) else [chosen, begun]
+
+    def _device_and_store(
+        self, card: ModelCard, plan: TilePlan, devices: Sequence[ComputeDevice]
+    ) -> tuple[ComputeDevice, Path]:
+        """Return what to run on, and the store: a run goes on as it was begun.
+
+        Scores live in the cache until they are saved, so that a crash loses none.
+        """
         if self.out is not None:
-            return self.out
+            return self._of_store(self.out, devices), self.out
+        forget_old_runs(runs_folder(), self.runs_kept)
+        places = [(device, self._cached(card, plan, device)) for device in devices]
+        there = (place for place in places if place[1].exists() and not self.again)
+        return next(there, places[0])
+
+    def _of_store(self, path: Path, devices: Sequence[ComputeDevice]) -> ComputeDevice:
+        """Return the device that a store was begun on, if it is one of these, else the first."""
+        try:
+            facts = ScoreStore.open(path).facts if path.exists() and not self.again else {}
+        except OutputError:  # opening the run says what is wrong
+            facts = {}
+        begun = facts.get("runtime"), facts.get("precision")
+        same = (device for device in devices if (device.runtime, device.precision) == begun)
+        return next(same, devices[0])
+
+    def _cached(self, card: ModelCard, plan: TilePlan, device: ComputeDevice) -> Path:
         facts = run_facts(self.slide, card, self.request, plan, device)
-        path = runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
-        forget_old_runs(path.parent, self.runs_kept)
-        return path
+        return runs_folder() / f"{folder_name(self.slide.name)}-{signature(facts)}.zarr"
+
+
+def settle_runtime(run: Run) -> None:
+    """Measure how the model of a run is run fastest on this computer, unless that is known."""
+    model = load_cached_model(run.model)
+    if needs_measuring(run.device, model) and begun_at_once(run.device, model) is not None:
+        select_runtime(run.device, model)
 
 
 def load_cached_model(name: str) -> Model:
@@ -223,6 +286,12 @@ def _store_of_maps(path: Path, run: Run, maps: ScoreMaps, by: str) -> ScoreStore
 def runs_folder() -> Path:
     """Where the scores of runs lie that were not saved elsewhere."""
     return platformdirs.user_cache_path("napari-smse") / "runs"
+
+
+def stored_runs_of(slide: Slide) -> list[Path]:
+    """Return the stores in the cache that may be of a slide, going by its name; newest first."""
+    runs = list(runs_folder().glob(f"{glob.escape(folder_name(slide.name))}-*.zarr"))
+    return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def forget_old_runs(folder: Path, keep: int = RUNS_KEPT) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
-from napari_smse.results import folder_name
 from napari_smse.scoring import (
     ComputeDevice,
     ScoreMaps,
@@ -68,7 +67,7 @@ def find_stored_run(slide: Slide, card: ModelCard) -> StoredRun | None:
         Of the model.
     """
     found = []
-    for path in score_slide.runs_folder().glob(f"{_escaped(folder_name(slide.name))}-*.zarr"):
+    for path in score_slide.stored_runs_of(slide):
         try:
             facts = ScoreStore.open(path).facts
         except SmseError:
@@ -123,8 +122,3 @@ def _is_of(facts: Mapping[str, Any], slide: Slide, card: ModelCard) -> bool:
         and facts.get("model", {}).get("hash") == card.weights_sha256
         and tuple(facts["model"].get("classes", card.classes)) == card.classes
     )
-
-
-def _escaped(name: str) -> str:
-    """Return a name for a pattern that matches nothing else."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

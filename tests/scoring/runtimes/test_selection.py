@@ -17,12 +17,22 @@ from napari_smse.scoring import choose_device, select_runtime
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes import selection
 from napari_smse.scoring.runtimes.base import Prediction
-from napari_smse.scoring.runtimes.selection import TOLERANCE, RuntimeChoice, Speed, max_deviation
+from napari_smse.scoring.runtimes.selection import (
+    TOLERANCE,
+    RuntimeChoice,
+    Speed,
+    begun_at_once,
+    max_deviation,
+    needs_measuring,
+    runtime_at_once,
+)
 from support.models import redness_model
 
 measure = selection.measure
 selected_speed = selection.selected_speed  # before the suite's own fixture takes its place
+remembered_speed = selection.remembered_speed
 CPU = replace(choose_device("cpu"), batch_size=4)
+WITH_BFLOAT16 = replace(CPU, precision="bfloat16")
 TORCH: RuntimeChoice = ("torch", "float32")
 ROUNDED: RuntimeChoice = ("torch", "bfloat16")
 ONNX: RuntimeChoice = ("onnxruntime", "float32")
@@ -76,6 +86,7 @@ def memory(tmp_path: Path) -> Path:
 def machine(monkeypatch: pytest.MonkeyPatch, no_measuring: None, memory: Path) -> Machine:
     made = Machine()
     monkeypatch.setattr(selection, "selected_speed", selected_speed)
+    monkeypatch.setattr(selection, "remembered_speed", remembered_speed)
     monkeypatch.setattr(selection, "_unwritten", {})
     monkeypatch.setattr(selection, "measure", made.measure)
     monkeypatch.setattr(selection, "build_runner", made.build_runner)
@@ -291,3 +302,42 @@ def test_a_difference_counts_as_if_the_tile_were_in_doubt() -> None:
     # What a softmax near 1 hides: log-odds of 4.6 and 6.9.
     assert of(0.99, 0.999) == pytest.approx(0.58, abs=0.01) == of(0.01, 0.001)
     assert np.isfinite(of(0.0, 1.0))
+
+
+def test_where_somebody_waits_torch_runs_until_it_is_measured(machine: Machine) -> None:
+    assert choice_of(runtime_at_once(WITH_BFLOAT16, model_of())) == ROUNDED
+    assert machine.made == [TORCH, ROUNDED]  # the answers are compared all the same
+    assert not machine.measured
+    assert needs_measuring(WITH_BFLOAT16, model_of())
+    select_runtime(WITH_BFLOAT16, model_of())
+    assert choice_of(runtime_at_once(WITH_BFLOAT16, model_of())) == OPENVINO
+    assert not needs_measuring(WITH_BFLOAT16, model_of())
+    assert machine.measured == 1
+
+
+def test_without_bfloat16_nothing_is_to_be_compared(machine: Machine) -> None:
+    device = replace(CPU, precision="float32")
+    assert choice_of(runtime_at_once(device, model_of())) == TORCH
+    assert not machine.made
+
+
+def test_where_somebody_waits_other_answers_are_not_taken_either(machine: Machine) -> None:
+    machine.shift = {ROUNDED: 0.05}
+    assert choice_of(runtime_at_once(WITH_BFLOAT16, model_of())) == TORCH
+
+
+def test_it_is_known_later_how_runs_were_begun(machine: Machine) -> None:
+    assert begun_at_once(WITH_BFLOAT16, model_of()) is None
+    device = runtime_at_once(WITH_BFLOAT16, model_of())
+    machine.made.clear()
+    select_runtime(WITH_BFLOAT16, model_of("b" * 64))
+    assert begun_at_once(WITH_BFLOAT16, model_of()) == device
+    assert begun_at_once(WITH_BFLOAT16, model_of("b" * 64)) is None
+    assert runtime_at_once(WITH_BFLOAT16, model_of()) == device
+
+
+@pytest.mark.parametrize("name", ["cuda:0", "mps"])
+def test_a_gpu_needs_no_measuring(name: str) -> None:
+    device = replace(CPU, torch_name=name)
+    assert runtime_at_once(device, model_of()) is device
+    assert not needs_measuring(device, model_of())

@@ -81,15 +81,75 @@ def select_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> Com
     """
     if device.torch_name != "cpu":
         return device
-    speed = selected_speed(device, model, threads)
+    return _running_by(device, selected_speed(device, model, threads))
+
+
+def runtime_at_once(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:
+    """Return a device set as `select_runtime` decided, or to torch where that was not measured yet.
+
+    So somebody who waits sees something soon. Torch then runs in the precision of the device, if
+    that keeps the model's outputs, else in float32.
+
+    Parameters
+    ----------
+    device, model, threads
+        As for `select_runtime`.
+    """
+    if device.torch_name != "cpu":
+        return device
+    speed = remembered_speed(device, model, threads)
+    if speed is None:
+        begun = begun_at_once(device, model, threads)
+        if begun is not None:
+            return begun
+        speed = _by_torch(device, model, threads)
+        speed = _remember(_key_at_once(device, model, threads), [speed])[0]
+    return _running_by(device, speed)
+
+
+def begun_at_once(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice | None:
+    """Return what runs were begun on before anything was measured; None if there was no such run.
+
+    Parameters
+    ----------
+    device, model, threads
+        As for `select_runtime`.
+    """
+    speed = next(iter(_remembered(_key_at_once(device, model, threads))), None)
+    return None if speed is None else _running_by(device, speed)
+
+
+def has_other_runtimes() -> bool:
+    """Whether anything but torch is installed that may be faster on a CPU."""
+    return any(is_installed(name) for name in ("onnxruntime", "openvino"))
+
+
+def needs_measuring(device: ComputeDevice, model: Model, threads: int = 1) -> bool:
+    """Whether `select_runtime` would measure, or compare, before it answers."""
+    return device.torch_name == "cpu" and remembered_speed(device, model, threads) is None
+
+
+def remembered_speed(device: ComputeDevice, model: Model, threads: int) -> Speed | None:
+    """Return the choice for a model on the CPU; None if it is still to be made."""
+    return next(iter(_remembered(_weights_key(device, model, threads))), None)
+
+
+def _by_torch(device: ComputeDevice, model: Model, threads: int) -> Speed:
+    """Torch in the device's precision, if the outputs for these weights hold in it."""
+    if device.precision == "float32":
+        return _AS_BUILT
+    wanted = Speed("torch", device.precision, tiles_per_s=math.nan, deviation=math.nan)
+    return _fastest_accurate([wanted], device, model, threads)
+
+
+def _running_by(device: ComputeDevice, speed: Speed) -> ComputeDevice:
     return replace(device, runtime=speed.runtime, precision=speed.precision)
 
 
 def selected_speed(device: ComputeDevice, model: Model, threads: int) -> Speed:
     """Return the choice for a model on the CPU, remembered or measured now."""
-    trunk = _trunk_key(device, model, threads)
-    weights = f"{trunk}|{model.card.weights_sha256[:12]}"
-    speed = next(iter(_remembered(weights)), None)
+    trunk, weights = _trunk_key(device, model, threads), _weights_key(device, model, threads)
+    speed = remembered_speed(device, model, threads)
     if speed is None:
         speeds = _remembered(trunk)
         if speeds:
@@ -223,6 +283,14 @@ def _trunk_key(device: ComputeDevice, model: Model, threads: int) -> str:
     versions = [_version(name) for name in ("torch", "onnxruntime", "openvino")]
     shape = (model.card.trunk, model.card.tile_px, model.card.embedding_dim)
     return "|".join(map(str, (device.label, threads, device.batch_size, *shape, *versions)))
+
+
+def _weights_key(device: ComputeDevice, model: Model, threads: int) -> str:
+    return f"{_trunk_key(device, model, threads)}|{model.card.weights_sha256[:12]}"
+
+
+def _key_at_once(device: ComputeDevice, model: Model, threads: int) -> str:
+    return f"{_weights_key(device, model, threads)}|at once"
 
 
 def _version(package: str) -> str:

@@ -58,9 +58,9 @@ class BankController(QObject):
         self.task = Worker()
         self.task.returned.connect(self._take_result)
         self.task.errored.connect(self.problem)
-        self.searching = Worker()
-        self._search: PictureSearch | None = None
         self._turn = ComputeLock("Pictures of reference tiles are being looked for")
+        self.searching = Worker(doing=self._turn.doing)
+        self._search: PictureSearch | None = None
         self.searching.progressed.connect(self._show_search)
         self.searching.returned.connect(self._take_pictures)
         self.searching.errored.connect(self.problem)

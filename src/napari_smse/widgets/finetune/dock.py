@@ -56,7 +56,7 @@ class FineTuneDock(SlideDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
+        super().__init__(kept_when_closed=True)
         guard_against_triton()
         self.viewer = napari_viewer
         self._tuner: FineTuner | None = None
@@ -70,7 +70,7 @@ class FineTuneDock(SlideDock):
         self._soon.setInterval(_SOON_MS)
         self._soon.timeout.connect(self.show_slides)
         self._make_widgets()
-        self.learning, self.asking = Worker(), Worker()
+        self.learning, self.asking = Worker(doing=self._turn.doing), Worker()
         self.actions = ResultActions(self.viewer, self.outcome, self)
         pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
         self._tasks = (

@@ -44,7 +44,7 @@ class ResultActions(QObject):
         super().__init__(parent)
         self._viewer, self._panel, self._parent = viewer, panel, parent
         # Without a parent, as a worker may still speak while its dock is being destroyed.
-        self.task = Worker()
+        self.task = Worker(doing="A model is being saved")
         self.task.returned.connect(self._show_saved)
         self.task.errored.connect(self.problem)
         panel.keep_wanted.connect(self._ask_where_to_save)

@@ -58,7 +58,7 @@ class ScoreDock(SlideDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
+        super().__init__(kept_when_closed=True)
         guard_against_triton()
         self.viewer = napari_viewer
         self.session = session_of(napari_viewer)
@@ -96,8 +96,7 @@ class ScoreDock(SlideDock):
         self.summary = RunSummary(self.viewer, self.tabs.summary, self)
         self.live = LiveResults(self.viewer, self.controls, self.table, self)
         self.save = push_button(
-            "Save results …",
-            "Write report, table, picture, QuPath tiles, scores of what is shown.",
+            "Save results …", "Write report, tables, picture, QuPath tiles and scores as shown."
         )
         self.save.setEnabled(False)
         notice = QLabel(_NOTICE)
@@ -111,13 +110,13 @@ class ScoreDock(SlideDock):
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
-        self.scoring, self.asking = Worker(), Worker()
+        self.scoring, self.asking = Worker(doing=self._turn.doing), Worker()
         self.saver = ResultSaver(self.session, self)
         self.models = ModelSelection(self.form.models, lambda name: read_card(name), self)
         self.planner = RunPlanner(self.viewer, self.form, self.models, self)
         self.counter = self.planner.counter
-        tasks = (self.scoring, self.saver.task, self.asking, self.live.ood.task)
-        self._tasks = (*tasks, self.counter.task, self.models.task, *self.summary.tasks)
+        tasks = (self.scoring, self.saver.task, self.asking, self.live.ood.task, self.models.task)
+        self._tasks = (*tasks, self.counter.task, self.planner.measuring, *self.summary.tasks)
         self.cancel_on_destroy((*self._tasks, *self.index.tasks))
 
     def _connect(self) -> None:
@@ -136,6 +135,7 @@ class ScoreDock(SlideDock):
         self.counter.described.connect(panel.count.setText)
         self.scoring.progressed.connect(self._show_progress)
         self.scoring.returned.connect(self._finish)
+        self.scoring.returned.connect(self.planner.settle_runtime)
         self.scoring.errored.connect(self._fail)
         self.saver.described.connect(panel.state.setText)
         for part in (self.saver, self.live.ood):
@@ -341,7 +341,7 @@ class ScoreDock(SlideDock):
         self._responsive.end()
         self._watch.end()
         self._turn.give_back()
-        for part in (self.live, self.summary, self.index, self.form.slide):
+        for part in (self.live, self.summary, self.index, self.planner, self.form.slide):
             part.release()
         self.session.set_scoring(None)
         self.session.run_changed.disconnect(self._take_run, missing_ok=True)

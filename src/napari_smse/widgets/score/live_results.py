@@ -94,7 +94,9 @@ class LiveResults(QObject):
         """Take in new results, and show them if it is time to."""
         self._waiting.extend(scores)
         now = time.monotonic()
-        if now - self._refreshed >= max(_REFRESH_S, self._held_up.seconds / _MOST_SHARE):
+        # A progress without results, as the first of a run, must not put off the first cell.
+        apart = max(_REFRESH_S, self._held_up.seconds / _MOST_SHARE)
+        if self._waiting and now - self._refreshed >= apart:
             self._refreshed = now
             self._held_up.watch()
             self._refresh_maps()

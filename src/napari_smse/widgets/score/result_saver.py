@@ -38,7 +38,7 @@ class ResultSaver(QObject):
         super().__init__(parent)
         self._session, self._parent = session, parent
         # Without a parent, as a worker may still speak while its dock is being destroyed.
-        self.task = Worker()
+        self.task = Worker(doing="Results are being saved")
         self.task.returned.connect(self._show_saved)
         self.task.errored.connect(self.problem)
 

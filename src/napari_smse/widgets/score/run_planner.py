@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import napari
 from napari.layers import Image
@@ -10,14 +11,16 @@ from qtpy.QtCore import QObject
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.widgets.controls.model_picker import ModelSelection
+from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
 from napari_smse.widgets.layers.overlays import hide_tissue, show_tissue
 from napari_smse.widgets.layers.regions import chosen_region
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.tile_counter import Question, TileCounter
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
+from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.batch.score_queue import ScoreChoice
-from napari_smse.workflows.score_slide import ScoreJob
+from napari_smse.workflows.score_slide import ScoreJob, settle_runtime
 from napari_smse.workflows.scored_slide import Run
 
 
@@ -30,6 +33,11 @@ class RunPlanner(QObject):
         Where slides and regions are.
     form, models
         What is asked for, and the model that is chosen.
+
+    Attributes
+    ----------
+    measuring
+        Finds, after a first run on this computer, what the next ones run fastest on.
     """
 
     def __init__(
@@ -42,6 +50,9 @@ class RunPlanner(QObject):
         super().__init__(parent)
         self._viewer, self._form, self._models = viewer, form, models
         self.counter = TileCounter(self._question, self)
+        # Without a parent, as a worker may still speak while its dock is being destroyed.
+        self.measuring, self._responsive = Worker(), LowLatencyMode()
+        self.measuring.finished.connect(self._responsive.end)
         form.changed.connect(self._announce)
         models.changed.connect(self._announce)
         form.again.toggled.connect(self._announce)
@@ -79,7 +90,22 @@ class RunPlanner(QObject):
             self.counter.known_tissue(slide),
             self._form.again.isChecked(),
             before_first_tile=before_first_tile,
+            at_once=True,
         )
+
+    def settle_runtime(self, run: Run) -> None:
+        """Find what later runs of a model run fastest on, once the maps of this one are drawn."""
+        CallWhenIdle(partial(self._measure, run), self)
+
+    def _measure(self, run: Run) -> None:
+        if not self.measuring.is_running:
+            self._responsive.begin()
+            self.measuring.start(partial(settle_runtime, run))
+
+    def release(self) -> None:
+        """Let go of everything."""
+        self.measuring.cancel()
+        self._responsive.end()
 
     def _announce(self, *_: object) -> None:
         """Let a queue of slides be scored as the form says."""

@@ -73,7 +73,8 @@ class IndexSearchPanel(QWidget):
         self._view = IsolateSlide(viewer)
         self.answer: SearchResult | None = None
         # Without a parent, as workers may still speak while the dock is being destroyed.
-        self.searching, self.adding = Worker(), Worker()
+        self.searching = Worker(doing="A folder of slides is being searched")
+        self.adding = Worker(doing="A slide is being added to an index")
         self.picturing = Worker()
         self.index = IndexPicker()
         self.number = setting_field(SearchSettings, "k")

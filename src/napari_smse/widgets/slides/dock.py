@@ -48,7 +48,7 @@ class SlidesDock(SlideDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
+        super().__init__(kept_when_closed=True)
         guard_against_triton()
         self.viewer = napari_viewer
         self.session = session_of(napari_viewer)

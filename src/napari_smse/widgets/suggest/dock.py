@@ -77,8 +77,8 @@ class SuggestDock(SlideDock):
         self._unmeasured = False
         self._turn = ComputeLock("Slides are being measured with their stain changed")
         self._make_layout()
-        self.finding, self.doubting, self.measuring = (Worker() for _ in range(3))
-        self.estimating, self.staining = Worker(), Worker()
+        self.finding, self.doubting, self.measuring, self.estimating = (Worker() for _ in range(4))
+        self.staining = Worker(doing=self._turn.doing)
         self._judge_later = QTimer(self)
         self._judge_later.setSingleShot(True)
         self._judge_later.setInterval(_FOLLOWS_MS)
