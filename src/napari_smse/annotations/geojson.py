@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,6 @@ import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
-from shapely.geometry.base import BaseGeometry
 
 from napari_smse.annotations.tile_labels import class_areas, is_ignored
 from napari_smse.errors import RegionError
@@ -88,9 +87,12 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
     for area in read_areas(path):
         (ignored if area.class_name == IGNORE else wanted).extend(area.polygons)
     left = shapely.difference(shapely.union_all(wanted), shapely.union_all(ignored))
-    if not left.area:
-        raise _no_area(path)
-    return _merged(_polygons_of(left), bounds_origin)
+    parts = [one for one in shapely.get_parts(left) if isinstance(one, Polygon) and one.area]
+    if not parts:
+        raise RegionError(
+            f"{path} holds no area; draw at least one closed outline and {_EXPORT_AGAIN}"
+        )
+    return MultiPolygon([_moved(one, bounds_origin) for one in parts])
 
 
 def read_class_regions(
@@ -214,24 +216,8 @@ def read_areas(path: Path) -> Iterator[DrawnArea]:
         yield DrawnArea(_class_name(feature), _repaired(_parsed(node, path), path), feature)
 
 
-def _polygons_of(area: BaseGeometry) -> list[Polygon]:
-    parts = shapely.get_parts(area)
-    return [part for part in parts if isinstance(part, Polygon) and part.area]
-
-
-def _merged(polygons: Sequence[Polygon], origin: tuple[int, int]) -> MultiPolygon:
-    moved = _moved(shapely.union_all(polygons), origin)
-    return moved if isinstance(moved, MultiPolygon) else MultiPolygon([moved])
-
-
 def _moved(area: Any, origin: tuple[int, int]) -> Any:
     return shapely.transform(area, lambda points: points + origin)
-
-
-def _no_area(path: Path) -> RegionError:
-    return RegionError(
-        f"{path} holds no area; draw at least one closed outline and {_EXPORT_AGAIN}"
-    )
 
 
 def _load(path: Path) -> Any:

@@ -10,7 +10,7 @@ from napari_smse.api.scores import Scores
 from napari_smse.errors import RequestError
 from napari_smse.progress import OnProgress, run_task
 from napari_smse.results.report.cohort_page import Cohort
-from napari_smse.scoring.slide_summary import SlideSummary
+from napari_smse.results.slide_summary import SlideSummary
 from napari_smse.workflows.report import cohort, saved_results
 
 Place = str | os.PathLike[str]

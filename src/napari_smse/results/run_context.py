@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from napari_smse.models.card import ModelCard
 from napari_smse.results.run_record import CLASS_HEAD
+from napari_smse.results.slide_summary import SlideSummary, summarise_slide
 from napari_smse.results.tables import TileRows
 from napari_smse.scoring import ScaleScores, ScoreStore, is_trained_scale, shown_class
 from napari_smse.scoring.calls import CallRule
-from napari_smse.scoring.slide_summary import SlideSummary, summarise_slide
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.tiles import ScaleTiles

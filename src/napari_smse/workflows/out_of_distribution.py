@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.progress import Progress, Task
+from napari_smse.results.slide_summary import SlideSummary, summarise_slide
 from napari_smse.scoring import HeatMap, ScoreMaps, is_trained_scale
 from napari_smse.scoring.calls import OOD_LIMIT, CallRule
-from napari_smse.scoring.slide_summary import SlideSummary, summarise_slide
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.detection import (

@@ -10,8 +10,8 @@ from typing import Final
 from napari_smse.html_page import NOTICE, bullets, figure, html_page, image
 from napari_smse.metrics.estimate import Estimate, counted
 from napari_smse.results.report.content import AREA_NOTE, area_text, share_text
+from napari_smse.results.slide_summary import SlideSummary
 from napari_smse.scoring.calls import INDETERMINATE, OUT_OF_DISTRIBUTION
-from napari_smse.scoring.slide_summary import SlideSummary
 
 SCORE_NOTE: Final = (
     "The score of a slide is the mean P({class_name}) over its tissue that is not out of "

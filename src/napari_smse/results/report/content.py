@@ -13,9 +13,9 @@ from napari_smse.results.map_panels import draw_maps
 from napari_smse.results.report.pictures import draw_histogram, picture_of_spot
 from napari_smse.results.run_context import RunContext
 from napari_smse.results.run_record import CLASS_HEAD, RunRecord
+from napari_smse.results.slide_summary import HotSpot, ScaleSummary, SlideSummary
 from napari_smse.scoring import ScaleScores, describe_scale
 from napari_smse.scoring.calls import INDETERMINATE, OUT_OF_DISTRIBUTION
-from napari_smse.scoring.slide_summary import HotSpot, ScaleSummary, SlideSummary
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.palette import Colour
-from napari_smse.scoring.slide_summary import BINS, ScaleSummary
+from napari_smse.results.slide_summary import BINS, ScaleSummary
 from napari_smse.slides import Region, Slide
 
 if TYPE_CHECKING:

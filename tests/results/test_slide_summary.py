@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_smse.scoring import MULTI_SCALE_MEAN, ScaleScores
-from napari_smse.scoring.calls import INDETERMINATE, OUT_OF_DISTRIBUTION, CallRule
-from napari_smse.scoring.slide_summary import (
+from napari_smse.results.slide_summary import (
     BINS,
     MAX_SPOTS,
     SlideSummary,
     summarise_slide,
     tile_areas,
 )
+from napari_smse.scoring import MULTI_SCALE_MEAN, ScaleScores
+from napari_smse.scoring.calls import INDETERMINATE, OUT_OF_DISTRIBUTION, CallRule
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec, TissueMask
 from support.models import redness_model
