@@ -273,7 +273,7 @@ def test_the_table_sorts_and_a_click_flies_to_the_tile(dock, viewer, until):
     tick(dock, 0.25)
     run_to_end(dock, until)
     model = dock.table.tiles
-    assert model.headers == ["Scale", "x", "y", "Tissue", "benign", "malignant"]
+    assert model.headers == ["Scale", "x", "y", "Tissue", "benign", "malignant", "Call"]
     assert model.rowCount() == dock.shown_run.plan.tile_count
     malignant = [float(model.data(model.index(row, 5))) for row in range(model.rowCount())]
     assert malignant == sorted(malignant, reverse=True)

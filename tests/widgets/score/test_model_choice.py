@@ -137,7 +137,7 @@ def test_everything_shown_follows_a_model_of_other_classes(dock, pick, run, two,
     assert dock.panel.state.text() == "two is chosen: benign, malignant."
     run()
     assert seen(dock) == ["P(malignant) multi-scale mean · slide"]
-    assert dock.table.tiles.headers[4:] == ["benign", "malignant"]
+    assert dock.table.tiles.headers[4:-1] == ["benign", "malignant"]
     pick(three)
     run()
     assert not dock.panel.problem.text()
@@ -161,7 +161,7 @@ def test_table_controls_and_status_bar_follow(dock, pick, run, two, three):
     run()
     pick(three)
     run()
-    assert dock.table.tiles.headers == ["Scale", "x", "y", "Tissue", *TISSUES]
+    assert dock.table.tiles.headers == ["Scale", "x", "y", "Tissue", *TISSUES, "Call"]
     assert dock.table.tiles.rowCount() == dock.shown_run.plan.tile_count
     column = [float(dock.table.tiles.data(dock.table.tiles.index(row, 6))) for row in range(9)]
     assert column == sorted(column, reverse=True)
@@ -181,7 +181,7 @@ def test_table_controls_and_status_bar_follow(dock, pick, run, two, three):
     # And back, to fewer classes: what was sorted by is no column any more.
     pick(two)
     run()
-    assert dock.table.tiles.headers[4:] == ["benign", "malignant"]
+    assert dock.table.tiles.headers[4:-1] == ["benign", "malignant"]
     assert dock.table.horizontalHeader().sortIndicatorSection() == 5
     assert mapped(dock) == [("malignant", "20x")]
     assert seen(dock) == ["P(malignant) 20x · slide"]

@@ -31,40 +31,53 @@ def table(qtbot):
     return made
 
 
+def show(table, scales, classes):
+    table.show_scores(scales, classes, [np.array(["benign"] * len(one.tiles)) for one in scales])
+
+
 def shown(table, column):
     return [table.tiles.index(row, column).data() for row in range(table.tiles.rowCount())]
 
 
 def test_the_most_malignant_tile_comes_first_and_unscored_tiles_not_at_all(table):
-    table.show_scores([scores(0.2, 0.9, np.nan, 0.5)], NAMES)
+    show(table, [scores(0.2, 0.9, np.nan, 0.5)], NAMES)
     assert shown(table, 5) == ["0.900", "0.500", "0.200"]
     assert table.tiles.tile(0).region == Region(448, 0, 448, 448)
 
 
 def test_every_heading_says_what_it_means(table):
-    table.show_scores([scores(0.2)], NAMES)
+    show(table, [scores(0.2)], NAMES)
     told = [
         table.tiles.headerData(column, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
         for column in range(table.tiles.columnCount())
     ]
     assert "level-0 px" in told[1]
-    assert told[-1] == "Probability of malignant"
+    assert told[-2] == "Probability of malignant"
+    assert "indeterminate" in told[-1]
     assert all(told)
 
 
 def test_the_name_of_the_class_sorted_by_has_room_beside_the_arrow(table):
-    table.show_scores([scores(0.2, 0.9)], NAMES)
+    show(table, [scores(0.2, 0.9)], NAMES)
     header = table.horizontalHeader()
     text = header.fontMetrics().horizontalAdvance("malignant")
     assert header.sectionSize(5) >= text + 20
 
 
 def test_other_classes_take_the_columns_and_the_sorting_over(table):
-    table.show_scores([scores(0.2, 0.9)], NAMES)
-    table.show_scores([scores(0.2, 0.9)], ("malignant", "benign"))
+    show(table, [scores(0.2, 0.9)], NAMES)
+    show(table, [scores(0.2, 0.9)], ("malignant", "benign"))
     assert table.horizontalHeader().sortIndicatorSection() == 4
     assert shown(table, 4) == ["0.800", "0.100"]
     table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
-    table.show_scores([scores(0.2, 0.9)], ("fat", "nerve"))
+    show(table, [scores(0.2, 0.9)], ("fat", "nerve"))
     assert shown(table, 1) == ["0", "448"]
     assert shown(table, 5) == ["0.200", "0.900"]
+
+
+def test_what_is_called_of_a_tile_stands_beside_its_probability(table):
+    calls = np.array(["indeterminate", "out of distribution", ""])
+    table.show_scores([scores(0.5, 0.9, np.nan)], NAMES, [calls])
+    assert shown(table, 6) == ["out of distribution", "indeterminate"]
+    table.sortByColumn(6, Qt.SortOrder.AscendingOrder)
+    assert shown(table, 6) == ["indeterminate", "out of distribution"]

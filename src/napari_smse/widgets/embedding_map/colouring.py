@@ -115,7 +115,9 @@ def colouring(
 def by_call(space: EmbeddingMap, unlike: OodScores) -> Colouring:
     """Return the colours of what is called, as the heat maps show it."""
     colours = space.rule.colours(space.card.class_colours)
-    return _of_table(space.calls(unlike.values), [(name, colours[name]) for name in colours])
+    return _of_table(
+        space.calls(unlike.values).astype(np.intp), [(name, colours[name]) for name in colours]
+    )
 
 
 def plain_colours(number: int) -> list[Colour]:

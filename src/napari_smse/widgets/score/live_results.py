@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
-from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
+from napari_smse.scoring import ScaleScores, ScoreMaps, TileScores, fused_scales
 from napari_smse.slides import Slide
 from napari_smse.widgets.event_loop import EventLoopStall
 from napari_smse.widgets.layers.contour_layer import ContourLayer
@@ -72,6 +74,7 @@ class LiveResults(QObject):
         self._session.slide_changed.connect(self._show_slide)
         self._session.map_shown.connect(self._show_contours)
         self._session.maps_changed.connect(self._show_other_maps)
+        self._session.ood_changed.connect(self._take_ood)
         self._show_slide()
 
     @property
@@ -125,6 +128,7 @@ class LiveResults(QObject):
         self.overlay.release()
         self._session.slide_changed.disconnect(self._show_slide, missing_ok=True)
         self._session.maps_changed.disconnect(self._show_other_maps, missing_ok=True)
+        self._session.ood_changed.disconnect(self._take_ood, missing_ok=True)
 
     @property
     def _is_filling(self) -> bool:
@@ -173,7 +177,29 @@ class LiveResults(QObject):
         if self.layers is None:
             self._table.tiles.clear()
         else:
-            self._table.show_scores(self.layers.maps.scores(), self.layers.maps.classes)
+            scales = self.layers.maps.scores()
+            calls = [self._called(number, scores) for number, scores in enumerate(scales)]
+            self._table.show_scores(scales, self.layers.maps.classes, calls)
+
+    def _called(self, number: int, scores: ScaleScores) -> NDArray[np.str_]:
+        """Return what is called of the tiles of a scale; nothing where none is scored."""
+        assert self.layers is not None
+        assert self._session.slide_layer is not None
+        unlike, in_range = np.full(len(scores.tiles), np.nan, dtype=np.float32), True
+        ood = self._session.ood_of(self._session.slide_layer)
+        if ood is not None:
+            scored, in_range = np.isfinite(scores.probability[:, 0]), ood.in_range(number)
+            known = ood.of_scale(number)
+            # While a run goes on, more tiles are scored than were measured.
+            if np.count_nonzero(scored) == len(known):
+                unlike[scored] = known
+        rule = self.layers.rule
+        # What is not scored has the number -1.
+        return np.array([*rule.names, ""])[rule.call(scores.probability, unlike, in_range=in_range)]
+
+    def _take_ood(self, slide_layer: Layer) -> None:
+        if slide_layer is self._session.slide_layer:
+            self._refresh_table()
 
     def _add_next_layer(self) -> None:
         """Add a map layer each time the viewer has nothing else to do."""

@@ -11,8 +11,8 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from napari_smse.errors import SmseError
+from napari_smse.results.slide_summary import HotSpot, SlideSummary
 from napari_smse.scoring import MapName
-from napari_smse.scoring.slide_summary import HotSpot, SlideSummary
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.score.summary_panel import SummaryPanel

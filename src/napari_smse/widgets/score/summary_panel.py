@@ -28,7 +28,7 @@ from napari_smse.results.report.content import (
     describe_spots,
     share_text,
 )
-from napari_smse.scoring.slide_summary import BINS, HotSpot, ScaleSummary
+from napari_smse.results.slide_summary import BINS, HotSpot, ScaleSummary
 from napari_smse.slides import Slide
 from napari_smse.widgets.controls.layout import let_theme_through
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader

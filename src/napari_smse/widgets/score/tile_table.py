@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 from napari_smse.scoring import ScaleScores, objective_power, shown_class
 from napari_smse.slides import Region
 
+_CALL = "Call"
 _DECIMALS = 3
 _ROW_PX = 22
 _MEANING = (
@@ -21,6 +22,10 @@ _MEANING = (
     "Left edge of the tile, level-0 px",
     "Top edge of the tile, level-0 px",
     "Share of the tile that is tissue, 0 to 1",
+)
+_CALL_MEANING = (
+    "What is called of the tile: a class; indeterminate, where the model's card calls nothing; or "
+    "out of distribution"
 )
 
 
@@ -44,12 +49,17 @@ class TileTableModel(QAbstractTableModel):
         self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._sorted_by: tuple[int, Qt.SortOrder] | None = None
 
-    def set_scores(self, scales: Sequence[ScaleScores], classes: Sequence[str]) -> None:
-        """Show these scores; tiles that were not scored yet are left out."""
+    def set_scores(
+        self,
+        scales: Sequence[ScaleScores],
+        classes: Sequence[str],
+        calls: Sequence[NDArray[np.str_]],
+    ) -> None:
+        """Show these scores and calls; tiles that were not scored yet are left out."""
         self.beginResetModel()
         scored = [np.isfinite(s.probability[:, 0]) for s in scales]
-        self.headers = ["Scale", "x", "y", "Tissue", *classes]
-        per_scale = [_columns(s, keep) for s, keep in zip(scales, scored, strict=True)]
+        self.headers = ["Scale", "x", "y", "Tissue", *classes, _CALL]
+        per_scale = [_columns(*parts) for parts in zip(scales, scored, calls, strict=True)]
         self._columns = [np.concatenate(parts) for parts in zip(*per_scale, strict=True)]
         count = [int(keep.sum()) for keep in scored]
         sizes = [np.column_stack([s.tiles.width, s.tiles.height]) for s in scales]
@@ -90,6 +100,8 @@ class TileTableModel(QAbstractTableModel):
         value = self._columns[index.column()][self._order[index.row()]]
         if index.column() == 0:
             return f"{value:.3g}x"
+        if isinstance(value, str):
+            return value
         return f"{value:d}" if index.column() < 3 else f"{value:.{_DECIMALS}f}"
 
     def headerData(
@@ -104,8 +116,8 @@ class TileTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self.headers[section]
         if role == Qt.ItemDataRole.ToolTipRole:
-            classes = (f"Probability of {name}" for name in self.headers[len(_MEANING) :])
-            return (*_MEANING, *classes)[section]
+            classes = (f"Probability of {name}" for name in self.headers[len(_MEANING) : -1])
+            return (*_MEANING, *classes, _CALL_MEANING)[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:  # the arrow of sorting takes the right
             return int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -124,11 +136,13 @@ class TileTableModel(QAbstractTableModel):
                 self._order = self._order[::-1]
 
 
-def _columns(scores: ScaleScores, keep: NDArray[np.bool_]) -> list[NDArray[Any]]:
+def _columns(
+    scores: ScaleScores, keep: NDArray[np.bool_], calls: NDArray[np.str_]
+) -> list[NDArray[Any]]:
     tiles = scores.tiles
     power = np.full(int(keep.sum()), objective_power(scores.mpp))
     probabilities = [column[keep] for column in scores.probability.T]
-    return [power, tiles.x[keep], tiles.y[keep], tiles.tissue[keep], *probabilities]
+    return [power, tiles.x[keep], tiles.y[keep], tiles.tissue[keep], *probabilities, calls[keep]]
 
 
 class TileTableView(QTableView):
@@ -153,14 +167,28 @@ class TileTableView(QTableView):
         self.setToolTip("Click a tile to fly to it; click a heading to sort.")
         self.selectionModel().currentRowChanged.connect(self._choose)
 
-    def show_scores(self, scales: Sequence[ScaleScores], classes: Sequence[str]) -> None:
+    def show_scores(
+        self,
+        scales: Sequence[ScaleScores],
+        classes: Sequence[str],
+        calls: Sequence[NDArray[np.str_]],
+    ) -> None:
         """Show these scores, the most likely of the class shown first on top.
 
         What the user sorted by stays, but for a class that another model may not have.
+
+        Parameters
+        ----------
+        scales
+            Tiles and probabilities of each scale.
+        classes
+            Names of the classes.
+        calls
+            What is called of the tiles of each scale, ``(n,)``.
         """
         before, places = self.tiles.headers, len(_MEANING)
         by_place = bool(before) and self.horizontalHeader().sortIndicatorSection() < places
-        self.tiles.set_scores(scales, classes)
+        self.tiles.set_scores(scales, classes, calls)
         if self.tiles.headers == before:
             return
         self._share_width()
