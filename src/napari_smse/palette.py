@@ -83,6 +83,11 @@ def annotation_colours(
     return _with_free_colours(classes, {**ANNOTATION_COLOURS, **(given or {})})
 
 
+def chosen_colours(drawn: Mapping[str, Colour]) -> dict[str, Colour]:
+    """Return the colours that somebody chose of classes drawn with: others are for outlines."""
+    return {name: rgb for name, rgb in drawn.items() if rgb != ANNOTATION_COLOURS.get(name)}
+
+
 def _with_free_colours(classes: Sequence[str], fixed: Mapping[str, Colour]) -> dict[str, Colour]:
     used = {fixed[name] for name in classes if name in fixed}
     free = [colour for colour in _FREE_COLOURS if colour not in used] or _FREE_COLOURS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_smse.errors import DataError, SmseError
 from napari_smse.finetuning.history import FineTuneHistory
-from napari_smse.palette import ANNOTATION_COLOURS, Colour
+from napari_smse.palette import Colour, chosen_colours
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring import (
     ScoreMaps,
@@ -177,8 +177,8 @@ class FineTuneJob:
     @property
     def _colours(self) -> dict[str, Colour]:
         """Return the colours that somebody chose: others are for outlines alone, not for maps."""
-        drawn = [one for slide in self.slides for one in slide.colours.items()]
-        return {name: rgb for name, rgb in drawn if rgb != ANNOTATION_COLOURS.get(name)}
+        drawn = {name: rgb for slide in self.slides for name, rgb in slide.colours.items()}
+        return chosen_colours(drawn)
 
     def _tiles(self, model: Model) -> AnnotatedTiles:
         from napari_smse.finetuning.annotated_slide import AnnotatedSlide

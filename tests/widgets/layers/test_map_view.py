@@ -67,9 +67,9 @@ def page(tmp_path):
 def test_the_map_that_is_seen_is_named_with_its_model_and_what_is_grey(page):
     assert page.text == ""
     laid = page.lay(rule=CallRule(CLASSES, (0.2, 0.7)))
-    assert page.text == ("P(malignant) 20x by smse 1\ngrey: indeterminate (0.20 to 0.70)")
+    assert page.text == ("P(malignant) 20x\nby smse 1\ngrey: indeterminate (0.20 to 0.70)")
     laid.show_only(MapName("malignant", "10x"))
-    assert page.text.startswith("P(malignant) 10x by smse 1")
+    assert page.text.startswith("P(malignant) 10x\nby smse 1")
     for layer in laid.layers.values():
         layer.visible = False
     assert page.text == ""

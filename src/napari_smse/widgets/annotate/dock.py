@@ -10,10 +10,7 @@ import napari
 from app_model.types import KeyBinding, KeyCode, KeyMod
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import (
-    QLabel,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_smse.annotations import AnnotationSet
 from napari_smse.errors import SmseError
@@ -29,7 +26,7 @@ from napari_smse.widgets.annotate.edit_tools import EditTools
 from napari_smse.widgets.annotate.pair_constraints_panel import PairConstraintsPanel
 from napari_smse.widgets.annotate.toolbar import DrawButtons, beside_bar, recovery_bar
 from napari_smse.widgets.autosave import Autosave
-from napari_smse.widgets.controls.layout import folded, hbox, push_button
+from napari_smse.widgets.controls.layout import folded, hbox, push_button, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.key_bindings import (
@@ -122,7 +119,12 @@ class AnnotateDock(SlideDock):
         self.note = QLabel()
         self.links = PairConstraintsPanel(self.viewer)
         hint = QLabel(_HINT)
-        layout = QVBoxLayout(self)
+        column, outer = QWidget(), QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        # In a small window it scrolls: napari's window would grow beyond the screen.
+        outer.addWidget(scroll_area([column]))
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.slides, self.facts, self.recovery, self.beside_bar, self.table):
             layout.addWidget(widget)
         layout.addLayout(hbox(self.add, self.colour, self.remove))

@@ -10,7 +10,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
 
 from napari_smse.errors import SmseError
-from napari_smse.palette import Colour, class_colours
+from napari_smse.palette import Colour, chosen_colours, class_colours
 from napari_smse.slides import Slide
 from napari_smse.widgets.controls.layout import hbox, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
@@ -298,10 +298,10 @@ class EvidenceDock(SlideDock):
     def _colours(self, known: NamedBank) -> dict[str, Colour]:
         read, layer = self.read, self.slides.layer
         assert read is not None
-        given = dict(read.run.card.class_colours)
-        if layer is not None:
-            given = {**drawn_on(self.viewer, layer, read.slide).colours, **given}
-        return class_colours(known.bank.classes, given)
+        drawn = {} if layer is None else drawn_on(self.viewer, layer, read.slide).colours
+        return class_colours(
+            known.bank.classes, chosen_colours(drawn) | read.run.card.class_colours
+        )
 
     # -- others ----------------------------------------------------------------------
 

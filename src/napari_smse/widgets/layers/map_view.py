@@ -115,7 +115,8 @@ def _seen(maps: HeatMapLayers) -> Iterator[Image]:
 
 def _description(maps: HeatMapLayers, seen: Image) -> str:
     name = next(name for name, layer in maps.layers.items() if layer is seen)
-    by = f" by {maps.by}" if maps.by else ""
+    # A line for each, as a canvas beside docks may be narrow.
+    by = f"\nby {maps.by}" if maps.by else ""
     band = maps.colours[name.class_name].band
     grey = "" if band is None else f"\ngrey: indeterminate ({band[0]:.2f} to {band[1]:.2f})"
     return f"{name}{by}{grey}"
