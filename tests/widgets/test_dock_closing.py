@@ -11,6 +11,7 @@ from napari_smse.slides import Slide
 from napari_smse.widgets import dock as slide_dock
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slides import dock as slides_dock
+from napari_smse.widgets.worker import ComputeLock
 from support.annotated_slides import write_red_slide
 
 pytestmark = pytest.mark.gui
@@ -189,3 +190,7 @@ def test_a_window_that_is_closed_ends_what_goes_on(score, viewer, until, gate):
     QApplication.processEvents()
     gate.open()
     assert work.closing.is_set()
+    # Nobody waits for its turn, such as another window.
+    other = ComputeLock("A model is being fine-tuned")
+    assert other.take() == ""
+    other.give_back()

@@ -91,8 +91,9 @@ class SlideDock(QWidget):
     def _take_frame(self, frame: Any) -> None:
         """See to it that napari's close button asks here, and that the menu brings to the front."""
         if hasattr(frame, "destroyOnClose"):
-            frame.destroyOnClose = partial(self._close_frame, frame)
-            frame.toggleViewAction().toggled.connect(partial(_bring_to_front, frame))
+            # Weak, so that a dock that Qt destroys dies at once.
+            frame.destroyOnClose = partial(_close, weakref.ref(self), weakref.ref(frame))
+            frame.toggleViewAction().toggled.connect(partial(_bring_to_front, weakref.ref(frame)))
 
     def _close_frame(self, frame: Any) -> None:
         """Do what napari's close button does, or hide the frame if it is to open again as it is."""
@@ -149,10 +150,18 @@ class SlideDock(QWidget):
         super().changeEvent(event)
 
 
-def _bring_to_front(frame: QDockWidget, shown: bool) -> None:
+def _close(dock: weakref.ref[SlideDock], frame: weakref.ref[Any]) -> None:
+    """Let a dock close its frame."""
+    closing, closed = dock(), frame()
+    if closing is not None and closed is not None:
+        closing._close_frame(closed)
+
+
+def _bring_to_front(frame: weakref.ref[Any], shown: bool) -> None:
     """Raise the tab of a dock that was hidden, which Qt leaves behind the others."""
-    if shown:
-        frame.raise_()
+    raised = frame()
+    if shown and raised is not None:
+        raised.raise_()
 
 
 def _menu_name(frame: QDockWidget) -> str:

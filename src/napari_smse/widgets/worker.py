@@ -38,6 +38,9 @@ class Worker(QObject):
         As of any Qt object.
     doing
         What it does, as in "A slide is being scored", if that is to go on while its dock is closed.
+    turn
+        Its claim to the computer, which says what it does; it is void once the worker's dock is
+        destroyed.
     """
 
     progressed = Signal(object)
@@ -52,15 +55,23 @@ class Worker(QObject):
     finished = Signal()
     """The work came to its end or failed; not after a cancel."""
 
-    def __init__(self, parent: QObject | None = None, *, doing: str = "") -> None:
+    def __init__(
+        self,
+        parent: QObject | None = None,
+        *,
+        doing: str = "",
+        turn: ComputeLock | None = None,
+    ) -> None:
         super().__init__(parent)
-        self.doing = doing
+        self.doing = doing if turn is None else turn.doing
         self._numbers = itertools.count(1)
         self._current = 0
         self._stop = threading.Event()
         self._go = threading.Event()
         self._turn = threading.Lock()
         self.closing = threading.Event()
+        if turn is not None:
+            turn.void = self.closing
         self._worker: GeneratorWorker | None = None
 
     @property
@@ -187,11 +198,12 @@ class ComputeLock:
 
     def __init__(self, doing: str) -> None:
         self.doing = doing
+        self.void = threading.Event()
 
     def take(self) -> str:
         """Take the turn; return why not, or nothing."""
         for other in _held:
-            if other is not self:
+            if other is not self and not other.void.is_set():
                 return f"{other.doing}: wait until that is done, or cancel it, and try again."
         _held.add(self)
         return ""

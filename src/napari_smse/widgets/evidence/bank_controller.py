@@ -59,7 +59,7 @@ class BankController(QObject):
         self.task.returned.connect(self._take_result)
         self.task.errored.connect(self.problem)
         self._turn = ComputeLock("Pictures of reference tiles are being looked for")
-        self.searching = Worker(doing=self._turn.doing)
+        self.searching = Worker(turn=self._turn)
         self._search: PictureSearch | None = None
         self.searching.progressed.connect(self._show_search)
         self.searching.returned.connect(self._take_pictures)

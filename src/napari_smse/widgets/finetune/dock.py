@@ -70,7 +70,7 @@ class FineTuneDock(SlideDock):
         self._soon.setInterval(_SOON_MS)
         self._soon.timeout.connect(self.show_slides)
         self._make_widgets()
-        self.learning, self.asking = Worker(doing=self._turn.doing), Worker()
+        self.learning, self.asking = Worker(turn=self._turn), Worker()
         self.actions = ResultActions(self.viewer, self.outcome, self)
         pictures = (self.outcome.flipped.pictures, self.outcome.triplets.pictures)
         self._tasks = (

@@ -110,7 +110,7 @@ class ScoreDock(SlideDock):
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
-        self.scoring, self.asking = Worker(doing=self._turn.doing), Worker()
+        self.scoring, self.asking = Worker(turn=self._turn), Worker()
         self.saver = ResultSaver(self.session, self)
         self.models = ModelSelection(self.form.models, lambda name: read_card(name), self)
         self.planner = RunPlanner(self.viewer, self.form, self.models, self)

@@ -57,7 +57,7 @@ class ScoreQueue(QObject):
         self._indexed = False
         self._turn = ComputeLock("A queue of slides is being scored")
         self._responsive = LowLatencyMode()
-        self.task = Worker(doing=self._turn.doing)
+        self.task = Worker(turn=self._turn)
         self.task.progressed.connect(self._take)
         self.task.returned.connect(self._finish)
         self.task.errored.connect(self._fail)

@@ -78,7 +78,7 @@ class SuggestDock(SlideDock):
         self._turn = ComputeLock("Slides are being measured with their stain changed")
         self._make_layout()
         self.finding, self.doubting, self.measuring, self.estimating = (Worker() for _ in range(4))
-        self.staining = Worker(doing=self._turn.doing)
+        self.staining = Worker(turn=self._turn)
         self._judge_later = QTimer(self)
         self._judge_later.setSingleShot(True)
         self._judge_later.setInterval(_FOLLOWS_MS)
