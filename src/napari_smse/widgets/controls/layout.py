@@ -68,6 +68,8 @@ def scroll_area(widgets: Sequence[QWidget]) -> QScrollArea:
     layout = QVBoxLayout(column)
     for widget in widgets:
         layout.addWidget(widget, stretch=1 if widget is widgets[-1] else 0)
+    # What the last cannot take, as it is folded up: else gaps open between all of them.
+    layout.addStretch()
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
