@@ -80,10 +80,10 @@ def test_the_plugin_menu_opens_the_dock(viewer):
 
 def test_counts_follow_what_is_drawn(dock, until):
     assert [cells(dock, row)[:2] for row in (0, 1)] == [["1", "benign"], ["2", "malignant"]]
-    draw(dock, 0, 0, 840, 896)
+    draw(dock, 0, 0, 840, 840)
     counted(dock, until)
     # Two by two tiles of 448 px at 0.25 um/px lie inside, all of it tissue.
-    assert cells(dock, 0)[2:] == ["1", "4", "0.05"]
+    assert cells(dock, 0)[2:] == ["1", "4", "0.04"]
     assert cells(dock, 1)[2:] == ["0", "0", "0.00"]
     assert dock.note.text().startswith("4 tiles of 112 µm")
 
@@ -307,7 +307,7 @@ def test_a_new_class_is_named_at_once(dock, qtbot, settle):
 
 
 def test_tiles_under_an_ignored_region_are_not_counted(dock, until):
-    draw(dock, 0, 0, 840, 896)
+    draw(dock, 0, 0, 840, 840)
     counted(dock, until)
     assert cells(dock, 0)[3] == "4"
     dock.table.choose(list(dock.classes).index("Ignore*"))
@@ -318,7 +318,7 @@ def test_tiles_under_an_ignored_region_are_not_counted(dock, until):
 
 
 def test_nothing_is_said_of_a_slide_that_is_gone(dock, until):
-    draw(dock, 0, 0, 840, 896)
+    draw(dock, 0, 0, 840, 840)
     counted(dock, until)
     assert dock.note.text()
     dock.viewer.layers.remove(dock.slides.layer)

@@ -75,7 +75,7 @@ def test_classes_of_ones_own_get_maps_of_their_own(docks):
     assert which.itemText(which.currentIndex()) == "P(tumour) 20x"
     seen = [one for one in layers_of_kind(docks.viewer, LayerKind.HEAT_MAP) if one.visible]
     assert [shown_map(one).class_name for one in seen] == ["tumour"]
-    assert docks.score.table.tiles.headers[-2:] == ["stroma", "tumour"]
+    assert docks.score.table.tiles.headers[-3:-1] == ["stroma", "tumour"]
     docks.tune.outcome.back.click()
     docks.until(lambda: docks.mapped == {"malignant"})
     assert "P(malignant)" in which.currentText()

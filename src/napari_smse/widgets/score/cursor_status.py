@@ -58,8 +58,11 @@ class CursorStatus:
         shown, ood = self._session.maps_of(layer), self._session.ood_of(layer)
         assert shown is not None
         unlike = np.nan
-        if ood is not None and scale in shown.maps.scale_names:
-            heat_map = ood.heat_maps[shown.maps.scale_names.index(scale)]
+        names = list(shown.maps.scale_names)
+        number = names.index(scale) if scale in names else len(names)
+        # As a run begins, what was measured is still that of the one before.
+        if ood is not None and number < len(ood.heat_maps):
+            heat_map = ood.heat_maps[number]
             (value,) = heat_map.at(np.array([x]), np.array([y]))
             unlike = OOD_LIMIT + 1 if value > 0 else 0.0
         calls = shown.rule.call(np.array([list(by_class.values())]), unlike)

@@ -187,7 +187,8 @@ class LiveResults(QObject):
         assert self._session.slide_layer is not None
         unlike, in_range = np.full(len(scores.tiles), np.nan, dtype=np.float32), True
         ood = self._session.ood_of(self._session.slide_layer)
-        if ood is not None:
+        # As a run begins, what was measured is still that of the one before.
+        if ood is not None and number < len(ood.tiles.scales):
             scored, in_range = np.isfinite(scores.probability[:, 0]), ood.in_range(number)
             known = ood.of_scale(number)
             # While a run goes on, more tiles are scored than were measured.
