@@ -157,7 +157,8 @@ def test_it_goes_on_after_a_pause_or_a_mistaken_cancel_and_draws_every_step(dock
     qtbot.wait(300)
     assert docks.tune._learning.done == there
     docks.tune.panel.pause.click()
-    docks.until(lambda: not docks.tune.learning.is_running)
+    # Two thousand steps and their curves, on a busy machine too.
+    docks.until(lambda: not docks.tune.learning.is_running, timeout=120_000)
     docks.until(lambda: not docks.tune.outcome.is_filling)
     assert docks.tune.result.tuned.steps == 2000
     steps, losses = docks.tune.curves.loss.getData()
