@@ -50,13 +50,14 @@ def test_every_hit_is_inside_and_nothing_that_no_hit_covers(found):
     points = middles(tiles)
     inside = shapely.contains_xy(whole, points[:, 0], points[:, 1])
     assert inside[hits].all()
-    # Only on grids with overlap can a middle be covered by a neighbour that is a hit. An edge may
-    # be off by what rounding moves it.
+    # A middle can be covered by a neighbour that is a hit only on grids with overlap, or where the
+    # last tiles are moved back. An edge may be off by what rounding moves it.
     near = shapely.union_all(boxes(tiles, np.flatnonzero(hits))).buffer(tiles.grid.pixel)
     covered = shapely.contains_xy(near, points[:, 0], points[:, 1])
     assert not (inside & ~covered).any()
     if tiles.grid.spec.overlap == 0:
-        np.testing.assert_array_equal(inside, hits)
+        alone = (tiles.columns < tiles.grid.columns - 2) & (tiles.rows < tiles.grid.rows - 2)
+        np.testing.assert_array_equal(inside[alone], hits[alone])
 
 
 @given(grid_and_hits())

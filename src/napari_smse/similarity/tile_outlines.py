@@ -63,16 +63,28 @@ def _covered(
     y = _edges(np.concatenate([grid.top(rows), grid.bottom(rows)]), grid.pixel)
     left, right = (_number(x, edge) for edge in (found.x, found.x + found.width))
     top, bottom = (_number(y, edge) for edge in (found.y, found.y + found.height))
+    covered = _cells_of_boxes(left, top, right, bottom, (len(y), len(x)))
+    return covered, x.astype(np.float64), y.astype(np.float64)
+
+
+def _cells_of_boxes(
+    left: NDArray[np.intp],
+    top: NDArray[np.intp],
+    right: NDArray[np.intp],
+    bottom: NDArray[np.intp],
+    edges: tuple[int, int],
+) -> NDArray[np.bool_]:
+    """Return which cells between so many edges, y and x, lie in a box from edge to edge."""
     # Up where a tile begins and down where it ends: the running sum says how many are there.
     up, down = (
-        np.bincount(np.concatenate(corners), minlength=len(y) * len(x))
+        np.bincount(np.concatenate(corners), minlength=edges[0] * edges[1])
         for corners in (
-            (top * len(x) + left, bottom * len(x) + right),
-            (top * len(x) + right, bottom * len(x) + left),
+            (top * edges[1] + left, bottom * edges[1] + right),
+            (top * edges[1] + right, bottom * edges[1] + left),
         )
     )
-    count = (up - down).reshape(len(y), len(x)).cumsum(axis=0).cumsum(axis=1)
-    return count[:-1, :-1] > 0, x.astype(np.float64), y.astype(np.float64)
+    count = (up - down).reshape(edges).cumsum(axis=0).cumsum(axis=1)
+    return np.asarray(count[:-1, :-1] > 0)
 
 
 def _edges(all_of_them: NDArray[np.integer], pixel: int) -> NDArray[np.integer]:
@@ -138,24 +150,21 @@ def covered_regions(tiles: TileTable, chosen: NDArray[np.bool_]) -> list[Polygon
 
 
 def covered_px(tiles: TileTable, chosen: NDArray[np.bool_]) -> float:
-    """Return how much of the slide tiles cover, in square level-0 px; nothing counts twice.
-
-    Of several scales together it is counted in cells of the finest grid, which is fast enough to
-    follow a selection.
-    """
+    """Return how much of the slide tiles cover, in square level-0 px; nothing counts twice."""
     used = _used(tiles, chosen)
     if len(used) <= 1:
         return sum(hit_area(tiles.scales[n], chosen[tiles.rows_of(n)]) for n in used)
-    step = min(tiles.scales[number].grid.spec.stride_level0 for number in used)
-    left, top, width, height = tiles.places[chosen].astype(np.float64).T
-    x = np.arange(left.min() + step / 2, (left + width).max(), step)
-    y = np.arange(top.min() + step / 2, (top + height).max(), step)
-    across, down = np.meshgrid(x, y)
-    values = np.where(chosen, 1.0, np.nan)
-    covered = np.zeros(across.shape, dtype=bool)
-    for number in used:
-        covered |= np.isfinite(tiles.heat_map(values, number).at(across, down))
-    return float(np.count_nonzero(covered)) * step**2
+    left, top, width, height = tiles.places[chosen].T
+    x, left_and_right = np.unique(np.concatenate([left, left + width]), return_inverse=True)
+    y, top_and_bottom = np.unique(np.concatenate([top, top + height]), return_inverse=True)
+    covered = _cells_of_boxes(
+        left_and_right[: len(left)],
+        top_and_bottom[: len(top)],
+        left_and_right[len(left) :],
+        top_and_bottom[len(top) :],
+        (len(y), len(x)),
+    )
+    return float(np.diff(y) @ covered @ np.diff(x))
 
 
 def _used(tiles: TileTable, chosen: NDArray[np.bool_]) -> list[int]:

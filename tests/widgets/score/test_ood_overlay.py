@@ -86,7 +86,7 @@ def test_stripes_follow_the_map_that_is_seen_and_the_switch(dock, viewer, until)
     assert fine.shape == shown["40x"].data.shape
     # The red square lights up, and most of the pink tissue does not.
     assert 0 < fine.mean() < 0.2
-    assert fine.mean() < coarse.mean()
+    assert 0 < coarse.mean() < 0.2
     dock.controls.out_of_distribution.setChecked(False)
     assert hatched(viewer) is None
     dock.controls.out_of_distribution.setChecked(True)

@@ -121,7 +121,7 @@ def as_jpeg(png: bytes, side: int | None = None) -> bytes:
     """Return a picture in a file's bytes as JPEG, at most `side` px wide and high."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(png)) as picture:
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
         return _as_jpeg(picture.convert("RGB"), side)
 
 
