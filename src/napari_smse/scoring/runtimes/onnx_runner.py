@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnxruntime
@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
+from napari_smse.scoring.runtimes.converted_network import ConvertedFiles, convert_once
 from napari_smse.scoring.runtimes.export import ExportableNetwork
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
 
+_FILE: Final = "network.onnx"
+
 
 class OnnxRunner:
-    """Runs a network that was exported to ONNX when this was made, in float32.
+    """Runs a network that is exported to ONNX, in float32.
 
     Parameters
     ----------
@@ -58,11 +61,15 @@ class OnnxRunner:
 def _exported(model: Model, batch_size: int) -> bytes:
     network = ExportableNetwork(fold_batchnorm(model.network).cpu())
     tiles = network.example(model.card.tile_px, batch_size)
-    # The exporter tells of its own progress and of what it deprecated itself.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program: Any = torch.onnx.export(network, (tiles,), dynamo=True, verbose=False)
-    buffer = io.BytesIO()
-    program.save(buffer)
-    return buffer.getvalue()
+
+    def export() -> ConvertedFiles:
+        # The exporter tells of its own progress and of what it deprecated itself.
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program: Any = torch.onnx.export(network, (tiles,), dynamo=True, verbose=False)
+        buffer = io.BytesIO()
+        program.save(buffer)
+        return {_FILE: buffer.getvalue()}
+
+    return convert_once(network, tiles, "onnxruntime", export)[_FILE]

@@ -1,0 +1,106 @@
+"""Networks converted for other runtimes, on disk: converting takes seconds in every program.
+
+They lie in the user's cache. Their names say what they were made of: the weights, the source of
+all that computes with them, sizes and versions. What is damaged is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+from zipfile import BadZipFile, ZipFile
+
+import platformdirs
+import torch
+from torch import nn
+
+from napari_smse.atomic_write import write_atomic
+from napari_smse.scoring.device import Runtime
+
+ConvertedFiles = dict[str, bytes]
+"""What a runtime reads a network from, by name."""
+
+_MOST_BYTES: Final = 2 * 1024**3
+_CONVERTED_BY: Final[dict[Runtime, str]] = {"onnxruntime": "onnxscript", "openvino": "openvino"}
+_log = logging.getLogger(__name__)
+
+
+def convert_once(
+    network: nn.Module,
+    example: torch.Tensor,
+    runtime: Runtime,
+    convert: Callable[[], ConvertedFiles],
+) -> ConvertedFiles:
+    """Return a network's converted files: those on disk, or new ones, which are then written there.
+
+    Parameters
+    ----------
+    network
+        What is converted.
+    example
+        What it is given; its shape is part of what is converted.
+    runtime
+        What for.
+    convert
+        Converts it.
+    """
+    path = converted_folder() / f"{_key(network, example, runtime)}.zip"
+    try:
+        with ZipFile(path) as archive:
+            # Each is read with its checksum.
+            files = {name: archive.read(name) for name in archive.namelist()}
+        os.utime(path)
+    except (OSError, BadZipFile):
+        files = convert()
+        _write(path, files)
+    return files
+
+
+def converted_folder() -> Path:
+    """Folder of all converted networks of this user."""
+    return platformdirs.user_cache_path("napari-smse") / "converted"
+
+
+def _key(network: nn.Module, example: torch.Tensor, runtime: Runtime) -> str:
+    packages = "napari-smse", "torch", _CONVERTED_BY[runtime]
+    versions = [metadata.version(package) for package in packages]
+    digest = hashlib.sha256(repr((runtime, tuple(example.shape), versions, network)).encode())
+    modules = {type(module).__module__ for module in network.modules()}
+    for source in sorted(str(sys.modules[module].__file__) for module in modules):
+        digest.update(Path(source).read_bytes())
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _write(path: Path, files: ConvertedFiles) -> None:
+    """Write files, and remove those that were not used for longest; failing harms no one."""
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, buffer.getvalue())
+        _remove_oldest(path.parent)
+    except OSError:
+        _log.debug("a converted network was not kept", exc_info=True)
+
+
+def _remove_oldest(folder: Path) -> None:
+    room = _MOST_BYTES
+    stats = sorted(
+        ((file, file.stat()) for file in folder.iterdir()), key=lambda one: -one[1].st_mtime
+    )
+    for file, stat in stats:
+        room -= stat.st_size
+        if room < 0:
+            file.unlink(missing_ok=True)

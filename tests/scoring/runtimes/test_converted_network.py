@@ -1,0 +1,113 @@
+"""A network is converted once on a machine, and never taken for another one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from napari_smse.scoring.runtimes import converted_network
+from napari_smse.scoring.runtimes.converted_network import convert_once, converted_folder
+
+EXAMPLE = torch.zeros(2, 3)
+FILES = {"network.xml": b"the layers", "network.bin": bytes(range(256))}
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(converted_network, "converted_folder", lambda: tmp_path / "converted")
+    return tmp_path / "converted"
+
+
+@pytest.fixture
+def count() -> list[int]:
+    """How often something was converted."""
+    return []
+
+
+@pytest.fixture
+def convert(count: list[int]) -> Callable[[], dict[str, bytes]]:
+    def converted() -> dict[str, bytes]:
+        count.append(1)
+        return FILES
+
+    return converted
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+
+
+def test_it_is_converted_once(count: list[int], convert: Callable) -> None:
+    for _ in range(3):
+        assert convert_once(network(), EXAMPLE, "openvino", convert) == FILES
+    assert len(count) == 1
+
+
+@pytest.mark.parametrize("what", ["weights", "one weight", "layers", "tiles", "runtime"])
+def test_another_network_is_converted_anew(what: str, count: list[int], convert: Callable) -> None:
+    convert_once(network(), EXAMPLE, "openvino", convert)
+    other, example = network(seed=int(what == "weights")), EXAMPLE
+    if what == "one weight":
+        with torch.no_grad():
+            other[0].bias[1] += 1e-6
+    elif what == "layers":
+        other[1] = nn.Tanh()
+    elif what == "tiles":
+        example = torch.zeros(3, 3)
+    runtime = "onnxruntime" if what == "runtime" else "openvino"
+    convert_once(other, example, runtime, convert)
+    assert len(count) == 2
+
+
+@pytest.mark.parametrize("place", [0, 40, 150, -1])
+def test_what_is_damaged_is_made_again(
+    place: int, folder: Path, count: list[int], convert: Callable
+) -> None:
+    convert_once(network(), EXAMPLE, "openvino", convert)
+    (file,) = folder.iterdir()
+    content = bytearray(file.read_bytes())
+    if place < 0:
+        del content[len(content) // 2 :]
+    else:
+        content[place] ^= 1
+    file.write_bytes(content)
+    for _ in range(2):
+        assert convert_once(network(), EXAMPLE, "openvino", convert) == FILES
+    assert len(count) == 2
+
+
+def test_where_nothing_can_be_written_it_is_converted_each_time(
+    folder: Path, count: list[int], convert: Callable
+) -> None:
+    folder.write_text("a file in its place")
+    for _ in range(2):
+        assert convert_once(network(), EXAMPLE, "openvino", convert) == FILES
+    assert len(count) == 2
+
+
+def test_what_was_not_used_for_longest_is_removed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, count: list[int], convert: Callable
+) -> None:
+    convert_once(network(0), EXAMPLE, "openvino", convert)
+    (first,) = folder.iterdir()
+    monkeypatch.setattr(converted_network, "_MOST_BYTES", int(2.5 * first.stat().st_size))
+    convert_once(network(1), EXAMPLE, "openvino", convert)
+    second = next(file for file in folder.iterdir() if file != first)
+    os.utime(first, (100, 100))
+    os.utime(second, (200, 200))
+    convert_once(network(0), EXAMPLE, "openvino", convert)  # used again
+    convert_once(network(2), EXAMPLE, "openvino", convert)
+    assert first.exists()
+    assert not second.exists()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_it_lies_in_the_users_cache() -> None:
+    assert converted_folder is not converted_network.converted_folder
+    assert converted_folder().parent.name == "napari-smse"
