@@ -26,7 +26,7 @@ def picture(*maps: MapPanel) -> NDArray[np.int64]:
 
 def share(image: NDArray[np.int64], channel: int) -> float:
     """Share of the picture, colour bar left out, where `channel` is well above its opposite."""
-    panels = image[:, : int(image.shape[1] * 0.88)]
+    panels = image[:, : int(image.shape[1] * 0.92)]
     return float((panels[..., channel] - panels[..., 2 - channel] > 60).mean())
 
 

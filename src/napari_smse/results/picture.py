@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 NOTICE = "Research use only"
-_PANEL_WIDTH = 5.0  # inches
+# In inches; placed by hand, as matplotlib's own layouts draw everything twice to find its size.
+_PICTURE_WIDTH = 4.4
+_LEFT, _RIGHT, _ABOVE, _BELOW = 0.5, 0.1, 0.3, 0.45
+"""What a picture has around it: numbers to its left and below, its title above."""
+_CAPTION = 0.3
+_BAR_WIDTH, _BAR_LABELS = 0.15, 0.6
 _MAX_PER_ROW = 3
 _OPACITY = 0.72
 _STRIPES = 90
@@ -83,35 +88,44 @@ def heat_map_picture(
     figure.text(0.01, 0.01, caption, ha="left", va="bottom", fontsize=9)
     figure.text(0.99, 0.01, NOTICE, ha="right", va="bottom", fontsize=9, weight="bold")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    figure.savefig(buffer, format="png", dpi=150, pil_kwargs={"compress_level": 2})
     return buffer.getvalue()
 
 
 def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Extent) -> Figure:
     # Half a second of importing that only this function needs.
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     count = len(panels) + 1
     columns = count if count <= _MAX_PER_ROW else math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     left, right, bottom, top = extent
-    aspect = min(max((bottom - top) / (right - left), 0.3), 2.5)
-    size = (columns * _PANEL_WIDTH + 0.8, rows * (0.88 * _PANEL_WIDTH * aspect + 0.75) + 0.4)
-    caption_fraction = 0.3 / size[1]
-    layout = ConstrainedLayoutEngine(
-        compress=True, rect=(0, caption_fraction, 1, 1 - caption_fraction)
-    )
-    figure = Figure(figsize=size, layout=layout)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    axes = list(grid.ravel())
+    height = _PICTURE_WIDTH * min(max((bottom - top) / (right - left), 0.3), 2.5)
+    across, down = _LEFT + _PICTURE_WIDTH + _RIGHT, _ABOVE + height + _BELOW
+    width = columns * across + _BAR_WIDTH + _BAR_LABELS
+    figure = Figure(figsize=(width, _CAPTION + rows * down))
+
+    def place(x: float, y: float, wide: float, high: float) -> Axes:
+        size = figure.get_size_inches()
+        return figure.add_axes((x / size[0], y / size[1], wide / size[0], high / size[1]))
+
+    axes = [
+        place(
+            _LEFT + (number % columns) * across,
+            _CAPTION + _BELOW + (rows - 1 - number // columns) * down,
+            _PICTURE_WIDTH,
+            height,
+        )
+        for number in range(count)
+    ]
     _show_slide(axes[0], "Slide", thumbnail, extent)
-    for axis, panel in zip(axes[1:], panels, strict=False):
+    for axis, panel in zip(axes[1:], panels, strict=True):
         shown = _show_map(axis, panel, thumbnail, extent)
-    for axis in axes[len(panels) + 1 :]:
-        axis.set_axis_off()
     if panels:
-        figure.colorbar(shown, ax=axes, label="Probability", shrink=0.8, pad=0.01, aspect=30)
+        bar_height = min(rows * down - _ABOVE - _BELOW, 5.0)
+        middle = _CAPTION + rows * down / 2
+        bar = place(columns * across, middle - bar_height / 2, _BAR_WIDTH, bar_height)
+        figure.colorbar(shown, cax=bar, label="Probability")
     return figure
 
 
