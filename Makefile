@@ -8,7 +8,8 @@
 # Each creates .venv first if need be. Another Python: make PYTHON=python3.12 demo
 export PYTHON
 
-# Tests at once; files stay whole, as tests in one share what is slow to make.
+# Tests at once; files stay whole, as tests in one share what is slow to make. What is compiled is
+# written to disk whatever the environment says, as tests start many programs of their own.
 WORKERS ?= 2
 
 # Installing again is only worth it when one of these changes.
@@ -30,7 +31,7 @@ demo: $(USER_ENV)
 
 test: $(FULL_ENV)
 	scripts/system_libraries.sh
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(FULL_ENV)
 	.venv/bin/ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -84,6 +85,18 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(selection, "selected_speed", as_it_is)
     monkeypatch.setattr(selection, "remembered_speed", as_it_is)
+
+
+@pytest.fixture
+def maps_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results have an empty picture for their maps, which take longer to draw than to score."""
+    from PIL import Image
+
+    empty = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(empty, "PNG")
+    monkeypatch.setattr(
+        "napari_smse.results.save.draw_maps", lambda *_args, **_more: empty.getvalue()
+    )
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from shapely.geometry import box, mapping
@@ -54,12 +56,21 @@ def write_darker_slide(folder: Path, name: str = "darker", seed: int = 1) -> Pat
 
 def write_red_slide(folder: Path, name: str = "slide", seed: int = 0) -> Path:
     """Pink tissue to x = 512, red to 1024, then glass; 1536 x 768 px at 0.5 um/px."""
+    path = folder / f"{name}.tif"
+    path.write_bytes(_red_slide(seed))
+    return path
+
+
+@cache
+def _red_slide(seed: int) -> bytes:
+    """The file, which many tests want and which takes long to compress."""
     rgb = np.full((768, 1536, 3), PINK, np.float64)
     rgb[:, 512:1024], rgb[:, 1024:] = RED, GLASS
     rgb += np.random.default_rng(seed).normal(scale=6, size=rgb.shape)
-    path = folder / f"{name}.tif"
-    write_pyramid_tiff(path, np.clip(rgb, 0, 255).astype(np.uint8), mpp=0.5)
-    return path
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "slide.tif")
+        write_pyramid_tiff(path, np.clip(rgb, 0, 255).astype(np.uint8), mpp=0.5)
+        return path.read_bytes()
 
 
 def annotate(slide: Path, **regions: BaseGeometry) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import napari
 import numpy as np
 import torch
@@ -34,7 +36,7 @@ def seeing_model(folder):
         trunk=TRUNK,
         embedding_dim=4,
     )
-    return load_model(save_model(seeing_network(), card, folder / "mini"))
+    return load_model(save_model(_shared_network(), card, folder / "mini"))
 
 
 def seeing_network():
@@ -50,6 +52,11 @@ def seeing_network():
         initialise_from_features(network, network.features(torch.from_numpy(tiles)).float())
         network.class_head.weight.mul_(-1)
     return network
+
+
+@cache
+def _shared_network():
+    return seeing_network()
 
 
 def put_in_force(layer, run):

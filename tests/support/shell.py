@@ -52,7 +52,9 @@ class Shell:
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+def shell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], maps_not_drawn: None
+) -> Shell:
     return Shell(monkeypatch, capsys, redness_model())
 
 

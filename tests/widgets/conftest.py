@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 from qtpy.QtWidgets import QApplication
 
@@ -23,9 +25,23 @@ def no_index_chosen(monkeypatch, tmp_path):
     index_settings.index_settings.cache_clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def imports_never_collected():
+    """Spare the garbage collector what was imported: napari has it go through all in each test."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
-def viewer(make_napari_viewer):
-    made = make_napari_viewer(show=True)
+def viewer(make_napari_viewer, request):
+    """A real viewer; its window is shown to tests marked `shown` alone.
+
+    What is shown is painted after every event, in software, which takes longer than most of what
+    is tested.
+    """
+    made = make_napari_viewer(show=request.node.get_closest_marker("shown") is not None)
     guard_against_triton()
     keep_programs()
     return made

@@ -1,5 +1,7 @@
 """What goes wrong while a model is fine-tuned: it is told, and nothing is lost."""
 
+from threading import Event
+
 import numpy as np
 import pytest
 
@@ -23,30 +25,44 @@ def ready(docks):
     docks.tune.form.choose(steps=60)
 
 
-def run_slowly(docks, meanwhile):
-    """Fine-tune, and let something happen after the first steps."""
-    docks.tune.form.choose(steps=2000)
-    docks.tune.panel.run.click()
-    docks.until(lambda: docks.tune.panel.bar.format().startswith("step"))
-    meanwhile()
-    docks.until(lambda: not docks.tune.learning.is_running)
-    docks.until(lambda: not docks.tune.outcome.is_filling)
+@pytest.fixture
+def tune_while(docks, monkeypatch):
+    """Fine-tune, and let something happen between the first step and the second."""
+    train, first_step, going_on = fine_tuner.train_embedding_heads, Event(), Event()
+
+    def halting(*args, **more):
+        for step in train(*args, **more):
+            yield step
+            first_step.set()
+            going_on.wait()
+
+    def tune(meanwhile):
+        docks.tune.panel.run.click()
+        docks.until(first_step.is_set)
+        meanwhile()
+        going_on.set()
+        docks.until(lambda: not docks.tune.learning.is_running)
+        docks.until(lambda: not docks.tune.outcome.is_filling)
+
+    monkeypatch.setattr(fine_tuner, "train_embedding_heads", halting)
+    yield tune
+    going_on.set()
 
 
-def test_a_slide_layer_renamed_meanwhile_still_gets_its_maps(docks):
+def test_a_slide_layer_renamed_meanwhile_still_gets_its_maps(docks, tune_while):
     ready(docks)
     own = docks.map_of("malignant")
     layer = docks.annotate.slides.currentData()
-    run_slowly(docks, lambda: setattr(layer, "name", "another name"))
+    tune_while(lambda: setattr(layer, "name", "another name"))
     assert docks.tune.result is not None
     assert contrast(docks.map_of("malignant")) > contrast(own)
 
 
-def test_a_slide_layer_removed_meanwhile_costs_only_its_maps(docks, tmp_path):
+def test_a_slide_layer_removed_meanwhile_costs_only_its_maps(docks, tune_while, tmp_path):
     ready(docks)
     layer = docks.annotate.slides.currentData()
     drawn = docks.annotate.drawing.layer
-    run_slowly(docks, lambda: docks.viewer.layers.remove(layer))
+    tune_while(lambda: docks.viewer.layers.remove(layer))
     assert docks.tune.result is not None
     docks.tune.save_to(tmp_path / "mine")
     docks.until(lambda: "Kept as" in docks.tune.panel.state.text())
@@ -59,22 +75,22 @@ def test_a_slide_layer_removed_meanwhile_costs_only_its_maps(docks, tmp_path):
     assert docks.tune.result is None
 
 
-def test_an_annotation_layer_removed_meanwhile_changes_nothing(docks):
+def test_an_annotation_layer_removed_meanwhile_changes_nothing(docks, tune_while):
     ready(docks)
-    run_slowly(docks, lambda: docks.viewer.layers.remove(docks.annotate.drawing.layer))
+    tune_while(lambda: docks.viewer.layers.remove(docks.annotate.drawing.layer))
     assert docks.tune.result is not None
     docks.annotate.undo.click()
     assert len(docks.annotate.drawing.layer.data) == 4
 
 
-def test_a_slide_that_is_gone_is_told_before_and_harmless_after(docks, told, tmp_path):
+def test_a_slide_that_is_gone_is_told_before_and_harmless_after(docks, tune_while, told, tmp_path):
     ready(docks)
     path = docks.annotate.slide.path
     away = path.rename(tmp_path / "away.tif")
     docks.finetune()
     assert "is gone: put the file back" in told[-1]
     away.rename(path)
-    run_slowly(docks, lambda: path.rename(away))
+    tune_while(lambda: path.rename(away))
     assert docks.tune.result is not None
     away.rename(path)
 
