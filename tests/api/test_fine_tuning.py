@@ -32,7 +32,7 @@ def test_it_says_what_it_was_worth(tuned):
     assert tuned.after["auc"].value is None
     assert "benign lacks" in tuned.after["auc"].reason
     assert tuned.training_tiles > 0 < tuned.held_out_tiles
-    assert any("Regions of the same slide" in one for one in tuned.warnings)
+    assert any("Regions of the same cases" in one for one in tuned.warnings)
     assert "AUC" in repr(tuned)
 
 

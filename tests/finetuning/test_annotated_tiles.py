@@ -19,7 +19,7 @@ from napari_smse.errors import DataError
 from napari_smse.finetuning.annotated_slide import AnnotatedSlide
 from napari_smse.finetuning.annotated_tiles import AnnotatedTiles, annotated_tiles
 from napari_smse.finetuning.exemplar_tiles import ExemplarTile
-from napari_smse.finetuning.fine_tuner import SAME_SLIDE_WARNING, FineTuner
+from napari_smse.finetuning.fine_tuner import SAME_CASE_WARNING, FineTuner
 from napari_smse.finetuning.learnable_classes import learnable_tiles
 from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.setup import fine_tune_recipe
@@ -175,7 +175,7 @@ def test_a_single_slide_holds_out_regions_and_says_so(scored: list[Scored], mode
     tuning = FineTuner(
         model, found.labelled_set, fine_tune_recipe(steps=5), precomputed=found.outputs
     )
-    assert tuning.warnings == [SAME_SLIDE_WARNING]
+    assert tuning.warnings == [SAME_CASE_WARNING]
 
 
 def test_conflicts_are_counted_and_other_classes_left_out(scored: list[Scored]) -> None:

@@ -85,7 +85,9 @@ def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Lea
     loaded = load_model(path)
     assert loaded.card.notes == ("better on fat",)
     assert loaded.card.class_colours == {"benign": (1, 2, 3)}
-    assert loaded.card.name == path.stem
+    assert loaded.card.name == "mini tuned"
+    assert loaded.card.version == f"{datetime.now():%Y-%m-%d}" + loaded.card.version[10:]
+    assert path.stem.startswith(loaded.card.version.replace(" ", "_").replace(":", "-"))
     assert bank_of_weights(path, loaded.card.weights_sha256) is not None
     stem = path.stem
     ends = (".safetensors", ".json", ".exemplars.safetensors")

@@ -67,9 +67,9 @@ HELD_OUT_FRACTION: Final = 0.25
 _HEAD_CHECKS: Final = 40
 _TRUNK_CHECKS: Final = 5
 _CHECK_IMAGES: Final = 64
-SAME_SLIDE_WARNING: Final = (
-    "Regions of the same slide are held out, not another slide: slides from elsewhere will do "
-    "worse than these figures."
+SAME_CASE_WARNING: Final = (
+    "Regions of the same cases are held out, not other cases: slides of others will do worse than "
+    "these figures."
 )
 
 _Step = TypeVar("_Step")
@@ -154,7 +154,7 @@ class FineTuner:
             self.labelled_set, held_out_fraction, recipe.seed
         )
         self.testing = one_a_place(self.labelled_set, held_out)
-        self.warnings = [SAME_SLIDE_WARNING] if by_region else []
+        self.warnings = [SAME_CASE_WARNING] if by_region else []
         self.warnings += data_warnings(model, self.labelled_set, self.training, self.testing)
         self._replay_weight, self._device = replay_weight, device
         self._precomputed, self._appearances = precomputed, appearances

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _WHEN: Final = "%Y-%m-%d_%H-%M-%S"
+_TUNED: Final = " tuned"
 _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_[a-z]+_[a-z]+(?:_(\d+))?")
 
 
@@ -157,10 +158,13 @@ class FineTuneHistory:
         """
         from napari_smse.finetuning.saving import save_fine_tuned
 
-        base = f"{datetime.now():{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.trainable}"
+        now = datetime.now()
+        base = f"{now:{_WHEN}}_{tuning.recipe.similarity}_{tuning.recipe.trainable}"
+        name = tuning.model.card.name.removesuffix(_TUNED) + _TUNED
+        label = name, f"{now:%Y-%m-%d %H:%M:%S}"
         with _writing(self.folder), self._free_name(base) as stem:
             try:
-                path = save_fine_tuned(tuning, tuned, stem, colours=colours)
+                path = save_fine_tuned(tuning, tuned, stem, label=label, colours=colours)
                 if note.strip():
                     self.set_note(path, note)
             except BaseException:

@@ -34,6 +34,7 @@ def save_fine_tuned(
     tuned: FineTuneResult,
     out: Path,
     *,
+    label: tuple[str, str] | None = None,
     colours: Mapping[str, Colour] | None = None,
 ) -> Path:
     """Write weights, card, exemplars and reference, each whole or not at all.
@@ -44,6 +45,8 @@ def save_fine_tuned(
         What was learnt.
     out
         The weights, the card, or their common stem.
+    label
+        Name and version of the new model; that of the file, and 1, if not given.
     colours
         Of the classes, as for `fine_tuned_card`.
 
@@ -61,7 +64,8 @@ def save_fine_tuned(
     OSError
         The folder cannot be written.
     """
-    card = fine_tuned_card(tuning, tuned, model_stem(out).name, colours=colours)
+    name, version = label or (model_stem(out).name, "1")
+    card = fine_tuned_card(tuning, tuned, name, version=version, colours=colours)
     path = save_model(tuned.network, card, out)
     weights = read_card(path).weights_sha256
     save_bank(replace(tuned.exemplars, model=weights), model_bank_path(path))
@@ -80,6 +84,7 @@ def fine_tuned_card(
     tuned: FineTuneResult,
     name: str,
     *,
+    version: str = "1",
     colours: Mapping[str, Colour] | None = None,
 ) -> ModelCard:
     """Describe a fine-tuned model: its parent, its training data, and its metrics.
@@ -88,7 +93,7 @@ def fine_tuned_card(
     ----------
     tuning, tuned
         What was learnt.
-    name
+    name, version
         Of the new model.
     colours
         RGB 0..255 by class name, upper and lower case alike; other classes are left out. The
@@ -99,7 +104,7 @@ def fine_tuned_card(
     undecided = base.undecided if data.classes == base.classes else None
     return ModelCard(
         name=name,
-        version="1",
+        version=version,
         classes=data.classes,
         class_colours=_colours_of(data.classes, base.class_colours, colours or {}),
         tile_px=base.tile_px,

@@ -37,7 +37,7 @@ def test_score_annotate_tune_look_roll_back_tune_keep(docks, tmp_path, until, lo
     docks.tune.form.choose(steps=400)
     docks.finetune()
     assert docks.tune.result is not None, docks.tune.panel.problem.text()
-    assert "Regions of the same slide are held out" in docks.tune.panel.warning.text()
+    assert "Regions of the same cases are held out" in docks.tune.panel.warning.text()
     tuned = docks.map_of("malignant")
     assert contrast(own) < 0
     assert contrast(tuned) > 0.1
