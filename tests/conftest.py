@@ -99,9 +99,9 @@ def maps_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.fixture
-def slide_path(tmp_path: Path) -> Path:
-    """1300 x 1100 px at 0.25 um/px: pink tissue with a red square at x 512-640, y 256-384."""
+@pytest.fixture(scope="session")
+def red_square_tiff(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of `slide_path`, written once."""
     import numpy as np
 
     from support.slides import write_pyramid_tiff
@@ -109,8 +109,15 @@ def slide_path(tmp_path: Path) -> Path:
     rgb = np.full((1100, 1300, 3), (240, 240, 240), np.uint8)
     rgb[:, :900] = (205, 150, 190)
     rgb[256:384, 512:640] = (230, 90, 150)
+    path = tmp_path_factory.mktemp("slide") / "slide.tif"
+    return write_pyramid_tiff(path, rgb, mpp=0.25).read_bytes()
+
+
+@pytest.fixture
+def slide_path(tmp_path: Path, red_square_tiff: bytes) -> Path:
+    """1300 x 1100 px at 0.25 um/px: pink tissue with a red square at x 512-640, y 256-384."""
     path = tmp_path / "slide.tif"
-    write_pyramid_tiff(path, rgb, mpp=0.25)
+    path.write_bytes(red_square_tiff)
     return path
 
 

@@ -25,13 +25,11 @@ def no_index_chosen(monkeypatch, tmp_path):
     index_settings.index_settings.cache_clear()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def imports_never_collected():
-    """Spare the garbage collector what was imported: napari has it go through all in each test."""
+@pytest.fixture(scope="module", autouse=True)
+def what_stays_is_not_collected():
+    """Spare the garbage collector what outlives tests: napari has it go through all in each."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_it_is_left_alone_elsewhere(tmp_path, no_triton):
     assert "triton" not in sys.modules
 
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 
 def test_removing_a_lower_layer_does_not_end_the_process(viewer):

@@ -20,7 +20,7 @@ from napari_smse.widgets.slide_layers import (
 from support.annotated_slides import write_red_slide
 from support.docks import Docks
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from napari_smse.workflows import score_slide
 from support.docks import Docks
 from support.slides import write_pyramid_tiff
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.shown]
 FIRST, SECOND = "CMU-1-Small-Region", "breast"
 
 

@@ -21,7 +21,7 @@ from napari_smse.workflows import index_slides
 from support.docks import seeing_model
 from support.slides import write_pyramid_tiff
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 PINK = (205, 150, 190)
 

@@ -96,6 +96,7 @@ def test_run_fills_a_map_per_scale_and_a_multi_scale_mean(dock, viewer, until):
     assert viewer.canvas.overlays.scale_bar.visible
 
 
+@pytest.mark.shown
 def test_maps_fill_in_while_running(dock, viewer, until, gate):
     gate.let(2)
     dock.panel.run.click()

@@ -220,6 +220,7 @@ def test_what_the_user_sorts_by_stays_if_every_model_has_it(dock, pick, run, two
 # -- other scales ------------------------------------------------------------------------
 
 
+@pytest.mark.shown
 def test_scales_are_marked_by_the_new_card_and_a_trained_one_is_ticked(dock, pick, run, tmp_path):
     pick(save(tmp_path / "coarse", mpp_range=(0.9, 2.1)))
     assert scales(dock) == [

@@ -12,7 +12,7 @@ from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import level0_to_world, slide_layers
 from support.slides import write_pyramid_tiff
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 
 @pytest.fixture

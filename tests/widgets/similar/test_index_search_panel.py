@@ -341,6 +341,7 @@ def test_a_slide_that_is_scored_again_meanwhile_is_not_added_in_part(ready, add,
     assert len(SlideIndex(folder).slides) == 1
 
 
+@pytest.mark.shown
 def test_other_settings_replace_only_after_a_question(ready, add, layer, folder, tmp_path, until):
     add()
     before = SlideIndex(folder).tile_count

@@ -34,7 +34,7 @@ from napari_smse.workflows.settings.score import ScoreSettings
 from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
 from support.docks import put_in_force, run_in_force
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 
 @pytest.fixture(autouse=True)

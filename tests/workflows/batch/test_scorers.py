@@ -24,7 +24,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("slides")
     model = write_model(folder / "model")
     for seed in range(2):
-        write_slide(folder / "in" / f"{seed}.tif", seed, width=1400, height=1000)
+        write_slide(folder / "in" / f"{seed}.tif", seed, width=1000, height=720)
     scales = ["--mpp", "0.5", "--mpp", "1.0", "--overlap", "0.75"]
     return ["score", str(folder / "in"), "--model", str(model.path), *scales, "--float32"]
 
