@@ -21,7 +21,7 @@ from napari_smse.scoring import (
     is_trained_scale,
     shown_class,
 )
-from napari_smse.scoring.calls import OOD_LIMIT
+from napari_smse.scoring.calls import OOD_LIMIT, OOD_SHARE
 from napari_smse.scoring.map_raster import MapRaster
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
@@ -29,8 +29,6 @@ from napari_smse.tiles import TissueMask, find_tissue
 
 _THUMBNAIL_SIDE: Final = 1600
 _OUTSIDE: Final = ": outside the model's magnifications"
-_MOSTLY: Final = 0.5
-"""Share of the tiles over a place that must be out of distribution for it to be hatched."""
 
 
 def draw_maps(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) -> bytes:
@@ -68,17 +66,25 @@ def _panels(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) ->
     shown = shown_class(classes)
     number = classes.index(shown)
     colours = map_colours(classes, shown, card.class_colours, context.rule.band_of(shown))
-    for scores in scales:
+    unlike = [_out_of_distribution(scores, context) for scores in scales]
+    for scores, own in zip(scales, unlike, strict=True):
         trained = is_trained_scale(scores.mpp, card)
         title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if trained else _OUTSIDE}"
-        unlike = context.ood_scores(scores.appearance, scores.mpp) > OOD_LIMIT
-        unlike_map = scores.map_of(np.where(unlike, 1.0, 0.0))
-        yield _panel(title, scores.heat_map(number), unlike_map, slide, mask, colours)
+        yield _panel(title, scores.heat_map(number), own, slide, mask, colours)
     if len(scales) > 1:
         mpps = [scores.mpp for scores in scales]
-        fused = fuse([scales[used].heat_map(number) for used in fused_scales(mpps, card)])
+        used = fused_scales(mpps, card)
+        fused = fuse([scales[one].heat_map(number) for one in used])
         title = f"P({shown}), {_mean_title(mpps, card)}"
-        yield _panel(title, fused, None, slide, mask, colours)
+        yield _panel(title, fused, fuse([unlike[one] for one in used]), slide, mask, colours)
+
+
+def _out_of_distribution(scores: ScaleScores, context: RunContext) -> HeatMap:
+    """Return where nothing is called as the tissue, or the scale, is none the model knows."""
+    unlike = context.ood_scores(scores.appearance, scores.mpp) > OOD_LIMIT
+    if not is_trained_scale(scores.mpp, context.card):
+        unlike = np.ones_like(unlike)
+    return scores.map_of(np.where(unlike, 1.0, 0.0))
 
 
 def _mean_title(mpps: Sequence[float], card: ModelCard) -> str:
@@ -91,7 +97,7 @@ def _mean_title(mpps: Sequence[float], card: ModelCard) -> str:
 def _panel(
     title: str,
     heat_map: HeatMap,
-    unlike: HeatMap | None,
+    unlike: HeatMap,
     slide: Slide,
     mask: TissueMask,
     colours: MapColours,
@@ -101,5 +107,5 @@ def _panel(
     cell = heat_map.cell * slide.mpp
     extent = (left, left + columns * cell, top + rows * cell, top)
     raster = MapRaster(heat_map, mask)
-    hatched = None if unlike is None else raster.draw(unlike) >= _MOSTLY
+    hatched = raster.draw(unlike) >= OOD_SHARE
     return MapPanel(title, raster.draw(heat_map), extent, colours, hatched)

@@ -23,6 +23,8 @@ _PICTURE_WIDTH = 4.4
 _LEFT, _RIGHT, _ABOVE, _BELOW = 0.5, 0.1, 0.3, 0.45
 """What a picture has around it: numbers to its left and below, its title above."""
 _CAPTION = 0.3
+_SHORT = 46
+"""So many letters of the usual size fit above a picture."""
 _BAR_WIDTH, _BAR_LABELS = 0.15, 0.6
 _MAX_PER_ROW = 3
 _OPACITY = 0.72
@@ -132,7 +134,7 @@ def _figure(panels: Sequence[MapPanel], thumbnail: NDArray[np.uint8], extent: Ex
 def _show_slide(axis: Axes, title: str, picture: NDArray[Any], extent: Extent) -> None:
     unit, um = ("mm", 1000.0) if extent[1] - extent[0] > 2000 else ("µm", 1.0)
     axis.imshow(picture, extent=extent, interpolation="antialiased")
-    axis.set_title(title, fontsize=11, loc="left")
+    axis.set_title(title, fontsize=11 if len(title) <= _SHORT else 8, loc="left")
     axis.set_xlabel(unit, fontsize=9)
     axis.tick_params(labelsize=8)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value / um:g}")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.models.card import ModelCard
-from napari_smse.scoring.calls import OOD_LIMIT, OUT_OF_DISTRIBUTION, CallRule
+from napari_smse.scoring.calls import OOD_LIMIT, OOD_SHARE, OUT_OF_DISTRIBUTION, CallRule
 from napari_smse.scoring.heat_map import HeatMap, cells_covered, fuse
 from napari_smse.scoring.request import describe_scale, fused_scales, is_trained_scale
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, name_scales
@@ -29,8 +29,6 @@ BINS: Final = 20
 """Of the histogram, from 0 to 1."""
 
 MAX_SPOTS: Final = 5
-_MOSTLY: Final = 0.5
-"""A place is out of distribution in the mean if at least this share of its scales say so."""
 
 _MM2: Final = 1e-6  # mm2 in um2
 
@@ -264,7 +262,7 @@ class _Places:
             finest.mpp,
             np.column_stack([*corners, np.full((len(x), 2), edge)]).astype(np.int64),
             np.stack([one.values[rows, columns] for one in maps], axis=1).astype(np.float64),
-            np.where(unlike.values[rows, columns] >= _MOSTLY, np.inf, 0.0),
+            np.where(unlike.values[rows, columns] >= OOD_SHARE, np.inf, 0.0),
             _tissue_at([one for one, _ in scales], x, y) * mm2,
         )
 

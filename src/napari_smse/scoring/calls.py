@@ -25,6 +25,9 @@ NOT_SCORED: Final = -1
 OOD_LIMIT: Final = 1.0
 """Above this score a tile is less like the training tiles than 95 % of these are to each other."""
 
+OOD_SHARE: Final = 0.5
+"""A place under several tiles, or scales, is out of distribution if such a share of them is."""
+
 _OOD_COLOUR: Colour = (70, 70, 70)
 
 

@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.progress import Progress, Task
 from napari_smse.results.slide_summary import SlideSummary, summarise_slide
-from napari_smse.scoring import HeatMap, ScoreMaps, is_trained_scale
+from napari_smse.scoring import (
+    HeatMap,
+    ScoreMaps,
+    fuse,
+    fused_scales,
+    is_trained_scale,
+)
 from napari_smse.scoring.calls import OOD_LIMIT, CallRule
+from napari_smse.scoring.score_maps import name_scales
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.ood.detection import (
@@ -102,6 +109,17 @@ class RunOod:
         """Return a map of one scale: 1 out of distribution, 0 not, NaN where nothing was scored."""
         unlike = (self.scores.values > OOD_LIMIT) | (not self.in_range(number))
         return self.tiles.heat_map(unlike.astype(np.float32), number)
+
+    def map_of(self, scale: str) -> HeatMap:
+        """Return the map of a scale by its name, or that of the mean over scales."""
+        names = name_scales([tiles.grid.spec.mpp for tiles in self.tiles.scales])
+        return self.heat_maps[names.index(scale)] if scale in names else self.mean_map
+
+    @cached_property
+    def mean_map(self) -> HeatMap:
+        """Of the mean over scales: which share of those it is made of is out of distribution."""
+        mpps = [scale.grid.spec.mpp for scale in self.tiles.scales]
+        return fuse([self.heat_maps[number] for number in fused_scales(mpps, self.run.card)])
 
 
 def measure_run(slide: Slide, run: Run, bank: ExemplarBank | None = None) -> Task[RunOod]:

@@ -127,3 +127,14 @@ def test_another_um_per_px_takes_the_figures_away(dock, viewer, until):
     dock.form.mpp_typed.emit(0.3)
     assert not dock.controls.banner.isVisibleTo(dock)
     assert hatched(viewer) is None
+
+
+def test_the_mean_is_hatched_where_its_scales_are_out_of_distribution(dock, viewer, until):
+    run(dock, until, 0.25, 0.5)
+    names = [dock.controls.which.itemText(n) for n in range(dock.controls.which.count())]
+    (mean,) = [name for name in names if "mean" in name]
+    dock.controls.which.setCurrentText(mean)
+    (layer,) = layers_of_kind(viewer, LayerKind.OUT_OF_DISTRIBUTION)
+    red, pink = (layer.world_to_data((0.25 * y, 0.25 * x)) for x, y in ((576, 320), (250, 800)))
+    at = [layer.data[tuple(np.rint(place).astype(int))] > 0 for place in (red, pink)]
+    assert at == [True, False]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_smse.palette import diverging_ramp
 from napari_smse.scoring import MULTI_SCALE_MEAN, HeatMap, MapName, ScoreMaps, objective_power
+from napari_smse.scoring.calls import OOD_SHARE
 from napari_smse.scoring.map_raster import MapRaster
 from napari_smse.similarity.scale_agreement import ScaleAgreement
 from napari_smse.slides import Slide
@@ -193,8 +194,6 @@ _TISSUE_COLOURS = {
 }
 
 _KNOWN, _GREY, _STRIPE = 0, 1, 2
-_MOSTLY: Final = 0.5
-"""Share of the tiles over a place that must be out of distribution for it to be hatched."""
 _MIN_PERIOD_PX: Final = 4
 _STRIPE_SHARE: Final = 4
 """One part in so many is stripe."""
@@ -219,7 +218,7 @@ def show_out_of_distribution(
         The slide's tissue; nothing else is hatched. None to hatch whole cells.
     """
     raster = MapRaster(unknown, mask)
-    drawn = hatching(raster.draw(unknown) >= _MOSTLY, max(_MIN_PERIOD_PX, raster.parts))
+    drawn = hatching(raster.draw(unknown) >= OOD_SHARE, max(_MIN_PERIOD_PX, raster.parts))
     placed = placement(unknown, slide_layer, raster.parts)
     earlier = layers_of_kind(viewer, LayerKind.OUT_OF_DISTRIBUTION, slide.quick_hash)
     same = next((one for one in earlier if one.data.shape == drawn.shape), None)

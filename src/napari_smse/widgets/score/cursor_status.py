@@ -8,14 +8,11 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_smse.scoring.calls import OOD_LIMIT
+from napari_smse.scoring.calls import OOD_LIMIT, OOD_SHARE
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_layers, world_to_level0
-from napari_smse.workflows.out_of_distribution import RunOod
 
 _MARK = "SMSE"
-_HALF = 0.5
-"""Of the scales: a place is out of distribution if so many say so, as in the summary."""
 
 
 class CursorStatus:
@@ -62,15 +59,11 @@ class CursorStatus:
         assert shown is not None
         names = list(shown.maps.scale_names)
         unlike = np.nan
-        if ood is not None:
-            # The mean is over the scales that the model was trained at.
-            used = [names.index(scale)] if scale in names else _trained(ood)
-            # As a run begins, what was measured is still that of the one before.
-            maps = [ood.heat_maps[number] for number in used if number < len(ood.heat_maps)]
-            values = np.array([one.at(np.array([x]), np.array([y]))[0] for one in maps])
-            known = values[np.isfinite(values)]
-            if len(known):
-                unlike = OOD_LIMIT + 1 if known.mean() >= _HALF else 0.0
+        # As a run begins, what was measured is still that of the one before.
+        if ood is not None and len(ood.heat_maps) == len(names):
+            (share,) = ood.map_of(scale).at(np.array([x]), np.array([y]))
+            if np.isfinite(share):
+                unlike = OOD_LIMIT + 1 if share >= OOD_SHARE else 0.0
         calls = shown.rule.call(np.array([list(by_class.values())]), unlike)
         return str(shown.rule.named(calls)[0])
 
@@ -85,8 +78,3 @@ class CursorStatus:
 
 def _probabilities(by_class: Mapping[str, float]) -> str:
     return ", ".join(f"P({name}) {value:.2f}" for name, value in by_class.items())
-
-
-def _trained(ood: RunOod) -> list[int]:
-    numbers = range(len(ood.heat_maps))
-    return [number for number in numbers if ood.in_range(number)] or list(numbers)

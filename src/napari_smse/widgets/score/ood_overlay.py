@@ -46,7 +46,7 @@ class OodOverlay(QObject):
         super().__init__(parent)
         self._viewer, self._session = viewer, session_of(viewer)
         self._switch, self._banner = switch, banner
-        self._drawn: tuple[RunOod, int] | None = None
+        self._drawn: tuple[RunOod, str] | None = None
         banner.setWordWrap(True)
         switch.toggled.connect(self.refresh)
         for signal in self._signals:
@@ -80,11 +80,11 @@ class OodOverlay(QObject):
             self._hide(layer)
             return
         self._describe(ood)
-        number = self._scale_seen(layer, ood)
-        if number is None or not self._switch.isChecked() or not ood.scores.known:
+        scale = self._scale_seen(layer)
+        if scale is None or not self._switch.isChecked() or not ood.scores.known:
             self._hide(layer)
-        elif self._drawn != (ood, number):
-            self._draw(layer, ood, number)
+        elif self._drawn != (ood, scale):
+            self._draw(layer, ood, scale)
 
     def _describe(self, ood: RunOod) -> None:
         shares = {
@@ -106,26 +106,22 @@ class OodOverlay(QObject):
         self._banner.setText(text if ood.scores.known else _NOT_KNOWN)
         self._banner.setStyleSheet(_BANNER if alarming and ood.scores.known else _CALM)
 
-    def _scale_seen(self, layer: Image, ood: RunOod) -> int | None:
-        """Number of the scale of the map that is seen, the finest for a mean; None without one."""
+    def _scale_seen(self, layer: Image) -> str | None:
+        """Name of the scale of the map that is seen, or of the mean; None if no map is."""
         maps = self._session.maps_of(layer)
-        if maps is None or maps.shown is None:
-            return None
-        names = maps.maps.scale_names
-        if maps.shown.scale in names:
-            number = names.index(maps.shown.scale)
-            return number if len(ood.tiles.scales[number]) else None
-        sizes = np.array([len(scale) for scale in ood.tiles.scales])
-        return int(np.flatnonzero(sizes)[0]) if sizes.any() else None
+        return None if maps is None or maps.shown is None else maps.shown.scale
 
-    def _draw(self, layer: Image, ood: RunOod, number: int) -> None:
+    def _draw(self, layer: Image, ood: RunOod, scale: str) -> None:
         try:
             slide = slide_of(layer)
         except SmseError:  # its file is gone, which the dock says
             return
-        mask = ood.run.plan.mask
-        show_out_of_distribution(self._viewer, layer, slide, ood.heat_map(number), mask)
-        self._drawn = (ood, number)
+        unlike = ood.map_of(scale)
+        if not np.isfinite(unlike.values).any():
+            self._hide(layer)
+            return
+        show_out_of_distribution(self._viewer, layer, slide, unlike, ood.run.plan.mask)
+        self._drawn = (ood, scale)
 
     def _hide(self, layer: Image) -> None:
         self._drawn = None
