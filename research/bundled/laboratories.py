@@ -2,9 +2,9 @@
 
     python -m research.bundled.laboratories --data DATA --recipe default --out FOLDER
 
-This, over several seeds, is what recipes are chosen by. Each training leaves a file in the folder,
-so that what was interrupted goes on; several recipes, each in a folder of its own, are compared on
-the same images by
+This, over several seeds, is what recipes are chosen by. Each training leaves predictions and, if
+the trunk learns, weights in the folder; one that was interrupted goes on. Several recipes, each in
+a folder of its own, are compared on the same images by
 
     python -m research.bundled.laboratories --data DATA --compare FOLDER FOLDER ...
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +21,22 @@ from typing import Final
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from napari_smse.datasets.labelled_set import LabelledSet, join_sets
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.evaluation.cross_validation import Learner, leave_source_out
-from napari_smse.evaluation.learners import create_learner
+from napari_smse.evaluation.learners import FROZEN, create_learner, read_recipe
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import estimate, paired_difference
+from napari_smse.training.initialisation import new_network
+from napari_smse.training.prediction import Predictor
+from napari_smse.training.recipe import Recipe
+from napari_smse.training.trainer import predict_images, train
 from research.bundled import MORE_SOURCES, SOURCES
 
+RECIPE_NAME: Final = "recipe.json"
 BY_SUBTYPE: Final = frozenset({"ucsb"})
 """Sources whose images are alike within a subtype (its tissue microarray), not within a case."""
 _log = logging.getLogger(__name__)
@@ -45,7 +52,7 @@ def main() -> None:
         print_comparison(options.compare, data)
         return
     sources = options.sources or list(data.sources)
-    learner = create_learner(options.recipe, device=options.device, steps=options.steps)
+    learner = chosen_learner(options.recipe, options.steps, options.device, options.out)
     measure(learner, data, sources, options.seeds, options.out)
     print_table(options.out, data)
 
@@ -71,6 +78,40 @@ def parse() -> argparse.Namespace:
 def read_laboratories(data: Path) -> LabelledSet:
     """Return all sources, those of the bundled model and more."""
     return join_sets([read_training_set(path, base=data) for path in (SOURCES, MORE_SOURCES)])
+
+
+def chosen_learner(config: str, steps: int | None, device: str, out: Path) -> Learner:
+    """Return the learner of a recipe; one whose trunk learns leaves its weights in the folder."""
+    if config != FROZEN:
+        recipe = read_recipe(config, steps=steps)
+        if isinstance(recipe, Recipe) and recipe.trainable != "head":
+            return trunk_learner(recipe, device, out)
+    return create_learner(config, device=device, steps=steps)
+
+
+def trunk_learner(recipe: Recipe, device: str, out: Path) -> Learner:
+    """Return a learner that goes on where it was stopped, and writes each network's weights."""
+
+    def learn(
+        data: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
+    ) -> Predictor:
+        seeded = recipe.model_copy(update={"seed": seed})
+        network, _ = new_network(seeded, len(data.classes))
+        (source,) = set(data.sources) - {data.images[i].source for i in training}
+        folder = out / f"{source}_{seed}.training"
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RECIPE_NAME).write_text(recipe.model_dump_json(by_alias=True, indent=2))
+        for progress in train(
+            network, data, seeded, training=training, folder=folder, device=device
+        ):
+            if progress.done % 20 == 0:
+                _log.info("%s: step %d, loss %.3f", folder.stem, progress.done, progress.loss)
+        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        save_file(weights, out / f"{source}_{seed}.safetensors")
+        shutil.rmtree(folder)
+        return lambda images: predict_images(network, images, tile_px=seeded.tile_px, device=device)
+
+    return learn
 
 
 def measure(
