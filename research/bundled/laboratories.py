@@ -104,7 +104,7 @@ def trunk_learner(recipe: Recipe, device: str, out: Path) -> Learner:
         for progress in train(
             network, data, seeded, training=training, folder=folder, device=device
         ):
-            if progress.done % 20 == 0:
+            if progress.done and progress.done % 20 == 0:
                 _log.info("%s: step %d, loss %.3f", folder.stem, progress.done, progress.loss)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         save_file(weights, out / f"{source}_{seed}.safetensors")

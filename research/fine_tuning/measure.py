@@ -46,7 +46,16 @@ from research.fine_tuning.mosaic_slides import (
     Scanner,
     compose_slides,
 )
-from research.fine_tuning.tables import HEAD, Run, read_runs, rows, run_path, save_run
+from research.fine_tuning.tables import (
+    HEAD,
+    ON_FEATURES,
+    Run,
+    feature_gains,
+    read_runs,
+    rows,
+    run_path,
+    save_run,
+)
 
 FEW_OF_A_CLASS: Final = 50
 COLON_CASES: Final = 60
@@ -139,7 +148,7 @@ def measured(setting: Setting, everything: LabelledSet, options: argparse.Namesp
     fine_tune(model, data, runs / setting.name, "stage", deals[: options.stage_deals])
     train_there(data, runs / f"there-{setting.slides}", deals)
     done = read_runs(runs / setting.name) | read_runs(runs / f"there-{setting.slides}")
-    lines = [HEAD, *rows(data, done, TRAINED_THERE)]
+    lines = [HEAD, *rows(data, done, TRAINED_THERE), *feature_gains(data, done)]
     (runs / f"{setting.name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return lines
 
@@ -230,7 +239,7 @@ def fine_tune(
     """
     for deal in deals:
         for loss in LOSSES:
-            what = f"{loss}, {learns}{'' if table is None else ' on features'}"
+            what = f"{loss}, {learns}{'' if table is None else ON_FEATURES}"
             if not run_path(folder, what, deal.number).is_file():
                 run = tuned_run(model, data, deal, loss, learns, table)
                 save_run(replace(run, what=what), folder)

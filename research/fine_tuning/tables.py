@@ -23,6 +23,8 @@ HEAD = (
     "seconds reading and learning | seconds of these learning"
 )
 
+ON_FEATURES = " on features"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -101,6 +103,18 @@ def rows(data: LabelledSet, runs: dict[str, list[Run]], reference: str) -> Itera
         cells += [f"{np.mean([run.seconds for run in done]):.0f}"]
         cells += [f"{np.mean([run.learning for run in done]):.0f}"]
         yield " | ".join(cells)
+
+
+def feature_gains(data: LabelledSet, runs: dict[str, list[Run]]) -> Iterator[str]:
+    """Yield how much better heads on the trunk's features are than on stored embeddings.
+
+    On the same deals, so that the differences are paired.
+    """
+    for what, done in runs.items():
+        stored = runs.get(what.removesuffix(ON_FEATURES))
+        if what.endswith(ON_FEATURES) and stored:
+            gains = [_beside(data, done, stored, name) for name in ("auc", "balanced_accuracy")]
+            yield f"{what}, more than without: AUC {gains[0]}, balanced accuracy {gains[1]}"
 
 
 def _compared(data: LabelledSet, runs: Sequence[Run], metric: str) -> list[str]:
