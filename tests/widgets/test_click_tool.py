@@ -12,7 +12,7 @@ from napari_smse.widgets.suggest.dock import SuggestDock
 from support.annotated_slides import write_red_slide
 from support.docks import put_in_force
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 
 @pytest.fixture

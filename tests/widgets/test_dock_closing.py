@@ -14,7 +14,7 @@ from napari_smse.widgets.slides import dock as slides_dock
 from napari_smse.widgets.worker import ComputeLock
 from support.annotated_slides import write_red_slide
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 SCORE, SLIDES, TUNE = "SMSE: Score slide", "SMSE: Slides", "SMSE: Fine-tune"
 SIMILAR, ANNOTATE = "SMSE: Find similar", "SMSE: Annotate"

@@ -8,7 +8,7 @@ from napari_smse.widgets.annotate.dock import AnnotateDock
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
 from napari_smse.widgets.finetune.dock import FineTuneDock
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.shown]
 
 NAMES = {
     "SMSE: Score slide": "Score",
