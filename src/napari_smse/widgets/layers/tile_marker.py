@@ -26,6 +26,8 @@ MARKER_NAME: Final = "Chosen tile"
 _TILES_ACROSS = 5
 """How many tiles fit across the canvas after the flight."""
 _PX: Final = 40
+_LINE_ON_SCREEN: Final = 2.0
+"""Px of the screen: of a thinner line, parts are left out where a small tile is drawn."""
 _YELLOW: Final = (255, 212, 0, 255)
 
 
@@ -89,9 +91,12 @@ def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]
     scale = (edges[1] - edges[0]) / _PX
     place = {"scale": scale, "translate": edges[0] + scale / 2}
     of_slide = _hash_of(slide_layer)
+    frame = _frame(_line_px(viewer, edges))
     marker = _marker_in(viewer)
     if marker is not None and marker.metadata[LAYER_KEY].slide == of_slide:
         marker.scale, marker.translate = place["scale"], place["translate"]
+        if not np.array_equal(marker.data, frame):
+            marker.data = frame
         marker.visible = True
         return
     if marker is not None:
@@ -99,7 +104,7 @@ def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]
     active = viewer.layers.selection.active
     viewer.add_layer(
         Image(
-            _frame(),
+            frame,
             rgb=True,
             name=MARKER_NAME,
             interpolation2d="nearest",
@@ -124,8 +129,16 @@ def _hash_of(slide_layer: Layer) -> str | None:
         return None
 
 
-def _frame() -> NDArray[np.uint8]:
-    """A square outline one pixel wide, transparent inside."""
+def _line_px(viewer: ViewerModel, edges: NDArray[np.float64]) -> int:
+    """How wide the line of the frame is, in its own px, to be seen at the present zoom."""
+    on_screen = float((edges[1] - edges[0]).min()) * float(viewer.scene.camera.zoom)
+    wanted = _LINE_ON_SCREEN * _PX / max(on_screen, 1e-9)
+    return int(np.clip(np.ceil(wanted), 1, _PX // 4))
+
+
+def _frame(line: int) -> NDArray[np.uint8]:
+    """A square outline of some px, transparent inside."""
     pixels = np.zeros((_PX, _PX, 4), dtype=np.uint8)
-    pixels[[0, -1]] = pixels[:, [0, -1]] = _YELLOW
+    pixels[:] = _YELLOW
+    pixels[line:-line, line:-line] = 0
     return pixels
