@@ -82,6 +82,20 @@ def test_what_is_damaged_is_made_again(
     assert len(count) == 2
 
 
+@pytest.mark.parametrize("bit", [0, 3, 7])
+def test_a_bit_that_turned_over_is_never_believed(
+    bit: int, folder: Path, convert: Callable
+) -> None:
+    convert_once(network(), EXAMPLE, "openvino", convert)
+    (file,) = folder.iterdir()
+    content = file.read_bytes()
+    for place in range(len(content)):
+        turned = bytearray(content)
+        turned[place] ^= 1 << bit
+        file.write_bytes(turned)
+        assert convert_once(network(), EXAMPLE, "openvino", convert) == FILES
+
+
 def test_where_nothing_can_be_written_it_is_converted_each_time(
     folder: Path, count: list[int], convert: Callable
 ) -> None:

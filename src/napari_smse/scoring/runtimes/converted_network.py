@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import platformdirs
 import torch
@@ -28,6 +28,7 @@ ConvertedFiles = dict[str, bytes]
 """What a runtime reads a network from, by name."""
 
 _MOST_BYTES: Final = 2 * 1024**3
+_CHECKSUM_BYTES: Final = 32
 _CONVERTED_BY: Final[dict[Runtime, str]] = {"onnxruntime": "onnxscript", "openvino": "openvino"}
 _log = logging.getLogger(__name__)
 
@@ -51,13 +52,9 @@ def convert_once(
     convert
         Converts it.
     """
-    path = converted_folder() / f"{_key(network, example, runtime)}.zip"
-    try:
-        with ZipFile(path) as archive:
-            # Each is read with its checksum.
-            files = {name: archive.read(name) for name in archive.namelist()}
-        os.utime(path)
-    except (OSError, BadZipFile):
+    path = converted_folder() / _key(network, example, runtime)
+    files = _read(path)
+    if files is None:
         files = convert()
         _write(path, files)
     return files
@@ -73,12 +70,29 @@ def _key(network: nn.Module, example: torch.Tensor, runtime: Runtime) -> str:
     versions = [metadata.version(package) for package in packages]
     digest = hashlib.sha256(repr((runtime, tuple(example.shape), versions, network)).encode())
     modules = {type(module).__module__ for module in network.modules()}
-    for source in sorted(str(sys.modules[module].__file__) for module in modules):
+    sources = {getattr(sys.modules[module], "__file__", None) for module in modules}
+    # What was typed into a notebook has no file.
+    for source in sorted(source for source in sources if source):
         digest.update(Path(source).read_bytes())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _read(path: Path) -> ConvertedFiles | None:
+    """Return what was written, to the last bit; None if there is nothing, or it is damaged."""
+    try:
+        content = path.read_bytes()
+        os.utime(path)
+    except OSError:
+        return None
+    checksum, archived = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+    # An archive's own checksums leave out its names and lengths.
+    if hashlib.sha256(archived).digest() != checksum:
+        return None
+    with ZipFile(io.BytesIO(archived)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def _write(path: Path, files: ConvertedFiles) -> None:
@@ -87,9 +101,10 @@ def _write(path: Path, files: ConvertedFiles) -> None:
     with ZipFile(buffer, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
+    archived = buffer.getvalue()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, hashlib.sha256(archived).digest() + archived)
         _remove_oldest(path.parent)
     except OSError:
         _log.debug("a converted network was not kept", exc_info=True)
