@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_smse.datasets.crops import crop_at
+from napari_smse.datasets.crops import centre_around, crop_at
 
 unit = st.floats(0, 1)
 side = st.integers(1, 250)
@@ -51,3 +51,19 @@ def test_what_is_missing_is_mirrored() -> None:
     assert (crop[0, left : left + 40, 0] == np.arange(40)).all()
     assert (crop[0, :left, 0] == np.arange(left, 0, -1)).all()
     assert (crop[0, left + 40 :, 0] == np.arange(38, 38 - 12, -1)).all()
+
+
+@given(unit, unit, st.floats(0.25, 0.6))
+def test_a_crop_around_a_place_has_it_in_the_middle_or_ends_at_the_edge(
+    x: float, y: float, target: float
+) -> None:
+    picture = ramp(250, 200)
+    crop = crop_at(picture, 0.5, target, centre_around(picture, 0.5, target, (x, y), 64), 64)
+    half = 32 * target / 0.5
+    for channel, place, length in ((0, x, 250), (1, y, 200)):
+        middle = min(max(place * length, half), length - half)
+        assert crop[32, 32, channel] == pytest.approx(middle, abs=1.5)
+
+
+def test_a_crop_larger_than_the_image_is_around_its_middle() -> None:
+    assert centre_around(ramp(40, 100), 0.5, 0.5, (0, 0), 64) == (0.5, 0)

@@ -8,7 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_smse.models.smse_network import NetworkOutput
-from napari_smse.training.objective import batch_loss, classification_part, feature_drift
+from napari_smse.training.objective import (
+    batch_loss,
+    classification_part,
+    feature_drift,
+    place_spread,
+)
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.seeding import generator_of, seed_of
 
@@ -39,16 +44,19 @@ def test_the_total_is_the_weighted_sum_of_its_parts(
         classification=classification,
         similarity_weight=0.3,
         distillation_weight=2.0,
+        consistency_weight=0.7,
+        crops_per_case=3,
     )
     made = output()
     drift = torch.rand(12, requires_grad=True)
     parts = batch_loss(made, LABELS, recipe, generator=generator_of(0), drift=drift)
     sums = [float(part.detach()) for part in parts]
-    assert sums[0] == pytest.approx(0.3 * sums[1] + sums[2] + 2.0 * sums[3], rel=1e-6)
+    added = 2.0 * sums[3] + 0.7 * sums[4]
+    assert sums[0] == pytest.approx(0.3 * sums[1] + sums[2] + added, rel=1e-6)
     parts.total.backward()
-    for tensor, learns in ((made.embedding, similarity != "none"), (made.logits, True)):
+    for tensor in (made.embedding, made.logits):
         assert torch.isfinite(tensor.grad).all()
-        assert bool(tensor.grad.any()) is learns
+        assert tensor.grad.any()
     torch.testing.assert_close(drift.grad, torch.full((12,), 2.0 / 12))
 
 
@@ -63,6 +71,25 @@ def test_without_weight_a_part_counts_nothing() -> None:
     alone = total(Recipe(similarity="none"))
     assert total(Recipe(similarity="triplet", similarity_weight=0.0)) == alone
     assert total(Recipe(similarity="none"), drift=torch.rand(12)) == alone
+
+
+def test_only_similarity_and_consistency_move_the_embedding() -> None:
+    for recipe, moves in (
+        (Recipe(similarity="none"), False),
+        (Recipe(similarity="triplet"), True),
+        (Recipe(similarity="none", consistency_weight=1.0, crops_per_case=2), True),
+    ):
+        made = output()
+        batch_loss(made, LABELS, recipe, generator=generator_of(0)).total.backward()
+        assert bool(made.embedding.grad is not None and made.embedding.grad.any()) is moves
+
+
+def test_places_that_look_the_same_at_all_scales_have_no_spread() -> None:
+    places = functional.normalize(torch.randn(4, 8, generator=generator_of(1)), dim=1)
+    assert float(place_spread(places.repeat_interleave(3, dim=0), 3)) == 0
+    assert float(place_spread(places, 1)) == 0
+    opposite = torch.stack([places[0], -places[0], places[1], places[1]])
+    assert float(place_spread(opposite, 2)) == pytest.approx(2.0)
 
 
 def test_label_smoothing_is_torchs() -> None:

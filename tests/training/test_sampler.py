@@ -120,6 +120,26 @@ def test_no_case_dominates() -> None:
     assert max(counts.values()) < 1.3 * min(counts.values())
 
 
+def test_one_place_of_a_case_is_seen_at_scales_spread_over_what_all_support() -> None:
+    images = breakhis_like()
+    batches = BalancedBatchSampler(
+        images, range(len(images)), cases_per_class=6, crops_per_case=2, one_place=True
+    )
+    ratios = []
+    for step in range(60):
+        crops = batches.draw(step)
+        for fine, coarse in zip(crops[::2], crops[1::2], strict=True):
+            assert fine.image == coarse.image
+            assert fine.place == coarse.place is not None
+            assert all(0 <= part <= 1 for part in fine.place)
+            low, high = images[fine.image].mpp_range
+            assert low / 1.011 <= fine.mpp <= coarse.mpp <= high * 1.011
+            if (low, high) == RANGES["100X"]:
+                ratios.append(coarse.mpp / fine.mpp)
+    # One in each half of the range: half of it apart on average.
+    assert np.mean(np.log(ratios)) == pytest.approx(np.log(0.6 / 0.2) / 2, abs=0.1)
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_draw_depends_on_seed_and_step_only(seed: int, step: int) -> None:

@@ -37,6 +37,30 @@ def crop_at(
     return _mirrored(np.asarray(part), size)
 
 
+def centre_around(
+    image: Image.Image,
+    mpp: float,
+    target_mpp: float,
+    place: tuple[float, float],
+    size: int = 224,
+) -> tuple[float, float]:
+    """Return the `centre` for `crop_at` of a crop around a place, as far as the edges allow.
+
+    Parameters
+    ----------
+    image, mpp, target_mpp, size
+        As for `crop_at`.
+    place
+        (x, y) of the image, each 0..1.
+    """
+    side = size * target_mpp / mpp
+    across, down = (
+        min(max((part * length - side / 2) / (length - side), 0.0), 1.0) if length > side else 0.5
+        for part, length in zip(place, image.size, strict=True)
+    )
+    return across, down
+
+
 def _mirrored(part: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     missing_y, missing_x = max(0, size - part.shape[0]), max(0, size - part.shape[1])
     pad = [(missing // 2, missing - missing // 2) for missing in (missing_y, missing_x)]

@@ -40,6 +40,17 @@ def sample_uniform(
     return np.asarray(low[place] + lengths[place] * rng.uniform(size=size))
 
 
+def sample_spread(
+    intervals: Sequence[Interval], size: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw rising numbers ``(size,)``, one in each of as many equal parts of disjoint intervals."""
+    low, high = np.array(intervals).T
+    ends = np.concatenate([[0.0], np.cumsum(high - low)])
+    along = (np.arange(size) + rng.uniform(size=size)) / size * ends[-1]
+    place = np.clip(np.searchsorted(ends, along, side="right") - 1, 0, len(low) - 1)
+    return np.asarray(np.minimum(low[place] + along - ends[place], high[place]))
+
+
 MPP_LIMITS: Final = (0.2, 0.6)
 """Finest and coarsest um/px of a training by default."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from napari_smse.datasets.crops import crop_at
+from napari_smse.datasets.crops import centre_around, crop_at
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.sampler import Crop
 from napari_smse.training.seeding import uniform
@@ -85,7 +85,7 @@ class StainJitter(v2.Transform):  # type: ignore[misc]  # torchvision ships no t
 def augmented_tile(
     picture: Image.Image, mpp: float, crop: Crop, recipe: Recipe, generator: torch.Generator
 ) -> Tensor:
-    """Return a crop ``(3, tile, tile)``, uint8, at a random place, randomly changed.
+    """Return a crop ``(3, tile, tile)``, uint8, at its place or a random one, randomly changed.
 
     Everything random comes from the generator, so that a crop is the same whichever thread or
     process makes it.
@@ -97,13 +97,15 @@ def augmented_tile(
     mpp
         Its scale.
     crop
-        At which um/px.
+        At which um/px, and where.
     recipe
         Size of the tile, strength of the changes.
     generator
         The crop's own.
     """
     centre = uniform(0, 1, generator), uniform(0, 1, generator)
+    if crop.place is not None:
+        centre = centre_around(picture, mpp, crop.mpp, crop.place, recipe.tile_px)
     pixels = crop_at(picture, mpp, crop.mpp, centre, recipe.tile_px)
     tile = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
     tile = turned(tile, generator)

@@ -1,4 +1,4 @@
-"""What a training minimises: similarity, classification and distillation, weighted."""
+"""What a training minimises: similarity, classification and what is added, weighted."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class LossParts(NamedTuple):
     similarity: Tensor
     classification: Tensor
     distillation: Tensor
+    consistency: Tensor
 
 
 def batch_loss(
@@ -36,8 +37,9 @@ def batch_loss(
     r"""Return the loss of a batch and its parts.
 
     .. math:: w_s L_{similarity} + L_{classification} + w_d L_{distillation}
+        + w_c L_{consistency}
 
-    With both weights as in the paper, 1 and 0, this is the sum of Sun et al.
+    With the weights of the paper, 1, 0 and 0, this is the sum of Sun et al.
 
     Parameters
     ----------
@@ -59,10 +61,14 @@ def batch_loss(
     similarity = similarity_part(output.embedding, labels, recipe, generator)
     classification = classification_part(output.logits, labels, recipe)
     distillation = output.logits.new_zeros(()) if drift is None else drift.mean()
+    consistency = output.logits.new_zeros(())
     total = recipe.similarity_weight * similarity + classification
     if drift is not None:
         total = total + recipe.distillation_weight * distillation
-    return LossParts(total, similarity, classification, distillation)
+    if recipe.consistency_weight:
+        consistency = place_spread(output.embedding, recipe.crops_per_case)
+        total = total + recipe.consistency_weight * consistency
+    return LossParts(total, similarity, classification, distillation, consistency)
 
 
 def similarity_part(
@@ -108,6 +114,23 @@ def classification_part(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tenso
         return focal_loss(logits, labels, recipe.focus)
     even = torch.full((logits.shape[1],), 0.5, device=logits.device)
     return reinforced_focal_loss(logits, labels, even, gamma=recipe.focus)
+
+
+def place_spread(embedding: Tensor, crops: int) -> Tensor:
+    """Return the mean squared distance between the embeddings of a place.
+
+    Parameters
+    ----------
+    embedding
+        ``(places * crops, d)``, place by place.
+    crops
+        Of each place; a single one has no distance, which is 0.
+    """
+    if crops < 2:
+        return embedding.sum() * 0
+    places = embedding.unflatten(0, (-1, crops))
+    first, second = torch.triu_indices(crops, crops, 1, device=embedding.device)
+    return (places[:, first] - places[:, second]).square().sum(dim=2).mean()
 
 
 def feature_drift(features: Tensor, start: Tensor) -> Tensor:

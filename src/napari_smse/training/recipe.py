@@ -73,6 +73,9 @@ class Recipe(BaseModel):
         Of the running average of the weights, which is then what is judged and kept; 0 is off.
     distillation_weight
         Weight of the distance between the trunk's features and those it started with.
+    consistency_weight
+        Weight of the squared distance between the embeddings of a case's crops, which then show
+        one place at several magnifications, each changed in its own way; 0: any places.
     validate_every, patience
         Steps between two looks at the validation cases; after how many without improvement
         training stops (0: never).
@@ -113,6 +116,7 @@ class Recipe(BaseModel):
     glass: Fraction = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
     distillation_weight: Annotated[NotNegative, Field(alias="distillation")] = 0.0
+    consistency_weight: Annotated[NotNegative, Field(alias="consistency")] = 0.0
     validate_every: Count = 50
     patience: Annotated[int, Field(ge=0)] = 6
     seed: Annotated[int, Field(ge=0)] = 0
@@ -130,6 +134,8 @@ class Recipe(BaseModel):
             raise ValueError("mpp_limits must rise")
         if self.label_smoothing and self.classification != "cross-entropy":
             raise ValueError("label_smoothing goes with cross-entropy only")
+        if self.consistency_weight and self.trainable == "head":
+            raise ValueError("consistency_weight goes with a trunk that learns only")
         return self
 
     @property

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledImage
-from napari_smse.datasets.scale_range import intersection, sample_uniform, union
+from napari_smse.datasets.scale_range import (
+    intersection,
+    sample_spread,
+    sample_uniform,
+    union,
+)
 from napari_smse.errors import TrainingError
 
 _log = logging.getLogger(__name__)
@@ -19,10 +24,22 @@ _ROUNDING: Final = 1.01
 
 
 class Crop(NamedTuple):
-    """A crop to be made: of which image, and at which um/px."""
+    """A crop to be made.
+
+    Attributes
+    ----------
+    image
+        Its index.
+    mpp
+        Scale, um/px.
+    place
+        What it shows the middle of, as (x, y) of the image, each 0..1, as far as the image's
+        edge allows; by default anywhere.
+    """
 
     image: int
     mpp: float
+    place: tuple[float, float] | None = None
 
 
 class BalancedBatchSampler:
@@ -38,6 +55,9 @@ class BalancedBatchSampler:
     source. Where no case of some class supports all K scales, the first of them serves for
     all K crops, in every class.
 
+    With `one_place`, the K crops of a case show one place of one image, at um/px spread over what
+    all classes support.
+
     A draw depends on seed and step only, so a resumed training draws as an undisturbed one.
 
     Parameters
@@ -52,6 +72,8 @@ class BalancedBatchSampler:
         How many there are.
     mpp_limits
         Finest and coarsest um/px; images that support none of it are left out.
+    one_place
+        The crops of a case show the same place.
     seed
         Of the draws.
 
@@ -75,6 +97,7 @@ class BalancedBatchSampler:
         cases_per_class: int = 8,
         crops_per_case: int = 4,
         mpp_limits: tuple[float, float] = (0.0, np.inf),
+        one_place: bool = False,
         seed: int = 0,
     ) -> None:
         self.places, self.crops_per_case = cases_per_class, crops_per_case
@@ -93,7 +116,7 @@ class BalancedBatchSampler:
                     f"Class {label} has no image to learn from at {mpp_limits[0]:g}-"
                     f"{mpp_limits[1]:g} µm/px: add some, or widen mpp_limits."
                 )
-        self._sites = _all_sites(usable, classes, mpp_limits)
+        self._sites = _all_sites(usable, classes, mpp_limits, one_place=one_place)
         self.labels = np.repeat(np.arange(classes), cases_per_class * crops_per_case)
 
     def draw(self, step: int) -> list[Crop]:
@@ -122,11 +145,18 @@ class _Pool:
         Index and image of each.
     mpp_limits
         Finest and coarsest um/px.
+    one_place
+        All crops of a case show the same place.
     """
 
     def __init__(
-        self, rows: Sequence[tuple[int, LabelledImage]], mpp_limits: tuple[float, float]
+        self,
+        rows: Sequence[tuple[int, LabelledImage]],
+        mpp_limits: tuple[float, float],
+        *,
+        one_place: bool,
     ) -> None:
+        self._one_place = one_place
         self._images = np.array([index for index, _ in rows])
         ranges = np.array([image.mpp_range for _, image in rows])
         finest, coarsest = (np.clip(side, *mpp_limits) for side in ranges.T)
@@ -138,7 +168,9 @@ class _Pool:
         self.support = union(list(zip(self._low.tolist(), self._high.tolist(), strict=True)))
 
     def cases_at(self, scales: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the cases with an image for each of the scales."""
+        """Return the cases with an image for each of the scales, or with one for all."""
+        if self._one_place:
+            return np.unique(self._case[self._at_all(scales)])
         at_each = [np.bincount(self._case, self._at(scale)) > 0 for scale in scales]
         return np.flatnonzero(np.all(at_each, axis=0))
 
@@ -150,11 +182,20 @@ class _Pool:
         fresh = [case for case in cases if self._names[case] not in used]
         case = rng.choice(fresh or cases)
         used.add(str(self._names[case]))
-        found = []
-        for scale in scales:
-            rows = np.flatnonzero(self._at(scale) & (self._case == case))
-            found.append(Crop(int(self._images[rng.choice(rows)]), float(np.exp(scale))))
-        return found
+        if self._one_place:
+            image = self._image(case, self._at_all(scales), rng)
+            across, down = rng.uniform(size=2).tolist()
+            return [Crop(image, float(np.exp(scale)), (across, down)) for scale in scales]
+        return [
+            Crop(self._image(case, self._at(scale), rng), float(np.exp(scale))) for scale in scales
+        ]
+
+    def _image(self, case: int, usable: NDArray[np.bool_], rng: np.random.Generator) -> int:
+        """Draw one of the usable images of a case."""
+        return int(self._images[rng.choice(np.flatnonzero(usable & (self._case == case)))])
+
+    def _at_all(self, scales: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray(np.all([self._at(scale) for scale in scales], axis=0))
 
     def _at(self, scale: float) -> NDArray[np.bool_]:
         return np.asarray((self._low <= scale) & (scale <= self._high))
@@ -163,8 +204,9 @@ class _Pool:
 class _Site:
     """Where a place of the batch may be: one pool for each class, and what all support."""
 
-    def __init__(self, pools: Sequence[_Pool]) -> None:
+    def __init__(self, pools: Sequence[_Pool], *, one_place: bool) -> None:
         self._pools = pools
+        self._sample = sample_spread if one_place else sample_uniform
         self.common = reduce(intersection, [pool.support for pool in pools])
 
     def draw(self, crops: int, rng: np.random.Generator, used: set[str]) -> list[list[Crop]]:
@@ -174,21 +216,28 @@ class _Site:
             return [
                 pool.draw(scales, rng, used) for pool, scales in zip(self._pools, own, strict=True)
             ]
-        scales = sample_uniform(self.common, crops, rng)
+        scales = self._sample(self.common, crops, rng)
         if not all(len(pool.cases_at(scales)) for pool in self._pools):
             scales = np.repeat(scales[:1], crops)
         return [pool.draw(scales, rng, used) for pool in self._pools]
 
 
 def _all_sites(
-    rows: Sequence[tuple[int, LabelledImage]], classes: int, mpp_limits: tuple[float, float]
+    rows: Sequence[tuple[int, LabelledImage]],
+    classes: int,
+    mpp_limits: tuple[float, float],
+    *,
+    one_place: bool,
 ) -> dict[str, list[_Site]]:
     """Return the sites of each source, one for each of its strata."""
     strata: dict[str, dict[str, None]] = {}
     for _, image in rows:
         strata.setdefault(image.source, {})[image.stratum] = None
     sites = {
-        source: [_site(rows, classes, source, stratum, mpp_limits) for stratum in names]
+        source: [
+            _site(rows, classes, source, stratum, mpp_limits, one_place=one_place)
+            for stratum in names
+        ]
         for source, names in strata.items()
     }
     tied = sum(not site.common for some in sites.values() for site in some)
@@ -207,6 +256,8 @@ def _site(
     source: str,
     stratum: str,
     mpp_limits: tuple[float, float],
+    *,
+    one_place: bool,
 ) -> _Site:
     """Look for each class in the stratum first, then its source, then everywhere.
 
@@ -217,10 +268,11 @@ def _site(
         own = [(i, image) for i, image in rows if image.label == label]
         near = [row for row in own if row[1].source == source]
         nearest = [row for row in near if row[1].stratum == stratum]
-        return _Pool(next(some for some in (nearest, near, own)[level:] if some), mpp_limits)
+        rows_found = next(some for some in (nearest, near, own)[level:] if some)
+        return _Pool(rows_found, mpp_limits, one_place=one_place)
 
     for level in range(3):
-        site = _Site([pool(label, level) for label in range(classes)])
+        site = _Site([pool(label, level) for label in range(classes)], one_place=one_place)
         if site.common:
             break
     return site

@@ -122,6 +122,12 @@ def train(
     return run.steps(folder)
 
 
+def _layout(device: torch.device) -> torch.memory_format:
+    """Return how images lie in memory where a step is fastest."""
+    # On a CPU, gradients of depthwise convolutions are a fifth slower with the channels last.
+    return torch.contiguous_format if device.type == "cpu" else torch.channels_last
+
+
 class _Run:
     """One training in this process."""
 
@@ -146,14 +152,15 @@ class _Run:
             cases_per_class=recipe.cases_per_class,
             crops_per_case=recipe.crops_per_case,
             mpp_limits=recipe.mpp_limits,
+            one_place=recipe.consistency_weight > 0,
             seed=recipe.seed,
         )
         self._share = joint.share(len(self._draws.labels))
         self._cache = ImageCache()
-        network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(self._device, memory_format=_layout(self._device))  # type: ignore[call-overload]
         self._labels = torch.from_numpy(self._draws.labels).to(self._device)
         self._state = TrainingState(network, recipe, joint)
-        self._losses = [float("nan")] * 4
+        self._losses = [float("nan")] * len(LossParts._fields)
         self._began, self._first_step = time.monotonic(), 0
 
     def steps(self, path: Path | None) -> Iterator[TrainingProgress]:
@@ -307,7 +314,7 @@ class _Run:
         if taken:
             each = (time.monotonic() - self._began) / taken
             left = each * (self._recipe.steps - state.step)
-        total, similarity, classification, _ = self._losses
+        total, similarity, classification, *_ = self._losses
         return TrainingProgress(
             done=state.step,
             total=self._recipe.steps,

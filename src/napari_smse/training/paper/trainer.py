@@ -128,7 +128,7 @@ class _PaperRun:
         }
         self._cache = ImageCache()
         self._done: list[PaperEpoch] = []
-        self._losses = LossParts(*(torch.tensor(float("nan")) for _ in range(4)))
+        self._losses = LossParts(*(torch.tensor(float("nan")) for _ in LossParts._fields))
         self._began, self._taken = time.monotonic(), 0
 
     def epochs(self, path: Path | None) -> Iterator[PaperProgress]:
@@ -221,7 +221,8 @@ class _PaperRun:
             named = reinforced_focal_loss(logits, labels, self._beta, gamma=recipe.focus)
         else:
             named = focal_loss(logits, labels, recipe.focus)
-        return LossParts(similarity + named, similarity, named, similarity.new_zeros(()))
+        none = similarity.new_zeros(())
+        return LossParts(similarity + named, similarity, named, none, none)
 
     def _best(self) -> int:
         found = [epoch.validation_logits for epoch in self._done]
