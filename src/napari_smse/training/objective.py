@@ -128,9 +128,10 @@ def place_spread(embedding: Tensor, crops: int) -> Tensor:
     """
     if crops < 2:
         return embedding.sum() * 0
-    places = embedding.unflatten(0, (-1, crops))
+    places = embedding.reshape(-1, crops, embedding.shape[1])
     first, second = torch.triu_indices(crops, crops, 1, device=embedding.device)
-    return (places[:, first] - places[:, second]).square().sum(dim=2).mean()
+    apart: Tensor = (places[:, first] - places[:, second]).square().sum(dim=2)
+    return apart.mean()
 
 
 def feature_drift(features: Tensor, start: Tensor) -> Tensor:
