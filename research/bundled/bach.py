@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from napari_smse.datasets.crops import crop_grid
+from napari_smse.datasets.crops import picture_tiles
 from napari_smse.slides.backends.image import PICTURE_FORMATS
 
 BACH_MPP: Final = 0.56
@@ -37,7 +37,7 @@ def bach_probabilities(
     """
     labels, scores = [], []
     for image, label in bach_images(folder):
-        tiles = np.stack(crop_grid(image, BACH_MPP, mpp))
+        tiles = np.stack([crop.tile for crop in picture_tiles(image, BACH_MPP, [mpp])])
         with torch.inference_mode():
             logits = network(torch.from_numpy(tiles).permute(0, 3, 1, 2)).logits
         labels.append(label)

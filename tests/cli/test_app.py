@@ -102,9 +102,8 @@ class TestScoring:
         assert answer.out.count("magnified 2.0 times") == 1
         assert answer.out.count("warning: ") == 1
 
-    def test_a_scale_without_tiles_is_warned_of(
-        self, shell: Shell, slide: Path, tmp_path: Path
-    ) -> None:
+    def test_a_scale_without_tiles_is_warned_of(self, shell: Shell, tmp_path: Path) -> None:
+        slide = write_section(tmp_path / "slide.tif", height=300)
         answer = shell("score", slide, "--out", tmp_path, "--mpp", "0.5", "--mpp", "10")
         assert answer.status == 0
         assert "no tile of slide at 1x, 10 µm/px holds enough tissue" in answer.out

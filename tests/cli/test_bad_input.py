@@ -180,8 +180,8 @@ SETTINGS = {
     ("--overlap", "nan"): ("cannot overlap by nan", "0 to 0.9"),
     ("--min-tissue", "-1"): ("No tile holds -1", "0 to 1"),
     ("--min-tissue", "nan"): ("No tile holds nan", "0 to 1"),
-    ("--source-mpp", "0"): ("0 µm/px is no scale", "between 0.05 and 10"),
-    ("--source-mpp", "400"): ("400 µm/px is no scale", "between 0.05 and 10"),
+    ("--source-mpp", "0"): ("0 µm/px is no scale", "between 0.02 and 10"),
+    ("--source-mpp", "400"): ("400 µm/px is no scale", "between 0.02 and 10"),
     ("--device", "cuda:7"): ("no device 'cuda:7'", "choose auto or one of", "doctor"),
     ("--device", "quantum"): ("no device 'quantum'", "choose auto or one of", "doctor"),
 }

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,8 +14,12 @@ from napari_smse.datasets.crops import (
     evaluation_crops,
     evaluation_scales,
     evaluation_tiles,
+    picture_tiles,
 )
 from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.scoring.read_block import read_block
+from napari_smse.slides import open_slide
+from napari_smse.tiles import plan_tiles
 
 
 def image(mpp: float, low: float, high: float) -> LabelledImage:
@@ -64,8 +69,54 @@ def test_a_grid_reaches_from_edge_to_edge() -> None:
     assert last[0, -1, 0] == 199
 
 
+def tissue_picture(width: int, height: int, glass: float) -> Image.Image:
+    """Blotches of H&E; to the right, a fraction of bare glass."""
+    rng = np.random.default_rng(width * 1000 + height)
+    coarse = rng.integers((120, 40, 110), (220, 150, 210), (height // 4 + 1, width // 4 + 1, 3))
+    pixels = np.kron(coarse, np.ones((4, 4, 1)))[:height, :width]
+    pixels[:, round(width * (1 - glass)) :] = 242
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(40, 420),
+    st.integers(40, 420),
+    st.sampled_from([0.2, 0.25, 0.48]),
+    st.sampled_from([0.0, 0.3, 0.6]),
+)
+def test_an_image_is_judged_by_the_tiles_that_scoring_takes(
+    width: int, height: int, mpp: float, glass: float
+) -> None:
+    picture = tissue_picture(width, height, glass)
+    views = picture_tiles(picture, mpp, [0.25, 0.5], 64)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.png"
+        picture.save(path)
+        with open_slide(path, mpp=mpp) as slide:
+            plan = plan_tiles(slide, [0.25, 0.5], tile_px=64)
+            found = [
+                (plan.scales[scale].grid.spec.mpp, tile)
+                for block in plan.blocks
+                for row, tile in enumerate(read_block(slide, plan, block))
+                for scale, _ in [block.tile(row)]
+            ]
+    assert sorted(view.mpp for view in views) == sorted(scale for scale, _ in found)
+    for target in (0.25, 0.5):
+        by_evaluation = [view.tile for view in views if view.mpp == target]
+        by_scoring = [tile for scale, tile in found if scale == target]
+        for tile in by_scoring:
+            nearest = min(np.abs(tile.astype(int) - other).mean() for other in by_evaluation)
+            assert nearest < 4
+
+
+def test_a_picture_without_tissue_is_judged_by_all_of_it() -> None:
+    glass = Image.new("RGB", (256, 128), (243, 242, 244))
+    assert len(picture_tiles(glass, 0.5, [0.5], 64)) == 8
+
+
 def test_views_name_the_scale_of_each_tile() -> None:
-    picture = Image.new("RGB", (256, 128))
+    picture = tissue_picture(256, 128, 0)
     views = evaluation_crops(picture, image(0.25, 0.2, 0.6), 64)
     assert [view.mpp for view in views] == [0.25] * 8 + [0.5] * 2
     assert len(evaluation_tiles(picture, image(0.25, 0.2, 0.6), 64)) == 10

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from napari_smse.datasets.crops import crop_grid
+from napari_smse.datasets.crops import picture_tiles
 from napari_smse.models import SmseNetwork
 from research.bundled.bach import bach_probabilities
 
@@ -18,5 +18,7 @@ def test_the_external_images_are_unsqueezed_and_covered(tmp_path: Path) -> None:
     labels, scores = bach_probabilities(SmseNetwork(embedding_dim=8).eval(), tmp_path, mpp=1.2)
     assert labels.tolist() == [0, 1]
     assert ((scores > 0) & (scores < 1)).all()
-    # 1536 x 1152 at 0.56 um/px is 1720 x 1290 at 0.5: seven tiles across, five down.
-    assert len(crop_grid(Image.new("RGB", (1536, 1152)), 0.56, 0.5)) == 35
+    # 1536 x 1152 at 0.56 um/px is 1720 x 1290 at 0.5: 7.7 tiles across, 5.8 down.
+    tissue = Image.new("RGB", (1536, 1152), (200, 150, 180))
+    # The last of eight across and of six down end at the edges.
+    assert len(picture_tiles(tissue, 0.56, [0.5])) == 48

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_smse.errors import NotBrightfieldError
 from napari_smse.slides import open_slide
@@ -42,3 +43,24 @@ def test_real_slides(shared_data):
         assert not is_brightfield(fluorescence.thumbnail(512))
     with open_slide(slides / "CMU-1-Small-Region.svs") as stained:
         assert is_brightfield(stained.thumbnail(512))
+
+
+@pytest.mark.parametrize("colour", [(120, 60, 130), (140, 30, 120), (90, 60, 110)])
+def test_a_field_full_of_dense_dark_tissue_is_brightfield(colour):
+    noise = np.random.default_rng(0).integers(-20, 20, (100, 120, 1))
+    assert is_brightfield((plain(colour) + noise).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("signal", [(10, 20, 200), (4, 100, 4), (180, 8, 10)])
+def test_a_pure_colour_all_over_is_not_brightfield(signal):
+    assert not is_brightfield(plain(signal))
+
+
+def test_no_image_of_the_data_is_taken_for_fluorescence(shared_data):
+    refused = [
+        path.name
+        for folder in ("colon_ebhi", "oral_oscc")
+        for path in sorted((shared_data / folder).rglob("*.jp*g"))[::8]
+        if not is_brightfield(np.asarray(Image.open(path).convert("RGB"))[::4, ::4])
+    ]
+    assert refused == []

@@ -148,6 +148,21 @@ def test_a_slide_smaller_than_a_tile_is_not_called_empty(size):
         plan(slide, [0.5])
 
 
+@pytest.mark.parametrize("size", [(300, 200), (2000, 120), (120, 2000), (448, 447)])
+def test_a_field_smaller_than_a_tile_is_full_of_tissue_if_what_there_is_of_it_is(size):
+    slide = FlatSlide(*size, downsamples=(1,))
+    (tiles,) = plan(slide, [0.5]).scales
+    assert len(tiles) == -(-size[0] // 448) * -(-size[1] // 448)
+    assert tiles.tissue == pytest.approx(np.ones(len(tiles)))
+    assert tiles.grid.shown_px == (min(224, size[1] // 2), min(224, size[0] // 2))
+
+
+def test_a_scale_at_which_a_field_is_tiny_has_no_tiles():
+    fine, coarse = plan(FlatSlide(400, 300, downsamples=(1,)), [0.25, 4.0]).scales
+    assert len(fine) == 4
+    assert len(coarse) == 0
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_an_impossible_share_of_tissue_is_said_so(share):
     with pytest.raises(ScaleError, match="least share as 0 to 1"):

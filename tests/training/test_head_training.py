@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from napari_smse.datasets.crops import crop_grid, evaluation_tiles
+from napari_smse.datasets.crops import evaluation_tiles
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.evaluation.cross_validation import cross_validate
@@ -126,7 +126,7 @@ def test_the_learner_goes_through_the_protocol(data: LabelledSet, table: Feature
 def test_an_image_can_be_judged_at_any_one_scale(data: LabelledSet, table: FeatureCache) -> None:
     image = data.images[0]
     found = table.evaluation_features(at_scale(image, 0.4))
-    tiles = np.stack(crop_grid(read_pixels(image), 0.5, 0.4, 64))
+    tiles = np.stack(evaluation_tiles(read_pixels(image), at_scale(image, 0.4), 64))
     with torch.inference_mode():
         own = table.network.features(torch.from_numpy(tiles).permute(0, 3, 1, 2))
     torch.testing.assert_close(found.values.float(), own, rtol=2e-3, atol=2e-3)

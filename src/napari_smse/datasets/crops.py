@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -9,6 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.slides import Region, Window
+from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec, TissueMask, classify_ground
+from napari_smse.tiles.mirror import mirrored
+from napari_smse.tiles.plan import choose_tiles
+from napari_smse.tiles.tissue import overview_mpp
 
 
 def crop_at(
@@ -34,7 +40,7 @@ def crop_at(
     pixels = (max(1, round(width * mpp / target_mpp)), max(1, round(height * mpp / target_mpp)))
     box = (left, top, left + width, top + height)
     part = image.resize(pixels, Image.Resampling.BILINEAR, box=box)
-    return _mirrored(np.asarray(part), size)
+    return _mirrored_around(np.asarray(part)[:size, :size], size)
 
 
 def centre_around(
@@ -61,12 +67,9 @@ def centre_around(
     return across, down
 
 
-def _mirrored(part: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    missing_y, missing_x = max(0, size - part.shape[0]), max(0, size - part.shape[1])
-    pad = [(missing // 2, missing - missing // 2) for missing in (missing_y, missing_x)]
-    # numpy cannot reflect a single line, which only generated images have.
-    mode = "reflect" if min(part.shape[:2]) > 1 else "edge"
-    return np.asarray(np.pad(part, [*pad, (0, 0)], mode=mode)[:size, :size])  # type: ignore[call-overload]
+def _mirrored_around(part: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    above, left = ((size - have) // 2 for have in part.shape[:2])
+    return mirrored(part, (above, left), size)
 
 
 EVALUATION_MPPS: Final = (0.25, 0.5)
@@ -94,11 +97,68 @@ def evaluation_crops(
     picture: Image.Image, image: LabelledImage, size: int = 224
 ) -> list[EvaluationCrop]:
     """Return the tiles that an image's score is the mean over, with their scales."""
+    return picture_tiles(picture, image.mpp, evaluation_scales(image.mpp_range), size)
+
+
+def picture_tiles(
+    picture: Image.Image, mpp: float, target_mpps: Sequence[float], size: int = 224
+) -> list[EvaluationCrop]:
+    """Cut a picture into the tiles that scoring it as a slide takes, row by row.
+
+    The whole of it is covered, the last column and row end at its edges, a picture smaller than a
+    tile is mirrored, and tiles with less than a quarter of tissue are left out. A picture without
+    any such tile gives all.
+
+    Parameters
+    ----------
+    picture
+        RGB image at `mpp` um/px.
+    mpp
+        Its scale.
+    target_mpps
+        Scales of the tiles, um/px.
+    size
+        Side of the tiles, px.
+    """
+    mask = _tissue_of(picture, mpp)
+    grids = [TileGrid(TileSpec(size, target, mpp), mask.region) for target in target_mpps]
+    chosen = [choose_tiles(grid, mask) for grid in grids]
+    if not any(len(tiles) for tiles in chosen):
+        chosen = [_every_tile(grid) for grid in grids]
+    window = Window(np.asarray(picture), 0.0, 0.0, 1.0)
     return [
-        EvaluationCrop(tile, mpp)
-        for mpp in evaluation_scales(image.mpp_range)
-        for tile in crop_grid(picture, image.mpp, mpp, size)
+        EvaluationCrop(_cut(window, region, tiles.grid), tiles.grid.spec.mpp)
+        for tiles in chosen
+        for region in tiles.regions(0, len(tiles))
     ]
+
+
+def _tissue_of(picture: Image.Image, mpp: float) -> TissueMask:
+    area = Region(0, 0, *picture.size)
+    overview = overview_mpp(area, mpp)
+    width, height = (max(1, round(side * mpp / overview)) for side in picture.size)
+    seen = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return TissueMask(classify_ground(np.asarray(seen), overview), area)
+
+
+def _every_tile(grid: TileGrid) -> ScaleTiles:
+    rows, columns = (
+        index.ravel()
+        for index in np.meshgrid(
+            *(np.arange(count, dtype=np.int32) for count in (grid.rows, grid.columns)),
+            indexing="ij",
+        )
+    )
+    return ScaleTiles(grid, columns, rows, np.zeros(len(rows), np.float32))
+
+
+def _cut(window: Window, region: Region, grid: TileGrid) -> NDArray[np.uint8]:
+    size, (height, width) = grid.spec.size_px, grid.shown_px
+    rows, columns = window.pixels.shape[:2]
+    across = min(region.width * width / size, columns - region.x)
+    down = min(region.height * height / size, rows - region.y)
+    part = window.crop_box((region.x, region.y, across, down), (width, height))
+    return mirrored(part, (0, 0), size)
 
 
 def evaluation_tiles(
@@ -113,7 +173,8 @@ def crop_grid(
 ) -> list[NDArray[np.uint8]]:
     """Cover a picture at `mpp` um/px evenly with tiles at a target scale, none beyond its edge.
 
-    A picture smaller than a tile gives one, mirrored at its edges.
+    A picture smaller than a tile gives one, mirrored at its edges. Models before 1.0.0 took their
+    exemplars from these tiles; now `picture_tiles` are taken.
     """
     side = size * target_mpp / mpp
     across, down = (max(1, int(length // side)) for length in picture.size)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.slides import Region, Slide, Window
-from napari_smse.tiles import ReadBlock, TilePlan
+from napari_smse.tiles import ReadBlock, TileGrid, TilePlan
+from napari_smse.tiles.mirror import mirrored
 
 
 def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uint8]:
@@ -21,10 +22,35 @@ def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uin
     tiles = np.empty((block.tile_count, size, size, 3), dtype=np.uint8)
     row = 0
     for scale, start, stop in block.members:
+        grid = plan.scales[scale].grid
         for region in plan.scales[scale].regions(start, stop):
-            tiles[row] = cut(window, region, size)
+            tiles[row] = cut_tile(window, region, grid)
             row += 1
     return tiles
+
+
+def cut_tile(window: Window, region: Region, grid: TileGrid) -> NDArray[np.uint8]:
+    """Cut a tile of a grid, mirrored where the scanned area is smaller than it.
+
+    Parameters
+    ----------
+    window
+        The pixels it lies in.
+    region
+        Region that the tile shows, level-0 px.
+    grid
+        That it is of.
+
+    Returns
+    -------
+    (size_px, size_px, 3), RGB
+    """
+    size = grid.spec.size_px
+    tile = cut(window, region, size)
+    height, width = grid.shown_px
+    if not grid.inside or (height, width) == (size, size):
+        return tile
+    return mirrored(tile[:height, :width], (0, 0), size)
 
 
 def cut(window: Window, region: Region, edge: int) -> NDArray[np.uint8]:

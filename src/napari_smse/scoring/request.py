@@ -14,6 +14,7 @@ from napari_smse.errors import ModelError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask, plan_tiles
+from napari_smse.tiles.plan import MIN_TISSUE
 
 _HALF_A_TILE = 0.5
 _RANGE_TOLERANCE = 1.05
@@ -43,7 +44,7 @@ class ScoreRequest:
 
     mpps: tuple[float, ...]
     overlap: float = 0.0
-    min_tissue: float = 0.25
+    min_tissue: float = MIN_TISSUE
     roi: BaseGeometry | None = None
     coarse_first: bool = False
 

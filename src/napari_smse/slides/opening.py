@@ -74,7 +74,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     SlideError
         When it may not be read.
     ScaleError
-        When ``mpp`` lies outside 0.05-10 um/px.
+        When ``mpp`` lies outside 0.02-10 um/px.
     """
     path = Path(path).absolute()  # backends open it again later, from wherever
     stated = None if mpp is None else user_scale(mpp)

@@ -11,8 +11,9 @@ from napari_smse.errors import ScaleError
 
 logger = logging.getLogger(__name__)
 
-PLAUSIBLE_MPP = (0.05, 10.0)
-"""um/px that a microscope can have; a 72-dpi TIFF reads as 352."""
+PLAUSIBLE_MPP = (0.02, 10.0)
+"""um/px that a microscope can have: a 100x objective on a camera with 2-um pixels, to the coarsest
+levels of scans; a 72-dpi TIFF reads as 352."""
 
 ANISOTROPY_WARNING = 0.01
 """Relative difference of um/px across and down beyond which a warning is logged."""
@@ -68,7 +69,7 @@ def user_scale(mpp: float) -> PhysicalScale:
     Raises
     ------
     ScaleError
-        When it lies outside 0.05-10 um/px.
+        When it lies outside 0.02-10 um/px.
     """
     if not is_plausible(mpp):
         low, high = PLAUSIBLE_MPP

@@ -178,7 +178,7 @@ class Slide:
         Raises
         ------
         ScaleError
-            When it lies outside 0.05-10 um/px.
+            When it lies outside 0.02-10 um/px.
         """
         slide = Slide(self.path, self._backend, user_scale(mpp))
         slide._stamps = self._stamps  # the file was opened then

@@ -15,6 +15,8 @@ DARK = 45
 _MIN_LIT_FRACTION = 0.01
 _MIN_LIT_LUMINANCE = 80.0
 _MAX_DARK_FRACTION = 0.5
+_MAX_DARK_BESIDE_DENSE = 0.1
+_MAX_SATURATION = 0.9
 _GLASS = 170
 _MIN_GLASS_FRACTION = 0.02
 _MAX_SAMPLED_PIXELS = 1_000_000
@@ -28,7 +30,8 @@ def is_brightfield(rgb: NDArray[np.uint8]) -> bool:
     In transmitted light what is not dark is light: glass, or stained tissue,
     which still lets most of the lamp through. In fluorescence the background is
     black and the signal a pure, dim colour. Black borders and missing parts of
-    a brightfield scan pass as long as some bright glass is left beside them.
+    a brightfield scan pass as long as some bright glass is left beside them; a field
+    full of dense, dark tissue passes as it has no black background.
 
     Parameters
     ----------
@@ -40,12 +43,13 @@ def is_brightfield(rgb: NDArray[np.uint8]) -> bool:
     lit = brightest_channel(rgb) >= DARK
     if lit.mean() < _MIN_LIT_FRACTION:
         return False
-    lit_pixels = rgb[lit].astype(np.float32)
+    lit_pixels, dark_fraction = rgb[lit].astype(np.float32), 1 - lit.mean()
+    darkest = lit_pixels.min(axis=1)
     if float(np.median(lit_pixels @ _REC709)) < _MIN_LIT_LUMINANCE:
-        return False
-    glass_fraction = float((lit_pixels.min(axis=1) >= _GLASS).mean())
-    mostly_dark = 1 - lit.mean() > _MAX_DARK_FRACTION
-    return not (mostly_dark and glass_fraction < _MIN_GLASS_FRACTION)
+        saturation = float(np.median(1 - darkest / lit_pixels.max(axis=1)))
+        return bool(dark_fraction <= _MAX_DARK_BESIDE_DENSE and saturation <= _MAX_SATURATION)
+    glass_fraction = float((darkest >= _GLASS).mean())
+    return not (dark_fraction > _MAX_DARK_FRACTION and glass_fraction < _MIN_GLASS_FRACTION)
 
 
 def brightest_channel(rgb: NDArray[np.number]) -> NDArray[np.number]:

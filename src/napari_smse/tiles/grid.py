@@ -19,7 +19,8 @@ class TileGrid:
     The grid hangs on the area's top-left corner whatever region is scored, so
     that results of several regions of one slide fit together. The last column
     and row are moved back to end at the far edge: they leave no tissue out, and
-    show the network nothing but slide.
+    show the network nothing but slide. An area smaller than a tile, such as a
+    camera's field, is mirrored at its far edges instead.
 
     Parameters
     ----------
@@ -54,6 +55,16 @@ class TileGrid:
     def edge(self) -> int:
         """Edge of a tile in whole level-0 px; single tiles may have a `pixel` more or less."""
         return max(1, round(self.spec.size_level0 / self.pixel)) * self.pixel
+
+    @property
+    def shown_px(self) -> tuple[int, int]:
+        """Rows and columns of a tile, px at its scale, that show the area; the rest is mirrored."""
+        px = self.spec.size_px / self.spec.size_level0
+        height, width = (
+            min(self.spec.size_px, max(1, math.floor(extent * px + 1e-6)))
+            for extent in (self.area.height, self.area.width)
+        )
+        return height, width
 
     def _count(self, extent: int) -> int:
         beyond_first = (extent - self.spec.size_level0) / self.spec.stride_level0

@@ -30,6 +30,12 @@ _SHARED_READ_RATIO = 4.0
 _SECOND_PASS = 2**40
 """Added to the number of a block of the second pass: beyond any that a slide has."""
 
+MIN_TISSUE = 0.25
+"""Share of what a tile shows that has to be tissue, by default."""
+
+LEAST_SIDE = 0.25
+"""A slide whose short side is less than this share of a tile's is too small for it."""
+
 MAX_UPSAMPLING = 2.5
 """A slide is never magnified by more than this: there is nothing there to see."""
 
@@ -79,7 +85,7 @@ def plan_tiles(
     *,
     tile_px: int = 224,
     overlap: float = 0.0,
-    min_tissue: float = 0.25,
+    min_tissue: float = MIN_TISSUE,
     roi: BaseGeometry | None = None,
     mask: TissueMask | None = None,
     coarse_first: bool = False,
@@ -117,7 +123,7 @@ def plan_tiles(
     RegionError
         If the region of interest lies off the slide.
     NoTissueError
-        If no tile holds enough tissue, or the slide is smaller than one.
+        If no tile holds enough tissue, or the slide is much smaller than one.
     """
     specs = [TileSpec(tile_px, mpp, slide.mpp, overlap) for mpp in sorted(set(mpps))]
     _refuse_empty_magnification(specs, slide)
@@ -127,7 +133,9 @@ def plan_tiles(
         )
     _require_on_slide(roi, slide)
     mask = find_tissue(slide) if mask is None else mask
-    chosen = [_choose(tile_grid(slide, spec), mask, roi, min_tissue) for spec in specs]
+    chosen = [
+        choose_tiles(tile_grid(slide, spec), mask, roi=roi, min_tissue=min_tissue) for spec in specs
+    ]
     if not any(len(tiles) for tiles in chosen):
         raise _no_tiles(slide, specs[0], min_tissue, roi)
     return plan_reads(slide, chosen, mask, coarse_first=coarse_first)
@@ -143,7 +151,7 @@ def _no_tiles(
     slide: Slide, finest: TileSpec, min_tissue: float, roi: BaseGeometry | None
 ) -> NoTissueError:
     area, edge = slide.bounds, finest.size_level0
-    if min(area.width, edge) * min(area.height, edge) < min_tissue * edge**2:
+    if _is_tiny(area, finest):
         return NoTissueError(
             f"{slide.path.name} has only {area.width} x {area.height} px, too few for a tile "
             f"({edge:.0f} x {edge:.0f} px at {finest.mpp:g} µm/px): open the whole slide, or "
@@ -154,6 +162,10 @@ def _no_tiles(
         f"No tissue found {location} {slide.path.name} (no tile with at least "
         f"{min_tissue:.0%} tissue): choose another region, or lower the tissue share."
     )
+
+
+def _is_tiny(area: Region, spec: TileSpec) -> bool:
+    return min(area.width, area.height) < LEAST_SIDE * spec.size_level0
 
 
 def _refuse_empty_magnification(specs: Sequence[TileSpec], slide: Slide) -> None:
@@ -178,10 +190,20 @@ def _require_on_slide(roi: BaseGeometry | None, slide: Slide) -> None:
         )
 
 
-def _choose(
-    grid: TileGrid, mask: TissueMask, roi: BaseGeometry | None, min_tissue: float
+def choose_tiles(
+    grid: TileGrid,
+    mask: TissueMask,
+    *,
+    roi: BaseGeometry | None = None,
+    min_tissue: float = MIN_TISSUE,
 ) -> ScaleTiles:
-    """Tiles with enough tissue that lie in the region of interest."""
+    """Return the tiles with enough tissue that lie in the region of interest, row by row.
+
+    There are none on what is tiny beside a tile. Parameters are those of `plan_tiles`.
+    """
+    if _is_tiny(grid.area, grid.spec):
+        none = np.empty(0, np.int32)
+        return ScaleTiles(grid, none, none, none.astype(np.float32))
     rows, columns = (
         index.ravel()
         for index in np.meshgrid(*_rows_and_columns_in_bounds(grid, roi), indexing="ij")

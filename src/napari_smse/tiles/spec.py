@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_smse.errors import ScaleError
+from napari_smse.slides.scale import is_plausible
 
 FINEST_MPP, COARSEST_MPP = 0.05, 10.0
 MAX_OVERLAP = 0.9
@@ -28,7 +29,8 @@ class TileSpec:
     Raises
     ------
     ScaleError
-        If a scale is outside 0.05-10 um/px, or the overlap outside 0-0.9.
+        If `mpp` is outside 0.05-10 um/px, `slide_mpp` outside 0.02-10, or the overlap outside
+        0-0.9.
     """
 
     size_px: int
@@ -38,12 +40,15 @@ class TileSpec:
 
     def __post_init__(self) -> None:
         """Refuse scales that no microscope has and overlaps that never end."""
-        for value in (self.mpp, self.slide_mpp):
-            if not FINEST_MPP <= value <= COARSEST_MPP:
-                raise ScaleError(
-                    f"{value:g} µm/px is not a scale tiles can be cut at: "
-                    f"give {FINEST_MPP:g} to {COARSEST_MPP:g} µm/px (20x is 0.5)."
-                )
+        if not FINEST_MPP <= self.mpp <= COARSEST_MPP:
+            raise ScaleError(
+                f"{self.mpp:g} µm/px is not a scale tiles can be cut at: "
+                f"give {FINEST_MPP:g} to {COARSEST_MPP:g} µm/px (20x is 0.5)."
+            )
+        if not is_plausible(self.slide_mpp):
+            raise ScaleError(
+                f"{self.slide_mpp:g} µm/px is no scale of a slide: state its true one."
+            )
         if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ScaleError(
                 f"Tiles cannot overlap by {self.overlap:g}: give a share of the tile's edge "

@@ -76,10 +76,9 @@ class TissueMask:
     def fraction(
         self, x: NDArray[np.integer], y: NDArray[np.integer], edge: int
     ) -> NDArray[np.float32]:
-        """Fraction of each square tile that is tissue.
+        """Fraction of what each square tile shows of the slide that is tissue.
 
-        Exact for the mask: overview pixels count by the area they share with
-        the tile, and what lies outside the overview is not tissue.
+        Exact for the mask: overview pixels count by the area they share with the tile.
 
         Parameters
         ----------
@@ -90,7 +89,7 @@ class TissueMask:
 
         Returns
         -------
-        (n,) in 0..1
+        (n,) in 0..1; 0 for a tile beside the overview.
         """
         sums = np.pad(self.tissue.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
         cell_width, cell_height = self.cell
@@ -102,7 +101,12 @@ class TissueMask:
             - _interpolate(sums, bottom, left)
             + _interpolate(sums, top, left)
         )
-        return np.clip(inside * cell_width * cell_height / edge**2, 0, 1).astype(np.float32)
+        width, height = self.ground.shape[1], self.ground.shape[0]
+        shown = (np.clip(right, 0, width) - np.clip(left, 0, width)) * (
+            np.clip(bottom, 0, height) - np.clip(top, 0, height)
+        )
+        fraction = np.divide(inside, shown, out=np.zeros_like(inside), where=shown > 0)
+        return np.clip(fraction, 0, 1).astype(np.float32)
 
 
 def _interpolate(
@@ -119,12 +123,20 @@ def _interpolate(
     return np.asarray(upper * (1 - dr) + lower * dr)
 
 
-def overview_mpp(slide: Slide) -> float:
-    """Scale to find tissue at: 8 um/px, finer on small images, coarser on huge ones."""
-    longest_um = max(slide.bounds.width, slide.bounds.height) * slide.mpp
+def overview_mpp(area: Region, slide_mpp: float) -> float:
+    """Scale to find tissue at: 8 um/px, finer on small images, coarser on huge ones.
+
+    Parameters
+    ----------
+    area
+        What is scanned, level-0 px.
+    slide_mpp
+        Scale of level 0, um/px.
+    """
+    longest_um = max(area.width, area.height) * slide_mpp
     min_side, max_side = _OVERVIEW_SIDES
     mpp = min(max(OVERVIEW_MPP, longest_um / max_side), longest_um / min_side)
-    return max(mpp, slide.mpp)
+    return max(mpp, slide_mpp)
 
 
 def find_tissue(slide: Slide) -> TissueMask:
@@ -137,7 +149,7 @@ def find_tissue(slide: Slide) -> TissueMask:
     NotBrightfieldError
         If the slide is fluorescence, dark-field or black.
     """
-    mpp = overview_mpp(slide)
+    mpp = overview_mpp(slide.bounds, slide.mpp)
     overview = slide.read(slide.bounds, mpp)
     require_brightfield(overview, slide.path)
     return TissueMask(classify_ground(overview, mpp), slide.bounds)

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from shapely import MultiPolygon
 
-from napari_smse.annotations.tile_labels import CONFLICT, MIN_TISSUE, assign_classes
+from napari_smse.annotations.tile_labels import CONFLICT, assign_classes
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.slides import Slide
 from napari_smse.tiles import ScaleTiles, TileSpec, TissueMask, find_tissue
-from napari_smse.tiles.plan import tile_grid
+from napari_smse.tiles.plan import MIN_TISSUE, tile_grid
 
 TILE_PX: Final = 224
 TILE_MPP: Final = 0.5

@@ -22,7 +22,7 @@ import platformdirs
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_smse.datasets.crops import crop_grid
+from napari_smse.datasets.crops import crop_grid, picture_tiles
 from napari_smse.datasets.public_sets import PublicImage, public_images
 from napari_smse.errors import BankError, DataError
 from napari_smse.models.card import ModelCard
@@ -327,6 +327,8 @@ def _tiles_of(
         logger.warning("left out of the search for pictures: %s", error)
         return
     for scale in scales:
+        for crop in picture_tiles(picture, mpp, [scale], tile_px):
+            yield scale, crop.tile
         for tile in crop_grid(picture, mpp, scale, tile_px):
             yield scale, tile
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DataError, ModelError
 from napari_smse.progress import Progress, Task
-from napari_smse.scoring.read_block import cut
+from napari_smse.scoring.read_block import cut_tile
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.batch_effect import (
@@ -183,8 +183,8 @@ class _Restained:
         """Read a tile as the run did, (edge, edge, 3)."""
         number = int(self._tiles.of_slide[row])
         grid, slide = self._tiles.grids[number], self._tiles.slides[number].slide
-        region, spec = grid.region(int(self._tiles.rows[row])), grid.grid.spec
-        return cut(slide.window(region, spec.mpp), region, spec.size_px)
+        region = grid.region(int(self._tiles.rows[row]))
+        return cut_tile(slide.window(region, grid.grid.spec.mpp), region, grid.grid)
 
 
 def _some_of_each(of_slide: NDArray[np.intp], most: int) -> NDArray[np.intp]:
