@@ -41,7 +41,8 @@ from napari_smse.training.head_training import HeadLearner, fresh_heads, train_h
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe
 from research.bundled import SOURCES
-from research.bundled.train import RECIPE, divided
+from research.bundled.breakhis_folds import divided
+from research.bundled.frozen_trunk import RECIPE
 
 SLIDE: Final = Path("slides") / "CMU-1-Small-Region.svs"
 MPPS: Final = (0.25, 0.5, 1.0)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from napari_smse.datasets.labelled_set import LabelledSet, join_sets
 from napari_smse.datasets.loading import read_training_set
@@ -30,13 +28,10 @@ from napari_smse.evaluation.learners import FROZEN, create_learner, read_recipe
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.metrics.summary import estimate, paired_difference
-from napari_smse.training.initialisation import new_network
-from napari_smse.training.prediction import Predictor
 from napari_smse.training.recipe import Recipe
-from napari_smse.training.trainer import predict_images, train
 from research.bundled import MORE_SOURCES, SOURCES
+from research.bundled.kept_networks import keeping_learner
 
-RECIPE_NAME: Final = "recipe.json"
 BY_SUBTYPE: Final = frozenset({"ucsb"})
 """Sources whose images are alike within a subtype (its tissue microarray), not within a case."""
 _log = logging.getLogger(__name__)
@@ -85,33 +80,8 @@ def chosen_learner(config: str, steps: int | None, device: str, out: Path) -> Le
     if config != FROZEN:
         recipe = read_recipe(config, steps=steps)
         if isinstance(recipe, Recipe) and recipe.trainable != "head":
-            return trunk_learner(recipe, device, out)
+            return keeping_learner(recipe, device, out)
     return create_learner(config, device=device, steps=steps)
-
-
-def trunk_learner(recipe: Recipe, device: str, out: Path) -> Learner:
-    """Return a learner that goes on where it was stopped, and writes each network's weights."""
-
-    def learn(
-        data: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
-    ) -> Predictor:
-        seeded = recipe.model_copy(update={"seed": seed})
-        network, _ = new_network(seeded, len(data.classes))
-        (source,) = set(data.sources) - {data.images[i].source for i in training}
-        folder = out / f"{source}_{seed}.training"
-        out.mkdir(parents=True, exist_ok=True)
-        (out / RECIPE_NAME).write_text(recipe.model_dump_json(by_alias=True, indent=2))
-        for progress in train(
-            network, data, seeded, training=training, folder=folder, device=device
-        ):
-            if progress.done and progress.done % 20 == 0:
-                _log.info("%s: step %d, loss %.3f", folder.stem, progress.done, progress.loss)
-        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-        save_file(weights, out / f"{source}_{seed}.safetensors")
-        shutil.rmtree(folder)
-        return lambda images: predict_images(network, images, tile_px=seeded.tile_px, device=device)
-
-    return learn
 
 
 def measure(

@@ -24,7 +24,7 @@ from napari_smse.training.head_training import fresh_heads, train_heads
 from napari_smse.training.imagenet_weights import PARENT
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.train_model import recipe_facts, training_sources
-from research.bundled.train import CROPS_PER_IMAGE, RECIPE
+from research.bundled.frozen_trunk import CROPS_PER_IMAGE, RECIPE
 
 _log = logging.getLogger(__name__)
 

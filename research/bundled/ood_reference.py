@@ -33,7 +33,7 @@ from napari_smse.tiles.appearance import appearance_features
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of
 from research.bundled import SOURCES
 from research.bundled.bach import bach_images
-from research.bundled.train import VALIDATED
+from research.bundled.breakhis_folds import VALIDATED
 
 IMAGES_A_CASE = 12
 LEARNT_CASES, LEARNT_TILES, LEARNT_TURNS = 2, 20, 10

@@ -26,7 +26,7 @@ from napari_smse.scoring.read_block import read_block
 from napari_smse.slides import open_slide
 from napari_smse.tiles import plan_tiles
 from napari_smse.training.recipe import Recipe
-from research.bundled.laboratories import RECIPE_NAME
+from research.bundled.kept_networks import RECIPE_NAME
 from research.bundled.unseen_laboratory import started
 
 SLIDE: Final = Path("slides") / "CMU-1-Small-Region.svs"

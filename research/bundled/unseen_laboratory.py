@@ -39,7 +39,8 @@ from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.models import SmseNetwork
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe
-from research.bundled.laboratories import RECIPE_NAME, by_alike, describe, read_laboratories
+from research.bundled.kept_networks import RECIPE_NAME
+from research.bundled.laboratories import by_alike, describe, read_laboratories
 
 LABELS: Final = (25, 50, 100)
 DRAWS: Final = 10

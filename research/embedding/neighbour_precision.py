@@ -31,7 +31,8 @@ from napari_smse.similarity.neighbours import nearest
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from research.bundled import SOURCES
-from research.bundled.train import RECIPE, REPEATS, VALIDATED, divided, filled_table
+from research.bundled.breakhis_folds import REPEATS, VALIDATED, divided
+from research.bundled.frozen_trunk import RECIPE, filled_table
 
 K, DRAWS = 5, 1000
 EMBEDDING, FROZEN = "embedding", "frozen features"

@@ -38,8 +38,8 @@ from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe, Similarity, Trainable
 from research.bundled import SOURCES
+from research.bundled.frozen_trunk import RECIPE
 from research.bundled.leave_source_out import empty_table, left_out_model
-from research.bundled.train import RECIPE
 from research.fine_tuning.mosaic_slides import (
     MOST_IMAGES,
     OTHER_SCANNER,

@@ -91,3 +91,13 @@ def test_the_temperature_of_logits_made_too_sure_is_found() -> None:
     best = functional.cross_entropy(logits * 5 / temperature, labels)
     for other in (temperature * 0.8, temperature * 1.25):
         assert functional.cross_entropy(logits * 5 / other, labels) > best
+
+
+def test_images_without_weight_do_not_move_the_temperature() -> None:
+    logits = torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
+    labels = logits.argmax(dim=1)
+    labels[::5] = 1 - labels[::5]
+    wrong = torch.cat([labels, 1 - labels])
+    weights = torch.cat([torch.full((400,), 0.3), torch.zeros(400)])
+    weighted = fit_temperature(torch.cat([logits, 9 * logits]), wrong, weights)
+    assert weighted == fit_temperature(logits, labels)

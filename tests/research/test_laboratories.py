@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
-from napari_smse.training.prediction import Predictor, predict_images
+from napari_smse.training.prediction import Predictor
 from research.bundled import laboratories, unseen_laboratory
-from support.training import SMALL, mini_set
+from support.training import SMALL, two_sources
 
 NAMES = ("one", "ucsb")
 
@@ -101,30 +100,6 @@ def test_recipes_are_compared_in_pairs(tmp_path: Path, capsys: pytest.CaptureFix
     laboratories.print_comparison([tmp_path / "before", tmp_path / "after"], labelled_set())
     first = capsys.readouterr().out.splitlines()[2]
     assert "+0.000 (+0.000 to +0.000)" in first
-
-
-def test_a_trunk_that_learns_leaves_its_weights_and_predicts_the_same_again(
-    tmp_path: Path,
-) -> None:
-    data = two_sources(tmp_path)
-    learner = laboratories.trunk_learner(SMALL, "cpu", tmp_path / "out")
-    laboratories.measure(learner, data, ["one"], 1, tmp_path / "out")
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"recipe.json", "one_0.safetensors", "one_0.npz"}
-    network = unseen_laboratory.started(SMALL, 2)
-    network.load_state_dict(load_file(tmp_path / "out" / "one_0.safetensors"))
-    held_out = laboratories.read_predictions(tmp_path / "out", "one")
-    assert held_out is not None
-    images = data.select(held_out.images.tolist())
-    assert {image.source for image in images} == {"one"}
-    again = predict_images(network, images, tile_px=SMALL.tile_px)
-    np.testing.assert_allclose(again, held_out.logits, atol=1e-5)
-
-
-def two_sources(folder: Path) -> LabelledSet:
-    data = mini_set(folder)
-    # A case is of one source.
-    return replace(data, images=tuple(replace(i, case=f"{i.source} {i.case}") for i in data.images))
 
 
 def test_features_that_tell_classes_apart_need_few_labels(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -57,6 +58,21 @@ def mini_set(folder: Path, cases: int = 4, images: int = 2) -> LabelledSet:
     return LabelledSet(
         ("benign", "malignant"), tuple(found), {name: Source(name) for name in ("one", "two")}
     )
+
+
+def two_sources(folder: Path, names: tuple[str, str] = ("one", "two"), **size: int) -> LabelledSet:
+    """The same, each case of one source; the sources are called so."""
+    data, named = mini_set(folder, **size), dict(zip(("one", "two"), names, strict=True))
+    images = (
+        replace(
+            image,
+            source=named[image.source],
+            stratum=named[image.source],
+            case=f"{named[image.source]} {image.case}",
+        )
+        for image in data.images
+    )
+    return replace(data, images=tuple(images), sources={name: Source(name) for name in names})
 
 
 def by_case(data: LabelledSet, cases: Iterable[int]) -> list[int]:

@@ -21,7 +21,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
     logits, labels
         ``(n, classes)`` and ``(n,)``, held out by case.
     weights
-        Weight of each class, ``(classes,)``.
+        Of each image, ``(n,)``; all alike by default.
 
     References
     ----------
@@ -31,10 +31,9 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
     from torch.nn import functional
 
     grid = torch.logspace(-1, 1.5, 251, dtype=torch.float64)
+    share = torch.ones(len(labels)) if weights is None else weights
     losses = [
-        functional.cross_entropy(
-            logits.double() / t, labels, None if weights is None else weights.double()
-        )
+        (functional.cross_entropy(logits.double() / t, labels, reduction="none") * share).sum()
         for t in grid
     ]
     return float(grid[int(torch.stack(losses).argmin())])

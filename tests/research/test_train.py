@@ -1,0 +1,51 @@
+"""The bundled model, made by one command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_smse.models import load_model
+from napari_smse.similarity.bank_file import load_bank, model_bank_path
+from research.bundled import breakhis_folds, kept_networks, train
+from support.training import SMALL, two_sources
+
+RECIPE = SMALL.model_copy(update={"steps": 2, "trunk_learning_rate": 1e-4})
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command, on two small laboratories."""
+    data = two_sources(tmp_path / "data", ("breakhis", "elsewhere"), cases=10, images=2)
+    monkeypatch.setattr(train, "read_laboratories", lambda _folder: data)
+    monkeypatch.setattr(train, "bundled_recipe", lambda: RECIPE)
+    for module in (train, breakhis_folds):
+        monkeypatch.setattr(module, "REPEATS", 1)
+    words = ["--data", tmp_path, "--work", tmp_path / "work", "--out", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
+    return sys.argv
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("command")
+def test_the_model_is_made_with_its_figures_and_made_again_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.main()
+    model = load_model(tmp_path / "out" / train.NAME)
+    first = {(f.data, f.metric): f.value for f in model.card.figures}
+    assert {source.name for source in model.card.training} == {"breakhis", "elsewhere"}
+    for source in ("breakhis", "elsewhere"):
+        assert (f"{source}, left out as a whole", "auc") in first
+        assert 0 <= first[f"{source}, left out as a whole, outside the band to abstain in",
+                          "share called"] <= 1  # fmt: skip
+    assert ("BreakHis, this recipe, all sources", "auc") in first
+    assert len(load_bank(model_bank_path(model.path))) > 0
+    assert len(list((tmp_path / "work").glob("*.safetensors"))) == 1 + 2 + 5
+
+    monkeypatch.setattr(kept_networks, "train", None)
+    train.main()
+    again = load_model(tmp_path / "out" / train.NAME)
+    assert again.card == model.card
