@@ -20,6 +20,8 @@ from napari_smse.similarity.bank_file import bank_of
         ("GTxc2012827-2-400-004.jpg", "colon GTxc2012827"),
         ("Normal_400x_31.jpg", "oral Normal-400-1"),
         ("OSCC_400x_240.jpg", "oral OSCC-400-12"),
+        ("ytma10_010704_benign1.jpg", "ucsb ytma10_010704_benign1"),
+        ("ytma10_010704_malignant2_ccd.tif", "ucsb ytma10_010704_malignant2"),
         ("Normal_100x_31.jpg", None),
         ("GT2001837-1-400-001.txt", None),
         ("holiday.jpg", None),
@@ -53,6 +55,8 @@ def test_folders_of_any_nesting_are_searched(tmp_path) -> None:
         ("GT2001837-1-400-001.png", (224, 224), (224, 224), 1.1),
         ("OSCC_400x_240.png", (224, 224), (224, 224), 0.85),
         ("OSCC_400x_240.png", (640, 480), (224, 224), 0.85),
+        ("ytma10_010704_benign1.jpg", (896, 768), (896, 768), 0.45),
+        ("ytma55_030603_malignant3_ccd.tif", (896, 768), (896, 768), 0.45),
     ],
 )
 def test_pictures_are_read_at_the_scale_they_were_learnt_from(
