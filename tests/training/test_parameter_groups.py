@@ -6,6 +6,7 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
+from napari_smse.errors import TrainingError
 from napari_smse.models import SmseCnn, SmseNetwork, build_trunk
 from napari_smse.training.parameter_groups import last_stage, set_trainable
 from napari_smse.training.recipe import Recipe
@@ -66,3 +67,26 @@ def test_a_staged_trunk_has_a_last_stage() -> None:
     set_trainable(network, Recipe(trainable="stage"))
     assert any(".blocks.6." in name for name in learnt(network))
     assert not any(".blocks.5." in name for name in learnt(network))
+
+
+@pytest.mark.parametrize("frozen", [1, 2])
+def test_the_first_stages_stay_as_they_are(frozen: int) -> None:
+    network = mini_network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    groups = set_trainable(network, Recipe(trainable="all", frozen_stages=frozen))
+    still = {name for name, _ in network.named_parameters()} - learnt(network)
+    assert {name.split(".")[3] for name in still if ".blocks." in name} == {
+        str(stage) for stage in range(frozen)
+    }
+    assert {name.split(".")[2] for name in still} == {"conv_stem", "bn1", "blocks"}
+    optimiser = torch.optim.AdamW([p for group in groups for p in group["params"]], lr=0.1)
+    network(torch.rand(2, 3, 64, 64) * 255).logits.square().sum().backward()
+    optimiser.step()
+    moved = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
+    assert moved
+    assert not moved & still
+
+
+def test_a_trunk_without_so_many_stages_is_named() -> None:
+    with pytest.raises(TrainingError, match="set frozen_stages to less"):
+        set_trainable(mini_network(), Recipe(trainable="all", frozen_stages=99))
