@@ -263,6 +263,57 @@ class TestCrossval:
         assert len(rows) == 9
         assert [row["differences"] is None for row in rows] == [True] + [False] * 8
 
+    def test_one_that_was_stopped_keeps_its_trainings_until_all_is_done(
+        self, shell: Shell, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folders = []
+
+        class Stopped(NameLearner):
+            def __call__(self, *given: object) -> object:
+                if len(folders) < 2:
+                    raise KeyboardInterrupt
+                return super().__call__(*given)
+
+        def create_learner(recipe: str, *, folder: Path, **options: object) -> NameLearner:
+            (folder / "a fold").mkdir(parents=True, exist_ok=True)
+            folders.append(folder)
+            return Stopped(0.9)
+
+        monkeypatch.setattr("napari_smse.evaluation.learners.create_learner", create_learner)
+        answer = shell("crossval", data, "--folds", "3", "--out", tmp_path / "out")
+        assert answer.status == 130
+        assert "the same command goes on" in answer.err
+        assert folders[0].is_dir()
+        assert shell("crossval", data, "--folds", "3", "--out", tmp_path / "out").status == 0
+        assert folders[0] == folders[1]
+        assert not folders[0].exists()
+
+    def test_the_papers_rates_stand_beside_the_published_ones(
+        self, shell: Shell, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Both(NameLearner):
+            def __call__(self, *given: object) -> object:
+                predict = super().__call__(*given)
+
+                class Predictor:
+                    def __call__(self, images: object) -> object:
+                        return predict(images)
+
+                    def select_on_test(self, images: object) -> object:
+                        return predict(images)
+
+                return Predictor()
+
+        monkeypatch.setattr(
+            "napari_smse.evaluation.learners.create_learner", lambda *_, **__: Both(0.9)
+        )
+        answer = shell("crossval", data, "--folds", "2", "--recipe", "paper", "--compare-losses")
+        assert answer.status == 0, answer.err
+        text = " ".join(answer.out.split())
+        assert text.count("reinforced focal") >= 9
+        for words in ("patient recognition rate, %", "optimistic", "published", "88.40 ± 4.17"):
+            assert words in text
+
     def test_lists_divide_as_they_say(
         self, shell: Shell, data: Path, tmp_path: Path, learner: dict[str, object]
     ) -> None:

@@ -18,8 +18,10 @@ from napari_smse.evaluation.learners import (
     read_recipe,
 )
 from napari_smse.models import SmseCnn
+from napari_smse.training.paper import trainer
 from napari_smse.training.paper.recipe import PaperRecipe
 from napari_smse.training.recipe import default_recipe
+from napari_smse.training.trainer_state import TrainingState
 from support.datasets import image, labelled_set, write_picture
 from support.training import SMALL, mini_set
 
@@ -92,6 +94,32 @@ def test_the_seed_given_by_the_protocol_decides(tmp_path: Path) -> None:
     assert not torch.equal(first, other)
 
 
+def test_a_fold_that_was_stopped_goes_on_and_one_that_is_done_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = mini_set(tmp_path / "images")
+    training, test = list(range(12)), data.select([12, 13, 14, 15])
+    recipe = SMALL.model_copy(update={"steps": 6, "validate_every": 2})
+    whole = network_learner(recipe)(data, training, (), 1)(test)
+    taken, stop_at = [], 4
+    learn = TrainingState.learn
+
+    def counted(self: TrainingState, *batch: object) -> object:
+        if len(taken) == stop_at:
+            raise KeyboardInterrupt
+        taken.append(self.step)
+        return learn(self, *batch)
+
+    monkeypatch.setattr(TrainingState, "learn", counted)
+    learner = network_learner(recipe, folder=tmp_path / "trainings")
+    with pytest.raises(KeyboardInterrupt):
+        learner(data, training, (), 1)
+    stop_at = 99
+    for _ in range(2):
+        assert torch.equal(learner(data, training, (), 1)(test), whole)
+    assert taken == [0, 1, 2, 3, 4, 5]
+
+
 def test_learners_of_one_trunk_compute_its_features_once(tmp_path: Path) -> None:
     data, tables = mini_set(tmp_path), {}
     head = SMALL.model_copy(update={"trainable": "head", "steps": 2})
@@ -146,3 +174,15 @@ def test_the_papers_learner_keeps_every_epoch(frames: object) -> None:
     predictor = learner(frames, [0, 1, 2, 3], [], 3)
     assert len(predictor._epochs) == 2
     assert predictor.select_on_test(frames.select([4, 5])).shape == (2, 2)
+
+
+def test_the_papers_epochs_are_kept_for_the_next_start(
+    frames: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = paper_learner(PaperRecipe(epochs=2, batch=2), folder=tmp_path / "trainings")
+    training, test = [0, 1, 2, 3], frames.select([4, 5])
+    first = learner(frames, training, (), 0)
+    monkeypatch.setattr(trainer._PaperRun, "_learn", None)
+    again = learner(frames, training, (), 0)
+    assert torch.equal(first(test), again(test))
+    assert torch.equal(first.select_on_test(test), again.select_on_test(test))

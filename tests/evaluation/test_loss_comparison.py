@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+import torch
+
 from napari_smse.evaluation.loss_comparison import (
     CLASSIFICATIONS,
     REFERENCE,
@@ -37,8 +39,32 @@ def test_every_pair_of_losses_runs_on_the_same_folds() -> None:
     best = next(row for row in rows if (row.similarity, row.classification) == ("triplet", "focal"))
     assert best.differences["auc"].low > 0
     assert best.differences["auc"] == paired_difference(
-        found["triplet", "focal"], found[REFERENCE], data, "auc", draws=50
+        found["triplet", "focal"].held_out, found[REFERENCE].held_out, data, "auc", draws=50
     )
+    assert best.magnifications[-1].magnification == "all"
+    assert not best.selected_on_test
+
+
+def test_weights_chosen_on_the_test_images_are_told_apart() -> None:
+    class Both(NameLearner):
+        def __call__(self, *given):
+            honest = super().__call__(*given)
+
+            class Predictor:
+                def __call__(self, images):
+                    return honest(images)
+
+                def select_on_test(self, images):
+                    return torch.tensor([[-3.0, 3.0] if i.label else [3.0, -3.0] for i in images])
+
+            return Predictor()
+
+    data = random_set(12)
+    found = run_task(compare_losses(lambda *_: Both(0.6), data, 2))
+    rows = loss_comparison_table(found, data, draws=10)
+    for row in rows:
+        assert row.selected_on_test[-1].accuracy_by_fold.mean == 1
+        assert row.magnifications[-1].accuracy_by_fold.mean < 1
 
 
 def test_without_the_reference_there_is_nothing_to_differ_from() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +26,7 @@ from napari_smse.cli.options import (
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.cli.tables import describe_scale_point
 from napari_smse.errors import DataError, TrainingError
-from napari_smse.progress import run_task
+from napari_smse.progress import Progress, run_task
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     _Split = tuple[int | Sequence[Fold], tuple[str, ...]]  # and what the reader must know of it
 
 DEFAULT_FOLDS = 5
+_TRAININGS = "trainings"
 
 
 def crossval(
@@ -80,7 +82,11 @@ def crossval(
     seed: Seed = 0,
     device: Device = "auto",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the figures, the predictions and the report.")
+        Path | None,
+        typer.Option(
+            help="Folder for the figures, the predictions and the report. Until all is done, "
+            "trainings are kept there, and the same command goes on with them."
+        ),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -123,13 +129,20 @@ def crossval(
     )
     console.report(f"Cross-validating {recipe} on {chosen.label}. Research use only.")
     try:
-        first = _train_all(run, recipe, compare_losses, steps, chosen.torch_name, console)
+        trainings = None if out is None else out / _TRAININGS
+        first = _train_all(
+            run, recipe, compare_losses, steps, chosen.torch_name, console, trainings
+        )
         if scale_curve:
             _measure_scales(run, first, console)
     except KeyboardInterrupt as stop:
-        console.message("Stopped. A cross-validation is not kept until it is whole.")
+        console.message(
+            "Stopped. With --out, what was trained stays there, and the same command goes on."
+        )
         raise typer.Exit(130) from stop
     report_run(run, out, console)
+    if trainings is not None:
+        shutil.rmtree(trainings, ignore_errors=True)
 
 
 def _refuse_contradictions(
@@ -174,6 +187,7 @@ def _train_all(
     steps: int | None,
     device: str,
     console: Console,
+    trainings: Path | None,
 ) -> list[FoldProgress]:
     """Train and predict all folds; return those of the first repeat."""
     from napari_smse.evaluation.learners import FeatureCaches, create_learner
@@ -188,6 +202,7 @@ def _train_all(
                 steps=steps,
                 on_message=lambda text: bar.update(facts=text),
                 feature_caches=feature_caches,
+                folder=trainings,
                 **losses,
             )
 
@@ -198,19 +213,20 @@ def _train_all(
 
 
 def _run_folds(run: CrossValidationRun, learner: Learner, bar: TaskProgress) -> list[FoldProgress]:
-    from napari_smse.evaluation.cross_validation import cross_validation
-    from napari_smse.metrics.predictions import join
+    from napari_smse.evaluation.cross_validation import FoldProgress, cross_validation
+    from napari_smse.evaluation.loss_comparison import both_selections
 
-    honest, selected_on_test, first = [], [], []
-    for fold in cross_validation(learner, run.images, run.folds, **run.protocol):
-        honest.append(fold.held_out)
-        if fold.selected_on_test is not None:
-            selected_on_test.append(fold.selected_on_test)
+    first: list[FoldProgress] = []
+
+    def remember(fold: Progress) -> None:
+        assert isinstance(fold, FoldProgress)
         if fold.done * run.repeats <= fold.total:
             first.append(fold)
         bar.update(fold.done, fold.total)
-    run.held_out = join(honest)
-    run.selected_on_test = join(selected_on_test) if selected_on_test else None
+
+    running = cross_validation(learner, run.images, run.folds, **run.protocol)
+    found = run_task(both_selections(running), remember)
+    run.held_out, run.selected_on_test = found.held_out, found.selected_on_test
     return first
 
 
@@ -238,6 +254,7 @@ def _compare_losses(
         run.folds,
         **run.protocol,
     )
-    held_out = run_task(running, bar.show)
-    run.loss_comparison = loss_comparison_table(held_out, run.images)
-    run.held_out = held_out["triplet", "reinforced focal"]
+    found = run_task(running, bar.show)
+    run.loss_comparison = loss_comparison_table(found, run.images)
+    full_method = found["triplet", "reinforced focal"]
+    run.held_out, run.selected_on_test = full_method.held_out, full_method.selected_on_test

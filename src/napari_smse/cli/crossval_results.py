@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from napari_smse.atomic_write import atomic_path
 from napari_smse.cli.console import Console, json_text
 from napari_smse.cli.files import skipped_values
-from napari_smse.cli.tables import loss_table, magnification_table, metric_table
+from napari_smse.cli.tables import (
+    loss_table,
+    magnification_table,
+    metric_table,
+    patient_rate_table,
+    published_table,
+)
 
 if TYPE_CHECKING:
     from napari_smse.datasets.labelled_set import LabelledSet
@@ -112,7 +118,7 @@ def _print_tables(
     run: CrossValidationRun, summary: Summary, selected_on_test: Summary | None, console: Console
 ) -> None:
     if run.loss_comparison:
-        console.print_table(loss_table(run.loss_comparison))
+        _print_losses(run.loss_comparison, console)
         console.report("below: triplet with reinforced focal")
     if selected_on_test is not None:
         console.report("weights chosen on validation cases:")
@@ -123,6 +129,20 @@ def _print_tables(
     if selected_on_test is not None:
         console.report(f"optimistic: {_EPOCH_NOTE}:")
         console.print_table(magnification_table(selected_on_test))
+
+
+def _print_losses(rows: Sequence[LossComparisonRow], console: Console) -> None:
+    console.print_table(loss_table(rows))
+    console.report("patient recognition rate, %, mean ± standard deviation over folds:")
+    console.print_table(patient_rate_table(rows))
+    if not rows[0].selected_on_test:
+        return
+    console.report(f"the same, optimistic: {_EPOCH_NOTE}:")
+    console.print_table(patient_rate_table(rows, selected_on_test=True))
+    console.report("published (arXiv 2107.01063 and its authors' logs), chosen so, too:")
+    console.print_table(
+        published_table([summary.magnification for summary in rows[0].magnifications])
+    )
 
 
 def _values(

@@ -91,6 +91,7 @@ def create_learner(
     steps: int | None = None,
     on_message: OnMessage = _silent,
     feature_caches: FeatureCaches | None = None,
+    folder: Path | None = None,
     **losses: str,
 ) -> Learner:
     """Create the learner that a name or a recipe file stands for.
@@ -107,6 +108,9 @@ def create_learner(
         Called with a line of text for each step of the work.
     feature_caches
         Caches that several learners with a frozen trunk share, so that it computes features once.
+    folder
+        For the checkpoints of trainings, one below it for each recipe and seed: what is trained
+        again there goes on where it was. None for nowhere. Frozen trunks leave nothing.
     **losses
         `similarity` and `classification`, instead of the recipe's.
 
@@ -121,9 +125,13 @@ def create_learner(
         return linear_probe_learner(device=device, on_message=on_message)
     recipe = read_recipe(config, steps=steps, **losses)
     if isinstance(recipe, PaperRecipe):
-        return paper_learner(recipe, device=device, on_message=on_message)
+        return paper_learner(recipe, device=device, on_message=on_message, folder=folder)
     return network_learner(
-        recipe, device=device, on_message=on_message, feature_caches=feature_caches
+        recipe,
+        device=device,
+        on_message=on_message,
+        feature_caches=feature_caches,
+        folder=folder,
     )
 
 
@@ -147,10 +155,12 @@ def network_learner(
     device: str = "cpu",
     on_message: OnMessage = _silent,
     feature_caches: FeatureCaches | None = None,
+    folder: Path | None = None,
 ) -> Learner:
     """Return a learner that trains a new network by a recipe, each time with another seed.
 
-    Where only the heads learn, all of its networks share the features of one frozen trunk.
+    Where only the heads learn, all of its networks share the features of one frozen trunk. Else a
+    training that was stopped goes on from its checkpoint in the folder, if there is one.
     """
     if recipe.trainable == "head" and recipe.network != SmseCnn.trunk_name:
         return _head_learner(
@@ -163,7 +173,13 @@ def network_learner(
         seeded = recipe.model_copy(update={"seed": seed})
         network, _ = new_network(seeded, len(labelled_set.classes))
         running = train(
-            network, labelled_set, seeded, training=training, validation=validation, device=device
+            network,
+            labelled_set,
+            seeded,
+            training=training,
+            validation=validation,
+            folder=_training_folder(folder, seeded),
+            device=device,
         )
         for progress in running:
             on_message(f"step {progress.done} of {progress.total}, loss {progress.loss:.3f}")
@@ -194,12 +210,24 @@ def _head_learner(
     return learn
 
 
+def _training_folder(folder: Path | None, recipe: Recipe | PaperRecipe) -> Path | None:
+    if folder is None:
+        return None
+    losses = f"{recipe.similarity} {recipe.classification}".replace(" ", "-")
+    return folder / f"{losses}-{recipe.seed}"
+
+
 def paper_learner(
-    recipe: PaperRecipe, *, device: str = "cpu", on_message: OnMessage = _silent
+    recipe: PaperRecipe,
+    *,
+    device: str = "cpu",
+    on_message: OnMessage = _silent,
+    folder: Path | None = None,
 ) -> Learner:
     """Return a learner that trains the paper's network, each time with another seed.
 
     Its predictors can `select_on_test`: choose the epoch by the test images, as the authors did.
+    A training that was stopped goes on after its last epoch in the folder, if there is one.
     """
 
     def learn(
@@ -210,7 +238,13 @@ def paper_learner(
         assert isinstance(network, SmseCnn)
         epochs = []
         running = train_paper(
-            network, labelled_set, seeded, training=training, validation=validation, device=device
+            network,
+            labelled_set,
+            seeded,
+            training=training,
+            validation=validation,
+            folder=_training_folder(folder, seeded),
+            device=device,
         )
         for progress in running:
             on_message(f"step {progress.done} of {progress.total}, loss {progress.loss:.3f}")

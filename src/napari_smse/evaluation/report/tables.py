@@ -7,6 +7,7 @@ from html import escape
 from typing import Final
 
 from napari_smse.evaluation.loss_comparison import LossComparisonRow
+from napari_smse.evaluation.published_results import PUBLISHED
 from napari_smse.html_page import table
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.per_case import CaseResult
@@ -137,6 +138,53 @@ def loss_comparison_tables(rows: Sequence[LossComparisonRow]) -> Iterator[str]:
             f"<h2>Controls</h2>{table(head, cells, numbers=range(2, 99))}"
             '<p class="small">Difference: of the AUC to no similarity loss with cross-entropy, '
             "same folds, same cases drawn for both.</p>"
+        )
+        yield from _patient_rates(rows)
+
+
+def _patient_rates(rows: Sequence[LossComparisonRow]) -> Iterator[str]:
+    """Yield the patient recognition rates of each pair of losses by magnification."""
+    names = [summary.magnification for summary in rows[0].magnifications]
+    head = ("similarity loss", "classification loss", *names, "image accuracy, all")
+    selections = {
+        "weights chosen on validation cases": [row.magnifications for row in rows],
+        "weights chosen on the test images: optimistic": [row.selected_on_test for row in rows],
+    }
+    for title, of_rows in selections.items():
+        cells = [
+            (
+                "",
+                (
+                    row.similarity,
+                    row.classification,
+                    *(percent(summary.patient_by_fold) for summary in summaries),
+                    percent(summaries[-1].accuracy_by_fold),
+                ),
+            )
+            for row, summaries in zip(rows, of_rows, strict=True)
+            if summaries
+        ]
+        if cells:
+            yield (
+                f"<h3>Patient recognition rate, %: {title}</h3>"
+                f"{table(head, cells, numbers=range(2, 99))}"
+            )
+    if rows[0].selected_on_test:
+        published = [
+            (
+                "",
+                (
+                    row.similarity,
+                    row.classification,
+                    *(row.by_magnification.get(name, "") for name in names),
+                    row.image_accuracy,
+                ),
+            )
+            for row in PUBLISHED
+        ]
+        yield (
+            "<h3>Patient recognition rate, %: published, chosen on the test images, too</h3>"
+            f"{table(head, published, numbers=range(2, 99))}"
         )
 
 
