@@ -23,17 +23,17 @@ from PIL import Image, ImageFilter
 from sklearn.metrics import roc_auc_score
 
 from napari_smse.datasets.crops import evaluation_crops
-from napari_smse.datasets.loading import read_training_set
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.models import read_card
-from napari_smse.models.card import BUNDLED_NAME, OOD_REFERENCE_SUFFIX
+from napari_smse.models.card import OOD_REFERENCE_SUFFIX
 from napari_smse.similarity.ood.reference import OodReference, save_ood_reference
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles.appearance import appearance_features
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference, folds_of
-from research.bundled import SOURCES
 from research.bundled.bach import bach_images
 from research.bundled.breakhis_folds import VALIDATED
+from research.bundled.laboratories import read_laboratories
+from research.bundled.train import NAME
 
 IMAGES_A_CASE = 12
 LEARNT_CASES, LEARNT_TILES, LEARNT_TURNS = 2, 20, 10
@@ -58,8 +58,8 @@ def main() -> None:
     tiles = known_tiles(options.data)
     for name, told in measured(tiles, options.data).items():
         print(f"{name:30} " + ", ".join(f"{key} {value:.3f}" for key, value in told.items()))
-    known = fitted(tiles.told, read_card("bundled").weights_sha256)
-    save_ood_reference(known, options.out / (BUNDLED_NAME + OOD_REFERENCE_SUFFIX))
+    known = fitted(tiles.told, read_card(options.out / NAME).weights_sha256)
+    save_ood_reference(known, options.out / (NAME + OOD_REFERENCE_SUFFIX))
     print(
         json.dumps({f"{one.source} {one.mpp:g}": round(one.limit, 2) for one in known.appearances})
     )
@@ -68,7 +68,7 @@ def main() -> None:
 def known_tiles(data: Path, seed: int = 0) -> Tiles:
     """Return the tiles that images are judged by, of as many images of a case at most."""
     rng = np.random.default_rng(seed)
-    images = read_training_set(SOURCES, base=data).images
+    images = read_laboratories(data).images
     by_case: dict[str, list[int]] = {}
     for number in rng.permutation(len(images)).tolist():
         by_case.setdefault(images[number].case, []).append(number)
