@@ -77,6 +77,10 @@ class UnknownTrunkError(ModelError):
     """Neither timm nor torchvision knows a trunk of this name."""
 
 
+class UnknownEncoderError(ModelError):
+    """No encoder of the catalogue has this name, in any tool's spelling."""
+
+
 class ScaleError(SmseError):
     """A requested scale cannot be read or scored."""
 

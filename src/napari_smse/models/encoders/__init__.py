@@ -1,0 +1,9 @@
+"""Encoders: networks trained by others that turn a tile into features.
+
+What they are (`catalogue`) is known without torch; how they are built (`construction`) is not.
+"""
+
+from napari_smse.models.encoders.catalogue import ENCODERS, find_encoder
+from napari_smse.models.encoders.encoder import Architecture, Encoder, Gate, Pooling
+
+__all__ = ["ENCODERS", "Architecture", "Encoder", "Gate", "Pooling", "find_encoder"]
