@@ -81,6 +81,10 @@ class UnknownEncoderError(ModelError):
     """No encoder of the catalogue has this name, in any tool's spelling."""
 
 
+class EncoderWeightsError(ModelError):
+    """The weights of an encoder are not there, not to be had, or not its own."""
+
+
 class ScaleError(SmseError):
     """A requested scale cannot be read or scored."""
 

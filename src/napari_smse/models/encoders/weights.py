@@ -1,0 +1,260 @@
+"""The weights of encoders: found on this machine, downloaded when asked for, and fitted in.
+
+Nothing in a file can run code: safetensors holds numbers alone, and what was pickled is read by
+torch's restricted unpickler.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from napari_smse.errors import EncoderWeightsError
+from napari_smse.models.encoders.construction import EncoderTrunk, build_encoder
+from napari_smse.models.encoders.encoder import Encoder, Gate
+
+Tensors = dict[str, Tensor]
+_SAFETENSORS: Final = ".safetensors"
+_PICKLED: Final = (".bin", ".pth", ".pt", ".ckpt")
+_WRAPPERS: Final = ("teacher", "state_dict", "model")
+_NOT_NEEDED: Final = (
+    "head",
+    "fc.",
+    "classifier",
+    "pooler",
+    "mask_token",
+    "embeddings.mask_token",
+    "dino_head",
+    "ibot_head",
+)
+"""Beginnings of what a checkpoint may hold besides: heads and what training alone needs."""
+
+
+def weights_path(encoder: Encoder, path: str | Path | None = None) -> Path:
+    """Return where the weights of an encoder lie: at the path given, or in the hub's cache.
+
+    Parameters
+    ----------
+    encoder
+        Whose.
+    path
+        Of the file, or of the folder that holds it.
+
+    Raises
+    ------
+    EncoderWeightsError
+        They are not there; the message says how to get them.
+    """
+    if path is not None:
+        return _given_path(encoder, Path(path))
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in dict.fromkeys((encoder.checkpoint, "model.safetensors", "pytorch_model.bin")):
+        found = try_to_load_from_cache(encoder.repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    raise EncoderWeightsError(f"The weights of {encoder.name} are not here. {how_to_get(encoder)}")
+
+
+def _given_path(encoder: Encoder, path: Path) -> Path:
+    if path.is_file():
+        return path
+    if path.is_dir():
+        suffixes = (_SAFETENSORS, *_PICKLED)
+        files = sorted(file for file in path.iterdir() if file.suffix in suffixes)
+        # Numbers alone are preferred to what was pickled.
+        files.sort(key=lambda file: file.suffix != _SAFETENSORS)
+        if files:
+            return files[0]
+    raise EncoderWeightsError(
+        f"There are no weights at {path}: give the .safetensors of {encoder.name}, or its folder."
+    )
+
+
+def how_to_get(encoder: Encoder) -> str:
+    """Say how the weights are got, under which licence, and who may."""
+    size = f"{encoder.parameters * 4 / 1000:.1f} GB" if encoder.parameters >= 250 else ""
+    size = size or f"{encoder.parameters * 4:.0f} MB"
+    use = "" if encoder.commercial else ", no commercial use"
+    gate = {
+        Gate.OPEN: "",
+        Gate.ASK: f" First accept its terms at huggingface.co/{encoder.repository} and log in "
+        "with `hf auth login`.",
+        Gate.UNKNOWN: f" If that is refused, accept its terms at huggingface.co/"
+        f"{encoder.repository} and log in with `hf auth login`.",
+    }[encoder.gate]
+    return (
+        f"`napari-smse models get {encoder.name}` downloads them (about {size}; licence: "
+        f"{encoder.licence}{use}).{gate} Or give a file by --encoder-weights."
+    )
+
+
+def download_weights(encoder: Encoder) -> Path:
+    """Download the weights of an encoder from the hub into its cache.
+
+    Raises
+    ------
+    EncoderWeightsError
+        The hub cannot be reached, refuses, or does not have them.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        return Path(hf_hub_download(encoder.repository, encoder.checkpoint))
+    except GatedRepoError as error:
+        raise EncoderWeightsError(
+            f"{encoder.repository} is not open to you: accept its terms at "
+            f"huggingface.co/{encoder.repository}, and log in with `hf auth login`."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+        reason = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
+        raise EncoderWeightsError(
+            f"The weights of {encoder.name} cannot be downloaded ({reason}): download "
+            f"{encoder.checkpoint} of {encoder.repository} elsewhere, and give it by "
+            "--encoder-weights."
+        ) from error
+    except (RepositoryNotFoundError, EntryNotFoundError) as error:
+        raise EncoderWeightsError(
+            f"{encoder.checkpoint} of {encoder.repository} is not on the hub, or not for you: "
+            "look at its page, and give the file by --encoder-weights."
+        ) from error
+    except OSError as error:
+        raise EncoderWeightsError(
+            f"The weights of {encoder.name} cannot be downloaded ({error}): try again, or give a "
+            "file by --encoder-weights."
+        ) from error
+
+
+def load_encoder(encoder: Encoder, path: str | Path | None = None) -> EncoderTrunk:
+    """Build an encoder and give it its weights, float32 on the CPU.
+
+    Parameters
+    ----------
+    encoder
+        Which.
+    path
+        Of its weights; those of the hub's cache by default.
+
+    Raises
+    ------
+    EncoderWeightsError
+        The weights are not there, cannot be read, or are another network's.
+    """
+    file = weights_path(encoder, path)
+    tensors = read_tensors(file)
+    with torch.device("meta"):
+        trunk = build_encoder(encoder)
+    _fill(_network(trunk), tensors, file, encoder)
+    return trunk.eval()
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Read the tensors of a checkpoint; nothing in it is run.
+
+    Raises
+    ------
+    EncoderWeightsError
+        It is no checkpoint, or would have to run code.
+    """
+    if path.suffix not in (_SAFETENSORS, *_PICKLED):
+        raise EncoderWeightsError(
+            f"{path} is no checkpoint: give a .safetensors, or a .bin or .pth of torch."
+        )
+    try:
+        if path.suffix == _SAFETENSORS:
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise EncoderWeightsError(
+            f"{path} holds more than numbers, and reading it could run code: get the "
+            ".safetensors of this encoder instead."
+        ) from error
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EncoderWeightsError(
+            f"{path} cannot be read ({reason}): download it again."
+        ) from error
+    return _unwrapped(loaded, path)
+
+
+def _unwrapped(loaded: Any, path: Path) -> Tensors:
+    """Return the tensors within a checkpoint that holds other things besides."""
+    for key in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            return _unwrapped(loaded[key], path)
+    if not isinstance(loaded, Mapping):
+        raise EncoderWeightsError(f"{path} holds no weights by name: give a state dict.")
+    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def _network(trunk: EncoderTrunk) -> nn.Module:
+    network = getattr(trunk.body, "network", trunk.body)
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def _fill(network: nn.Module, tensors: Tensors, path: Path, encoder: Encoder) -> None:
+    expected = network.state_dict()
+    named = _without_prefix(tensors, expected)
+    if encoder.architecture.library == "timm":
+        named = _as_timm_names_them(named, network)
+    missing = sorted(set(expected) - set(named))
+    strange = sorted(
+        name for name in set(named) - set(expected) if not name.startswith(_NOT_NEEDED)
+    )
+    if missing or strange:
+        what = f"lacks {missing[0]}" if missing else f"has {strange[0]} besides"
+        raise EncoderWeightsError(
+            f"{path} is not of {encoder.name} ({what}): give the weights of this encoder."
+        )
+    for name, tensor in expected.items():
+        if named[name].shape != tensor.shape:
+            raise EncoderWeightsError(
+                f"{path} is not of {encoder.name} ({name} is {tuple(named[name].shape)}, not "
+                f"{tuple(tensor.shape)}): give the weights of this encoder."
+            )
+    network.load_state_dict(
+        {name: named[name].float() for name in expected}, strict=True, assign=True
+    )
+    network.requires_grad_(False)
+
+
+def _without_prefix(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors:
+    """Return tensors by the names of the network, before which wrappers put words."""
+    anchor = max(expected, key=len)
+    prefixes = {name.removesuffix(anchor) for name in tensors if name.endswith(anchor)}
+    if not prefixes:
+        return tensors
+    prefix = max(
+        sorted(prefixes),
+        key=lambda one: (sum(f"{one}{name}" in tensors for name in expected), "student" not in one),
+    )
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _as_timm_names_them(tensors: Tensors, network: nn.Module) -> Tensors:
+    """Return tensors as timm's own loading of a vision transformer would take them."""
+    from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+
+    if not isinstance(network, VisionTransformer):
+        return tensors
+    return dict(checkpoint_filter_fn(tensors, network))
