@@ -31,12 +31,22 @@ def reference() -> str:
 
 
 def commands() -> dict[str, Any]:
-    """Return the commands of the program by name, as typer hands them to click."""
+    """Return the commands of the program by name, as typer hands them to click.
+
+    Those of a group have its name before theirs.
+    """
     from typer.main import get_command
 
     from napari_smse.cli.app import app
 
-    return dict(get_command(app).commands)  # type: ignore[attr-defined]
+    found: dict[str, Any] = {}
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        of_group = getattr(command, "commands", None)
+        if of_group is None:
+            found[name] = command
+        else:
+            found |= {f"{name} {own}": one for own, one in of_group.items()}
+    return found
 
 
 def options(command: Any) -> Iterator[str]:

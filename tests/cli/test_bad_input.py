@@ -13,22 +13,10 @@ import tifffile
 from PIL import Image
 
 from napari_smse.models.card import BUNDLED_FOLDER, BUNDLED_NAME
-from support.shell import Answer, Shell, section, shell, write_section
+from support.shell import Shell, assert_one_error, section, shell, write_section
 from support.slides import cut, write_ome_pyramid, write_pyramid_tiff, write_svs
 
 __all__ = ["shell"]  # the fixture
-
-
-def assert_one_error(answer: Answer, *phrases: str) -> None:
-    """One line on stderr, with these words in this order, and status 1."""
-    lines = answer.err.splitlines()
-    assert len(lines) == 1, answer.err
-    assert lines[0].startswith("error: ")
-    place = 0
-    for phrase in phrases:
-        assert phrase in lines[0][place:], lines[0]
-        place = lines[0].index(phrase, place) + len(phrase)
-    assert answer.status == 1
 
 
 def not_a_slide(folder: Path) -> Path:

@@ -17,7 +17,7 @@ from napari_smse.training.train_model import ModelTrainer
 from napari_smse.training.trainer import TrainingProgress
 from support.annotated_slides import annotate, write_red_slide
 from support.datasets import NameLearner, write_picture
-from support.shell import Shell, shell
+from support.shell import Shell, assert_one_error, shell
 from support.training import SMALL, TRUNK, mini_network
 
 __all__ = ["shell"]  # the fixture
@@ -128,14 +128,6 @@ class TestEvaluate:
         answer = shell("evaluate", "bundled", data, "--report", tmp_path / "no" / "r.html")
         assert_one_error(answer, "its folder does not exist")
         assert answer.out == ""
-
-
-def assert_one_error(answer: object, words: str) -> None:
-    """One line on stderr, exit status 1, no traceback."""
-    assert answer.status == 1
-    assert answer.err.startswith("error: ")
-    assert len(answer.err.strip().splitlines()) == 1
-    assert words in answer.err
 
 
 @pytest.mark.parametrize(

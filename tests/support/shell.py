@@ -24,6 +24,18 @@ class Answer(NamedTuple):
     err: str
 
 
+def assert_one_error(answer: Answer, *phrases: str) -> None:
+    """One line on stderr, with these words in this order, and status 1."""
+    lines = answer.err.splitlines()
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("error: ")
+    place = 0
+    for phrase in phrases:
+        assert phrase in lines[0][place:], lines[0]
+        place = lines[0].index(phrase, place) + len(phrase)
+    assert answer.status == 1
+
+
 class Shell:
     """Calls `napari-smse` in this process, with a model whose answers are known."""
 

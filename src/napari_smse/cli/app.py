@@ -19,6 +19,7 @@ from napari_smse.cli.estimate import estimate_slides
 from napari_smse.cli.evaluate import evaluate
 from napari_smse.cli.finetune import finetune
 from napari_smse.cli.index import index_slides
+from napari_smse.cli.models import models_app
 from napari_smse.cli.options import AsJson, ModelArgument, SlidePath
 from napari_smse.cli.report import report_cohort, report_slides
 from napari_smse.cli.score import score_slides
@@ -41,6 +42,7 @@ app.command("report")(report_slides)
 app.command("cohort")(report_cohort)
 app.command("index")(index_slides)
 app.command("search")(search_slides)
+app.add_typer(models_app, name="models")
 
 
 def main() -> None:

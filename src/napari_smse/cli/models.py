@@ -1,0 +1,139 @@
+"""`napari-smse models`: which models and encoders there are, and whether they can be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from napari_smse.cli.console import Console
+from napari_smse.cli.options import AsJson
+from napari_smse.errors import EncoderWeightsError
+from napari_smse.models import bundled_models, read_card
+from napari_smse.models.encoders import Encoder, Gate, catalogue, find_encoder
+from napari_smse.workflows.check_encoder import check_encoder, last_check
+
+models_app = typer.Typer(
+    help="List, show, get and check models and the field's encoders.", no_args_is_help=True
+)
+_ACCESS = {Gate.OPEN: "open", Gate.ASK: "ask", Gate.UNKNOWN: "open?"}
+Name = Annotated[str, typer.Argument(help="Of an encoder, in any tool's spelling.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--encoder-weights", help="File or folder of the weights, instead of the cache."),
+]
+
+
+@models_app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the models that come with the program, and the encoders that can be had."""
+    console = Console(as_json=as_json)
+    if as_json:
+        console.print_json([_facts(encoder) for encoder in catalogue.ENCODERS])
+        return
+    table = Table(box=None, pad_edge=False)
+    for head in ("encoder", "weights", "licence", "use", "access", "here"):
+        table.add_column(head, no_wrap=True)
+    for encoder in catalogue.ENCODERS:
+        table.add_row(
+            encoder.name,
+            f"{encoder.parameters:.0f} M",
+            encoder.licence,
+            "any" if encoder.commercial else "research",
+            _ACCESS[encoder.gate],
+            "ready" if _is_here(encoder) else "no",
+        )
+    console.report("Models: " + ", ".join(read_card(name).label for name in bundled_models()))
+    console.print_table(table)
+    console.report(
+        "Access: ask means that terms are to be accepted on the model's page first. "
+        "`napari-smse models show NAME` tells more, `models get NAME` downloads."
+    )
+
+
+@models_app.command("show")
+def show_model(name: Name, as_json: AsJson = False) -> None:
+    """Show what an encoder is: its size, scale, licence, and how its weights are got."""
+    console = Console(as_json=as_json)
+    facts = _facts(find_encoder(name))
+    if as_json:
+        console.print_json(facts)
+        return
+    for key, value in facts.items():
+        written = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        console.report(f"{key.replace('_', ' '):18}{written}")
+
+
+@models_app.command("get")
+def get_model(
+    name: Name,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask: the licence is agreed to.")
+    ] = False,
+) -> None:
+    """Download the weights of an encoder, after its licence was shown and agreed to."""
+    from napari_smse.models.encoders.weights import download_weights, how_to_get
+
+    console = Console()
+    encoder = find_encoder(name)
+    console.report(how_to_get(encoder))
+    if not yes and not typer.confirm(f"Do you agree to the licence ({encoder.licence})?"):
+        raise typer.Exit(1)
+    console.report(f"{encoder.name}: {download_weights(encoder)}")
+
+
+@models_app.command("check")
+def check_model(name: Name, encoder_weights: Weights = None, as_json: AsJson = False) -> None:
+    """Try an encoder on this machine: its weights, generated tiles, speed."""
+    console = Console(as_json=as_json)
+    found = check_encoder(find_encoder(name), encoder_weights)
+    if as_json:
+        console.print_json(vars(found))
+        return
+    console.report(f"{found.name} works: {found.path}")
+    console.report(f"  sha256 {found.sha256}")
+    console.report(f"  {found.tiles_per_second:g} tiles a second on this CPU, in float32")
+
+
+def _facts(encoder: Encoder) -> dict[str, object]:
+    low, high = encoder.mpp_range
+    return {
+        "name": encoder.name,
+        "also_called": list(encoder.aliases),
+        "repository": encoder.repository,
+        "network": f"{encoder.architecture.name} ({encoder.architecture.library})",
+        "features": encoder.features,
+        "pooling": str(encoder.pooling),
+        "million_weights": encoder.parameters,
+        "input_px": encoder.input_px,
+        "mpp": f"{low:g}" if low == high else f"{low:g} to {high:g}",
+        "licence": encoder.licence,
+        "commercial_use": "yes" if encoder.commercial else "no",
+        "access": str(encoder.gate),
+        "citation": encoder.citation,
+        "verified": "construction: numbers of weights and features are those published; not "
+        "against real weights",
+        "state": _state(encoder),
+        **({"note": encoder.note} if encoder.note else {}),
+    }
+
+
+def _is_here(encoder: Encoder) -> bool:
+    """Tell whether the weights of an encoder are in the hub's cache."""
+    from napari_smse.models.encoders.weights import weights_path
+
+    try:
+        weights_path(encoder)
+    except EncoderWeightsError:
+        return False
+    return True
+
+
+def _state(encoder: Encoder) -> str:
+    """Say whether an encoder can be used here."""
+    if not _is_here(encoder):
+        return "to be downloaded"
+    checked = last_check(encoder)
+    return "ready" if checked is None else f"ready, {checked.tiles_per_second:g} tiles/s here"

@@ -1,0 +1,114 @@
+"""`napari-smse models`: what there is, and whether it can be used."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from napari_smse.models.encoders import Architecture, Encoder, catalogue, find_encoder
+from napari_smse.models.encoders.construction import build_encoder
+from napari_smse.workflows.check_encoder import last_check
+from support.shell import Shell, assert_one_error, shell
+
+__all__ = ["shell"]  # the fixture
+
+TINY = replace(
+    find_encoder("kaiko-vits16"),
+    name="tiny",
+    aliases=("Tiny",),
+    repository="somebody/tiny",
+    architecture=Architecture(
+        "timm", "vit_tiny_patch16_224", {"num_classes": 0, "img_size": 64, "depth": 1}
+    ),
+    features=192,
+    input_px=64,
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small encoder in the catalogue, its weights in a file, and nothing in the hub's cache."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(catalogue, "ENCODERS", (*catalogue.ENCODERS, TINY))
+    path = tmp_path / "tiny.safetensors"
+    save_file(weights(TINY), path)
+    return path
+
+
+def weights(encoder: Encoder) -> dict[str, torch.Tensor]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return dict(build_encoder(encoder).body.network.state_dict())
+
+
+def test_all_are_listed_with_licence_and_access(shell: Shell) -> None:
+    answer = shell("models", "list")
+    assert answer.status == 0, answer.err
+    lines = {line.split()[0]: line for line in answer.out.splitlines() if line.strip()}
+    for name, words in (("uni2-h", ("research", "ask")), ("kaiko-vits8", ("any", "open"))):
+        assert all(word in lines[name] for word in words)
+    assert all(encoder.name in lines for encoder in catalogue.ENCODERS)
+    names = {facts["name"] for facts in json.loads(shell("models", "list", "--json").out)}
+    assert "tiny" in names
+
+
+def test_one_is_shown_by_any_tools_name(shell: Shell) -> None:
+    answer = shell("models", "show", "hoptimus1")
+    assert answer.status == 0, answer.err
+    for words in ("h-optimus-1", "CC BY-NC-ND 4.0", "commercial use", "not against real weights"):
+        assert words in answer.out
+    assert json.loads(shell("models", "show", "UNI2", "--json").out)["features"] == 1536
+
+
+def test_an_unknown_name_is_one_line(shell: Shell) -> None:
+    assert_one_error(shell("models", "show", "virchov2"), "did you mean virchow2")
+
+
+def test_an_encoder_is_tried_and_the_result_kept(shell: Shell, tiny: Path) -> None:
+    answer = shell("models", "check", "tiny", "--encoder-weights", tiny, "--json")
+    assert answer.status == 0, answer.err
+    found = json.loads(answer.out)
+    assert found["spread"] > 0
+    assert found["tiles_per_second"] > 0
+    kept = last_check(TINY)
+    assert kept is not None
+    assert list(kept.features) == found["features"]
+    assert kept.sha256 == found["sha256"]
+
+
+def test_weights_that_tell_no_tiles_apart_are_refused(shell: Shell, tmp_path: Path) -> None:
+    dead = {name: torch.zeros_like(tensor) for name, tensor in weights(TINY).items()}
+    save_file(dead, tmp_path / "dead.safetensors")
+    answer = shell("models", "check", "tiny", "--encoder-weights", tmp_path / "dead.safetensors")
+    assert_one_error(answer, "the same of all tiles")
+    assert last_check(TINY) is None
+
+
+def test_weights_that_are_not_here_are_told_how_to_get(shell: Shell) -> None:
+    assert_one_error(shell("models", "check", "uni"), "models get uni")
+
+
+def test_nothing_is_downloaded_before_the_licence_is_agreed_to(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "napari_smse.models.encoders.weights.download_weights",
+        lambda encoder: asked.append(encoder.name) or Path("there"),
+    )
+    answer = shell("models", "get", "uni")
+    assert answer.status == 1
+    assert "CC BY-NC-ND 4.0" in answer.out
+    assert not asked
+    assert shell("models", "get", "uni", "--yes").status == 0
+    assert asked == ["uni"]
