@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from napari_smse.training.objective import (
     batch_loss,
     classification_part,
     feature_drift,
-    place_spread,
+    place_contrast,
 )
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.seeding import generator_of, seed_of
@@ -84,12 +86,27 @@ def test_only_similarity_and_consistency_move_the_embedding() -> None:
         assert bool(made.embedding.grad is not None and made.embedding.grad.any()) is moves
 
 
-def test_places_that_look_the_same_at_all_scales_have_no_spread() -> None:
-    places = functional.normalize(torch.randn(4, 8, generator=generator_of(1)), dim=1)
-    assert float(place_spread(places.repeat_interleave(3, dim=0), 3)) == 0
-    assert float(place_spread(places, 1)) == 0
-    opposite = torch.stack([places[0], -places[0], places[1], places[1]])
-    assert float(place_spread(opposite, 2)) == pytest.approx(2.0)
+def test_places_are_told_from_all_others_of_the_batch() -> None:
+    places = functional.normalize(torch.randn(4, 64, generator=generator_of(1)), dim=1)
+    found = float(place_contrast(places.repeat_interleave(3, dim=0), 3))
+    mixed = float(place_contrast(places.repeat(3, 1), 3))
+    one = float(place_contrast(places[:1].repeat(12, 1), 3))
+    # Of two others of its place, each gets half; where all are alike, one of eleven.
+    assert found == pytest.approx(math.log(2), abs=0.01)
+    assert one == pytest.approx(math.log(11))
+    assert mixed > one
+    assert float(place_contrast(places, 1)) == float(place_contrast(places, 4)) == 0
+
+
+def test_contrast_is_what_a_slow_loop_finds() -> None:
+    made = functional.normalize(torch.randn(6, 5, generator=generator_of(2)), dim=1).double()
+    terms = []
+    for i in range(6):
+        others = [k for k in range(6) if k != i]
+        partner = i ^ 1
+        weights = [math.exp(float(made[i] @ made[k]) / 0.1) for k in others]
+        terms.append(-math.log(math.exp(float(made[i] @ made[partner]) / 0.1) / sum(weights)))
+    assert float(place_contrast(made, 2)) == pytest.approx(sum(terms) / 6, rel=1e-5)
 
 
 def test_label_smoothing_is_torchs() -> None:

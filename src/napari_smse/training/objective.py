@@ -66,7 +66,7 @@ def batch_loss(
     if drift is not None:
         total = total + recipe.distillation_weight * distillation
     if recipe.consistency_weight:
-        consistency = place_spread(output.embedding, recipe.crops_per_case)
+        consistency = place_contrast(output.embedding, recipe.crops_per_case)
         total = total + recipe.consistency_weight * consistency
     return LossParts(total, similarity, classification, distillation, consistency)
 
@@ -116,22 +116,39 @@ def classification_part(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tenso
     return reinforced_focal_loss(logits, labels, even, gamma=recipe.focus)
 
 
-def place_spread(embedding: Tensor, crops: int) -> Tensor:
-    """Return the mean squared distance between the embeddings of a place.
+def place_contrast(embedding: Tensor, crops: int, temperature: float = 0.1) -> Tensor:
+    r"""Return how badly the crops of a place are told from all others of the batch.
+
+    .. math:: -\frac{1}{|P|} \sum_{(i, j) \in P} \log \frac{e^{z_i z_j / \tau}}
+        {\sum_{k \ne i} e^{z_i z_k / \tau}}
+
+    over the pairs P of crops of one place. Only pulled together, all places of a class would become
+    one, and nothing could be found again by its embedding.
 
     Parameters
     ----------
     embedding
-        ``(places * crops, d)``, place by place.
+        ``(places * crops, d)``, each of length 1, place by place.
     crops
-        Of each place; a single one has no distance, which is 0.
+        Of each place; of a single one there is nothing to compare, which is 0.
+    temperature
+        Of the softmax.
+
+    References
+    ----------
+    Khosla et al.: Supervised contrastive learning, NeurIPS 2020 (its outer sum), with each place
+    as a class.
     """
-    if crops < 2:
+    number = len(embedding)
+    if crops < 2 or number <= crops:
         return embedding.sum() * 0
-    places = embedding.reshape(-1, crops, embedding.shape[1])
-    first, second = torch.triu_indices(crops, crops, 1, device=embedding.device)
-    apart: Tensor = (places[:, first] - places[:, second]).square().sum(dim=2)
-    return apart.mean()
+    itself = torch.eye(number, dtype=torch.bool, device=embedding.device)
+    similarity = (embedding.float() @ embedding.float().T / temperature).masked_fill(
+        itself, -torch.inf
+    )
+    place = torch.arange(number, device=embedding.device) // crops
+    pairs = (place[:, None] == place[None, :]) & ~itself
+    return (torch.logsumexp(similarity, dim=1)[:, None] - similarity)[pairs].mean()
 
 
 def feature_drift(features: Tensor, start: Tensor) -> Tensor:

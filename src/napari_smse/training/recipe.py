@@ -78,8 +78,9 @@ class Recipe(BaseModel):
     distillation_weight
         Weight of the distance between the trunk's features and those it started with.
     consistency_weight
-        Weight of the squared distance between the embeddings of a case's crops, which then show
-        one place at several magnifications, each changed in its own way; 0: any places.
+        Weight of `place_contrast`: the crops of a case then show one place at several
+        magnifications, each changed in its own way, and are to be found among all others; 0: they
+        show any places.
     validate_every, patience
         Steps between two looks at the validation cases; after how many without improvement
         training stops (0: never).
