@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from napari_smse.models.encoders import Architecture, Encoder, catalogue, find_encoder
+from napari_smse.models.encoders.check import last_check
 from napari_smse.models.encoders.construction import build_encoder
-from napari_smse.workflows.check_encoder import last_check
 from support.shell import Shell, assert_one_error, shell
 
 __all__ = ["shell"]  # the fixture
@@ -65,7 +65,12 @@ def test_all_are_listed_with_licence_and_access(shell: Shell) -> None:
 def test_one_is_shown_by_any_tools_name(shell: Shell) -> None:
     answer = shell("models", "show", "hoptimus1")
     assert answer.status == 0, answer.err
-    for words in ("h-optimus-1", "CC BY-NC-ND 4.0", "commercial use", "not against real weights"):
+    for words in (
+        "h-optimus-1",
+        "CC BY-NC-ND 4.0",
+        "commercial use",
+        "nothing against real weights",
+    ):
         assert words in answer.out
     assert json.loads(shell("models", "show", "UNI2", "--json").out)["features"] == 1536
 

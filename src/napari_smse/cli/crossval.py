@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     _Split = tuple[int | Sequence[Fold], tuple[str, ...]]  # and what the reader must know of it
 
 DEFAULT_FOLDS = 5
-_TRAININGS = "trainings"
+_TRAININGS = "napari-smse-unfinished-crossval"
+"""Deleted when all is done, so that nothing of the user's may be called so."""
 
 
 def crossval(

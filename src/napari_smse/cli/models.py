@@ -13,7 +13,7 @@ from napari_smse.cli.options import AsJson
 from napari_smse.errors import EncoderWeightsError
 from napari_smse.models import bundled_models, read_card
 from napari_smse.models.encoders import Encoder, Gate, catalogue, find_encoder
-from napari_smse.workflows.check_encoder import check_encoder, last_check
+from napari_smse.models.encoders.check import check_encoder, last_check
 
 models_app = typer.Typer(
     help="List, show, get and check models and the field's encoders.", no_args_is_help=True
@@ -113,8 +113,9 @@ def _facts(encoder: Encoder) -> dict[str, object]:
         "commercial_use": "yes" if encoder.commercial else "no",
         "access": str(encoder.gate),
         "citation": encoder.citation,
-        "verified": "construction: numbers of weights and features are those published; not "
-        "against real weights",
+        "verified": "number of weights and of features against those published; nothing against "
+        "real weights",
+        **({"assumed": encoder.assumed} if encoder.assumed else {}),
         "state": _state(encoder),
         **({"note": encoder.note} if encoder.note else {}),
     }

@@ -14,6 +14,31 @@ from napari_smse.errors import ModelError
 from napari_smse.models.encoders import ENCODERS, Architecture, Encoder, Pooling, find_encoder
 from napari_smse.models.encoders.construction import build_encoder, pool_tokens
 
+PUBLISHED_MILLIONS = {
+    "kaiko-vits16": 22,
+    "kaiko-vits8": 22,
+    "kaiko-vitb16": 86,
+    "kaiko-vitb8": 86,
+    "kaiko-vitl14": 303,
+    "lunit-vits16": 22,
+    "lunit-vits8": 22,
+    "h-optimus-0": 1130,
+    "h-optimus-1": 1130,
+    "h0-mini": 86,
+    "uni": 303,
+    "uni2-h": 681,
+    "virchow": 631,
+    "virchow2": 631,
+    "prov-gigapath": 1130,
+    "phikon": 86,
+    "phikon-v2": 303,
+    "midnight": 1140,
+    "hibou-b": 86,
+    "hibou-l": 304,
+    "gpfm": 303,
+    "dinov2-vitb14": 86,
+}
+"""As their authors and other tools state them, rounded as they are there."""
 PREFIX_TOKENS = {
     "uni2-h": 9,
     "virchow2": 5,
@@ -35,7 +60,9 @@ def built(encoder: Encoder) -> torch.nn.Module:
 def test_size_and_features_are_those_published(encoder: Encoder) -> None:
     trunk = built(encoder)
     number = sum(parameter.numel() for parameter in trunk.parameters()) / 1e6
-    assert number == pytest.approx(encoder.parameters, rel=0.005)
+    assert number == pytest.approx(PUBLISHED_MILLIONS[encoder.name], rel=0.02)
+    # What the user is shown, before anything is built.
+    assert encoder.parameters == pytest.approx(number, abs=0.06)
     assert trunk.prefix_tokens == PREFIX_TOKENS.get(encoder.name, 1)
     px = encoder.input_px
     found = trunk(torch.empty(1, 3, px, px, device="meta"))

@@ -1,7 +1,8 @@
 """The encoders that are known, in order of size within a family.
 
 Constructions, normalisation and licences are those that TRIDENT, slide2vec, LazySlide and the
-models' own pages state (read on 29 November 2026). A model is added by one record here.
+models' own pages state (read on 29 November 2026), but for what a record names as assumed. None was
+tried with its real weights. A model is added by one record here.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def _lunit(short: str, network: str, parameters: float, *aliases: str) -> Encode
         gate=Gate.OPEN,
         citation=_LUNIT_CITATION,
         normalisation=_LUNIT,
+        assumed="normalisation",
     )
 
 
@@ -157,6 +159,7 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
         gate=Gate.ASK,
         citation="Filiot et al., arXiv 2501.16239",
         normalisation=_OPTIMUS,
+        assumed="mlp_ratio, so that the number of weights is that published",
     ),
     Encoder(
         name="uni",
@@ -230,8 +233,7 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
         gate=Gate.ASK,
         citation="Xu et al., Nature 2024",
         checkpoint="pytorch_model.bin",
-        note="Its authors enlarge tiles to 256 px and cut 224 px from the middle; here they are "
-        "read at the scale that gives the same pixels.",
+        note="Its authors enlarge tiles to 256 px and cut 224 px from the middle.",
     ),
     Encoder(
         name="phikon",
@@ -251,7 +253,11 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
         aliases=("phikonv2", "phikon_v2"),
         repository="owkin/phikon-v2",
         architecture=_transformers(
-            "Dinov2Model", hidden_size=1024, num_hidden_layers=24, num_attention_heads=16
+            "Dinov2Model",
+            hidden_size=1024,
+            num_hidden_layers=24,
+            num_attention_heads=16,
+            patch_size=16,
         ),
         pooling=Pooling.CLASS_TOKEN,
         features=1024,
@@ -260,6 +266,7 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
         commercial=False,
         gate=Gate.OPEN,
         citation="Filiot et al., arXiv 2409.09173",
+        assumed="configuration; patches of 16 px by the operations that are published",
     ),
     Encoder(
         name="midnight",
@@ -275,11 +282,12 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
         ),
         pooling=Pooling.CLASS_TOKEN_AND_MEAN,
         features=3072,
-        parameters=1136.5,
+        parameters=1134.8,
         licence="MIT",
         commercial=True,
         gate=Gate.UNKNOWN,
         citation="Karasikov et al., arXiv 2504.05186",
+        assumed="configuration of a DINOv2 ViT-g/14",
         normalisation=HALF,
         mpp_range=_ANY_SCALE,
     ),
@@ -298,6 +306,7 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
         gate=Gate.ASK,
         citation="Nechaev et al., arXiv 2406.05074",
         normalisation=_HIBOU,
+        assumed="configuration, as its own is code that is not run here",
     ),
     Encoder(
         name="hibou-l",
@@ -313,12 +322,13 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
         ),
         pooling=Pooling.CLASS_TOKEN,
         features=1024,
-        parameters=303.7,
+        parameters=303.2,
         licence="Apache 2.0",
         commercial=True,
         gate=Gate.ASK,
         citation="Nechaev et al., arXiv 2406.05074",
         normalisation=_HIBOU,
+        assumed="configuration, as its own is code that is not run here",
     ),
     Encoder(
         name="gpfm",

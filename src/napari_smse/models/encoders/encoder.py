@@ -85,6 +85,9 @@ class Encoder:
         um/px that it was trained at.
     checkpoint
         File in the repository, where it is not the usual one.
+    assumed
+        What of the record was concluded or is remembered, and not read: the first to doubt where
+        weights do not fit or results are odd.
     note
         What else a user has to know.
     """
@@ -104,6 +107,7 @@ class Encoder:
     input_px: int = 224
     mpp_range: tuple[float, float] = (0.5, 0.5)
     checkpoint: str = "model.safetensors"
+    assumed: str = ""
     note: str = ""
 
     @property
