@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +86,24 @@ def kept_network(
     save_file(weights, path, {_SIGNATURE: signature})
     shutil.rmtree(folder)
     return network.eval()
+
+
+def kept_networks(folder: Path, classes: int = 2) -> Iterator[tuple[str, SmseNetwork]]:
+    """Yield each network of a folder, and the source that it did not learn from.
+
+    Parameters
+    ----------
+    folder
+        As `keeping_learner` wrote it.
+    classes
+        How many there are.
+    """
+    recipe = Recipe.model_validate_json((folder / RECIPE_NAME).read_bytes())
+    for path in sorted(folder.glob("*.safetensors")):
+        network, _ = new_network(recipe, classes)
+        assert isinstance(network, SmseNetwork)
+        network.load_state_dict(load_file(path))
+        yield path.stem.rpartition("_")[0] or path.stem, network.eval()
 
 
 def _left_out(data: LabelledSet, training: Sequence[int]) -> str:

@@ -22,7 +22,6 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from napari_smse.datasets.labelled_set import LabelledSet
@@ -31,10 +30,8 @@ from napari_smse.metrics.summary import estimate, paired_difference
 from napari_smse.progress import run_task
 from napari_smse.training.embeddings import EmbeddedTiles, embed_images
 from napari_smse.training.ood_reference import sample_images
-from napari_smse.training.recipe import Recipe
-from research.bundled.kept_networks import RECIPE_NAME, TILE_PX
+from research.bundled.kept_networks import TILE_PX, kept_networks
 from research.bundled.laboratories import by_alike, describe, read_laboratories
-from research.bundled.unseen_laboratory import started
 
 MOST: Final = 60
 
@@ -50,18 +47,12 @@ def main() -> None:
     logging.disable(logging.WARNING)
     data = by_alike(read_laboratories(options.data))
     data = replace(data, images=tuple(sample_images(data.images, MOST)))
-    recipe = Recipe.model_validate_json((options.networks / RECIPE_NAME).read_bytes())
     print("| left out | own head | organ's sources | all sources | organ minus all |")
     print("|---|---|---|---|---|")
-    for path in sorted(options.networks.glob("*.safetensors")):
-        source = path.stem.rpartition("_")[0]
-        network = started(recipe, len(data.classes))
-        network.load_state_dict(load_file(path))
+    for source, network in kept_networks(options.networks):
         if source in data.sources and same_organ(data, source):
             found = embed_images(network, data, range(len(data.images)), TILE_PX)
-            print(
-                f"| {path.stem} | {' | '.join(row(*run_task(found), data, source))} |", flush=True
-            )
+            print(f"| {source} | {' | '.join(row(*run_task(found), data, source))} |", flush=True)
 
 
 def same_organ(data: LabelledSet, source: str) -> list[str]:

@@ -18,16 +18,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import nn
 
 from napari_smse.models import load_model
 from napari_smse.scoring.read_block import read_block
 from napari_smse.slides import open_slide
 from napari_smse.tiles import plan_tiles
-from napari_smse.training.recipe import Recipe
-from research.bundled.kept_networks import RECIPE_NAME
-from research.bundled.unseen_laboratory import started
+from research.bundled.kept_networks import kept_networks
 
 SLIDE: Final = Path("slides") / "CMU-1-Small-Region.svs"
 MPPS: Final = (0.25, 0.5, 1.0)
@@ -68,11 +65,8 @@ def networks(folders: list[Path]) -> Iterator[tuple[str, nn.Module]]:
         model = load_model("bundled")
         yield model.card.name, model.network
     for folder in folders:
-        recipe = Recipe.model_validate_json((folder / RECIPE_NAME).read_bytes())
-        for path in sorted(folder.glob("*.safetensors")):
-            network = started(recipe, 2)
-            network.load_state_dict(load_file(path))
-            yield f"{folder.name}, without {path.stem.rpartition('_')[0]}", network
+        for source, network in kept_networks(folder):
+            yield f"{folder.name}, without {source}", network
 
 
 def slide_tiles(path: Path, mpp: float) -> SlideTiles:

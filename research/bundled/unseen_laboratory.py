@@ -26,7 +26,6 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -39,7 +38,7 @@ from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.models import SmseNetwork
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe
-from research.bundled.kept_networks import RECIPE_NAME
+from research.bundled.kept_networks import RECIPE_NAME, kept_networks
 from research.bundled.laboratories import by_alike, describe, read_laboratories
 
 LABELS: Final = (25, 50, 100)
@@ -63,12 +62,11 @@ def main() -> None:
     start = started(recipe, len(data.classes))
     print("| source | network | " + " | ".join(f"{n} labels" for n in LABELS) + " | same place |")
     print("|---" * (3 + len(LABELS)) + "|")
-    for path in sorted(options.networks.glob("*.safetensors")):
-        source = path.stem.rpartition("_")[0]
+    for source, learnt in kept_networks(options.networks):
+        if source not in data.sources:
+            continue
         images = data.select_sources([source]).images
-        learnt = started(recipe, len(data.classes))
-        learnt.load_state_dict(load_file(path))
-        for name, network in (("ImageNet", start), (path.stem, learnt)):
+        for name, network in (("ImageNet", start), ("learnt", learnt)):
             print(f"| {source} | {name} | {' | '.join(row(network, images))} |", flush=True)
 
 

@@ -14,8 +14,7 @@ from napari_smse.cli.tables import (
     loss_table,
     magnification_table,
     metric_table,
-    patient_rate_table,
-    published_table,
+    plain_table,
 )
 
 if TYPE_CHECKING:
@@ -132,17 +131,18 @@ def _print_tables(
 
 
 def _print_losses(rows: Sequence[LossComparisonRow], console: Console) -> None:
+    from napari_smse.evaluation.report.tables import patient_rates, published_rates
+
     console.print_table(loss_table(rows))
     console.report("patient recognition rate, %, mean ± standard deviation over folds:")
-    console.print_table(patient_rate_table(rows))
-    if not rows[0].selected_on_test:
+    console.print_table(plain_table(patient_rates(rows)))
+    selected = patient_rates(rows, selected_on_test=True)
+    if not selected:
         return
     console.report(f"the same, optimistic: {_EPOCH_NOTE}:")
-    console.print_table(patient_rate_table(rows, selected_on_test=True))
+    console.print_table(plain_table(selected))
     console.report("published (arXiv 2107.01063 and its authors' logs), chosen so, too:")
-    console.print_table(
-        published_table([summary.magnification for summary in rows[0].magnifications])
-    )
+    console.print_table(plain_table(published_rates(rows)))
 
 
 def _values(

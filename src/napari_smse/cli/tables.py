@@ -65,42 +65,14 @@ def loss_table(rows: Sequence[LossComparisonRow]) -> Table:
     return table
 
 
-def patient_rate_table(
-    rows: Sequence[LossComparisonRow], *, selected_on_test: bool = False
-) -> Table:
-    """Return the patient recognition rate of each pair of losses by magnification, as the paper's.
-
-    Parameters
-    ----------
-    rows
-        Of the comparison.
-    selected_on_test
-        By weights that were chosen on the test images.
-    """
-    from napari_smse.evaluation.report.tables import percent
-
-    by_row = [row.selected_on_test if selected_on_test else row.magnifications for row in rows]
+def plain_table(cells: Sequence[tuple[str, ...]]) -> Table:
+    """Return rows of words as a table, the names of its columns first."""
     table = Table(box=None, pad_edge=False)
-    names = [summary.magnification for summary in by_row[0]]
-    for head in ("similarity", "classification", *names, "images, all"):
-        table.add_column(head)
-    for row, summaries in zip(rows, by_row, strict=True):
-        rates = [percent(summary.patient_by_fold) for summary in summaries]
-        accuracy = percent(summaries[-1].accuracy_by_fold)
-        table.add_row(row.similarity, row.classification, *rates, accuracy)
-    return table
-
-
-def published_table(names: Sequence[str]) -> Table:
-    """Return what the paper's authors published, for these magnifications."""
-    from napari_smse.evaluation.published_results import PUBLISHED
-
-    table = Table(box=None, pad_edge=False)
-    for head in ("similarity", "classification", *names, "images, all"):
-        table.add_column(head)
-    for row in PUBLISHED:
-        rates = [row.by_magnification.get(name, "") for name in names]
-        table.add_row(row.similarity, row.classification, *rates, row.image_accuracy)
+    head, *rows = cells
+    for name in head:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

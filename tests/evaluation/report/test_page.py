@@ -127,14 +127,14 @@ def test_scales_controls_and_optimistic_figures_are_shown_when_given(data: Label
     some = Estimate(0.75, 0.5, 0.9)
     names = ("auc", "accuracy", "patient_recognition_rate")
     figures = dict.fromkeys(names, some)
+    plain = content(data)
+    rates = plain.summary.magnifications
+    better = dict.fromkeys(names, Estimate(0.031, -0.01, 0.07))
     rows = [
-        LossComparisonRow("none", "cross-entropy", figures, None),
-        LossComparisonRow(
-            "triplet", "focal", figures, dict.fromkeys(names, Estimate(0.031, -0.01, 0.07))
-        ),
+        LossComparisonRow("none", "cross-entropy", figures, None, rates, rates),
+        LossComparisonRow("triplet", "focal", figures, better, rates, rates),
     ]
     empty = ScalePoint(0.5, math.nan, math.nan, math.nan, 0, 0)
-    plain = content(data)
     told = replace(
         plain,
         scale_curve=[ScalePoint(0.25, 0.8125, 0.7, 0.9, 20, 5), empty],
@@ -149,6 +149,8 @@ def test_scales_controls_and_optimistic_figures_are_shown_when_given(data: Label
         "reference",
         "optimistic",
         "88.64",
+        "Patient recognition rate, %: weights chosen on validation cases",
+        "88.40 ± 4.17",
     ):
         assert words in text
         assert words not in Page(report_html(plain)).text
