@@ -19,6 +19,7 @@ from napari_smse.training.initialisation import new_network
 from napari_smse.training.prediction import Predictor
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.trainer import predict_images, train
+from research.bundled.kept_predictions import training_name
 
 RECIPE_NAME: Final = "recipe.json"
 _SIGNATURE: Final = "training"
@@ -41,7 +42,7 @@ def keeping_learner(recipe: Recipe, device: str, folder: Path) -> Learner:
         data: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
     ) -> Predictor:
         seeded = recipe.model_copy(update={"seed": seed})
-        name = f"{_left_out(data, training)}_{seed}"
+        name = f"{training_name(data, training)}_{seed}"
         network = kept_network(folder / name, seeded, data, training, device=device)
         return lambda images: predict_images(network, images, tile_px=TILE_PX, device=device)
 
@@ -104,13 +105,6 @@ def kept_networks(folder: Path, classes: int = 2) -> Iterator[tuple[str, SmseNet
         assert isinstance(network, SmseNetwork)
         network.load_state_dict(load_file(path))
         yield path.stem.rpartition("_")[0] or path.stem, network.eval()
-
-
-def _left_out(data: LabelledSet, training: Sequence[int]) -> str:
-    missing = set(data.sources) - {data.images[i].source for i in training}
-    if len(missing) == 1:
-        return missing.pop()
-    return "all" if len(training) == len(data.images) else "fold"
 
 
 def _require_same(path: Path, signature: str) -> None:

@@ -20,17 +20,19 @@ from typing import Final
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 
 from napari_smse.datasets.labelled_set import LabelledSet, join_sets
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.evaluation.cross_validation import Learner, leave_source_out
 from napari_smse.evaluation.learners import FROZEN, create_learner, read_recipe
 from napari_smse.metrics.estimate import Estimate
-from napari_smse.metrics.predictions import HeldOutPredictions, join
+from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import estimate, paired_difference
 from napari_smse.training.recipe import Recipe
 from research.bundled import MORE_SOURCES, SOURCES
 from research.bundled.kept_networks import keeping_learner
+from research.bundled.kept_predictions import keeping_predictions, read_predictions
 
 BY_SUBTYPE: Final = frozenset({"ucsb"})
 """Sources whose images are alike within a subtype (its tissue microarray), not within a case."""
@@ -44,12 +46,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     data = read_laboratories(options.data)
     if options.compare:
-        print_comparison(options.compare, data)
+        print_comparison(options.compare, data, options.data)
         return
     sources = options.sources or list(data.sources)
-    learner = chosen_learner(options.recipe, options.steps, options.device, options.out)
-    measure(learner, data, sources, options.seeds, options.out)
-    print_table(options.out, data)
+    learner = chosen_learner(options)
+    measure(learner, data, sources, options.seeds)
+    print_table(options.out, data, options.data)
 
 
 def parse() -> argparse.Namespace:
@@ -75,38 +77,29 @@ def read_laboratories(data: Path) -> LabelledSet:
     return join_sets([read_training_set(path, base=data) for path in (SOURCES, MORE_SOURCES)])
 
 
-def chosen_learner(config: str, steps: int | None, device: str, out: Path) -> Learner:
-    """Return the learner of a recipe; one whose trunk learns leaves its weights in the folder."""
-    if config != FROZEN:
-        recipe = read_recipe(config, steps=steps)
-        if isinstance(recipe, Recipe) and recipe.trainable != "head":
-            return keeping_learner(recipe, device, out)
-    return create_learner(config, device=device, steps=steps)
+def chosen_learner(options: argparse.Namespace) -> Learner:
+    """Return the learner of a recipe, which leaves its predictions, and weights, in the folder."""
+    recipe: BaseModel | str = FROZEN
+    if options.recipe != FROZEN:
+        recipe = read_recipe(options.recipe, steps=options.steps)
+    if isinstance(recipe, Recipe) and recipe.trainable != "head":
+        learner = keeping_learner(recipe, options.device, options.out)
+    else:
+        learner = create_learner(options.recipe, device=options.device, steps=options.steps)
+    return keeping_predictions(learner, described(recipe), options.out, options.data)
 
 
-def measure(
-    learner: Learner, data: LabelledSet, sources: Sequence[str], seeds: int, out: Path
-) -> None:
+def described(recipe: BaseModel | str) -> str:
+    """Write a recipe as what identifies its trainings."""
+    return recipe if isinstance(recipe, str) else recipe.model_dump_json(by_alias=True)
+
+
+def measure(learner: Learner, data: LabelledSet, sources: Sequence[str], seeds: int) -> None:
     """Train without each source, with each seed, unless that was done before."""
-    out.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
         for source in sources:
-            path = out / f"{source}_{seed}.npz"
-            if path.exists():
-                continue
             held_out = leave_source_out(learner, data, source, validation_fraction=0, seed=seed)
-            np.savez(path, images=held_out.images, logits=held_out.logits.numpy())
             _log.info("%s, seed %d: %s", source, seed, describe(of_source(held_out, data, source)))
-
-
-def read_predictions(folder: Path, source: str) -> HeldOutPredictions | None:
-    """Return what was measured of a source, each seed a repeat; None if nothing was."""
-    parts = []
-    for repeat, path in enumerate(sorted(folder.glob(f"{source}_*.npz"))):
-        with np.load(path) as stored:
-            logits = torch.from_numpy(stored["logits"])
-            parts.append(HeldOutPredictions.from_fold(stored["images"], logits, repeat=repeat))
-    return join(parts) if parts else None
 
 
 def by_alike(data: LabelledSet) -> LabelledSet:
@@ -150,11 +143,11 @@ def taken(held_out: HeldOutPredictions, rows: np.ndarray) -> HeldOutPredictions:
     )
 
 
-def print_table(folder: Path, data: LabelledSet) -> None:
+def print_table(folder: Path, data: LabelledSet, root: Path) -> None:
     """Print the AUC on each source left out, and by pair of subtypes."""
     print("| left out | images | cases | AUC (95 %) |\n|---|---|---|---|")
     for source in data.sources:
-        held_out = read_predictions(folder, source)
+        held_out = read_predictions(folder, source, data, root)
         if held_out is None:
             continue
         found = of_source(held_out, data, source)
@@ -166,12 +159,12 @@ def print_table(folder: Path, data: LabelledSet) -> None:
                 print(f"| - {pair} | {one.n} | {one.cases} | {describe(one)} |")
 
 
-def print_comparison(folders: Sequence[Path], data: LabelledSet) -> None:
+def print_comparison(folders: Sequence[Path], data: LabelledSet, root: Path) -> None:
     """Print each recipe's AUC on each source, and how much better it is than the first one."""
     names = [folder.name for folder in folders]
     print(f"| left out | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
     for source in data.sources:
-        found = [read_predictions(folder, source) for folder in folders]
+        found = [read_predictions(folder, source, data, root) for folder in folders]
         cells = []
         for one in found:
             cell = "" if one is None else describe(of_source(one, data, source))

@@ -32,18 +32,15 @@ from napari_smse.evaluation.cross_validation import (
     cross_validation,
     leave_source_out,
 )
-from napari_smse.evaluation.learners import read_recipe
-from napari_smse.evaluation.linear_probe import LinearProbe
+from napari_smse.evaluation.learners import FROZEN, create_learner, read_recipe
 from napari_smse.evaluation.scale_curve import held_out_scale_curve
 from napari_smse.metrics.calibration import apply_temperature, fit_temperature
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.models import Metric, SmseNetwork, load_model, read_card, save_model
-from napari_smse.models.trunk import DEFAULT_TRUNK
 from napari_smse.progress import run_task
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.training.embeddings import embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
-from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe
 from research.bundled.abstention import AbstainBand, abstain_band
 from research.bundled.bach import bach_probabilities
@@ -59,10 +56,12 @@ from research.bundled.card import (
     scale_figures,
 )
 from research.bundled.kept_networks import TILE_PX, keeping_learner, kept_network
-from research.bundled.laboratories import by_alike, read_laboratories
+from research.bundled.kept_predictions import keeping_predictions
+from research.bundled.laboratories import by_alike, described, read_laboratories
 
 NAME: Final = "smse_v1"
 RECIPE_PATH: Final = Path(__file__).parent / "recipes" / "bundled.json"
+PREDICTIONS: Final = Path(__file__).parent / "predictions"
 LeftOut = Mapping[str, HeldOutPredictions]
 """Of each source, by a network that learnt from the others alone."""
 _log = logging.getLogger(__name__)
@@ -79,14 +78,22 @@ def main() -> None:
     network = kept_network(
         options.work / "all", recipe, data, range(len(data.images)), device=options.device
     )
-    learner = keeping_learner(recipe, options.device, options.work)
+    learner = keeping_predictions(
+        keeping_learner(recipe, options.device, options.work),
+        described(recipe),
+        options.predictions / "bundled",
+        options.data,
+    )
+    control = keeping_predictions(
+        create_learner(FROZEN), FROZEN, options.predictions / "control", options.data
+    )
     left_out = {name: without(learner, data, name) for name in data.sources}
     folds = cross_validated(learner, data, joined=True)
     temperature, band = calibration(left_out, data)
     figures = [
         *left_out_figures(left_out, alike, temperature, band),
         *fold_figures(folds, data, temperature),
-        *frozen_figures(folds, left_out, data),
+        *frozen_figures(control, folds, left_out, data),
     ]
     apply_temperature(network, temperature)
     card = card_of(NAME, data, recipe, network, figures, temperature=temperature, band=band)
@@ -104,6 +111,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--work", type=Path, required=True, help="where networks are kept")
+    parser.add_argument(
+        "--predictions", type=Path, default=PREDICTIONS, help="where predictions are kept"
+    )
     parser.add_argument("--out", type=Path, required=True, help="where to put the model")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
@@ -194,19 +204,16 @@ def fold_figures(
 
 
 def frozen_figures(
-    folds: list[FoldProgress], left_out: LeftOut, data: LabelledSet
+    control: Learner, folds: list[FoldProgress], left_out: LeftOut, data: LabelledSet
 ) -> Iterator[Metric]:
     """Yield the control's figures: logistic regression on ImageNet's features."""
     name = "frozen ImageNet features with logistic regression (control)"
-    network, _ = new_network(Recipe(network=DEFAULT_TRUNK), len(data.classes))
-    assert isinstance(network, SmseNetwork)
-    probe = LinearProbe(network)
-    control = joined_folds(cross_validated(probe, data, joined=True))
-    yield from cross_validated_figures(name, control, data)
-    yield from difference_figures(name, joined_folds(folds), control, data)
+    probe = joined_folds(cross_validated(control, data, joined=True))
+    yield from cross_validated_figures(name, probe, data)
+    yield from difference_figures(name, joined_folds(folds), probe, data)
     for source in left_out:
-        control = without(probe, data, source)
-        yield left_out_figure(control, by_alike(data), source, recipe=name)
+        probe = without(control, data, source)
+        yield left_out_figure(probe, by_alike(data), source, recipe=name)
 
 
 def save_exemplars(network: SmseNetwork, data: LabelledSet, path: Path) -> None:

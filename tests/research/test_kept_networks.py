@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from napari_smse.training.prediction import predict_images
 from research.bundled import kept_networks, laboratories, unseen_laboratory
 from research.bundled.kept_networks import TILE_PX, keeping_learner, kept_network
+from research.bundled.kept_predictions import keeping_predictions, read_predictions
 from support.training import SMALL, two_sources
 
 
@@ -20,12 +21,13 @@ def test_a_trunk_that_learns_leaves_its_weights_and_predicts_the_same_again(
 ) -> None:
     data = two_sources(tmp_path)
     learner = keeping_learner(SMALL, "cpu", tmp_path / "out")
-    laboratories.measure(learner, data, ["one"], 1, tmp_path / "out")
+    learner = keeping_predictions(learner, "small", tmp_path / "out", tmp_path)
+    laboratories.measure(learner, data, ["one"], 1)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"recipe.json", "one_0.safetensors", "one_0.npz"}
+    assert names == {"recipe.json", "one_0.safetensors", "one_0.csv"}
     network = unseen_laboratory.started(SMALL, 2)
     network.load_state_dict(load_file(tmp_path / "out" / "one_0.safetensors"))
-    held_out = laboratories.read_predictions(tmp_path / "out", "one")
+    held_out = read_predictions(tmp_path / "out", "one", data, tmp_path)
     assert held_out is not None
     images = data.select(held_out.images.tolist())
     assert {image.source for image in images} == {"one"}

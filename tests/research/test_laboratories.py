@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet, Source
 from napari_smse.training.prediction import Predictor
-from research.bundled import laboratories, unseen_laboratory
+from research.bundled import kept_predictions, laboratories, unseen_laboratory
 from support.training import SMALL, two_sources
 
 NAMES = ("one", "ucsb")
@@ -37,6 +37,10 @@ def labelled_set() -> LabelledSet:
         for number in range(12)
     )
     return LabelledSet(("benign", "malignant"), images, {name: Source(name) for name in NAMES})
+
+
+def keeping(learner: Learner, folder: Path) -> kept_predictions.Learner:
+    return kept_predictions.keeping_predictions(learner, "knows", folder, Path())
 
 
 class Learner:
@@ -64,21 +68,21 @@ def learner() -> Learner:
 
 
 def test_no_laboratory_is_judged_by_what_learnt_from_it(learner: Learner, tmp_path: Path) -> None:
-    laboratories.measure(learner, labelled_set(), NAMES, 2, tmp_path)
+    laboratories.measure(keeping(learner, tmp_path), labelled_set(), NAMES, 2)
     assert learner.learnt == [{"ucsb"}, {"one"}] * 2
 
 
 def test_what_was_measured_is_not_measured_again(learner: Learner, tmp_path: Path) -> None:
-    laboratories.measure(learner, labelled_set(), NAMES[:1], 1, tmp_path)
-    laboratories.measure(learner, labelled_set(), NAMES, 1, tmp_path)
+    laboratories.measure(keeping(learner, tmp_path), labelled_set(), NAMES[:1], 1)
+    laboratories.measure(keeping(learner, tmp_path), labelled_set(), NAMES, 1)
     assert learner.learnt == [{"ucsb"}, {"one"}]
 
 
 def test_the_table_says_how_good_it_is_by_subtype(
     learner: Learner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    laboratories.measure(learner, labelled_set(), NAMES, 2, tmp_path)
-    laboratories.print_table(tmp_path, labelled_set())
+    laboratories.measure(keeping(learner, tmp_path), labelled_set(), NAMES, 2)
+    laboratories.print_table(tmp_path, labelled_set(), Path())
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
     found = {name.removeprefix("| "): auc for name, _, _, auc in rows}
     # Half of the benign images of the first are called as the malignant ones are.
@@ -96,8 +100,9 @@ def test_images_of_one_array_are_drawn_together() -> None:
 
 def test_recipes_are_compared_in_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("before", "after"):
-        laboratories.measure(Learner(), labelled_set(), NAMES, 1, tmp_path / name)
-    laboratories.print_comparison([tmp_path / "before", tmp_path / "after"], labelled_set())
+        laboratories.measure(keeping(Learner(), tmp_path / name), labelled_set(), NAMES, 1)
+    folders = [tmp_path / "before", tmp_path / "after"]
+    laboratories.print_comparison(folders, labelled_set(), Path())
     first = capsys.readouterr().out.splitlines()[2]
     assert "+0.000 (+0.000 to +0.000)" in first
 

@@ -24,6 +24,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for module in (train, breakhis_folds):
         monkeypatch.setattr(module, "REPEATS", 1)
     words = ["--data", tmp_path, "--work", tmp_path / "work", "--out", tmp_path / "out"]
+    words += ["--predictions", tmp_path / "predictions"]
     monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
     return sys.argv
 
@@ -45,6 +46,10 @@ def test_the_model_is_made_with_its_figures_and_made_again_the_same(
     assert len(load_bank(model_bank_path(model.path))) > 0
     assert len(list((tmp_path / "work").glob("*.safetensors"))) == 1 + 2 + 5
 
+    # Without their weights, too, but for those of the model itself.
+    for path in (tmp_path / "work").glob("*.safetensors"):
+        if path.stem != "all":
+            path.unlink()
     monkeypatch.setattr(kept_networks, "train", None)
     train.main()
     again = load_model(tmp_path / "out" / train.NAME)
