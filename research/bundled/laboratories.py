@@ -90,8 +90,10 @@ def chosen_learner(options: argparse.Namespace) -> Learner:
 
 
 def described(recipe: BaseModel | str) -> str:
-    """Write a recipe as what identifies its trainings."""
-    return recipe if isinstance(recipe, str) else recipe.model_dump_json(by_alias=True)
+    """Write a recipe as what identifies its trainings; a field that is new later changes none."""
+    if isinstance(recipe, str):
+        return recipe
+    return recipe.model_dump_json(by_alias=True, exclude_defaults=True)
 
 
 def measure(learner: Learner, data: LabelledSet, sources: Sequence[str], seeds: int) -> None:
