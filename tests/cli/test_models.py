@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from napari_smse.models.encoders import Architecture, Encoder, catalogue, find_encoder
+from napari_smse.models.encoders import catalogue
 from napari_smse.models.encoders.check import last_check
-from napari_smse.models.encoders.construction import build_encoder
+from support.encoders import TINY, empty_hub, tiny_weights, weights
 from support.shell import Shell, assert_one_error, shell
 
-__all__ = ["shell"]  # the fixture
+__all__ = ["empty_hub", "shell", "tiny_weights"]  # fixtures
 
-TINY = replace(
-    find_encoder("kaiko-vits16"),
-    name="tiny",
-    aliases=("Tiny",),
-    repository="somebody/tiny",
-    architecture=Architecture(
-        "timm", "vit_tiny_patch16_224", {"num_classes": 0, "img_size": 64, "depth": 1}
-    ),
-    features=192,
-    input_px=64,
-)
-
-
-@pytest.fixture(autouse=True)
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small encoder in the catalogue, its weights in a file, and nothing in the hub's cache."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(catalogue, "ENCODERS", (*catalogue.ENCODERS, TINY))
-    path = tmp_path / "tiny.safetensors"
-    save_file(weights(TINY), path)
-    return path
-
-
-def weights(encoder: Encoder) -> dict[str, torch.Tensor]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return dict(build_encoder(encoder).body.network.state_dict())
+pytestmark = pytest.mark.usefixtures("tiny_weights")
 
 
 def test_all_are_listed_with_licence_and_access(shell: Shell) -> None:
@@ -79,8 +47,8 @@ def test_an_unknown_name_is_one_line(shell: Shell) -> None:
     assert_one_error(shell("models", "show", "virchov2"), "did you mean virchow2")
 
 
-def test_an_encoder_is_tried_and_the_result_kept(shell: Shell, tiny: Path) -> None:
-    answer = shell("models", "check", "tiny", "--encoder-weights", tiny, "--json")
+def test_an_encoder_is_tried_and_the_result_kept(shell: Shell, tiny_weights: Path) -> None:
+    answer = shell("models", "check", "tiny", "--encoder-weights", tiny_weights, "--json")
     assert answer.status == 0, answer.err
     found = json.loads(answer.out)
     assert found["spread"] > 0

@@ -154,3 +154,8 @@ def test_a_case_is_remembered_by_a_hash_that_says_nothing_of_it() -> None:
     )
     written = card(training=(source,))
     assert ModelCard.model_validate_json(card_json(written)) == written
+
+
+def test_an_encoder_without_heads_is_named_as_one() -> None:
+    with pytest.raises(ModelNotFoundError, match=r"uni2-h is an encoder.*train DATA --encoder"):
+        read_card("UNI2")

@@ -23,6 +23,7 @@ from support.datasets import write_picture
 TRUNK = "test_efficientnet"
 SMALL = Recipe(
     network=TRUNK,
+    random_weights=True,
     embedding_dim=4,
     tile_px=32,
     trainable="all",

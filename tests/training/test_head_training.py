@@ -17,7 +17,7 @@ from napari_smse.evaluation.cross_validation import cross_validate
 from napari_smse.evaluation.scale_curve import at_scale
 from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import SmseNetwork
-from napari_smse.models.self_test import generated_tile
+from napari_smse.models.generated_tiles import generated_tile
 from napari_smse.progress import Progress
 from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import torch
 
+from napari_smse.errors import TrainingError
 from napari_smse.models import SmseCnn, load_model
 from napari_smse.models.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 from napari_smse.training import initialisation
@@ -15,7 +14,7 @@ from napari_smse.training.initialisation import new_network
 from napari_smse.training.paper.recipe import PaperRecipe
 from napari_smse.training.recipe import Recipe
 
-TINY = Recipe(network="test_efficientnet", embedding_dim=4)
+TINY = Recipe(network="test_efficientnet", random_weights=True, embedding_dim=4)
 
 
 def test_the_default_trunk_begins_with_imagenet() -> None:
@@ -42,11 +41,11 @@ def test_without_its_package_it_begins_with_the_bundled_trunk(
     assert network.embedding_head.out_features == 6
 
 
-def test_any_other_trunk_begins_at_random_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        _, parent = new_network(TINY, 2)
+def test_any_other_trunk_begins_at_random_only_if_it_is_wanted() -> None:
+    _, parent = new_network(TINY, 2)
     assert parent == "random weights"
-    assert "test_efficientnet begins at random" in caplog.text
+    with pytest.raises(TrainingError, match="no learnt weights here for the trunk test_eff"):
+        new_network(TINY.model_copy(update={"random_weights": False}), 2)
 
 
 def test_the_seed_decides_and_the_global_one_is_left_alone() -> None:

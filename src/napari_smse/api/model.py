@@ -146,7 +146,9 @@ class Model:
         return self._classifiers[device]
 
 
-def load_model(model: str | Path = "bundled") -> Model:
+def load_model(
+    model: str | Path = "bundled", *, encoder_weights: str | Path | None = None
+) -> Model:
     """Load a model and check that it answers as its card promises.
 
     Parameters
@@ -154,6 +156,9 @@ def load_model(model: str | Path = "bundled") -> Model:
     model
         ``"bundled"``, a bundled model's name, or a path: the weights, the card, or their common
         stem.
+    encoder_weights
+        Of a model of heads on an encoder: file or folder of the encoder's weights, if it is not
+        where they were before or the hub's cache.
 
     Raises
     ------
@@ -161,6 +166,8 @@ def load_model(model: str | Path = "bundled") -> Model:
         There is no such model; the message lists those that there are.
     DamagedModelError
         Weights or card are missing, unreadable, or do not belong together.
+    EncoderWeightsError
+        The weights of its encoder are not here, or are not those it was made with.
     SelfTestError
         The network does not give the outputs that its card promises.
 
@@ -173,7 +180,7 @@ def load_model(model: str | Path = "bundled") -> Model:
     """
     from napari_smse import models
 
-    return Model(models.load_model(model))
+    return Model(models.load_model(model, encoder_weights=encoder_weights))
 
 
 def require_same_model(model: Model, cards: Sequence[ModelCard]) -> None:

@@ -19,6 +19,7 @@ from napari_smse.models.card import new_model_paths
 from napari_smse.progress import OnProgress, Progress, run_task
 from napari_smse.scoring import choose_device
 from napari_smse.training.initialisation import new_network
+from napari_smse.training.recipe import on_encoder
 from napari_smse.training.train_model import ModelTrainer
 
 
@@ -101,6 +102,8 @@ def train(
     loss: Literal["triplet", "pair", "none"] | None = None,
     classification: Literal["cross-entropy", "focal", "reinforced focal"] | None = None,
     steps: int | None = None,
+    encoder: str | None = None,
+    encoder_weights: str | Path | None = None,
     validation_fraction: float = 0.2,
     seed: int = 0,
     device: str = "auto",
@@ -123,6 +126,10 @@ def train(
         Instead of the recipe's similarity and classification loss.
     steps
         Instead of the recipe's (epochs for the paper's).
+    encoder
+        Learn heads on this encoder (``napari-smse models list``); its licence goes into the card.
+    encoder_weights
+        File or folder of its weights, if it is not where they were before or the hub's cache.
     validation_fraction
         Share of the cases that choose weights and temperature.
     seed
@@ -140,6 +147,8 @@ def train(
         A class is empty, or there is only one case.
     TrainingError
         There is no such recipe, or a value is impossible.
+    UnknownEncoderError, EncoderWeightsError
+        There is no such encoder, or its weights are not here.
     OutputError
         There is a model already, or the folder does not exist.
     DeviceError
@@ -149,9 +158,14 @@ def train(
     new_model_paths(out, overwrite=overwrite)
     data.require_trainable()
     chosen = read_recipe(
-        recipe, steps=steps, seed=seed, similarity=loss, classification=classification
+        recipe,
+        steps=steps,
+        seed=seed,
+        similarity=loss,
+        classification=classification,
+        **({} if encoder is None else on_encoder(encoder)),
     )
-    network, parent = new_network(chosen, len(data.classes))
+    network, parent = new_network(chosen, len(data.classes), encoder_weights)
     trainer = ModelTrainer(
         data,
         chosen,

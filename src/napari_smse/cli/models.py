@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from napari_smse.cli.console import Console
-from napari_smse.cli.options import AsJson
+from napari_smse.cli.options import AsJson, EncoderWeights
 from napari_smse.errors import EncoderWeightsError
 from napari_smse.models import bundled_models, read_card
 from napari_smse.models.encoders import Encoder, Gate, catalogue, find_encoder
@@ -20,10 +19,6 @@ models_app = typer.Typer(
 )
 _ACCESS = {Gate.OPEN: "open", Gate.ASK: "ask", Gate.UNKNOWN: "open?"}
 Name = Annotated[str, typer.Argument(help="Of an encoder, in any tool's spelling.")]
-Weights = Annotated[
-    Path | None,
-    typer.Option("--encoder-weights", help="File or folder of the weights, instead of the cache."),
-]
 
 
 @models_app.command("list")
@@ -85,7 +80,9 @@ def get_model(
 
 
 @models_app.command("check")
-def check_model(name: Name, encoder_weights: Weights = None, as_json: AsJson = False) -> None:
+def check_model(
+    name: Name, encoder_weights: EncoderWeights = None, as_json: AsJson = False
+) -> None:
     """Try an encoder on this machine: its weights, generated tiles, speed."""
     console = Console(as_json=as_json)
     found = check_encoder(find_encoder(name), encoder_weights)

@@ -121,6 +121,21 @@ Steps = Annotated[
     int | None,
     typer.Option("--steps", help="Number of training steps (of epochs for the paper's recipe)."),
 ]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="Learn heads on one of the field's encoders: napari-smse models list names them.",
+    ),
+]
+EncoderWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--encoder-weights",
+        help="File or folder of the encoder's weights, unless they were used here before or are "
+        "in the hub's cache.",
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", help="Seed of the choice of held-out cases and of the training.")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ from napari_smse.cli.options import (
     AsJson,
     Classification,
     Device,
+    EncoderName,
+    EncoderWeights,
     Images,
     ModelOut,
     OverwriteModel,
@@ -45,6 +48,8 @@ def train(
     ] = None,
     classification: Classification = None,
     steps: Steps = None,
+    encoder: EncoderName = None,
+    encoder_weights: EncoderWeights = None,
     seed: Seed = 0,
     device: Device = "auto",
     validation_fraction: ValidationFraction = 0.2,
@@ -63,12 +68,19 @@ def train(
     trainer = _trainer(
         images,
         recipe,
-        {"similarity": loss, "classification": classification, "steps": steps},
+        {
+            "similarity": loss,
+            "classification": classification,
+            "steps": steps,
+        },
+        (encoder, encoder_weights),
         {"out": out, "validation_fraction": validation_fraction, "seed": seed},
         chosen.torch_name,
     )
     if overwrite:
         trainer.discard()
+    if encoder is not None:
+        console.report(f"On the encoder {trainer.parent}.")
     console.report(
         f"Training on {len(trainer.training)} images, {len(trainer.validation)} of other cases "
         f"held out, on {chosen.label}. Research use only."
@@ -87,16 +99,21 @@ def _trainer(
     images: LabelledSet,
     recipe_name: str,
     changes: dict[str, Any],
+    on: tuple[str | None, Path | None],
     options: dict[str, Any],
     device: str,
 ) -> ModelTrainer:
     from napari_smse.evaluation.learners import read_recipe
     from napari_smse.training.initialisation import new_network
+    from napari_smse.training.recipe import on_encoder
     from napari_smse.training.train_model import ModelTrainer
 
     images.require_trainable()
+    encoder, weights = on
+    if encoder is not None:
+        changes = changes | on_encoder(encoder)
     recipe = read_recipe(recipe_name, seed=options["seed"], **changes)
-    network, parent = new_network(recipe, len(images.classes))
+    network, parent = new_network(recipe, len(images.classes), weights)
     return ModelTrainer(images, recipe, network, parent=parent, device=device, **options)
 
 

@@ -111,6 +111,7 @@ def fine_tuned_card(
         mpp_range=base.mpp_range,
         trunk=base.trunk,
         embedding_dim=base.embedding_dim,
+        encoder=base.encoder,
         training=(*base.training, *training_sources(data, tuning.training)),
         recipe=recipe_facts(tuning.recipe)
         | {TRAINING_IMAGES: len(tuning.training), "crops an image": tuning.crops},

@@ -10,7 +10,13 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_smse.atomic_write import require_folder
-from napari_smse.errors import DamagedModelError, ModelNotFoundError, OutputError
+from napari_smse.errors import (
+    DamagedModelError,
+    ModelNotFoundError,
+    OutputError,
+    UnknownEncoderError,
+)
+from napari_smse.models.encoders import find_encoder
 
 BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
 WHOLE_IMAGE_TRUNK: Final = "smse_cnn"
@@ -84,6 +90,19 @@ class Undecided(_Strict):
     target: Probability
 
 
+class EncoderWeights(_Strict):
+    """The weights that a model's heads stand on, where its own file does not hold them.
+
+    `name` is the encoder's in the catalogue; `sha256` is of the file of its weights.
+    """
+
+    name: str
+    repository: str
+    licence: str
+    commercial: bool
+    sha256: str
+
+
 class ModelCard(_Strict):
     """What a model is, what it was trained on, and which outputs it must give.
 
@@ -108,6 +127,8 @@ class ModelCard(_Strict):
         SHA-256 of the weights file, checked at load.
     parent
         Model that the training started from.
+    encoder
+        Of a model of heads alone: the encoder that they were learnt on.
     """
 
     name: str
@@ -130,6 +151,7 @@ class ModelCard(_Strict):
     expected: tuple[ExpectedOutput, ...] = ()
     weights_sha256: str = ""
     parent: str = ""
+    encoder: EncoderWeights | None = None
 
     @property
     def label(self) -> str:
@@ -208,9 +230,8 @@ def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
     stem = _stem(model)
     weights, card = (stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, CARD_SUFFIX))
     if not weights.is_file() and not card.is_file():
-        raise ModelNotFoundError(
-            f"There is no model {str(model)!r}. {_available_models(stem.parent)}"
-        )
+        what = _encoder_hint(model) or _available_models(stem.parent)
+        raise ModelNotFoundError(f"There is no model {str(model)!r}. {what}")
     return weights, card
 
 
@@ -261,6 +282,17 @@ def _stem(model: str | Path) -> Path:
     if isinstance(model, str) and model in bundled_models():
         return BUNDLED_FOLDER / model
     return model_stem(model)
+
+
+def _encoder_hint(model: str | Path) -> str:
+    try:
+        encoder = find_encoder(str(model))
+    except UnknownEncoderError:
+        return ""
+    return (
+        f"{encoder.name} is an encoder, which knows no classes: learn heads on it by `napari-smse "
+        f"train DATA --encoder {encoder.name} --out MODEL`."
+    )
 
 
 def _available_models(folder: Path) -> str:

@@ -22,9 +22,12 @@ from napari_smse.models.card import (
     model_stem,
     read_card,
 )
+from napari_smse.models.encoders import find_encoder
+from napari_smse.models.encoders.weights import load_encoder
 from napari_smse.models.self_test import expected_outputs, run_self_test
 from napari_smse.models.smse_cnn import SmseCnn
-from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.models.smse_network import SmseNetwork, load_stored_state, stored_state
+from napari_smse.models.trunk import Trunk
 
 
 @dataclass
@@ -36,14 +39,19 @@ class Model:
     path: Path
 
 
-def build_network(card: ModelCard) -> SmseNetwork | SmseCnn:
-    """Build the untrained network a card describes."""
+def build_network(card: ModelCard, trunk: Trunk | None = None) -> SmseNetwork | SmseCnn:
+    """Build the untrained network a card describes, on a trunk if it is built already."""
     if card.trunk == SmseCnn.trunk_name:
         return SmseCnn(len(card.classes))
-    return SmseNetwork(card.trunk, card.embedding_dim, len(card.classes))
+    return SmseNetwork(trunk or card.trunk, card.embedding_dim, len(card.classes))
 
 
-def load_model(model: str | Path = "bundled", *, self_test: bool = True) -> Model:
+def load_model(
+    model: str | Path = "bundled",
+    *,
+    self_test: bool = True,
+    encoder_weights: str | Path | None = None,
+) -> Model:
     """Load a model, float32 and channels last on the CPU, in evaluation mode.
 
     Parameters
@@ -52,6 +60,9 @@ def load_model(model: str | Path = "bundled", *, self_test: bool = True) -> Mode
         ``"bundled"``, a bundled model's name, or a path (weights, card, or their stem).
     self_test
         Compare the outputs on generated tiles with those the card promises.
+    encoder_weights
+        Where the weights of its encoder lie, for a model of heads alone; by default where they
+        were found before, or the hub's cache.
 
     Raises
     ------
@@ -59,12 +70,14 @@ def load_model(model: str | Path = "bundled", *, self_test: bool = True) -> Mode
         There is no such model.
     DamagedModelError
         Weights or card are missing, unreadable, or do not belong together.
+    EncoderWeightsError
+        The weights of its encoder are not here, or are not those it was made with.
     SelfTestError
         The network does not give the outputs its card promises.
     """
     card = read_card(model)
     path, _ = model_paths(model)
-    network = build_network(card)
+    network = build_network(card, _encoder_of(card, encoder_weights))
     _fill(network, _read_weights(path, card.weights_sha256), path)
     network.eval().to(memory_format=torch.channels_last)
     if self_test:
@@ -94,7 +107,7 @@ def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:
     stem.parent.mkdir(parents=True, exist_ok=True)
     tensors = _packed(network)
     blob = save(tensors)
-    stored = build_network(card)
+    stored = build_network(card, _trunk_stored_apart(network))
     _fill(stored, tensors, weights)
     card = card.model_copy(
         update={
@@ -108,7 +121,19 @@ def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:
 
 
 def _packed(network: nn.Module) -> dict[str, Tensor]:
-    return {name: _stored(name, tensor) for name, tensor in network.state_dict().items()}
+    return {name: _stored(name, tensor) for name, tensor in stored_state(network).items()}
+
+
+def _trunk_stored_apart(network: nn.Module) -> Trunk | None:
+    if isinstance(network, SmseNetwork) and network.trunk.is_stored_apart:
+        return network.trunk
+    return None
+
+
+def _encoder_of(card: ModelCard, path: str | Path | None) -> Trunk | None:
+    if card.encoder is None:
+        return None
+    return load_encoder(find_encoder(card.encoder.name), path, card.encoder.sha256)
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:
@@ -144,7 +169,7 @@ def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     try:
-        network.load_state_dict(tensors, strict=True)
+        load_stored_state(network, tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise DamagedModelError(

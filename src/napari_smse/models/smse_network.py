@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_smse.models.trunk import DEFAULT_TRUNK, build_trunk, normalisation, tissue_weights
+from napari_smse.models.trunk import (
+    DEFAULT_TRUNK,
+    Trunk,
+    build_trunk,
+    normalisation,
+    tissue_weights,
+)
 
 
 class SmseNetwork(nn.Module):
@@ -20,7 +27,7 @@ class SmseNetwork(nn.Module):
     Parameters
     ----------
     trunk
-        Name for `build_trunk`.
+        Name for `build_trunk`, or a trunk that is built already.
     embedding_dim
         Length of the embedding.
     classes
@@ -32,11 +39,11 @@ class SmseNetwork(nn.Module):
     std: Tensor
 
     def __init__(
-        self, trunk: str = DEFAULT_TRUNK, embedding_dim: int = 128, classes: int = 2
+        self, trunk: str | Trunk = DEFAULT_TRUNK, embedding_dim: int = 128, classes: int = 2
     ) -> None:
         super().__init__()
-        self.trunk_name = trunk
-        self.trunk = build_trunk(trunk)
+        self.trunk: Trunk = build_trunk(trunk) if isinstance(trunk, str) else trunk
+        self.trunk_name = trunk if isinstance(trunk, str) else trunk.name
         self.embedding_head = nn.Linear(self.trunk.features, embedding_dim)
         self.class_head = nn.Linear(embedding_dim, classes)
         mean, std = normalisation(self.trunk)
@@ -84,6 +91,30 @@ class NetworkOutput(NamedTuple):
 
     embedding: Tensor
     logits: Tensor
+
+
+def stored_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that a model's file holds: all, or not those of a trunk stored apart."""
+    state = network.state_dict()
+    if isinstance(network, SmseNetwork) and network.trunk.is_stored_apart:
+        return {name: tensor for name, tensor in state.items() if not name.startswith("trunk.")}
+    return state
+
+
+def load_stored_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network what `stored_state` returned.
+
+    Raises
+    ------
+    RuntimeError
+        Tensors are missing, are too many, or of other shapes.
+    """
+    missing = sorted(set(stored_state(network)) - set(tensors))
+    if missing:
+        raise RuntimeError(f"{missing[0]} is missing")
+    found = network.load_state_dict(tensors, strict=False)
+    if found.unexpected_keys:
+        raise RuntimeError(f"{found.unexpected_keys[0]} is not of this network")
 
 
 def initialise_from_features(network: SmseNetwork, features: Tensor) -> None:

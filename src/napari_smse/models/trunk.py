@@ -52,6 +52,16 @@ class Trunk(nn.Module):
         self.std = std
 
     @property
+    def name(self) -> str:
+        """Of a trunk that is not built by its name alone."""
+        return ""
+
+    @property
+    def is_stored_apart(self) -> bool:
+        """Whether a model's file holds the heads alone, and not this trunk's weights."""
+        return False
+
+    @property
     def pools_tissue(self) -> bool:
         """Whether `forward` wants to know how much tissue each pixel shows."""
         return False

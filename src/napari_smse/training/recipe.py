@@ -15,6 +15,7 @@ from pydantic import (
 
 from napari_smse.datasets.scale_range import MPP_LIMITS
 from napari_smse.losses.miners import Mining
+from napari_smse.models.encoders import TRUNK_PREFIX, find_encoder
 from napari_smse.models.trunk import DEFAULT_TRUNK, STAGES_SUFFIX
 
 Similarity = Literal["none", "pair", "triplet"]
@@ -37,7 +38,9 @@ class Recipe(BaseModel):
     Attributes
     ----------
     network
-        Trunk name for `build_trunk`, or ``"smse_cnn"``.
+        Trunk name for `build_trunk`, ``"encoder/"`` and the name of an encoder, or ``"smse_cnn"``.
+    random_weights
+        Begin with random weights where there are no others for the network: to train all of it.
     embedding_dim
         Length of the embedding; the paper's network has its own.
     pca_start
@@ -95,6 +98,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     network: str = DEFAULT_TRUNK
+    random_weights: bool = False
     embedding_dim: Count = 128
     pca_start: bool = True
     tile_px: Annotated[int, Field(ge=8)] = 224
@@ -134,12 +138,21 @@ class Recipe(BaseModel):
     def _with_a_space(cls, value: Any) -> Any:
         return value.replace("-focal", " focal") if isinstance(value, str) else value
 
+    @field_validator("network")
+    @classmethod
+    def _as_listed(cls, value: str) -> str:
+        if not value.startswith(TRUNK_PREFIX):
+            return value
+        return find_encoder(value.removeprefix(TRUNK_PREFIX)).trunk_name
+
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.mpp_limits[0] > self.mpp_limits[1]:
             raise ValueError("mpp_limits must rise")
         if self.label_smoothing and self.classification != "cross-entropy":
             raise ValueError("label_smoothing goes with cross-entropy only")
+        if self.network.startswith(TRUNK_PREFIX) and self.trainable != "head":
+            raise ValueError("of a network on an encoder, only the head can learn")
         if self.consistency_weight and self.trainable == "head":
             raise ValueError("consistency_weight goes with a trunk that learns only")
         return self
@@ -150,6 +163,28 @@ class Recipe(BaseModel):
         if self.classification == "cross-entropy":
             return 0.0
         return _USUAL_GAMMA[self.classification] if self.gamma is None else self.gamma
+
+
+def on_encoder(name: str) -> dict[str, Any]:
+    """Return the fields of a recipe that learns heads on an encoder.
+
+    Parameters
+    ----------
+    name
+        Of the encoder, in any tool's spelling.
+
+    Raises
+    ------
+    UnknownEncoderError
+        None is called so.
+    """
+    encoder = find_encoder(name)
+    return {
+        "network": encoder.trunk_name,
+        "tile_px": encoder.input_px,
+        "mpp_limits": encoder.mpp_range,
+        "trainable": "head",
+    }
 
 
 def why_impossible(error: ValidationError) -> str:

@@ -23,7 +23,8 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
-from napari_smse.models.card import model_stem, new_model_paths
+from napari_smse.models.card import EncoderWeights, model_stem, new_model_paths
+from napari_smse.models.encoders.construction import EncoderTrunk
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.model_companions import save_model_companions
@@ -149,7 +150,8 @@ class ModelTrainer:
         summary, temperature = None, 1.0
         if self.validation:
             images = [self.labelled_set.images[i] for i in self.validation]
-            logits = predict_images(self.network, images, device=self.device).float().cpu()
+            logits = predict_images(self.network, images, tile_px=self._tile_px, device=self.device)
+            logits = logits.float().cpu()
             labels = torch.tensor([image.label for image in images])
             temperature = fit_temperature(logits, labels)
             _apply(temperature, self.network)
@@ -171,7 +173,7 @@ class ModelTrainer:
             name=self.stem.name,
             version=VERSION,
             classes=data.classes,
-            tile_px=getattr(self.recipe, "tile_px", None) or _FRAME_PX,
+            tile_px=self._tile_px,
             mpp_range=self._mpp_range(),
             trunk=network.trunk_name,
             embedding_dim=_embedding_dim(network),
@@ -180,7 +182,12 @@ class ModelTrainer:
             figures=validation_figures(summary, data),
             limits=_LIMITS + ((_WHOLE_FRAMES,) if isinstance(network, SmseCnn) else ()),
             parent=self.parent,
+            encoder=encoder_weights(network),
         )
+
+    @property
+    def _tile_px(self) -> int:
+        return self.recipe.tile_px if isinstance(self.recipe, Recipe) else _FRAME_PX
 
     def _mpp_range(self) -> tuple[float, float]:
         images = [self.labelled_set.images[i] for i in self.training]
@@ -203,6 +210,20 @@ def _apply(temperature: float, network: SmseNetwork | SmseCnn) -> None:
     with torch.no_grad():
         last.weight.div_(temperature)
         last.bias.div_(temperature)
+
+
+def encoder_weights(network: torch.nn.Module) -> EncoderWeights | None:
+    """Return what a card says of the encoder of a network of heads alone."""
+    if not isinstance(network, SmseNetwork) or not isinstance(network.trunk, EncoderTrunk):
+        return None
+    encoder = network.trunk.encoder
+    return EncoderWeights(
+        name=encoder.name,
+        repository=encoder.repository,
+        licence=encoder.licence,
+        commercial=encoder.commercial,
+        sha256=network.trunk.weights_sha256,
+    )
 
 
 def _embedding_dim(network: SmseNetwork | SmseCnn) -> int:

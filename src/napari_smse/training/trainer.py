@@ -19,7 +19,12 @@ from napari_smse.datasets.pixels import ImageCache
 from napari_smse.datasets.splits import shared_cases
 from napari_smse.errors import TrainingError
 from napari_smse.models.smse_cnn import SmseCnn
-from napari_smse.models.smse_network import SmseNetwork, initialise_from_features
+from napari_smse.models.smse_network import (
+    SmseNetwork,
+    initialise_from_features,
+    load_stored_state,
+    stored_state,
+)
 from napari_smse.progress import Progress
 from napari_smse.training.batch_loader import Batch, load_batches, tile_maker
 from napari_smse.training.checkpoint import (
@@ -213,14 +218,16 @@ class _Run:
         # All have looked before the first writes.
         self._joint.check_same(done, "how far the training is", self._device)
         if begun is not None:
-            network.load_state_dict(begun.tensors)
+            load_stored_state(network, begun.tensors)
         elif self._joint.is_writer:
             yield from self._start_heads()
         self._joint.copy_from_first(list(network.state_dict().values()))
         state.start()
         if folder is not None and begun is None and self._joint.is_writer:
             folder.save(
-                network.state_dict(), {"recipe": self._recipe.model_dump(by_alias=True)}, START_NAME
+                stored_state(network),
+                {"recipe": self._recipe.model_dump(by_alias=True)},
+                START_NAME,
             )
         if begun is not None and saved is not None:
             state.go_on_from(saved)

@@ -23,6 +23,7 @@ from napari_smse.models.encoders.weights import (
     read_tensors,
     weights_path,
 )
+from support.encoders import empty_hub
 
 TINY = replace(
     find_encoder("virchow2"),
@@ -51,6 +52,7 @@ TINY_PHIKON = replace(
     features=48,
     input_px=64,
 )
+__all__ = ["empty_hub"]  # the fixture
 Save = Callable[[dict[str, Tensor], Path], None]
 SAVE: dict[str, Save] = {
     "model.safetensors": save_file,
@@ -165,27 +167,18 @@ def in_cache(cache: Path, encoder: Encoder, name: str) -> Path:
     return folder / "snapshots" / "abc123" / name
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub, and no way to the hub."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    return tmp_path / "hub"
-
-
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
-def test_the_cache_of_the_hub_is_looked_into(cache: Path, name: str) -> None:
+def test_the_cache_of_the_hub_is_looked_into(empty_hub: Path, name: str) -> None:
     trunk = made(TINY)
-    place = in_cache(cache, TINY, name)
+    place = in_cache(empty_hub, TINY, name)
     SAVE[name](state(trunk), place)
     assert weights_path(TINY) == place
     assert_same(load_encoder(TINY), trunk)
 
 
-def test_weights_that_are_not_here_are_told_of_before_anything_is_downloaded(cache: Path) -> None:
+def test_weights_that_are_not_here_are_told_of_before_anything_is_downloaded(
+    empty_hub: Path,
+) -> None:
     gated = replace(TINY, gate=Gate.ASK, commercial=False, licence="CC BY-NC-ND 4.0")
     with pytest.raises(EncoderWeightsError) as missing:
         load_encoder(gated)
@@ -194,7 +187,7 @@ def test_weights_that_are_not_here_are_told_of_before_anything_is_downloaded(cac
     assert "accept its terms" not in how_to_get(replace(TINY, gate=Gate.OPEN))
 
 
-def test_offline_the_way_around_is_named(cache: Path) -> None:
+def test_offline_the_way_around_is_named(empty_hub: Path) -> None:
     with pytest.raises(EncoderWeightsError, match=r"HF_HUB_OFFLINE is set.*--encoder-weights"):
         download_weights(TINY)
 

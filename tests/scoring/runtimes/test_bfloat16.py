@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from napari_smse.models import Model, load_model
-from napari_smse.models.self_test import generated_tile
+from napari_smse.models.generated_tiles import generated_tile
 from napari_smse.scoring import ScoreRequest, read_block
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 from napari_smse.scoring.runtimes.bfloat16 import in_bfloat16

@@ -4,6 +4,20 @@ What they are (`catalogue`) is known without torch; how they are built (`constru
 """
 
 from napari_smse.models.encoders.catalogue import ENCODERS, find_encoder
-from napari_smse.models.encoders.encoder import Architecture, Encoder, Gate, Pooling
+from napari_smse.models.encoders.encoder import (
+    TRUNK_PREFIX,
+    Architecture,
+    Encoder,
+    Gate,
+    Pooling,
+)
 
-__all__ = ["ENCODERS", "Architecture", "Encoder", "Gate", "Pooling", "find_encoder"]
+__all__ = [
+    "ENCODERS",
+    "TRUNK_PREFIX",
+    "Architecture",
+    "Encoder",
+    "Gate",
+    "Pooling",
+    "find_encoder",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import platformdirs
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import EncoderWeightsError
 from napari_smse.models.encoders import Encoder
+from napari_smse.models.encoders.known_files import file_sha256
 
 _TILES: Final = 4
 _TIMED: Final = 2
@@ -65,7 +65,7 @@ def check_encoder(encoder: Encoder, weights: str | Path | None = None) -> Encode
     import torch
 
     from napari_smse.models.encoders.weights import load_encoder, weights_path
-    from napari_smse.models.self_test import generated_tile
+    from napari_smse.models.generated_tiles import generated_tile
     from napari_smse.models.trunk import normalisation
 
     path = weights_path(encoder, weights)
@@ -89,7 +89,7 @@ def check_encoder(encoder: Encoder, weights: str | Path | None = None) -> Encode
     found = EncoderCheck(
         encoder.name,
         str(path),
-        _sha256(path),
+        file_sha256(encoder, path),
         tuple(round(float(value), _DIGITS) for value in features[0, :8]),
         round(spread, _DIGITS),
         round(_TIMED * _TILES / seconds, 2),
@@ -111,8 +111,3 @@ def _record_path(encoder: Encoder) -> Path:
     folder = platformdirs.user_data_path("napari-smse") / "encoders"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{encoder.name}.json"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -36,8 +36,20 @@ class EncoderTrunk(Trunk):
 
     def __init__(self, body: nn.Module, encoder: Encoder, prefix_tokens: int) -> None:
         super().__init__(body, encoder.features, *encoder.normalisation)
+        self.encoder = encoder
         self.pooling = encoder.pooling
         self.prefix_tokens = prefix_tokens
+        self.weights_sha256 = ""
+
+    @property
+    def name(self) -> str:
+        """Of the trunk of a network."""
+        return self.encoder.trunk_name
+
+    @property
+    def is_stored_apart(self) -> bool:
+        """Its weights lie in a file of their own, which is large and under its own licence."""
+        return True
 
     def forward(self, images: Tensor, tissue: Tensor | None = None) -> Tensor:
         """Return features ``(n, features)`` of normalised images ``(n, 3, h, w)``."""

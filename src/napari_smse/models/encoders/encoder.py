@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+TRUNK_PREFIX: Final = "encoder/"
+"""Before the name of an encoder, where it is the trunk of a network."""
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF: Final = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -114,3 +116,14 @@ class Encoder:
     def spellings(self) -> tuple[str, ...]:
         """All names it is known by."""
         return (self.name, *self.aliases, self.repository)
+
+    @property
+    def description(self) -> str:
+        """What it is and whose, as a model's card names what it comes from."""
+        use = "" if self.commercial else ", no commercial use"
+        return f"{self.name}, {self.repository} ({self.licence}{use}; {self.citation})"
+
+    @property
+    def trunk_name(self) -> str:
+        """Its name as the trunk of a network."""
+        return f"{TRUNK_PREFIX}{self.name}"

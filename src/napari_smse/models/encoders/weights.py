@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from napari_smse.errors import EncoderWeightsError
 from napari_smse.models.encoders.construction import EncoderTrunk, build_encoder
 from napari_smse.models.encoders.encoder import Encoder, Gate
+from napari_smse.models.encoders.known_files import file_sha256, last_file
 
 Tensors = dict[str, Tensor]
 _SAFETENSORS: Final = ".safetensors"
@@ -38,15 +40,18 @@ _NOT_NEEDED: Final = (
 """Beginnings of what a checkpoint may hold besides: heads and what training alone needs."""
 
 
-def weights_path(encoder: Encoder, path: str | Path | None = None) -> Path:
-    """Return where the weights of an encoder lie: at the path given, or in the hub's cache.
+def weights_path(encoder: Encoder, path: str | Path | None = None, sha256: str = "") -> Path:
+    """Return where the weights of an encoder lie: where it says, where they were, or in the cache.
 
     Parameters
     ----------
     encoder
         Whose.
     path
-        Of the file, or of the folder that holds it.
+        Of the file, or of the folder that holds it. None for the file last used on this machine,
+        or else the hub's cache.
+    sha256
+        Of the file last used, if it is to be this.
 
     Raises
     ------
@@ -55,6 +60,8 @@ def weights_path(encoder: Encoder, path: str | Path | None = None) -> Path:
     """
     if path is not None:
         return _given_path(encoder, Path(path))
+    if (used := last_file(encoder, sha256)) is not None:
+        return used
     from huggingface_hub import try_to_load_from_cache
 
     for name in dict.fromkeys((encoder.checkpoint, "model.safetensors", "pytorch_model.bin")):
@@ -140,7 +147,9 @@ def download_weights(encoder: Encoder) -> Path:
         ) from error
 
 
-def load_encoder(encoder: Encoder, path: str | Path | None = None) -> EncoderTrunk:
+def load_encoder(
+    encoder: Encoder, path: str | Path | None = None, sha256: str = ""
+) -> EncoderTrunk:
     """Build an encoder and give it its weights, float32 on the CPU.
 
     Parameters
@@ -148,19 +157,45 @@ def load_encoder(encoder: Encoder, path: str | Path | None = None) -> EncoderTru
     encoder
         Which.
     path
-        Of its weights; those of the hub's cache by default.
+        Of its weights; as `weights_path` finds them by default.
+    sha256
+        Of the file that they have to be from; any by default.
 
     Raises
     ------
     EncoderWeightsError
-        The weights are not there, cannot be read, or are another network's.
+        The weights are not there, cannot be read, are another network's or not those wanted, or do
+        not fit into memory.
     """
-    file = weights_path(encoder, path)
+    file = weights_path(encoder, path, sha256)
+    if sha256 and file_sha256(encoder, file) != sha256:
+        raise EncoderWeightsError(
+            f"{file} holds other weights of {encoder.name} than the model was made with (sha256 "
+            "differs): give the same by --encoder-weights, or train it anew."
+        )
+    require_memory(encoder)
     tensors = read_tensors(file)
     with torch.device("meta"):
         trunk = build_encoder(encoder)
     _fill(_network(trunk), tensors, file, encoder)
+    trunk.weights_sha256 = file_sha256(encoder, file)
     return trunk.eval()
+
+
+def require_memory(encoder: Encoder) -> None:
+    """Refuse an encoder whose weights would not fit into memory.
+
+    Raises
+    ------
+    EncoderWeightsError
+        There is less memory than the weights take, in float32.
+    """
+    needed, free = encoder.parameters * 4e6, psutil.virtual_memory().available
+    if needed > free:
+        raise EncoderWeightsError(
+            f"{encoder.name} takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+            "free: close other programs, or choose a smaller encoder."
+        )
 
 
 def read_tensors(path: Path) -> Tensors:

@@ -262,7 +262,7 @@ def _choices() -> Iterator[RuntimeChoice]:
 
 
 def _tiles(tile_px: int, count: int) -> NDArray[np.uint8]:
-    from napari_smse.models.self_test import generated_tile
+    from napari_smse.models.generated_tiles import generated_tile
 
     # Others than those that bfloat16 is corrected with.
     return np.stack([generated_tile(100 + number, tile_px, tile_px) for number in range(count)])

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_smse.models.self_test import generated_tile
+from napari_smse.models.generated_tiles import generated_tile
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm

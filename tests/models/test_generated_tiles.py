@@ -6,7 +6,8 @@ import hashlib
 
 import numpy as np
 
-from napari_smse.models.self_test import CANDIDATES, generated_tile
+from napari_smse.models.generated_tiles import generated_tile
+from napari_smse.models.self_test import CANDIDATES
 
 
 def test_tiles_are_the_same_everywhere() -> None:

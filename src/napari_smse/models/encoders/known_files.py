@@ -1,0 +1,89 @@
+"""Which files of encoders' weights were used on this machine, and what is in them.
+
+So that a file needs to be named once, and one of gigabytes is read once to know it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from napari_smse.atomic_write import write_atomic
+from napari_smse.errors import OutputError
+from napari_smse.models.encoders.encoder import Encoder
+
+_log = logging.getLogger(__name__)
+
+
+def file_sha256(encoder: Encoder, path: Path) -> str:
+    """Return the SHA-256 of a file of weights, and remember whose they are.
+
+    Parameters
+    ----------
+    encoder
+        That was filled from it.
+    path
+        Of the file. One that has neither its size nor its time changed is not read again.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    place, known = str(path.resolve()), _known()
+    facts = path.stat()
+    state = {"encoder": encoder.name, "size": facts.st_size, "time": facts.st_mtime_ns}
+    entry = known.get(place)
+    if isinstance(entry, dict) and {**entry, "sha256": ""} == {**state, "sha256": ""}:
+        return str(entry["sha256"])
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    known.pop(place, None)
+    _remember({**known, place: {**state, "sha256": found}})
+    return found
+
+
+def last_file(encoder: Encoder, sha256: str = "") -> Path | None:
+    """Return the file last used for an encoder that is still there; None if there is none.
+
+    Parameters
+    ----------
+    encoder
+        That was filled from it.
+    sha256
+        Of the content, if it is to be this.
+    """
+    places = [
+        place
+        for place, facts in _known().items()
+        if facts.get("encoder") == encoder.name and sha256 in ("", facts.get("sha256"))
+    ]
+    return next((path for path in map(Path, reversed(places)) if path.is_file()), None)
+
+
+def _list_path() -> Path:
+    return platformdirs.user_data_path("napari-smse") / "encoders" / "files.json"
+
+
+def _known() -> dict[str, dict[str, Any]]:
+    try:
+        known = json.loads(_list_path().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {place: facts for place, facts in known.items() if isinstance(facts, dict)}
+
+
+def _remember(known: dict[str, dict[str, Any]]) -> None:
+    path = _list_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(known, indent=1).encode())
+    except (OSError, OutputError) as error:
+        _log.debug("%s cannot be written: %s", path, error)
