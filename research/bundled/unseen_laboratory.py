@@ -6,7 +6,7 @@ FOLDER is one that `laboratories` wrote, with the weights of networks that never
 that source, and beside the trunk they started from (ImageNet's):
 
 *Few labels.* Logistic regression on the trunk's features of 25, 50 and 100 images of half of the
-cases, judged on the other half, ten draws.
+cases, judged on the other half, 50 divisions of the cases.
 
 *Two magnifications.* The tile around the middle of each image at 0.5 um/px looks for the one at
 0.25 um/px among those of all images; how often its nearest by the embedding is of the same place.
@@ -26,14 +26,11 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from napari_smse.datasets.crops import crop_at
-from napari_smse.datasets.labelled_set import LabelledImage
+from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import ImageCache
-from napari_smse.metrics.classification import roc_auc
+from napari_smse.evaluation.few_shot import few_shot_auc
 from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.models import SmseNetwork
 from napari_smse.training.initialisation import new_network
@@ -42,7 +39,7 @@ from research.bundled.kept_networks import RECIPE_NAME, kept_networks
 from research.bundled.laboratories import by_alike, describe, read_laboratories
 
 LABELS: Final = (25, 50, 100)
-DRAWS: Final = 10
+DIVISIONS: Final = 50
 FINE, COARSE = 0.25, 0.5
 _TILE_PX: Final = 224
 _AT_ONCE: Final = 32
@@ -65,9 +62,9 @@ def main() -> None:
     for source, learnt in kept_networks(options.networks):
         if source not in data.sources:
             continue
-        images = data.select_sources([source]).images
+        own = data.select_sources([source])
         for name, network in (("ImageNet", start), ("learnt", learnt)):
-            print(f"| {source} | {name} | {' | '.join(row(network, images))} |", flush=True)
+            print(f"| {source} | {name} | {' | '.join(row(network, own))} |", flush=True)
 
 
 def started(recipe: Recipe, classes: int) -> SmseNetwork:
@@ -77,13 +74,14 @@ def started(recipe: Recipe, classes: int) -> SmseNetwork:
     return network.eval()
 
 
-def row(network: SmseNetwork, images: Sequence[LabelledImage]) -> Iterator[str]:
+def row(network: SmseNetwork, data: LabelledSet) -> Iterator[str]:
     """Yield the figures of one network on one source."""
-    features = features_of(network, images, COARSE)
+    features = features_of(network, data.images, COARSE)
     for number in LABELS:
-        values = few_shot(features, images, number)
-        yield f"{np.mean(values):.3f} ± {np.std(values):.3f}" if len(values) else "-"
-    found = same_place(network, images)
+        areas = few_shot_auc(features, data, number, divisions=DIVISIONS)
+        areas = areas[np.isfinite(areas)]
+        yield f"{np.mean(areas):.3f} ± {np.std(areas):.3f}" if len(areas) else "-"
+    found = same_place(network, data.images)
     yield "-" if found is None else describe(found)
 
 
@@ -102,31 +100,6 @@ def features_of(
         with torch.inference_mode():
             found.append(network(tiles).embedding if embedded else network.features(tiles))
     return torch.cat(found).float().numpy()
-
-
-def few_shot(
-    features: NDArray[np.float32], images: Sequence[LabelledImage], number: int
-) -> list[float]:
-    """Return the AUC of each draw; none where half of the cases lack images of some class."""
-    labels = np.array([image.label for image in images])
-    cases = np.unique([image.case for image in images], return_inverse=True)[1]
-    values = []
-    for draw in range(DRAWS):
-        rng = np.random.default_rng(draw)
-        shuffled = rng.permutation(cases.max() + 1)
-        first = np.isin(cases, shuffled[: len(shuffled) // 2])
-        learning = rng.permutation(np.flatnonzero(first))[:number]
-        testing = np.flatnonzero(~first)
-        if len(learning) < number or min(map(_classes, (labels[learning], labels[testing]))) < 2:
-            continue
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-        model.fit(features[learning], labels[learning])
-        values.append(roc_auc(labels[testing], model.decision_function(features[testing])))
-    return values
-
-
-def _classes(labels: NDArray[np.int64]) -> int:
-    return len(np.unique(labels))
 
 
 def same_place(network: SmseNetwork, images: Sequence[LabelledImage]) -> Estimate | None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -105,18 +104,6 @@ def test_recipes_are_compared_in_pairs(tmp_path: Path, capsys: pytest.CaptureFix
     laboratories.print_comparison(folders, labelled_set(), Path())
     first = capsys.readouterr().out.splitlines()[2]
     assert "+0.000 (+0.000 to +0.000)" in first
-
-
-def test_features_that_tell_classes_apart_need_few_labels(tmp_path: Path) -> None:
-    images = labelled_set().select_sources(["one"]).images
-    labels = np.array([image.label for image in images], np.float32)
-    rng = np.random.default_rng(0)
-    known = np.column_stack([labels, rng.normal(size=(len(labels), 3))]).astype(np.float32)
-    blind = rng.normal(size=(len(labels), 4)).astype(np.float32)
-    found = [np.mean(unseen_laboratory.few_shot(some, images, 8)) for some in (known, blind)]
-    assert found[0] > 0.95
-    assert found[1] < 0.8
-    assert not unseen_laboratory.few_shot(known, images, 25)
 
 
 def test_the_same_place_is_found_among_others(tmp_path: Path) -> None:

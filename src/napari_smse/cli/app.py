@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from napari_smse import models
+from napari_smse.cli.compare_encoders import compare_encoders
 from napari_smse.cli.console import Console, print_any_text, show_log
 from napari_smse.cli.crossval import crossval
 from napari_smse.cli.estimate import estimate_slides
@@ -40,6 +41,7 @@ app.command("score")(score_slides)
 app.command("estimate")(estimate_slides)
 app.command("report")(report_slides)
 app.command("cohort")(report_cohort)
+app.command("compare-encoders")(compare_encoders)
 app.command("index")(index_slides)
 app.command("search")(search_slides)
 app.add_typer(models_app, name="models")

@@ -44,7 +44,8 @@ def list_models(as_json: AsJson = False) -> None:
     console.print_table(table)
     console.report(
         "Access: ask means that terms are to be accepted on the model's page first. "
-        "`napari-smse models show NAME` tells more, `models get NAME` downloads."
+        "`napari-smse models show NAME` tells more, `models get NAME` downloads. Any pretrained "
+        "network of timm is an encoder, too: timm/NAME."
     )
 
 

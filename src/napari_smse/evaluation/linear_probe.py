@@ -31,6 +31,8 @@ class LinearProbe:
     ----------
     network
         Network whose trunk to use.
+    tile_px
+        Side of its tiles.
     device
         Device to run on, as torch names it.
     on_message
@@ -41,10 +43,12 @@ class LinearProbe:
         self,
         network: SmseNetwork,
         *,
+        tile_px: int = 224,
         device: str = "cpu",
         on_message: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._network = network.eval().to(device)
+        self._tile_px = tile_px
         self._device = device
         self._on_message = on_message
         self._features: dict[LabelledImage, NDArray[np.float32]] = {}
@@ -64,18 +68,18 @@ class LinearProbe:
             scikit-learn is not installed.
         """
         images = [labelled_set.images[i] for i in [*training, *validation]]
-        features = [self._cached_features(image) for image in images]
+        features = [self.features(image) for image in images]
         labels = np.repeat([image.label for image in images], [len(part) for part in features])
-        model = _regression()
+        model = regression(class_weight="balanced", max_iter=500)
         model.fit(np.concatenate(features), labels)
 
         def predict(unseen: Sequence[LabelledImage]) -> Tensor:
-            logits = [_logits(model, self._cached_features(image)) for image in unseen]
+            logits = [_logits(model, self.features(image)) for image in unseen]
             return torch.from_numpy(np.stack(logits)).float()
 
         return predict
 
-    def _cached_features(self, image: LabelledImage) -> NDArray[np.float32]:
+    def features(self, image: LabelledImage) -> NDArray[np.float32]:
         """Return the features of an image's tiles, ``(tiles, features)``."""
         if image not in self._features:
             self._features[image] = self._compute(image)
@@ -83,7 +87,7 @@ class LinearProbe:
         return self._features[image]
 
     def _compute(self, image: LabelledImage) -> NDArray[np.float32]:
-        tiles = np.stack(evaluation_tiles(read_pixels(image), image))
+        tiles = np.stack(evaluation_tiles(read_pixels(image), image, self._tile_px))
         batches = torch.split(torch.from_numpy(tiles).permute(0, 3, 1, 2), _BATCH)
         with torch.inference_mode():
             features = [
@@ -92,18 +96,28 @@ class LinearProbe:
         return np.asarray(torch.cat(features).numpy(), dtype=np.float32)
 
 
-def _regression() -> Any:
+def regression(**options: Any) -> Any:
+    """Return a logistic regression on standardised features, not fitted yet.
+
+    Parameters
+    ----------
+    **options
+        For scikit-learn's.
+
+    Raises
+    ------
+    TrainingError
+        scikit-learn is not installed.
+    """
     try:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
         raise TrainingError(
-            'The frozen control needs scikit-learn: run pip install "napari-smse[train]".'
+            'Logistic regression needs scikit-learn: run pip install "napari-smse[train]".'
         ) from error
-    return make_pipeline(
-        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500)
-    )
+    return make_pipeline(StandardScaler(), LogisticRegression(**options))
 
 
 def _logits(model: Any, features: NDArray[np.float32]) -> NDArray[np.float64]:

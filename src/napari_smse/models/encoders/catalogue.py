@@ -11,6 +11,7 @@ import difflib
 from typing import Any, Final
 
 from napari_smse.errors import UnknownEncoderError
+from napari_smse.models.encoders import timm_networks
 from napari_smse.models.encoders.encoder import (
     HALF,
     Architecture,
@@ -364,7 +365,7 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
 
 
 def find_encoder(name: str) -> Encoder:
-    """Return the encoder of a name, in any spelling of any tool.
+    """Return the encoder of a name, in any spelling of any tool; ``timm/NAME`` for one of timm.
 
     Raises
     ------
@@ -375,6 +376,8 @@ def find_encoder(name: str) -> Encoder:
     for encoder in ENCODERS:
         if wanted in {_plain(spelling) for spelling in encoder.spellings}:
             return encoder
+    if wanted.startswith(timm_networks.PREFIX):
+        return timm_networks.timm_encoder(name.strip()[len(timm_networks.PREFIX) :])
     close = difflib.get_close_matches(
         wanted, [_plain(encoder.name) for encoder in ENCODERS], n=4, cutoff=0.5
     )

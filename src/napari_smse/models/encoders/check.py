@@ -110,4 +110,4 @@ def last_check(encoder: Encoder) -> EncoderCheck | None:
 def _record_path(encoder: Encoder) -> Path:
     folder = platformdirs.user_data_path("napari-smse") / "encoders"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{encoder.name}.json"
+    return folder / f"{encoder.name.replace('/', '--')}.json"
