@@ -101,7 +101,7 @@ def docks(viewer, model, told, tmp_path, until):
     """All docks, and a slide in the viewer."""
     viewer.open(write_red_slide(tmp_path), plugin="napari-smse")
     made = Docks(viewer, until)
-    until(lambda: "tiles to score" in made.score.panel.count.text())
+    until(lambda: "to score:" in made.score.panel.count.text())
     yield made
     for dock in made.all:
         dock.close()

@@ -81,7 +81,7 @@ def reopened(viewer, name, until):
 def score(viewer, redness, slide_path, until):
     viewer.open(slide_path, plugin="napari-smse")
     frame, dock = opened(viewer, SCORE, until)
-    until(lambda: "tiles to score" in dock.panel.count.text())
+    until(lambda: "to score:" in dock.panel.count.text())
     return frame, dock
 
 

@@ -95,7 +95,7 @@ class Sequence(RuleBasedStateMachine):
             slides.setCurrentIndex(slides.findText(name))
         else:
             self.viewer.open(self.folder / f"{name}.tif", plugin="napari-smse")
-            self.until(lambda: "tiles to score" in self.docks.score.panel.count.text())
+            self.until(lambda: "to score:" in self.docks.score.panel.count.text())
         self.settle()
 
     @precondition(lambda self: self.layer is not None)

@@ -33,7 +33,7 @@ def evidence(docks):
 
 def open_second(docks, tmp_path):
     docks.viewer.open(write_red_slide(tmp_path, "second", 1), plugin="napari-smse")
-    docks.until(lambda: "tiles to score" in docks.score.panel.count.text())
+    docks.until(lambda: "to score:" in docks.score.panel.count.text())
 
 
 @pytest.fixture
@@ -200,3 +200,23 @@ def test_tables_saved_of_either_slide_are_its_own(both, evidence, tmp_path):
         np.testing.assert_array_equal(table["p_malignant"].to_numpy(), shown.probability[:, 1])
         found[name] = table["p_malignant"].to_numpy()
     assert not np.array_equal(found["slide"], found["second"])
+
+
+def test_home_fits_the_slide_in_view_alone(both, evidence):
+    """Not the slides that are hidden, which may be a hundred times larger."""
+    hidden, shown = (layer_of(both, name) for name in ("slide", "second"))
+    hidden.scale = 50 * np.asarray(hidden.scale)
+    viewer = both.viewer
+    viewer.scene.camera.zoom = 7.0
+    viewer.reset_view()
+    size = np.ptp(shown.extent.world, axis=0)[-2:]
+    filled = viewer.scene.camera.zoom * size / np.asarray(viewer.canvas.size)
+    assert filled.max() == pytest.approx(0.95, abs=0.02)
+    middle = shown.extent.world.mean(axis=0)[-2:]
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], middle, rtol=0.01)
+    # Whoever asks for a layer gets it.
+    hidden.scale = np.asarray(hidden.scale) / 500
+    viewer.reset_view(layers=[hidden])
+    np.testing.assert_allclose(
+        viewer.scene.camera.center[-2:], hidden.extent.world.mean(axis=0)[-2:], rtol=0.01
+    )

@@ -33,7 +33,7 @@ def real(viewer, until, shared_data, tmp_path, monkeypatch):
     made = Docks(viewer, until)
     for path in (shared_data / "slides" / f"{FIRST}.svs", tmp_path / f"{SECOND}.tif"):
         viewer.open(path, plugin="napari-smse")
-        until(lambda: "tiles to score" in made.score.panel.count.text())
+        until(lambda: "to score:" in made.score.panel.count.text())
         made.run_score()
         assert not made.score.panel.problem.text()
     evidence = EvidenceDock(viewer)

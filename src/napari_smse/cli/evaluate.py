@@ -24,6 +24,7 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.cli.tables import describe_scale_point, magnification_table, metric_table
+from napari_smse.metrics.estimate import counted
 from napari_smse.progress import run_task
 from napari_smse.scoring import choose_device
 
@@ -95,7 +96,7 @@ def _report(
         console.print_json(values | {"scale_curve": [asdict(point) for point in curve]})
         return
     summary = evaluation.summary
-    console.report(f"{summary.images} images of {summary.cases} cases")
+    console.report(f"{counted(summary.images, 'images')} of {counted(summary.cases, 'cases')}")
     console.print_table(metric_table(summary))
     if values["auc_reason"]:
         console.report(f"no AUC: {values['auc_reason']}")

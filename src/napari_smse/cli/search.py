@@ -11,6 +11,7 @@ import typer
 
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import AsJson, Devices, ModelName, SourceMpp, setting
+from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import describe_scale
 from napari_smse.similarity.index.hits import SearchResult, SlideHits
 from napari_smse.similarity.index.shard import SlideState
@@ -69,7 +70,7 @@ _COLUMNS = f"    {'distance':>8} {'x':>9} {'y':>9} {'width':>7} {'height':>7}   
 
 def as_lines(result: SearchResult, query: RegionQuery, slide: Path) -> Iterator[str]:
     """Describe a result in lines, the slide with the nearest tile first."""
-    tiles = "1 tile" if len(query.embeddings) == 1 else f"{len(query.embeddings)} tiles"
+    tiles = counted(len(query.embeddings), "tiles")
     how = " (approximately)" if result.approximate else ""
     yield (
         f"Looked for {tiles} of {slide.name} at {describe_scale(query.mpp)} among "
@@ -81,7 +82,7 @@ def as_lines(result: SearchResult, query: RegionQuery, slide: Path) -> Iterator[
         yield ""
         state = of_slide.state
         notice = "" if state is SlideState.SAME else f", {state} since it was indexed"
-        hits = "1 tile" if len(of_slide.hits) == 1 else f"{len(of_slide.hits)} tiles"
+        hits = counted(len(of_slide.hits), "tiles")
         yield f"{number}. {of_slide.slide.name}: {hits}{notice} ({of_slide.slide.path})"
         yield _COLUMNS
         yield from _rows(of_slide)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from napari_smse.metrics.estimate import counted
+
 if TYPE_CHECKING:
     from napari_smse.evaluation.loss_comparison import LossComparisonRow
     from napari_smse.evaluation.scale_curve import ScalePoint
@@ -82,5 +84,5 @@ def describe_scale_point(point: ScalePoint) -> str:
         return f"{point.mpp:g} µm/px: no AUC ({point.reason})"
     return (
         f"{point.mpp:g} µm/px: AUC {point.auc:.3f} ({point.low:.3f} to {point.high:.3f}), "
-        f"{point.images} images of {point.cases} cases"
+        f"{counted(point.images, 'images')} of {counted(point.cases, 'cases')}"
     )

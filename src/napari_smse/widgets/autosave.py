@@ -23,6 +23,7 @@ from napari_smse.annotations import (
 from napari_smse.annotations.tile_notes import PairConstraint, TileCorrection
 from napari_smse.atomic_write import atomic_path, output_error
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.palette import Colour
 from napari_smse.slides import Slide
 
@@ -114,7 +115,7 @@ class Autosave:
         left = self.left_behind
         if left is None:
             return ""
-        what = [f"{len(left.annotations)} regions"] if left.annotations else []
+        what = [counted(len(left.annotations), "regions")] if left.annotations else []
         if notes := len(left.constraints) + len(left.corrections):
             what.append(f"{notes} notes on tiles")
         when = f" of {self.when:%d %b %Y, %H:%M}" if self.when else ""

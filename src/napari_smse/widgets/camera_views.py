@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
+from numpy.typing import NDArray
 
 _MARGIN: Final = 0.95
 """Of the canvas that a slide fills when all of it is seen."""
@@ -15,6 +16,8 @@ _MARGIN: Final = 0.95
 
 class CameraViews:
     """Remembers centre and zoom of the camera for each slide.
+
+    napari's Home fits all layers to the canvas, hidden slides, too; here, those that are seen.
 
     Parameters
     ----------
@@ -25,6 +28,7 @@ class CameraViews:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = weakref.ref(viewer)
         self._views: dict[str, tuple[tuple[float, ...], float]] = {}
+        viewer.events.reset_view.connect(self._on_reset_view)
 
     def keep(self, slide: str) -> None:
         """Remember where a slide is looked at now."""
@@ -45,11 +49,29 @@ class CameraViews:
         viewer = self._viewer()
         if viewer is None:
             return
-        camera = viewer.scene.camera
         known = self._views.get(slide)
         if known is not None:
-            camera.center, camera.zoom = known
+            viewer.scene.camera.center, viewer.scene.camera.zoom = known
             return
-        first, last = layer.extent.world[:, -2:]
+        self._fit(layer.extent.world[:, -2:], viewer)
+
+    def _on_reset_view(self, event: Any) -> None:
+        """Fit what is seen, if napari fitted everything."""
+        viewer = self._viewer()
+        if viewer is None or viewer.dims.ndisplay != 2:
+            return
+        seen = [layer.extent.world[:, -2:] for layer in viewer.layers if layer.visible]
+        if not seen or len(seen) == len(viewer.layers):
+            return
+        whole = viewer.layers.extent.world[:, -2:]
+        # Somebody may have asked for some layers alone.
+        if np.allclose(event.center[-2:], whole.mean(axis=0)):
+            corners = np.array(seen)
+            # Layers without anything in them have no corners.
+            first, last = np.nanmin(corners[:, 0], axis=0), np.nanmax(corners[:, 1], axis=0)
+            self._fit(np.array([first, last]), viewer)
+
+    def _fit(self, corners: NDArray[np.float64], viewer: ViewerModel) -> None:
+        camera, (first, last) = viewer.scene.camera, corners
         camera.center = (*camera.center[:-2], *(first + last) / 2)
         camera.zoom = _MARGIN * float((np.asarray(viewer.canvas.size) / (last - first)).min())

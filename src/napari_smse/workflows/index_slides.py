@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from napari_smse.errors import IndexFilesError, RequestError, SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.models.card import ModelCard
 from napari_smse.progress import Progress, Task
 from napari_smse.results import STORE_NAME, is_url
@@ -215,7 +216,7 @@ def _unreachable(folder: Path, error: OSError) -> str:
 
 
 def _slides(number: int) -> str:
-    return "1 slide" if number == 1 else f"{number:,} slides"
+    return counted(number, "slides")
 
 
 def _no_index_yet(folder: Path) -> AboutIndex:

@@ -644,7 +644,7 @@ def test_two_slides_of_a_model_share_its_bank(docks, dock, tmp_path):
     choose(docks, dock, PROTOTYPES)
     docks.viewer.open(write_red_slide(tmp_path, "second", 1), plugin="napari-smse")
     docks.score.form.slide.setCurrentIndex(docks.score.form.slide.findText("second"))
-    docks.until(lambda: "tiles to score" in docks.score.panel.count.text())
+    docks.until(lambda: "to score:" in docks.score.panel.count.text())
     scored(docks, dock)
     assert dock.slides.count() == 2
     docks.until(lambda: quiet(dock) and dock.read.slide.name == "second")

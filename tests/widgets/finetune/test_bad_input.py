@@ -151,7 +151,7 @@ def test_slides_of_different_um_per_px_are_learnt_from_together(docks, tmp_path,
     docks.viewer.open(path, plugin="napari-smse")
     docks.score.form.slide.setCurrentIndex(docks.score.form.slide.findText("finer"))
     docks.annotate.slides.setCurrentIndex(docks.annotate.slides.findText("finer"))
-    until(lambda: "tiles to score" in docks.score.panel.count.text())
+    until(lambda: "to score:" in docks.score.panel.count.text())
     docks.run_score()
     docks.draw(0, (0, 0, 640, 512), (0, 1024, 640, 512))
     docks.draw(1, (1152, 0, 640, 512), (1152, 1024, 640, 512))

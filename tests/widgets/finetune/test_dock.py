@@ -309,7 +309,7 @@ def test_several_slides_are_held_out_whole(docks, tmp_path, until):
     docks.viewer.open(write_red_slide(tmp_path, "second", 1), plugin="napari-smse")
     docks.score.form.slide.setCurrentIndex(docks.score.form.slide.findText("second"))
     docks.annotate.slides.setCurrentIndex(docks.annotate.slides.findText("second"))
-    until(lambda: "tiles to score" in docks.score.panel.count.text())
+    until(lambda: "to score:" in docks.score.panel.count.text())
     docks.run_score()
     docks.draw_both()
     docks.finetune()

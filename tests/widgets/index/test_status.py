@@ -57,7 +57,7 @@ def dock(viewer, redness, slide_path, until, no_pop_ups):
     viewer.open(slide_path, plugin="napari-smse")
     made = ScoreDock(viewer)
     viewer.window.add_dock_widget(made, name="SMSE: Score slide")
-    until(lambda: "tiles to score" in made.panel.count.text())
+    until(lambda: "to score:" in made.panel.count.text())
     yield made
     made.close()
 
@@ -409,7 +409,7 @@ def test_two_viewers_add_to_one_new_index(
     other.open(tmp_path / "second.tif", plugin="napari-smse")
     beside = ScoreDock(other)
     other.window.add_dock_widget(beside, name="SMSE: Score slide")
-    until(lambda: "tiles to score" in beside.panel.count.text())
+    until(lambda: "to score:" in beside.panel.count.text())
     together = threading.Barrier(2)
     add = index_slides.add_slide
 

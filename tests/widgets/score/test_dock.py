@@ -29,7 +29,7 @@ def dock(viewer, redness, slide_path, until):
     viewer.open(slide_path, plugin="napari-smse")
     made = ScoreDock(viewer)
     viewer.window.add_dock_widget(made, name="SMSE: Score slide")
-    until(lambda: "tiles to score" in made.panel.count.text())
+    until(lambda: "to score:" in made.panel.count.text())
     yield made
     made.close()
 
@@ -331,7 +331,7 @@ def test_a_slide_whose_name_leads_out_is_saved_within_the_folder(
     viewer.add_layer(Layer.create(*read_slides(str(named))[0]))
     made = ScoreDock(viewer)
     viewer.window.add_dock_widget(made)
-    until(lambda: "tiles to score" in made.panel.count.text())
+    until(lambda: "to score:" in made.panel.count.text())
     run_to_end(made, until)
     made.save_to(tmp_path / "deep" / "out")
     until(lambda: not made.saver.task.is_running)
@@ -446,7 +446,7 @@ def test_a_slide_without_scale_asks_for_it(viewer, redness, tmp_path, until):
     dock.form.mpp.setValue(0.25)
     assert "user override" in dock.form.source.text()
     assert tuple(viewer.layers["bare"].scale) == (0.25, 0.25)
-    until(lambda: "tiles to score" in dock.panel.count.text())
+    until(lambda: "to score:" in dock.panel.count.text())
     run_to_end(dock, until)
     assert dock.panel.state.text().startswith("Done")
     dock.close()

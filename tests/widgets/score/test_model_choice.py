@@ -72,7 +72,7 @@ def dock(viewer, slide_path, until, told, tmp_path, monkeypatch):
     viewer.open(slide_path, plugin="napari-smse")
     made = ScoreDock(viewer)
     viewer.window.add_dock_widget(made, name="SMSE: Score slide")
-    until(lambda: "tiles to score" in made.panel.count.text())
+    until(lambda: "to score:" in made.panel.count.text())
     yield made
     made.close()
 
@@ -526,7 +526,7 @@ def test_another_slides_maps_are_left_alone(dock, pick, run, until, two, three, 
     rgb = np.full((700, 900, 3), (205, 150, 190), np.uint8)
     write_pyramid_tiff(tmp_path / "second.tif", rgb, mpp=0.25)
     dock.viewer.open(tmp_path / "second.tif", plugin="napari-smse")
-    until(lambda: "tiles to score" in dock.panel.count.text())
+    until(lambda: "to score:" in dock.panel.count.text())
     pick(three)
     run()
     names = {layer.name for layer in maps(dock)}

@@ -13,7 +13,7 @@ def dock(viewer, redness, slide_path, until):
     viewer.open(slide_path, plugin="napari-smse")
     made = ScoreDock(viewer)
     viewer.window.add_dock_widget(made, name="SMSE: Score slide")
-    until(lambda: "tiles to score" in made.panel.count.text())
+    until(lambda: "to score:" in made.panel.count.text())
     yield made
     made.close()
 

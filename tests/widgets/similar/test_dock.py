@@ -57,7 +57,7 @@ def score(viewer, slide_layer, until):
     """The score dock beside it."""
     made = ScoreDock(viewer)
     viewer.window.add_dock_widget(made, name="SMSE: Score slide")
-    until(lambda: "tiles to score" in made.panel.count.text())
+    until(lambda: "to score:" in made.panel.count.text())
     yield made
     made.close()
 

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_smse.annotations import AnnotationSet, read_annotations, write_annotations
 from napari_smse.annotations.geojson import NO_LABELS, count_detections
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.class_presets import ClassPresets
 from napari_smse.widgets.annotate.class_table import ClassTable
@@ -158,7 +159,8 @@ class AnnotationFiles(QObject):
             return
         self.add(found)
         left_out = f" {others} others were left out: they are {NO_LABELS}." if others else ""
-        show_info(f"{len(found.annotations)} regions imported from {path.name}.{left_out}")
+        number = counted(len(found.annotations), "regions")
+        show_info(f"{number} imported from {path.name}.{left_out}")
 
     def add(self, found: AnnotationSet) -> None:
         """Add annotations and their classes to what is drawn; without a slide, do nothing."""

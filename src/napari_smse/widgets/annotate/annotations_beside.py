@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_smse.annotations import AnnotationSet, read_annotations
 from napari_smse.datasets.readers.annotated_slides import find_annotation
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.slides import Slide
 from napari_smse.widgets.annotate.toolbar import QuestionBar
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
@@ -79,7 +80,7 @@ class AnnotationsBeside(QObject):
             self._bar.hide()
         elif not self._bar.is_asking:
             number = len(new.annotations)
-            what = "1 region" if number == 1 else f"{number:,} regions"
+            what = counted(number, "regions")
             self._bar.ask(f"{self._found.path.name} lies beside the slide, with {what}.")
 
     def follow_drawing(self) -> None:

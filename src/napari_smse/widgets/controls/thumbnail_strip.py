@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.workflows.scored_slide import PICTURE_PX, TileOnSlide
@@ -143,7 +144,7 @@ class ThumbnailStrip(QWidget):
 def _title(shown: int, others: int) -> str:
     if not others:
         return "No other tile is as near as that: make the radius larger."
-    tiles = "1 tile" if others == 1 else f"{others:,} tiles"
+    tiles = counted(others, "tiles")
     if shown < others:
         return f"The {shown} nearest of {tiles} found besides your examples:"
     return f"{tiles} found besides your examples, nearest first:"

@@ -11,6 +11,7 @@ from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.palette import PROBLEM, WARNING, class_colours
 from napari_smse.progress import Progress
 from napari_smse.similarity.clustering import Clusters
@@ -230,7 +231,7 @@ class EmbeddingMapDock(SlideDock):
         if not working and self.space is not None:
             number = len(self.space)
             card = self.space.card
-            self.state.setText(f"{number:,} tiles, scored by {card.name} {card.version}.")
+            self.state.setText(f"{counted(number, 'tiles')}, scored by {card.name} {card.version}.")
 
     def _fail(self, text: str) -> None:
         self._set_working(self.mapping.is_running)

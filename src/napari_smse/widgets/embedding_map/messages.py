@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import describe_scale, shown_class
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.similarity.tile_outlines import covered_px
@@ -56,7 +57,7 @@ def describe_selection(
     names = space.rule.names
     of_class = ", ".join(f"{number:,} {names[i]}" for i, number in enumerate(called) if number)
     where = f" on {slides} slides" if slides > 1 else ""
-    tiles = "1 tile" if selection.sum() == 1 else f"{selection.sum():,} tiles"
+    tiles = counted(selection.sum(), "tiles")
     return f"Chosen: {tiles}{where}, {mm2:.3g} mm² ({of_class})."
 
 

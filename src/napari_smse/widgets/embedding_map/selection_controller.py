@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.palette import Colour
 from napari_smse.similarity.tile_outlines import tiles_within
 from napari_smse.widgets.embedding_map.messages import describe_selection, most_called
@@ -136,7 +137,7 @@ class SelectionController(QObject):
             layer = layer_with(self._viewer, one.slide.quick_hash)
             if layer is not None:
                 add_as_regions(self._viewer, layer, one.slide, name, regions)
-                number = "1 region" if len(regions) == 1 else f"{len(regions):,} regions"
+                number = counted(len(regions), "regions")
                 sentences.append(f"{number} of class {name} added on {one.slide.name}.")
         self._panel.show_outcome(" ".join(sentences))
 

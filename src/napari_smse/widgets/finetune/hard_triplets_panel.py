@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
+from napari_smse.metrics.estimate import counted
 from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
 from napari_smse.workflows.fine_tune import FineTuneOutcome
@@ -118,7 +119,7 @@ class HardTripletsPanel(QWidget):
     def show_corrections(self, corrections: Sequence[TileCorrection]) -> None:
         """Say how many corrections wait for the next run."""
         number = len(corrections)
-        tiles = "1 tile" if number == 1 else f"{number} tiles"
+        tiles = counted(number, "tiles")
         self.corrections.setText(
             f"{tiles} corrected; the next Fine-tune takes it." if number else ""
         )

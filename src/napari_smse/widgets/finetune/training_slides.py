@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from napari.components import ViewerModel
 
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
@@ -69,7 +70,7 @@ def describe_slides(slides: Sequence[ScoredSlide], known_tiles: int = 0) -> str:
         for name, area in scored.regions.items():
             mm2[name] = mm2.get(name, 0.0) + area.area * (scored.slide.mpp / 1000) ** 2
     drawn = ", ".join(f"{name} {area:.2f} mm²" for name, area in mm2.items())
-    number = "1 slide" if len(slides) == 1 else f"{len(slides)} slides"
+    number = counted(len(slides), "slides")
     models = ", ".join(dict.fromkeys(scored.run.card.name for scored in slides))
     regions = f"{number} with regions: {drawn}" if drawn else f"{number}, nothing drawn"
     known = f"; {known_tiles:,} reference tiles" if known_tiles else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.models import ModelCard
 from napari_smse.palette import NOTICE_STYLE, WARNING
 from napari_smse.slides import Slide
@@ -105,7 +106,7 @@ class IndexStatus(QWidget):
             self._show_about(self._about)
 
     def _on_added(self, added: SlideAdded) -> None:
-        slides = "1 slide" if added.slides == 1 else f"{added.slides:,} slides"
+        slides = counted(added.slides, "slides")
         where = _named(added.wanted.folder)
         text = f"In {where} now: {slides}."
         if not added.new:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import ScoringProgress
 from napari_smse.slides import Slide
 from napari_smse.workflows.scored_slide import Run
@@ -12,7 +13,7 @@ def describe_run(run: Run | None) -> str:
     if run is None:
         return ""
     tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
-    tiles = f"{run.plan.tile_count:,} tiles" if run.store.complete else "not all tiles yet"
+    tiles = counted(run.plan.tile_count, "tiles") if run.store.complete else "not all tiles yet"
     return f"Scored by {run.card.name} {run.card.version}{tuned}: {tiles}."
 
 

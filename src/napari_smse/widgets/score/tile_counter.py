@@ -8,6 +8,7 @@ from functools import partial
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.models import ModelCard
 from napari_smse.scoring import ScoreRequest, objective_power
 from napari_smse.slides import Slide
@@ -78,7 +79,7 @@ class TileCounter(QObject):
             f"{len(tiles):,} at {objective_power(tiles.grid.spec.mpp):.3g}x"
             for tiles in plan.scales
         )
-        text = f"{plan.tile_count:,} tiles to score: {each}"
+        text = f"{counted(plan.tile_count, 'tiles')} to score: {each}"
         first = sum(block.tile_count for block in plan.blocks if block.coarse_first)
         if first < plan.tile_count:
             text += f". {first:,} of them first, the others as time allows."

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QTreeWidget, QTreeWidgetItem, QWidget
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import objective_power
 from napari_smse.similarity.index.hits import Hit, SlideHits
 from napari_smse.similarity.index.shard import SlideState
@@ -125,7 +126,7 @@ class IndexHits(QTreeWidget):
 
 
 def _title(found: SlideHits) -> str:
-    tiles = "1 tile" if len(found.hits) == 1 else f"{len(found.hits)} tiles"
+    tiles = counted(len(found.hits), "tiles")
     return f"{found.slide.name} · {tiles}{_STATES[found.state]}"
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.palette import PROBLEM
 from napari_smse.progress import Progress
 from napari_smse.similarity.index.hits import (
@@ -320,7 +321,7 @@ def _describe(answer: SearchResult) -> str:
     hits = sum(len(found.hits) for found in answer.slides)
     if not hits:
         return "Nothing else at this scale is in the folder."
-    tiles = "1 tile" if hits == 1 else f"{hits} tiles"
-    slides = "1 slide" if len(answer.slides) == 1 else f"{len(answer.slides)} slides"
+    tiles = counted(hits, "tiles")
+    slides = counted(len(answer.slides), "slides")
     how = ", approximately," if answer.approximate else ""
     return f"The {tiles} most alike{how} of {answer.tiles:,}, on {slides}. Double-click one."

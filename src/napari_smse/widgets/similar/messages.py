@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.workflows.find_similar import RunSearchResult
 from napari_smse.workflows.scored_slide import Run
 
@@ -51,7 +52,7 @@ def describe_hits(number: int, mm2: float) -> str:
 
 def describe_regions(number: int, class_name: str, layer_name: str) -> str:
     """Say how many regions of a class the hits became, and in which layer they are."""
-    regions = "1 region" if number == 1 else f"{number} regions"
+    regions = counted(number, "regions")
     return (
         f"{regions} of class {class_name} added to the layer {layer_name!r}. Change or save them "
         "in SMSE: Annotate."
@@ -64,4 +65,4 @@ def describe_points(number: int, layer_name: str) -> str:
 
 
 def _tiles(number: int) -> str:
-    return "1 tile" if number == 1 else f"{number:,} tiles"
+    return counted(number, "tiles")

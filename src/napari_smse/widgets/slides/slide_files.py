@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_smse.errors import SmseError
+from napari_smse.metrics.estimate import counted
 from napari_smse.reader import get_reader
 from napari_smse.slides import Slide
 from napari_smse.widgets.autosave import Autosave
@@ -103,7 +104,8 @@ class SlideFiles(QObject):
         before = len(list(self._entries))
         self._entries.add_files(paths)
         new = len(list(self._entries)) - before
-        self.described.emit(f"{len(paths)} slides found, {new} of them new on the list.")
+        number = counted(len(paths), "slides")
+        self.described.emit(f"{number} found, {new} of them new on the list.")
 
 
 def _shows(entry: SlideEntry, slide: Slide) -> bool:

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.progress import Progress
 from napari_smse.similarity.batch_effect import BatchEffect
 from napari_smse.similarity.neighbour_accuracy import NeighbourAccuracy
@@ -56,7 +57,7 @@ class AccuracyBar(QWidget):
         if accuracy is not None:
             interval = accuracy.interval or "cannot be told"
             self.setToolTip(
-                f"{accuracy.tiles:,} tiles in {accuracy.groups} groups; chance "
+                f"{counted(accuracy.tiles, 'tiles')} in {accuracy.groups} groups; chance "
                 f"{accuracy.chance:.0%}; 95 % interval, from drawing blocks of neighbouring tiles: "
                 f"{interval}."
             )

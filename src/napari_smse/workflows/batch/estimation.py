@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import TimeEstimate, estimate
 from napari_smse.slides import open_slide
 from napari_smse.workflows.batch.reporter import BatchReporter
@@ -78,7 +79,7 @@ def describe_time(seconds: float) -> str:
 
 
 def _describe(estimated: TimeEstimate) -> str:
-    text = f"{estimated.tiles:,} tiles, {describe_time(estimated.seconds)}"
+    text = f"{counted(estimated.tiles, 'tiles')}, {describe_time(estimated.seconds)}"
     if estimated.bottleneck is None:
         return text
     return f"{text} ({estimated.rate:.0f} tiles/s; {estimated.bottleneck} sets the pace)"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_smse.errors import OutputError
+from napari_smse.metrics.estimate import counted
 from napari_smse.models.card import ModelCard
 from napari_smse.results import (
     STORE_NAME,
@@ -272,7 +273,7 @@ class OpenJob:
     def _tiles_scored(self) -> str:
         total = self.plan.tile_count
         if self.store.complete:
-            return f"{total} tiles"
+            return counted(total, "tiles")
         done = self.store.blocks_done()
         scored = sum(block.tile_count for block in compress(self.plan.blocks, done))
         return f"{scored} of {total} tiles in the time there was"
