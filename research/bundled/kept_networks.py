@@ -99,12 +99,17 @@ def kept_networks(folder: Path, classes: int = 2) -> Iterator[tuple[str, SmseNet
     classes
         How many there are.
     """
-    recipe = Recipe.model_validate_json((folder / RECIPE_NAME).read_bytes())
+    recipe = recipe_of(folder)
     for path in sorted(folder.glob("*.safetensors")):
         network, _ = new_network(recipe, classes)
         assert isinstance(network, SmseNetwork)
         network.load_state_dict(load_file(path))
         yield path.stem.rpartition("_")[0] or path.stem, network.eval()
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """Return the recipe of the networks of a folder."""
+    return Recipe.model_validate_json((folder / RECIPE_NAME).read_bytes())
 
 
 def _require_same(path: Path, signature: str) -> None:

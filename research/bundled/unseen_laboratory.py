@@ -35,7 +35,7 @@ from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.models import SmseNetwork
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe
-from research.bundled.kept_networks import RECIPE_NAME, kept_networks
+from research.bundled.kept_networks import kept_networks, recipe_of
 from research.bundled.laboratories import by_alike, describe, read_laboratories
 
 LABELS: Final = (25, 50, 100)
@@ -55,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data = by_alike(read_laboratories(options.data))
-    recipe = Recipe.model_validate_json((options.networks / RECIPE_NAME).read_bytes())
+    recipe = recipe_of(options.networks)
     start = started(recipe, len(data.classes))
     print("| source | network | " + " | ".join(f"{n} labels" for n in LABELS) + " | same place |")
     print("|---" * (3 + len(LABELS)) + "|")

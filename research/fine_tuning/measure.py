@@ -1,7 +1,8 @@
 """Measure fine-tuning on annotated slides, on the cases that were not learnt from.
 
-    python -m research.fine_tuning.measure --data ../shared/data --out DIR
+    python -m research.fine_tuning.measure --data ../shared/data --networks FOLDER --out DIR
 
+FOLDER is one that `bundled.train` or `bundled.laboratories` wrote: strangers come from there.
 Slides are composed from labelled images, and every fine-tuning goes through what
 `napari-smse finetune DIR/slides/...` does. A run that is on disk is not done again, so that the
 same command goes on where it was stopped.
@@ -37,9 +38,9 @@ from napari_smse.training.feature_cache import FeatureCache
 from napari_smse.training.head_training import HeadLearner
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe, Similarity, Trainable
-from research.bundled import SOURCES
-from research.bundled.frozen_trunk import RECIPE
-from research.bundled.leave_source_out import empty_table, left_out_model
+from research.bundled.frozen_trunk import CROPS_PER_IMAGE, RECIPE
+from research.bundled.laboratories import read_laboratories
+from research.bundled.leave_source_out import left_out_model
 from research.fine_tuning.mosaic_slides import (
     MOST_IMAGES,
     OTHER_SCANNER,
@@ -61,7 +62,7 @@ FEW_OF_A_CLASS: Final = 50
 COLON_CASES: Final = 60
 COLON_IMAGES: Final = 4
 LOSSES: Final[tuple[Similarity, ...]] = ("pair", "triplet")
-TRAINED_THERE: Final = "bundled recipe, all"
+TRAINED_THERE: Final = "heads on ImageNet's stages, all"
 _log = logging.getLogger(__name__)
 
 
@@ -128,7 +129,7 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    everything = read_training_set(SOURCES, base=options.data)
+    everything = read_laboratories(options.data)
     for setting in SETTINGS:
         if setting.name in options.settings:
             lines = measured(setting, everything, options)
@@ -139,10 +140,11 @@ def main() -> None:
 def measured(setting: Setting, everything: LabelledSet, options: argparse.Namespace) -> list[str]:
     """Return the table of a setting, and write it."""
     data = slides_of(everything, setting, options.out / "slides" / setting.slides)
-    model = model_of(everything, setting, options.out / "models")
+    model = model_of(everything, setting, options)
     runs = options.out / f"runs-{options.share:g}"
     deals = [deal_cases(data, number, options.share) for number in range(options.deals)]
-    table = empty_table(data)
+    assert isinstance(model.network, SmseNetwork)
+    table = empty_table(model.network)
     fine_tune(model, data, runs / setting.name, "head", deals)
     fine_tune(model, data, runs / setting.name, "head", deals, table)
     fine_tune(model, data, runs / setting.name, "stage", deals[: options.stage_deals])
@@ -158,6 +160,7 @@ def parse() -> argparse.Namespace:
     names = [setting.name for setting in SETTINGS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--networks", type=Path, help="with one that learnt without each source")
     parser.add_argument("--out", type=Path, required=True, help="for slides, models and figures")
     parser.add_argument("--settings", nargs="+", choices=names, default=names)
     parser.add_argument("--share", type=float, default=HELD_OUT_FRACTION, help="of cases held out")
@@ -194,11 +197,17 @@ def chosen_images(everything: LabelledSet, source: str) -> LabelledSet:
     return replace(data, images=tuple(images))
 
 
-def model_of(everything: LabelledSet, setting: Setting, folder: Path) -> Model:
+def model_of(everything: LabelledSet, setting: Setting, options: argparse.Namespace) -> Model:
     """Return the model that a setting fine-tunes."""
     if setting.stranger:
-        return left_out_model(everything, setting.source, folder)
+        folder = options.out / "models"
+        return left_out_model(everything, setting.source, options.networks, folder)
     return load_model("bundled")
+
+
+def empty_table(network: SmseNetwork) -> FeatureCache:
+    """Return a table for the features of a network's trunk, nothing computed yet."""
+    return FeatureCache(network, RECIPE, crops_per_image=CROPS_PER_IMAGE)
 
 
 def deal_cases(data: LabelledSet, number: int, share: float) -> Deal:
@@ -296,9 +305,11 @@ def train_there(data: LabelledSet, folder: Path, deals: Sequence[Deal]) -> None:
     """Train on the slides themselves, which is what a fine-tuning is to come near to."""
     frozen, _ = new_network(Recipe(network=DEFAULT_TRUNK), len(data.classes))
     assert isinstance(frozen, SmseNetwork)
+    stages, _ = new_network(RECIPE, len(data.classes))
+    assert isinstance(stages, SmseNetwork)
     learners: dict[str, Learner] = {
         "frozen ImageNet": LinearProbe(frozen),
-        "bundled recipe": HeadLearner(empty_table(data), RECIPE),
+        "heads on ImageNet's stages": HeadLearner(empty_table(stages), RECIPE),
     }
     sides: dict[str, Callable[[Deal], list[int]]] = {
         "few": lambda deal: deal.few,

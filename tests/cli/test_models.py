@@ -13,6 +13,7 @@ from napari_smse.models.encoders import catalogue
 from napari_smse.models.encoders.check import last_check
 from support.encoders import TINY, empty_hub, tiny_weights, weights
 from support.shell import Shell, assert_one_error, shell
+from support.wsinfer_models import ZOO, write_wsinfer
 
 __all__ = ["empty_hub", "shell", "tiny_weights"]  # fixtures
 
@@ -85,3 +86,25 @@ def test_nothing_is_downloaded_before_the_licence_is_agreed_to(
     assert not asked
     assert shell("models", "get", "uni", "--yes").status == 0
     assert asked == ["uni"]
+
+
+def test_a_wsinfer_model_is_added_after_it_was_shown(shell: Shell, tmp_path: Path) -> None:
+    folder = write_wsinfer(tmp_path / "breast", ZOO["breast-tumor"])
+    refused = shell("models", "add", folder)
+    assert refused.status == 1
+    assert all(
+        word in refused.out for word in ("Other, Tumor", "0.3906 µm/px", "cc-by-4.0", "sha256")
+    )
+    added = shell("models", "add", folder, "--yes")
+    assert added.status == 0, added.err
+    assert "without embeddings" in added.out
+    assert str(folder) in shell("models", "list").out
+
+
+def test_what_is_no_wsinfer_model_is_named(shell: Shell, tmp_path: Path) -> None:
+    assert_one_error(shell("models", "add", tmp_path), "no WSInfer model")
+
+
+def test_a_model_of_the_zoo_cannot_be_fetched_offline(shell: Shell) -> None:
+    answer = shell("models", "get", "prostate-tumor-resnet34.tcga-prad", "--yes")
+    assert_one_error(answer, "cannot be downloaded")

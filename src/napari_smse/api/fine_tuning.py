@@ -18,7 +18,7 @@ from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.finetuning.saving import differences, estimates, save_fine_tuned
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.models import read_card
-from napari_smse.models.card import new_model_paths
+from napari_smse.models.model_files import new_model_paths
 from napari_smse.progress import OnProgress, run_task
 from napari_smse.scoring import choose_device
 from napari_smse.similarity.exemplar_bank import ExemplarBank

@@ -16,7 +16,8 @@ from napari_smse.errors import (
     ScaleError,
     SlideError,
 )
-from napari_smse.models.card import ModelCard, bundled_models, read_card
+from napari_smse.models.card import ModelCard
+from napari_smse.models.model_files import bundled_models, read_card
 from napari_smse.results import RunContext, save_results, tile_rows, tile_table
 from napari_smse.scoring import (
     HeatMap,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_smse.api.annotations import Area, geometries
 from napari_smse.api.scores import Scores
+from napari_smse.models.card import require_embedding
 from napari_smse.progress import OnProgress, Progress, run_task
 from napari_smse.similarity.index import slide_index
 from napari_smse.similarity.index.hits import ExcludedRegion, SearchResult
@@ -68,6 +69,7 @@ def find_similar(
     >>> len(found.order) + len(found.like) == len(scores)
     True
     """
+    require_embedding(scores.card)
     like, others = geometries(region), geometries(unlike)
     number = scores.scale_number(mpp)
     if progress is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_smse.api.scores import Scores
 from napari_smse.errors import ModelError
-from napari_smse.models.card import model_paths, read_card
+from napari_smse.models.model_files import model_paths, read_card
 from napari_smse.results import STORE_NAME
 from napari_smse.scoring import ScoreStore, require_same_slide
 from napari_smse.slides import Slide

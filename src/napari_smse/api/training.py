@@ -15,7 +15,7 @@ from napari_smse.evaluation.evaluate import Evaluation
 from napari_smse.evaluation.learners import create_learner, read_recipe
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
-from napari_smse.models.card import new_model_paths
+from napari_smse.models.model_files import new_model_paths
 from napari_smse.progress import OnProgress, Progress, run_task
 from napari_smse.scoring import choose_device
 from napari_smse.training.initialisation import new_network

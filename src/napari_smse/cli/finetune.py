@@ -26,7 +26,8 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.errors import DataError
-from napari_smse.models.card import CARD_SUFFIX, model_stem, new_model_paths
+from napari_smse.models.card import CARD_SUFFIX
+from napari_smse.models.model_files import model_stem, new_model_paths
 from napari_smse.progress import Progress, run_task
 from napari_smse.scoring import choose_device
 from napari_smse.workflows.settings.fine_tune import (

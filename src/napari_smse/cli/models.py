@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,10 +10,14 @@ from rich.table import Table
 
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import AsJson, EncoderWeights
-from napari_smse.errors import EncoderWeightsError
+from napari_smse.errors import EncoderWeightsError, ModelNotFoundError
 from napari_smse.models import bundled_models, read_card
 from napari_smse.models.encoders import Encoder, Gate, catalogue, find_encoder
 from napari_smse.models.encoders.check import check_encoder, last_check
+from napari_smse.models.model_files import model_paths
+from napari_smse.models.wsinfer import is_wsinfer_model
+from napari_smse.models.wsinfer.agreement import agreements
+from napari_smse.models.wsinfer.zoo import ACCOUNT, ZOO, download
 
 models_app = typer.Typer(
     help="List, show, get and check models and the field's encoders.", no_args_is_help=True
@@ -41,6 +46,9 @@ def list_models(as_json: AsJson = False) -> None:
             "ready" if _is_here(encoder) else "no",
         )
     console.report("Models: " + ", ".join(read_card(name).label for name in bundled_models()))
+    for added in agreements():
+        console.report(f"WSInfer model: {Path(added.path).parent}")
+    console.report(f"WSInfer's zoo (models get NAME): {', '.join(ZOO)}")
     console.print_table(table)
     console.report(
         "Access: ask means that terms are to be accepted on the model's page first. "
@@ -73,6 +81,10 @@ def get_model(
     from napari_smse.models.encoders.weights import download_weights, how_to_get
 
     console = Console()
+    if name in ZOO:
+        console.report(f"{name} ({ZOO[name]}): a model of WSInfer's zoo, at {ACCOUNT}/{name}.")
+        _add(download(name), console, yes=yes)
+        return
     encoder = find_encoder(name)
     console.report(how_to_get(encoder))
     if not yes and not typer.confirm(f"Do you agree to the licence ({encoder.licence})?"):
@@ -93,6 +105,39 @@ def check_model(
     console.report(f"{found.name} works: {found.path}")
     console.report(f"  sha256 {found.sha256}")
     console.report(f"  {found.tiles_per_second:g} tiles a second on this CPU, in float32")
+
+
+@models_app.command("add")
+def add_model(
+    path: Annotated[Path, typer.Argument(help="Folder of a WSInfer model, with its config.json.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it may be run.")] = False,
+) -> None:
+    """Agree to run a WSInfer model, after it was shown what it is; then --model FOLDER scores."""
+    if not is_wsinfer_model(path):
+        raise ModelNotFoundError(
+            f"{path} is no WSInfer model: give the folder with its config.json."
+        )
+    _add(path, Console(), yes=yes)
+
+
+def _add(path: Path, console: Console, *, yes: bool) -> None:
+    from napari_smse.models.wsinfer.loading import agree_to
+
+    card = read_card(path)
+    archive, _ = model_paths(path)
+    console.report(f"{card.name}: {', '.join(card.classes)}")
+    console.report(f"  tiles of {card.tile_px} px at {card.mpp_range[0]:.4g} µm/px")
+    console.report(f"  {card.intended_use}")
+    console.report(
+        f"  {archive}, {archive.stat().st_size / 1e6:.1f} MB, sha256 {card.weights_sha256}"
+    )
+    if not yes and not typer.confirm(
+        "It is a program (TorchScript). Run it, now and whenever it is chosen?"
+    ):
+        raise typer.Exit(1)
+    added = agree_to(path)
+    what = "with" if added.has_embedding else "without"
+    console.report(f"Added, {what} embeddings: score by --model {path}")
 
 
 def _facts(encoder: Encoder) -> dict[str, object]:

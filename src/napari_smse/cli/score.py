@@ -28,6 +28,7 @@ from napari_smse.cli.options import (
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
 from napari_smse.models import read_card
+from napari_smse.scoring.request import usual_scales
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.workflows.batch.destination import destination_from
 from napari_smse.workflows.batch.discovery import find_slides
@@ -82,7 +83,8 @@ def score_slides(
     _refuse_contradictions(local_workers, scheduler, time_limit)
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     card = read_card(model)
-    scoring = ScoreSettings(tuple(mpp), overlap, min_tissue, time_limit, device, float32)
+    scales = usual_scales(mpp, card) if mpp == DEFAULT_SCALES else tuple(mpp)
+    scoring = ScoreSettings(scales, overlap, min_tissue, time_limit, device, float32)
     scoring.request()
     settings = BatchSettings(
         target=destination_from(out),

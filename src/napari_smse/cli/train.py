@@ -28,7 +28,8 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import TaskProgress
 from napari_smse.cli.tables import metric_table
-from napari_smse.models.card import CARD_SUFFIX, model_stem, new_model_paths
+from napari_smse.models.card import CARD_SUFFIX
+from napari_smse.models.model_files import model_stem, new_model_paths
 from napari_smse.scoring import choose_device
 
 if TYPE_CHECKING:

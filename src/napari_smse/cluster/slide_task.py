@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_smse.models.card import bundled_models
+from napari_smse.models.model_files import bundled_models
 from napari_smse.scoring import ComputeDevice, ScoreRequest
 from napari_smse.scoring.open_run import plan_hash
 from napari_smse.slides import Slide

@@ -28,9 +28,8 @@ from napari_smse.models.card import (
     Metric,
     ModelCard,
     card_json,
-    model_stem,
-    read_card,
 )
+from napari_smse.models.model_files import model_stem, read_card
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.fine_tuner import FineTuner

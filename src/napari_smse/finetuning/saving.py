@@ -13,7 +13,8 @@ from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import estimate, paired_difference
 from napari_smse.models import Metric, ModelCard, read_card, save_model
-from napari_smse.models.card import TRAINING_IMAGES, Colour, model_stem
+from napari_smse.models.card import TRAINING_IMAGES, Colour
+from napari_smse.models.model_files import model_stem
 from napari_smse.similarity.bank_file import model_bank_path, save_bank
 from napari_smse.similarity.ood.reference import ood_reference_path, save_ood_reference
 from napari_smse.training.train_model import recipe_facts, training_sources

@@ -9,14 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from napari_smse.models.card import (
-    ExpectedOutput,
-    Metric,
-    ModelCard,
-    TrainingSource,
-    bundled_models,
-    read_card,
-)
+from napari_smse.models.card import ExpectedOutput, Metric, ModelCard, TrainingSource
+from napari_smse.models.model_files import bundled_models, read_card
 
 if TYPE_CHECKING:
     from napari_smse.models.checkpoint import Model, build_network, load_model, save_model

@@ -7,16 +7,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_smse.atomic_write import require_folder
-from napari_smse.errors import (
-    DamagedModelError,
-    ModelNotFoundError,
-    OutputError,
-    UnknownEncoderError,
-)
-from napari_smse.models.encoders import find_encoder
+from napari_smse.errors import ModelError
 
 BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
 WHOLE_IMAGE_TRUNK: Final = "smse_cnn"
@@ -129,6 +122,8 @@ class ModelCard(_Strict):
         Model that the training started from.
     encoder
         Of a model of heads alone: the encoder that they were learnt on.
+    has_embedding
+        Whether its embeddings say what a tile looks like; if not, all tiles have the same.
     """
 
     name: str
@@ -152,6 +147,7 @@ class ModelCard(_Strict):
     weights_sha256: str = ""
     parent: str = ""
     encoder: EncoderWeights | None = None
+    has_embedding: bool = True
 
     @property
     def label(self) -> str:
@@ -181,130 +177,26 @@ class ModelCard(_Strict):
         return self
 
 
+def require_embedding(card: ModelCard) -> None:
+    """Refuse to compare tiles by a model that gives probabilities alone.
+
+    Raises
+    ------
+    ModelError
+        It gives no embeddings.
+    """
+    if not card.has_embedding:
+        raise ModelError(
+            f"{card.label} gives probabilities, and no embeddings to compare tiles by: score with "
+            "a model that does, such as the bundled one."
+        )
+
+
 def case_hash(case: str) -> str:
     """Return the short hash by which a card remembers a case."""
     return hashlib.sha256(case.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def new_model_paths(path: Path, *, overwrite: bool) -> tuple[Path, Path]:
-    """Return the paths of the weights and the card of a model that is to be written.
-
-    Parameters
-    ----------
-    path
-        The weights, the card, or their common stem.
-    overwrite
-        Another model that lies there may be replaced.
-
-    Raises
-    ------
-    OutputError
-        The folder does not exist, or there is a model already that is to be kept.
-    """
-    require_folder(path, "the model")
-    stem = model_stem(path)
-    weights, card = (stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, CARD_SUFFIX))
-    for file in (weights, card):
-        if file.exists() and not overwrite:
-            raise OutputError(
-                f"{file} exists already: give another path, or overwrite it (--overwrite in a "
-                "shell, overwrite=True in Python)."
-            )
-    return weights, card
-
-
-def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
-    """Return the paths of the weights and the card that `model` stands for.
-
-    Parameters
-    ----------
-    model
-        ``"bundled"``, the name of a bundled model, or a path: the weights, the card,
-        or their common stem.
-
-    Raises
-    ------
-    ModelNotFoundError
-        Neither the weights nor the card is there; the message lists what is.
-    """
-    stem = _stem(model)
-    weights, card = (stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, CARD_SUFFIX))
-    if not weights.is_file() and not card.is_file():
-        what = _encoder_hint(model) or _available_models(stem.parent)
-        raise ModelNotFoundError(f"There is no model {str(model)!r}. {what}")
-    return weights, card
-
-
-def bundled_models() -> list[str]:
-    """Return the names of the models that come with the package."""
-    cards = BUNDLED_FOLDER.glob(f"*{CARD_SUFFIX}")
-    return sorted(path.stem for path in cards if not path.name.endswith(OOD_REFERENCE_SUFFIX))
-
-
-def read_card(model: str | Path = "bundled") -> ModelCard:
-    """Read a model's card without importing torch.
-
-    Raises
-    ------
-    ModelNotFoundError
-        There is no such model.
-    DamagedModelError
-        The card is missing or cannot be read.
-    """
-    _, path = model_paths(model)
-    if not path.is_file():
-        raise DamagedModelError(
-            f"{path} is missing: keep a model's card beside its weights, or save it again."
-        )
-    try:
-        return ModelCard.model_validate_json(path.read_bytes())
-    except (ValidationError, UnicodeDecodeError, OSError) as error:
-        raise DamagedModelError(
-            f"{path} is not a readable model card ({_first_reason(error)}): get the model again."
-        ) from error
-
-
 def card_json(card: ModelCard) -> str:
     """Return the card as indented JSON."""
     return json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-
-
-def model_stem(path: str | Path) -> Path:
-    """Return a model path without the weights' or the card's suffix."""
-    path = Path(path)
-    has_suffix = path.suffix in {WEIGHTS_SUFFIX, CARD_SUFFIX}
-    return path.with_suffix("") if has_suffix else path
-
-
-def _stem(model: str | Path) -> Path:
-    if model == "bundled":
-        return BUNDLED_FOLDER / BUNDLED_NAME
-    if isinstance(model, str) and model in bundled_models():
-        return BUNDLED_FOLDER / model
-    return model_stem(model)
-
-
-def _encoder_hint(model: str | Path) -> str:
-    try:
-        encoder = find_encoder(str(model))
-    except UnknownEncoderError:
-        return ""
-    return (
-        f"{encoder.name} is an encoder, which knows no classes: learn heads on it by `napari-smse "
-        f"train DATA --encoder {encoder.name} --out MODEL`."
-    )
-
-
-def _available_models(folder: Path) -> str:
-    names = [f"bundled ({name})" for name in bundled_models()]
-    weights = sorted(folder.glob(f"*{WEIGHTS_SUFFIX}"))
-    names += [str(path) for path in weights if not path.name.endswith(EXEMPLARS_SUFFIX)][:8]
-    return f"Available: {', '.join(names)}." if names else "No model is installed."
-
-
-def _first_reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        return f"{place}: {problem['msg']}" if place else str(problem["msg"])
-    return str(error).splitlines()[0]

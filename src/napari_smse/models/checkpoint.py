@@ -13,21 +13,16 @@ from torch import Tensor, nn
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError, ModelError
-from napari_smse.models.card import (
-    CARD_SUFFIX,
-    WEIGHTS_SUFFIX,
-    ModelCard,
-    card_json,
-    model_paths,
-    model_stem,
-    read_card,
-)
+from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, ModelCard, card_json
 from napari_smse.models.encoders import find_encoder
 from napari_smse.models.encoders.weights import load_encoder
+from napari_smse.models.model_files import model_paths, model_stem, read_card
 from napari_smse.models.self_test import expected_outputs, run_self_test
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork, load_stored_state, stored_state
 from napari_smse.models.trunk import Trunk
+from napari_smse.models.wsinfer import wsinfer_place
+from napari_smse.models.wsinfer.loading import load_wsinfer
 
 
 @dataclass
@@ -75,11 +70,20 @@ def load_model(
     SelfTestError
         The network does not give the outputs its card promises.
     """
+    if (place := wsinfer_place(model)) is not None:
+        return _load_wsinfer(place, self_test=self_test)
     card = read_card(model)
     path, _ = model_paths(model)
     network = build_network(card, _encoder_of(card, encoder_weights))
     _fill(network, _read_weights(path, card.weights_sha256), path)
     network.eval().to(memory_format=torch.channels_last)
+    if self_test:
+        run_self_test(network, card)
+    return Model(network, card, path)
+
+
+def _load_wsinfer(model: str | Path, *, self_test: bool) -> Model:
+    network, card, path = load_wsinfer(model)
     if self_test:
         run_self_test(network, card)
     return Model(network, card, path)

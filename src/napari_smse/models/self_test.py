@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -75,7 +76,7 @@ def run_self_test(network: nn.Module, card: ModelCard) -> None:
 def _probabilities(network: nn.Module, card: ModelCard, numbers: list[int]) -> NDArray[np.float32]:
     height, width = tile_size(network, card)
     tiles = np.stack([generated_tile(number, height, width) for number in numbers])
-    device = next(network.parameters()).device
+    device = next(chain(network.parameters(), network.buffers())).device
     was_training = network.training
     network.eval()
     try:

@@ -135,6 +135,13 @@ def is_trained_scale(mpp: float, card: ModelCard) -> bool:
     return low / _RANGE_TOLERANCE <= mpp <= high * _RANGE_TOLERANCE
 
 
+def usual_scales(mpps: Sequence[float], card: ModelCard) -> tuple[float, ...]:
+    """Return the usual scales, or the model's own where it knows none of them, um/px."""
+    if any(is_trained_scale(mpp, card) for mpp in mpps):
+        return tuple(mpps)
+    return (card.mpp_range[0],)
+
+
 def fused_scales(mpps: Sequence[float], card: ModelCard) -> list[int]:
     """Which of several scales a fused map may use: the trained ones, or all if none is."""
     trained = [number for number, mpp in enumerate(mpps) if is_trained_scale(mpp, card)]

@@ -14,7 +14,8 @@ from safetensors.numpy import save
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import BankError
-from napari_smse.models.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX, model_paths
+from napari_smse.models.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX
+from napari_smse.models.model_files import model_paths
 from napari_smse.scoring.tile_table import unit_length
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
 from napari_smse.tiles.appearance import MEASURES

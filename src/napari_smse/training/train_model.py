@@ -23,8 +23,9 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
-from napari_smse.models.card import EncoderWeights, model_stem, new_model_paths
+from napari_smse.models.card import EncoderWeights
 from napari_smse.models.encoders.construction import EncoderTrunk
+from napari_smse.models.model_files import model_stem, new_model_paths
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.training.model_companions import save_model_companions

@@ -7,12 +7,8 @@ from pathlib import Path
 
 from napari_smse.errors import ModelError, SmseError
 from napari_smse.models import ModelCard, read_card
-from napari_smse.models.card import (
-    CARD_SUFFIX,
-    EXEMPLARS_SUFFIX,
-    WEIGHTS_SUFFIX,
-    model_paths,
-)
+from napari_smse.models.card import CARD_SUFFIX, EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX
+from napari_smse.models.model_files import model_paths
 from napari_smse.scoring import require_tiles
 
 _PICK = "pick a model's .safetensors file, or the .json that lies beside one"

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
+from napari_smse.models.card import require_embedding
 from napari_smse.progress import Progress, Task, map_progress
 from napari_smse.scoring import is_trained_scale
 from napari_smse.scoring.calls import CallRule
@@ -130,6 +131,7 @@ class EmbeddingMapJob:
         """Read and lay out; raises what these raise."""
         slides = []
         for slide, run in self.runs:
+            require_embedding(run.card)
             yield Progress(message=f"Reading the tiles of {slide.name} …")
             finished = run.store.finished
             tiles = run.store.tile_table()

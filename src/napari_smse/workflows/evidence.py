@@ -13,6 +13,7 @@ from shapely import MultiPolygon
 
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
+from napari_smse.models.card import require_embedding
 from napari_smse.scoring import ScoreMaps, TileScores, fused_scales
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.annotated_exemplars import (
@@ -160,7 +161,16 @@ class ScoredTiles:
 
 
 def read_tiles(slide: Slide, run: Run) -> ScoredTiles:
-    """Read back a run, and the exemplars of its model."""
+    """Read back a run, and the exemplars of its model.
+
+    Raises
+    ------
+    ModelError
+        The model gives no embeddings.
+    OutputError
+        The scores cannot be read.
+    """
+    require_embedding(run.card)
     blocks = int(run.store.blocks_done().sum())
     tiles = run.store.tile_table()
     bank, note = _own_bank(run)

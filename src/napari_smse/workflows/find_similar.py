@@ -9,6 +9,7 @@ from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
+from napari_smse.models.card import require_embedding
 from napari_smse.scoring import HeatMap
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.region_search import SimilarityResult, find_similar_tiles
@@ -71,6 +72,7 @@ class SearchJob:
 
     def run_search(self) -> RunSearchResult | None:
         """Read what was scored, and search it; None if nothing is new; raises what these raise."""
+        require_embedding(self.run.card)
         # Counted before they are read: what comes in between is seen as new the next time.
         blocks = int(self.run.store.blocks_done().sum())
         if blocks == self.seen:

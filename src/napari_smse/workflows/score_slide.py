@@ -221,7 +221,7 @@ def load_cached_model(name: str) -> Model:
     Only now is torch imported, for which a dock must not wait.
     """
     from napari_smse.models import load_model
-    from napari_smse.models.card import model_paths
+    from napari_smse.models.model_files import model_paths
 
     files = tuple((path, path.stat().st_mtime_ns) for path in model_paths(name) if path.exists())
     known = _last_loaded.get(files)

@@ -14,6 +14,7 @@ from napari_smse.annotations.case_id import guess_case
 from napari_smse.datasets.alike_slides import slide_cases
 from napari_smse.errors import QueryError
 from napari_smse.models import ModelCard
+from napari_smse.models.card import require_embedding
 from napari_smse.palette import Colour
 from napari_smse.scoring import ComputeDevice, ScoreStore, fused_scales
 from napari_smse.slides import Region, Slide
@@ -132,12 +133,14 @@ def cases_of(slides: Sequence[ScoredSlide]) -> list[str]:
 
 
 def require_one_model(slides: Sequence[ScoredSlide]) -> None:
-    """Refuse to compare the embeddings of different models.
+    """Refuse to compare the embeddings of different models, or of one that gives none.
 
     Raises
     ------
     QueryError
         There is no slide, or two models scored them; the message names both.
+    ModelError
+        The model gives no embeddings.
     """
     if not slides:
         raise QueryError(NOT_SCORED)
@@ -152,3 +155,4 @@ def require_one_model(slides: Sequence[ScoredSlide]) -> None:
             f"The slides were scored by different models ({names}), whose embeddings do not "
             "compare: score all of them with one."
         )
+    require_embedding(slides[0].run.card)

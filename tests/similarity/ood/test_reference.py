@@ -7,7 +7,7 @@ import pytest
 
 from napari_smse.errors import DamagedModelError
 from napari_smse.models import read_card
-from napari_smse.models.card import bundled_models, model_paths
+from napari_smse.models.model_files import bundled_models, model_paths
 from napari_smse.similarity.ood.reference import (
     MIN_NEW_TILES,
     OodReference,

@@ -201,7 +201,7 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     Raises
     ------
     IndexFilesError
-        The run has not come to its end, or scored nothing.
+        The run has not come to its end, or scored nothing, or its model gives no embeddings.
     SlideError
         The file is gone, or another one by now than was scored.
     OutputError
@@ -215,6 +215,11 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
         raise SlideError(f"{slide.path} changed since it was scored: open and score it again.")
     slide.require_unchanged()
     tiles = store.tile_table()
+    if tiles.embeddings.shape[1] == 1:
+        raise IndexFilesError(
+            f"{slide.name} was scored by a model that gives no embeddings to search by: score it "
+            "with another one, such as the bundled one."
+        )
     if not len(tiles):
         raise IndexFilesError(f"No tile of {slide.name} was scored: score it again.")
     scales = tuple((scale.grid.spec.mpp, len(scale)) for scale in tiles.scales)

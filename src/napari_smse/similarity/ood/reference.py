@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError, ModelNotFoundError
-from napari_smse.models.card import OOD_REFERENCE_SUFFIX, WEIGHTS_SUFFIX, model_paths
+from napari_smse.models.card import OOD_REFERENCE_SUFFIX, WEIGHTS_SUFFIX
+from napari_smse.models.model_files import model_paths
 from napari_smse.tiles.appearance import MEASURES
 
 MIN_NEW_TILES: Final = 5

@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_smse.models.card import read_card
+from napari_smse.models.model_files import read_card
 from napari_smse.scoring import ScoreMaps, ScoreStore
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers

@@ -16,7 +16,8 @@ from napari_smse.errors import (
     SmseError,
     named_error,
 )
-from napari_smse.models.card import ModelCard, bundled_models, model_paths, read_card
+from napari_smse.models.card import ModelCard
+from napari_smse.models.model_files import bundled_models, model_paths, read_card
 from napari_smse.progress import Progress, Task
 from napari_smse.results import RECORD_NAME, REPORT_NAME, STORE_NAME, RunContext, RunRecord
 from napari_smse.results.report.content import slide_report
