@@ -37,11 +37,6 @@ SHOWN: Final = (
     "balanced_accuracy",
     "ece",
 )
-_FOLDS: Final = (
-    "5 folds grouped by case, dealt anew 3 times, other sources always trained on; image = mean "
-    "over its 224-px tiles at 0.25 and 0.5 um/px (200X copies: 0.4)"
-)
-_POOLED: Final = f"{_FOLDS}; mean over repeats, 95 % interval from 1,000 bootstraps of cases"
 _CASES: Final = "95 % interval from 1,000 bootstraps of cases (of its arrays for UCSB)"
 LIMITS: Final = (
     "Research use only; not a medical device, not for diagnosis.",
@@ -60,7 +55,7 @@ def cross_validated_figures(
 ) -> list[Metric]:
     """Describe cross-validated figures, and the mean AUC over folds."""
     found = [
-        figure(f"BreakHis, {what}", name, _estimate(held_out, data, name), _POOLED)
+        figure(f"BreakHis, {what}", name, _estimate(held_out, data, name), _pooled(held_out))
         for name in metrics
     ]
     if "auc" in metrics:
@@ -68,9 +63,22 @@ def cross_validated_figures(
         if spread.mean is not None:
             std = spread.std or 0.0
             over_folds = Estimate(spread.mean, spread.mean - std, spread.mean + std)
-            how = f"{_FOLDS}; mean over {spread.folds} folds, and one standard deviation"
+            how = f"{_folds(held_out)}; mean over {spread.folds} folds, and one standard deviation"
             found.append(figure(f"BreakHis, {what}", "auc by fold", over_folds, how))
     return found
+
+
+def _folds(held_out: HeldOutPredictions) -> str:
+    times = len(np.unique(held_out.repeats))
+    dealt = "dealt once" if times == 1 else f"dealt anew {times} times"
+    return (
+        f"5 folds grouped by case, {dealt}, other sources always trained on; image = mean over its "
+        "224-px tiles at 0.25 and 0.5 um/px (200X copies: 0.4)"
+    )
+
+
+def _pooled(held_out: HeldOutPredictions) -> str:
+    return f"{_folds(held_out)}; mean over repeats, 95 % interval from 1,000 bootstraps of cases"
 
 
 def _estimate(held_out: HeldOutPredictions, data: LabelledSet, name: str) -> Estimate:
@@ -88,7 +96,7 @@ def difference_figures(
             f"BreakHis, this recipe minus {control}",
             f"{name} difference",
             paired_difference(own, other, data, name),
-            _POOLED,
+            _pooled(own),
         )
         for name in ("auc", "auc_within_stratum")
     ]
@@ -100,7 +108,7 @@ def magnification_figures(held_out: HeldOutPredictions, data: LabelledSet) -> It
     for stratum in np.unique(strata):
         part = held_out.part(strata == stratum)
         number = len(np.unique(part.images))
-        how = f"{number} images; {_POOLED}"
+        how = f"{number} images; {_pooled(held_out)}"
         yield figure(
             f"{stratum}, this recipe, all sources", "auc", estimate(part, data, "auc"), how
         )

@@ -88,12 +88,12 @@ def main() -> None:
         create_learner(FROZEN), FROZEN, options.predictions / "control", options.data
     )
     left_out = {name: without(learner, data, name) for name in data.sources}
-    folds = cross_validated(learner, data, joined=True)
+    folds = cross_validated(learner, data, options.repeats)
     temperature, band = calibration(left_out, data)
     figures = [
         *left_out_figures(left_out, alike, temperature, band),
-        *fold_figures(folds, data, temperature),
-        *frozen_figures(control, folds, left_out, data),
+        *fold_figures(folds, data, temperature, options.repeats),
+        *frozen_figures(control, folds, left_out, data, options.repeats),
     ]
     apply_temperature(network, temperature)
     card = card_of(NAME, data, recipe, network, figures, temperature=temperature, band=band)
@@ -115,6 +115,7 @@ def parse() -> argparse.Namespace:
         "--predictions", type=Path, default=PREDICTIONS, help="where predictions are kept"
     )
     parser.add_argument("--out", type=Path, required=True, help="where to put the model")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="how often folds are dealt")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--external", action="store_true", help="measure BACH at the end")
@@ -138,15 +139,15 @@ def without(learner: Learner, data: LabelledSet, source: str) -> HeldOutPredicti
     return held_out
 
 
-def cross_validated(learner: Learner, data: LabelledSet, *, joined: bool) -> list[FoldProgress]:
+def cross_validated(learner: Learner, data: LabelledSet, repeats: int) -> list[FoldProgress]:
     """Train and test each fold, dealt anew in each repeat."""
     return [
         replace(done, held_out=replace(done.held_out, repeats=np.full(len(done.held_out), repeat)))
-        for repeat in range(REPEATS)
+        for repeat in range(repeats)
         for done in cross_validation(
             learner,
             data,
-            divided(data, repeat, joined=joined),
+            divided(data, repeat, joined=True),
             validation_fraction=0,
             seed=1000 * repeat,
         )
@@ -191,7 +192,7 @@ def left_out_figures(
 
 
 def fold_figures(
-    folds: list[FoldProgress], data: LabelledSet, temperature: float
+    folds: list[FoldProgress], data: LabelledSet, temperature: float, repeats: int
 ) -> Iterator[Metric]:
     """Yield what is reached on BreakHis cases, its laboratory known."""
     held_out = joined_folds(folds)
@@ -199,16 +200,20 @@ def fold_figures(
     yield from cross_validated_figures("this recipe, all sources", held_out, data)
     yield from cross_validated_figures("this recipe, after calibration", calibrated, data, ["ece"])
     yield from magnification_figures(held_out, data)
-    first_deal = folds[: len(folds) // REPEATS]
+    first_deal = folds[: len(folds) // repeats]
     yield from scale_figures(list(held_out_scale_curve(first_deal, data)))
 
 
 def frozen_figures(
-    control: Learner, folds: list[FoldProgress], left_out: LeftOut, data: LabelledSet
+    control: Learner,
+    folds: list[FoldProgress],
+    left_out: LeftOut,
+    data: LabelledSet,
+    repeats: int,
 ) -> Iterator[Metric]:
     """Yield the control's figures: logistic regression on ImageNet's features."""
     name = "frozen ImageNet features with logistic regression (control)"
-    probe = joined_folds(cross_validated(control, data, joined=True))
+    probe = joined_folds(cross_validated(control, data, repeats))
     yield from cross_validated_figures(name, probe, data)
     yield from difference_figures(name, joined_folds(folds), probe, data)
     for source in left_out:

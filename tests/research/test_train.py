@@ -9,7 +9,7 @@ import pytest
 
 from napari_smse.models import load_model
 from napari_smse.similarity.bank_file import load_bank, model_bank_path
-from research.bundled import breakhis_folds, kept_networks, train
+from research.bundled import kept_networks, train
 from support.training import SMALL, two_sources
 
 RECIPE = SMALL.model_copy(update={"steps": 2, "trunk_learning_rate": 1e-4})
@@ -21,10 +21,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     data = two_sources(tmp_path / "data", ("breakhis", "elsewhere"), cases=10, images=2)
     monkeypatch.setattr(train, "read_laboratories", lambda _folder: data)
     monkeypatch.setattr(train, "bundled_recipe", lambda: RECIPE)
-    for module in (train, breakhis_folds):
-        monkeypatch.setattr(module, "REPEATS", 1)
     words = ["--data", tmp_path, "--work", tmp_path / "work", "--out", tmp_path / "out"]
-    words += ["--predictions", tmp_path / "predictions"]
+    words += ["--predictions", tmp_path / "predictions", "--repeats", 1]
     monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
     return sys.argv
 

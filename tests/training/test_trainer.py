@@ -236,6 +236,45 @@ def test_distillation_needs_a_trunk(data: LabelledSet) -> None:
         next(running)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_a_trunk_keeps_a_share_of_what_it_learnt(
+    data: LabelledSet, share: float, decay: float
+) -> None:
+    start = weights(mini_network())
+    recipe = changed(steps=4, ema_decay=decay)
+    learnt = weights(trained(data, recipe, validation=())[0])
+    part = recipe.model_copy(update={"trunk_share": share})
+    found = weights(trained(data, part, validation=())[0])
+    for name, value in found.items():
+        is_trunk = name.startswith("trunk.") and value.is_floating_point()
+        expected = start[name].lerp(learnt[name], share) if is_trunk else learnt[name]
+        torch.testing.assert_close(value, expected)
+    assert not torch.equal(
+        learnt["trunk.body.conv_stem.weight"], start["trunk.body.conv_stem.weight"]
+    )
+
+
+def test_a_share_of_a_trunk_is_what_is_judged_and_gone_on_from(
+    data: LabelledSet, tmp_path: Path
+) -> None:
+    recipe = changed(steps=8, trunk_share=0.3)
+    whole = weights(trained(data, recipe, folder=tmp_path / "whole")[0])
+    running = train(
+        mini_network(),
+        data,
+        recipe,
+        training=by_case(data, range(3)),
+        validation=by_case(data, [3]),
+        folder=tmp_path / "parts",
+    )
+    next(part for part in running if part.done == 5)
+    running.close()
+    again = weights(trained(data, recipe, folder=tmp_path / "parts")[0])
+    for name, value in again.items():
+        torch.testing.assert_close(value, whole[name])
+
+
 def test_pca_start_replaces_the_heads_and_only_if_asked(data: LabelledSet) -> None:
     first = next(train(mini_network(), data, SMALL, training=by_case(data, range(3))))
     assert (first.done, first.held_out, first.seconds_left) == (0, None, None)

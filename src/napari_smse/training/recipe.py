@@ -78,6 +78,10 @@ class Recipe(BaseModel):
         holds says nothing of its class.
     ema_decay
         Of the running average of the weights, which is then what is judged and kept; 0 is off.
+    trunk_share
+        How much of what the trunk learnt it keeps in the end: its weights lie so far between those
+        it started with (0) and those it learnt (1). The heads learn while it moves, whatever the
+        share. A trunk near its start holds better on images of other laboratories.
     distillation_weight
         Weight of the distance between the trunk's features and those it started with.
     consistency_weight
@@ -125,6 +129,7 @@ class Recipe(BaseModel):
     blur: Fraction = 0.5
     glass: Fraction = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    trunk_share: Fraction = 1.0
     distillation_weight: Annotated[NotNegative, Field(alias="distillation")] = 0.0
     consistency_weight: Annotated[NotNegative, Field(alias="consistency")] = 0.0
     validate_every: Count = 50

@@ -65,6 +65,7 @@ class TrainingState:
         self._average: Weights = {}
         self._best: Weights = {}
         self._teacher: nn.Module | None = None
+        self._first_trunk: Weights = {}
         self._best_score = _NO_SCORE
         self._stale = 0
         self.step = self.checked = self.best_step = 0
@@ -77,6 +78,9 @@ class TrainingState:
         self.network.eval()
         if self.recipe.ema_decay:
             self._average = _copied(self.trainable)
+        if self.recipe.trunk_share < 1:
+            trunk = {n: p for n, p in self.trainable.items() if n.startswith("trunk.")}
+            self._first_trunk = _copied(trunk)
         if self.recipe.distillation_weight and self.recipe.trainable != "head":
             if not isinstance(self.network, SmseNetwork):
                 raise TrainingError(
@@ -135,17 +139,17 @@ class TrainingState:
         self.figures, self.checked = dict(figures), self.step
         if score > self._best_score:
             self._best_score, self.best_step, self._stale = score, self.step, 0
-            self._best = _copied(self._average or self.trainable)
+            self._best = self._final()
         else:
             self._stale += 1
             self.finished = bool(self.recipe.patience) and self._stale >= self.recipe.patience
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """Give the network its averaged weights for a while, if weights are averaged."""
-        own_weights = _copied(self.trainable) if self._average else {}
+        """Give the network for a while the weights that it would have if it ended now."""
+        own_weights = _copied(self.trainable)
         self.whole = False
-        self._put(self._average)
+        self._put(self._final())
         try:
             yield self.network
         finally:
@@ -153,9 +157,21 @@ class TrainingState:
             self.whole = True
 
     def finish(self) -> None:
-        """Give the network the best weights, or else the averaged, or else leave the last."""
-        self._put(self._best or self._average)
+        """Give the network the best weights, or else those it has in the end."""
+        self._put(self._best or self._final())
         self.network.eval()
+
+    def _final(self) -> Weights:
+        """Return the averaged weights, or else the last; of the trunk, as much as it keeps.
+
+        References
+        ----------
+        Wortsman et al.: Robust fine-tuning of zero-shot models, CVPR 2022.
+        """
+        weights = _copied(self._average or self.trainable)
+        for name, first in self._first_trunk.items():
+            weights[name] = first.lerp(weights[name], self.recipe.trunk_share)
+        return weights
 
     def saved(self) -> Saved:
         """Return all that a training needs to go on from here."""
