@@ -18,6 +18,7 @@ from napari_smse.cli.console import Console, print_any_text, show_log
 from napari_smse.cli.crossval import crossval
 from napari_smse.cli.estimate import estimate_slides
 from napari_smse.cli.evaluate import evaluate
+from napari_smse.cli.export import export
 from napari_smse.cli.finetune import finetune
 from napari_smse.cli.index import index_slides
 from napari_smse.cli.models import models_app
@@ -42,6 +43,7 @@ app.command("estimate")(estimate_slides)
 app.command("report")(report_slides)
 app.command("cohort")(report_cohort)
 app.command("compare-encoders")(compare_encoders)
+app.command("export")(export)
 app.command("index")(index_slides)
 app.command("search")(search_slides)
 app.add_typer(models_app, name="models")

@@ -1,0 +1,184 @@
+"""Our models in WSInfer's format, for QuPath and for WSInfer itself."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from napari_smse.atomic_write import write_atomic
+from napari_smse.errors import ModelError, OutputError
+from napari_smse.models.card import ModelCard
+from napari_smse.models.generated_tiles import generated_tile
+from napari_smse.models.wsinfer.configuration import (
+    CONFIGURATION_NAME,
+    STATE_NAME,
+    read_configuration,
+)
+from napari_smse.models.wsinfer.network import script_network
+
+ARCHIVE_NAME: Final = "torchscript_model.pt"
+TOLERANCE: Final = 1e-3
+"""How far a probability of the exported model may lie from ours."""
+_TILES: Final = 8
+_HALF: Final = (0.5, 0.5, 0.5)
+
+
+class ExportedClassifier(nn.Module):
+    """Logits of images ``(n, 3, h, w)`` that are normalised by a mean and deviation of 0.5.
+
+    Parameters
+    ----------
+    network
+        Takes RGB 0..255.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``(n, classes)``, float32."""
+        return cast("Tensor", self.network((images.float() * 0.5 + 0.5) * 255).logits)
+
+
+def export_wsinfer(
+    network: nn.Module, card: ModelCard, folder: Path, mpp: float, *, overwrite: bool = False
+) -> float:
+    """Write a model in WSInfer's format: configuration, TorchScript, weights, README.
+
+    The archive is read again and compared with the model before it is handed over.
+
+    Parameters
+    ----------
+    network, card
+        Of any model that takes tiles.
+    folder
+        To write into; it is made.
+    mpp
+        The one scale that the exported model is for, um/px.
+    overwrite
+        A model that lies there may be replaced.
+
+    Returns
+    -------
+    float
+        Largest difference of a probability from the model's own, over generated tiles.
+
+    Raises
+    ------
+    OutputError
+        There is a model already, or it cannot be written.
+    ModelError
+        The exported model answers otherwise.
+    """
+    if (folder / CONFIGURATION_NAME).exists() and not overwrite:
+        raise OutputError(f"{folder} holds a model already: give another folder, or overwrite it.")
+    classifier = ExportedClassifier(network.float().cpu()).eval()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / CONFIGURATION_NAME, _configuration(card, mpp))
+        write_atomic(folder / "README.md", _readme(card, mpp).encode())
+        save_file(_state(classifier), folder / STATE_NAME)
+        _save_archive(classifier, card.tile_px, folder / ARCHIVE_NAME)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror or error}; choose another folder"
+        ) from error
+    difference = _difference(network, card, folder)
+    if not difference < TOLERANCE:
+        raise ModelError(
+            f"The exported model answers otherwise than {card.label} (by {difference:.4f}): "
+            "it is not to be used; please report this."
+        )
+    return difference
+
+
+def _configuration(card: ModelCard, mpp: float) -> bytes:
+    values: dict[str, Any] = {
+        "spec_version": "1.0",
+        "architecture": card.trunk,
+        "num_classes": len(card.classes),
+        # QuPath makes derived classes of names with a colon.
+        "class_names": [name.replace(":", " -") for name in card.classes],
+        "patch_size_pixels": card.tile_px,
+        "spacing_um_px": mpp,
+        "transform": [
+            {"name": "Resize", "arguments": {"size": card.tile_px}},
+            {"name": "ToTensor"},
+            {"name": "Normalize", "arguments": {"mean": _HALF, "std": _HALF}},
+        ],
+    }
+    return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def _readme(card: ModelCard, mpp: float) -> str:
+    sources = [
+        f"- {one.name} ({one.organ}): {one.licence}. {one.citation}" for one in card.training
+    ]
+    figures = [
+        f"- {one.data}: {one.metric} {one.value}"
+        + (f" ({one.low} to {one.high})" if one.low is not None else "")
+        for one in card.figures
+    ]
+    encoder = (
+        []
+        if card.encoder is None
+        else [f"It holds the weights of {card.encoder.name}: {card.encoder.licence}."]
+    )
+    lines = [
+        "---",
+        "license: other",
+        "tags:",
+        "- histopathology",
+        "- wsinfer",
+        "---",
+        f"# {card.label}",
+        "",
+        card.intended_use,
+        "",
+        f"Tiles of {card.tile_px} px at {mpp:g} um/px; classes: {', '.join(card.classes)}.",
+        "",
+        *encoder,
+        *(f"- {limit}" for limit in card.limits),
+        "",
+        "## Trained on",
+        "",
+        *(sources or ["Not recorded."]),
+        "",
+        "## Measured on images it did not learn from",
+        "",
+        *(figures or ["Nothing."]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _state(classifier: nn.Module) -> dict[str, Tensor]:
+    return {name: value.contiguous() for name, value in classifier.state_dict().items()}
+
+
+def _save_archive(classifier: nn.Module, px: int, path: Path) -> None:
+    with warnings.catch_warnings(), torch.inference_mode():
+        # Deprecated in torch, and what the format has; tracing warns of what is the same each time.
+        warnings.simplefilter("ignore")
+        traced: Any = torch.jit.trace(classifier, torch.zeros(2, 3, px, px), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.freeze(traced), str(path))
+
+
+def _difference(network: nn.Module, card: ModelCard, folder: Path) -> float:
+    px = card.tile_px
+    tiles = np.stack([generated_tile(number, px, px) for number in range(_TILES)])
+    images = torch.from_numpy(tiles).permute(0, 3, 1, 2)
+    exported = script_network(
+        folder / ARCHIVE_NAME, read_configuration(folder / CONFIGURATION_NAME)
+    )
+    with torch.inference_mode():
+        ours, theirs = (one(images).logits.softmax(dim=1) for one in (network, exported))
+    return float((ours - theirs).abs().max())
