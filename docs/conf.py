@@ -68,6 +68,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "user/slide_index",
         "user/reports",
         "user/many_slides",
+        "user/models",
         "user/command_line",
     ),
     "Tutorials": ("tutorials/index", *notebooks.pages()),
