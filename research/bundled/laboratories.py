@@ -166,7 +166,7 @@ def print_comparison(folders: Sequence[Path], data: LabelledSet, root: Path) -> 
     names = [folder.name for folder in folders]
     print(f"| left out | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
     for source in data.sources:
-        found = [read_predictions(folder, source, data, root) for folder in folders]
+        found = seeds_of_all([read_predictions(folder, source, data, root) for folder in folders])
         cells = []
         for one in found:
             cell = "" if one is None else describe(of_source(one, data, source))
@@ -176,6 +176,14 @@ def print_comparison(folders: Sequence[Path], data: LabelledSet, root: Path) -> 
                 )
             cells.append(cell)
         print(f"| {source} | {' | '.join(cells)} |")
+
+
+def seeds_of_all(
+    found: Sequence[HeldOutPredictions | None],
+) -> list[HeldOutPredictions | None]:
+    """Return predictions by those seeds alone that all recipes have."""
+    common = min((len(set(one.repeats.tolist())) for one in found if one is not None), default=0)
+    return [None if one is None else one.part(one.repeats < common) for one in found]
 
 
 def describe(found: Estimate, sign: str = "") -> str:

@@ -53,7 +53,8 @@ class WsinferNetwork(nn.Module):
         if self.has_embedding:
             network: Any = self.classifier
             features = network.forward_head(network.forward_features(normalised), pre_logits=True)
-            logits = network.get_classifier()(features)
+            # Convolutions may compute in bfloat16; what comes after them does not.
+            logits = network.get_classifier()(features.float())
             embedding = functional.normalize(features.float(), dim=1)
         else:
             logits = self.classifier(normalised)

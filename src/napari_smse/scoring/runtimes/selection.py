@@ -243,7 +243,7 @@ def _runners(
             yield choice, run
         except Exception:
             # Converters, and what they convert, fail in their own ways; what needs none remains.
-            if runtime == "torch":
+            if choice == _EXACT:
                 raise
             _log.warning("%s in %s cannot run %s", runtime, precision, model.card.name)
             _log.debug("its error", exc_info=True)
