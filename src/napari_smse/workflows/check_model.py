@@ -9,6 +9,8 @@ from napari_smse.errors import ModelError, SmseError
 from napari_smse.models import ModelCard, read_card
 from napari_smse.models.card import CARD_SUFFIX, EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX
 from napari_smse.models.model_files import model_paths
+from napari_smse.models.wsinfer import is_wsinfer_model
+from napari_smse.models.wsinfer.agreement import agreement_for
 from napari_smse.scoring import require_tiles
 
 _PICK = "pick a model's .safetensors file, or the .json that lies beside one"
@@ -30,10 +32,40 @@ class CheckedModel:
     card: ModelCard
 
 
-def check_model(picked: str) -> CheckedModel:
+def agreement_wanted(picked: str) -> str:
+    """Return what a person has to be asked before a file is run; empty if nothing.
+
+    A model in WSInfer's format is a program, which is run only after somebody agreed to it.
+
+    Raises
+    ------
+    DamagedModelError
+        It is such a model, and not whole.
+    """
+    if not is_wsinfer_model(picked):
+        return ""
+    card = read_card(picked)
+    if agreement_for(card.weights_sha256) is not None:
+        return ""
+    archive, _ = model_paths(picked)
+    return (
+        f"{card.name} is a model in WSInfer's format, of the classes {', '.join(card.classes)}.\n\n"
+        f"It is a program (TorchScript): {archive}\nSHA-256 {card.weights_sha256}\n"
+        f"{card.intended_use}\n\nRun it, now and whenever it is chosen?"
+    )
+
+
+def check_model(picked: str, *, agreed: bool = False) -> CheckedModel:
     """Return the model behind a file.
 
     The weights are read, and the network tried, since a card alone may promise anything.
+
+    Parameters
+    ----------
+    picked
+        The path.
+    agreed
+        A person agreed to what `agreement_wanted` says.
 
     Raises
     ------
@@ -41,6 +73,8 @@ def check_model(picked: str) -> CheckedModel:
         It cannot score slides; the message says what to pick instead.
     """
     path = Path(picked)
+    if is_wsinfer_model(path):
+        return _check_wsinfer(path, agreed=agreed)
     _refuse_exemplars(path)
     _refuse_other_json(path)
     # Before the weights, as these may take a while, and so does importing torch.
@@ -49,6 +83,18 @@ def check_model(picked: str) -> CheckedModel:
 
     model = load_model(path)
     return CheckedModel(str(model.path), model.card)
+
+
+def _check_wsinfer(path: Path, *, agreed: bool) -> CheckedModel:
+    from napari_smse.models import load_model
+    from napari_smse.models.wsinfer.loading import agree_to
+
+    if agreed:
+        agree_to(path)
+    card = load_model(path).card
+    # By its folder, which says what it is; several archives in one are told apart by name.
+    _, configuration = model_paths(path)
+    return CheckedModel(str(path.parent if path == configuration else path), card)
 
 
 def same_model(one: str, other: str) -> bool:

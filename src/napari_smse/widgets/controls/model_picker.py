@@ -7,13 +7,18 @@ from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMessageBox, QWidget
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.widgets.controls.layout import push_button
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.check_model import CheckedModel, check_model, same_model
+from napari_smse.workflows.check_model import (
+    CheckedModel,
+    agreement_wanted,
+    check_model,
+    same_model,
+)
 
 
 class ModelSelection(QObject):
@@ -61,8 +66,15 @@ class ModelSelection(QObject):
 
     def open(self, path: str) -> None:
         """Look at a file in the background, and choose it if it is a model for slides."""
+        try:
+            question = agreement_wanted(path)
+        except SmseError as error:
+            self._refuse(str(error))
+            return
+        if question and not self._field.agrees(question):
+            return
         self.described.emit(f"Looking at {Path(path).name} …")
-        self.task.start(partial(check_model, path))
+        self.task.start(partial(check_model, path, agreed=bool(question)))
 
     def read_again(self) -> None:
         """Take in that the model was saved anew under its path; a run tells if it is damaged."""
@@ -88,7 +100,7 @@ class ModelSelection(QObject):
         self.problem.emit(text + stays)
 
 
-_FILES = "Models (*.safetensors *.json)"
+_FILES = "Models (*.safetensors *.json *.pt)"
 
 
 class ModelPicker(QWidget):
@@ -110,7 +122,10 @@ class ModelPicker(QWidget):
         )
         self.list.addItem("Bundled", "bundled")
         self.list.setToolTip("The model that scores the slide.")
-        self.browse = push_button("Open …", "Choose a model's .safetensors or .json file.")
+        self.browse = push_button(
+            "Open …",
+            "Choose a model's .safetensors or .json file, or the config.json of a WSInfer model.",
+        )
         self.card = push_button(
             "Model card", "What the model was trained on, and how well it does."
         )
@@ -159,10 +174,18 @@ class ModelPicker(QWidget):
     def _free_label(self, path: Path) -> str:
         labels = {self.list.itemText(row) for row in range(self.list.count())}
         # Models are often called alike, and their folders told apart.
-        return path.stem if path.stem not in labels else f"{path.stem} in {path.parent}"
+        label = path.name if path.is_dir() else path.stem
+        return label if label not in labels else f"{label} in {path.parent}"
 
     def _emit_chosen(self) -> None:
         self.chosen.emit(self.name)
+
+    def agrees(self, question: str) -> bool:
+        """Ask, and return whether the answer is yes."""
+        buttons = QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No
+        no = QMessageBox.StandardButton.No
+        answer = QMessageBox.question(self, "Run this model?", question, buttons, no)
+        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _browse(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", _FILES)
