@@ -45,8 +45,8 @@ LIMITS: Final = (
     "Benign and malignant mean other things in each source: normal lung alveoli, polyps of the "
     "colon, fibroadenomas. In situ, dysplastic and inflamed tissue was hardly or not trained on, "
     "nor was stroma, fat or blood labelled as such.",
-    "Outside 0.2-0.6 um/px, or on organs other than breast, colon, oral mucosa and lung, results "
-    "mean nothing.",
+    "Outside its magnifications, or on organs other than breast, colon, oral mucosa and lung, "
+    "results mean nothing.",
 )
 
 
@@ -225,9 +225,9 @@ def card_of(
         "colon, oral mucosa and lung, and as a start to fine-tune from. Not for diagnosis.",
         limits=LIMITS,
         notes=(
-            "ImageNet's trunk, learnt on with a similarity loss and read at its last three stages "
-            "over the tissue of a tile alone; temperature and band are fitted on laboratories left "
-            "out.",
+            "ImageNet's trunk, moved three tenths of the way that a similarity loss leads it, and "
+            "read at its last three stages over the tissue of a tile alone; temperature and band "
+            "are fitted on laboratories left out.",
         ),
         undecided=Undecided(
             low=round(band.low, 3),

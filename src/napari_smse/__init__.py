@@ -24,7 +24,13 @@ if TYPE_CHECKING:
         suggest_tiles,
     )
     from napari_smse.api.stored_scores import read_scores
-    from napari_smse.api.training import cross_validate, evaluate, read_dataset, train
+    from napari_smse.api.training import (
+        compare_encoders,
+        cross_validate,
+        evaluate,
+        read_dataset,
+        train,
+    )
     from napari_smse.slides import open_slide
 
 __version__ = "0.2.0"
@@ -34,6 +40,7 @@ __all__ = [
     "SlideIndex",
     "__version__",
     "batch_effect",
+    "compare_encoders",
     "cross_validate",
     "embedding_map",
     "evaluate",
@@ -66,7 +73,7 @@ _NAMES = {
     "api.searching": ("SlideIndex", "find_similar"),
     "api.slide_sets": ("batch_effect", "embedding_map", "find_label_issues", "suggest_tiles"),
     "api.stored_scores": ("read_scores",),
-    "api.training": ("cross_validate", "evaluate", "read_dataset", "train"),
+    "api.training": ("compare_encoders", "cross_validate", "evaluate", "read_dataset", "train"),
     "slides": ("open_slide",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "read_dataset",
     "train",
     "evaluate",
+    "compare_encoders",
     "cross_validate",
     "summarise",
     "write_report",
@@ -72,7 +73,15 @@ def test_importing_the_package_imports_next_to_nothing():
 
 
 def test_looking_at_slides_and_scores_needs_no_torch():
-    learning = {"fine_tune", "read_dataset", "train", "evaluate", "cross_validate", "losses"}
+    learning = {
+        "fine_tune",
+        "read_dataset",
+        "train",
+        "evaluate",
+        "cross_validate",
+        "compare_encoders",
+        "losses",
+    }
     names = sorted(set(smse.__all__) - learning)
     code = f"import sys, napari_smse\nfor n in {names!r}: getattr(napari_smse, n)\n"
     assert out_of(code + "print('torch' in sys.modules, 'napari' in sys.modules)") == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,8 +11,10 @@ from napari_smse.api.model import Model, load_model
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.evaluation import evaluate as evaluation
+from napari_smse.evaluation import few_shot
 from napari_smse.evaluation.cross_validation import cross_validation
 from napari_smse.evaluation.evaluate import Evaluation
+from napari_smse.evaluation.few_shot import LABELS, EncoderComparison
 from napari_smse.evaluation.learners import create_learner, read_recipe
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
@@ -270,3 +273,58 @@ def cross_validate(
     )
     held_out = run_task(task, progress)
     return CrossValidation(summarise(held_out, data), held_out)
+
+
+def compare_encoders(
+    data: LabelledSet,
+    models: Sequence[str],
+    *,
+    labels: Sequence[int] = LABELS,
+    encoder_weights: Mapping[str, str | Path] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: OnProgress | None = None,
+) -> EncoderComparison:
+    """Compare what the features of models and encoders are worth with few labels.
+
+    Logistic regression learns from so many images of half of the cases and is judged on the others,
+    by the same divisions for all.
+
+    Parameters
+    ----------
+    data
+        As `read_dataset` gives it; cases that one of the models learnt from are left out.
+    models
+        ``"bundled"``, paths, and names of encoders; the first is what others are compared with.
+    labels
+        Numbers of images to learn from.
+    encoder_weights
+        Where the weights of encoders lie, by name.
+    seed
+        Of the divisions.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    progress
+        Called with a `Progress` in images.
+
+    Returns
+    -------
+    EncoderComparison
+        Its ``rows`` have ``model``, ``labels``, ``auc`` and ``difference`` from the first.
+
+    Raises
+    ------
+    ModelNotFoundError, UnknownEncoderError, EncoderWeightsError
+        There is no such model or encoder, or its weights are not here.
+    DataError
+        There is one case only, or a class is empty.
+    TrainingError
+        scikit-learn is not installed.
+    DeviceError
+        There is no such device.
+    """
+    chosen = choose_device(device).torch_name
+    task = few_shot.compare_encoders(
+        models, data, labels, weights=encoder_weights, seed=seed, device=chosen
+    )
+    return run_task(task, progress)
