@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
-from psygnal import Signal
+from psygnal import Signal, SignalInstance
 
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
@@ -144,6 +144,17 @@ class Session:
     def slide_layer(self) -> Image | None:
         """Layer of the slide in view; None if no slide is open."""
         return None if self._layer is None else self._layer()
+
+    @property
+    def signals_of_what_is_shown(self) -> tuple[SignalInstance, ...]:
+        """Emitted when another slide, run, map or scale is seen, or more is known of it."""
+        return (
+            self.slide_changed,
+            self.run_changed,
+            self.maps_changed,
+            self.map_shown,
+            self.ood_changed,
+        )
 
     def choose(self, layer: Image | None) -> None:
         """Show this slide alone, with what lay on it."""

@@ -49,24 +49,13 @@ class OodOverlay(QObject):
         self._drawn: tuple[RunOod, str] | None = None
         banner.setWordWrap(True)
         switch.toggled.connect(self.refresh)
-        for signal in self._signals:
+        for signal in self._session.signals_of_what_is_shown:
             signal.connect(self.refresh)
         self.refresh()
 
-    @property
-    def _signals(self) -> tuple[object, ...]:
-        session = self._session
-        return (
-            session.slide_changed,
-            session.run_changed,
-            session.maps_changed,
-            session.map_shown,
-            session.ood_changed,
-        )
-
     def release(self) -> None:
         """Listen no more; the layer stays."""
-        for signal in self._signals:
+        for signal in self._session.signals_of_what_is_shown:
             signal.disconnect(self.refresh, missing_ok=True)
 
     def refresh(self, _changed: object = None) -> None:

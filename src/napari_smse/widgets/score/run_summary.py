@@ -70,19 +70,8 @@ class RunSummary(QObject):
         self._settling.timeout.connect(self.refresh)
         panel.shown.connect(self._refresh_soon)
         panel.spot_chosen.connect(self._fly)
-        for signal in self._signals:
+        for signal in self._session.signals_of_what_is_shown:
             signal.connect(self._refresh_soon)
-
-    @property
-    def _signals(self) -> tuple[object, ...]:
-        session = self._session
-        return (
-            session.slide_changed,
-            session.run_changed,
-            session.maps_changed,
-            session.map_shown,
-            session.ood_changed,
-        )
 
     @property
     def tasks(self) -> tuple[Worker, Worker]:
@@ -94,7 +83,7 @@ class RunSummary(QObject):
         self._settling.stop()
         for task in self.tasks:
             task.cancel()
-        for signal in self._signals:
+        for signal in self._session.signals_of_what_is_shown:
             signal.disconnect(self._refresh_soon, missing_ok=True)
 
     def refresh(self) -> None:
