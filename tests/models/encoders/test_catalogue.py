@@ -16,8 +16,8 @@ NAMES = {
         lunit-vits8
     """,
     "LazySlide": """
-        uni uni2 virchow virchow2 h-optimus-0 h-optimus-1 h0-mini hibou-b hibou-l lunit-dino-s8
-        lunit-dino-s16 midnight phikon phikonv2 gpfm gigapath
+        uni uni2 virchow virchow2 h-optimus-0 h-optimus-1 h0-mini hibou-b hibou-l lunit-bt
+        lunit-mocov2 lunit-swav lunit-dino-s8 lunit-dino-s16 midnight phikon phikonv2 gpfm gigapath
     """,
     "slide2vec": """
         lunit phikon phikonv2 hibou-b hibou-l h0-mini uni uni2 virchow virchow2 gigapath

@@ -79,6 +79,24 @@ def _lunit(short: str, network: str, parameters: float, *aliases: str) -> Encode
     )
 
 
+def _lunit_resnet(training: str) -> Encoder:
+    return Encoder(
+        name=f"lunit-resnet50-{training}",
+        aliases=(f"lunit-{training}", f"resnet50.lunit_{training}"),
+        repository=f"1aurent/resnet50.lunit_{training}",
+        architecture=_timm("resnet50"),
+        pooling=Pooling.OWN,
+        features=2048,
+        parameters=23.5,
+        licence="Lunit non-commercial",
+        commercial=False,
+        gate=Gate.OPEN,
+        citation=_LUNIT_CITATION,
+        normalisation=_LUNIT,
+        assumed="normalisation",
+    )
+
+
 def _optimus(number: int, licence: str, gate: Gate, *, commercial: bool) -> Encoder:
     return Encoder(
         name=f"h-optimus-{number}",
@@ -137,6 +155,9 @@ ENCODERS: Final[tuple[Encoder, ...]] = (
     _kaiko("l14", "vit_large_patch14_reg4_dinov2", 1024, 304.4, img_size=518, init_values=1e-5),
     _lunit("s16", "vit_small_patch16_224", 21.7),
     _lunit("s8", "vit_small_patch8_224", 21.7, "lunit-vits8", "lunit"),
+    _lunit_resnet("bt"),
+    _lunit_resnet("mocov2"),
+    _lunit_resnet("swav"),
     _optimus(0, "Apache 2.0", Gate.UNKNOWN, commercial=True),
     _optimus(1, _NON_COMMERCIAL, Gate.ASK, commercial=False),
     Encoder(
