@@ -19,6 +19,7 @@ sys.path[:0] = [str(HERE / "site_tools")]
 
 import api_reference  # noqa: E402
 import cli_reference  # noqa: E402
+import encoder_reference  # noqa: E402
 import notebooks  # noqa: E402
 
 import napari_smse  # noqa: E402
@@ -84,6 +85,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "reference/api",
         "reference/packages",
         "reference/cli",
+        "reference/encoders",
         "reference/formats",
         "glossary",
     ),
@@ -114,7 +116,7 @@ def _fill_in(_app: Sphinx, page: str, source: list[str]) -> None:
     """Put into a page what is not written by hand."""
     if page == "index":
         source[0] += "\n\n" + _navigation()
-    for part in (api_reference, cli_reference, notebooks):
+    for part in (api_reference, cli_reference, encoder_reference, notebooks):
         source[0] = part.filled(page, source[0])
 
 

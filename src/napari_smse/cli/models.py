@@ -112,7 +112,7 @@ def add_model(
     path: Annotated[Path, typer.Argument(help="Folder of a WSInfer model, with its config.json.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it may be run.")] = False,
 ) -> None:
-    """Agree to run a WSInfer model, after it was shown what it is; then --model FOLDER scores."""
+    """Agree to run a WSInfer model, after it was shown what it is; its folder then scores."""
     if not is_wsinfer_model(path):
         raise ModelNotFoundError(
             f"{path} is no WSInfer model: give the folder with its config.json."
