@@ -1,7 +1,7 @@
 import pytest
 
 from napari_smse.models import Metric, read_card
-from napari_smse.models.card import Undecided
+from napari_smse.models.card import EncoderWeights, Undecided
 from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog, card_html
 from support.models import redness_model
 
@@ -65,3 +65,18 @@ def test_the_card_says_where_to_call_nothing():
     never = Undecided(low=0, high=1, accuracy=None, coverage=0, target=0.9)
     assert "At no probability" in card_html(card.model_copy(update={"undecided": never}))
     assert "decide nothing" not in card_html(card)
+
+
+def test_an_encoder_is_named_with_what_its_licence_allows():
+    encoder = EncoderWeights(
+        name="uni2-h", repository="M/UNI2-h", licence="CC <NC>", commercial=False, sha256="0"
+    )
+    text = card_html(redness_model().card.model_copy(update={"encoder": encoder}))
+    assert "encoder uni2-h (M/UNI2-h)" in text
+    assert "CC &lt;NC&gt;, <b>no commercial use</b>" in text
+    assert "encoder" not in card_html(redness_model().card)
+
+
+def test_a_model_without_an_embedding_says_so():
+    card = redness_model().card.model_copy(update={"has_embedding": False})
+    assert "tiles cannot be compared by it" in card_html(card)

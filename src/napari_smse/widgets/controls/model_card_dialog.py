@@ -37,7 +37,8 @@ def card_html(card: ModelCard) -> str:
         f"<p><b>{escape(card.intended_use)}</b></p>",
         f"<p>Classes: {classes}. Tiles of {card.tile_px} px, trained from "
         f"{describe_scale(low)} to {describe_scale(high)}. Trunk {escape(card.trunk)}, "
-        f"embedding of {card.embedding_dim} numbers.</p>",
+        f"{_embedding(card)}.</p>",
+        _encoder(card),
         "<h3>Limits</h3>",
         _list(escape(limit) for limit in card.limits) or "<p>Not stated.</p>",
         "<h3>How well it does on cases it never saw</h3>",
@@ -49,6 +50,23 @@ def card_html(card: ModelCard) -> str:
         f"<p><small>weights {escape(card.weights_sha256[:16])}</small></p>",
     ]
     return "".join(parts)
+
+
+def _embedding(card: ModelCard) -> str:
+    if not card.has_embedding:
+        return "no embedding: tiles cannot be compared by it"
+    return f"embedding of {card.embedding_dim} numbers"
+
+
+def _encoder(card: ModelCard) -> str:
+    """The encoder that heads stand on, and what its licence allows."""
+    if card.encoder is None:
+        return ""
+    use = "" if card.encoder.commercial else ", <b>no commercial use</b>"
+    return (
+        f"<p>Heads on the encoder {escape(card.encoder.name)} ({escape(card.encoder.repository)}). "
+        f"Its licence: {escape(card.encoder.licence)}{use}.</p>"
+    )
 
 
 def _class(card: ModelCard, name: str) -> str:
