@@ -109,9 +109,9 @@ def magnification_figures(held_out: HeldOutPredictions, data: LabelledSet) -> It
         part = held_out.part(strata == stratum)
         number = len(np.unique(part.images))
         how = f"{number} images; {_pooled(held_out)}"
-        yield figure(
-            f"{stratum}, this recipe, all sources", "auc", estimate(part, data, "auc"), how
-        )
+        found = estimate(part, data, "auc")
+        if found.value is not None:
+            yield figure(f"{stratum}, this recipe, all sources", "auc", found, how)
 
 
 def left_out_figure(
