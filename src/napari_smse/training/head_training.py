@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models.smse_network import SmseNetwork, initialise_from_features
 from napari_smse.training.feature_cache import FeatureCache
+from napari_smse.training.feature_noise import with_noise
 from napari_smse.training.objective import batch_loss
 from napari_smse.training.prediction import Predictor
 from napari_smse.training.recipe import Recipe
@@ -82,7 +83,9 @@ def train_heads(
             group["lr"] = recipe.learning_rate * _schedule(step, recipe)
         features = torch.stack([_row(table, images, crop) for crop in batches.draw(step)])
         generator = generator_of(recipe.seed, step)
-        parts = batch_loss(network.head(features.float()), labels, recipe, generator=generator)
+        noise = recipe.feature_noise
+        seen = with_noise(features.float(), noise, seed=recipe.seed, step=step)
+        parts = batch_loss(network.head(seen), labels, recipe, generator=generator)
         optimiser.zero_grad()
         parts.total.backward()  # type: ignore[no-untyped-call]
         if recipe.clip_norm:

@@ -82,6 +82,9 @@ class Recipe(BaseModel):
         How much of what the trunk learnt it keeps in the end: its weights lie so far between those
         it started with (0) and those it learnt (1). The heads learn while it moves, whatever the
         share. A trunk near its start holds better on images of other laboratories.
+    feature_noise
+        Normal noise on the trunk's features in training, in standard deviations of each feature, so
+        that the heads do not lean on single ones.
     distillation_weight
         Weight of the distance between the trunk's features and those it started with.
     consistency_weight
@@ -130,6 +133,7 @@ class Recipe(BaseModel):
     glass: Fraction = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
     trunk_share: Fraction = 1.0
+    feature_noise: NotNegative = 0.0
     distillation_weight: Annotated[NotNegative, Field(alias="distillation")] = 0.0
     consistency_weight: Annotated[NotNegative, Field(alias="consistency")] = 0.0
     validate_every: Count = 50

@@ -16,6 +16,7 @@ from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.training.checkpoint import Saved, fill_optimiser, flat_optimiser
 from napari_smse.training.data_parallel import DataParallel
+from napari_smse.training.feature_noise import with_noise
 from napari_smse.training.objective import LossParts, batch_loss, feature_drift
 from napari_smse.training.parameter_groups import set_trainable
 from napari_smse.training.recipe import Recipe
@@ -228,7 +229,9 @@ class TrainingState:
             if isinstance(self.network, SmseNetwork):
                 inputs = self.network.trunk_inputs(images)
                 features = self.network.trunk(*inputs)
-                output = self.network.head(features)
+                noise = self.recipe.feature_noise
+                seen = with_noise(features, noise, seed=self.recipe.seed, step=self.step)
+                output = self.network.head(seen)
                 if self._teacher is not None:
                     with torch.no_grad():
                         start = self._teacher(*inputs)
