@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import napari_smse as smse
-from napari_smse.models import Model, load_model
+from napari_smse.models import Model, load_model, read_card
 from napari_smse.models.wsinfer.loading import agree_to
 from napari_smse.slides import Region, Slide, open_slide
 
@@ -79,7 +79,7 @@ def compared(name: str, options: argparse.Namespace, folder: Path) -> list[str]:
     seconds = json.loads(done.stdout.splitlines()[-1])["seconds"]
     with (folder / "out" / "model-outputs-csv" / f"{options.slide.stem}.csv").open() as file:
         rows = list(csv.DictReader(file))
-    agree_to(model_folder)
+    agree_to(model_folder, read_card(model_folder).weights_sha256)
     model = load_model(model_folder)
     with open_slide(options.slide) as slide:
         differences = np.array([difference(row, slide, model) for row in rows])

@@ -53,8 +53,10 @@ def test_every_option_has_a_whole_phrase_as_its_help(command: str) -> None:
 
 
 def test_mpp_is_the_scale_of_tiles_and_source_mpp_that_of_what_is_read() -> None:
-    assert with_option("--mpp") == {"score", "estimate", "index", "search", "finetune"}
-    assert with_option("--source-mpp") == with_option("--mpp") | {"train", "evaluate", "crossval"}
+    slides = {"score", "estimate", "index", "search", "finetune"}
+    images = {"train", "evaluate", "crossval", "compare-encoders"}
+    assert with_option("--mpp") == slides | {"export"}
+    assert with_option("--source-mpp") == slides | images
     helps = {options(command)["--source-mpp"].help for command in with_option("--source-mpp")}
     assert len(helps) == 1
 

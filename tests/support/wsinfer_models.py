@@ -6,12 +6,16 @@ Facts of the configurations: the model zoo's own files, as read on 29 November 2
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from napari_smse.models import ModelCard, read_card
+from napari_smse.models.wsinfer.loading import agree_to
 
 _KATHER = [
     "background",
@@ -99,6 +103,11 @@ class SmallClassifier(nn.Module):
         return self.layer(torch.cat([pixels.mean(dim=2), pixels.std(dim=2)], dim=1))
 
 
+def agree(folder: Path) -> ModelCard:
+    """Agree to run what lies in a folder now."""
+    return agree_to(folder, read_card(folder).weights_sha256)
+
+
 def write_wsinfer(
     folder: Path, configuration: dict[str, Any], network: nn.Module | None = None
 ) -> Path:
@@ -114,6 +123,8 @@ def write_wsinfer(
             network = SmallClassifier(configuration["num_classes"])
     else:
         save_file(network.state_dict(), folder / "model.safetensors")
-    traced = torch.jit.trace(network.eval(), torch.zeros(1, 3, px, px))
-    torch.jit.save(torch.jit.freeze(traced), folder / "torchscript_model.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(network.eval(), torch.zeros(1, 3, px, px))
+        torch.jit.save(torch.jit.freeze(traced), folder / "torchscript_model.pt")
     return folder

@@ -83,7 +83,8 @@ def new_machine(monkeypatch, tmp_path):
 
 def test_a_first_run_waits_for_no_measurement_and_goes_on_as_it_was_begun(run, new_machine):
     first, given = run(0.5, at_once=True)
-    assert given == first.plan.tile_count
+    # A CPU that multiplies bfloat16 first compares its answers with float32's, twice a batch each.
+    assert given - first.plan.tile_count in (0, 4 * first.device.batch_size)
     begun = first.device.runtime, first.device.precision
     other = "float32" if first.device.precision == "bfloat16" else "bfloat16"
     new_machine("torch", other)

@@ -17,6 +17,7 @@ from napari_smse.cli.options import (
     Scales,
     Slides,
     SourceMpp,
+    chosen_scales,
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
@@ -27,6 +28,7 @@ from napari_smse.workflows.settings.score import ScoreSettings
 
 
 def estimate_slides(
+    context: typer.Context,
     slides: Slides,
     mpp: Scales = DEFAULT_SCALES,
     source_mpp: SourceMpp = None,
@@ -38,7 +40,8 @@ def estimate_slides(
     min_tissue: MinTissue = 0.25,
 ) -> None:
     """Estimate how long slides will take, by scoring each for two seconds; nothing is kept."""
-    scoring = ScoreSettings(tuple(mpp), overlap, min_tissue, device=device, float32=float32)
+    scales = chosen_scales(context, mpp, model)
+    scoring = ScoreSettings(scales, overlap, min_tissue, device=device, float32=float32)
     scoring.request()
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)

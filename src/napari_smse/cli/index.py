@@ -20,6 +20,7 @@ from napari_smse.cli.options import (
     Scales,
     Slides,
     SourceMpp,
+    chosen_scales,
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
@@ -38,6 +39,7 @@ RESULTS_NAME = "results"
 
 
 def index_slides(
+    context: typer.Context,
     slides: Slides,
     out: Annotated[Path, typer.Option(help="Folder of the index; it grows.", show_default=False)],
     mpp: Scales = DEFAULT_SCALES,
@@ -69,7 +71,8 @@ def index_slides(
     if approximate:
         require_usearch()
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
-    scoring = ScoreSettings(tuple(mpp), overlap, min_tissue, device=device, float32=float32)
+    scales = chosen_scales(context, mpp, model)
+    scoring = ScoreSettings(scales, overlap, min_tissue, device=device, float32=float32)
     scoring.request()
     card = read_card(model)
     require_tiles(card)

@@ -135,7 +135,7 @@ def _add(path: Path, console: Console, *, yes: bool) -> None:
         "It is a program (TorchScript). Run it, now and whenever it is chosen?"
     ):
         raise typer.Exit(1)
-    added = agree_to(path)
+    added = agree_to(path, card.weights_sha256)
     what = "with" if added.has_embedding else "without"
     console.report(f"Added, {what} embeddings: score by --model {path}")
 

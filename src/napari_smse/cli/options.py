@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from napari_smse.errors import RequestError
+from napari_smse.models import read_card
 from napari_smse.scoring import parse_scale
+from napari_smse.scoring.request import usual_scales
 from napari_smse.workflows.settings.option import settings_of
 from napari_smse.workflows.settings.score import ScoreSettings
 
@@ -154,3 +157,19 @@ OverwriteModel = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
+def chosen_scales(
+    context: typer.Context, mpp: Sequence[float], model: str | Path
+) -> tuple[float, ...]:
+    """Return the scales of this command, um/px: those given, else the usual or the model's own.
+
+    Raises
+    ------
+    ModelNotFoundError, DamagedModelError
+        The card is to be asked, and cannot be read.
+    """
+    source = context.get_parameter_source("mpp")
+    if source is not None and source.name == "COMMANDLINE":
+        return tuple(mpp)
+    return usual_scales(mpp, read_card(model))

@@ -24,11 +24,11 @@ from napari_smse.cli.options import (
     Slides,
     SourceMpp,
     TimeLimit,
+    chosen_scales,
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
 from napari_smse.models import read_card
-from napari_smse.scoring.request import usual_scales
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.workflows.batch.destination import destination_from
 from napari_smse.workflows.batch.discovery import find_slides
@@ -44,6 +44,7 @@ from napari_smse.workflows.settings.score import ScoreSettings
 
 
 def score_slides(
+    context: typer.Context,
     slides: Slides,
     out: Annotated[str, typer.Option(help="Folder for the results, or a URL.", show_default=False)],
     mpp: Scales = DEFAULT_SCALES,
@@ -83,7 +84,7 @@ def score_slides(
     _refuse_contradictions(local_workers, scheduler, time_limit)
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     card = read_card(model)
-    scales = usual_scales(mpp, card) if mpp == DEFAULT_SCALES else tuple(mpp)
+    scales = chosen_scales(context, mpp, model)
     scoring = ScoreSettings(scales, overlap, min_tissue, time_limit, device, float32)
     scoring.request()
     settings = BatchSettings(

@@ -17,11 +17,12 @@ from napari_smse.evaluation.linear_probe import LinearProbe, regression
 from napari_smse.metrics.classification import auc
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.summary import predictions_from_scores
-from napari_smse.models.checkpoint import load_model
-from napari_smse.models.encoders import find_encoder
+from napari_smse.models import load_model, read_card
+from napari_smse.models.encoders import Encoder, find_encoder
 from napari_smse.models.encoders.timm_networks import PREFIX as TIMM_PREFIX
 from napari_smse.models.encoders.weights import load_encoder
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.models.wsinfer.network import WsinferNetwork
 from napari_smse.progress import Progress, Task
 
 LABELS: Final = (25, 50, 100)
@@ -115,43 +116,57 @@ def compare_encoders(
     TrainingError
         scikit-learn is not installed.
     """
-    probes, hashes = {}, set()
-    for name in dict.fromkeys(names):
-        yield Progress(0, 0, f"loading {name}")
-        probes[name], learnt = _load(name, (weights or {}).get(name), device)
-        hashes |= learnt
+    if any(count < len(labelled_set.classes) for count in labels):
+        raise DataError("Too few labels: learn from an image of each class, at least.")
+    names, files = tuple(dict.fromkeys(names)), weights or {}
+    hashes = {case for name in names for case in _cases_learnt(name)}
     seen = cases_among(labelled_set.images, hashes)
     images = tuple(image for image in labelled_set.images if image.case not in seen)
     data = replace(labelled_set, images=images)
     data.require_trainable()
     features: dict[str, Features] = {}
-    for number, (name, probe) in enumerate(probes.items()):
-        found: list[Features] = []
+    for number, name in enumerate(names):
+        yield Progress(number * len(images), len(names) * len(images), f"loading {name}")
+        # One at a time, as they are large.
+        probe, found = _load(name, files.get(name), device), list[Features]()
         for image in images:
             found.append(probe.features(image).mean(axis=0))
             done = number * len(images) + len(found)
-            yield Progress(done, len(probes) * len(images), name)
+            yield Progress(done, len(names) * len(images), name)
         features[name] = np.stack(found)
     rows = tuple(_compared(features, data, labels, divisions, seed))
     return EncoderComparison(rows, data, len(labelled_set.images) - len(images))
 
 
-def _load(name: str, weights: str | Path | None, device: str) -> tuple[LinearProbe, set[str]]:
-    """Return what gives a model's features, and the hashes of the cases it learnt from."""
+def _encoder_of(name: str) -> Encoder | None:
+    """Return the encoder of a name; None if it is a model's."""
     try:
-        encoder = find_encoder(name)
+        return find_encoder(name)
     except UnknownEncoderError:
         if name.startswith(TIMM_PREFIX):
             raise
-        model = load_model(name)
-        if not isinstance(model.network, SmseNetwork):
-            raise DataError(
-                f"{name} takes whole images, and gives no features of tiles: leave it out."
-            ) from None
-        learnt = {case for source in model.card.training for case in source.case_hashes}
-        return LinearProbe(model.network, tile_px=model.card.tile_px, device=device), learnt
-    network = SmseNetwork(load_encoder(encoder, weights)).eval()
-    return LinearProbe(network, tile_px=encoder.input_px, device=device), set()
+        return None
+
+
+def _cases_learnt(name: str) -> frozenset[str]:
+    """Return the hashes of the cases that a model learnt from."""
+    if _encoder_of(name) is not None:
+        return frozenset()
+    return frozenset(case for source in read_card(name).training for case in source.case_hashes)
+
+
+def _load(name: str, weights: str | Path | None, device: str) -> LinearProbe:
+    """Return what gives the features of a model or an encoder."""
+    encoder = _encoder_of(name)
+    if encoder is not None:
+        return LinearProbe(
+            SmseNetwork(load_encoder(encoder, weights)), tile_px=encoder.input_px, device=device
+        )
+    model = load_model(name, encoder_weights=weights)
+    network, card = model.network, model.card
+    if not isinstance(network, SmseNetwork | WsinferNetwork) or not card.has_embedding:
+        raise DataError(f"{name} gives no features of tiles: leave it out.")
+    return LinearProbe(network, tile_px=card.tile_px, device=device)
 
 
 def _compared(

@@ -15,6 +15,7 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.pixels import read_pixels
 from napari_smse.errors import TrainingError
 from napari_smse.models.smse_network import SmseNetwork
+from napari_smse.models.wsinfer.network import WsinferNetwork
 from napari_smse.training.prediction import Predictor
 
 _BATCH: Final = 16
@@ -41,7 +42,7 @@ class LinearProbe:
 
     def __init__(
         self,
-        network: SmseNetwork,
+        network: SmseNetwork | WsinferNetwork,
         *,
         tile_px: int = 224,
         device: str = "cpu",

@@ -145,7 +145,7 @@ class FineTuner:
         table: FeatureCache | None = None,
         appearances: Mapping[LabelledImage, NDArray[np.float32]] | None = None,
     ) -> None:
-        self._network = tunable_network(model)
+        self._network = tunable_network(model, recipe.trainable)
         self.model, self.crops, self._table = model, crops, table
         self.recipe = recipe.model_copy(update={"tile_px": model.card.tile_px})
         self.labelled_set = with_model_classes(labelled_set, model)

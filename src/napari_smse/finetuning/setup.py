@@ -149,20 +149,26 @@ def data_warnings(
     return warnings
 
 
-def tunable_network(model: Model) -> SmseNetwork:
-    """Return the network of a model whose heads can be tuned.
+def tunable_network(model: Model, trainable: Trainable) -> SmseNetwork:
+    """Return the network of a model that can be tuned so far.
 
     Raises
     ------
     TrainingError
-        It has none such.
+        It has no heads to tune, or stands on an encoder, which stays as it is.
     """
-    if isinstance(model.network, SmseNetwork):
-        return model.network
-    raise TrainingError(
-        f"Model {model.card.name} takes whole images and cannot be fine-tuned on tiles: use the "
-        "bundled one or one made by `napari-smse train`."
-    )
+    network = model.network
+    if not isinstance(network, SmseNetwork):
+        raise TrainingError(
+            f"Model {model.card.name} has no heads that can be fine-tuned on tiles: use the "
+            "bundled one or one made by `napari-smse train`."
+        )
+    if network.trunk.is_stored_apart and trainable != "head":
+        raise TrainingError(
+            f"Model {model.card.name} stands on an encoder, which stays as it is: choose heads as "
+            "what is trained."
+        )
+    return network
 
 
 def with_model_classes(labelled_set: LabelledSet, model: Model) -> LabelledSet:

@@ -111,8 +111,12 @@ def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:
     stem.parent.mkdir(parents=True, exist_ok=True)
     tensors = _packed(network)
     blob = save(tensors)
-    stored = build_network(card, _trunk_stored_apart(network))
+    trunk = _trunk_stored_apart(network)
+    stored = build_network(card, trunk)
     _fill(stored, tensors, weights)
+    if trunk is not None:
+        # A trunk that is not in the file is on the device that the network is used on.
+        stored.to(next(trunk.parameters()).device)
     card = card.model_copy(
         update={
             "weights_sha256": hashlib.sha256(blob).hexdigest(),

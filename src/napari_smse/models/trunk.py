@@ -61,6 +61,9 @@ class Trunk(nn.Module):
         """Whether a model's file holds the heads alone, and not this trunk's weights."""
         return False
 
+    weights_sha256: str = ""
+    """Of the file of its own, for a trunk that is stored apart."""
+
     @property
     def pools_tissue(self) -> bool:
         """Whether `forward` wants to know how much tissue each pixel shows."""

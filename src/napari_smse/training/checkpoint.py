@@ -18,6 +18,7 @@ from torch import Tensor
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.errors import TrainingError
+from napari_smse.models.smse_network import SmseNetwork
 
 START_NAME: Final = "start.safetensors"
 CHECKPOINT_NAME: Final = "checkpoint.safetensors"
@@ -130,7 +131,7 @@ def training_signature(
     """Return a hash that identifies a training: recipe, images, network.
 
     Of an image its file, field, label, case, scales and which side it is on count; of the network
-    the names and shapes of its weights.
+    the names and shapes of its weights, and the weights of an encoder.
 
     Parameters
     ----------
@@ -149,6 +150,9 @@ def training_signature(
             found.update(f"{side} {_described(images[i])}\n".encode())
     for name, tensor in network.state_dict().items():
         found.update(f"{name} {tuple(tensor.shape)}\n".encode())
+    if isinstance(network, SmseNetwork) and network.trunk.is_stored_apart:
+        # Its weights are not in the folder, so they have to be the same again.
+        found.update(network.trunk.weights_sha256.encode())
     return found.hexdigest()
 
 

@@ -162,6 +162,8 @@ class Recipe(BaseModel):
             raise ValueError("label_smoothing goes with cross-entropy only")
         if self.network.startswith(TRUNK_PREFIX) and self.trainable != "head":
             raise ValueError("of a network on an encoder, only the head can learn")
+        if self.trunk_share < 1 and self.trainable == "head":
+            raise ValueError("trunk_share goes with a trunk that learns only")
         if self.consistency_weight and self.trainable == "head":
             raise ValueError("consistency_weight goes with a trunk that learns only")
         return self

@@ -60,16 +60,18 @@ class CameraViews:
         viewer = self._viewer()
         if viewer is None or viewer.dims.ndisplay != 2:
             return
-        seen = [layer.extent.world[:, -2:] for layer in viewer.layers if layer.visible]
-        if not seen or len(seen) == len(viewer.layers):
+        if all(layer.visible for layer in viewer.layers):
             return
+        extents = [layer.extent.world[:, -2:] for layer in viewer.layers if layer.visible]
+        # Layers without anything in them have no corners.
+        seen = np.array([corners for corners in extents if np.isfinite(corners).all()])
         whole = viewer.layers.extent.world[:, -2:]
         # Somebody may have asked for some layers alone.
-        if np.allclose(event.center[-2:], whole.mean(axis=0)):
-            corners = np.array(seen)
-            # Layers without anything in them have no corners.
-            first, last = np.nanmin(corners[:, 0], axis=0), np.nanmax(corners[:, 1], axis=0)
-            self._fit(np.array([first, last]), viewer)
+        if not len(seen) or not np.allclose(event.center[-2:], whole.mean(axis=0)):
+            return
+        corners = np.array([seen[:, 0].min(axis=0), seen[:, 1].max(axis=0)])
+        if (corners[1] > corners[0]).all():
+            self._fit(corners, viewer)
 
     def _fit(self, corners: NDArray[np.float64], viewer: ViewerModel) -> None:
         camera, (first, last) = viewer.scene.camera, corners

@@ -32,8 +32,24 @@ class CheckedModel:
     card: ModelCard
 
 
-def agreement_wanted(picked: str) -> str:
-    """Return what a person has to be asked before a file is run; empty if nothing.
+@dataclass(frozen=True)
+class Question:
+    """What a person has to be asked before a file is run.
+
+    Attributes
+    ----------
+    text
+        Plain text.
+    sha256
+        Of the files that it is about.
+    """
+
+    text: str
+    sha256: str
+
+
+def agreement_wanted(picked: str) -> Question | None:
+    """Return what a person has to be asked before a file is run; None if nothing.
 
     A model in WSInfer's format is a program, which is run only after somebody agreed to it.
 
@@ -43,19 +59,20 @@ def agreement_wanted(picked: str) -> str:
         It is such a model, and not whole.
     """
     if not is_wsinfer_model(picked):
-        return ""
+        return None
     card = read_card(picked)
     if agreement_for(card.weights_sha256) is not None:
-        return ""
+        return None
     archive, _ = model_paths(picked)
-    return (
+    text = (
         f"{card.name} is a model in WSInfer's format, of the classes {', '.join(card.classes)}.\n\n"
-        f"It is a program (TorchScript): {archive}\nSHA-256 {card.weights_sha256}\n"
+        f"It is a program (TorchScript): {archive}\nSHA-256 of its files {card.weights_sha256}\n"
         f"{card.intended_use}\n\nRun it, now and whenever it is chosen?"
     )
+    return Question(text, card.weights_sha256)
 
 
-def check_model(picked: str, *, agreed: bool = False) -> CheckedModel:
+def check_model(picked: str, *, agreed: str = "") -> CheckedModel:
     """Return the model behind a file.
 
     The weights are read, and the network tried, since a card alone may promise anything.
@@ -65,7 +82,7 @@ def check_model(picked: str, *, agreed: bool = False) -> CheckedModel:
     picked
         The path.
     agreed
-        A person agreed to what `agreement_wanted` says.
+        SHA-256 of the files of which a person agreed to what `agreement_wanted` says.
 
     Raises
     ------
@@ -85,12 +102,12 @@ def check_model(picked: str, *, agreed: bool = False) -> CheckedModel:
     return CheckedModel(str(model.path), model.card)
 
 
-def _check_wsinfer(path: Path, *, agreed: bool) -> CheckedModel:
+def _check_wsinfer(path: Path, *, agreed: str) -> CheckedModel:
     from napari_smse.models import load_model
     from napari_smse.models.wsinfer.loading import agree_to
 
     if agreed:
-        agree_to(path)
+        agree_to(path, agreed)
     card = load_model(path).card
     # By its folder, which says what it is; several archives in one are told apart by name.
     _, configuration = model_paths(path)

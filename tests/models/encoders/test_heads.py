@@ -13,11 +13,14 @@ from safetensors.torch import save_file
 
 import napari_smse as smse
 from napari_smse.datasets.labelled_set import LabelledSet
-from napari_smse.errors import EncoderWeightsError
-from napari_smse.models import load_model, read_card, save_model
+from napari_smse.errors import EncoderWeightsError, TrainingError
+from napari_smse.finetuning.fine_tuner import FineTuner
+from napari_smse.finetuning.setup import fine_tune_recipe
+from napari_smse.models import checkpoint, load_model, read_card, save_model
 from napari_smse.models.encoders import weights as encoder_weights
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe, on_encoder
+from napari_smse.training.trainer import train
 from support.encoders import TINY, empty_hub, tiny_weights, weights
 from support.training import mini_set
 
@@ -87,7 +90,9 @@ def test_other_weights_of_the_encoder_are_refused(
     save_file(weights(TINY, seed=1), tmp_path / "others.safetensors")
     with pytest.raises(EncoderWeightsError, match="other weights of tiny"):
         load_model(trained.path, encoder_weights=tmp_path / "others.safetensors")
-    load_model(trained.path)  # by what it was made with, though another file was used since
+    load_model(trained.path)
+    # What was refused is not what the encoder begins with from now on.
+    assert encoder_weights.weights_path(TINY) == tiny_weights
     tiny_weights.unlink()
     with pytest.raises(EncoderWeightsError, match="are not here"):
         load_model(trained.path)
@@ -141,8 +146,6 @@ def test_a_training_on_an_encoder_goes_on_where_it_was(
     recipe = Recipe(**on_encoder("tiny"), classification="cross-entropy")
     network, parent = new_network(recipe, 2, tiny_weights)
     assert parent.startswith("tiny, somebody/tiny")
-    from napari_smse.training.trainer import train
-
     running = train(network, data, recipe, training=range(len(data.images)), folder=tmp_path / "t")
     for progress in running:
         if progress.done == 2:
@@ -156,3 +159,47 @@ def test_a_training_on_an_encoder_goes_on_where_it_was(
         iter(train(other, data, recipe, training=range(len(data.images)), folder=tmp_path / "t"))
     )
     assert first.done == 3
+
+
+@pytest.mark.parametrize("learns", ["stage", "all"])
+def test_fine_tuning_leaves_the_encoder_as_it_is(
+    trained: smse.Model, data: LabelledSet, learns: str
+) -> None:
+    recipe = fine_tune_recipe("triplet", learns)
+    with pytest.raises(TrainingError, match="stands on an encoder, which stays as it is"):
+        FineTuner(load_model(trained.path), data, recipe)
+    FineTuner(load_model(trained.path), data, fine_tune_recipe("triplet", "head"))
+
+
+def test_heads_are_saved_from_wherever_the_encoder_is(
+    trained: smse.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a GPU; of the meta device, only where tensors are can be seen."""
+    places = []
+    monkeypatch.setattr(
+        checkpoint,
+        "expected_outputs",
+        lambda network, card: places.append({p.device.type for p in network.parameters()}) or (),
+    )
+    model = load_model(trained.path)
+    model.network.trunk.to("meta")
+    save_model(model.network, model.card, tmp_path / "copy")
+    assert places == [{"meta"}]
+
+
+def test_other_weights_are_another_training(
+    tiny_weights: Path, data: LabelledSet, tmp_path: Path
+) -> None:
+    recipe = Recipe(**on_encoder("tiny"), classification="cross-entropy", steps=3)
+    other = tmp_path / "other.safetensors"
+    save_file(weights(TINY, seed=1), other)
+    every = range(len(data.images))
+    for number, path in enumerate((tiny_weights, other)):
+        network, _ = new_network(recipe, 2, path)
+        running = train(network, data, recipe, training=every, folder=tmp_path / "t")
+        if number:
+            with pytest.raises(TrainingError, match="holds the training of another"):
+                next(running)
+        else:
+            next(part for part in running if part.done == 1)
+            running.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.models.encoders import find_encoder, known_files
-from napari_smse.models.encoders.known_files import file_sha256, last_file
+from napari_smse.models.encoders import Encoder, find_encoder, known_files
+from napari_smse.models.encoders.known_files import file_sha256, last_file, remember_file
 
 UNI, PHIKON = find_encoder("uni"), find_encoder("phikon")
 
@@ -24,33 +24,45 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
+def used(encoder: Encoder, path: Path) -> str:
+    """Fill an encoder from a file, as far as that is remembered."""
+    found = file_sha256(path)
+    remember_file(encoder, path, found)
+    return found
+
+
 def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
     path = written(tmp_path / "a", b"weights")
-    assert file_sha256(UNI, path) == hashlib.sha256(b"weights").hexdigest()
+    assert used(UNI, path) == hashlib.sha256(b"weights").hexdigest()
     written(path, b"others!")
     os.utime(path, ns=(1, 1))
-    assert file_sha256(UNI, path) == hashlib.sha256(b"others!").hexdigest()
+    assert file_sha256(path) == hashlib.sha256(b"others!").hexdigest()
 
 
 def test_an_unchanged_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a", b"weights")
-    first = file_sha256(UNI, path)
+    first = used(UNI, path)
     monkeypatch.setattr(known_files.hashlib, "file_digest", None)
-    assert file_sha256(UNI, path) == first
+    assert file_sha256(path) == first
 
 
-def test_the_last_file_that_is_still_there_is_found(tmp_path: Path) -> None:
+def test_the_file_that_was_used_last_and_is_still_there_is_found(tmp_path: Path) -> None:
     assert last_file(UNI) is None
     first, second = (written(tmp_path / name, name.encode()) for name in "ab")
     for path in (first, second):
-        file_sha256(UNI, path)
-    file_sha256(PHIKON, written(tmp_path / "c", b"c"))
+        used(UNI, path)
+    used(PHIKON, written(tmp_path / "c", b"c"))
     assert last_file(UNI) == second
-    second.unlink()
+    used(UNI, first)
     assert last_file(UNI) == first
-    os.utime(first, ns=(5, 5))
-    file_sha256(UNI, first)
-    assert last_file(UNI) == first
+    assert last_file(UNI, file_sha256(second)) == second
+    first.unlink()
+    assert last_file(UNI) == second
+
+
+def test_a_file_that_was_only_looked_at_is_not_remembered(tmp_path: Path) -> None:
+    file_sha256(written(tmp_path / "a", b"weights"))
+    assert last_file(UNI) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"a": 3}', b"\xff"])
@@ -60,5 +72,5 @@ def test_a_damaged_list_is_as_none(tmp_path: Path, content: bytes) -> None:
     place.write_bytes(content)
     assert last_file(UNI) is None
     path = written(tmp_path / "a", b"weights")
-    file_sha256(UNI, path)
+    used(UNI, path)
     assert last_file(UNI) == path

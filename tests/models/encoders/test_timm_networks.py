@@ -64,3 +64,26 @@ def test_its_weights_are_filled_in_and_tried(tmp_path: Path) -> None:
         torch.testing.assert_close(loaded(images), network.eval()(images))
     check_encoder(encoder, path)
     assert last_check(encoder) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("empty_hub")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "swin_tiny_patch4_window7_224.ms_in1k",
+        "eva02_tiny_patch14_336.mim_in22k_ft_in1k",
+        "efficientformer_l1.snap_dist_in1k",
+    ],
+)
+def test_tables_that_no_checkpoint_has_are_computed(name: str, tmp_path: Path) -> None:
+    encoder = find_encoder(f"timm/{name}")
+    network = build_encoder(encoder).eval()
+    save_file(
+        {k: v.contiguous() for k, v in network.body.state_dict().items()},
+        tmp_path / "a.safetensors",
+    )
+    images = torch.randn(1, 3, encoder.input_px, encoder.input_px)
+    with torch.inference_mode():
+        loaded = load_encoder(encoder, tmp_path / "a.safetensors")(images)
+        torch.testing.assert_close(loaded, network(images))

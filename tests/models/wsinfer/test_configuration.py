@@ -65,6 +65,7 @@ def test_older_and_extended_configurations_are_read(tmp_path: Path) -> None:
         ({"class_names": ["A"]}, "class_names are not num_classes"),
         ({"class_names": ["A", "A"]}, "not unique"),
         ({"class_names": ["A", ""]}, "empty"),
+        ({"class_names": ["A", "B\x1b[2J"]}, "cannot be printed"),
         ({"num_classes": 0}, "num_classes"),
         ({"patch_size_pixels": 0}, "patch_size_pixels"),
         ({"spacing_um_px": 0}, "spacing_um_px"),

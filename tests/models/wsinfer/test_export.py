@@ -16,8 +16,8 @@ from napari_smse.models.generated_tiles import generated_tile
 from napari_smse.models.wsinfer import export
 from napari_smse.models.wsinfer.configuration import read_configuration
 from napari_smse.models.wsinfer.export import export_wsinfer
-from napari_smse.models.wsinfer.loading import agree_to
 from support.training import mini_model
+from support.wsinfer_models import agree
 
 
 def exported(model: Model, folder: Path) -> float:
@@ -52,7 +52,7 @@ def test_what_was_exported_is_a_model_here(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
     model = mini_model(tmp_path)
     export_wsinfer(model.network, model.card, tmp_path / "out", 0.25)
-    card = agree_to(tmp_path / "out")
+    card = agree(tmp_path / "out")
     assert card.classes == model.card.classes
     assert card.mpp_range == (0.25, 0.25)
     readme = (tmp_path / "out" / "README.md").read_text()
@@ -75,14 +75,22 @@ def test_class_names_are_such_as_qupath_takes(tmp_path: Path) -> None:
     export_wsinfer(model.network, model.card, tmp_path / "out", 0.25)
     names = json.loads((tmp_path / "out" / "config.json").read_text())["class_names"]
     assert names == ["benign - gland", "malignant"]
+    card = model.card.model_copy(update={"classes": ("a:b", "a -b")})
+    export_wsinfer(model.network, card, tmp_path / "alike", 0.25)
+    assert len(set(read_card(tmp_path / "alike").classes)) == 2
 
 
 def test_what_answers_otherwise_is_not_handed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    exported(mini_model(tmp_path), tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    model = mini_model(tmp_path)
     with pytest.raises(ModelError, match="answers otherwise"):
-        exported(mini_model(tmp_path), tmp_path / "out")
+        export_wsinfer(model.network, model.card, tmp_path / "out", 0.5, overwrite=True)
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert after == before
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

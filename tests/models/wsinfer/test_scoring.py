@@ -9,8 +9,7 @@ import pytest
 
 import napari_smse as smse
 from napari_smse.errors import IndexFilesError, ModelError
-from napari_smse.models.wsinfer.loading import agree_to
-from support.wsinfer_models import ZOO, write_wsinfer
+from support.wsinfer_models import ZOO, agree, write_wsinfer
 
 
 @pytest.mark.parametrize("name", ["breast-tumor", "pancreas-tumor", "colorectal-kather"])
@@ -18,7 +17,7 @@ def test_a_slide_is_scored_at_the_models_own_scale(
     name: str, tmp_path: Path, sample_slide: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
-    card = agree_to(write_wsinfer(tmp_path / name, ZOO[name]))
+    card = agree(write_wsinfer(tmp_path / name, ZOO[name]))
     model = smse.load_model(tmp_path / name)
     assert model.card == card
     with smse.open_slide(sample_slide) as slide:

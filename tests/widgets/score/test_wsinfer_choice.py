@@ -1,6 +1,7 @@
 """A model in WSInfer's format is chosen in the Score dock, after the user agreed to run it."""
 
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 from napari_smse.widgets.evidence.dock import EvidenceDock
@@ -23,11 +24,12 @@ def asked(monkeypatch):
     """What the user was asked; the answer is in `answers`, first to last."""
     texts, answers = [], []
 
-    def question(_parent, _title, text, *_):
-        texts.append(text)
+    def answered(box):
+        assert box.textFormat() == Qt.TextFormat.PlainText
+        texts.append(box.text())
         return answers.pop(0)
 
-    monkeypatch.setattr(QMessageBox, "question", question)
+    monkeypatch.setattr(QMessageBox, "exec", answered)
     return texts, answers
 
 

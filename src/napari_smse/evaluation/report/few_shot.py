@@ -14,8 +14,9 @@ from napari_smse.html_page import html_page, table
 HEAD = ("labels", "model", "AUC (middle 95 %)", "difference from the first")
 METHOD = (
     "Logistic regression on the features of so many labelled images of half of the cases, judged "
-    f"on the other cases; mean over {DIVISIONS} divisions of the cases, and the range of the "
-    "middle 95 % of them. Of difference: in the same divisions."
+    f"on the other cases; mean over those of {DIVISIONS} divisions of the cases that have images "
+    "of each class on both sides, and the range of the middle 95 % of them. Differences are in the "
+    "same divisions."
 )
 
 

@@ -81,8 +81,8 @@ def _lunit(short: str, network: str, parameters: float, *aliases: str) -> Encode
 
 def _lunit_resnet(training: str) -> Encoder:
     return Encoder(
-        name=f"lunit-resnet50-{training}",
-        aliases=(f"lunit-{training}", f"resnet50.lunit_{training}"),
+        name=f"lunit-{training}",
+        aliases=(f"lunit-resnet50-{training}", f"resnet50.lunit_{training}"),
         repository=f"1aurent/resnet50.lunit_{training}",
         architecture=_timm("resnet50"),
         pooling=Pooling.OWN,

@@ -14,7 +14,6 @@ import platformdirs
 from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import EncoderWeightsError
 from napari_smse.models.encoders import Encoder
-from napari_smse.models.encoders.known_files import file_sha256
 
 _TILES: Final = 4
 _TIMED: Final = 2
@@ -89,7 +88,7 @@ def check_encoder(encoder: Encoder, weights: str | Path | None = None) -> Encode
     found = EncoderCheck(
         encoder.name,
         str(path),
-        file_sha256(encoder, path),
+        trunk.weights_sha256,
         tuple(round(float(value), _DIGITS) for value in features[0, :8]),
         round(spread, _DIGITS),
         round(_TIMED * _TILES / seconds, 2),

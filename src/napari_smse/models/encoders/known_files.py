@@ -20,32 +20,39 @@ from napari_smse.models.encoders.encoder import Encoder
 _log = logging.getLogger(__name__)
 
 
-def file_sha256(encoder: Encoder, path: Path) -> str:
-    """Return the SHA-256 of a file of weights, and remember whose they are.
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file of weights.
 
     Parameters
     ----------
-    encoder
-        That was filled from it.
     path
-        Of the file. One that has neither its size nor its time changed is not read again.
+        Of the file. One that was used before, and has neither its size nor its time changed, is not
+        read again.
 
     Raises
     ------
     OSError
         It cannot be read.
     """
-    place, known = str(path.resolve()), _known()
-    facts = path.stat()
-    state = {"encoder": encoder.name, "size": facts.st_size, "time": facts.st_mtime_ns}
-    entry = known.get(place)
-    if isinstance(entry, dict) and {**entry, "sha256": ""} == {**state, "sha256": ""}:
+    entry, facts = _known().get(str(path.resolve()), {}), path.stat()
+    if (entry.get("size"), entry.get("time")) == (facts.st_size, facts.st_mtime_ns):
         return str(entry["sha256"])
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remember_file(encoder: Encoder, path: Path, sha256: str) -> None:
+    """Remember that an encoder was filled from a file, as the last one."""
+    place, facts, known = str(path.resolve()), path.stat(), _known()
+    # The last is the one that was used last.
     known.pop(place, None)
-    _remember({**known, place: {**state, "sha256": found}})
-    return found
+    known[place] = {
+        "encoder": encoder.name,
+        "size": facts.st_size,
+        "time": facts.st_mtime_ns,
+        "sha256": sha256,
+    }
+    _remember(known)
 
 
 def last_file(encoder: Encoder, sha256: str = "") -> Path | None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from napari_smse.errors import EncoderWeightsError
 from napari_smse.models.encoders.construction import EncoderTrunk, build_encoder
 from napari_smse.models.encoders.encoder import Encoder, Gate
-from napari_smse.models.encoders.known_files import file_sha256, last_file
+from napari_smse.models.encoders.known_files import file_sha256, last_file, remember_file
 
 Tensors = dict[str, Tensor]
 _SAFETENSORS: Final = ".safetensors"
@@ -168,18 +168,30 @@ def load_encoder(
         not fit into memory.
     """
     file = weights_path(encoder, path, sha256)
-    if sha256 and file_sha256(encoder, file) != sha256:
+    found = file_sha256(file)
+    if sha256 and found != sha256:
         raise EncoderWeightsError(
             f"{file} holds other weights of {encoder.name} than the model was made with (sha256 "
             "differs): give the same by --encoder-weights, or train it anew."
         )
     require_memory(encoder)
     tensors = read_tensors(file)
+    trunk = _built(encoder)
+    _fill(_network(trunk), tensors, file, encoder)
+    trunk.weights_sha256 = found
+    remember_file(encoder, file, found)
+    return trunk.eval()
+
+
+def _built(encoder: Encoder) -> EncoderTrunk:
+    """Build an encoder without memory for its weights, if all it holds is in a checkpoint."""
     with torch.device("meta"):
         trunk = build_encoder(encoder)
-    _fill(_network(trunk), tensors, file, encoder)
-    trunk.weights_sha256 = file_sha256(encoder, file)
-    return trunk.eval()
+    stored = {id(tensor) for tensor in trunk.state_dict(keep_vars=True).values()}
+    if all(id(buffer) in stored for buffer in trunk.buffers()):
+        return trunk
+    # Some networks compute tables when they are built, which no checkpoint has.
+    return build_encoder(encoder)
 
 
 def require_memory(encoder: Encoder) -> None:
@@ -264,9 +276,16 @@ def _fill(network: nn.Module, tensors: Tensors, path: Path, encoder: Encoder) ->
                 f"{tuple(tensor.shape)}): give the weights of this encoder."
             )
     network.load_state_dict(
-        {name: named[name].float() for name in expected}, strict=True, assign=True
+        {name: _as(named[name], tensor) for name, tensor in expected.items()},
+        strict=True,
+        assign=True,
     )
     network.requires_grad_(False)
+
+
+def _as(found: Tensor, expected: Tensor) -> Tensor:
+    """Return a tensor in float32, or as the network has it where it holds whole numbers."""
+    return found.float() if expected.is_floating_point() else found.to(expected.dtype)
 
 
 def _without_prefix(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors:

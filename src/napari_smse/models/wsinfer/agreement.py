@@ -1,7 +1,7 @@
 """Which WSInfer models somebody has agreed to run, and what they gave when they were tried.
 
 TorchScript is a program, and whose it is cannot be known from its file. So it is run only after a
-person agreed to this very content, by its SHA-256.
+person agreed to this very content: archive, configuration and weights.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +19,7 @@ from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import DamagedModelError
 from napari_smse.models.card import ExpectedOutput, ModelCard
 from napari_smse.models.wsinfer.configuration import (
+    STATE_NAME,
     WsinferConfiguration,
     read_configuration,
     stated_licence,
@@ -27,21 +28,40 @@ from napari_smse.models.wsinfer.configuration import (
 
 TRUNK_PREFIX: Final = "wsinfer/"
 _NO_EMBEDDING: Final = 1
+_HUB_PREFIX: Final = "models--"
 _LIMITS: Final = (
     "Research use only; not a medical device, not for diagnosis.",
     "Made by others: nothing was measured here, and what it was trained on is not recorded.",
 )
 
 
+class WsinferFiles(NamedTuple):
+    """A WSInfer model's folder.
+
+    Attributes
+    ----------
+    archive
+        Of TorchScript.
+    configuration
+        What it says of the model.
+    sha256
+        Of archive, configuration and weights together.
+    """
+
+    archive: Path
+    configuration: WsinferConfiguration
+    sha256: str
+
+
 class Agreement(BaseModel):
-    """That a person agreed to run an archive, and what it gave.
+    """That a person agreed to run a model, and what it gave.
 
     Attributes
     ----------
     path
         Of the archive, as it was then.
     sha256
-        Of its content.
+        Of the model's files, as in `WsinferFiles`.
     embedding_dim
         Features before its classifier, where timm's network gives the same logits; else 0, and
         the archive itself is run.
@@ -57,8 +77,35 @@ class Agreement(BaseModel):
     expected: tuple[ExpectedOutput, ...]
 
 
+def read_files(path: str | Path) -> WsinferFiles:
+    """Read what a WSInfer model's folder holds; nothing of it is run.
+
+    Parameters
+    ----------
+    path
+        The folder, the archive, or the configuration.
+
+    Raises
+    ------
+    DamagedModelError
+        The folder is not whole, or its configuration says something impossible.
+    """
+    archive, configuration_path = wsinfer_paths(path)
+    configuration = read_configuration(configuration_path)
+    weights = archive.parent / STATE_NAME
+    try:
+        found = [_sha256_of(archive), _sha256_of(configuration_path)]
+        found.append(_sha256_of(weights) if weights.is_file() else "")
+    except OSError as error:
+        raise DamagedModelError(
+            f"{archive.parent} cannot be read ({error.strerror}): get the model again."
+        ) from error
+    whole = hashlib.sha256(" ".join(found).encode()).hexdigest()
+    return WsinferFiles(archive, configuration, whole)
+
+
 def agreement_for(sha256: str) -> Agreement | None:
-    """Return what was agreed to of an archive; None if nobody did on this machine."""
+    """Return what was agreed to of a model's files; None if nobody did on this machine."""
     try:
         return Agreement.model_validate_json(_record(sha256).read_bytes())
     except (OSError, ValidationError):
@@ -85,29 +132,6 @@ def keep_agreement(agreement: Agreement) -> None:
     write_atomic(path, json.dumps(agreement.model_dump(mode="json"), indent=1).encode())
 
 
-def archive_sha256(archive: Path) -> str:
-    """Return the SHA-256 of an archive.
-
-    Raises
-    ------
-    DamagedModelError
-        It cannot be read.
-    """
-    try:
-        state = archive.stat()
-        return _sha256(archive, state.st_size, state.st_mtime_ns)
-    except OSError as error:
-        raise DamagedModelError(
-            f"{archive} cannot be read ({error.strerror}): get the model again."
-        ) from error
-
-
-@lru_cache(maxsize=32)
-def _sha256(archive: Path, _size: int, _time: int) -> str:
-    with archive.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def wsinfer_card(path: str | Path) -> ModelCard:
     """Return a WSInfer model's card, as far as its folder says.
 
@@ -121,23 +145,17 @@ def wsinfer_card(path: str | Path) -> ModelCard:
     DamagedModelError
         The folder is not whole, or its configuration says something impossible.
     """
-    archive, configuration_path = wsinfer_paths(path)
-    configuration = read_configuration(configuration_path)
-    sha256 = archive_sha256(archive)
-    return card_of(archive, configuration, sha256, agreement_for(sha256))
+    files = read_files(path)
+    return card_of(files, agreement_for(files.sha256))
 
 
-def card_of(
-    archive: Path,
-    configuration: WsinferConfiguration,
-    sha256: str,
-    agreement: Agreement | None,
-) -> ModelCard:
-    """Return the card of an archive with its configuration."""
+def card_of(files: WsinferFiles, agreement: Agreement | None) -> ModelCard:
+    """Return the card of a model, with what it gave if it was tried."""
+    configuration = files.configuration
     embedding_dim = 0 if agreement is None else agreement.embedding_dim
-    licence = stated_licence(archive.parent)
+    licence = stated_licence(files.archive.parent)
     return ModelCard(
-        name=archive.parent.name,
+        name=_name_of(files.archive.parent),
         version="WSInfer",
         classes=configuration.classes,
         tile_px=configuration.input_px,
@@ -148,9 +166,27 @@ def card_of(
         intended_use=f"Research use only. Licence: {licence}.",
         limits=_LIMITS,
         expected=() if agreement is None else agreement.expected,
-        weights_sha256=sha256,
+        weights_sha256=files.sha256,
         parent="a model in WSInfer's format",
     )
+
+
+def _name_of(folder: Path) -> str:
+    """Return the name of a model's folder; in the hub's cache, that of its repository."""
+    parts = folder.absolute().parts
+    of_hub = [part for part in parts if part.startswith(_HUB_PREFIX)]
+    return of_hub[-1].rsplit("--", 1)[1] if of_hub else folder.resolve().name
+
+
+def _sha256_of(path: Path) -> str:
+    state = path.stat()
+    return _sha256(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, _size: int, _time: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _record(sha256: str) -> Path:

@@ -76,6 +76,8 @@ class WsinferConfiguration(BaseModel):
             raise ValueError("class_names are not num_classes")
         if len(set(self.class_names)) != len(self.class_names) or "" in self.class_names:
             raise ValueError("class_names are empty or not unique")
+        if not all(name.isprintable() for name in self.class_names):
+            raise ValueError("class_names cannot be printed")
         if self.object_based:
             raise ValueError("it judges objects, not tiles")
         return self

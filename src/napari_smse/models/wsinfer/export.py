@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,7 +14,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from napari_smse.atomic_write import write_atomic
 from napari_smse.errors import ModelError, OutputError
 from napari_smse.models.card import ModelCard
 from napari_smse.models.generated_tiles import generated_tile
@@ -83,19 +84,30 @@ def export_wsinfer(
     classifier = ExportedClassifier(network.float().cpu()).eval()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / CONFIGURATION_NAME, _configuration(card, mpp))
-        write_atomic(folder / "README.md", _readme(card, mpp).encode())
-        save_file(_state(classifier), folder / STATE_NAME)
-        _save_archive(classifier, card.tile_px, folder / ARCHIVE_NAME)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as made:
+            part = Path(made)
+            (part / CONFIGURATION_NAME).write_bytes(_configuration(card, mpp))
+            (part / "README.md").write_text(_readme(card, mpp), encoding="utf-8")
+            save_file(_state(classifier), part / STATE_NAME)
+            _save_archive(classifier, card.tile_px, part / ARCHIVE_NAME)
+            difference = _compared(network, card, part)
+            # The configuration last: without it, the folder is no model.
+            (folder / CONFIGURATION_NAME).unlink(missing_ok=True)
+            for name in ("README.md", STATE_NAME, ARCHIVE_NAME, CONFIGURATION_NAME):
+                (part / name).replace(folder / name)
     except OSError as error:
         raise OutputError(
             f"cannot write {folder}: {error.strerror or error}; choose another folder"
         ) from error
+    return difference
+
+
+def _compared(network: nn.Module, card: ModelCard, folder: Path) -> float:
     difference = _difference(network, card, folder)
     if not difference < TOLERANCE:
         raise ModelError(
             f"The exported model answers otherwise than {card.label} (by {difference:.4f}): "
-            "it is not to be used; please report this."
+            "nothing was written; please report this."
         )
     return difference
 
@@ -105,8 +117,7 @@ def _configuration(card: ModelCard, mpp: float) -> bytes:
         "spec_version": "1.0",
         "architecture": card.trunk,
         "num_classes": len(card.classes),
-        # QuPath makes derived classes of names with a colon.
-        "class_names": [name.replace(":", " -") for name in card.classes],
+        "class_names": _names(card.classes),
         "patch_size_pixels": card.tile_px,
         "spacing_um_px": mpp,
         "transform": [
@@ -116,6 +127,12 @@ def _configuration(card: ModelCard, mpp: float) -> bytes:
         ],
     }
     return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def _names(classes: Sequence[str]) -> list[str]:
+    """Return names such as QuPath takes: of those with a colon it makes derived classes."""
+    found = [name.replace(":", " -") for name in classes]
+    return found if len(set(found)) == len(found) else [f"{i} {n}" for i, n in enumerate(found)]
 
 
 def _readme(card: ModelCard, mpp: float) -> str:
@@ -169,7 +186,8 @@ def _save_archive(classifier: nn.Module, px: int, path: Path) -> None:
         # Deprecated in torch, and what the format has; tracing warns of what is the same each time.
         warnings.simplefilter("ignore")
         traced: Any = torch.jit.trace(classifier, torch.zeros(2, 3, px, px), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(torch.jit.freeze(traced), str(path))
+        # Not frozen: what is, stays on the device that it was frozen on.
+        torch.jit.save(traced, str(path))
 
 
 def _difference(network: nn.Module, card: ModelCard, folder: Path) -> float:

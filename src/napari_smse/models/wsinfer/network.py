@@ -30,14 +30,22 @@ class WsinferNetwork(nn.Module):
         Gives logits of normalised images ``(n, 3, h, w)``: timm's network, or TorchScript.
     configuration
         What the folder says.
+    archive
+        That the TorchScript is of.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, classifier: nn.Module, configuration: WsinferConfiguration) -> None:
+    def __init__(
+        self,
+        classifier: nn.Module,
+        configuration: WsinferConfiguration,
+        archive: Path | None = None,
+    ) -> None:
         super().__init__()
         self.classifier = classifier
+        self._archive = archive
         self.has_embedding = not isinstance(classifier, torch.jit.ScriptModule)
         self._one_class = configuration.num_classes == 1
         mean, std = configuration.normalisation or ((0.0,) * 3, (1.0,) * 3)
@@ -49,17 +57,29 @@ class WsinferNetwork(nn.Module):
 
         Without an embedding, all tiles have the same, ``(n, 1)``.
         """
-        normalised = (images.to(self.mean.dtype) - self.mean) / self.std
         if self.has_embedding:
-            network: Any = self.classifier
-            features = network.forward_head(network.forward_features(normalised), pre_logits=True)
-            # Convolutions may compute in bfloat16; what comes after them does not.
-            logits = network.get_classifier()(features.float())
-            embedding = functional.normalize(features.float(), dim=1)
+            features = self.features(images)
+            logits = cast("Any", self.classifier).get_classifier()(features)
+            embedding = functional.normalize(features, dim=1)
         else:
-            logits = self.classifier(normalised)
+            logits = self.classifier((images.to(self.mean.dtype) - self.mean) / self.std)
             embedding = torch.ones(len(images), 1, device=images.device)
         return NetworkOutput(embedding, self._of_classes(logits.float()))
+
+    def to(self, *args: Any, **options: Any) -> WsinferNetwork:
+        """Move it; what is frozen in an archive moves only when that is loaded anew."""
+        device = torch._C._nn._parse_to(*args, **options)[0]
+        if self._archive is not None and device is not None:
+            self.classifier = _load(self._archive, device)
+        return super().to(*args, **options)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the classifier reads ``(n, features)`` of RGB 0..255 images."""
+        network: Any = self.classifier
+        normalised = (images.to(self.mean.dtype) - self.mean) / self.std
+        found = network.forward_head(network.forward_features(normalised), pre_logits=True)
+        # Convolutions may compute in bfloat16; what comes after them does not.
+        return cast("Tensor", found.float())
 
     def _of_classes(self, logits: Tensor) -> Tensor:
         """Return logits whose softmax has the class: of one logit, that is the sigmoid."""
@@ -79,18 +99,23 @@ def script_network(archive: Path, configuration: WsinferConfiguration) -> Wsinfe
         It is no such archive, or gives other than a logit a class.
     """
     try:
-        with warnings.catch_warnings():
-            # Deprecated in torch, and what the format has.
-            for category in (DeprecationWarning, FutureWarning):
-                warnings.simplefilter("ignore", category)
-            classifier = torch.jit.load(str(archive), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError, OSError) as error:
+        classifier = _load(archive, torch.device("cpu"))
+    except (RuntimeError, ValueError, OSError, torch.jit.Error) as error:
         raise DamagedModelError(
             f"{archive} is no TorchScript archive: get the model again."
         ) from error
-    network = WsinferNetwork(cast("nn.Module", classifier), configuration).eval()
+    network = WsinferNetwork(classifier, configuration, archive).eval()
     _try(network, archive, configuration)
     return network
+
+
+def _load(archive: Path, device: torch.device) -> nn.Module:
+    with warnings.catch_warnings():
+        # Deprecated in torch, and what the format has.
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+        loaded = torch.jit.load(str(archive), map_location=device)  # type: ignore[no-untyped-call]
+    return cast("nn.Module", loaded.eval())
 
 
 def timm_network(folder: Path, configuration: WsinferConfiguration) -> WsinferNetwork | None:
@@ -130,7 +155,7 @@ def _try(network: WsinferNetwork, archive: Path, configuration: WsinferConfigura
         with torch.inference_mode():
             logits = network(torch.zeros(1, 3, px, px, dtype=torch.uint8)).logits
         fits = logits.shape == (1, len(configuration.classes))
-    except (RuntimeError, AttributeError, TypeError, IndexError):
+    except (RuntimeError, AttributeError, TypeError, IndexError, torch.jit.Error):
         fits = False
     if not fits:
         raise DamagedModelError(

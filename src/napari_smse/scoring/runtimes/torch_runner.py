@@ -53,6 +53,9 @@ class TorchRunner:
         # layer take ten times as long as one.
         torch.set_num_threads(threads)
         folded = inference_network(model.network, model.card.tile_px, device)
+        if folded is model.network and self._device.type != "cpu":
+            # The model's own stays where it is.
+            folded = copy.deepcopy(folded)
         self._network = folded.to(self._device)
         self._autocast = _autocast(folded, device)
         self._on_gpu = self._device.type == "cuda"

@@ -71,10 +71,11 @@ class ModelSelection(QObject):
         except SmseError as error:
             self._refuse(str(error))
             return
-        if question and not self._field.agrees(question):
+        if question is not None and not self._field.agrees(question.text):
             return
         self.described.emit(f"Looking at {Path(path).name} …")
-        self.task.start(partial(check_model, path, agreed=bool(question)))
+        agreed = "" if question is None else question.sha256
+        self.task.start(partial(check_model, path, agreed=agreed))
 
     def read_again(self) -> None:
         """Take in that the model was saved anew under its path; a run tells if it is damaged."""
@@ -182,10 +183,15 @@ class ModelPicker(QWidget):
 
     def agrees(self, question: str) -> bool:
         """Ask, and return whether the answer is yes."""
-        buttons = QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No
-        no = QMessageBox.StandardButton.No
-        answer = QMessageBox.question(self, "Run this model?", question, buttons, no)
-        return bool(answer == QMessageBox.StandardButton.Yes)
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        box = QMessageBox(self)
+        box.setWindowTitle("Run this model?")
+        # What a model calls itself is never markup.
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(question)
+        box.setStandardButtons(yes | no)
+        box.setDefaultButton(no)
+        return bool(box.exec() == yes)
 
     def _browse(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", _FILES)
