@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_smse.training.feature_noise import with_noise
+from napari_smse.training.objective import with_noise
 from napari_smse.training.trainer import train
 from support.training import SMALL, mini_network, mini_set
 

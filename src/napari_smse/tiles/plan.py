@@ -341,12 +341,9 @@ def _block(
 
 def _union(scales: Sequence[ScaleTiles], members: Sequence[tuple[int, int, int]]) -> Region:
     """The smallest region that holds all the tiles of a block."""
-    left, top, right, bottom = [], [], [], []
-    for scale, start, stop in members:
-        tiles = scales[scale].take(np.arange(start, stop))
-        left.append(tiles.x.min())
-        top.append(tiles.y.min())
-        right.append((tiles.x + tiles.width).max())
-        bottom.append((tiles.y + tiles.height).max())
-    x0, y0 = int(min(left)), int(min(top))
-    return Region(x0, y0, int(max(right)) - x0, int(max(bottom)) - y0)
+    parts = [scales[scale].take(np.arange(start, stop)) for scale, start, stop in members]
+    left = min(int(part.x.min()) for part in parts)
+    top = min(int(part.y.min()) for part in parts)
+    right = max(int((part.x + part.width).max()) for part in parts)
+    bottom = max(int((part.y + part.height).max()) for part in parts)
+    return Region(left, top, right - left, bottom - top)

@@ -13,8 +13,7 @@ from torch import Tensor
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.models.smse_network import SmseNetwork, initialise_from_features
 from napari_smse.training.feature_cache import FeatureCache
-from napari_smse.training.feature_noise import with_noise
-from napari_smse.training.objective import batch_loss
+from napari_smse.training.objective import batch_loss, with_noise
 from napari_smse.training.prediction import Predictor
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.sampler import BalancedBatchSampler, Crop

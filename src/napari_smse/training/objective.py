@@ -14,6 +14,10 @@ from napari_smse.losses.miners import Mining, mine_pairs, random_triplets
 from napari_smse.losses.triplet import mined_triplet_loss, triplet_loss
 from napari_smse.models.smse_network import NetworkOutput
 from napari_smse.training.recipe import Recipe
+from napari_smse.training.seeding import generator_of
+
+_NOISE_STREAM = 1
+"""Beside the draws of the losses, which have the same seed and step."""
 
 
 class LossParts(NamedTuple):
@@ -171,3 +175,23 @@ def feature_drift(features: Tensor, start: Tensor) -> Tensor:
     start = start.detach().float()
     apart = (features.float() - start).square().sum(dim=1)
     return apart / start.square().sum(dim=1).clamp(min=1e-12)
+
+
+def with_noise(features: Tensor, strength: float, *, seed: int, step: int) -> Tensor:
+    """Return features with normal noise.
+
+    Parameters
+    ----------
+    features
+        ``(n, features)`` of a batch.
+    strength
+        Standard deviation of the noise, in those of each feature over the batch; 0 leaves the
+        features as they are.
+    seed, step
+        That the draws depend on.
+    """
+    if not strength:
+        return features
+    drawn = torch.randn(features.shape, generator=generator_of(seed, step, _NOISE_STREAM))
+    spread = features.detach().std(dim=0, keepdim=True)
+    return features + strength * spread * drawn.to(features)

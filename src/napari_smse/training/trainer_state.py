@@ -16,8 +16,7 @@ from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import NetworkOutput, SmseNetwork
 from napari_smse.training.checkpoint import Saved, fill_optimiser, flat_optimiser
 from napari_smse.training.data_parallel import DataParallel
-from napari_smse.training.feature_noise import with_noise
-from napari_smse.training.objective import LossParts, batch_loss, feature_drift
+from napari_smse.training.objective import LossParts, batch_loss, feature_drift, with_noise
 from napari_smse.training.parameter_groups import set_trainable
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.seeding import generator_of

@@ -148,13 +148,8 @@ class Session:
     @property
     def signals_of_what_is_shown(self) -> tuple[SignalInstance, ...]:
         """Emitted when another slide, run, map or scale is seen, or more is known of it."""
-        return (
-            self.slide_changed,
-            self.run_changed,
-            self.maps_changed,
-            self.map_shown,
-            self.ood_changed,
-        )
+        run = self.run_changed, self.maps_changed, self.map_shown
+        return self.slide_changed, *run, self.ood_changed
 
     def choose(self, layer: Image | None) -> None:
         """Show this slide alone, with what lay on it."""
