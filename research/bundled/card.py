@@ -225,9 +225,9 @@ def card_of(
         "colon, oral mucosa and lung, and as a start to fine-tune from. Not for diagnosis.",
         limits=LIMITS,
         notes=(
-            "ImageNet's trunk, moved three tenths of the way that a similarity loss leads it, and "
-            "read at its last three stages over the tissue of a tile alone; temperature and band "
-            "are fitted on laboratories left out.",
+            "ImageNet's trunk, read at its last three stages over the tissue of a tile alone; "
+            "heads learnt by a similarity loss on noisy features of strongly changed crops; "
+            "temperature and band are fitted on laboratories left out.",
         ),
         undecided=Undecided(
             low=round(band.low, 3),

@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from napari_smse.datasets.labelled_set import LabelledSet, join_sets
 from napari_smse.datasets.loading import read_training_set
 from napari_smse.evaluation.cross_validation import Learner, leave_source_out
-from napari_smse.evaluation.learners import FROZEN, create_learner, read_recipe
+from napari_smse.evaluation.learners import DEFAULT, FROZEN, create_learner, read_recipe
 from napari_smse.metrics.estimate import Estimate
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import estimate, paired_difference
@@ -82,7 +82,7 @@ def chosen_learner(options: argparse.Namespace) -> Learner:
     recipe: BaseModel | str = FROZEN
     if options.recipe != FROZEN:
         recipe = read_recipe(options.recipe, steps=options.steps)
-    if isinstance(recipe, Recipe) and recipe.trainable != "head":
+    if isinstance(recipe, Recipe) and options.recipe != DEFAULT:
         learner = keeping_learner(recipe, options.device, options.out)
     else:
         learner = create_learner(options.recipe, device=options.device, steps=options.steps)
