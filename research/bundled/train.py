@@ -3,8 +3,8 @@
     python -m research.bundled.train --data DATA --work FOLDER --out src/napari_smse/models/bundled
 
 The recipe is trained on everything; without each laboratory; and on five folds of BreakHis, dealt
-anew three times, each joined by the other laboratories: 21 trainings of 10 to 20 minutes on two CPU
-cores, two seconds a step. Each leaves its weights in FOLDER, and one that was interrupted goes on.
+anew three times, each joined by the other laboratories: 21 trainings of 2 to 10 minutes on two CPU
+cores. Each leaves its weights in FOLDER, and one that was interrupted goes on.
 
 Everything that is measured is measured on whole cases that the network in question never saw.
 Temperature and the band of probabilities to abstain in are fitted on laboratories left out, which
