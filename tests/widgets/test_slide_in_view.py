@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from napari.layers import Image
 
 from napari_smse.slides import Slide
 from napari_smse.widgets.evidence.dock import EvidenceDock
@@ -207,6 +208,9 @@ def test_home_fits_the_slide_in_view_alone(both, evidence):
     hidden, shown = (layer_of(both, name) for name in ("slide", "second"))
     hidden.scale = 50 * np.asarray(hidden.scale)
     viewer = both.viewer
+    # Of maps, napari counts half a cell beyond their edge.
+    corner = Image(np.zeros((2, 2)), scale=hidden.scale[-2:] * 20, visible=False)
+    viewer.add_layer(corner)
     viewer.scene.camera.zoom = 7.0
     viewer.reset_view()
     size = np.ptp(shown.extent.world, axis=0)[-2:]

@@ -120,7 +120,7 @@ def _write_page(
             "model": f"{card.name} {card.version}",
             "weights (sha256)": card.weights_sha256,
             "trained on": "; ".join(source.name for source in card.training) or "not stated",
-            "trained at": f"{card.mpp_range[0]:g}-{card.mpp_range[1]:g} µm/px",
+            "trained at": f"{card.trained_scales} µm/px",
             "data": str(data),
             "intended use": card.intended_use,
         },

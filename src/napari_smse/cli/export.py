@@ -44,8 +44,12 @@ def export(
     require_tiles(card)
     scale = _scale(card, mpp)
     if not is_trained_scale(scale, card):
-        low, high = card.mpp_range
-        console.warn(f"{card.label} was trained at {low:g} to {high:g} µm/px, not at {scale:g}")
+        console.warn(f"{card.label} was trained at {card.trained_scales} µm/px, not at {scale:g}")
+    if card.encoder is not None:
+        console.warn(
+            f"the export holds the weights of {card.encoder.name}, whose licence "
+            f"({card.encoder.licence}) says who they may be passed on to"
+        )
     network = models.load_model(model).network
     difference = export_wsinfer(network, card, out, scale, overwrite=overwrite)
     console.report(f"{card.label} for {to}, at {scale:g} µm/px: {out}")

@@ -211,8 +211,9 @@ def scale_notes(labelled_set: LabelledSet, card: ModelCard) -> tuple[str, ...]:
         return ()
     scales = " and ".join(sorted({f"{mpp:g}" for mpp in (min(outside), max(outside))}))
     return (
-        f"{len(outside)} images at {scales} µm/px support no scale within the {low:g}-{high:g} "
-        f"µm/px that model {card.name} was trained at: their predictions mean little",
+        f"{len(outside)} images at {scales} µm/px support no scale within the "
+        f"{card.trained_scales} µm/px that model {card.name} was trained at: their predictions "
+        "mean little",
     )
 
 

@@ -155,6 +155,12 @@ class ModelCard(_Strict):
         return f"{self.name} {self.version}"
 
     @property
+    def trained_scales(self) -> str:
+        """The um/px seen in training, as words: ``0.2-0.6``, or one number."""
+        low, high = self.mpp_range
+        return f"{low:.4g}" if low == high else f"{low:.4g}-{high:.4g}"
+
+    @property
     def takes_tiles(self) -> bool:
         """Whether the network takes tiles, rather than whole images of one size."""
         return self.trunk != WHOLE_IMAGE_TRUNK

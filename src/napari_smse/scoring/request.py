@@ -150,17 +150,19 @@ def fused_scales(mpps: Sequence[float], card: ModelCard) -> list[int]:
 
 def scale_warnings(slide: Slide, card: ModelCard, mpps: tuple[float, ...]) -> list[str]:
     """What a reader of the results must know about the scales, one line each."""
-    low, high = card.mpp_range
     warnings = []
+    has_one_scale = card.mpp_range[0] == card.mpp_range[1]
     for mpp in sorted(set(mpps)):
-        if not is_trained_scale(mpp, card):
+        is_trained = is_trained_scale(mpp, card)
+        if not is_trained:
             warnings.append(
-                f"{mpp:g} µm/px lies outside the {low:g}-{high:g} µm/px that model {card.name} "
-                "was trained on: take its map as unknown."
+                f"{mpp:.4g} µm/px lies outside the {card.trained_scales} µm/px that model "
+                f"{card.name} was trained on: take its map as unknown."
             )
-        if slide.mpp > _WARN_UPSAMPLING * mpp:
+        # A model with a single scale was trained on tiles that were enlarged just so.
+        if slide.mpp > _WARN_UPSAMPLING * mpp and not (has_one_scale and is_trained):
             warnings.append(
-                f"{slide.name} has {slide.mpp:.3g} µm/px: tiles at {mpp:g} µm/px are magnified "
+                f"{slide.name} has {slide.mpp:.3g} µm/px: tiles at {mpp:.4g} µm/px are magnified "
                 f"{slide.mpp / mpp:.1f} times and show no finer detail."
             )
     return warnings

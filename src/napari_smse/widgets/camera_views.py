@@ -65,9 +65,12 @@ class CameraViews:
         extents = [layer.extent.world[:, -2:] for layer in viewer.layers if layer.visible]
         # Layers without anything in them have no corners.
         seen = np.array([corners for corners in extents if np.isfinite(corners).all()])
-        whole = viewer.layers.extent.world[:, -2:]
+        first, last = viewer.layers.extent.world[:, -2:]
+        # napari counts half a px of each layer more, such as half a cell of a map.
+        half = np.max([np.abs(layer.scale[-2:]) for layer in viewer.layers], axis=0) / 2
+        off = np.abs(event.center[-2:] - (first + last) / 2)
         # Somebody may have asked for some layers alone.
-        if not len(seen) or not np.allclose(event.center[-2:], whole.mean(axis=0)):
+        if not len(seen) or (off > half).any():
             return
         corners = np.array([seen[:, 0].min(axis=0), seen[:, 1].max(axis=0)])
         if (corners[1] > corners[0]).all():

@@ -19,12 +19,10 @@ from napari_smse.models import (
 )
 from napari_smse.widgets.layers.heat_map_layers import shown_map
 from napari_smse.widgets.score import dock as score_dock
-from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.slide_layers import (
     LayerKind,
     layers_of_kind,
 )
-from napari_smse.workflows import score_slide
 from support.slides import write_pyramid_tiff
 from support.training import TRUNK
 
@@ -56,36 +54,6 @@ def two(tmp_path):
 @pytest.fixture
 def three(tmp_path):
     return save(tmp_path / "three", TISSUES, tile_px=96, class_colours=COLOURS)
-
-
-@pytest.fixture
-def told(monkeypatch):
-    """What the user was told went wrong."""
-    texts = []
-    monkeypatch.setattr(score_dock, "show_error", texts.append)
-    return texts
-
-
-@pytest.fixture
-def dock(viewer, slide_path, until, told, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
-    viewer.open(slide_path, plugin="napari-smse")
-    made = ScoreDock(viewer)
-    viewer.window.add_dock_widget(made, name="SMSE: Score slide")
-    until(lambda: "to score:" in made.panel.count.text())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def pick(dock, until):
-    """Pick a file as a model, and wait for what comes of it."""
-
-    def picking(path):
-        dock.form.models.picked.emit(str(path))
-        until(lambda: not dock.models.task.is_running)
-
-    return picking
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 from napari_smse.widgets.evidence.dock import EvidenceDock
-from napari_smse.widgets.score import dock as score_dock
-from napari_smse.widgets.score.dock import ScoreDock
-from napari_smse.workflows import score_slide
 from support.wsinfer_models import ZOO, SmallClassifier, write_wsinfer
 
 pytestmark = pytest.mark.gui
@@ -33,27 +30,6 @@ def asked(monkeypatch):
     return texts, answers
 
 
-@pytest.fixture
-def dock(viewer, slide_path, until, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
-    monkeypatch.setattr(score_dock, "show_error", lambda _text: None)
-    viewer.open(slide_path, plugin="napari-smse")
-    made = ScoreDock(viewer)
-    viewer.window.add_dock_widget(made, name="SMSE: Score slide")
-    until(lambda: "to score:" in made.panel.count.text())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def pick(dock, until):
-    def picking(path):
-        dock.form.models.picked.emit(str(path))
-        until(lambda: not dock.models.task.is_running)
-
-    return picking
-
-
 def test_it_is_chosen_only_when_the_user_agreed(dock, pick, folder, asked):
     texts, answers = asked
     before = dock.models.name
@@ -70,6 +46,15 @@ def test_it_is_chosen_only_when_the_user_agreed(dock, pick, folder, asked):
     # Asked for once.
     pick(folder / "torchscript_model.pt")
     assert len(texts) == 2
+
+
+def test_a_scale_that_was_ticked_for_a_model_goes_with_it(dock, pick, folder, asked, tmp_path):
+    asked[1].extend([QMessageBox.StandardButton.Yes] * 2)
+    other = write_wsinfer(tmp_path / "pancreas-tumor", ZOO["pancreas-tumor"])
+    pick(folder / "config.json")
+    pick(other / "config.json")
+    # What was ticked before is the user's.
+    assert dock.form.scales.ticked == (0.5, 2.34375)
 
 
 def test_it_scores_and_evidence_says_why_it_is_off(dock, pick, folder, asked, viewer, until):

@@ -30,13 +30,12 @@ class ModelCardDialog(QDialog):
 
 def card_html(card: ModelCard) -> str:
     """The card as HTML."""
-    low, high = card.mpp_range
     classes = ", ".join(_class(card, name) for name in card.classes)
     parts = [
         f"<h2>{escape(card.name)} {escape(card.version)}</h2>",
         f"<p><b>{escape(card.intended_use)}</b></p>",
-        f"<p>Classes: {classes}. Tiles of {card.tile_px} px, trained from "
-        f"{describe_scale(low)} to {describe_scale(high)}. Trunk {escape(card.trunk)}, "
+        f"<p>Classes: {classes}. Tiles of {card.tile_px} px, trained "
+        f"{_trained(card)}. Trunk {escape(card.trunk)}, "
         f"{_embedding(card)}.</p>",
         _encoder(card),
         "<h3>Limits</h3>",
@@ -50,6 +49,11 @@ def card_html(card: ModelCard) -> str:
         f"<p><small>weights {escape(card.weights_sha256[:16])}</small></p>",
     ]
     return "".join(parts)
+
+
+def _trained(card: ModelCard) -> str:
+    low, high = map(describe_scale, card.mpp_range)
+    return f"at {low}" if low == high else f"from {low} to {high}"
 
 
 def _embedding(card: ModelCard) -> str:

@@ -27,6 +27,7 @@ class ScaleList(QListWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._card: ModelCard | None = None
+        self._added: QListWidgetItem | None = None
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setStyleSheet(_STYLE)
@@ -55,6 +56,10 @@ class ScaleList(QListWidget):
     def mark(self, card: ModelCard | None) -> None:
         """Mark the scales that a model never saw."""
         self._card = card
+        added = self._added
+        if added is not None and card is not None and not is_trained_scale(_mpp(added), card):
+            # It was ticked for another model, and by nobody.
+            added.setCheckState(Qt.CheckState.Unchecked)
         for item in self._items():
             item.setText(self._text(_mpp(item)))
 
@@ -71,6 +76,7 @@ class ScaleList(QListWidget):
         if not trained:
             low, high = card.mpp_range
             self.add(min(max(wanted, low), high), ticked=True)
+            self._added = self.item(self.count() - 1)
             return self.ticked[-1]
         nearest = min(trained, key=lambda item: abs(math.log(_mpp(item) / wanted)))
         nearest.setCheckState(Qt.CheckState.Checked)
