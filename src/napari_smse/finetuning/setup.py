@@ -14,6 +14,7 @@ from napari_smse.datasets.splits import hold_out
 from napari_smse.errors import DataError, TrainingError
 from napari_smse.evaluation.evaluate import leaked_cases, match_classes
 from napari_smse.models import Model
+from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.tiles.places import one_per_place
 from napari_smse.training.recipe import Recipe, Similarity, Trainable, why_impossible
@@ -159,9 +160,10 @@ def tunable_network(model: Model, trainable: Trainable) -> SmseNetwork:
     """
     network = model.network
     if not isinstance(network, SmseNetwork):
+        reason = "takes whole images" if isinstance(network, SmseCnn) else "is made by others"
         raise TrainingError(
-            f"Model {model.card.name} has no heads that can be fine-tuned on tiles: use the "
-            "bundled one or one made by `napari-smse train`."
+            f"Model {model.card.name} {reason} and cannot be fine-tuned on tiles: use the bundled "
+            "one or one made by `napari-smse train`."
         )
     if network.trunk.is_stored_apart and trainable != "head":
         raise TrainingError(
