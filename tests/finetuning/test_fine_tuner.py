@@ -16,7 +16,6 @@ from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.result import FineTuneProgress, FineTuneResult
 from napari_smse.finetuning.saving import differences, save_fine_tuned
 from napari_smse.finetuning.setup import fine_tune_recipe
-from napari_smse.metrics.classification import roc_auc
 from napari_smse.models import Model, ModelCard, SmseCnn, load_model, save_model
 from napari_smse.models.card import case_hash
 from napari_smse.progress import run_task
@@ -64,7 +63,7 @@ def with_exemplars(model: Model, data: LabelledSet) -> Model:
 
 @pytest.mark.parametrize("similarity", ["pair", "triplet"])
 @pytest.mark.parametrize("learns", ["head", "stage", "all"])
-def test_held_out_cases_are_told_apart_better(
+def test_held_out_cases_are_predicted_better(
     data: LabelledSet, model: Model, similarity: str, learns: str
 ) -> None:
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
@@ -84,8 +83,6 @@ def test_held_out_cases_are_told_apart_better(
     assert "lacks" in found["auc"].reason
     before, after = tuned.before.held_out, tuned.after.held_out
     labels = [data.images[i].label for i in after.images]
-    areas = [roc_auc(labels, one.probabilities[:, 1]) for one in (before, after)]
-    assert areas[1] >= areas[0]
     truth = torch.tensor(labels)
     losses = [float(functional.cross_entropy(one.logits, truth)) for one in (before, after)]
     assert losses[1] < losses[0]
