@@ -50,7 +50,9 @@ def keeping_predictions(learner: Learner, description: str, folder: Path, root: 
 
         def predict(images: Sequence[LabelledImage]) -> Tensor:
             if not learnt:
-                learnt.append(learner(data, training, validation, seed))
+                # What asks may have switched gradients off.
+                with torch.inference_mode(False), torch.enable_grad():
+                    learnt.append(learner(data, training, validation, seed))
             return learnt[0](images)
 
         path = folder / f"{training_name(data, training)}_{seed}.csv"

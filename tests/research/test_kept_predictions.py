@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,26 @@ def test_only_what_is_missing_is_predicted(tmp_path: Path) -> None:
     keeping(data, training, [], 3)(images[::-1])
     assert learner.learnt == 2
     assert learner.asked == [2, len(images) - 2]
+
+
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_what_is_missing_is_learnt_where_gradients_are_off(
+    tmp_path: Path, without: Callable[[], AbstractContextManager[None]]
+) -> None:
+    data = two_sources(tmp_path)
+    training, images = of_source(data, "one")
+    weight = torch.zeros(2, requires_grad=True)
+
+    def learn(
+        data: LabelledSet, training: Sequence[int], validation: Sequence[int], seed: int
+    ) -> Predictor:
+        (weight - 1).square().sum().backward()
+        return lambda images: torch.zeros(len(images), 2)
+
+    predict = keeping_predictions(learn, "a", tmp_path / "kept", tmp_path)(data, training, [], 0)
+    with without():
+        predict(images)
+    assert weight.grad is not None
 
 
 def test_another_scale_is_another_prediction(tmp_path: Path) -> None:
