@@ -37,6 +37,8 @@ SHOWN: Final = (
     "balanced_accuracy",
     "ece",
 )
+EXTERNAL: Final = "BACH (48 images; another hospital and scanner)"
+LEFT_OUT: Final = ", left out as a whole"
 _CASES: Final = "95 % interval from 1,000 bootstraps of cases (of its arrays for UCSB)"
 LIMITS: Final = (
     "Research use only; not a medical device, not for diagnosis.",
@@ -119,7 +121,7 @@ def left_out_figure(
 ) -> Metric:
     """Describe a source that the training, by this recipe or another, did not see at all."""
     how = f"trained on {_others(data, name)} only; {_CASES}"
-    what = ", ".join(filter(None, (f"{_title(data, name)}, left out as a whole", recipe)))
+    what = f"{_title(data, name)}{LEFT_OUT}" + (f", {recipe}" if recipe else "")
     return figure(what, "auc", estimate(held_out, data, "auc"), how)
 
 
@@ -132,7 +134,7 @@ def band_figures(
     malignant = calibrated.probabilities[:, 1]
     called = band.decided(malignant)
     right = (malignant >= 0.5) == (labels == 1)
-    what = f"{_title(data, name)}, left out as a whole, outside the band to abstain in"
+    what = f"{_title(data, name)}{LEFT_OUT}, outside the band to abstain in"
     how = f"trained on {_others(data, name)} only; share of images; {_CASES}"
     yield figure(what, "share called", share_estimate(called, cases), how)
     if called.any():
@@ -163,26 +165,30 @@ def scale_figures(points: Sequence[ScalePoint]) -> list[Metric]:
     ]
 
 
-def external_figure(
-    card: ModelCard, labels: NDArray[np.int64], scores: NDArray[np.float64]
-) -> ModelCard:
-    """Add the external figure to the card, and say first among the limits what it is."""
+def external_figure(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> Metric:
+    """Describe what is reached on the images of BACH."""
     probabilities = np.stack([1 - scores, scores], axis=1)
     images = predictions_from_scores(probabilities, labels, [str(i) for i in range(len(labels))])
-    found = figure(
-        "BACH (48 images; another hospital and scanner)",
+    return figure(
+        EXTERNAL,
         "auc",
         with_interval(auc, images),
         "external, measured once with the final weights; normal and benign against in situ and "
         "invasive; image = mean probability of its 224-px tiles at 0.5 um/px; 95 % interval from "
         "1,000 bootstraps of images",
     )
-    limit = (
-        "On slides from a laboratory it never saw, trust it no further than this: "
-        f"{found.data}: AUC {found.value} ({found.low} to {found.high})."
-    )
-    return card.model_copy(
-        update={"figures": (found, *card.figures), "limits": (limit, *card.limits)}
+
+
+def elsewhere(figures: Sequence[Metric]) -> str:
+    """Say what to expect on slides from laboratories that the model never saw."""
+    unseen = [
+        f"{one.data.removesuffix(LEFT_OUT)}: {one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+        for one in figures
+        if one.metric == "auc" and (one.data.endswith(LEFT_OUT) or one.data == EXTERNAL)
+    ]
+    return (
+        "On slides from a laboratory that it never saw, trust it no further than this (AUC and "
+        f"95 % interval; 0.5 is chance). {'; '.join(unseen)}."
     )
 
 
@@ -223,7 +229,7 @@ def card_of(
         figures=tuple(figures),
         intended_use="Research use only: to find regions worth a look on H&E slides of breast, "
         "colon, oral mucosa and lung, and as a start to fine-tune from. Not for diagnosis.",
-        limits=LIMITS,
+        limits=(elsewhere(figures), *LIMITS),
         notes=(
             "ImageNet's trunk, read at its last three stages over the tissue of a tile alone; "
             "heads learnt by a similarity loss on noisy features of strongly changed crops; "

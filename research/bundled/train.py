@@ -96,11 +96,11 @@ def main() -> None:
         *frozen_figures(control, folds, left_out, data, options.repeats),
     ]
     apply_temperature(network, temperature)
+    if options.external:
+        found = bach_probabilities(network, options.data / "breast_bach_eval")
+        figures = [external_figure(*found), *figures]
     card = card_of(NAME, data, recipe, network, figures, temperature=temperature, band=band)
     path = save_model(network, card, options.out / NAME)
-    if options.external:
-        found = bach_probabilities(load_model(path).network, options.data / "breast_bach_eval")
-        save_model(network, external_figure(card, *found), path)
     save_exemplars(network, data, path)
     for figure in load_model(path).card.figures:
         _log.info("%s", json.dumps(figure.model_dump(exclude={"how"})))

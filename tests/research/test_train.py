@@ -41,6 +41,9 @@ def test_the_model_is_made_with_its_figures_and_made_again_the_same(
         assert 0 <= first[f"{source}, left out as a whole, outside the band to abstain in",
                           "share called"] <= 1  # fmt: skip
     assert ("BreakHis, this recipe, all sources", "auc") in first
+    for source in ("breakhis", "elsewhere"):
+        value = first[f"{source}, left out as a whole", "auc"]
+        assert f"{source}: {value:.2f} (" in model.card.limits[0]
     assert len(load_bank(model_bank_path(model.path))) > 0
     assert len(list((tmp_path / "work").glob("*.safetensors"))) == 1 + 2 + 5
 
