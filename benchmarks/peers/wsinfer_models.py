@@ -3,11 +3,12 @@
     sh benchmarks/peers/make_environments.sh FOLDER
     .venv/bin/python -m benchmarks.peers.wsinfer_models SLIDE --environments FOLDER
 
-Two stand-ins with random weights, as no model can be downloaded everywhere: a ResNet-34 of two
-classes with the configuration of the zoo's breast model, and a small network of one class with that
-of its pancreas model. wsinfer chooses the patches; each is then read and judged by us, at the
-model's own scale, and the probabilities are compared. Tiles a second are of each program's own run
-over the slide, finding tissue left out.
+The bundled model as it is exported, compared with itself. And two stand-ins with random weights, as
+no model can be downloaded everywhere: a ResNet-34 of two classes with the configuration of the
+zoo's breast model, and a small network of one class with that of its pancreas model. wsinfer
+chooses the patches; each is then read and judged by us, at the model's own scale, and the
+probabilities are compared. Tiles a second are of each program's own run over the slide, finding
+tissue left out.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from torch import Tensor, nn
 
 import napari_smse as smse
 from napari_smse.models import Model, load_model, read_card
+from napari_smse.models.wsinfer.export import export_wsinfer
 from napari_smse.models.wsinfer.loading import agree_to
 from napari_smse.slides import Region, Slide, open_slide
 
@@ -39,6 +41,7 @@ CONFIGURATIONS = {
     "breast, two classes": ("resnet34", ["Other", "Tumor"], 350, 0.25),
     "pancreas, one class": ("small", ["Tumor"], 350, 1.5),
 }
+BUNDLED, BUNDLED_MPP = "bundled, exported", 0.5
 
 
 class Small(nn.Module):
@@ -62,14 +65,15 @@ def main() -> None:
     options = parser.parse_args()
     print("| model | tiles | largest difference | mean | wsinfer, tiles/s | ours, tiles/s |")
     print("|---|---|---|---|---|---|")
-    for name in CONFIGURATIONS:
+    for name in (BUNDLED, *CONFIGURATIONS):
         with tempfile.TemporaryDirectory() as folder:
             print(f"| {name} | {' | '.join(compared(name, options, Path(folder)))} |", flush=True)
 
 
 def compared(name: str, options: argparse.Namespace, folder: Path) -> list[str]:
     """Return the figures of a model."""
-    model_folder = write_model(name, folder / "model")
+    model_folder = folder / "model"
+    model, mpp = exported(model_folder) if name == BUNDLED else stand_in(name, model_folder)
     slides = folder / "slides"
     slides.mkdir()
     (slides / options.slide.name).symlink_to(options.slide.resolve())
@@ -79,11 +83,9 @@ def compared(name: str, options: argparse.Namespace, folder: Path) -> list[str]:
     seconds = json.loads(done.stdout.splitlines()[-1])["seconds"]
     with (folder / "out" / "model-outputs-csv" / f"{options.slide.stem}.csv").open() as file:
         rows = list(csv.DictReader(file))
-    agree_to(model_folder, read_card(model_folder).weights_sha256)
-    model = load_model(model_folder)
     with open_slide(options.slide) as slide:
         differences = np.array([difference(row, slide, model) for row in rows])
-        ours = own_speed(slide, model_folder)
+        ours = own_speed(slide, model, mpp)
     return [
         str(len(rows)),
         f"{differences.max():.1e}",
@@ -108,17 +110,31 @@ def difference(row: dict[str, str], slide: Slide, model: Model) -> float:
     )
 
 
-def own_speed(slide: Slide, folder: Path) -> float:
+def own_speed(slide: Slide, model: Model, mpp: float) -> float:
     """Return tiles a second of our own run, network ready and tissue found."""
-    model = smse.load_model(folder)
-    mpp = model.card.mpp_range[0]
-    smse.score(slide, model, mpp=mpp, device="cpu")
+    chosen = smse.load_model(model.path)
+    smse.score(slide, chosen, mpp=mpp, device="cpu")
     began = time.perf_counter()
-    scores = smse.score(slide, model, mpp=mpp, device="cpu")
+    scores = smse.score(slide, chosen, mpp=mpp, device="cpu")
     return len(scores) / (time.perf_counter() - began)
 
 
-def write_model(name: str, folder: Path) -> Path:
+def exported(folder: Path) -> tuple[Model, float]:
+    """Write the bundled model for WSInfer; return it as it is, and its scale, um/px."""
+    network = load_model().network
+    export_wsinfer(network, read_card(), folder, BUNDLED_MPP)
+    return load_model(), BUNDLED_MPP
+
+
+def stand_in(name: str, folder: Path) -> tuple[Model, float]:
+    """Write a stand-in's folder; return it as we load it, and its scale, um/px."""
+    write_model(name, folder)
+    agree_to(folder, read_card(folder).weights_sha256)
+    model = load_model(folder)
+    return model, model.card.mpp_range[0]
+
+
+def write_model(name: str, folder: Path) -> None:
     """Write a stand-in's folder."""
     architecture, classes, field, spacing = CONFIGURATIONS[name]
     folder.mkdir()
@@ -144,7 +160,6 @@ def write_model(name: str, folder: Path) -> Path:
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(network.eval(), torch.zeros(1, 3, 224, 224))
         torch.jit.save(torch.jit.freeze(traced), folder / "torchscript_model.pt")
-    return folder
 
 
 if __name__ == "__main__":
