@@ -24,7 +24,10 @@ def test_all_are_listed_with_licence_and_access(shell: Shell) -> None:
     answer = shell("models", "list")
     assert answer.status == 0, answer.err
     lines = {line.split()[0]: line for line in answer.out.splitlines() if line.strip()}
-    for name, words in (("uni2-h", ("research", "ask")), ("kaiko-vits8", ("any", "open"))):
+    for name, words in (
+        ("uni2-h", ("research", "ask")),
+        ("kaiko-vits8", ("any", "no")),
+    ):
         assert all(word in lines[name] for word in words)
     assert all(encoder.name in lines for encoder in catalogue.ENCODERS)
     names = {facts["name"] for facts in json.loads(shell("models", "list", "--json").out)}
@@ -77,7 +80,7 @@ def test_nothing_is_downloaded_before_the_licence_is_agreed_to(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "napari_smse.models.encoders.weights.download_weights",
+        "napari_smse.models.encoders.weight_files.download_weights",
         lambda encoder: asked.append(encoder.name) or Path("there"),
     )
     answer = shell("models", "get", "uni")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from napari_smse.errors import DamagedModelError, ModelNotFoundError
+from napari_smse.errors import DamagedModelError, EncoderWeightsError, ModelNotFoundError
 from napari_smse.models import (
     ExpectedOutput,
     ModelCard,
@@ -19,6 +19,9 @@ from napari_smse.models import (
     read_card,
 )
 from napari_smse.models.card import card_json, case_hash
+from support.encoders import empty_hub
+
+__all__ = ["empty_hub"]  # fixture
 
 
 def card(**changes: object) -> ModelCard:
@@ -156,6 +159,7 @@ def test_a_case_is_remembered_by_a_hash_that_says_nothing_of_it() -> None:
     assert ModelCard.model_validate_json(card_json(written)) == written
 
 
-def test_an_encoder_without_heads_is_named_as_one() -> None:
-    with pytest.raises(ModelNotFoundError, match=r"uni2-h is an encoder.*train DATA --encoder"):
+@pytest.mark.usefixtures("empty_hub")
+def test_an_encoder_whose_weights_are_not_here_says_how_to_get_them() -> None:
+    with pytest.raises(EncoderWeightsError, match=r"uni2-h are not here.*models get uni2-h"):
         read_card("UNI2")

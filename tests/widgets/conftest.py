@@ -72,9 +72,15 @@ def settle():
 
 
 @pytest.fixture
-def model(monkeypatch, tmp_path):
+def own_model(tmp_path):
+    """The model that `model` puts in place of any other."""
+    return seeing_model(tmp_path)
+
+
+@pytest.fixture
+def model(own_model, monkeypatch, tmp_path):
     """A real, tiny network in place of any other; everything is kept in tmp_path."""
-    made = seeing_model(tmp_path)
+    made = own_model
     hide_bundled_reference(monkeypatch)
     for place in (score_slide, fine_tune, reference_pictures):
         monkeypatch.setattr(place, "load_cached_model", lambda _name: made)

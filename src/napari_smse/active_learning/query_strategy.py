@@ -120,9 +120,12 @@ def uncertainty_of(probability: NDArray[np.floating]) -> NDArray[np.float64]:
 
     Of two classes the entropy in bits, ``-p log2 p - (1 - p) log2 (1 - p)`` (Lewis and Gale, SIGIR
     1994: the nearer p is to 0.5, the larger); of more, ``1 - (p1 - p2)`` with the largest and the
-    second largest (Scheffer, Decomain and Wrobel, IDA 2001). 0 is sure, 1 is undecided.
+    second largest (Scheffer, Decomain and Wrobel, IDA 2001). 0 is sure, 1 is undecided. A model
+    that knows no classes, and so has a single one, is undecided of all.
     """
     found = np.asarray(probability, dtype=np.float64)
+    if found.shape[1] == 1:
+        return np.ones(len(found))
     if found.shape[1] == 2:
         p = np.clip(found, np.finfo(np.float64).tiny, 1.0)
         bits: NDArray[np.float64] = np.clip(-(p * np.log2(p)).sum(axis=1), 0.0, 1.0)
@@ -177,6 +180,9 @@ class _Turns:
         turns = -(-count // max(1, slides))
         quota = max(_POOL, int(_MOST_UNCERTAIN * len(rows)))
         size = max(turns, min(_POOL * turns, quota))
+        if slide.probability.shape[1] == 1:
+            # None is more uncertain than another: all there are, or the first rows would be it.
+            size = len(rows)
         self._rows, self._spare = rows[:size], rows[size:]
         self._uncertain = uncertain
         self._away: list[NDArray[np.float32]] = []

@@ -11,50 +11,56 @@ from rich.table import Table
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import AsJson, EncoderWeights
 from napari_smse.errors import EncoderWeightsError, ModelNotFoundError
-from napari_smse.models import bundled_models, read_card
-from napari_smse.models.encoders import Encoder, Gate, catalogue, find_encoder
+from napari_smse.models import read_card
+from napari_smse.models.encoders import Encoder, find_encoder
 from napari_smse.models.encoders.check import check_encoder, last_check
 from napari_smse.models.model_files import model_paths
 from napari_smse.models.wsinfer import is_wsinfer_model
-from napari_smse.models.wsinfer.agreement import agreements
 from napari_smse.models.wsinfer.zoo import ACCOUNT, ZOO, download
+from napari_smse.workflows.models.model_list import (
+    ListedModel,
+    ModelKind,
+    ModelState,
+    listed_models,
+)
 
 models_app = typer.Typer(
     help="List, show, get and check models and the field's encoders.", no_args_is_help=True
 )
-_ACCESS = {Gate.OPEN: "open", Gate.ASK: "ask", Gate.UNKNOWN: "open?"}
+_HERE = {ModelState.READY: "ready", ModelState.NOT_HERE: "no", ModelState.GATED: "ask"}
 Name = Annotated[str, typer.Argument(help="Of an encoder, in any tool's spelling.")]
 
 
 @models_app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the models that come with the program, and the encoders that can be had."""
+    """List all models and encoders there are, those that can be used first."""
     console = Console(as_json=as_json)
+    found = listed_models()
     if as_json:
-        console.print_json([_facts(encoder) for encoder in catalogue.ENCODERS])
+        console.print_json([_listed_facts(model) for model in found])
         return
-    table = Table(box=None, pad_edge=False)
-    for head in ("encoder", "weights", "licence", "use", "access", "here"):
-        table.add_column(head, no_wrap=True)
-    for encoder in catalogue.ENCODERS:
-        table.add_row(
-            encoder.name,
-            f"{encoder.parameters:.0f} M",
-            encoder.licence,
-            "any" if encoder.commercial else "research",
-            _ACCESS[encoder.gate],
-            "ready" if _is_here(encoder) else "no",
-        )
-    console.report("Models: " + ", ".join(read_card(name).label for name in bundled_models()))
-    for added in agreements():
-        console.report(f"WSInfer model: {Path(added.path).parent}")
+    encoders = [model for model in found if model.kind is ModelKind.ENCODER]
+    for model in found:
+        if model not in encoders and model.state is ModelState.READY:
+            console.report(f"{model.name} ({model.kind}): --model {model.model}")
     console.report(f"WSInfer's zoo (models get NAME): {', '.join(ZOO)}")
-    console.print_table(table)
+    console.print_table(_encoder_table(encoders))
     console.report(
-        "Access: ask means that terms are to be accepted on the model's page first. "
-        "`napari-smse models show NAME` tells more, `models get NAME` downloads. Any pretrained "
-        "network of timm is an encoder, too: timm/NAME."
+        "Ask: terms are to be accepted on the model's page first. `napari-smse models show NAME` "
+        "tells more, `models get NAME` downloads. Any pretrained network of timm is an encoder, "
+        "too: timm/NAME."
     )
+
+
+def _encoder_table(encoders: list[ListedModel]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in ("encoder", "size", "licence", "use", "here"):
+        table.add_column(head, no_wrap=True, justify="right" if head == "size" else "left")
+    for model in encoders:
+        size = "" if model.size_mb is None else f"{model.size_mb:,.0f} MB"
+        use = "any" if model.commercial else "research"
+        table.add_row(model.name, size, model.licence, use, _HERE[model.state])
+    return table
 
 
 @models_app.command("show")
@@ -78,7 +84,7 @@ def get_model(
     ] = False,
 ) -> None:
     """Download the weights of an encoder, after its licence was shown and agreed to."""
-    from napari_smse.models.encoders.weights import download_weights, how_to_get
+    from napari_smse.models.encoders.weight_files import download_weights, how_to_get
 
     console = Console()
     if name in ZOO:
@@ -140,6 +146,21 @@ def _add(path: Path, console: Console, *, yes: bool) -> None:
     console.report(f"Added, {what} embeddings: score by --model {path}")
 
 
+def _listed_facts(model: ListedModel) -> dict[str, object]:
+    return {
+        "model": model.model,
+        "name": model.name,
+        "kind": model.kind,
+        "state": model.state,
+        "organs": model.organs,
+        "classes": list(model.classes),
+        "mpp": model.scales,
+        "licence": model.licence,
+        "commercial_use": model.commercial,
+        "size_mb": None if model.size_mb is None else round(model.size_mb, 1),
+    }
+
+
 def _facts(encoder: Encoder) -> dict[str, object]:
     low, high = encoder.mpp_range
     return {
@@ -166,7 +187,7 @@ def _facts(encoder: Encoder) -> dict[str, object]:
 
 def _is_here(encoder: Encoder) -> bool:
     """Tell whether the weights of an encoder are in the hub's cache."""
-    from napari_smse.models.encoders.weights import weights_path
+    from napari_smse.models.encoders.weight_files import weights_path
 
     try:
         weights_path(encoder)

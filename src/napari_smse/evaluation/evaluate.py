@@ -16,6 +16,7 @@ from napari_smse.evaluation.scale_curve import SCALES, ScalePoint, at_scale, sca
 from napari_smse.metrics.predictions import HeldOutPredictions
 from napari_smse.metrics.summary import Summary, summarise
 from napari_smse.models import Model, ModelCard
+from napari_smse.models.card import require_classes
 from napari_smse.progress import Progress, Task
 from napari_smse.training.trainer import predict_images
 
@@ -130,7 +131,10 @@ def match_classes(labelled_set: LabelledSet, card: ModelCard) -> LabelledSet:
     ------
     DataError
         The images have a class that the model does not know; the message names it.
+    ModelError
+        The model is an encoder alone, and knows none.
     """
+    require_classes(card)
     if not labelled_set.images:
         raise DataError(
             f"No image can be used ({len(labelled_set.skipped)} skipped): check the folder."

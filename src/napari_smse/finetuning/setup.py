@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.datasets.spatial_split import hold_out_regions
 from napari_smse.datasets.splits import hold_out
-from napari_smse.errors import DataError, TrainingError
+from napari_smse.errors import DataError, ModelError, TrainingError
 from napari_smse.evaluation.evaluate import leaked_cases, match_classes
 from napari_smse.models import Model
 from napari_smse.models.smse_cnn import SmseCnn
@@ -137,10 +137,12 @@ def data_warnings(
             "held out: add more; regions further apart lose fewer."
         )
     if labelled_set.classes != model.card.classes:
+        known = ", ".join(model.card.classes)
+        does = f"tells {known} apart" if model.card.knows_classes else "knows no classes yet"
         warnings.append(
-            f"Model {model.card.name} tells {', '.join(model.card.classes)} apart: it gets a "
-            f"new class head for {', '.join(labelled_set.classes)}, and 'before' is the "
-            "nearest class mean in its embedding."
+            f"Model {model.card.name} {does}: it gets a new class head for "
+            f"{', '.join(labelled_set.classes)}, and 'before' is the nearest class mean in its "
+            "embedding."
         )
     if seen := leaked_cases(labelled_set.select(testing), model.card):
         warnings.append(
@@ -177,7 +179,7 @@ def with_model_classes(labelled_set: LabelledSet, model: Model) -> LabelledSet:
     """Return the images with the model's classes, if it knows all of theirs."""
     try:
         return match_classes(labelled_set, model.card)
-    except DataError:
+    except (DataError, ModelError):
         if not labelled_set.images:
             raise
         return labelled_set

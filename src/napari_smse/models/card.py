@@ -102,7 +102,8 @@ class ModelCard(_Strict):
     Attributes
     ----------
     classes
-        Class names in the order of the logits.
+        Class names in the order of the logits; a single one is what every tile is to a model that
+        knows no classes.
     class_colours
         Colours to show classes in, RGB 0..255; classes without one get a usual colour.
     tile_px
@@ -128,7 +129,7 @@ class ModelCard(_Strict):
 
     name: str
     version: str
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...] = Field(min_length=1)
     class_colours: dict[str, tuple[Byte, Byte, Byte]] = Field(default_factory=dict)
     tile_px: int = Field(default=224, gt=0)
     mpp_range: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -161,6 +162,11 @@ class ModelCard(_Strict):
         return f"{low:.4g}" if low == high else f"{low:.4g}-{high:.4g}"
 
     @property
+    def knows_classes(self) -> bool:
+        """Whether it tells tiles apart by class, rather than embedding them alone."""
+        return len(self.classes) > 1
+
+    @property
     def takes_tiles(self) -> bool:
         """Whether the network takes tiles, rather than whole images of one size."""
         return self.trunk != WHOLE_IMAGE_TRUNK
@@ -169,6 +175,8 @@ class ModelCard(_Strict):
     def _consistent(self) -> ModelCard:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("class names must differ")
+        if not self.knows_classes and self.encoder is None:
+            raise ValueError("there must be two classes at least")
         if strange := sorted(set(self.class_colours) - set(self.classes)):
             raise ValueError(f"class_colours names other classes: {', '.join(strange)}")
         if self.mpp_range[0] > self.mpp_range[1]:
@@ -195,6 +203,21 @@ def require_embedding(card: ModelCard) -> None:
         raise ModelError(
             f"{card.label} gives probabilities, and no embeddings to compare tiles by: score with "
             "a model that does, such as the bundled one."
+        )
+
+
+def require_classes(card: ModelCard) -> None:
+    """Refuse to judge by an encoder alone, which knows no classes.
+
+    Raises
+    ------
+    ModelError
+        It knows none.
+    """
+    if not card.knows_classes:
+        raise ModelError(
+            f"{card.name} knows no classes: fine-tune it on drawn regions, or learn heads on it by "
+            f"`napari-smse train DATA --encoder {card.name} --out MODEL`."
         )
 
 

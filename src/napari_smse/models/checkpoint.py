@@ -12,14 +12,26 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from napari_smse.atomic_write import write_atomic
-from napari_smse.errors import DamagedModelError, ModelError
+from napari_smse.errors import DamagedModelError, ModelError, UnknownEncoderError
 from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, ModelCard, card_json
-from napari_smse.models.encoders import find_encoder
+from napari_smse.models.encoders import Encoder, find_encoder
+from napari_smse.models.encoders.encoder_card import encoder_card
+from napari_smse.models.encoders.weight_files import weights_path
 from napari_smse.models.encoders.weights import load_encoder
-from napari_smse.models.model_files import model_paths, model_stem, read_card
+from napari_smse.models.model_files import (
+    find_encoder_model,
+    model_paths,
+    model_stem,
+    read_card,
+)
 from napari_smse.models.self_test import expected_outputs, run_self_test
 from napari_smse.models.smse_cnn import SmseCnn
-from napari_smse.models.smse_network import SmseNetwork, load_stored_state, stored_state
+from napari_smse.models.smse_network import (
+    SmseNetwork,
+    embedding_network,
+    load_stored_state,
+    stored_state,
+)
 from napari_smse.models.trunk import Trunk
 from napari_smse.models.wsinfer import wsinfer_place
 from napari_smse.models.wsinfer.loading import load_wsinfer
@@ -52,12 +64,13 @@ def load_model(
     Parameters
     ----------
     model
-        ``"bundled"``, a bundled model's name, or a path (weights, card, or their stem).
+        ``"bundled"``, a bundled model's name, or a path (weights, card, or their stem); of a
+        WSInfer model its folder; an encoder's name, or its weights if they were used before.
     self_test
         Compare the outputs on generated tiles with those the card promises.
     encoder_weights
-        Where the weights of its encoder lie, for a model of heads alone; by default where they
-        were found before, or the hub's cache.
+        Where the weights of its encoder lie, for an encoder or a model of heads alone; by default
+        where they were found before, or the hub's cache.
 
     Raises
     ------
@@ -72,6 +85,8 @@ def load_model(
     """
     if (place := wsinfer_place(model)) is not None:
         return _load_wsinfer(place, self_test=self_test)
+    if (encoder := _encoder_named(model, encoder_weights)) is not None:
+        return _load_encoder(*encoder)
     card = read_card(model)
     path, _ = model_paths(model)
     network = build_network(card, _encoder_of(card, encoder_weights))
@@ -87,6 +102,22 @@ def _load_wsinfer(model: str | Path, *, self_test: bool) -> Model:
     if self_test:
         run_self_test(network, card)
     return Model(network, card, path)
+
+
+def _encoder_named(model: str | Path, weights: str | Path | None) -> tuple[Encoder, Path] | None:
+    if weights is None:
+        return find_encoder_model(model)
+    try:
+        encoder = find_encoder(str(model))
+    except UnknownEncoderError:
+        return None
+    return encoder, weights_path(encoder, weights)
+
+
+def _load_encoder(encoder: Encoder, path: Path) -> Model:
+    trunk = load_encoder(encoder, path)
+    network = embedding_network(trunk).eval().to(memory_format=torch.channels_last)
+    return Model(network, encoder_card(encoder, path), path)
 
 
 def save_model(network: nn.Module, card: ModelCard, path: str | Path) -> Path:

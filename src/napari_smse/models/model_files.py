@@ -11,7 +11,6 @@ from napari_smse.errors import (
     DamagedModelError,
     ModelNotFoundError,
     OutputError,
-    UnknownEncoderError,
 )
 from napari_smse.models.card import (
     BUNDLED_FOLDER,
@@ -22,7 +21,8 @@ from napari_smse.models.card import (
     WEIGHTS_SUFFIX,
     ModelCard,
 )
-from napari_smse.models.encoders import find_encoder
+from napari_smse.models.encoders.encoder import Encoder
+from napari_smse.models.encoders.encoder_card import encoder_card, encoder_place
 from napari_smse.models.wsinfer import wsinfer_place
 from napari_smse.models.wsinfer.agreement import wsinfer_card
 from napari_smse.models.wsinfer.configuration import wsinfer_paths
@@ -62,21 +62,40 @@ def model_paths(model: str | Path = "bundled") -> tuple[Path, Path]:
     ----------
     model
         ``"bundled"``, the name of a bundled model, or a path: the weights, the card,
-        or their common stem; of a WSInfer model its folder or its name in the zoo, too.
+        or their common stem; of a WSInfer model its folder or its name in the zoo, too; of an
+        encoder its name, or its weights if they were used before. It has no card on disk.
 
     Raises
     ------
     ModelNotFoundError
         Neither the weights nor the card is there; the message lists what is.
+    EncoderWeightsError
+        The weights of the encoder of that name are not on this machine.
     """
     if (place := wsinfer_place(model)) is not None:
         return wsinfer_paths(place)
-    stem = _stem(model)
-    weights, card = (stem.with_name(stem.name + end) for end in (WEIGHTS_SUFFIX, CARD_SUFFIX))
+    weights, card = _pair(model)
+    if (found := find_encoder_model(model)) is not None:
+        return found[1], found[1].with_name(found[1].name + CARD_SUFFIX)
     if not weights.is_file() and not card.is_file():
-        what = _encoder_hint(model) or _available_models(stem.parent)
-        raise ModelNotFoundError(f"There is no model {str(model)!r}. {what}")
+        available = _available_models(weights.parent)
+        raise ModelNotFoundError(f"There is no model {str(model)!r}. {available}")
     return weights, card
+
+
+def find_encoder_model(model: str | Path) -> tuple[Encoder, Path] | None:
+    """Return the encoder that a name or path stands for, and its weights; None if for another.
+
+    A model with a card that lies there goes before an encoder of the same name.
+
+    Raises
+    ------
+    EncoderWeightsError
+        Its weights are not on this machine.
+    """
+    if wsinfer_place(model) is not None or _pair(model)[1].is_file():
+        return None
+    return encoder_place(model)
 
 
 def bundled_models() -> list[str]:
@@ -97,6 +116,8 @@ def read_card(model: str | Path = "bundled") -> ModelCard:
     """
     if (place := wsinfer_place(model)) is not None:
         return wsinfer_card(place)
+    if (found := find_encoder_model(model)) is not None:
+        return encoder_card(*found)
     _, path = model_paths(model)
     if not path.is_file():
         raise DamagedModelError(
@@ -117,23 +138,17 @@ def model_stem(path: str | Path) -> Path:
     return path.with_suffix("") if has_suffix else path
 
 
+def _pair(model: str | Path) -> tuple[Path, Path]:
+    stem = _stem(model)
+    return stem.with_name(stem.name + WEIGHTS_SUFFIX), stem.with_name(stem.name + CARD_SUFFIX)
+
+
 def _stem(model: str | Path) -> Path:
     if model == "bundled":
         return BUNDLED_FOLDER / BUNDLED_NAME
     if isinstance(model, str) and model in bundled_models():
         return BUNDLED_FOLDER / model
     return model_stem(model)
-
-
-def _encoder_hint(model: str | Path) -> str:
-    try:
-        encoder = find_encoder(str(model))
-    except UnknownEncoderError:
-        return ""
-    return (
-        f"{encoder.name} is an encoder, which knows no classes: learn heads on it by `napari-smse "
-        f"train DATA --encoder {encoder.name} --out MODEL`."
-    )
 
 
 def _available_models(folder: Path) -> str:

@@ -78,6 +78,15 @@ class SmseNetwork(nn.Module):
         return self.head(self.features(images))
 
 
+def embedding_network(trunk: Trunk) -> SmseNetwork:
+    """Return a network that embeds a tile as its trunk's features, and knows one class alone."""
+    network = SmseNetwork(trunk, trunk.features, classes=1)
+    with torch.no_grad():
+        nn.init.eye_(network.embedding_head.weight)
+        nn.init.zeros_(network.embedding_head.bias)
+    return network.requires_grad_(False)
+
+
 class NetworkOutput(NamedTuple):
     """Embeddings and class logits of a batch of tiles.
 

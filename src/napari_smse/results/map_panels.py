@@ -69,9 +69,10 @@ def _panels(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) ->
     unlike = [_out_of_distribution(scores, context) for scores in scales]
     for scores, own in zip(scales, unlike, strict=True):
         trained = is_trained_scale(scores.mpp, card)
-        title = f"P({shown}) at {describe_scale(scores.mpp)}{'' if trained else _OUTSIDE}"
+        what = f"P({shown})" if card.knows_classes else "embedded"
+        title = f"{what} at {describe_scale(scores.mpp)}{'' if trained else _OUTSIDE}"
         yield _panel(title, scores.heat_map(number), own, slide, mask, colours)
-    if len(scales) > 1:
+    if len(scales) > 1 and card.knows_classes:
         mpps = [scores.mpp for scores in scales]
         used = fused_scales(mpps, card)
         fused = fuse([scales[one].heat_map(number) for one in used])

@@ -75,11 +75,19 @@ class ScoreMaps:
         """Each scale of the plan by its objective power, or by its um/px if two have the same."""
         return name_scales([tiles.grid.spec.mpp for tiles in self.plan.scales])
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether there is anything to map: a single class, that of all tiles, is no map."""
+        return len(self.classes) > 1
+
     def __iter__(self) -> Iterator[MapName]:
         """Names of the maps: scale by scale, and the fused ones last if there are several.
 
-        Of two classes one has a map, as that of the other would say the same again.
+        Of two classes one has a map, as that of the other would say the same again; a single
+        class has none, as all tiles are of it.
         """
+        if not self.has_maps:
+            return iter(())
         scales = self.scale_names + ([MULTI_SCALE_MEAN] if len(self.plan.scales) > 1 else [])
         classes = self.classes if len(self.classes) != 2 else (shown_class(self.classes),)
         return (MapName(class_name, scale) for scale in scales for class_name in classes)

@@ -90,7 +90,7 @@ class TileEvidence:
     mpp
         Scale of the tile, um/px.
     probability
-        By class, as the run scored it.
+        By class, as the run scored it; empty if the model knows no classes.
     evidence
         What it is like.
     """
@@ -183,8 +183,10 @@ def evidence_of_row(
     own = own_exemplars(bank, slide, tiles.region(row))
     scale = mpp if similar_scale else None
     found = evidence_of(tiles.embeddings[row], bank, k, mpp=scale, own=own)
-    probability = zip(tiles.classes, tiles.probability[row].tolist(), strict=True)
-    return TileEvidence(row, mpp, dict(probability), found)
+    # A single class is that of all tiles, by a model that knows none.
+    classes = tiles.classes if len(tiles.classes) > 1 else ()
+    probability = dict(zip(classes, tiles.probability[row].tolist(), strict=False))
+    return TileEvidence(row, mpp, probability, found)
 
 
 def of_similar_scale(bank: ExemplarBank, mpp: float) -> NDArray[np.intp]:

@@ -25,6 +25,7 @@ from napari_smse.models import (
 )
 from napari_smse.models.card import EncoderWeights
 from napari_smse.models.encoders.construction import EncoderTrunk
+from napari_smse.models.encoders.encoder_card import encoder_weights
 from napari_smse.models.model_files import model_stem, new_model_paths
 from napari_smse.models.smse_cnn import SmseCnn
 from napari_smse.models.smse_network import SmseNetwork
@@ -183,7 +184,7 @@ class ModelTrainer:
             figures=validation_figures(summary, data),
             limits=_LIMITS + ((_WHOLE_FRAMES,) if isinstance(network, SmseCnn) else ()),
             parent=self.parent,
-            encoder=encoder_weights(network),
+            encoder=_encoder_of(network),
         )
 
     @property
@@ -213,18 +214,11 @@ def _apply(temperature: float, network: SmseNetwork | SmseCnn) -> None:
         last.bias.div_(temperature)
 
 
-def encoder_weights(network: torch.nn.Module) -> EncoderWeights | None:
+def _encoder_of(network: torch.nn.Module) -> EncoderWeights | None:
     """Return what a card says of the encoder of a network of heads alone."""
     if not isinstance(network, SmseNetwork) or not isinstance(network.trunk, EncoderTrunk):
         return None
-    encoder = network.trunk.encoder
-    return EncoderWeights(
-        name=encoder.name,
-        repository=encoder.repository,
-        licence=encoder.licence,
-        commercial=encoder.commercial,
-        sha256=network.trunk.weights_sha256,
-    )
+    return encoder_weights(network.trunk.encoder, network.trunk.weights_sha256)
 
 
 def _embedding_dim(network: SmseNetwork | SmseCnn) -> int:

@@ -39,6 +39,6 @@ def classes_for(viewer: ViewerModel, layer: Layer, slide: Slide) -> dict[str, Co
     if colours := colours_drawn_with(viewer, slide):
         return with_ignore(colours)
     run = session.run_of(layer)
-    if run is not None:
+    if run is not None and run.card.knows_classes:
         return with_ignore(annotation_colours(run.card.classes))
     return with_ignore(annotation_colours(USUAL_CLASSES))

@@ -26,7 +26,7 @@ class QueuedTile:
     tile
         Where it is.
     called
-        What the model calls it.
+        What the model calls it; nothing if it knows no classes.
     probability
         Of that class.
     """
@@ -63,7 +63,7 @@ def find_next(slides: Sequence[ScoredSlide], count: int) -> Suggestions:
         found = unlabelled_pool(tiles, scale, annotated)
         parts.append(found.without_places(_corrected(one)))
         mpps.append(tiles.scales[scale].grid.spec.mpp)
-    classes = slides[0].run.card.classes
+    card = slides[0].run.card
     queue = []
     for chosen in select_tiles(parts, count):
         part = parts[chosen.slide]
@@ -71,7 +71,8 @@ def find_next(slides: Sequence[ScoredSlide], count: int) -> Suggestions:
         region = Region(*(int(side) for side in part.places[chosen.row]))
         best = int(probability.argmax())
         on_slide = TileOnSlide(slides[chosen.slide].slide, region, mpps[chosen.slide])
-        queue.append(QueuedTile(on_slide, classes[best], float(probability[best])))
+        called = card.classes[best] if card.knows_classes else ""
+        queue.append(QueuedTile(on_slide, called, float(probability[best])))
     if not queue:
         raise QueryError(
             "No tile is left to ask for: all that was scored is annotated or mostly glass. Score "

@@ -18,6 +18,7 @@ from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.setup import fine_tune_recipe
 from napari_smse.models import checkpoint, load_model, read_card, save_model
 from napari_smse.models.encoders import weights as encoder_weights
+from napari_smse.models.encoders.weight_files import weights_path
 from napari_smse.training.initialisation import new_network
 from napari_smse.training.recipe import Recipe, on_encoder
 from napari_smse.training.trainer import train
@@ -92,7 +93,7 @@ def test_other_weights_of_the_encoder_are_refused(
         load_model(trained.path, encoder_weights=tmp_path / "others.safetensors")
     load_model(trained.path)
     # What was refused is not what the encoder begins with from now on.
-    assert encoder_weights.weights_path(TINY) == tiny_weights
+    assert weights_path(TINY) == tiny_weights
     tiny_weights.unlink()
     with pytest.raises(EncoderWeightsError, match="are not here"):
         load_model(trained.path)

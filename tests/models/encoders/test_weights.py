@@ -16,13 +16,8 @@ from torch import Tensor
 from napari_smse.errors import EncoderWeightsError
 from napari_smse.models.encoders import Architecture, Encoder, Gate, find_encoder
 from napari_smse.models.encoders.construction import build_encoder
-from napari_smse.models.encoders.weights import (
-    download_weights,
-    how_to_get,
-    load_encoder,
-    read_tensors,
-    weights_path,
-)
+from napari_smse.models.encoders.weight_files import download_weights, how_to_get, weights_path
+from napari_smse.models.encoders.weights import load_encoder, read_tensors
 from support.encoders import empty_hub
 
 TINY = replace(

@@ -63,7 +63,8 @@ def check_encoder(encoder: Encoder, weights: str | Path | None = None) -> Encode
     """
     import torch
 
-    from napari_smse.models.encoders.weights import load_encoder, weights_path
+    from napari_smse.models.encoders.weight_files import weights_path
+    from napari_smse.models.encoders.weights import load_encoder
     from napari_smse.models.generated_tiles import generated_tile
     from napari_smse.models.trunk import normalisation
 

@@ -73,6 +73,12 @@ def last_file(encoder: Encoder, sha256: str = "") -> Path | None:
     return next((path for path in map(Path, reversed(places)) if path.is_file()), None)
 
 
+def encoder_of_file(path: Path) -> str | None:
+    """Return the name of the encoder that was filled from a file; None if that is not known."""
+    name = _known().get(str(path.resolve()), {}).get("encoder")
+    return name if isinstance(name, str) else None
+
+
 def _list_path() -> Path:
     return platformdirs.user_data_path("napari-smse") / "encoders" / "files.json"
 

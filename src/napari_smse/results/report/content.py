@@ -173,7 +173,9 @@ def slide_report(
         describe_summary(summary, context.model),
         tuple(_warnings(summary, record)),
         draw_maps(slide, scales, context) if maps is None else maps,
-        tuple(_section(slide, scale, summary, context.card) for scale in ordered),
+        tuple(_section(slide, scale, summary, context.card) for scale in ordered)
+        if context.card.knows_classes
+        else (),
         excerpt(context.card),
         tuple(_provenance(record)),
     )
@@ -183,6 +185,8 @@ def describe_summary(summary: SlideSummary, model: str) -> str:
     """Return what was called on a slide in two sentences at most, for a reader."""
     if summary.leading is None:
         return f"Nothing was scored by {model}."
+    if len(summary.rule.classes) == 1:
+        return f"{model} knows no classes: {area_text(summary.leading.mm2)} of tissue is embedded."
     return f"{describe_calls(summary.leading)} By {model}, {summary.leading.title}."
 
 

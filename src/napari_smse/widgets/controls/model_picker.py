@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMessageBox, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QMessageBox, QWidget
 
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.widgets.controls.layout import push_button
+from napari_smse.widgets.controls.model_dialog import ModelDialog
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.check_model import (
+from napari_smse.workflows.models.check_model import (
     CheckedModel,
     agreement_wanted,
     check_model,
@@ -50,6 +51,7 @@ class ModelSelection(QObject):
         self._field, self._read = field, read
         field.chosen.connect(self.choose)
         field.picked.connect(self.open)
+        field.weights_picked.connect(self.open_weights)
         self.task.returned.connect(self._take)
         self.task.errored.connect(self._fail)
 
@@ -77,6 +79,11 @@ class ModelSelection(QObject):
         agreed = "" if question is None else question.sha256
         self.task.start(partial(check_model, path, agreed=agreed))
 
+    def open_weights(self, encoder: str, path: str) -> None:
+        """Look at a file of an encoder's weights in the background, and choose the encoder."""
+        self.described.emit(f"Looking at {Path(path).name} …")
+        self.task.start(partial(check_model, path, encoder=encoder))
+
     def read_again(self) -> None:
         """Take in that the model was saved anew under its path; a run tells if it is damaged."""
         try:
@@ -88,7 +95,7 @@ class ModelSelection(QObject):
             self.changed.emit(card, False)
 
     def _take(self, found: CheckedModel) -> None:
-        self._field.offer(found.path)
+        self._field.offer(found.path, found.label)
         self.described.emit(f"{self._field.label} is chosen: {', '.join(found.card.classes)}.")
 
     def _fail(self, text: str) -> None:
@@ -101,9 +108,6 @@ class ModelSelection(QObject):
         self.problem.emit(text + stays)
 
 
-_FILES = "Models (*.safetensors *.json *.pt)"
-
-
 class ModelPicker(QWidget):
     """The models that were opened so far, and the bundled one."""
 
@@ -112,6 +116,9 @@ class ModelPicker(QWidget):
 
     picked = Signal(str)
     """The user picked a file that may be a model."""
+
+    weights_picked = Signal(str, str)
+    """The user picked a file that may hold an encoder's weights: its name, and the path."""
 
     card_wanted = Signal()
 
@@ -124,8 +131,7 @@ class ModelPicker(QWidget):
         self.list.addItem("Bundled", "bundled")
         self.list.setToolTip("The model that scores the slide.")
         self.browse = push_button(
-            "Open …",
-            "Choose a model's .safetensors or .json file, or the config.json of a WSInfer model.",
+            "Models …", "All models and encoders there are; add a file or a folder."
         )
         self.card = push_button(
             "Model card", "What the model was trained on, and how well it does."
@@ -149,13 +155,21 @@ class ModelPicker(QWidget):
         """What the model is called in the list."""
         return self.list.currentText()
 
-    def offer(self, path: str) -> None:
-        """List a model, unless it is listed already, and choose it, also if it is chosen."""
+    def offer(self, path: str, label: str = "") -> None:
+        """List a model, unless it is listed already, and choose it, also if it is chosen.
+
+        Parameters
+        ----------
+        path
+            Of the model.
+        label
+            What to call it; by default as its file or folder.
+        """
         row = self._row_of(path)
         with QSignalBlocker(self.list):
             if row is None:
                 row = self.list.count()
-                self.list.addItem(self._free_label(Path(path)), path)
+                self.list.addItem(self._free_label(Path(path), label), path)
                 self.list.setItemData(row, path, Qt.ItemDataRole.ToolTipRole)
             self.list.setCurrentIndex(row)
         self._emit_chosen()
@@ -172,10 +186,10 @@ class ModelPicker(QWidget):
         rows = range(self.list.count())
         return next((row for row in rows if same_model(self.list.itemData(row), name)), None)
 
-    def _free_label(self, path: Path) -> str:
+    def _free_label(self, path: Path, label: str) -> str:
         labels = {self.list.itemText(row) for row in range(self.list.count())}
         # Models are often called alike, and their folders told apart.
-        label = path.name if path.is_dir() else path.stem
+        label = label or (path.name if path.is_dir() else path.stem)
         return label if label not in labels else f"{label} in {path.parent}"
 
     def _emit_chosen(self) -> None:
@@ -194,6 +208,14 @@ class ModelPicker(QWidget):
         return bool(box.exec() == yes)
 
     def _browse(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", _FILES)
-        if path:
-            self.picked.emit(path)
+        dialog = ModelDialog(self)
+        dialog.chosen.connect(self._pick)
+        dialog.weights_chosen.connect(self.weights_picked)
+        dialog.exec()
+
+    def _pick(self, model: str) -> None:
+        # What is listed was looked at before, or comes with the program.
+        if self._row_of(model) is None:
+            self.picked.emit(model)
+        else:
+            self.offer(model)

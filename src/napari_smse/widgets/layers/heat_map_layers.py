@@ -115,10 +115,11 @@ class HeatMapLayers:
         self._session = session_of(viewer)
         self._to_add = sorted(maps, key=partial(_most_telling_first, shown_class(maps.classes)))
         self._stale: set[MapName] = set()
-        first = self._to_add[0]
+        first = next(iter(self._to_add), None)
         self._use_old_layers()
-        self.show_only(first)
-        if self._session.is_in_view(slide_layer):
+        if first is not None:
+            self.show_only(first)
+        if first is not None and self._session.is_in_view(slide_layer):
             viewer.layers.selection.active = self._shown()
         self._session.set_maps(slide_layer, self)
 

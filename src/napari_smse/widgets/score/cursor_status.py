@@ -37,7 +37,7 @@ class CursorStatus:
         """The scores at a world point (y, x), or nothing where no tile was scored."""
         layer = self._session.slide_layer
         shown = None if layer is None else self._session.maps_of(layer)
-        if layer is None or shown is None:
+        if layer is None or shown is None or not shown.maps.has_maps:
             return ""
         ((x, y),) = world_to_level0(layer, np.array([world[-2:]]))
         scores = [

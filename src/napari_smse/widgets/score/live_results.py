@@ -179,7 +179,8 @@ class LiveResults(QObject):
         else:
             scales = self.layers.maps.scores()
             calls = [self._called(number, scores) for number, scores in enumerate(scales)]
-            self._table.show_scores(scales, self.layers.maps.classes, calls)
+            classes = self.layers.maps.classes if self.layers.maps.has_maps else ()
+            self._table.show_scores(scales, classes, calls)
 
     def _called(self, number: int, scores: ScaleScores) -> NDArray[np.str_]:
         """Return what is called of the tiles of a scale; nothing where none is scored."""

@@ -117,6 +117,7 @@ class MapControls(QWidget):
         """Control these maps from now on; none if there are none."""
         self._layers = layers
         self.setEnabled(layers is not None)
+        self.setVisible(layers is None or layers.maps.has_maps)
         names = [] if layers is None else list(layers.maps)
         with QSignalBlocker(self.which):
             self.which.clear()

@@ -14,7 +14,17 @@ def describe_run(run: Run | None) -> str:
         return ""
     tuned = "" if run.base is None else f", fine-tuned from {run.base.card.name}"
     tiles = counted(run.plan.tile_count, "tiles") if run.store.complete else "not all tiles yet"
-    return f"Scored by {run.card.name} {run.card.version}{tuned}: {tiles}."
+    does = "Scored" if run.card.knows_classes else "Embedded"
+    text = f"{does} by {run.card.name} {run.card.version}{tuned}: {tiles}."
+    return text if run.card.knows_classes else f"{text} {no_classes(run)}"
+
+
+def no_classes(run: Run) -> str:
+    """Say what can be done with the tiles of a run by a model that knows no classes."""
+    return (
+        f"{run.card.name} knows no classes, so there is no map. Draw regions and fine-tune to "
+        "teach it some; similar tiles and the embedding map need none."
+    )
 
 
 def describe_end(run: Run, progress: ScoringProgress | None) -> str:
@@ -38,7 +48,7 @@ def describe_end(run: Run, progress: ScoringProgress | None) -> str:
     if progress is not None and progress.bottleneck is not None:
         slowest = progress.bottleneck
         text += f" {slowest[0].upper()}{slowest[1:]} set the pace."
-    return text
+    return text if run.card.knows_classes else f"{text} {no_classes(run)}"
 
 
 def describe_scale_source(slide: Slide) -> str:

@@ -15,6 +15,7 @@ from napari_smse.results.slide_summary import HotSpot, SlideSummary
 from napari_smse.scoring import MapName
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.score.messages import no_classes
 from napari_smse.widgets.score.summary_panel import SummaryPanel
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
@@ -100,6 +101,9 @@ class RunSummary(QObject):
             return
         if self._session.is_scoring(layer):
             self.panel.say(_GOES_ON, maps.by)
+            return
+        if not maps.maps.has_maps:
+            self.panel.say(no_classes(run), maps.by)
             return
         ood = self._session.ood_of(layer)
         self._asked = _Asked(layer, maps, _seen(maps).class_name, ood)

@@ -55,11 +55,15 @@ class TileTableModel(QAbstractTableModel):
         classes: Sequence[str],
         calls: Sequence[NDArray[np.str_]],
     ) -> None:
-        """Show these scores and calls; tiles that were not scored yet are left out."""
+        """Show these scores and calls; tiles that were not scored yet are left out.
+
+        Without classes, show where the tiles are.
+        """
         self.beginResetModel()
         scored = [np.isfinite(s.probability[:, 0]) for s in scales]
-        self.headers = ["Scale", "x", "y", "Tissue", *classes, _CALL]
-        per_scale = [_columns(*parts) for parts in zip(scales, scored, calls, strict=True)]
+        self.headers = ["Scale", "x", "y", "Tissue", *classes, *([_CALL] if classes else [])]
+        columns = _columns if classes else _places
+        per_scale = [columns(*parts) for parts in zip(scales, scored, calls, strict=True)]
         self._columns = [np.concatenate(parts) for parts in zip(*per_scale, strict=True)]
         count = [int(keep.sum()) for keep in scored]
         sizes = [np.column_stack([s.tiles.width, s.tiles.height]) for s in scales]
@@ -139,10 +143,16 @@ class TileTableModel(QAbstractTableModel):
 def _columns(
     scores: ScaleScores, keep: NDArray[np.bool_], calls: NDArray[np.str_]
 ) -> list[NDArray[Any]]:
+    probabilities = [column[keep] for column in scores.probability.T]
+    return [*_places(scores, keep, calls), *probabilities, calls[keep]]
+
+
+def _places(
+    scores: ScaleScores, keep: NDArray[np.bool_], _calls: NDArray[np.str_]
+) -> list[NDArray[Any]]:
     tiles = scores.tiles
     power = np.full(int(keep.sum()), objective_power(scores.mpp))
-    probabilities = [column[keep] for column in scores.probability.T]
-    return [power, tiles.x[keep], tiles.y[keep], tiles.tissue[keep], *probabilities, calls[keep]]
+    return [power, tiles.x[keep], tiles.y[keep], tiles.tissue[keep]]
 
 
 class TileTableView(QTableView):
@@ -182,7 +192,7 @@ class TileTableView(QTableView):
         scales
             Tiles and probabilities of each scale.
         classes
-            Names of the classes.
+            Names of the classes; none if the model knows none.
         calls
             What is called of the tiles of each scale, ``(n,)``.
         """
@@ -192,7 +202,7 @@ class TileTableView(QTableView):
         if self.tiles.headers == before:
             return
         self._share_width()
-        if not by_place:
+        if classes and not by_place:
             column = places + list(classes).index(shown_class(classes))
             self.sortByColumn(column, Qt.SortOrder.DescendingOrder)
 

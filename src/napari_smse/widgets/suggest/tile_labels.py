@@ -78,7 +78,9 @@ class TileLabels:
         known = {name: drawn.class_colour(name) for name in drawn.classes}
         saved = Autosave(slide).classes
         run = self._session.run_of(layer)
-        of_model = {} if run is None else annotation_colours(run.card.classes)
+        of_model = {}
+        if run is not None and run.card.knows_classes:
+            of_model = annotation_colours(run.card.classes)
         return {**of_model, **saved, **known}
 
     def label(self, tile: TileOnSlide, class_name: str) -> TileLabel:

@@ -243,11 +243,13 @@ class TileQueue(QWidget):
         if tile is None:
             return "All done: fine-tune on what you labelled (SMSE: Fine-tune), or find more tiles."
         number = 0 if self.current is None else self.current + 1
-        return (
+        where = (
             f"Tile {number} of {len(self.tiles)}: {tile.tile.slide.name}, "
-            f"{objective_power(tile.tile.mpp):.3g}x. The model says {tile.called} "
-            f"({round(100 * tile.probability)} %)."
+            f"{objective_power(tile.tile.mpp):.3g}x."
         )
+        if not tile.called:
+            return where
+        return f"{where} The model says {tile.called} ({round(100 * tile.probability)} %)."
 
     def _take_picture(self, number: int, icon: QIcon) -> None:
         item = self.list.item(number)

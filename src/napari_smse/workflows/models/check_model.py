@@ -26,10 +26,13 @@ class CheckedModel:
         Of the weights.
     card
         What it is.
+    label
+        What to call it, where its file is called after nothing; else empty.
     """
 
     path: str
     card: ModelCard
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def agreement_wanted(picked: str) -> Question | None:
     return Question(text, card.weights_sha256)
 
 
-def check_model(picked: str, *, agreed: str = "") -> CheckedModel:
+def check_model(picked: str, *, agreed: str = "", encoder: str = "") -> CheckedModel:
     """Return the model behind a file.
 
     The weights are read, and the network tried, since a card alone may promise anything.
@@ -83,6 +86,8 @@ def check_model(picked: str, *, agreed: str = "") -> CheckedModel:
         The path.
     agreed
         SHA-256 of the files of which a person agreed to what `agreement_wanted` says.
+    encoder
+        Name of the encoder whose weights the file is said to hold; none for a model.
 
     Raises
     ------
@@ -90,6 +95,8 @@ def check_model(picked: str, *, agreed: str = "") -> CheckedModel:
         It cannot score slides; the message says what to pick instead.
     """
     path = Path(picked)
+    if encoder:
+        return _check_encoder(encoder, path)
     if is_wsinfer_model(path):
         return _check_wsinfer(path, agreed=agreed)
     _refuse_exemplars(path)
@@ -99,7 +106,15 @@ def check_model(picked: str, *, agreed: str = "") -> CheckedModel:
     from napari_smse.models import load_model
 
     model = load_model(path)
-    return CheckedModel(str(model.path), model.card)
+    label = "" if model.card.knows_classes else model.card.name
+    return CheckedModel(str(model.path), model.card, label)
+
+
+def _check_encoder(name: str, path: Path) -> CheckedModel:
+    from napari_smse.models import load_model
+
+    model = load_model(name, encoder_weights=path)
+    return CheckedModel(str(model.path), model.card, model.card.name)
 
 
 def _check_wsinfer(path: Path, *, agreed: str) -> CheckedModel:
@@ -111,7 +126,7 @@ def _check_wsinfer(path: Path, *, agreed: str) -> CheckedModel:
     card = load_model(path).card
     # By its folder, which says what it is; several archives in one are told apart by name.
     _, configuration = model_paths(path)
-    return CheckedModel(str(path.parent if path == configuration else path), card)
+    return CheckedModel(str(path.parent if path == configuration else path), card, card.name)
 
 
 def same_model(one: str, other: str) -> bool:
