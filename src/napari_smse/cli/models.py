@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from napari_smse.cli.console import Console
-from napari_smse.cli.options import AsJson, EncoderWeights
+from napari_smse.cli.options import AsJson, EncoderWeights, ModelArgument
 from napari_smse.errors import EncoderWeightsError, ModelNotFoundError
 from napari_smse.models import read_card
 from napari_smse.models.encoders import Encoder, find_encoder
@@ -124,6 +124,28 @@ def add_model(
             f"{path} is no WSInfer model: give the folder with its config.json."
         )
     _add(path, Console(), yes=yes)
+
+
+@models_app.command("push")
+def push_model(
+    model: ModelArgument,
+    repository: Annotated[str, typer.Argument(help="ACCOUNT/NAME on the Hugging Face hub.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="A new repository is seen by everybody.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Upload a model, or the folder that `export` wrote, to the Hugging Face hub."""
+    from napari_smse.models.hub import files_to_push, push
+
+    console = Console()
+    files = files_to_push(model)
+    size = sum(path.stat().st_size for path in files) / 1e6
+    console.report(f"{', '.join(path.name for path in files)} and a README: {size:.1f} MB")
+    seen = "everybody" if public else "its owner alone"
+    if not yes and not typer.confirm(f"Upload them to {repository}, seen by {seen} if it is new?"):
+        raise typer.Exit(1)
+    console.report(f"Uploaded: {push(model, repository, private=not public)}")
 
 
 def _add(path: Path, console: Console, *, yes: bool) -> None:

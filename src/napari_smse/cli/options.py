@@ -85,12 +85,12 @@ Images = Annotated[
     Path,
     typer.Argument(help="Labelled images: a folder or a list of sources.", show_default=False),
 ]
-ModelArgument = Annotated[str, typer.Argument(help="'bundled' or the path of a model.")]
+ModelArgument = Annotated[str, typer.Argument(help="'bundled', the path of a model, or an encoder's name.")]
 ModelOut = Annotated[
     Path, typer.Option("--out", help="Path of the model to write.", show_default=False)
 ]
 
-ModelName = Annotated[str, typer.Option("--model", help="'bundled' or the path of a model.")]
+ModelName = Annotated[str, typer.Option("--model", help="'bundled', the path of a model, or an encoder's name.")]
 SourceMpp = Annotated[
     float | None,
     typer.Option(

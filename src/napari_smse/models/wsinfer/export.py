@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from napari_smse.errors import ModelError, OutputError
 from napari_smse.models.card import ModelCard
 from napari_smse.models.generated_tiles import generated_tile
+from napari_smse.models.model_readme import README_NAME, model_readme
 from napari_smse.models.wsinfer.configuration import (
     CONFIGURATION_NAME,
     STATE_NAME,
@@ -87,13 +88,14 @@ def export_wsinfer(
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as made:
             part = Path(made)
             (part / CONFIGURATION_NAME).write_bytes(_configuration(card, mpp))
-            (part / "README.md").write_text(_readme(card, mpp), encoding="utf-8")
+            readme = model_readme(card, f"{mpp:g} um/px", tags=("wsinfer",))
+            (part / README_NAME).write_text(readme, encoding="utf-8")
             save_file(_state(classifier), part / STATE_NAME)
             _save_archive(classifier, card.tile_px, part / ARCHIVE_NAME)
             difference = _compared(network, card, part)
             # The configuration last: without it, the folder is no model.
             (folder / CONFIGURATION_NAME).unlink(missing_ok=True)
-            for name in ("README.md", STATE_NAME, ARCHIVE_NAME, CONFIGURATION_NAME):
+            for name in (README_NAME, STATE_NAME, ARCHIVE_NAME, CONFIGURATION_NAME):
                 (part / name).replace(folder / name)
     except OSError as error:
         raise OutputError(
@@ -133,48 +135,6 @@ def _names(classes: Sequence[str]) -> list[str]:
     """Return names such as QuPath takes: of those with a colon it makes derived classes."""
     found = [name.replace(":", " -") for name in classes]
     return found if len(set(found)) == len(found) else [f"{i} {n}" for i, n in enumerate(found)]
-
-
-def _readme(card: ModelCard, mpp: float) -> str:
-    sources = [
-        f"- {one.name} ({one.organ}): {one.licence}. {one.citation}" for one in card.training
-    ]
-    figures = [
-        f"- {one.data}: {one.metric} {one.value}"
-        + (f" ({one.low} to {one.high})" if one.low is not None else "")
-        for one in card.figures
-    ]
-    encoder = (
-        []
-        if card.encoder is None
-        else [f"It holds the weights of {card.encoder.name}: {card.encoder.licence}."]
-    )
-    lines = [
-        "---",
-        "license: other",
-        "tags:",
-        "- histopathology",
-        "- wsinfer",
-        "---",
-        f"# {card.label}",
-        "",
-        card.intended_use,
-        "",
-        f"Tiles of {card.tile_px} px at {mpp:g} um/px; classes: {', '.join(card.classes)}.",
-        "",
-        *encoder,
-        *(f"- {limit}" for limit in card.limits),
-        "",
-        "## Trained on",
-        "",
-        *(sources or ["Not recorded."]),
-        "",
-        "## Measured on images it did not learn from",
-        "",
-        *(figures or ["Nothing."]),
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def _state(classifier: nn.Module) -> dict[str, Tensor]:
