@@ -85,12 +85,13 @@ Images = Annotated[
     Path,
     typer.Argument(help="Labelled images: a folder or a list of sources.", show_default=False),
 ]
-ModelArgument = Annotated[str, typer.Argument(help="'bundled', the path of a model, or an encoder's name.")]
+_MODEL_HELP = "'bundled', the path of a model, or an encoder's name."
+ModelArgument = Annotated[str, typer.Argument(help=_MODEL_HELP)]
 ModelOut = Annotated[
     Path, typer.Option("--out", help="Path of the model to write.", show_default=False)
 ]
 
-ModelName = Annotated[str, typer.Option("--model", help="'bundled', the path of a model, or an encoder's name.")]
+ModelName = Annotated[str, typer.Option("--model", help=_MODEL_HELP)]
 SourceMpp = Annotated[
     float | None,
     typer.Option(

@@ -79,6 +79,12 @@ def encoder_of_file(path: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def known_encoders() -> list[str]:
+    """Return the names of the encoders whose weights were used on this machine and are there."""
+    names = [facts.get("encoder") for place, facts in _known().items() if Path(place).is_file()]
+    return sorted({name for name in names if isinstance(name, str)})
+
+
 def _list_path() -> Path:
     return platformdirs.user_data_path("napari-smse") / "encoders" / "files.json"
 

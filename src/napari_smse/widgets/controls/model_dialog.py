@@ -33,8 +33,10 @@ from napari_smse.workflows.models.model_list import (
 )
 
 _FILES: Final = "Models (*.safetensors *.json *.pt *.bin *.pth)"
-_HEADS: Final = ("Model", "Kind", "Judges", "\u00b5m/px", "Licence", "Size", "State")
-_SIZE: Final = (900, 620)
+_HEADS: Final = ("Model", "State", "Kind", "Judges", "µm/px", "Licence", "Size")
+_JUDGES: Final = 3
+_NAME_PX: Final = 230
+_SIZE: Final = (1060, 640)
 
 
 class ModelDialog(QDialog):
@@ -55,13 +57,13 @@ class ModelDialog(QDialog):
         self.task = Worker()
         self.task.returned.connect(self._show)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search by name, organ, class, licence, state \u2026")
+        self.search.setPlaceholderText("Search by name, organ, class, licence, state …")
         self.search.setClearButtonEnabled(True)
         self.table = _table()
         self.text = QTextBrowser()
-        self.state = QLabel("Looking for models \u2026")
-        self.file = push_button("Add file \u2026", "A model's .safetensors or .json file.")
-        self.folder = push_button("Add folder \u2026", "A model in WSInfer's format.")
+        self.state = QLabel("Looking for models …")
+        self.file = push_button("Add file …", "A model's .safetensors or .json file.")
+        self.folder = push_button("Add folder …", "A model in WSInfer's format.")
         self.weights = push_button(
             "Its weights …", "You have the weights of this encoder already: say where they are."
         )
@@ -102,7 +104,6 @@ class ModelDialog(QDialog):
                 if model.state is not ModelState.READY:
                     item.setForeground(self.palette().placeholderText())
                 self.table.setItem(row, column, item)
-        self.table.resizeColumnsToContents()
         self._filter(self.search.text())
 
     def _filter(self, words: str) -> None:
@@ -126,7 +127,7 @@ class ModelDialog(QDialog):
             self.text.setHtml(card_html(model.card))
             return
         self.text.setHtml(
-            f"<h2>{escape(model.name)}</h2><p>It is not on this machine.</p>"
+            f"<h2>{escape(model.name)}</h2><p>{escape(_where(model))}</p>"
             f"<p>{escape(model.how_to_get)}</p>"
         )
 
@@ -171,9 +172,21 @@ def _table() -> QTableWidget:
     made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     made.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     made.verticalHeader().hide()
-    made.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-    made.horizontalHeader().setStretchLastSection(True)
+    header = made.horizontalHeader()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+    header.setSectionResizeMode(_JUDGES, QHeaderView.ResizeMode.Stretch)
+    header.resizeSection(0, _NAME_PX)
     return made
+
+
+def _where(model: ListedModel) -> str:
+    if model.kind is ModelKind.ENCODER:
+        return (
+            "Its weights are not on this machine. If you have them in a file, press “Its weights "
+            "…” below. Else get them in a shell:"
+        )
+    return "It is not on this machine. If you have its folder, press “Add folder …” below. Else:"
 
 
 def _cells(model: ListedModel) -> tuple[str, ...]:
@@ -181,4 +194,4 @@ def _cells(model: ListedModel) -> tuple[str, ...]:
     judges = "; ".join(filter(None, (model.organs, ", ".join(model.classes))))
     size = "" if model.size_mb is None else f"{model.size_mb:,.0f} MB"
     licence = f"{model.licence}{use}"
-    return model.name, model.kind, judges, model.scales, licence, size, model.state
+    return model.name, model.state, model.kind, judges, model.scales, licence, size

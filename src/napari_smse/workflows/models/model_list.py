@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from napari_smse.errors import EncoderWeightsError, SmseError
+from napari_smse.errors import EncoderWeightsError, SmseError, UnknownEncoderError
 from napari_smse.finetuning.history import FineTuneHistory
 from napari_smse.models import ModelCard, bundled_models, read_card
 from napari_smse.models.card import BUNDLED_NAME
-from napari_smse.models.encoders import Encoder, catalogue
+from napari_smse.models.encoders import Encoder, catalogue, find_encoder
 from napari_smse.models.encoders.encoder import Gate
 from napari_smse.models.encoders.encoder_card import encoder_card
+from napari_smse.models.encoders.known_files import known_encoders
 from napari_smse.models.encoders.weight_files import how_to_get, weights_path
 from napari_smse.models.model_files import model_paths
 from napari_smse.models.wsinfer.agreement import agreements
@@ -107,9 +109,20 @@ def listed_models(history: FineTuneHistory | None = None) -> list[ListedModel]:
         *_tuned(FineTuneHistory() if history is None else history),
         *_agreed(),
         *_zoo(),
-        *map(_encoder, catalogue.ENCODERS),
+        *map(_encoder, _encoders()),
     ]
     return sorted(found, key=lambda one: one.state is not ModelState.READY)
+
+
+def _encoders() -> list[Encoder]:
+    """Return those of the catalogue, and what else of timm was used."""
+    named = [one.name for one in catalogue.ENCODERS]
+    others = []
+    for name in known_encoders():
+        # One of an earlier or later version may be unknown to this one.
+        with suppress(UnknownEncoderError):
+            others += [] if name in named else [find_encoder(name)]
+    return [*catalogue.ENCODERS, *others]
 
 
 def _chosen_by(name: str) -> str:
