@@ -161,6 +161,15 @@ def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):
     assert "Appearance: 0.50" in card.ood.toolTip()
 
 
+def test_a_model_without_embeddings_is_told_in_the_dock_alone(docks, dock, model, problems):
+    """Nobody pressed anything: a notification would come out of the blue."""
+    model.card = model.card.model_copy(update={"has_embedding": False})
+    docks.run_score()
+    dock.refresh()
+    docks.until(lambda: "no embeddings" in dock.state.text())
+    assert not problems
+
+
 def test_what_is_far_from_all_reference_tiles_is_not_called_known(docks, dock, banks):
     scored(docks, dock)
     banks["own"] = far_bank(dock.read)

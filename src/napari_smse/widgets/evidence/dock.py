@@ -123,7 +123,7 @@ class EvidenceDock(SlideDock):
         self.pointer.hovered.connect(lambda x, y: self.evidence.point_at(x, y, quietly=True))
         self.pointer.missed.connect(self._show_message)
         self.reading.returned.connect(self._show_slide)
-        self.reading.errored.connect(self._show_problem)
+        self.reading.errored.connect(self._show_message)
         self.evidence.problem.connect(self._show_message)
         self.evidence.shown.connect(self._outline)
         self.evidence.exemplar_clicked.connect(self._fly_to_exemplar)
