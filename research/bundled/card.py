@@ -233,7 +233,8 @@ def card_of(
         notes=(
             "ImageNet's trunk, read at its last three stages over the tissue of a tile alone; "
             "heads learnt by a similarity loss on noisy features of strongly changed crops; "
-            "temperature and band are fitted on laboratories left out.",
+            "temperature and band are fitted on laboratories left out, of an organ that others "
+            "taught.",
         ),
         undecided=Undecided(
             low=round(band.low, 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,13 @@ def test_the_model_is_made_with_its_figures_and_made_again_the_same(
     train.main()
     again = load_model(tmp_path / "out" / train.NAME)
     assert again.card == model.card
+
+
+def test_the_band_is_of_laboratories_whose_organ_is_known(tmp_path: Path) -> None:
+    data = two_sources(tmp_path / "data", ("one", "two"), cases=4, images=1)
+    organs = {"one": "breast", "two": "breast", "three": "lung"}
+    facts = next(iter(data.sources.values()))
+    sources = {name: replace(facts, organ=organ) for name, organ in organs.items()}
+    assert train.of_known_organs(replace(data, sources=sources)) == ["one", "two"]
+    sources["two"] = replace(facts, organ="colon")
+    assert train.of_known_organs(replace(data, sources=sources)) == ["one", "two", "three"]
