@@ -179,12 +179,17 @@ def external_figure(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> M
     )
 
 
-def elsewhere(figures: Sequence[Metric]) -> str:
+def elsewhere(figures: Sequence[Metric], data: LabelledSet) -> str:
     """Say what to expect on slides from laboratories that the model never saw."""
+    organs = {
+        f"{_title(data, name)}{LEFT_OUT}": facts.organ for name, facts in data.sources.items()
+    }
+    organs[EXTERNAL] = "breast"
     unseen = [
-        f"{one.data.removesuffix(LEFT_OUT)}: {one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+        f"{organs[one.data]}, {one.data.removesuffix(LEFT_OUT)}: {one.value:.2f} ({one.low:.2f} to "
+        f"{one.high:.2f})"
         for one in figures
-        if one.metric == "auc" and (one.data.endswith(LEFT_OUT) or one.data == EXTERNAL)
+        if one.metric == "auc" and one.data in organs
     ]
     return (
         "On slides from a laboratory that it never saw, trust it no further than this (AUC and "
@@ -229,7 +234,7 @@ def card_of(
         figures=tuple(figures),
         intended_use="Research use only: to find regions worth a look on H&E slides of breast, "
         "colon, oral mucosa and lung, and as a start to fine-tune from. Not for diagnosis.",
-        limits=(elsewhere(figures), *LIMITS),
+        limits=(elsewhere(figures, data), *LIMITS),
         notes=(
             "ImageNet's trunk, read at its last three stages over the tissue of a tile alone; "
             "heads learnt by a similarity loss on noisy features of strongly changed crops; "
