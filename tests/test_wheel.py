@@ -46,6 +46,10 @@ def test_the_bundled_weights_are_in_the_wheel(wheel_names: set[str]) -> None:
         "smse_v0.json",
         "smse_v0.looks.json",
         "smse_v0.safetensors",
+        "smse_v1.exemplars.safetensors",
+        "smse_v1.json",
+        "smse_v1.looks.json",
+        "smse_v1.safetensors",
     ]
 
 

@@ -176,7 +176,7 @@ def load_model(
     >>> import napari_smse as smse
     >>> model = smse.load_model("bundled")
     >>> model.card.classes, model.card.tile_px, model.card.mpp_range
-    (('benign', 'malignant'), 224, (0.2, 0.6))
+    (('benign', 'malignant'), 224, (0.22, 0.62))
     """
     from napari_smse import models
 

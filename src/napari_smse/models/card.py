@@ -13,7 +13,7 @@ from napari_smse.errors import ModelError
 
 BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
 WHOLE_IMAGE_TRUNK: Final = "smse_cnn"
-BUNDLED_NAME: Final = "smse_v0"
+BUNDLED_NAME: Final = "smse_v1"
 WEIGHTS_SUFFIX: Final = ".safetensors"
 CARD_SUFFIX: Final = ".json"
 EXEMPLARS_SUFFIX: Final = f".exemplars{WEIGHTS_SUFFIX}"
