@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 import shapely
@@ -17,6 +18,7 @@ from napari_smse.errors import QueryError
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.click_tool import DrawingTool
 from napari_smse.widgets.layers.regions import AREAS, world_outline
+from napari_smse.widgets.layers.screen_width import ScreenWidth
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.slide_layers import (
     LAYER_KEY,
@@ -29,7 +31,7 @@ from napari_smse.widgets.slide_layers import (
 )
 
 _DONE = ("added", "removed", "changed")
-_EDGE_UM = 5.0
+_WIDTH_PX: Final = 2.5
 _INSET = 0.1
 
 
@@ -144,7 +146,6 @@ class ExampleLayer(QObject):
             translate=self._slide_layer.translate[-2:],
             units=self._slide_layer.units[-2:],
             axis_labels=self._slide_layer.axis_labels[-2:],
-            edge_width=_EDGE_UM / max(float(self._slide_layer.scale[-1]), 1e-6),
             edge_color=_COLOURS[self._side],
             face_color="transparent",
             opacity=1,
@@ -155,10 +156,12 @@ class ExampleLayer(QObject):
         self.layer = layer
         self._tool = DrawingTool(self._viewer, layer)
         layer.events.data.connect(self._on_changed)
+        self._width = ScreenWidth(self._viewer, layer, _WIDTH_PX, self)
 
     def _let_go(self) -> None:
         if self.layer is not None:
             self.layer.events.data.disconnect(self._on_changed)
+            self._width.release()
             self._tool.release()
             self.layer = None
 

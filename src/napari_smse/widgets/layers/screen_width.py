@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from napari.components import ViewerModel
@@ -10,6 +11,36 @@ from qtpy.QtCore import QObject, QTimer
 
 _SETTLED_MS: Final = 80
 """So long the zoom must rest: making wide lines anew takes a moment, and a wheel turns on."""
+
+
+class ZoomWatch(QObject):
+    """Calls something when the zoom has changed and rests again.
+
+    Parameters
+    ----------
+    viewer
+        Whose zoom it is.
+    call
+        What to call.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, call: Callable[[], object], parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._camera = viewer.scene.camera
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(call)
+        self._camera.events.zoom.connect(self._wait)
+
+    def release(self) -> None:
+        """Watch no more."""
+        self._timer.stop()
+        self._camera.events.zoom.disconnect(self._wait)
+
+    def _wait(self, _event: object = None) -> None:
+        self._timer.start(_SETTLED_MS)
 
 
 class ScreenWidth(QObject):
@@ -36,10 +67,7 @@ class ScreenWidth(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._layer, self._width_px = viewer, layer, width_px
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.apply)
-        viewer.scene.camera.events.zoom.connect(self._wait)
+        self._watch = ZoomWatch(viewer, self.apply, self)
         self.apply()
 
     @property
@@ -60,8 +88,4 @@ class ScreenWidth(QObject):
 
     def release(self) -> None:
         """Follow the zoom no more."""
-        self._timer.stop()
-        self._viewer.scene.camera.events.zoom.disconnect(self._wait)
-
-    def _wait(self, _event: object = None) -> None:
-        self._timer.start(_SETTLED_MS)
+        self._watch.release()

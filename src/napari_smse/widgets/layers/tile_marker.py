@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 from napari.components import ViewerModel
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import SmseError
 from napari_smse.slides import Region
+from napari_smse.widgets.layers.screen_width import ZoomWatch
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import (
     LAYER_KEY,
@@ -29,6 +32,7 @@ _PX: Final = 40
 _LINE_ON_SCREEN: Final = 2.0
 """Px of the screen: of a thinner line, parts are left out where a small tile is drawn."""
 _YELLOW: Final = (255, 212, 0, 255)
+_watches: WeakKeyDictionary[ViewerModel, ZoomWatch] = WeakKeyDictionary()
 
 
 def fly_to(viewer: ViewerModel, slide_layer: Layer, region: Region) -> None:
@@ -115,6 +119,19 @@ def _outline(viewer: ViewerModel, slide_layer: Layer, edges: NDArray[np.float64]
         )
     )
     viewer.layers.selection.active = active
+    if viewer not in _watches:
+        _watches[viewer] = ZoomWatch(viewer, partial(_fit_line, ref(viewer)))
+
+
+def _fit_line(viewer: ReferenceType[ViewerModel]) -> None:
+    """Draw the outline as wide as it is to be at the present zoom."""
+    shown = viewer()
+    edges, marker = (None, None) if shown is None else (marked(shown), _marker_in(shown))
+    if shown is None or edges is None or marker is None:
+        return
+    frame = _frame(_line_px(shown, np.stack(edges)))
+    if not np.array_equal(marker.data, frame):
+        marker.data = frame
 
 
 def _marker_in(viewer: ViewerModel) -> Image | None:
