@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_smse.datasets.labelled_set import LabelledSet
 from napari_smse.evaluation.scale_curve import ScalePoint
+from napari_smse.metrics.abstention import AbstainBand
 from napari_smse.metrics.classification import auc
 from napari_smse.metrics.estimate import Estimate, share_estimate
 from napari_smse.metrics.predictions import HeldOutPredictions
@@ -26,7 +27,6 @@ from napari_smse.models.card import Undecided
 from napari_smse.training.imagenet_weights import PARENT
 from napari_smse.training.recipe import Recipe
 from napari_smse.training.train_model import recipe_facts, training_sources
-from research.bundled.abstention import AbstainBand
 from research.bundled.kept_networks import TILE_PX
 
 VERSION: Final = "1.0.0"

@@ -36,6 +36,7 @@ from napari_smse.evaluation.cross_validation import (
 )
 from napari_smse.evaluation.learners import FROZEN, create_learner, read_recipe
 from napari_smse.evaluation.scale_curve import held_out_scale_curve
+from napari_smse.metrics.abstention import AbstainBand, abstain_band
 from napari_smse.metrics.calibration import apply_temperature, fit_temperature
 from napari_smse.metrics.predictions import HeldOutPredictions, join
 from napari_smse.models import Metric, SmseNetwork, load_model, read_card, save_model
@@ -45,7 +46,6 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.training.embeddings import embed_images
 from napari_smse.training.exemplar_selection import choose_exemplars
 from napari_smse.training.recipe import Recipe
-from research.bundled.abstention import AbstainBand, abstain_band
 from research.bundled.bach import bach_probabilities
 from research.bundled.breakhis_folds import REPEATS, divided
 from research.bundled.card import (

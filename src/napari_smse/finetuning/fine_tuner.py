@@ -18,6 +18,7 @@ from napari_smse.datasets.labelled_set import LabelledImage, LabelledSet
 from napari_smse.errors import TrainingError
 from napari_smse.finetuning.assessment import accuracy_of, assess, assess_heads, separation
 from napari_smse.finetuning.best_heads import BestHeads
+from napari_smse.finetuning.calibration import calibrated
 from napari_smse.finetuning.embedding_heads import (
     EmbeddingHeads,
     initialise_heads,
@@ -186,7 +187,7 @@ class FineTuner:
             The loss is not a number any more, or there is not enough memory.
         """
         try:
-            tuned = yield from self._run()
+            tuned = calibrated((yield from self._run()), self.labelled_set)
             images = self.labelled_set.select(self.training)
             reference = yield from in_stage(
                 "checking", updated_ood_reference(self.model, images, self._appearances)

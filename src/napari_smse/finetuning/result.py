@@ -9,6 +9,7 @@ from napari_smse.finetuning.assessment import Assessment
 from napari_smse.finetuning.embedding_heads import EmbeddingHeads
 from napari_smse.finetuning.hard_triplets import Triplet
 from napari_smse.metrics.estimate import Estimate
+from napari_smse.models.card import Undecided
 from napari_smse.models.smse_network import SmseNetwork
 from napari_smse.progress import Progress, Task, map_progress
 from napari_smse.similarity.exemplar_bank import ExemplarBank
@@ -43,6 +44,10 @@ class FineTuneResult:
     ood_reference
         What the tiles look like that the model tuned knows, and those learnt from now; none where
         that model does not say.
+    temperature
+        What the logits were divided by, so as to be no surer than right on what was held out.
+    undecided
+        The band in which nothing is called, by what was held out; none if that was too little.
     """
 
     network: SmseNetwork
@@ -55,6 +60,8 @@ class FineTuneResult:
     hard_triplets: tuple[Triplet, ...] = ()
     constraints_satisfied: tuple[int, int, int] | None = None
     ood_reference: OodReference | None = None
+    temperature: float = 1.0
+    undecided: Undecided | None = None
 
 
 _Result = TypeVar("_Result")

@@ -101,8 +101,10 @@ def fine_tuned_card(
         model tuned gives the colours of the classes that lack one.
     """
     base, data = tuning.model.card, tuning.labelled_set
-    # Until another is measured: without a band, what was learnt from a few tiles is called boldly.
-    undecided = base.undecided if data.classes == base.classes else None
+    # Its parent's is of other laboratories; without one, what was learnt from a few tiles would be
+    # called boldly.
+    same = data.classes == base.classes and base.undecided is not None
+    undecided = base.undecided if same else tuned.undecided
     return ModelCard(
         name=name,
         version=version,
@@ -115,11 +117,15 @@ def fine_tuned_card(
         encoder=base.encoder,
         training=(*base.training, *training_sources(data, tuning.training)),
         recipe=recipe_facts(tuning.recipe)
-        | {TRAINING_IMAGES: len(tuning.training), "crops an image": tuning.crops},
+        | {
+            TRAINING_IMAGES: len(tuning.training),
+            "crops an image": tuning.crops,
+            "temperature": round(tuned.temperature, 4),
+        },
         figures=_figures(tuning, tuned),
         intended_use=base.intended_use,
         undecided=undecided,
-        limits=(*_LIMITS, *(() if undecided is None else (_BAND_OF_BASE,)), *tuning.warnings),
+        limits=(*_LIMITS, *((_BAND_OF_BASE,) if same else ()), *tuning.warnings),
         parent=f"{base.name} {base.version}, weights {base.weights_sha256[:16]}",
     )
 

@@ -1,4 +1,4 @@
-"""The probabilities between which the bundled model's card says to call nothing."""
+"""Probabilities between which nothing is called, so that what is called is right often enough."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from research.bundled.abstention import abstain_band
+from napari_smse.metrics.abstention import abstain_band
 
 Made = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 
