@@ -80,3 +80,23 @@ def test_a_cohort_of_nothing_that_can_be_read_has_status_1(written: Path, tmp_pa
     assert result.exit_code == 1
     assert "holds no readable scores" in " ".join(result.output.split())
     assert "Without a result" in out.read_text(encoding="utf-8")
+
+
+def test_another_class_is_looked_for(written: Path, where: list[str], tmp_path: Path) -> None:
+    result = runner.invoke(app, ["report", str(written), *where, "--positive", "benign"])
+    assert result.exit_code == 0, result.output
+    page = (written / "results" / "slide" / "report.html").read_text()
+    assert "The places called benign" in page or "no place is called benign" in page
+    out = tmp_path / "cohort.html"
+    labels = tmp_path / "labels.csv"
+    labels.write_text("slide,label\nslide.tif,malignant\n")
+    command = ["cohort", str(written), "--out", str(out), "--labels", str(labels), *where]
+    result = runner.invoke(app, [*command, "--positive", "benign"])
+    assert result.exit_code == 0, result.output
+    assert "P(benign)" in out.read_text()
+
+
+def test_a_class_that_the_model_does_not_know_is_one_line(written: Path, where: list[str]) -> None:
+    result = runner.invoke(app, ["report", str(written), *where, "--positive", "Tumor"])
+    assert result.exit_code == 1
+    assert "mini 1 knows no class 'Tumor': choose one of benign, malignant." in result.output

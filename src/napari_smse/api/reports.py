@@ -61,7 +61,11 @@ def summarise(scores: Scores, class_name: str | None = None) -> SlideSummary:
 
 
 def write_report(
-    folder: Place, *, models: Iterable[Place] = (), slides: Place | None = None
+    folder: Place,
+    *,
+    models: Iterable[Place] = (),
+    slides: Place | None = None,
+    positive: str = "",
 ) -> Path:
     """Write the report of a slide that was scored into the folder of its results.
 
@@ -73,6 +77,8 @@ def write_report(
         Paths of models that may have scored it, unless it is one that comes with the program.
     slides
         Folder of the slide, if it was moved since it was scored.
+    positive
+        The class that is looked for; by default *malignant*, or the last.
 
     Returns
     -------
@@ -97,7 +103,7 @@ def write_report(
     >>> smse.write_report(scores.save(tempfile.mkdtemp())).name
     'report.html'
     """
-    return saved_results.write_report(Path(folder), _models(models), _path(slides))
+    return saved_results.write_report(Path(folder), _models(models), _path(slides), positive)
 
 
 def write_cohort(
@@ -108,6 +114,7 @@ def write_cohort(
     models: Iterable[Place] = (),
     slides: Place | None = None,
     title: str = cohort.CohortSettings.title,
+    positive: str = "",
     progress: OnProgress | None = None,
 ) -> Cohort:
     """Write one HTML page over many slides that were scored.
@@ -122,7 +129,7 @@ def write_cohort(
         CSV with the columns ``label``, and ``case`` or ``slide`` or both: adds ROC and AUC with its
         interval, by case. The score of a slide is its mean probability of the class over the tissue
         that is in distribution; that of a case, the highest of its slides.
-    models, slides
+    models, slides, positive
         As for `write_report`.
     title
         First line of the page.
@@ -143,7 +150,7 @@ def write_cohort(
         The labels cannot be read, contradict each other, or name a class that no model knows.
     """
     settings = cohort.CohortSettings(
-        Path(out), _path(labels), _models(models), _path(slides), title
+        Path(out), _path(labels), _models(models), _path(slides), title, positive
     )
     folders = saved_results.find_results(map(Path, results))
     task = cohort.write_cohort(cohort.saved_sources(folders, settings), settings)

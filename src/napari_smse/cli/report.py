@@ -36,8 +36,21 @@ SlidesFolder = Annotated[
 ]
 
 
+Positive = Annotated[
+    str,
+    typer.Option(
+        help="The class that is looked for, in maps, summary and ROC; malignant, or the last.",
+        show_default=False,
+    ),
+]
+
+
 def report_slides(
-    results: Results, model: Models = None, slides: SlidesFolder = None, quiet: Quiet = False
+    results: Results,
+    model: Models = None,
+    slides: SlidesFolder = None,
+    positive: Positive = "",
+    quiet: Quiet = False,
 ) -> None:
     """Write a report of each slide that was scored: report.html and report.pdf in its folder.
 
@@ -56,7 +69,7 @@ def report_slides(
             failed.append(outcome)
             console.error(outcome.problem)
 
-    run_task(write_reports(folders, tuple(model or ()), slides), tell)
+    run_task(write_reports(folders, tuple(model or ()), slides, positive), tell)
     if failed:
         if len(folders) > 1:
             console.message(f"{len(failed)} of {len(folders)} slides could not be reported.")
@@ -73,6 +86,7 @@ def report_cohort(
     title: Annotated[str, typer.Option(help="First line of the page.")] = CohortSettings.title,
     model: Models = None,
     slides: SlidesFolder = None,
+    positive: Positive = "",
     quiet: Quiet = False,
 ) -> None:
     """Write one page over many slides that were scored: pictures, shares, and AUC against labels.
@@ -80,7 +94,7 @@ def report_cohort(
     A folder stands for all results in it and below. Slides of different models are never pooled.
     """
     console = Console(quiet=quiet)
-    settings = CohortSettings(out, labels, tuple(model or ()), slides, title)
+    settings = CohortSettings(out, labels, tuple(model or ()), slides, title, positive)
     cohort = run_task(write_cohort(saved_sources(find_results(results), settings), settings))
     for warning in cohort.warnings:
         console.warn(warning)

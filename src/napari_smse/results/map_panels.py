@@ -19,7 +19,6 @@ from napari_smse.scoring import (
     fuse,
     fused_scales,
     is_trained_scale,
-    shown_class,
 )
 from napari_smse.scoring.calls import OOD_LIMIT, OOD_SHARE
 from napari_smse.scoring.map_raster import MapRaster
@@ -63,7 +62,7 @@ def draw_maps(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) 
 
 def _panels(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) -> Iterator[MapPanel]:
     classes, card, mask = context.rule.classes, context.card, find_tissue(slide)
-    shown = shown_class(classes)
+    shown = context.positive_class
     number = classes.index(shown)
     colours = map_colours(classes, shown, card.class_colours, context.rule.band_of(shown))
     unlike = [_out_of_distribution(scores, context) for scores in scales]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smse.errors import RequestError
 from napari_smse.models.card import ModelCard
 from napari_smse.results.run_record import CLASS_HEAD
 from napari_smse.results.slide_summary import SlideSummary, summarise_slide
@@ -35,6 +36,9 @@ class RunContext:
         Classifier that gives the probabilities from the model's embeddings.
     reference
         What the model's training tiles look like; None if that is not known.
+    positive
+        The class that is looked for, in maps, summaries and ROC; by default the one whose map is
+        shown first.
     """
 
     card: ModelCard
@@ -42,6 +46,23 @@ class RunContext:
     warnings: Sequence[str] = ()
     classifier: str = CLASS_HEAD
     reference: OodReference | None = None
+    positive: str = ""
+
+    @property
+    def positive_class(self) -> str:
+        """The class that is looked for.
+
+        Raises
+        ------
+        RequestError
+            The model does not know it.
+        """
+        if self.positive and self.positive not in self.rule.classes:
+            raise RequestError(
+                f"{self.model} knows no class {self.positive!r}: choose one of "
+                f"{', '.join(self.rule.classes)}."
+            )
+        return self.positive or shown_class(self.rule.classes)
 
     @property
     def model(self) -> str:
@@ -94,8 +115,8 @@ class RunContext:
         scales
             All that its store holds, fine to coarse.
         class_name
-            The class whose probabilities and hottest spots are wanted; by default the one whose map
-            is shown first.
+            The class whose probabilities and hottest spots are wanted; by default the one that is
+            looked for.
         """
         # Scores that are not from a store may come without what their tiles look like.
         ood = [
@@ -104,7 +125,7 @@ class RunContext:
             else np.full(len(one.tiles), np.nan, dtype=np.float32)
             for one in scales
         ]
-        shown = class_name or shown_class(self.rule.classes)
+        shown = class_name or self.positive_class
         return summarise_slide(scales, ood, self.card, self.rule, shown)
 
 

@@ -52,6 +52,8 @@ class CohortSettings:
         Folder in which the slides lie now, if they were moved.
     title
         First line of the page.
+    positive
+        The class that is looked for; by default the one whose map is shown first.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class CohortSettings:
     models: tuple[str, ...] = ()
     slides: Path | None = None
     title: str = "Cohort of slides"
+    positive: str = ""
 
 
 Source = Callable[[], CohortSlide]
@@ -214,7 +217,7 @@ def _saved_source(folder: Path, settings: CohortSettings) -> CohortSource:
 
 
 def _saved_slide(folder: Path, name: str, case: str, settings: CohortSettings) -> CohortSlide:
-    results = open_results(folder, settings.models)
+    results = open_results(folder, settings.models, settings.positive)
     found = cohort_slide(
         results.context,
         results.scales,

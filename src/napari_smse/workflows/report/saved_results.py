@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -118,7 +118,7 @@ def _results_below(place: Path) -> Iterator[Path]:
         below[:] = sorted(name for name in below if not name.endswith(".zarr"))
 
 
-def open_results(folder: Path, models: Sequence[str] = ()) -> SavedResults:
+def open_results(folder: Path, models: Sequence[str] = (), positive: str = "") -> SavedResults:
     """Open the results of a slide.
 
     Parameters
@@ -127,6 +127,8 @@ def open_results(folder: Path, models: Sequence[str] = ()) -> SavedResults:
         Where they lie.
     models
         Models that may have scored it, besides those that come with the program.
+    positive
+        The class that is looked for; by default the one whose map is shown first.
 
     Raises
     ------
@@ -134,6 +136,8 @@ def open_results(folder: Path, models: Sequence[str] = ()) -> SavedResults:
         They are not whole, or cannot be read.
     ModelError
         The model that scored it is not known, or cannot be read.
+    RequestError
+        It does not know the class that is looked for.
     """
     store = ScoreStore.open(folder / STORE_NAME)
     if not store.finished:
@@ -142,7 +146,9 @@ def open_results(folder: Path, models: Sequence[str] = ()) -> SavedResults:
             "command, before they are reported."
         )
     record = read_record(folder)
-    return SavedResults(folder, record, store, _context(folder, record, store, models))
+    context = replace(_context(folder, record, store, models), positive=positive)
+    _ = context.positive_class  # refused before anything takes time
+    return SavedResults(folder, record, store, context)
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -191,22 +197,24 @@ class ReportOutcome:
     problem: SmseError | None = None
 
 
-def write_report(folder: Path, models: Sequence[str] = (), slides: Path | None = None) -> Path:
+def write_report(
+    folder: Path, models: Sequence[str] = (), slides: Path | None = None, positive: str = ""
+) -> Path:
     """Write the report of a slide that was scored into its folder, and return its HTML file.
 
     Parameters
     ----------
     folder
         Of its results.
-    models, slides
+    models, slides, positive
         As for `open_results` and `SavedResults.open_slide`.
 
     Raises
     ------
-    OutputError, ModelError, SlideError
+    OutputError, ModelError, SlideError, RequestError
         As these do; or it cannot be written.
     """
-    results = open_results(folder, models)
+    results = open_results(folder, models, positive)
     with results.open_slide(slides) as slide, folder_lock(folder):
         report = slide_report(slide, results.scales, results.context, results.record)
         write_slide_report(folder, report)
@@ -214,7 +222,10 @@ def write_report(folder: Path, models: Sequence[str] = (), slides: Path | None =
 
 
 def write_reports(
-    folders: Sequence[Path], models: Sequence[str] = (), slides: Path | None = None
+    folders: Sequence[Path],
+    models: Sequence[str] = (),
+    slides: Path | None = None,
+    positive: str = "",
 ) -> Task[list[ReportOutcome]]:
     """Write the reports of several slides; one that fails stops no other.
 
@@ -222,7 +233,7 @@ def write_reports(
     ----------
     folders
         Of results, as `find_results` gives them.
-    models, slides
+    models, slides, positive
         As for `write_report`.
 
     Returns
@@ -233,7 +244,7 @@ def write_reports(
     outcomes = []
     for number, folder in enumerate(folders, start=1):
         try:
-            write_report(folder, models, slides)
+            write_report(folder, models, slides, positive)
             outcome = ReportOutcome(folder)
         except Exception as error:
             outcome = ReportOutcome(folder, named_error(error, folder.name))
