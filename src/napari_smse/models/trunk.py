@@ -148,7 +148,8 @@ def tissue_weights(images: Tensor) -> Tensor:
     darkest = images.float().amin(dim=1, keepdim=True)
     density = -torch.log10((darkest + 1) / 256)
     low, high = _GLASS_DENSITY
-    return ((density - low) / (high - low)).clamp(_LEAST_WEIGHT, 1)
+    # Both of one type: an exporter cannot tell what a float and an int clamp to.
+    return ((density - low) / (high - low)).clamp(_LEAST_WEIGHT, 1.0)
 
 
 def _mean_and_deviation(maps: Tensor) -> Tensor:

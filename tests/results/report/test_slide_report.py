@@ -195,8 +195,8 @@ def test_of_the_bundled_card_it_says_what_a_reader_must_know() -> None:
     facts = dict(found.facts)
     assert facts["Intended use"] == (card.intended_use,)
     assert facts["Limits"] == card.limits
-    assert "0.2 µm/px" in facts["Magnifications"][0]
-    assert "0.13 and 0.87" in facts["No class is called"][0]
+    assert "0.22 µm/px" in facts["Magnifications"][0]
+    assert "0.27 and 0.73" in facts["No class is called"][0]
     assert all("Licence: " in line for line in facts["Trained on"])
     assert len(found.figures) == MAX_FIGURES
     data, value, _ = found.figures[0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_smse.errors import DeviceError
-from napari_smse.models import Model
+from napari_smse.models import Model, SmseNetwork
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import ComputeDevice, Runtime
 from napari_smse.scoring.runtimes.base import EXTRAS, Prediction, TileRunner
@@ -113,6 +113,16 @@ def test_probabilities_and_embeddings_are_those_of_the_network(
 ) -> None:
     tiles = some_tiles(0)
     assert_close(runner(tiles), as_built(model, tiles))
+
+
+def test_a_trunk_that_pools_tissue_runs_too(model: Model, runtime: Runtime) -> None:
+    """As the bundled one does; what weighs its places is another part of the network."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = SmseNetwork("test_efficientnet+tissue", 8).eval()
+    pooling, tiles = replace(model, network=network), some_tiles(0)
+    tiles[:, : TILE_PX // 3] = 245  # glass
+    assert_close(build_runner(pooling, on(runtime), 1)(tiles), as_built(pooling, tiles))
 
 
 def test_the_next_call_does_not_overwrite_an_answer(model: Model, runner: TileRunner) -> None:
