@@ -201,7 +201,7 @@ def test_of_the_bundled_card_it_says_what_a_reader_must_know() -> None:
     assert len(found.figures) == MAX_FIGURES
     data, value, _ = found.figures[0]
     assert data.startswith("BACH")
-    assert value == "0.67 (0.50 to 0.81)"
+    assert value == "0.82 (0.70 to 0.93)"
     assert f"{len(card.figures) - MAX_FIGURES} more" in found.more
 
 
