@@ -31,8 +31,11 @@ def next_tile(images: Path) -> None:
         dock.queue.find.click()
         stage.until(lambda: bool(dock.queue.tiles))
         stage.until(lambda: not dock.queue.pictures.task.is_running)
-        for key in (0, 1, None, 0):
-            if key is None:
+        for number in range(4):
+            tile = dock.queue.tiles[number].tile
+            # On the drawn slide, what is malignant lies on the right.
+            key = int(tile.region.x > tile.slide.width // 2)
+            if number == 2:
                 dock.labelling.skip()
             else:
                 dock.labelling.label(key)

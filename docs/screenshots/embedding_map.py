@@ -33,9 +33,9 @@ def embedding_map(images: Path) -> None:
         dock.form.exemplars.setChecked(True)
         stage.shoot("embedding_map")
         dock.form.exemplars.setChecked(False)
-        corner = np.quantile(dock.space.points, 0.72, axis=0)
-        round_it = shapely.box(*corner, *dock.space.points.max(axis=0) + 1)
-        dock.plot._choose(round_it, adds=False)
+        malignant = dock.space.points[dock.space.probability[:, 1] > 0.7]
+        low, high = np.quantile(malignant, (0.25, 0.75), axis=0)
+        dock.plot._choose(shapely.box(*low, *high), adds=False)
         for layer in stage.viewer.layers:
             if "P(" in layer.name:
                 layer.visible = False
