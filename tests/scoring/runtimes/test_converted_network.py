@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +127,29 @@ def test_what_was_not_used_for_longest_is_removed(
 def test_it_lies_in_the_users_cache() -> None:
     assert converted_folder is not converted_network.converted_folder
     assert converted_folder().parent.name == "napari-smse"
+
+
+_NUMBA_MEANWHILE = """
+import math
+import numba
+import torch
+from napari_smse.scoring.runtimes.converted_network import convert_once
+
+def convert():
+    # As torch's exporter does, for as long as it runs.
+    math.pow = lambda base, exponent: base
+    assert numba.njit(lambda number: number + 1)(1.0) == 2.0
+    return {"file": b"done"}
+
+print(convert_once(torch.nn.Linear(2, 2), torch.zeros(1, 2), "onnxruntime", convert))
+"""
+
+
+def test_numba_may_begin_while_a_network_is_converted(tmp_path: Path) -> None:
+    """As napari has it do, when the first annotation is drawn."""
+    pytest.importorskip("numba")
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", _NUMBA_MEANWHILE], capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.strip() == "{'file': b'done'}", done.stderr

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from zipfile import ZipFile
@@ -55,9 +56,24 @@ def convert_once(
     path = converted_folder() / _key(network, example, runtime)
     files = _read(path)
     if files is None:
+        _load_numba_first()
         files = convert()
         _write(path, files)
     return files
+
+
+def _load_numba_first() -> None:
+    """Let numba look through Python's mathematics before torch's exporter exchanges parts of it.
+
+    While a network is exported, `math.pow` is another function. napari compiles with numba when the
+    first annotation is drawn, in another thread; numba would then fail once and for all.
+    """
+    if find_spec("numba") is None:
+        return
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
 
 
 def converted_folder() -> Path:
