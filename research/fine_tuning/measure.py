@@ -282,7 +282,7 @@ def tuned_run(
         held.images.tolist(),
         held.logits.tolist(),
         tuned.before.held_out.logits.tolist(),
-        tuned.exemplar_accuracy,
+        _accuracies(tuned),
         time.monotonic() - began,
         learning,
     )
@@ -331,6 +331,16 @@ def trained_run(
     logits = predictor(data.select(deal.held)).tolist()
     seconds = time.monotonic() - began
     return Run(what, deal.number, len(learnt), deal.held, logits, seconds=seconds)
+
+
+def _accuracies(tuned: FineTuneResult) -> tuple[float, float] | None:
+    """Return the share of the model's exemplars called right before and after."""
+    if tuned.exemplar_accuracy is None:
+        return None
+    before, after = (one.value for one in tuned.exemplar_accuracy)
+    assert before is not None
+    assert after is not None
+    return before, after
 
 
 if __name__ == "__main__":
