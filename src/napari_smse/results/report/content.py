@@ -167,15 +167,13 @@ def slide_report(
         The slide cannot be read.
     """
     summary = context.summary(scales)
-    ordered = [*summary.scales[-1:], *summary.scales[:-1]]
+    ordered = [*summary.scales[-1:], *summary.scales[:-1]] if context.card.knows_classes else []
     return SlideReport(
         path_text(slide.path.name),
         describe_summary(summary, context.model),
         tuple(_warnings(summary, record)),
         draw_maps(slide, scales, context) if maps is None else maps,
-        tuple(_section(slide, scale, summary, context.card) for scale in ordered)
-        if context.card.knows_classes
-        else (),
+        tuple(_section(slide, scale, summary, context.card) for scale in ordered),
         excerpt(context.card),
         tuple(_provenance(record)),
     )
@@ -277,11 +275,9 @@ def _section(
 
 
 def _spot(slide: Slide, spot: HotSpot, class_name: str) -> SpotPicture:
-    at = spot.region
-    width = spot.region.width * slide.mpp
-    caption = (
-        f"P({class_name}) {spot.probability:.2f} at x {at.x:,}, y {at.y:,} px; frame {width:.0f} µm"
-    )
+    at, width = spot.region, spot.region.width * slide.mpp
+    place = f"at x {at.x:,}, y {at.y:,} px; frame {width:.0f} µm"
+    caption = f"P({class_name}) {spot.probability:.2f} {place}"
     return SpotPicture(picture_of_spot(slide, at), caption)
 
 
