@@ -7,6 +7,7 @@ import pytest
 
 from napari_smse.models import load_model
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
+from napari_smse.widgets.embedding_map.messages import describe_tile
 from napari_smse.widgets.evidence.dock import EvidenceDock
 from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.similar.dock import SimilarDock
@@ -96,7 +97,7 @@ def test_tiles_are_laid_out_and_annotated(docks, beside):
     dock.plot.select(chosen)
     dock.plot.chosen.emit(chosen)
     assert dock.panel.classes.findText("unclassified") < 0
-    dock.plot.hovered.emit(0, None)
+    assert "unclassified" not in describe_tile(dock.space, 0, None)
 
 
 def test_tiles_that_differ_are_asked_for_first(docks, beside):

@@ -50,7 +50,9 @@ class SlideHits:
     hits: tuple[Hit, ...]
 
     def describe_class(self, hit: Hit) -> str:
-        """Name the class that a hit most likely has, with its probability."""
+        """Name the class that a hit most likely has, and how likely that is."""
+        if len(self.slide.classes) == 1:
+            return "no class"
         number = int(np.argmax(hit.probability))
         return f"{self.slide.classes[number]} {hit.probability[number]:.2f}"
 

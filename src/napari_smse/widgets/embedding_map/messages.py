@@ -22,8 +22,10 @@ def describe_tile(space: EmbeddingMap, row: int, unlikeness: NDArray[np.float32]
     probability = one.tiles.probability[number, one.tiles.classes.index(name)]
     region = one.tiles.region(number)
     (call,) = space.rule.named(_calls(space, unlikeness)[row : row + 1])
+    # A single class is that of all tiles, by a model that knows none.
+    named = f"{call} · P({name}) {probability:.2f} · " if len(one.tiles.classes) > 1 else ""
     text = (
-        f"{call} · P({name}) {probability:.2f} · {one.slide.name} · "
+        f"{named}{one.slide.name} · "
         f"{describe_scale(float(one.tiles.mpps[number]))} · at ({region.x}, {region.y}) px"
     )
     if unlikeness is None or np.isnan(unlikeness[row]):
