@@ -39,6 +39,8 @@ PUBLISHED_MILLIONS = {
     "hibou-b": 86,
     "hibou-l": 304,
     "gpfm": 303,
+    "conch": 86,
+    "ctranspath": 27.5,
     "dinov2-vitb14": 86,
 }
 """As their authors and other tools state them, rounded as they are there."""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_smse.errors import ModelError
-from napari_smse.models.encoders.encoder import Architecture, Encoder, Pooling
+from napari_smse.models.encoders.encoder import REBUILT_HERE, Architecture, Encoder, Pooling
+from napari_smse.models.encoders.rebuilt_networks import REBUILT
 from napari_smse.models.trunk import Trunk
 
 _LAYER_ARGUMENTS: Final = ("mlp_layer", "act_layer")
@@ -85,8 +86,12 @@ def build_encoder(encoder: Encoder) -> EncoderTrunk:
     ModelError
         It needs transformers, and that is not installed.
     """
+    body: nn.Module
     if encoder.architecture.library == "timm":
         body, prefix_tokens = _timm_body(encoder.architecture, encoder.pooling)
+    elif encoder.architecture.library == REBUILT_HERE:
+        architecture = encoder.architecture
+        body, prefix_tokens = REBUILT[architecture.name](**architecture.arguments), 0
     else:
         body, prefix_tokens = _transformers_body(encoder.architecture, encoder.input_px)
     return EncoderTrunk(body.eval(), encoder, prefix_tokens)

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 TRUNK_PREFIX: Final = "encoder/"
 """Before the name of an encoder, where it is the trunk of a network."""
+REBUILT_HERE: Final = "napari-smse"
+"""The library of an architecture that no other library has."""
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF: Final = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -38,12 +40,13 @@ class Architecture:
     Attributes
     ----------
     library
-        ``"timm"`` or ``"transformers"``.
+        ``"timm"``, ``"transformers"``, or `REBUILT_HERE`.
     name
-        timm's name of the network; the class of transformers, with its configuration's.
+        timm's name of the network; the class of transformers, with its configuration's; or what
+        `rebuilt_networks` calls it.
     arguments
-        For timm's ``create_model``, or for the configuration of transformers. Layers stand by
-        their names, such as ``"SwiGLUPacked"``.
+        For timm's ``create_model``, for the configuration of transformers, or for the network.
+        Layers stand by their names, such as ``"SwiGLUPacked"``.
     """
 
     library: str

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from napari_smse.models.encoders.encoder import (
     HALF,
+    REBUILT_HERE,
     Architecture,
     Encoder,
     Gate,
@@ -21,6 +22,10 @@ LUNIT: Final[Normalisation] = (
     (0.21716536, 0.26081574, 0.20723464),
 )
 NON_COMMERCIAL: Final = "CC BY-NC-ND 4.0"
+CLIP: Final[Normalisation] = (
+    (0.48145466, 0.4578275, 0.40821073),
+    (0.26862954, 0.26130258, 0.27577711),
+)
 OWKIN: Final = "Owkin non-commercial"
 KAIKO_CITATION: Final = "kaiko.ai et al., arXiv 2404.15217"
 LUNIT_CITATION: Final = "Kang et al., CVPR 2023"
@@ -35,6 +40,11 @@ def timm(name: str, **arguments: Any) -> Architecture:
 def transformers(name: str, **arguments: Any) -> Architecture:
     """Return a network as transformers builds it."""
     return Architecture("transformers", name, arguments)
+
+
+def rebuilt(name: str) -> Architecture:
+    """Return a network that is rebuilt here, as no library has it."""
+    return Architecture(REBUILT_HERE, name)
 
 
 def kaiko(short: str, network: str, features: int, parameters: float, **more: Any) -> Encoder:

@@ -24,6 +24,7 @@ from napari_smse.models.encoders.known_files import file_sha256, remember_file
 from napari_smse.models.encoders.weight_files import PICKLED, SAFETENSORS, weights_path
 
 Tensors = dict[str, Tensor]
+_FIRST_STAGE_HALVES: Final = "layers.0.downsample.reduction.weight"
 _WRAPPERS: Final = ("teacher", "state_dict", "model")
 _NOT_NEEDED: Final = (
     "head",
@@ -34,6 +35,9 @@ _NOT_NEEDED: Final = (
     "embeddings.mask_token",
     "dino_head",
     "ibot_head",
+    "attn_pool_caption",
+    "ln_caption",
+    "proj_contrast",
 )
 """Beginnings of what a checkpoint may hold besides: heads and what training alone needs."""
 
@@ -149,7 +153,7 @@ def _network(trunk: EncoderTrunk) -> nn.Module:
 def _fill(network: nn.Module, tensors: Tensors, path: Path, encoder: Encoder) -> None:
     expected = network.state_dict()
     named = _without_prefix(tensors, expected)
-    if encoder.architecture.library == "timm":
+    if encoder.architecture.library != "transformers":
         named = _as_timm_names_them(named, network)
     missing = sorted(set(expected) - set(named))
     strange = sorted(
@@ -197,9 +201,12 @@ def _without_prefix(tensors: Tensors, expected: Mapping[str, Tensor]) -> Tensors
 
 
 def _as_timm_names_them(tensors: Tensors, network: nn.Module) -> Tensors:
-    """Return tensors as timm's own loading of a vision transformer would take them."""
-    from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+    """Return tensors as timm's own loading of a transformer would take them."""
+    from timm.models import swin_transformer, vision_transformer
 
-    if not isinstance(network, VisionTransformer):
-        return tensors
-    return dict(checkpoint_filter_fn(tensors, network))
+    if isinstance(network, vision_transformer.VisionTransformer):
+        return dict(vision_transformer.checkpoint_filter_fn(tensors, network))
+    # timm before 0.8 counted a Swin transformer's stages otherwise.
+    if _FIRST_STAGE_HALVES in tensors and isinstance(network, swin_transformer.SwinTransformer):
+        return dict(swin_transformer.checkpoint_filter_fn(tensors, network))
+    return tensors
