@@ -59,7 +59,9 @@ class SmseCnn(nn.Module):
         if tuple(images.shape[1:]) != (3, *(self.input_size or ())):
             shape = tuple(images.shape)
             raise ValueError(f"SmseCnn takes images of (n, 3, 460, 700), not {shape}.")
-        maps = self.blocks(images.to(torch.float32) / 255)
+        # Channels last, a step takes half as long on a CPU.
+        pixels = images.to(torch.float32, memory_format=torch.channels_last) / 255
+        maps = self.blocks(pixels)
         embedding = self.embedding_head(maps.flatten(1))
         return NetworkOutput(embedding.float(), self.class_head(embedding).float())
 
