@@ -1,6 +1,7 @@
 # make demo         scores the sample slide and, where there is a screen, shows it in napari
 # make test         runs the tests, on Debian as root with the system libraries they need
 # make lint         style, types and the contracts between the floors
+# make fuzz         reads 100,000 damaged files; faults end it with an error
 # make screenshots  the pictures in docs/images; PAGES="evidence annotate" for some
 # make site         the documentation as a site, in site/; warnings are errors
 # make env          the environment with everything, in .venv
@@ -21,10 +22,13 @@ SITE_ENV := .venv/.installed-docs
 # Screenshots need a screen, if only a virtual one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"))
 
+# Damaged files of each of 25 kinds.
+EACH ?= 4000
+
 # Pages of the documentation that have pictures of the viewer.
 PAGES ?= $(filter-out __init__ viewer,$(basename $(notdir $(wildcard docs/screenshots/*.py))))
 
-.PHONY: demo test lint screenshots site env clean
+.PHONY: demo test lint fuzz screenshots site env clean
 
 demo: $(USER_ENV)
 	scripts/demo.sh
@@ -38,6 +42,9 @@ lint: $(FULL_ENV)
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+fuzz: $(FULL_ENV)
+	cd tests && OMP_NUM_THREADS=1 ../.venv/bin/python -m fuzz --each $(EACH)
 
 screenshots: $(FULL_ENV)
 	scripts/system_libraries.sh

@@ -33,6 +33,10 @@ class NotASlideError(SlideError):
     """The file exists but no backend can open it as an image."""
 
 
+class SeveralSlidesError(NotASlideError):
+    """The file holds several slides, and it was not stated which is meant."""
+
+
 class DamagedSlideError(SlideError):
     """The file opens, or claims to, but its pixels cannot be read."""
 

@@ -14,6 +14,7 @@ from napari_smse.slides import (
     may_be_slide,
     open_slide,
     pyramid_arrays,
+    slides_in_file,
     slides_in_folder,
 )
 
@@ -54,7 +55,9 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
 
 
 def read_slides(path: str | Sequence[str]) -> list[LayerData]:
-    """Open one slide or several as multiscale image layers; each DICOM series of a folder is one.
+    """Open one slide or several as multiscale image layers.
+
+    Each DICOM series of a folder is one, and each slide of a file with several.
 
     Raises
     ------
@@ -66,8 +69,10 @@ def read_slides(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def _slides_at(path: Path) -> list[Path]:
-    """Return the slides of a folder; opening it raises where there is none."""
-    return (slides_in_folder(path) if path.is_dir() else []) or [path]
+    """Return the slides of a folder or a file; opening it raises where there is none."""
+    if path.is_dir():
+        return slides_in_folder(path) or [path]
+    return slides_in_file(path)
 
 
 def slide_layer(slide: Slide) -> LayerData:

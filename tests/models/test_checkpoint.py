@@ -19,6 +19,7 @@ from napari_smse.models import (
     read_card,
     save_model,
 )
+from support.edited_json import facts_of
 
 CLASSES = ("benign", "malignant")
 
@@ -60,7 +61,7 @@ def model(written: Path, tmp_path: Path) -> Path:
 
 def edit_card(model: Path, change: Callable[[dict], None]) -> None:
     path = model.with_suffix(".json")
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = facts_of(path.read_text(encoding="utf-8"))
     change(content)
     path.write_text(json.dumps(content), encoding="utf-8")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from napari_smse.checksum import CHECKSUM
 from napari_smse.errors import BankError, ModelNotFoundError
 from napari_smse.models import read_card
 from napari_smse.similarity.bank_file import (
@@ -67,6 +68,7 @@ def rewritten(path, tensors=(), facts=()):
         told = file.metadata()
     held |= dict(tensors)
     told |= dict(facts)
+    del told[CHECKSUM]
     save_file(
         {name: np.ascontiguousarray(one) for name, one in held.items() if one is not None},
         path,

@@ -11,7 +11,14 @@ from PIL import Image
 
 from napari_smse.errors import ImplausibleScaleError, MissingScaleError, ScaleError
 from napari_smse.slides import PhysicalScale, ScaleSource, open_slide
-from napari_smse.slides.scale import StatedScale, choose_scale, is_plausible, mean_mpp
+from napari_smse.slides.scale import (
+    StatedScale,
+    choose_scale,
+    is_plausible,
+    mean_mpp,
+    pixel_ratio,
+    warn_of_contradiction,
+)
 from support.slides import noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
 
 IMAGE = noise_image(300, 260)
@@ -53,6 +60,27 @@ def test_anisotropy_beyond_one_percent_is_told(caplog: pytest.LogCaptureFixture)
         assert mean_mpp(0.5, 0.52, "uneven.tif") == pytest.approx(0.51)
     assert "uneven.tif" in caplog.text
     assert mean_mpp(None, 0.4, "half.tif") == 0.4
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "ratio"),
+    [(0.5, 0.5, 1), (0.5, 0.52, 1), (0.25, 0.5, 2), (0.5, 0.25, 0.5), (0.02, 9, 1), (None, 1, 1)],
+)
+def test_pixels_are_square_but_for_more_than_five_percent(
+    across: float | None, down: float, ratio: float
+) -> None:
+    assert pixel_ratio(across, down) == ratio
+
+
+@pytest.mark.parametrize(
+    ("power", "mpp", "warns"),
+    [(40, 0.25, False), (40, 0.5, True), (20, 0.5, False), (20, 0.25, True), (20, 352.8, False)],
+)
+def test_a_power_that_contradicts_the_scale_is_told(
+    power: float, mpp: float, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_contradiction(StatedScale(vendor=mpp, objective_power=power), "a.svs")
+    assert ("a.svs states" in caplog.text) == warns
 
 
 def test_user_overrides_what_the_file_says(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError
 from napari_smse.scoring import list_devices
-from napari_smse.slides import Slide, open_slide
+from napari_smse.slides import Slide, open_slide, slides_in_file
 
 app = typer.Typer(
     help="Score whole-slide images with similarity-based multi-scale embeddings. "
@@ -65,16 +65,22 @@ def info(
     slide: SlidePath,
     as_json: AsJson = False,
 ) -> None:
-    """Describe what a slide offers: levels, um/px and its source, associated images."""
+    """Describe what a slide offers: levels, um/px and its source, associated images.
+
+    Of a file with several slides, each of them.
+    """
     console = Console()
-    with open_slide(slide) as opened:
-        facts = slide_facts(opened)
+    described = []
+    for path in slides_in_file(slide):
+        with open_slide(path) as opened:
+            described.append(slide_facts(opened))
     if as_json:
-        console.print_json(facts)
+        console.print_json(described[0] if len(described) == 1 else described)
         return
-    del facts["properties"]
-    for key, value in facts.items():
-        console.report(f"{key.replace('_', ' '):18}{_readable(value)}")
+    for facts in described:
+        del facts["properties"]
+        for key, value in facts.items():
+            console.report(f"{key.replace('_', ' '):18}{_readable(value)}")
 
 
 def slide_facts(slide: Slide) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from napari_smse.checksum import with_checksum, without_checksum
 from napari_smse.errors import ModelError
 
 BUNDLED_FOLDER: Final = Path(__file__).parent / "bundled"
@@ -227,5 +228,20 @@ def case_hash(case: str) -> str:
 
 
 def card_json(card: ModelCard) -> str:
-    """Return the card as indented JSON."""
-    return json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    """Return the card as indented JSON, with its checksum."""
+    facts = with_checksum(card.model_dump(mode="json"))
+    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+
+
+def parse_card(content: str | bytes, path: Path) -> ModelCard:
+    """Return the card that `card_json` wrote; the path is for the log.
+
+    Raises
+    ------
+    ValueError
+        It is none, or does not have its checksum.
+    """
+    facts = json.loads(content)
+    if not isinstance(facts, dict):
+        raise ValueError("it is no JSON object")
+    return ModelCard.model_validate_json(json.dumps(without_checksum(facts, path)))

@@ -20,6 +20,7 @@ from napari_smse.models.card import (
     OOD_REFERENCE_SUFFIX,
     WEIGHTS_SUFFIX,
     ModelCard,
+    parse_card,
 )
 from napari_smse.models.encoders.encoder import Encoder
 from napari_smse.models.encoders.encoder_card import encoder_card, encoder_place
@@ -124,8 +125,8 @@ def read_card(model: str | Path = "bundled") -> ModelCard:
             f"{path} is missing: keep a model's card beside its weights, or save it again."
         )
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
-    except (ValidationError, UnicodeDecodeError, OSError) as error:
+        return parse_card(path.read_bytes(), path)
+    except (ValueError, RecursionError, OSError) as error:
         raise DamagedModelError(
             f"{path} is not a readable model card ({_first_reason(error)}): get the model again."
         ) from error

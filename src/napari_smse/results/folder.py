@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_smse.atomic_write import output_error
+from napari_smse.slides.identity import slide_name
 
 STORE_NAME = "scores.zarr"
 RECORD_NAME = "run.json"
@@ -23,7 +24,6 @@ _DERIVED = (
     REPORT_NAME,
     REPORT_PDF_NAME,
 )
-_TWO_PART_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.btf")
 _UNSAFE = re.compile(r"[\\/\x00-\x1f\x7f\ud800-\udfff]")
 _PORTS = {f"{port}{number}" for port in ("COM", "LPT") for number in range(10)}
 _DEVICES = {"CON", "PRN", "AUX", "NUL"} | _PORTS
@@ -59,10 +59,7 @@ def result_folder_names(slides: Sequence[Path]) -> list[str]:
 def _slide_name(path: Path) -> str:
     if path.is_dir():  # a DICOM folder: the dots in its name are no suffix
         return _file_name(path)
-    name = path.stem
-    for suffix in _TWO_PART_SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            name = path.name[: -len(suffix)]
+    name = slide_name(path)
     return folder_name(name) if name.strip(" .") else _file_name(path)
 
 

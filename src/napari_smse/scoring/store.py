@@ -20,15 +20,24 @@ from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.store_layout import (
     FORMAT,
     KNOWN_SCALES,
+    READABLE,
+    SCORED_TILES,
     VERSION,
     check_arrays,
+    check_checksums,
+    check_chunks,
     check_facts,
+    count_scored,
     create_array,
     create_scale,
+    has_checksums,
     open_group,
     read_appearance,
     read_tiles,
     reading,
+    require_chunks,
+    with_checksum,
+    write,
     writing,
 )
 from napari_smse.scoring.tile_table import TileTable, unit_length
@@ -96,6 +105,7 @@ class ScoreStore:
         # zarr cannot tell an array from a group before it looks, so these are typed loosely.
         self._scales: list[Any] = [group[f"scale_{n}"] for n in range(self.facts["scales"])]
         self._blocks_done: Any = group["blocks_done"]
+        self._checked: set[int] = set()
 
     @classmethod
     def create(
@@ -137,19 +147,18 @@ class ScoreStore:
             group = zarr.open_group(part, mode="w-", zarr_format=3)
             for number, tiles in enumerate(plan.scales):
                 create_scale(group, number, tiles, len(classes), embedding_dim)
-            create_array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)
-            group.attrs.update(
-                {
-                    "format": FORMAT,
-                    "version": VERSION,
-                    "signature": signature(facts),
-                    "classes": list(classes),
-                    "scales": len(plan.scales),
-                    "complete": False,
-                    "started": _now(),
-                    **facts,
-                }
-            )
+            create_array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)[:] = 0
+            stated = {
+                "format": FORMAT,
+                "version": VERSION,
+                "signature": signature(facts),
+                "classes": list(classes),
+                "scales": len(plan.scales),
+                "complete": False,
+                "started": _now(),
+                **facts,
+            }
+            group.attrs.update(with_checksum(json.loads(json.dumps(stated)), part))
             if known:
                 cls(part, group)._take_over(known, plan)
             if path.exists():
@@ -173,13 +182,16 @@ class ScoreStore:
         """
         with reading(path):
             group = open_group(path)
-            if group.attrs.get("format") != FORMAT or group.attrs.get("version") != VERSION:
+            if group.attrs.get("format") != FORMAT or group.attrs.get("version") not in READABLE:
                 raise OutputError(
                     f"{path} was not written by this version of napari-smse: remove it and "
                     "score the slide again."
                 )
+            check_checksums(group.attrs, path)
             facts = check_facts(group.attrs)
             check_arrays(group, len(facts.classes), facts.scales)
+            if has_checksums(group.attrs):
+                require_chunks(group, ("blocks_done",))
             store = cls(path, group)
             store.blocks_done()
         return store
@@ -225,7 +237,12 @@ class ScoreStore:
                 if all(scale in known for scale, _, _ in block.members)
             ]
         )
-        self._group.attrs.update({KNOWN_SCALES: sorted(known)})
+        self._state({KNOWN_SCALES: sorted(known)})
+
+    def _state(self, facts: Mapping[str, Any]) -> None:
+        """Write further facts, with the checksum of them all."""
+        stated = json.loads(json.dumps({**self.facts, **facts}))
+        self._group.attrs.update(with_checksum(stated, self.path))
 
     def blocks_done(self) -> NDArray[np.bool_]:
         """Which blocks of the plan are on disk."""
@@ -248,28 +265,30 @@ class ScoreStore:
         """
         rows = slice(start, start + len(probability))
         with writing(self.path):
-            self._scales[scale]["probability"][rows] = probability
-            self._scales[scale]["embedding"][rows] = embedding.astype(np.float16)
-            if appearance is not None and "appearance" in self._scales[scale]:
-                self._scales[scale]["appearance"][rows] = appearance
+            group = self._scales[scale]
+            write(group["probability"], rows, probability)
+            write(group["embedding"], rows, embedding.astype(np.float16))
+            if "appearance" in group:
+                write(group["appearance"], rows, np.nan if appearance is None else appearance)
 
     def mark_done(self, blocks: Sequence[int]) -> None:
         """Count blocks as done; call it only after their rows are written."""
         with writing(self.path):
             done = self._blocks_done[:]
             done[list(blocks)] = 1
-            self._blocks_done[:] = done
+            write(self._blocks_done, slice(None), done)
 
     def forget(self) -> None:
         """Count no block as done, and no scale: what was scored cannot be relied on."""
         with writing(self.path):
-            self._blocks_done[:] = 0
-            self._group.attrs.update({KNOWN_SCALES: []})
+            write(self._blocks_done, slice(None), 0)
+            self._state({KNOWN_SCALES: []})
 
     def finish(self, *, complete: bool = True, **facts: Any) -> None:
         """Mark the end of a run that scored every tile or all it had time for, with facts of it."""
         with writing(self.path):
-            self._group.attrs.update({**facts, "finished": _now(), "complete": complete})
+            scored = [count_scored(group) for group in self._scales]
+            self._state({**facts, SCORED_TILES: scored, "finished": _now(), "complete": complete})
 
     def name_model(self, model: Mapping[str, Any]) -> None:
         """Record whose scores these are: the same weights have another name now.
@@ -280,7 +299,7 @@ class ScoreStore:
             If the folder cannot be written.
         """
         with writing(self.path):
-            self._group.attrs.update({"model": dict(model)})
+            self._state({"model": dict(model)})
 
     def scale(self, number: int) -> ScaleScores:
         """Read back one scale.
@@ -292,12 +311,20 @@ class ScoreStore:
         """
         group = self._scales[number]
         with reading(self.path):
+            self._require_whole(number)
             return ScaleScores(
                 read_tiles(group),
                 np.asarray(group["probability"][:]),
                 np.asarray(group["embedding"][:]),
                 read_appearance(group),
             )
+
+    def _require_whole(self, number: int) -> None:
+        """Raise if chunks of a scale were lost since the run came to its end."""
+        scored = self.facts.get(SCORED_TILES)
+        if scored is not None and number not in self._checked:
+            check_chunks(self._scales[number], scored[number], complete=self.complete)
+            self._checked.add(number)
 
     def appearance(self, number: int) -> NDArray[np.float32]:
         """Read back what the tiles of one scale look like, ``(n, k)``; NaN where not measured.

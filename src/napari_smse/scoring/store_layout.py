@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.array_spec import ArrayConfigParams
 from zarr.core.metadata import ArrayV3Metadata
 
 from napari_smse.errors import OutputError
@@ -20,8 +24,16 @@ from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 from napari_smse.tiles.appearance import MEASURES
 
+_log = logging.getLogger(__name__)
+
 FORMAT: Final = "napari-smse scores"
-VERSION: Final = 1
+VERSION: Final = 2
+"""Stores of version 1 have no checksums; they are read, and gone on with, without."""
+READABLE: Final = (1, VERSION)
+_LAYOUT_HASH: Final = "layout_sha256"
+_FACTS_HASH: Final = "facts_sha256"
+SCORED_TILES: Final = "scored_tiles"
+"""Attribute with the number of scored tiles of each scale, once a run has come to its end."""
 KNOWN_SCALES: Final = "known_scales"
 """Attribute with the numbers of the scales that an earlier run scored; absent if there is none."""
 
@@ -39,6 +51,8 @@ _TILE_ARRAYS: Final[Mapping[str, type[np.generic]]] = {
     "probability": np.float32,
     "embedding": np.float16,
 }
+_ALL_CHUNKS: Final[ArrayConfigParams] = {"write_empty_chunks": True}
+"""Of arrays, so that a chunk that is not there was lost."""
 _TWO_AXES: Final = ("probability", "embedding", "appearance")
 _ADDED_ARRAYS: Final[Mapping[str, type[np.generic]]] = {"appearance": np.float32}
 """Stores of earlier versions lack these."""
@@ -66,7 +80,7 @@ class StoreFacts(_Facts):
     """Attributes of a store as far as other code relies on their types."""
 
     format: Literal["napari-smse scores"]
-    version: Literal[1]
+    version: Literal[1, 2]
     signature: str
     classes: tuple[str, ...] = Field(min_length=1)
     scales: int = Field(ge=0)
@@ -81,6 +95,7 @@ class StoreFacts(_Facts):
     runtime: str = ""
     tiles: str = ""
     known_scales: tuple[int, ...] = ()
+    scored_tiles: tuple[int, ...] = ()
 
 
 class ScaleFacts(_Facts):
@@ -107,6 +122,90 @@ def open_group(path: Path) -> zarr.Group:
 def check_facts(attributes: Mapping[str, Any]) -> StoreFacts:
     """Return attributes of a store; `ValueError` if some are missing or of another type."""
     return StoreFacts.model_validate_json(json.dumps(dict(attributes)))
+
+
+def has_checksums(attributes: Mapping[str, Any]) -> bool:
+    """Whether a store was written with checksums."""
+    return bool(attributes.get("version") != 1)
+
+
+def with_checksum(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return a store's attributes with the checksums of themselves and of how its arrays are made.
+
+    Chunks have checksums of their own.
+
+    Parameters
+    ----------
+    attributes
+        To be written; those of a store of version 1 come back as they are.
+    path
+        The store's folder, with all its arrays.
+    """
+    if not has_checksums(attributes):
+        return dict(attributes)
+    stated = {**attributes, _LAYOUT_HASH: attributes.get(_LAYOUT_HASH) or _layout_hash(path)}
+    return {**stated, _FACTS_HASH: _facts_hash(stated)}
+
+
+def check_checksums(attributes: Mapping[str, Any], path: Path) -> None:
+    """Compare a store's checksums with what there is; `ValueError` if they differ."""
+    if not has_checksums(attributes):
+        _log.info("%s is of an earlier version: it has no checksums, and is not checked", path)
+        return
+    if attributes.get(_FACTS_HASH) != _facts_hash(attributes):
+        raise ValueError("its attributes do not have their checksum")
+    if attributes.get(_LAYOUT_HASH) != _layout_hash(path):
+        raise ValueError("its arrays' metadata do not have their checksum")
+
+
+def _facts_hash(attributes: Mapping[str, Any]) -> str:
+    stated = {key: value for key, value in attributes.items() if key != _FACTS_HASH}
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+
+def _layout_hash(path: Path) -> str:
+    """Return a hash over the metadata of all that lies in a store, which never change."""
+    digest = hashlib.sha256()
+    for file in sorted(path.glob("*/**/zarr.json")):
+        digest.update(f"{file.relative_to(path).as_posix()}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def check_chunks(group: Any, scored: int, *, complete: bool) -> None:
+    """Check that nothing of a scale is missing that was there when a run came to its end.
+
+    Parameters
+    ----------
+    group
+        Of the scale.
+    scored
+        How many of its tiles were scored then; a run that goes on scores more.
+    complete
+        Nothing writes to it any more.
+
+    Raises
+    ------
+    ValueError
+        A chunk is gone.
+    """
+    require_chunks(group, ("column", "row", "x", "y", "tissue"))
+    if complete:
+        require_chunks(group, [name for name in _TWO_AXES if name in group])
+    if count_scored(group) < scored:
+        raise ValueError("scores lack tiles")
+
+
+def require_chunks(group: Any, names: Iterable[str]) -> None:
+    """Raise `ValueError` if chunks of these arrays of a group were lost."""
+    for name in names:
+        if group[name].nchunks_initialized != group[name].nchunks:
+            raise ValueError(f"{name} lacks chunks")
+
+
+def count_scored(group: Any) -> int:
+    """Return how many tiles of a scale were scored."""
+    return int(np.count_nonzero(~np.isnan(group["probability"][:, 0])))
 
 
 def check_arrays(group: zarr.Group, classes: int, scales: int) -> None:
@@ -149,11 +248,22 @@ def _check(array: Any, dtype: type[np.generic], shape: tuple[int | None, ...]) -
 def create_array(
     group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any, fill: float
 ) -> zarr.Array[Any]:
-    """Create an array of a group, in chunks of whole rows."""
+    """Create an array of a group, in chunks of whole rows, each with its checksum."""
     rows = max(1, min(shape[0], _ROWS_A_CHUNK))
     return group.create_array(
-        name, shape=shape, chunks=(rows, *shape[1:]), dtype=dtype, fill_value=fill
+        name,
+        shape=shape,
+        chunks=(rows, *shape[1:]),
+        dtype=dtype,
+        fill_value=fill,
+        compressors=(ZstdCodec(), Crc32cCodec()),
+        config=_ALL_CHUNKS,
     )
+
+
+def write(array: Any, rows: slice, values: Any) -> None:
+    """Write rows of an array that was opened again, with chunks that hold its fill value alone."""
+    array.with_config(_ALL_CHUNKS)[rows] = values
 
 
 def create_scale(
@@ -200,10 +310,10 @@ def create_scale(
 
 
 def read_tiles(group: Any) -> ScaleTiles:
-    """Read back where the tiles of a scale's group lie."""
+    """Read back where the tiles of a scale's group lie; `ValueError` if it contradicts itself."""
     attrs = group.attrs
     spec = TileSpec(attrs["tile_px"], attrs["mpp"], attrs["slide_mpp"], attrs["overlap"])
-    return ScaleTiles(
+    tiles = ScaleTiles(
         # Stores of earlier versions know of neither.
         TileGrid(
             spec,
@@ -215,6 +325,10 @@ def read_tiles(group: Any) -> ScaleTiles:
         np.asarray(group["row"][:]),
         np.asarray(group["tissue"][:]),
     )
+    for name, corners in (("x", tiles.x), ("y", tiles.y)):
+        if not np.array_equal(group[name][:], corners):
+            raise ValueError(f"{name} is not where columns and rows say")
+    return tiles
 
 
 def read_appearance(group: Any) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from napari_smse.atomic_write import write_atomic
+from napari_smse.checksum import CHECKSUM, with_checksum, without_checksum
 from napari_smse.errors import BankError
 from napari_smse.models.card import EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX
 from napari_smse.models.model_files import model_paths
@@ -21,6 +22,9 @@ from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
 from napari_smse.tiles.appearance import MEASURES
 
 _FACTS: Final = ("classes", "cases", "sources", "model")
+_ADDED_FACTS: Final = ("slides", "licence", "drawn")
+"""Banks of earlier versions lack some of these."""
+_TENSORS: Final = frozenset({"embeddings", "labels", "mpps", "places", "thumbnails", "looks"})
 
 
 def model_bank_path(weights: Path) -> Path:
@@ -84,12 +88,10 @@ def save_bank(bank: ExemplarBank, path: Path) -> None:
         tensors["thumbnails"] = bank.thumbnails
     if np.isfinite(bank.appearances).any():
         tensors["looks"] = bank.appearances
-    facts = {
-        name: json.dumps(getattr(bank, name)) for name in (*_FACTS, "slides", "licence", "drawn")
-    }
+    facts = {name: json.dumps(getattr(bank, name)) for name in (*_FACTS, *_ADDED_FACTS)}
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     try:
-        write_atomic(path, save(whole, metadata=facts))
+        write_atomic(path, save(whole, metadata=with_checksum(facts, whole)))
     except OSError as error:
         raise BankError(
             f"{path} cannot be written ({error.strerror or error}): choose a folder that you may "
@@ -118,9 +120,9 @@ def _read_beside(weights: Path) -> ExemplarBank | None:
 def _read(path: Path, remedy: str) -> ExemplarBank:
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            facts = {name: json.loads(metadata[name]) for name in _FACTS}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = _checked(file.metadata() or {}, tensors, path)
+            facts = {name: json.loads(metadata[name]) for name in _FACTS}
         bank = ExemplarBank(
             unit_length(tensors["embeddings"]),
             tensors["labels"].astype(np.int64),
@@ -136,11 +138,21 @@ def _read(path: Path, remedy: str) -> ExemplarBank:
             tensors.get("looks", np.empty((0, len(MEASURES)), np.float32)),
             tuple(json.loads(metadata.get("drawn", "[]"))),
         )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise BankError(f"{path} holds no exemplars ({_reason(error)}): {remedy}.") from error
     if not (_is_shaped(bank) and _fits_together(bank)):
         raise BankError(f"{path} is damaged (its columns do not fit together): {remedy}.")
     return bank
+
+
+def _checked(
+    metadata: dict[str, str], tensors: dict[str, NDArray[Any]], path: Path
+) -> dict[str, str]:
+    """Return the facts of a bank that are what was written, with its tensors."""
+    unknown = metadata.keys() - {*_FACTS, *_ADDED_FACTS, CHECKSUM} | tensors.keys() - _TENSORS
+    if unknown:
+        raise ValueError(f"it has {min(unknown)!r}, which is not known here")
+    return without_checksum(metadata, path, tensors)
 
 
 def _is_shaped(bank: ExemplarBank) -> bool:

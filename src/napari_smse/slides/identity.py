@@ -9,16 +9,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_smse.slides.backends.dicom_series import folder_series, series_files
+from napari_smse.slides.image_number import file_and_image
 
 _BLOCK = 2**16
 
 
 def slide_name(path: Path) -> str:
-    """Return a file's name without its suffix; ``.ome.tif`` counts as one."""
+    """Return a file's name without its suffix; ``.ome.tif`` counts as one.
+
+    One of several slides of a file is called after both: ``a#2`` for ``a.ome.tif#2``.
+    """
+    file, image = file_and_image(path)
+    name = file.stem if file.suffix else file.name
     for suffix in (".ome.tiff", ".ome.tif", ".ome.btf"):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem if path.suffix else path.name
+        if file.name.lower().endswith(suffix):
+            name = file.name[: -len(suffix)]
+    return name if image is None else f"{name}#{image}"
 
 
 def quick_hash(path: Path) -> str:
@@ -39,9 +45,12 @@ def quick_hash(path: Path) -> str:
     OSError
         It is gone, or cannot be read.
     """
+    path, image = file_and_image(path)
     dicom = _dicom_files(path)
     companions = dicom or _beside_mirax(path)
     digest = hashlib.sha256(_blocks(dicom[0] if dicom else path))
+    if image is not None:
+        digest.update(f"#{image}".encode())
     for companion in companions:
         digest.update(os.fsencode(f"{companion.name}\0{companion.stat().st_size}\n"))
     return digest.hexdigest()
@@ -58,6 +67,7 @@ def file_stamps(path: Path) -> Stamps:
     OSError
         It is gone, or cannot be read.
     """
+    path, _ = file_and_image(path)
     files = [path] if path.is_file() else []
     return stat_files(dict.fromkeys([*files, *_dicom_files(path), *_beside_mirax(path)]))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import openslide
-import tifffile
 from numpy.typing import NDArray
 
 from napari_smse.errors import (
@@ -30,8 +29,12 @@ from napari_smse.slides.backends.dicom_series import (
 from napari_smse.slides.backends.image import ImageBackend
 from napari_smse.slides.backends.level_steps import placed_levels
 from napari_smse.slides.backends.openslide import OpenSlideBackend
+from napari_smse.slides.backends.square_pixels import SquarePixels
+from napari_smse.slides.backends.tiff_file import open_tiff
+from napari_smse.slides.backends.tiff_images import slide_images
 from napari_smse.slides.backends.tifffile import TifffileBackend
-from napari_smse.slides.scale import StatedScale, choose_scale, user_scale
+from napari_smse.slides.image_number import file_and_image, with_image
+from napari_smse.slides.scale import StatedScale, choose_scale, user_scale, warn_of_contradiction
 from napari_smse.slides.slide import Slide
 
 logger = logging.getLogger(__name__)
@@ -42,7 +45,8 @@ SLIDE_SUFFIXES: frozenset[str] = frozenset(
 )
 """Suffixes, in lower case, of files that may be slides."""
 
-_PLAIN_TIFF_VENDORS = {"", "generic-tiff", "aperio"}
+_PLAIN_TIFF = "generic-tiff"
+_PLAIN_TIFF_VENDORS = {"", _PLAIN_TIFF, "aperio"}
 _UNKNOWN_CODEC = "Unsupported TIFF compression"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RGB = 2
@@ -59,9 +63,11 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Parameters
     ----------
     path : str or Path
-        A slide file, an ordinary picture, or a folder with one DICOM slide.
+        A slide file, an ordinary picture, or a folder with one DICOM slide. Of a TIFF that holds
+        several slides, its path with the number of one of them: ``slides.ome.tif#2``.
     mpp : float, optional
-        um/px that the user states; it goes before the file's own.
+        um/px that the user states; it goes before the file's own. Of pixels that are not square,
+        which are resampled, their finer side.
 
     Raises
     ------
@@ -69,6 +75,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         When there is nothing at the path.
     NotASlideError
         When it is empty, no image, a folder with no slide or several, or not 8-bit RGB.
+    SeveralSlidesError
+        When it is a file with several slides, and none of them is named.
     DamagedSlideError
         When it is a slide but cut short or broken.
     SlideError
@@ -79,14 +87,20 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     path = Path(path).absolute()  # backends open it again later, from wherever
     stated = None if mpp is None else user_scale(mpp)
     try:
-        backend = _open_backend(_slide_file(path))
+        file, image = file_and_image(path)
+        backend = _open_backend(_slide_file(file), image)
     except PermissionError as error:
         raise SlideError(f"{path} may not be read; ask for permission to read it") from error
     except OSError as error:
         raise DamagedSlideError(
             f"{path} cannot be read ({error.strerror or error}); check its drive, or copy it again"
         ) from error
-    return Slide(path, backend, stated or choose_scale(backend.facts.stated_scale))
+    found = backend.facts.stated_scale
+    if found.pixel_ratio != 1:
+        backend = SquarePixels(backend, found.pixel_ratio)
+    if stated is None:
+        warn_of_contradiction(found, path.name)
+    return Slide(path, backend, stated or choose_scale(found))
 
 
 def may_be_slide(path: str | Path) -> bool:
@@ -104,6 +118,25 @@ def may_be_slide(path: str | Path) -> bool:
         return path.suffix.lower() != ".dcm" or may_be_level(path)
     except (OSError, ValueError, TypeError):
         return False
+
+
+def slides_in_file(path: str | Path) -> list[Path]:
+    """Return the path to open for each slide of a file: its own where there is one.
+
+    Cheap: no pixels are read; a file that cannot be read is returned, so that opening it says why.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            if stream.read(4) not in _TIFF_MAGIC:
+                return [path]
+        if openslide.OpenSlide.detect_format(str(path)) not in {None, _PLAIN_TIFF}:
+            return [path]
+        with open_tiff(path) as tiff:
+            number = len(slide_images(tiff))
+    except Exception:
+        return [path]
+    return [with_image(path, i + 1) for i in range(number)] if number > 1 else [path]
 
 
 def _slide_file(path: Path) -> Path:
@@ -132,9 +165,11 @@ def _file_in_folder(folder: Path) -> Path:
     return next(iter(files))[0]
 
 
-def _open_backend(file: Path) -> Backend:
+def _open_backend(file: Path, image: int | None) -> Backend:
     with file.open("rb") as stream:
         magic = stream.read(4)
+    if image is not None:
+        return _open_image(file, image, is_tiff=magic in _TIFF_MAGIC)
     scanner = _try_openslide(file)
     vendor = "" if scanner is None else scanner.facts.vendor
     if magic in _TIFF_MAGIC and vendor in _PLAIN_TIFF_VENDORS:
@@ -150,6 +185,14 @@ def _open_backend(file: Path) -> Backend:
             f"{file.name} lacks its data; put the folder {file.stem} of the scan beside it"
         )
     return ImageBackend(file)
+
+
+def _open_image(file: Path, image: int, *, is_tiff: bool) -> Backend:
+    if is_tiff:
+        return TifffileBackend(file, image)
+    if image == 1:
+        return _open_backend(file, None)
+    raise NotASlideError(f"{file.name} has no slide {image}: it holds one; open {file.name}")
 
 
 def _dicom_error(file: Path) -> SlideError:
@@ -203,6 +246,9 @@ def _open_tiff(file: Path, scanner: OpenSlideBackend | None) -> Backend:
         return ImageBackend(file) if scanner is None else scanner
     if scanner is None:
         return tiff
+    if _is_label(scanner, tiff):
+        scanner.close()
+        return tiff
     if _tifffile_serves(tiff, scanner):
         return _MergedBackend(pixels=tiff, other=scanner)
     return _MergedBackend(pixels=scanner, other=tiff)
@@ -210,9 +256,16 @@ def _open_tiff(file: Path, scanner: OpenSlideBackend | None) -> Backend:
 
 def _has_other_colours(file: Path) -> bool:
     """Tell whether a TIFF is one 8-bit page in colours other than grey and RGB."""
-    with tifffile.TiffFile(file) as tiff:
+    with open_tiff(file) as tiff:
         page = tiff.pages.first
         return len(tiff.pages) == 1 and page.bitspersample in {1, 8} and page.photometric != _RGB
+
+
+def _is_label(scanner: OpenSlideBackend, tiff: TifffileBackend) -> bool:
+    """Whether OpenSlide took a smaller image, the first of a plain TIFF, for the slide."""
+    first, slide = scanner.levels[0], tiff.levels[0]
+    plain = scanner.facts.vendor == _PLAIN_TIFF
+    return plain and first.width * first.height < slide.width * slide.height
 
 
 def _tifffile_serves(tiff: TifffileBackend, scanner: OpenSlideBackend) -> bool:
@@ -267,6 +320,7 @@ def _merged_facts(scanner: SlideFacts, tiff: SlideFacts) -> SlideFacts:
             scanner_scale.vendor or tiff_scale.vendor,
             scanner_scale.tiff or tiff_scale.tiff,
             scanner_scale.objective_power or tiff_scale.objective_power,
+            scanner_scale.pixel_ratio if scanner_scale.pixel_ratio != 1 else tiff_scale.pixel_ratio,
         ),
         associated_images=tuple(names),
     )

@@ -17,6 +17,10 @@ levels of scans; a 72-dpi TIFF reads as 352."""
 
 ANISOTROPY_WARNING = 0.01
 """Relative difference of um/px across and down beyond which a warning is logged."""
+SQUARE_WITHIN = 0.05
+"""Relative difference up to which pixels are taken for square."""
+_MAX_PIXEL_RATIO = 5.0
+_MAX_CONTRADICTION = 1.6
 
 
 class ScaleSource(StrEnum):
@@ -50,11 +54,15 @@ class PhysicalScale:
 
 @dataclass(frozen=True)
 class StatedScale:
-    """All that a file states about its scale, in um/px; None where it states nothing."""
+    """All that a file states about its scale, in um/px; None where it states nothing.
+
+    `pixel_ratio` is the height of its pixels over their width.
+    """
 
     vendor: float | None = None
     tiff: float | None = None
     objective_power: float | None = None
+    pixel_ratio: float = 1.0
 
 
 def is_plausible(mpp: float) -> bool:
@@ -110,12 +118,51 @@ def mean_mpp(across: float | None, down: float | None, file_name: str) -> float 
         um/px along x and y; when one is None the other counts.
     file_name : str
         File to name in the warning when they differ by more than 1%.
+
+    Returns
+    -------
+    float or None
+        The mean, or the finer one where pixels are not square (`pixel_ratio`).
     """
     if across is None or down is None:
         return across if down is None else down
     mean = (across + down) / 2
+    if pixel_ratio(across, down) != 1:
+        logger.warning(
+            "%s: %g µm/px across but %g down; it is resampled to square pixels of %g",
+            file_name,
+            across,
+            down,
+            min(across, down),
+        )
+        return min(across, down)
     if mean > 0 and abs(across - down) > ANISOTROPY_WARNING * mean:
         logger.warning(
             "%s: %g µm/px across but %g down; the mean %g is used", file_name, across, down, mean
         )
     return mean
+
+
+def pixel_ratio(across: float | None, down: float | None) -> float:
+    """Return the height of pixels over their width; 1 within 5 %, or where it cannot be so."""
+    if across is None or down is None or not (is_plausible(across) and is_plausible(down)):
+        return 1.0
+    ratio = down / across
+    is_square = abs(across - down) <= SQUARE_WITHIN * (across + down) / 2
+    return 1.0 if is_square or max(ratio, 1 / ratio) > _MAX_PIXEL_RATIO else ratio
+
+
+def warn_of_contradiction(stated: StatedScale, file_name: str) -> None:
+    """Log a warning where um/px and the power of the objective cannot both be right."""
+    power, mpp = stated.objective_power, stated.vendor or stated.tiff
+    if not power or power <= 0 or mpp is None or not is_plausible(mpp):
+        return
+    factor = mpp * power / 10.0
+    if max(factor, 1 / factor) > _MAX_CONTRADICTION:
+        logger.warning(
+            "%s states %gx, but %g µm/px, which is usual at %.3gx; the µm/px is used",
+            file_name,
+            power,
+            mpp,
+            10.0 / mpp,
+        )

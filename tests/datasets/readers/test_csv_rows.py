@@ -58,9 +58,10 @@ def test_missing_columns_are_named_with_those_that_are_there(tmp_path: Path) -> 
         (b"", "is empty"),
         (b"\r\n", "is empty"),
         (b"path,label\nf\xfcr.png,benign\n", "not UTF-8"),
+        (b"path,label\nf\0r.png,benign\n", "zero byte"),
         ("path,label\n" + "x" * 200_000 + ",benign\n", "is no table"),
     ],
-    ids=["nothing", "blank", "latin-1", "huge cell"],
+    ids=["nothing", "blank", "latin-1", "zero byte", "huge cell"],
 )
 def test_what_is_no_table(tmp_path: Path, content: str | bytes, message: str) -> None:
     path = written(tmp_path, content)

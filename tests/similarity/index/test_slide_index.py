@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from napari_smse.similarity.index.shard_file import read_slide, shard_path, writ
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
 from support import TESTS
+from support.edited_json import edit_json
 from support.slide_index import MODEL, MODEL_NAME, made_shard, unit_vectors
 from support.slides import write_pyramid_tiff
 from support.tasks import run_and_record
@@ -356,8 +356,7 @@ class TestFiles:
         assert again.tile_count == 72
 
     def test_another_version_is_told(self, index):
-        told = json.loads((index.folder / INDEX_NAME).read_text())
-        (index.folder / INDEX_NAME).write_text(json.dumps(told | {"version": 2}))
+        edit_json(index.folder / INDEX_NAME, version=2)
         with pytest.raises(IndexFilesError, match="another version"):
             SlideIndex(index.folder)
 

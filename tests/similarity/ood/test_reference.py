@@ -17,6 +17,7 @@ from napari_smse.similarity.ood.reference import (
     save_ood_reference,
 )
 from napari_smse.tiles.appearance import MEASURES, appearance_features
+from support.edited_json import edit_json, facts_of
 
 K = len(MEASURES)
 
@@ -105,7 +106,8 @@ def test_files_of_other_measures_or_models_are_refused(tmp_path):
     save_ood_reference(known(with_limit("a", 0.5, cloud(1))), path)
     with pytest.raises(DamagedModelError, match=r"is of the model m, not of this one \(other\)"):
         load_ood_reference(weights, "other")
-    path.write_text(path.read_text().replace('"mean":[', '"mean":[0.0,'))
+    (looks,) = facts_of(path.read_bytes())["looks"]
+    edit_json(path, looks=[looks | {"mean": [0.0, *looks["mean"]]}])
     with pytest.raises(DamagedModelError, match="other measures"):
         load_ood_reference(weights, "m")
 

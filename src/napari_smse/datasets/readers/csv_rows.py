@@ -58,11 +58,14 @@ def _text(path: Path) -> str:
     try:
         # newline="" keeps line breaks inside quoted cells as they are.
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            return stream.read()
+            text = stream.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): check the path.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8.") from error
+    if "\0" in text:  # which no path may hold
+        raise DataError(f"{path} holds a zero byte: save it as CSV in UTF-8.")
+    return text
 
 
 def _delimiter(header: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from napari_smse.atomic_write import write_new
+from napari_smse.checksum import with_checksum, without_checksum
 from napari_smse.errors import IndexFilesError
 
 INDEX_NAME: Final = "index.json"
@@ -33,7 +34,7 @@ def start_index(folder: Path, model: str, model_name: str) -> None:
     facts = {"format": FORMAT, "version": VERSION, "model": model, "model_name": model_name}
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        write_new(folder / INDEX_NAME, json.dumps(facts, indent=2).encode())
+        write_new(folder / INDEX_NAME, json.dumps(with_checksum(facts), indent=2).encode())
 
 
 def read_about(folder: Path) -> tuple[tuple[str, str], list[str]]:
@@ -50,10 +51,10 @@ def read_about(folder: Path) -> tuple[tuple[str, str], list[str]]:
             raise IndexFilesError(no_index(folder))
         return ("", ""), []
     try:
-        facts = json.loads(path.read_bytes())
+        facts = without_checksum(json.loads(path.read_bytes()), path)
         kind, version = facts["format"], facts["version"]
         about = str(facts["model"]), str(facts["model_name"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # The slides say of which model they are.
         return ("", ""), [f"{path} is damaged: remove it; the slides of the index are not harmed"]
     if (kind, version) != (FORMAT, VERSION):

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from napari_smse.atomic_write import write_atomic, write_new
+from napari_smse.checksum import CHECKSUM, with_checksum, without_checksum
 from napari_smse.errors import IndexFilesError
 from napari_smse.similarity.index.shard import IndexedSlide, Shard, ShardTiles
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 SHARD_SUFFIX: Final = ".safetensors"
 FORMAT: Final = "napari-smse index shard"
 VERSION: Final = 1
+_FACTS: Final = frozenset({"format", "version", "slide", CHECKSUM})
 
 _STRAY_FOR_S: Final = 24 * 3600.0
 """A temporary file this old is no longer being written."""
@@ -69,7 +71,8 @@ def write_shard(folder: Path, shard: Shard, *, first: bool = False) -> None:
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     sums = {name: zlib.crc32(tensor.data) for name, tensor in whole.items()}
     facts = shard.slide.model_copy(update={"checksums": sums}).model_dump_json()
-    metadata = {"format": FORMAT, "version": str(VERSION), "slide": facts}
+    # It covers the tensors, too, by their sums, and each can be read alone.
+    metadata = with_checksum({"format": FORMAT, "version": str(VERSION), "slide": facts})
     write = write_new if first else write_atomic
     write(shard_path(folder, shard.slide.quick_hash), save(whole, metadata=metadata))
 
@@ -88,6 +91,9 @@ def read_slide(path: Path) -> IndexedSlide:
             raise ValueError("it is no part of an index")
         if metadata.get("version") != str(VERSION):
             raise ValueError(f"it has version {metadata.get('version')}, this program {VERSION}")
+        if unknown := metadata.keys() - _FACTS:
+            raise ValueError(f"it has {min(unknown)!r}, which is not known here")
+        metadata = without_checksum(metadata, path)
         slide = IndexedSlide.model_validate_json(metadata["slide"])
         for name in ("embeddings", "probability", "places"):
             if file.get_slice(name).get_shape()[0] != slide.tile_count:

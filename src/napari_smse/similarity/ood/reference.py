@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_smse.atomic_write import write_atomic
+from napari_smse.checksum import with_checksum, without_checksum
 from napari_smse.errors import DamagedModelError, ModelNotFoundError
 from napari_smse.models.card import OOD_REFERENCE_SUFFIX, WEIGHTS_SUFFIX
 from napari_smse.models.model_files import model_paths
@@ -197,7 +198,8 @@ def ood_reference_path(model: str | Path) -> Path:
 
 def save_ood_reference(known: OodReference, path: Path) -> None:
     """Write what a model knows as JSON, whole or not at all."""
-    write_atomic(path, (known.model_dump_json(by_alias=True) + "\n").encode())
+    facts = with_checksum(known.model_dump(mode="json", by_alias=True))
+    write_atomic(path, (json.dumps(facts) + "\n").encode())
 
 
 def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
@@ -222,8 +224,8 @@ def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
     if not path.is_file():
         return None
     try:
-        known = OodReference.model_validate(json.loads(path.read_bytes()))
-    except (ValidationError, ValueError, OSError) as error:
+        known = OodReference.model_validate(_stated(path))
+    except (ValueError, RecursionError, OSError) as error:
         raise DamagedModelError(
             f"{path} does not say what the model knows ({_reason(error)}): get it again."
         ) from error
@@ -233,6 +235,13 @@ def load_ood_reference(model: str | Path, sha256: str) -> OodReference | None:
             "again."
         )
     return known
+
+
+def _stated(path: Path) -> dict[str, object]:
+    facts = json.loads(path.read_bytes())
+    if not isinstance(facts, dict):
+        raise ValueError("it is no JSON object")
+    return without_checksum(facts, path)
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides.backends.base import Level, SlideFacts, as_rgb
-from napari_smse.slides.scale import StatedScale, mean_mpp
+from napari_smse.slides.scale import StatedScale, mean_mpp, pixel_ratio
 
 PICTURE_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 """Formats Pillow may take a file for, to be handed to every ``Image.open``.
@@ -51,13 +51,18 @@ class ImageBackend:
 
     def __init__(self, path: Path) -> None:
         with _open_picture(path) as picture:
-            kind, mpp = picture.format or "", _stated_mpp(picture, path.name)
+            kind, (across, down) = picture.format or "", _stated_spacing(picture)
             self._pixels = _decode(picture, path.name)
         height, width = self._pixels.shape[:2]
         self.levels: tuple[Level, ...] = (
             Level(width, height, 1.0, min(width, 512), min(height, 512)),
         )
-        self.facts = SlideFacts(vendor=kind.lower(), stated_scale=StatedScale(tiff=mpp))
+        self.facts = SlideFacts(
+            vendor=kind.lower(),
+            stated_scale=StatedScale(
+                tiff=mean_mpp(across, down, path.name), pixel_ratio=pixel_ratio(across, down)
+            ),
+        )
 
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """Return a copy of pixels (height, width, 3)."""
@@ -115,10 +120,10 @@ def _decode(picture: Image.Image, name: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(as_rgb(np.asarray(picture.convert(mode))))
 
 
-def _stated_mpp(picture: Image.Image, name: str) -> float | None:
-    """Return um/px from the dpi a picture states; 72 dpi is refused later as implausible."""
+def _stated_spacing(picture: Image.Image) -> tuple[float | None, float | None]:
+    """Return um/px across and down from the dpi a picture states; 72 dpi is refused later."""
     dpi = picture.info.get("dpi")
     if not dpi or picture.info.get("jfif_unit") == 0:
-        return None
+        return None, None
     sides = [25400.0 / float(side) if float(side) > 0 else None for side in dpi]
-    return mean_mpp(sides[0], sides[1], name)
+    return sides[0], sides[1]

@@ -23,7 +23,7 @@ from napari_smse.slides.backends.base import (
 )
 from napari_smse.slides.cache import ArrayCache
 from napari_smse.slides.region import Region
-from napari_smse.slides.scale import StatedScale, mean_mpp
+from napari_smse.slides.scale import StatedScale, mean_mpp, pixel_ratio
 
 MAX_HANDLES = 4
 CACHE_BYTES = 64 * 2**20
@@ -202,11 +202,8 @@ def _check_tiles(levels: Sequence[Level], name: str) -> None:
 def _facts(handle: openslide.OpenSlide, path: Path) -> SlideFacts:
     properties = dict(handle.properties)
     vendor = properties.get("openslide.vendor", "")
-    mpp = mean_mpp(
-        number(properties.get("openslide.mpp-x")),
-        number(properties.get("openslide.mpp-y")),
-        path.name,
-    )
+    across, down = (number(properties.get(f"openslide.mpp-{side}")) for side in "xy")
+    mpp = mean_mpp(across, down, path.name)
     # OpenSlide derives a generic TIFF's um/px from its resolution tags: not stated by a vendor.
     from_tags = vendor == "generic-tiff"
     return SlideFacts(
@@ -216,6 +213,7 @@ def _facts(handle: openslide.OpenSlide, path: Path) -> SlideFacts:
             vendor=None if from_tags else mpp,
             tiff=mpp if from_tags else None,
             objective_power=number(properties.get("openslide.objective-power")),
+            pixel_ratio=pixel_ratio(across, down),
         ),
         background=_background(properties),
         bounds=_bounds(properties),

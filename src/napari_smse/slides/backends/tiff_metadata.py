@@ -10,7 +10,7 @@ import tifffile
 
 from napari_smse.slides.backends.base import SlideFacts
 from napari_smse.slides.backends.level_steps import Spacing
-from napari_smse.slides.scale import StatedScale, mean_mpp
+from napari_smse.slides.scale import StatedScale, mean_mpp, pixel_ratio
 
 _MICROMETRES = {
     "nm": 1e-3,
@@ -35,10 +35,14 @@ def tiff_facts(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Slid
     description = page.description or ""
     properties = {"tiff.ImageDescription": description} if description else {}
     vendor_mpp, power, vendor = None, None, "generic-tiff"
+    ratio = pixel_ratio(*_tag_spacing(page))
     if tiff.is_ome:
         vendor = "ome-tiff"
-        index = [member.index for member in tiff.series].index(series.index)
-        vendor_mpp, power = _ome_scale(tiff.ome_metadata or "", index, tiff.filename)
+        # A plane of a stack has the stack's keyframe, and is not among the series.
+        index = [member.keyframe.index for member in tiff.series].index(page.index)
+        (across, down), power = _ome_scale(tiff.ome_metadata or "", index)
+        vendor_mpp = mean_mpp(across, down, tiff.filename)
+        ratio = pixel_ratio(across, down) if vendor_mpp else ratio
     elif description.startswith("Aperio"):
         vendor = "aperio"
         stated = aperio_fields(description)
@@ -47,7 +51,7 @@ def tiff_facts(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Slid
     return SlideFacts(
         vendor=vendor,
         properties=properties,
-        stated_scale=StatedScale(vendor_mpp, _tag_mpp(page, tiff.filename), power),
+        stated_scale=StatedScale(vendor_mpp, _tag_mpp(page, tiff.filename), power, ratio),
     )
 
 
@@ -94,20 +98,20 @@ def _per_pixel(page: tifffile.TiffPage, tag: str, micrometres: float) -> float |
     return None if numerator <= 0 or denominator <= 0 else micrometres * denominator / numerator
 
 
-def _ome_scale(xml: str, index: int, name: str) -> tuple[float | None, float | None]:
-    """Return um/px and objective power of the image at an index of OME-XML."""
+def _ome_scale(xml: str, index: int) -> tuple[tuple[float | None, float | None], float | None]:
+    """Return um/px across and down, and objective power, of the image at an index of OME-XML."""
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:
-        return None, None
+        return (None, None), None
     images = root.findall("{*}Image")
     if index >= len(images):
-        return None, None
+        return (None, None), None
     image = images[index]
     pixels = image.find("{*}Pixels")
     attributes: Mapping[str, str] = {} if pixels is None else pixels.attrib
     across, down = (_physical_size(attributes, side) for side in "XY")
-    return mean_mpp(across, down, name), _nominal_power(root, image)
+    return (across, down), _nominal_power(root, image)
 
 
 def _physical_size(attributes: Mapping[str, str], side: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
 from napari_smse.slides.backends.base import as_rgb, levels_from_sizes
 from napari_smse.slides.backends.level_steps import SizedSpacing, Spacing, placed_levels
 from napari_smse.slides.backends.positional_file import PositionalFile
+from napari_smse.slides.backends.tiff_file import open_tiff
+from napari_smse.slides.backends.tiff_images import (
+    chosen_image,
+    first_plane,
+    pixel_count,
+    slide_images,
+)
 from napari_smse.slides.backends.tiff_level import TiffLevel, cut_short, tiff_level
 from napari_smse.slides.backends.tiff_metadata import page_spacing, tiff_facts
 from napari_smse.slides.cache import ArrayCache
@@ -32,23 +40,28 @@ class TifffileBackend:
     ----------
     path : Path
         A TIFF.
+    image : int, optional
+        Which of its slides, from 1; None where there is but one.
 
     Raises
     ------
+    SeveralSlidesError
+        When it holds several slides, and ``image`` is None.
     NotASlideError
-        When its pixels are not 8-bit grey or RGB.
+        When its pixels are not 8-bit grey or RGB, or it has no such slide.
     DamagedSlideError
         When its header cannot be followed, or tiles would lie beyond its end.
     """
 
     name = "tifffile"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, image: int | None = None) -> None:
         self._path = path
+        self._image = image
         self._files: dict[Path, PositionalFile] = {}
         self._cache = ArrayCache(CACHE_BYTES)
         try:
-            with tifffile.TiffFile(path) as tiff:
+            with open_tiff(path) as tiff:
                 self._describe(tiff)
         except BaseException as error:
             self.close()
@@ -61,7 +74,7 @@ class TifffileBackend:
 
     def page_spacings(self) -> list[SizedSpacing]:
         """Return the spacing of each tiled page of the file, also those that are no level here."""
-        with tifffile.TiffFile(self._path) as tiff:
+        with open_tiff(self._path) as tiff:
             return [
                 (page.imagewidth, page.imagelength, _tiled_spacing(page))
                 for page in tiff.pages
@@ -95,7 +108,7 @@ class TifffileBackend:
 
     def associated_image(self, name: str) -> NDArray[np.uint8]:
         """Return a smaller picture the file also holds, (height, width, 3)."""
-        with tifffile.TiffFile(self._path) as tiff:
+        with open_tiff(self._path) as tiff:
             series = tiff.series[self._associated[name]]
             try:
                 pixels = series.asarray()
@@ -113,9 +126,10 @@ class TifffileBackend:
             file.close()
 
     def _describe(self, tiff: tifffile.TiffFile) -> None:
-        series = max(tiff.series, key=_pixel_count, default=None)
-        if series is None or not _pixel_count(series):
+        images = slide_images(tiff)
+        if not images:
             raise DamagedSlideError(f"{self._path.name} holds no image; copy it again")
+        series = first_plane(chosen_image(images, self._path, self._image))
         self._tiff_levels = _usable_levels(series, self._files)
         self._check_length()
         sizes = [(level.width, level.height) for level in self._tiff_levels]
@@ -128,7 +142,7 @@ class TifffileBackend:
                 for size, stored in zip(sizes, series.levels, strict=False)
             ],
         )
-        self._associated = _associated(tiff, series)
+        self._associated = _associated(tiff, images)
         facts = tiff_facts(tiff, series)
         self.facts = replace(facts, associated_images=tuple(self._associated))
 
@@ -169,11 +183,6 @@ class TifffileBackend:
                 f"{self._path.name}: the tile in row {row}, column {column} of level {level} "
                 f"has {shape[1]} x {shape[0]} px instead of {width} x {height}; copy it again"
             )
-
-
-def _pixel_count(series: tifffile.TiffPageSeries) -> int:
-    sides = dict(zip(series.axes, series.shape, strict=False))
-    return int(sides.get("X", 0)) * int(sides.get("Y", 0))
 
 
 def _tiled_spacing(page: tifffile.TiffPage) -> Spacing | None:
@@ -222,11 +231,14 @@ def _is_padded_to_same_size(series: tifffile.TiffPageSeries, index: int) -> bool
     )
 
 
-def _associated(tiff: tifffile.TiffFile, slide: tifffile.TiffPageSeries) -> dict[str, int]:
+def _associated(
+    tiff: tifffile.TiffFile, slides: Sequence[tifffile.TiffPageSeries]
+) -> dict[str, int]:
     """Return the indices of the smaller 8-bit pictures by name."""
+    of_slides = {id(series.keyframe) for series in slides}
     indices: dict[str, int] = {}
     for index, series in enumerate(tiff.series):
-        small = series is not slide and _pixel_count(series) <= _ASSOCIATED_LIMIT
+        small = id(series.keyframe) not in of_slides and pixel_count(series) <= _ASSOCIATED_LIMIT
         if series.keyframe.is_tiled and series.keyframe.is_reduced:
             continue  # a level, of whatever size: labels and macros are stored in strips
         if small and series.dtype == np.uint8 and _sample_count(series) in _COLOURS:

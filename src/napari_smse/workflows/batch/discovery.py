@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import tifffile
 
 from napari_smse.errors import SlideNotFoundError
 from napari_smse.results import STORE_NAME
-from napari_smse.slides import may_be_slide, slide_series, slides_in_folder
+from napari_smse.slides import may_be_slide, slide_series, slides_in_file, slides_in_folder
+from napari_smse.slides.backends.tiff_file import ome_file_names
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}
 """Hamamatsu's index files: the pixels lie in files beside them, some of which end in .jpg."""
@@ -124,7 +124,7 @@ def _slides_among(files: Sequence[Path]) -> Iterator[Path]:
     for path in slides:
         if path not in parts:
             parts |= _other_ome_parts(path)
-            yield path
+            yield from slides_in_file(path)
 
 
 def _listed_parts(index: Path) -> set[Path]:
@@ -142,9 +142,8 @@ def _other_ome_parts(path: Path) -> set[Path]:
         return set()
     try:
         with tifffile.TiffFile(path) as tiff:
-            description = tiff.pages.first.description
+            names = ome_file_names(tiff.pages.first.description)
     except Exception:
         # A damaged file fails in any way it likes; opening it says why.
         return set()
-    names = set(re.findall(r'<UUID[^>]*\bFileName="([^"]+)"', description))
     return {path.with_name(name) for name in names} - {path}

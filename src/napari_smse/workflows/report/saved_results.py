@@ -25,7 +25,7 @@ from napari_smse.results.run_record import CLASS_HEAD
 from napari_smse.results.save import write_slide_report
 from napari_smse.scoring import ScaleScores, ScoreStore, folder_lock, require_same_slide
 from napari_smse.similarity.ood.reference import load_ood_reference
-from napari_smse.slides import Slide, open_slide
+from napari_smse.slides import Slide, file_and_image, open_slide
 from napari_smse.slides.identity import text_path
 
 
@@ -68,9 +68,9 @@ class SavedResults:
         """
         path = text_path(self.record.slide.path)
         moved = None if slides is None else slides / path.name
-        if moved is not None and moved.exists():
+        if moved is not None and file_and_image(moved)[0].exists():
             path = moved
-        if not path.exists():
+        if not file_and_image(path)[0].exists():
             raise SlideNotFoundError(
                 f"{path}, whose results are in {self.folder}, is not there any more: say in which "
                 "folder it is now (in a shell: --slides)."

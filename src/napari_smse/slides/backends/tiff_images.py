@@ -1,0 +1,128 @@
+"""Which images of a TIFF are slides, and which of them is meant.
+
+A file may hold a label, a picture of the glass, one pyramid or several slides. An image counts as a
+slide if its name is not that of a label or an overview, and it has levels or is at least half as
+large as the largest.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import tifffile
+
+from napari_smse.errors import NotASlideError, SeveralSlidesError
+from napari_smse.slides.image_number import with_image
+
+_NO_SLIDE: Final = re.compile(r"\b(label|macro|overview|thumbnail|barcode)\b", re.IGNORECASE)
+_STACK_AXES: Final = frozenset("IQ")
+"""Of images that have nothing but their size in common."""
+_FOCAL_AXIS: Final = "Z"
+_MAX_PLANES: Final = 16
+_MAX_LISTED: Final = 8
+_log = logging.getLogger(__name__)
+
+
+def slide_images(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """Return the images of a TIFF that are slides, in the file's order; none if it holds no image.
+
+    Images of one size that are stacked by nothing but it are taken apart.
+    """
+    images = [image for series in tiff.series for image in _apart(series)]
+    largest = max(map(pixel_count, images), default=0)
+    if not largest:
+        return []
+    slides = [image for image in images if _may_be_slide(image, largest)]
+    return slides or [max(images, key=pixel_count)]
+
+
+def chosen_image(
+    images: Sequence[tifffile.TiffPageSeries], path: Path, number: int | None
+) -> tifffile.TiffPageSeries:
+    """Return the image that is meant.
+
+    Parameters
+    ----------
+    images
+        The slides of the file, at least one.
+    path
+        The file, to be named.
+    number
+        Counted from 1; None where there is but one.
+
+    Raises
+    ------
+    SeveralSlidesError
+        There are several, and no number was given.
+    NotASlideError
+        There is none of this number.
+    """
+    if number is None and len(images) > 1:
+        raise SeveralSlidesError(
+            f"{path.name} holds {len(images)} slides ({_listed(images)}); open one of them, such "
+            f"as {with_image(path, 1).name}"
+        )
+    if number is not None and number > len(images):
+        raise NotASlideError(
+            f"{path.name} has no slide {number}: it holds {len(images)} ({_listed(images)})"
+        )
+    return images[(number or 1) - 1]
+
+
+def first_plane(series: tifffile.TiffPageSeries) -> tifffile.TiffPageSeries:
+    """Return the first focal plane of a stack, with a word in the log; anything else as it is."""
+    sides = dict(zip(series.axes, series.shape, strict=False))
+    planes = int(sides.get(_FOCAL_AXIS, 1))
+    if planes < 2 or set(series.axes) - set("ZYXS"):
+        return series
+    _log.warning(
+        "%s holds %d focal planes; the first is read", series.keyframe.parent.filename, planes
+    )
+    first = _page_series(series, 0)
+    first.levels[1:] = [_page_series(level, 0) for level in series.levels[1:]]
+    return first
+
+
+def pixel_count(series: tifffile.TiffPageSeries) -> int:
+    """Return how many pixels a plane of a series has."""
+    sides = dict(zip(series.axes, series.shape, strict=False))
+    return int(sides.get("X", 0)) * int(sides.get("Y", 0))
+
+
+def _apart(series: tifffile.TiffPageSeries) -> Iterator[tifffile.TiffPageSeries]:
+    stacked = series.axes and series.axes[0] in _STACK_AXES and series.axes[1:] in {"YXS", "YX"}
+    if stacked and len(series.levels) == 1 and len(series.pages) <= _MAX_PLANES:
+        for place in range(len(series.pages)):
+            yield _page_series(series, place)
+    else:
+        yield series
+
+
+def _page_series(series: tifffile.TiffPageSeries, place: int) -> tifffile.TiffPageSeries:
+    page = series.pages[place]
+    if page is None or series.keyframe is None:
+        raise NotASlideError(f"{series.name or 'a stack'} lacks images")
+    return tifffile.TiffPageSeries(
+        [page], series.keyframe.shape, series.dtype, series.keyframe.axes, name=series.name
+    )
+
+
+def _may_be_slide(image: tifffile.TiffPageSeries, largest: int) -> bool:
+    coloured = image.dtype == np.uint8 and not image.keyframe.is_reduced  # a level of another
+    large = pixel_count(image) * 2 >= largest or len(image.levels) > 1
+    return bool(coloured and large and not _NO_SLIDE.search(image.name or ""))
+
+
+def _listed(images: Sequence[tifffile.TiffPageSeries]) -> str:
+    lines = [
+        f"{number}: {f'{image.name[:40]}, ' if image.name else ''}"
+        f"{image.keyframe.imagewidth} x {image.keyframe.imagelength} px"
+        for number, image in enumerate(images[:_MAX_LISTED], start=1)
+    ]
+    more = [f"and {len(images) - _MAX_LISTED} more"] if len(images) > _MAX_LISTED else []
+    return "; ".join([*lines, *more])
