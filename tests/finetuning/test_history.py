@@ -92,7 +92,7 @@ def test_what_is_kept_is_an_ordinary_model(history: FineTuneHistory, learnt: Lea
     stem = path.stem
     ends = (".safetensors", ".json", ".exemplars.safetensors")
     assert names(history) == {f"{stem}{end}" for end in ends}
-    assert stem.endswith("_triplet_head")
+    assert stem.endswith("_pair_head")
 
 
 def test_looks_are_of_their_entry_and_go_with_it(history: FineTuneHistory, learnt: Learnt) -> None:
@@ -117,7 +117,7 @@ def test_an_entry_says_what_was_learnt(
     assert entry.path == path
     assert entry.when == datetime(2026, 3, 1, 12, 1).astimezone()
     assert entry.parent == "mini 3, weights " + "ab" * 8
-    assert (entry.loss, entry.trainable) == ("triplet", "head")
+    assert (entry.loss, entry.trainable) == ("pair", "head")
     assert entry.training_tiles == len(tuning.training)
     assert entry.note == ""
     for figure in (entry.auc_before, entry.auc_after):

@@ -111,7 +111,7 @@ def fine_tune(
     model: Model,
     slides: Iterable[tuple[Slide, Scores, AnnotationSet]],
     *,
-    loss: Loss = "triplet",
+    loss: Loss = "pair",
     trainable: TrainableLayers = "head",
     replay_weight: float = 1.0,
     steps: int | None = None,

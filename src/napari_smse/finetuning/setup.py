@@ -26,7 +26,7 @@ PAIR_MARGIN: Final = 1.0
 
 
 def fine_tune_recipe(
-    similarity: Similarity = "triplet", trainable: Trainable = "head", **changes: object
+    similarity: Similarity = "pair", trainable: Trainable = "head", **changes: object
 ) -> Recipe:
     """Return the recipe of a fine-tuning.
 

@@ -13,6 +13,7 @@ from napari_smse.slides import Region, Slide
 from napari_smse.tiles.brightfield import DARK, brightest_channel, require_brightfield
 from napari_smse.tiles.glass import ROWS_AT_ONCE, Glass, find_glass, is_uneven
 from napari_smse.tiles.ink import find_flat_ink
+from napari_smse.tiles.sections import absorbance_threshold, find_pale_sections
 
 OVERVIEW_MPP = 8.0
 """Scale of the overview that tissue is found on, um/px."""
@@ -29,7 +30,6 @@ _BLUE_PEN_HUE, _BLUE_PEN_SATURATION = 255.0, 0.55
 _RED_PEN_HUE, _RED_PEN_SATURATION = 345.0, 0.75
 _PEN_SATURATION, _BLACK_PEN_SATURATION, _BLACK_PEN_ABSORBANCE = 0.15, 0.25, 0.45
 _TISSUE_SATURATION = 0.04
-_ABSORBANCE_BETWEEN = (0.03, 0.10)
 _FIELD_ABSORBANCE = 0.05
 _FIELD_PEN_HUES, _FIELD_PEN_SATURATION = (30.0, 190.0), 0.35
 
@@ -199,7 +199,9 @@ def _dyed(
     if glass.bright_is_tissue:
         return ~dark
     if glass.surrounds:
-        return np.asarray((absorbance > _absorbance_threshold(absorbance[~dark])) & ~dark)
+        threshold = absorbance_threshold(absorbance[~dark])
+        paler = find_pale_sections(absorbance, dark, threshold, glass, mpp)
+        return np.asarray(((absorbance > threshold) | paler) & ~dark)
     # Where glass is no large part, Otsu's threshold would part tissue from tissue; but
     # pale tissue is uneven, and glass is not.
     return ((absorbance > _FIELD_ABSORBANCE) | is_uneven(absorbance, mpp)) & ~dark
@@ -253,14 +255,6 @@ def hue_and_saturation(
     )
     saturation = chroma / np.maximum(brightest, np.float32(1e-6))
     return np.asarray(sixths * 60, np.float32), np.asarray(saturation)
-
-
-def _absorbance_threshold(absorbance: NDArray[np.float32]) -> float:
-    """Otsu's threshold, held between what paper-thin and what thick tissue absorbs."""
-    low, high = _ABSORBANCE_BETWEEN
-    if absorbance.size == 0 or float(np.ptp(absorbance)) < low:
-        return low
-    return float(np.clip(filters.threshold_otsu(absorbance), low, high))
 
 
 def _is_pen(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from napari_smse.workflows.settings.option import Option
 
-Loss = Literal["triplet", "pair", "none"]
+Loss = Literal["pair", "triplet", "none"]
 TrainableLayers = Literal["head", "augmented head", "stage", "all"]
 Classification = Literal["cross-entropy", "focal", "reinforced focal"]
 Mining = Literal["semi-hard", "hard", "none"]
@@ -21,11 +21,11 @@ class FineTuneSettings:
         Loss,
         Option(
             "Loss",
-            "Similarity loss: what tiles of one class are to be nearer than. Triplets learn a new "
-            "laboratory best; pairs forget least.",
-            choices={"triplet": "Triplet", "pair": "Pair", "none": "None: class head only"},
+            "Similarity loss: what tiles of one class are to be nearer than. Pairs learn most "
+            "from stored embeddings, and forget least.",
+            choices={"pair": "Pair", "triplet": "Triplet", "none": "None: class head only"},
         ),
-    ] = "triplet"
+    ] = "pair"
     trainable: Annotated[
         TrainableLayers,
         Option(
