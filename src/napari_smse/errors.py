@@ -57,6 +57,10 @@ class NotBrightfieldError(SlideError):
     """The slide is not a stained section on bright glass."""
 
 
+class OtherStainError(SlideError):
+    """The slide has another stain than H&E, and that was not asked for."""
+
+
 class NoTissueError(SlideError):
     """No tissue was found where tiles were requested."""
 

@@ -17,6 +17,8 @@ from napari_smse.slides import (
     slides_in_file,
     slides_in_folder,
 )
+from napari_smse.slides.backends.tiff_file import open_tiff
+from napari_smse.slides.backends.tiff_images import slide_images
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a napari layer."""
@@ -30,7 +32,7 @@ SLIDE_KEY = "napari_smse_slide"
 """Key of a slide layer's metadata: the open `napari_smse.slides.Slide` itself."""
 
 _SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"}
-_TIFF_SUFFIXES = {".tif", ".tiff"}
+_TIFF_SUFFIXES = {".tif", ".tiff", ".btf", ".tf8"}
 _RGB_PHOTOMETRICS = {2, 6}  # RGB, YCbCr
 _LARGE_PIXELS = 25_000_000
 
@@ -139,16 +141,19 @@ def _is_slide(path: Path) -> bool:
 
 
 def _is_slide_tiff(path: Path) -> bool:
-    """Tell from its first page whether a TIFF is a slide; no pixels are read."""
+    """Tell from its pages whether a TIFF is a slide; no pixels are read."""
     try:
-        with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages.first
-            colour = page.photometric in _RGB_PHOTOMETRICS and page.bitspersample == 8
-            pyramid = page.is_tiled or page.subifds is not None
-            return bool(colour and (pyramid or page.imagewidth * page.imagelength > _LARGE_PIXELS))
+        with open_tiff(path) as tiff:
+            return any(_is_slide_page(image.keyframe) for image in slide_images(tiff))
     except Exception:
         # Nobody can read it; but ours says in one line that it is empty or damaged.
         return path.stat().st_size == 0 or _has_tiff_magic(path)
+
+
+def _is_slide_page(page: tifffile.TiffPage) -> bool:
+    colour = page.photometric in _RGB_PHOTOMETRICS and page.bitspersample == 8
+    pyramid = page.is_tiled or page.subifds is not None
+    return bool(colour and (pyramid or page.imagewidth * page.imagelength > _LARGE_PIXELS))
 
 
 def _has_tiff_magic(path: Path) -> bool:

@@ -276,36 +276,42 @@ class TestRunningAgain:
 
 
 class Interrupting(torch.nn.Module):
-    """A network during whose second batch Ctrl-C is pressed."""
+    """A network during whose second batch Ctrl-C is pressed, or another signal comes."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, network: torch.nn.Module, number: signal.Signals) -> None:
         super().__init__()
-        self.network, self.left = network, 1
+        self.network, self.left, self.number = network, 1, number
 
     def forward(self, images: torch.Tensor) -> Any:
         if self.left == 0:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
         self.left -= 1
         return self.network(images)
 
 
-def interrupt_soon(shell: Shell) -> torch.nn.Module:
+def interrupt_soon(shell: Shell, number: signal.Signals = signal.SIGINT) -> torch.nn.Module:
     """Let Ctrl-C be pressed during the next run; gives the network to put back."""
     network = shell.model.network
-    shell.model.network = Interrupting(network)
+    shell.model.network = Interrupting(network, number)
     return network
 
 
 @pytest.mark.usefixtures("small_blocks")
 class TestStopping:
+    @pytest.mark.parametrize(
+        ("number", "status"),
+        [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    )
     def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
-        self, shell: Shell, slide: Path, tmp_path: Path
+        self, shell: Shell, slide: Path, tmp_path: Path, number: signal.Signals, status: int
     ) -> None:
         shell("score", slide, "--out", tmp_path / "whole")
         whole = tiles_scored(shell.model)
-        network = interrupt_soon(shell)
+        before = signal.getsignal(number)
+        network = interrupt_soon(shell, number)
         answer = shell("score", slide, "--out", tmp_path / "halves")
-        assert answer.status == 130
+        assert answer.status == status
+        assert signal.getsignal(number) is before
         assert "Stopped. What was scored is kept: the same command goes on" in answer.err
         assert "Traceback" not in answer.err
         assert files(tmp_path / "halves" / "slide") == ["scores.zarr"]

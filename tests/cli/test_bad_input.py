@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from napari_smse.models.card import BUNDLED_FOLDER, BUNDLED_NAME
+from support.edited_json import facts_of
 from support.shell import Shell, assert_one_error, section, shell, write_section
 from support.slides import cut, write_ome_pyramid, write_pyramid_tiff, write_svs
 
@@ -269,7 +270,7 @@ class BadModels:
         cut(self.weights, self.weights.stat().st_size // 2)
 
     def swapped_classes(self) -> None:
-        card = json.loads(self.card.read_text())
+        card = facts_of(self.card.read_text())
         card["classes"].reverse()
         self.card.write_text(json.dumps(card))
 

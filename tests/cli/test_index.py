@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ import pytest
 
 from napari_smse.similarity.index.slide_index import SlideIndex
 from support import TESTS
+from support.edited_json import facts_of
 from support.models import redness_model
 from support.shell import Shell, shell, write_section
 
@@ -256,7 +256,7 @@ def test_killed_after_the_first_slide_it_goes_on(shell, slides, where):
 
 def test_slides_know_nothing_of_each_others_description(shell, slides, where):
     shell("index", slides, "--out", where)
-    values = json.loads((where / "index.json").read_text())
+    values = facts_of((where / "index.json").read_bytes())
     assert values == {
         "format": "napari-smse index",
         "version": 1,

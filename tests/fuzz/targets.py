@@ -38,6 +38,7 @@ from napari_smse.tiles.tissue import find_tissue
 from napari_smse.workflows.report.labels import read_labels
 from support.dicom_slides import write_dicom_level
 from support.exemplar_banks import made_bank
+from support.ome_zarr import write_ome_zarr
 from support.slide_index import made_shard
 from support.slides import noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
 from support.training import mini_model
@@ -195,6 +196,11 @@ def make_dicom(folder: Path) -> list[Path]:
     return [write_dicom_level(folder / "a.dcm", SCENE, "1")]
 
 
+def make_zarr(folder: Path) -> list[Path]:
+    path = write_ome_zarr(folder / "a.ome.zarr", SCENE, levels=2)
+    return sorted(file for file in path.rglob("*") if file.is_file())
+
+
 SQUARE = [[0, 0], [0, 90], [90, 90], [90, 0], [0, 0]]
 FEATURES = {
     "type": "FeatureCollection",
@@ -250,6 +256,7 @@ TARGETS: tuple[Target, ...] = (
     picture("a.bmp"),
     picture("a.webp"),
     Target("slide DICOM", make_dicom, lambda folder: look_at_slide(folder / "a.dcm")),
+    Target("slide OME-Zarr", make_zarr, lambda folder: look_at_slide(folder / "a.ome.zarr")),
     text("regions.geojson", json.dumps(FEATURES), look_at_regions),
     text(
         "images.csv",

@@ -32,6 +32,7 @@ def score(
     time_limit: float | None = None,
     device: str = "auto",
     float32: bool = False,
+    any_stain: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: OnProgress | None = None,
@@ -63,6 +64,8 @@ def score(
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     float32
         Compute in float32 by torch, even where another runtime or bfloat16 is faster.
+    any_stain
+        Also of a slide that does not look like H&E.
     out
         Where the scores go, by custom ending in ``.zarr``. By default into the user's cache, where
         the scores of the last 50 runs stay.
@@ -80,6 +83,8 @@ def score(
         The slide does not state its um/px: open it as ``open_slide(path, mpp=...)``.
     NotBrightfieldError, NoTissueError, RegionError
         There is nothing to score.
+    OtherStainError
+        The slide does not look like H&E.
     ModelError, DeviceError
         The model takes no tiles, or there is no such device.
     OutputError
@@ -100,7 +105,7 @@ def score(
     job = ScoreJob(
         slide,
         str(model.path),
-        ScoreSettings(scales_of(mpp), overlap, min_tissue, time_limit, device, float32),
+        ScoreSettings(scales_of(mpp), overlap, min_tissue, time_limit, device, float32, any_stain),
         outline,
         again=overwrite,
         loaded=model.loaded,

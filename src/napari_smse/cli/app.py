@@ -26,6 +26,7 @@ from napari_smse.cli.options import AsJson, ModelArgument, SlidePath
 from napari_smse.cli.report import report_cohort, report_slides
 from napari_smse.cli.score import score_slides
 from napari_smse.cli.search import search_slides
+from napari_smse.cli.signals import stopped_by_signals
 from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError
 from napari_smse.scoring import list_devices
@@ -53,11 +54,12 @@ def main() -> None:
     """Run the command line; every named error becomes one line and exit status 1."""
     print_any_text()
     show_log()
-    try:
-        app()
-    except (SmseError, OSError) as error:
-        Console().error(error)
-        sys.exit(1)
+    with stopped_by_signals():
+        try:
+            app()
+        except (SmseError, OSError) as error:
+            Console().error(error)
+            sys.exit(1)
 
 
 @app.command()

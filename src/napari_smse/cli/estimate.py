@@ -8,6 +8,7 @@ from napari_smse.annotations import read_regions
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
     DEFAULT_SCALES,
+    AnyStain,
     Devices,
     Float32,
     MinTissue,
@@ -38,10 +39,13 @@ def estimate_slides(
     float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
+    any_stain: AnyStain = False,
 ) -> None:
     """Estimate how long slides will take, by scoring each for two seconds; nothing is kept."""
     scales = chosen_scales(context, mpp, model)
-    scoring = ScoreSettings(scales, overlap, min_tissue, device=device, float32=float32)
+    scoring = ScoreSettings(
+        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain
+    )
     scoring.request()
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)

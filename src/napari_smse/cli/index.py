@@ -11,6 +11,7 @@ import typer
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
     DEFAULT_SCALES,
+    AnyStain,
     Devices,
     Float32,
     MinTissue,
@@ -49,6 +50,7 @@ def index_slides(
     float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
+    any_stain: AnyStain = False,
     results: Annotated[
         Path | None,
         typer.Option(help="Folder that `score` wrote to: what is scored there is used."),
@@ -72,7 +74,9 @@ def index_slides(
         require_usearch()
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     scales = chosen_scales(context, mpp, model)
-    scoring = ScoreSettings(scales, overlap, min_tissue, device=device, float32=float32)
+    scoring = ScoreSettings(
+        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain
+    )
     scoring.request()
     card = read_card(model)
     require_tiles(card)

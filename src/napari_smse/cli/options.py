@@ -111,6 +111,7 @@ Devices = Annotated[str, setting(ScoreSettings, "device", TWO_DEVICES)]
 Float32 = Annotated[bool, setting(ScoreSettings, "float32")]
 Overlap = Annotated[float, setting(ScoreSettings, "overlap")]
 MinTissue = Annotated[float, setting(ScoreSettings, "min_tissue")]
+AnyStain = Annotated[bool, setting(ScoreSettings, "any_stain")]
 TimeLimit = Annotated[float | None, setting(ScoreSettings, "time_limit")]
 DEFAULT_SCALES: Final = list(ScoreSettings().mpp)
 

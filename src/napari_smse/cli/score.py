@@ -13,6 +13,7 @@ from napari_smse.annotations import read_regions
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
     DEFAULT_SCALES,
+    AnyStain,
     Devices,
     Float32,
     MinTissue,
@@ -55,6 +56,7 @@ def score_slides(
     float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
+    any_stain: AnyStain = False,
     time_limit: TimeLimit = None,
     geojson: Annotated[
         bool, typer.Option("--geojson", help="Also write the tiles as GeoJSON for QuPath.")
@@ -72,7 +74,8 @@ def score_slides(
         int | None, typer.Option(help="Number of processes of this machine to score by.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Score by the workers of a Dask scheduler (tcp://…).")
+        str | None,
+        typer.Option(help="Score by the workers of a Dask scheduler (tcp://… or tls://…)."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -85,7 +88,7 @@ def score_slides(
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     card = read_card(model)
     scales = chosen_scales(context, mpp, model)
-    scoring = ScoreSettings(scales, overlap, min_tissue, time_limit, device, float32)
+    scoring = ScoreSettings(scales, overlap, min_tissue, time_limit, device, float32, any_stain)
     scoring.request()
     settings = BatchSettings(
         target=destination_from(out),

@@ -57,7 +57,9 @@ def result_folder_names(slides: Sequence[Path]) -> list[str]:
 
 
 def _slide_name(path: Path) -> str:
-    if path.is_dir():  # a DICOM folder: the dots in its name are no suffix
+    if (
+        path.is_dir() and path.suffix != ".zarr"
+    ):  # a DICOM folder: the dots in its name are no suffix
         return _file_name(path)
     name = slide_name(path)
     return folder_name(name) if name.strip(" .") else _file_name(path)

@@ -40,6 +40,8 @@ class ScoreRequest:
     coarse_first
         Score all tissue once, at the coarsest scale, before anything at a finer one. With
         one scale, the second pass lies half a tile further on.
+    any_stain
+        Also of slides with another stain than H&E.
     """
 
     mpps: tuple[float, ...]
@@ -47,6 +49,7 @@ class ScoreRequest:
     min_tissue: float = MIN_TISSUE
     roi: BaseGeometry | None = None
     coarse_first: bool = False
+    any_stain: bool = False
 
     def plan(self, slide: Slide, card: ModelCard, mask: TissueMask | None = None) -> TilePlan:
         """The tiles to score; raises what `plan_tiles` and `require_tiles` raise."""
@@ -60,6 +63,7 @@ class ScoreRequest:
             roi=self.roi,
             mask=mask,
             coarse_first=self.coarse_first,
+            any_stain=self.any_stain,
         )
 
     @property

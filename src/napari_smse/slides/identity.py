@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_smse.slides.backends.dicom_series import folder_series, series_files
+from napari_smse.slides.backends.ome_zarr import identifying_files
 from napari_smse.slides.image_number import file_and_image
 
 _BLOCK = 2**16
@@ -21,7 +22,7 @@ def slide_name(path: Path) -> str:
     """
     file, image = file_and_image(path)
     name = file.stem if file.suffix else file.name
-    for suffix in (".ome.tiff", ".ome.tif", ".ome.btf"):
+    for suffix in (".ome.tiff", ".ome.tif", ".ome.btf", ".ome.zarr"):
         if file.name.lower().endswith(suffix):
             name = file.name[: -len(suffix)]
     return name if image is None else f"{name}#{image}"
@@ -31,9 +32,10 @@ def quick_hash(path: Path) -> str:
     """Return a SHA-256 over a file's size and its first, middle and last 64 KiB.
 
     Slides made of several files (a DICOM series, the folder beside a ``.mrxs``) also
-    count the names and sizes of those. Names of folders and of the slide itself do
-    not count: a moved slide keeps its hash. A DICOM slide has the same one, whether
-    its folder or any file of its series is given.
+    count the names and sizes of those; of an OME-Zarr, its metadata and coarsest level
+    count. Names of folders and of the slide itself do not count: a moved slide keeps its
+    hash. A DICOM slide has the same one, whether its folder or any file of its series is
+    given.
 
     Parameters
     ----------
@@ -46,6 +48,11 @@ def quick_hash(path: Path) -> str:
         It is gone, or cannot be read.
     """
     path, image = file_and_image(path)
+    if zarr_files := identifying_files(path):
+        digest = hashlib.sha256()
+        for file in zarr_files:
+            digest.update(os.fsencode(f"{file.relative_to(path).as_posix()}\0") + _blocks(file))
+        return digest.hexdigest()
     dicom = _dicom_files(path)
     companions = dicom or _beside_mirax(path)
     digest = hashlib.sha256(_blocks(dicom[0] if dicom else path))
@@ -68,6 +75,8 @@ def file_stamps(path: Path) -> Stamps:
         It is gone, or cannot be read.
     """
     path, _ = file_and_image(path)
+    if zarr_files := identifying_files(path):
+        return stat_files(zarr_files)
     files = [path] if path.is_file() else []
     return stat_files(dict.fromkeys([*files, *_dicom_files(path), *_beside_mirax(path)]))
 

@@ -28,6 +28,7 @@ from napari_smse.slides.backends.dicom_series import (
 )
 from napari_smse.slides.backends.image import ImageBackend
 from napari_smse.slides.backends.level_steps import placed_levels
+from napari_smse.slides.backends.ome_zarr import OmeZarrBackend, is_ome_zarr
 from napari_smse.slides.backends.openslide import OpenSlideBackend
 from napari_smse.slides.backends.square_pixels import SquarePixels
 from napari_smse.slides.backends.tiff_file import open_tiff
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 SLIDE_SUFFIXES: frozenset[str] = frozenset(
     {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".tif", ".tiff"}
-    | {".dcm", ".png", ".jpg", ".jpeg"}
+    | {".btf", ".tf8", ".dcm", ".png", ".jpg", ".jpeg"}
 )
 """Suffixes, in lower case, of files that may be slides."""
 
@@ -63,8 +64,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Parameters
     ----------
     path : str or Path
-        A slide file, an ordinary picture, or a folder with one DICOM slide. Of a TIFF that holds
-        several slides, its path with the number of one of them: ``slides.ome.tif#2``.
+        A slide file, an ordinary picture, a folder with one DICOM slide, or an OME-Zarr. Of a TIFF
+        that holds several slides, its path with the number of one of them: ``slides.ome.tif#2``.
     mpp : float, optional
         um/px that the user states; it goes before the file's own. Of pixels that are not square,
         which are resampled, their finer side.
@@ -111,6 +112,8 @@ def may_be_slide(path: str | Path) -> bool:
     try:
         path = Path(path)
         if path.is_dir():
+            if is_ome_zarr(path):
+                return True
             files = sorted(path.iterdir())[:64]
             return any(is_dicom(file) for file in files) and bool(slides_in_folder(path))
         if path.suffix.lower() not in SLIDE_SUFFIXES or not path.is_file():
@@ -142,7 +145,7 @@ def slides_in_file(path: str | Path) -> list[Path]:
 def _slide_file(path: Path) -> Path:
     """Return the file to open; raises if there is none."""
     if path.is_dir():
-        return _file_in_folder(path)
+        return path if is_ome_zarr(path) else _file_in_folder(path)
     if not path.exists():
         raise SlideNotFoundError(f"there is no file {path}; check the path")
     if path.stat().st_size == 0:
@@ -166,6 +169,8 @@ def _file_in_folder(folder: Path) -> Path:
 
 
 def _open_backend(file: Path, image: int | None) -> Backend:
+    if file.is_dir():
+        return OmeZarrBackend(file)
     with file.open("rb") as stream:
         magic = stream.read(4)
     if image is not None:

@@ -16,6 +16,7 @@ from napari_smse.tiles.grid import TileGrid
 from napari_smse.tiles.roi import tiles_in_region
 from napari_smse.tiles.scale_tiles import ReadBlock, ScaleTiles
 from napari_smse.tiles.spec import TileSpec
+from napari_smse.tiles.stain import require_h_and_e
 from napari_smse.tiles.tissue import TissueMask, find_tissue
 
 BLOCK_EDGE = 2048
@@ -89,6 +90,7 @@ def plan_tiles(
     roi: BaseGeometry | None = None,
     mask: TissueMask | None = None,
     coarse_first: bool = False,
+    any_stain: bool = False,
 ) -> TilePlan:
     """Choose the tiles to score on a slide and how to read them.
 
@@ -111,6 +113,8 @@ def plan_tiles(
     coarse_first
         Keep the blocks that show all tissue once, at the coarsest scale without overlap, apart
         from those that show it again or at finer scales.
+    any_stain
+        Also of slides with another stain than H&E.
 
     Raises
     ------
@@ -120,6 +124,8 @@ def plan_tiles(
         If a scale is impossible or much finer than the slide, or a fraction is outside 0-1.
     NotBrightfieldError
         If the slide is fluorescence, dark-field or black.
+    OtherStainError
+        If it has another stain than H&E, and ``any_stain`` is False.
     RegionError
         If the region of interest lies off the slide.
     NoTissueError
@@ -133,6 +139,8 @@ def plan_tiles(
         )
     _require_on_slide(roi, slide)
     mask = find_tissue(slide) if mask is None else mask
+    if not any_stain:
+        require_h_and_e(mask.stain, slide.path)
     chosen = [
         choose_tiles(tile_grid(slide, spec), mask, roi=roi, min_tissue=min_tissue) for spec in specs
     ]

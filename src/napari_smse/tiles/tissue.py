@@ -14,6 +14,7 @@ from napari_smse.tiles.brightfield import DARK, brightest_channel, require_brigh
 from napari_smse.tiles.glass import ROWS_AT_ONCE, Glass, find_glass, is_uneven
 from napari_smse.tiles.ink import find_flat_ink
 from napari_smse.tiles.sections import absorbance_threshold, find_pale_sections
+from napari_smse.tiles.stain import H_AND_E, name_stain
 
 OVERVIEW_MPP = 8.0
 """Scale of the overview that tissue is found on, um/px."""
@@ -53,10 +54,13 @@ class TissueMask:
         A `Ground` per overview pixel, (h, w) uint8.
     region
         The part of the slide that the overview shows, level-0 px.
+    stain
+        As `name_stain` names it.
     """
 
     ground: NDArray[np.uint8]
     region: Region
+    stain: str = H_AND_E
 
     @property
     def tissue(self) -> NDArray[np.bool_]:
@@ -152,15 +156,16 @@ def find_tissue(slide: Slide) -> TissueMask:
     mpp = overview_mpp(slide.bounds, slide.mpp)
     overview = slide.read(slide.bounds, mpp)
     require_brightfield(overview, slide.path)
-    return TissueMask(classify_ground(overview, mpp), slide.bounds)
+    ground, stain = _ground_and_stain(overview, mpp)
+    return TissueMask(ground, slide.bounds, stain)
 
 
 def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     """Classify each overview pixel as glass, tissue, pen or dark.
 
-    On glass, tissue is what absorbs light and has a hue of H&E. In a camera's field that
-    has little glass or none, tissue is all but glass and pen. Pen is what has another hue,
-    or is as flat as ink and strongly coloured.
+    On glass, tissue is what absorbs light and has a hue of H&E; of another stain, any hue. In a
+    camera's field that has little glass or none, tissue is all but glass and pen. Pen is what has
+    another hue, or is as flat as ink and strongly coloured.
 
     Parameters
     ----------
@@ -173,6 +178,10 @@ def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     -------
     (h, w) uint8 of `Ground`
     """
+    return _ground_and_stain(rgb, mpp)[0]
+
+
+def _ground_and_stain(rgb: NDArray[np.uint8], mpp: float) -> tuple[NDArray[np.uint8], str]:
     smooth = filters.gaussian(
         rgb.astype(np.float32), sigma=_SMOOTHING_UM / mpp / 2, channel_axis=2, preserve_range=True
     )
@@ -181,15 +190,16 @@ def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
     dark = brightest_channel(smooth) < DARK
     dyed = _dyed(absorbance, dark, glass, mpp)
     pen = find_flat_ink(dyed, absorbance, hue, saturation, mpp, glass.noise)
-    if glass.surrounds:
+    stain = name_stain(absorbance, hue, saturation, dyed & ~pen, glass, mpp)
+    if glass.surrounds and stain == H_AND_E:
         pen |= dyed & _is_pen(absorbance, hue, saturation)
         dyed &= ((hue >= _HUE_FROM) | (hue <= _HUE_TO)) & (saturation > _TISSUE_SATURATION)
-    else:
+    elif not glass.surrounds:
         pen |= dyed & _is_field_pen(hue, saturation)
     tissue = _drop_specks(dyed & ~pen, mpp) & ~pen & ~dark
     ground = np.full(dark.shape, Ground.GLASS, dtype=np.uint8)
     ground[tissue], ground[pen], ground[dark] = Ground.TISSUE, Ground.PEN, Ground.DARK
-    return ground
+    return ground, stain
 
 
 def _dyed(

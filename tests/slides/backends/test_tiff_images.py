@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from napari_smse.errors import DamagedSlideError, NotASlideError, SeveralSlidesError
-from napari_smse.reader import read_slides
+from napari_smse.reader import get_reader, read_slides
 from napari_smse.results.folder import result_folder_names
 from napari_smse.slides import file_and_image, open_slide, slides_in_file
 from napari_smse.workflows.batch.discovery import find_slides
@@ -74,6 +74,23 @@ def test_a_label_that_lies_first_is_no_slide(tmp_path: Path) -> None:
         assert (slide.width, slide.height, len(slide.levels), slide.mpp) == (300, 200, 2, 0.5)
         assert np.array_equal(slide.read_level(0, 0, 0, 300, 200), FIRST)
     assert slides_in_file(path) == [path]
+
+
+def test_the_viewer_opens_what_begins_with_a_label_in_strips(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        tiff.write(noise_image(150, 120), photometric="rgb", metadata={"Name": "label"})
+        tiff.write(FIRST, photometric="rgb", tile=(64, 64), metadata={"Name": "slide"})
+    assert get_reader(str(path)) is not None
+    assert np.array_equal(pixels(path), FIRST)
+
+
+@pytest.mark.parametrize("suffix", [".btf", ".tf8", ".TIF", ".OME.BTF"])
+def test_the_viewer_the_shell_and_folders_take_the_same_names(tmp_path: Path, suffix: str) -> None:
+    path = write_pages(tmp_path / f"a{suffix}", FIRST)
+    assert get_reader(str(path)) is not None
+    assert find_slides([str(tmp_path)]) == [path]
+    assert np.array_equal(pixels(path), FIRST)
 
 
 def test_the_smallest_page_may_be_first(tmp_path: Path) -> None:

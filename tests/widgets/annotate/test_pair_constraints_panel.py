@@ -5,6 +5,7 @@ import pytest
 
 from napari_smse.annotations import read_annotations
 from napari_smse.widgets.autosave import Autosave
+from napari_smse.widgets.layers.pair_constraint_layer import WIDTH_PX
 from napari_smse.widgets.layers.tile_picker import tile_at
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import (
@@ -45,7 +46,9 @@ def link_lines(docks):
     return layers_of_kind(docks.viewer, LayerKind.PAIR_CONSTRAINTS)
 
 
-def test_two_clicks_make_a_link_that_is_drawn_listed_saved_and_learnt(docks, links, tmp_path):
+def test_two_clicks_make_a_link_that_is_drawn_listed_saved_and_learnt(
+    docks, links, tmp_path, until
+):
     assert not links.alike.isEnabled()
     links.pick.click()
     shapes = len(docks.annotate.drawing.layer.data)
@@ -64,6 +67,9 @@ def test_two_clicks_make_a_link_that_is_drawn_listed_saved_and_learnt(docks, lin
     assert links.list.item(0).text() == "differ: (64, 384) and (640, 384)"
     (line,) = link_lines(docks)
     np.testing.assert_allclose(line.data[0], [world_at(416, 96), world_at(416, 672)])
+    camera = docks.viewer.scene.camera
+    camera.zoom *= 4
+    until(lambda: np.isclose(line.edge_width[0] * camera.zoom, WIDTH_PX))
     docks.annotate.save_to(tmp_path / "a.geojson")
     (saved,) = read_annotations(tmp_path / "a.geojson").constraints
     assert not saved.must_link

@@ -23,6 +23,7 @@ from napari_smse.widgets.slide_layers import (
     LayerKind,
     layers_of_kind,
 )
+from support.edited_json import edit_json
 from support.slides import write_pyramid_tiff
 from support.training import TRUNK
 
@@ -268,15 +269,13 @@ def weights_alone(folder):
 
 def other_architecture(folder):
     path = save(folder / "other")
-    card = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(card | {"embedding_dim": 7}))
+    edit_json(path.with_suffix(".json"), embedding_dim=7)
     return path
 
 
 def unknown_trunk(folder):
     path = save(folder / "strange")
-    card = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(card | {"trunk": "efficientnet_lite99"}))
+    edit_json(path.with_suffix(".json"), trunk="efficientnet_lite99")
     return path
 
 
@@ -312,8 +311,8 @@ def whole_images(folder):
 
 def swapped_classes(folder):
     path = save(folder / "swapped_names")
-    card = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(card | {"classes": card["classes"][::-1]}))
+    classes = json.loads(path.with_suffix(".json").read_text())["classes"]
+    edit_json(path.with_suffix(".json"), classes=classes[::-1])
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import napari
@@ -20,7 +21,8 @@ from napari_smse.annotations.tile_notes import PairConstraint, TilePlace
 from napari_smse.slides import Region, Slide
 from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.controls.thumbnails import ThumbnailReader
-from napari_smse.widgets.layers.pair_constraint_layer import show_pair_constraints
+from napari_smse.widgets.layers.pair_constraint_layer import WIDTH_PX, show_pair_constraints
+from napari_smse.widgets.layers.screen_width import ScreenWidth
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.layers.tile_picker import TilePicker
 from napari_smse.widgets.slide_layers import layer_with, slide_of
@@ -52,6 +54,7 @@ class PairConstraintsPanel(QWidget):
         self._layer: Image | None = None
         self._slide: Slide | None = None
         self._notes: SlideTileNotes | None = None
+        self._widths: dict[str, ScreenWidth] = {}
         self.chosen: list[TileOnSlide] = []
         self.picker, self.pictures = TilePicker(viewer, self), ThumbnailReader()
         about = QLabel(_ABOUT)
@@ -92,6 +95,9 @@ class PairConstraintsPanel(QWidget):
         """Pick no more, and stop listening; the links stay."""
         self.pick.setChecked(False)
         self.pictures.stop()
+        for width in self._widths.values():
+            width.release()
+        self._widths.clear()
         if self._notes is not None:
             self._notes.changed.disconnect(self._show_links, missing_ok=True)
             self._notes = None
@@ -155,8 +161,15 @@ class PairConstraintsPanel(QWidget):
                 QListWidgetItem(f"{words}: {_describe(link.first)} and {_describe(link.second)}")
             )
         if self._layer is not None and self._slide is not None:
-            show_pair_constraints(self._viewer, self._layer, self._slide, links)
+            self._draw(self._layer, self._slide, links)
         self._allow()
+
+    def _draw(self, layer: Image, slide: Slide, links: Sequence[PairConstraint]) -> None:
+        drawn = show_pair_constraints(self._viewer, layer, slide, links)
+        if (earlier := self._widths.pop(slide.quick_hash, None)) is not None:
+            earlier.release()
+        if drawn is not None:
+            self._widths[slide.quick_hash] = ScreenWidth(self._viewer, drawn, WIDTH_PX, self)
 
     def _show_picture(self, number: int, icon: QIcon) -> None:
         self.icons[number].setPixmap(icon.pixmap(QSize(_ICON_PX, _ICON_PX)))

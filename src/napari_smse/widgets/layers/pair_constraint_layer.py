@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from napari.components import ViewerModel
@@ -13,7 +14,8 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind, level0_to_world
 
 _ALIKE, _DIFFER = "#43a047", "#e53935"
-_WIDTH_UM = 6.0
+WIDTH_PX: Final = 3.0
+"""Of the lines on the screen, at any zoom (`ScreenWidth`)."""
 
 
 def show_pair_constraints(
@@ -40,7 +42,6 @@ def show_pair_constraints(
         shape_type="line",
         name=f"Links · {slide.name}",
         edge_color=[_ALIKE if one.must_link else _DIFFER for one in here],
-        edge_width=_WIDTH_UM,
         units=slide_layer.units[-2:],
         axis_labels=slide_layer.axis_labels[-2:],
         metadata=LayerMark(LayerKind.PAIR_CONSTRAINTS, slide.quick_hash).metadata,

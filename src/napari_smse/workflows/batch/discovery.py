@@ -12,6 +12,7 @@ import tifffile
 from napari_smse.errors import SlideNotFoundError
 from napari_smse.results import STORE_NAME
 from napari_smse.slides import may_be_slide, slide_series, slides_in_file, slides_in_folder
+from napari_smse.slides.backends.ome_zarr import is_ome_zarr
 from napari_smse.slides.backends.tiff_file import ome_file_names
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}
@@ -57,6 +58,8 @@ def _slide_key(path: Path) -> str:
 
 def _meant_by(word: str) -> list[Path]:
     path = Path(word)
+    if is_ome_zarr(path):
+        return [path]
     if path.is_dir():
         slides = list(_below(path))
         if not slides:
@@ -81,7 +84,9 @@ def _matching(pattern: str) -> Iterator[Path]:
     files = [path for path in matches if path.is_file() and not _in_results(path)]
     yield from _slides_among(files)
     for folder in matches:
-        if folder.is_dir() and not _belongs_to_others(folder):
+        if is_ome_zarr(folder):
+            yield folder
+        elif folder.is_dir() and not _belongs_to_others(folder):
             yield from _below(folder)
 
 
@@ -94,7 +99,9 @@ def _below(folder: Path) -> Iterator[Path]:
         slides = [path for path in slides if path.suffix.lower() != ".dcm"]
     yield from _slides_among(slides)
     for path in inside:
-        if path.is_dir() and not _belongs_to_others(path) and not _leads_back(path):
+        if is_ome_zarr(path):
+            yield path
+        elif path.is_dir() and not _belongs_to_others(path) and not _leads_back(path):
             yield from _below(path)
 
 

@@ -73,6 +73,15 @@ class ScoreSettings:
         ),
     ] = False
 
+    any_stain: Annotated[
+        bool,
+        Option(
+            "Allow other stains",
+            "Score slides that do not look like H&E, too. No model here learnt from other stains.",
+            advanced=True,
+        ),
+    ] = False
+
     def request(self, roi: BaseGeometry | None = None) -> ScoreRequest:
         """Return which tiles are to be scored.
 
@@ -89,7 +98,9 @@ class ScoreSettings:
         for mpp in self.mpp:
             TileSpec(1, mpp, mpp, self.overlap)  # refuses what is impossible
         coarse_first = self.time_limit is not None
-        return ScoreRequest(self.mpp, self.overlap, self.min_tissue, roi, coarse_first)
+        return ScoreRequest(
+            self.mpp, self.overlap, self.min_tissue, roi, coarse_first, self.any_stain
+        )
 
     def request_on(self, slide: Slide, outlines: BaseGeometry | None) -> ScoreRequest:
         """Return which tiles of a slide are to be scored.
