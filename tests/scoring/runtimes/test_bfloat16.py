@@ -171,6 +171,17 @@ def test_convolutions_that_are_more_than_that_stay_float32() -> None:
         assert torch.equal(reduced(images), network(images))
 
 
+def test_what_stays_float32_may_lie_between_what_does_not() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 1), *(nn.Conv2d(4, 4, 1) for _ in range(4))]
+    layers += [Padded(4, 4, 2), nn.Conv2d(4, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    network = nn.Sequential(*layers, nn.Linear(4, 2)).eval()
+    images = torch.rand(2, 3, 16, 16)
+    reduced = in_bfloat16(network, images)
+    with torch.inference_mode():
+        torch.testing.assert_close(reduced(images), network(images), atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize("groups", [1, 2, 8])
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_mean_of_each_channel_is_kept(*, groups: int, bias: bool) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,27 @@ def test_it_is_converted_once(count: list[int], convert: Callable) -> None:
     for _ in range(3):
         assert convert_once(network(), EXAMPLE, "openvino", convert) == FILES
     assert len(count) == 1
+
+
+def test_one_is_converted_at_a_time() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def convert() -> dict[str, bytes]:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return FILES
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(convert_once, network(seed), EXAMPLE, "openvino", convert)
+            for seed in range(4)
+        ]
+        assert [job.result() for job in jobs] == [FILES] * 4
+    assert max(most) == 1
+    assert len(most) == 4
 
 
 @pytest.mark.parametrize("what", ["weights", "one weight", "layers", "tiles", "runtime"])

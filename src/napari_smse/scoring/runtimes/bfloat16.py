@@ -43,7 +43,16 @@ def in_bfloat16(network: nn.Module, tiles: Tensor) -> nn.Module:
         module = reduced.get_submodule(name)
         if isinstance(module, nn.Conv2d):
             setattr(reduced.get_submodule(parent), attribute, _Bfloat16Convolution(module, mean))
+    for module in reduced.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):  # such as timm's that pad by themselves
+            module.register_forward_pre_hook(_in_own_precision)
     return reduced
+
+
+def _in_own_precision(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return tuple(one.to(weight.dtype) for one in inputs)
 
 
 class _Bfloat16Convolution(nn.Module):

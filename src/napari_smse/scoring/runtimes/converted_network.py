@@ -11,7 +11,9 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +34,7 @@ _MOST_BYTES: Final = 2 * 1024**3
 _CHECKSUM_BYTES: Final = 32
 _CONVERTED_BY: Final[dict[Runtime, str]] = {"onnxruntime": "onnxscript", "openvino": "openvino"}
 _log = logging.getLogger(__name__)
+_one_at_a_time = threading.Lock()
 
 
 def convert_once(
@@ -56,10 +59,18 @@ def convert_once(
     path = converted_folder() / _key(network, example, runtime)
     files = _read(path)
     if files is None:
-        _load_numba_first()
-        files = convert()
+        with converting():
+            files = convert()
         _write(path, files)
     return files
+
+
+@contextmanager
+def converting() -> Iterator[None]:
+    """Let one network be converted at a time: torch's exporters share what they note."""
+    with _one_at_a_time:
+        _load_numba_first()
+        yield
 
 
 def _load_numba_first() -> None:

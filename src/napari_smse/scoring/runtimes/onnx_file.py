@@ -16,6 +16,7 @@ from napari_smse.models import Model
 from napari_smse.models.card import card_json
 from napari_smse.models.generated_tiles import generated_tile
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
+from napari_smse.scoring.runtimes.converted_network import converting
 from napari_smse.scoring.runtimes.export import ExportableNetwork
 
 CARD_KEY: Final = "napari_smse.card"
@@ -90,7 +91,7 @@ def _write(model: Model, path: Path) -> None:
     tiles = network.example(model.card.tile_px, 2)
     # The exporter tells of its own progress and of what it deprecated itself.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
+    with converting(), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
             network,
