@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, maximum_filter
 from skimage.color import rgb2hsv
 
+from napari_smse.errors import RegionError
 from napari_smse.slides import Region, open_slide
 from napari_smse.tiles import Ground, TissueMask, classify_ground, find_tissue, glass, tissue
 from napari_smse.tiles.tissue import hue_and_saturation
@@ -217,3 +218,12 @@ def test_how_many_rows_are_computed_at_once_changes_nothing(sample_slide, monkey
     for module in (tissue, glass):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", len(overview))
     np.testing.assert_array_equal(found, classify_ground(overview, 4.0))
+
+
+def test_what_would_be_read_for_ever_is_refused(sample_slide, monkeypatch):
+    monkeypatch.setattr(tissue, "_MAX_OVERVIEW_PIXELS", 1000)
+    with (
+        open_slide(sample_slide) as slide,
+        pytest.raises(RegionError, match="no smaller level for an overview; convert it"),
+    ):
+        find_tissue(slide)

@@ -20,6 +20,7 @@ import shapely
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
+from napari_smse.annotations.outline_mending import mended
 from napari_smse.annotations.tile_labels import class_areas, is_ignored
 from napari_smse.errors import RegionError
 from napari_smse.palette import IGNORE
@@ -213,7 +214,7 @@ def read_areas(path: Path) -> Iterator[DrawnArea]:
         If the file cannot be read or is not GeoJSON.
     """
     for feature, node in _geometries(_load(path), path):
-        yield DrawnArea(_class_name(feature), _repaired(_parsed(node, path), path), feature)
+        yield DrawnArea(_class_name(feature), mended(_parsed(node, path), path), feature)
 
 
 def _moved(area: Any, origin: tuple[int, int]) -> Any:
@@ -281,7 +282,7 @@ def _parsed(node: dict[str, Any], path: Path) -> Polygon | MultiPolygon:
     try:
         with np.errstate(invalid="ignore"):  # NaN is dealt with below
             geometry = shapely.force_2d(shape(node))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise _outline_error(path) from error
     except shapely.errors.ShapelyError as error:
         raise _outline_error(path) from error
@@ -295,15 +296,6 @@ def _outline_error(path: Path) -> RegionError:
         f"{path} holds an outline whose coordinates are not at least 3 points of 2 numbers; "
         f"{_EXPORT_AGAIN}"
     )
-
-
-def _repaired(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
-    if not geometry.is_valid:
-        reason = shapely.is_valid_reason(geometry)
-        logger.warning("%s: mended an outline (%s)", path, reason)
-        geometry = shapely.make_valid(geometry)
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return [part for part in parts if isinstance(part, Polygon) and part.area > 0]
 
 
 MEASURED: Final = ("µm/px", "Tissue")

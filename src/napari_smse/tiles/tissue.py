@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import filters, morphology
 
+from napari_smse.errors import RegionError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.brightfield import DARK, brightest_channel, require_brightfield
 from napari_smse.tiles.glass import ROWS_AT_ONCE, Glass, find_glass, is_uneven
@@ -20,6 +21,8 @@ OVERVIEW_MPP = 8.0
 """Scale of the overview that tissue is found on, um/px."""
 
 _OVERVIEW_SIDES = (512, 4096)
+_MAX_OVERVIEW_PIXELS = 20_000_000_000
+"""To be read for an overview; a slide of one level may have so many, in some minutes."""
 _SMOOTHING_UM = 4.0
 _SMALLEST_TISSUE_UM2 = 5_000.0
 _LARGEST_HOLE_UM2 = 5_000.0
@@ -152,12 +155,24 @@ def find_tissue(slide: Slide) -> TissueMask:
         If the slide's um/px is unknown.
     NotBrightfieldError
         If the slide is fluorescence, dark-field or black.
+    RegionError
+        If the slide has no level that an overview could be made of within minutes.
     """
     mpp = overview_mpp(slide.bounds, slide.mpp)
+    _require_readable(slide, mpp)
     overview = slide.read(slide.bounds, mpp)
     require_brightfield(overview, slide.path)
     ground, stain = _ground_and_stain(overview, mpp)
     return TissueMask(ground, slide.bounds, stain)
+
+
+def _require_readable(slide: Slide, mpp: float) -> None:
+    level = slide.levels[slide.level_for(mpp / slide.mpp)]
+    if level.width * level.height > _MAX_OVERVIEW_PIXELS:
+        raise RegionError(
+            f"{slide.path.name} has {level.width} x {level.height} px and no smaller level for an "
+            "overview; convert it to a pyramid"
+        )
 
 
 def classify_ground(rgb: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
