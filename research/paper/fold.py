@@ -61,7 +61,9 @@ def main() -> None:
 
 def originals(data: LabelledSet) -> LabelledSet:
     """Return the images that are no copies of 224 px."""
-    return replace(data, images=tuple(image for image in data.images if not image.stratum.endswith(_COPY)))
+    return replace(
+        data, images=tuple(image for image in data.images if not image.stratum.endswith(_COPY))
+    )
 
 
 def parse() -> argparse.Namespace:

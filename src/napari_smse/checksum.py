@@ -67,6 +67,21 @@ def without_checksum(
     return stated
 
 
+def facts_hash(facts: Mapping[str, Any], name: str) -> str:
+    """Return the SHA-256 of facts as JSON with sorted keys, but for the one of this name."""
+    stated = {key: value for key, value in facts.items() if key != name}
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+
+def files_hash(folder: Path, pattern: str) -> str:
+    """Return the SHA-256 of names and content of the files of a folder that match a pattern."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob(pattern)):
+        digest.update(f"{file.relative_to(folder).as_posix()}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def _checksum(facts: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
     digest = hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):

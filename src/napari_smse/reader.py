@@ -17,8 +17,7 @@ from napari_smse.slides import (
     slides_in_file,
     slides_in_folder,
 )
-from napari_smse.slides.backends.tiff_file import open_tiff
-from napari_smse.slides.backends.tiff_images import slide_images
+from napari_smse.slides.backends.tiff_images import open_tiff, slide_images
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a napari layer."""

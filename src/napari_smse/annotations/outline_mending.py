@@ -22,6 +22,13 @@ _MAX_CROSSINGS: Final = 5_000
 def mended(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
     """Return the valid polygons of an outline; the log says what was mended.
 
+    Parameters
+    ----------
+    geometry
+        As drawn; it may cross itself.
+    path
+        Of its file, to be named.
+
     Raises
     ------
     RegionError

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata, util
-from typing import Any
+from types import FrameType
+from typing import Any, Final
 
 import typer
 
@@ -26,11 +31,14 @@ from napari_smse.cli.options import AsJson, ModelArgument, SlidePath
 from napari_smse.cli.report import report_cohort, report_slides
 from napari_smse.cli.score import score_slides
 from napari_smse.cli.search import search_slides
-from napari_smse.cli.signals import stopped_by_signals
 from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError
 from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
+
+_ENDING_SIGNALS: Final = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_FIRST_STATUS: Final = 128
+"""Of a command that a signal ended; the number of the signal is added."""
 
 app = typer.Typer(
     help="Score whole-slide images with similarity-based multi-scale embeddings. "
@@ -177,3 +185,35 @@ def view(slide: SlidePath) -> None:
 
 for _command in (train, evaluate, crossval, finetune):
     app.command()(_command)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` when this process is asked to end, and tell by its status why.
+
+    The exit status is 143 after SIGTERM and 129 after SIGHUP, as a shell expects. A signal that
+    is ignored, as SIGHUP is under nohup, stays so.
+    """
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, stop) for number in _signals()}
+    try:
+        yield
+    except SystemExit as end:
+        if received and end.code:
+            raise SystemExit(_FIRST_STATUS + received[0]) from end
+        raise
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _signals() -> list[signal.Signals]:
+    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+        return []
+    numbers = [signal.Signals[name] for name in _ENDING_SIGNALS if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]

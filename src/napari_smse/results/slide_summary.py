@@ -21,7 +21,7 @@ from napari_smse.scoring.calls import OOD_LIMIT, OOD_SHARE, OUT_OF_DISTRIBUTION,
 from napari_smse.scoring.heat_map import HeatMap, cells_covered, fuse
 from napari_smse.scoring.request import describe_scale, fused_scales, is_trained_scale
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, name_scales
-from napari_smse.scoring.store import ScaleScores
+from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles
 

@@ -13,8 +13,9 @@ from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
-from napari_smse.scoring.store import ScaleScores, ScoreStore, signature
+from napari_smse.scoring.store import ScoreStore, signature
 from napari_smse.scoring.stored_scales import holds_all_of, scored_scales
+from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 from napari_smse.tiles import TilePlan, find_tissue, plan_reads

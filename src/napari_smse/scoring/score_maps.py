@@ -11,7 +11,8 @@ import numpy as np
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
 from napari_smse.scoring.progress import TileScores
 from napari_smse.scoring.request import objective_power
-from napari_smse.scoring.store import ScaleScores, ScoreStore
+from napari_smse.scoring.store import ScoreStore
+from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.tiles import TilePlan
 
 MULTI_SCALE_MEAN = "multi-scale mean"

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_smse.errors import OutputError
-from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
+from napari_smse.scoring.heat_map import HeatMap, fuse
 from napari_smse.scoring.store_layout import (
     FORMAT,
     KNOWN_SCALES,
@@ -40,49 +39,8 @@ from napari_smse.scoring.store_layout import (
     write,
     writing,
 )
-from napari_smse.scoring.tile_table import TileTable, unit_length
-from napari_smse.tiles import ScaleTiles, TilePlan
-from napari_smse.tiles.appearance import MEASURES
-
-
-@dataclass(frozen=True)
-class ScaleScores:
-    """The tiles of one scale and their scores.
-
-    Parameters
-    ----------
-    tiles
-        Where the tiles lie.
-    probability
-        (n, classes) float32; NaN for a tile that was not scored yet.
-    embedding
-        (n, d) float16, L2-normalised.
-    appearance
-        (n, k) float32, see `tiles.appearance`; NaN where that was not measured, as in the stores
-        of earlier versions. Empty if only probabilities are at hand.
-    """
-
-    tiles: ScaleTiles
-    probability: NDArray[np.float32]
-    embedding: NDArray[np.float16]
-    appearance: NDArray[np.float32] = field(
-        default_factory=lambda: np.empty((0, len(MEASURES)), dtype=np.float32)
-    )
-
-    @property
-    def mpp(self) -> float:
-        """The scale, um/px."""
-        return self.tiles.grid.spec.mpp
-
-    def heat_map(self, class_index: int) -> HeatMap:
-        """The map of one class."""
-        return self.map_of(self.probability[:, class_index])
-
-    def map_of(self, values: NDArray[np.floating]) -> HeatMap:
-        """The map of one value a tile, ``(n,)``; NaN leaves a place empty."""
-        builder = HeatMapBuilder(self.tiles.grid)
-        builder.add(self.tiles.columns, self.tiles.rows, values)
-        return builder.heat_map()
+from napari_smse.scoring.tile_table import ScaleScores, TileTable, unit_length
+from napari_smse.tiles import TilePlan
 
 
 class ScoreStore:

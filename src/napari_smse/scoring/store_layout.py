@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.array_spec import ArrayConfigParams
 from zarr.core.metadata import ArrayV3Metadata
 
+from napari_smse.checksum import facts_hash, files_hash
 from napari_smse.errors import OutputError
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
@@ -30,6 +30,7 @@ FORMAT: Final = "napari-smse scores"
 VERSION: Final = 2
 """Stores of version 1 have no checksums; they are read, and gone on with, without."""
 READABLE: Final = (1, VERSION)
+_METADATA: Final = "*/**/zarr.json"
 _LAYOUT_HASH: Final = "layout_sha256"
 _FACTS_HASH: Final = "facts_sha256"
 SCORED_TILES: Final = "scored_tiles"
@@ -143,8 +144,9 @@ def with_checksum(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """
     if not has_checksums(attributes):
         return dict(attributes)
-    stated = {**attributes, _LAYOUT_HASH: attributes.get(_LAYOUT_HASH) or _layout_hash(path)}
-    return {**stated, _FACTS_HASH: _facts_hash(stated)}
+    layout = attributes.get(_LAYOUT_HASH) or files_hash(path, _METADATA)
+    stated = {**attributes, _LAYOUT_HASH: layout}
+    return {**stated, _FACTS_HASH: facts_hash(stated, _FACTS_HASH)}
 
 
 def check_checksums(attributes: Mapping[str, Any], path: Path) -> None:
@@ -152,24 +154,10 @@ def check_checksums(attributes: Mapping[str, Any], path: Path) -> None:
     if not has_checksums(attributes):
         _log.info("%s is of an earlier version: it has no checksums, and is not checked", path)
         return
-    if attributes.get(_FACTS_HASH) != _facts_hash(attributes):
+    if attributes.get(_FACTS_HASH) != facts_hash(attributes, _FACTS_HASH):
         raise ValueError("its attributes do not have their checksum")
-    if attributes.get(_LAYOUT_HASH) != _layout_hash(path):
+    if attributes.get(_LAYOUT_HASH) != files_hash(path, _METADATA):
         raise ValueError("its arrays' metadata do not have their checksum")
-
-
-def _facts_hash(attributes: Mapping[str, Any]) -> str:
-    stated = {key: value for key, value in attributes.items() if key != _FACTS_HASH}
-    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
-
-
-def _layout_hash(path: Path) -> str:
-    """Return a hash over the metadata of all that lies in a store, which never change."""
-    digest = hashlib.sha256()
-    for file in sorted(path.glob("*/**/zarr.json")):
-        digest.update(f"{file.relative_to(path).as_posix()}\n".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def check_chunks(group: Any, scored: int, *, complete: bool) -> None:
@@ -296,13 +284,8 @@ def create_scale(
         }
     )
     count = len(tiles)
-    for name, values in (
-        ("column", tiles.columns),
-        ("row", tiles.rows),
-        ("x", tiles.x),
-        ("y", tiles.y),
-        ("tissue", tiles.tissue),
-    ):
+    places = {"column": tiles.columns, "row": tiles.rows, "x": tiles.x, "y": tiles.y}
+    for name, values in {**places, "tissue": tiles.tissue}.items():
         create_array(group, name, (count,), values.dtype, 0)[:] = values
     create_array(group, "probability", (count, classes), np.float32, np.nan)
     create_array(group, "embedding", (count, embedding_dim), np.float16, 0)
@@ -340,21 +323,16 @@ def read_appearance(group: Any) -> NDArray[np.float32]:
     return np.asarray(stored[:])
 
 
-class writing:
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
     """Turn a failed write into a named error."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"Cannot go on writing {self.path}: {error.strerror or error}. What was scored "
-                "so far is kept; make room and run again to continue."
-            ) from error
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"Cannot go on writing {path}: {error.strerror or error}. What was scored so far is "
+            "kept; make room and run again to continue."
+        ) from error
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import OutputError
-from napari_smse.scoring.store import ScaleScores, ScoreStore
+from napari_smse.scoring.store import ScoreStore
+from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.tiles import ScaleTiles, TileGrid, TilePlan
 
 _OTHER_SCORES: Final = ("tuned_from", "classifier")

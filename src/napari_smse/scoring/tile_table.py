@@ -1,9 +1,9 @@
-"""All scored tiles of a slide in one table: regions, embeddings and probabilities."""
+"""The scored tiles of one scale, and all of a slide in one table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,47 @@ from numpy.typing import NDArray
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles
+from napari_smse.tiles.appearance import MEASURES
+
+
+@dataclass(frozen=True)
+class ScaleScores:
+    """The tiles of one scale and their scores.
+
+    Parameters
+    ----------
+    tiles
+        Where the tiles lie.
+    probability
+        (n, classes) float32; NaN for a tile that was not scored yet.
+    embedding
+        (n, d) float16, L2-normalised.
+    appearance
+        (n, k) float32, see `tiles.appearance`; NaN where that was not measured, as in the stores
+        of earlier versions. Empty if only probabilities are at hand.
+    """
+
+    tiles: ScaleTiles
+    probability: NDArray[np.float32]
+    embedding: NDArray[np.float16]
+    appearance: NDArray[np.float32] = field(
+        default_factory=lambda: np.empty((0, len(MEASURES)), dtype=np.float32)
+    )
+
+    @property
+    def mpp(self) -> float:
+        """The scale, um/px."""
+        return self.tiles.grid.spec.mpp
+
+    def heat_map(self, class_index: int) -> HeatMap:
+        """The map of one class."""
+        return self.map_of(self.probability[:, class_index])
+
+    def map_of(self, values: NDArray[np.floating]) -> HeatMap:
+        """The map of one value a tile, ``(n,)``; NaN leaves a place empty."""
+        builder = HeatMapBuilder(self.tiles.grid)
+        builder.add(self.tiles.columns, self.tiles.rows, values)
+        return builder.heat_map()
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ from napari_smse.slides.backends.level_steps import placed_levels
 from napari_smse.slides.backends.ome_zarr import OmeZarrBackend, is_ome_zarr
 from napari_smse.slides.backends.openslide import OpenSlideBackend
 from napari_smse.slides.backends.square_pixels import SquarePixels
-from napari_smse.slides.backends.tiff_file import open_tiff
-from napari_smse.slides.backends.tiff_images import slide_images
+from napari_smse.slides.backends.tiff_images import open_tiff, slide_images
 from napari_smse.slides.backends.tifffile import TifffileBackend
 from napari_smse.slides.image_number import file_and_image, with_image
 from napari_smse.slides.scale import StatedScale, choose_scale, user_scale, warn_of_contradiction

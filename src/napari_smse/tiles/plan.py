@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from napari_smse.errors import NoTissueError, RegionError, ScaleError
+from napari_smse.errors import NoTissueError, ScaleError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.grid import TileGrid
-from napari_smse.tiles.roi import tiles_in_region
+from napari_smse.tiles.roi import require_on_slide, tiles_in_region
 from napari_smse.tiles.scale_tiles import ReadBlock, ScaleTiles
 from napari_smse.tiles.spec import TileSpec
 from napari_smse.tiles.stain import require_h_and_e
@@ -137,7 +137,7 @@ def plan_tiles(
         raise ScaleError(
             f"No tile holds {min_tissue:g} of tissue: give the least share as 0 to 1, such as 0.25."
         )
-    _require_on_slide(roi, slide)
+    require_on_slide(roi, slide)
     mask = find_tissue(slide) if mask is None else mask
     if not any_stain:
         require_h_and_e(mask.stain, slide.path)
@@ -183,18 +183,6 @@ def _refuse_empty_magnification(specs: Sequence[TileSpec], slide: Slide) -> None
         raise ScaleError(
             f"{slide.path.name} has {slide.mpp:.3g} µm/px, too coarse for tiles at "
             f"{specs[0].mpp:g} µm/px: choose {slide.mpp / MAX_UPSAMPLING:.2g} µm/px or coarser."
-        )
-
-
-def _require_on_slide(roi: BaseGeometry | None, slide: Slide) -> None:
-    if roi is None:
-        return
-    left, top, right, bottom = roi.bounds if not roi.is_empty else (0, 0, -1, -1)
-    beside = left >= slide.width or right <= 0
-    if beside or top >= slide.height or bottom <= 0:
-        raise RegionError(
-            f"The region of interest does not lie on {slide.path.name} "
-            f"({slide.width} x {slide.height} level-0 px): draw it on the slide."
         )
 
 

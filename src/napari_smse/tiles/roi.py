@@ -7,6 +7,9 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from napari_smse.errors import RegionError
+from napari_smse.slides import Slide
+
 _MIN_SHARED = 0.5
 
 
@@ -51,3 +54,16 @@ def _shared_area(part: BaseGeometry, boxes: NDArray[np.object_], edge: int) -> N
     cut = np.flatnonzero(~shapely.covers(part, boxes))
     area[cut] = shapely.area(shapely.intersection(part, boxes[cut]))
     return area
+
+
+def require_on_slide(roi: BaseGeometry | None, slide: Slide) -> None:
+    """Raise `RegionError` if a region does not touch a slide; None is all of it."""
+    if roi is None:
+        return
+    left, top, right, bottom = roi.bounds if not roi.is_empty else (0, 0, -1, -1)
+    beside = left >= slide.width or right <= 0
+    if beside or top >= slide.height or bottom <= 0:
+        raise RegionError(
+            f"The region of interest does not lie on {slide.path.name} "
+            f"({slide.width} x {slide.height} level-0 px): draw it on the slide."
+        )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_smse.scoring.store import ScaleScores
+from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 from napari_smse.widgets.score.tile_table import TileTableView

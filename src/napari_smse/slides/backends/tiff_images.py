@@ -1,4 +1,4 @@
-"""Which images of a TIFF are slides, and which of them is meant.
+"""A TIFF as tifffile opens it: which of its images are slides, and which of them is meant.
 
 A file may hold a label, a picture of the glass, one pyramid or several slides. An image counts as a
 slide if its name is not that of a label or an overview, and it has levels or is at least half as
@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import tifffile
 
-from napari_smse.errors import NotASlideError, SeveralSlidesError
+from napari_smse.errors import DamagedSlideError, NotASlideError, SeveralSlidesError
 from napari_smse.slides.image_number import with_image
 
 _NO_SLIDE: Final = re.compile(r"\b(label|macro|overview|thumbnail|barcode)\b", re.IGNORECASE)
@@ -26,6 +27,44 @@ _FOCAL_AXIS: Final = "Z"
 _MAX_PLANES: Final = 16
 _MAX_LISTED: Final = 8
 _log = logging.getLogger(__name__)
+MAX_IMAGES: Final = 10_000
+_FILE_NAMES: Final = re.compile(r'\bFileName="([^"]*)"')
+
+
+@contextmanager
+def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF.
+
+    Raises
+    ------
+    NotASlideError
+        It holds more than 10,000 images.
+    DamagedSlideError
+        Its OME-XML names files of other folders.
+    """
+    with tifffile.TiffFile(path) as tiff:
+        # Counted first, a list of images that leads back to itself ends; gone through, it does not.
+        if len(tiff.pages) > MAX_IMAGES:
+            raise NotASlideError(
+                f"{path.name} holds {len(tiff.pages)} images, and is not a slide; open a slide file"
+            )
+        if tiff.is_ome:
+            _require_same_folder(tiff.ome_metadata or "", path)
+        yield tiff
+
+
+def ome_file_names(description: str) -> set[str]:
+    """Return the names of files that OME-XML counts to an image."""
+    return set(_FILE_NAMES.findall(description))
+
+
+def _require_same_folder(description: str, path: Path) -> None:
+    for name in ome_file_names(description):
+        if re.search(r"[/\\:]|^\.\.$", name):
+            raise DamagedSlideError(
+                f"{path.name} says that a part of it is {name[:80]!r}, in another folder; put all "
+                "parts beside it, and export it again"
+            )
 
 
 def slide_images(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:

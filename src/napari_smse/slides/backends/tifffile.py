@@ -14,10 +14,10 @@ from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
 from napari_smse.slides.backends.base import as_rgb, levels_from_sizes
 from napari_smse.slides.backends.level_steps import SizedSpacing, Spacing, placed_levels
 from napari_smse.slides.backends.positional_file import PositionalFile
-from napari_smse.slides.backends.tiff_file import open_tiff
 from napari_smse.slides.backends.tiff_images import (
     chosen_image,
     first_plane,
+    open_tiff,
     pixel_count,
     slide_images,
 )

@@ -13,7 +13,7 @@ from napari_smse.errors import SlideNotFoundError
 from napari_smse.results import STORE_NAME
 from napari_smse.slides import may_be_slide, slide_series, slides_in_file, slides_in_folder
 from napari_smse.slides.backends.ome_zarr import is_ome_zarr
-from napari_smse.slides.backends.tiff_file import ome_file_names
+from napari_smse.slides.backends.tiff_images import ome_file_names
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}
 """Hamamatsu's index files: the pixels lie in files beside them, some of which end in .jpg."""
