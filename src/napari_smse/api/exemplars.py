@@ -210,7 +210,7 @@ def out_of_distribution(
     >>> slide, model = smse.open_slide("sample_data/sample_slide.tif"), smse.load_model("bundled")
     >>> scores = smse.score(slide, model, mpp=1.0, device="cpu")
     >>> smse.out_of_distribution(scores, slide, model).shape
-    (11,)
+    (17,)
     """
     run = scores.on_slide(slide).run
     require_same_model(model, [run.card])

@@ -99,7 +99,7 @@ def score(
     >>> model = smse.load_model("bundled")
     >>> scores = smse.score(slide, model, mpp=1.0, device="cpu")
     >>> scores
-    <Scores of sample_slide.tif by smse_v1: 11 tiles at 1 µm/px>
+    <Scores of sample_slide.tif by smse_v1: 17 tiles at 1 µm/px>
     """
     outline = None if roi is None else union_all(geometries(roi))
     job = ScoreJob(

@@ -61,7 +61,7 @@ def embedding_map(
     >>> slide = smse.open_slide("sample_data/sample_slide.tif")
     >>> scores = smse.score(slide, smse.load_model(), mpp=1.0, device="cpu")
     >>> smse.embedding_map(scores).points.shape
-    (11, 2)
+    (17, 2)
     """
     if method not in _METHODS:
         raise RequestError(f"There is no method {method!r}: choose one of {', '.join(_METHODS)}.")
@@ -147,7 +147,7 @@ def find_label_issues(
     >>> notes = smse.read_annotations("sample_data/sample_annotations.geojson", slide)
     >>> scores = smse.score(slide, smse.load_model(), mpp=0.5, device="cpu")
     >>> smse.find_label_issues([(scores, notes)]).alone
-    ['Benign-like', 'Malignant-like']
+    ['Benign-like', 'Fat-like', 'Malignant-like']
     """
     return find_suspected_labels(scored_slides(slides))
 

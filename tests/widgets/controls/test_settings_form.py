@@ -110,11 +110,11 @@ def test_what_a_dock_asks_for_otherwise_is_not_in_the_form(qtbot):
     form = SettingsForm(FineTuneSettings, without=["loss"])
     qtbot.addWidget(form)
     assert "loss" not in form.fields
-    assert form.settings.loss == "triplet"
+    assert form.settings.loss == "pair"
 
 
 def test_a_change_is_heard_of_once(qtbot):
     form = SettingsForm(FineTuneSettings)
     qtbot.addWidget(form)
     with qtbot.waitSignal(form.changed):
-        form.choose(loss="pair")
+        form.choose(loss="triplet")
