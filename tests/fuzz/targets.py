@@ -41,6 +41,7 @@ from support.exemplar_banks import made_bank
 from support.ome_zarr import write_ome_zarr
 from support.slide_index import made_shard
 from support.slides import noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
+from support.stores import scored_store
 from support.training import mini_model
 
 Make = Callable[[Path], list[Path]]
@@ -133,8 +134,6 @@ def everything(value: Any) -> str:
 
 
 def make_store(folder: Path) -> list[Path]:
-    from fuzz.samples import scored_store
-
     store = scored_store(folder / "scores.zarr")
     return sorted(file for file in store.path.rglob("*") if file.is_file())
 

@@ -6,25 +6,13 @@ import logging
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import zarr
 
 from napari_smse.errors import OutputError
 from napari_smse.scoring import ScoreStore
-from napari_smse.slides import Region
-from napari_smse.tiles import (
-    Ground,
-    ReadBlock,
-    ScaleTiles,
-    TileGrid,
-    TilePlan,
-    TileSpec,
-    TissueMask,
-)
-from support.stores import forget_checksums
+from support.stores import forget_checksums, scored_store
 
-AREA = Region(5, 7, 100_000, 100_000)
 TILES = 2_050
 """More than a chunk holds."""
 
@@ -32,30 +20,7 @@ TILES = 2_050
 @pytest.fixture
 def store(tmp_path: Path) -> ScoreStore:
     """A store with all its tiles scored."""
-    rng = np.random.default_rng(0)
-    places = np.arange(TILES, dtype=np.int32)
-    tiles = ScaleTiles(
-        TileGrid(TileSpec(50, 0.5, 0.25, 0.5), AREA),
-        places % 50,
-        places // 50,
-        rng.random(TILES).astype(np.float32),
-    )
-    plan = TilePlan(
-        (tiles,),
-        (ReadBlock(AREA, 0.5, ((0, 0, TILES),)),),
-        TissueMask(np.full((4, 4), Ground.TISSUE, np.uint8), AREA),
-    )
-    facts = {
-        "slide": {"quick_hash": "a", "name": "b", "mpp": 0.25},
-        "model": {"hash": "c", "name": "d", "classes": ["benign", "malignant"]},
-    }
-    made = ScoreStore.create(tmp_path / "scores.zarr", plan, ("benign", "malignant"), 2, facts)
-    probability = rng.random((TILES, 2)).astype(np.float32)
-    looks = rng.random(made.appearance(0).shape).astype(np.float32)
-    made.write_rows(0, 0, probability, rng.random((TILES, 2)), looks)
-    made.mark_done([0])
-    made.finish(seconds=1.0)
-    return made
+    return scored_store(tmp_path / "scores.zarr", TILES)
 
 
 def read_all(path: Path) -> None:
