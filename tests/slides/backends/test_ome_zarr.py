@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from napari_smse.errors import DamagedSlideError, MissingScaleError, NotASlideError, SlideError
 from napari_smse.reader import get_reader, read_slides
 from napari_smse.slides import may_be_slide, open_slide
+from napari_smse.slides.backends.ome_zarr import identifying_files
+from napari_smse.slides.identity import quick_hash
 from napari_smse.workflows.batch.discovery import find_slides
 from support.ome_zarr import write_ome_zarr
 from support.shell import Shell, section, shell
@@ -88,6 +90,27 @@ def test_moved_it_is_the_same_and_changed_it_is_not(tmp_path: Path) -> None:
         write_ome_zarr(path, IMAGE[::-1])
         with pytest.raises(SlideError, match="changed"):
             first.require_unchanged()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"path": "2"', '"path": "../secret"'),
+        ('"path": "2"', '"path": "/etc"'),
+        ('"path": "2"', '"path": null'),
+        ('"path": "2"', '"poth": "2"'),
+        ('"datasets"', '"dotosets"'),
+    ],
+)
+def test_what_tells_it_from_others_lies_in_its_folder(tmp_path: Path, old: str, new: str) -> None:
+    path = write_ome_zarr(tmp_path / "a.ome.zarr", IMAGE)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "file").write_text("another's")
+    change(path, old, new)
+    files = identifying_files(path)
+    assert files
+    assert all(file.resolve().is_relative_to(path.resolve()) for file in files)
+    assert quick_hash(path)
 
 
 def test_without_a_unit_the_scale_is_unknown(tmp_path: Path) -> None:

@@ -54,13 +54,16 @@ def identifying_files(path: Path) -> list[Path]:
     """
     if not is_ome_zarr(path):
         return []
-    coarsest = path / str(_multiscales(path)[0]["datasets"][-1]["path"])
     metadata = [
         file
         for folder in (path, *sorted(one for one in path.iterdir() if one.is_dir()))
         for file in sorted(folder.glob("*"))
         if file.name in {"zarr.json", ".zattrs", ".zarray", ".zgroup"}
     ]
+    try:
+        coarsest = path / _inside(_multiscales(path)[0]["datasets"][-1]["path"])
+    except (ValueError, LookupError, TypeError):  # opening it says why
+        return metadata
     chunks = sorted(file for file in coarsest.rglob("*") if file.is_file())
     return list(dict.fromkeys([*metadata, *chunks]))
 
