@@ -24,11 +24,12 @@ from napari_smse.evaluation.loss_comparison import both_selections, loss_compari
 from napari_smse.evaluation.report.tables import patient_rates, published_rates
 from napari_smse.progress import run_task
 
-LOSSES: Final = (
-    ("none", "cross-entropy"),
-    ("triplet", "focal"),
-    ("pair", "reinforced focal"),
-)
+LOSSES: Final = {
+    "none": "cross-entropy",
+    "triplet": "focal",
+    "pair": "reinforced focal",
+}
+"""The classification loss that the paper sets beside each similarity loss."""
 _COPY: Final = "copy"
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def main() -> None:
     fold = grouped_folds(data.images, options.folds, 0)[options.fold - 1]
     _log.info("%s; tested on %d images", data.count(), len(fold.test))
     found = {}
-    for similarity, classification in LOSSES[: options.losses]:
+    for similarity in options.losses:
+        classification = LOSSES[similarity]
         learner = create_learner(
             PAPER,
             folder=options.out,
@@ -73,7 +75,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="for unfinished trainings")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--fold", type=int, default=1, help="from 1")
-    parser.add_argument("--losses", type=int, default=len(LOSSES), help="the first so many")
+    parser.add_argument(
+        "--losses", nargs="+", choices=tuple(LOSSES), default=tuple(LOSSES), help="similarity losses"
+    )
     return parser.parse_args()
 
 
