@@ -162,12 +162,23 @@ def learnt(tiles: TileAppearances, source: str) -> dict[str, float]:
         chosen = np.zeros(len(own), bool)
         chosen[rng.permutation(np.flatnonzero(theirs))[:LEARNT_TILES]] = True
         tests = some(tiles, own & ~theirs)
-        both = (known, some(tiles, chosen).added_to(known))
+        few = some(tiles, chosen)
+        alone = few.alone(known)
+        if alone is None:  # spread over too many scales
+            continue
         shares.append(
-            [float((one.ood_scores(tests.appearances, tests.mpps) > 1).mean()) for one in both]
+            [
+                *(unlike(one, tests) for one in (known, few.added_to(known), alone)),
+                unlike(alone, some(tiles, ~own)),
+            ]
         )
-    before, after = np.mean(shares, axis=0)
-    return {"called unlike before": float(before), "after": float(after)}
+    names = ("called unlike before", "after", "known alone", "other sources, known alone")
+    return dict(zip(names, np.mean(shares, axis=0).tolist(), strict=True)) if shares else {}
+
+
+def unlike(known: OodReference, tests: TileAppearances) -> float:
+    """Return the share of tiles that are called unlike everything known."""
+    return float((known.ood_scores(tests.appearances, tests.mpps) > 1).mean())
 
 
 def strange_tiles(

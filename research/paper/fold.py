@@ -76,7 +76,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--fold", type=int, default=1, help="from 1")
     parser.add_argument(
-        "--losses", nargs="+", choices=tuple(LOSSES), default=tuple(LOSSES), help="similarity losses"
+        "--losses",
+        nargs="+",
+        choices=tuple(LOSSES),
+        default=tuple(LOSSES),
+        help="similarity",
     )
     return parser.parse_args()
 

@@ -16,7 +16,7 @@ from napari_smse.finetuning.ood_update import updated_ood_reference
 from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
 from napari_smse.finetuning.setup import fine_tune_recipe
-from napari_smse.models import Model, read_card
+from napari_smse.models import Model, load_model, read_card
 from napari_smse.progress import run_task
 from napari_smse.similarity.ood.reference import (
     OodReference,
@@ -27,7 +27,10 @@ from napari_smse.similarity.ood.reference import (
 from napari_smse.tiles.appearance import MEASURES, appearance_features
 from napari_smse.training.ood_reference import TileAppearances, fitted_ood_reference
 from napari_smse.training.prediction import TileOutputs
+from support.encoders import empty_hub, tiny_weights
 from support.training import mini_model, mini_set
+
+__all__ = ["empty_hub", "tiny_weights"]  # fixtures
 
 K = len(MEASURES)
 TILE = torch.tensor([[1.0, 0, 0, 0]]), torch.zeros(1, 2), torch.tensor([0.5])
@@ -134,3 +137,21 @@ def test_tiles_that_cannot_be_read_are_left_out_and_no_card_names_their_file(
     assert tuned.ood_reference is not None
     card = fine_tuned_card(tuning, tuned, "mine")
     assert images[0].path.name not in card.model_dump_json()
+
+
+def test_first_heads_on_an_encoder_know_the_tiles_they_learnt_from_alone(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    model = load_model("tiny", encoder_weights=tiny_weights)
+    data = mini_set(tmp_path / "data", cases=6)
+    found = run_task(updated_ood_reference(model, data.images))
+    assert found is not None
+    assert {appearance.source for appearance in found.appearances} == {"one", "two"}
+
+
+def test_first_heads_that_learnt_from_too_few_tiles_know_none(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    model = load_model("tiny", encoder_weights=tiny_weights)
+    data = mini_set(tmp_path / "data", cases=2, images=1)
+    assert run_task(updated_ood_reference(model, data.images)) is None

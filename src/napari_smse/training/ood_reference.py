@@ -53,6 +53,13 @@ class TileAppearances:
         """Return what is known with these tiles besides."""
         return known.extended(self.sources.tolist(), self.mpps, self.appearances)
 
+    def alone(self, spread: OodReference) -> OodReference | None:
+        """Return what is known of these tiles alone, with the spread within known sources.
+
+        None if there are too few of every source, see `OodReference.of_others_alone`.
+        """
+        return spread.of_others_alone(self.sources.tolist(), self.mpps, self.appearances)
+
 
 def read_tile_appearances(
     images: Sequence[LabelledImage],

@@ -190,3 +190,19 @@ def test_a_look_learnt_of_many_tiles_is_theirs():
 
 def test_looks_are_no_model_of_their_own():
     assert not [name for name in bundled_models() if "looks" in name]
+
+
+def test_a_model_that_learnt_from_few_tiles_alone_knows_those_alone():
+    spread = known(with_limit("a", 0.5, cloud(1)), with_limit("b", 0.5, cloud(2, shift=9)))
+    learnt, fresh = cloud(3, 20, shift=30), cloud(4, shift=30)
+    alone = spread.of_others_alone(["mine"] * 20, np.full(20, 0.5), learnt)
+    assert alone is not None
+    assert [appearance.source for appearance in alone.appearances] == ["mine"]
+    assert np.mean(alone.ood_scores(fresh, np.full(len(fresh), 0.5)) <= 1) > 0.7
+    assert (alone.ood_scores(cloud(5), np.full(400, 0.5)) > 1).all()
+
+
+def test_of_too_few_tiles_alone_nothing_is_known():
+    spread = known(with_limit("a", 0.5, cloud(1)))
+    few = MIN_NEW_TILES - 1
+    assert spread.of_others_alone(["mine"] * few, np.full(few, 0.5), cloud(3, few)) is None

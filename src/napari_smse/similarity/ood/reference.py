@@ -126,6 +126,23 @@ class OodReference(BaseModel):
         appearances
             ``(n, k)``; rows with NaN are left out.
         """
+        added = self._learnt(sources, mpps, appearances)
+        return self.model_copy(update={"appearances": (*self.appearances, *added)})
+
+    def of_others_alone(
+        self, sources: Sequence[str], mpps: ArrayLike, appearances: NDArray[np.floating]
+    ) -> OodReference | None:
+        """Return the reference of a model that learnt from these few tiles and nothing else.
+
+        Of this reference only the spread within its sources is used, as tiles of any one source
+        vary alike. Parameters are those of `extended`; None if there are too few tiles.
+        """
+        added = self._learnt(sources, mpps, appearances)
+        return self.model_copy(update={"appearances": tuple(added)}) if added else None
+
+    def _learnt(
+        self, sources: Sequence[str], mpps: ArrayLike, appearances: NDArray[np.floating]
+    ) -> list[SourceAppearance]:
         is_measured = np.isfinite(appearances).all(axis=1)
         scale = np.round(np.asarray(mpps, dtype=np.float64), 3)
         source = np.asarray(sources, dtype=str)
@@ -135,7 +152,7 @@ class OodReference(BaseModel):
             own = is_measured & (source == name) & (scale == mpp)
             if own.sum() >= MIN_NEW_TILES:
                 added.append(self._fitted_by_few(name, mpp, appearances[own]))
-        return self.model_copy(update={"appearances": (*self.appearances, *added)})
+        return added
 
     def _fitted_by_few(
         self, source: str, mpp: float, appearances: NDArray[np.floating]
