@@ -275,3 +275,12 @@ def test_many_tiles_are_more_than_one_batch(tmp_path: Path) -> None:
 def test_tiles_that_cannot_be_written_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="its folder does not exist"):
         write_qupath_tiles(tmp_path / "none" / "t.geojson", tiles_of([[0.9, 0.1]]), CLASSES)
+
+
+def test_a_tile_of_an_encoder_has_no_class_in_qupath(tmp_path: Path) -> None:
+    tiles = TileRows(0.5, np.array([[0, 0, 448, 448]]), np.array([0.75]), np.array([[1.0]]))
+    path = tmp_path / "tiles.geojson"
+    write_qupath_tiles(path, tile_table([tiles], ("unclassified",)), ("unclassified",))
+    (tile,) = json.loads(path.read_text())["features"]
+    assert "classification" not in tile["properties"]
+    assert not any(name.startswith("P(") for name in tile["properties"]["measurements"])

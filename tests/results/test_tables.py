@@ -151,3 +151,11 @@ def test_a_missing_folder_is_named(tmp_path: Path, write: object) -> None:
     assert callable(write)
     with pytest.raises(OutputError, match="its folder does not exist"):
         write(one_tile(), tmp_path / "none" / "tiles")
+
+
+def test_of_the_only_class_of_an_encoder_there_is_no_probability() -> None:
+    tiles = TileRows(0.5, np.array([[10, 20, 448, 448]]), np.array([0.75]), np.array([[1.0]]))
+    table = tile_table([tiles], ("unclassified",))
+    assert table.column_names == list(tile_columns(("unclassified",)))
+    assert not any(name.startswith("p_") for name in table.column_names)
+    assert table["tissue"].to_pylist() == [0.75]

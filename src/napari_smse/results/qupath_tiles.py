@@ -18,7 +18,7 @@ import pyarrow as pa
 from napari_smse.annotations.geojson import MEASURED, probability_name
 from napari_smse.atomic_write import atomic_path
 from napari_smse.palette import Colour
-from napari_smse.results.tables import probability_column
+from napari_smse.results.tables import distinguished, probability_column
 from napari_smse.scoring.calls import CallRule
 
 OOD_MEASUREMENT: Final = "Out-of-distribution score"
@@ -81,7 +81,7 @@ def _tile_feature(
     colours: Mapping[str, Colour],
     origin: tuple[int, int],
 ) -> dict[str, Any]:
-    probabilities = {name: row[probability_column(name)] for name in classes}
+    probabilities = {name: row[probability_column(name)] for name in distinguished(classes)}
     measurements = dict(zip(MEASURED, (row["mpp"], row["tissue"]), strict=True))
     measurements |= {probability_name(name): p for name, p in probabilities.items()}
     measurements[OOD_MEASUREMENT] = row["ood"]

@@ -31,9 +31,17 @@ def probability_column(name: str) -> str:
     return f"p_{name}"
 
 
+def distinguished(classes: Sequence[str]) -> Sequence[str]:
+    """Return the classes that tiles have probabilities of: none where there is but one.
+
+    An encoder that embeds tiles alone has one class, in which every tile is.
+    """
+    return classes if len(classes) > 1 else ()
+
+
 def tile_columns(classes: Sequence[str]) -> tuple[str, ...]:
     """Columns of a tile table for these classes, in order."""
-    return (*_PLACE_TYPES, *map(probability_column, classes), *_CALL_TYPES)
+    return (*_PLACE_TYPES, *map(probability_column, distinguished(classes)), *_CALL_TYPES)
 
 
 TILE_COLUMNS = tile_columns(("benign", "malignant"))
@@ -86,7 +94,7 @@ class TileRows:
 
 def tile_schema(classes: Sequence[str]) -> pa.Schema:
     """Types of the columns of a tile table."""
-    probabilities = {probability_column(name): pa.float32() for name in classes}
+    probabilities = {probability_column(name): pa.float32() for name in distinguished(classes)}
     return pa.schema(_PLACE_TYPES | probabilities | _CALL_TYPES)
 
 
@@ -113,12 +121,11 @@ def tile_table(scales: Iterable[TileRows], classes: Sequence[str]) -> pa.Table:
         If the number of classes and of probabilities differ.
     """
     schema = tile_schema(classes)
-    batches = [_scale_batch(tiles, schema) for tiles in scales]
+    batches = [_scale_batch(tiles, len(classes), schema) for tiles in scales]
     return pa.Table.from_batches(batches, schema)
 
 
-def _scale_batch(tiles: TileRows, schema: pa.Schema) -> pa.RecordBatch:
-    classes = len(schema) - len(_PLACE_TYPES) - len(_CALL_TYPES)
+def _scale_batch(tiles: TileRows, classes: int, schema: pa.Schema) -> pa.RecordBatch:
     if tiles.probabilities.shape[1] != classes:
         raise ValueError(
             f"{classes} classes, but {tiles.probabilities.shape[1]} probabilities a tile"
@@ -128,7 +135,7 @@ def _scale_batch(tiles: TileRows, schema: pa.Schema) -> pa.RecordBatch:
         *tiles.regions.T,
         np.full(n, tiles.mpp),
         tiles.tissue,
-        *tiles.probabilities.T,
+        *(tiles.probabilities.T if classes > 1 else ()),
     ]
     ood = np.full(n, np.nan) if tiles.ood is None else tiles.ood
     texts = [[None] * n if tiles.calls is None else list(tiles.calls), [tiles.model or None] * n]

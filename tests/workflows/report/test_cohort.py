@@ -12,6 +12,8 @@ import pytest
 
 from napari_smse.errors import DataError, OutputError
 from napari_smse.models.card import TrainingSource, case_hash
+from napari_smse.models.encoders import find_encoder
+from napari_smse.models.encoders.encoder_card import encoder_card
 from napari_smse.progress import run_task
 from napari_smse.results import RunContext
 from napari_smse.results.report.cohort_page import CohortSlide, cohort_html
@@ -190,3 +192,23 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     source = CohortSource("a", "a", lambda: SLIDES[0])
     with pytest.raises(OutputError, match=r"cohort\.html: its folder does not exist"):
         run_task(write_cohort([source], settings))
+
+
+def test_what_an_encoder_embedded_has_no_score_and_no_auc(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    card = encoder_card(find_encoder("kaiko-vits16"), weights)
+    scales = [
+        replace(one, probability=np.ones((len(one.tiles), 1), np.float32)) for one in scales_of(0.5)
+    ]
+    embedded = [
+        cohort_slide(RunContext(card, "CPU"), scales, name=name, case=name, content=name)
+        for name in "ab"
+    ]
+    cohort = gather_cohort(embedded, LABELS)
+    assert cohort.groups[0].comparison is None
+    assert {one.score for one in embedded} == {None}
+    page = cohort_html(cohort)
+    assert "mean P" not in page
+    assert "unclassified" not in page
+    assert "knows no classes" in page

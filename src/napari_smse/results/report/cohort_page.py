@@ -90,7 +90,14 @@ class CohortSlide:
         """Mean probability, as `SCORE_NOTE` says; None if no tissue gives one."""
         leading = None if self.summary is None else self.summary.leading
         # At a scale that the model was not trained at, a probability means nothing.
-        return leading.mean_probability if leading is not None and leading.in_range else None
+        if leading is None or not leading.in_range or not self.has_classes:
+            return None
+        return leading.mean_probability
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether its model tells tiles apart by class, rather than embedding them alone."""
+        return self.summary is not None and len(self.summary.rule.classes) > 1
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,11 @@ class CohortGroup:
     class_name: str
     slides: tuple[CohortSlide, ...]
     comparison: CohortComparison | None = None
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the model tells tiles apart by class, rather than embedding them alone."""
+        return any(slide.has_classes for slide in self.slides)
 
 
 @dataclass(frozen=True)
@@ -210,7 +222,10 @@ def _group(group: CohortGroup, labels: dict[str, str]) -> Iterator[str]:
     if group.comparison is not None:
         yield from _comparison(group.comparison, group.class_name)
     yield _table(group, labels)
-    yield f'<p class="small">{escape(SCORE_NOTE.format(class_name=group.class_name))}</p>'
+    if group.has_classes:
+        yield f'<p class="small">{escape(SCORE_NOTE.format(class_name=group.class_name))}</p>'
+    else:
+        yield '<p class="small">The model knows no classes: tissue is embedded, and not scored.</p>'
 
 
 def _comparison(comparison: CohortComparison, class_name: str) -> Iterator[str]:
@@ -225,16 +240,10 @@ def _table(group: CohortGroup, labels: dict[str, str]) -> str:
     class_name = group.class_name
     rule = next(slide.summary.rule for slide in group.slides if slide.summary is not None)
     others = [name for name in rule.classes if name != class_name]
-    calls = [class_name, *others, INDETERMINATE, OUT_OF_DISTRIBUTION]
-    heads = [
-        "slide",
-        "case",
-        "state",
-        *(["label"] if labels else []),
-        f"mean P({class_name})",
-        *calls,
-    ]
-    numbers = range(len(heads) - len(calls) - 1, len(heads))
+    calls = [class_name, *others, INDETERMINATE, OUT_OF_DISTRIBUTION] if group.has_classes else []
+    mean = [f"mean P({class_name})"] if group.has_classes else []
+    heads = ["slide", "case", "state", *(["label"] if labels else []), *mean, *calls]
+    numbers = range(len(heads) - len(calls) - len(mean), len(heads))
     top = "".join(
         f'<th data-sort="" class="{"n" if at in numbers else ""}">{escape(head)}</th>'
         for at, head in enumerate(heads)
@@ -254,9 +263,10 @@ def _row(slide: CohortSlide, calls: Sequence[str], labels: dict[str, str]) -> st
     if labels:
         label = labels.get(slide.case, "")
         cells.append(_cell(label or "none", label))
-    score = slide.score
-    text = "-" if score is None else f"{score:.2f}"
-    cells.append(_cell(text, "" if score is None else f"{score:.6f}", number=True))
+    if calls:
+        score = slide.score
+        text = "-" if score is None else f"{score:.2f}"
+        cells.append(_cell(text, "" if score is None else f"{score:.6f}", number=True))
     leading = None if slide.summary is None else slide.summary.leading
     for name in calls:
         if leading is None:

@@ -250,7 +250,9 @@ def _group(slides: Sequence[CohortSlide], labels: CohortLabels | None) -> Cohort
     ordered = sorted(slides, key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
     first = ordered[0].summary
     assert first is not None
-    comparison = None if labels is None else _compare(ordered, labels, first.rule.classes)
+    comparison = None
+    if labels is not None and ordered[0].has_classes:
+        comparison = _compare(ordered, labels, first.rule.classes)
     return CohortGroup(ordered[0].model, first.class_name, tuple(ordered), comparison)
 
 
