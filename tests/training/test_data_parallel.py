@@ -31,6 +31,7 @@ RECIPE = Recipe.model_validate(
         "steps": 5,
         "validate_every": 2,
         "distillation_weight": 0.1,
+        "feature_noise": 0.3,
         "mining": "hard",
         "ema_decay": 0.0,
         "classification": "focal",

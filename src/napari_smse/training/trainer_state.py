@@ -228,9 +228,7 @@ class TrainingState:
             if isinstance(self.network, SmseNetwork):
                 inputs = self.network.trunk_inputs(images)
                 features = self.network.trunk(*inputs)
-                noise = self.recipe.feature_noise
-                seen = with_noise(features, noise, seed=self.recipe.seed, step=self.step)
-                output = self.network.head(seen)
+                output = self.network.head(self._with_noise(features, size))
                 if self._teacher is not None:
                     with torch.no_grad():
                         start = self._teacher(*inputs)
@@ -242,6 +240,15 @@ class TrainingState:
         joint = NetworkOutput(*(self._joint.gather(part, size) for part in output))
         generator = generator_of(self.recipe.seed, self.step)
         return batch_loss(joint, labels, self.recipe, generator=generator, drift=drift)
+
+    def _with_noise(self, features: Tensor, size: int) -> Tensor:
+        """Return the own features with their part of the noise that the whole batch gets."""
+        recipe = self.recipe
+        if not recipe.feature_noise:
+            return features
+        batch = self._joint.gather(features, size)
+        noisy = with_noise(batch, recipe.feature_noise, seed=recipe.seed, step=self.step)
+        return noisy[self._joint.share(size)]
 
     def _follow(self) -> None:
         # At the beginning a full decay would remember little but the start.
