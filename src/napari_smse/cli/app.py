@@ -29,6 +29,7 @@ from napari_smse.cli.index import index_slides
 from napari_smse.cli.models import models_app
 from napari_smse.cli.options import AsJson, ModelArgument, SlidePath
 from napari_smse.cli.report import report_cohort, report_slides
+from napari_smse.cli.rerun import rerun_recorded
 from napari_smse.cli.score import score_slides
 from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
@@ -52,6 +53,7 @@ app.command("estimate")(estimate_slides)
 app.command("report")(report_slides)
 app.command("cohort")(report_cohort)
 app.command("compare-encoders")(compare_encoders)
+app.command("rerun")(rerun_recorded)
 app.command("export")(export)
 app.command("index")(index_slides)
 app.command("search")(search_slides)

@@ -35,6 +35,7 @@ from napari_smse.results.run_record import (
 )
 from napari_smse.results.tables import tile_table, write_csv, write_parquet
 from napari_smse.scoring import ScaleScores, ScoreStore, is_trained_scale
+from napari_smse.scoring.store import REGION
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 
@@ -167,7 +168,7 @@ def _record(
         started=datetime.fromisoformat(facts["started"]),
         finished=datetime.fromisoformat(facts["finished"]),
         seconds=float(facts["seconds"]),
-        settings=facts["request"],
+        settings=facts["request"] | ({REGION: facts[REGION]} if REGION in facts else {}),
         warnings=tuple(context.warnings),
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_smse.scoring.store import ScoreStore
 from napari_smse.tiles import TilePlan
 
-_INHERITED: Final = ("slide", "model", "request", "precision", "runtime", "tiles")
+_INHERITED: Final = ("slide", "model", "request", "precision", "runtime", "tiles", "region")
 
 
 def derived_store(

@@ -13,7 +13,7 @@ from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
-from napari_smse.scoring.store import ScoreStore, signature
+from napari_smse.scoring.store import REGION, ScoreStore, signature
 from napari_smse.scoring.stored_scales import holds_all_of, scored_scales
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Slide
@@ -25,7 +25,7 @@ def run_facts(
     slide: Slide, card: ModelCard, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
 ) -> dict[str, Any]:
     """What the scores depend on, as JSON values."""
-    return {
+    facts = {
         "slide": {
             "name": path_text(slide.path.name),
             "quick_hash": slide.quick_hash,
@@ -40,6 +40,7 @@ def run_facts(
         "runtime": device.runtime,
         "tiles": plan_hash(plan),
     }
+    return facts if request.region is None else facts | {REGION: request.region}
 
 
 def model_facts(card: ModelCard) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import shapely
+from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import ModelError, ScaleError
@@ -84,6 +85,11 @@ class ScoreRequest:
         }
         # Written only where it is so: runs of earlier versions, which knew no other, can go on.
         return facts | {"coarse_first": True} if self.coarse_first else facts
+
+    @property
+    def region(self) -> dict[str, Any] | None:
+        """The region as a GeoJSON geometry, (x, y) in level-0 px; None for the whole slide."""
+        return None if self.roi is None else dict(mapping(self.roi))
 
 
 def require_tiles(card: ModelCard) -> None:

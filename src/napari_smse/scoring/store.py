@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import zarr
@@ -41,6 +41,9 @@ from napari_smse.scoring.store_layout import (
 )
 from napari_smse.scoring.tile_table import ScaleScores, TileTable, unit_length
 from napari_smse.tiles import TilePlan
+
+REGION: Final = "region"
+"""The fact that holds the outline of the region that was scored, as a GeoJSON geometry."""
 
 
 class ScoreStore:
@@ -323,7 +326,12 @@ class ScoreStore:
 
 
 def signature(facts: Mapping[str, Any]) -> str:
-    """A short hash of what scores depend on; equal means a run can be continued."""
+    """A short hash of what scores depend on; equal means a run can be continued.
+
+    The outline of a region is left out: the request has its hash, as versions that kept no outline
+    had, too.
+    """
+    facts = {name: value for name, value in facts.items() if name != REGION}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

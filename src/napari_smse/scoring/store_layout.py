@@ -95,6 +95,7 @@ class StoreFacts(_Facts):
     precision: str = ""
     runtime: str = ""
     tiles: str = ""
+    region: dict[str, Any] | None = None
     known_scales: tuple[int, ...] = ()
     scored_tiles: tuple[int, ...] = ()
 

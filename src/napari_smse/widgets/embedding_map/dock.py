@@ -17,6 +17,7 @@ from napari_smse.progress import Progress
 from napari_smse.similarity.clustering import Clusters
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Region
+from napari_smse.widgets.controls.copy_as import CopyAsButton
 from napari_smse.widgets.controls.layout import notice_label, scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.embedding_map.colouring import ColourBy, Colouring, ColourLegend, colouring
@@ -42,6 +43,7 @@ from napari_smse.workflows.embedding_map import (
     OodJob,
 )
 from napari_smse.workflows.out_of_distribution import OodScores
+from napari_smse.workflows.replay.script import embedding_map_script
 
 _NOTHING_SCORED: Final = "First score a slide (SMSE: Score slide); its tiles are shown here."
 _POINT_AT: Final = "Point at a tile to read what it is."
@@ -92,7 +94,10 @@ class EmbeddingMapDock(SlideDock):
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         above = [notice, self.form, self.news, self.problem, self.state]
-        below = [self.legend, self.pointed, self.panel]
+        self.copy = CopyAsButton(
+            lambda: embedding_map_script(of_one_model(self._wanted)[0], self.form.settings)
+        )
+        below = [self.legend, self.pointed, self.panel, self.copy]
         column = scroll_area([*above, self.plot, *below])
         inner = column.widget().layout()
         inner.setStretch(inner.indexOf(self.plot), 1)

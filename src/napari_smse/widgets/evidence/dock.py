@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour, chosen_colours, class_colours
 from napari_smse.slides import Slide
+from napari_smse.widgets.controls.copy_as import CopyAsButton
 from napari_smse.widgets.controls.layout import hbox, scroll_area
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.dock import FINE_TUNE, SlideDock, open_dock
@@ -28,6 +29,7 @@ from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, read_tiles
+from napari_smse.workflows.replay.script import evidence_script
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _NOTICE = "Research use only: not for diagnosis."
@@ -111,7 +113,11 @@ class EvidenceDock(SlideDock):
                 ]
             )
         )
-        outer.addLayout(hbox(self.clicks, self.hovers))
+        evidence = self.evidence
+        self.copy = CopyAsButton(
+            lambda: evidence_script(self.read, evidence.point, evidence.options.settings)
+        )
+        outer.addLayout(hbox(self.clicks, self.hovers, self.copy))
         self.setMinimumWidth(430)
 
     def _connect(self) -> None:

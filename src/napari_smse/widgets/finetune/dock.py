@@ -15,6 +15,7 @@ from napari_smse.errors import SmseError
 from napari_smse.progress import Eta, Progress
 from napari_smse.scoring import list_devices
 from napari_smse.similarity.exemplar_bank import ExemplarBank
+from napari_smse.widgets.controls.copy_as import CopyAsButton
 from napari_smse.widgets.controls.layout import folded, scroll_area
 from napari_smse.widgets.controls.run_panel import RunPanel
 from napari_smse.widgets.dock import SlideDock
@@ -31,6 +32,7 @@ from napari_smse.widgets.session import session_of
 from napari_smse.widgets.tile_notes import notes_in
 from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.fine_tune import FineTuneJob, FineTuneOutcome
+from napari_smse.workflows.replay.script import fine_tune_script
 from napari_smse.workflows.scored_slide import ScoredSlide
 
 if TYPE_CHECKING:
@@ -94,9 +96,10 @@ class FineTuneDock(SlideDock):
     def _make_widgets(self) -> None:
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
-        self.form = FineTuneForm()
+        form = self.form = FineTuneForm()
         self.panel = RunPanel(pausable=True)
         self.panel.run.setText("Fine-tune")
+        self.copy = CopyAsButton(lambda: fine_tune_script(self._slides(strict=True), form.settings))
         self.stop_bar = StopPrompt()
         self.curves = LearningCurves()
         self.curves.hide()
@@ -104,7 +107,7 @@ class FineTuneDock(SlideDock):
         self.history = HistoryPanel()
         self._past = folded("Earlier fine-tunings", self.history)
         rest = QWidget()
-        column = [notice, self.form, self.panel, self.stop_bar, self.curves, self.outcome]
+        column = [notice, form, self.panel, self.stop_bar, self.curves, self.outcome, self.copy]
         self._scroll = scroll_area([*column, self._past, rest])
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

@@ -15,6 +15,7 @@ from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.index.hits import ExcludedRegion
 from napari_smse.similarity.region_search import query_tiles
 from napari_smse.slides import Region, Slide
+from napari_smse.widgets.controls.copy_as import CopyAsButton
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.scored_slides import classes_for
@@ -34,7 +35,9 @@ from napari_smse.widgets.similar.panel import SimilarPanel
 from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.find_similar import RunSearchResult, SearchJob
-from napari_smse.workflows.scored_slide import Run, TileOnSlide
+from napari_smse.workflows.replay.script import Script, search_script, similar_script
+from napari_smse.workflows.scored_slide import Run, ScoredSlide, TileOnSlide
+from napari_smse.workflows.settings.embeddings import SearchSettings
 
 _SOON_MS = 100
 
@@ -68,6 +71,8 @@ class SimilarDock(SlideDock):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self.copy = CopyAsButton(self._script)
+        layout.addWidget(self.copy)
         self.examples = ExamplePicker(self.viewer, self.panel.buttons, self._searched_tile, self)
         self.hits = HitsController(self.viewer, self.panel, self)
         self.searching = Worker()
@@ -273,6 +278,18 @@ class SimilarDock(SlideDock):
         card = searched.run.card
         embeddings = searched.tiles.embeddings[first + searched.found.like.rows]
         return embeddings, searched.mpp, card.weights_sha256, card.name
+
+    def _script(self) -> Script:
+        """Return the search of the folder, if one is chosen, else that of the slide."""
+        like, unlike = (self.examples.areas(side) for side in (Side.LIKE, Side.UNLIKE))
+        if self.slide is None or self._run is None or not like:
+            raise QueryError(NO_QUERY if self._run is not None else NOT_SCORED)
+        one, mpp = ScoredSlide(self.slide, self._run), self.panel.mpp
+        left_out, folder = self._where_examples_lie(), self.folder.folder
+        if folder is None or left_out is None:
+            return similar_script(one, like, unlike, mpp)
+        settings = SearchSettings(self.folder.number.value, mpp)
+        return search_script(folder, one, left_out.region, settings)
 
     def _where_examples_lie(self) -> ExcludedRegion | None:
         """Return what need not be found; between several areas there may be hits."""

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
+from napari_smse.widgets.controls.copy_as import CopyAsButton
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
@@ -32,7 +33,9 @@ from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.batch_effect import BatchEffectResult, measure_batch_effect
 from napari_smse.workflows.label_efficiency import measure_label_efficiency
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
+from napari_smse.workflows.replay.script import suggest_script
 from napari_smse.workflows.scored_slide import NOT_SCORED, ScoredSlide, TileOnSlide
+from napari_smse.workflows.settings.embeddings import SuggestSettings
 from napari_smse.workflows.stain_robustness import StainRobustness, measure_stain_robustness
 from napari_smse.workflows.suggest_tiles import Suggestions, find_next
 
@@ -112,9 +115,12 @@ class SuggestDock(SlideDock):
                 layout.addWidget(self.efficiency)
                 layout.addStretch()
             self.tabs.addTab(column, title)
+        self.copy = CopyAsButton(
+            lambda: suggest_script(self._asked_slides(), SuggestSettings(self.queue.count.value))
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll_area([notice, self.state, self.tabs]))
+        outer.addWidget(scroll_area([notice, self.state, self.tabs, self.copy]))
         self.setMinimumWidth(430)
 
     def _connect(self) -> None:

@@ -19,6 +19,7 @@ from napari_smse.results import (
     SlideRecord,
 )
 from napari_smse.scoring import ScoreRequest
+from napari_smse.scoring.store import REGION
 from napari_smse.slides import Slide
 from napari_smse.workflows.batch.destination import Destination
 
@@ -67,7 +68,8 @@ class ExistingResults:
         ]
         # Back and forth, as JSON has lists only.
         settings = json.loads(json.dumps(request.facts()))
-        for key in sorted(settings.keys() | self.record.settings.keys()):
+        # Of the region's outline the settings have the hash.
+        for key in sorted((settings.keys() | self.record.settings.keys()) - {REGION}):
             if settings.get(key) != self.record.settings.get(key):
                 found.append(f"request {key}")
         if float32 and not self._is_float32():

@@ -41,12 +41,15 @@ class SavedResults:
         What was done, and the scores.
     context
         What tiles are called by.
+    model
+        What the model that scored it is loaded by.
     """
 
     folder: Path
     record: RunRecord
     store: ScoreStore
     context: RunContext
+    model: str
 
     @property
     def scales(self) -> list[ScaleScores]:
@@ -146,9 +149,10 @@ def open_results(folder: Path, models: Sequence[str] = (), positive: str = "") -
             "command, before they are reported."
         )
     record = read_record(folder)
-    context = replace(_context(folder, record, store, models), positive=positive)
+    model, card = _model_of(folder, record, models)
+    context = replace(_context(model, card, record, store), positive=positive)
     _ = context.positive_class  # refused before anything takes time
-    return SavedResults(folder, record, store, context)
+    return SavedResults(folder, record, store, context, model)
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -167,10 +171,7 @@ def read_record(folder: Path) -> RunRecord:
         ) from error
 
 
-def _context(
-    folder: Path, record: RunRecord, store: ScoreStore, models: Sequence[str]
-) -> RunContext:
-    model, card = _model_of(folder, record, models)
+def _context(model: str, card: ModelCard, record: RunRecord, store: ScoreStore) -> RunContext:
     if record.classifier != CLASS_HEAD:
         card = card.model_copy(update={"classes": store.classes})
     reference = load_ood_reference(model, card.weights_sha256)

@@ -1,0 +1,171 @@
+"""Score a slide again as `run.json` records it, and compare the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from napari_smse.errors import OutputError, RequestError
+from napari_smse.progress import Task
+from napari_smse.results import RECORD_NAME, STORE_NAME, save_results
+from napari_smse.results.run_record import CLASS_HEAD, RunRecord
+from napari_smse.scoring import ScoreStore, folder_lock
+from napari_smse.scoring.store import REGION
+from napari_smse.workflows.report.saved_results import SavedResults, open_results
+from napari_smse.workflows.score_slide import ScoreJob
+from napari_smse.workflows.settings.score import ScoreSettings
+
+
+@dataclass(frozen=True)
+class RepeatedRun:
+    """A run that was done again, and how its scores differ from the recorded ones.
+
+    Attributes
+    ----------
+    folder
+        Of the new results.
+    tiles
+        Number of tiles of all scales that both scored.
+    only_before, only_now
+        Number of tiles that one of the two scored alone.
+    largest_difference
+        Of a probability, over all tiles that both scored; 0 if there are none.
+    """
+
+    folder: Path
+    tiles: int
+    only_before: int
+    only_now: int
+    largest_difference: float
+
+    @property
+    def same_tiles(self) -> bool:
+        """Whether the very same tiles were scored."""
+        return not self.only_before and not self.only_now
+
+
+def rerun(
+    recorded: Path,
+    out: Path,
+    *,
+    models: Sequence[str] = (),
+    slides: Path | None = None,
+    device: str = "auto",
+) -> Task[RepeatedRun]:
+    """Score a slide again as it was recorded, and write the results to a folder.
+
+    Slide and weights are those of the record to the byte, as far as their hashes tell.
+
+    Parameters
+    ----------
+    recorded
+        `run.json`, or the results folder that it lies in.
+    out
+        Folder of the new results; nothing may lie there yet.
+    models
+        Models that may have scored it, besides those that come with the program.
+    slides
+        Folder to look in for the slide, if it was moved.
+    device
+        To compute on; it need not be the recorded one.
+
+    Raises
+    ------
+    OutputError
+        The results cannot be read, `out` is not empty or cannot be written.
+    RequestError
+        The record does not say enough: see `recorded_settings` and `recorded_region`.
+    ModelError, SlideError
+        The model or the slide is not there, or another one.
+    """
+    folder = recorded.parent if recorded.name == RECORD_NAME else recorded
+    if out.exists() and any(out.iterdir()):
+        raise OutputError(f"{out} holds files already: choose an empty folder, or a new one.")
+    before = open_results(folder, models)
+    settings, region = recorded_settings(before.record, device), recorded_region(before.record)
+    with before.open_slide(slides) as slide, folder_lock(out):
+        job = ScoreJob(slide, before.model, settings, region, out=out / STORE_NAME)
+        run = yield from job.run()
+        context = replace(before.context, device=run.device.label, warnings=run.warnings)
+        save_results(out, slide, run.store, context)
+    return _compared(before, run.store, out)
+
+
+def recorded_settings(record: RunRecord, device: str = "auto") -> ScoreSettings:
+    """Return the settings of a recorded run.
+
+    Raises
+    ------
+    RequestError
+        Its probabilities are not those of the model's class head, which needs more than a record.
+    """
+    if record.classifier != CLASS_HEAD:
+        raise RequestError(
+            f"These results are by {record.classifier}, and not by the model's class head: the "
+            "record alone does not repeat them."
+        )
+    settings = request_settings(record.settings, record.seconds)
+    return replace(settings, device=device, float32=record.precision == "float32")
+
+
+def request_settings(request: Mapping[str, Any], seconds: float) -> ScoreSettings:
+    """Return the settings that a request, as a store or a record holds it, was made of.
+
+    Parameters
+    ----------
+    request
+        As `ScoreRequest.facts` gives it.
+    seconds
+        How long it took, which is the limit where there was one.
+    """
+    return ScoreSettings(
+        mpp=tuple(request["mpps"]),
+        overlap=request["overlap"],
+        min_tissue=request["min_tissue"],
+        time_limit=seconds if request.get("coarse_first") else None,
+        any_stain=True,  # it was scored, so its stain was accepted
+    )
+
+
+def recorded_region(record: RunRecord) -> BaseGeometry | None:
+    """Return the region that was scored, (x, y) in level-0 px; None for the whole slide.
+
+    Raises
+    ------
+    RequestError
+        The record is of a version that kept no outline.
+    """
+    if record.settings.get("roi") is None:
+        return None
+    if REGION not in record.settings:
+        raise RequestError(
+            "A region of the slide was scored, and the record is of a version that did not write "
+            "its outline: score the region again (in a shell: --roi)."
+        )
+    return shape(record.settings[REGION])
+
+
+def _compared(before: SavedResults, store: ScoreStore, out: Path) -> RepeatedRun:
+    earlier, now = _probabilities(before.store), _probabilities(store)
+    both = earlier.keys() & now.keys()
+    differences = [float(np.abs(earlier[place] - now[place]).max()) for place in both]
+    return RepeatedRun(
+        out,
+        len(both),
+        len(earlier.keys() - both),
+        len(now.keys() - both),
+        max(differences, default=0.0),
+    )
+
+
+def _probabilities(store: ScoreStore) -> dict[tuple[float, ...], np.ndarray]:
+    """Return the probabilities of each scored tile by its scale and place."""
+    tiles = store.tile_table()
+    keys = np.column_stack([tiles.mpps, tiles.places]).tolist()
+    return dict(zip(map(tuple, keys), tiles.probability, strict=True))
