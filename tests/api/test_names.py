@@ -18,6 +18,7 @@ FUNCTIONS = {
     "read_scores",
     "read_annotations",
     "explain",
+    "export_results",
     "out_of_distribution",
     "find_similar",
     "embedding_map",
@@ -35,7 +36,7 @@ FUNCTIONS = {
     "write_cohort",
 }
 QUICK = {"open_slide", "load_model", "read_scores", "read_annotations", "explain"}
-QUICK |= {"summarise", "write_report"}
+QUICK |= {"summarise", "write_report", "export_results"}
 """What is done before anybody would look at a bar."""
 
 

@@ -1,0 +1,6 @@
+"""Results of a slide in the formats of other programs: one module a target, and what it reads."""
+
+from napari_smse.results.exchange.result_folder import ResultFolder
+from napari_smse.results.exchange.targets import TARGETS, ExportTarget, export_results
+
+__all__ = ["TARGETS", "ExportTarget", "ResultFolder", "export_results"]
