@@ -37,7 +37,9 @@ class ExportTarget:
         return export
 
 
-TARGETS: Final[dict[str, ExportTarget]] = {}
+TARGETS: Final[dict[str, ExportTarget]] = {
+    "trident": ExportTarget("trident", "TRIDENT"),
+}
 """By the name that a user gives."""
 
 
