@@ -39,6 +39,7 @@ class ExportTarget:
 
 TARGETS: Final[dict[str, ExportTarget]] = {
     "trident": ExportTarget("trident", "TRIDENT"),
+    "clam": ExportTarget("clam", "CLAM"),
 }
 """By the name that a user gives."""
 
