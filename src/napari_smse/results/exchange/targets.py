@@ -40,6 +40,7 @@ class ExportTarget:
 TARGETS: Final[dict[str, ExportTarget]] = {
     "trident": ExportTarget("trident", "TRIDENT"),
     "clam": ExportTarget("clam", "CLAM"),
+    "anndata": ExportTarget("tile_anndata", "AnnData, as Scanpy reads it"),
 }
 """By the name that a user gives."""
 
