@@ -41,6 +41,7 @@ TARGETS: Final[dict[str, ExportTarget]] = {
     "trident": ExportTarget("trident", "TRIDENT"),
     "clam": ExportTarget("clam", "CLAM"),
     "anndata": ExportTarget("tile_anndata", "AnnData, as Scanpy reads it"),
+    "spatialdata": ExportTarget("spatialdata_store", "SpatialData, as LazySlide reads it"),
 }
 """By the name that a user gives."""
 
