@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from napari_smse.atomic_write import atomic_path, output_error, write_atomic, write_new
+from napari_smse.atomic_write import (
+    atomic_folder,
+    atomic_path,
+    output_error,
+    write_atomic,
+    write_new,
+)
 from napari_smse.errors import OutputError
 
 
@@ -146,3 +152,34 @@ def test_of_many_at_once_one_is_first(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert [(tmp_path / "a").read_bytes()] == first
+
+
+def test_a_folder_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "above" / "made"
+    with atomic_folder(target) as part:
+        assert part.parent == target.parent
+        part.mkdir()
+        (part / "file").write_text("first")
+        assert not target.exists()
+
+    def fail(*, overwrite: bool) -> None:
+        with atomic_folder(target, overwrite=overwrite) as part:
+            part.mkdir()
+            raise KeyError
+
+    with pytest.raises(OutputError, match=r"lies there already.*--overwrite"):
+        fail(overwrite=False)
+    with pytest.raises(KeyError):
+        fail(overwrite=True)
+    assert (target / "file").read_text() == "first"
+    with atomic_folder(target, overwrite=True) as part:
+        part.mkdir()
+        (part / "other").touch()
+    assert [path.name for path in target.iterdir()] == ["other"]
+    assert [path.name for path in target.parent.iterdir()] == ["made"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"), atomic_folder(tmp_path / "file" / "a"):
+        pytest.fail("not to be made")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -59,6 +60,68 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
+
+
+@contextmanager
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a folder to make beside `path`, and put it in its place at the end.
+
+    Parameters
+    ----------
+    path
+        Path of the finished folder; the folders above it are made.
+    overwrite
+        What lies there may be replaced; it stays until the new one is whole.
+
+    Yields
+    ------
+    Path
+        A path at which nothing lies yet, in the same folder; a folder must be made there.
+
+    Raises
+    ------
+    OutputError
+        Something lies there already, or it cannot be written; the message names the remedy.
+    """
+    require_free([path], overwrite=overwrite)
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    old = part.with_suffix(".old")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise output_error(path, error) from error
+    finally:
+        for gone in (part, old):
+            _remove(gone)
+
+
+def _remove(path: Path) -> None:
+    if path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def require_free(paths: Iterable[Path], *, overwrite: bool = False) -> None:
+    """Refuse to replace what lies at any of these paths, unless that was asked for.
+
+    Raises
+    ------
+    OutputError
+        Something lies there.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise OutputError(
+                f"{path} lies there already: choose another folder, or overwrite it (in a shell: "
+                "--overwrite)."
+            )
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -1,49 +1,96 @@
-"""`napari-smse export`: a model for other tools."""
+"""`napari-smse export`: a model, or the results of a slide, for other tools."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from napari_smse import models
 from napari_smse.cli.console import Console
-from napari_smse.cli.options import ModelArgument
-from napari_smse.errors import RequestError
+from napari_smse.errors import RequestError, SmseError
 from napari_smse.models.card import require_classes
 from napari_smse.models.model_files import read_card
+from napari_smse.results import RECORD_NAME
+from napari_smse.results.exchange import TARGETS, export_results
 from napari_smse.scoring import is_trained_scale
 from napari_smse.scoring.request import require_tiles
 
-
-class Target(StrEnum):
-    """What a model is written for."""
-
-    WSINFER = "wsinfer"
-    ONNX = "onnx"
+MODEL_TARGETS: Final = ("wsinfer", "onnx")
 
 
 def export(
-    model: ModelArgument,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; of ONNX, the file.")],
-    to: Annotated[
-        Target,
-        typer.Option(
-            help="wsinfer: for QuPath and WSInfer, as TorchScript. onnx: RGB tiles in, "
-            "probabilities and embeddings out."
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL_OR_RESULTS",
+            help="A model: 'bundled', a path, or an encoder's name. Or results: a slide's folder.",
         ),
-    ] = Target.WSINFER,
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder to write into; of ONNX, the file.", show_default=False),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="TARGET",
+            help="Of a model: wsinfer, for QuPath and WSInfer as TorchScript; onnx, RGB tiles in, "
+            f"probabilities and embeddings out. Of results: {', '.join(TARGETS)}.",
+        ),
+    ] = MODEL_TARGETS[0],
     mpp: Annotated[
         float | None,
         typer.Option(help="The one scale that a model for WSInfer is for, µm/px."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that lies there.")
+        bool, typer.Option("--overwrite", help="Replace an export that lies there.")
     ] = False,
 ) -> None:
-    """Write a model for other tools; what was written is read again and compared first."""
+    """Write a model, or the results of a slide, for other tools.
+
+    A model that was written is read again and compared first.
+    """
+    _require_fit(what, to)
+    if to in MODEL_TARGETS:
+        _export_model(what, out, to, mpp, overwrite=overwrite)
+        return
+    console = Console()
+    for path in export_results(Path(what), to, out, overwrite=overwrite):
+        console.report(f"{what} for {TARGETS[to].opens_in}: {path}")
+
+
+def _require_fit(what: str, to: str) -> None:
+    """Refuse an unknown target, results for a model's target, and a model for one of results."""
+    results, models_to = ", ".join(TARGETS), ", ".join(MODEL_TARGETS)
+    if to not in (*MODEL_TARGETS, *TARGETS):
+        raise RequestError(
+            f"There is no export to {to!r}: choose {models_to} for a model, or {results} for "
+            "results."
+        )
+    is_results = (Path(what) / RECORD_NAME).is_file()
+    if is_results and to in MODEL_TARGETS:
+        raise RequestError(
+            f"{what} holds the results of a slide, and --to {to} is for models: choose {results}."
+        )
+    if not is_results and to in TARGETS and _is_model(what):
+        raise RequestError(
+            f"{what} is a model, and --to {to} is for results: give a folder that napari-smse "
+            f"score wrote, or choose {models_to}."
+        )
+
+
+def _is_model(what: str) -> bool:
+    try:
+        read_card(what)
+    except SmseError:
+        return False
+    return True
+
+
+def _export_model(model: str, out: Path, to: str, mpp: float | None, *, overwrite: bool) -> None:
     console = Console()
     card = read_card(model)
     require_tiles(card)
@@ -52,7 +99,7 @@ def export(
             f"the export holds the weights of {card.encoder.name}, whose licence "
             f"({card.encoder.licence}) says who they may be passed on to"
         )
-    if to is Target.ONNX:
+    if to == "onnx":
         difference = _to_onnx(model, out, overwrite=overwrite)
         console.report(f"{card.label} as ONNX: {out}")
     else:

@@ -8,9 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from napari_smse.atomic_write import atomic_path
+from napari_smse.errors import OutputError
+from napari_smse.results.folder import RECORD_NAME
 
 _PACKAGES = (
     "napari-smse",
@@ -127,3 +137,19 @@ def write_run_json(path: Path, record: RunRecord) -> None:
     """
     with atomic_path(path) as part:
         part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Return the record of results; raises `OutputError` if there is none that can be read."""
+    path = folder / RECORD_NAME
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{folder} has no {RECORD_NAME}, so its results are not whole: score the slide again, "
+            "with the same command; what was scored is kept."
+        ) from error
+    except (ValidationError, OSError) as error:
+        raise OutputError(
+            f"{path} is no readable record of a run: score the slide again."
+        ) from error

@@ -23,6 +23,7 @@ from napari_smse.errors import (
 from napari_smse.models import read_card
 from napari_smse.progress import run_task
 from napari_smse.results import RunContext, save_results
+from napari_smse.results.run_record import read_record
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import open_slide
 from napari_smse.workflows.replay.recorded_run import (
@@ -31,7 +32,6 @@ from napari_smse.workflows.replay.recorded_run import (
     recorded_settings,
     rerun,
 )
-from napari_smse.workflows.report.saved_results import read_record
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.settings.score import ScoreSettings
 from support import TESTS

@@ -28,10 +28,11 @@ from napari_smse.results.report.cohort_page import (
     cohort_html,
 )
 from napari_smse.results.report.pictures import jpeg
+from napari_smse.results.run_record import read_record
 from napari_smse.scoring import ScaleScores
 from napari_smse.slides.identity import path_text, slide_name, text_path
 from napari_smse.workflows.report.labels import CohortLabels, read_labels
-from napari_smse.workflows.report.saved_results import open_results, read_record
+from napari_smse.workflows.report.saved_results import open_results
 
 THUMBNAIL_PX: Final = 280
 

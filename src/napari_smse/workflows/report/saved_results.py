@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from napari_smse.errors import (
     ModelNotFoundError,
     OutputError,
@@ -21,7 +19,7 @@ from napari_smse.models.model_files import bundled_models, model_paths, read_car
 from napari_smse.progress import Progress, Task
 from napari_smse.results import RECORD_NAME, REPORT_NAME, STORE_NAME, RunContext, RunRecord
 from napari_smse.results.report.content import slide_report
-from napari_smse.results.run_record import CLASS_HEAD
+from napari_smse.results.run_record import CLASS_HEAD, read_record
 from napari_smse.results.save import write_slide_report
 from napari_smse.scoring import ScaleScores, ScoreStore, folder_lock, require_same_slide
 from napari_smse.similarity.ood.reference import load_ood_reference
@@ -153,22 +151,6 @@ def open_results(folder: Path, models: Sequence[str] = (), positive: str = "") -
     context = replace(_context(model, card, record, store), positive=positive)
     _ = context.positive_class  # refused before anything takes time
     return SavedResults(folder, record, store, context, model)
-
-
-def read_record(folder: Path) -> RunRecord:
-    """Return the record of results; raises `OutputError` if there is none that can be read."""
-    path = folder / RECORD_NAME
-    try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise OutputError(
-            f"{folder} has no {RECORD_NAME}, so its results are not whole: score the slide again, "
-            "with the same command; what was scored is kept."
-        ) from error
-    except (ValidationError, OSError) as error:
-        raise OutputError(
-            f"{path} is no readable record of a run: score the slide again."
-        ) from error
 
 
 def _context(model: str, card: ModelCard, record: RunRecord, store: ScoreStore) -> RunContext:
