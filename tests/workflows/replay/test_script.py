@@ -92,8 +92,8 @@ def tile_box(one: ScoredSlide, row: int) -> Polygon:
 
 
 DRAWN = {
-    "benign": (box(0, 600, 1700, 2300), box(3250, 3250, 5000, 4600)),
-    "malignant": (box(3900, 0, 5000, 1700), box(0, 2600, 1700, 3700)),
+    "benign": (box(0, 600, 1700, 1600), box(3300, 3250, 5000, 4300)),
+    "malignant": (box(3900, 0, 5000, 1600), box(0, 2600, 1700, 3600)),
 }
 
 
