@@ -23,21 +23,27 @@ class ExportTarget:
     Attributes
     ----------
     module
-        Module of this package whose function ``export`` writes it; imported when it is asked for.
+        Module of this package that writes it; imported when it is asked for.
     opens_in
         What reads it, for a user.
+    function
+        Name of the function in it.
     """
 
     module: str
     opens_in: str
+    function: str = "export"
 
     def load(self) -> Export:
         """Return what writes it."""
-        export: Export = import_module(f"{__package__}.{self.module}").export
+        export: Export = getattr(import_module(f"{__package__}.{self.module}"), self.function)
         return export
 
 
-TARGETS: Final[dict[str, ExportTarget]] = {}
+TARGETS: Final[dict[str, ExportTarget]] = {
+    "ome-zarr": ExportTarget("ome_zarr", "QuPath, OMERO, Fiji and napari"),
+    "ome-zarr-0.5": ExportTarget("ome_zarr", "readers of OME-Zarr 0.5", "export_0_5"),
+}
 """By the name that a user gives."""
 
 
