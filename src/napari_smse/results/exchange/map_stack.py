@@ -189,11 +189,8 @@ def call_maps(run: ResultFolder) -> Iterator[CallMap]:
     OutputError
         The table of tiles cannot be read.
     """
-    rule, start = CallRule(run.store.classes), 0
-    for scores in run.scales:
-        table = run.table.slice(start, len(scores.tiles))
-        start += len(scores.tiles)
-        calls = _calls(table, rule, scores)
+    rule = CallRule(run.store.classes)
+    for scores, calls in zip(run.scales, tile_calls(run), strict=True):
         shares = [
             np.nan_to_num(scores.map_of(np.where(calls == number, 1.0, 0.0)).values)
             for number in range(len(rule.names))
@@ -202,6 +199,23 @@ def call_maps(run: ResultFolder) -> Iterator[CallMap]:
         numbers = np.where(scored, np.argmax(shares, axis=0) + 1, 0)
         colours = tuple(rule.colours().values())
         yield CallMap(rule.names, colours, numbers.astype(np.uint8))
+
+
+def tile_calls(run: ResultFolder) -> list[NDArray[np.int64]]:
+    """Return the number of each tile's call in `CallRule.names`, ``(n,)`` of each scale.
+
+    It is -1 where there is none.
+
+    Raises
+    ------
+    OutputError
+        The table of tiles cannot be read.
+    """
+    rule, start, found = CallRule(run.store.classes), 0, []
+    for scores in run.scales:
+        found.append(_calls(run.table.slice(start, len(scores.tiles)), rule, scores))
+        start += len(scores.tiles)
+    return found
 
 
 def _calls(table: pa.Table, rule: CallRule, scores: ScaleScores) -> NDArray[np.int64]:

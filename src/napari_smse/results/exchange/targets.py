@@ -45,6 +45,7 @@ TARGETS: Final[dict[str, ExportTarget]] = {
     "ome-zarr-0.5": ExportTarget("ome_zarr", "readers of OME-Zarr 0.5", "export_0_5"),
     "ome-tiff": ExportTarget("ome_tiff", "QuPath, Fiji and whatever reads OME-TIFF"),
     "qupath": ExportTarget("qupath", "QuPath, by the script in it"),
+    "dicom": ExportTarget("dicom", "Slim and other viewers of DICOM"),
     "dzi": ExportTarget("dzi", "OpenSeadragon and other viewers of Deep Zoom"),
 }
 """By the name that a user gives."""
