@@ -10,8 +10,10 @@ import tifffile
 from napari_smse.atomic_write import atomic_path, require_free
 from napari_smse.results.exchange.map_stack import MapStack, map_stacks
 from napari_smse.results.exchange.result_folder import ResultFolder
+from napari_smse.slides.exported_maps import CREATOR
 
-CREATOR: Final = "napari-smse"
+SLIDE_MPP: Final = "slide µm/px"
+"""What OME has no word for, and is needed to lay the map on the slide."""
 _TILE: Final = 256
 _UM_PER_CM: Final = 1e4
 
@@ -94,6 +96,7 @@ def _metadata(stack: MapStack) -> dict[str, Any]:
         "Creator": CREATOR,
         "axes": "CYX",
         "Name": stack.name,
+        "MapAnnotation": {SLIDE_MPP: repr(stack.slide_mpp)},
         "PhysicalSizeX": stack.cell_um,
         "PhysicalSizeXUnit": um,
         "PhysicalSizeY": stack.cell_um,

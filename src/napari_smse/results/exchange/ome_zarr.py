@@ -14,11 +14,10 @@ from napari_smse.errors import OutputError
 from napari_smse.results.exchange.map_stack import CallMap, MapStack, call_maps, map_stacks
 from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.scoring import shown_class
+from napari_smse.slides.backends.ome_zarr import MAP_KEY
 
 Version = Literal["0.4", "0.5"]
 
-MARK: Final = "napari-smse"
-"""Key of what only this package writes, by which it knows its own maps."""
 CALLS: Final = "calls"
 """Name of the labels."""
 _CHUNK: Final = 512
@@ -116,7 +115,12 @@ def write_map(
             name=path.name.removesuffix(".ome.zarr"),
             metadata={
                 "omero": _omero(stack, version, as_bytes=as_bytes),
-                MARK: {"scale": stack.name, "classes": list(stack.classes)},
+                MAP_KEY: {
+                    "scale": stack.name,
+                    "slide_mpp": stack.slide_mpp,
+                    "cell_px": stack.cell,
+                    "corner_px": [stack.x, stack.y],
+                },
             },
         )
         if calls is not None:
