@@ -31,6 +31,9 @@ METADATA_KEY = "napari_smse"
 SLIDE_KEY = "napari_smse_slide"
 """Key of a slide layer's metadata: the open `napari_smse.slides.Slide` itself."""
 
+MAP_NAME_KEY = "napari_smse_map"
+"""Key of the metadata of an opened heat map: its `napari_smse.scoring.MapName`."""
+
 _SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"}
 _TIFF_SUFFIXES = {".tif", ".tiff", ".btf", ".tf8"}
 _RGB_PHOTOMETRICS = {2, 6}  # RGB, YCbCr
@@ -116,6 +119,7 @@ def map_layers(path: Path) -> list[LayerData]:
             "opacity": 0.55,
             "blending": "translucent",
             "visible": name == shown,
+            "metadata": {MAP_NAME_KEY: MapName(name, stack.name)},
         }
         layers.append((values, arguments, "image"))
     return layers
