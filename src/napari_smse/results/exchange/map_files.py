@@ -46,13 +46,15 @@ def _read_zarr(path: Path) -> MapStack:
     values = np.asarray(array[:])
     if values.dtype == np.uint8:
         values = values / np.float32(_FULL_BYTE)
-    attributes = dict(group.attrs)
+    attributes: dict[str, Any] = dict(group.attrs)
     channels = attributes.get("ome", attributes)["omero"]["channels"]
+    x, y = map(float, about["corner_px"])
     return MapStack(
         str(about["scale"]),
         tuple(str(one["label"]) for one in channels),
         values.astype(np.float32),
-        *map(float, about["corner_px"]),
+        x,
+        y,
         float(about["cell_px"]),
         float(about["slide_mpp"]),
         tuple(_colour(bytes.fromhex(one["color"])) for one in channels),

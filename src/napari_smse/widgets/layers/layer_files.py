@@ -145,8 +145,9 @@ def _stack(layer: Image) -> MapStack:
 def _level0(layer: Image, pixel: float) -> tuple[float, Any]:
     """Return um/px of the slide under a map, and where it lies; else as if pixels were its own."""
     viewer, mark = _viewer(), mark_of(layer)
-    known = viewer is not None and mark is not None and mark.slide is not None
-    slide_layer = layer_with(viewer, mark.slide) if known else None
+    slide_layer = None
+    if viewer is not None and mark is not None and mark.slide is not None:
+        slide_layer = layer_with(viewer, mark.slide)
     if slide_layer is None:
         return pixel, 0.0
     return float(slide_layer.scale[-1]), np.asarray(slide_layer.translate[-2:])
