@@ -130,7 +130,7 @@ class OutputError(SmseError):
 
 
 class DataError(SmseError):
-    """Labelled images cannot be read, or are not enough to learn from."""
+    """Labelled images cannot be read or are not enough to learn from, or features of tiles."""
 
 
 class TrainingError(SmseError):

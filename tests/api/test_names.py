@@ -19,6 +19,7 @@ FUNCTIONS = {
     "read_annotations",
     "explain",
     "export_results",
+    "read_tile_features",
     "out_of_distribution",
     "find_similar",
     "embedding_map",
@@ -36,7 +37,7 @@ FUNCTIONS = {
     "write_cohort",
 }
 QUICK = {"open_slide", "load_model", "read_scores", "read_annotations", "explain"}
-QUICK |= {"summarise", "write_report", "export_results"}
+QUICK |= {"summarise", "write_report", "export_results", "read_tile_features"}
 """What is done before anybody would look at a bar."""
 
 

@@ -28,6 +28,8 @@ from napari_smse.models.encoders.weights import read_tensors
 from napari_smse.models.model_files import read_card
 from napari_smse.models.wsinfer.configuration import read_configuration
 from napari_smse.reader import get_reader
+from napari_smse.results.exchange import read_tile_features
+from napari_smse.results.exchange.h5_files import add_rows, new_h5
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.index.shard_file import read_shard, read_slide, shard_path, write_shard
@@ -227,6 +229,23 @@ def look_at_regions(path: Path) -> object:
     return geojson.read_regions(path)
 
 
+def make_features(folder: Path) -> list[Path]:
+    """Make a slide and the features of its tiles; only those are damaged."""
+    write_pyramid_tiff(folder / "a.tif", SCENE, tile=64, mpp=0.5)
+    with new_h5(folder / "a.h5") as file:
+        add_rows(file, "features", np.ones((4, 8), np.float32), {"encoder": "a"})
+        corners = np.array([(0, 0), (64, 0), (0, 64), (64, 64)])
+        add_rows(file, "coords", corners, {"patch_size": 64, "patch_size_level0": 64})
+    return [folder / "a.h5"]
+
+
+def look_at_features(folder: Path) -> object:
+    """All that is done with the features of a slide's tiles."""
+    with open_slide(folder / "a.tif") as slide:
+        found = read_tile_features(folder / "a.h5", slide)
+        return found.tiles.places, found.tiles.heat_map(np.ones(len(found)), 0)
+
+
 TABLE = "path,label,case,um_per_px\na.png,benign,1,0.5\nb.png,malignant,2,0.5\n"
 WSINFER = json.dumps(
     {
@@ -274,5 +293,6 @@ TARGETS: tuple[Target, ...] = (
         "bank", make_bank, lambda at: everything(load_bank(at / "bank.safetensors")), checked=True
     ),
     Target("model", make_model, look_at_model, checked=True),
+    Target("tile features", make_features, look_at_features),
     Target("OOD reference", make_reference, look_at_reference, checked=True),
 )

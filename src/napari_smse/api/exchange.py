@@ -1,4 +1,4 @@
-"""Results in the formats of other programs."""
+"""Results in the formats of other programs, and features of tiles that these wrote."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from napari_smse.results import exchange
+from napari_smse.results.exchange import TileFeatures
+from napari_smse.slides import Slide
 
 Place = str | os.PathLike[str]
 
@@ -40,3 +42,47 @@ def export_results(
         There is no such target.
     """
     return exchange.export_results(Path(folder), target, Path(out), overwrite=overwrite)
+
+
+def read_tile_features(path: Place, slide: Slide, *, tile_size: int | None = None) -> TileFeatures:
+    """Read features of a slide's tiles that TRIDENT, CLAM or this program wrote.
+
+    Parameters
+    ----------
+    path
+        An HDF5 file with ``coords`` ``(n, 2)``, level-0 px, and ``features`` ``(n, d)``.
+    slide
+        The slide that it is of.
+    tile_size
+        Edge of a tile, level-0 px; only where no file says so.
+
+    Returns
+    -------
+    TileFeatures
+        ``features`` ``(n, d)`` float32, ``coords`` ``(n, 2)``, ``tile_size``, level-0 px, ``mpp``,
+        um/px, and ``encoder``, by the folder's name; ``tiles``, the same as a table, with
+        embeddings of length 1. `find_similar` takes it.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, holds something else, is of another slide, or nothing says how large a
+        tile is.
+    OutputError
+        h5py is not installed.
+    SlideError
+        The slide states no um/px.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import napari_smse as smse
+    >>> slide = smse.open_slide("sample_data/sample_slide.tif")
+    >>> scores = smse.score(slide, smse.load_model(), mpp=1.0, device="cpu")
+    >>> results, out = scores.save(tempfile.mkdtemp()), tempfile.mkdtemp()
+    >>> file = smse.export_results(results, "trident", out)[0]
+    >>> features = smse.read_tile_features(file, slide)
+    >>> features.features.shape == scores.embeddings().shape
+    True
+    """
+    return exchange.read_tile_features(Path(path), slide, tile_size)

@@ -12,6 +12,7 @@ from napari_smse.api.annotations import Area, geometries
 from napari_smse.api.scores import Scores
 from napari_smse.models.card import require_embedding
 from napari_smse.progress import OnProgress, Progress, run_task
+from napari_smse.results.exchange import TileFeatures
 from napari_smse.similarity.index import slide_index
 from napari_smse.similarity.index.hits import ExcludedRegion, SearchResult
 from napari_smse.similarity.index.index_files import AddOutcome
@@ -21,7 +22,7 @@ from napari_smse.slides import Region, Slide
 
 
 def find_similar(
-    scores: Scores,
+    scores: Scores | TileFeatures,
     region: Area | Iterable[Area],
     *,
     unlike: Area | Iterable[Area] = (),
@@ -33,13 +34,13 @@ def find_similar(
     Parameters
     ----------
     scores
-        Of the slide.
+        Of the slide; or features of its tiles by any encoder, as `read_tile_features` gives them.
     region
         What to look for: one or several shapely geometries, (x, y) in level-0 px, or rectangles.
     unlike
         What not to find, in the same way.
     mpp
-        The scale to search, um/px; may be left out if only one was scored.
+        The scale to search, um/px; may be left out if only one was scored. Features have one only.
     progress
         Called with a `Progress`.
 
@@ -69,14 +70,15 @@ def find_similar(
     >>> len(found.order) + len(found.like) == len(scores)
     True
     """
-    require_embedding(scores.card)
     like, others = geometries(region), geometries(unlike)
-    number = scores.scale_number(mpp)
+    if isinstance(scores, TileFeatures):
+        number, model = 0, scores.encoder
+    else:
+        require_embedding(scores.card)
+        number, model = scores.scale_number(mpp), scores.store.facts["model"]["hash"]
     if progress is not None:
         progress(Progress(0, 1, "Searching"))
-    found = find_similar_tiles(
-        scores.tiles, number, like, others, scores.store.facts["model"]["hash"]
-    )
+    found = find_similar_tiles(scores.tiles, number, like, others, model)
     if progress is not None:
         progress(Progress(1, 1, "Searching"))
     return found

@@ -4,12 +4,13 @@ from napari_smse.tiles.brightfield import is_brightfield, require_brightfield
 from napari_smse.tiles.grid import TileGrid
 from napari_smse.tiles.plan import TilePlan, plan_reads, plan_tiles
 from napari_smse.tiles.roi import tiles_in_region
-from napari_smse.tiles.scale_tiles import ReadBlock, ScaleTiles
+from napari_smse.tiles.scale_tiles import PlacedTiles, ReadBlock, ScaleTiles
 from napari_smse.tiles.spec import TileSpec
 from napari_smse.tiles.tissue import Ground, TissueMask, classify_ground, find_tissue
 
 __all__ = [
     "Ground",
+    "PlacedTiles",
     "ReadBlock",
     "ScaleTiles",
     "TileGrid",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,57 @@ class ScaleTiles:
     def take(self, index: NDArray[np.integer]) -> ScaleTiles:
         """The tiles at these positions, in this order."""
         return ScaleTiles(self.grid, self.columns[index], self.rows[index], self.tissue[index])
+
+
+@dataclass(frozen=True)
+class PlacedTiles(ScaleTiles):
+    """Tiles whose places another program chose: they lie near the grid's cells, not in them.
+
+    Parameters
+    ----------
+    corners
+        Top-left corners ``(n, 2)``: (x, y), level-0 px. All tiles are of the grid's `edge`.
+    """
+
+    corners: NDArray[np.int32]
+
+    @classmethod
+    def near(cls, grid: TileGrid, corners: NDArray[np.int32]) -> PlacedTiles:
+        """Return tiles at these corners, each in the cell of the grid that is nearest to it."""
+        steps = (corners - (grid.area.x, grid.area.y)) / grid.spec.stride_level0
+        cells = np.clip(np.rint(steps), 0, (grid.columns - 1, grid.rows - 1)).astype(np.int32)
+        unknown = np.full(len(corners), np.nan, dtype=np.float32)
+        return cls(grid, cells[:, 0], cells[:, 1], unknown, corners)
+
+    @property
+    def x(self) -> NDArray[np.int32]:
+        """Left edges, level-0 px, (n,)."""
+        return self.corners[:, 0]
+
+    @property
+    def y(self) -> NDArray[np.int32]:
+        """Top edges, level-0 px, (n,)."""
+        return self.corners[:, 1]
+
+    @property
+    def width(self) -> NDArray[np.int32]:
+        """Widths, level-0 px, (n,)."""
+        return np.full(len(self), self.grid.edge, dtype=np.int32)
+
+    @property
+    def height(self) -> NDArray[np.int32]:
+        """Heights, level-0 px, (n,)."""
+        return self.width
+
+    def take(self, index: NDArray[np.integer]) -> PlacedTiles:
+        """The tiles at these positions, in this order."""
+        return replace(
+            self,
+            columns=self.columns[index],
+            rows=self.rows[index],
+            tissue=self.tissue[index],
+            corners=self.corners[index],
+        )
 
 
 @dataclass(frozen=True)

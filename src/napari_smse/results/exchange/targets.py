@@ -41,6 +41,10 @@ class ExportTarget:
 
 
 TARGETS: Final[dict[str, ExportTarget]] = {
+    "trident": ExportTarget("trident", "TRIDENT"),
+    "clam": ExportTarget("clam", "CLAM"),
+    "anndata": ExportTarget("tile_anndata", "AnnData, as Scanpy reads it"),
+    "spatialdata": ExportTarget("spatialdata_store", "SpatialData, as LazySlide reads it"),
     "ome-zarr": ExportTarget("ome_zarr", "QuPath, OMERO, Fiji and napari"),
     "ome-zarr-0.5": ExportTarget("ome_zarr", "readers of OME-Zarr 0.5", "export_0_5"),
     "ome-tiff": ExportTarget("ome_tiff", "QuPath, Fiji and whatever reads OME-TIFF"),
