@@ -102,18 +102,22 @@ def map_layers(path: Path) -> list[LayerData]:
     stack = read_map(path)
     shown, several = shown_class(stack.classes), len(stack.classes) > 2
     colours = dict(zip(stack.classes, stack.rgb, strict=True))
+    slide = path.name.partition(".ome.")[0].removesuffix(f"_{stack.file_name}")
     layers: list[LayerData] = []
     for name, values in zip(stack.classes, stack.values, strict=True):
         if name != shown and not several:
             continue
         ramp = map_colours(stack.classes, name, colours).ramp()
         arguments: dict[str, Any] = {
-            "name": f"{MapName(name, stack.name)} · {path.name.partition('.ome.')[0]}",
+            "name": f"{MapName(name, stack.name)} · {slide}",
             "scale": (stack.cell_um, stack.cell_um),
             "translate": stack.origin_um,
             "units": ("um", "um"),
             "axis_labels": ("y", "x"),
-            "colormap": Colormap(ramp, name=f"map of {name} in {ramp.tolist()[-1]}"),
+            # napari keeps colour maps by name.
+            "colormap": Colormap(
+                ramp, display_name="Class colours", name=f"{name} of {stack.classes} {stack.rgb}"
+            ),
             "contrast_limits": (0, 1),
             "interpolation2d": "nearest",
             "opacity": 0.55,

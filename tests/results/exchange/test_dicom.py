@@ -50,7 +50,8 @@ def pixels_of(image: pydicom.Dataset) -> NDArray[np.float32]:
         place = frame.PlanePositionSlideSequence[0]
         row = place.RowPositionInTotalImagePixelMatrix - 1
         column = place.ColumnPositionInTotalImagePixelMatrix - 1
-        whole[names.index(label), row : row + 256, column : column + 256] = values
+        place_in_whole = np.s_[row : row + image.Rows, column : column + image.Columns]
+        whole[names.index(label)][place_in_whole] = values
     return whole[:, : image.TotalPixelMatrixRows, : image.TotalPixelMatrixColumns]
 
 

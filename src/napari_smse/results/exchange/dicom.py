@@ -27,6 +27,7 @@ from napari_smse.scoring.score_maps import name_scales
 NOT_SCORED: Final = -1.0
 """Where a parametric map has nothing."""
 _TILE: Final = 256
+"""Of a map that is no smaller."""
 _NOTICE: Final = "Research use only"
 
 
@@ -214,7 +215,7 @@ def _maps(stacks: list[MapStack], source: DicomSource) -> Iterator[Any]:
                 )
             ],
             tile_pixel_array=True,
-            tile_size=(_TILE, _TILE),
+            tile_size=tuple(min(_TILE, side) for side in values.shape[1:3]),
             content_label="MAP",
             content_description=f"Heat map at {stack.name}. {_NOTICE}"[:64],
             **source.equipment,
