@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialogButtonBox
 
 from napari_smse.errors import DamagedSlideError
 from napari_smse.reader import read_slides
+from napari_smse.results.exchange import TARGETS
 from napari_smse.scoring import MapName
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
 from napari_smse.widgets.score.dock import ScoreDock
+from napari_smse.widgets.score.export_dialog import ExportDialog
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.slide_layers import (
     LayerKind,
@@ -322,6 +325,40 @@ def test_save_writes_everything(dock, until, tmp_path):
     record = json.loads((folder / "run.json").read_text())
     assert record["slide"]["mpp"] == 0.25
     assert record["model"]["name"] == "redness"
+
+
+def test_export_asks_for_a_program_and_saves_the_results_first(
+    dock, until, tmp_path, monkeypatch, told
+):
+    assert not dock.export.isEnabled()
+    run_to_end(dock, until)
+    asked = []
+
+    def answer(dialog):
+        asked.append(dialog)
+        button = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        assert not button.isEnabled()
+        dialog.targets.setCurrentIndex(dialog.targets.findData("trident"))
+        dialog.browse.click()
+        assert button.isEnabled()
+        return True
+
+    monkeypatch.setattr(ExportDialog, "exec", answer)
+    place = "napari_smse.widgets.score.export_dialog.QFileDialog.getExistingDirectory"
+    monkeypatch.setattr(place, lambda *_: str(tmp_path / "out"))
+    dock.export.click()
+    until(lambda: not dock.saver.task.is_running)
+    (features,) = (tmp_path / "out" / "trident").rglob("features_redness/slide.h5")
+    record = tmp_path / "out" / "slide" / "run.json"
+    assert str(features) in dock.panel.state.text()
+    assert asked[0].targets.count() == len(TARGETS)
+
+    # What was saved as it is shown is not saved again, and what was exported is not replaced.
+    when = record.stat().st_mtime_ns
+    dock.export.click()
+    until(lambda: not dock.saver.task.is_running)
+    assert "lies there already" in told[-1]
+    assert record.stat().st_mtime_ns == when
 
 
 def test_a_slide_whose_name_leads_out_is_saved_within_the_folder(

@@ -15,7 +15,7 @@ from napari_smse.models import ModelCard, read_card
 from napari_smse.progress import Progress
 from napari_smse.scoring import ScoringProgress, list_devices
 from napari_smse.slides import Slide
-from napari_smse.widgets.controls.layout import push_button, scroll_area
+from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.controls.model_card_dialog import ModelCardDialog
 from napari_smse.widgets.controls.model_picker import ModelSelection
 from napari_smse.widgets.controls.run_panel import RunPanel
@@ -29,7 +29,7 @@ from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.live_results import LiveResults
 from napari_smse.widgets.score.map_controls import MapControls
 from napari_smse.widgets.score.messages import describe_end, describe_run
-from napari_smse.widgets.score.result_saver import ResultSaver
+from napari_smse.widgets.score.result_saver import ResultButtons, ResultSaver
 from napari_smse.widgets.score.run_planner import RunPlanner
 from napari_smse.widgets.score.run_summary import RunSummary
 from napari_smse.widgets.score.summary_panel import ResultTabs
@@ -95,10 +95,8 @@ class ScoreDock(SlideDock):
         self.table = self.tabs.table
         self.summary = RunSummary(self.viewer, self.tabs.summary, self)
         self.live = LiveResults(self.viewer, self.controls, self.table, self)
-        self.save = push_button(
-            "Save results …", "Write report, tables, picture, QuPath tiles and scores as shown."
-        )
-        self.save.setEnabled(False)
+        self.results = ResultButtons()
+        self.save, self.export = self.results.save, self.results.export
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         outer = QVBoxLayout(self)
@@ -106,7 +104,7 @@ class ScoreDock(SlideDock):
         shown = [notice, self.form, self.panel, self.index, self.controls, self.tabs]
         outer.addWidget(scroll_area(shown))
         # Outside what scrolls, so that it is seen in a small window too.
-        outer.addWidget(self.save)
+        outer.addWidget(self.results)
         self.setMinimumWidth(400)
 
     def _make_tasks(self) -> None:
@@ -143,6 +141,7 @@ class ScoreDock(SlideDock):
         self.asking.returned.connect(form.show_devices)
         self.table.tile_chosen.connect(self._fly_to)
         self.save.clicked.connect(lambda: self.saver.ask(self.form.slide_layer))
+        self.export.clicked.connect(lambda: self.saver.ask_export(self.form.slide_layer))
         self.viewer.layers.events.inserted.connect(self._find_slides)
         self.viewer.layers.events.removed.connect(self._find_slides)
         self.session.run_changed.connect(self._take_run)
@@ -184,7 +183,7 @@ class ScoreDock(SlideDock):
         written = self.session.is_scoring(layer)
         self.panel.show_warnings(() if run is None else run.warnings)
         self.panel.state.setText(describe_run(run))
-        self.save.setEnabled(run is not None and run.store.finished and not written)
+        self.results.setEnabled(run is not None and run.store.finished and not written)
 
     def _override_mpp(self, mpp: float) -> None:
         layer = self.form.slide_layer
