@@ -61,3 +61,10 @@ def test_what_lies_there_stays_unless_it_is_to_be_replaced(
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [kept.name]
     clam.export(results, tmp_path, overwrite=True)
     assert len(torch.load(kept, weights_only=True)) == len(results.scales[1].tiles)
+
+
+def test_a_folder_that_cannot_be_made_is_named(results: ResultFolder, tmp_path: Path) -> None:
+    (tmp_path / FOLDERS[0]).mkdir()
+    (tmp_path / FOLDERS[0] / "pt_files").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*sample_slide\.pt"):
+        clam.export(results, tmp_path, overwrite=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_smse.atomic_write import atomic_path, require_free
-from napari_smse.results.exchange.h5_files import Attributes, add_rows, new_h5
+from napari_smse.atomic_write import require_free
+from napari_smse.results.exchange.h5_files import Attributes, add_rows, new_file, new_h5
 from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.results.exchange.scored_scale import (
     ScoredScale,
@@ -52,8 +52,7 @@ def _write_tensor(scale: ScoredScale, path: Path) -> None:
     # Results are plain arrays: torch is loaded for this file alone.
     from napari_smse.models.tensor_file import write_tensor
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as part:
+    with new_file(path) as part:
         write_tensor(part, scale.embedding)
 
 

@@ -32,6 +32,17 @@ def require_h5py() -> None:
 
 
 @contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield what `atomic_path` does, after making the folder; raises as it does."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    with atomic_path(path) as part:
+        yield part
+
+
+@contextmanager
 def new_h5(path: Path) -> Iterator[h5py.File]:
     """Yield an HDF5 file that is written whole or not at all; its folder is made.
 
@@ -43,11 +54,7 @@ def new_h5(path: Path) -> Iterator[h5py.File]:
     require_h5py()
     import h5py
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
-    with atomic_path(path) as part, h5py.File(part, "w") as file:
+    with new_file(path) as part, h5py.File(part, "w") as file:
         yield file
 
 
