@@ -14,7 +14,7 @@ from napari.utils.notifications import notification_manager
 from PIL import Image
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
-from napari_smse.reader import METADATA_KEY, SLIDE_KEY, get_reader, read_slides
+from napari_smse.reader import METADATA_KEY, SLIDE_KEY, get_reader, read_maps, read_slides
 from napari_smse.slides import Region, Slide
 from support.dicom_slides import write_dicom_level
 from support.slides import (
@@ -213,3 +213,43 @@ def test_napari_finds_the_reader_through_the_manifest(slide_path: Path) -> None:
     (layer,) = viewer.open(str(slide_path), plugin="napari-smse")
     assert layer.metadata[METADATA_KEY]["path"] == str(slide_path)
     assert layer.source.reader_plugin == "napari-smse"
+
+
+@pytest.mark.parametrize("kind", ["ome.zarr", "ome.tif"])
+def test_an_exported_map_lies_on_the_slide_as_it_did_in_the_viewer(
+    tmp_path: Path, kind: str
+) -> None:
+    from napari.layers import Image
+
+    from napari_smse.results.exchange import ome_tiff, ome_zarr
+    from napari_smse.results.exchange.map_stack import map_stacks
+    from napari_smse.widgets.layers.coordinates import placement
+    from support.result_folders import write_results
+
+    run = write_results(tmp_path / "run")
+    paths = (ome_zarr if kind == "ome.zarr" else ome_tiff).export(run, tmp_path)
+    slide = Image(np.zeros((9, 9)), scale=(0.25, 0.25), units=("um", "um"), axis_labels=("y", "x"))
+    for stack in map_stacks(run):
+        path = tmp_path / f"one_{stack.file_name}.{kind}"
+        assert path in paths
+        read = get_reader(str(path))
+        assert read is not None
+        ((values, arguments, type_name),) = read(str(path))
+        assert type_name == "image"
+        layer, expected = Image(values, **arguments), placement(stack.heat_map(1), slide)
+        np.testing.assert_array_equal(layer.data, stack.values[1])
+        np.testing.assert_allclose(layer.scale, expected["scale"], rtol=1e-12)
+        np.testing.assert_allclose(layer.translate, expected["translate"], rtol=1e-9)
+        assert layer.units == expected["units"]
+        assert layer.name == f"P(malignant) {stack.name} · one"
+        assert tuple(layer.contrast_limits) == (0, 1)
+
+
+def test_of_several_classes_each_is_a_layer_and_one_is_visible(tmp_path: Path) -> None:
+    from napari_smse.results.exchange import ome_zarr
+    from support.result_folders import write_results
+
+    run = write_results(tmp_path / "run", classes=("a", "b", "c"), mpps=(1.0,))
+    layers = read_maps([str(path) for path in ome_zarr.export(run, tmp_path)])
+    assert len(layers) == 6
+    assert [arguments["visible"] for _, arguments, _ in layers] == [False, False, True] * 2

@@ -18,6 +18,7 @@ from napari_smse.slides import (
     slides_in_folder,
 )
 from napari_smse.slides.backends.tiff_images import open_tiff, slide_images
+from napari_smse.slides.exported_maps import is_exported_map
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a napari layer."""
@@ -30,6 +31,9 @@ METADATA_KEY = "napari_smse"
 SLIDE_KEY = "napari_smse_slide"
 """Key of a slide layer's metadata: the open `napari_smse.slides.Slide` itself."""
 
+MAP_NAME_KEY = "napari_smse_map"
+"""Key of the metadata of an opened heat map: its `napari_smse.scoring.MapName`."""
+
 _SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"}
 _TIFF_SUFFIXES = {".tif", ".tiff", ".btf", ".tf8"}
 _RGB_PHOTOMETRICS = {2, 6}  # RGB, YCbCr
@@ -37,7 +41,7 @@ _LARGE_PIXELS = 25_000_000
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
-    """Return a reader if this is a slide; napari asks before it opens anything.
+    """Return a reader if this is a slide, or an exported heat map; napari asks before it opens.
 
     Ordinary TIFFs are left to napari's own reader: a TIFF counts as a slide when it is
     8-bit colour and tiled, a pyramid, or larger than 25 megapixels. Never raises.
@@ -49,6 +53,8 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
     """
     paths = [path] if isinstance(path, str | Path) else path
     try:
+        if paths and all(is_exported_map(Path(file)) for file in paths):
+            return read_maps
         are_slides = bool(paths) and all(_is_slide(Path(file)) for file in paths)
     except Exception:  # napari goes on to its other readers only if nothing is raised
         return None
@@ -67,6 +73,60 @@ def read_slides(path: str | Sequence[str]) -> list[LayerData]:
     """
     paths = [path] if isinstance(path, str | Path) else path
     return [slide_layer(open_slide(slide)) for file in paths for slide in _slides_at(Path(file))]
+
+
+def read_maps(path: str | Sequence[str]) -> list[LayerData]:
+    """Open exported heat maps as image layers, a class each, that lie on the slide's layer.
+
+    Raises
+    ------
+    OutputError
+        When a file is damaged; napari shows its message.
+    """
+    paths = [path] if isinstance(path, str | Path) else path
+    return [layer for file in paths for layer in map_layers(Path(file))]
+
+
+def map_layers(path: Path) -> list[LayerData]:
+    """Return the image layers that show an exported heat map as the Score dock does.
+
+    Of two classes one is shown, as there; of more, the one that is looked for is visible.
+    """
+    from napari.utils import Colormap
+
+    # Whoever opens a slide need not wait for these.
+    from napari_smse.palette import map_colours
+    from napari_smse.results.exchange.map_files import read_map
+    from napari_smse.scoring import MapName, shown_class
+
+    stack = read_map(path)
+    shown, several = shown_class(stack.classes), len(stack.classes) > 2
+    colours = dict(zip(stack.classes, stack.rgb, strict=True))
+    slide = path.name.partition(".ome.")[0].removesuffix(f"_{stack.file_name}")
+    layers: list[LayerData] = []
+    for name, values in zip(stack.classes, stack.values, strict=True):
+        if name != shown and not several:
+            continue
+        ramp = map_colours(stack.classes, name, colours).ramp()
+        arguments: dict[str, Any] = {
+            "name": f"{MapName(name, stack.name)} · {slide}",
+            "scale": (stack.cell_um, stack.cell_um),
+            "translate": stack.origin_um,
+            "units": ("um", "um"),
+            "axis_labels": ("y", "x"),
+            # napari keeps colour maps by name.
+            "colormap": Colormap(
+                ramp, display_name="Class colours", name=f"{name} of {stack.classes} {stack.rgb}"
+            ),
+            "contrast_limits": (0, 1),
+            "interpolation2d": "nearest",
+            "opacity": 0.55,
+            "blending": "translucent",
+            "visible": name == shown,
+            "metadata": {MAP_NAME_KEY: MapName(name, stack.name)},
+        }
+        layers.append((values, arguments, "image"))
+    return layers
 
 
 def _slides_at(path: Path) -> list[Path]:

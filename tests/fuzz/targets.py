@@ -28,8 +28,10 @@ from napari_smse.models.encoders.weights import read_tensors
 from napari_smse.models.model_files import read_card
 from napari_smse.models.wsinfer.configuration import read_configuration
 from napari_smse.reader import get_reader
-from napari_smse.results.exchange import read_tile_features
+from napari_smse.results.exchange import ome_tiff, ome_zarr, read_tile_features
 from napari_smse.results.exchange.h5_files import add_rows, new_h5
+from napari_smse.results.exchange.map_files import read_map
+from napari_smse.results.exchange.map_stack import MapStack
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.index.shard_file import read_shard, read_slide, shard_path, write_shard
@@ -133,6 +135,22 @@ def everything(value: Any) -> str:
     if hasattr(value, "__dataclass_fields__"):
         return everything({name: getattr(value, name) for name in value.__dataclass_fields__})
     return repr(value)
+
+
+def made_map() -> MapStack:
+    values = np.linspace(0, 1, 600, dtype=np.float32).reshape(2, 15, 20)
+    return MapStack("20x", ("benign", "malignant"), values, 0, 0, 100, 0.25)
+
+
+def make_map_zarr(folder: Path) -> list[Path]:
+    path = folder / "a.ome.zarr"
+    ome_zarr.write_map(path, made_map())
+    return sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def make_map_tiff(folder: Path) -> list[Path]:
+    ome_tiff.write_map(folder / "a.ome.tif", made_map())
+    return [folder / "a.ome.tif"]
 
 
 def make_store(folder: Path) -> list[Path]:
@@ -287,6 +305,8 @@ TARGETS: tuple[Target, ...] = (
     text("recipe.json", json.dumps({"steps": 5, "rate": 0.1}), lambda path: read_recipe(str(path))),
     text("config.json", WSINFER, read_configuration),
     Target("checkpoint of torch", make_checkpoint, lambda folder: read_tensors(folder / "a.pth")),
+    Target("map as OME-Zarr", make_map_zarr, lambda folder: read_map(folder / "a.ome.zarr")),
+    Target("map as OME-TIFF", make_map_tiff, lambda folder: read_map(folder / "a.ome.tif")),
     Target("scores", make_store, look_at_store, checked=True),
     Target("index shard", make_shard, look_at_shard, checked=True),
     Target(

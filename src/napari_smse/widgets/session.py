@@ -21,6 +21,7 @@ from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.widgets.camera_views import CameraViews
 from napari_smse.widgets.case_ids import keep_case
+from napari_smse.widgets.preferences import preferred_scoring
 from napari_smse.widgets.slide_layers import (
     is_slide_layer,
     mark_of,
@@ -128,7 +129,7 @@ class Session:
         self._known: weakref.WeakKeyDictionary[Layer, ExemplarBank] = weakref.WeakKeyDictionary()
         self._being_scored: weakref.ref[Layer] | None = None
         self.annotator: Annotator | None = None
-        self.score_choice = ScoreChoice()
+        self.score_choice = preferred_scoring()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         self._choosing = False

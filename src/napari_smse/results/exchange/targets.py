@@ -23,17 +23,20 @@ class ExportTarget:
     Attributes
     ----------
     module
-        Module of this package whose function ``export`` writes it; imported when it is asked for.
+        Module of this package that writes it; imported when it is asked for.
     opens_in
         What reads it, for a user.
+    function
+        Name of the function in it.
     """
 
     module: str
     opens_in: str
+    function: str = "export"
 
     def load(self) -> Export:
         """Return what writes it."""
-        export: Export = import_module(f"{__package__}.{self.module}").export
+        export: Export = getattr(import_module(f"{__package__}.{self.module}"), self.function)
         return export
 
 
@@ -42,6 +45,12 @@ TARGETS: Final[dict[str, ExportTarget]] = {
     "clam": ExportTarget("clam", "CLAM"),
     "anndata": ExportTarget("tile_anndata", "AnnData, as Scanpy reads it"),
     "spatialdata": ExportTarget("spatialdata_store", "SpatialData, as LazySlide reads it"),
+    "ome-zarr": ExportTarget("ome_zarr", "QuPath, OMERO, Fiji and napari"),
+    "ome-zarr-0.5": ExportTarget("ome_zarr", "readers of OME-Zarr 0.5", "export_0_5"),
+    "ome-tiff": ExportTarget("ome_tiff", "QuPath, Fiji and whatever reads OME-TIFF"),
+    "qupath": ExportTarget("qupath", "QuPath, by the script in it"),
+    "dicom": ExportTarget("dicom", "Slim and other viewers of DICOM"),
+    "dzi": ExportTarget("dzi", "OpenSeadragon and other viewers of Deep Zoom"),
 }
 """By the name that a user gives."""
 

@@ -22,6 +22,8 @@ from napari_smse.slides.scale import StatedScale, mean_mpp, pixel_ratio
 
 CACHE_BYTES: Final = 64 * 2**20
 MAX_CHUNK_BYTES: Final = 2**29
+MAP_KEY: Final = "napari-smse"
+"""Key of the metadata of an image that is a heat map which this package wrote, and no slide."""
 _METADATA: Final = ("zarr.json", ".zattrs")
 _CODECS: Final = frozenset(
     {"bytes", "blosc", "crc32c", "gzip", "lz4", "sharding_indexed", "transpose", "zlib", "zstd"}
@@ -40,9 +42,10 @@ _COLOURS: Final = (1, 3, 4)
 
 
 def is_ome_zarr(path: Path) -> bool:
-    """Whether a folder says that it is an OME-Zarr image; it never raises."""
+    """Whether a folder says that it is an OME-Zarr image that may be a slide; it never raises."""
     try:
-        return bool(_multiscales(path))
+        images = read_multiscales(path)
+        return bool(images) and MAP_KEY not in images[0].get("metadata", {})
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return False
 
@@ -61,7 +64,7 @@ def identifying_files(path: Path) -> list[Path]:
         if file.name in {"zarr.json", ".zattrs", ".zarray", ".zgroup"}
     ]
     try:
-        coarsest = path / _inside(_multiscales(path)[0]["datasets"][-1]["path"])
+        coarsest = path / _inside(read_multiscales(path)[0]["datasets"][-1]["path"])
     except (ValueError, LookupError, TypeError):  # opening it says why
         return metadata
     chunks = sorted(file for file in coarsest.rglob("*") if file.is_file())
@@ -125,7 +128,7 @@ class OmeZarrBackend:
         self._cache.clear()
 
     def _describe(self) -> None:
-        images = _multiscales(self._path)
+        images = read_multiscales(self._path)
         if not images:
             raise NotASlideError(f"{self._path.name} is no OME-Zarr image; open a slide file")
         image = images[0]
@@ -215,7 +218,8 @@ class _LevelArray:
         return np.ascontiguousarray(pixels.transpose(order))
 
 
-def _multiscales(path: Path) -> list[dict[str, Any]]:
+def read_multiscales(path: Path) -> list[dict[str, Any]]:
+    """Return what an OME-Zarr says of its images; nothing for any other folder."""
     for name in _METADATA:
         file = path / name
         if not file.is_file():
@@ -238,7 +242,7 @@ def _inside(path: Any) -> str:
 def _level_array(array: Any, names: Sequence[str], path: Path) -> _LevelArray:
     if not isinstance(array, zarr.Array):
         raise ValueError("a level is no array")
-    _check_codecs(array)
+    check_codecs(array)
     fix = "export it as 8-bit RGB"
     if array.dtype != np.uint8:
         raise NotASlideError(f"{path.name} has {array.dtype} pixels, not 8-bit RGB; {fix}")
@@ -260,7 +264,8 @@ def _level_array(array: Any, names: Sequence[str], path: Path) -> _LevelArray:
     return _LevelArray(array, names.index("y"), names.index("x"), colours)
 
 
-def _check_codecs(array: zarr.Array[Any]) -> None:
+def check_codecs(array: zarr.Array[Any]) -> None:
+    """Raise `ValueError` if an array names a codec that is not known as harmless."""
     if unknown := set(_codec_names(array.metadata)) - _CODECS:
         raise ValueError(f"codec {min(unknown)} is not read")
 

@@ -66,6 +66,15 @@ class ModelSelection(QObject):
         self._field.show_chosen(name)
         self.changed.emit(card, True)
 
+    def choose_first(self, preferred: str) -> None:
+        """Choose the model that comes first, and then what the user prefers, if it can be used."""
+        self.choose(self._field.name)
+        if preferred != self._field.name:
+            try:
+                self.open(preferred)
+            except OSError as error:  # whatever was typed is no path
+                self._refuse(f"The preferred model cannot be read: {error.strerror or error}.")
+
     def open(self, path: str) -> None:
         """Look at a file in the background, and choose it if it is a model for slides."""
         try:

@@ -75,7 +75,7 @@ class ScoreDock(SlideDock):
         self._make_widgets()
         self._make_tasks()
         self._connect()
-        self.models.choose(self.form.model_name)
+        self.models.choose_first(self.form.preferred.model)
         self._find_slides()
 
     @property

@@ -27,6 +27,7 @@ from napari_smse.widgets.controls.model_picker import ModelPicker
 from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.layers.regions import RegionChoice
+from napari_smse.widgets.preferences import preferred_scoring
 from napari_smse.widgets.score.messages import describe_scale_source, describe_size
 from napari_smse.widgets.score.scale_list import ScaleList
 from napari_smse.widgets.session import Session
@@ -40,6 +41,11 @@ class ScoreForm(QWidget):
     ----------
     session
         Whose slides are offered.
+
+    Attributes
+    ----------
+    preferred
+        Model and settings that the user prefers.
     """
 
     mpp_typed = Signal(float)
@@ -61,6 +67,8 @@ class ScoreForm(QWidget):
         self.models = ModelPicker()
         self._make_tile_fields()
         self._lay_out()
+        self.preferred = preferred_scoring()
+        self._prefer(self.preferred.settings)
 
     # -- what was chosen -------------------------------------------------------------
 
@@ -108,6 +116,15 @@ class ScoreForm(QWidget):
             self.scale_note.setText(
                 f"{describe_scale(mpp)} was ticked: the model was trained on none of the others."
             )
+
+    def _prefer(self, settings: ScoreSettings) -> None:
+        """Show the settings that the user prefers; the device until those here are known."""
+        self.options.choose(
+            overlap=settings.overlap, min_tissue=settings.min_tissue, float32=settings.float32
+        )
+        if settings.device != "auto":
+            self.device.addItem(settings.device, settings.device)
+            self.device.setCurrentIndex(1)
 
     def show_devices(self, devices: list[ComputeDevice]) -> None:
         """Offer the devices of this machine by name."""
