@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,14 @@ def test_no_two_slides_share_a_folder(parts: list[tuple[str, str]]) -> None:
     names = result_folder_names([Path("/slides") / folder / file for folder, file in parts])
     assert len({name.casefold() for name in names}) == len(parts)
     assert all(name and "/" not in name for name in names)
+
+
+@given(st.lists(st.tuples(part, part), min_size=1, max_size=6, unique=True), st.randoms())
+def test_a_name_does_not_depend_on_the_order(parts: list[tuple[str, str]], random: Random) -> None:
+    paths = [Path("/slides") / folder / file for folder, file in parts]
+    names = dict(zip(paths, result_folder_names(paths), strict=True))
+    random.shuffle(paths)
+    assert dict(zip(paths, result_folder_names(paths), strict=True)) == names
 
 
 def test_results_go_and_scores_and_other_files_stay(tmp_path: Path) -> None:

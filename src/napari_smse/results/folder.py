@@ -33,7 +33,8 @@ def result_folder_names(slides: Sequence[Path]) -> list[str]:
     """Name a results folder for each slide, no two alike.
 
     It is the slide's name; where slides share that, the file's whole name; where they
-    share that too, the folder's name before it.
+    share that too, the folder's name before it, and at last a number, by path. So a slide's
+    name does not depend on the order.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def result_folder_names(slides: Sequence[Path]) -> list[str]:
             longer(path) if keys.count(key) > 1 else name
             for path, name, key in zip(paths, names, keys, strict=True)
         ]
-    return _numbered(names)
+    return _numbered(names, paths)
 
 
 def _slide_name(path: Path) -> str:
@@ -97,16 +98,16 @@ def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in os.fsencode(match[0]))
 
 
-def _numbered(names: Sequence[str]) -> list[str]:
-    """Add a number to names that are still shared."""
+def _numbered(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Add a number to names that are still shared, in the order of their paths."""
     used: set[str] = set()
-    unique = []
-    for name in names:
-        free, number = name, 2
+    unique = list(names)
+    for place in sorted(range(len(names)), key=paths.__getitem__):
+        free, number = names[place], 2
         while free.casefold() in used:
-            free, number = f"{name}_{number}", number + 1
+            free, number = f"{names[place]}_{number}", number + 1
         used.add(free.casefold())
-        unique.append(free)
+        unique[place] = free
     return unique
 
 
