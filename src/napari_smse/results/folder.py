@@ -12,12 +12,13 @@ from napari_smse.slides.identity import slide_name
 
 STORE_NAME = "scores.zarr"
 RECORD_NAME = "run.json"
+TABLE_NAME = "tiles.parquet"
 PICTURE_NAME = "heatmap.png"
 REPORT_NAME, REPORT_PDF_NAME = "report.html", "report.pdf"
 # The record goes first: a folder that has it is whole.
 _DERIVED = (
     RECORD_NAME,
-    "tiles.parquet",
+    TABLE_NAME,
     "tiles.csv",
     "tiles.geojson",
     PICTURE_NAME,
