@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
@@ -151,7 +152,8 @@ def test_the_workflow_of_snakemake_runs(tmp_path: Path, sample_slide: Path) -> N
     done = subprocess.run(
         ["snakemake", "-s", FOLDER / "Snakefile", "--cores", "2", "--config", *settings],
         cwd=tmp_path,
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        env=os.environ
+        | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
         capture_output=True,
         text=True,
         timeout=500,
