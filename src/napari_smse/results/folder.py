@@ -25,9 +25,9 @@ _DERIVED = (
     REPORT_NAME,
     REPORT_PDF_NAME,
 )
-_UNSAFE = re.compile(r"[\\/\x00-\x1f\x7f\ud800-\udfff]")
-_PORTS = {f"{port}{number}" for port in ("COM", "LPT") for number in range(10)}
-_DEVICES = {"CON", "PRN", "AUX", "NUL"} | _PORTS
+_UNSAFE = re.compile(r"[\\/<>:\"|?*\x00-\x1f\x7f\ud800-\udfff]")
+_PORTS = {f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"}
+_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | _PORTS
 
 
 def result_folder_names(slides: Sequence[Path]) -> list[str]:
@@ -79,7 +79,8 @@ def _name_with_folder(path: Path) -> str:
 def folder_name(name: str, fallback: str = "slide") -> str:
     """Make a name that is a folder's on every disk, in whatever folder it is joined to.
 
-    ``%5C`` stands for what separates folders somewhere, ``%E9`` for a byte that is not UTF-8;
+    ``%5C`` stands for what separates folders somewhere, ``%3A`` for what Windows has in no name,
+    ``%E9`` for a byte that is not UTF-8;
     blanks and dots at the end go, as Windows drops them, and names of its devices get a ``_``.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -167,7 +166,6 @@ def contents(out: Path) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_four_processes_one_of_them_killed_give_what_one_gives(
     shell: Shell, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +173,7 @@ def test_four_processes_one_of_them_killed_give_what_one_gives(
     slow = start(slides, out, "1/4", seconds=0.2)
     others = [start(slides, out, f"{number}/4") for number in (2, 3, 4)]
     wait_for_some_blocks(out / "a" / "scores.zarr", slow)
-    slow.send_signal(signal.SIGKILL)
+    slow.kill()
     slow.communicate()
     printed = [process.communicate()[0] for process in others]
     assert [process.returncode for process in others] == [0, 0, 0], printed
