@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_smse import atomic_write
 from napari_smse.atomic_write import (
     atomic_folder,
     atomic_path,
@@ -183,3 +184,61 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"), atomic_folder(tmp_path / "file" / "a"):
         pytest.fail("not to be made")
+
+
+class TestWindows:
+    """What differs there, on any system."""
+
+    @pytest.fixture(autouse=True)
+    def windows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(atomic_write, "_WINDOWS", True)
+        monkeypatch.setattr(atomic_write, "_PAUSES", (0, 0, 0))
+
+    @pytest.fixture
+    def held(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Have as many attempts to replace a file fail as if another program had it open."""
+        left, replace = [0], Path.replace
+
+        def refuse(path: Path, target: Path) -> Path:
+            if left[0]:
+                left[0] -= 1
+                raise PermissionError(errno.EACCES, "in use", str(target))
+            return replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", refuse)
+        return left
+
+    def test_a_file_that_is_held_for_a_moment_is_replaced(
+        self, tmp_path: Path, held: list[int]
+    ) -> None:
+        held[0] = 3
+        with atomic_path(tmp_path / "a") as part:
+            part.write_text("x")
+        held[0] = 3
+        write_atomic(tmp_path / "b", b"y")
+        assert [(tmp_path / name).read_text() for name in "ab"] == ["x", "y"]
+
+    def test_a_file_that_stays_open_elsewhere_is_named(
+        self, tmp_path: Path, held: list[int]
+    ) -> None:
+        held[0] = 9
+        (tmp_path / "a").write_text("old")
+        with (
+            pytest.raises(OutputError, match=r"a: another program has it open, or you may not"),
+            atomic_path(tmp_path / "a") as part,
+        ):
+            part.write_text("x")
+        assert (tmp_path / "a").read_text() == "old"
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+    def test_a_path_that_is_too_long_is_not_called_a_missing_folder(self, tmp_path: Path) -> None:
+        gone = OSError(errno.ENOENT, "gone")
+        path = tmp_path.joinpath(*["a long name for a folder"] * 12, "tiles.csv")
+        assert "longer than 259 characters" in str(output_error(path, gone))
+        assert "create it first" in str(output_error(tmp_path / "x" / "tiles.csv", gone))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this is of other systems")
+def test_elsewhere_nothing_is_tried_again() -> None:
+    assert atomic_write._PAUSES == ()
+    assert "another program" not in str(output_error(Path("a"), OSError(errno.EACCES, "no")))

@@ -28,7 +28,9 @@ FOR_USERS = [
 ]
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-PATH = re.compile(r"`((?:src|tests|docs|scripts|research|benchmarks)/[\w./*-]*)`")
+PATH = re.compile(
+    r"`((?:src|tests|docs|scripts|research|benchmarks|packaging|\.github)/[\w./*-]*)`"
+)
 NAME = re.compile(r"`(napari_smse(?:\.\w+)+)`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_smse.api.exemplars import ExemplarBank, explain, out_of_distribution
     from napari_smse.api.fine_tuning import fine_tune
     from napari_smse.api.model import load_model
-    from napari_smse.api.reports import summarise, write_cohort, write_report
+    from napari_smse.api.reports import summarise, write_cohort, write_cohort_tiles, write_report
     from napari_smse.api.scoring import score
     from napari_smse.api.searching import SlideIndex, find_similar
     from napari_smse.api.slide_sets import (
@@ -63,6 +63,7 @@ __all__ = [
     "summarise",
     "train",
     "write_cohort",
+    "write_cohort_tiles",
     "write_report",
 ]
 
@@ -72,7 +73,7 @@ _NAMES = {
     "api.exemplars": ("ExemplarBank", "explain", "out_of_distribution"),
     "api.fine_tuning": ("fine_tune",),
     "api.model": ("load_model",),
-    "api.reports": ("summarise", "write_cohort", "write_report"),
+    "api.reports": ("summarise", "write_cohort", "write_cohort_tiles", "write_report"),
     "api.scoring": ("score",),
     "api.searching": ("SlideIndex", "find_similar"),
     "api.slide_sets": ("batch_effect", "embedding_map", "find_label_issues", "suggest_tiles"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from napari_smse.errors import OutputError
@@ -25,11 +27,35 @@ _REMEDIES = {
 }
 
 
+_WINDOWS: Final = os.name == "nt"
+_LONGEST_ON_WINDOWS: Final = 259
+"""Characters of a path, unless the system was set to allow longer ones."""
+
+_PAUSES: Final = (0.02, 0.1, 0.5) if _WINDOWS else ()
+"""Seconds to wait: on Windows a scanner or an indexer may have a file open for a moment."""
+
+
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return the error that names the file, the reason and the remedy in one line."""
     reason = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, f"{reason}; choose another output folder")
+    remedy = (_windows_remedy(path, error) if _WINDOWS else "") or remedy
     return OutputError(f"cannot write {path}: {remedy}")
+
+
+def _windows_remedy(path: Path, error: OSError) -> str:
+    """What else an error means on Windows; empty if nothing."""
+    if error.errno == errno.ENOENT and len(str(path.absolute())) > _LONGEST_ON_WINDOWS:
+        return (
+            f"its path is longer than {_LONGEST_ON_WINDOWS} characters; choose an output folder "
+            "with a shorter path, or have Windows allow long paths"
+        )
+    if error.errno == errno.EACCES:
+        return (
+            "another program has it open, or you may not write there; close it there, or choose "
+            "another output folder"
+        )
+    return ""
 
 
 @contextmanager
@@ -57,7 +83,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with _temporary_beside(path) as temporary:
             yield temporary
             _sync(temporary)
-            temporary.replace(path)
+            _move(temporary, path)
     except OSError as error:
         raise output_error(path, error) from error
 
@@ -90,11 +116,11 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if path.exists():
-            path.rename(old)
-        part.rename(path)
+            _move(path, old)
+        _move(part, path)
     except OSError as error:
         if old.exists() and not path.exists():
-            old.rename(path)
+            _move(old, path)
         raise output_error(path, error) from error
     finally:
         for gone in (part, old):
@@ -141,7 +167,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     with _temporary_beside(path) as temporary:
         _write_synced(temporary, content)
-        temporary.replace(path)
+        _move(temporary, path)
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -183,6 +209,18 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Put a file in the place of another."""
+    for pause in _PAUSES:
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    temporary.replace(path)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

@@ -35,6 +35,7 @@ FUNCTIONS = {
     "summarise",
     "write_report",
     "write_cohort",
+    "write_cohort_tiles",
 }
 QUICK = {"open_slide", "load_model", "read_scores", "read_annotations", "explain"}
 QUICK |= {"summarise", "write_report", "export_results", "read_tile_features"}

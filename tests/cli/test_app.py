@@ -296,11 +296,15 @@ def interrupt_soon(shell: Shell, number: signal.Signals = signal.SIGINT) -> torc
     return network
 
 
+ENDINGS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGBREAK": 149}
+"""Exit status by signal; no system has all of them."""
+
+
 @pytest.mark.usefixtures("small_blocks")
 class TestStopping:
     @pytest.mark.parametrize(
         ("number", "status"),
-        [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+        [(signal.Signals[name], ENDINGS[name]) for name in ENDINGS if hasattr(signal, name)],
     )
     def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
         self, shell: Shell, slide: Path, tmp_path: Path, number: signal.Signals, status: int

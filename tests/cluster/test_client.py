@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import dask
+import psutil
 import pytest
 
 from napari_smse.cluster import connected_to, local_workers
@@ -94,7 +94,7 @@ def test_a_worker_that_died_is_replaced_however_long_it_takes_to_start() -> None
         local_workers(1) as client,
     ):
         [(address, process)] = client.run(os.getpid).items()
-        os.kill(process, signal.SIGKILL)
+        psutil.Process(process).kill()
         for _ in range(600):
             known = client.cluster.scheduler_info["workers"]
             if known and address not in known:

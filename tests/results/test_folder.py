@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,14 @@ def test_no_two_slides_share_a_folder(parts: list[tuple[str, str]]) -> None:
     assert all(name and "/" not in name for name in names)
 
 
+@given(st.lists(st.tuples(part, part), min_size=1, max_size=6, unique=True), st.randoms())
+def test_a_name_does_not_depend_on_the_order(parts: list[tuple[str, str]], random: Random) -> None:
+    paths = [Path("/slides") / folder / file for folder, file in parts]
+    names = dict(zip(paths, result_folder_names(paths), strict=True))
+    random.shuffle(paths)
+    assert dict(zip(paths, result_folder_names(paths), strict=True)) == names
+
+
 def test_results_go_and_scores_and_other_files_stay(tmp_path: Path) -> None:
     derived = ["run.json", "tiles.parquet", "tiles.csv", "tiles.geojson", "heatmap.png"]
     derived += ["report.html", "report.pdf"]
@@ -75,6 +84,10 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
         ("/s/aux.svs", "_aux"),
         ("/s/nul.v2.svs", "_nul.v2"),
         ("/s/com1 .svs", "_com1"),
+        ("/s/lpt².svs", "_lpt²"),
+        ("/s/conout$.svs", "_conout$"),
+        ("/s/S12:3 <a>.svs", "S12%3A3 %3Ca%3E"),
+        ('/s/"a"|b?*.svs', "%22a%22%7Cb%3F%2A"),
         ("/s/slide .svs", "slide"),
         ("/s/a.b.svs", "a.b"),
         ("/", "slide"),
@@ -83,6 +96,17 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="such paths are others here")
 def test_a_name_is_that_of_a_folder_on_every_disk(path, name):
     assert result_folder_names([Path(path)]) == [name]
+
+
+@given(st.lists(st.text("aux.: ?$1²", max_size=6), max_size=4))
+def test_every_name_is_one_that_windows_takes(names):
+    paths = [Path("/s") / f"{name}.svs" for name in names]
+    for name in result_folder_names(paths):
+        path = PureWindowsPath("C:/out", name)
+        assert (path.name, path.parent) == (name, PureWindowsPath("C:/out"))
+        assert not path.is_reserved()
+        assert not set(name) & set('<>:"/\\|?*')
+        assert not name.endswith((" ", "."))
 
 
 @given(st.lists(st.text("a.\\/ \udce9\n\0AUX", max_size=6), max_size=4))

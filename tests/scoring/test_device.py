@@ -1,10 +1,11 @@
+import os
 from dataclasses import replace
 
 import pytest
 
 from napari_smse.errors import DeviceError
 from napari_smse.scoring import choose_device, choose_devices, list_devices
-from napari_smse.scoring.device import computes_bfloat16
+from napari_smse.scoring.device import computes_bfloat16, usable_cores
 
 
 def test_auto_is_the_first_and_the_cpu_is_always_there():
@@ -68,3 +69,11 @@ def test_other_limits_of_onednn_change_nothing(monkeypatch: pytest.MonkeyPatch, 
     without = computes_bfloat16()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert computes_bfloat16() == without
+
+
+def test_a_job_uses_the_cores_it_was_given_and_no_others(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {3, 5, 7}, raising=False)
+    assert usable_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores() == 64

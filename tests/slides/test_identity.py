@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from napari_smse.slides.identity import quick_hash
+from napari_smse.slides.identity import path_text, quick_hash, slide_name, text_path
 
 SIZE = 400_000
 
@@ -64,3 +65,22 @@ def test_a_file_that_is_gone_is_named(tmp_path):
     for name in ("gone.svs", "gone.mrxs", "gone.dcm"):
         with pytest.raises(FileNotFoundError, match="gone"):
             quick_hash(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (r"C:\slides\P1 a.svs", "P1 a"),
+        (r"d:\P1\a.ome.tif", "a"),
+        (r"\\server\share\a.ndpi", "a"),
+        (r"/slides/C:\a.svs", "C:\\a"),
+        (r"\udce9.svs", "\udce9"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="paths of Windows are paths there")
+def test_a_path_of_windows_has_its_name_elsewhere(text: str, name: str) -> None:
+    assert slide_name(text_path(text)) == name
+
+
+def test_a_path_comes_back_from_its_text(slide: Path) -> None:
+    assert text_path(path_text(slide)) == slide

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from napari_smse.cluster import ClusterJob, SlideWork
@@ -90,14 +89,14 @@ def die_once(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores] | Sms
     """Score blocks; the first worker to do so is killed half-way."""
     answer = score_blocks(work, numbers)
     if _is_first(work, DYING):
-        os.kill(os.getpid(), signal.SIGKILL)
+        psutil.Process().kill()
     return answer
 
 
 def always_die(work: SlideWork, numbers: Sequence[int]) -> list[BlockScores] | SmseError:
     """Kill every worker that scores a slide named so."""
     if DYING in work.path.name:
-        os.kill(os.getpid(), signal.SIGKILL)
+        psutil.Process().kill()
     return score_blocks(work, numbers)
 
 

@@ -29,9 +29,9 @@ def test_only_the_newest_runs_are_kept(tmp_path):
 
 
 def test_one_core_is_left_to_the_viewer(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(score_slide, "usable_cores", lambda: 8)
     assert spare_threads() == 7
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(score_slide, "usable_cores", lambda: 1)
     assert spare_threads() == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import RequestError
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring import choose_device, require_tiles, select_runtime
+from napari_smse.scoring.device import usable_cores
 from napari_smse.scoring.tile_classifier import TileClassifier
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Model:
         """Return the network on a device, run as a scoring runs it there."""
         if device not in self._classifiers:
             chosen = select_runtime(choose_device(device), self.loaded)
-            self._classifiers[device] = TileClassifier(self.loaded, chosen, os.cpu_count() or 1)
+            self._classifiers[device] = TileClassifier(self.loaded, chosen, usable_cores())
         return self._classifiers[device]
 
 

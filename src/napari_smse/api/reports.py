@@ -11,7 +11,8 @@ from napari_smse.errors import RequestError
 from napari_smse.progress import OnProgress, run_task
 from napari_smse.results.report.cohort_page import Cohort
 from napari_smse.results.slide_summary import SlideSummary
-from napari_smse.workflows.report import cohort, saved_results
+from napari_smse.workflows.report import cohort, cohort_tiles, saved_results
+from napari_smse.workflows.report.cohort_tiles import CohortTiles
 
 Place = str | os.PathLike[str]
 
@@ -155,6 +156,43 @@ def write_cohort(
     folders = saved_results.find_results(map(Path, results))
     task = cohort.write_cohort(cohort.saved_sources(folders, settings), settings)
     return run_task(task, progress)
+
+
+def write_cohort_tiles(
+    results: Iterable[Place],
+    out: Place,
+    *,
+    labels: Place | None = None,
+    progress: OnProgress | None = None,
+) -> CohortTiles:
+    """Write the tiles of many scored slides to one Parquet file, a row each.
+
+    Parameters
+    ----------
+    results
+        Folders of results, or folders with such.
+    out
+        The file to write.
+    labels
+        As for `write_cohort`.
+    progress
+        Called with a `Progress`; what it raises stops the work.
+
+    Returns
+    -------
+    CohortTiles
+        What is in it: ``tiles``, ``slides``, ``models``; why a slide is not, ``problems``;
+        ``warnings``, as where several models scored the slides.
+
+    Raises
+    ------
+    OutputError
+        There are no results that can be read, or the file cannot be written.
+    DataError
+        The labels cannot be read, or contradict each other.
+    """
+    folders = saved_results.find_results(map(Path, results))
+    return run_task(cohort_tiles.write_cohort_tiles(folders, Path(out), _path(labels)), progress)
 
 
 def _path(place: Place | None) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from napari_smse.api.model import Model
 from napari_smse.api.scores import Scores
 from napari_smse.progress import OnProgress, run_task
 from napari_smse.scoring import parse_scale
+from napari_smse.scoring.device import usable_cores
 from napari_smse.slides import Slide
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.settings.score import ScoreSettings
@@ -110,7 +110,7 @@ def score(
         again=overwrite,
         loaded=model.loaded,
         out=None if out is None else Path(out).absolute(),
-        threads=os.cpu_count() or 1,
+        threads=usable_cores(),
     )
     _ = job.request  # refuses what is impossible before anything takes time
     return Scores.from_run(slide, run_task(job.run(), progress))

@@ -37,7 +37,7 @@ from napari_smse.errors import DeviceError, SmseError
 from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
 
-_ENDING_SIGNALS: Final = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_ENDING_SIGNALS: Final = ("SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has the last, others not
 _FIRST_STATUS: Final = 128
 """Of a command that a signal ended; the number of the signal is added."""
 

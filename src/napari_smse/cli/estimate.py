@@ -16,6 +16,7 @@ from napari_smse.cli.options import (
     Overlap,
     Roi,
     Scales,
+    ShardOf,
     Slides,
     SourceMpp,
     chosen_scales,
@@ -40,6 +41,7 @@ def estimate_slides(
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
     any_stain: AnyStain = False,
+    shard: ShardOf = None,
 ) -> None:
     """Estimate how long slides will take, by scoring each for two seconds; nothing is kept."""
     scales = chosen_scales(context, mpp, model)
@@ -49,8 +51,12 @@ def estimate_slides(
     scoring.request()
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)
-    paths = find_slides(slides)
-    with BatchProgress(Console(), len(paths)) as progress:
+    paths = batch = find_slides(slides)
+    console = Console()
+    if shard is not None:
+        paths = shard.part(batch)
+        console.report(shard.describe(len(paths), len(batch)))
+    with BatchProgress(console, len(paths)) as progress:
         estimation.estimate_slides(
             paths, model, scoring, progress, outlines=outlines, source_mpp=source_mpp
         )

@@ -19,11 +19,13 @@ from napari_smse.cli.options import (
     Overlap,
     Quiet,
     Scales,
+    ShardOf,
     Slides,
     SourceMpp,
     chosen_scales,
 )
 from napari_smse.cli.progress import BatchProgress
+from napari_smse.errors import RequestError
 from napari_smse.models import read_card
 from napari_smse.scoring import require_tiles
 from napari_smse.similarity.index.approximate import require_usearch
@@ -32,6 +34,7 @@ from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.workflows.batch.destination import LocalDestination
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.indexing import Indexing, slides_to_index
+from napari_smse.workflows.batch.sharding import BatchShard
 from napari_smse.workflows.batch.slide_job import BatchSettings
 from napari_smse.workflows.settings.score import ScoreSettings
 
@@ -62,6 +65,7 @@ def index_slides(
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Also make an approximate index (usearch).")
     ] = False,
+    shard: ShardOf = None,
     quiet: Quiet = False,
 ) -> None:
     """Score slides and add them to an index, to search for tissue in all of them.
@@ -71,6 +75,7 @@ def index_slides(
     """
     console = Console(quiet=quiet)
     if approximate:
+        _require_whole_batch(shard)
         require_usearch()
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     scales = chosen_scales(context, mpp, model)
@@ -90,11 +95,14 @@ def index_slides(
         reference=load_ood_reference(model, card.weights_sha256),
     )
     jobs = slides_to_index(paths, settings, own_folder=results is None)
+    if shard is not None:
+        jobs = shard.jobs(jobs)
+        console.report(shard.describe(len(jobs), len(paths)))
     try:
-        with BatchProgress(console, len(paths)) as progress:
+        with BatchProgress(console, len(jobs)) as progress:
             progress.warn(index.warnings)
             Indexing(index, settings, model, device, progress, overwrite=overwrite).add(jobs)
-            if approximate or _is_large(index):
+            if approximate or (shard is None and _is_large(index)):
                 for step in index.build_approximate():
                     progress.tiles("approximate index", step)
             progress.report(f"Index {out}: {len(index.slides)} slides, {index.tile_count:,} tiles.")
@@ -104,9 +112,17 @@ def index_slides(
         )
         raise typer.Exit(130) from stop
     if progress.failed:
-        if len(paths) > 1:
-            console.message(f"{progress.failed} of {len(paths)} slides could not be indexed.")
+        if len(jobs) > 1:
+            console.message(f"{progress.failed} of {len(jobs)} slides could not be indexed.")
         raise typer.Exit(1)
+
+
+def _require_whole_batch(shard: BatchShard | None) -> None:
+    if shard is not None:
+        raise RequestError(
+            "An approximate index is made of all slides: leave out --approximate, and give the "
+            "command again without --shard when all parts are done."
+        )
 
 
 def _is_large(index: SlideIndex) -> bool:

@@ -17,6 +17,7 @@ from napari_smse.errors import RequestError
 from napari_smse.models import read_card
 from napari_smse.scoring import parse_scale
 from napari_smse.scoring.request import usual_scales
+from napari_smse.workflows.batch.sharding import BatchShard
 from napari_smse.workflows.settings.option import settings_of
 from napari_smse.workflows.settings.score import ScoreSettings
 
@@ -113,6 +114,16 @@ Overlap = Annotated[float, setting(ScoreSettings, "overlap")]
 MinTissue = Annotated[float, setting(ScoreSettings, "min_tissue")]
 AnyStain = Annotated[bool, setting(ScoreSettings, "any_stain")]
 TimeLimit = Annotated[float | None, setting(ScoreSettings, "time_limit")]
+ShardOf = Annotated[
+    BatchShard | None,
+    typer.Option(
+        "--shard",
+        parser=BatchShard.parse,
+        metavar="I/N",
+        help="Only the I-th of N parts of the slides, from 1, such as 2/8: for jobs that share the "
+        "work.",
+    ),
+]
 DEFAULT_SCALES: Final = list(ScoreSettings().mpp)
 
 Classification = Annotated[

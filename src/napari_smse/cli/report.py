@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,12 @@ import typer
 
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import Quiet
+from napari_smse.errors import RequestError
 from napari_smse.metrics.estimate import counted
 from napari_smse.progress import Progress, run_task
 from napari_smse.results import REPORT_NAME
 from napari_smse.workflows.report.cohort import CohortSettings, saved_sources, write_cohort
+from napari_smse.workflows.report.cohort_tiles import write_cohort_tiles
 from napari_smse.workflows.report.saved_results import (
     ReportOutcome,
     find_results,
@@ -78,7 +81,10 @@ def report_slides(
 
 def report_cohort(
     results: Results,
-    out: Annotated[Path, typer.Option(help="HTML page to write.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Parquet file to write, a row for each tile of all slides.")
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(help="CSV with the columns label, and case or slide: adds ROC and AUC."),
@@ -89,13 +95,27 @@ def report_cohort(
     positive: Positive = "",
     quiet: Quiet = False,
 ) -> None:
-    """Write one page over many slides that were scored: pictures, shares, and AUC against labels.
+    """Write one page over many slides that were scored, or one table of all their tiles.
 
     A folder stands for all results in it and below. Slides of different models are never pooled.
     """
     console = Console(quiet=quiet)
-    settings = CohortSettings(out, labels, tuple(model or ()), slides, title, positive)
-    cohort = run_task(write_cohort(saved_sources(find_results(results), settings), settings))
+    if out is None and parquet is None:
+        raise RequestError("Say what to write: --out PAGE.html, --parquet TILES.parquet, or both.")
+    folders = find_results(results)
+    complete = True
+    if parquet is not None:
+        complete = _write_tiles(folders, parquet, labels, console)
+    if out is not None:
+        settings = CohortSettings(out, labels, tuple(model or ()), slides, title, positive)
+        complete &= _write_page(folders, settings, console)
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _write_page(folders: Sequence[Path], settings: CohortSettings, console: Console) -> bool:
+    """Write the page, and return whether any slide is on it."""
+    cohort = run_task(write_cohort(saved_sources(folders, settings), settings))
     for warning in cohort.warnings:
         console.warn(warning)
     for group in cohort.groups:
@@ -106,6 +126,19 @@ def report_cohort(
                 console.warn(note)
     for slide in cohort.unscored:
         console.warn(f"{slide.name}: {slide.problem}")
-    console.report(str(out))
-    if not cohort.groups:
-        raise typer.Exit(1)
+    console.report(str(settings.out))
+    return bool(cohort.groups)
+
+
+def _write_tiles(folders: Sequence[Path], out: Path, labels: Path | None, console: Console) -> bool:
+    """Write the table of all tiles, and return whether every slide is in it."""
+    table = run_task(write_cohort_tiles(folders, out, labels))
+    for problem in table.problems.values():
+        console.error(problem)
+    for warning in table.warnings:
+        console.warn(warning)
+    tiles, slides = counted(table.tiles, "tiles"), counted(table.slides, "slides")
+    console.report(f"{out}: {tiles} of {slides}")
+    if table.problems:
+        console.message(f"{len(table.problems)} of {len(folders)} slides are not in {out.name}.")
+    return not table.problems

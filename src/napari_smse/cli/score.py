@@ -22,6 +22,7 @@ from napari_smse.cli.options import (
     Quiet,
     Roi,
     Scales,
+    ShardOf,
     Slides,
     SourceMpp,
     TimeLimit,
@@ -77,6 +78,7 @@ def score_slides(
         str | None,
         typer.Option(help="Score by the workers of a Dask scheduler (tcp://… or tls://…)."),
     ] = None,
+    shard: ShardOf = None,
     quiet: Quiet = False,
 ) -> None:
     """Score slides: tables, heat maps and embeddings, a folder for each slide.
@@ -104,6 +106,9 @@ def score_slides(
     paths = find_slides(slides)
     settings = replace(settings, index=into_index(index, out, card, overwrite=overwrite))
     jobs = slide_jobs(paths, settings)
+    if shard is not None:
+        jobs = shard.jobs(jobs)
+        console.report(shard.describe(len(jobs), len(paths)))
     scorer = Scorer(model, device, local_workers, scheduler)
     try:
         with BatchProgress(console, len(jobs)) as progress:

@@ -12,28 +12,30 @@ from napari_smse.slides.identity import slide_name
 
 STORE_NAME = "scores.zarr"
 RECORD_NAME = "run.json"
+TABLE_NAME = "tiles.parquet"
 PICTURE_NAME = "heatmap.png"
 REPORT_NAME, REPORT_PDF_NAME = "report.html", "report.pdf"
 # The record goes first: a folder that has it is whole.
 _DERIVED = (
     RECORD_NAME,
-    "tiles.parquet",
+    TABLE_NAME,
     "tiles.csv",
     "tiles.geojson",
     PICTURE_NAME,
     REPORT_NAME,
     REPORT_PDF_NAME,
 )
-_UNSAFE = re.compile(r"[\\/\x00-\x1f\x7f\ud800-\udfff]")
-_PORTS = {f"{port}{number}" for port in ("COM", "LPT") for number in range(10)}
-_DEVICES = {"CON", "PRN", "AUX", "NUL"} | _PORTS
+_UNSAFE = re.compile(r"[\\/<>:\"|?*\x00-\x1f\x7f\ud800-\udfff]")
+_PORTS = {f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"}
+_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | _PORTS
 
 
 def result_folder_names(slides: Sequence[Path]) -> list[str]:
     """Name a results folder for each slide, no two alike.
 
     It is the slide's name; where slides share that, the file's whole name; where they
-    share that too, the folder's name before it.
+    share that too, the folder's name before it, and at last a number, by path. So a slide's
+    name does not depend on the order.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def result_folder_names(slides: Sequence[Path]) -> list[str]:
             longer(path) if keys.count(key) > 1 else name
             for path, name, key in zip(paths, names, keys, strict=True)
         ]
-    return _numbered(names)
+    return _numbered(names, paths)
 
 
 def _slide_name(path: Path) -> str:
@@ -77,7 +79,8 @@ def _name_with_folder(path: Path) -> str:
 def folder_name(name: str, fallback: str = "slide") -> str:
     """Make a name that is a folder's on every disk, in whatever folder it is joined to.
 
-    ``%5C`` stands for what separates folders somewhere, ``%E9`` for a byte that is not UTF-8;
+    ``%5C`` stands for what separates folders somewhere, ``%3A`` for what Windows has in no name,
+    ``%E9`` for a byte that is not UTF-8;
     blanks and dots at the end go, as Windows drops them, and names of its devices get a ``_``.
 
     Parameters
@@ -97,16 +100,16 @@ def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in os.fsencode(match[0]))
 
 
-def _numbered(names: Sequence[str]) -> list[str]:
-    """Add a number to names that are still shared."""
+def _numbered(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Add a number to names that are still shared, in the order of their paths."""
     used: set[str] = set()
-    unique = []
-    for name in names:
-        free, number = name, 2
+    unique = list(names)
+    for place in sorted(range(len(names)), key=paths.__getitem__):
+        free, number = names[place], 2
         while free.casefold() in used:
-            free, number = f"{name}_{number}", number + 1
+            free, number = f"{names[place]}_{number}", number + 1
         used.add(free.casefold())
-        unique.append(free)
+        unique[place] = free
     return unique
 
 

@@ -18,6 +18,7 @@ from napari_smse.results.folder import (
     REPORT_NAME,
     REPORT_PDF_NAME,
     STORE_NAME,
+    TABLE_NAME,
     remove_results,
 )
 from napari_smse.results.map_panels import draw_maps
@@ -82,7 +83,7 @@ def save_results(
     scales = [store.scale(number) for number in range(store.scale_count)]
     rows = [context.rows(one.tiles, one.probability, one.appearance) for one in scales]
     table = tile_table(rows, store.classes)
-    write_parquet(table, folder / "tiles.parquet")
+    write_parquet(table, folder / TABLE_NAME)
     write_csv(table, folder / "tiles.csv")
     if geojson:
         write_qupath_tiles(

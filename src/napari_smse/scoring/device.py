@@ -126,6 +126,13 @@ def choose_devices(names: str = "auto", *, exact: bool = False) -> list[ComputeD
     return chosen
 
 
+def usable_cores() -> int:
+    """How many CPU cores this process may use: a job on a shared machine has some of them only."""
+    if hasattr(os, "sched_getaffinity"):  # neither Windows nor macOS has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _device(torch_name: str, label: str, precision: Precision) -> ComputeDevice:
     return ComputeDevice(torch_name, label, precision, _BATCH[torch_name.partition(":")[0]])
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from napari_smse.slides.backends.dicom_series import folder_series, series_files
 from napari_smse.slides.backends.ome_zarr import identifying_files
@@ -118,6 +118,7 @@ def _blocks(file: Path) -> bytes:
 
 
 _ESCAPED = re.compile(r"\\udc([89a-f][0-9a-f])")
+_ON_WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\[^\\]")  # C:\slides and \\server\slides
 
 
 def path_text(path: str | Path) -> str:
@@ -126,8 +127,10 @@ def path_text(path: str | Path) -> str:
 
 
 def text_path(text: str) -> Path:
-    """Return the path that `path_text` made a text of."""
+    """Return the path that `path_text` made a text of, perhaps on Windows."""
     path = Path(text)
     if os.name == "nt" or path.exists():  # names are Unicode there, and may hold a backslash here
         return path
+    if _ON_WINDOWS.match(text):
+        return Path(PureWindowsPath(text).as_posix())  # so that it has its name, and no more
     return Path(_ESCAPED.sub(lambda match: chr(int(f"dc{match[1]}", 16)), text))

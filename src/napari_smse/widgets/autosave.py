@@ -193,7 +193,7 @@ class Autosave:
                 one = read_annotations(path)
             except SmseError:
                 logger.warning("%s cannot be read and is left where it is", path, exc_info=True)
-                path.rename(path.with_suffix(".damaged"))
+                path.replace(path.with_suffix(".damaged"))
                 continue
             found |= {annotation.id: annotation for annotation in one.annotations}
             links |= {link.id: link for link in one.constraints}

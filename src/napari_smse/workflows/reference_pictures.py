@@ -9,7 +9,6 @@ the fingerprint. What was found is kept in the user's cache.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from napari_smse.errors import BankError, DataError
 from napari_smse.models.card import ModelCard
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring import ComputeDevice
+from napari_smse.scoring.device import usable_cores
 from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
@@ -133,7 +133,7 @@ class PictureSearch:
         rows = _rows_by_case(self._bank, self._wanted)
         images = self._images_of(rows)
         loaded = self._loaded()
-        classify = TileClassifier(loaded, self._device, max(1, (os.cpu_count() or 2) - 1))
+        classify = TileClassifier(loaded, self._device, max(1, usable_cores() - 1))
         total, done = sum(map(len, images.values())), 0
         looked_at = set()
         for case, of_case in images.items():

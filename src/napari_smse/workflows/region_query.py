@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import QueryError, RegionError
 from napari_smse.models import read_card
 from napari_smse.scoring import ScoreRequest, open_run, score
+from napari_smse.scoring.device import usable_cores
 from napari_smse.similarity.index.hits import ExcludedRegion
 from napari_smse.similarity.index.shard import IndexedSlide
 from napari_smse.similarity.index.slide_index import SlideIndex
@@ -134,7 +134,7 @@ def _scored_now(
     with tempfile.TemporaryDirectory() as folder:
         loaded, devices = load_on_fastest(model, device, float32=True)
         store = open_run(Path(folder) / "query.zarr", slide, card, request, plan, devices[0])
-        threads = os.cpu_count() or 1
+        threads = usable_cores()
         for _ in score(slide, loaded, plan, store, devices, threads=threads):
             pass
         return RegionQuery(region, mpp, store.tile_table().embeddings, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -35,6 +34,7 @@ from napari_smse.scoring import (
     store_lock,
 )
 from napari_smse.scoring.derived_store import derived_store
+from napari_smse.scoring.device import usable_cores
 from napari_smse.scoring.open_run import run_facts
 from napari_smse.scoring.runtimes.selection import (
     begun_at_once,
@@ -308,4 +308,4 @@ def forget_old_runs(folder: Path, keep: int = RUNS_KEPT) -> None:
 
 def spare_threads() -> int:
     """CPU threads for the network that leave one core to the viewer."""
-    return max(1, (os.cpu_count() or 1) - 1)
+    return max(1, usable_cores() - 1)

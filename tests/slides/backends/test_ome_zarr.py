@@ -140,6 +140,8 @@ def test_other_pixels_are_refused(tmp_path: Path) -> None:
     ("old", "new", "file"),
     [
         ('"path": "0"', '"path": "../../secret"', "zarr.json"),
+        ('"path": "0"', r'"path": "..\\..\\secret"', "zarr.json"),
+        ('"path": "0"', '"path": "C:secret"', "zarr.json"),
         ('"path": "0"', '"path": 7', "zarr.json"),
         ('"name": "x"', '"name": "q"', "zarr.json"),
         ('"zstd"', '"pickle"', "0/zarr.json"),

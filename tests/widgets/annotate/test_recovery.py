@@ -1,7 +1,6 @@
 """A viewer that is killed loses no annotation."""
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -70,7 +69,7 @@ def test_annotations_come_back_after_a_kill(viewer, tmp_path, monkeypatch, until
         assert child.stdout is not None
         assert child.stdout.readline().strip() == b"drawn"
     finally:
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         child.wait()
     folder = home / "napari-smse" / "annotations"
     monkeypatch.setattr(autosave, "autosave_folder", lambda: folder)

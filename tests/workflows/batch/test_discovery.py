@@ -112,6 +112,27 @@ class TestFolders:
         (tmp_path / "below" / "up").symlink_to(tmp_path)
         assert found(tmp_path, ".") == ["a.svs", "below/b.svs"]
 
+    def test_junctions_of_windows_in_a_circle_end(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        touch(tmp_path, "a.svs", "below/b.svs")
+        junction = tmp_path / "below" / "up"
+        junction.symlink_to(tmp_path)
+        # A junction is no symbolic link.
+        monkeypatch.setattr(Path, "is_symlink", lambda _path: False)
+        monkeypatch.setattr("os.path.isjunction", lambda path: path == junction, raising=False)
+        assert found(tmp_path, ".") == ["a.svs", "below/b.svs"]
+
+    @pytest.mark.parametrize("name", ["", ".", "..", "../b.svs", "C:\\b.svs", "/b.svs"])
+    def test_parts_that_are_no_names_of_files_beside_do_no_harm(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        touch(tmp_path, "in/b.svs", "b.svs")
+        (tmp_path / "in" / "a.vms").write_text(f"NoLayers=1\nImageFile={name}\n")
+        ome = f'<OME><TiffData><UUID FileName="{name}"/></TiffData></OME>'
+        tifffile.imwrite(tmp_path / "in" / "c.ome.tif", section(300, 200), description=ome)
+        assert found(tmp_path, "in") == ["in/a.vms", "in/b.svs", "in/c.ome.tif"]
+
 
 class TestPatterns:
     def test_they_match_slides_sorted_by_name(self, tmp_path: Path) -> None:

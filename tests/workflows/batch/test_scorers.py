@@ -72,6 +72,7 @@ def test_two_workers_give_what_one_process_gives(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no such signal here")
 def test_stopped_by_a_key_it_goes_on_later_with_equal_results(
     words: list[str], one_process: list[np.ndarray], tmp_path: Path
 ) -> None:

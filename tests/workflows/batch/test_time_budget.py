@@ -30,7 +30,7 @@ def short(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(shell.model.network, "forward", slowly)
     # Many cores would have read and scored all of it by then.
-    monkeypatch.setattr("napari_smse.workflows.batch.scorers.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("napari_smse.workflows.batch.scorers.usable_cores", lambda: 2)
     monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", 128)
     return "0.5s"
 

@@ -30,6 +30,11 @@ def test_labels_by_slide_are_of_the_case_that_the_name_suggests(tmp_path: Path) 
     assert found.case_of("S19-12345_A1_HE", "?") == "S19-12345"
 
 
+def test_slides_may_be_named_by_paths_of_any_system(tmp_path: Path) -> None:
+    rows = "slide,label\nC:\\in\\a.svs,benign\n/in/b.svs,malignant\n"
+    assert read_labels(table(tmp_path, rows)).by_case == {"a": "benign", "b": "malignant"}
+
+
 def test_a_table_may_say_of_which_case_a_slide_is(tmp_path: Path) -> None:
     found = read_labels(table(tmp_path, "slide,case,label\na.svs,P1,benign\nb.svs,P1,benign\n"))
     assert found.by_case == {"P1": "benign"}

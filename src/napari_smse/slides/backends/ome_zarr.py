@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,7 +235,8 @@ def read_multiscales(path: Path) -> list[dict[str, Any]]:
 
 
 def _inside(path: Any) -> str:
-    if not isinstance(path, str) or path.startswith("/") or ".." in path.split("/"):
+    # A backslash or a drive leads out on Windows.
+    if not isinstance(path, str) or re.search(r"^/|[\\:]|(^|/)\.\.(/|$)", path):
         raise ValueError(f"a level lies at {path!r}, outside the folder")
     return path
 

@@ -107,7 +107,14 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _leads_back(folder: Path) -> bool:
     """Whether a link leads to a folder that it lies in."""
-    return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("x").parents
+    if not (folder.is_symlink() or _is_junction(folder)):
+        return False
+    return folder.resolve() in folder.parent.resolve().joinpath("x").parents
+
+
+def _is_junction(folder: Path) -> bool:
+    """Whether a folder is a link as Windows has them besides; Python before 3.12 does not know."""
+    return getattr(os.path, "isjunction", lambda _path: False)(folder)
 
 
 def _belongs_to_others(folder: Path) -> bool:
@@ -140,7 +147,7 @@ def _listed_parts(index: Path) -> set[Path]:
         lines = index.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return set()  # opening it says why
-    return {index.with_name(line.partition("=")[2].strip()) for line in lines if "=" in line}
+    return {index.parent / line.partition("=")[2].strip() for line in lines if "=" in line}
 
 
 def _other_ome_parts(path: Path) -> set[Path]:
@@ -153,4 +160,4 @@ def _other_ome_parts(path: Path) -> set[Path]:
     except Exception:
         # A damaged file fails in any way it likes; opening it says why.
         return set()
-    return {path.with_name(name) for name in names} - {path}
+    return {path.parent / name for name in names} - {path}

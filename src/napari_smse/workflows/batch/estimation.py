@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import TimeEstimate, estimate
+from napari_smse.scoring.device import usable_cores
 from napari_smse.slides import open_slide
 from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.scorers import load_on_fastest
@@ -55,7 +55,7 @@ def estimate_slides(
         try:
             with open_slide(path, mpp=source_mpp) as slide:
                 plan = scoring.request_on(slide, outlines).plan(slide, loaded.card)
-                threads = os.cpu_count() or 1
+                threads = usable_cores()
                 estimated = estimate(slide, loaded, plan, devices, threads=threads)
         except Exception as error:
             reporter.fail(error, path.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from napari_smse.errors import OutputError
 from napari_smse.results import STORE_NAME, folder_name
 from napari_smse.scoring import ComputeDevice, ScoreStore, score
+from napari_smse.scoring.device import usable_cores
 from napari_smse.similarity.index.index_files import AddOutcome
 from napari_smse.similarity.index.shard import indexed_slide
 from napari_smse.similarity.index.slide_index import SlideIndex
@@ -74,7 +74,7 @@ class Indexing:
                         prepared.plan,
                         prepared.store,
                         devices,
-                        threads=os.cpu_count() or 1,
+                        threads=usable_cores(),
                     )
                     for progress in running:
                         self._reporter.tiles(job.path.name, progress)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
 from napari_smse.scoring import choose_devices, score, select_runtime
+from napari_smse.scoring.device import usable_cores
 from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
 
@@ -67,7 +67,7 @@ def score_here(
                     prepared.plan,
                     prepared.store,
                     devices,
-                    threads=os.cpu_count() or 1,
+                    threads=usable_cores(),
                     seconds=job.settings.scoring.time_limit,
                 )
                 for progress in running:

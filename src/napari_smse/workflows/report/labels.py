@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_smse.annotations.case_id import guess_case, tidy_case
 from napari_smse.datasets.readers.csv_rows import read_csv_rows
 from napari_smse.errors import DataError
-from napari_smse.slides.identity import slide_name
+from napari_smse.slides.identity import slide_name, text_path
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read_labels(path: Path) -> CohortLabels:
     slides: dict[str, str] = {}
     repeated, empty = [], 0
     for row in table.rows:
-        slide = slide_name(Path(row["slide"])) if row.get("slide") else ""
+        slide = slide_name(text_path(row["slide"])) if row.get("slide") else ""
         case = tidy_case(row.get("case", "")) or guess_case(slide)
         label = row["label"]
         if not case or not label:
