@@ -7,6 +7,7 @@ notification.
 
 from __future__ import annotations
 
+import errno
 import logging
 
 TRACEBACKS = "napari_smse.internal"
@@ -137,8 +138,55 @@ class TrainingError(SmseError):
     """A training cannot start, or resume, with these settings."""
 
 
+class MemoryLimitError(SmseError):
+    """The work needs more memory than there is, or than this program may have."""
+
+
 class InternalError(SmseError):
     """An unforeseen error; its traceback is in the log."""
+
+
+_NO_MEMORY = (
+    "allocate",  # "can't allocate memory", "Failed to allocate 2 GiB"
+    "bad_alloc",
+    "failed to map segment",  # a library that cannot be loaded
+    "out of memory",
+    "not enough memory",
+    "start new thread",
+    "without exception set",  # compiled code that did not expect to find no memory
+    "without setting an exception",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, says that memory ran out.
+
+    Libraries have classes of their own for that, or none: plain errors are known by their words. A
+    `DeviceError` has a remedy of its own.
+    """
+    chain: list[BaseException] = []
+    reason: BaseException | None = None if isinstance(error, DeviceError) else error
+    while reason is not None and reason not in chain:
+        chain.append(reason)
+        reason = reason.__cause__ or reason.__context__
+    return any(map(_says_no_memory, chain))
+
+
+def _says_no_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno is not None:  # its text has paths
+        return error.errno == errno.ENOMEM
+    plain = isinstance(error, RuntimeError | ImportError | OSError | SystemError)
+    return plain and any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+def memory_error(what: str = "This") -> MemoryLimitError:
+    """Return the error for work that memory does not suffice for."""
+    return MemoryLimitError(
+        f"{what} needs more memory than there is: close other programs, raise the limit if there "
+        "is one (ulimit -v), or take a larger machine"
+    )
 
 
 def named_error(error: Exception, slide: str) -> SmseError:
@@ -151,6 +199,9 @@ def named_error(error: Exception, slide: str) -> SmseError:
     slide
         Name of the slide that it was raised at.
     """
+    # A parser that found no memory is named after the file it read, which is not to blame.
+    if is_out_of_memory(error):
+        return memory_error(slide)
     if isinstance(error, SmseError):
         return error
     if isinstance(error, OSError):
@@ -159,11 +210,6 @@ def named_error(error: Exception, slide: str) -> SmseError:
             f"{file} cannot be read or written: {error.strerror or error}; check the path"
         )
     logging.getLogger(TRACEBACKS).error("at %r", slide, exc_info=error)
-    if isinstance(error, MemoryError):
-        return InternalError(
-            f"{slide} needs more memory than there is ({error}): close other programs, or take a "
-            "larger machine"
-        )
     return InternalError(
         f"internal error at {slide} ({type(error).__name__}: {error}): please report it, with the "
         "traceback from the log"

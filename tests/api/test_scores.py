@@ -34,7 +34,7 @@ def test_a_table_has_one_row_a_tile_in_the_order_of_the_embeddings(scored, slide
     table = scored.table()
     assert table.column_names == [
         *("x", "y", "width", "height", "mpp", "tissue"),
-        *("p_benign", "p_malignant", "ood", "call", "model"),
+        *("p_benign", "p_malignant", "focus", "ood", "call", "model"),
     ]
     assert set(table["call"].to_pylist()) <= {"benign", "malignant", "out of distribution"}
     assert table.num_rows == len(scored) == len(scored.embeddings())

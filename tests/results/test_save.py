@@ -83,7 +83,7 @@ def test_the_promised_files_are_there_and_no_others(folder: Path) -> None:
 
 def test_the_tables_have_the_promised_columns_and_no_others(folder: Path) -> None:
     columns = ["x", "y", "width", "height", "mpp", "tissue", "p_benign", "p_malignant"]
-    columns += ["ood", "call", "model"]
+    columns += ["focus", "ood", "call", "model"]
     assert parquet.read_table(folder / "tiles.parquet").column_names == columns
     assert csv.read_csv(folder / "tiles.csv").column_names == columns
 

@@ -53,6 +53,7 @@ def test_columns_stand_in_the_promised_order() -> None:
         "tissue",
         "p_benign",
         "p_malignant",
+        "focus",
         "ood",
         "call",
         "model",
@@ -63,7 +64,7 @@ def test_columns_stand_in_the_promised_order() -> None:
 
 def test_types_are_the_promised_ones() -> None:
     types = [str(field.type) for field in one_tile().schema]
-    assert types == ["int32"] * 4 + ["double"] + ["float"] * 4 + ["string"] * 2
+    assert types == ["int32"] * 4 + ["double"] + ["float"] * 5 + ["string"] * 2
 
 
 def test_what_is_called_of_a_tile_stands_beside_its_probabilities(tmp_path: Path) -> None:

@@ -172,7 +172,8 @@ class Scores:
         pyarrow.Table
             ``x, y, width, height`` of the tile, level-0 px (int32, top-left corner); ``mpp``,
             um/px; ``tissue``, share of the tile that is tissue, 0..1; ``p_*``, probability of each
-            class; ``ood``, above 1 out of distribution, NaN where that is not known; ``call``, a
+            class; ``focus``, sharpness, NaN where that is not known; ``ood``, above 1 out of
+            distribution, NaN where that is not known; ``call``, a
             class, *indeterminate* or *out of distribution*, none without the model's card;
             ``model``, name and version. The same as ``tiles.parquet`` of a run to the end.
 
@@ -187,7 +188,7 @@ class Scores:
         >>> slide = smse.open_slide("sample_data/sample_slide.tif")
         >>> scores = smse.score(slide, smse.load_model(), mpp=1.0, device="cpu")
         >>> scores.table().column_names[5:]
-        ['tissue', 'p_benign', 'p_malignant', 'ood', 'call', 'model']
+        ['tissue', 'p_benign', 'p_malignant', 'focus', 'ood', 'call', 'model']
         >>> scores.table().num_rows == len(scores) == len(scores.embeddings())
         True
         """

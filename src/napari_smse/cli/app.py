@@ -33,7 +33,7 @@ from napari_smse.cli.rerun import rerun_recorded
 from napari_smse.cli.score import score_slides
 from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
-from napari_smse.errors import DeviceError, SmseError
+from napari_smse.errors import DeviceError, SmseError, is_out_of_memory, memory_error
 from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
 
@@ -67,8 +67,11 @@ def main() -> None:
     with stopped_by_signals():
         try:
             app()
-        except (SmseError, OSError) as error:
-            Console().error(error)
+        except Exception as error:
+            named = memory_error() if is_out_of_memory(error) else error
+            if not isinstance(named, SmseError | OSError):
+                raise
+            Console().error(named)
             sys.exit(1)
 
 

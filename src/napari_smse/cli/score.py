@@ -32,6 +32,7 @@ from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
 from napari_smse.models import read_card
 from napari_smse.similarity.ood.reference import load_ood_reference
+from napari_smse.slides.probe import require_openable
 from napari_smse.workflows.batch.destination import destination_from
 from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.scorers import (
@@ -158,7 +159,8 @@ class Scorer:
         self, jobs: Sequence[SlideJob], settings: BatchSettings, progress: BatchProgress
     ) -> None:
         """Score what is not finished; torch is there only from then on."""
-        jobs = [job for job in jobs if not _is_settled(job, progress)]
+        several = len(jobs) > 1
+        jobs = [job for job in jobs if not _is_settled(job, progress, several=several)]
         if not jobs:
             return
         if self.local_workers is None and self.scheduler is None:
@@ -176,9 +178,11 @@ class Scorer:
             WorkerScorer(client, model, self.model, devices[0]).score(jobs, progress)
 
 
-def _is_settled(job: SlideJob, progress: BatchProgress) -> bool:
+def _is_settled(job: SlideJob, progress: BatchProgress, *, several: bool) -> bool:
     """Whether nothing is left to do for a slide: it was scored already, or cannot be."""
     try:
+        if several:  # a file that ends the process ends the others with it
+            require_openable(job.path)
         if not job.is_finished():
             return False
         index = job.add_to_index()

@@ -18,6 +18,7 @@ from napari_smse.scoring.calls import CallRule
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.tiles import ScaleTiles
+from napari_smse.tiles.appearance import focus
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class RunContext:
         calls = rule.call(probability, ood, in_range=is_trained_scale(mpp, self.card))
         regions = np.column_stack([tiles.x, tiles.y, tiles.width, tiles.height])
         named = rule.named(calls)
-        return TileRows(mpp, regions, tiles.tissue, probability, ood, named, self.model)
+        return TileRows(
+            mpp, regions, tiles.tissue, probability, ood, named, self.model, focus(appearance)
+        )
 
     def summary(self, scales: Sequence[ScaleScores], class_name: str | None = None) -> SlideSummary:
         """Return what was called on a slide.
@@ -150,10 +153,16 @@ def tile_rows(store: ScoreStore, tiles: TileTable, context: RunContext | None) -
     rows = []
     for number, (part, index) in enumerate(zip(tiles.scales, tiles.index_in(stored), strict=True)):
         probability = tiles.probability[tiles.rows_of(number)]
+        appearance = store.appearance(number)[index]
         if context is not None:
-            rows.append(context.rows(part, probability, store.appearance(number)[index]))
+            rows.append(context.rows(part, probability, appearance))
             continue
         places = np.column_stack([part.x, part.y, part.width, part.height])
         name = store.facts["model"]["name"]
-        rows.append(TileRows(part.grid.spec.mpp, places, part.tissue, probability, model=name))
+        sharpness = focus(appearance)
+        rows.append(
+            TileRows(
+                part.grid.spec.mpp, places, part.tissue, probability, model=name, focus=sharpness
+            )
+        )
     return rows

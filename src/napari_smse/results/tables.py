@@ -23,7 +23,12 @@ _PLACE_TYPES = {
     "mpp": pa.float64(),
     "tissue": pa.float32(),
 }
-_CALL_TYPES = {"ood": pa.float32(), "call": pa.string(), "model": pa.string()}
+_CALL_TYPES = {
+    "focus": pa.float32(),
+    "ood": pa.float32(),
+    "call": pa.string(),
+    "model": pa.string(),
+}
 
 
 def probability_column(name: str) -> str:
@@ -61,6 +66,8 @@ class TileRows:
         (n,) fraction of each tile that is tissue, 0..1.
     probabilities
         (n, classes) in the order of the classes; NaN where a tile was not scored.
+    focus
+        (n,) sharpness, see `tiles.appearance.focus`; NaN where that is not known, as by default.
     ood
         (n,) out-of-distribution scores, above 1 out of it; NaN where that is not known, as by
         default.
@@ -78,6 +85,7 @@ class TileRows:
     ood: NDArray[np.floating[Any]] | None = None
     calls: Sequence[str | None] | None = None
     model: str = ""
+    focus: NDArray[np.floating[Any]] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.regions)
@@ -88,8 +96,8 @@ class TileRows:
             )
         if self.probabilities.ndim != 2 or len(self.probabilities) != n:
             raise ValueError(f"{n} tiles, but probabilities of shape {self.probabilities.shape}")
-        if any(part is not None and len(part) != n for part in (self.ood, self.calls)):
-            raise ValueError(f"out-of-distribution scores or calls are not of {n} tiles")
+        if any(part is not None and len(part) != n for part in (self.ood, self.calls, self.focus)):
+            raise ValueError(f"out-of-distribution scores, calls or sharpness are not of {n} tiles")
 
 
 def tile_schema(classes: Sequence[str]) -> pa.Schema:
@@ -112,8 +120,8 @@ def tile_table(scales: Iterable[TileRows], classes: Sequence[str]) -> pa.Table:
     -------
     pyarrow.Table
         Columns `tile_columns(classes)`: positions and sizes as int32 level-0 px,
-        `mpp` as float64 um/px, tissue, probabilities and `ood` as float32, `call` and `model` as
-        text.
+        `mpp` as float64 um/px, tissue, probabilities, `focus` and `ood` as float32, `call` and
+        `model` as text.
 
     Raises
     ------
@@ -137,11 +145,13 @@ def _scale_batch(tiles: TileRows, classes: int, schema: pa.Schema) -> pa.RecordB
         tiles.tissue,
         *(tiles.probabilities.T if classes > 1 else ()),
     ]
-    ood = np.full(n, np.nan) if tiles.ood is None else tiles.ood
+    measured = [
+        np.full(n, np.nan) if values is None else values for values in (tiles.focus, tiles.ood)
+    ]
     texts = [[None] * n if tiles.calls is None else list(tiles.calls), [tiles.model or None] * n]
     arrays = [pa.array(np.ascontiguousarray(column)) for column in numbers]
     # Nothing where it is not known: a NaN would be told apart from itself.
-    arrays.append(pa.array(np.asarray(ood, dtype=np.float64), from_pandas=True))
+    arrays += [pa.array(np.asarray(one, dtype=np.float64), from_pandas=True) for one in measured]
     arrays += [pa.array(column, type=pa.string()) for column in texts]
     arrays = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

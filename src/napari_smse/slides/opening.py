@@ -18,6 +18,7 @@ from napari_smse.errors import (
     SlideNotFoundError,
 )
 from napari_smse.slides.backends.base import Backend, Level, SlideFacts
+from napari_smse.slides.backends.checked_levels import with_true_levels
 from napari_smse.slides.backends.dicom_header import describe_object, is_dicom, read_header
 from napari_smse.slides.backends.dicom_series import (
     folder_series,
@@ -88,7 +89,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     stated = None if mpp is None else user_scale(mpp)
     try:
         file, image = file_and_image(path)
-        backend = _open_backend(_slide_file(file), image)
+        backend = with_true_levels(_open_backend(_slide_file(file), image), path.name)
     except PermissionError as error:
         raise SlideError(f"{path} may not be read; ask for permission to read it") from error
     except OSError as error:

@@ -16,7 +16,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import GeneratorWorker
 
-from napari_smse.errors import SmseError
+from napari_smse.errors import SmseError, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def _until(
 def _message(error: Exception) -> str:
     if isinstance(error, SmseError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "Out of memory: close other programs, or take fewer tiles or a smaller region."
     return (
         f"Something unforeseen went wrong ({type(error).__name__}: {error}). What was scored so "

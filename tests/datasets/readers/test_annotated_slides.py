@@ -387,3 +387,23 @@ def test_slides_of_one_colour_are_not_taken_for_each_other(tmp_path: Path) -> No
     broken = tmp_path / "d.tif"
     broken.write_bytes(b"no slide")
     assert first_copies([broken, tmp_path / "gone.tif"])[broken] == broken
+
+
+@pytest.mark.parametrize("name", ["both.ome.tif#2.geojson", "both#2.geojson"])
+def test_one_of_several_slides_in_a_file_has_annotations_of_its_own(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "both.ome.tif"
+    noise = np.random.default_rng(0).integers(-3, 4, (2, SIDE, SIDE, 3))
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        for image in (np.array(TISSUE) + noise).astype(np.uint8):
+            metadata = {"axes": "YXS", "PhysicalSizeX": MPP, "PhysicalSizeY": MPP}
+            tiff.write(image, photometric="rgb", tile=(256, 256), metadata=metadata)
+    annotations = annotate(tmp_path / "any.tif", {"Tumour": box(0, 0, SIDE, SIDE)})
+    annotations.rename(tmp_path / name)
+    assert find_annotation(tmp_path / "both.ome.tif#2") == tmp_path / name
+    assert find_annotation(tmp_path / "both.ome.tif#1") is None
+    assert holds_annotated_slides(tmp_path)
+    found = read(tmp_path)
+    assert {image.path.name for image in found.images} == {"both.ome.tif#2"}
+    assert not [one for one in found.skipped if "no slide of its name" in one.reason]

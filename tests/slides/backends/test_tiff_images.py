@@ -194,3 +194,33 @@ def test_parts_in_other_folders_are_refused(tmp_path: Path, name: str) -> None:
     tifffile.imwrite(path, FIRST[:64, :64], photometric="rgb", description=xml, metadata=None)
     with pytest.raises(DamagedSlideError, match="in another folder; put all parts beside it"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.uint16])
+@pytest.mark.parametrize("name", ["tissue mask", "labels", ""])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_mask_of_its_size_is_no_second_slide(
+    tmp_path: Path, dtype: type, name: str, first: bool
+) -> None:
+    path = tmp_path / "a.ome.tif"
+    mask = (FIRST[..., 0] > 128).astype(dtype)
+    images = [(mask, "minisblack", name), (FIRST, "rgb", "slide")]
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        for image, colours, title in images if first else images[::-1]:
+            axes = "YXS" if image.ndim == 3 else "YX"
+            tiff.write(
+                image,
+                photometric=colours,
+                tile=(64, 64),
+                metadata={"axes": axes, "Name": title},
+            )
+    assert slides_in_file(path) == [path]
+    assert np.array_equal(pixels(path), FIRST)
+
+
+def test_two_grey_images_are_two_slides(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        for name in ("left", "right"):
+            tiff.write(FIRST[..., 0], tile=(64, 64), metadata={"axes": "YX", "Name": name})
+    assert len(slides_in_file(path)) == 2

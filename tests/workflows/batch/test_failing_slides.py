@@ -102,12 +102,14 @@ def test_any_failure_of_a_slide_is_a_line_and_stops_no_other(
         assert "gone.tif cannot be read or written: No such file or directory" in line
         return
     assert "b.tif" in line
+    if isinstance(error, MemoryError):
+        assert "b.tif needs more memory than there is" in line
+        return
     assert str(traceback_file()) in line
     assert type(error).__name__ in traceback_file().read_text()
     assert "Traceback" in traceback_file().read_text()
-    if not isinstance(error, MemoryError):
-        assert "internal error at b.tif" in line
-        assert "please report it" in line
+    assert "internal error at b.tif" in line
+    assert "please report it" in line
 
 
 def test_a_key_still_stops_all(

@@ -37,7 +37,7 @@ from napari_smse.datasets.readers.slide_cases import (
     read_cases,
 )
 from napari_smse.errors import RegionError, named_error
-from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide
+from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide, slides_in_file
 from napari_smse.slides.identity import path_text, slide_name
 from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
 
@@ -129,8 +129,15 @@ def find_annotation(slide: Path) -> Path | None:
 
 
 def slides_below(folder: Path) -> list[Path]:
-    """Return the slide files in a folder at any depth, in order."""
-    return [path for path in files_below(folder) if path.suffix.lower() in SLIDE_SUFFIXES]
+    """Return the slides in a folder at any depth, in order.
+
+    Of a file with several slides each, if annotations of one of them are there.
+    """
+    files = list(files_below(folder))
+    slides = [path for path in files if path.suffix.lower() in SLIDE_SUFFIXES]
+    if not any("#" in path.name for path in files if path.suffix.lower() == _SUFFIX):
+        return slides  # to look into each file of a large set takes its time
+    return [part for path in slides for part in slides_in_file(path)]
 
 
 def holds_annotated_slides(folder: Path) -> bool:

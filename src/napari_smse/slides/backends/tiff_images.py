@@ -20,7 +20,10 @@ import tifffile
 from napari_smse.errors import DamagedSlideError, NotASlideError, SeveralSlidesError
 from napari_smse.slides.image_number import with_image
 
-_NO_SLIDE: Final = re.compile(r"\b(label|macro|overview|thumbnail|barcode)\b", re.IGNORECASE)
+_NO_SLIDE: Final = re.compile(
+    r"\b(label|macro|overview|thumbnail|barcode|mask|segmentation)s?\b", re.IGNORECASE
+)
+_COLOURS: Final = 3
 _STACK_AXES: Final = frozenset("IQ")
 """Of images that have nothing but their size in common."""
 _FOCAL_AXIS: Final = "Z"
@@ -77,6 +80,9 @@ def slide_images(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     if not largest:
         return []
     slides = [image for image in images if _may_be_slide(image, largest)]
+    coloured = [image for image in slides if _is_coloured(image)]
+    if coloured:  # what is grey beside them is a mask
+        return coloured
     return slides or [max(images, key=pixel_count)]
 
 
@@ -155,6 +161,11 @@ def _may_be_slide(image: tifffile.TiffPageSeries, largest: int) -> bool:
     coloured = image.dtype == np.uint8 and not image.keyframe.is_reduced  # a level of another
     large = pixel_count(image) * 2 >= largest or len(image.levels) > 1
     return bool(coloured and large and not _NO_SLIDE.search(image.name or ""))
+
+
+def _is_coloured(image: tifffile.TiffPageSeries) -> bool:
+    sides = dict(zip(image.axes, image.shape, strict=False))
+    return int(sides.get("S", sides.get("C", 1))) >= _COLOURS
 
 
 def _listed(images: Sequence[tifffile.TiffPageSeries]) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import tifffile
 
-from napari_smse.errors import SlideNotFoundError
+from napari_smse.errors import DamagedSlideError, SlideNotFoundError
 from napari_smse.results import STORE_NAME
 from napari_smse.slides import may_be_slide, slide_series, slides_in_file, slides_in_folder
 from napari_smse.slides.backends.ome_zarr import is_ome_zarr
 from napari_smse.slides.backends.tiff_images import ome_file_names
+from napari_smse.slides.probe import require_openable
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}
 """Hamamatsu's index files: the pixels lie in files beside them, some of which end in .jpg."""
@@ -138,7 +139,17 @@ def _slides_among(files: Sequence[Path]) -> Iterator[Path]:
     for path in slides:
         if path not in parts:
             parts |= _other_ome_parts(path)
-            yield from slides_in_file(path)
+            yield from _slides_of(path, alone=len(slides) == 1)
+
+
+def _slides_of(path: Path, *, alone: bool) -> list[Path]:
+    """Return what to open of a file, which one that ends the process is not asked for."""
+    try:
+        if not alone:
+            require_openable(path)
+    except DamagedSlideError:
+        return [path]  # opening it says why
+    return slides_in_file(path)
 
 
 def _listed_parts(index: Path) -> set[Path]:

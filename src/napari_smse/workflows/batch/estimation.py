@@ -10,6 +10,7 @@ from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import TimeEstimate, estimate
 from napari_smse.scoring.device import usable_cores
 from napari_smse.slides import open_slide
+from napari_smse.slides.probe import require_openable
 from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.scorers import load_on_fastest
 from napari_smse.workflows.settings.score import ScoreSettings
@@ -53,6 +54,8 @@ def estimate_slides(
     estimates = []
     for path in paths:
         try:
+            if len(paths) > 1:  # a file that ends the process ends the others with it
+                require_openable(path)
             with open_slide(path, mpp=source_mpp) as slide:
                 plan = scoring.request_on(slide, outlines).plan(slide, loaded.card)
                 threads = usable_cores()

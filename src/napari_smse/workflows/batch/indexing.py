@@ -15,6 +15,7 @@ from napari_smse.similarity.index.shard import indexed_slide
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import quick_hash, slide_name
+from napari_smse.slides.probe import require_openable
 from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.scorers import load_on_fastest
 from napari_smse.workflows.batch.slide_job import (
@@ -57,7 +58,8 @@ class Indexing:
 
     def add(self, jobs: Sequence[SlideJob]) -> None:
         """Add slides, each as soon as it is scored; torch is there only if one must be."""
-        left = [job for job in jobs if not self._is_settled(job)]
+        several = len(jobs) > 1
+        left = [job for job in jobs if not self._is_settled(job, several=several)]
         if not left:
             return
         settings = self._settings
@@ -83,9 +85,11 @@ class Indexing:
             except Exception as error:
                 self._reporter.fail(error, job.path.name)
 
-    def _is_settled(self, job: SlideJob) -> bool:
+    def _is_settled(self, job: SlideJob, *, several: bool) -> bool:
         """Whether nothing is left to score: it is in the index, scored before, or cannot be."""
         try:
+            if several:  # a file that ends the process ends the others with it
+                require_openable(job.path)
             with open_slide(job.path, mpp=self._settings.source_mpp) as slide:
                 if self._is_there(job, slide):
                     return True
