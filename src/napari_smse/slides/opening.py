@@ -48,6 +48,7 @@ SLIDE_SUFFIXES: frozenset[str] = frozenset(
 )
 """Suffixes, in lower case, of files that may be slides."""
 
+_PICTURES = {".png", ".jpg", ".jpeg"}
 _PLAIN_TIFF = "generic-tiff"
 _PLAIN_TIFF_VENDORS = {"", _PLAIN_TIFF, "aperio"}
 _UNKNOWN_CODEC = "Unsupported TIFF compression"
@@ -123,7 +124,7 @@ def may_be_slide(path: str | Path) -> bool:
     try:
         path = slide_path(path) if is_url(path) else Path(path)
         if isinstance(path, RemotePath):
-            return path.is_dir() or path.suffix.lower() in SLIDE_SUFFIXES
+            return path.is_dir() or path.suffix.lower() in SLIDE_SUFFIXES - _PICTURES
         if path.is_dir():
             if is_ome_zarr(path):
                 return True

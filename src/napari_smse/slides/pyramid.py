@@ -100,12 +100,24 @@ class LevelArray:
         rows, columns, colours = self._full_key(key)
         top, bottom, row_index = _span(rows, self.shape[0])
         left, right, column_index = _span(columns, self.shape[1])
-        box = self.read_box(left, top, right - left, bottom - top)
+        box = self.shown_box(left, top, right - left, bottom - top)
         if self.saturation < 1:
             box = _desaturated(box, self.saturation)
         # One axis after the other, from the last, so that whole numbers do not move them.
         indexed: NDArray[np.uint8] = box[:, :, colours][:, column_index][row_index]
         return indexed
+
+    def shown_box(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the box that indexing gives."""
+        return self.read_box(x, y, width, height)
+
+    def has_chunk(self, left: int, top: int) -> bool:
+        """Whether the chunk that begins there was read already, and is at hand."""
+        return self._cache.get((self._index, left, top)) is not None
+
+    def has_box(self, x: int, y: int, width: int, height: int) -> bool:
+        """Whether all of a box inside the level is at hand."""
+        return all(self.has_chunk(*place) for place in self._places(x, y, width, height))
 
     def read_box(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """Read a box inside the level, level px, into (height, width, 3)."""

@@ -75,7 +75,7 @@ def slides_at_address(url: str) -> list[Path]:
     listed = files.ls if place.url.startswith("http") else files.find
     found = trying(str(place), lambda: sorted(map(str, listed(folder, detail=False))))
     inside = dict.fromkeys(_within(name.removeprefix(folder).strip("/")) for name in found)
-    slides = [place / name for name in inside if name and may_be_slide(place / name)]
+    slides: list[Path] = [place / name for name in inside if name and may_be_slide(place / name)]
     if not slides:
         raise SlideNotFoundError(
             f"there is no slide below {place}/, or its server does not list what it has: give the "
