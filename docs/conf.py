@@ -69,6 +69,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "user/slide_index",
         "user/reports",
         "user/many_slides",
+        "user/remote_slides",
         "user/models",
         "user/command_line",
     ),

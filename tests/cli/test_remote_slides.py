@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
+import tifffile
 import zarr
 from fsspec.implementations.memory import MemoryFileSystem
 from numpy.typing import NDArray
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from support.remote import forget, impatient, in_memory, server
 from support.shell import Shell, assert_one_error, shell, write_section
 from support.slide_server import SlideServer
+from support.slides import write_pyramid_tiff
 
 __all__ = ["impatient", "in_memory", "server", "shell"]  # the fixtures
 SECRET = "s3cr3t"
@@ -23,6 +27,10 @@ SECRET = "s3cr3t"
 def arrays(store: Path) -> dict[str, NDArray[Any]]:
     members = zarr.open_group(store, mode="r").members(max_depth=None)
     return {name: one[:] for name, one in members if isinstance(one, zarr.Array)}
+
+
+def table(folder: Path) -> pa.Table:
+    return parquet.read_table(folder / "tiles.parquet")
 
 
 def assert_same_scores(one: Path, other: Path) -> None:
@@ -61,6 +69,37 @@ def test_scores_are_those_of_a_copy_and_show_no_credential(
         assert SECRET not in file.name
         assert not file.is_file() or SECRET.encode() not in file.read_bytes()
     assert server.bytes_served < 1.1 * slide.stat().st_size + 64 * 1024
+
+
+def test_a_region_costs_its_own_tiles_and_the_overview(
+    shell: Shell, server: SlideServer, tmp_path: Path
+) -> None:
+    image = np.random.default_rng(0).normal((205, 150, 190), 12, (2304, 3072, 3))
+    path = write_pyramid_tiff(server.folder / "large.tif", image.clip(0, 255).astype(np.uint8))
+    region = {"type": "Polygon", "coordinates": [[[600, 600], [900, 600], [900, 900], [600, 600]]]}
+    (tmp_path / "roi.geojson").write_text(json.dumps(region))
+    answer = shell(
+        "score",
+        f"{server.url}/large.tif",
+        "--out",
+        tmp_path / "out",
+        "--roi",
+        tmp_path / "roi.geojson",
+    )
+    assert (answer.status, answer.err) == (0, "")
+    tiles = table(tmp_path / "out" / "large")
+    with tifffile.TiffFile(path) as tiff:
+        counts = [
+            np.reshape(page.databytecounts, (-1, -(-page.imagewidth // 256))) for page in tiff.pages
+        ]
+    # Of level 0 those segments that tiles touch, with the margin of their filter.
+    left, top = (min(tiles[name].to_pylist()) - 16 for name in "xy")
+    right, bottom = (max(tiles[name].to_pylist()) + tiles["width"][0].as_py() + 16 for name in "xy")
+    own = counts[0][top // 256 : bottom // 256 + 1, left // 256 : right // 256 + 1].sum()
+    overview = counts[-1].sum()
+    identity = 4 * 64 * 1024  # three blocks of the hash, and the header
+    assert server.bytes_served < 1.5 * own + overview + identity
+    assert server.bytes_served < 0.5 * path.stat().st_size
 
 
 def test_it_is_not_scored_again(shell: Shell, url: str, tmp_path: Path) -> None:

@@ -25,8 +25,10 @@ from support.ome_zarr import write_ome_zarr
 from support.remote import impatient, in_memory, server
 from support.slide_server import SlideServer
 from support.slides import (
+    APERIO,
     Image,
     noise_image,
+    pyramid,
     write_ome_pyramid,
     write_pyramid_tiff,
     write_svs,
@@ -128,7 +130,10 @@ def test_what_only_openslide_reads_is_to_be_copied_first(server: SlideServer) ->
     scanner = {"software": "Philips DP v1.0", "description": "<DataObject></DataObject>"}
     tifffile.imwrite(server.folder / "hidden.tif", IMAGE, tile=(128, 128), **scanner)
     write_svs(server.folder / "a.svs", IMAGE, compression="lzma")
-    for name in ("a.png", "hidden.tif", "a.svs"):
+    with tifffile.TiffWriter(server.folder / "levels.svs") as tiff:
+        for image in pyramid(IMAGE, 3):  # of which tifffile takes the second for a thumbnail
+            tiff.write(image, photometric="rgb", tile=(128, 128), description=APERIO, metadata=None)
+    for name in ("a.png", "hidden.tif", "a.svs", "levels.svs"):
         with pytest.raises(CopyFirstError, match="copy it first"):
             open_slide(f"{server.url}/{name}")
 

@@ -47,10 +47,19 @@ def open_remote(file: RemotePath, image: int | None) -> TifffileBackend | OmeZar
             raise CopyFirstError(_copy_first(file, "what is no SVS, TIFF or OME-Zarr is"))
     _require_plain(file)
     backend = TifffileBackend(file, image)
-    if backend.facts.vendor == "aperio" and not backend.plainly_tiled:
+    if image is None and not _is_all_there(backend):
         backend.close()
-        raise CopyFirstError(_copy_first(file, "SVS files with such tiles are"))
+        raise CopyFirstError(_copy_first(file, "files with such tiles or levels are"))
     return backend
+
+
+def _is_all_there(backend: TifffileBackend) -> bool:
+    """Whether OpenSlide, which a copy might be read by, would give the same pixels and levels."""
+    if backend.facts.vendor not in {"aperio", "generic-tiff"}:
+        return True
+    sizes = {(level.width, level.height) for level in backend.levels}
+    tiled = {(width, height) for width, height, _ in backend.page_spacings()}
+    return tiled <= sizes and (backend.plainly_tiled or backend.facts.vendor != "aperio")
 
 
 def _require_plain(file: RemotePath) -> None:
