@@ -107,11 +107,10 @@ class ProgressiveLevel(LevelArray):
             rows = _nearest(y, height, step, level.shape[0])
             box = (columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0])
             if level is self._coarser[-1]:
-                shown: NDArray[np.uint8] = self._overview[rows][:, columns]
-                return shown
+                return _picked(self._overview, rows, columns)
             if level.has_box(*map(int, box)):
                 found = level.read_box(*map(int, box))
-                return found[rows - rows[0]][:, columns - columns[0]]
+                return _picked(found, rows - rows[0], columns - columns[0])
         raise AssertionError("the coarsest level is progressive itself")
 
 
@@ -167,6 +166,13 @@ def _nearest(start: int, count: int, step: float, length: int) -> NDArray[np.int
     """Return the places of a coarser level that pixels lie on."""
     places = ((start + np.arange(count) + 0.5) * step).astype(np.intp)
     return np.minimum(places, length - 1)
+
+
+def _picked(
+    pixels: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.uint8]:
+    picked: NDArray[np.uint8] = pixels[rows][:, columns]
+    return picked
 
 
 @cache
