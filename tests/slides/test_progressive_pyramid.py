@@ -42,7 +42,7 @@ class Gate:
         self.fetched.set()
 
     def wait_for(self, level: LevelArray, box: tuple[int, int, int, int]) -> None:
-        while not level.has_box(*box):
+        while level.cached_box(*box) is None:
             assert self.fetched.wait(20)
             self.fetched.clear()
 

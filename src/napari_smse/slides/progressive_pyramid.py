@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_smse.slides.pyramid import LevelArray, pyramid_arrays
+from napari_smse.slides.pyramid import LevelArray, paste, pyramid_arrays
 from napari_smse.slides.slide import Slide
 
 _AT_ONCE: Final = 8
@@ -87,16 +87,14 @@ class ProgressiveLevel(LevelArray):
 
     def shown_box(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """Return what is there of a box inside the level; the rest is taken from coarser ones."""
-        places = list(self._places(x, y, width, height))
-        missing = [place for place in places if not self.has_chunk(*place)]
-        if not missing:
-            return self.read_box(x, y, width, height)
-        out = self._coarse(x, y, width, height)
-        for place in places:
-            if place in missing:
+        chunks = self.cached_chunks(x, y, width, height)
+        whole = all(chunk is not None for chunk in chunks.values())
+        out = np.empty((height, width, 3), np.uint8) if whole else self._coarse(x, y, width, height)
+        for place, chunk in chunks.items():
+            if chunk is None:
                 self._fetcher.want((self._index, *place), self._chunk)
             else:
-                self._fill(out, x, y, place)
+                paste(out, x, y, place, chunk)
         return out
 
     def _coarse(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
@@ -108,8 +106,8 @@ class ProgressiveLevel(LevelArray):
             box = (columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0])
             if level is self._coarser[-1]:
                 return _picked(self._overview, rows, columns)
-            if level.has_box(*map(int, box)):
-                found = level.read_box(*map(int, box))
+            found = level.cached_box(*map(int, box))
+            if found is not None:
                 return _picked(found, rows - rows[0], columns - columns[0])
         raise AssertionError("the coarsest level is progressive itself")
 

@@ -67,7 +67,9 @@ def test_a_level_that_came_is_shown(viewer, until, url):
     layer._data_level = 0
     shown = []
     level = layer.data[0]
-    layer.events.set_data.connect(lambda _: shown.append(level.has_box(1200, 1000, 9, 9)))
+    layer.events.set_data.connect(
+        lambda _: shown.append(level.cached_box(1200, 1000, 9, 9) is not None)
+    )
     layer.refresh()
     until(lambda: bool(shown) and shown[-1])
 
