@@ -50,11 +50,17 @@ def find_slides(words: Sequence[str]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for word in words:
-        listed = not is_url(word) and Path(word).suffix.lower() in LIST_SUFFIXES
-        for one in read_slide_list(Path(word)) if listed else [word]:
+        for one in read_slide_list(Path(word)) if _is_list(word) else [word]:
             for path in _meant_by(one):
                 found.setdefault(_slide_key(path), path)
     return list(found.values())
+
+
+def _is_list(word: str) -> bool:
+    path = Path(word)
+    if is_url(word) or path.suffix.lower() not in LIST_SUFFIXES or path.is_dir():
+        return False
+    return path.exists() or not glob.has_magic(word)
 
 
 def _slide_key(path: Path) -> str:
