@@ -70,6 +70,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "user/reports",
         "user/many_slides",
         "user/exports",
+        "user/remote_slides",
         "user/models",
         "user/command_line",
     ),

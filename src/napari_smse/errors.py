@@ -46,6 +46,18 @@ class ChangedSlideError(SlideError):
     """The file is another one than was opened."""
 
 
+class CopyFirstError(SlideError):
+    """The slide cannot be read where its address points to, but a copy of it can."""
+
+
+class UnreachableSlideError(SlideError):
+    """What an address points to cannot be reached, or reading it broke off again and again."""
+
+
+class CredentialsError(SlideError):
+    """What an address points to may only be read with credentials, or with other ones."""
+
+
 class MissingScaleError(SlideError):
     """The slide does not state its um/px."""
 

@@ -9,7 +9,9 @@ from typing import Any
 import openslide
 import tifffile
 
+from napari_smse.address import is_url
 from napari_smse.slides import (
+    LevelArray,
     Slide,
     may_be_slide,
     open_slide,
@@ -19,6 +21,8 @@ from napari_smse.slides import (
 )
 from napari_smse.slides.backends.tiff_images import open_tiff, slide_images
 from napari_smse.slides.exported_maps import is_exported_map
+from napari_smse.slides.progressive_pyramid import RETRY_SECONDS, progressive_pyramid
+from napari_smse.slides.remote_path import RemotePath, slide_path
 
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a napari layer."""
@@ -38,6 +42,7 @@ _SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms
 _TIFF_SUFFIXES = {".tif", ".tiff", ".btf", ".tf8"}
 _RGB_PHOTOMETRICS = {2, 6}  # RGB, YCbCr
 _LARGE_PIXELS = 25_000_000
+_REFRESH_MS = 100
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
@@ -49,13 +54,13 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
     Parameters
     ----------
     path : str or list of str
-        A file, a folder with a DICOM slide, or several of them.
+        A file, a folder with a DICOM slide, a URL, or several of them.
     """
     paths = [path] if isinstance(path, str | Path) else path
     try:
         if paths and all(is_exported_map(Path(file)) for file in paths):
             return read_maps
-        are_slides = bool(paths) and all(_is_slide(Path(file)) for file in paths)
+        are_slides = bool(paths) and all(_is_slide(file) for file in paths)
     except Exception:  # napari goes on to its other readers only if nothing is raised
         return None
     return read_slides if are_slides else None
@@ -72,7 +77,7 @@ def read_slides(path: str | Sequence[str]) -> list[LayerData]:
         When a file cannot be opened as a slide; napari shows its message.
     """
     paths = [path] if isinstance(path, str | Path) else path
-    return [slide_layer(open_slide(slide)) for file in paths for slide in _slides_at(Path(file))]
+    return [slide_layer(open_slide(slide)) for file in paths for slide in _slides_at(file)]
 
 
 def read_maps(path: str | Sequence[str]) -> list[LayerData]:
@@ -129,9 +134,10 @@ def map_layers(path: Path) -> list[LayerData]:
     return layers
 
 
-def _slides_at(path: Path) -> list[Path]:
+def _slides_at(place: str | Path) -> list[Path]:
     """Return the slides of a folder or a file; opening it raises where there is none."""
-    if path.is_dir():
+    path = slide_path(place) if is_url(place) else Path(place)
+    if path.is_dir() and not isinstance(path, RemotePath):
         return slides_in_folder(path) or [path]
     return slides_in_file(path)
 
@@ -156,7 +162,63 @@ def slide_layer(slide: Slide) -> LayerData:
         "axis_labels": ("y", "x"),
         "metadata": {METADATA_KEY: slide_metadata(slide), SLIDE_KEY: slide},
     }
-    return pyramid_arrays(slide), arguments, "image"
+    return _levels(slide), arguments, "image"
+
+
+def _levels(slide: Slide) -> list[LevelArray]:
+    """Return the levels to show: one at an address must not keep the window waiting."""
+    from qtpy.QtWidgets import QApplication
+
+    if isinstance(slide.path, RemotePath) and QApplication.instance() is not None:
+        return progressive_pyramid(slide, LayerRefresher(slide).chunk_fetched)
+    return pyramid_arrays(slide)
+
+
+class LayerRefresher:
+    """Shows a slide's layers again, now and then, while more of it is fetched.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    """
+
+    def __init__(self, slide: Slide) -> None:
+        self._slide = slide
+        self._waits = False
+        self._warned = ""
+
+    def chunk_fetched(self, problem: Exception | None) -> None:
+        """Show what was fetched soon; may be called in any thread."""
+        from superqt.utils import ensure_main_thread
+
+        ensure_main_thread(self._plan)(problem)
+
+    def _plan(self, problem: Exception | None) -> None:
+        from qtpy.QtCore import QTimer
+
+        if problem is not None:
+            self._warn(str(problem))
+            QTimer.singleShot(int(RETRY_SECONDS * 1000) + _REFRESH_MS, self._show)
+        elif not self._waits:
+            self._waits = True
+            QTimer.singleShot(_REFRESH_MS, self._show)
+
+    def _show(self) -> None:
+        from napari import current_viewer
+
+        self._waits = False
+        viewer = current_viewer()
+        for layer in () if viewer is None else viewer.layers:
+            if layer.metadata.get(SLIDE_KEY) is self._slide:
+                layer.refresh(extent=False, thumbnail=False)
+
+    def _warn(self, text: str) -> None:
+        from napari.utils.notifications import show_warning
+
+        if text != self._warned:
+            self._warned = text
+            show_warning(text)
 
 
 def slide_metadata(slide: Slide) -> dict[str, Any]:
@@ -186,7 +248,10 @@ def _warn_of_missing_scale(slide: Slide) -> None:
     )
 
 
-def _is_slide(path: Path) -> bool:
+def _is_slide(place: str | Path) -> bool:
+    if is_url(place):
+        return may_be_slide(place)  # by its name: asking for it would keep the window waiting
+    path = Path(place)
     if path.is_dir():
         return may_be_slide(path)
     suffix = path.suffix.lower()

@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from napari_smse.errors import OutputError
-from napari_smse.results import RemoteFolder, is_url
+from napari_smse.results import RemoteFolder
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +41,6 @@ def files(url: str) -> list[str]:
     """What lies there, relative to it."""
     system, path = fsspec.core.url_to_fs(url)
     return sorted(name.partition(f"{path}/")[2] for name in system.find(path))
-
-
-def test_a_url_is_told_from_a_path() -> None:
-    assert is_url("s3://bucket/x")
-    assert is_url("memory://x")
-    assert not is_url("results/x")
-    assert not is_url("C:\\results")
 
 
 def test_a_folder_comes_across_whole(url: str, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError, is_out_of_memory, memory_error
 from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
+from napari_smse.slides.remote_path import RemotePath
 
 _ENDING_SIGNALS: Final = ("SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has the last, others not
 _FIRST_STATUS: Final = 128
@@ -181,9 +182,10 @@ def view(slide: SlidePath) -> None:
         raise DeviceError("There is no display here: run `napari-smse view` on a desktop.")
     if util.find_spec("napari") is None or _qt_binding() is None:
         raise DeviceError('napari or Qt is not installed: run pip install "napari-smse[all]".')
+    address = slide.url if isinstance(slide, RemotePath) else str(slide)
     # The path comes first: after -w, napari would take it for a widget's name. Without a plugin's
     # name it would ask which of several readers to use.
-    launch = [sys.executable, "-m", "napari", str(slide), "--plugin", "napari-smse"]
+    launch = [sys.executable, "-m", "napari", address, "--plugin", "napari-smse"]
     command = [*launch, "-w", "napari-smse", "SMSE: Score slide"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 

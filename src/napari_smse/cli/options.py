@@ -17,6 +17,7 @@ from napari_smse.errors import RequestError
 from napari_smse.models import read_card
 from napari_smse.scoring import parse_scale
 from napari_smse.scoring.request import usual_scales
+from napari_smse.slides.remote_path import slide_path
 from napari_smse.workflows.batch.sharding import BatchShard
 from napari_smse.workflows.settings.option import settings_of
 from napari_smse.workflows.settings.score import ScoreSettings
@@ -77,10 +78,18 @@ def setting(record: type, name: str, more: str = "") -> Any:
     return typer.Option(flag, help=text)
 
 
-SlidePath = Annotated[Path, typer.Argument(help="Path of a slide.", show_default=False)]
+SlidePath = Annotated[
+    Path,
+    typer.Argument(
+        help="Path or URL of a slide.", show_default=False, parser=slide_path, metavar="SLIDE"
+    ),
+]
 Slides = Annotated[
     list[str],
-    typer.Argument(help="Slides, folders of slides, or patterns.", show_default=False),
+    typer.Argument(
+        help="Slides, folders of them, patterns or URLs; or lists of these (.txt, .csv).",
+        show_default=False,
+    ),
 ]
 Images = Annotated[
     Path,

@@ -17,6 +17,7 @@ from napari_smse.similarity.index.hits import SearchResult, SlideHits
 from napari_smse.similarity.index.shard import SlideState
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Region, open_slide
+from napari_smse.slides.remote_path import slide_path
 from napari_smse.workflows.region_query import RegionQuery, make_region_query
 from napari_smse.workflows.settings.embeddings import SearchSettings
 
@@ -24,7 +25,13 @@ from napari_smse.workflows.settings.embeddings import SearchSettings
 def search_slides(
     index: Annotated[Path, typer.Argument(help="Folder of an index.", show_default=False)],
     slide: Annotated[
-        Path, typer.Option(help="Slide with the tissue to look for.", show_default=False)
+        Path,
+        typer.Option(
+            help="Slide with the tissue to look for, or its URL.",
+            show_default=False,
+            parser=slide_path,
+            metavar="SLIDE",
+        ),
     ],
     x: Annotated[
         int, typer.Option(help="Left edge of the region, level-0 px.", show_default=False)

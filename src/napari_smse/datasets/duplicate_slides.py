@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from napari_smse.errors import SmseError
+from napari_smse.errors import SlideError, SmseError
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import quick_hash
 
@@ -69,7 +69,7 @@ def _corners(slide: Slide) -> Iterator[tuple[int, int]]:
 def _content(path: Path) -> str:
     try:
         return quick_hash(path)
-    except OSError:
+    except (OSError, SlideError):
         return str(path)
 
 

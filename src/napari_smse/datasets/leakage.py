@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.readers.breakhis import SOURCE, parse_name
+from napari_smse.errors import SlideError
 from napari_smse.models.card import case_hash
 from napari_smse.slides.identity import quick_hash
 
@@ -65,7 +66,7 @@ def _hashes(images: Iterable[LabelledImage]) -> dict[str, set[str]]:
 def _hash_of_slide(path: Path) -> str:
     try:
         content = quick_hash(path)
-    except OSError:
+    except (OSError, SlideError):
         # A reference tile of a slide that is not open has its content for a path.
         content = path.name
     return case_hash(f"slide {content}")

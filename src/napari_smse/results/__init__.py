@@ -11,7 +11,7 @@ from napari_smse.results.folder import (
 )
 from napari_smse.results.picture import MapPanel, heat_map_picture
 from napari_smse.results.qupath_tiles import write_qupath_tiles
-from napari_smse.results.remote import RemoteFolder, is_url
+from napari_smse.results.remote import RemoteFolder
 from napari_smse.results.run_context import RunContext, tile_rows
 from napari_smse.results.run_record import (
     ModelRecord,
@@ -47,7 +47,6 @@ __all__ = [
     "TileRows",
     "folder_name",
     "heat_map_picture",
-    "is_url",
     "package_versions",
     "remove_results",
     "result_folder_names",

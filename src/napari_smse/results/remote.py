@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from napari_smse.address import file_system, plain_reason, without_credentials
 from napari_smse.errors import OutputError
 from napari_smse.results.folder import RECORD_NAME
-
-
-def is_url(place: str) -> bool:
-    """Whether this is a URL, as ``s3://bucket/x``, rather than a path."""
-    return "://" in place
 
 
 class RemoteFolder:
@@ -31,8 +26,8 @@ class RemoteFolder:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-        self._files, self._path = _reached(self.url)
+        self.url = without_credentials(url).rstrip("/")
+        self._files, self._path = file_system(url.rstrip("/"), OutputError)
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None if there is none.
@@ -96,41 +91,8 @@ class RemoteFolder:
         try:
             yield
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise OutputError(
-                f"cannot {action} {self.url}: {reason}; check the address, and that you may "
-                f"{action} there. What was scored is kept: the same command goes on from there."
-            ) from error
-
-
-def _reached(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL, and the path on it."""
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise OutputError(
-            f'fsspec, which reaches {url}, is not installed: run pip install "napari-smse[remote]".'
-        ) from error
-    try:
-        # Object stores have no folders, and others make them as they need; a local disk does not.
-        options = {"auto_mkdir": True} if url.startswith(("file://", "local://")) else {}
-        files, path = url_to_fs(url, **options)
-    except ImportError as error:
-        raise OutputError(f"{url} cannot be reached: {_install_hint(url, error)}.") from error
-    except ValueError as error:
-        raise OutputError(
-            f"{url} is no place that results can be written to ({error}): give a folder, or a URL "
-            "such as s3://bucket/folder."
-        ) from error
-    return files, str(path).rstrip("/")
-
-
-def _install_hint(url: str, error: ImportError) -> str:
-    """Return which package to install for a backend, from what fsspec knows of it."""
-    from fsspec.registry import known_implementations
-
-    backend = known_implementations.get(url.partition("://")[0], {})
-    package = str(backend.get("class", "")).partition(".")[0]
-    if package and package != "fsspec":
-        return f"its backend is not installed; run pip install {package}"
-    return str(backend.get("err", error)).rstrip(".")
+                f"cannot {action} {self.url}: {plain_reason(error)}; check the address, and that "
+                f"you may {action} there. What was scored is kept: the same command goes on from "
+                "there."
+            ) from None

@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 
+from napari_smse.address import is_url
 from napari_smse.slides.backends.dicom_series import folder_series, series_files
 from napari_smse.slides.backends.ome_zarr import identifying_files
 from napari_smse.slides.image_number import file_and_image
+from napari_smse.slides.remote_path import RemotePath, slide_path
 
 _BLOCK = 2**16
 
@@ -21,10 +23,11 @@ def slide_name(path: Path) -> str:
     One of several slides of a file is called after both: ``a#2`` for ``a.ome.tif#2``.
     """
     file, image = file_and_image(path)
-    name = file.stem if file.suffix else file.name
+    whole = file.file_name if isinstance(file, RemotePath) else file.name
+    name = Path(whole).stem if Path(whole).suffix else whole
     for suffix in (".ome.tiff", ".ome.tif", ".ome.btf", ".ome.zarr"):
-        if file.name.lower().endswith(suffix):
-            name = file.name[: -len(suffix)]
+        if whole.lower().endswith(suffix):
+            name = whole[: -len(suffix)]
     return name if image is None else f"{name}#{image}"
 
 
@@ -63,7 +66,8 @@ def quick_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-Stamps = dict[Path, tuple[int, int]]
+Stamps = dict[Path, tuple[int, int | str]]
+"""Size and time of change, ns, of each file; of one at an address, what its server says."""
 
 
 def file_stamps(path: Path) -> Stamps:
@@ -83,12 +87,21 @@ def file_stamps(path: Path) -> Stamps:
 
 def stat_files(files: Iterable[Path]) -> Stamps:
     """Return size and time of change, ns, of files; raises `OSError` if one is gone."""
-    states = {file: file.stat() for file in files}
-    return {file: (state.st_size, state.st_mtime_ns) for file, state in states.items()}
+    return {file: _stamp(file) for file in files}
+
+
+def _stamp(file: Path) -> tuple[int, int | str]:
+    if isinstance(file, RemotePath):
+        there = file.state()
+        return there.size, there.version
+    state = file.stat()
+    return state.st_size, state.st_mtime_ns
 
 
 def _dicom_files(path: Path) -> list[Path]:
     """Return the files of a DICOM slide by name; none for any other slide."""
+    if isinstance(path, RemotePath):
+        return []
     if path.is_dir():
         series = list(folder_series(path).values())
         inside = sorted(file for file in path.iterdir() if file.is_file())
@@ -102,7 +115,7 @@ def _dicom_files(path: Path) -> list[Path]:
 
 def _beside_mirax(path: Path) -> list[Path]:
     folder = path.with_suffix("")
-    if path.suffix.lower() != ".mrxs" or not folder.is_dir():
+    if path.suffix.lower() != ".mrxs" or isinstance(path, RemotePath) or not folder.is_dir():
         return []
     return sorted(file for file in folder.iterdir() if file.is_file())
 
@@ -128,6 +141,8 @@ def path_text(path: str | Path) -> str:
 
 def text_path(text: str) -> Path:
     """Return the path that `path_text` made a text of, perhaps on Windows."""
+    if is_url(text):
+        return slide_path(text)
     path = Path(text)
     if os.name == "nt" or path.exists():  # names are Unicode there, and may hold a backslash here
         return path

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from napari_smse.address import is_url
+
 _NUMBERED: Final = re.compile(r"(?P<name>.+)#(?P<number>[1-9]\d{0,3})")
 
 
@@ -18,7 +20,7 @@ def file_and_image(path: Path) -> tuple[Path, int | None]:
     A file whose own name ends so is that file.
     """
     found = _NUMBERED.fullmatch(path.name)
-    if found is None or path.exists():
+    if found is None or (not is_url(path) and path.exists()):
         return path, None
     return path.with_name(found["name"]), int(found["number"])
 

@@ -11,6 +11,7 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 
+from napari_smse.address import is_url
 from napari_smse.errors import (
     DamagedSlideError,
     NotASlideError,
@@ -31,10 +32,12 @@ from napari_smse.slides.backends.image import ImageBackend
 from napari_smse.slides.backends.level_steps import placed_levels
 from napari_smse.slides.backends.ome_zarr import OmeZarrBackend, is_ome_zarr
 from napari_smse.slides.backends.openslide import OpenSlideBackend
+from napari_smse.slides.backends.remote import open_remote
 from napari_smse.slides.backends.square_pixels import SquarePixels
-from napari_smse.slides.backends.tiff_images import open_tiff, slide_images
+from napari_smse.slides.backends.tiff_images import TIFF_MAGIC, open_tiff, slide_images
 from napari_smse.slides.backends.tifffile import TifffileBackend
 from napari_smse.slides.image_number import file_and_image, with_image
+from napari_smse.slides.remote_path import RemotePath, slide_path
 from napari_smse.slides.scale import StatedScale, choose_scale, user_scale, warn_of_contradiction
 from napari_smse.slides.slide import Slide
 
@@ -46,10 +49,10 @@ SLIDE_SUFFIXES: frozenset[str] = frozenset(
 )
 """Suffixes, in lower case, of files that may be slides."""
 
+_PICTURES = {".png", ".jpg", ".jpeg"}
 _PLAIN_TIFF = "generic-tiff"
 _PLAIN_TIFF_VENDORS = {"", _PLAIN_TIFF, "aperio"}
 _UNKNOWN_CODEC = "Unsupported TIFF compression"
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RGB = 2
 _MAX_NAMED = 8
 
@@ -66,6 +69,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     path : str or Path
         A slide file, an ordinary picture, a folder with one DICOM slide, or an OME-Zarr. Of a TIFF
         that holds several slides, its path with the number of one of them: ``slides.ome.tif#2``.
+        An SVS, a TIFF or an OME-Zarr may lie at a URL: ``https://host/a.svs``, ``s3://bucket/a.svs``
+        and whatever else fsspec reaches; it is read there, in parts.
     mpp : float, optional
         um/px that the user states; it goes before the file's own. Of pixels that are not square,
         which are resampled, their finer side.
@@ -80,16 +85,25 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         When it is a file with several slides, and none of them is named.
     DamagedSlideError
         When it is a slide but cut short or broken.
+    CopyFirstError
+        When it is a URL of a file in another format, or on a server that gives no parts of files.
+    CredentialsError, UnreachableSlideError
+        When what a URL points to may not be read, or cannot be reached.
     SlideError
         When it may not be read.
     ScaleError
         When ``mpp`` lies outside 0.02-10 um/px.
     """
-    path = Path(path).absolute()  # backends open it again later, from wherever
+    path = slide_path(path)  # absolute: backends open it again later, from wherever
     stated = None if mpp is None else user_scale(mpp)
     try:
         file, image = file_and_image(path)
-        backend = with_true_levels(_open_backend(_slide_file(file), image), path.name)
+        opened = (
+            open_remote(file, image)
+            if isinstance(file, RemotePath)
+            else _open_backend(_slide_file(file), image)
+        )
+        backend = with_true_levels(opened, path.name)
     except PermissionError as error:
         raise SlideError(f"{path} may not be read; ask for permission to read it") from error
     except OSError as error:
@@ -110,7 +124,9 @@ def may_be_slide(path: str | Path) -> bool:
     Cheap: no pixels are opened; it never raises.
     """
     try:
-        path = Path(path)
+        path = slide_path(path) if is_url(path) else Path(path)
+        if isinstance(path, RemotePath):
+            return path.is_dir() or path.suffix.lower() in SLIDE_SUFFIXES - _PICTURES
         if path.is_dir():
             if is_ome_zarr(path):
                 return True
@@ -128,18 +144,22 @@ def slides_in_file(path: str | Path) -> list[Path]:
 
     Cheap: no pixels are read; a file that cannot be read is returned, so that opening it says why.
     """
-    path = Path(path)
+    path = slide_path(path) if is_url(path) else Path(path)
     try:
         with path.open("rb") as stream:
-            if stream.read(4) not in _TIFF_MAGIC:
+            if stream.read(4) not in TIFF_MAGIC:
                 return [path]
-        if openslide.OpenSlide.detect_format(str(path)) not in {None, _PLAIN_TIFF}:
+        if not isinstance(path, RemotePath) and not _is_plain(path):
             return [path]
         with open_tiff(path) as tiff:
             number = len(slide_images(tiff))
     except Exception:
         return [path]
     return [with_image(path, i + 1) for i in range(number)] if number > 1 else [path]
+
+
+def _is_plain(path: Path) -> bool:
+    return openslide.OpenSlide.detect_format(str(path)) in {None, _PLAIN_TIFF}
 
 
 def _slide_file(path: Path) -> Path:
@@ -174,10 +194,10 @@ def _open_backend(file: Path, image: int | None) -> Backend:
     with file.open("rb") as stream:
         magic = stream.read(4)
     if image is not None:
-        return _open_image(file, image, is_tiff=magic in _TIFF_MAGIC)
+        return _open_image(file, image, is_tiff=magic in TIFF_MAGIC)
     scanner = _try_openslide(file)
     vendor = "" if scanner is None else scanner.facts.vendor
-    if magic in _TIFF_MAGIC and vendor in _PLAIN_TIFF_VENDORS:
+    if magic in TIFF_MAGIC and vendor in _PLAIN_TIFF_VENDORS:
         return _open_tiff(file, scanner)
     if scanner is not None:
         if vendor == "dicom":

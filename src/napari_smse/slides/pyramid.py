@@ -100,12 +100,32 @@ class LevelArray:
         rows, columns, colours = self._full_key(key)
         top, bottom, row_index = _span(rows, self.shape[0])
         left, right, column_index = _span(columns, self.shape[1])
-        box = self.read_box(left, top, right - left, bottom - top)
+        box = self.shown_box(left, top, right - left, bottom - top)
         if self.saturation < 1:
             box = _desaturated(box, self.saturation)
         # One axis after the other, from the last, so that whole numbers do not move them.
         indexed: NDArray[np.uint8] = box[:, :, colours][:, column_index][row_index]
         return indexed
+
+    def shown_box(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the box that indexing gives."""
+        return self.read_box(x, y, width, height)
+
+    def cached_chunks(
+        self, x: int, y: int, width: int, height: int
+    ) -> dict[tuple[int, int], NDArray[np.uint8] | None]:
+        """Return the chunks of a box inside the level by left and top; None for those not read."""
+        places = self._places(x, y, width, height)
+        return {place: self._cache.get((self._index, *place)) for place in places}
+
+    def cached_box(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8] | None:
+        """Return a box inside the level without reading; None if it was not read before."""
+        out = np.empty((height, width, 3), dtype=np.uint8)
+        for place, chunk in self.cached_chunks(x, y, width, height).items():
+            if chunk is None:
+                return None
+            paste(out, x, y, place, chunk)
+        return out
 
     def read_box(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """Read a box inside the level, level px, into (height, width, 3)."""
@@ -151,12 +171,7 @@ class LevelArray:
                 yield left, top
 
     def _fill(self, out: NDArray[np.uint8], x: int, y: int, place: tuple[int, int]) -> None:
-        left, top = place
-        chunk = self._chunk(left, top)
-        x0, y0 = max(x, left), max(y, top)
-        x1 = min(x + out.shape[1], left + chunk.shape[1])
-        y1 = min(y + out.shape[0], top + chunk.shape[0])
-        out[y0 - y : y1 - y, x0 - x : x1 - x] = chunk[y0 - top : y1 - top, x0 - left : x1 - left]
+        paste(out, x, y, place, self._chunk(*place))
 
     def _chunk(self, left: int, top: int) -> NDArray[np.uint8]:
         key = (self._index, left, top)
@@ -199,6 +214,17 @@ def pyramid_arrays(
     while max(arrays[-1].shape[:2]) > max(1, coarsest_side):
         arrays.append(_halved(arrays[-1], len(arrays), chunk_cache))
     return arrays
+
+
+def paste(
+    out: NDArray[np.uint8], x: int, y: int, place: tuple[int, int], chunk: NDArray[np.uint8]
+) -> None:
+    """Lay what a box, which begins at x, y, has of a chunk into it."""
+    left, top = place
+    x0, y0 = max(x, left), max(y, top)
+    x1 = min(x + out.shape[1], left + chunk.shape[1])
+    y1 = min(y + out.shape[0], top + chunk.shape[0])
+    out[y0 - y : y1 - y, x0 - x : x1 - x] = chunk[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
 def _halved(finer: LevelArray, index: int, chunk_cache: ArrayCache) -> LevelArray:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import SlideNotFoundError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide, file_and_image, open_slide
+from napari_smse.slides.remote_path import RemotePath
 
 LAYER_KEY: Final = "napari_smse_layer"
 """Key of the metadata of a layer that lies on a slide: its `LayerMark`."""
@@ -135,7 +136,8 @@ def slide_of(layer: Layer) -> Slide:
         # As slides that this plugin opens: a picture of one level flickers from afar.
         if isinstance(layer, Image):
             layer.interpolation2d = "linear"
-    if not file_and_image(slide.path)[0].exists():
+    # One at an address is asked for again when it is read, by who may wait for it.
+    if not isinstance(slide.path, RemotePath) and not file_and_image(slide.path)[0].exists():
         raise SlideNotFoundError(
             f"{slide.path} is gone: put the file back, or open the slide from where it is now."
         )

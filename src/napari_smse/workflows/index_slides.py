@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from napari_smse.address import is_url
 from napari_smse.errors import IndexFilesError, RequestError, SmseError
 from napari_smse.metrics.estimate import counted
 from napari_smse.models.card import ModelCard
 from napari_smse.progress import Progress, Task
-from napari_smse.results import STORE_NAME, is_url
+from napari_smse.results import STORE_NAME
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.index.index_files import AddOutcome
 from napari_smse.similarity.index.manifest import INDEX_NAME

@@ -39,6 +39,7 @@ from napari_smse.datasets.readers.slide_cases import (
 from napari_smse.errors import RegionError, named_error
 from napari_smse.slides import SLIDE_SUFFIXES, Region, open_slide, slides_in_file
 from napari_smse.slides.identity import path_text, slide_name
+from napari_smse.slides.remote_path import RemotePath
 from napari_smse.tiles import TileGrid, TileSpec, TissueMask, find_tissue
 
 logger = logging.getLogger(__name__)
@@ -118,8 +119,11 @@ class Field:
 def find_annotation(slide: Path) -> Path | None:
     """Return the annotations beside a slide, named after it with or without its suffix.
 
-    Where there are two files, one that holds tiles only goes after the other.
+    Where there are two files, one that holds tiles only goes after the other. None are looked for
+    beside a slide at an address.
     """
+    if isinstance(slide, RemotePath):
+        return None
     names = dict.fromkeys((slide.name, slide_name(slide)))
     candidates = [slide.with_name(name + _SUFFIX) for name in names]
     candidates = [path for path in candidates if path.is_file()]

@@ -102,7 +102,7 @@ class IndexedSlide(BaseModel):
         """Look whether the slide is still what was indexed; reads a few blocks of it."""
         try:
             same = quick_hash(text_path(self.path)) == self.quick_hash
-        except (OSError, IndexError):  # a folder without files has no first one
+        except (OSError, IndexError, SlideError):  # a folder without files has no first one
             return SlideState.GONE
         return SlideState.SAME if same else SlideState.CHANGED
 

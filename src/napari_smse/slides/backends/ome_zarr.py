@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,16 +17,24 @@ import zarr
 from numpy.typing import NDArray
 from zarr.core.metadata import ArrayV2Metadata
 
-from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
+from napari_smse.errors import (
+    DamagedSlideError,
+    NotASlideError,
+    SlideError,
+    SlideNotFoundError,
+)
 from napari_smse.slides.backends.base import Level, SlideFacts, as_rgb, level_downsample
+from napari_smse.slides.backends.remote_zarr import METADATA, remote_files, remote_group
+from napari_smse.slides.byte_ranges import trying
 from napari_smse.slides.cache import ArrayCache
+from napari_smse.slides.remote_path import RemotePath
 from napari_smse.slides.scale import StatedScale, mean_mpp, pixel_ratio
 
 CACHE_BYTES: Final = 64 * 2**20
 MAX_CHUNK_BYTES: Final = 2**29
 MAP_KEY: Final = "napari-smse"
 """Key of the metadata of an image that is a heat map which this package wrote, and no slide."""
-_METADATA: Final = ("zarr.json", ".zattrs")
+_ATTRIBUTES: Final = ("zarr.json", ".zattrs")
 _CODECS: Final = frozenset(
     {"bytes", "blosc", "crc32c", "gzip", "lz4", "sharding_indexed", "transpose", "zlib", "zstd"}
 )
@@ -43,7 +52,12 @@ _COLOURS: Final = (1, 3, 4)
 
 
 def is_ome_zarr(path: Path) -> bool:
-    """Whether a folder says that it is an OME-Zarr image that may be a slide; it never raises."""
+    """Whether a folder says that it is an OME-Zarr image that may be a slide; it never raises.
+
+    At an address, a name that ends so is enough.
+    """
+    if isinstance(path, RemotePath):
+        return path.is_dir()
     try:
         images = read_multiscales(path)
         return bool(images) and MAP_KEY not in images[0].get("metadata", {})
@@ -58,11 +72,14 @@ def identifying_files(path: Path) -> list[Path]:
     """
     if not is_ome_zarr(path):
         return []
+    if isinstance(path, RemotePath):
+        datasets = read_multiscales(path)[0]["datasets"]
+        return remote_files(path, [_inside(one["path"]) for one in datasets])
     metadata = [
         file
         for folder in (path, *sorted(one for one in path.iterdir() if one.is_dir()))
         for file in sorted(folder.glob("*"))
-        if file.name in {"zarr.json", ".zattrs", ".zarray", ".zgroup"}
+        if file.name in METADATA
     ]
     try:
         coarsest = path / _inside(read_multiscales(path)[0]["datasets"][-1]["path"])
@@ -135,7 +152,7 @@ class OmeZarrBackend:
         image = images[0]
         names = [axis["name"] for axis in image["axes"]]
         datasets = image["datasets"]
-        group = zarr.open_group(self._path, mode="r", use_consolidated=False)
+        group = _group(self._path)
         self._arrays = [
             _level_array(group[_inside(one["path"])], names, self._path) for one in datasets
         ]
@@ -165,7 +182,11 @@ class OmeZarrBackend:
             raise SlideError(f"{self._path.name} was closed; open it again to read it")
         array = self._arrays[level]
         try:
-            pixels = as_rgb(array.read(left, top))
+            read = partial(array.read, left, top)
+            remote = isinstance(self._path, RemotePath)
+            pixels = as_rgb(trying(str(self._path), read) if remote else read())
+        except SlideError:
+            raise
         except Exception as error:  # each codec has its own errors
             raise DamagedSlideError(
                 f"{self._path.name}: the chunk at ({left}, {top}) of level {level} cannot be read "
@@ -221,17 +242,26 @@ class _LevelArray:
 
 def read_multiscales(path: Path) -> list[dict[str, Any]]:
     """Return what an OME-Zarr says of its images; nothing for any other folder."""
-    for name in _METADATA:
+    for name in _ATTRIBUTES:
         file = path / name
-        if not file.is_file():
+        try:
+            if not file.is_file():
+                continue
+            content = json.loads(file.read_bytes())
+        except SlideNotFoundError:
             continue
-        content = json.loads(file.read_bytes())
         attributes = content.get("attributes", {}) if name == "zarr.json" else content
         attributes = attributes.get("ome", attributes)
         found = attributes.get("multiscales")
         if isinstance(found, list):
             return found
     return []
+
+
+def _group(path: Path) -> zarr.Group:
+    if isinstance(path, RemotePath):
+        return remote_group(path)
+    return zarr.open_group(path, mode="r", use_consolidated=False)
 
 
 def _inside(path: Any) -> str:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 import tifffile
 
 from napari_smse.errors import DamagedSlideError, NotASlideError, SeveralSlidesError
 from napari_smse.slides.image_number import with_image
+from napari_smse.slides.remote_path import RemotePath
 
+TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NO_SLIDE: Final = re.compile(
     r"\b(label|macro|overview|thumbnail|barcode|mask|segmentation)s?\b", re.IGNORECASE
 )
@@ -45,7 +47,11 @@ def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     DamagedSlideError
         Its OME-XML names files of other folders.
     """
-    with tifffile.TiffFile(path) as tiff:
+    with ExitStack() as opened:
+        source: Path | IO[bytes] = path
+        if isinstance(path, RemotePath):
+            source = opened.enter_context(path.open("rb"))
+        tiff = opened.enter_context(tifffile.TiffFile(source))
         # Counted first, a list of images that leads back to itself ends; gone through, it does not.
         if len(tiff.pages) > MAX_IMAGES:
             raise NotASlideError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_smse.errors import DamagedSlideError, NotASlideError
-from napari_smse.slides.backends.positional_file import PositionalFile
+from napari_smse.slides.backends.positional_file import PositionedBytes, positioned_bytes
+from napari_smse.slides.remote_file import LUMP_BYTES
+from napari_smse.slides.remote_path import slide_path
 
 _MIN_IS_WHITE = 0
 _READABLE_PHOTOMETRICS = {0, 1, 2, 6}  # min-is-white, min-is-black, RGB, YCbCr
@@ -35,7 +37,7 @@ class Plane:
 
     Parameters
     ----------
-    file : PositionalFile
+    file : PositionedBytes
         File that holds them.
     offsets, counts : numpy.ndarray
         int64 position and length in bytes of each segment, row by row.
@@ -45,7 +47,7 @@ class Plane:
         Turns the bytes of a segment and its index in the page into (h, w, samples).
     """
 
-    file: PositionalFile
+    file: PositionedBytes
     offsets: NDArray[np.int64]
     counts: NDArray[np.int64]
     first: int
@@ -88,6 +90,34 @@ class TiffLevel:
             for plane in self.planes
         )
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether its segments lie at an address, so that many are to be fetched at once."""
+        return self.planes[0].file.is_remote
+
+    def prefetch(self, places: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Fetch the next segments together, as many as memory allows; return which.
+
+        Parameters
+        ----------
+        places
+            Row and column of each that will be read, in this order.
+        """
+        parts: dict[PositionedBytes, list[tuple[int, int]]] = {}
+        fetched, count = [], 0
+        for row, column in places:
+            for plane in self.planes:
+                index = row * self.columns + column
+                start, length = int(plane.offsets[index]), int(plane.counts[index])
+                parts.setdefault(plane.file, []).append((start, start + length))
+                count += length
+            fetched.append((row, column))
+            if count >= LUMP_BYTES:
+                break
+        for file, ranges in parts.items():
+            file.prefetch(ranges)
+        return fetched
+
     def segment(self, row: int, column: int) -> NDArray[np.uint8] | None:
         """Read and decode one segment, (h, w, samples); None when it is not stored."""
         parts = []
@@ -99,14 +129,14 @@ class TiffLevel:
             data = plane.file.read(offset, count)
             if len(data) < count:
                 raise DamagedSlideError(
-                    f"{plane.file.path.name} ends inside a tile; copy it again from the scanner"
+                    f"{plane.file.name} ends inside a tile; copy it again from the scanner"
                 )
             parts.append(plane.decode(data, plane.first + index))
         pixels = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         return 255 - pixels if self.inverted else pixels
 
 
-def tiff_level(series: tifffile.TiffPageSeries, files: dict[Path, PositionalFile]) -> TiffLevel:
+def tiff_level(series: tifffile.TiffPageSeries, files: dict[Path, PositionedBytes]) -> TiffLevel:
     """Describe one level of a tifffile series.
 
     Parameters
@@ -168,7 +198,7 @@ def _planes(
     level: TiffLevel,
     stored: Any,  # TiffPage or TiffFrame, which share no base class
     page: tifffile.TiffPage,
-    files: dict[Path, PositionalFile],
+    files: dict[Path, PositionedBytes],
 ) -> list[Plane]:
     file = _open_file(stored, files)
     offsets = np.asarray(stored.dataoffsets, dtype=np.int64)
@@ -178,11 +208,11 @@ def _planes(
     repeats = page.samplesperpixel if separate else 1
     if min(len(offsets), len(counts)) < count * repeats:
         raise DamagedSlideError(
-            f"{file.path.name} lists {len(offsets)} of its {count * repeats} tiles; copy it again"
+            f"{file.name} lists {len(offsets)} of its {count * repeats} tiles; copy it again"
         )
     if level.tile_width * level.tile_height * page.samplesperpixel > _LARGEST_SEGMENT:
         raise NotASlideError(
-            f"{file.path.name} is stored in one piece of {level.width} x {level.height} px; "
+            f"{file.name} is stored in one piece of {level.width} x {level.height} px; "
             "convert it to a tiled TIFF"
         )
     decode = _decoder(stored, page, (level.tile_width, level.tile_height))
@@ -219,7 +249,7 @@ def _raw_strips(
     level: TiffLevel,
     pages: list[Any],
     page: tifffile.TiffPage,
-    files: dict[Path, PositionalFile],
+    files: dict[Path, PositionedBytes],
 ) -> TiffLevel:
     """Cut uncompressed pixels into strips of about 1 MiB, however the file calls them."""
     separate = page.planarconfig == 2 and page.samplesperpixel > 1
@@ -243,16 +273,16 @@ def _raw_strips(
     return replace(level, tile_height=rows, planes=tuple(planes))
 
 
-def _check_raw_length(stored: Any, count: int, files: dict[Path, PositionalFile]) -> None:
+def _check_raw_length(stored: Any, count: int, files: dict[Path, PositionedBytes]) -> None:
     """Refuse a page of more bytes than its file before every row of it is listed."""
     file, needed = _open_file(stored, files), int(stored.dataoffsets[0]) + count
     if needed > file.size:
         raise DamagedSlideError(cut_short(file, needed))
 
 
-def cut_short(file: PositionalFile, needed: int) -> str:
+def cut_short(file: PositionedBytes, needed: int) -> str:
     """Return the message about a file that ends before the bytes it needs."""
-    return f"{file.path.name} is cut short: it has {file.size} of {needed} bytes; copy it again"
+    return f"{file.name} is cut short: it has {file.size} of {needed} bytes; copy it again"
 
 
 def _unpacker(width: int, samples: int) -> Decode:
@@ -262,10 +292,10 @@ def _unpacker(width: int, samples: int) -> Decode:
     return unpack
 
 
-def _open_file(stored: Any, files: dict[Path, PositionalFile]) -> PositionalFile:
-    path = Path(stored.parent.filehandle.path)
+def _open_file(stored: Any, files: dict[Path, PositionedBytes]) -> PositionedBytes:
+    path = slide_path(stored.parent.filehandle.path)
     if path not in files:
-        files[path] = PositionalFile(path)
+        files[path] = positioned_bytes(path)
     return files[path]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
 from napari_smse.slides.backends.base import as_rgb, levels_from_sizes
 from napari_smse.slides.backends.level_steps import SizedSpacing, Spacing, placed_levels
-from napari_smse.slides.backends.positional_file import PositionalFile
+from napari_smse.slides.backends.positional_file import PositionedBytes
 from napari_smse.slides.backends.tiff_images import (
     chosen_image,
     first_plane,
@@ -58,7 +59,7 @@ class TifffileBackend:
     def __init__(self, path: Path, image: int | None = None) -> None:
         self._path = path
         self._image = image
-        self._files: dict[Path, PositionalFile] = {}
+        self._files: dict[Path, PositionedBytes] = {}
         self._cache = ArrayCache(CACHE_BYTES)
         try:
             with open_tiff(path) as tiff:
@@ -93,18 +94,33 @@ class TifffileBackend:
         stored = self._tiff_levels[level]
         tile_width, tile_height = stored.tile_width, stored.tile_height
         out = np.empty((height, width, 3), dtype=np.uint8)
-        for row in range(y // tile_height, (y + height - 1) // tile_height + 1):
-            for column in range(x // tile_width, (x + width - 1) // tile_width + 1):
-                left, top = column * tile_width, row * tile_height
-                x0, y0 = max(x, left), max(y, top)
-                x1, y1 = min(x + width, left + tile_width), min(y + height, top + tile_height)
-                target = out[y0 - y : y1 - y, x0 - x : x1 - x]
-                segment = self._segment(level, row, column)
-                if segment is None:
-                    target[:] = self.facts.background
-                else:
-                    target[:] = segment[y0 - top : y1 - top, x0 - left : x1 - left]
+        rows = range(y // tile_height, (y + height - 1) // tile_height + 1)
+        columns = range(x // tile_width, (x + width - 1) // tile_width + 1)
+        for row, column in self._fetched(level, list(itertools.product(rows, columns))):
+            left, top = column * tile_width, row * tile_height
+            x0, y0 = max(x, left), max(y, top)
+            x1, y1 = min(x + width, left + tile_width), min(y + height, top + tile_height)
+            target = out[y0 - y : y1 - y, x0 - x : x1 - x]
+            segment = self._segment(level, row, column)
+            if segment is None:
+                target[:] = self.facts.background
+            else:
+                target[:] = segment[y0 - top : y1 - top, x0 - left : x1 - left]
         return out
+
+    def _fetched(self, level: int, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Yield rows and columns of segments, after the bytes of many were made ready at once."""
+        stored = self._tiff_levels[level]
+        if not stored.is_remote:
+            yield from places
+            return
+        missing = [place for place in places if self._cache.get((level, *place)) is None]
+        ahead = iter(missing)
+        made_ready = set(places) - set(missing)
+        for place in places:
+            if place not in made_ready:
+                made_ready.update(stored.prefetch(ahead))
+            yield place
 
     def associated_image(self, name: str) -> NDArray[np.uint8]:
         """Return a smaller picture the file also holds, (height, width, 3)."""
@@ -200,7 +216,7 @@ def _sample_count(series: tifffile.TiffPageSeries) -> int:
 
 
 def _usable_levels(
-    series: tifffile.TiffPageSeries, files: dict[Path, PositionalFile]
+    series: tifffile.TiffPageSeries, files: dict[Path, PositionedBytes]
 ) -> tuple[TiffLevel, ...]:
     """Describe the levels; those below the first that cannot be read are left out."""
     levels = [tiff_level(series.levels[0], files)]

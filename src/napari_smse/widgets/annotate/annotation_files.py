@@ -15,6 +15,7 @@ from napari_smse.annotations.geojson import NO_LABELS, count_detections
 from napari_smse.errors import SmseError
 from napari_smse.metrics.estimate import counted
 from napari_smse.slides import Slide
+from napari_smse.slides.remote_path import RemotePath
 from napari_smse.widgets.annotate.class_presets import ClassPresets
 from napari_smse.widgets.annotate.class_table import ClassTable
 from napari_smse.widgets.annotate.toolbar import QuestionBar
@@ -184,7 +185,9 @@ class AnnotationFiles(QObject):
         if self._current is None:
             self.problem.emit(NO_SLIDE)
             return
-        usual = str(self._current.slide.path.with_suffix(".geojson"))
+        path = self._current.slide.path
+        beside = Path.home() / path.file_name if isinstance(path, RemotePath) else path
+        usual = str(beside.with_suffix(".geojson"))
         chosen, _ = QFileDialog.getSaveFileName(self._parent, "Save annotations", usual, _FILTER)
         if chosen:
             self.save_to(Path(chosen))

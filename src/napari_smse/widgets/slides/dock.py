@@ -61,7 +61,7 @@ class SlidesDock(SlideDock):
         self.reading, self.indexing = Worker(), Worker()
         self.files = SlideFiles(napari_viewer, self.entries, self)
         self.cohort = CohortSaver(napari_viewer, self.entries, self)
-        self._tasks = (self.reading, self.indexing, self.files.task, self.cohort.task)
+        self._tasks = (self.reading, self.indexing, *self.files.tasks, self.cohort.task)
         self.cancel_on_destroy((*self._tasks, self.entries.task, self.runs.task, self.queue.task))
         self._make_widgets()
         self._connect()
@@ -104,7 +104,7 @@ class SlidesDock(SlideDock):
             "scored before is not scored again."
         )
         layout = QVBoxLayout(self)
-        layout.addLayout(hbox(self.open, self.add, self.close_slide))
+        layout.addLayout(hbox(self.open, self.add, self.files.address, self.close_slide))
         layout.addWidget(self.table, stretch=1)
         for widget in (self.guessed, self.copies, self.message):
             layout.addWidget(widget)

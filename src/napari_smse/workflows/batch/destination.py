@@ -9,8 +9,9 @@ from typing import Protocol
 
 import platformdirs
 
+from napari_smse.address import is_url
 from napari_smse.atomic_write import output_error
-from napari_smse.results import STORE_NAME, RemoteFolder, is_url
+from napari_smse.results import STORE_NAME, RemoteFolder
 from napari_smse.scoring import ScoreStore, WriteLock, folder_lock
 
 

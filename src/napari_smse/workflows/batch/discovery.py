@@ -9,12 +9,19 @@ from pathlib import Path
 
 import tifffile
 
+from napari_smse.address import is_url
 from napari_smse.errors import DamagedSlideError, SlideNotFoundError
 from napari_smse.results import STORE_NAME
 from napari_smse.slides import may_be_slide, slide_series, slides_in_file, slides_in_folder
 from napari_smse.slides.backends.ome_zarr import is_ome_zarr
 from napari_smse.slides.backends.tiff_images import ome_file_names
 from napari_smse.slides.probe import require_openable
+from napari_smse.slides.remote_path import RemotePath
+from napari_smse.workflows.batch.listed_slides import (
+    LIST_SUFFIXES,
+    read_slide_list,
+    slides_at_address,
+)
 
 _PARTS_LISTED_IN = {".vms", ".vmu"}
 """Hamamatsu's index files: the pixels lie in files beside them, some of which end in .jpg."""
@@ -33,7 +40,9 @@ def find_slides(words: Sequence[str]) -> list[Path]:
     Parameters
     ----------
     words
-        As given in a shell; ``*``, ``?``, ``[…]`` and ``**`` make a pattern of what is no path.
+        As given in a shell; ``*``, ``?``, ``[…]`` and ``**`` make a pattern of what is no path. A
+        URL is a slide, or a folder of slides if it ends with ``/``; a ``.txt`` or ``.csv`` is a
+        list of all these.
 
     Raises
     ------
@@ -42,13 +51,23 @@ def find_slides(words: Sequence[str]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for word in words:
-        for path in _meant_by(word):
-            found.setdefault(_slide_key(path), path)
+        for one in read_slide_list(Path(word)) if _is_list(word) else [word]:
+            for path in _meant_by(one):
+                found.setdefault(_slide_key(path), path)
     return list(found.values())
+
+
+def _is_list(word: str) -> bool:
+    path = Path(word)
+    if is_url(word) or path.suffix.lower() not in LIST_SUFFIXES or path.is_dir():
+        return False
+    return path.exists() or not glob.has_magic(word)
 
 
 def _slide_key(path: Path) -> str:
     """Return what is the same for all ways to name a slide: any file of a DICOM series is one."""
+    if isinstance(path, RemotePath):
+        return str(path)
     try:
         series = slide_series(path)
     except OSError:
@@ -58,6 +77,8 @@ def _slide_key(path: Path) -> str:
 
 
 def _meant_by(word: str) -> list[Path]:
+    if is_url(word):
+        return slides_at_address(word)
     path = Path(word)
     if is_ome_zarr(path):
         return [path]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_smse.errors import OutputError
+from napari_smse.errors import OutputError, SlideError
 from napari_smse.results import STORE_NAME, folder_name
 from napari_smse.scoring import ComputeDevice, ScoreStore, score
 from napari_smse.scoring.device import usable_cores
@@ -160,5 +160,5 @@ def slides_to_index(
 def _own_name(path: Path) -> str:
     try:
         return folder_name(f"{slide_name(path)}-{quick_hash(path)[:12]}")
-    except (OSError, IndexError):
+    except (OSError, IndexError, SlideError):
         return folder_name(slide_name(path))  # opening it says what is wrong

@@ -17,11 +17,10 @@ from napari_smse.metrics.estimate import counted
 from napari_smse.progress import Progress, Task
 from napari_smse.results import RunRecord
 from napari_smse.results.folder import TABLE_NAME
-from napari_smse.results.run_record import CLASS_HEAD
+from napari_smse.results.run_record import CLASS_HEAD, read_record
 from napari_smse.results.tables import tile_schema
 from napari_smse.slides.identity import path_text, slide_name, text_path
 from napari_smse.workflows.report.labels import CohortLabels, read_labels
-from napari_smse.workflows.report.saved_results import read_record
 
 _SLIDE_TYPES: Final = {
     "slide": pa.string(),
