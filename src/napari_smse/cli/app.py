@@ -29,8 +29,7 @@ from napari_smse.cli.index import index_slides
 from napari_smse.cli.models import models_app
 from napari_smse.cli.options import AsJson, ModelArgument, SlidePath
 from napari_smse.cli.report import report_cohort, report_slides
-from napari_smse.cli.rerun import rerun_recorded
-from napari_smse.cli.score import score_slides
+from napari_smse.cli.score import rerun_recorded, score_slides
 from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError, is_out_of_memory, memory_error

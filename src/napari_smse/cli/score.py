@@ -1,4 +1,4 @@
-"""`napari-smse score`: its options, and what stops it."""
+"""`napari-smse score` and `rerun`: their options, and what stops them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
     DEFAULT_SCALES,
     AnyStain,
+    Device,
     Devices,
     Float32,
     MinTissue,
@@ -28,9 +29,12 @@ from napari_smse.cli.options import (
     TimeLimit,
     chosen_scales,
 )
-from napari_smse.cli.progress import BatchProgress
+from napari_smse.cli.progress import BatchProgress, TaskProgress
+from napari_smse.cli.report import Models, SlidesFolder
 from napari_smse.errors import RequestError
+from napari_smse.metrics.estimate import counted
 from napari_smse.models import read_card
+from napari_smse.progress import run_task
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides.probe import require_openable
 from napari_smse.workflows.batch.destination import destination_from
@@ -43,6 +47,7 @@ from napari_smse.workflows.batch.scorers import (
 )
 from napari_smse.workflows.batch.slide_job import BatchSettings, SlideJob, slide_jobs
 from napari_smse.workflows.index_slides import into_index
+from napari_smse.workflows.replay.recorded_run import rerun
 from napari_smse.workflows.settings.score import ScoreSettings
 
 
@@ -191,3 +196,32 @@ def _is_settled(job: SlideJob, progress: BatchProgress, *, several: bool) -> boo
         return True
     progress.done(f"{job.path.name}: already scored, results in {job.where}{index}")
     return True
+
+
+def rerun_recorded(
+    recorded: Annotated[
+        Path,
+        typer.Argument(help="run.json, or the results folder it lies in.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the new results.", show_default=False)],
+    model: Models = None,
+    slides: SlidesFolder = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Score a slide again as run.json records it, and tell how the scores differ.
+
+    Slide and model must be those of the record: their hashes are compared first.
+    """
+    console = Console(quiet=quiet)
+    running = rerun(recorded, out, models=tuple(model or ()), slides=slides, device=device)
+    with TaskProgress(console, "tiles") as bar:
+        done = run_task(running, bar.show)
+    console.report(f"{counted(done.tiles, 'tiles')} scored again, results in {done.folder}")
+    console.report(f"largest difference of a probability: {done.largest_difference:.1e}")
+    if not done.same_tiles:
+        console.warn(
+            f"{counted(done.only_before, 'tiles')} of the record were not scored now, and "
+            f"{counted(done.only_now, 'tiles')} were not before: a time limit leaves other tiles "
+            "out on another machine, and another version may find other tissue."
+        )

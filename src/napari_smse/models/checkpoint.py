@@ -6,7 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -214,3 +216,15 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         raise DamagedModelError(
             f"{path} does not fit the network its card describes ({reason}): get both again."
         ) from error
+
+
+def write_tensor(path: Path, values: NDArray[np.float32]) -> None:
+    """Write an array as a bare tensor, such as ``torch.load(path, weights_only=True)`` reads.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    with path.open("wb") as stream:
+        torch.save(torch.from_numpy(np.ascontiguousarray(values)), stream)

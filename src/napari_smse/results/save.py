@@ -35,8 +35,7 @@ from napari_smse.results.run_record import (
     write_run_json,
 )
 from napari_smse.results.tables import tile_table, write_csv, write_parquet
-from napari_smse.scoring import ScaleScores, ScoreStore, is_trained_scale
-from napari_smse.scoring.store import REGION
+from napari_smse.scoring import REGION, ScaleScores, ScoreStore, is_trained_scale
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 

@@ -20,12 +20,13 @@ from napari_smse.scoring.request import (
 )
 from napari_smse.scoring.runtimes.selection import select_runtime
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, MapName, ScoreMaps, shown_class
-from napari_smse.scoring.store import ScoreStore
+from napari_smse.scoring.store import REGION, ScoreStore
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
 
 __all__ = [
     "MULTI_SCALE_MEAN",
+    "REGION",
     "ComputeDevice",
     "HeatMap",
     "HeatMapBuilder",

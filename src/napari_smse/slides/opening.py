@@ -12,12 +12,7 @@ import openslide
 from numpy.typing import NDArray
 
 from napari_smse.address import is_url
-from napari_smse.errors import (
-    DamagedSlideError,
-    NotASlideError,
-    SlideError,
-    SlideNotFoundError,
-)
+from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
 from napari_smse.slides.backends.base import Backend, Level, SlideFacts
 from napari_smse.slides.backends.checked_levels import with_true_levels
 from napari_smse.slides.backends.dicom_header import describe_object, is_dicom, read_header
@@ -98,12 +93,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     stated = None if mpp is None else user_scale(mpp)
     try:
         file, image = file_and_image(path)
-        opened = (
-            open_remote(file, image)
-            if isinstance(file, RemotePath)
-            else _open_backend(_slide_file(file), image)
-        )
-        backend = with_true_levels(opened, path.name)
+        backend = with_true_levels(_backend_of(file, image), path.name)
     except PermissionError as error:
         raise SlideError(f"{path} may not be read; ask for permission to read it") from error
     except OSError as error:
@@ -156,6 +146,12 @@ def slides_in_file(path: str | Path) -> list[Path]:
     except Exception:
         return [path]
     return [with_image(path, i + 1) for i in range(number)] if number > 1 else [path]
+
+
+def _backend_of(file: Path, image: int | None) -> Backend:
+    if isinstance(file, RemotePath):
+        return open_remote(file, image)
+    return _open_backend(_slide_file(file), image)
 
 
 def _is_plain(path: Path) -> bool:

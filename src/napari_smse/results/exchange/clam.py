@@ -50,7 +50,7 @@ def _files(folder: Path, stem: str) -> tuple[Path, Path, Path]:
 
 def _write_tensor(scale: ScoredScale, path: Path) -> None:
     # Results are plain arrays: torch is loaded for this file alone.
-    from napari_smse.models.tensor_file import write_tensor
+    from napari_smse.models.checkpoint import write_tensor
 
     with new_file(path) as part:
         write_tensor(part, scale.embedding)

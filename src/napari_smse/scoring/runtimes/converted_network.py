@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from zipfile import ZipFile
 
 import platformdirs
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from napari_smse.atomic_write import write_atomic
 from napari_smse.scoring.device import Runtime
@@ -146,3 +147,27 @@ def _remove_oldest(folder: Path) -> None:
         room -= stat.st_size
         if room < 0:
             file.unlink(missing_ok=True)
+
+
+class ExportableNetwork(nn.Module):
+    """From tiles as they are read, uint8 (n, h, w, 3), to probabilities and embeddings.
+
+    Parameters
+    ----------
+    network
+        A folded network.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities (n, classes) and embeddings (n, d)."""
+        output = self.network(tiles.permute(0, 3, 1, 2))
+        return functional.softmax(output.logits, dim=1), cast("Tensor", output.embedding)
+
+    @staticmethod
+    def example(tile_px: int, batch_size: int) -> Tensor:
+        """Tiles to trace the network with; what they show does not matter."""
+        return torch.zeros((batch_size, tile_px, tile_px, 3), dtype=torch.uint8)

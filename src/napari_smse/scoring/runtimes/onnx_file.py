@@ -16,8 +16,7 @@ from napari_smse.models import Model
 from napari_smse.models.card import card_json
 from napari_smse.models.generated_tiles import generated_tile
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
-from napari_smse.scoring.runtimes.converted_network import converting
-from napari_smse.scoring.runtimes.export import ExportableNetwork
+from napari_smse.scoring.runtimes.converted_network import ExportableNetwork, converting
 
 CARD_KEY: Final = "napari_smse.card"
 """Of the file's metadata: the model's card as JSON, with classes, tile size and scale."""

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
-from napari_smse.scoring.runtimes.converted_network import ConvertedFiles, convert_once
-from napari_smse.scoring.runtimes.export import ExportableNetwork
+from napari_smse.scoring.runtimes.converted_network import (
+    ConvertedFiles,
+    ExportableNetwork,
+    convert_once,
+)
 
 if TYPE_CHECKING:
     from napari_smse.models import Model

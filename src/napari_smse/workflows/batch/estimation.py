@@ -11,8 +11,7 @@ from napari_smse.scoring import TimeEstimate, estimate
 from napari_smse.scoring.device import usable_cores
 from napari_smse.slides import open_slide
 from napari_smse.slides.probe import require_openable
-from napari_smse.workflows.batch.reporter import BatchReporter
-from napari_smse.workflows.batch.scorers import load_on_fastest
+from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest
 from napari_smse.workflows.settings.score import ScoreSettings
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import quick_hash, slide_name
 from napari_smse.slides.probe import require_openable
-from napari_smse.workflows.batch.reporter import BatchReporter
-from napari_smse.workflows.batch.scorers import load_on_fastest
+from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest
 from napari_smse.workflows.batch.slide_job import (
     BatchSettings,
     OpenJob,

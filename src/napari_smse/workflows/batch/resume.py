@@ -18,8 +18,7 @@ from napari_smse.results import (
     RunRecord,
     SlideRecord,
 )
-from napari_smse.scoring import ScoreRequest
-from napari_smse.scoring.store import REGION
+from napari_smse.scoring import REGION, ScoreRequest
 from napari_smse.slides import Slide
 from napari_smse.workflows.batch.destination import Destination
 

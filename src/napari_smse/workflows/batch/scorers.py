@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
+from napari_smse.progress import Progress
 from napari_smse.scoring import choose_devices, score, select_runtime
 from napari_smse.scoring.device import usable_cores
-from napari_smse.workflows.batch.reporter import BatchReporter
 from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
 
 if TYPE_CHECKING:
@@ -17,6 +17,28 @@ if TYPE_CHECKING:
 
     from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
+
+
+class BatchReporter(Protocol):
+    """Takes the progress of a batch; a slide that fails stops no other."""
+
+    failed: int
+    """How many slides have failed so far."""
+
+    def report(self, text: str) -> None:
+        """Report a fact about the whole batch."""
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Report what a reader of the results must know."""
+
+    def tiles(self, what: str, progress: Progress) -> None:
+        """Report how far the tiles are."""
+
+    def done(self, line: str) -> None:
+        """Count a slide as done, with a line about it."""
+
+    def fail(self, error: Exception, slide: str) -> None:
+        """Count a slide as failed, with the reason."""
 
 
 def load_on_fastest(

@@ -15,8 +15,7 @@ from napari_smse.errors import OutputError, RequestError
 from napari_smse.progress import Task
 from napari_smse.results import RECORD_NAME, STORE_NAME, save_results
 from napari_smse.results.run_record import CLASS_HEAD, RunRecord
-from napari_smse.scoring import ScoreStore, folder_lock
-from napari_smse.scoring.store import REGION
+from napari_smse.scoring import REGION, ScoreStore, folder_lock
 from napari_smse.workflows.report.saved_results import SavedResults, open_results
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.settings.score import ScoreSettings
