@@ -32,6 +32,7 @@ from napari_smse.results.exchange import ome_tiff, ome_zarr, read_tile_features
 from napari_smse.results.exchange.h5_files import add_rows, new_h5
 from napari_smse.results.exchange.map_files import read_map
 from napari_smse.results.exchange.map_stack import MapStack
+from napari_smse.results.exchange.tile_values import read_tile_values
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.index.shard_file import read_shard, read_slide, shard_path, write_shard
@@ -264,6 +265,31 @@ def look_at_features(folder: Path) -> object:
         return found.tiles.places, found.tiles.heat_map(np.ones(len(found)), 0)
 
 
+def make_values(folder: Path) -> list[Path]:
+    """Make a slide and scores of its tiles in a table and as GeoJSON; only those are damaged."""
+    write_pyramid_tiff(folder / "a.tif", SCENE, tile=64, mpp=0.5)
+    (folder / "a.csv").write_text("x,y,tile_size,score\n0,0,64,0.5\n64,0,64,0.25\n0,64,64,1\n")
+    square = [[0, 0], [64, 0], [64, 64], [0, 64], [0, 0]]
+    tile = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [square]},
+        "properties": {"objectType": "tile", "measurements": {"score": 0.5}},
+    }
+    (folder / "a.geojson").write_text(json.dumps({"features": [tile, tile]}))
+    return [folder / "a.csv", folder / "a.geojson"]
+
+
+def look_at_values(folder: Path) -> object:
+    """Every file of scores, with the maps made of it."""
+    with open_slide(folder / "a.tif") as slide:
+        return [
+            one.heat_map(name)
+            for file in ("a.csv", "a.geojson")
+            for one in read_tile_values(folder / file, slide)
+            for name in one.values
+        ]
+
+
 TABLE = "path,label,case,um_per_px\na.png,benign,1,0.5\nb.png,malignant,2,0.5\n"
 WSINFER = json.dumps(
     {
@@ -314,5 +340,6 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target("model", make_model, look_at_model, checked=True),
     Target("tile features", make_features, look_at_features),
+    Target("tile values", make_values, look_at_values),
     Target("OOD reference", make_reference, look_at_reference, checked=True),
 )

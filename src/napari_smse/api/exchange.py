@@ -7,6 +7,8 @@ from pathlib import Path
 
 from napari_smse.results import exchange
 from napari_smse.results.exchange import TileFeatures
+from napari_smse.results.exchange.tile_values import TileValues
+from napari_smse.results.exchange.tile_values import read_tile_values as read_values
 from napari_smse.slides import Slide
 
 Place = str | os.PathLike[str]
@@ -86,3 +88,48 @@ def read_tile_features(path: Place, slide: Slide, *, tile_size: int | None = Non
     True
     """
     return exchange.read_tile_features(Path(path), slide, tile_size)
+
+
+def read_tile_values(
+    path: Place, slide: Slide, *, tile_size: int | None = None
+) -> list[TileValues]:
+    """Read numbers of a slide's tiles that any program wrote, such as attention scores.
+
+    Parameters
+    ----------
+    path
+        CSV or Parquet with columns ``x`` and ``y`` (or ``minx``, ``miny``; ``left``, ``top``), the
+        corner of a tile in level-0 px, and its ``width`` or ``tile_size``; an HDF5 file with
+        ``coords`` and datasets of a number a tile; GeoJSON of tiles with measurements.
+    slide
+        The slide that they are of.
+    tile_size
+        Edge of a tile, level-0 px, where the file does not say so; by default tiles touch.
+
+    Returns
+    -------
+    list of TileValues
+        One for each size of tiles: ``values``, by column ``(n,)`` float32, ``placed``, where the
+        tiles lie, and ``heat_map(name)``.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, has no places or no numbers, or is of another slide.
+    OutputError
+        It is HDF5, and h5py is not installed.
+    SlideError
+        The slide states no um/px.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import napari_smse as smse
+    >>> slide = smse.open_slide("sample_data/sample_slide.tif")
+    >>> scores = smse.score(slide, smse.load_model(), mpp=1.0, device="cpu")
+    >>> folder = scores.save(tempfile.mkdtemp())
+    >>> (tiles,) = smse.read_tile_values(folder / "tiles.csv", slide)
+    >>> tiles.tile_size, tiles.heat_map("p_malignant").values.shape
+    (896, (6, 7))
+    """
+    return read_values(Path(path), slide, tile_size)

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata, util
+from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -33,6 +34,7 @@ from napari_smse.cli.score import rerun_recorded, score_slides
 from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError, is_out_of_memory, memory_error
+from napari_smse.results.exchange.tile_values import read_tile_values
 from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
 from napari_smse.slides.remote_path import RemotePath
@@ -172,9 +174,20 @@ def card(model: ModelArgument = "bundled") -> None:
 
 
 @app.command()
-def view(slide: SlidePath) -> None:
-    """Open a slide in napari with the Score dock beside it."""
-    open_slide(slide).close()
+def view(
+    slide: SlidePath,
+    scores: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Scores of its tiles by any program, shown as maps: CSV, Parquet, HDF5, GeoJSON.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Open a slide in napari with the Score dock beside it, and scores of its tiles as maps."""
+    with open_slide(slide) as opened:
+        for file in scores or ():
+            read_tile_values(file, opened)  # what is wrong with them is told here
     if platform.system() == "Linux" and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
@@ -182,9 +195,10 @@ def view(slide: SlidePath) -> None:
     if util.find_spec("napari") is None or _qt_binding() is None:
         raise DeviceError('napari or Qt is not installed: run pip install "napari-smse[all]".')
     address = slide.url if isinstance(slide, RemotePath) else str(slide)
-    # The path comes first: after -w, napari would take it for a widget's name. Without a plugin's
-    # name it would ask which of several readers to use.
-    launch = [sys.executable, "-m", "napari", address, "--plugin", "napari-smse"]
+    # Paths come first: after -w, napari would take them for a widget's name. Without a plugin's
+    # name it would ask which of several readers to use. Scores are opened after their slide.
+    files = [address, *map(str, scores or ())]
+    launch = [sys.executable, "-m", "napari", *files, "--plugin", "napari-smse"]
     command = [*launch, "-w", "napari-smse", "SMSE: Score slide"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 

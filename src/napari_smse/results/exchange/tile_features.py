@@ -212,13 +212,37 @@ def _corners(
     return np.asarray(coords, dtype=np.int32)
 
 
+def stated_edge(coords: Any, path: Path) -> int:
+    """Return a tile's edge in level-0 px, as a dataset of coordinates or CLAM's folder has it.
+
+    0 if neither says so.
+    """
+    return _edge(_numbers(coords)) or _edge(_patches(path))
+
+
 def _grid(
     slide: Slide, corners: NDArray[np.int32], about: Mapping[str, Any], edge: int
 ) -> TileGrid:
-    """Return the grid of tiles of this edge that begins at the first of them."""
     stated = round(_number(about, "patch_size")) if "patch_size_level0" in about else edge
-    size = stated if stated > 0 else edge
-    overlap = min(max(_number(about, "overlap") / size, 0.0), MAX_OVERLAP)
+    return tile_grid(slide, corners, edge, stated, _number(about, "overlap"))
+
+
+def tile_grid(
+    slide: Slide, corners: NDArray[np.int32], edge: int, tile_px: int, overlap: float
+) -> TileGrid:
+    """Return the grid of tiles that begins at the first of them.
+
+    Parameters
+    ----------
+    slide, corners
+        The slide, and where the tiles lie ``(n, 2)``: (x, y), level-0 px.
+    edge, tile_px
+        Edge of a tile, level-0 px, and at its own scale; where that is not known, the same.
+    overlap
+        Of neighbours, px at the tiles' own scale.
+    """
+    size = tile_px if tile_px > 0 else edge
+    overlap = min(max(overlap / size, 0.0), MAX_OVERLAP)
     x, y = corners.min(axis=0).tolist() if len(corners) else (0, 0)
     return TileGrid(
         TileSpec(size, slide.mpp * edge / size, slide.mpp, overlap),

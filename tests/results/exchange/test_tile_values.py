@@ -1,0 +1,199 @@
+"""Numbers of tiles by any program: read from what it wrote, laid where they belong, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_smse.errors import DataError
+from napari_smse.results import TileRows, tile_table, write_csv, write_parquet, write_qupath_tiles
+from napari_smse.results.exchange.tile_values import TileValues, read_tile_values
+from napari_smse.slides import Slide, open_slide
+from support.slides import write_pyramid_tiff
+
+EDGE = 100
+CORNERS = [(x, y) for y in (50, 150, 350) for x in (0, 100, 200, 500)]
+SCORES = np.linspace(0, 1, len(CORNERS)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Slide:
+    path = tmp_path_factory.mktemp("slides") / "slide.tif"
+    pixels = np.full((600, 800, 3), 200, np.uint8)
+    write_pyramid_tiff(path, pixels, mpp=0.5)
+    return open_slide(path)
+
+
+def written(path: Path, **columns: object) -> Path:
+    table = pa.table(columns)
+    if path.suffix == ".parquet":
+        pa.parquet.write_table(table, path)
+    else:
+        pa.csv.write_csv(table, path)
+    return path
+
+
+def places() -> dict[str, list[int]]:
+    return {"x": [x for x, _ in CORNERS], "y": [y for _, y in CORNERS]}
+
+
+def check(found: TileValues, name: str = "score") -> None:
+    """Every tile lies where it was written, with its number."""
+    np.testing.assert_array_equal(found.placed.corners, CORNERS)
+    np.testing.assert_array_equal(found.values[name], SCORES)
+    assert found.tile_size == EDGE
+    heat_map = found.heat_map(name)
+    middles = np.array(CORNERS, dtype=np.float64) + EDGE / 2
+    np.testing.assert_allclose(heat_map.at(*middles.T), SCORES)
+    assert np.isfinite(heat_map.values).sum() == len(CORNERS)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_with_corners_and_sizes(slide: Slide, tmp_path: Path, suffix: str) -> None:
+    size = [EDGE] * len(CORNERS)
+    path = written(
+        tmp_path / f"a{suffix}", **places(), width=size, height=size, score=SCORES, call=["a"] * 12
+    )
+    (found,) = read_tile_values(path, slide)
+    check(found)
+    assert list(found.values) == ["score"]
+
+
+def test_a_table_of_wsinfer(slide: Slide, tmp_path: Path) -> None:
+    x, y = places().values()
+    size = [EDGE] * len(CORNERS)
+    columns = {"minx": x, "miny": y, "width": size, "height": size, "prob_Tumor": SCORES}
+    (found,) = read_tile_values(written(tmp_path / "a.csv", **columns), slide)
+    check(found, "prob_Tumor")
+
+
+def test_without_a_size_tiles_touch_unless_it_is_given(slide: Slide, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", **places(), score=SCORES)
+    (found,) = read_tile_values(path, slide)
+    check(found)
+    (larger,) = read_tile_values(path, slide, tile_size=150)
+    assert larger.tile_size == 150
+
+
+def test_edges_on_whole_pixels_make_no_second_size(slide: Slide, tmp_path: Path) -> None:
+    size = [EDGE + number % 2 for number in range(len(CORNERS))]
+    path = written(tmp_path / "a.csv", **places(), width=size, height=size, score=SCORES)
+    (found,) = read_tile_values(path, slide)
+    check(found)
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1), (1, -1)])
+def test_attention_scores_of_clam(slide: Slide, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "blockmap.h5"
+    with h5py.File(path, "w") as file:
+        file["coords"] = np.array(CORNERS)
+        file["score"] = SCORES.reshape(shape)
+        file["features"] = np.zeros((len(CORNERS), 8), np.float32)
+    (found,) = read_tile_values(path, slide)
+    check(found)
+    assert list(found.values) == ["score"]
+
+
+def test_what_this_program_wrote_is_read_each_scale_for_itself(
+    slide: Slide, tmp_path: Path
+) -> None:
+    def rows(mpp: float, edge: int, corners: list[tuple[int, int]]) -> TileRows:
+        regions = np.array([(x, y, edge, edge) for x, y in corners])
+        share = np.linspace(0, 1, len(corners))
+        return TileRows(mpp, regions, share, np.column_stack([1 - share, share]), model="m 1")
+
+    table = tile_table([rows(0.5, 100, CORNERS), rows(1, 200, [(0, 0), (200, 0)])], ("a", "b"))
+    write_csv(table, tmp_path / "tiles.csv")
+    write_parquet(table, tmp_path / "tiles.parquet")
+    write_qupath_tiles(tmp_path / "tiles.geojson", table, ("a", "b"))
+    for name, column in (("csv", "p_b"), ("parquet", "p_b"), ("geojson", "P(b)")):
+        fine, coarse = read_tile_values(tmp_path / f"tiles.{name}", slide)
+        check(fine, column) if name != "geojson" else np.testing.assert_allclose(
+            fine.values[column], SCORES, atol=1e-6
+        )
+        assert (fine.tile_size, coarse.tile_size, len(coarse)) == (100, 200, 2)
+
+
+def geojson(path: Path, *features: object) -> Path:
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def feature(size: int, **measurements: float) -> dict[str, object]:
+    ring = [[0, 0], [size, 0], [size, size], [0, size], [0, 0]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"measurements": measurements},
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a,b\n1,2\n", "no columns x and y"),
+        ("x,y\n1,2\n", "places alone"),
+        ("x,y,score\n", "holds no tile"),
+        ("x,y,score\n790,590,1\n900,0,1\n", "1 of 2 tiles that do not lie on slide"),
+        ("x,y,score\n,,1\n", "do not lie on"),
+        ("", "cannot be read"),
+    ],
+)
+def test_a_table_of_something_else_is_refused(
+    slide: Slide, tmp_path: Path, content: str, reason: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(DataError, match=reason):
+        read_tile_values(path, slide)
+
+
+def test_files_of_something_else_are_refused(slide: Slide, tmp_path: Path) -> None:
+    cells = geojson(tmp_path / "cells.geojson", *(feature(n, area=n) for n in range(3, 30)))
+    with pytest.raises(DataError, match="sizes, which are no tiles"):
+        read_tile_values(cells, slide)
+    for content in ('{"features": [3]}', '{"features": 3}', "[", "[" * 100_000):
+        path = tmp_path / "broken.geojson"
+        path.write_text(content)
+        with pytest.raises(DataError):
+            read_tile_values(path, slide)
+    (tmp_path / "short.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    for name in ("short.h5", "none.csv"):
+        with pytest.raises(DataError, match=name):
+            read_tile_values(tmp_path / name, slide)
+    with h5py.File(tmp_path / "no.h5", "w") as file:
+        file["score"] = SCORES
+    with pytest.raises(DataError, match="no dataset coords"):
+        read_tile_values(tmp_path / "no.h5", slide)
+
+
+cells = st.tuples(st.integers(0, 7), st.integers(0, 5))
+
+
+@given(st.sets(cells, min_size=2, max_size=20), st.integers(0, 40), st.data())
+def test_tiles_of_any_part_of_a_grid_keep_their_places(
+    tmp_path_factory: pytest.TempPathFactory,
+    slide: Slide,
+    chosen: set[tuple[int, int]],
+    shift: int,
+    data: st.DataObject,
+) -> None:
+    edge = data.draw(st.integers(20, 95))
+    corners = [(column * edge + shift, row * edge + shift) for column, row in sorted(chosen)]
+    scores = np.arange(len(corners), dtype=np.float32)
+    path = tmp_path_factory.mktemp("tables") / "a.csv"
+    x, y = zip(*corners, strict=True)
+    (found,) = read_tile_values(
+        written(path, x=x, y=y, tile_size=[edge] * len(x), score=scores), slide
+    )
+    middles = np.array(corners, dtype=np.float64) + edge / 2
+    np.testing.assert_array_equal(found.heat_map("score").at(*middles.T), scores)
