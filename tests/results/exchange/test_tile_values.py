@@ -91,6 +91,16 @@ def test_edges_on_whole_pixels_make_no_second_size(slide: Slide, tmp_path: Path)
     check(found)
 
 
+def test_tiles_that_were_moved_inside_the_slide_make_no_finer_cells(
+    slide: Slide, tmp_path: Path
+) -> None:
+    corners = [(x, y) for y in (0, 100, 200, 300, 400, 470) for x in (0, 100, 200)]
+    x, y = zip(*corners, strict=True)
+    path = written(tmp_path / "a.csv", x=x, y=y, w=[EDGE] * 18, h=[EDGE] * 18, score=range(18))
+    (found,) = read_tile_values(path, slide)
+    assert found.heat_map("score").cell == EDGE
+
+
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1), (1, -1)])
 def test_attention_scores_of_clam(slide: Slide, tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = tmp_path / "blockmap.h5"

@@ -135,17 +135,27 @@ def _of_size(
     path: Path, slide: Slide, rows: _Rows, chosen: NDArray[np.bool_], edge: int
 ) -> TileValues:
     corners = np.rint(rows.corners[chosen]).astype(np.int32)
-    grid = tile_grid(slide, corners, edge, edge, max(0.0, edge - _spacing(corners)))
+    grid = tile_grid(slide, corners, edge, edge, max(0.0, edge - _usual_step(corners, edge)))
     values = {name: column[chosen] for name, column in rows.values.items()}
     known = {name: column for name, column in values.items() if np.isfinite(column).any()}
     return TileValues(path, PlacedTiles.near(grid, corners), known)
 
 
-def _spacing(corners: NDArray[np.floating] | NDArray[np.integer]) -> float:
+def _spacing(corners: NDArray[np.float64]) -> float:
     """Return the smallest distance along either side of two tiles that do not lie at one place."""
-    steps = [np.diff(np.unique(np.rint(side))) for side in corners.T]
-    found = np.concatenate(steps)
-    return float(found.min()) if len(found) else 0.0
+    steps = _steps(corners)
+    return float(steps.min()) if len(steps) else 0.0
+
+
+def _usual_step(corners: NDArray[np.int32], edge: int) -> float:
+    """Return the commonest distance of neighbours; tiles at the slide's edge may lie nearer."""
+    steps, counts = np.unique(_steps(corners), return_counts=True)
+    return float(steps[counts.argmax()]) if len(steps) else float(edge)
+
+
+def _steps(corners: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.floating]:
+    """Return the distances of columns, and of rows."""
+    return np.concatenate([np.diff(np.unique(np.rint(side))) for side in corners.T])
 
 
 def _require_on(slide: Slide, path: Path, corners: NDArray[np.float64]) -> None:
