@@ -5,7 +5,13 @@ import pytest
 
 from napari_smse.errors import DeviceError
 from napari_smse.scoring import choose_device, choose_devices, list_devices
-from napari_smse.scoring.device import computes_bfloat16, usable_cores
+from napari_smse.scoring.device import (
+    ComputeDevice,
+    computes_bfloat16,
+    reading_threads,
+    usable_cores,
+    viewer_reading_threads,
+)
 
 
 def test_auto_is_the_first_and_the_cpu_is_always_there():
@@ -77,3 +83,27 @@ def test_a_job_uses_the_cores_it_was_given_and_no_others(monkeypatch):
     assert usable_cores() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     assert usable_cores() == 64
+
+
+GPU = ComputeDevice("cuda:0", "GPU", "float16", 256)
+CPU = ComputeDevice("cpu", "CPU", "float32", 8)
+
+
+@pytest.mark.parametrize(
+    ("devices", "cores", "threads"),
+    [
+        (CPU, 64, 2),
+        ([GPU, GPU], 8, 7),
+        (GPU, 1, 2),
+        (GPU, 128, 16),
+    ],
+)
+def test_a_gpu_is_fed_by_all_cores_but_one(
+    devices: ComputeDevice | list[ComputeDevice], cores: int, threads: int
+) -> None:
+    assert reading_threads(devices, cores) == threads
+
+
+def test_in_a_viewer_a_cpu_is_left_to_the_network_and_the_window() -> None:
+    assert viewer_reading_threads(CPU, 7) == 1
+    assert viewer_reading_threads(GPU, 7) == 6

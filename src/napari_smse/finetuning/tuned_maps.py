@@ -24,6 +24,7 @@ from napari_smse.scoring import (
     score,
 )
 from napari_smse.scoring.derived_store import derived_store
+from napari_smse.scoring.device import viewer_reading_threads
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
 
@@ -138,7 +139,9 @@ def rescored_maps(
         if store is None:
             path = Path(folder) / "scores.zarr"
             store = ScoreStore.create(path, plan, card.classes, card.embedding_dim, {})
-        for progress in score(slide, model, plan, store, device, threads=threads, readers=1):
+        readers = viewer_reading_threads(device, threads)
+        running = score(slide, model, plan, store, device, threads=threads, readers=readers)
+        for progress in running:
             maps.add(progress.scores)
             yield progress
     return maps

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from napari_smse.errors import DeviceError
 
@@ -19,6 +20,10 @@ _WITH_BFLOAT16 = ("BF16", "FP16", "AMX", "AVX10")
 # library takes from the system and gives back every time. Six would be a fifth faster in float32,
 # but then answers depend, in the last bit, on the place in the batch.
 _BATCH = {"cuda": 256, "mps": 64, "cpu": 8}
+
+_READERS_BESIDE_CPU: Final = 2
+_MOST_READERS: Final = 16
+"""More threads wait for the disk, or for Python, rather than decode."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,32 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # neither Windows nor macOS has it
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def reading_threads(
+    devices: ComputeDevice | Sequence[ComputeDevice], cores: int | None = None
+) -> int:
+    """How many threads read a slide for these devices.
+
+    A network on the CPU needs the cores itself, one on a GPU leaves them free, and would starve
+    behind two.
+
+    Parameters
+    ----------
+    devices
+        What the network runs on.
+    cores
+        How many this process may use; by default all that it has.
+    """
+    several = [devices] if isinstance(devices, ComputeDevice) else devices
+    if all(device.torch_name == "cpu" for device in several):
+        return _READERS_BESIDE_CPU
+    return min(_MOST_READERS, max(_READERS_BESIDE_CPU, (cores or usable_cores()) - 1))
+
+
+def viewer_reading_threads(device: ComputeDevice, cores: int) -> int:
+    """How many threads read a slide while a viewer is used, of so many cores that it can spare."""
+    return 1 if device.torch_name == "cpu" else reading_threads(device, cores)
 
 
 def _device(torch_name: str, label: str, precision: Precision) -> ComputeDevice:

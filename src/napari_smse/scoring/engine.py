@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_smse.scoring.block_order import BlockOrder, Viewport
 from napari_smse.scoring.block_writer import BlockWriter
-from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.device import ComputeDevice, reading_threads
 from napari_smse.scoring.pipeline import BatchScores, Pipeline
 from napari_smse.scoring.progress import ScoringProgress, ThroughputMeter, TileScores
 from napari_smse.scoring.store import ScoreStore
@@ -30,7 +30,7 @@ def score(
     device: ComputeDevice | Sequence[ComputeDevice],
     *,
     threads: int = 1,
-    readers: int = 2,
+    readers: int | None = None,
     viewport: Viewport | None = None,
     seconds: float | None = None,
 ) -> Generator[ScoringProgress, None, None]:
@@ -50,7 +50,8 @@ def score(
     threads
         CPU cores for the network.
     readers
-        Threads that read the slide; with 0, everything happens in the caller's thread.
+        Threads that read the slide, by default as many as the devices need (`reading_threads`);
+        with 0, everything happens in the caller's thread.
     viewport
         What the viewer shows: its tiles come first. It may change while this runs.
     seconds
@@ -82,6 +83,7 @@ def score(
     order = _order(plan, todo, viewport, deadline)
     order.update(stored)
     devices = [device] if isinstance(device, ComputeDevice) else list(device)
+    readers = reading_threads(devices) if readers is None else readers
     pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
     writer = BlockWriter(plan, store, slide)
     try:

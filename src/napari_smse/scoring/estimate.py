@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_smse.scoring.block_order import BlockOrder
-from napari_smse.scoring.device import ComputeDevice
+from napari_smse.scoring.device import ComputeDevice, reading_threads
 from napari_smse.scoring.pipeline import Pipeline
 from napari_smse.scoring.progress import PROBE_S, Bottleneck
 from napari_smse.slides import Slide
@@ -53,7 +53,7 @@ def estimate(
     device: ComputeDevice | Sequence[ComputeDevice],
     *,
     threads: int = 1,
-    readers: int = 2,
+    readers: int | None = None,
     seconds: float = PROBE_S,
 ) -> TimeEstimate:
     """Score blocks from all over a slide for a while, store nothing, and return the throughput.
@@ -74,6 +74,7 @@ def estimate(
     blocks = np.random.default_rng(_SEED).permutation(len(plan.blocks)).tolist()
     devices = [device] if isinstance(device, ComputeDevice) else list(device)
     order = BlockOrder(plan, blocks)
+    readers = reading_threads(devices) if readers is None else readers
     pipeline = Pipeline(slide, model, plan, order, devices, threads=threads, readers=readers)
     began = first = time.monotonic()
     tiles = of_first = 0

@@ -34,7 +34,7 @@ from napari_smse.scoring import (
     store_lock,
 )
 from napari_smse.scoring.derived_store import derived_store
-from napari_smse.scoring.device import usable_cores
+from napari_smse.scoring.device import usable_cores, viewer_reading_threads
 from napari_smse.scoring.open_run import run_facts
 from napari_smse.scoring.runtimes.selection import (
     begun_at_once,
@@ -159,7 +159,7 @@ class ScoreJob:
             store,
             device,
             threads=self.threads or spare_threads(),
-            readers=1,
+            readers=viewer_reading_threads(device, spare_threads()),
             viewport=self.viewport,
             seconds=self.settings.time_limit,
         )
