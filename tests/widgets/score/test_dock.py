@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialogButtonBox
+from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_smse.errors import DamagedSlideError
 from napari_smse.reader import read_slides
@@ -325,6 +325,16 @@ def test_save_writes_everything(dock, until, tmp_path):
     record = json.loads((folder / "run.json").read_text())
     assert record["slide"]["mpp"] == 0.25
     assert record["model"]["name"] == "redness"
+
+
+def test_the_run_is_copied_as_a_command_and_as_python(dock, until):
+    dock.form.options.choose(overlap=0.5)
+    dock.results.copy.command.trigger()
+    command = QApplication.clipboard().text()
+    assert command.startswith("napari-smse score ")
+    assert "--overlap 0.5" in command
+    dock.results.copy.python.trigger()
+    assert "overlap=0.5" in QApplication.clipboard().text()
 
 
 def test_export_asks_for_a_program_and_saves_the_results_first(

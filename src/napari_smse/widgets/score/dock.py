@@ -95,7 +95,7 @@ class ScoreDock(SlideDock):
         self.table = self.tabs.table
         self.summary = RunSummary(self.viewer, self.tabs.summary, self)
         self.live = LiveResults(self.viewer, self.controls, self.table, self)
-        self.results = ResultButtons()
+        self.results = ResultButtons(lambda: self.planner.script())
         self.save, self.export = self.results.save, self.results.export
         notice = QLabel(_NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
@@ -183,7 +183,7 @@ class ScoreDock(SlideDock):
         written = self.session.is_scoring(layer)
         self.panel.show_warnings(() if run is None else run.warnings)
         self.panel.state.setText(describe_run(run))
-        self.results.setEnabled(run is not None and run.store.finished and not written)
+        self.results.allow(run is not None and run.store.finished and not written)
 
     def _override_mpp(self, mpp: float) -> None:
         layer = self.form.slide_layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,13 @@ from napari_smse.errors import SmseError
 from napari_smse.results import RECORD_NAME, result_folder_names
 from napari_smse.results.exchange import TARGETS, export_results
 from napari_smse.slides import Slide
+from napari_smse.widgets.controls.copy_as import CopyAsButton
 from napari_smse.widgets.controls.layout import hbox, push_button
 from napari_smse.widgets.score.export_dialog import ExportDialog
 from napari_smse.widgets.session import Session
 from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.replay.script import Script
 from napari_smse.workflows.score_slide import save_shown_results
 
 _State = tuple[str, object, int]
@@ -195,9 +198,15 @@ class _Written:
 
 
 class ResultButtons(QWidget):
-    """Save and Export, side by side; both off until there is something to write."""
+    """Save and Export, off until there is something to write, and what copies the run as a script.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    script
+        As for `CopyAsButton`.
+    """
+
+    def __init__(self, script: Callable[[], Script], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.save = push_button(
             "Save results …", "Write report, tables, picture, QuPath tiles and scores as shown."
@@ -205,10 +214,16 @@ class ResultButtons(QWidget):
         self.export = push_button(
             "Export …", "Write the tiles for another program, and save the results beside them."
         )
-        layout = hbox(self.save, self.export)
+        self.copy = CopyAsButton(script)
+        layout = hbox(self.save, self.export, self.copy)
         layout.setContentsMargins(0, 0, 0, 0)
         self.setLayout(layout)
-        self.setEnabled(False)
+        self.allow(False)
+
+    def allow(self, writable: bool) -> None:
+        """Say whether there is something to write."""
+        for button in (self.save, self.export):
+            button.setEnabled(writable)
 
 
 def _target(folder: Path, slide: Slide) -> Path:

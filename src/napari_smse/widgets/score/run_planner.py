@@ -10,6 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject
 from shapely.geometry.base import BaseGeometry
 
+from napari_smse.errors import QueryError
 from napari_smse.widgets.controls.model_picker import ModelSelection
 from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
 from napari_smse.widgets.layers.overlays import hide_tissue, show_tissue
@@ -20,6 +21,7 @@ from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.batch.score_queue import ScoreChoice
+from napari_smse.workflows.replay.script import Script, score_script
 from napari_smse.workflows.score_slide import ScoreJob, settle_runtime
 from napari_smse.workflows.scored_slide import Run
 
@@ -92,6 +94,17 @@ class RunPlanner(QObject):
             before_first_tile=before_first_tile,
             at_once=True,
         )
+
+    def script(self) -> Script:
+        """Return what the form asks for as a command and as Python; raises as `job` does.
+
+        Also `QueryError` if there is no slide.
+        """
+        layer = self._form.slide_layer
+        if layer is None:
+            raise QueryError("Open a slide first: File > Open.")
+        job = self.job(layer, lambda _run: None)
+        return score_script(job.slide, job.model, job.settings, job.roi)
 
     def settle_runtime(self, run: Run) -> None:
         """Find what later runs of a model run fastest on, once the maps of this one are drawn."""
