@@ -95,3 +95,25 @@ def polygons_of(geometry: BaseGeometry) -> Polygon | MultiPolygon | None:
 
 def _meets(annotation: Annotation, area: BaseGeometry) -> bool:
     return bool(annotation.geometry.intersects(area))
+
+
+def without_holes(parts: Sequence[Polygon], holes: Sequence[Polygon]) -> BaseGeometry:
+    """Join parts, each without the holes that lie in it; an island in a hole stays.
+
+    Parameters
+    ----------
+    parts, holes
+        Outlines as they were drawn, which may cross themselves.
+    """
+    areas, cuts = ([shapely.make_valid(one) for one in side] for side in (parts, holes))
+    return shapely.union_all([area.difference(_cut_from(area, cuts, len(areas))) for area in areas])
+
+
+def _cut_from(part: BaseGeometry, holes: Sequence[BaseGeometry], parts: int) -> BaseGeometry:
+    """Return the holes of a part: all where it is the only one, else those that it surrounds."""
+    own = [
+        hole
+        for hole in holes
+        if parts == 1 or (hole.area <= part.area and part.intersects(hole.representative_point()))
+    ]
+    return shapely.union_all(own)

@@ -70,11 +70,12 @@ def find_similar(
     >>> len(found.order) + len(found.like) == len(scores)
     True
     """
+    if not isinstance(scores, TileFeatures):
+        require_embedding(scores.card)
     like, others = geometries(region), geometries(unlike)
     if isinstance(scores, TileFeatures):
         number, model = 0, scores.encoder
     else:
-        require_embedding(scores.card)
         number, model = scores.scale_number(mpp), scores.store.facts["model"]["hash"]
     if progress is not None:
         progress(Progress(0, 1, "Searching"))

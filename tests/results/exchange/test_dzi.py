@@ -94,7 +94,7 @@ def test_of_more_than_two_classes_each_has_a_picture(tmp_path: Path) -> None:
     run = write_results(tmp_path / "run", classes=("a/b", "c: <é>", "рак"), mpps=(1.0,))
     paths = export(run, tmp_path)
     assert [path.name for path in paths] == [
-        f"one_10x_{name}.dzi" for name in ("a%2Fb", "c: <é>", "рак")
+        f"one_10x_{name}.dzi" for name in ("a%2Fb", "c%3A %3Cé%3E", "рак")
     ]
     assert all(reassembled(path).any() for path in paths)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Layer
@@ -146,6 +146,15 @@ STEPS = st.lists(
 )
 
 
+ISLAND = [
+    ("paint", "benign", [(0, 0), (0, 353)], 40),
+    ("paint", "benign", [(312, 471), (553, 213), (357, 0), (325, 428)], 47),
+    # What it leaves lies in the hole of the rest.
+    ("erase all", "benign", [(312, 471), (553, 213), (357, 84), (325, 428)], 10),
+]
+
+
+@example(ISLAND)
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

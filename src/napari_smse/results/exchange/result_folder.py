@@ -90,7 +90,8 @@ class ResultFolder:
         except (OSError, pa.ArrowException) as error:
             raise self._not_of_these_scores(path) from error
         tiles = sum(scale.tiles for scale in self.record.scales)
-        columns = set(tile_columns(self.store.classes)) - {"ood", "call", "model"}  # as of 0.1
+        later = {"ood", "call", "focus", "model"}  # than version 0.1, or than 0.2
+        columns = set(tile_columns(self.store.classes)) - later
         if table.num_rows != tiles or not columns <= set(table.column_names):
             raise self._not_of_these_scores(path)
         return table

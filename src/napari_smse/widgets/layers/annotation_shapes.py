@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 from napari_smse.annotations import Annotation, AnnotationSet
-from napari_smse.annotations.region_editing import polygons_of
+from napari_smse.annotations.region_editing import polygons_of, without_holes
 from napari_smse.palette import UNKNOWN_COLOUR, Colour
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.regions import CLASS as CLASS
@@ -297,11 +297,8 @@ def layer_colours(layer: Layer) -> dict[str, Colour]:
 
 def _whole(parts: Sequence[tuple[bool, Polygon]], slide: Slide) -> Polygon | MultiPolygon | None:
     """Join parts, cut holes and what lies beside the slide; None if no area is left."""
-    drawn, holes = (
-        shapely.union_all([shapely.make_valid(part) for is_hole, part in parts if is_hole is kind])
-        for kind in (False, True)
-    )
-    whole = drawn.difference(holes)
+    drawn, holes = ([part for is_hole, part in parts if is_hole is kind] for kind in (False, True))
+    whole = without_holes(drawn, holes)
     page = shapely.box(0, 0, slide.width, slide.height)
     if not page.covers(whole):
         whole = whole.intersection(page)

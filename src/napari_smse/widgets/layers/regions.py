@@ -12,6 +12,7 @@ from napari.layers import Layer, Shapes
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from napari_smse.annotations.region_editing import without_holes
 from napari_smse.errors import RegionError
 from napari_smse.palette import IGNORE
 from napari_smse.reader import SLIDE_KEY
@@ -75,15 +76,19 @@ def drawn_region(viewer: ViewerModel, slide_layer: Layer) -> BaseGeometry:
     """
     layers = [layer for layer in viewer.layers if _is_drawn_on(layer, slide_layer)]
     selected = [layer for layer in layers if layer in viewer.layers.selection]
-    wanted: list[BaseGeometry] = []
-    cut_out: list[BaseGeometry] = []
+    wanted: list[shapely.Polygon] = []
+    holes: list[shapely.Polygon] = []
+    ignored: list[BaseGeometry] = []
     for layer in selected or layers:
         for i in _chosen(layer):
             outline = world_outline(layer, i)
             if len(outline) >= 3:
                 polygon = shapely.Polygon(world_to_level0(slide_layer, outline))
-                (cut_out if _is_cut_out(layer, i) else wanted).append(shapely.make_valid(polygon))
-    region = shapely.difference(shapely.union_all(wanted), shapely.union_all(cut_out))
+                if _is_ignored(layer, i):
+                    ignored.append(shapely.make_valid(polygon))
+                else:
+                    (holes if _is_hole(layer, i) else wanted).append(polygon)
+    region = without_holes(wanted, holes).difference(shapely.union_all(ignored))
     if region.area == 0:
         raise RegionError(
             "No area is drawn: add a Shapes layer, draw a rectangle or polygon on the slide, "
@@ -107,11 +112,14 @@ def _chosen(layer: Shapes) -> list[int]:
     return [i for i in chosen if layer.shape_type[i] in AREAS]
 
 
-def _is_cut_out(layer: Shapes, index: int) -> bool:
+def _is_hole(layer: Shapes, index: int) -> bool:
     features = layer.features
-    if HOLE not in features or CLASS not in features:
-        return False
-    return bool(features[HOLE].iloc[index]) or features[CLASS].iloc[index] == IGNORE
+    return HOLE in features and bool(features[HOLE].iloc[index])
+
+
+def _is_ignored(layer: Shapes, index: int) -> bool:
+    features = layer.features
+    return CLASS in features and features[CLASS].iloc[index] == IGNORE
 
 
 def world_outline(layer: Shapes, index: int) -> NDArray[np.float64]:
