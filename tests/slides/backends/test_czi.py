@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -207,6 +208,19 @@ def test_cut_files_are_damaged(one_scene: Path, tmp_path: Path, keep: int) -> No
     with pytest.raises(DamagedSlideError, match=r"a\.czi .*copy it again"):
         open_slide(cut(path, keep))
     assert slides_in_file(path) == [path]
+
+
+@pytest.mark.parametrize("dimensions", [-1, 41, 2**31 - 1])
+def test_what_makes_the_library_crash_is_damaged(
+    one_scene: Path, tmp_path: Path, dimensions: int
+) -> None:
+    data = bytearray(one_scene.read_bytes())
+    second = data.find(b"DV", data.find(b"DV", data.find(b"ZISRAWDIRECTORY")) + 2)
+    struct.pack_into("<i", data, second + 28, dimensions)
+    path = tmp_path / "a.czi"
+    path.write_bytes(data)
+    with pytest.raises(DamagedSlideError, match=r"states -?[0-9]+ dimensions.; copy it again"):
+        open_slide(path)
 
 
 def test_a_tile_that_is_damaged_is_named(tmp_path: Path) -> None:

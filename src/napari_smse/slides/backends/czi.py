@@ -27,6 +27,7 @@ from napari_smse.slides.backends.base import Level, SlideFacts
 from napari_smse.slides.backends.czi_tiles import (
     SCENE,
     first_plane,
+    require_sound_directory,
     stored_levels,
     stored_tiles,
 )
@@ -215,6 +216,7 @@ def _new_reader(path: Path) -> Any:
             f"{path.name} is a CZI file, which is read by the package pylibCZIrw: "
             'run pip install "napari-smse[czi]".'
         ) from error
+    require_sound_directory(path)
     return CziReader(str(path), cache_options=CacheOptions(CacheType.Standard, READER_CACHE_BYTES))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,11 @@ SCENE: Final = "S"
 _FOCUS: Final = "Z"
 _CELLS: Final = 64
 _MAX_TILE: Final = 2048
+_DIRECTORY: Final = b"ZISRAWDIRECTORY"
+_DIRECTORY_AT: Final = 84
+_COUNT_AT, _ENTRIES_AT = 32, 160
+_ENTRY_HEAD, _ENTRY_DIMENSION = 32, 20
+_MAX_DIMENSIONS: Final = 40
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +51,36 @@ class StoredTile:
     def is_on(self, plane: Mapping[str, int]) -> bool:
         """Whether it lies on a plane; along a dimension that it has not, it lies on any."""
         return all(self.place.get(name, index) == index for name, index in plane.items())
+
+
+def require_sound_directory(path: Path) -> None:
+    """Raise `ValueError` if the directory states what makes the library that reads it crash.
+
+    It believes an entry of any number of dimensions, and reads beyond its memory. Whatever else
+    may be wrong it finds itself.
+    """
+    with path.open("rb") as file:
+        start = _number(file, "<q", _DIRECTORY_AT)
+        file.seek(max(0, start))
+        if file.read(len(_DIRECTORY)) != _DIRECTORY:
+            return
+        count = _number(file, "<i", start + _COUNT_AT)
+        at = start + _ENTRIES_AT
+        for _ in range(count):
+            file.seek(at)
+            head = file.read(_ENTRY_HEAD)
+            if len(head) < _ENTRY_HEAD or not head.startswith(b"DV"):
+                return
+            (dimensions,) = struct.unpack_from("<i", head, _ENTRY_HEAD - 4)
+            if not 0 <= dimensions <= _MAX_DIMENSIONS:
+                raise ValueError(f"a tile states {dimensions} dimensions")
+            at += _ENTRY_HEAD + _ENTRY_DIMENSION * dimensions
+
+
+def _number(file: IO[bytes], kind: str, at: int) -> int:
+    file.seek(at)
+    (number,) = struct.unpack(kind, file.read(struct.calcsize(kind)))
+    return int(number)
 
 
 def stored_tiles(reader: Any) -> list[StoredTile]:
