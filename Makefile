@@ -22,7 +22,7 @@ SITE_ENV := .venv/.installed-docs
 # Screenshots need a screen, if only a virtual one.
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"))
 
-# Damaged files of each of 30 kinds.
+# Damaged files of each of 31 kinds.
 EACH ?= 4000
 
 # Pages of the documentation that have pictures of the viewer.

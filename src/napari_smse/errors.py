@@ -58,6 +58,10 @@ class CredentialsError(SlideError):
     """What an address points to may only be read with credentials, or with other ones."""
 
 
+class MissingReaderError(SlideError):
+    """What reads slides of this format is not installed."""
+
+
 class MissingScaleError(SlideError):
     """The slide does not state its um/px."""
 

@@ -38,7 +38,9 @@ SLIDE_KEY = "napari_smse_slide"
 MAP_NAME_KEY = "napari_smse_map"
 """Key of the metadata of an opened heat map: its `napari_smse.scoring.MapName`."""
 
-_SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"}
+_SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"} | {
+    ".czi"
+}
 _TIFF_SUFFIXES = {".tif", ".tiff", ".btf", ".tf8"}
 _RGB_PHOTOMETRICS = {2, 6}  # RGB, YCbCr
 _LARGE_PIXELS = 25_000_000

@@ -41,11 +41,12 @@ from napari_smse.slides import open_slide
 from napari_smse.slides.opening import may_be_slide
 from napari_smse.tiles.tissue import find_tissue
 from napari_smse.workflows.report.labels import read_labels
+from support.czi_slides import Scene, write_czi
 from support.dicom_slides import write_dicom_level
 from support.exemplar_banks import made_bank
 from support.ome_zarr import write_ome_zarr
 from support.slide_index import made_shard
-from support.slides import noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
+from support.slides import halved, noise_image, write_ome_pyramid, write_pyramid_tiff, write_svs
 from support.stores import scored_store
 from support.training import mini_model
 
@@ -141,6 +142,10 @@ def everything(value: Any) -> str:
 def made_map() -> MapStack:
     values = np.linspace(0, 1, 600, dtype=np.float32).reshape(2, 15, 20)
     return MapStack("20x", ("benign", "malignant"), values, 0, 0, 100, 0.25)
+
+
+def make_czi(path: Path) -> None:
+    write_czi(path, Scene({1: SCENE, 2: halved(SCENE)}), compression="zstd1:ExplicitLevel=1")
 
 
 def make_map_zarr(folder: Path) -> list[Path]:
@@ -312,6 +317,7 @@ TARGETS: tuple[Target, ...] = (
     slide("jp2k.svs", partial(write_svs, image=SCENE, tile=64, compression="jpeg2000")),
     slide("aperio.svs", partial(write_svs, image=SCENE, tile=64)),
     slide("pyramid.ome.tif", partial(write_ome_pyramid, image=SCENE, tile=64)),
+    slide("zstd.czi", make_czi),
     picture("strips.tif"),
     picture("a.png"),
     picture("a.jpg"),

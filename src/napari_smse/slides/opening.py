@@ -15,12 +15,13 @@ from napari_smse.address import is_url
 from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError, SlideNotFoundError
 from napari_smse.slides.backends.base import Backend, Level, SlideFacts
 from napari_smse.slides.backends.checked_levels import with_true_levels
-from napari_smse.slides.backends.dicom_header import describe_object, is_dicom, read_header
+from napari_smse.slides.backends.czi import CZI_MAGIC, CziBackend, scene_count
+from napari_smse.slides.backends.dicom_header import is_dicom
 from napari_smse.slides.backends.dicom_series import (
     folder_series,
-    is_non_slide_dicom,
     level_spacings,
     may_be_level,
+    refused_dicom,
     slides_in_folder,
 )
 from napari_smse.slides.backends.image import ImageBackend
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 SLIDE_SUFFIXES: frozenset[str] = frozenset(
     {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".tif", ".tiff"}
-    | {".btf", ".tf8", ".dcm", ".png", ".jpg", ".jpeg"}
+    | {".btf", ".tf8", ".czi", ".dcm", ".png", ".jpg", ".jpeg"}
 )
 """Suffixes, in lower case, of files that may be slides."""
 
@@ -63,7 +64,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     ----------
     path : str or Path
         A slide file, an ordinary picture, a folder with one DICOM slide, or an OME-Zarr. Of a TIFF
-        that holds several slides, its path with the number of one of them: ``slides.ome.tif#2``.
+        or CZI with several slides, its path with the number of one of them: ``slides.ome.tif#2``.
         An SVS, a TIFF or an OME-Zarr may lie at a URL: ``https://host/a.svs``, ``s3://bucket/a.svs``
         and whatever else fsspec reaches; it is read there, in parts.
     mpp : float, optional
@@ -80,6 +81,10 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         When it is a file with several slides, and none of them is named.
     DamagedSlideError
         When it is a slide but cut short or broken.
+    MissingReaderError
+        When what reads its format comes with an extra that is not installed.
+    NotBrightfieldError
+        When it is a CZI of fluorescence.
     CopyFirstError
         When it is a URL of a file in another format, or on a server that gives no parts of files.
     CredentialsError, UnreachableSlideError
@@ -136,16 +141,22 @@ def slides_in_file(path: str | Path) -> list[Path]:
     """
     path = slide_path(path) if is_url(path) else Path(path)
     try:
-        with path.open("rb") as stream:
-            if stream.read(4) not in TIFF_MAGIC:
-                return [path]
-        if not isinstance(path, RemotePath) and not _is_plain(path):
-            return [path]
-        with open_tiff(path) as tiff:
-            number = len(slide_images(tiff))
+        number = _slide_count(path)
     except Exception:
         return [path]
     return [with_image(path, i + 1) for i in range(number)] if number > 1 else [path]
+
+
+def _slide_count(path: Path) -> int:
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+    is_remote = isinstance(path, RemotePath)
+    if magic == CZI_MAGIC:
+        return 1 if is_remote else scene_count(path)
+    if magic not in TIFF_MAGIC or not (is_remote or _is_plain(path)):
+        return 1
+    with open_tiff(path) as tiff:
+        return len(slide_images(tiff))
 
 
 def _backend_of(file: Path, image: int | None) -> Backend:
@@ -189,6 +200,8 @@ def _open_backend(file: Path, image: int | None) -> Backend:
         return OmeZarrBackend(file)
     with file.open("rb") as stream:
         magic = stream.read(4)
+    if magic == CZI_MAGIC:
+        return CziBackend(file, image)
     if image is not None:
         return _open_image(file, image, is_tiff=magic in TIFF_MAGIC)
     scanner = _try_openslide(file)
@@ -200,7 +213,7 @@ def _open_backend(file: Path, image: int | None) -> Backend:
             scanner.levels = placed_levels(scanner.levels, level_spacings(file))
         return scanner
     if is_dicom(file):
-        raise _dicom_error(file)
+        raise refused_dicom(file)
     if file.suffix.lower() == ".mrxs":  # which is itself a small JPEG
         raise DamagedSlideError(
             f"{file.name} lacks its data; put the folder {file.stem} of the scan beside it"
@@ -214,20 +227,6 @@ def _open_image(file: Path, image: int, *, is_tiff: bool) -> Backend:
     if image == 1:
         return _open_backend(file, None)
     raise NotASlideError(f"{file.name} has no slide {image}: it holds one; open {file.name}")
-
-
-def _dicom_error(file: Path) -> SlideError:
-    header = read_header(file)
-    if header is None or not header.sop_class:
-        return DamagedSlideError(f"{file.name} has a damaged DICOM header; copy it again")
-    if is_non_slide_dicom(file):
-        return NotASlideError(
-            f"{file.name} holds {describe_object(header)}, and is not a slide; open a slide file"
-        )
-    return DamagedSlideError(
-        f"{file.name} is a DICOM slide in a form OpenSlide does not read; "
-        "export it from the scanner's software in another one"
-    )
 
 
 def _try_openslide(file: Path) -> OpenSlideBackend | None:

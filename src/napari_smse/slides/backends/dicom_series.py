@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from napari_smse.errors import DamagedSlideError, NotASlideError, SlideError
 from napari_smse.slides.backends.dicom_header import (
     WHOLE_SLIDE_IMAGE,
     DicomHeader,
+    describe_object,
     is_dicom,
     read_header,
 )
@@ -93,3 +95,18 @@ def level_spacings(file: Path) -> list[SizedSpacing]:
         for header in headers
         if header is not None and header.flavour == _LEVEL
     ]
+
+
+def refused_dicom(file: Path) -> SlideError:
+    """Return why a DICOM file that OpenSlide does not open is none that can be read."""
+    header = read_header(file)
+    if header is None or not header.sop_class:
+        return DamagedSlideError(f"{file.name} has a damaged DICOM header; copy it again")
+    if is_non_slide_dicom(file):
+        return NotASlideError(
+            f"{file.name} holds {describe_object(header)}, and is not a slide; open a slide file"
+        )
+    return DamagedSlideError(
+        f"{file.name} is a DICOM slide in a form OpenSlide does not read; "
+        "export it from the scanner's software in another one"
+    )

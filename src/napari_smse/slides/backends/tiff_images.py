@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -17,8 +17,7 @@ from typing import IO, Final
 import numpy as np
 import tifffile
 
-from napari_smse.errors import DamagedSlideError, NotASlideError, SeveralSlidesError
-from napari_smse.slides.image_number import with_image
+from napari_smse.errors import DamagedSlideError, NotASlideError
 from napari_smse.slides.remote_path import RemotePath
 
 TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -30,7 +29,6 @@ _STACK_AXES: Final = frozenset("IQ")
 """Of images that have nothing but their size in common."""
 _FOCAL_AXIS: Final = "Z"
 _MAX_PLANES: Final = 16
-_MAX_LISTED: Final = 8
 _log = logging.getLogger(__name__)
 MAX_IMAGES: Final = 10_000
 _FILE_NAMES: Final = re.compile(r'\bFileName="([^"]*)"')
@@ -92,37 +90,10 @@ def slide_images(tiff: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     return slides or [max(images, key=pixel_count)]
 
 
-def chosen_image(
-    images: Sequence[tifffile.TiffPageSeries], path: Path, number: int | None
-) -> tifffile.TiffPageSeries:
-    """Return the image that is meant.
-
-    Parameters
-    ----------
-    images
-        The slides of the file, at least one.
-    path
-        The file, to be named.
-    number
-        Counted from 1; None where there is but one.
-
-    Raises
-    ------
-    SeveralSlidesError
-        There are several, and no number was given.
-    NotASlideError
-        There is none of this number.
-    """
-    if number is None and len(images) > 1:
-        raise SeveralSlidesError(
-            f"{path.name} holds {len(images)} slides ({_listed(images)}); open one of them, such "
-            f"as {with_image(path, 1).name}"
-        )
-    if number is not None and number > len(images):
-        raise NotASlideError(
-            f"{path.name} has no slide {number}: it holds {len(images)} ({_listed(images)})"
-        )
-    return images[(number or 1) - 1]
+def describe_image(image: tifffile.TiffPageSeries) -> str:
+    """Return name and size of an image, to be listed."""
+    name = f"{image.name[:40]}, " if image.name else ""
+    return f"{name}{image.keyframe.imagewidth} x {image.keyframe.imagelength} px"
 
 
 def first_plane(series: tifffile.TiffPageSeries) -> tifffile.TiffPageSeries:
@@ -172,13 +143,3 @@ def _may_be_slide(image: tifffile.TiffPageSeries, largest: int) -> bool:
 def _is_coloured(image: tifffile.TiffPageSeries) -> bool:
     sides = dict(zip(image.axes, image.shape, strict=False))
     return int(sides.get("S", sides.get("C", 1))) >= _COLOURS
-
-
-def _listed(images: Sequence[tifffile.TiffPageSeries]) -> str:
-    lines = [
-        f"{number}: {f'{image.name[:40]}, ' if image.name else ''}"
-        f"{image.keyframe.imagewidth} x {image.keyframe.imagelength} px"
-        for number, image in enumerate(images[:_MAX_LISTED], start=1)
-    ]
-    more = [f"and {len(images) - _MAX_LISTED} more"] if len(images) > _MAX_LISTED else []
-    return "; ".join([*lines, *more])

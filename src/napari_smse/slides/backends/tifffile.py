@@ -16,7 +16,7 @@ from napari_smse.slides.backends.base import as_rgb, levels_from_sizes
 from napari_smse.slides.backends.level_steps import SizedSpacing, Spacing, placed_levels
 from napari_smse.slides.backends.positional_file import PositionedBytes
 from napari_smse.slides.backends.tiff_images import (
-    chosen_image,
+    describe_image,
     first_plane,
     open_tiff,
     pixel_count,
@@ -25,6 +25,7 @@ from napari_smse.slides.backends.tiff_images import (
 from napari_smse.slides.backends.tiff_level import TiffLevel, cut_short, tiff_level
 from napari_smse.slides.backends.tiff_metadata import page_spacing, tiff_facts
 from napari_smse.slides.cache import ArrayCache
+from napari_smse.slides.image_number import chosen_index
 
 CACHE_BYTES = 64 * 2**20
 _ASSOCIATED_LIMIT = 50_000_000
@@ -145,7 +146,8 @@ class TifffileBackend:
         images = slide_images(tiff)
         if not images:
             raise DamagedSlideError(f"{self._path.name} holds no image; copy it again")
-        series = first_plane(chosen_image(images, self._path, self._image))
+        described = [describe_image(image) for image in images]
+        series = first_plane(images[chosen_index(described, self._path, self._image)])
         self._tiff_levels = _usable_levels(series, self._files)
         self._check_length()
         sizes = [(level.width, level.height) for level in self._tiff_levels]
