@@ -48,8 +48,10 @@ def test_the_dock_is_in_a_menu_napari_shows(manifest: PluginManifest) -> None:
 def test_the_reader_is_asked_about_every_slide_format(manifest: PluginManifest) -> None:
     from napari_smse.slides import SLIDE_SUFFIXES
 
-    (reader,) = manifest.contributions.readers or []
+    readers = {one.command: one for one in manifest.contributions.readers or []}
+    reader, scores = (readers[f"napari-smse.get_{name}"] for name in ("reader", "score_reader"))
     patterns = set(reader.filename_patterns)
     assert reader.accepts_directories
     plain_pictures = {".png", ".jpg", ".jpeg"}  # napari reads those itself
     assert {f"*{suffix}" for suffix in SLIDE_SUFFIXES - plain_pictures} <= patterns
+    assert patterns.isdisjoint(scores.filename_patterns)
