@@ -58,6 +58,10 @@ class CredentialsError(SlideError):
     """What an address points to may only be read with credentials, or with other ones."""
 
 
+class ColourProfileError(SlideError):
+    """The slide has no ICC profile, or none that can be applied."""
+
+
 class MissingScaleError(SlideError):
     """The slide does not state its um/px."""
 
