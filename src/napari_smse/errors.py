@@ -62,6 +62,10 @@ class MissingReaderError(SlideError):
     """What reads slides of this format is not installed."""
 
 
+class ColourProfileError(SlideError):
+    """The slide has no ICC profile, or none that can be applied."""
+
+
 class MissingScaleError(SlideError):
     """The slide does not state its um/px."""
 

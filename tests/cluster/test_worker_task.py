@@ -14,7 +14,8 @@ from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.models import Model
 from napari_smse.slides import open_slide
-from support.cluster import job_on, scored_here, write_model, write_slide
+from support.cluster import REQUEST, job_on, scored_here, write_model, write_slide
+from support.icc_profiles import wide_profile
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,20 @@ def test_blocks_are_scored_as_in_one_process(
                 there = whole.scale(scale).probability[start:stop]
                 assert np.array_equal(block.probability[row : row + stop - start], there)
                 row += stop - start
+
+
+def test_colours_are_converted_as_in_one_process(model: Model, tmp_path: Path) -> None:
+    path = write_slide(tmp_path / "slide.tif", iccprofile=wide_profile())
+    whole = scored_here(path, model, tmp_path / "here.zarr", replace(REQUEST, icc=True))
+    plain = scored_here(path, model, tmp_path / "plain.zarr")
+    with open_slide(path) as opened:
+        job = job_on(opened, model, tmp_path / "job.zarr", replace(REQUEST, icc=True))
+    answer = score_blocks(pickle.loads(pickle.dumps(job.work)), [0])
+    assert isinstance(answer, list)
+    scale, start, stop = job.plan.blocks[0].members[0]
+    found = answer[0].probability[: stop - start]
+    assert np.array_equal(found, whole.scale(scale).probability[start:stop])
+    assert not np.array_equal(found, plain.scale(scale).probability[start:stop])
 
 
 def test_a_slide_is_opened_and_planned_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from napari_smse.datasets import pixels
 from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.datasets.pixels import close_slides, read_pixels
 from napari_smse.errors import DataError
-from napari_smse.slides import Region
+from napari_smse.slides import Region, open_slide
+from support.icc_profiles import wide_profile
 from support.slides import coordinate_image, cut, noise_image, write_pyramid_tiff
 
 
@@ -25,6 +27,17 @@ def labelled(path: Path, region: Region | None = None, mpp: float = 0.5) -> Labe
 def saved(path: Path, picture: Image.Image) -> LabelledImage:
     picture.save(path)
     return labelled(path)
+
+
+def test_a_field_is_read_by_the_profile_of_its_slide(tmp_path: Path) -> None:
+    path = write_pyramid_tiff(tmp_path / "a.tif", noise_image(300, 200), iccprofile=wide_profile())
+    region = Region(10, 20, 64, 48)
+    with open_slide(path) as slide:
+        plain, converted = slide.read(region, 0.5), slide.with_icc().read(region, 0.5)
+    field = labelled(path, region)
+    assert np.array_equal(np.asarray(read_pixels(field)), plain)
+    assert np.array_equal(np.asarray(read_pixels(replace(field, icc=True))), converted)
+    assert not np.array_equal(plain, converted)
 
 
 def test_rgb_comes_as_it_is(tmp_path: Path) -> None:

@@ -7,9 +7,19 @@ import pytest
 from shapely.geometry import box
 
 from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
-from napari_smse.scoring import ScoreRequest, ScoreStore, choose_device, open_run, stored_plan
+from napari_smse.scoring import (
+    ScoreRequest,
+    ScoreStore,
+    as_scored,
+    choose_device,
+    open_run,
+    read_block,
+    stored_plan,
+)
 from napari_smse.slides import open_slide
+from support.icc_profiles import wide_profile
 from support.models import redness_model
+from support.shell import section
 from support.slides import write_pyramid_tiff
 
 
@@ -42,6 +52,21 @@ def test_it_has_the_same_tiles_in_the_same_blocks(slide_path, tmp_path, request_
         assert one.grid == other.grid
         assert np.array_equal(one.columns, other.columns)
         assert np.array_equal(one.tissue, other.tissue)
+
+
+def test_pixels_are_read_again_in_the_colours_they_were_scored_in(tmp_path):
+    path = write_pyramid_tiff(tmp_path / "slide.tif", section(), 0.5, iccprofile=wide_profile())
+    slide = open_slide(path)
+    plain, _ = stored(tmp_path / "plain.zarr", slide, mpps=(0.5,))
+    plan, store = stored(tmp_path / "icc.zarr", slide, mpps=(0.5,), icc=True)
+    again = stored_plan(slide, store)
+    assert plan.icc
+    assert again.icc
+    assert not plain.icc
+    tiles = read_block(slide, plan, plan.blocks[0])
+    assert np.array_equal(read_block(slide, again, again.blocks[0]), tiles)
+    assert np.array_equal(read_block(as_scored(slide, store), plain, plan.blocks[0]), tiles)
+    assert not np.array_equal(read_block(slide, plain, plan.blocks[0]), tiles)
 
 
 def test_another_slide_has_no_plan(slide_path, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -47,13 +48,15 @@ def write_model(folder: Path) -> Model:
     return load_model(save_model(network, card, folder / "tiny"))
 
 
-def write_slide(path: Path, seed: int = 0, width: int = 700, height: int = 520) -> Path:
+def write_slide(
+    path: Path, seed: int = 0, width: int = 700, height: int = 520, **options: Any
+) -> Path:
     """Tissue that looks different everywhere."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = section(width, height).astype(np.int16)
     noise = noise_image(width, height, seed).astype(np.int16) // 8
     tissue = (pixels != section(width, height)[0, -1]).any(axis=2, keepdims=True)
-    return write_pyramid_tiff(path, (pixels - noise * tissue).astype(np.uint8), mpp=0.5)
+    return write_pyramid_tiff(path, (pixels - noise * tissue).astype(np.uint8), mpp=0.5, **options)
 
 
 def job_on(slide: Slide, model: Model, store: Path, request: ScoreRequest = REQUEST) -> ClusterJob:
@@ -63,10 +66,12 @@ def job_on(slide: Slide, model: Model, store: Path, request: ScoreRequest = REQU
     return ClusterJob(work, plan, open_run(store, slide, model.card, request, plan, DEVICE))
 
 
-def scored_here(path: Path, model: Model, store: Path) -> ScoreStore:
+def scored_here(
+    path: Path, model: Model, store: Path, request: ScoreRequest = REQUEST
+) -> ScoreStore:
     """The scores that one process gives."""
     with open_slide(path) as slide:
-        job = job_on(slide, model, store)
+        job = job_on(slide, model, store, request)
         for _ in score(slide, model, job.plan, job.store, DEVICE):
             pass
     return job.store

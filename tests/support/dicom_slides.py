@@ -85,6 +85,7 @@ def write_dicom_level(
     kind: str = "VOLUME",
     implicit: bool = False,
     endless: bool = False,
+    icc_profile: bytes = b"\xfe\xff\xdd\xe0" * 64,
 ) -> Path:
     """Write one level of a slide, stored in whole tiles, its last ones padded with black."""
     height, width = image.shape[:2]
@@ -95,7 +96,7 @@ def write_dicom_level(
     spacing = f"{mpp / 1000:.8f}"
     measures = [[(0x00180050, "DS", "0.001"), (0x00280030, "DS", f"{spacing}\\{spacing}")]]
     # A colour profile that, like a real one, lies before what is looked for, and holds anything.
-    path_items = [[(0x00282000, "OB", b"\xfe\xff\xdd\xe0" * 64), (0x00480106, "SH", "1")]]
+    path_items = [[(0x00282000, "OB", icc_profile), (0x00480106, "SH", "1")]]
     elements: list[Element] = [
         (0x00080008, "CS", f"ORIGINAL\\PRIMARY\\{kind}\\NONE"),
         (0x00080060, "CS", "SM"),

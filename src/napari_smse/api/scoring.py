@@ -33,6 +33,7 @@ def score(
     device: str = "auto",
     float32: bool = False,
     any_stain: bool = False,
+    icc: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: OnProgress | None = None,
@@ -66,6 +67,8 @@ def score(
         Compute in float32 by torch, even where another runtime or bfloat16 is faster.
     any_stain
         Also of a slide that does not look like H&E.
+    icc
+        Bring the slide's colours to sRGB by the ICC profile in its file first.
     out
         Where the scores go, by custom ending in ``.zarr``. By default into the user's cache, where
         the scores of the last 50 runs stay.
@@ -81,6 +84,8 @@ def score(
         A scale or the overlap is impossible, or much finer than the slide.
     MissingScaleError
         The slide does not state its um/px: open it as ``open_slide(path, mpp=...)``.
+    ColourProfileError
+        `icc` is asked for, and the slide has no ICC profile, or a damaged one.
     NotBrightfieldError, NoTissueError, RegionError
         There is nothing to score.
     OtherStainError
@@ -105,7 +110,9 @@ def score(
     job = ScoreJob(
         slide,
         str(model.path),
-        ScoreSettings(scales_of(mpp), overlap, min_tissue, time_limit, device, float32, any_stain),
+        ScoreSettings(
+            scales_of(mpp), overlap, min_tissue, time_limit, device, float32, any_stain, icc
+        ),
         outline,
         again=overwrite,
         loaded=model.loaded,

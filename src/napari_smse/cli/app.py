@@ -37,6 +37,7 @@ from napari_smse.errors import DeviceError, SmseError, is_out_of_memory, memory_
 from napari_smse.results.exchange.tile_values import read_tile_values
 from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
+from napari_smse.slides.backends.srgb_pixels import describe_profile
 from napari_smse.slides.remote_path import RemotePath
 
 _ENDING_SIGNALS: Final = ("SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has the last, others not
@@ -96,6 +97,7 @@ def info(
         return
     for facts in described:
         del facts["properties"]
+        facts["icc_profile"] = facts["icc_profile"] or "none"
         for key, value in facts.items():
             console.report(f"{key.replace('_', ' '):18}{_readable(value)}")
 
@@ -116,6 +118,7 @@ def slide_facts(slide: Slide) -> dict[str, Any]:
         "levels": [asdict(level) for level in slide.levels],
         "bounds": asdict(slide.bounds),
         "associated_images": list(slide.associated_images),
+        "icc_profile": describe_profile(slide.icc_profile),
         "quick_hash": slide.quick_hash,
         "properties": dict(slide.properties),
     }

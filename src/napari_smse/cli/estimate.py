@@ -11,6 +11,7 @@ from napari_smse.cli.options import (
     AnyStain,
     Devices,
     Float32,
+    Icc,
     MinTissue,
     ModelName,
     Overlap,
@@ -41,12 +42,13 @@ def estimate_slides(
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
     any_stain: AnyStain = False,
+    icc: Icc = False,
     shard: ShardOf = None,
 ) -> None:
     """Estimate how long slides will take, by scoring each for two seconds; nothing is kept."""
     scales = chosen_scales(context, mpp, model)
     scoring = ScoreSettings(
-        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain
+        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain, icc=icc
     )
     scoring.request()
     require_tiles(read_card(model))

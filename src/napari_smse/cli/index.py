@@ -14,6 +14,7 @@ from napari_smse.cli.options import (
     AnyStain,
     Devices,
     Float32,
+    Icc,
     MinTissue,
     ModelName,
     Overlap,
@@ -54,6 +55,7 @@ def index_slides(
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
     any_stain: AnyStain = False,
+    icc: Icc = False,
     results: Annotated[
         Path | None,
         typer.Option(help="Folder that `score` wrote to: what is scored there is used."),
@@ -80,7 +82,7 @@ def index_slides(
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     scales = chosen_scales(context, mpp, model)
     scoring = ScoreSettings(
-        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain
+        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain, icc=icc
     )
     scoring.request()
     card = read_card(model)

@@ -122,6 +122,7 @@ Float32 = Annotated[bool, setting(ScoreSettings, "float32")]
 Overlap = Annotated[float, setting(ScoreSettings, "overlap")]
 MinTissue = Annotated[float, setting(ScoreSettings, "min_tissue")]
 AnyStain = Annotated[bool, setting(ScoreSettings, "any_stain")]
+Icc = Annotated[bool, setting(ScoreSettings, "icc")]
 TimeLimit = Annotated[float | None, setting(ScoreSettings, "time_limit")]
 ShardOf = Annotated[
     BatchShard | None,

@@ -17,6 +17,7 @@ from napari_smse.cli.options import (
     Device,
     Devices,
     Float32,
+    Icc,
     MinTissue,
     ModelName,
     Overlap,
@@ -64,6 +65,7 @@ def score_slides(
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
     any_stain: AnyStain = False,
+    icc: Icc = False,
     time_limit: TimeLimit = None,
     geojson: Annotated[
         bool, typer.Option("--geojson", help="Also write the tiles as GeoJSON for QuPath.")
@@ -96,7 +98,9 @@ def score_slides(
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     card = read_card(model)
     scales = chosen_scales(context, mpp, model)
-    scoring = ScoreSettings(scales, overlap, min_tissue, time_limit, device, float32, any_stain)
+    scoring = ScoreSettings(
+        scales, overlap, min_tissue, time_limit, device, float32, any_stain, icc
+    )
     scoring.request()
     settings = BatchSettings(
         target=destination_from(out),

@@ -65,6 +65,8 @@ class LabelledImage:
         Place of the field on the slide, level-0 px; none for an image file.
     drawn
         The region drawn on the slide that the field is of, where that is known.
+    icc
+        The slide's pixels are brought to sRGB by its ICC profile first.
     """
 
     path: Path
@@ -78,6 +80,7 @@ class LabelledImage:
     magnification: str = ""
     region: Region | None = None
     drawn: str = ""
+    icc: bool = False
 
 
 @dataclass(frozen=True)

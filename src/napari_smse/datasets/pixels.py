@@ -122,7 +122,8 @@ def _read_field(image: LabelledImage) -> Image.Image:
     try:
         with _slides.borrow(image.path) as slide:
             # image.mpp is the slide's own scale, so that nothing is resampled.
-            pixels = slide.read_level(0, region.x, region.y, region.width, region.height)
+            source = slide.with_icc() if image.icc else slide
+            pixels = source.read_level(0, region.x, region.y, region.width, region.height)
     except SmseError as error:
         raise DataError(
             f"A field of {image.path} cannot be read ({error}): copy the slide again."

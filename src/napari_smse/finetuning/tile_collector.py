@@ -24,7 +24,7 @@ from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.finetuning.annotated_slide import AnnotatedSlide
 from napari_smse.finetuning.exemplar_tiles import ExemplarTile
 from napari_smse.finetuning.pair_constraints import PairConstraints
-from napari_smse.scoring import ScaleScores
+from napari_smse.scoring import ScaleScores, applies_icc
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles import ScaleTiles
 from napari_smse.training.prediction import TileOutputs
@@ -203,6 +203,7 @@ def _image(
         stratum=f"{SOURCE} {mpp:g}",
         region=Region(x, y, int(tiles.width[row]), int(tiles.height[row])),
         drawn=drawn,
+        icc=applies_icc(annotated.store),
     )
 
 

@@ -35,7 +35,7 @@ from napari_smse.results.run_record import (
     write_run_json,
 )
 from napari_smse.results.tables import tile_table, write_csv, write_parquet
-from napari_smse.scoring import REGION, ScaleScores, ScoreStore, is_trained_scale
+from napari_smse.scoring import REGION, ScaleScores, ScoreStore, as_scored, is_trained_scale
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 
@@ -78,6 +78,7 @@ def save_results(
             f"The scores of {slide.path.name} are not complete: run to the end before saving."
         )
     slide.require_unchanged(content=True)
+    slide = as_scored(slide, store)
     _bring_store(store, folder)
     scales = [store.scale(number) for number in range(store.scale_count)]
     rows = [context.rows(one.tiles, one.probability, one.appearance) for one in scales]

@@ -5,7 +5,13 @@ from napari_smse.scoring.device import ComputeDevice, choose_device, choose_devi
 from napari_smse.scoring.engine import score
 from napari_smse.scoring.estimate import TimeEstimate, estimate
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder, fuse
-from napari_smse.scoring.open_run import open_run, require_same_slide, stored_plan
+from napari_smse.scoring.open_run import (
+    applies_icc,
+    as_scored,
+    open_run,
+    require_same_slide,
+    stored_plan,
+)
 from napari_smse.scoring.progress import ScoringProgress, TileScores
 from napari_smse.scoring.read_block import read_block
 from napari_smse.scoring.request import (
@@ -40,6 +46,8 @@ __all__ = [
     "TimeEstimate",
     "Viewport",
     "WriteLock",
+    "applies_icc",
+    "as_scored",
     "choose_device",
     "choose_devices",
     "describe_scale",

@@ -88,6 +88,22 @@ def require_same_slide(slide: Slide, store: ScoreStore) -> None:
         )
 
 
+def applies_icc(store: ScoreStore) -> bool:
+    """Whether a slide's ICC profile was applied before it was scored."""
+    return bool(store.facts.get("request", {}).get("icc", False))
+
+
+def as_scored(slide: Slide, store: ScoreStore) -> Slide:
+    """Return a slide with the pixels that were scored: as they are, or by its ICC profile.
+
+    Raises
+    ------
+    ColourProfileError
+        It was scored by its profile, and that cannot be applied.
+    """
+    return slide.with_icc() if applies_icc(store) else slide
+
+
 def stored_plan(slide: Slide, store: ScoreStore) -> TilePlan:
     """Plan again what a store was made for, from the tiles that it holds.
 
@@ -117,7 +133,8 @@ def stored_plan(slide: Slide, store: ScoreStore) -> TilePlan:
         )
     scales = [store.scale(number).tiles for number in range(store.scale_count)]
     coarse_first = bool(facts["request"].get("coarse_first", False))
-    plan = plan_reads(slide, scales, find_tissue(slide), coarse_first=coarse_first)
+    mask, icc = find_tissue(as_scored(slide, store)), applies_icc(store)
+    plan = plan_reads(slide, scales, mask, coarse_first=coarse_first, icc=icc)
     if plan_hash(plan) != facts.get("tiles"):
         raise OutputError(
             f"{store.path} was written by another version, which read the slide in other pieces: "

@@ -17,7 +17,7 @@ def read_block(slide: Slide, plan: TilePlan, block: ReadBlock) -> NDArray[np.uin
     -------
     (n, tile_px, tile_px, 3), in the order of the block's members
     """
-    window = slide.window(block.region, block.mpp)
+    window = plan.source(slide).window(block.region, block.mpp)
     size = plan.scales[block.members[0][0]].grid.spec.size_px
     tiles = np.empty((block.tile_count, size, size, 3), dtype=np.uint8)
     row = 0

@@ -43,6 +43,8 @@ class ScoreRequest:
         one scale, the second pass lies half a tile further on.
     any_stain
         Also of slides with another stain than H&E.
+    icc
+        Bring the slide's pixels to sRGB by its ICC profile first.
     """
 
     mpps: tuple[float, ...]
@@ -51,6 +53,7 @@ class ScoreRequest:
     roi: BaseGeometry | None = None
     coarse_first: bool = False
     any_stain: bool = False
+    icc: bool = False
 
     def plan(self, slide: Slide, card: ModelCard, mask: TissueMask | None = None) -> TilePlan:
         """The tiles to score; raises what `plan_tiles` and `require_tiles` raise."""
@@ -65,6 +68,7 @@ class ScoreRequest:
             mask=mask,
             coarse_first=self.coarse_first,
             any_stain=self.any_stain,
+            icc=self.icc,
         )
 
     @property
@@ -84,7 +88,8 @@ class ScoreRequest:
             "roi": None if outline is None else hashlib.sha256(outline).hexdigest()[:16],
         }
         # Written only where it is so: runs of earlier versions, which knew no other, can go on.
-        return facts | {"coarse_first": True} if self.coarse_first else facts
+        chosen = {"coarse_first": self.coarse_first, "icc": self.icc}
+        return facts | {name: True for name, value in chosen.items() if value}
 
     @property
     def region(self) -> dict[str, Any] | None:

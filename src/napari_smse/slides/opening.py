@@ -343,4 +343,5 @@ def _merged_facts(scanner: SlideFacts, tiff: SlideFacts) -> SlideFacts:
             scanner_scale.pixel_ratio if scanner_scale.pixel_ratio != 1 else tiff_scale.pixel_ratio,
         ),
         associated_images=tuple(names),
+        icc_profile=scanner.icc_profile if tiff.icc_profile is None else tiff.icc_profile,
     )

@@ -21,6 +21,7 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.slides.backends.base import Backend, Level
+from napari_smse.slides.backends.srgb_pixels import SrgbPixels
 from napari_smse.slides.identity import file_stamps, path_text, quick_hash, slide_name, stat_files
 from napari_smse.slides.region import Region
 from napari_smse.slides.scale import PhysicalScale, user_scale
@@ -167,6 +168,11 @@ class Slide:
             raise SlideError(f"{self.path.name} has no image {name!r}; it has: {names}")
         return self._backend.associated_image(name)
 
+    @property
+    def icc_profile(self) -> bytes | None:
+        """ICC profile of the file, as it is stored; None if it has none."""
+        return self._backend.facts.icc_profile
+
     @cached_property
     def quick_hash(self) -> str:
         """Hash of the file's content: of its size and a few blocks of it."""
@@ -180,7 +186,26 @@ class Slide:
         ScaleError
             When it lies outside 0.02-10 um/px.
         """
-        slide = Slide(self.path, self._backend, user_scale(mpp))
+        return self._again(self._backend, user_scale(mpp))
+
+    def with_icc(self) -> Slide:
+        """Return the same open slide, its pixels brought to sRGB by the ICC profile of the file.
+
+        Pictures that belong to the slide stay as they are.
+
+        Raises
+        ------
+        ColourProfileError
+            When the file has none, or one that does not convert RGB.
+        """
+        return self if isinstance(self._backend, SrgbPixels) else self._in_srgb
+
+    @cached_property
+    def _in_srgb(self) -> Slide:
+        return self._again(SrgbPixels(self._backend, self.path.name), self.scale)
+
+    def _again(self, backend: Backend, scale: PhysicalScale) -> Slide:
+        slide = Slide(self.path, backend, scale)
         slide._stamps = self._stamps  # the file was opened then
         return slide
 

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import NoTissueError, ScaleError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.grid import TileGrid
-from napari_smse.tiles.roi import require_on_slide, tiles_in_region
+from napari_smse.tiles.roi import require_on_slide, rows_and_columns_in_bounds, tiles_in_region
 from napari_smse.tiles.scale_tiles import ReadBlock, ScaleTiles
 from napari_smse.tiles.spec import TileSpec
 from napari_smse.tiles.stain import require_h_and_e
@@ -53,11 +53,18 @@ class TilePlan:
         The reads that serve them.
     mask
         The tissue they were chosen by.
+    icc
+        The slide's pixels are brought to sRGB by its ICC profile first.
     """
 
     scales: tuple[ScaleTiles, ...]
     blocks: tuple[ReadBlock, ...]
     mask: TissueMask
+    icc: bool = False
+
+    def source(self, slide: Slide) -> Slide:
+        """Return a slide as its tiles are read; raises `ColourProfileError` if it cannot be."""
+        return slide.with_icc() if self.icc else slide
 
     @property
     def tile_count(self) -> int:
@@ -91,6 +98,7 @@ def plan_tiles(
     mask: TissueMask | None = None,
     coarse_first: bool = False,
     any_stain: bool = False,
+    icc: bool = False,
 ) -> TilePlan:
     """Choose the tiles to score on a slide and how to read them.
 
@@ -115,11 +123,15 @@ def plan_tiles(
         from those that show it again or at finer scales.
     any_stain
         Also of slides with another stain than H&E.
+    icc
+        Bring the slide's pixels to sRGB by its ICC profile first; `mask` is of these pixels.
 
     Raises
     ------
     MissingScaleError
         If the slide's um/px is unknown.
+    ColourProfileError
+        If ``icc`` is True, and the slide has no ICC profile, or a damaged one.
     ScaleError
         If a scale is impossible or much finer than the slide, or a fraction is outside 0-1.
     NotBrightfieldError
@@ -138,6 +150,7 @@ def plan_tiles(
             f"No tile holds {min_tissue:g} of tissue: give the least share as 0 to 1, such as 0.25."
         )
     require_on_slide(roi, slide)
+    slide = slide.with_icc() if icc else slide
     mask = find_tissue(slide) if mask is None else mask
     if not any_stain:
         require_h_and_e(mask.stain, slide.path)
@@ -146,7 +159,7 @@ def plan_tiles(
     ]
     if not any(len(tiles) for tiles in chosen):
         raise _no_tiles(slide, specs[0], min_tissue, roi)
-    return plan_reads(slide, chosen, mask, coarse_first=coarse_first)
+    return plan_reads(slide, chosen, mask, coarse_first=coarse_first, icc=icc)
 
 
 def tile_grid(slide: Slide, spec: TileSpec) -> TileGrid:
@@ -202,7 +215,7 @@ def choose_tiles(
         return ScaleTiles(grid, none, none, none.astype(np.float32))
     rows, columns = (
         index.ravel()
-        for index in np.meshgrid(*_rows_and_columns_in_bounds(grid, roi), indexing="ij")
+        for index in np.meshgrid(*rows_and_columns_in_bounds(grid, roi), indexing="ij")
     )
     x, y = grid.left(columns), grid.top(rows)
     tissue = mask.fraction(x, y, grid.edge)
@@ -212,22 +225,13 @@ def choose_tiles(
     return ScaleTiles(grid, columns[chosen], rows[chosen], tissue[chosen])
 
 
-def _rows_and_columns_in_bounds(
-    grid: TileGrid, roi: BaseGeometry | None
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Those that a region's bounds touch: a small region must not cost the whole grid."""
-    rows, columns = (np.arange(count, dtype=np.int32) for count in (grid.rows, grid.columns))
-    if roi is None:
-        return rows, columns
-    left, top, right, bottom = roi.bounds
-    return (
-        rows[(grid.bottom(rows) >= top) & (grid.top(rows) <= bottom)],
-        columns[(grid.right(columns) >= left) & (grid.left(columns) <= right)],
-    )
-
-
 def plan_reads(
-    slide: Slide, chosen: Sequence[ScaleTiles], mask: TissueMask, *, coarse_first: bool = False
+    slide: Slide,
+    chosen: Sequence[ScaleTiles],
+    mask: TissueMask,
+    *,
+    coarse_first: bool = False,
+    icc: bool = False,
 ) -> TilePlan:
     """Sort each scale's tiles by the block that holds their centre, and list the blocks.
 
@@ -241,7 +245,7 @@ def plan_reads(
         The tiles of each scale, finest first.
     mask
         The tissue they were chosen by.
-    coarse_first
+    coarse_first, icc
         As for `plan_tiles`.
     """
     scales = list(chosen)
@@ -261,7 +265,7 @@ def plan_reads(
             order = np.argsort(keys_of_scale, kind="stable")
             scales[scale], keys[scale] = chosen[scale].take(order), keys_of_scale[order]
         blocks.extend(_blocks(scales, keys))
-    return TilePlan(tuple(scales), tuple(blocks), mask)
+    return TilePlan(tuple(scales), tuple(blocks), mask, icc)
 
 
 def _in_coarse_pass(tiles: ScaleTiles, *, coarsest: bool) -> NDArray[np.bool_]:

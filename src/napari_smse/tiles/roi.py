@@ -9,6 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import RegionError
 from napari_smse.slides import Slide
+from napari_smse.tiles.grid import TileGrid
 
 _MIN_SHARED = 0.5
 
@@ -45,6 +46,30 @@ def tiles_in_region(
         enough = area >= _MIN_SHARED * min(float(edge) ** 2, part.area)
         inside[candidates[enough] if enough.any() else candidates[area.argmax()]] = True
     return inside | (shared >= _MIN_SHARED * edge**2)
+
+
+def rows_and_columns_in_bounds(
+    grid: TileGrid, roi: BaseGeometry | None
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the rows and columns of a grid that a region's bounds touch, (n,) and (m,).
+
+    A small region must not cost the whole grid.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    roi
+        Region, (x, y) in level-0 px; None for everywhere.
+    """
+    rows, columns = (np.arange(count, dtype=np.int32) for count in (grid.rows, grid.columns))
+    if roi is None:
+        return rows, columns
+    left, top, right, bottom = roi.bounds
+    return (
+        rows[(grid.bottom(rows) >= top) & (grid.top(rows) <= bottom)],
+        columns[(grid.right(columns) >= left) & (grid.left(columns) <= right)],
+    )
 
 
 def _shared_area(part: BaseGeometry, boxes: NDArray[np.object_], edge: int) -> NDArray[np.float64]:

@@ -226,7 +226,7 @@ def appearance_of_tiles(
     found = np.concatenate([appearance[own] for appearance, own in read])[rows]
     for number in np.flatnonzero(np.isnan(found[:, 0])).tolist():
         row = rows[number]
-        pixels = slide.read(tiles.region(row), float(tiles.mpps[row]))
+        pixels = run.plan.source(slide).read(tiles.region(row), float(tiles.mpps[row]))
         found[number] = appearance_features(pixels[None])[0]
     return found
 

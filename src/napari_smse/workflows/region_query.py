@@ -129,7 +129,9 @@ def _scored_now(
     card = read_card(model)
     index.require_model(card.weights_sha256, card.name)
     outline = shapely.box(region.x, region.y, region.right, region.bottom)
-    request = ScoreRequest((mpp,), roi=outline)
+    # Read as the slides of the index were, as far as these agree.
+    icc = all(one.settings.get("icc", False) for one in index.slides)
+    request = ScoreRequest((mpp,), roi=outline, icc=icc)
     plan = request.plan(slide, card)
     with tempfile.TemporaryDirectory() as folder:
         loaded, devices = load_on_fastest(model, device, float32=True)

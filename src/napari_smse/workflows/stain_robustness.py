@@ -182,7 +182,8 @@ class _Restained:
     def _read(self, row: np.intp) -> NDArray[np.uint8]:
         """Read a tile as the run did, (edge, edge, 3)."""
         number = int(self._tiles.of_slide[row])
-        grid, slide = self._tiles.grids[number], self._tiles.slides[number].slide
+        grid, scored = self._tiles.grids[number], self._tiles.slides[number]
+        slide = scored.run.plan.source(scored.slide)
         region = grid.region(int(self._tiles.rows[row]))
         return cut_tile(slide.window(region, grid.grid.spec.mpp), region, grid.grid)
 

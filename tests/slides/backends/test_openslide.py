@@ -86,6 +86,7 @@ class _FakeSlide:
     level_dimensions = ((8, 4),)
     level_downsamples = (1.0,)
     associated_images: Mapping[str, Picture.Image] = {}
+    color_profile = None
     properties: Mapping[str, str] = {
         "openslide.vendor": "mirax",
         "openslide.background-color": "0A141E",

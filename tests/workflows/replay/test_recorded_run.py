@@ -22,7 +22,7 @@ from napari_smse.errors import (
 )
 from napari_smse.models import read_card
 from napari_smse.progress import run_task
-from napari_smse.results import RunContext, save_results
+from napari_smse.results import STORE_NAME, RunContext, save_results
 from napari_smse.results.run_record import read_record
 from napari_smse.scoring import ScoreRequest
 from napari_smse.slides import open_slide
@@ -35,6 +35,9 @@ from napari_smse.workflows.replay.recorded_run import (
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.settings.score import ScoreSettings
 from support import TESTS
+from support.icc_profiles import wide_profile
+from support.shell import section
+from support.slides import write_pyramid_tiff
 
 REGION = MultiPolygon([box(10.1, 20.3, 300.7, 200), box(320, 250.25, 500, 480)])
 
@@ -73,6 +76,21 @@ def test_a_region_is_scored_again_as_it_was(results: Path, model: str, tmp_path:
     before, now = read_record(results), read_record(tmp_path / "again")
     assert now.settings == before.settings
     assert now.scales == before.scales
+
+
+def test_a_profile_is_applied_again(model: str, tmp_path: Path) -> None:
+    path = write_pyramid_tiff(tmp_path / "slide.tif", section(), iccprofile=wide_profile())
+    folder = tmp_path / "results"
+    with open_slide(path) as slide:
+        job = ScoreJob(slide, model, ScoreSettings(device="cpu", icc=True), out=folder / STORE_NAME)
+        run = run_task(job.run())
+        save_results(folder, slide, run.store, RunContext(read_card(model), "CPU"))
+    assert recorded_settings(read_record(folder)).icc
+    again = repeated(folder, tmp_path / "again", model)
+    assert again.tiles > 4
+    assert again.same_tiles
+    assert again.largest_difference < 1e-6
+    assert read_record(tmp_path / "again").settings["icc"] is True
 
 
 def test_what_an_earlier_version_scored_is_scored_again(

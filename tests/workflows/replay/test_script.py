@@ -177,6 +177,14 @@ def test_fine_tuning_is_understood_by_the_shell(
     assert {key: options[key] for key in vars(settings)} == vars(settings)
 
 
+def test_an_applied_profile_goes_along(one: ScoredSlide) -> None:
+    script = score_script(one.slide, "bundled", ScoreSettings((1.0,), icc=True))
+    assert "icc=True" in script.python
+    assert parsed(script)[1]["icc"] is True
+    by_profile = replace(one, run=replace(one.run, plan=replace(one.run.plan, icc=True)))
+    assert fine_tune_script([by_profile], FineTuneSettings()).command == ""
+
+
 def test_fine_tuning_learns_from_the_annotations_beside_the_slide(one: ScoredSlide) -> None:
     annotate(one)
     names = ran(fine_tune_script([one], FineTuneSettings(steps=3)))

@@ -39,7 +39,7 @@ class Level:
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """Metadata of a slide's file."""
+    """Metadata of a slide's file; its ICC profile as it is stored, empty if it cannot be read."""
 
     vendor: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +47,7 @@ class SlideFacts:
     background: tuple[int, int, int] = WHITE
     bounds: Region | None = None
     associated_images: tuple[str, ...] = ()
+    icc_profile: bytes | None = field(default=None, repr=False)
 
 
 class Backend(Protocol):

@@ -52,6 +52,7 @@ class ImageBackend:
     def __init__(self, path: Path) -> None:
         with _open_picture(path) as picture:
             kind, (across, down) = picture.format or "", _stated_spacing(picture)
+            profile: bytes | None = picture.info.get("icc_profile")
             self._pixels = _decode(picture, path.name)
         height, width = self._pixels.shape[:2]
         self.levels: tuple[Level, ...] = (
@@ -62,6 +63,7 @@ class ImageBackend:
             stated_scale=StatedScale(
                 tiff=mean_mpp(across, down, path.name), pixel_ratio=pixel_ratio(across, down)
             ),
+            icc_profile=profile,
         )
 
     def read_level(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:

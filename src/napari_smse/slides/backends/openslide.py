@@ -12,6 +12,7 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 from openslide import OpenSlideCache, OpenSlideError
+from PIL import ImageCms
 
 from napari_smse.errors import DamagedSlideError, SlideError
 from napari_smse.slides.backends.base import (
@@ -218,7 +219,16 @@ def _facts(handle: openslide.OpenSlide, path: Path) -> SlideFacts:
         background=_background(properties),
         bounds=_bounds(properties),
         associated_images=tuple(handle.associated_images),
+        icc_profile=_icc_profile(handle),
     )
+
+
+def _icc_profile(handle: openslide.OpenSlide) -> bytes | None:
+    try:
+        profile = handle.color_profile
+    except ImageCms.PyCMSError:
+        return b""
+    return None if profile is None else profile.tobytes()
 
 
 def number(text: str | None) -> float | None:

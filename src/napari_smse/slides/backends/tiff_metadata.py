@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 from xml.etree import ElementTree
 
 import tifffile
@@ -26,6 +27,7 @@ _MICROMETRES = {
     "in": 25400.0,
     "pt": 25400.0 / 72,
 }
+_ICC_PROFILE: Final = 34675
 _RESOLUTION_UNITS = {2: 25400.0, 3: 10000.0}  # inch, centimetre; 1 means none
 
 
@@ -52,7 +54,17 @@ def tiff_facts(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Slid
         vendor=vendor,
         properties=properties,
         stated_scale=StatedScale(vendor_mpp, _tag_mpp(page, tiff.filename), power, ratio),
+        icc_profile=_icc_profile(page),
     )
+
+
+def _icc_profile(page: tifffile.TiffPage) -> bytes | None:
+    """Return the profile in a page's tags; read only now, and a damaged one stops nothing else."""
+    try:
+        profile = page.tags.valueof(_ICC_PROFILE)
+        return None if profile is None else bytes(profile)
+    except Exception:  # whatever tifffile raises where the file has no such bytes
+        return b""
 
 
 def aperio_fields(description: str) -> dict[str, str]:

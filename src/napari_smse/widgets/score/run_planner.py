@@ -64,7 +64,9 @@ class RunPlanner(QObject):
         """Lay a slide's tissue over it, or take it away; raises what opening and finding raise."""
         slide = slide_of(layer)
         if not hide_tissue(self._viewer, slide):
-            show_tissue(self._viewer, layer, slide, self.counter.tissue(slide))
+            show_tissue(
+                self._viewer, layer, slide, self.counter.tissue(slide, icc=self._form.settings.icc)
+            )
 
     def job(self, layer: Image, before_first_tile: Callable[[Run], object]) -> ScoreJob:
         """Return what the form asks for, on a slide.
@@ -89,7 +91,7 @@ class RunPlanner(QObject):
             self._form.model_name,
             settings,
             region,
-            self.counter.known_tissue(slide),
+            self.counter.known_tissue(slide, icc=settings.icc),
             self._form.again.isChecked(),
             before_first_tile=before_first_tile,
             at_once=True,

@@ -37,7 +37,7 @@ class TileCounter(QObject):
         super().__init__(parent)
         self.task = Worker()
         self._ask = ask
-        self._masks: dict[tuple[str, float], TissueMask] = {}
+        self._masks: dict[tuple[str, float, bool], TissueMask] = {}
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_AFTER_MS)
@@ -60,21 +60,26 @@ class TileCounter(QObject):
             self.described.emit("")
             return
         self.described.emit("Counting tiles …")
-        self.task.start(partial(_plan, question, self.known_tissue(question[0])))
+        self.task.start(partial(_plan, question, self._tissue_for(question)))
 
-    def known_tissue(self, slide: Slide) -> TissueMask | None:
-        """The slide's tissue, if it was looked for before."""
-        return self._masks.get(_key(slide))
+    def known_tissue(self, slide: Slide, *, icc: bool = False) -> TissueMask | None:
+        """The slide's tissue, as it is or by its ICC profile, if it was looked for before."""
+        return self._masks.get(_key(slide, icc=icc))
 
-    def tissue(self, slide: Slide) -> TissueMask:
-        """The slide's tissue; raises what `find_tissue` raises."""
-        if _key(slide) not in self._masks:
-            self._masks[_key(slide)] = find_tissue(slide)
-        return self._masks[_key(slide)]
+    def tissue(self, slide: Slide, *, icc: bool = False) -> TissueMask:
+        """The slide's tissue; raises what `find_tissue` and `Slide.with_icc` raise."""
+        key = _key(slide, icc=icc)
+        if key not in self._masks:
+            self._masks[key] = find_tissue(slide.with_icc() if icc else slide)
+        return self._masks[key]
+
+    def _tissue_for(self, question: Question) -> TissueMask | None:
+        slide, _, request = question
+        return self.known_tissue(slide, icc=request.icc)
 
     def _report(self, answer: tuple[Slide, TilePlan]) -> None:
         slide, plan = answer
-        self._masks[_key(slide)] = plan.mask
+        self._masks[_key(slide, icc=plan.icc)] = plan.mask
         each = ", ".join(
             f"{len(tiles):,} at {objective_power(tiles.grid.spec.mpp):.3g}x"
             for tiles in plan.scales
@@ -86,8 +91,8 @@ class TileCounter(QObject):
         self.described.emit(text)
 
 
-def _key(slide: Slide) -> tuple[str, float]:
-    return slide.quick_hash, slide.mpp
+def _key(slide: Slide, *, icc: bool) -> tuple[str, float, bool]:
+    return slide.quick_hash, slide.mpp, icc
 
 
 def _plan(question: Question, mask: TissueMask | None) -> tuple[Slide, TilePlan]:

@@ -129,6 +129,7 @@ def request_settings(request: Mapping[str, Any], seconds: float) -> ScoreSetting
         min_tissue=request["min_tissue"],
         time_limit=seconds if request.get("coarse_first") else None,
         any_stain=True,  # it was scored, so its stain was accepted
+        icc=request.get("icc", False),
     )
 
 

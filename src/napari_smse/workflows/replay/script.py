@@ -119,6 +119,8 @@ def fine_tune_script(slides: Sequence[Scored], settings: FineTuneSettings) -> Sc
         f"tuned = smse.fine_tune(model, {_all_of(slides)}{_arguments(settings)})",
         "print(tuned.before, tuned.after)",
     ]
+    if any(one.run.plan.icc for one in slides):  # `finetune` reads slides as they are
+        return Script(_joined(lines))
     comment = "# The annotations lie beside the slides (Annotate: Save), and no other slides there."
     return Script(_joined(lines), _joined([comment, _command(words)]))
 

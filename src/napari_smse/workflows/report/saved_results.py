@@ -21,7 +21,7 @@ from napari_smse.results import RECORD_NAME, REPORT_NAME, STORE_NAME, RunContext
 from napari_smse.results.report.content import slide_report
 from napari_smse.results.run_record import CLASS_HEAD, read_record
 from napari_smse.results.save import write_slide_report
-from napari_smse.scoring import ScaleScores, ScoreStore, folder_lock, require_same_slide
+from napari_smse.scoring import ScaleScores, ScoreStore, as_scored, folder_lock, require_same_slide
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides import Slide, file_and_image, open_slide
 from napari_smse.slides.identity import text_path
@@ -55,7 +55,7 @@ class SavedResults:
         return [self.store.scale(number) for number in range(self.store.scale_count)]
 
     def open_slide(self, slides: Path | None = None) -> Slide:
-        """Open the slide that was scored, at the um/px it had then.
+        """Open the slide that was scored, at the um/px and in the colours it had then.
 
         Parameters
         ----------
@@ -79,8 +79,9 @@ class SavedResults:
         slide = open_slide(path)
         try:
             require_same_slide(slide, self.store)
-            same = slide.scale.mpp == self.record.slide.mpp
-            return slide if same else slide.with_mpp(self.record.slide.mpp)
+            if slide.scale.mpp != self.record.slide.mpp:
+                slide = slide.with_mpp(self.record.slide.mpp)
+            return as_scored(slide, self.store)
         except BaseException:
             slide.close()
             raise

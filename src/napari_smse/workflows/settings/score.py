@@ -82,6 +82,16 @@ class ScoreSettings:
         ),
     ] = False
 
+    icc: Annotated[
+        bool,
+        Option(
+            "Apply ICC profile",
+            "Bring the slide's colours to sRGB by the ICC profile in its file before anything is "
+            "scored.",
+            advanced=True,
+        ),
+    ] = False
+
     def request(self, roi: BaseGeometry | None = None) -> ScoreRequest:
         """Return which tiles are to be scored.
 
@@ -99,7 +109,7 @@ class ScoreSettings:
             TileSpec(1, mpp, mpp, self.overlap)  # refuses what is impossible
         coarse_first = self.time_limit is not None
         return ScoreRequest(
-            self.mpp, self.overlap, self.min_tissue, roi, coarse_first, self.any_stain
+            self.mpp, self.overlap, self.min_tissue, roi, coarse_first, self.any_stain, self.icc
         )
 
     def request_on(self, slide: Slide, outlines: BaseGeometry | None) -> ScoreRequest:
