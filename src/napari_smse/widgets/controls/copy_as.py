@@ -23,7 +23,9 @@ class CopyAsButton(QToolButton):
     def __init__(self, script: Callable[[], Script], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._script = script
-        self.setText("Copy as …")
+        self.setText("Copy as")
+        # napari's style draws the arrow of the menu over the end of the text.
+        self.setStyleSheet("QToolButton { padding-right: 14px; }")
         self.setToolTip("Copy what this dock does, as a command for a shell or as Python.")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
