@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import time
@@ -209,6 +210,11 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def parts_of(path: Path) -> Iterator[Path]:
+    """Yield the files beside a path that were to become it, and that writers who ended left."""
+    return path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part")
 
 
 def _move(temporary: Path, path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_smse.errors import OutputError
-from napari_smse.results import remove_results, result_folder_names
+from napari_smse.results import remove_results, remove_unfinished, result_folder_names
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,15 @@ def test_results_go_and_scores_and_other_files_stay(tmp_path: Path) -> None:
     remove_results(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my notes.txt", "scores.zarr"]
     remove_results(tmp_path / "not there yet")
+
+
+def test_what_a_killed_run_began_to_write_is_removed_and_no_more(tmp_path: Path) -> None:
+    stay = ["tiles.csv", ".tiles.csv.mine.part", ".notes.0123abcd.part"]
+    for name in [*stay, ".tiles.csv.0123abcd.part", ".run.json.ffffffff.part"]:
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+    remove_unfinished(tmp_path / "not there yet")
 
 
 def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from napari_smse.results.folder import (
     STORE_NAME,
     folder_name,
     remove_results,
+    remove_unfinished,
     result_folder_names,
 )
 from napari_smse.results.picture import MapPanel, heat_map_picture
@@ -49,6 +50,7 @@ __all__ = [
     "heat_map_picture",
     "package_versions",
     "remove_results",
+    "remove_unfinished",
     "result_folder_names",
     "save_results",
     "tile_columns",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_smse.atomic_write import output_error
+from napari_smse.atomic_write import output_error, parts_of
 from napari_smse.slides.identity import slide_name
 
 STORE_NAME = "scores.zarr"
@@ -130,3 +130,21 @@ def remove_results(folder: Path) -> None:
             continue
         except OSError as error:
             raise output_error(folder / name, error) from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a run that was killed had only begun to write beside tables, picture and record.
+
+    Call it only while no other process writes to the folder.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be removed.
+    """
+    for name in _DERIVED:
+        for part in parts_of(folder / name):
+            try:
+                part.unlink(missing_ok=True)
+            except OSError as error:
+                raise output_error(part, error) from error

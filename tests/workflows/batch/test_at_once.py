@@ -111,3 +111,13 @@ def test_a_place_at_a_url_is_staged_by_one_process_at_a_time(shell: Shell, tmp_p
         assert answer.status == 1
         assert "is being written by process" in answer.err
     assert shell("score", slide, "--out", url).status == 0
+
+
+def test_what_a_killed_process_began_to_write_is_gone_after_the_next(
+    shell: Shell, tmp_path: Path
+) -> None:
+    slide, folder = write_section(tmp_path / "slide.tif"), tmp_path / "out" / "slide"
+    folder.mkdir(parents=True)
+    (folder / ".heatmap.png.0123abcd.part").write_bytes(b"half")
+    assert shell("score", slide, "--out", tmp_path / "out").status == 0
+    assert not list(folder.glob(".*"))

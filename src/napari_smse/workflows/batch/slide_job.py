@@ -15,6 +15,7 @@ from napari_smse.results import (
     STORE_NAME,
     RunContext,
     remove_results,
+    remove_unfinished,
     result_folder_names,
     save_results,
 )
@@ -185,6 +186,7 @@ class SlideJob:
         self, slide: Slide, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
     ) -> ScoreStore:
         settings, folder = self.settings, self.settings.target.folder(self.name)
+        remove_unfinished(folder)
         if settings.overwrite:
             remove_results(folder)
         path = folder / STORE_NAME
