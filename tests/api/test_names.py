@@ -20,6 +20,7 @@ FUNCTIONS = {
     "explain",
     "export_results",
     "read_tile_features",
+    "read_tile_values",
     "out_of_distribution",
     "find_similar",
     "embedding_map",
@@ -38,7 +39,7 @@ FUNCTIONS = {
     "write_cohort_tiles",
 }
 QUICK = {"open_slide", "load_model", "read_scores", "read_annotations", "explain"}
-QUICK |= {"summarise", "write_report", "export_results", "read_tile_features"}
+QUICK |= {"summarise", "write_report", "export_results", "read_tile_features", "read_tile_values"}
 """What is done before anybody would look at a bar."""
 
 
