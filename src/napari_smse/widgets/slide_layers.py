@@ -34,6 +34,7 @@ class LayerKind(StrEnum):
     HITS = "hits"
     OUT_OF_DISTRIBUTION = "out of distribution"
     OUTLINE = "outline of a tile"
+    OTHER_SCORES = "scores by another program"
     PAIR_CONSTRAINTS = "pair constraints"
     SELECTION = "selected tiles"
     SIMILARITY = "similarity"

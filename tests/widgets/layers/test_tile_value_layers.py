@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from napari_smse.widgets.layers.tile_value_layers import get_reader
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
+from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
 
@@ -34,6 +36,19 @@ def test_each_column_is_a_map_over_the_tissue(viewer, slide_path, table):
     assert [layer.visible for layer in maps] == [False, True, False]
     np.testing.assert_allclose(points.data[0], (99.5, 99.5))
     np.testing.assert_allclose(points.features["attention"], [row[2] for row in ROWS])
+
+
+def test_they_are_seen_with_their_own_slide_alone(viewer, slide_path, table, tmp_path):
+    other = tmp_path / "other.tif"
+    write_pyramid_tiff(other, np.full((900, 900, 3), 220, np.uint8), mpp=0.25)
+    (first,) = viewer.open(str(slide_path), plugin="napari-smse")
+    shown = viewer.open(str(table), plugin="napari-smse")[1]
+    (second,) = viewer.open(str(other), plugin="napari-smse")
+    session = session_of(viewer)
+    session.choose(second)
+    assert not shown.visible
+    session.choose(first)
+    assert shown.visible
 
 
 def test_a_table_of_something_else_is_told_and_nothing_is_shown(viewer, slide_path, tmp_path):

@@ -160,6 +160,16 @@ def test_a_region_and_a_stated_scale_go_along(one: ScoredSlide) -> None:
     assert len(names["scores"]) < len(one.run.store.tile_table())
 
 
+def test_of_a_region_that_was_scored_no_more_is_scored(one: ScoredSlide, tmp_path: Path) -> None:
+    region = box(100.5, 200, 1500, 1400)
+    model, path = smse.load_model("bundled"), tmp_path / "region.zarr"
+    part = smse.score(one.slide, model, 1.0, roi=region, device="cpu", float32=True, out=path)
+    scored = ScoredSlide(one.slide, replace(part.run, model="bundled"))
+    script = embedding_map_script([scored], EmbeddingMapSettings())
+    assert "any_stain" not in script.python
+    assert len(ran(script)["scores_1"]) == len(part)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

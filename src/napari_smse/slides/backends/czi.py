@@ -1,7 +1,7 @@
 """Zeiss CZI files as slides, read by Zeiss's own library, which an extra brings.
 
-A scene is a slide. OpenSlide reads some CZI files, too, but as one picture of all scenes: were it
-asked where the extra is missing, coordinates would depend on what is installed.
+A scene is a slide. OpenSlide knows CZI, too, but is not asked: were its level 0 another one, the
+coordinates of a slide would depend on what is installed.
 """
 
 from __future__ import annotations

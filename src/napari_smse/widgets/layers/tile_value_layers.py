@@ -6,7 +6,7 @@ napari hands a reader a path alone, and so the slide is looked for in the viewer
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from napari_smse.reader import LayerData
 from napari_smse.results.exchange.tile_values import SUFFIXES, TileValues, read_tile_values
 from napari_smse.widgets.layers.coordinates import placement
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import slide_of
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark, slide_of
 
 MOST_MAPS: Final = 24
 """Of a file; a table of features has hundreds of columns, which say nothing one by one."""
@@ -64,7 +64,7 @@ def read_values(path: str | Sequence[str]) -> list[LayerData]:
         made
         for one in paths
         for values in read_tile_values(Path(one), slide_of(layer))
-        for made in _layers(values, layer)
+        for made in _layers(values, layer, slide_of(layer).quick_hash)
     ]
 
 
@@ -78,17 +78,23 @@ def _slide_layer() -> Image | None:
     return None if viewer is None else session_of(viewer).slide_layer
 
 
-def _layers(found: TileValues, layer: Image) -> Iterator[LayerData]:
+def _layers(found: TileValues, layer: Image, slide: str) -> Iterator[LayerData]:
+    """Yield the layers of tiles of one size, marked so that they hide with their slide."""
+    mark = LayerMark(LayerKind.OTHER_SCORES, slide).metadata
     names = list(found.values)
     if len(names) > MOST_MAPS:
         logger.warning("%s: maps of the first %d columns", found.path.name, MOST_MAPS)
     for number, name in enumerate(names[:MOST_MAPS]):
         # Of classes the last is the one that is looked for.
-        yield _map_layer(found, name, layer, visible=number == min(len(names), MOST_MAPS) - 1)
-    yield _points_layer(found, layer)
+        yield _map_layer(
+            found, name, layer, visible=number == min(len(names), MOST_MAPS) - 1, mark=mark
+        )
+    yield _points_layer(found, layer, mark)
 
 
-def _map_layer(found: TileValues, name: str, layer: Image, *, visible: bool) -> LayerData:
+def _map_layer(
+    found: TileValues, name: str, layer: Image, *, visible: bool, mark: Mapping[str, LayerMark]
+) -> LayerData:
     heat_map = found.heat_map(name)
     arguments: dict[str, Any] = {
         **placement(heat_map, layer),
@@ -99,6 +105,7 @@ def _map_layer(found: TileValues, name: str, layer: Image, *, visible: bool) -> 
         "opacity": 0.55,
         "blending": "translucent",
         "visible": visible,
+        "metadata": dict(mark),
     }
     return heat_map.values, arguments, "image"
 
@@ -111,7 +118,7 @@ def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1)
 
 
-def _points_layer(found: TileValues, layer: Image) -> LayerData:
+def _points_layer(found: TileValues, layer: Image, mark: Mapping[str, LayerMark]) -> LayerData:
     """Return the middles of the tiles, with all columns as features: a table, and a selection."""
     middles = (found.placed.corners + found.tile_size / 2 - 0.5)[:, ::-1]
     arguments: dict[str, Any] = {
@@ -125,5 +132,6 @@ def _points_layer(found: TileValues, layer: Image) -> LayerData:
         "face_color": "transparent",
         "border_color": "black",
         "visible": False,
+        "metadata": dict(mark),
     }
     return middles, arguments, "points"

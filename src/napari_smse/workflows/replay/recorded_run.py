@@ -109,8 +109,12 @@ def recorded_settings(record: RunRecord, device: str = "auto") -> ScoreSettings:
             f"These results are by {record.classifier}, and not by the model's class head: the "
             "record alone does not repeat them."
         )
-    settings = request_settings(record.settings, record.seconds)
-    return replace(settings, device=device, float32=record.precision == "float32")
+    return replace(
+        request_settings(record.settings, record.seconds),
+        device=device,
+        float32=record.precision == "float32",
+        any_stain=True,  # it was scored, so its stain was accepted
+    )
 
 
 def request_settings(request: Mapping[str, Any], seconds: float) -> ScoreSettings:
@@ -128,7 +132,6 @@ def request_settings(request: Mapping[str, Any], seconds: float) -> ScoreSetting
         overlap=request["overlap"],
         min_tissue=request["min_tissue"],
         time_limit=seconds if request.get("coarse_first") else None,
-        any_stain=True,  # it was scored, so its stain was accepted
         icc=request.get("icc", False),
     )
 

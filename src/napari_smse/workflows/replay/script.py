@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from shapely import box, union_all
-from shapely.geometry import mapping
+from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
+from napari_smse.scoring import REGION
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import path_text
 from napari_smse.slides.scale import ScaleSource
@@ -237,8 +238,10 @@ def _scored_lines(slides: Sequence[Scored], *, annotated: bool = False) -> Itera
     for number, one in zip(_numbers(slides), slides, strict=True):
         facts = one.run.store.facts
         settings = request_settings(facts["request"], facts.get("seconds", 0.0))
+        region = shape(facts[REGION]) if REGION in facts else None
+        yield from _region_lines(region)
         yield f"slide_{number} = {_opened(one.slide)}"
-        yield f"scores_{number} = {_scored(f'slide_{number}', settings)}"
+        yield f"scores_{number} = {_scored(f'slide_{number}', settings, region)}"
         if annotated:
             file = path_text(one.slide.path.with_suffix(".geojson"))
             yield f"notes_{number} = smse.read_annotations({file!r}, slide_{number})"
