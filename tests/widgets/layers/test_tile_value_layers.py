@@ -5,7 +5,7 @@ import pytest
 
 from napari_smse.widgets.layers.tile_value_layers import get_reader
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import slide_of
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark, slide_of
 from support.slides import write_pyramid_tiff
 
 pytestmark = pytest.mark.gui
@@ -49,6 +49,19 @@ def test_they_are_seen_with_their_own_slide_alone(viewer, slide_path, table, tmp
     assert not shown.visible
     session.choose(first)
     assert shown.visible
+
+
+def test_the_slides_own_map_makes_room(viewer, slide_path, table):
+    (slide_layer,) = viewer.open(str(slide_path), plugin="napari-smse")
+    slide = slide_of(slide_layer).quick_hash
+    own, elsewhere = (
+        viewer.add_image(np.ones((4, 4)), metadata=LayerMark(LayerKind.HEAT_MAP, of).metadata)
+        for of in (slide, "of another slide")
+    )
+    viewer.open(str(table), plugin="napari-smse")
+    session = session_of(viewer)
+    assert not session.is_shown(own)
+    assert session.is_shown(elsewhere)
 
 
 def test_a_table_of_something_else_is_told_and_nothing_is_shown(viewer, slide_path, tmp_path):

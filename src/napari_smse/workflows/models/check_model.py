@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_smse.errors import ModelError, SmseError
 from napari_smse.models import ModelCard, read_card
 from napari_smse.models.card import CARD_SUFFIX, EXEMPLARS_SUFFIX, WEIGHTS_SUFFIX
-from napari_smse.models.model_files import model_paths
+from napari_smse.models.model_files import bundled_models, model_paths
 from napari_smse.models.wsinfer import is_wsinfer_model
 from napari_smse.models.wsinfer.agreement import agreement_for
 from napari_smse.scoring import require_tiles
@@ -83,7 +83,7 @@ def check_model(picked: str, *, agreed: str = "", encoder: str = "") -> CheckedM
     Parameters
     ----------
     picked
-        The path.
+        The path, or the name of a model that comes with the program.
     agreed
         SHA-256 of the files of which a person agreed to what `agreement_wanted` says.
     encoder
@@ -94,7 +94,7 @@ def check_model(picked: str, *, agreed: str = "", encoder: str = "") -> CheckedM
     ModelError
         It cannot score slides; the message says what to pick instead.
     """
-    path = Path(picked)
+    path = model_paths(picked)[0] if picked in bundled_models() else Path(picked)
     if encoder:
         return _check_encoder(encoder, path)
     if is_wsinfer_model(path):
