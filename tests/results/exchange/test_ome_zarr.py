@@ -71,6 +71,8 @@ def test_each_version_is_stated_where_it_belongs(run: ResultFolder, tmp_path: Pa
         attributes = dict(group.attrs)
         stated = attributes["multiscales"][0] if version == "0.4" else attributes["ome"]
         assert stated["version"] == version
+        if version == "0.5" and "labels" in group:
+            assert group["labels"].attrs["ome"] == {"labels": ["calls"], "version": "0.5"}
 
 
 def test_calls_are_labels_with_names_and_colours(run: ResultFolder, tmp_path: Path) -> None:

@@ -198,3 +198,7 @@ def _write_calls(
             "source": {"image": "../../"},
         },
     )
+    if made.zarr_format == 3:
+        # From 0.5 on the group of all labels states the version, too, which the writer leaves out.
+        labels = group["labels"]
+        labels.attrs["ome"] = {**labels.attrs["ome"], "version": made.version}
