@@ -80,24 +80,26 @@ def focus(appearance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _appearance(tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-    density = _DENSITY[tile[::3, ::3]].reshape(-1, 3)
-    whole = density.sum(axis=1)
-    stained = density[whole > _STAINED]
-    share = len(stained) / len(density)
-    if len(stained) < _FEWEST:
+    # Channels first: numpy sums long rows ten times faster than many rows of three.
+    density = _DENSITY.take(np.ascontiguousarray(tile[::3, ::3].transpose(2, 0, 1)).reshape(3, -1))
+    pixels = density.shape[1]
+    stained = density.compress(density.sum(axis=0) > _STAINED, axis=1)
+    share = stained.shape[1] / pixels
+    if stained.shape[1] < _FEWEST:
         stained = density
-    mean = stained.mean(axis=0)
-    shares = stained[:, :2] / (stained.sum(axis=1, keepdims=True) + _TINY)
-    centred = density - density.mean(axis=0)
-    spread = np.sqrt((centred**2).mean(axis=0))
-    together = (centred.T @ centred) / len(density) / (np.outer(spread, spread) + _TINY**2)
+    mean = stained.mean(axis=1)
+    shares = stained[:2] / (stained.sum(axis=0) + _TINY)
+    average = density.mean(axis=1)
+    centred = density - average[:, None]
+    spread = np.sqrt((centred**2).mean(axis=1))
+    together = (centred @ centred.T) / pixels / (np.outer(spread, spread) + _TINY**2)
     fine, coarse = _detail(tile)
     return np.array(
         [
-            *np.log(density.mean(axis=0) + 10 * _TINY),
+            *np.log(average + 10 * _TINY),
             *np.log(spread + 5 * _TINY),
             *(mean[:2] / (mean.sum() + _TINY)),
-            *shares.std(axis=0),
+            *shares.std(axis=1),
             share,
             together[0, 1],
             together[1, 2],
@@ -113,9 +115,10 @@ def _appearance(tile: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _detail(tile: NDArray[np.uint8]) -> tuple[float, float]:
     """Return the mean absolute Laplacian of the green density, and that at half the resolution."""
     top, left = (max(0, (edge - _DETAIL_PX) // 2) for edge in tile.shape[:2])
-    green = _DENSITY[tile[top : top + _DETAIL_PX, left : left + _DETAIL_PX, 1]]
+    green = _DENSITY.take(tile[top : top + _DETAIL_PX, left : left + _DETAIL_PX, 1])
     height, width = (edge // 2 * 2 for edge in green.shape)
-    half = green[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    even, odd = green[0:height:2, :width], green[1:height:2, :width]
+    half = (even[:, ::2] + even[:, 1::2] + odd[:, ::2] + odd[:, 1::2]) / 4
     return _laplacian(green), _laplacian(half)
 
 
