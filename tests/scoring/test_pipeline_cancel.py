@@ -86,10 +86,11 @@ def test_only_so_much_is_read_before_it_is_classified(
     networks: int,
 ) -> None:
     ready = pipeline._BATCHES_AHEAD * eight_at_once.batch_size * networks
-    # Beyond what is held ready: what each reader was at when that was reached, and the batches
-    # handed over, one more than there are networks.
+    # Beyond what is held ready: what each reader was at or had before it when that was reached, and
+    # the batches handed over, one more than there are networks.
     largest = max(block.tile_count for block in many_blocks.blocks)
-    bound = ready - 1 + READERS * largest + (networks + 1) * eight_at_once.batch_size
+    being_read = pipeline._BLOCKS_A_READER * READERS * largest
+    bound = ready - 1 + being_read + (networks + 1) * eight_at_once.batch_size
     assert bound < many_blocks.tile_count
 
     made = make_pipeline(network=GatedNetwork(gate), threads=networks, readers=READERS)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_smse.errors import ChangedSlideError
 from napari_smse.scoring.pipeline import BlockScores
@@ -53,22 +58,26 @@ class BlockWriter:
         if self._blocks:
             # What was read before this moment was read from the slide that was opened.
             self.confirm()
-        for block in self._blocks:
-            row = 0
-            for scale, start, stop in self.plan.blocks[block.number].members:
-                rows = slice(row, row + stop - start)
-                self.store.write_rows(
-                    scale,
-                    start,
-                    block.probability[rows],
-                    block.embedding[rows],
-                    block.appearance[rows],
-                )
-                row = rows.stop
+        for scale, parts in self._by_scale().items():
+            rows, *scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+            order = np.argsort(rows)
+            self.store.write_rows(scale, rows[order], *(array[order] for array in scores))
         if self._blocks:
             self.store.mark_done([block.number for block in self._blocks])
         self._blocks.clear()
         self._written = time.monotonic()
+
+    def _by_scale(self) -> dict[int, list[tuple[NDArray[Any], ...]]]:
+        """Rows of each scale, with their probability, embedding and appearance, block by block."""
+        parts: dict[int, list[tuple[NDArray[Any], ...]]] = defaultdict(list)
+        for block in self._blocks:
+            row = 0
+            for scale, start, stop in self.plan.blocks[block.number].members:
+                of = slice(row, row + stop - start)
+                arrays = (block.probability[of], block.embedding[of], block.appearance[of])
+                parts[scale].append((np.arange(start, stop), *arrays))
+                row = of.stop
+        return parts
 
     def confirm(self, *, content: bool = False) -> None:
         """Forget everything if the slide is another one than was opened.

@@ -32,6 +32,10 @@ MAX_SILENCE_S = 0.25
 _BATCHES_AHEAD = 2
 """Tiles held ready for each network, in batches."""
 
+_BLOCKS_A_READER = 2
+"""One that is read and one that waits, as whoever iterates may be writing when the first is read.
+"""
+
 _NETWORKS_A_GPU = 2
 """While one copies its tiles, the other computes."""
 
@@ -154,7 +158,7 @@ class Pipeline:
     def _submit_work(self, readers: Executor, classifiers: Executor) -> bool:
         """Keep readers and networks busy; False when nothing is left to do."""
         ahead = _BATCHES_AHEAD * self._batch_size * len(self._classifiers)
-        while len(self._reading) < self._readers and len(self._waiting) < ahead:
+        while len(self._reading) < _BLOCKS_A_READER * self._readers and len(self._waiting) < ahead:
             number = self._order.next()
             if number is None:
                 break

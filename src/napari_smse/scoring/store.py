@@ -212,25 +212,35 @@ class ScoreStore:
     def write_rows(
         self,
         scale: int,
-        start: int,
+        rows: int | NDArray[np.int64],
         probability: NDArray[np.float32],
         embedding: NDArray[np.floating],
         appearance: NDArray[np.float32] | None = None,
     ) -> None:
-        """Write consecutive tiles of one scale; what they look like only if it is known.
+        """Write tiles of one scale; what they look like only if it is known.
+
+        Parameters
+        ----------
+        scale
+            Number of the scale.
+        rows
+            Rows of the tiles, ascending, (n,), or the first of consecutive ones. Many at once cost
+            hardly more than few, as a chunk is read and written as a whole.
+        probability, embedding, appearance
+            (n, classes), (n, d), (n, k).
 
         Raises
         ------
         OutputError
             If the disk is full or the folder was taken away.
         """
-        rows = slice(start, start + len(probability))
+        at = slice(rows, rows + len(probability)) if isinstance(rows, int) else rows
         with writing(self.path):
             group = self._scales[scale]
-            write(group["probability"], rows, probability)
-            write(group["embedding"], rows, embedding.astype(np.float16))
+            write(group["probability"], at, probability)
+            write(group["embedding"], at, embedding.astype(np.float16))
             if "appearance" in group:
-                write(group["appearance"], rows, np.nan if appearance is None else appearance)
+                write(group["appearance"], at, np.nan if appearance is None else appearance)
 
     def mark_done(self, blocks: Sequence[int]) -> None:
         """Count blocks as done; call it only after their rows are written."""

@@ -250,9 +250,9 @@ def create_array(
     )
 
 
-def write(array: Any, rows: slice, values: Any) -> None:
+def write(array: Any, rows: slice | NDArray[np.int64], values: Any) -> None:
     """Write rows of an array that was opened again, with chunks that hold its fill value alone."""
-    array.with_config(_ALL_CHUNKS)[rows] = values
+    array.with_config(_ALL_CHUNKS).oindex[rows] = values
 
 
 def create_scale(
