@@ -18,3 +18,4 @@ install() {
 install wsinfer "wsinfer==0.6.1" "torch==2.14.1" "torchvision==0.29.1" \
     "zarr<3" "tiffslide<2.5" openslide-python openslide-bin
 install tiatoolbox "tiatoolbox==2.1.3"
+install lazyslide "lazyslide==0.13.0" "torch==2.14.1" "torchvision==0.29.1" openslide-python openslide-bin
