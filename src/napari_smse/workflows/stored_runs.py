@@ -99,7 +99,9 @@ def run_of_store(slide: Slide, store: ScoreStore, card: ModelCard, model: str) -
     # Only what the scores themselves say of it; nothing runs on it again.
     device = ComputeDevice("cpu", NOT_RECORDED, facts["precision"], 1, facts["runtime"])
     mpps = tuple(tiles.grid.spec.mpp for tiles in plan.scales)
-    return Run(plan, store, card, device, tuple(scale_warnings(slide, card, mpps)), model)
+    warnings = scale_warnings(slide, card, mpps)
+    warnings += [plan.mask.notice] if plan.mask.notice else []
+    return Run(plan, store, card, device, tuple(warnings), model)
 
 
 def maps_of_run(run: Run) -> ScoreMaps:

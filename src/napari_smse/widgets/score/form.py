@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -32,6 +33,9 @@ from napari_smse.widgets.score.messages import describe_scale_source, describe_s
 from napari_smse.widgets.score.scale_list import ScaleList
 from napari_smse.widgets.session import Session
 from napari_smse.workflows.settings.score import ScoreSettings
+
+_ELSEWHERE: Final = ("mpp", "device", "tissue_mask", "leave_out", "mask_mpp")
+"""Settings that have a field of their own."""
 
 
 class ScoreForm(QWidget):
@@ -182,7 +186,7 @@ class ScoreForm(QWidget):
         self.again = QCheckBox("Score again what an earlier run stored")
         self.again.setToolTip("Take nothing from an earlier run with the same settings.")
         self.region.currentIndexChanged.connect(lambda _: self.changed.emit())
-        self.options = SettingsForm(ScoreSettings, without=("mpp", "device"))
+        self.options = SettingsForm(ScoreSettings, without=_ELSEWHERE)
         self.options.advanced.addRow("Device", self.device)
         self.options.advanced.addRow(self.again)
         self.options.changed.connect(self.changed)
