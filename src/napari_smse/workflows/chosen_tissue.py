@@ -8,7 +8,7 @@ from napari_smse.progress import Task
 from napari_smse.scoring import ScoreRequest
 from napari_smse.segmentation.mask_file import is_drawn, mask_from
 from napari_smse.slides import Slide
-from napari_smse.tiles import ARTEFACTS, Ground, TissueMask, find_tissue
+from napari_smse.tiles import Ground, TissueMask, find_tissue
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ def is_at_hand(slide: Slide, request: ScoreRequest) -> bool:
     return choice.known(slide, icc=request.icc) is not None
 
 
-def describe_mask(mask: TissueMask, mpp: float) -> str:
-    """Say how much of a slide is tissue and how much is which artefact, in mm².
+def ground_areas(mask: TissueMask, mpp: float) -> dict[Ground, float]:
+    """Return how much of a slide is tissue, and how much is which artefact, in mm².
 
     Parameters
     ----------
@@ -73,8 +73,10 @@ def describe_mask(mask: TissueMask, mpp: float) -> str:
         um/px of level 0.
     """
     across, down = mask.cell
+    counts = {ground: int((mask.ground == ground).sum()) for ground in Ground}
     mm2 = across * down * mpp**2 / 1e6
-    shown = [Ground.TISSUE, *ARTEFACTS.values(), Ground.DARK]
-    areas = {ground: int((mask.ground == ground).sum()) * mm2 for ground in shown}
-    parts = [f"{ground.words} {area:.3g} mm²" for ground, area in areas.items() if area]
-    return "; ".join(parts) or "no tissue"
+    return {
+        ground: count * mm2
+        for ground, count in counts.items()
+        if count and ground is not Ground.GLASS
+    }

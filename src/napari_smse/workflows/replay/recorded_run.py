@@ -185,22 +185,20 @@ def request_settings(
     tissue_mask
         Where the tissue was taken from.
     """
-    by_mask = (
-        {}
-        if tissue_mask is None
-        else {
-            "tissue_mask": tissue_mask,
-            "leave_out": tuple(request.get("leave_out") or [NO_ARTEFACT]),
-            "mask_mpp": request.get("mask_mpp"),
-        }
-    )
-    return ScoreSettings(
+    settings = ScoreSettings(
         mpp=tuple(request["mpps"]),
         overlap=request["overlap"],
         min_tissue=request["min_tissue"],
         time_limit=seconds if request.get("coarse_first") else None,
         icc=request.get("icc", False),
-        **by_mask,
+    )
+    if tissue_mask is None:
+        return settings
+    return replace(
+        settings,
+        tissue_mask=tissue_mask,
+        leave_out=tuple(request.get("leave_out") or [NO_ARTEFACT]),
+        mask_mpp=request.get("mask_mpp"),
     )
 
 

@@ -125,6 +125,7 @@ class ScoreSettings:
             "Mask scale",
             "Scale that the network of a tissue mask runs at, where the name of its file does not "
             "state it as GrandQC's do (MPP1, MPP15, MPP2).",
+            minimum=0.5,
             maximum=32.0,
             step=0.5,
             unit="µm/px",
