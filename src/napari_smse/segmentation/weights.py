@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +163,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     MaskError
         It cannot be read, or only by running what is in it.
     """
+    if _is_program(path):
+        raise MaskError(
+            f"{path.name} is a program (TorchScript), which is not run: give the state dict of the "
+            "network, or .safetensors."
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -182,6 +188,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "state dict that torch wrote; TorchScript is a program, and is not run."
         ) from error
     return _unwrapped(loaded, path)
+
+
+def _is_program(path: Path) -> bool:
+    """Whether a file is an archive of TorchScript, which torch would not read as numbers."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _unwrapped(loaded: Any, path: Path) -> dict[str, Tensor]:

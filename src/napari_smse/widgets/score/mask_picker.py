@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
-    QToolButton,
     QWidget,
 )
 
@@ -41,9 +40,7 @@ class MaskPicker(QWidget):
         self.browse = QPushButton("…")
         self.browse.setMaximumWidth(32)
         self.browse.setToolTip("Choose the file of a tissue mask.")
-        self.kinds = QToolButton()
-        self.kinds.setText("Leave out")
-        self.kinds.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.kinds = QPushButton("Leave out")
         self.kinds.setToolTip("Artefacts of the mask that are not scored.")
         menu = QMenu(self.kinds)
         self.actions_by_name = {

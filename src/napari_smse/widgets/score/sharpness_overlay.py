@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QObject, QSignalBlocker
@@ -33,8 +35,8 @@ class SharpnessOverlay(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._session, self._switch = viewer, session_of(viewer), switch
-        self._put_away: tuple[Image, MapName] | None = None
-        self._shown: tuple[Image, Run] | None = None
+        # By the layer of its slide, the map that gave way.
+        self._put_away: weakref.WeakKeyDictionary[Image, MapName] = weakref.WeakKeyDictionary()
         switch.toggled.connect(self.refresh)
         self._session.slide_changed.connect(self.refresh)
         self._session.run_changed.connect(self.refresh)
@@ -67,32 +69,27 @@ class SharpnessOverlay(QObject):
         number = names.index(seen.scale) if seen is not None and seen.scale in names else 0
         with_values = sharpness_map(run, number)
         if maps is not None and seen is not None:
-            self._put_away = (layer, seen)
+            self._put_away[layer] = seen
             self._session.set_shown(maps.layers[seen], False)
-        self._shown = (layer, run)
         show_sharpness(
             self._viewer, layer, slide_of(layer), with_values, names[number], run.plan.mask
         )
 
     def _hide(self, layer: Image) -> None:
-        self._shown = None
         try:
             hide_sharpness(self._viewer, slide_of(layer))
         except SmseError:
             return
-        put_away, self._put_away = self._put_away, None
-        maps = self._session.maps_of(layer)
-        if put_away is None or maps is None or put_away[0] is not layer:
-            return
-        if maps.shown is None and put_away[1] in maps.layers:
-            maps.show_only(put_away[1])
+        put_away, maps = self._put_away.pop(layer, None), self._session.maps_of(layer)
+        if put_away is not None and maps is not None and maps.shown is None:
+            maps.show_only(put_away)
 
     def _make_way(self, layer: Image) -> None:
         """Another map is looked at: two lie over each other unreadably."""
         maps = self._session.maps_of(layer)
-        shown = self._shown is not None and self._shown[0] is layer
-        if shown and maps is not None and maps.shown is not None:
-            self._put_away = None
+        gave_way = self._switch.isChecked() and layer is self._session.slide_layer
+        if gave_way and maps is not None and maps.shown is not None:
+            self._put_away.pop(layer, None)
             with QSignalBlocker(self._switch):
                 self._switch.setChecked(False)
             self._hide(layer)
