@@ -193,6 +193,14 @@ def test_python_and_the_shell_say_the_same(slide, drawn, redness, tmp_path):
     assert f"tissue_mask={str(drawn)!r}, leave_out=('fold',)" in script.python
 
 
+def test_the_outlines_of_one_slide_are_not_taken_for_several(drawn, weights_file, tmp_path):
+    settings(drawn).require_masks(1)
+    settings(weights_file).require_masks(9)
+    settings(tmp_path).require_masks(9)
+    with pytest.raises(RequestError, match=r"mask\.geojson holds the outlines of one slide"):
+        settings(drawn).require_masks(2)
+
+
 def test_areas_are_told_in_mm2(slide, drawn):
     mask = run_task(chosen_tissue(slide, settings(drawn).request(slide=slide)))
     areas = ground_areas(mask, slide.mpp)

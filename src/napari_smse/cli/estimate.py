@@ -71,6 +71,7 @@ def estimate_slides(
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)
     paths = batch = find_slides(slides)
+    scoring.require_masks(len(paths))
     console = Console()
     if shard is not None:
         paths = shard.part(batch)

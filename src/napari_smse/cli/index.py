@@ -105,6 +105,7 @@ def index_slides(
     card = read_card(model)
     require_tiles(card)
     paths = find_slides(slides)
+    scoring.require_masks(len(paths))
     index = SlideIndex.make(out, card.weights_sha256, card.name)
     settings = BatchSettings(
         LocalDestination(out / RESULTS_NAME if results is None else results),

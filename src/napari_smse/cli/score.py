@@ -133,6 +133,7 @@ def score_slides(
         reference=load_ood_reference(model, card.weights_sha256),
     )
     paths = find_slides(slides)
+    scoring.require_masks(len(paths))
     settings = replace(settings, index=into_index(index, out, card, overwrite=overwrite))
     jobs = slide_jobs(paths, settings)
     if shard is not None:

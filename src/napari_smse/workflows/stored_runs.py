@@ -12,6 +12,8 @@ from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.scoring import (
     ComputeDevice,
+    HeatMap,
+    HeatMapBuilder,
     ScoreMaps,
     ScoreStore,
     describe_scale,
@@ -20,6 +22,7 @@ from napari_smse.scoring import (
     stored_plan,
 )
 from napari_smse.slides import Slide
+from napari_smse.tiles.appearance import focus
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.scored_slide import Run
 
@@ -110,6 +113,27 @@ def maps_of_run(run: Run) -> ScoreMaps:
     maps = ScoreMaps(run.plan, run.card.classes, fused)
     maps.add_stored(run.store)
     return maps
+
+
+def sharpness_map(run: Run, scale: int) -> HeatMap:
+    """Return how sharp the tiles of one scale are; NaN where nothing was scored.
+
+    Parameters
+    ----------
+    run
+        The run, which may still go on.
+    scale
+        Number of the scale, fine to coarse.
+
+    Raises
+    ------
+    OutputError
+        Its store cannot be read.
+    """
+    tiles = run.plan.scales[scale]
+    builder = HeatMapBuilder(tiles.grid)
+    builder.add(tiles.columns, tiles.rows, focus(run.store.appearance(scale)))
+    return builder.heat_map()
 
 
 def _is_of(facts: Mapping[str, Any], slide: Slide, card: ModelCard) -> bool:

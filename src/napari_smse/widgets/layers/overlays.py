@@ -22,7 +22,6 @@ from napari_smse.tiles import Ground, TissueMask
 from napari_smse.widgets.layers.coordinates import grid_placement, place, placement
 from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind
 from napari_smse.workflows.chosen_tissue import ground_areas
-from napari_smse.workflows.sharpness import SHARPEST
 
 AGREE: Final = (0, 158, 115)
 DIFFER: Final = (204, 121, 167)
@@ -246,7 +245,7 @@ def show_sharpness(
         raster.draw(sharpness),
         name=f"Sharpness, {scale} · {slide.name}",
         colormap="viridis",
-        contrast_limits=(0, SHARPEST),
+        contrast_limits=(0, _SHARP),
         interpolation2d="nearest",
         opacity=0.75,
         blending="translucent",
@@ -266,6 +265,9 @@ def hide_sharpness(viewer: ViewerModel, slide: Slide) -> None:
     for layer in layers_of_kind(viewer, LayerKind.SHARPNESS, slide.quick_hash):
         viewer.layers.remove(layer)
 
+
+_SHARP: Final = 0.6
+"""Most tissue that is sharp at 20x lies below; see `tiles.appearance.focus`."""
 
 _KNOWN, _GREY, _STRIPE = 0, 1, 2
 _MIN_PERIOD_PX: Final = 4

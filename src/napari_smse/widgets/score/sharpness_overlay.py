@@ -16,7 +16,7 @@ from napari_smse.widgets.layers.overlays import hide_sharpness, show_sharpness
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.sharpness import sharpness_map
+from napari_smse.workflows.stored_runs import sharpness_map
 
 
 class SharpnessOverlay(QObject):

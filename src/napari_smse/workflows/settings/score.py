@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import RequestError
 from napari_smse.scoring import ScoreRequest
-from napari_smse.segmentation.mask_file import choose_mask
+from napari_smse.segmentation.mask_file import choose_mask, is_drawn
 from napari_smse.slides import Slide
 from napari_smse.tiles import ARTEFACTS, Ground, TileSpec
 from napari_smse.tiles.mask_choice import MaskChoice, left_out_by
@@ -172,6 +172,26 @@ class ScoreSettings:
             icc=self.icc,
             mask=self._mask_of(slide, left_out),
         )
+
+    def require_masks(self, slides: int) -> None:
+        """Refuse to take the tissue of several slides from the outlines of one.
+
+        Parameters
+        ----------
+        slides
+            How many there are.
+
+        Raises
+        ------
+        RequestError
+            There are several, and the tissue mask is one file of outlines.
+        """
+        mask = None if self.tissue_mask is None else Path(self.tissue_mask)
+        if slides > 1 and mask is not None and is_drawn(mask) and not mask.is_dir():
+            raise RequestError(
+                f"{mask.name} holds the outlines of one slide, and there are {slides}: give the "
+                "folder with a GeoJSON for each slide, by its name."
+            )
 
     def _mask_of(self, slide: Slide | None, left_out: frozenset[Ground]) -> MaskChoice | None:
         if slide is None or self.tissue_mask is None:
