@@ -35,7 +35,7 @@ def test_tiles_are_those_of_the_mask_and_again_is_done_already(
     command = ("score", slide, "--out", tmp_path / "out", "--tissue-mask", masks)
     answer = shell(*command, "--leave-out", "fold,pen")
     assert answer.status == 0
-    assert "Tissue as drawn in slide.geojson." in answer.err
+    assert "Tissue as drawn in slide.geojson." in " ".join(answer.out.split())
     table = parquet.read_table(tmp_path / "out" / "slide" / "tiles.parquet")
     assert max(table["y"].to_pylist()) < 260
     assert min(table["x"].to_pylist()) > 250

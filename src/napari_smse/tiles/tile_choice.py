@@ -74,7 +74,7 @@ def artefact_tiles(
     dict
         Number of tiles by the artefact that covers most of each; without those that have none.
     """
-    if not mask.left_out or is_tiny(grid.area, grid.spec):
+    if not _kinds(mask) or is_tiny(grid.area, grid.spec):
         return {}
     columns, rows = _places(grid, roi)
     x, y = grid.left(columns), grid.top(rows)
@@ -83,7 +83,7 @@ def artefact_tiles(
     scored = (tissue >= least) & (covered <= tissue)
     without = (covered > 0) & (tissue + covered >= least) & ~scored
     at = _inside(np.flatnonzero(without), grid, x, y, roi)
-    kinds = np.array(sorted(mask.left_out))[artefacts[:, at].argmax(axis=0)]
+    kinds = np.array(_kinds(mask))[artefacts[:, at].argmax(axis=0)]
     found, counts = np.unique(kinds, return_counts=True)
     return {Ground(kind): int(count) for kind, count in zip(found, counts, strict=True)}
 
@@ -99,12 +99,17 @@ def _places(
     return columns, rows
 
 
+def _kinds(mask: TissueMask) -> list[Ground]:
+    """Return the artefacts left out that the mask shows at all."""
+    return sorted(kind for kind in mask.left_out or () if (mask.ground == kind).any())
+
+
 def _artefacts(
     grid: TileGrid, mask: TissueMask, x: NDArray[np.integer], y: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Return the fraction of each tile that each artefact left out covers, (kinds, n)."""
-    kinds = sorted(mask.left_out or ())
-    return np.stack([mask.ground_fractions(kind, x, y, grid.edge) for kind in kinds])
+    """Return the fraction of each tile that each artefact of `_kinds` covers, (kinds, n)."""
+    covered = [mask.ground_fractions(kind, x, y, grid.edge) for kind in _kinds(mask)]
+    return np.array(covered, dtype=np.float32).reshape(len(covered), len(x))
 
 
 def _inside(

@@ -120,7 +120,9 @@ def fine_tune_script(slides: Sequence[Scored], settings: FineTuneSettings) -> Sc
         f"tuned = smse.fine_tune(model, {_all_of(slides)}{_arguments(settings)})",
         "print(tuned.before, tuned.after)",
     ]
-    if any(one.run.plan.icc for one in slides):  # `finetune` reads slides as they are
+    plans = [one.run.plan for one in slides]
+    # `finetune` reads slides as they are, and finds their tissue by colour.
+    if any(plan.icc or plan.mask.left_out is not None for plan in plans):
         return Script(_joined(lines))
     comment = "# The annotations lie beside the slides (Annotate: Save), and no other slides there."
     return Script(_joined(lines), _joined([comment, _command(words)]))
