@@ -30,12 +30,12 @@ _BESIDE: Final = 0.02
 """Share of a slide's side that an outline may reach over its edge, as outlines are rounded."""
 
 _NAMED: Final = {
-    Ground.GLASS: r"background|glass|no tissue|hole",
-    Ground.FOLD: r"fold",
-    Ground.PEN: r"\bpen(?!ile|etr)|marker|\bink\b",
-    Ground.BLUR: r"focus|blur|\boof\b",
-    Ground.BUBBLE: r"bubble|\bedge",
-    Ground.FOREIGN: r"foreign|dark ?spot|debris|\bdust\b",
+    Ground.GLASS: r"\bbackground\b|\bglass\b|\bno tissue\b|\bholes?\b",
+    Ground.FOLD: r"\bfold(s|ed|ing)?\b",
+    Ground.PEN: r"\bpen\b|\bpen ?mark|\bink\b",
+    Ground.BLUR: r"\bout of focus\b|\bblur|\boof\b",
+    Ground.BUBBLE: r"\bbubbles?\b|\bslide edge\b|\bcover ?slip",
+    Ground.FOREIGN: r"\bforeign\b|\bdark ?spot|\bdebris\b|\bdust\b",
 }
 """What kind of ground a class means by its name; any other is tissue."""
 
