@@ -60,6 +60,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "user/index",
         "user/slides",
         "user/score_a_slide",
+        "user/tissue_masks",
         "user/annotate",
         "user/fine_tune",
         "user/evidence",

@@ -122,6 +122,10 @@ class RegionError(SmseError):
     """A region of interest is empty, malformed or off the slide."""
 
 
+class MaskError(SmseError):
+    """A tissue mask cannot be read, is another slide's, or its network cannot be built."""
+
+
 class RequestError(SmseError):
     """The settings of a request contradict each other."""
 

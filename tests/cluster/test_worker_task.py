@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 from napari_smse.cluster import ClusterJob
 from napari_smse.cluster.worker_task import score_blocks
 from napari_smse.errors import SmseError, WorkerError
 from napari_smse.models import Model
+from napari_smse.progress import run_task
+from napari_smse.segmentation.mask_file import choose_mask
 from napari_smse.slides import open_slide
+from napari_smse.tiles import Ground
+from napari_smse.workflows.chosen_tissue import chosen_tissue
 from support.cluster import REQUEST, job_on, scored_here, write_model, write_slide
 from support.icc_profiles import wide_profile
+from support.tissue_masks import write_mask
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +81,23 @@ def test_colours_are_converted_as_in_one_process(model: Model, tmp_path: Path) -
     found = answer[0].probability[: stop - start]
     assert np.array_equal(found, whole.scale(scale).probability[start:stop])
     assert not np.array_equal(found, plain.scale(scale).probability[start:stop])
+
+
+def test_a_worker_takes_the_tissue_that_was_found_here(
+    model: Model, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: tmp_path / "cache")
+    path = write_mask(tmp_path / "mask.geojson", [("", (0, 0, 700, 260))])
+    with open_slide(slide) as opened:
+        choice = choose_mask(path, opened, frozenset({Ground.FOLD}))
+        request = replace(REQUEST, mask=choice)
+        run_task(chosen_tissue(opened, request))
+        job = job_on(opened, model, tmp_path / "job.zarr", request)
+    shutil.rmtree(tmp_path / "cache")  # as on another machine, which has no mask either
+    path.unlink()
+    answer = score_blocks(pickle.loads(pickle.dumps(job.work)), [0])
+    assert isinstance(answer, list), answer
+    assert max(tiles.y.max() for tiles in job.plan.scales) < 260
 
 
 def test_a_slide_is_opened_and_planned_once(

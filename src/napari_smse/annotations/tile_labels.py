@@ -18,9 +18,9 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
-from napari_smse.tiles.plan import MIN_TISSUE
 from napari_smse.tiles.scale_tiles import ScaleTiles
-from napari_smse.tiles.tissue import Ground, TissueMask
+from napari_smse.tiles.tile_choice import MIN_TISSUE
+from napari_smse.tiles.tissue_mask import Ground, TissueMask
 
 MIN_CLASS_FRACTION: Final = 0.5
 CONFLICT_FRACTION: Final = 0.25

@@ -14,6 +14,7 @@ from napari_smse.progress import OnProgress, run_task
 from napari_smse.scoring import parse_scale
 from napari_smse.scoring.device import usable_cores
 from napari_smse.slides import Slide
+from napari_smse.tiles import ARTEFACTS
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.settings.score import ScoreSettings
 
@@ -34,6 +35,9 @@ def score(
     float32: bool = False,
     any_stain: bool = False,
     icc: bool = False,
+    tissue_mask: str | Path | None = None,
+    leave_out: Iterable[str] = tuple(ARTEFACTS),
+    mask_mpp: float | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: OnProgress | None = None,
@@ -69,6 +73,15 @@ def score(
         Also of a slide that does not look like H&E.
     icc
         Bring the slide's colours to sRGB by the ICC profile in its file first.
+    tissue_mask
+        Take the tissue from a file instead of finding it by colour: GeoJSON of any program, (x, y)
+        in level-0 px; a folder with one for each slide, by its name; or the weights of HEST's
+        tissue segmentation or of GrandQC. What is found is remembered in the user's cache.
+    leave_out
+        Artefacts of a tissue mask that are not scored: ``fold``, ``foreign``, ``pen``, ``bubble``,
+        ``blur``, or ``("none",)``. A tile that shows more of them than of tissue is left out.
+    mask_mpp
+        um/px that the network of a tissue mask runs at, where its file's name does not say it.
     out
         Where the scores go, by custom ending in ``.zarr``. By default into the user's cache, where
         the scores of the last 50 runs stay.
@@ -90,6 +103,10 @@ def score(
         There is nothing to score.
     OtherStainError
         The slide does not look like H&E.
+    MaskError
+        The tissue mask cannot be read, is another slide's, or its network cannot be built.
+    RequestError
+        There is no such artefact, or no tissue mask that it could be left out by.
     ModelError, DeviceError
         The model takes no tiles, or there is no such device.
     OutputError
@@ -111,7 +128,17 @@ def score(
         slide,
         str(model.path),
         ScoreSettings(
-            scales_of(mpp), overlap, min_tissue, time_limit, device, float32, any_stain, icc
+            scales_of(mpp),
+            overlap,
+            min_tissue,
+            time_limit,
+            device,
+            float32,
+            any_stain,
+            icc,
+            None if tissue_mask is None else str(tissue_mask),
+            tuple(leave_out),
+            mask_mpp,
         ),
         outline,
         again=overwrite,

@@ -7,11 +7,14 @@ import typer
 from napari_smse.annotations import read_regions
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
+    DEFAULT_LEFT_OUT,
     DEFAULT_SCALES,
     AnyStain,
     Devices,
     Float32,
     Icc,
+    LeaveOut,
+    MaskMpp,
     MinTissue,
     ModelName,
     Overlap,
@@ -20,7 +23,9 @@ from napari_smse.cli.options import (
     ShardOf,
     Slides,
     SourceMpp,
+    TissueMaskFile,
     chosen_scales,
+    split_names,
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.models import read_card
@@ -43,17 +48,30 @@ def estimate_slides(
     min_tissue: MinTissue = 0.25,
     any_stain: AnyStain = False,
     icc: Icc = False,
+    tissue_mask: TissueMaskFile = None,
+    leave_out: LeaveOut = DEFAULT_LEFT_OUT,
+    mask_mpp: MaskMpp = None,
     shard: ShardOf = None,
 ) -> None:
     """Estimate how long slides will take, by scoring each for two seconds; nothing is kept."""
     scales = chosen_scales(context, mpp, model)
     scoring = ScoreSettings(
-        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain, icc=icc
+        scales,
+        overlap,
+        min_tissue,
+        device=device,
+        float32=float32,
+        any_stain=any_stain,
+        icc=icc,
+        tissue_mask=tissue_mask,
+        leave_out=split_names(leave_out),
+        mask_mpp=mask_mpp,
     )
     scoring.request()
     require_tiles(read_card(model))
     outlines = None if roi is None else read_regions(roi)
     paths = batch = find_slides(slides)
+    scoring.require_masks(len(paths))
     console = Console()
     if shard is not None:
         paths = shard.part(batch)

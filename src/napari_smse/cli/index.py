@@ -10,11 +10,14 @@ import typer
 
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
+    DEFAULT_LEFT_OUT,
     DEFAULT_SCALES,
     AnyStain,
     Devices,
     Float32,
     Icc,
+    LeaveOut,
+    MaskMpp,
     MinTissue,
     ModelName,
     Overlap,
@@ -23,7 +26,9 @@ from napari_smse.cli.options import (
     ShardOf,
     Slides,
     SourceMpp,
+    TissueMaskFile,
     chosen_scales,
+    split_names,
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
@@ -56,6 +61,9 @@ def index_slides(
     min_tissue: MinTissue = 0.25,
     any_stain: AnyStain = False,
     icc: Icc = False,
+    tissue_mask: TissueMaskFile = None,
+    leave_out: LeaveOut = DEFAULT_LEFT_OUT,
+    mask_mpp: MaskMpp = None,
     results: Annotated[
         Path | None,
         typer.Option(help="Folder that `score` wrote to: what is scored there is used."),
@@ -82,12 +90,22 @@ def index_slides(
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     scales = chosen_scales(context, mpp, model)
     scoring = ScoreSettings(
-        scales, overlap, min_tissue, device=device, float32=float32, any_stain=any_stain, icc=icc
+        scales,
+        overlap,
+        min_tissue,
+        device=device,
+        float32=float32,
+        any_stain=any_stain,
+        icc=icc,
+        tissue_mask=tissue_mask,
+        leave_out=split_names(leave_out),
+        mask_mpp=mask_mpp,
     )
     scoring.request()
     card = read_card(model)
     require_tiles(card)
     paths = find_slides(slides)
+    scoring.require_masks(len(paths))
     index = SlideIndex.make(out, card.weights_sha256, card.name)
     settings = BatchSettings(
         LocalDestination(out / RESULTS_NAME if results is None else results),

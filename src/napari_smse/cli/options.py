@@ -51,6 +51,10 @@ def parse_time_limit(text: str | None) -> float | None:
     return seconds
 
 
+def _names(text: str) -> str:
+    return text.strip().lower()
+
+
 def setting(record: type, name: str, more: str = "") -> Any:
     """Return the option of one setting of a workflow: its name and help.
 
@@ -72,6 +76,8 @@ def setting(record: type, name: str, more: str = "") -> Any:
     if name == "mpp":
         text = f"{text} May be repeated." if one.several else text
         return typer.Option(flag, help=text, parser=parse_scale, metavar="SCALE")
+    if name == "leave_out":
+        return typer.Option(flag, help=text, parser=_names, metavar="NAMES")
     if one.kind is bool and one.optional:
         return typer.Option(f"{flag}/--no-{flag[2:]}", help=text, show_default=False)
     # What is impossible is refused by the workflow, in one line and from everywhere alike.
@@ -123,6 +129,13 @@ Overlap = Annotated[float, setting(ScoreSettings, "overlap")]
 MinTissue = Annotated[float, setting(ScoreSettings, "min_tissue")]
 AnyStain = Annotated[bool, setting(ScoreSettings, "any_stain")]
 Icc = Annotated[bool, setting(ScoreSettings, "icc")]
+TissueMaskFile = Annotated[str | None, setting(ScoreSettings, "tissue_mask")]
+TissueMaskAgain = Annotated[
+    Path | None,
+    typer.Option("--tissue-mask", help="Where the recorded tissue mask is now: file or folder."),
+]
+LeaveOut = Annotated[list[str], setting(ScoreSettings, "leave_out")]
+MaskMpp = Annotated[float | None, setting(ScoreSettings, "mask_mpp")]
 TimeLimit = Annotated[float | None, setting(ScoreSettings, "time_limit")]
 ShardOf = Annotated[
     BatchShard | None,
@@ -135,6 +148,7 @@ ShardOf = Annotated[
     ),
 ]
 DEFAULT_SCALES: Final = list(ScoreSettings().mpp)
+DEFAULT_LEFT_OUT: Final = list(ScoreSettings().leave_out)
 
 Classification = Annotated[
     str | None,
@@ -180,6 +194,12 @@ OverwriteModel = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
+def split_names(given: Sequence[str]) -> tuple[str, ...]:
+    """Return names that were given one by one, or several with commas between."""
+    names = (name.strip() for text in given for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def chosen_scales(

@@ -12,12 +12,15 @@ import typer
 from napari_smse.annotations import read_regions
 from napari_smse.cli.console import Console
 from napari_smse.cli.options import (
+    DEFAULT_LEFT_OUT,
     DEFAULT_SCALES,
     AnyStain,
     Device,
     Devices,
     Float32,
     Icc,
+    LeaveOut,
+    MaskMpp,
     MinTissue,
     ModelName,
     Overlap,
@@ -28,7 +31,10 @@ from napari_smse.cli.options import (
     Slides,
     SourceMpp,
     TimeLimit,
+    TissueMaskAgain,
+    TissueMaskFile,
     chosen_scales,
+    split_names,
 )
 from napari_smse.cli.progress import BatchProgress, TaskProgress
 from napari_smse.cli.report import Models, SlidesFolder
@@ -67,6 +73,9 @@ def score_slides(
     any_stain: AnyStain = False,
     icc: Icc = False,
     time_limit: TimeLimit = None,
+    tissue_mask: TissueMaskFile = None,
+    leave_out: LeaveOut = DEFAULT_LEFT_OUT,
+    mask_mpp: MaskMpp = None,
     geojson: Annotated[
         bool, typer.Option("--geojson", help="Also write the tiles as GeoJSON for QuPath.")
     ] = False,
@@ -99,7 +108,17 @@ def score_slides(
     card = read_card(model)
     scales = chosen_scales(context, mpp, model)
     scoring = ScoreSettings(
-        scales, overlap, min_tissue, time_limit, device, float32, any_stain, icc
+        scales,
+        overlap,
+        min_tissue,
+        time_limit,
+        device,
+        float32,
+        any_stain,
+        icc,
+        tissue_mask,
+        split_names(leave_out),
+        mask_mpp,
     )
     scoring.request()
     settings = BatchSettings(
@@ -114,6 +133,7 @@ def score_slides(
         reference=load_ood_reference(model, card.weights_sha256),
     )
     paths = find_slides(slides)
+    scoring.require_masks(len(paths))
     settings = replace(settings, index=into_index(index, out, card, overwrite=overwrite))
     jobs = slide_jobs(paths, settings)
     if shard is not None:
@@ -211,6 +231,7 @@ def rerun_recorded(
     model: Models = None,
     slides: SlidesFolder = None,
     device: Device = "auto",
+    tissue_mask: TissueMaskAgain = None,
     quiet: Quiet = False,
 ) -> None:
     """Score a slide again as run.json records it, and tell how the scores differ.
@@ -218,7 +239,14 @@ def rerun_recorded(
     Slide and model must be those of the record: their hashes are compared first.
     """
     console = Console(quiet=quiet)
-    running = rerun(recorded, out, models=tuple(model or ()), slides=slides, device=device)
+    running = rerun(
+        recorded,
+        out,
+        models=tuple(model or ()),
+        slides=slides,
+        device=device,
+        tissue_mask=tissue_mask,
+    )
     with TaskProgress(console, "tiles") as bar:
         done = run_task(running, bar.show)
     console.report(f"{counted(done.tiles, 'tiles')} scored again, results in {done.folder}")

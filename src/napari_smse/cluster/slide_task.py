@@ -11,6 +11,7 @@ from napari_smse.scoring import ComputeDevice, ScoreRequest
 from napari_smse.scoring.open_run import plan_hash
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan
+from napari_smse.tiles.mask_choice import pack_mask
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -38,6 +39,8 @@ class SlideWork:
         SHA-256 of the model's weights.
     device
         Device, runtime and precision: the same for all, so that all compute the same numbers.
+    mask
+        The slide's tissue, packed, if it is not to be found by its colours.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class SlideWork:
     model: str
     weights_sha256: str
     device: ComputeDevice
+    mask: bytes = b""
 
     @classmethod
     def from_slide(
@@ -78,4 +82,5 @@ class SlideWork:
             model=model_name if bundled else str(model.path.absolute()),
             weights_sha256=model.card.weights_sha256,
             device=device,
+            mask=b"" if request.mask is None else pack_mask(plan.mask),
         )

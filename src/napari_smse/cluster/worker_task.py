@@ -22,6 +22,7 @@ from napari_smse.scoring.tile_classifier import TileClassifier
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
 from napari_smse.tiles.appearance import appearance_features
+from napari_smse.tiles.mask_choice import unpack_mask
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -99,7 +100,8 @@ def _same_plan(work: SlideWork, slide: Slide) -> TilePlan:
         raise WorkerError(
             f"{work.path} is another file there; give workers the same folders under the same names"
         )
-    plan = work.request.plan(slide, _model(work.model, work.weights_sha256).card)
+    mask = unpack_mask(work.mask) if work.mask else None
+    plan = work.request.plan(slide, _model(work.model, work.weights_sha256).card, mask)
     if plan_hash(plan) != work.plan:
         raise WorkerError(
             "it finds other tiles than this machine; install the same versions of napari-smse, "

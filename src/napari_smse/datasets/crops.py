@@ -13,7 +13,7 @@ from napari_smse.datasets.labelled_set import LabelledImage
 from napari_smse.slides import Region, Window
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec, TissueMask, classify_ground
 from napari_smse.tiles.mirror import mirrored
-from napari_smse.tiles.plan import choose_tiles
+from napari_smse.tiles.tile_choice import choose_tiles
 from napari_smse.tiles.tissue import overview_mpp
 
 

@@ -30,7 +30,12 @@ _THUMBNAIL_SIDE: Final = 1600
 _OUTSIDE: Final = ": outside the model's magnifications"
 
 
-def draw_maps(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) -> bytes:
+def draw_maps(
+    slide: Slide,
+    scales: Sequence[ScaleScores],
+    context: RunContext,
+    mask: TissueMask | None = None,
+) -> bytes:
     """Draw the slide and its maps: one of each scale, and the mean if there are several.
 
     Parameters
@@ -41,6 +46,8 @@ def draw_maps(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) 
         All that its store holds, fine to coarse.
     context
         Model, and what is known of out of distribution.
+    mask
+        The slide's tissue; by its colours by default.
 
     Returns
     -------
@@ -54,14 +61,16 @@ def draw_maps(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) 
     """
     return heat_map_picture(
         slide.thumbnail(_THUMBNAIL_SIDE),
-        list(_panels(slide, scales, context)),
+        list(_panels(slide, scales, context, mask or find_tissue(slide))),
         extent=(0, slide.width * slide.mpp, slide.height * slide.mpp, 0),
         caption=f"{path_text(slide.path.name)}, model {context.model}",
     )
 
 
-def _panels(slide: Slide, scales: Sequence[ScaleScores], context: RunContext) -> Iterator[MapPanel]:
-    classes, card, mask = context.rule.classes, context.card, find_tissue(slide)
+def _panels(
+    slide: Slide, scales: Sequence[ScaleScores], context: RunContext, mask: TissueMask
+) -> Iterator[MapPanel]:
+    classes, card = context.rule.classes, context.card
     shown = context.positive_class
     number = classes.index(shown)
     colours = map_colours(classes, shown, card.class_colours, context.rule.band_of(shown))

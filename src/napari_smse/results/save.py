@@ -35,7 +35,14 @@ from napari_smse.results.run_record import (
     write_run_json,
 )
 from napari_smse.results.tables import tile_table, write_csv, write_parquet
-from napari_smse.scoring import REGION, ScaleScores, ScoreStore, as_scored, is_trained_scale
+from napari_smse.scoring import (
+    UNSIGNED,
+    ScaleScores,
+    ScoreStore,
+    as_scored,
+    is_trained_scale,
+    tissue_of,
+)
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 
@@ -93,7 +100,7 @@ def save_results(
             bounds_origin=(slide.bounds.x, slide.bounds.y),
             colours=context.card.class_colours,
         )
-    maps = draw_maps(slide, scales, context)
+    maps = draw_maps(slide, scales, context, tissue_of(slide, store))
     with atomic_path(folder / PICTURE_NAME) as part:
         part.write_bytes(maps)
     record = _record(slide, store, scales, context)
@@ -169,7 +176,7 @@ def _record(
         started=datetime.fromisoformat(facts["started"]),
         finished=datetime.fromisoformat(facts["finished"]),
         seconds=float(facts["seconds"]),
-        settings=facts["request"] | ({REGION: facts[REGION]} if REGION in facts else {}),
+        settings=facts["request"] | {name: facts[name] for name in sorted(UNSIGNED & facts.keys())},
         warnings=tuple(context.warnings),
     )
 

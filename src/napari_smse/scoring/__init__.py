@@ -11,6 +11,7 @@ from napari_smse.scoring.open_run import (
     open_run,
     require_same_slide,
     stored_plan,
+    tissue_of,
 )
 from napari_smse.scoring.progress import ScoringProgress, TileScores
 from napari_smse.scoring.read_block import read_block
@@ -19,6 +20,7 @@ from napari_smse.scoring.request import (
     describe_scale,
     fused_scales,
     is_trained_scale,
+    mask_warnings,
     objective_power,
     parse_scale,
     require_tiles,
@@ -26,13 +28,15 @@ from napari_smse.scoring.request import (
 )
 from napari_smse.scoring.runtimes.selection import select_runtime
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, MapName, ScoreMaps, shown_class
-from napari_smse.scoring.store import REGION, ScoreStore
+from napari_smse.scoring.store import MASK, REGION, UNSIGNED, ScoreStore
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
 
 __all__ = [
+    "MASK",
     "MULTI_SCALE_MEAN",
     "REGION",
+    "UNSIGNED",
     "ComputeDevice",
     "HeatMap",
     "HeatMapBuilder",
@@ -57,6 +61,7 @@ __all__ = [
     "fused_scales",
     "is_trained_scale",
     "list_devices",
+    "mask_warnings",
     "objective_power",
     "open_run",
     "parse_scale",
@@ -69,4 +74,5 @@ __all__ = [
     "shown_class",
     "store_lock",
     "stored_plan",
+    "tissue_of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,22 @@ from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.request import ScoreRequest
-from napari_smse.scoring.store import REGION, ScoreStore, signature
+from napari_smse.scoring.store import MASK, REGION, ScoreStore, signature
 from napari_smse.scoring.stored_scales import holds_all_of, scored_scales
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
-from napari_smse.tiles import TilePlan, find_tissue, plan_reads
+from napari_smse.tiles import TilePlan, TissueMask, find_tissue, plan_reads
+from napari_smse.tiles.mask_choice import MaskChoice
+
+_log = logging.getLogger(__name__)
 
 
 def run_facts(
     slide: Slide, card: ModelCard, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
 ) -> dict[str, Any]:
     """What the scores depend on, as JSON values."""
-    facts = {
+    facts: dict[str, Any] = {
         "slide": {
             "name": path_text(slide.path.name),
             "quick_hash": slide.quick_hash,
@@ -40,6 +44,8 @@ def run_facts(
         "runtime": device.runtime,
         "tiles": plan_hash(plan),
     }
+    if request.mask is not None:
+        facts[MASK] = {"path": path_text(request.mask.path), "notice": plan.mask.notice}
     return facts if request.region is None else facts | {REGION: request.region}
 
 
@@ -104,6 +110,33 @@ def as_scored(slide: Slide, store: ScoreStore) -> Slide:
     return slide.with_icc() if applies_icc(store) else slide
 
 
+def tissue_of(slide: Slide, store: ScoreStore) -> TissueMask:
+    """Return the tissue that a store's tiles were chosen by.
+
+    Where it was taken from a file, it is in the cache; if it is there no more, tissue by colour has
+    to do, which the log tells: it is what maps are drawn on, and no tile is chosen anew.
+
+    Parameters
+    ----------
+    slide, store
+        The slide, as `as_scored` gives it, and its scores.
+    """
+    request = store.facts.get("request", {})
+    choice = MaskChoice.from_facts(request, store.facts.get(MASK, {}))
+    if choice is None:
+        return find_tissue(slide)
+    mask = choice.known(slide, icc=applies_icc(store))
+    if mask is None:
+        _log.warning(
+            "%s: the tissue that %s found is not in the cache any more, so maps are drawn on "
+            "tissue by colour",
+            slide.path.name,
+            choice.path.name,
+        )
+        return find_tissue(slide)
+    return mask
+
+
 def stored_plan(slide: Slide, store: ScoreStore) -> TilePlan:
     """Plan again what a store was made for, from the tiles that it holds.
 
@@ -133,7 +166,7 @@ def stored_plan(slide: Slide, store: ScoreStore) -> TilePlan:
         )
     scales = [store.scale(number).tiles for number in range(store.scale_count)]
     coarse_first = bool(facts["request"].get("coarse_first", False))
-    mask, icc = find_tissue(as_scored(slide, store)), applies_icc(store)
+    mask, icc = tissue_of(as_scored(slide, store), store), applies_icc(store)
     plan = plan_reads(slide, scales, mask, coarse_first=coarse_first, icc=icc)
     if plan_hash(plan) != facts.get("tiles"):
         raise OutputError(

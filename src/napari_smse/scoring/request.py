@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,12 @@ import shapely
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from napari_smse.errors import ModelError, ScaleError
+from napari_smse.errors import ModelError, RequestError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.slides import Slide
-from napari_smse.tiles import TilePlan, TissueMask, plan_tiles
-from napari_smse.tiles.plan import MIN_TISSUE
+from napari_smse.tiles import Ground, TilePlan, TissueMask, plan_tiles
+from napari_smse.tiles.mask_choice import MaskChoice
+from napari_smse.tiles.tile_choice import MIN_TISSUE, artefact_tiles
 
 _HALF_A_TILE = 0.5
 _RANGE_TOLERANCE = 1.05
@@ -45,6 +47,8 @@ class ScoreRequest:
         Also of slides with another stain than H&E.
     icc
         Bring the slide's pixels to sRGB by its ICC profile first.
+    mask
+        What the tissue is taken from; None for its colours.
     """
 
     mpps: tuple[float, ...]
@@ -54,10 +58,26 @@ class ScoreRequest:
     coarse_first: bool = False
     any_stain: bool = False
     icc: bool = False
+    mask: MaskChoice | None = None
 
     def plan(self, slide: Slide, card: ModelCard, mask: TissueMask | None = None) -> TilePlan:
-        """The tiles to score; raises what `plan_tiles` and `require_tiles` raise."""
+        """The tiles to score; raises what `plan_tiles` and `require_tiles` raise.
+
+        Parameters
+        ----------
+        slide, card
+            The slide, and the card of the model.
+        mask
+            The slide's tissue; by default as it was found before, or by its colours.
+
+        Raises
+        ------
+        RequestError
+            The tissue is to be taken from a file, which nobody asked yet.
+        """
         require_tiles(card)
+        if self.mask is not None:
+            mask = self._chosen(self.mask, slide) if mask is None else self.mask.applied(mask)
         return plan_tiles(
             slide,
             self.mpps,
@@ -70,6 +90,24 @@ class ScoreRequest:
             any_stain=self.any_stain,
             icc=self.icc,
         )
+
+    def _chosen(self, choice: MaskChoice, slide: Slide) -> TissueMask:
+        mask = choice.known(slide, icc=self.icc)
+        if mask is None:
+            raise RequestError(
+                f"The tissue of {slide.path.name} was not found by {choice.path.name} yet: press "
+                "Show tissue or Run, or score it."
+            )
+        return mask
+
+    def left_out(self, plan: TilePlan) -> dict[Ground, int]:
+        """Count the tiles of a plan that are left out for an artefact, by the artefact."""
+        counts: Counter[Ground] = Counter()
+        for tiles in plan.scales:
+            counts.update(
+                artefact_tiles(tiles.grid, plan.mask, roi=self.roi, min_tissue=self.min_tissue)
+            )
+        return dict(counts.most_common())
 
     @property
     def _tile_overlap(self) -> float:
@@ -89,7 +127,8 @@ class ScoreRequest:
         }
         # Written only where it is so: runs of earlier versions, which knew no other, can go on.
         chosen = {"coarse_first": self.coarse_first, "icc": self.icc}
-        return facts | {name: True for name, value in chosen.items() if value}
+        facts |= {name: True for name, value in chosen.items() if value}
+        return facts if self.mask is None else facts | self.mask.facts()
 
     @property
     def region(self) -> dict[str, Any] | None:
@@ -161,6 +200,16 @@ def fused_scales(mpps: Sequence[float], card: ModelCard) -> list[int]:
     """Which of several scales a fused map may use: the trained ones, or all if none is."""
     trained = [number for number, mpp in enumerate(mpps) if is_trained_scale(mpp, card)]
     return trained or list(range(len(mpps)))
+
+
+def mask_warnings(request: ScoreRequest, plan: TilePlan) -> list[str]:
+    """What a reader of the results must know about where the tissue is from, one line each."""
+    warnings = [plan.mask.notice] if plan.mask.notice else []
+    counts = request.left_out(plan)
+    if counts:
+        kinds = ", ".join(f"{count:,} {ground.words}" for ground, count in counts.items())
+        warnings.append(f"Tiles left out for artefacts: {kinds}.")
+    return warnings
 
 
 def scale_warnings(slide: Slide, card: ModelCard, mpps: tuple[float, ...]) -> list[str]:

@@ -45,6 +45,12 @@ from napari_smse.tiles import TilePlan
 REGION: Final = "region"
 """The fact that holds the outline of the region that was scored, as a GeoJSON geometry."""
 
+MASK: Final = "mask"
+"""The fact that holds the file that tissue was taken from, and what is to be known of it."""
+
+UNSIGNED: Final = frozenset({REGION, MASK})
+"""Facts whose content the request has by its hash."""
+
 
 class ScoreStore:
     """A zarr group with the scores of one slide, written block by block.
@@ -338,10 +344,10 @@ class ScoreStore:
 def signature(facts: Mapping[str, Any]) -> str:
     """A short hash of what scores depend on; equal means a run can be continued.
 
-    The outline of a region is left out: the request has its hash, as versions that kept no outline
-    had, too.
+    What is `UNSIGNED` is left out, such as the outline of a region: the request has its hash, as
+    versions that kept no outline had, too.
     """
-    facts = {name: value for name, value in facts.items() if name != REGION}
+    facts = {name: value for name, value in facts.items() if name not in UNSIGNED}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import OutputError
-from napari_smse.scoring.store import REGION, ScoreStore
+from napari_smse.scoring.store import UNSIGNED, ScoreStore
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.tiles import ScaleTiles, TileGrid, TilePlan
 
@@ -81,7 +81,7 @@ def _scales_of(
 
 def _of_any_scales(facts: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """What scores depend on, but for the scales and how they are read together."""
-    kept = {name: facts.get(name) for name in names if name not in ("tiles", REGION)}
+    kept = {name: facts.get(name) for name in names if name not in UNSIGNED | {"tiles"}}
     request = {name: value for name, value in facts["request"].items() if name != "mpps"}
     return {**kept, "request": request}
 

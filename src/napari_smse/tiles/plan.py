@@ -13,11 +13,13 @@ from shapely.geometry.base import BaseGeometry
 from napari_smse.errors import NoTissueError, ScaleError
 from napari_smse.slides import Region, Slide
 from napari_smse.tiles.grid import TileGrid
-from napari_smse.tiles.roi import require_on_slide, rows_and_columns_in_bounds, tiles_in_region
+from napari_smse.tiles.roi import require_on_slide
 from napari_smse.tiles.scale_tiles import ReadBlock, ScaleTiles
 from napari_smse.tiles.spec import TileSpec
 from napari_smse.tiles.stain import require_h_and_e
-from napari_smse.tiles.tissue import TissueMask, find_tissue
+from napari_smse.tiles.tile_choice import MIN_TISSUE, choose_tiles, is_tiny
+from napari_smse.tiles.tissue import find_tissue
+from napari_smse.tiles.tissue_mask import TissueMask
 
 BLOCK_EDGE = 2048
 """Edge of the neighbourhood read at once, in px of the level that serves it."""
@@ -30,12 +32,6 @@ _SHARED_READ_RATIO = 4.0
 
 _SECOND_PASS = 2**40
 """Added to the number of a block of the second pass: beyond any that a slide has."""
-
-MIN_TISSUE = 0.25
-"""Share of what a tile shows that has to be tissue, by default."""
-
-LEAST_SIDE = 0.25
-"""A slide whose short side is less than this share of a tile's is too small for it."""
 
 MAX_UPSAMPLING = 2.5
 """A slide is never magnified by more than this: there is nothing there to see."""
@@ -172,7 +168,7 @@ def _no_tiles(
     slide: Slide, finest: TileSpec, min_tissue: float, roi: BaseGeometry | None
 ) -> NoTissueError:
     area, edge = slide.bounds, finest.size_level0
-    if _is_tiny(area, finest):
+    if is_tiny(area, finest):
         return NoTissueError(
             f"{slide.path.name} has only {area.width} x {area.height} px, too few for a tile "
             f"({edge:.0f} x {edge:.0f} px at {finest.mpp:g} µm/px): open the whole slide, or "
@@ -185,10 +181,6 @@ def _no_tiles(
     )
 
 
-def _is_tiny(area: Region, spec: TileSpec) -> bool:
-    return min(area.width, area.height) < LEAST_SIDE * spec.size_level0
-
-
 def _refuse_empty_magnification(specs: Sequence[TileSpec], slide: Slide) -> None:
     if not specs:
         raise ScaleError("No scale was given: name at least one, for example 0.5 µm/px (20x).")
@@ -197,32 +189,6 @@ def _refuse_empty_magnification(specs: Sequence[TileSpec], slide: Slide) -> None
             f"{slide.path.name} has {slide.mpp:.3g} µm/px, too coarse for tiles at "
             f"{specs[0].mpp:g} µm/px: choose {slide.mpp / MAX_UPSAMPLING:.2g} µm/px or coarser."
         )
-
-
-def choose_tiles(
-    grid: TileGrid,
-    mask: TissueMask,
-    *,
-    roi: BaseGeometry | None = None,
-    min_tissue: float = MIN_TISSUE,
-) -> ScaleTiles:
-    """Return the tiles with enough tissue that lie in the region of interest, row by row.
-
-    There are none on what is tiny beside a tile. Parameters are those of `plan_tiles`.
-    """
-    if _is_tiny(grid.area, grid.spec):
-        none = np.empty(0, np.int32)
-        return ScaleTiles(grid, none, none, none.astype(np.float32))
-    rows, columns = (
-        index.ravel()
-        for index in np.meshgrid(*rows_and_columns_in_bounds(grid, roi), indexing="ij")
-    )
-    x, y = grid.left(columns), grid.top(rows)
-    tissue = mask.fraction(x, y, grid.edge)
-    chosen = np.flatnonzero(tissue >= max(min_tissue, 1e-6))
-    if roi is not None:
-        chosen = chosen[tiles_in_region(roi, x[chosen], y[chosen], grid.edge)]
-    return ScaleTiles(grid, columns[chosen], rows[chosen], tissue[chosen])
 
 
 def plan_reads(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import NDArray
 from skimage import filters, morphology
@@ -16,6 +13,7 @@ from napari_smse.tiles.glass import ROWS_AT_ONCE, Glass, find_glass, is_uneven
 from napari_smse.tiles.ink import find_flat_ink
 from napari_smse.tiles.sections import absorbance_threshold, find_pale_sections
 from napari_smse.tiles.stain import H_AND_E, name_stain
+from napari_smse.tiles.tissue_mask import Ground, TissueMask
 
 OVERVIEW_MPP = 8.0
 """Scale of the overview that tissue is found on, um/px."""
@@ -36,98 +34,6 @@ _PEN_SATURATION, _BLACK_PEN_SATURATION, _BLACK_PEN_ABSORBANCE = 0.15, 0.25, 0.45
 _TISSUE_SATURATION = 0.04
 _FIELD_ABSORBANCE = 0.05
 _FIELD_PEN_HUES, _FIELD_PEN_SATURATION = (30.0, 190.0), 0.35
-
-
-class Ground(IntEnum):
-    """Kind of ground that a pixel of the overview shows."""
-
-    GLASS = 0
-    TISSUE = 1
-    PEN = 2
-    DARK = 3
-
-
-@dataclass(frozen=True)
-class TissueMask:
-    """Kind of ground at each place of a slide.
-
-    Parameters
-    ----------
-    ground
-        A `Ground` per overview pixel, (h, w) uint8.
-    region
-        The part of the slide that the overview shows, level-0 px.
-    stain
-        As `name_stain` names it.
-    """
-
-    ground: NDArray[np.uint8]
-    region: Region
-    stain: str = H_AND_E
-
-    @property
-    def tissue(self) -> NDArray[np.bool_]:
-        """Where there is tissue, (h, w)."""
-        return np.asarray(self.ground == Ground.TISSUE)
-
-    @property
-    def cell(self) -> tuple[float, float]:
-        """Width and height of an overview pixel, level-0 px."""
-        height, width = self.ground.shape
-        return self.region.width / width, self.region.height / height
-
-    def ground_fraction(self, ground: Ground) -> float:
-        """Fraction of the overview that shows this ground, 0..1."""
-        return float((self.ground == ground).mean())
-
-    def fraction(
-        self, x: NDArray[np.integer], y: NDArray[np.integer], edge: int
-    ) -> NDArray[np.float32]:
-        """Fraction of what each square tile shows of the slide that is tissue.
-
-        Exact for the mask: overview pixels count by the area they share with the tile.
-
-        Parameters
-        ----------
-        x, y
-            Top-left corners of the tiles, level-0 px, (n,).
-        edge
-            Edge of the tiles, level-0 px.
-
-        Returns
-        -------
-        (n,) in 0..1; 0 for a tile beside the overview.
-        """
-        sums = np.pad(self.tissue.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-        cell_width, cell_height = self.cell
-        left, right = ((x + d - self.region.x) / cell_width for d in (0, edge))
-        top, bottom = ((y + d - self.region.y) / cell_height for d in (0, edge))
-        inside = (
-            _interpolate(sums, bottom, right)
-            - _interpolate(sums, top, right)
-            - _interpolate(sums, bottom, left)
-            + _interpolate(sums, top, left)
-        )
-        width, height = self.ground.shape[1], self.ground.shape[0]
-        shown = (np.clip(right, 0, width) - np.clip(left, 0, width)) * (
-            np.clip(bottom, 0, height) - np.clip(top, 0, height)
-        )
-        fraction = np.divide(inside, shown, out=np.zeros_like(inside), where=shown > 0)
-        return np.clip(fraction, 0, 1).astype(np.float32)
-
-
-def _interpolate(
-    sums: NDArray[np.float64], row: NDArray[np.float64], column: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Bilinear value of a summed-area table: exact for areas that cut pixels."""
-    row = np.clip(row, 0, sums.shape[0] - 1)
-    column = np.clip(column, 0, sums.shape[1] - 1)
-    r0 = np.minimum(row.astype(np.intp), max(0, sums.shape[0] - 2))
-    c0 = np.minimum(column.astype(np.intp), max(0, sums.shape[1] - 2))
-    dr, dc = row - r0, column - c0
-    upper = sums[r0, c0] * (1 - dc) + sums[r0, c0 + 1] * dc
-    lower = sums[r0 + 1, c0] * (1 - dc) + sums[r0 + 1, c0 + 1] * dc
-    return np.asarray(upper * (1 - dr) + lower * dr)
 
 
 def overview_mpp(area: Region, slide_mpp: float) -> float:

@@ -37,6 +37,7 @@ class LayerKind(StrEnum):
     OTHER_SCORES = "scores by another program"
     PAIR_CONSTRAINTS = "pair constraints"
     SELECTION = "selected tiles"
+    SHARPNESS = "sharpness"
     SIMILARITY = "similarity"
     STROKE = "stroke of the brush"
     TISSUE = "tissue"

@@ -13,7 +13,8 @@ from napari_smse.annotations.tile_labels import CONFLICT, assign_classes
 from napari_smse.annotations.tile_notes import TileCorrection
 from napari_smse.slides import Slide
 from napari_smse.tiles import ScaleTiles, TileSpec, TissueMask, find_tissue
-from napari_smse.tiles.plan import MIN_TISSUE, tile_grid
+from napari_smse.tiles.plan import tile_grid
+from napari_smse.tiles.tile_choice import MIN_TISSUE
 
 TILE_PX: Final = 224
 TILE_MPP: Final = 0.5

@@ -27,6 +27,7 @@ from napari_smse.scoring import (
     Viewport,
     choose_device,
     folder_lock,
+    mask_warnings,
     open_run,
     scale_warnings,
     score,
@@ -46,6 +47,7 @@ from napari_smse.scoring.store import signature
 from napari_smse.similarity.ood.reference import OodReference, load_ood_reference
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask
+from napari_smse.workflows.chosen_tissue import chosen_tissue
 from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.settings.score import ScoreSettings
 
@@ -79,7 +81,7 @@ class ScoreJob:
     roi
         Region, (x, y) in level-0 px; None for the whole slide.
     mask
-        The slide's tissue, if it was found before.
+        The slide's tissue by its colours, if it was found before.
     again
         Score tiles that an earlier run stored, too.
     viewport
@@ -117,8 +119,8 @@ class ScoreJob:
 
     @cached_property
     def request(self) -> ScoreRequest:
-        """Which tiles; raises `ScaleError` if a scale or the overlap is impossible."""
-        return self.settings.request(self.roi)
+        """Which tiles; raises what `ScoreSettings.request` raises."""
+        return self.settings.request(self.roi, self.slide)
 
     def run(self) -> Task[Run]:
         """Plan, load, score; raises what these raise.
@@ -129,7 +131,10 @@ class ScoreJob:
         yield Progress(message="Loading the model …")
         model = load_cached_model(self.model) if self.loaded is None else self.loaded
         yield Progress(message="Looking for tissue …")
-        plan = self.request.plan(self.slide, model.card, self.mask)
+        mask = yield from chosen_tissue(
+            self.slide, self.request, self.settings.device, self.threads or spare_threads()
+        )
+        plan = self.request.plan(self.slide, model.card, mask or self.mask)
         at_once = self._starts_at_once(plan)
         yield Progress(message=_MAKING_READY if at_once else _CHOOSING)
         devices = self._devices(model, at_once=at_once)
@@ -149,6 +154,7 @@ class ScoreJob:
             earlier=[] if self.out else stored_runs_of(self.slide),
         )
         warnings = scale_warnings(self.slide, model.card, self.request.mpps)
+        warnings += mask_warnings(self.request, plan)
         run = Run(plan, store, model.card, device, tuple(warnings), self.model)
         yield Progress(0, plan.tile_count, detail=run)
         self.before_first_tile(run)

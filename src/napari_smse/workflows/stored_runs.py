@@ -12,6 +12,8 @@ from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard
 from napari_smse.scoring import (
     ComputeDevice,
+    HeatMap,
+    HeatMapBuilder,
     ScoreMaps,
     ScoreStore,
     describe_scale,
@@ -20,6 +22,7 @@ from napari_smse.scoring import (
     stored_plan,
 )
 from napari_smse.slides import Slide
+from napari_smse.tiles.appearance import focus
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.scored_slide import Run
 
@@ -99,7 +102,9 @@ def run_of_store(slide: Slide, store: ScoreStore, card: ModelCard, model: str) -
     # Only what the scores themselves say of it; nothing runs on it again.
     device = ComputeDevice("cpu", NOT_RECORDED, facts["precision"], 1, facts["runtime"])
     mpps = tuple(tiles.grid.spec.mpp for tiles in plan.scales)
-    return Run(plan, store, card, device, tuple(scale_warnings(slide, card, mpps)), model)
+    warnings = scale_warnings(slide, card, mpps)
+    warnings += [plan.mask.notice] if plan.mask.notice else []
+    return Run(plan, store, card, device, tuple(warnings), model)
 
 
 def maps_of_run(run: Run) -> ScoreMaps:
@@ -108,6 +113,27 @@ def maps_of_run(run: Run) -> ScoreMaps:
     maps = ScoreMaps(run.plan, run.card.classes, fused)
     maps.add_stored(run.store)
     return maps
+
+
+def sharpness_map(run: Run, scale: int) -> HeatMap:
+    """Return how sharp the tiles of one scale are; NaN where nothing was scored.
+
+    Parameters
+    ----------
+    run
+        The run, which may still go on.
+    scale
+        Number of the scale, fine to coarse.
+
+    Raises
+    ------
+    OutputError
+        Its store cannot be read.
+    """
+    tiles = run.plan.scales[scale]
+    builder = HeatMapBuilder(tiles.grid)
+    builder.add(tiles.columns, tiles.rows, focus(run.store.appearance(scale)))
+    return builder.heat_map()
 
 
 def _is_of(facts: Mapping[str, Any], slide: Slide, card: ModelCard) -> bool:

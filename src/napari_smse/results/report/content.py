@@ -14,7 +14,7 @@ from napari_smse.results.report.pictures import draw_histogram, picture_of_spot
 from napari_smse.results.run_context import RunContext
 from napari_smse.results.run_record import CLASS_HEAD, RunRecord
 from napari_smse.results.slide_summary import HotSpot, ScaleSummary, SlideSummary
-from napari_smse.scoring import REGION, ScaleScores, describe_scale
+from napari_smse.scoring import UNSIGNED, ScaleScores, describe_scale
 from napari_smse.scoring.calls import INDETERMINATE, OUT_OF_DISTRIBUTION
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
@@ -345,6 +345,6 @@ def _provenance(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "Scales", "; ".join(describe_scale(one.mpp) for one in record.scales)
     yield "Computed on", f"{record.device}, {record.precision}, {record.seconds:.0f} s"
     yield "Scored", f"{record.started:%Y-%m-%d %H:%M %Z} to {record.finished:%Y-%m-%d %H:%M %Z}"
-    stated = {name: value for name, value in record.settings.items() if name != REGION}
+    stated = {name: value for name, value in record.settings.items() if name not in UNSIGNED}
     yield "Settings", ", ".join(f"{name} {json.dumps(stated[name])}" for name in stated) or "none"
     yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())

@@ -21,6 +21,7 @@ from napari_smse.slides import Slide
 from napari_smse.tiles import Ground, TissueMask
 from napari_smse.widgets.layers.coordinates import grid_placement, place, placement
 from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind
+from napari_smse.workflows.chosen_tissue import ground_areas
 
 AGREE: Final = (0, 158, 115)
 DIFFER: Final = (204, 121, 167)
@@ -168,6 +169,8 @@ def show_tissue(viewer: ViewerModel, slide_layer: Layer, slide: Slide, mask: Tis
         **grid_placement(slide_layer, (mask.region.y, mask.region.x), (down, across)),
         opacity=0.35,
         colormap=DirectLabelColormap(color_dict=_TISSUE_COLOURS),
+        # Named in the status bar, where the pointer is.
+        features={"index": list(map(int, Ground)), "shows": [one.words for one in Ground]},
         metadata=LayerMark(LayerKind.TISSUE, slide.quick_hash).metadata,
     )
     layer.editable = False
@@ -189,9 +192,82 @@ _TISSUE_COLOURS = {
     int(Ground.TISSUE): "#00ffb4",
     int(Ground.PEN): "#ffb000",
     int(Ground.DARK): "#404040",
+    int(Ground.FOLD): "#e00000",
+    int(Ground.FOREIGN): "#000000",
+    int(Ground.BUBBLE): "#00a0ff",
+    int(Ground.BLUR): "#f0e442",
     int(Ground.GLASS): "transparent",
     None: "transparent",
 }
+
+
+def describe_tissue(mask: TissueMask, mpp: float) -> str:
+    """Say what a mask shows, in mm², each beside its colour, as rich text.
+
+    Parameters
+    ----------
+    mask
+        The slide's tissue.
+    mpp
+        um/px of level 0.
+    """
+    parts = [
+        f'<span style="color:{_TISSUE_COLOURS[int(ground)]}">■</span> {ground.words} {mm2:.3g} mm²'
+        for ground, mm2 in ground_areas(mask, mpp).items()
+    ]
+    return ", ".join(parts) or "No tissue found."
+
+
+def show_sharpness(
+    viewer: ViewerModel,
+    slide_layer: Layer,
+    slide: Slide,
+    sharpness: HeatMap,
+    scale: str,
+    mask: TissueMask,
+) -> Image:
+    """Lay over the slide how sharp its tiles are, in place of an earlier map of that.
+
+    Parameters
+    ----------
+    viewer, slide_layer, slide
+        Where to.
+    sharpness
+        See `tiles.appearance.focus`; NaN where nothing was scored.
+    scale
+        Its name.
+    mask
+        The slide's tissue, which alone is coloured.
+    """
+    hide_sharpness(viewer, slide)
+    raster = MapRaster(sharpness, mask)
+    layer = Image(
+        raster.draw(sharpness),
+        name=f"Sharpness, {scale} · {slide.name}",
+        colormap="viridis",
+        contrast_limits=(0, _SHARP),
+        interpolation2d="nearest",
+        opacity=0.75,
+        blending="translucent",
+        metadata=LayerMark(LayerKind.SHARPNESS, slide.quick_hash).metadata,
+        **placement(sharpness, slide_layer, raster.parts),
+    )
+    layer.colorbar.visible = True
+    layer.colorbar.position = "top_left"
+    active = viewer.layers.selection.active
+    viewer.add_layer(layer)
+    viewer.layers.selection.active = active
+    return layer
+
+
+def hide_sharpness(viewer: ViewerModel, slide: Slide) -> None:
+    """Remove a slide's map of sharpness, if there is one."""
+    for layer in layers_of_kind(viewer, LayerKind.SHARPNESS, slide.quick_hash):
+        viewer.layers.remove(layer)
+
+
+_SHARP: Final = 0.6
+"""Most tissue that is sharp at 20x lies below; see `tiles.appearance.focus`."""
 
 _KNOWN, _GREY, _STRIPE = 0, 1, 2
 _MIN_PERIOD_PX: Final = 4

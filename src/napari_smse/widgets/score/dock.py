@@ -114,7 +114,7 @@ class ScoreDock(SlideDock):
         self.planner = RunPlanner(self.viewer, self.form, self.models, self)
         self.counter = self.planner.counter
         tasks = (self.scoring, self.saver.task, self.asking, self.live.ood.task, self.models.task)
-        self._tasks = (*tasks, self.counter.task, self.planner.measuring, *self.summary.tasks)
+        self._tasks = (*tasks, *self.planner.tasks, *self.summary.tasks)
         self.cancel_on_destroy((*self._tasks, *self.index.tasks))
 
     def _connect(self) -> None:
@@ -135,8 +135,9 @@ class ScoreDock(SlideDock):
         self.scoring.returned.connect(self._finish)
         self.scoring.returned.connect(self.planner.settle_runtime)
         self.scoring.errored.connect(self._fail)
-        self.saver.described.connect(panel.state.setText)
-        for part in (self.saver, self.live.ood):
+        for part in (self.saver, self.planner):
+            part.described.connect(panel.state.setText)
+        for part in (self.saver, self.live.ood, self.planner):
             part.problem.connect(self._show_problem)
         self.asking.returned.connect(form.show_devices)
         self.table.tile_chosen.connect(self._fly_to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -28,10 +29,14 @@ from napari_smse.widgets.controls.settings_form import SettingsForm
 from napari_smse.widgets.controls.slide_combo import SlideCombo
 from napari_smse.widgets.layers.regions import RegionChoice
 from napari_smse.widgets.preferences import preferred_scoring
+from napari_smse.widgets.score.mask_picker import MaskPicker
 from napari_smse.widgets.score.messages import describe_scale_source, describe_size
 from napari_smse.widgets.score.scale_list import ScaleList
 from napari_smse.widgets.session import Session
 from napari_smse.workflows.settings.score import ScoreSettings
+
+_ELSEWHERE: Final = ("mpp", "device", "tissue_mask", "leave_out")
+"""Settings that have a field of their own."""
 
 
 class ScoreForm(QWidget):
@@ -91,7 +96,13 @@ class ScoreForm(QWidget):
     def settings(self) -> ScoreSettings:
         """Which tiles, on what, and for how long."""
         device = str(self.device.currentData())
-        return replace(self.options.settings, mpp=self.scales.ticked, device=device)
+        return replace(
+            self.options.settings,
+            mpp=self.scales.ticked,
+            device=device,
+            tissue_mask=self.masks.path,
+            leave_out=self.masks.left_out,
+        )
 
     # -- what is shown ---------------------------------------------------------------
 
@@ -168,7 +179,8 @@ class ScoreForm(QWidget):
         self.region.setToolTip("Where to score: everywhere, in view, or in shapes that you drew.")
         self.tissue = QPushButton("Show tissue")
         self.tissue.setToolTip(
-            "Tissue that will be scored, and pen and dark that will not; press again to hide it."
+            "Tissue that will be scored, and what will not: pen and dark, and the artefacts that a "
+            "tissue mask tells apart. Press again to hide it."
         )
         self.tissue.clicked.connect(self.tissue_wanted)
         self.device = QComboBox()
@@ -182,7 +194,9 @@ class ScoreForm(QWidget):
         self.again = QCheckBox("Score again what an earlier run stored")
         self.again.setToolTip("Take nothing from an earlier run with the same settings.")
         self.region.currentIndexChanged.connect(lambda _: self.changed.emit())
-        self.options = SettingsForm(ScoreSettings, without=("mpp", "device"))
+        self.masks = MaskPicker()
+        self.masks.changed.connect(self.changed)
+        self.options = SettingsForm(ScoreSettings, without=_ELSEWHERE)
         self.options.advanced.addRow("Device", self.device)
         self.options.advanced.addRow(self.again)
         self.options.changed.connect(self.changed)
@@ -197,6 +211,7 @@ class ScoreForm(QWidget):
         form.addRow("Scales", _column(self.scales, self.other_scale, self.scale_note))
         form.addRow("Model", self.models)
         form.addRow("Region", _row(self.region, self.tissue))
+        form.addRow("Tissue from", self.masks)
         form.addRow(self.options)
 
     # -- reacting --------------------------------------------------------------------

@@ -21,6 +21,7 @@ from napari_smse.widgets.ood_monitor import OodMonitor
 from napari_smse.widgets.score.cursor_status import CursorStatus
 from napari_smse.widgets.score.map_controls import MapControls
 from napari_smse.widgets.score.ood_overlay import OodOverlay
+from napari_smse.widgets.score.sharpness_overlay import SharpnessOverlay
 from napari_smse.widgets.score.tile_table import TileTableView
 from napari_smse.widgets.session import session_of
 from napari_smse.workflows.scored_slide import Run
@@ -70,6 +71,7 @@ class LiveResults(QObject):
         self._adding = QTimer(self)
         self._adding.timeout.connect(self._add_next_layer)
         self.ood = OodMonitor(self._session, self)
+        self.sharpness = SharpnessOverlay(viewer, controls.sharpness, self)
         self.overlay = OodOverlay(viewer, controls.out_of_distribution, controls.banner, self)
         self._session.slide_changed.connect(self._show_slide)
         self._session.map_shown.connect(self._show_contours)
@@ -126,6 +128,7 @@ class LiveResults(QObject):
         self._session.map_shown.disconnect(self._show_contours, missing_ok=True)
         self.ood.release()
         self.overlay.release()
+        self.sharpness.release()
         self._session.slide_changed.disconnect(self._show_slide, missing_ok=True)
         self._session.maps_changed.disconnect(self._show_other_maps, missing_ok=True)
         self._session.ood_changed.disconnect(self._take_ood, missing_ok=True)

@@ -46,6 +46,12 @@ class MapControls(QWidget):
         self.pale.setChecked(True)
         self.out_of_distribution = QCheckBox("Hatch out of distribution")
         self.out_of_distribution.setChecked(True)
+        self.sharpness = QCheckBox("Sharpness in place of the map")
+        self.sharpness.setToolTip(
+            "How sharp each tile is, from 0: fine detail over contrast. Tissue that is sharp at "
+            "20x has 0.3 or more, out of focus 0.05 to 0.2. Another stain or scale has other "
+            "values: compare within a slide."
+        )
         self.which.setToolTip("Class and scale of the map that is shown.")
         self.colours.setToolTip(
             "The colours of the maps. Grey is where the model's card calls no class: indeterminate."
@@ -91,6 +97,7 @@ class MapControls(QWidget):
         for switch in (self.smooth, self.pale, self.out_of_distribution):
             switches.addWidget(switch)
         form.addRow(switches)
+        form.addRow(self.sharpness)
         self.smooth.toggled.connect(self.dress)
         self.draw.currentTextChanged.connect(self.dress)
         self.draw.currentTextChanged.connect(self._enable)

@@ -7,13 +7,16 @@ from functools import partial
 
 import napari
 from napari.layers import Image
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
+from napari_smse.progress import Progress
+from napari_smse.slides import Slide
+from napari_smse.tiles import TissueMask
 from napari_smse.widgets.controls.model_picker import ModelSelection
 from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
-from napari_smse.widgets.layers.overlays import hide_tissue, show_tissue
+from napari_smse.widgets.layers.overlays import describe_tissue, hide_tissue, show_tissue
 from napari_smse.widgets.layers.regions import chosen_region
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.tile_counter import Question, TileCounter
@@ -21,8 +24,9 @@ from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
 from napari_smse.widgets.worker import Worker
 from napari_smse.workflows.batch.score_queue import ScoreChoice
+from napari_smse.workflows.chosen_tissue import chosen_tissue
 from napari_smse.workflows.replay.script import Script, score_script
-from napari_smse.workflows.score_slide import ScoreJob, settle_runtime
+from napari_smse.workflows.score_slide import ScoreJob, settle_runtime, spare_threads
 from napari_smse.workflows.scored_slide import Run
 
 
@@ -40,7 +44,15 @@ class RunPlanner(QObject):
     ----------
     measuring
         Finds, after a first run on this computer, what the next ones run fastest on.
+    finding
+        Finds the tissue of a slide by a file.
     """
+
+    described = Signal(str)
+    """How far the search for tissue is, and what was found."""
+
+    problem = Signal(str)
+    """Why tissue cannot be found by a file."""
 
     def __init__(
         self,
@@ -55,18 +67,51 @@ class RunPlanner(QObject):
         # Without a parent, as a worker may still speak while its dock is being destroyed.
         self.measuring, self._responsive = Worker(), LowLatencyMode()
         self.measuring.finished.connect(self._responsive.end)
+        self.finding = Worker()
+        self.finding.progressed.connect(self._tell)
+        self.finding.returned.connect(self._lay_found)
+        self.finding.errored.connect(self.problem)
         form.changed.connect(self._announce)
         models.changed.connect(self._announce)
         form.again.toggled.connect(self._announce)
         form.device.currentIndexChanged.connect(self._announce)
 
+    @property
+    def tasks(self) -> tuple[Worker, ...]:
+        """All that it may be doing."""
+        return self.counter.task, self.measuring, self.finding
+
     def toggle_tissue(self, layer: Image) -> None:
-        """Lay a slide's tissue over it, or take it away; raises what opening and finding raise."""
+        """Lay a slide's tissue over it, or take it away; raises what opening and finding raise.
+
+        What a network finds comes later; asked again before, it stops.
+        """
         slide = slide_of(layer)
-        if not hide_tissue(self._viewer, slide):
-            show_tissue(
-                self._viewer, layer, slide, self.counter.tissue(slide, icc=self._form.settings.icc)
-            )
+        if self.finding.cancel():
+            self.described.emit("")
+        elif not hide_tissue(self._viewer, slide):
+            settings = self._form.settings
+            request = settings.request(slide=slide)
+            if request.mask is None:
+                self._lay(layer, slide, self.counter.tissue(slide, icc=settings.icc))
+                return
+            self._sought = layer, slide
+            threads = spare_threads()
+            self.finding.start(partial(chosen_tissue, slide, request, settings.device, threads))
+
+    def _lay(self, layer: Image, slide: Slide, mask: TissueMask) -> None:
+        show_tissue(self._viewer, layer, slide, mask)
+        self.described.emit(describe_tissue(mask, slide.mpp))
+
+    def _lay_found(self, mask: TissueMask) -> None:
+        layer, slide = self._sought
+        if layer in self._viewer.layers:
+            self._lay(layer, slide, mask)
+            self.counter.count_soon()
+
+    def _tell(self, progress: Progress) -> None:
+        if progress.message:
+            self.described.emit(f"{progress.message}. Show tissue stops it.")
 
     def job(self, layer: Image, before_first_tile: Callable[[Run], object]) -> ScoreJob:
         """Return what the form asks for, on a slide.
@@ -85,7 +130,7 @@ class RunPlanner(QObject):
         """
         slide, region = slide_of(layer), self._region(layer)
         settings = self._form.settings
-        settings.request(region)
+        settings.request(region, slide)
         return ScoreJob(
             slide,
             self._form.model_name,
@@ -120,6 +165,7 @@ class RunPlanner(QObject):
     def release(self) -> None:
         """Let go of everything."""
         self.measuring.cancel()
+        self.finding.cancel()
         self._responsive.end()
 
     def _announce(self, *_: object) -> None:
@@ -138,7 +184,7 @@ class RunPlanner(QObject):
             return None
         slide = slide_of(layer)
         slide.mpp  # noqa: B018 - raises if the um/px is not known
-        return slide, card, self._form.settings.request(self._region(layer))
+        return slide, card, self._form.settings.request(self._region(layer), slide)
 
     def _region(self, layer: Image) -> BaseGeometry | None:
         """Return where to score; raises `RegionError` if no region is drawn."""

@@ -10,12 +10,15 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_smse.errors import SmseError
 from napari_smse.metrics.estimate import counted
 from napari_smse.models import ModelCard
+from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreRequest, objective_power
 from napari_smse.slides import Slide
 from napari_smse.tiles import TilePlan, TissueMask, find_tissue
 from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.chosen_tissue import chosen_tissue, is_at_hand
 
 _AFTER_MS = 300
+_BY_NETWORK = "Tiles are counted once a network has found the tissue: press Show tissue, or Run."
 
 Question = tuple[Slide, ModelCard, ScoreRequest]
 
@@ -59,6 +62,10 @@ class TileCounter(QObject):
         if question is None:
             self.described.emit("")
             return
+        slide, _, request = question
+        if not is_at_hand(slide, request):
+            self.described.emit(_BY_NETWORK)
+            return
         self.described.emit("Counting tiles …")
         self.task.start(partial(_plan, question, self._tissue_for(question)))
 
@@ -79,7 +86,8 @@ class TileCounter(QObject):
 
     def _report(self, answer: tuple[Slide, TilePlan]) -> None:
         slide, plan = answer
-        self._masks[_key(slide, icc=plan.icc)] = plan.mask
+        if plan.mask.left_out is None:  # by colour
+            self._masks[_key(slide, icc=plan.icc)] = plan.mask
         each = ", ".join(
             f"{len(tiles):,} at {objective_power(tiles.grid.spec.mpp):.3g}x"
             for tiles in plan.scales
@@ -97,4 +105,5 @@ def _key(slide: Slide, *, icc: bool) -> tuple[str, float, bool]:
 
 def _plan(question: Question, mask: TissueMask | None) -> tuple[Slide, TilePlan]:
     slide, card, request = question
-    return slide, request.plan(slide, card, mask)
+    chosen = run_task(chosen_tissue(slide, request))
+    return slide, request.plan(slide, card, chosen or mask)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_smse.metrics.estimate import counted
+from napari_smse.progress import run_task
 from napari_smse.scoring import TimeEstimate, estimate
 from napari_smse.scoring.device import usable_cores
 from napari_smse.slides import open_slide
 from napari_smse.slides.probe import require_openable
 from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest
+from napari_smse.workflows.chosen_tissue import chosen_tissue
 from napari_smse.workflows.settings.score import ScoreSettings
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ def estimate_slides(
             if len(paths) > 1:  # a file that ends the process ends the others with it
                 require_openable(path)
             with open_slide(path, mpp=source_mpp) as slide:
-                plan = scoring.request_on(slide, outlines).plan(slide, loaded.card)
+                request = scoring.request_on(slide, outlines)
+                mask = run_task(chosen_tissue(slide, request, devices[0].torch_name))
+                plan = request.plan(slide, loaded.card, mask)
                 threads = usable_cores()
                 estimated = estimate(slide, loaded, plan, devices, threads=threads)
         except Exception as error:

@@ -16,7 +16,7 @@ from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import quick_hash, slide_name
 from napari_smse.slides.probe import require_openable
-from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest
+from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest, tissue_progress
 from napari_smse.workflows.batch.slide_job import (
     BatchSettings,
     OpenJob,
@@ -108,7 +108,7 @@ class Indexing:
                 "name": card.name,
                 "classes": list(card.classes),
             },
-            "request": self._settings.scoring.request().facts(),
+            "request": self._settings.scoring.request(None, slide).facts(),
         }
         planned = indexed_slide(slide, facts)
         if self._index.planned(planned, replace=self._overwrite) is not AddOutcome.SAME:
@@ -122,12 +122,13 @@ class Indexing:
 
     def _prepared(self, job: SlideJob, devices: Sequence[ComputeDevice]) -> OpenJob:
         try:
-            return job.prepare(devices)
+            return job.prepare(devices, tissue_progress(job, self._reporter))
         except OutputError:
             if not self._overwrite:
                 raise
         # Only what holds another run's scores is begun anew: a stopped run goes on.
-        return replace(job, settings=replace(self._settings, overwrite=True)).prepare(devices)
+        anew = replace(job, settings=replace(self._settings, overwrite=True))
+        return anew.prepare(devices, tissue_progress(job, self._reporter))
 
     def _append(self, job: SlideJob, slide: Slide, store: ScoreStore) -> None:
         added = self._index.add_scored(slide, store, replace=self._overwrite)

@@ -18,7 +18,7 @@ from napari_smse.results import (
     RunRecord,
     SlideRecord,
 )
-from napari_smse.scoring import REGION, ScoreRequest
+from napari_smse.scoring import UNSIGNED, ScoreRequest
 from napari_smse.slides import Slide
 from napari_smse.workflows.batch.destination import Destination
 
@@ -67,8 +67,8 @@ class ExistingResults:
         ]
         # Back and forth, as JSON has lists only.
         settings = json.loads(json.dumps(request.facts()))
-        # Of the region's outline the settings have the hash.
-        for key in sorted((settings.keys() | self.record.settings.keys()) - {REGION}):
+        # Of the region's outline and the tissue mask the settings have the hash.
+        for key in sorted((settings.keys() | self.record.settings.keys()) - UNSIGNED):
             if settings.get(key) != self.record.settings.get(key):
                 found.append(f"request {key}")
         if float32 and not self._is_float32():

@@ -139,10 +139,11 @@ class ScoreSlidesJob:
 
         Raises
         ------
-        ModelError, DeviceError, ScaleError
+        ModelError, DeviceError, ScaleError, RequestError
             No slide can be scored like this.
         """
         self.choice.settings.request()
+        self.choice.settings.require_masks(len(self.slides))
         yield self._progress(0, 0, message="Loading the model …")
         model = score_slide.load_cached_model(self.choice.model)
         outcomes = []

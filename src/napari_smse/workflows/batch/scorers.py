@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
-from napari_smse.progress import Progress
+from napari_smse.progress import OnProgress, Progress
 from napari_smse.scoring import choose_devices, score, select_runtime
 from napari_smse.scoring.device import usable_cores
 from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
@@ -81,7 +82,7 @@ def score_here(
     """Score slides one after the other in this process; those that fail stop no others."""
     for job in jobs:
         try:
-            with job.prepare(devices) as prepared:
+            with job.prepare(devices, tissue_progress(job, reporter)) as prepared:
                 reporter.warn(prepared.warnings)
                 running = score(
                     prepared.slide,
@@ -97,6 +98,11 @@ def score_here(
                 reporter.done(prepared.save())
         except Exception as error:
             reporter.fail(error, job.path.name)
+
+
+def tissue_progress(job: SlideJob, reporter: BatchReporter) -> OnProgress:
+    """Return what reports how far a network is that looks for a slide's tissue."""
+    return partial(reporter.tiles, f"tissue of {job.name}")
 
 
 def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:
@@ -152,7 +158,7 @@ class WorkerScorer:
     ) -> Iterator[ClusterJob]:
         for job in jobs:
             try:
-                prepared = job.prepare([self._device])
+                prepared = job.prepare([self._device], tissue_progress(job, reporter))
                 cluster_job = self._cluster_job(prepared, reporter)
             except Exception as error:
                 reporter.fail(error, job.path.name)

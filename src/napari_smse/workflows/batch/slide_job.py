@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_smse.errors import OutputError
 from napari_smse.metrics.estimate import counted
 from napari_smse.models.card import ModelCard
+from napari_smse.progress import OnProgress, run_task
 from napari_smse.results import (
     STORE_NAME,
     RunContext,
@@ -25,6 +26,7 @@ from napari_smse.scoring import (
     ScoreStore,
     WriteLock,
     describe_scale,
+    mask_warnings,
     open_run,
     scale_warnings,
 )
@@ -33,6 +35,7 @@ from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
 from napari_smse.workflows.batch.destination import Destination
 from napari_smse.workflows.batch.resume import ExistingResults
+from napari_smse.workflows.chosen_tissue import chosen_tissue
 from napari_smse.workflows.index_slides import IntoIndex
 from napari_smse.workflows.settings.score import ScoreSettings
 
@@ -150,13 +153,17 @@ class SlideJob:
         with open_slide(self.path, mpp=settings.source_mpp) as slide:
             return f"; {settings.index.add_from(settings.target.folder(self.name), slide)}"
 
-    def prepare(self, devices: Sequence[ComputeDevice]) -> OpenJob:
+    def prepare(
+        self, devices: Sequence[ComputeDevice], on_progress: OnProgress | None = None
+    ) -> OpenJob:
         """Open it, plan its tiles, and open its store.
 
         Parameters
         ----------
         devices
             What it will be scored on; all compute alike.
+        on_progress
+            Called while a network looks for its tissue, where one does.
 
         Raises
         ------
@@ -165,15 +172,18 @@ class SlideJob:
         """
         slide = open_slide(self.path, mpp=self.settings.source_mpp)
         try:
-            return self._prepared(slide, devices)
+            return self._prepared(slide, devices, on_progress)
         except BaseException:
             slide.close()
             raise
 
-    def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> OpenJob:
+    def _prepared(
+        self, slide: Slide, devices: Sequence[ComputeDevice], on_progress: OnProgress | None
+    ) -> OpenJob:
         settings = self.settings
         request = settings.scoring.request_on(slide, settings.outlines)
-        plan = request.plan(slide, settings.card)
+        mask = run_task(chosen_tissue(slide, request, devices[0].torch_name), on_progress)
+        plan = request.plan(slide, settings.card, mask)
         lock = settings.target.lock(self.name)
         try:
             store = self._opened_store(slide, request, plan, devices[0])
@@ -239,7 +249,11 @@ class OpenJob:
     def warnings(self) -> list[str]:
         """What a reader of the results must know, one line each."""
         card = self.job.settings.card
-        return [*scale_warnings(self.slide, card, self.request.mpps), *self._empty_scales()]
+        return [
+            *scale_warnings(self.slide, card, self.request.mpps),
+            *mask_warnings(self.request, self.plan),
+            *self._empty_scales(),
+        ]
 
     def _empty_scales(self) -> Iterator[str]:
         for tiles in self.plan.scales:

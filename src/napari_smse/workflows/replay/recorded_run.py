@@ -11,11 +11,12 @@ import numpy as np
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from napari_smse.errors import OutputError, RequestError
+from napari_smse.errors import MaskError, OutputError, RequestError
 from napari_smse.progress import Task
 from napari_smse.results import RECORD_NAME, STORE_NAME, save_results
 from napari_smse.results.run_record import CLASS_HEAD, RunRecord
-from napari_smse.scoring import REGION, ScoreStore, folder_lock
+from napari_smse.scoring import MASK, REGION, ScoreStore, folder_lock
+from napari_smse.tiles.mask_choice import NO_ARTEFACT, mask_sha256
 from napari_smse.workflows.report.saved_results import SavedResults, open_results
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.settings.score import ScoreSettings
@@ -56,6 +57,7 @@ def rerun(
     models: Sequence[str] = (),
     slides: Path | None = None,
     device: str = "auto",
+    tissue_mask: Path | None = None,
 ) -> Task[RepeatedRun]:
     """Score a slide again as it was recorded, and write the results to a folder.
 
@@ -73,13 +75,16 @@ def rerun(
         Folder to look in for the slide, if it was moved.
     device
         To compute on; it need not be the recorded one.
+    tissue_mask
+        Where the recorded tissue mask is, or its folder, if it was moved.
 
     Raises
     ------
     OutputError
         The results cannot be read, `out` is not empty or cannot be written.
     RequestError
-        The record does not say enough: see `recorded_settings` and `recorded_region`.
+        The record does not say enough: see `recorded_settings`, `recorded_region` and
+        `recorded_mask`.
     ModelError, SlideError
         The model or the slide is not there, or another one.
     """
@@ -87,7 +92,9 @@ def rerun(
     if out.exists() and any(out.iterdir()):
         raise OutputError(f"{out} holds files already: choose an empty folder, or a new one.")
     before = open_results(folder, models)
-    settings, region = recorded_settings(before.record, device), recorded_region(before.record)
+    mask = recorded_mask(before.record, tissue_mask)
+    settings = recorded_settings(before.record, device, mask)
+    region = recorded_region(before.record)
     with before.open_slide(slides) as slide, folder_lock(out):
         job = ScoreJob(slide, before.model, settings, region, out=out / STORE_NAME)
         run = yield from job.run()
@@ -96,8 +103,19 @@ def rerun(
     return _compared(before, run.store, out)
 
 
-def recorded_settings(record: RunRecord, device: str = "auto") -> ScoreSettings:
+def recorded_settings(
+    record: RunRecord, device: str = "auto", tissue_mask: str | None = None
+) -> ScoreSettings:
     """Return the settings of a recorded run.
+
+    Parameters
+    ----------
+    record
+        The record.
+    device
+        To compute on.
+    tissue_mask
+        Where its tissue mask is, as `recorded_mask` says.
 
     Raises
     ------
@@ -110,14 +128,52 @@ def recorded_settings(record: RunRecord, device: str = "auto") -> ScoreSettings:
             "record alone does not repeat them."
         )
     return replace(
-        request_settings(record.settings, record.seconds),
+        request_settings(record.settings, record.seconds, tissue_mask),
         device=device,
         float32=record.precision == "float32",
         any_stain=True,  # it was scored, so its stain was accepted
     )
 
 
-def request_settings(request: Mapping[str, Any], seconds: float) -> ScoreSettings:
+def recorded_mask(record: RunRecord, moved: Path | None = None) -> str | None:
+    """Return where the tissue mask of a recorded run is; None if tissue was found by colour.
+
+    Parameters
+    ----------
+    record
+        The record.
+    moved
+        Where it is now, or the folder that it is in, if it was moved.
+
+    Raises
+    ------
+    RequestError
+        It is not there, or another file by now.
+    """
+    wanted = record.settings.get("tissue_mask")
+    if wanted is None:
+        return None
+    path = Path(str(record.settings.get(MASK, {}).get("path", "the tissue mask")))
+    if moved is not None:
+        path = moved / path.name if moved.is_dir() else moved
+    try:
+        same = mask_sha256(path) == wanted
+    except MaskError as error:
+        raise RequestError(
+            f"The recorded tissue mask is not at {path}: say where it is (in a shell: "
+            "--tissue-mask)."
+        ) from error
+    if not same:
+        raise RequestError(
+            f"{path} is not the recorded tissue mask (SHA-256 differs): find that which was used, "
+            "or score the slide anew."
+        )
+    return str(path)
+
+
+def request_settings(
+    request: Mapping[str, Any], seconds: float, tissue_mask: str | None = None
+) -> ScoreSettings:
     """Return the settings that a request, as a store or a record holds it, was made of.
 
     Parameters
@@ -126,13 +182,23 @@ def request_settings(request: Mapping[str, Any], seconds: float) -> ScoreSetting
         As `ScoreRequest.facts` gives it.
     seconds
         How long it took, which is the limit where there was one.
+    tissue_mask
+        Where the tissue was taken from.
     """
-    return ScoreSettings(
+    settings = ScoreSettings(
         mpp=tuple(request["mpps"]),
         overlap=request["overlap"],
         min_tissue=request["min_tissue"],
         time_limit=seconds if request.get("coarse_first") else None,
         icc=request.get("icc", False),
+    )
+    if tissue_mask is None:
+        return settings
+    return replace(
+        settings,
+        tissue_mask=tissue_mask,
+        leave_out=tuple(request.get("leave_out") or [NO_ARTEFACT]),
+        mask_mpp=request.get("mask_mpp"),
     )
 
 

@@ -19,7 +19,7 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
-from napari_smse.scoring import REGION
+from napari_smse.scoring import MASK, REGION
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import path_text
 from napari_smse.slides.scale import ScaleSource
@@ -120,7 +120,9 @@ def fine_tune_script(slides: Sequence[Scored], settings: FineTuneSettings) -> Sc
         f"tuned = smse.fine_tune(model, {_all_of(slides)}{_arguments(settings)})",
         "print(tuned.before, tuned.after)",
     ]
-    if any(one.run.plan.icc for one in slides):  # `finetune` reads slides as they are
+    plans = [one.run.plan for one in slides]
+    # `finetune` reads slides as they are, and finds their tissue by colour.
+    if any(plan.icc or plan.mask.left_out is not None for plan in plans):
         return Script(_joined(lines))
     comment = "# The annotations lie beside the slides (Annotate: Save), and no other slides there."
     return Script(_joined(lines), _joined([comment, _command(words)]))
@@ -237,7 +239,9 @@ def _scored_lines(slides: Sequence[Scored], *, annotated: bool = False) -> Itera
     yield f"model = smse.load_model({slides[0].run.model!r})"
     for number, one in zip(_numbers(slides), slides, strict=True):
         facts = one.run.store.facts
-        settings = request_settings(facts["request"], facts.get("seconds", 0.0))
+        settings = request_settings(
+            facts["request"], facts.get("seconds", 0.0), facts.get(MASK, {}).get("path")
+        )
         region = shape(facts[REGION]) if REGION in facts else None
         yield from _region_lines(region)
         yield f"slide_{number} = {_opened(one.slide)}"
@@ -299,7 +303,8 @@ def _option(setting: Setting, value: object) -> list[str]:
     if isinstance(value, bool):
         return [flag if value else flag.replace("--", "--no-", 1)]
     if isinstance(value, tuple):
-        return [word for part in value for word in (flag, f"{part:g}")]
+        parts = (part if isinstance(part, str) else f"{part:g}" for part in value)
+        return [word for part in parts for word in (flag, part)]
     return [flag, f"{value:g}" if isinstance(value, float) else str(value)]
 
 

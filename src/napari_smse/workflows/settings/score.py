@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
+from napari_smse.errors import RequestError
 from napari_smse.scoring import ScoreRequest
+from napari_smse.segmentation.mask_file import choose_mask, is_drawn
 from napari_smse.slides import Slide
-from napari_smse.tiles import TileSpec
+from napari_smse.tiles import ARTEFACTS, Ground, TileSpec
+from napari_smse.tiles.mask_choice import MaskChoice, left_out_by
 from napari_smse.workflows.settings.option import Option
 
 
@@ -92,25 +96,107 @@ class ScoreSettings:
         ),
     ] = False
 
-    def request(self, roi: BaseGeometry | None = None) -> ScoreRequest:
+    tissue_mask: Annotated[
+        str | None,
+        Option(
+            "Tissue from",
+            "Take the tissue from a file instead of finding it by colour: GeoJSON of any program, "
+            "a folder with one GeoJSON for each slide (by its name), or the weights of HEST's "
+            "tissue segmentation or of GrandQC.",
+            unset="colour",
+            advanced=True,
+        ),
+    ] = None
+
+    leave_out: Annotated[
+        tuple[str, ...],
+        Option(
+            "Leave out",
+            "Artefacts of a tissue mask that are not scored: "
+            f"{', '.join(ARTEFACTS)}; or none. A tile that shows more of them than of tissue is "
+            "left out.",
+            advanced=True,
+        ),
+    ] = tuple(ARTEFACTS)
+
+    mask_mpp: Annotated[
+        float | None,
+        Option(
+            "Mask scale",
+            "Scale that the network of a tissue mask runs at, where the name of its file does not "
+            "state it as GrandQC's do (MPP1, MPP15, MPP2).",
+            minimum=0.5,
+            maximum=32.0,
+            step=0.5,
+            unit="µm/px",
+            unset="its own",
+            advanced=True,
+        ),
+    ] = None
+
+    def request(self, roi: BaseGeometry | None = None, slide: Slide | None = None) -> ScoreRequest:
         """Return which tiles are to be scored.
 
         Parameters
         ----------
         roi
             Region, (x, y) in level-0 px; None for the whole slide.
+        slide
+            The slide that it is about, of whose name a tissue mask may be; without one, there is no
+            tissue mask in the request.
 
         Raises
         ------
         ScaleError
             A scale or the overlap is impossible.
+        RequestError
+            There is no such artefact, or no tissue mask that it could be left out by.
+        MaskError
+            The tissue mask is not there.
         """
         for mpp in self.mpp:
             TileSpec(1, mpp, mpp, self.overlap)  # refuses what is impossible
-        coarse_first = self.time_limit is not None
+        left_out = left_out_by(self.leave_out)
+        if self.tissue_mask is None and left_out != frozenset(ARTEFACTS.values()):
+            raise RequestError(
+                "Artefacts are told apart by a tissue mask only: give one (in a shell: "
+                "--tissue-mask), or leave out --leave-out."
+            )
         return ScoreRequest(
-            self.mpp, self.overlap, self.min_tissue, roi, coarse_first, self.any_stain, self.icc
+            self.mpp,
+            self.overlap,
+            self.min_tissue,
+            roi,
+            coarse_first=self.time_limit is not None,
+            any_stain=self.any_stain,
+            icc=self.icc,
+            mask=self._mask_of(slide, left_out),
         )
+
+    def require_masks(self, slides: int) -> None:
+        """Refuse to take the tissue of several slides from the outlines of one.
+
+        Parameters
+        ----------
+        slides
+            How many there are.
+
+        Raises
+        ------
+        RequestError
+            There are several, and the tissue mask is one file of outlines.
+        """
+        mask = None if self.tissue_mask is None else Path(self.tissue_mask)
+        if slides > 1 and mask is not None and is_drawn(mask) and not mask.is_dir():
+            raise RequestError(
+                f"{mask.name} holds the outlines of one slide, and there are {slides}: give the "
+                "folder with a GeoJSON for each slide, by its name."
+            )
+
+    def _mask_of(self, slide: Slide | None, left_out: frozenset[Ground]) -> MaskChoice | None:
+        if slide is None or self.tissue_mask is None:
+            return None
+        return choose_mask(Path(self.tissue_mask), slide, left_out, self.mask_mpp)
 
     def request_on(self, slide: Slide, outlines: BaseGeometry | None) -> ScoreRequest:
         """Return which tiles of a slide are to be scored.
@@ -128,5 +214,5 @@ class ScoreSettings:
             A scale or the overlap is impossible.
         """
         if outlines is None:
-            return self.request()
-        return self.request(translate(outlines, slide.bounds.x, slide.bounds.y))
+            return self.request(None, slide)
+        return self.request(translate(outlines, slide.bounds.x, slide.bounds.y), slide)
