@@ -36,6 +36,7 @@ from napari_smse.results.run_record import (
 )
 from napari_smse.results.tables import tile_table, write_csv, write_parquet
 from napari_smse.scoring import REGION, ScaleScores, ScoreStore, as_scored, is_trained_scale
+from napari_smse.scoring.store import QUANTISATION
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 
@@ -166,6 +167,7 @@ def _record(
         scales=tuple(_scale_record(scores, card) for scores in scales),
         device=context.device,
         precision=facts["precision"],
+        quantisation=facts.get(QUANTISATION),
         started=datetime.fromisoformat(facts["started"]),
         finished=datetime.fromisoformat(facts["finished"]),
         seconds=float(facts["seconds"]),

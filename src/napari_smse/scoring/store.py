@@ -45,6 +45,9 @@ from napari_smse.tiles import TilePlan
 REGION: Final = "region"
 """The fact that holds the outline of the region that was scored, as a GeoJSON geometry."""
 
+QUANTISATION: Final = "quantisation"
+"""The fact of scores in int8 that holds by which network, and how far its outputs lie off."""
+
 
 class ScoreStore:
     """A zarr group with the scores of one slide, written block by block.

@@ -26,7 +26,7 @@ from napari_smse.scoring import (
     WriteLock,
     describe_scale,
     open_run,
-    scale_warnings,
+    run_warnings,
 )
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide, open_slide
@@ -122,7 +122,7 @@ class SlideJob:
         with open_slide(self.path, mpp=settings.source_mpp) as slide:
             request = settings.scoring.request_on(slide, settings.outlines)
             other = finished.differences(
-                slide, settings.card, request, float32=settings.scoring.float32
+                slide, settings.card, request, precision=settings.scoring.precision
             )
         if other and not (settings.target.folder(self.name) / STORE_NAME).exists():
             raise OutputError(
@@ -239,7 +239,8 @@ class OpenJob:
     def warnings(self) -> list[str]:
         """What a reader of the results must know, one line each."""
         card = self.job.settings.card
-        return [*scale_warnings(self.slide, card, self.request.mpps), *self._empty_scales()]
+        warnings = run_warnings(self.slide, card, self.request.mpps, self.store.facts)
+        return [*warnings, *self._empty_scales()]
 
     def _empty_scales(self) -> Iterator[str]:
         for tiles in self.plan.scales:
