@@ -35,7 +35,7 @@ class Quantisation:
     Parameters
     ----------
     network_sha256
-        SHA-256 of the quantised network.
+        SHA-256 of the quantised network's weights and ranges.
     slides
         Number of slides that tiles were taken from.
     calibration_tiles, measured_tiles

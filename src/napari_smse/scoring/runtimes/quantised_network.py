@@ -110,12 +110,17 @@ def write_quantised(card: ModelCard, files: ConvertedFiles, quantisation: Quanti
 
 
 def network_sha256(files: ConvertedFiles) -> str:
-    """Return the SHA-256 of a network's files."""
-    digest = hashlib.sha256()
-    for name in NETWORK_FILES:
-        digest.update(files[name])
-    return digest.hexdigest()
+    """Return the SHA-256 of a network's weights and ranges.
+
+    The names of its layers are left out: they are others whenever it is made from the same tiles.
+    """
+    return hashlib.sha256(files[NETWORK_FILES[1]]).hexdigest()
+
+
+def quantised_folder() -> Path:
+    """Folder of all int8 networks of this user."""
+    return platformdirs.user_data_path("napari-smse") / "int8"
 
 
 def _path(weights_sha256: str) -> Path:
-    return platformdirs.user_data_path("napari-smse") / "int8" / f"{weights_sha256}.int8"
+    return quantised_folder() / f"{weights_sha256}.int8"
