@@ -59,8 +59,8 @@ class Quantisation:
     def note(self) -> str:
         """What a reader of the results must know, in one line."""
         return (
-            f"Scored in int8: {self.deviation}; take similar tiles and what is out of distribution "
-            "as approximate."
+            f"Scored in int8: {self.deviation}; take similar tiles and reference tiles as "
+            "approximate."
         )
 
     @property
