@@ -35,11 +35,11 @@ def test_a_plugin_that_is_not_installed_has_no_preferences(monkeypatch):
 
 def test_docks_and_queue_start_with_what_is_preferred(viewer, redness, score, until):
     score.update(
-        {"tile_overlap": 50, "min_tissue": 10, "device": "cpu", "float32": True, "model": " "}
+        {"tile_overlap": 50, "min_tissue": 10, "device": "cpu", "precision": "int8", "model": " "}
     )
     dock = ScoreDock(viewer)
     settings = dock.form.settings
-    assert (settings.overlap, settings.min_tissue, settings.float32) == (0.5, 0.1, True)
+    assert (settings.overlap, settings.min_tissue, settings.precision) == (0.5, 0.1, "int8")
     until(lambda: "CPU" in dock.form.device.currentText())
     assert dock.form.settings.device == "cpu"
     assert dock.form.model_name == "bundled"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import RequestError
 from napari_smse.models.card import ModelCard
+from napari_smse.progress import OnProgress, run_task
 from napari_smse.scoring import choose_device, require_tiles, select_runtime
-from napari_smse.scoring.device import usable_cores
+from napari_smse.scoring.device import Quantisation, usable_cores
 from napari_smse.scoring.tile_classifier import TileClassifier
+from napari_smse.slides import Slide
+from napari_smse.workflows.models.quantise import quantise_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,6 +122,47 @@ class Model:
         (1, 2)
         """
         return self._answer(tiles, device)[0]
+
+    def quantise(
+        self,
+        slides: Slide | Iterable[Slide],
+        mpp: float | Iterable[float] = (0.5,),
+        *,
+        progress: OnProgress | None = None,
+    ) -> Quantisation:
+        """Bring the model into int8, so that `score` takes it with ``precision="int8"``.
+
+        Ranges are found on tiles of the slides; it is kept on this machine.
+
+        Parameters
+        ----------
+        slides
+            One or several of the kind that is to be scored.
+        mpp
+            Scales to be scored at, um/px.
+        progress
+            Called with a `Progress`; what it raises stops the work.
+
+        Returns
+        -------
+        How far its outputs lie from float32's, on other tiles of the slides:
+        ``largest_difference`` and ``mean_difference`` of a probability, ``mean_cosine`` and
+        ``smallest_cosine`` of embeddings.
+
+        Raises
+        ------
+        SlideError, ScaleError, NoTissueError
+            A slide cannot be read, or there is nothing to score.
+        DeviceError
+            The extra ``int8`` is not installed.
+        ModelError
+            There are too few tiles, or it is no convolutional network.
+        OutputError
+            It cannot be kept.
+        """
+        several = [slides] if isinstance(slides, Slide) else list(slides)
+        mpps = tuple(mpp) if isinstance(mpp, Iterable) else (mpp,)
+        return run_task(quantise_model(self.loaded, several, mpps), progress)
 
     def _answer(
         self, tiles: NDArray[np.uint8], device: str

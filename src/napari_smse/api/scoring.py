@@ -12,11 +12,11 @@ from napari_smse.api.model import Model
 from napari_smse.api.scores import Scores
 from napari_smse.progress import OnProgress, run_task
 from napari_smse.scoring import parse_scale
-from napari_smse.scoring.device import usable_cores
+from napari_smse.scoring.device import PrecisionChoice, usable_cores
 from napari_smse.slides import Slide
 from napari_smse.tiles import ARTEFACTS
 from napari_smse.workflows.score_slide import ScoreJob
-from napari_smse.workflows.settings.score import ScoreSettings
+from napari_smse.workflows.settings.score import ScoreSettings, chosen_precision
 
 Scale = float | str
 """um/px, such as 0.5, or objective power, such as "20x"."""
@@ -32,6 +32,7 @@ def score(
     min_tissue: float = 0.25,
     time_limit: float | None = None,
     device: str = "auto",
+    precision: PrecisionChoice = "auto",
     float32: bool = False,
     any_stain: bool = False,
     icc: bool = False,
@@ -67,8 +68,12 @@ def score(
         where the class is in doubt or scales disagree. By default as long as it takes.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    precision
+        Number format of the network: ``auto`` is the fastest that keeps float32's probabilities to
+        0.01, ``float32`` is by torch. ``int8``, on CPUs, is faster and deviates more, by what
+        `Model.quantise` measured, which comes first.
     float32
-        Compute in float32 by torch, even where another runtime or bfloat16 is faster.
+        The same as the precision ``float32``.
     any_stain
         Also of a slide that does not look like H&E.
     icc
@@ -106,9 +111,10 @@ def score(
     MaskError
         The tissue mask cannot be read, is another slide's, or its network cannot be built.
     RequestError
-        There is no such artefact, or no tissue mask that it could be left out by.
+        There is no such artefact, or no tissue mask that it could be left out by, or two precisions
+        are asked for.
     ModelError, DeviceError
-        The model takes no tiles, or there is no such device.
+        The model takes no tiles or was not quantised, or there is no such device.
     OutputError
         `out` cannot be written, or holds the scores of another run.
     DamagedSlideError, ChangedSlideError
@@ -124,6 +130,7 @@ def score(
     <Scores of sample_slide.tif by smse_v1: 17 tiles at 1 µm/px>
     """
     outline = None if roi is None else union_all(geometries(roi))
+    number_format = chosen_precision(precision, float32=float32)
     job = ScoreJob(
         slide,
         str(model.path),
@@ -133,7 +140,7 @@ def score(
             min_tissue,
             time_limit,
             device,
-            float32,
+            number_format,
             any_stain,
             icc,
             None if tissue_mask is None else str(tissue_mask),

@@ -18,6 +18,7 @@ from napari_smse.cli.options import (
     MinTissue,
     ModelName,
     Overlap,
+    Precision,
     Roi,
     Scales,
     ShardOf,
@@ -32,7 +33,7 @@ from napari_smse.models import read_card
 from napari_smse.scoring import require_tiles
 from napari_smse.workflows.batch import estimation
 from napari_smse.workflows.batch.discovery import find_slides
-from napari_smse.workflows.settings.score import ScoreSettings
+from napari_smse.workflows.settings.score import ScoreSettings, chosen_precision
 
 
 def estimate_slides(
@@ -43,6 +44,7 @@ def estimate_slides(
     model: ModelName = "bundled",
     roi: Roi = None,
     device: Devices = "auto",
+    precision: Precision = "auto",
     float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
@@ -55,12 +57,13 @@ def estimate_slides(
 ) -> None:
     """Estimate how long slides will take, by scoring each for two seconds; nothing is kept."""
     scales = chosen_scales(context, mpp, model)
+    number_format = chosen_precision(precision, float32=float32)
     scoring = ScoreSettings(
         scales,
         overlap,
         min_tissue,
         device=device,
-        float32=float32,
+        precision=number_format,
         any_stain=any_stain,
         icc=icc,
         tissue_mask=tissue_mask,

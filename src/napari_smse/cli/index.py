@@ -42,7 +42,7 @@ from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.batch.indexing import Indexing, slides_to_index
 from napari_smse.workflows.batch.sharding import BatchShard
 from napari_smse.workflows.batch.slide_job import BatchSettings
-from napari_smse.workflows.settings.score import ScoreSettings
+from napari_smse.workflows.settings.score import ScoreSettings, chosen_precision
 
 RESULTS_NAME = "results"
 """Folder in an index where the scores of its slides lie, unless they lie elsewhere."""
@@ -89,12 +89,14 @@ def index_slides(
         require_usearch()
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     scales = chosen_scales(context, mpp, model)
+    # Not int8: embeddings of an index are compared with those of other slides and machines.
+    number_format = chosen_precision("auto", float32=float32)
     scoring = ScoreSettings(
         scales,
         overlap,
         min_tissue,
         device=device,
-        float32=float32,
+        precision=number_format,
         any_stain=any_stain,
         icc=icc,
         tissue_mask=tissue_mask,

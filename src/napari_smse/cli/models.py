@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +11,29 @@ import typer
 from rich.table import Table
 
 from napari_smse.cli.console import Console
-from napari_smse.cli.options import AsJson, EncoderWeights, ModelArgument
+from napari_smse.cli.options import (
+    DEFAULT_SCALES,
+    AsJson,
+    EncoderWeights,
+    ModelArgument,
+    ModelName,
+    Scales,
+    Slides,
+    SourceMpp,
+    chosen_scales,
+)
+from napari_smse.cli.progress import TaskProgress
 from napari_smse.errors import EncoderWeightsError, ModelNotFoundError
+from napari_smse.metrics.estimate import counted
 from napari_smse.models import read_card
 from napari_smse.models.encoders import Encoder, find_encoder
 from napari_smse.models.encoders.check import check_encoder, last_check
 from napari_smse.models.model_files import model_paths
 from napari_smse.models.wsinfer import is_wsinfer_model
 from napari_smse.models.wsinfer.zoo import ACCOUNT, ZOO, download
+from napari_smse.progress import run_task
+from napari_smse.slides import open_slide
+from napari_smse.workflows.batch.discovery import find_slides
 from napari_smse.workflows.models.model_list import (
     ListedModel,
     ModelKind,
@@ -25,7 +42,8 @@ from napari_smse.workflows.models.model_list import (
 )
 
 models_app = typer.Typer(
-    help="List, show, get and check models and the field's encoders.", no_args_is_help=True
+    help="List, show, get, check and quantise models and the field's encoders.",
+    no_args_is_help=True,
 )
 _HERE = {ModelState.READY: "ready", ModelState.NOT_HERE: "no", ModelState.GATED: "ask"}
 Name = Annotated[str, typer.Argument(help="Of an encoder, in any tool's spelling.")]
@@ -124,6 +142,35 @@ def add_model(
             f"{path} is no WSInfer model: give the folder with its config.json."
         )
     _add(path, Console(), yes=yes)
+
+
+@models_app.command("quantise")
+def quantise_model(
+    context: typer.Context,
+    slides: Slides,
+    model: ModelName = "bundled",
+    mpp: Scales = DEFAULT_SCALES,
+    source_mpp: SourceMpp = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a model into int8, calibrated on tiles of your slides, for score --precision int8.
+
+    Tells how far its outputs lie from those in float32, on other tiles of the same slides.
+    """
+    from napari_smse.models import load_model
+    from napari_smse.workflows.models import quantise
+
+    console = Console(as_json=as_json)
+    scales, paths = chosen_scales(context, mpp, model), find_slides(slides)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_slide(path, mpp=source_mpp)) for path in paths]
+        with TaskProgress(console, "slides") as bar:
+            found = run_task(quantise.quantise_model(load_model(model), opened, scales), bar.show)
+    if as_json:
+        console.print_json(asdict(found))
+        return
+    console.report(f"{model} in int8, from {counted(found.calibration_tiles, 'tiles')}:")
+    console.report(f"  {found.deviation}")
 
 
 @models_app.command("push")

@@ -16,6 +16,7 @@ import typer
 from napari_smse.errors import RequestError
 from napari_smse.models import read_card
 from napari_smse.scoring import parse_scale
+from napari_smse.scoring.device import PrecisionChoice
 from napari_smse.scoring.request import usual_scales
 from napari_smse.slides.remote_path import slide_path
 from napari_smse.workflows.batch.sharding import BatchShard
@@ -124,7 +125,8 @@ TWO_DEVICES: Final = "cuda:0,cuda:1 for two at once."
 Scales = Annotated[list[float], setting(ScoreSettings, "mpp")]
 Device = Annotated[str, setting(ScoreSettings, "device")]
 Devices = Annotated[str, setting(ScoreSettings, "device", TWO_DEVICES)]
-Float32 = Annotated[bool, setting(ScoreSettings, "float32")]
+Precision = Annotated[PrecisionChoice, setting(ScoreSettings, "precision")]
+Float32 = Annotated[bool, typer.Option("--float32", help="The same as --precision float32.")]
 Overlap = Annotated[float, setting(ScoreSettings, "overlap")]
 MinTissue = Annotated[float, setting(ScoreSettings, "min_tissue")]
 AnyStain = Annotated[bool, setting(ScoreSettings, "any_stain")]

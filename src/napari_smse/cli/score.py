@@ -24,6 +24,7 @@ from napari_smse.cli.options import (
     MinTissue,
     ModelName,
     Overlap,
+    Precision,
     Quiet,
     Roi,
     Scales,
@@ -55,7 +56,7 @@ from napari_smse.workflows.batch.scorers import (
 from napari_smse.workflows.batch.slide_job import BatchSettings, SlideJob, slide_jobs
 from napari_smse.workflows.index_slides import into_index
 from napari_smse.workflows.replay.recorded_run import rerun
-from napari_smse.workflows.settings.score import ScoreSettings
+from napari_smse.workflows.settings.score import ScoreSettings, chosen_precision
 
 
 def score_slides(
@@ -67,6 +68,7 @@ def score_slides(
     model: ModelName = "bundled",
     roi: Roi = None,
     device: Devices = "auto",
+    precision: Precision = "auto",
     float32: Float32 = False,
     overlap: Overlap = 0.0,
     min_tissue: MinTissue = 0.25,
@@ -104,16 +106,22 @@ def score_slides(
     """
     console = Console(quiet=quiet)
     _refuse_contradictions(local_workers, scheduler, time_limit)
+    if index is not None and precision == "int8":
+        raise RequestError(
+            "Embeddings in int8 do not compare with those of other slides: leave out --index or "
+            "--precision int8."
+        )
     # Whatever is wrong with all slides alike is reported once, before anything takes time.
     card = read_card(model)
     scales = chosen_scales(context, mpp, model)
+    number_format = chosen_precision(precision, float32=float32)
     scoring = ScoreSettings(
         scales,
         overlap,
         min_tissue,
         time_limit,
         device,
-        float32,
+        number_format,
         any_stain,
         icc,
         tissue_mask,
@@ -194,13 +202,13 @@ class Scorer:
             return
         if self.local_workers is None and self.scheduler is None:
             model, devices = load_on_fastest(
-                self.model, self.devices, progress, float32=settings.scoring.float32
+                self.model, self.devices, progress, precision=settings.scoring.precision
             )
             score_here(jobs, model, devices, progress)
             return
         with workers(self.local_workers, self.scheduler) as client:
             model, devices = load_on_fastest(
-                self.model, self.devices, progress, float32=settings.scoring.float32
+                self.model, self.devices, progress, precision=settings.scoring.precision
             )
             if len(devices) > 1:
                 raise RequestError("Each worker runs the network on one device: name one only.")

@@ -21,6 +21,7 @@ from pydantic import (
 from napari_smse.atomic_write import atomic_path
 from napari_smse.errors import OutputError
 from napari_smse.results.folder import RECORD_NAME
+from napari_smse.scoring.device import Quantisation
 
 _PACKAGES = (
     "napari-smse",
@@ -98,6 +99,8 @@ class RunRecord(_Record):
         Device by name, as it was shown to the user.
     precision
         Number format of the network's inner work, such as `float32`.
+    quantisation
+        Of scores in int8: by which network, and how far its outputs lie from float32's.
     started, finished
         Time with its zone.
     seconds
@@ -119,6 +122,7 @@ class RunRecord(_Record):
     scales: tuple[ScaleRecord, ...]
     device: str
     precision: str
+    quantisation: Quantisation | None = None
     started: datetime
     finished: datetime
     seconds: float = Field(ge=0)

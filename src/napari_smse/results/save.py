@@ -43,6 +43,7 @@ from napari_smse.scoring import (
     is_trained_scale,
     tissue_of,
 )
+from napari_smse.scoring.store import QUANTISATION
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 
@@ -173,6 +174,7 @@ def _record(
         scales=tuple(_scale_record(scores, card) for scores in scales),
         device=context.device,
         precision=facts["precision"],
+        quantisation=facts.get(QUANTISATION),
         started=datetime.fromisoformat(facts["started"]),
         finished=datetime.fromisoformat(facts["finished"]),
         seconds=float(facts["seconds"]),

@@ -10,6 +10,7 @@ from napari_smse.scoring.open_run import (
     as_scored,
     open_run,
     require_same_slide,
+    run_warnings,
     stored_plan,
     tissue_of,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "read_block",
     "require_same_slide",
     "require_tiles",
+    "run_warnings",
     "scale_warnings",
     "score",
     "select_runtime",

@@ -9,10 +9,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smse.scoring.store import ScoreStore
+from napari_smse.scoring.store import QUANTISATION, REGION, ScoreStore
 from napari_smse.tiles import TilePlan
 
-_INHERITED: Final = ("slide", "model", "request", "precision", "runtime", "tiles", "region")
+_INHERITED: Final = (
+    *("slide", "model", "request", "precision", "runtime", QUANTISATION, "tiles", REGION),
+)
 
 
 def derived_store(

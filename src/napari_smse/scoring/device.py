@@ -11,7 +11,9 @@ from typing import Final, Literal
 
 from napari_smse.errors import DeviceError
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
+PrecisionChoice = Literal["auto", "float32", "int8"]
+"""What can be asked for; ``auto`` is the fastest that keeps float32's outputs, and never int8."""
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 _ONEDNN_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _WITH_BFLOAT16 = ("BF16", "FP16", "AMX", "AVX10")
@@ -24,6 +26,52 @@ _BATCH = {"cuda": 256, "mps": 64, "cpu": 8}
 _READERS_BESIDE_CPU: Final = 2
 _MOST_READERS: Final = 16
 """More threads wait for the disk, or for Python, rather than decode."""
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """A network in int8: which one it is, and how far its outputs lie from those in float32.
+
+    Parameters
+    ----------
+    network_sha256
+        SHA-256 of the quantised network's weights and ranges.
+    slides
+        Number of slides that tiles were taken from.
+    calibration_tiles, measured_tiles
+        Number of their tiles that ranges were found on, and of others that deviations are of.
+    largest_difference, mean_difference
+        Of a probability, over the measured tiles.
+    mean_cosine, smallest_cosine
+        Of a tile's embeddings in int8 and in float32.
+    """
+
+    network_sha256: str
+    slides: int
+    calibration_tiles: int
+    measured_tiles: int
+    largest_difference: float
+    mean_difference: float
+    mean_cosine: float
+    smallest_cosine: float
+
+    @property
+    def note(self) -> str:
+        """What a reader of the results must know, in one line."""
+        return (
+            f"Scored in int8: {self.deviation}; take similar tiles and reference tiles as "
+            "approximate."
+        )
+
+    @property
+    def deviation(self) -> str:
+        """How far outputs lie off, in words."""
+        return (
+            f"probabilities differ from float32's by {self.mean_difference:.3f} in the mean and up "
+            f"to {self.largest_difference:.3f} ({self.measured_tiles} tiles), embeddings have a "
+            f"cosine of {self.mean_cosine:.3f} with float32's in the mean and of "
+            f"{self.smallest_cosine:.3f} at least"
+        )
 
 
 @dataclass(frozen=True)
@@ -43,6 +91,8 @@ class ComputeDevice:
         Tiles given to the network at once.
     runtime
         Library that computes the network.
+    quantisation
+        Of the network, in int8.
     """
 
     torch_name: str
@@ -50,6 +100,7 @@ class ComputeDevice:
     precision: Precision
     batch_size: int
     runtime: Runtime = "torch"
+    quantisation: Quantisation | None = None
 
     @property
     def how(self) -> str:

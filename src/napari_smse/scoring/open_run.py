@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import numpy as np
 
 from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
 from napari_smse.models.card import ModelCard
-from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.request import ScoreRequest
-from napari_smse.scoring.store import MASK, REGION, ScoreStore, signature
+from napari_smse.scoring.device import ComputeDevice, Quantisation
+from napari_smse.scoring.request import ScoreRequest, scale_warnings
+from napari_smse.scoring.store import MASK, QUANTISATION, REGION, ScoreStore, signature
 from napari_smse.scoring.stored_scales import holds_all_of, scored_scales
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Slide
@@ -46,7 +47,26 @@ def run_facts(
     }
     if request.mask is not None:
         facts[MASK] = {"path": path_text(request.mask.path), "notice": plan.mask.notice}
+    if device.quantisation is not None:
+        facts[QUANTISATION] = asdict(device.quantisation)
     return facts if request.region is None else facts | {REGION: request.region}
+
+
+def run_warnings(
+    slide: Slide, card: ModelCard, mpps: tuple[float, ...], facts: Mapping[str, Any]
+) -> list[str]:
+    """What a reader of a run's results must know about its scales and precision, one line each.
+
+    Parameters
+    ----------
+    slide, card, mpps
+        What was scored, by what, and at which scales, um/px.
+    facts
+        Of the run's store.
+    """
+    quantisation = facts.get(QUANTISATION)
+    notes = [] if quantisation is None else [Quantisation(**quantisation).note]
+    return [*scale_warnings(slide, card, mpps), *notes]
 
 
 def model_facts(card: ModelCard) -> dict[str, Any]:

@@ -51,6 +51,9 @@ MASK: Final = "mask"
 UNSIGNED: Final = frozenset({REGION, MASK})
 """Facts whose content the request has by its hash."""
 
+QUANTISATION: Final = "quantisation"
+"""The fact of scores in int8 that holds by which network, and how far its outputs lie off."""
+
 
 class ScoreStore:
     """A zarr group with the scores of one slide, written block by block.

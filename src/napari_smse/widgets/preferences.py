@@ -29,7 +29,7 @@ def preferred_scoring() -> ScoreChoice:
         overlap=score.tile_overlap / _PERCENT,
         min_tissue=score.min_tissue / _PERCENT,
         device=score.device,
-        float32=score.float32,
+        precision=score.precision,
     )
     model = score.model.strip()
     if model in ("", ScoreChoice().model):

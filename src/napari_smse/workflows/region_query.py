@@ -134,7 +134,7 @@ def _scored_now(
     request = ScoreRequest((mpp,), roi=outline, icc=icc)
     plan = request.plan(slide, card)
     with tempfile.TemporaryDirectory() as folder:
-        loaded, devices = load_on_fastest(model, device, float32=True)
+        loaded, devices = load_on_fastest(model, device, precision="float32")
         store = open_run(Path(folder) / "query.zarr", slide, card, request, plan, devices[0])
         threads = usable_cores()
         for _ in score(slide, loaded, plan, store, devices, threads=threads):

@@ -29,7 +29,7 @@ from napari_smse.scoring import (
     folder_lock,
     mask_warnings,
     open_run,
-    scale_warnings,
+    run_warnings,
     score,
     select_runtime,
     store_lock,
@@ -39,6 +39,7 @@ from napari_smse.scoring.device import usable_cores, viewer_reading_threads
 from napari_smse.scoring.open_run import run_facts
 from napari_smse.scoring.runtimes.selection import (
     begun_at_once,
+    device_as_wanted,
     has_other_runtimes,
     needs_measuring,
     runtime_at_once,
@@ -153,7 +154,7 @@ class ScoreJob:
             overwrite=self.again,
             earlier=[] if self.out else stored_runs_of(self.slide),
         )
-        warnings = scale_warnings(self.slide, model.card, self.request.mpps)
+        warnings = run_warnings(self.slide, model.card, self.request.mpps, store.facts)
         warnings += mask_warnings(self.request, plan)
         run = Run(plan, store, model.card, device, tuple(warnings), self.model)
         yield Progress(0, plan.tile_count, detail=run)
@@ -178,9 +179,10 @@ class ScoreJob:
 
     def _devices(self, model: Model, *, at_once: bool) -> list[ComputeDevice]:
         """What to run on; after it, what an earlier run may have begun on."""
-        device = choose_device(self.settings.device, exact=self.settings.float32)
-        if self.settings.float32:
-            return [device]
+        precision = self.settings.precision
+        device = choose_device(self.settings.device, exact=precision == "float32")
+        if precision != "auto":
+            return [device_as_wanted(device, model, precision)]
         chosen = (runtime_at_once if at_once else select_runtime)(device, model)
         begun = begun_at_once(device, model)
         return [chosen] if begun in (None, chosen) else [chosen, begun]

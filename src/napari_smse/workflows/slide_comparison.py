@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from napari_smse.errors import SmseError
 from napari_smse.models import ModelCard, read_card
 from napari_smse.progress import Progress, Task, map_progress
-from napari_smse.scoring import ScoreMaps, ScoreStore, scale_warnings
+from napari_smse.scoring import ScoreMaps, ScoreStore, run_warnings
 from napari_smse.scoring.derived_store import inherited_facts
 from napari_smse.scoring.open_run import model_facts
 from napari_smse.scoring.store import signature
@@ -92,7 +92,7 @@ def compare_slide(
             store=store,
             card=card,
             model=str(saved_path),
-            warnings=tuple(scale_warnings(one.slide, card, one.mpps)),
+            warnings=tuple(run_warnings(one.slide, card, one.mpps, store.facts)),
             base=one.run,
         )
     return replace(_compared(one, after), run=run)

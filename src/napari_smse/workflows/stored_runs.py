@@ -18,7 +18,7 @@ from napari_smse.scoring import (
     ScoreStore,
     describe_scale,
     fused_scales,
-    scale_warnings,
+    run_warnings,
     stored_plan,
 )
 from napari_smse.slides import Slide
@@ -102,7 +102,7 @@ def run_of_store(slide: Slide, store: ScoreStore, card: ModelCard, model: str) -
     # Only what the scores themselves say of it; nothing runs on it again.
     device = ComputeDevice("cpu", NOT_RECORDED, facts["precision"], 1, facts["runtime"])
     mpps = tuple(tiles.grid.spec.mpp for tiles in plan.scales)
-    warnings = scale_warnings(slide, card, mpps)
+    warnings = run_warnings(slide, card, mpps, facts)
     warnings += [plan.mask.notice] if plan.mask.notice else []
     return Run(plan, store, card, device, tuple(warnings), model)
 

@@ -44,7 +44,7 @@ from support import TESTS
 
 SAMPLE = TESTS.parent / "sample_data"
 # By torch in float32, as what is fastest may be another runtime at another time.
-SETTINGS = ScoreSettings((1.0,), overlap=0.25, min_tissue=0.1, device="cpu", float32=True)
+SETTINGS = ScoreSettings((1.0,), overlap=0.25, min_tissue=0.1, device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def scored(slide: Slide, folder: Path) -> Scores:
         overlap=0.25,
         min_tissue=0.1,
         device="cpu",
-        float32=True,
+        precision="float32",
         out=folder / "scores.zarr",
     )
 

@@ -28,7 +28,7 @@ IN_COMMANDS = [
     (FineTuneSettings, "finetune", ()),
     (ScoreSettings, "score", ()),
     (ScoreSettings, "estimate", ("time_limit",)),
-    (ScoreSettings, "index", ("time_limit",)),
+    (ScoreSettings, "index", ("time_limit", "precision")),
     (SearchSettings, "search", ()),
 ]
 IN_FUNCTIONS = [

@@ -7,9 +7,7 @@ all that computes with them, sizes and versions. What is damaged is made again.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,21 +16,20 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, cast
-from zipfile import ZipFile
 
 import platformdirs
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_smse.atomic_write import write_atomic
 from napari_smse.scoring.device import Runtime
-
-ConvertedFiles = dict[str, bytes]
-"""What a runtime reads a network from, by name."""
+from napari_smse.scoring.runtimes.network_archive import (
+    ConvertedFiles,
+    read_archive,
+    write_archive,
+)
 
 _MOST_BYTES: Final = 2 * 1024**3
-_CHECKSUM_BYTES: Final = 32
 _CONVERTED_BY: Final[dict[Runtime, str]] = {"onnxruntime": "onnxscript", "openvino": "openvino"}
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
@@ -58,7 +55,7 @@ def convert_once(
         Converts it.
     """
     path = converted_folder() / _key(network, example, runtime)
-    files = _read(path)
+    files = read_archive(path)
     if files is None:
         with converting():
             files = convert()
@@ -108,31 +105,11 @@ def _key(network: nn.Module, example: torch.Tensor, runtime: Runtime) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> ConvertedFiles | None:
-    """Return what was written, to the last bit; None if there is nothing, or it is damaged."""
-    try:
-        content = path.read_bytes()
-        os.utime(path)
-    except OSError:
-        return None
-    checksum, archived = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
-    # An archive's own checksums leave out its names and lengths.
-    if hashlib.sha256(archived).digest() != checksum:
-        return None
-    with ZipFile(io.BytesIO(archived)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
 def _write(path: Path, files: ConvertedFiles) -> None:
     """Write files, and remove those that were not used for longest; failing harms no one."""
-    buffer = io.BytesIO()
-    with ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    archived = buffer.getvalue()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, hashlib.sha256(archived).digest() + archived)
+        write_archive(path, files)
         _remove_oldest(path.parent)
     except OSError:
         _log.debug("a converted network was not kept", exc_info=True)

@@ -71,7 +71,7 @@ def build_runner(model: Model, device: ComputeDevice, threads: int) -> TileRunne
     if device.runtime == "openvino":
         from napari_smse.scoring.runtimes.openvino_runner import OpenVinoRunner
 
-        return OpenVinoRunner(model, device, threads)
+        return OpenVinoRunner.from_model(model, device, threads)
     from napari_smse.scoring.runtimes.torch_runner import TorchRunner
 
     return TorchRunner(model, device, threads)

@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
-from napari_smse.scoring.runtimes.converted_network import (
-    ConvertedFiles,
-    ExportableNetwork,
-    convert_once,
-)
+from napari_smse.scoring.runtimes.converted_network import ExportableNetwork, convert_once
+from napari_smse.scoring.runtimes.network_archive import ConvertedFiles
 
 if TYPE_CHECKING:
     from napari_smse.models import Model

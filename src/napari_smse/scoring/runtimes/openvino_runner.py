@@ -6,7 +6,7 @@ import copy
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino
@@ -17,44 +17,75 @@ from napari_smse.scoring.device import ComputeDevice
 from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 from napari_smse.scoring.runtimes.converted_network import (
-    ConvertedFiles,
     ExportableNetwork,
     convert_once,
+    converting,
 )
+from napari_smse.scoring.runtimes.network_archive import ConvertedFiles
+from napari_smse.scoring.runtimes.quantised_network import NETWORK_FILES, quantised_files
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
 
-_MODEL: Final = "network.xml"
-_WEIGHTS: Final = "network.bin"
-
 
 class OpenVinoRunner:
-    """Runs a network that is converted to OpenVINO's form, in float32.
+    """Runs a network in OpenVINO's form, batch by batch.
 
     Parameters
     ----------
-    model
-        The loaded model; its network is not changed.
-    device
-        Its batch size is the number of tiles of every call.
+    converted
+        The network, for batches of one size.
     threads
         CPU threads for arithmetic.
     """
 
-    def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
-        network = ExportableNetwork(fold_batchnorm(model.network).cpu())
-        tiles = network.example(model.card.tile_px, device.batch_size)
-        files = convert_once(network, tiles, "openvino", lambda: _converted(network, tiles))
-        settings = {
+    def __init__(self, converted: openvino.Model, threads: int) -> None:
+        self._converted = converted
+        self._settings = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._converted = openvino.Core().read_model(files[_MODEL], files[_WEIGHTS])
-        self._settings = settings
         self._compile()
+
+    @classmethod
+    def from_model(cls, model: Model, device: ComputeDevice, threads: int) -> OpenVinoRunner:
+        """Return the runner of a model, in float32 or as it was quantised.
+
+        Parameters
+        ----------
+        model
+            The loaded model; its network is not changed.
+        device
+            Its batch size is the number of tiles of every call.
+        threads
+            CPU threads for arithmetic.
+
+        Raises
+        ------
+        DeviceError
+            The int8 network that the device is to run is not here.
+        """
+        if device.precision == "int8":
+            files = quantised_files(model.card, device.quantisation)
+            return cls.from_files(files, model.card.tile_px, device.batch_size, threads)
+        network = ExportableNetwork(fold_batchnorm(model.network).cpu())
+        tiles = network.example(model.card.tile_px, device.batch_size)
+        files = convert_once(
+            network, tiles, "openvino", lambda: model_files(_converted(network, tiles, len(tiles)))
+        )
+        return cls.from_files(files, model.card.tile_px, device.batch_size, threads)
+
+    @classmethod
+    def from_files(
+        cls, files: ConvertedFiles, tile_px: int, batch_size: int, threads: int
+    ) -> OpenVinoRunner:
+        """Return the runner of files, as `model_files` gives them."""
+        converted = openvino.Core().read_model(*(files[name] for name in NETWORK_FILES))
+        if converted.is_dynamic():
+            converted.reshape(openvino.PartialShape([batch_size, tile_px, tile_px, 3]))
+        return cls(converted, threads)
 
     def _compile(self) -> None:
         self._compiled = openvino.Core().compile_model(self._converted, "CPU", self._settings)
@@ -73,13 +104,26 @@ class OpenVinoRunner:
         return probability, embedding
 
 
-def _converted(network: ExportableNetwork, tiles: torch.Tensor) -> ConvertedFiles:
+def converted_model(model: Model) -> openvino.Model:
+    """Return a model's network in OpenVINO's form, for batches of any size."""
+    network = ExportableNetwork(fold_batchnorm(model.network).cpu())
+    with converting():
+        return _converted(network, network.example(model.card.tile_px, 2), -1)
+
+
+def model_files(converted: openvino.Model) -> ConvertedFiles:
+    """Return the files of a network in OpenVINO's form."""
+    with tempfile.TemporaryDirectory() as folder:
+        openvino.save_model(converted, Path(folder, NETWORK_FILES[0]), compress_to_fp16=False)
+        return {name: Path(folder, name).read_bytes() for name in NETWORK_FILES}
+
+
+def _converted(network: ExportableNetwork, tiles: torch.Tensor, batch_size: int) -> openvino.Model:
     with warnings.catch_warnings(), torch.no_grad():
         # It traces the network, which warns of Python numbers that stay as they are.
         warnings.simplefilter("ignore")
-        model = openvino.convert_model(
-            network, example_input=tiles, input=[openvino.PartialShape(list(tiles.shape))]
+        return openvino.convert_model(
+            network,
+            example_input=tiles,
+            input=[openvino.PartialShape([batch_size, *tiles.shape[1:]])],
         )
-    with tempfile.TemporaryDirectory() as folder:
-        openvino.save_model(model, Path(folder, _MODEL), compress_to_fp16=False)
-        return {name: Path(folder, name).read_bytes() for name in (_MODEL, _WEIGHTS)}

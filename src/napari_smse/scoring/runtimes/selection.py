@@ -22,9 +22,16 @@ import platformdirs
 from numpy.typing import NDArray
 
 from napari_smse.atomic_write import write_atomic
-from napari_smse.scoring.device import ComputeDevice, Precision, Runtime, computes_bfloat16
+from napari_smse.scoring.device import (
+    ComputeDevice,
+    Precision,
+    PrecisionChoice,
+    Runtime,
+    computes_bfloat16,
+)
 from napari_smse.scoring.runtimes.base import TileRunner, is_installed
 from napari_smse.scoring.runtimes.factory import build_runner
+from napari_smse.scoring.runtimes.quantised_network import device_in_int8
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -66,7 +73,8 @@ def select_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> Com
     """Return a device set to the fastest runtime and precision that keep the model's outputs.
 
     Choices are torch in float32 and bfloat16, ONNX Runtime and OpenVINO in float32, as far as
-    they are installed. They are measured with a few generated tiles the first time, which takes
+    they are installed; int8 is not among them, as its outputs depend on the tiles that it was
+    calibrated on. They are measured with a few generated tiles the first time, which takes
     10 to 20 seconds, and remembered for this machine, trunk and set of versions. Of another model
     with the same trunk, such as a fine-tuned one, only the outputs are compared.
 
@@ -82,6 +90,31 @@ def select_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> Com
     if device.torch_name != "cpu":
         return device
     return _running_by(device, selected_speed(device, model, threads))
+
+
+def device_as_wanted(
+    device: ComputeDevice, model: Model, precision: PrecisionChoice, threads: int = 1
+) -> ComputeDevice:
+    """Return a device set to the precision that was asked for.
+
+    Parameters
+    ----------
+    device
+        The chosen device; for float32, as `choose_device` gives it with `exact`.
+    model, threads
+        As for `select_runtime`.
+    precision
+        ``float32`` is by torch, ``int8`` by OpenVINO; with ``auto`` it is what `select_runtime`
+        decides.
+
+    Raises
+    ------
+    DeviceError, ModelError
+        See `device_in_int8`.
+    """
+    if precision == "int8":
+        return device_in_int8(device, model.card)
+    return device if precision == "float32" else select_runtime(device, model, threads)
 
 
 def runtime_at_once(device: ComputeDevice, model: Model, threads: int = 1) -> ComputeDevice:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.scoring import ScoreStore
+from napari_smse.scoring.store import QUANTISATION
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import path_text, quick_hash, text_path
 
@@ -201,7 +202,8 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     Raises
     ------
     IndexFilesError
-        The run has not come to its end, or scored nothing, or its model gives no embeddings.
+        The run has not come to its end, or scored nothing, or its model gives no embeddings, or
+        they were computed in int8.
     SlideError
         The file is gone, or another one by now than was scored.
     OutputError
@@ -210,6 +212,11 @@ def shard_of(slide: Slide, store: ScoreStore) -> Shard:
     if not store.finished:
         raise IndexFilesError(
             f"{slide.name} is not scored to its end yet: wait for the run, or run it again."
+        )
+    if QUANTISATION in store.facts:
+        raise IndexFilesError(
+            f"{slide.name} was scored in int8, whose embeddings do not compare with those of other "
+            "slides: score it without int8 to add it to an index."
         )
     if store.facts["slide"]["quick_hash"] != _hash_now(slide):
         raise SlideError(f"{slide.path} changed since it was scored: open and score it again.")

@@ -131,7 +131,9 @@ class ScoreForm(QWidget):
     def _prefer(self, settings: ScoreSettings) -> None:
         """Show the settings that the user prefers; the device until those here are known."""
         self.options.choose(
-            overlap=settings.overlap, min_tissue=settings.min_tissue, float32=settings.float32
+            overlap=settings.overlap,
+            min_tissue=settings.min_tissue,
+            precision=settings.precision,
         )
         if settings.device != "auto":
             self.device.addItem(settings.device, settings.device)

@@ -51,7 +51,7 @@ def estimate_slides(
     ModelError, DeviceError
         There is no such model or device.
     """
-    loaded, devices = load_on_fastest(model, scoring.device, reporter, float32=scoring.float32)
+    loaded, devices = load_on_fastest(model, scoring.device, reporter, precision=scoring.precision)
     estimates = []
     for path in paths:
         try:

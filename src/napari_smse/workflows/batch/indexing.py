@@ -63,7 +63,7 @@ class Indexing:
             return
         settings = self._settings
         model, devices = load_on_fastest(
-            self._model, self._devices, self._reporter, float32=settings.scoring.float32
+            self._model, self._devices, self._reporter, precision=settings.scoring.precision
         )
         for job in left:
             try:

@@ -19,6 +19,8 @@ from napari_smse.results import (
     SlideRecord,
 )
 from napari_smse.scoring import UNSIGNED, ScoreRequest
+from napari_smse.scoring.device import PrecisionChoice
+from napari_smse.scoring.runtimes.quantised_network import find_quantisation
 from napari_smse.slides import Slide
 from napari_smse.workflows.batch.destination import Destination
 
@@ -54,12 +56,12 @@ class ExistingResults:
             return None
 
     def differences(
-        self, slide: Slide, card: ModelCard, request: ScoreRequest, *, float32: bool
+        self, slide: Slide, card: ModelCard, request: ScoreRequest, *, precision: PrecisionChoice
     ) -> list[str]:
         """Name what these results were made with that differs from what is asked for now.
 
-        How a network is run counts only if it was asked for: without `float32`, the fastest way
-        may be another on every machine.
+        How a network is run counts only if it was asked for, as the fastest way may be another on
+        every machine; scores in int8 count for whoever asks for these alone, by the same network.
         """
         found = [
             *_changed("slide", self.record.slide, _slide_facts(slide)),
@@ -71,7 +73,7 @@ class ExistingResults:
         for key in sorted((settings.keys() | self.record.settings.keys()) - UNSIGNED):
             if settings.get(key) != self.record.settings.get(key):
                 found.append(f"request {key}")
-        if float32 and not self._is_float32():
+        if not self._has_precision(precision):
             found.append("precision")
         return found
 
@@ -100,6 +102,12 @@ class ExistingResults:
             return False
         self.target.check_scores(self.name)
         return True
+
+    def _has_precision(self, wanted: PrecisionChoice) -> bool:
+        by = self.record.quantisation
+        if wanted == "int8":
+            return by is not None and by == find_quantisation(self.record.model.weights_sha256)
+        return by is None and (wanted == "auto" or self._is_float32())
 
     def _is_float32(self) -> bool:
         facts = self.target.read(self.name, _STORE_FACTS) or b"{}"

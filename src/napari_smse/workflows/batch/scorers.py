@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected_to, local_workers
 from napari_smse.progress import OnProgress, Progress
-from napari_smse.scoring import choose_devices, score, select_runtime
-from napari_smse.scoring.device import usable_cores
+from napari_smse.scoring import choose_devices, score
+from napari_smse.scoring.device import PrecisionChoice, usable_cores
+from napari_smse.scoring.runtimes.selection import device_as_wanted
 from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class BatchReporter(Protocol):
 
 
 def load_on_fastest(
-    model: str, devices: str, reporter: BatchReporter | None = None, *, float32: bool
+    model: str, devices: str, reporter: BatchReporter | None = None, *, precision: PrecisionChoice
 ) -> tuple[Model, list[ComputeDevice]]:
     """Load a network and find the fastest way to run it; torch is imported only now.
 
@@ -53,20 +54,19 @@ def load_on_fastest(
         By name.
     reporter
         Where to report which model runs where; None for nowhere.
-    float32
-        Run it in float32 by torch.
+    precision
+        See `device_as_wanted`.
 
     Raises
     ------
     ModelError, DeviceError
-        If there is no such model or device.
+        If there is no such model or device, or no int8 network of the model.
     """
     from napari_smse.models import load_model
 
-    chosen = choose_devices(devices, exact=float32)
+    chosen = choose_devices(devices, exact=precision == "float32")
     loaded = load_model(model)
-    if not float32:
-        chosen = [select_runtime(device, loaded) for device in chosen]
+    chosen = [device_as_wanted(device, loaded, precision) for device in chosen]
     if reporter is not None:
         where = " and ".join(device.how for device in chosen)
         reporter.report(f"Model {loaded.card.name} on {where}. Research use only.")

@@ -28,7 +28,7 @@ from napari_smse.scoring import (
     describe_scale,
     mask_warnings,
     open_run,
-    scale_warnings,
+    run_warnings,
 )
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide, open_slide
@@ -125,7 +125,7 @@ class SlideJob:
         with open_slide(self.path, mpp=settings.source_mpp) as slide:
             request = settings.scoring.request_on(slide, settings.outlines)
             other = finished.differences(
-                slide, settings.card, request, float32=settings.scoring.float32
+                slide, settings.card, request, precision=settings.scoring.precision
             )
         if other and not (settings.target.folder(self.name) / STORE_NAME).exists():
             raise OutputError(
@@ -250,7 +250,7 @@ class OpenJob:
         """What a reader of the results must know, one line each."""
         card = self.job.settings.card
         return [
-            *scale_warnings(self.slide, card, self.request.mpps),
+            *run_warnings(self.slide, card, self.request.mpps, self.store.facts),
             *mask_warnings(self.request, self.plan),
             *self._empty_scales(),
         ]

@@ -16,6 +16,8 @@ from napari_smse.progress import Task
 from napari_smse.results import RECORD_NAME, STORE_NAME, save_results
 from napari_smse.results.run_record import CLASS_HEAD, RunRecord
 from napari_smse.scoring import MASK, REGION, ScoreStore, folder_lock
+from napari_smse.scoring.device import PrecisionChoice
+from napari_smse.scoring.runtimes.quantised_network import find_quantisation
 from napari_smse.tiles.mask_choice import NO_ARTEFACT, mask_sha256
 from napari_smse.workflows.report.saved_results import SavedResults, open_results
 from napari_smse.workflows.score_slide import ScoreJob
@@ -130,9 +132,27 @@ def recorded_settings(
     return replace(
         request_settings(record.settings, record.seconds, tissue_mask),
         device=device,
-        float32=record.precision == "float32",
+        precision=recorded_precision(record),
         any_stain=True,  # it was scored, so its stain was accepted
     )
+
+
+def recorded_precision(record: RunRecord) -> PrecisionChoice:
+    """Return the precision to ask for, so that a run is repeated as it was.
+
+    Raises
+    ------
+    RequestError
+        It was scored by an int8 network that is not on this machine.
+    """
+    if record.quantisation is not None:
+        if find_quantisation(record.model.weights_sha256) != record.quantisation:
+            raise RequestError(
+                "These results are by an int8 network that is not on this machine any more: score "
+                "the slide anew."
+            )
+        return "int8"
+    return "float32" if record.precision == "float32" else "auto"
 
 
 def recorded_mask(record: RunRecord, moved: Path | None = None) -> str | None:

@@ -10,7 +10,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import MASK, REGION
+from napari_smse.scoring.store import QUANTISATION
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import path_text
 from napari_smse.slides.scale import ScaleSource
@@ -242,6 +243,8 @@ def _scored_lines(slides: Sequence[Scored], *, annotated: bool = False) -> Itera
         settings = request_settings(
             facts["request"], facts.get("seconds", 0.0), facts.get(MASK, {}).get("path")
         )
+        if QUANTISATION in facts:  # which otherwise is not to be had without asking
+            settings = replace(settings, precision="int8")
         region = shape(facts[REGION]) if REGION in facts else None
         yield from _region_lines(region)
         yield f"slide_{number} = {_opened(one.slide)}"
