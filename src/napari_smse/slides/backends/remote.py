@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from napari_smse.errors import CopyFirstError, NotASlideError
+from napari_smse.slides.backends.image import require_read_format
 from napari_smse.slides.backends.ome_zarr import OmeZarrBackend
 from napari_smse.slides.backends.tiff_images import TIFF_MAGIC, open_tiff
 from napari_smse.slides.backends.tifffile import TifffileBackend
 from napari_smse.slides.remote_path import RemotePath
 
 _OTHER_FORMATS: Final = frozenset(
-    {".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm", ".isyntax", ".zvi", ".vsi"}
+    {".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm", ".zvi", ".vsi"}
 )
 """Of scanners: what reads them wants files of this machine, or several files."""
 
@@ -31,11 +32,14 @@ def open_remote(file: RemotePath, image: int | None) -> TifffileBackend | OmeZar
 
     Raises
     ------
+    NotASlideError
+        It is no slide.
     CopyFirstError
         It has a format that is read from local copies only.
     SlideError
         One of its classes, as opening and reaching do.
     """
+    require_read_format(file)
     if file.suffix.lower() in _OTHER_FORMATS:
         raise CopyFirstError(_copy_first(file, f"{file.suffix.lower()} files are"))
     if file.is_dir():
