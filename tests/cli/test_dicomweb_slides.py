@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as parquet
+import pydicom
 import pytest
 
 from support.dicom_slides import write_dicom_level
@@ -74,3 +76,23 @@ def test_info_tells_what_it_is(shell: Shell, server: DicomwebServer) -> None:
     assert told["path"] == url
     assert (told["mpp"], told["width"], told["height"]) == (0.5, 700, 520)
     assert SECRET not in answer.out
+
+
+def test_exported_results_are_of_its_study(
+    shell: Shell, server: DicomwebServer, tmp_path: Path
+) -> None:
+    url = server.series()
+    study, series = (part.partition("/")[0] for part in re.split("/studies/|/series/", url)[1:])
+    assert shell("score", f"{url}?token={SECRET}", "--out", tmp_path / "out").status == 0
+    answer = shell("export", tmp_path / "out" / series, "--to", "dicom", "--out", tmp_path / "to")
+    assert answer.status == 0, answer.err
+    exported = [pydicom.dcmread(file) for file in (tmp_path / "to").rglob("*.dcm")]
+    assert {file.StudyInstanceUID for file in exported} == {study}
+    images = [
+        image.ReferencedSOPInstanceUID
+        for file in exported
+        for of_series in file.get("ReferencedSeriesSequence", ())
+        for image in of_series.get("ReferencedInstanceSequence", ())
+    ]
+    largest = pydicom.dcmread(server.http.folder / "0.dcm", stop_before_pixels=True)
+    assert set(images) == {largest.SOPInstanceUID}

@@ -247,6 +247,19 @@ def series_hash(url: str, place: str) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def finest_image(url: str, place: str) -> Dataset:
+    """Return the header of the largest whole-slide image of a series.
+
+    Parameters
+    ----------
+    url, place
+        As `DicomwebSeries`, whose errors it raises.
+    """
+    series = DicomwebSeries(url, place)
+    images = [dataset_of(series.metadata(uid)) for uid in series.instances()]
+    return max(images, key=lambda image: int(image.get("TotalPixelMatrixColumns") or 0))
+
+
 def remember_frames(place: str, uid: str, metadata: dict[str, Any]) -> str:
     """Return how an instance is divided into frames, and keep it for `series_hash`."""
     values = (
