@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 import tifffile
-import zarr
 from fsspec.implementations.memory import MemoryFileSystem
-from numpy.typing import NDArray
 
 from support.remote import forget, impatient, in_memory, server
 from support.shell import Shell, assert_one_error, shell, write_section
 from support.slide_server import SlideServer
 from support.slides import write_pyramid_tiff
+from support.stores import arrays_of
 
 __all__ = ["impatient", "in_memory", "server", "shell"]  # the fixtures
 SECRET = "s3cr3t"
-
-
-def arrays(store: Path) -> dict[str, NDArray[Any]]:
-    members = zarr.open_group(store, mode="r").members(max_depth=None)
-    return {name: one[:] for name, one in members if isinstance(one, zarr.Array)}
 
 
 def table(folder: Path) -> pa.Table:
@@ -34,7 +27,7 @@ def table(folder: Path) -> pa.Table:
 
 
 def assert_same_scores(one: Path, other: Path) -> None:
-    first, second = arrays(one / "scores.zarr"), arrays(other / "scores.zarr")
+    first, second = arrays_of(one / "scores.zarr"), arrays_of(other / "scores.zarr")
     assert first.keys() == second.keys()
     assert len(first) > 4
     for name, array in first.items():

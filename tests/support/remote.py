@@ -8,8 +8,21 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from napari_smse.slides import byte_ranges, http_ranges, remote_file, remote_path
+from napari_smse.slides import (
+    byte_ranges,
+    dicomweb_series,
+    http_ranges,
+    remote_file,
+    remote_path,
+)
+from napari_smse.slides.backends import dicomweb
 from support.slide_server import SlideServer, served
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again at once."""
+    monkeypatch.setattr(byte_ranges, "WAITS", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -43,3 +56,5 @@ def forget() -> None:
     remote_file._cache.clear()
     remote_path._states.clear()
     remote_path._given.clear()
+    dicomweb._cache.clear()
+    dicomweb_series._frames.clear()

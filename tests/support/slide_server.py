@@ -72,7 +72,7 @@ class SlideServer:
         return sum(stop - start for _, start, stop in self.served)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
@@ -95,10 +95,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._empty(there.status)
         elif there.token and there.token not in query + self.headers.get("Authorization", ""):
             self._empty(401)
-        elif not file.is_file():
-            self._empty(404)
         else:
+            self._answer(place, query, file)
+
+    def _answer(self, place: str, query: str, file: Path) -> None:
+        if file.is_file():
             self._give(place, file.read_bytes())
+        else:
+            self._empty(404)
 
     def _empty(self, status: int, **headers: str) -> None:
         self.send_response(status)
@@ -121,17 +125,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
         if there.tags:
             self.send_header("ETag", f'"{hash(content)}{there.tag}"')
-        self.send_header("Content-Length", str(stop - start))
+        self._send(place, content[start:stop], start)
+        return None
+
+    def _send(self, place: str, body: bytes, start: int = 0) -> None:
+        """Send the rest of the head, and the body or half of it."""
+        there = self.server.settings
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        body = content[start:stop]
         with there.lock:
-            there.served.append((place, start, stop))
-            if there.short and stop - start > 1:
+            there.served.append((place, start, start + len(body)))
+            if there.short and len(body) > 1:
                 there.short -= 1
                 body = body[: len(body) // 2]
                 self.close_connection = True
         self.wfile.write(body)
-        return None
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Write nothing."""
@@ -146,9 +154,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def served(folder: Path, *, certificate: bool = False) -> Iterator[SlideServer]:
+def served(
+    folder: Path, *, certificate: bool = False, handler: type[Handler] = Handler
+) -> Iterator[SlideServer]:
     """Serve a folder on a free port of this machine; by HTTPS with a certificate of its own."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), handler)
     scheme = "https" if certificate else "http"
     if certificate:
         server.socket = _own_certificate().wrap_socket(server.socket, server_side=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import zarr
+from numpy.typing import NDArray
 
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Region
@@ -21,6 +24,12 @@ from napari_smse.tiles import (
 )
 
 _AREA = Region(0, 0, 100_000, 100_000)
+
+
+def arrays_of(store: Path) -> dict[str, NDArray[Any]]:
+    """Return all arrays of a store by their names."""
+    members = zarr.open_group(store, mode="r").members(max_depth=None)
+    return {name: one[:] for name, one in members if isinstance(one, zarr.Array)}
 
 
 def scored_store(path: Path, count: int = 12) -> ScoreStore:

@@ -24,6 +24,8 @@ _WORD: Final = re.compile(
 _NUMBERED: Final = re.compile(r"block|slide|section|level|node", re.IGNORECASE)
 _SHORT_NUMBER: Final = re.compile(r"\d{1,2}")
 _LONG_NUMBER: Final = re.compile(r"\d{3,}")
+_UID: Final = re.compile(r"\d+(\.\d+){4,}")
+"""Of DICOM: its first parts are those of who gave it out, which all slides of a scanner share."""
 _YEAR_FIRST: Final = re.compile(r"^\D?(19|20)\d\d(?!\d)")
 
 
@@ -37,6 +39,8 @@ def guess_case(slide_name: str) -> str:
     """
     if barcode := _CONSORTIUM.match(slide_name):
         return barcode[1]
+    if _UID.fullmatch(slide_name):
+        return slide_name
     name = slide_name
     while (shorter := _without_last_part(name)) is not None:
         name = shorter

@@ -23,6 +23,9 @@ WAITS: Final = (0.5, 2.0, 8.0)
 REFUSED: Final = frozenset({401, 403, 407})
 """Statuses of HTTP for what may not be read."""
 
+LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses of HTTP after which asking again may help."""
+
 logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 Part = tuple[int, int]
@@ -125,4 +128,17 @@ def broke_off(place: str, reason: str) -> str:
     return (
         f"{place} cannot be read: {reason}, {len(WAITS) + 1} times; check the network and try "
         "again, or copy it first"
+    )
+
+
+def no_server(place: str) -> str:
+    """Return the message about an address with a server's name that nobody knows."""
+    return f"there is no server of the name in {place}; check the address, and the network"
+
+
+def untrusted(place: str) -> str:
+    """Return the message about a server whose certificate is not trusted."""
+    return (
+        f"{place} has a certificate that is not trusted here; add the authority that issued it to "
+        "those of this machine (SSL_CERT_FILE), or copy the slide first"
     )

@@ -21,6 +21,7 @@ from napari_smse.errors import (
 )
 from napari_smse.slides import byte_ranges
 from napari_smse.slides.byte_ranges import (
+    LATER,
     REFUSED,
     Again,
     FileState,
@@ -28,6 +29,8 @@ from napari_smse.slides.byte_ranges import (
     broke_off,
     logger,
     needs_credentials,
+    no_server,
+    untrusted,
 )
 
 CONNECT_SECONDS: Final = 20.0
@@ -41,7 +44,6 @@ _AT_ONCE: Final = 8
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _UNSATISFIABLE: Final = re.compile(r"bytes \*/(\d+)")
 _T = TypeVar("_T")
-_LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def request_options(url: str) -> dict[str, Any]:
@@ -191,16 +193,10 @@ class HttpRanges:
         import aiohttp
 
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-            return UnreachableSlideError(
-                f"{self._place} has a certificate that is not trusted here; add the authority that "
-                "issued it to those of this machine (SSL_CERT_FILE), or copy the slide first"
-            )
+            return UnreachableSlideError(untrusted(self._place))
         cause = getattr(error, "os_error", error)
         if isinstance(cause, socket.gaierror):
-            return UnreachableSlideError(
-                f"there is no server of the name in {self._place}; check the address, and the "
-                "network"
-            )
+            return UnreachableSlideError(no_server(self._place))
         if isinstance(error, aiohttp.InvalidURL):
             return UnreachableSlideError(f"{self._place} is no address; check it")
         if isinstance(error, TimeoutError):
@@ -228,7 +224,7 @@ def _refused(status: int, place: str) -> Exception:
         return SlideNotFoundError(f"there is no file {place}; check the address")
     if status == 412:
         return ChangedSlideError(f"{place} changed after it was opened: open it again.")
-    if status in _LATER:
+    if status in LATER:
         return Again(f"the server answers with error {status}")
     return UnreachableSlideError(
         f"{place} cannot be read: the server answers with status {status}; check the address"

@@ -11,6 +11,7 @@ from pathlib import Path, PureWindowsPath
 from napari_smse.address import is_url
 from napari_smse.slides.backends.dicom_series import folder_series, series_files
 from napari_smse.slides.backends.ome_zarr import identifying_files
+from napari_smse.slides.dicomweb_series import is_series, series_hash
 from napari_smse.slides.image_number import file_and_image
 from napari_smse.slides.remote_path import RemotePath, slide_path
 
@@ -23,6 +24,8 @@ def slide_name(path: Path) -> str:
     One of several slides of a file is called after both: ``a#2`` for ``a.ome.tif#2``.
     """
     file, image = file_and_image(path)
+    if is_series(file):  # whose name is a UID
+        return path.name
     whole = file.file_name if isinstance(file, RemotePath) else file.name
     name = Path(whole).stem if Path(whole).suffix else whole
     for suffix in (".ome.tiff", ".ome.tif", ".ome.btf", ".ome.zarr"):
@@ -38,7 +41,7 @@ def quick_hash(path: Path) -> str:
     count the names and sizes of those; of an OME-Zarr, its metadata and coarsest level
     count. Names of folders and of the slide itself do not count: a moved slide keeps its
     hash. A DICOM slide has the same one, whether its folder or any file of its series is
-    given.
+    given; on a DICOMweb server it has another, over the UIDs and frames of its images.
 
     Parameters
     ----------
@@ -51,6 +54,8 @@ def quick_hash(path: Path) -> str:
         It is gone, or cannot be read.
     """
     path, image = file_and_image(path)
+    if isinstance(path, RemotePath) and is_series(path):
+        return series_hash(path.url, str(path))
     if zarr_files := identifying_files(path):
         digest = hashlib.sha256()
         for file in zarr_files:

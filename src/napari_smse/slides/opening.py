@@ -28,7 +28,7 @@ from napari_smse.slides.backends.image import ImageBackend
 from napari_smse.slides.backends.level_steps import placed_levels
 from napari_smse.slides.backends.ome_zarr import OmeZarrBackend, is_ome_zarr
 from napari_smse.slides.backends.openslide import OpenSlideBackend
-from napari_smse.slides.backends.remote import open_remote
+from napari_smse.slides.backends.remote import may_be_remote, open_remote
 from napari_smse.slides.backends.square_pixels import SquarePixels
 from napari_smse.slides.backends.tiff_images import TIFF_MAGIC, open_tiff, slide_images
 from napari_smse.slides.backends.tifffile import TifffileBackend
@@ -66,7 +66,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         A slide file, an ordinary picture, a folder with one DICOM slide, or an OME-Zarr. Of a TIFF
         or CZI with several slides, its path with the number of one of them: ``slides.ome.tif#2``.
         An SVS, a TIFF or an OME-Zarr may lie at a URL: ``https://host/a.svs``, ``s3://bucket/a.svs``
-        and whatever else fsspec reaches; it is read there, in parts.
+        and whatever else fsspec reaches; so may a series on a DICOMweb server,
+        ``https://host/studies/UID/series/UID``. It is read there, in parts.
     mpp : float, optional
         um/px that the user states; it goes before the file's own. Of pixels that are not square,
         which are resampled, their finer side.
@@ -121,7 +122,7 @@ def may_be_slide(path: str | Path) -> bool:
     try:
         path = slide_path(path) if is_url(path) else Path(path)
         if isinstance(path, RemotePath):
-            return path.is_dir() or path.suffix.lower() in SLIDE_SUFFIXES - _PICTURES
+            return may_be_remote(path, SLIDE_SUFFIXES - _PICTURES)
         if path.is_dir():
             if is_ome_zarr(path):
                 return True

@@ -19,6 +19,7 @@ from urllib.request import url2pathname
 from napari_smse.address import file_system, is_url, without_credentials
 from napari_smse.errors import CopyFirstError, SlideNotFoundError, UnreachableSlideError
 from napari_smse.slides.byte_ranges import ByteRanges, FileState
+from napari_smse.slides.dicomweb_series import DicomwebSeries, is_series
 from napari_smse.slides.fsspec_ranges import FsspecRanges
 from napari_smse.slides.http_ranges import HttpRanges
 from napari_smse.slides.remote_file import RemoteFile, RemoteStream
@@ -169,7 +170,7 @@ class RemotePath(_LocalPath):
 
     def open(self, mode: str = "r", *arguments: Any, **options: Any) -> IO[Any]:  # type: ignore[override]
         """Open it to be read as bytes."""
-        if mode != "rb":
+        if mode != "rb" or is_series(self):
             raise CopyFirstError(f"{self} is only read where it is: copy it first")
         return cast("IO[Any]", RemoteStream(self.open_file(), str(self)))
 
@@ -180,6 +181,8 @@ class RemotePath(_LocalPath):
 
 def _byte_ranges(url: str) -> ByteRanges:
     """Return the file that a URL points to; nothing is asked of the server yet."""
+    if is_series(url):
+        return DicomwebSeries(url, without_credentials(url))
     files, path = file_system(url, UnreachableSlideError)
     if url.startswith(("http://", "https://")):
         return HttpRanges(url, files)

@@ -23,7 +23,9 @@ from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.results.run_record import SlideRecord
 from napari_smse.slides.backends.dicom_header import WHOLE_SLIDE_IMAGE, read_header
 from napari_smse.slides.backends.dicom_series import folder_series, slide_series
+from napari_smse.slides.dicomweb_series import finest_image, is_series
 from napari_smse.slides.identity import text_path
+from napari_smse.slides.remote_path import RemotePath
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -138,11 +140,8 @@ def rectangles(places: NDArray[np.integer]) -> Sequence[NDArray[np.float32]]:
 
 def _slide_header(slide: SlideRecord) -> Dataset | None:
     """Return the header of the finest level of a DICOM slide; None if it is gone, or another."""
-    from pydicom import dcmread
-
     try:
-        file = _finest_level(text_path(slide.path))
-        image = None if file is None else dcmread(file, stop_before_pixels=True)
+        image = _finest_header(text_path(slide.path))
     except Exception:  # pydicom raises what its many converters do
         return None
     if image is None:
@@ -150,6 +149,15 @@ def _slide_header(slide: SlideRecord) -> Dataset | None:
     size = image.get("TotalPixelMatrixColumns"), image.get("TotalPixelMatrixRows")
     # Pixels that are not square are made so on opening, and then tiles are in other pixels.
     return image if size == (slide.width, slide.height) else None
+
+
+def _finest_header(path: Path) -> Dataset | None:
+    from pydicom import dcmread
+
+    if isinstance(path, RemotePath):
+        return finest_image(path.url, str(path)) if is_series(path) else None
+    file = _finest_level(path)
+    return None if file is None else dcmread(file, stop_before_pixels=True)
 
 
 def _finest_level(path: Path) -> Path | None:

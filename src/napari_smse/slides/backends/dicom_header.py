@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from napari_smse.slides.backends.level_steps import Spacing
 
 if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset
+    from pydicom import Dataset
 
 WHOLE_SLIDE_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 """SOP class of the images OpenSlide reads."""
@@ -112,7 +112,7 @@ def _read_header(file: str, size: int, changed: int) -> DicomHeader | None:
     with path.open("rb") as stream, warnings.catch_warnings(action="ignore"):
         try:
             dataset = read_partial(stream, reached_pixels)
-            header = _header(dataset)
+            header = header_of(dataset)
         except Exception:  # pydicom raises what its many converters do
             return None
     # pydicom takes what is left of a file that was cut short for a whole one.
@@ -121,7 +121,8 @@ def _read_header(file: str, size: int, changed: int) -> DicomHeader | None:
     return header if is_complete else None
 
 
-def _header(dataset: FileDataset) -> DicomHeader:
+def header_of(dataset: Dataset) -> DicomHeader:
+    """Return the header of a file, or of what a server states of an instance."""
     return DicomHeader(
         sop_class=_sop_class(dataset),
         modality=str(dataset.get("Modality", "")),
@@ -133,11 +134,12 @@ def _header(dataset: FileDataset) -> DicomHeader:
     )
 
 
-def _sop_class(dataset: FileDataset) -> str:
-    return str(dataset.file_meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID", ""))
+def _sop_class(dataset: Dataset) -> str:
+    of_file = getattr(dataset, "file_meta", None) or {}
+    return str(of_file.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID", ""))
 
 
-def _spacing(dataset: FileDataset) -> Spacing | None:
+def _spacing(dataset: Dataset) -> Spacing | None:
     """Return um across and down from mm down and across, as DICOM writes them."""
     for group in dataset.get("SharedFunctionalGroupsSequence") or []:
         for measures in group.get("PixelMeasuresSequence") or []:

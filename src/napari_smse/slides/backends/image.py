@@ -27,6 +27,7 @@ PIXEL_LIMIT = 500_000_000
 
 _CONVERT = {"P": "RGBA", "PA": "RGBA", "1": "L", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
 _EIGHT_BIT = {"L", "LA", "RGB", "RGBA"}
+_NOT_READ: Final = frozenset({".isyntax", ".i2syntax"})
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
 _limit_lock = threading.Lock()
 
@@ -50,6 +51,7 @@ class ImageBackend:
     name = "image"
 
     def __init__(self, path: Path) -> None:
+        require_read_format(path)
         with _open_picture(path) as picture:
             kind, (across, down) = picture.format or "", _stated_spacing(picture)
             profile: bytes | None = picture.info.get("icc_profile")
@@ -76,6 +78,15 @@ class ImageBackend:
 
     def close(self) -> None:
         """Do nothing; the pixels go with the last reference."""
+
+
+def require_read_format(path: Path) -> None:
+    """Raise `NotASlideError` for a slide in a format that no library reads safely enough."""
+    if path.suffix.lower() in _NOT_READ:
+        raise NotASlideError(
+            f"{path.name} is a Philips iSyntax file, which is not read here: export it from "
+            "Philips' software as TIFF or DICOM, or convert it to a pyramidal TIFF"
+        )
 
 
 def _open_picture(path: Path) -> Image.Image:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from napari_smse.errors import CopyFirstError, NotASlideError
+from napari_smse.slides.backends.dicomweb import DicomwebBackend
+from napari_smse.slides.backends.image import require_read_format
 from napari_smse.slides.backends.ome_zarr import OmeZarrBackend
 from napari_smse.slides.backends.tiff_images import TIFF_MAGIC, open_tiff
 from napari_smse.slides.backends.tifffile import TifffileBackend
+from napari_smse.slides.dicomweb_series import is_series, require_series
 from napari_smse.slides.remote_path import RemotePath
 
 _OTHER_FORMATS: Final = frozenset(
-    {".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm", ".isyntax", ".zvi", ".vsi"}
+    {".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".dcm", ".zvi", ".vsi"}
 )
 """Of scanners: what reads them wants files of this machine, or several files."""
 
@@ -19,7 +23,14 @@ _SCANNER_KINDS: Final = ("ndpi", "scn", "bif", "philips", "qpi")
 """Of TIFFs, as tifffile names them, whose tiles only OpenSlide puts in their places."""
 
 
-def open_remote(file: RemotePath, image: int | None) -> TifffileBackend | OmeZarrBackend:
+def may_be_remote(file: RemotePath, suffixes: Collection[str]) -> bool:
+    """Tell from an address whether it may be a slide's; nothing is asked of the server."""
+    return file.is_dir() or is_series(file) or file.suffix.lower() in suffixes
+
+
+def open_remote(
+    file: RemotePath, image: int | None
+) -> TifffileBackend | OmeZarrBackend | DicomwebBackend:
     """Open a slide where it lies.
 
     Parameters
@@ -31,11 +42,17 @@ def open_remote(file: RemotePath, image: int | None) -> TifffileBackend | OmeZar
 
     Raises
     ------
+    NotASlideError
+        It is no slide.
     CopyFirstError
         It has a format that is read from local copies only.
     SlideError
         One of its classes, as opening and reaching do.
     """
+    if is_series(file):
+        return DicomwebBackend(file, image)
+    require_series(file)
+    require_read_format(file)
     if file.suffix.lower() in _OTHER_FORMATS:
         raise CopyFirstError(_copy_first(file, f"{file.suffix.lower()} files are"))
     if file.is_dir():

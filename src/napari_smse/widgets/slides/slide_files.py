@@ -58,7 +58,8 @@ class SlideFiles(QObject):
             task.errored.connect(self.problem)
         self.address = push_button(
             "Open address …",
-            "Open an SVS, a TIFF or an OME-Zarr where it lies: https://, s3://, gs:// and more.",
+            "Open an SVS, a TIFF, an OME-Zarr or a DICOMweb series where it lies: https://, s3://, "
+            "gs:// and more.",
         )
         self.address.clicked.connect(self.ask_for_address)
 

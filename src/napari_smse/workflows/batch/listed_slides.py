@@ -11,6 +11,7 @@ from napari_smse.address import file_system, is_url
 from napari_smse.errors import SlideNotFoundError, UnreachableSlideError
 from napari_smse.slides import may_be_slide
 from napari_smse.slides.byte_ranges import trying
+from napari_smse.slides.dicomweb_series import is_series
 from napari_smse.slides.remote_path import RemotePath, slide_path
 
 LIST_SUFFIXES: Final = frozenset({".txt", ".csv"})
@@ -69,7 +70,8 @@ def slides_at_address(url: str) -> list[Path]:
         One of its other classes: it cannot be reached.
     """
     place = slide_path(url.partition("?")[0].rstrip("/") if url.endswith("/") else url)
-    if not url.endswith("/") or not isinstance(place, RemotePath) or place.is_dir():
+    is_slide = not isinstance(place, RemotePath) or place.is_dir() or is_series(place)
+    if is_slide or not url.endswith("/"):
         return [place]
     files, folder = file_system(place.url, UnreachableSlideError)
     listed = files.ls if place.url.startswith("http") else files.find
