@@ -3,8 +3,8 @@ import os
 import pytest
 
 from napari_smse.progress import run_task
-from napari_smse.scoring.runtimes import selection
-from napari_smse.scoring.runtimes.selection import Speed
+from napari_smse.scoring.runtimes import selection, speed_memory
+from napari_smse.scoring.runtimes.speed_memory import Speed
 from napari_smse.slides import open_slide
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.score_slide import (
@@ -74,7 +74,7 @@ def new_machine(monkeypatch, tmp_path):
     def measured(*_args):
         raise AssertionError("the ways to run the model were measured")
 
-    monkeypatch.setattr(selection, "_memory", lambda: tmp_path / "fastest.json")
+    monkeypatch.setattr(speed_memory, "_memory", lambda: tmp_path / "fastest.json")
     monkeypatch.setattr(selection, "_unwritten", {})
     monkeypatch.setattr(selection, "remembered_speed", lambda *_args: None)
     monkeypatch.setattr(selection, "selected_speed", measured)

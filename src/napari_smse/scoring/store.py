@@ -228,15 +228,8 @@ class ScoreStore:
     ) -> None:
         """Write tiles of one scale; what they look like only if it is known.
 
-        Parameters
-        ----------
-        scale
-            Number of the scale.
-        rows
-            Rows of the tiles, ascending, (n,), or the first of consecutive ones. Many at once cost
-            hardly more than few, as a chunk is read and written as a whole.
-        probability, embedding, appearance
-            (n, classes), (n, d), (n, k).
+        Their rows are ascending, (n,), or consecutive from a first one. Many cost hardly more than
+        few, as a chunk is read and written as a whole.
 
         Raises
         ------
@@ -345,11 +338,7 @@ class ScoreStore:
 
 
 def signature(facts: Mapping[str, Any]) -> str:
-    """A short hash of what scores depend on; equal means a run can be continued.
-
-    What is `UNSIGNED` is left out, such as the outline of a region: the request has its hash, as
-    versions that kept no outline had, too.
-    """
+    """A short hash of what scores depend on, but for `UNSIGNED`; equal means a run can go on."""
     facts = {name: value for name, value in facts.items() if name not in UNSIGNED}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

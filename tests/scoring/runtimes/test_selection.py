@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_smse.models import Model
 from napari_smse.scoring import choose_device, select_runtime
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtimes import selection
+from napari_smse.scoring.runtimes import selection, speed_memory
 from napari_smse.scoring.runtimes.base import Prediction
 from napari_smse.scoring.runtimes.selection import (
     TOLERANCE,
@@ -87,13 +87,14 @@ def machine(monkeypatch: pytest.MonkeyPatch, no_measuring: None, memory: Path) -
     made = Machine()
     monkeypatch.setattr(selection, "selected_speed", selected_speed)
     monkeypatch.setattr(selection, "remembered_speed", remembered_speed)
-    monkeypatch.setattr(selection, "_unwritten", {})
+    monkeypatch.setattr(speed_memory, "_unwritten", {})
     monkeypatch.setattr(selection, "measure", made.measure)
     monkeypatch.setattr(selection, "build_runner", made.build_runner)
     monkeypatch.setattr(selection, "computes_bfloat16", lambda: True)
-    monkeypatch.setattr(selection, "is_installed", lambda name: made.installed[name])
+    for module in (selection, speed_memory):
+        monkeypatch.setattr(module, "is_installed", lambda name: made.installed[name])
     monkeypatch.setattr(selection, "time", SimpleNamespace(perf_counter=lambda: made.now))
-    monkeypatch.setattr(selection.platformdirs, "user_cache_path", lambda _name: memory.parent)
+    monkeypatch.setattr(speed_memory.platformdirs, "user_cache_path", lambda _name: memory.parent)
     return made
 
 

@@ -7,21 +7,17 @@ and compares the same embeddings.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
-from napari_smse.atomic_write import write_atomic
 from napari_smse.scoring.device import (
     ComputeDevice,
     Precision,
@@ -32,6 +28,7 @@ from napari_smse.scoring.device import (
 from napari_smse.scoring.runtimes.base import TileRunner, is_installed
 from napari_smse.scoring.runtimes.factory import build_runner
 from napari_smse.scoring.runtimes.quantised_network import device_in_int8
+from napari_smse.scoring.runtimes.speed_memory import Speed, store_speeds, stored_speeds
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
@@ -42,28 +39,7 @@ TOLERANCE: Final = 0.01
 RuntimeChoice = tuple[Runtime, Precision]
 _EXACT: Final[RuntimeChoice] = ("torch", "float32")
 _ROUNDS: Final = 6
-_unwritten: dict[str, Any] = {}  # where nothing can be written, the decision holds for the process
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What was measured of one choice of runtime and precision.
-
-    Parameters
-    ----------
-    runtime, precision
-        The choice.
-    tiles_per_s
-        Tiles a second, of the fastest batch: what else the machine does can only slow one down.
-    deviation
-        Largest difference of a probability from torch's in float32, see `max_deviation`.
-    """
-
-    runtime: Runtime
-    precision: Precision
-    tiles_per_s: float
-    deviation: float
 
 
 _AS_BUILT: Final = Speed(*_EXACT, tiles_per_s=math.nan, deviation=0.0)
@@ -136,7 +112,7 @@ def runtime_at_once(device: ComputeDevice, model: Model, threads: int = 1) -> Co
         if begun is not None:
             return begun
         speed = _by_torch(device, model, threads)
-        speed = _remember(_key_at_once(device, model, threads), [speed])[0]
+        speed = store_speeds(_key_at_once(device, model, threads), [speed])[0]
     return _running_by(device, speed)
 
 
@@ -148,7 +124,7 @@ def begun_at_once(device: ComputeDevice, model: Model, threads: int = 1) -> Comp
     device, model, threads
         As for `select_runtime`.
     """
-    speed = next(iter(_remembered(_key_at_once(device, model, threads))), None)
+    speed = next(iter(stored_speeds(_key_at_once(device, model, threads))), None)
     return None if speed is None else _running_by(device, speed)
 
 
@@ -164,7 +140,7 @@ def needs_measuring(device: ComputeDevice, model: Model, threads: int = 1) -> bo
 
 def remembered_speed(device: ComputeDevice, model: Model, threads: int) -> Speed | None:
     """Return the choice for a model on the CPU; None if it is still to be made."""
-    return next(iter(_remembered(_weights_key(device, model, threads))), None)
+    return next(iter(stored_speeds(_weights_key(device, model, threads))), None)
 
 
 def _by_torch(device: ComputeDevice, model: Model, threads: int) -> Speed:
@@ -184,14 +160,14 @@ def selected_speed(device: ComputeDevice, model: Model, threads: int) -> Speed:
     trunk, weights = _trunk_key(device, model, threads), _weights_key(device, model, threads)
     speed = remembered_speed(device, model, threads)
     if speed is None:
-        speeds = _remembered(trunk)
+        speeds = stored_speeds(trunk)
         if speeds:
             speed = _fastest_accurate(speeds, device, model, threads)
         else:
             speeds = measure(device, model, threads)
             speed = fastest_within_tolerance(speeds)
-            _remember(trunk, speeds)
-        speed = _remember(weights, [speed])[0]
+            store_speeds(trunk, speeds)
+        speed = store_speeds(weights, [speed])[0]
     return speed
 
 
@@ -331,41 +307,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "-"
-
-
-def _memory() -> Path:
-    return platformdirs.user_cache_path("napari-smse") / "fastest.json"
-
-
-def _read_memory() -> dict[str, Any]:
-    try:
-        remembered = json.loads(_memory().read_text())
-    except (OSError, ValueError):
-        remembered = {}
-    return _unwritten | (remembered if isinstance(remembered, dict) else {})
-
-
-def _remembered(key: str) -> list[Speed]:
-    """What was measured, of runtimes that are still installed; nothing if the file is damaged."""
-    try:
-        speeds = [Speed(**stored) for stored in _read_memory()[key]]
-        return [speed for speed in speeds if is_installed(speed.runtime)]
-    except (KeyError, TypeError):
-        return []
-
-
-def _remember(key: str, speeds: list[Speed]) -> list[Speed]:
-    """Write speeds down, and return those that hold: another program may have been first.
-
-    Two that measure beside each other disturb each other, and may find another order each.
-    """
-    if stored := _remembered(key):
-        return stored
-    path, remembered = _memory(), _read_memory() | {key: list(map(asdict, speeds))}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(remembered, indent=2).encode())
-    except OSError as error:
-        _log.debug("%s cannot be written: %s", path, error)
-        _unwritten[key] = remembered[key]
-    return speeds
