@@ -182,7 +182,7 @@ def open_docks(viewer: napari.Viewer) -> list[str]:
         for frame in frames
         if isinstance(frame, QDockWidget)
         and frame.objectName().endswith(_FROM_MENU)
-        and frame.toggleViewAction().isChecked()
+        and not frame.isHidden()
     ]
     # Of docks that are tabs of one place, those behind have nothing of them on the screen.
     return [_menu_name(one) for one in sorted(shown, key=_is_in_front)]

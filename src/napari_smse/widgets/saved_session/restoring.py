@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
 import napari
@@ -49,8 +49,10 @@ def restore_slide(
     opened: ReopenedSlide,
     made: LayerData | None,
     classes: Mapping[str, Colour],
-) -> tuple[Image | None, Sequence[str]]:
+) -> Generator[None, None, tuple[Image | None, Sequence[str]]]:
     """Show a slide of a session, and return its layer and what could not be brought back.
+
+    It pauses after each part, which takes a moment, for the viewer to live.
 
     Parameters
     ----------
@@ -70,13 +72,17 @@ def restore_slide(
         viewer.add_layer(layer)
         if opened.stated.name != path_text(slide.name):
             layer.name = opened.stated.name
-    if layer is None:  # it was closed meanwhile
-        return None, (f"{opened.stated.name}: it was closed, and is not shown.",)
-    _show_run(viewer, runs, layer, opened)
-    problems = _draw(viewer, layer, slide, opened, classes)
-    if opened.stated.view is not None and opened.is_same:
+    problems: list[str] = []
+    if layer is not None and opened.stated.view is not None and opened.is_same:
         _look(viewer, layer, opened.stated.view)
-    return layer, problems
+    yield
+    if layer is not None and layer in viewer.layers:
+        _show_run(viewer, runs, layer, opened)
+    yield
+    if layer is not None and layer in viewer.layers:
+        problems += _draw(viewer, layer, slide, opened, classes)
+        return layer, problems
+    return None, (f"{opened.stated.name}: it was closed meanwhile, and is not shown.",)
 
 
 def _show_run(viewer: napari.Viewer, runs: ShownRuns, layer: Image, opened: ReopenedSlide) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from napari_smse.workflows.viewer_session.reopening import (
 )
 
 _FILTER = f"Sessions (*{SUFFIX});;All files (*)"
+_DONE = object()
 
 
 class SessionFiles(QObject):
@@ -72,7 +73,8 @@ class SessionFiles(QObject):
         self._problems: list[str] = []
         self._carried: list[SessionSlide] = []
         self._runs = ShownRuns(viewer, self)
-        self._steps: deque[Callable[[], object]] = deque()
+        self._steps: deque[Callable[[], Iterator[None] | None]] = deque()
+        self._step: Iterator[None] | None = None
         self._stepping = QTimer(self)
         self._stepping.timeout.connect(self._do_next)
         # Without a parent: the worker may still speak while the window is being destroyed.
@@ -106,7 +108,7 @@ class SessionFiles(QObject):
             return
         self._path = path
         kept = len(self._still_carried())
-        more = f" {counted(kept, 'slides')} that could not be opened stay in it." if kept else ""
+        more = f" Kept in it: {counted(kept, 'slides')} that could not be opened." if kept else ""
         self._say(f"The session is saved to {path}.{more}", captured.left_out)
 
     def _still_carried(self) -> list[SessionSlide]:
@@ -156,6 +158,7 @@ class SessionFiles(QObject):
         record = self._record
         if self.task.cancel() or record is not None:
             self._steps.clear()
+            self._step = None
             number = 0 if record is None else len(record.slides)
             for one in () if record is None else record.slides[len(self._slides) :]:
                 self._carry(one)
@@ -169,15 +172,18 @@ class SessionFiles(QObject):
         elif isinstance(progress.detail, tuple):
             self._do_soon(partial(self._show, *progress.detail))
 
-    def _do_soon(self, step: Callable[[], object]) -> None:
-        """Do something after all that is to be done before, a step at a turn of the event loop."""
+    def _do_soon(self, step: Callable[[], Iterator[None] | None]) -> None:
+        """Do something after all that is to be done before, a part at a turn of the event loop."""
         self._steps.append(step)
         self._stepping.start()
 
     def _do_next(self) -> None:
-        if self._steps:
-            self._steps.popleft()()
-        if not self._steps:
+        if self._step is not None:
+            if next(self._step, _DONE) is _DONE:
+                self._step = None
+        elif self._steps:
+            self._step = self._steps.popleft()()
+        else:
             self._stepping.stop()
 
     def _begin(self, record: SessionRecord) -> None:
@@ -212,11 +218,12 @@ class SessionFiles(QObject):
         except (KeyError, ValueError):
             self._problems.append(f"There is no dock {name!r} in this version.")
 
-    def _show(self, opened: ReopenedSlide, made: LayerData | None) -> None:
+    def _show(self, opened: ReopenedSlide, made: LayerData | None) -> Iterator[None]:
         record = self._record
         if record is None:
             return
-        layer, more = restore_slide(self._viewer, self._runs, opened, made, record.classes)
+        restoring = restore_slide(self._viewer, self._runs, opened, made, record.classes)
+        layer, more = yield from restoring
         self._problems += [*opened.problems, *more]
         stated = record.slides[len(self._slides)]
         self._slides.append((stated, layer))

@@ -36,7 +36,7 @@ class Place(BaseModel):
     @property
     def name(self) -> str:
         """What it is called, without its folder."""
-        return text_path(self.path).name
+        return _path(self.path).name
 
 
 def place_of(path: Path | str, session: Path) -> Place:
@@ -72,17 +72,24 @@ def places_to_look(place: Place, session: Path) -> Iterator[Path]:
     session
         The file of the session, where it is now.
     """
-    was, folder = text_path(place.path), session.absolute().parent
+    was, folder = _path(place.path), session.absolute().parent
     if isinstance(was, RemotePath):
         yield was
         return
     relative = os.path.normpath(folder / place.relative) if place.relative else ""
     beside = folder / was.name if was.name else was
     tried: set[Path] = set()
-    for path in (text_path(relative) if relative else was, was, beside):
+    for path in (_path(relative) if relative else was, was, beside):
         if path not in tried:
             tried.add(path)
             yield path
+
+
+def _path(text: str) -> Path:
+    try:
+        return text_path(text)
+    except OSError:  # too long for a path: nothing lies there
+        return Path(text)
 
 
 def is_there(path: Path) -> bool:
@@ -97,4 +104,4 @@ def was_moved(place: Place, found: Path, session: Path) -> bool:
     """Whether a file was found by its name alone, and neither where it was nor along the way."""
     if not is_there(found) or isinstance(found, RemotePath):
         return False
-    return found == list(places_to_look(place, session))[-1] and found != text_path(place.path)
+    return found == list(places_to_look(place, session))[-1] and found != _path(place.path)

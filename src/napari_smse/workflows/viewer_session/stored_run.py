@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_smse.errors import ModelError, ModelNotFoundError, OutputError, SmseError
 from napari_smse.models import ModelCard, read_card
+from napari_smse.models.card import BUNDLED_FOLDER
 from napari_smse.models.encoders.known_files import file_sha256
 from napari_smse.models.model_files import bundled_models, model_paths
 from napari_smse.scoring import ScoreStore
@@ -36,6 +37,8 @@ def model_place(model: str, session: Path) -> Place:
         weights = model_paths(model)[0]
     except SmseError:  # whoever opens the session is told
         weights = Path(model)
+    if weights.parent == BUNDLED_FOLDER:  # which is elsewhere in another installation
+        return Place(path=weights.stem)
     return place_of(weights if weights.exists() else Path(model), session)
 
 
