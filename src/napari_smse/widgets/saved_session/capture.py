@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -163,7 +163,7 @@ def _run(session: Session, layer: Image, run: Run, path: Path) -> SessionRun:
         label=run.card.label,
         weights_sha256=run.card.weights_sha256,
         mpps=tuple(tiles.grid.spec.mpp for tiles in run.plan.scales),
-        shown=shown and SessionMap(class_name=shown.class_name, scale=shown.scale),
+        shown=None if shown is None else SessionMap(**asdict(shown)),
     )
 
 

@@ -109,7 +109,8 @@ def _reopened(
     stated: SessionSlide, session: Path, open_now: Mapping[str, OpenSlide]
 ) -> ReopenedSlide:
     there = open_now.get(stated.quick_hash)
-    opened = ReopenedSlide(stated, there and there.slide, was_open=there is not None)
+    slide = None if there is None else there.slide
+    opened = ReopenedSlide(stated, slide, was_open=there is not None)
     try:
         if there is None:
             opened = _opened(opened, session, open_now)
