@@ -72,6 +72,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "user/many_slides",
         "user/exports",
         "user/remote_slides",
+        "user/sessions",
         "user/models",
         "user/command_line",
     ),

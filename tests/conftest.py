@@ -135,3 +135,11 @@ def redness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
     monkeypatch.setattr(score_slide, "load_cached_model", lambda _name: model)
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     return model
+
+
+@pytest.fixture(scope="session")
+def scored_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two slides, a model and a stored run, made once; not to be changed."""
+    from support.saved_sessions import write_scored_case
+
+    return write_scored_case(tmp_path_factory.mktemp("scored_case"))

@@ -154,6 +154,10 @@ class OutputError(SmseError):
     """Results cannot be written, or would replace another run's."""
 
 
+class SessionError(SmseError):
+    """A saved session of the viewer cannot be read, or there is nothing to save."""
+
+
 class DataError(SmseError):
     """Labelled images cannot be read or are not enough to learn from, or features of tiles."""
 

@@ -18,6 +18,8 @@ from shapely.geometry import MultiPolygon, Polygon, box, mapping
 from napari_smse.annotations import (
     Annotation,
     AnnotationSet,
+    annotations_as_geojson,
+    annotations_from_geojson,
     read_annotations,
     read_class_regions,
     write_annotations,
@@ -218,3 +220,30 @@ def test_damaged_notes_are_told(tmp_path: Path) -> None:
         read_annotations(path)
     # For whoever wants the areas only, they are whole.
     assert read_class_regions(path)
+
+
+def test_a_collection_within_another_file_is_read_as_a_file_of_its_own(tmp_path):
+    drawn = AnnotationSet(
+        (Annotation("tumour", box(0, 0, 10, 20).difference(box(2, 2, 4, 4)), "a"),),
+        {"tumour": (1, 2, 3)},
+        case="P1",
+    )
+    within = json.loads(json.dumps({"slides": [annotations_as_geojson(drawn)]}))["slides"][0]
+    write_annotations(tmp_path / "a.geojson", drawn)
+    read = annotations_from_geojson(within, tmp_path / "session.json")
+    assert read == read_annotations(tmp_path / "a.geojson")
+    assert read.case == "P1"
+    with pytest.raises(RegionError, match=r"session\.json"):
+        annotations_from_geojson({"type": "FeatureCollection"}, tmp_path / "session.json")
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (Annotation("tumour", box(0, 0, 1000, 1000.0004)), True),
+        (Annotation("tumour", box(0, 0, 1000, 1002)), False),
+        (Annotation("stroma", box(0, 0, 1000, 1000)), False),
+    ],
+)
+def test_a_region_is_the_same_where_only_rounding_differs(other, same):
+    assert Annotation("tumour", box(0, 0, 1000, 1000)).is_drawn_as(other) is same

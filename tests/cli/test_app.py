@@ -399,6 +399,20 @@ class TestView:
         assert words[:4] == [sys.executable, "-m", "napari", str(slide)]
         assert words[-3:] == ["-w", "napari-smse", "SMSE: Score slide"]
 
+    def test_a_session_is_opened_as_it_was_left(
+        self, shell: Shell, tmp_path: Path, started: list[list[str]]
+    ) -> None:
+        pytest.importorskip("napari")
+        path = tmp_path / "case.smse-session.json"
+        path.write_text('{"format": "napari-smse session", "version": 1, "saved": "2026-12-01"}')
+        assert shell("view", path).status == 0
+        assert started == [[sys.executable, "-m", "napari", str(path), "--plugin", "napari-smse"]]
+        path.write_text("{")
+        answer = shell("view", path)
+        assert answer.status == 1
+        assert "is damaged, or no session" in answer.err
+        assert len(started) == 1
+
     def test_without_a_display_it_says_so(
         self,
         shell: Shell,

@@ -13,6 +13,7 @@ from napari_smse.widgets.score import live_results
 from napari_smse.widgets.score.live_results import LiveResults
 from napari_smse.widgets.score.map_controls import MapControls
 from napari_smse.widgets.score.tile_table import TileTableView
+from napari_smse.widgets.session import session_of
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,7 @@ def test_what_holds_the_event_loop_up_is_measured_with_what_follows_from_it(unti
 def test_maps_are_drawn_less_often_where_drawing_takes_long(viewer, monkeypatch):
     now, drawn = [100.0], []
     monkeypatch.setattr(live_results, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    live = LiveResults(viewer, MapControls(), TileTableView())
+    live = LiveResults(viewer, MapControls(session_of(viewer)), TileTableView())
     live._refresh_maps = lambda: drawn.append(now[0])
     scores = TileScores(0, np.arange(1), np.zeros((1, 2), np.float32))
     for held_up, apart in ((0.0, 0.2), (0.1, 0.1 / 0.05)):
@@ -104,7 +105,7 @@ def test_maps_are_drawn_less_often_where_drawing_takes_long(viewer, monkeypatch)
 def test_a_progress_without_results_does_not_put_off_the_first_cell(viewer, monkeypatch):
     now, drawn = [100.0], []
     monkeypatch.setattr(live_results, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    live = LiveResults(viewer, MapControls(), TileTableView())
+    live = LiveResults(viewer, MapControls(session_of(viewer)), TileTableView())
     live._refresh_maps = lambda: drawn.append(now[0])
     live._held_up.seconds = 0.3  # a map took so long to draw in the run before
     live.take(())

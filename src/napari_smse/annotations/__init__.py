@@ -3,6 +3,8 @@
 from napari_smse.annotations.annotation_set import (
     Annotation,
     AnnotationSet,
+    annotations_as_geojson,
+    annotations_from_geojson,
     read_annotations,
     write_annotations,
 )
@@ -17,6 +19,8 @@ __all__ = [
     "Annotation",
     "AnnotationSet",
     "DrawnArea",
+    "annotations_as_geojson",
+    "annotations_from_geojson",
     "read_annotations",
     "read_areas",
     "read_class_regions",

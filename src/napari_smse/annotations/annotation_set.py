@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from napari_smse.annotations.tile_labels import class_areas, is_ignored
 from napari_smse.annotations.tile_notes import (
     PairConstraint,
     TileCorrection,
+    TileNotes,
     notes_member,
+    read_notes,
     read_tile_notes,
 )
 from napari_smse.atomic_write import atomic_path
@@ -53,6 +55,12 @@ class Annotation:
     geometry: Polygon | MultiPolygon
     id: str = field(default_factory=_new_id)
     properties: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_drawn_as(self, other: Annotation) -> bool:
+        """Whether another region has this class and outline, to a px² or a millionth of it."""
+        unlike = self.geometry.symmetric_difference(other.geometry).area
+        same = unlike <= max(1.0, 1e-6 * self.geometry.area)
+        return same and self.class_name == other.class_name
 
 
 @dataclass(frozen=True)
@@ -124,10 +132,38 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
         If the file cannot be read or is not GeoJSON, holds tiles or detections only, or its notes
         on tiles are damaged.
     """
+    areas = read_annotated_areas(path)
+    return _annotation_set(areas, bounds_origin, lambda: read_tile_notes(path))
+
+
+def annotations_from_geojson(collection: Mapping[str, Any], path: Path) -> AnnotationSet:
+    """Return the annotations in a decoded collection of `annotations_as_geojson`.
+
+    Parameters
+    ----------
+    collection
+        As `json.loads` gives it; places are level-0 px.
+    path
+        The file that it is from, to be named in messages.
+
+    Raises
+    ------
+    RegionError
+        As `read_annotations` does.
+    """
+    areas = read_annotated_areas(path, collection)
+    return _annotation_set(areas, (0, 0), lambda: read_notes(collection, path))
+
+
+def _annotation_set(
+    areas: Iterable[DrawnArea],
+    bounds_origin: tuple[int, int],
+    notes_on_tiles: Callable[[], TileNotes],
+) -> AnnotationSet:
     annotations: list[Annotation] = []
     colours: dict[str, Colour] = {}
     ids: set[str] = set()
-    for area in read_annotated_areas(path):
+    for area in areas:
         if not area.polygons:
             continue
         annotation = _annotation(area, bounds_origin)
@@ -139,7 +175,7 @@ def read_annotations(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> 
         colour = _colour(area.feature)
         if area.class_name and colour is not None:
             colours.setdefault(area.class_name, colour)
-    notes = read_tile_notes(path)
+    notes = notes_on_tiles()
     return AnnotationSet(
         tuple(annotations), colours, notes.constraints, notes.corrections, notes.case
     )
@@ -164,13 +200,28 @@ def write_annotations(
     OutputError
         If the file cannot be written.
     """
+    text = json.dumps(annotations_as_geojson(annotations, bounds_origin))
+    with atomic_path(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def annotations_as_geojson(
+    annotations: AnnotationSet, bounds_origin: tuple[int, int] = (0, 0)
+) -> dict[str, Any]:
+    """Return annotations as a collection that JSON can hold, as QuPath reads it.
+
+    Parameters
+    ----------
+    annotations
+        With their notes on tiles.
+    bounds_origin
+        Corner of OpenSlide's bounds, level-0 px.
+    """
     features = [
         _feature(annotation, annotations, bounds_origin) for annotation in annotations.annotations
     ]
     notes = notes_member(annotations.constraints, annotations.corrections, annotations.case)
-    text = json.dumps({"type": "FeatureCollection", "features": features, **notes})
-    with atomic_path(path) as part:
-        part.write_text(text + "\n", encoding="utf-8")
+    return {"type": "FeatureCollection", "features": features, **notes}
 
 
 def _annotation(area: DrawnArea, origin: tuple[int, int]) -> Annotation:

@@ -158,8 +158,15 @@ def no_class(path: Path) -> RegionError:
     )
 
 
-def read_annotated_areas(path: Path) -> Iterator[DrawnArea]:
+def read_annotated_areas(path: Path, decoded: Any = None) -> Iterator[DrawnArea]:
     """Yield the annotations in a GeoJSON file one by one, and warn of what else it holds.
+
+    Parameters
+    ----------
+    path
+        The file.
+    decoded
+        GeoJSON that was read from it, if it is not all of the file.
 
     Raises
     ------
@@ -167,7 +174,8 @@ def read_annotated_areas(path: Path) -> Iterator[DrawnArea]:
         If the file cannot be read, is not GeoJSON, or holds tiles or detections only.
     """
     any_annotation, detections = False, 0
-    for area in read_areas(path):
+    for feature, node in _geometries(_load(path) if decoded is None else decoded, path):
+        area = _area(feature, node, path)
         if area.is_annotation:
             any_annotation = True
             yield area
@@ -214,7 +222,11 @@ def read_areas(path: Path) -> Iterator[DrawnArea]:
         If the file cannot be read or is not GeoJSON.
     """
     for feature, node in _geometries(_load(path), path):
-        yield DrawnArea(_class_name(feature), mended(_parsed(node, path), path), feature)
+        yield _area(feature, node, path)
+
+
+def _area(feature: dict[str, Any], node: dict[str, Any], path: Path) -> DrawnArea:
+    return DrawnArea(_class_name(feature), mended(_parsed(node, path), path), feature)
 
 
 def _moved(area: Any, origin: tuple[int, int]) -> Any:

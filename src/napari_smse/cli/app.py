@@ -39,6 +39,7 @@ from napari_smse.scoring import list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
 from napari_smse.slides.backends.srgb_pixels import describe_profile
 from napari_smse.slides.remote_path import RemotePath
+from napari_smse.workflows.viewer_session.record import SUFFIX, read_session
 
 _ENDING_SIGNALS: Final = ("SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has the last, others not
 _FIRST_STATUS: Final = 128
@@ -187,10 +188,17 @@ def view(
         ),
     ] = None,
 ) -> None:
-    """Open a slide in napari with the Score dock beside it, and scores of its tiles as maps."""
-    with open_slide(slide) as opened:
-        for file in scores or ():
-            read_tile_values(file, opened)  # what is wrong with them is told here
+    """Open a slide in napari with the Score dock beside it, and scores of its tiles as maps.
+
+    Or a session that was saved in the viewer (NAME.smse-session.json), as it was left.
+    """
+    is_session = str(slide).endswith(SUFFIX)
+    if is_session:
+        read_session(slide)
+    else:
+        with open_slide(slide) as opened:
+            for file in scores or ():
+                read_tile_values(file, opened)  # what is wrong with them is told here
     if platform.system() == "Linux" and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
@@ -202,7 +210,7 @@ def view(
     # name it would ask which of several readers to use. Scores are opened after their slide.
     files = [address, *map(str, scores or ())]
     launch = [sys.executable, "-m", "napari", *files, "--plugin", "napari-smse"]
-    command = [*launch, "-w", "napari-smse", "SMSE: Score slide"]
+    command = launch if is_session else [*launch, "-w", "napari-smse", "SMSE: Score slide"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

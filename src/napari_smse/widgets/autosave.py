@@ -171,9 +171,13 @@ class Autosave:
         left = self.left_behind
         if left is None:
             return False
-        regions = {one.id for one in drawn.annotations}
+        regions = {one.id: one for one in drawn.annotations}
         return (
-            all(one.id in regions for one in left.annotations)
+            # One that was edited since it was drawn here is not.
+            all(
+                (same := regions.get(one.id)) is not None and one.is_drawn_as(same)
+                for one in left.annotations
+            )
             and set(left.constraints) <= set(drawn.constraints)
             and set(left.corrections) <= set(drawn.corrections)
         )

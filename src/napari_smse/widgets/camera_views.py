@@ -10,6 +10,9 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from numpy.typing import NDArray
 
+View = tuple[tuple[float, ...], float]
+"""Centre of napari's camera, in world units as (..., y, x), and px of the canvas per world unit."""
+
 _MARGIN: Final = 0.95
 """Of the canvas that a slide fills when all of it is seen."""
 
@@ -27,8 +30,16 @@ class CameraViews:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = weakref.ref(viewer)
-        self._views: dict[str, tuple[tuple[float, ...], float]] = {}
+        self._views: dict[str, View] = {}
         viewer.events.reset_view.connect(self._on_reset_view)
+
+    def view_of(self, slide: str) -> View | None:
+        """Return where a slide was looked at last; None if it never was."""
+        return self._views.get(slide)
+
+    def remember(self, slide: str, view: View) -> None:
+        """Have a slide be looked at there when it is brought next."""
+        self._views[slide] = view
 
     def keep(self, slide: str) -> None:
         """Remember where a slide is looked at now."""

@@ -174,6 +174,31 @@ def _area(window: QMainWindow, frame: QDockWidget) -> Qt.DockWidgetArea | None:
     return None if frame.isFloating() or not frame.isVisible() else window.dockWidgetArea(frame)
 
 
+def open_docks(viewer: napari.Viewer) -> list[str]:
+    """Return the names of this plugin's docks that are open, as in the menu; the front one last."""
+    frames = [dock.parent() for dock in main_window(viewer).findChildren(SlideDock)]
+    shown = [
+        frame
+        for frame in frames
+        if isinstance(frame, QDockWidget)
+        and frame.objectName().endswith(_FROM_MENU)
+        and not frame.isHidden()
+    ]
+    # Of docks that are tabs of one place, those behind have nothing of them on the screen.
+    return [_menu_name(one) for one in sorted(shown, key=_is_in_front)]
+
+
+def _is_in_front(frame: QDockWidget) -> bool:
+    return frame.isVisible() and not frame.visibleRegion().isEmpty()
+
+
+def main_window(viewer: napari.Viewer) -> QMainWindow:
+    """Return the window of a viewer, as Qt has it."""
+    window = viewer.window.main_menu.window()
+    assert isinstance(window, QMainWindow)
+    return window
+
+
 def open_dock(viewer: napari.Viewer, name: str) -> None:
     """Show one of this plugin's docks, opened if need be, and bring its tab to the front.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from napari.components import ViewerModel
@@ -13,7 +14,7 @@ from shapely import Polygon
 from napari_smse.annotations import Annotation, AnnotationSet
 from napari_smse.palette import annotation_colours
 from napari_smse.slides import Slide
-from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
+from napari_smse.widgets.layers.annotation_layer import AnnotationLayer, colours_drawn_with
 from napari_smse.widgets.scored_slides import classes_for
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind, level0_to_world
@@ -43,22 +44,48 @@ def add_as_regions(
     polygons
         Level-0 px.
     """
+    new = tuple(Annotation(class_name, polygon) for polygon in polygons)
+    return add_annotations(viewer, slide_layer, slide, AnnotationSet(new), [class_name])
+
+
+def add_annotations(
+    viewer: ViewerModel,
+    slide_layer: Image,
+    slide: Slide,
+    new: AnnotationSet,
+    classes: Sequence[str] = (),
+) -> Shapes:
+    """Add annotations, and notes on tiles, to those of a slide, and return their layer.
+
+    As `add_as_regions` does.
+
+    Parameters
+    ----------
+    viewer, slide_layer, slide
+        Where they are drawn, and on what.
+    new
+        The annotations, level-0 px.
+    classes
+        Further classes to annotate with.
+    """
     session = session_of(viewer)
-    regions = tuple(Annotation(class_name, polygon) for polygon in polygons)
     drawing, annotator = session.drawing_on(slide), session.annotator
     if drawing is not None and annotator is not None:
         # Choosing a class would give it to the shapes that are selected.
         drawing.layer.selected_data = set()
-        annotator.add_class(class_name)
+        for name in dict.fromkeys([*new.classes, *classes]):
+            annotator.add_class(name, new.colours.get(name))
         drawing.set_colours(annotator.classes)
-        drawing.add(AnnotationSet(regions, annotator.classes))
+        drawing.add(replace(new, colours=annotator.classes))
         return drawing.layer
     known = classes_for(viewer, slide_layer, slide)
-    colours = annotation_colours([*dict.fromkeys([*known, class_name])], known)
+    drawn_with = colours_drawn_with(viewer, slide)
+    names = dict.fromkeys([*known, *new.classes, *classes])
+    colours = annotation_colours([*names], {**known, **new.colours, **drawn_with})
     active = viewer.layers.selection.active
     drawing = AnnotationLayer(viewer, slide_layer, slide, colours)
     try:
-        drawing.add(AnnotationSet(regions, colours))
+        drawing.add(replace(new, colours=colours))
     finally:
         drawing.release()
     viewer.layers.selection.active = active

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari.components import ViewerModel
@@ -16,7 +17,6 @@ from psygnal import Signal, SignalInstance
 
 from napari_smse.errors import SmseError
 from napari_smse.palette import Colour
-from napari_smse.reader import SLIDE_KEY
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.widgets.camera_views import CameraViews
@@ -25,6 +25,7 @@ from napari_smse.widgets.preferences import preferred_scoring
 from napari_smse.widgets.slide_layers import (
     is_slide_layer,
     mark_of,
+    slide_key,
     slide_layers,
     slide_of,
 )
@@ -32,6 +33,7 @@ from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.workflows.batch.score_queue import ScoreChoice
 from napari_smse.workflows.out_of_distribution import RunOod
 from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.viewer_session.record import MapDisplay
 
 if TYPE_CHECKING:
     from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
@@ -65,8 +67,11 @@ class Annotator(Protocol):
     def classes(self) -> dict[str, Colour]:
         """The classes to draw with, in order, and their colours."""
 
-    def add_class(self, name: str) -> None:
-        """Add a class to them, unless it is there."""
+    def add_class(self, name: str, colour: Colour | None = None) -> None:
+        """Add a class to them, unless it is there; of this colour, or of one that is free."""
+
+    def show_classes(self, colours: dict[str, Colour]) -> None:
+        """Show classes in place of the usual ones, or beside those that somebody made."""
 
 
 class Session:
@@ -105,6 +110,9 @@ class Session:
     annotations_changed = Signal()
     """Something else is drawn on a slide, or said of its tiles."""
 
+    display_changed = Signal()
+    """Maps are to be shown in another way."""
+
     classes_changed = Signal()
     """There are other classes to draw with."""
 
@@ -122,7 +130,7 @@ class Session:
         self._viewer = weakref.ref(viewer)
         self._layer: weakref.ref[Image] | None = None
         self._hidden: dict[str, weakref.WeakSet[Layer]] = {}
-        self._cameras = CameraViews(viewer)
+        self.cameras = CameraViews(viewer)
         self._runs: weakref.WeakKeyDictionary[Layer, Run] = weakref.WeakKeyDictionary()
         self._maps: weakref.WeakKeyDictionary[Layer, HeatMapLayers] = weakref.WeakKeyDictionary()
         self._ood: weakref.WeakKeyDictionary[Layer, RunOod] = weakref.WeakKeyDictionary()
@@ -130,6 +138,8 @@ class Session:
         self._being_scored: weakref.ref[Layer] | None = None
         self.annotator: Annotator | None = None
         self.score_choice = preferred_scoring()
+        self.display = MapDisplay()
+        self.bank_files: dict[str, Path] = {}
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         self._choosing = False
@@ -156,7 +166,7 @@ class Session:
         """Show this slide alone, with what lay on it."""
         before = self.slide_layer
         if before is not None and layer is not before:
-            self._cameras.keep(_slide_key(before))
+            self.cameras.keep(slide_key(before))
         self._layer = None if layer is None else weakref.ref(layer)
         if layer is not None:
             self._choosing = True
@@ -164,7 +174,7 @@ class Session:
             self._choosing = False
         if layer is not before:
             if layer is not None and before is not None:
-                self._cameras.bring(_slide_key(layer), layer)
+                self.cameras.bring(slide_key(layer), layer)
             self.slide_changed.emit()
 
     def is_in_view(self, layer: Layer) -> bool:
@@ -175,7 +185,7 @@ class Session:
         if is_slide_layer(layer):
             return False
         mark = mark_of(layer)
-        return mark is None or mark.slide in (None, _slide_key(chosen))
+        return mark is None or mark.slide in (None, slide_key(chosen))
 
     def is_shown(self, layer: Layer) -> bool:
         """Whether a layer is seen, or will be once its slide is in view again."""
@@ -187,7 +197,7 @@ class Session:
             if layer.visible != shown:
                 layer.visible = shown
             return
-        hidden = self._hidden.setdefault(_slide_key(layer), weakref.WeakSet())
+        hidden = self._hidden.setdefault(slide_key(layer), weakref.WeakSet())
         (hidden.add if shown else hidden.discard)(layer)
 
     # -- runs and maps -----------------------------------------------------------------
@@ -219,6 +229,12 @@ class Session:
             self._maps[layer] = maps
         self.maps_changed.emit(layer)
 
+    def show_maps(self, display: MapDisplay) -> None:
+        """Show the maps of all slides in this way."""
+        if display != self.display:
+            self.display = display
+            self.display_changed.emit()
+
     def ood_of(self, layer: Layer) -> RunOod | None:
         """Return how far the tiles of a slide's run are out of distribution, once measured."""
         return self._ood.get(layer)
@@ -240,14 +256,12 @@ class Session:
 
     def is_scoring(self, layer: Layer | None) -> bool:
         """Whether this slide is being scored."""
-        return layer is not None and self._scored_now() is layer
+        scored = None if self._being_scored is None else self._being_scored()
+        return layer is not None and scored is layer
 
     def set_scoring(self, layer: Layer | None) -> None:
         """Take note of the slide that is being scored; None if no slide is any more."""
         self._being_scored = None if layer is None else weakref.ref(layer)
-
-    def _scored_now(self) -> Layer | None:
-        return None if self._being_scored is None else self._being_scored()
 
     def scored_layers(self) -> list[ScoredLayer]:
         """Return the slides that were scored; one whose file is gone is left out."""
@@ -287,7 +301,7 @@ class Session:
         for layer in list(viewer.layers):
             if not self.is_in_view(layer):
                 self._put_away(layer)
-        for layer in self._hidden.pop(_slide_key(slide_layer), ()):
+        for layer in self._hidden.pop(slide_key(slide_layer), ()):
             if layer in viewer.layers and self.is_in_view(layer):
                 layer.visible = True
         slide_layer.visible = True
@@ -297,7 +311,7 @@ class Session:
 
     def _put_away(self, layer: Layer) -> None:
         if layer.visible:
-            self._hidden.setdefault(_slide_key(layer), weakref.WeakSet()).add(layer)
+            self._hidden.setdefault(slide_key(layer), weakref.WeakSet()).add(layer)
             layer.visible = False
 
     def _on_inserted(self, event: Any) -> None:
@@ -323,18 +337,6 @@ class Session:
         event.value.events.visible.disconnect(self._on_visible)
         if viewer is not None and event.value is self.slide_layer:
             self.choose(next(reversed(list(slide_layers(viewer))), None))
-
-
-def _slide_key(layer: Layer) -> str:
-    """Return by what a slide layer and all that lies on it know each other."""
-    mark = mark_of(layer)
-    if mark is not None and mark.slide is not None:
-        return mark.slide
-    slide = layer.metadata.get(SLIDE_KEY)
-    try:
-        return slide.quick_hash if isinstance(slide, Slide) else layer.unique_id.hex
-    except SmseError:  # its file is gone
-        return str(layer.unique_id.hex)
 
 
 _sessions: weakref.WeakKeyDictionary[ViewerModel, Session] = weakref.WeakKeyDictionary()

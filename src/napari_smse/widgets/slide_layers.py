@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_smse.errors import SlideNotFoundError
+from napari_smse.errors import SlideNotFoundError, SmseError
 from napari_smse.reader import SLIDE_KEY
 from napari_smse.slides import Slide, file_and_image, open_slide
 from napari_smse.slides.remote_path import RemotePath
@@ -144,6 +144,18 @@ def slide_of(layer: Layer) -> Slide:
             f"{slide.path} is gone: put the file back, or open the slide from where it is now."
         )
     return slide
+
+
+def slide_key(layer: Layer) -> str:
+    """Return by what a slide layer and all that lies on it know each other."""
+    mark = mark_of(layer)
+    if mark is not None and mark.slide is not None:
+        return mark.slide
+    slide = layer.metadata.get(SLIDE_KEY)
+    try:
+        return slide.quick_hash if isinstance(slide, Slide) else layer.unique_id.hex
+    except SmseError:  # its file is gone
+        return str(layer.unique_id.hex)
 
 
 def set_scale(layer: Layer, slide: Slide) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +57,15 @@ class NamedBank:
     origin
         As it was loaded; temperatures are fitted on that, so that they stay when exemplars come
         and go.
+    file
+        That holds just these; None if none does.
     """
 
     bank: ExemplarBank
     name: str
     own: bool
     origin: ExemplarBank
+    file: Path | None = None
 
     @property
     def summary(self) -> str:

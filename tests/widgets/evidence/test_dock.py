@@ -401,9 +401,17 @@ def test_a_bank_is_saved_loaded_and_reset(docks, dock, tmp_path, problems):
     docks.until(lambda: quiet(dock))
     assert "no reference tile" in dock.bank.which.text()
     assert not dock.bank.reset.isEnabled()
+    files = session_of(docks.viewer).bank_files
+    assert not files
     dock.desk.load_from(path)
     docks.until(lambda: quiet(dock))
     assert dock.bank.which.text() == "mine: benign 40, malignant 40"
+    # A dock that is opened later, as with a session, takes the same file.
+    assert [*files.values()] == [path]
+    later = EvidenceDock(docks.viewer)
+    docks.until(lambda: later.read is not None and quiet(later))
+    assert later.bank.which.text() == "mine: benign 40, malignant 40"
+    later.close()
     click(docks, dock, RED_TILE)
     assert "malignant" in dock.evidence.card.vote.text()
     dock.desk.save_to(tmp_path / "missing" / "mine.safetensors")

@@ -76,7 +76,7 @@ def paths(tmp_path):
 def listed(viewer, until, model, paths, monkeypatch):
     monkeypatch.setattr(slides_dock, "read_card", lambda _name: model.card)
     monkeypatch.setattr(slides_dock, "show_error", lambda _text: None)
-    monkeypatch.setattr("napari_smse.widgets.slides.shown_runs.read_card", lambda _name: model.card)
+    monkeypatch.setattr("napari_smse.widgets.shown_runs.read_card", lambda _name: model.card)
     for path in paths[:2]:
         viewer.open(path, plugin="napari-smse")
     made = Listed(viewer, until)

@@ -85,9 +85,16 @@ class AnnotateDock(SlideDock):
         """The classes to draw with, in order, and their colours."""
         return self.table.colours
 
-    def add_class(self, name: str) -> None:
-        """Add a class to them, unless it is there."""
-        self.table.add_class(name)
+    def add_class(self, name: str, colour: Colour | None = None) -> None:
+        """Add a class to them, unless it is there; of this colour, or of one that is free."""
+        self.table.add_class(name, colour)
+        self._announce_classes()
+
+    def show_classes(self, colours: dict[str, Colour]) -> None:
+        """Show classes in place of the usual ones, or beside those that somebody made."""
+        self._select_nothing()
+        self.lists.go_on_with(colours, [one.class_name for one in self._drawn().annotations])
+        self._recolour()
         self._announce_classes()
 
     def _announce_classes(self, *_: object) -> None:

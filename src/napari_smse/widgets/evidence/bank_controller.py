@@ -15,6 +15,7 @@ from napari_smse.progress import Progress
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.widgets.evidence.bank_panel import BankPanel
 from napari_smse.widgets.layers.annotation_layer import drawn_on
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.evidence import NamedBank, ScoredTiles, describe_bank, with_annotated
 from napari_smse.workflows.reference_pictures import (
@@ -51,6 +52,7 @@ class BankController(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._panel = viewer, panel
+        self._session = session_of(viewer)
         self._layer: Image | None = None
         self._read: ScoredTiles | None = None
         self._banks: dict[str, NamedBank] = {}
@@ -84,7 +86,11 @@ class BankController(QObject):
         if read is None:
             self._panel.show_bank(None)
         else:
-            self._take(self._banks.get(read.model, read.own_bank))
+            known = self._banks.get(read.model)
+            file = self._session.bank_files.get(read.model)
+            self._take(known or read.own_bank)
+            if known is None and file is not None:
+                self.load_from(file)
 
     def choose(self, row: int | None) -> None:
         """Choose the exemplar that could be removed."""
@@ -133,7 +139,8 @@ class BankController(QObject):
 
         def work() -> _Result:
             save_bank(known.bank, path)
-            return None, f"Saved {len(known.bank):,} reference tiles to {path}."
+            text = f"Saved {len(known.bank):,} reference tiles to {path}."
+            return replace(known, file=path), text
 
         self._start(work)
 
@@ -146,7 +153,7 @@ class BankController(QObject):
         def work() -> _Result:
             bank = load_bank(path)
             bank.require_model(read.model, read.run.card.name)
-            return NamedBank(bank, path.stem, False, bank), f"Loaded {path}."
+            return NamedBank(bank, path.stem, False, bank, path), f"Loaded {path}."
 
         self._start(work)
 
@@ -210,6 +217,10 @@ class BankController(QObject):
 
     def _take(self, known: NamedBank) -> None:
         self._banks[known.bank.model] = known
+        files = self._session.bank_files
+        files.pop(known.bank.model, None)
+        if known.file is not None:
+            files[known.bank.model] = known.file
         # Another slide, scored by another model, may have been chosen meanwhile.
         if known is self.known:
             self._panel.show_bank(known)

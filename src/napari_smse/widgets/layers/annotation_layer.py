@@ -236,8 +236,8 @@ class AnnotationLayer(QObject):
         self.layer.events.features.disconnect(self._on_features_changed)
         self._tool.release()
         self._width.release()
-        self._viewer.layers.events.removed.disconnect(self._on_removed)
-        self._notes.changed.disconnect(self.changed.emit, missing_ok=True)
+        self._viewer.layers.events.removed.disconnect(self._on_elsewhere)
+        self._notes.changed.disconnect(self._on_elsewhere, missing_ok=True)
 
     # -- inside ----------------------------------------------------------------------
 
@@ -247,8 +247,8 @@ class AnnotationLayer(QObject):
         self.layer.events.features.connect(self._on_features_changed)
         self._tool = DrawingTool(self._viewer, self.layer)
         self._width = ScreenWidth(self._viewer, self.layer, _WIDTH_PX, self)
-        self._viewer.layers.events.removed.connect(self._on_removed)
-        self._notes.changed.connect(self.changed.emit)
+        self._viewer.layers.events.removed.connect(self._on_elsewhere)
+        self._notes.changed.connect(self._on_elsewhere)
 
     def _on_changed(self, event: object) -> None:
         action = str(getattr(getattr(event, "action", ""), "value", ""))
@@ -267,8 +267,8 @@ class AnnotationLayer(QObject):
             self._name_new_shapes()
             self._note()
 
-    def _on_removed(self, event: object) -> None:
-        if getattr(event, "value", None) is self.layer:
+    def _on_elsewhere(self, event: object = None) -> None:
+        if event is None or getattr(event, "value", None) is self.layer:
             self.changed.emit()
 
     def _name_new_shapes(self) -> None:

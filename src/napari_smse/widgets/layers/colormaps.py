@@ -10,8 +10,8 @@ from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
 from napari_smse.palette import MapColours, class_ramp
+from napari_smse.workflows.viewer_session.record import CLASS_COLOURS
 
-CLASS_COLOURS = "Class colours"
 ONE_CLASS = "Colour of this class"
 COLOUR_MAPS = (CLASS_COLOURS, ONE_CLASS, "viridis", "inferno", "turbo")
 _STEPS = 256

@@ -29,8 +29,9 @@ from napari_smse.widgets.slide_layers import (
     layers_of_kind,
 )
 from napari_smse.workflows.scored_slide import Run
+from napari_smse.workflows.viewer_session.record import MapDisplay
 
-DEFAULT_OPACITY: Final = 0.55
+_LEAST_RANGE: Final = 0.01
 LEGEND_POSITION: Final = "top_left"
 _numbers = itertools.count(1)
 
@@ -107,7 +108,7 @@ class HeatMapLayers:
             name: map_colours(maps.classes, name, colours, self.rule.band_of(name))
             for name in maps.classes
         }
-        self._smooth = False
+        self._smooth = session_of(viewer).display.smooth
         self._rasters: dict[str, MapRaster] = {}
         self.layers: dict[MapName, Image] = {}
         self._number = next(_numbers)
@@ -160,12 +161,37 @@ class HeatMapLayers:
             self.mark_stale()
             self.refresh(hidden=True)
 
+    def dress(self, display: MapDisplay) -> None:
+        """Show every layer that is there in this way."""
+        self.smooth = display.smooth
+        for name in self.layers:
+            self._dress(name, display)
+
+    def _dress(self, name: MapName, display: MapDisplay) -> None:
+        layer = self.layers[name]
+        limits = (display.low, max(display.high, display.low + _LEAST_RANGE))
+        colours = map_colormap(
+            display.colours,
+            name.class_name,
+            self.colours[name.class_name],
+            threshold=display.threshold,
+            limits=limits,
+        )
+        # Only what differs, as each is a redraw even if it is the same.
+        if tuple(layer.contrast_limits) != limits:
+            layer.contrast_limits = limits
+        if layer.opacity != display.fill:
+            layer.opacity = display.fill
+        if layer.colormap.name != colours.name:
+            layer.colormap = colours
+
     def add_next(self) -> bool:
         """Add one layer that is missing; False when all are there."""
         if not self._to_add:
             return False
         name = self._to_add.pop(0)
         layer = self.layers[name] = self._made(name)
+        self._dress(name, self._session.display)
         layer.events.visible.connect(self._on_visible)
         active = self._viewer.layers.selection.active
         # Just above the slide: the most telling map, which came first, stays on top.
@@ -275,7 +301,6 @@ class HeatMapLayers:
             colormap=map_colormap(CLASS_COLOURS, name.class_name, self.colours[name.class_name]),
             contrast_limits=(0, 1),
             interpolation2d="nearest",
-            opacity=DEFAULT_OPACITY,
             blending="translucent",
             visible=False,
             metadata=self._mark(name).metadata,

@@ -90,7 +90,7 @@ class ScoreDock(SlideDock):
         self.form = ScoreForm(self.session)
         self.panel = RunPanel()
         self.index = IndexStatus()
-        self.controls = MapControls()
+        self.controls = MapControls(self.session)
         self.tabs = ResultTabs()
         self.table = self.tabs.table
         self.summary = RunSummary(self.viewer, self.tabs.summary, self)
@@ -341,8 +341,9 @@ class ScoreDock(SlideDock):
         self._responsive.end()
         self._watch.end()
         self._turn.give_back()
-        for part in (self.live, self.summary, self.index, self.planner, self.form.slide):
+        for part in (self.live, self.controls, self.summary, self.index, self.planner):
             part.release()
+        self.form.slide.release()
         self.session.set_scoring(None)
         self.session.run_changed.disconnect(self._take_run, missing_ok=True)
         self.session.model_wanted.disconnect(self.models.open, missing_ok=True)

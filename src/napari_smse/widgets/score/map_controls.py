@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QWidget
 from superqt import QLabeledDoubleRangeSlider, QLabeledDoubleSlider
 
 from napari_smse.scoring import MapName
 from napari_smse.widgets.controls.thumbnails import colour_icon
-from napari_smse.widgets.layers.colormaps import COLOUR_MAPS, map_colormap
-from napari_smse.widgets.layers.heat_map_layers import DEFAULT_OPACITY, HeatMapLayers
+from napari_smse.widgets.layers.colormaps import COLOUR_MAPS
+from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.layers.map_view import HIDE_KEY
-
-FILLED: Final = "Filled map"
-CONTOURS: Final = "Contours"
-BOTH: Final = "Filled map and contours"
+from napari_smse.widgets.session import Session
+from napari_smse.workflows.viewer_session.record import BOTH, CONTOURS, FILLED, MapDisplay
 
 
 class MapControls(QWidget):
     """Choose a heat map and change how all maps look.
 
     The look holds for every map of the run, so that switching between scales
-    compares like with like.
+    compares like with like. It is that of the session, also where this is not open.
+
+    Parameters
+    ----------
+    session
+        Of the viewer.
     """
 
     contours_changed = Signal()
     """Contours are wanted, or no more, or at another threshold."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._session = session
         self._layers: HeatMapLayers | None = None
+        self._showing = False
         self.which = QComboBox()
         self.colours = QComboBox()
         self.colours.addItems(COLOUR_MAPS)
@@ -40,7 +43,7 @@ class MapControls(QWidget):
         self.range.setHandleLabelPosition(QLabeledDoubleRangeSlider.LabelPosition.NoLabel)
         self.range.setEdgeLabelMode(QLabeledDoubleRangeSlider.EdgeLabelMode.LabelIsValue)
         self.threshold = _slider(QLabeledDoubleSlider, 0.0)
-        self.opacity = _slider(QLabeledDoubleSlider, DEFAULT_OPACITY)
+        self.opacity = _slider(QLabeledDoubleSlider, MapDisplay().opacity)
         self.smooth = QCheckBox("Smooth")
         self.pale = QCheckBox("Grey tissue")
         self.pale.setChecked(True)
@@ -103,11 +106,15 @@ class MapControls(QWidget):
         self.draw.currentTextChanged.connect(self._enable)
         for changed in (self.draw.currentTextChanged, self.contour_at.valueChanged):
             changed.connect(self.contours_changed)
+        self.show_display()
         self._enable()
+        session.display_changed.connect(self.show_display)
         self.which.currentIndexChanged.connect(self._show_map)
         self.colours.currentTextChanged.connect(self.dress)
-        for slider in (self.range, self.threshold, self.opacity):
+        for slider in (self.range, self.threshold, self.opacity, self.contour_at):
             slider.valueChanged.connect(self.dress)
+        for switch in (self.pale, self.out_of_distribution):
+            switch.toggled.connect(self.dress)
         self.setEnabled(False)
 
     @property
@@ -138,29 +145,54 @@ class MapControls(QWidget):
                 self.which.setCurrentIndex(names.index(layers.shown))
         self.dress()
 
+    @property
+    def display(self) -> MapDisplay:
+        """How maps are to be shown."""
+        low, high = self.range.value()
+        return MapDisplay(
+            colours=self.colours.currentText(),
+            low=low,
+            high=high,
+            threshold=self.threshold.value(),
+            opacity=self.opacity.value(),
+            draw=self.draw.currentText(),
+            contours_at=self.contour_at.value(),
+            smooth=self.smooth.isChecked(),
+            grey_tissue=self.pale.isChecked(),
+            hatch=self.out_of_distribution.isChecked(),
+        )
+
+    def show_display(self) -> None:
+        """Show how the session has maps shown; what it cannot be set to stays as it is."""
+        display = self._session.display
+        if self._showing or display == self.display:
+            return
+        self._showing = True
+        for box, text in ((self.colours, display.colours), (self.draw, display.draw)):
+            box.setCurrentText(text)
+        self.range.setValue((display.low, display.high))
+        self.threshold.setValue(display.threshold)
+        self.opacity.setValue(display.opacity)
+        self.contour_at.setValue(display.contours_at)
+        self.smooth.setChecked(display.smooth)
+        self.pale.setChecked(display.grey_tissue)
+        self.out_of_distribution.setChecked(display.hatch)
+        self._showing = False
+        self.dress()
+
     def dress(self) -> None:
         """Give every map layer that is there the chosen look."""
-        if self._layers is None:
+        if self._showing:
             return
-        self._layers.smooth = self.smooth.isChecked()
-        low, high = self.range.value()
-        limits = (low, max(high, low + 0.01))
-        for name, layer in self._layers.layers.items():
-            colours = map_colormap(
-                self.colours.currentText(),
-                name.class_name,
-                self._layers.colours[name.class_name],
-                threshold=self.threshold.value(),
-                limits=limits,
-            )
-            # Only what differs, as each is a redraw even if it is the same.
-            if tuple(layer.contrast_limits) != limits:
-                layer.contrast_limits = limits
-            opacity = self.opacity.value() if self.is_filled else 0.0
-            if layer.opacity != opacity:
-                layer.opacity = opacity
-            if layer.colormap.name != colours.name:
-                layer.colormap = colours
+        display, self._showing = self.display, True
+        self._session.show_maps(display)
+        self._showing = False
+        if self._layers is not None:
+            self._layers.dress(display)
+
+    def release(self) -> None:
+        """Follow the session no more."""
+        self._session.display_changed.disconnect(self.show_display, missing_ok=True)
 
     def _enable(self) -> None:
         self.contour_at.setEnabled(self.contours is not None)

@@ -20,13 +20,14 @@ from napari_smse.widgets.dock import SCORE, SlideDock, open_dock
 from napari_smse.widgets.driver_workarounds import guard_against_triton
 from napari_smse.widgets.index.settings import index_settings
 from napari_smse.widgets.layers.annotation_layer import count_drawn
+from napari_smse.widgets.saved_session.buttons import SessionButtons
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.shown_runs import ShownRuns
 from napari_smse.widgets.slides.associated_images import AssociatedImages
 from napari_smse.widgets.slides.cohort_saver import CohortSaver
 from napari_smse.widgets.slides.entries import SlideEntries, SlideEntry
 from napari_smse.widgets.slides.messages import describe_copies, describe_state
 from napari_smse.widgets.slides.score_queue import ScoreQueue
-from napari_smse.widgets.slides.shown_runs import ShownRuns
 from napari_smse.widgets.slides.slide_files import SlideFiles
 from napari_smse.widgets.slides.slide_table import SlideRow, SlideTable
 from napari_smse.widgets.worker import Worker
@@ -72,7 +73,7 @@ class SlidesDock(SlideDock):
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
-        self.table = SlideTable()
+        self.table, self.sessions = SlideTable(), SessionButtons(self.viewer)
         self.open = push_button("Open slides …", "Open slide files in the viewer.")
         self.add = push_button(
             "Add folder …",
@@ -105,6 +106,7 @@ class SlidesDock(SlideDock):
         )
         layout = QVBoxLayout(self)
         layout.addLayout(hbox(self.open, self.add, self.files.address, self.close_slide))
+        layout.addWidget(self.sessions)
         layout.addWidget(self.table, stretch=1)
         for widget in (self.guessed, self.copies, self.message):
             layout.addWidget(widget)
@@ -135,6 +137,7 @@ class SlidesDock(SlideDock):
         self.panel.run_pressed.connect(self.score_ticked)
         self.panel.cancel_pressed.connect(self.cancel)
         self.entries.changed.connect(self._show)
+        self.sessions.described.connect(self.message.setText)
         for part in (self.files, self.runs, self.cohort):
             part.problem.connect(self._show_problem)
             part.described.connect(self.message.setText)
@@ -149,9 +152,8 @@ class SlidesDock(SlideDock):
         self._chosen_index.changed.connect(self._look_into_index)
         self._chosen_index.grew.connect(self._look_into_index)
         session = self.session
-        for changed in (session.slide_changed, session.annotations_changed):
+        for changed in (session.slide_changed, session.annotations_changed, session.run_changed):
             changed.connect(self._show)
-        session.run_changed.connect(self._show)
         session.score_choice_changed.connect(self._show_choice)
 
     # -- what is shown -----------------------------------------------------------------
@@ -334,8 +336,6 @@ class SlidesDock(SlideDock):
     def _fail(self, reason: str) -> None:
         self.panel.set_running(False)
         self._show_problem(reason)
-
-    # -- leaving -------------------------------------------------------------------------
 
     def _disconnect(self) -> None:
         for task in self._tasks:

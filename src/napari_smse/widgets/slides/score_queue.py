@@ -11,8 +11,8 @@ from napari_smse.progress import Progress
 from napari_smse.widgets.event_loop import LowLatencyMode
 from napari_smse.widgets.index.settings import index_settings
 from napari_smse.widgets.session import session_of
+from napari_smse.widgets.shown_runs import ShownRuns
 from napari_smse.widgets.slides.entries import SlideEntry
-from napari_smse.widgets.slides.shown_runs import ShownRuns
 from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.batch.score_queue import (
     ScoreSlidesJob,

@@ -38,6 +38,8 @@ class ShownRuns(QObject):
 
     problem = Signal(str)
     described = Signal(str)
+    completed = Signal()
+    """All maps are there."""
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -68,13 +70,14 @@ class ShownRuns(QObject):
         self.described.emit(f"Opening the scores of {slide.name} …")
         self.task.start(partial(_opened, layer, slide, stored, model))
 
-    def show(self, layer: Image, slide: Slide, run: Run, maps: ScoreMaps) -> None:
-        """Put a run in force on a slide, in view or not."""
+    def show(self, layer: Image, slide: Slide, run: Run, maps: ScoreMaps) -> HeatMapLayers:
+        """Put a run in force on a slide, in view or not, and return its maps."""
         shown = HeatMapLayers.of_run(self._viewer, layer, slide, maps, run)
         self._session.set_run(layer, run)
         shown.refresh(hidden=True)
         self._incomplete.append(shown)
         self._adding.start()
+        return shown
 
     def release(self) -> None:
         """Add no more layers."""
@@ -95,6 +98,7 @@ class ShownRuns(QObject):
                 return
             self._incomplete.pop(0)
         self._adding.stop()
+        self.completed.emit()
 
 
 def _opened(layer: Image, slide: Slide, stored: StoredRun, model: str) -> _Opened:

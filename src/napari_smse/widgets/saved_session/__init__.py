@@ -1,0 +1,1 @@
+"""A viewer's session saved to a file, and opened again."""
