@@ -75,7 +75,7 @@ def new_machine(monkeypatch, tmp_path):
         raise AssertionError("the ways to run the model were measured")
 
     monkeypatch.setattr(speed_memory, "_memory", lambda: tmp_path / "fastest.json")
-    monkeypatch.setattr(selection, "_unwritten", {})
+    monkeypatch.setattr(speed_memory, "_unwritten", {})
     monkeypatch.setattr(selection, "remembered_speed", lambda *_args: None)
     monkeypatch.setattr(selection, "selected_speed", measured)
     return fastest

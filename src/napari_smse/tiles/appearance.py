@@ -118,7 +118,8 @@ def _detail(tile: NDArray[np.uint8]) -> tuple[float, float]:
     green = _DENSITY.take(tile[top : top + _DETAIL_PX, left : left + _DETAIL_PX, 1])
     height, width = (edge // 2 * 2 for edge in green.shape)
     even, odd = green[0:height:2, :width], green[1:height:2, :width]
-    half = (even[:, ::2] + even[:, 1::2] + odd[:, ::2] + odd[:, 1::2]) / 4
+    half: NDArray[np.float32] = even[:, ::2] + even[:, 1::2] + odd[:, ::2] + odd[:, 1::2]
+    half /= 4
     return _laplacian(green), _laplacian(half)
 
 

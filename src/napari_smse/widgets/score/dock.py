@@ -123,8 +123,6 @@ class ScoreDock(SlideDock):
         form.mpp_typed.connect(self._override_mpp)
         form.models.card_wanted.connect(self._show_card)
         self.models.changed.connect(self._show_model)
-        self.models.problem.connect(self._show_problem)
-        self.models.described.connect(panel.state.setText)
         form.tissue_wanted.connect(self._show_tissue)
         form.changed.connect(self.counter.count_soon)
         form.problem.connect(panel.show_problem)
@@ -135,9 +133,9 @@ class ScoreDock(SlideDock):
         self.scoring.returned.connect(self._finish)
         self.scoring.returned.connect(self.planner.settle_runtime)
         self.scoring.errored.connect(self._fail)
-        for part in (self.saver, self.planner):
+        for part in (self.models, self.saver, self.planner):
             part.described.connect(panel.state.setText)
-        for part in (self.saver, self.live.ood, self.planner):
+        for part in (self.models, self.saver, self.live.ood, self.planner):
             part.problem.connect(self._show_problem)
         self.asking.returned.connect(form.show_devices)
         self.table.tile_chosen.connect(self._fly_to)
