@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
-import zarr
 
 from napari_smse.errors import OutputError
 from napari_smse.palette import Colour
@@ -16,6 +15,7 @@ from napari_smse.results.exchange.map_stack import MapStack
 from napari_smse.results.exchange.ome_tiff import SLIDE_MPP
 from napari_smse.slides.backends.ome_zarr import MAP_KEY, check_codecs, read_multiscales
 from napari_smse.slides.exported_maps import map_description
+from napari_smse.zarr_groups import open_group
 
 _OME: Final = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
 _FULL_BYTE: Final = 255
@@ -40,7 +40,7 @@ def read_map(path: Path) -> MapStack:
 def _read_zarr(path: Path) -> MapStack:
     (image,) = read_multiscales(path)
     about = image["metadata"][MAP_KEY]
-    group = zarr.open_group(path, mode="r", use_consolidated=False)
+    group = open_group(path, mode="r", use_consolidated=False)
     array: Any = group[str(image["datasets"][0]["path"])]
     check_codecs(array)
     values = np.asarray(array[:])
