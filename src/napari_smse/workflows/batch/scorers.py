@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,13 +10,16 @@ from napari_smse.cluster import ClusterJob, ClusterScoring, SlideWork, connected
 from napari_smse.progress import Progress
 from napari_smse.scoring import choose_devices, score, select_runtime
 from napari_smse.scoring.device import usable_cores
-from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
+from napari_smse.workflows.batch.slide_job import OpenJob, PlannedJob, SlideJob
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
+
+    LoadNetwork = Callable[[], tuple[Model, list[ComputeDevice]]]
+    """Loads a network, and says what it runs on."""
 
 
 class BatchReporter(Protocol):
@@ -72,16 +75,25 @@ def load_on_fastest(
     return loaded, chosen
 
 
-def score_here(
-    jobs: Sequence[SlideJob],
-    model: Model,
-    devices: Sequence[ComputeDevice],
-    reporter: BatchReporter,
-) -> None:
-    """Score slides one after the other in this process; those that fail stop no others."""
-    for job in jobs:
+def score_here(jobs: Sequence[SlideJob], load: LoadNetwork, reporter: BatchReporter) -> None:
+    """Score slides one after the other in this process; those that fail stop no others.
+
+    Parameters
+    ----------
+    jobs
+        The slides.
+    load
+        Loads the network, once a slide was opened and planned that needs it; what it raises stops
+        all.
+    reporter
+        Where to report it.
+    """
+    network = None
+    for job, planned in planned_jobs(jobs, reporter):
+        network = network or load()
+        model, devices = network
         try:
-            with job.prepare(devices) as prepared:
+            with planned.prepare(devices) as prepared:
                 reporter.warn(prepared.warnings)
                 running = score(
                     prepared.slide,
@@ -97,6 +109,23 @@ def score_here(
                 reporter.done(prepared.save())
         except Exception as error:
             reporter.fail(error, job.path.name)
+
+
+def planned_jobs(
+    jobs: Iterable[SlideJob], reporter: BatchReporter
+) -> Iterator[tuple[SlideJob, PlannedJob]]:
+    """Yield slides one after the other, open for as long as they have their turn.
+
+    Those that cannot be opened and planned are reported as failed.
+    """
+    for job in jobs:
+        try:
+            planned = job.plan()
+        except Exception as error:
+            reporter.fail(error, job.path.name)
+            continue
+        with planned:
+            yield job, planned
 
 
 def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:

@@ -150,8 +150,66 @@ class SlideJob:
         with open_slide(self.path, mpp=settings.source_mpp) as slide:
             return f"; {settings.index.add_from(settings.target.folder(self.name), slide)}"
 
+    def plan(self) -> PlannedJob:
+        """Open it, and plan its tiles; quick, and without the network.
+
+        Raises
+        ------
+        SlideError, ScaleError, RegionError
+            As opening and planning do.
+        """
+        settings = self.settings
+        slide = open_slide(self.path, mpp=settings.source_mpp)
+        try:
+            request = settings.scoring.request_on(slide, settings.outlines)
+            return PlannedJob(self, slide, request, request.plan(slide, settings.card))
+        except BaseException:
+            slide.close()
+            raise
+
     def prepare(self, devices: Sequence[ComputeDevice]) -> OpenJob:
         """Open it, plan its tiles, and open its store.
+
+        Raises
+        ------
+        SlideError, ScaleError, RegionError, OutputError
+            As `plan` and `PlannedJob.prepare` do.
+        """
+        planned = self.plan()
+        try:
+            return planned.prepare(devices)
+        except BaseException:
+            planned.slide.close()
+            raise
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A slide that is open, with its plan; on what it will be scored need not be known yet.
+
+    Parameters
+    ----------
+    job
+        What it was made of.
+    slide, request, plan
+        What to score.
+    """
+
+    job: SlideJob
+    slide: Slide
+    request: ScoreRequest
+    plan: TilePlan
+
+    def __enter__(self) -> PlannedJob:
+        """Return it."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the slide."""
+        self.slide.close()
+
+    def prepare(self, devices: Sequence[ComputeDevice]) -> OpenJob:
+        """Open its store.
 
         Parameters
         ----------
@@ -160,38 +218,32 @@ class SlideJob:
 
         Raises
         ------
-        SlideError, ScaleError, RegionError, OutputError
-            As opening, planning and `open_run` do.
+        OutputError
+            As `open_run` does.
         """
-        slide = open_slide(self.path, mpp=self.settings.source_mpp)
+        lock = self.job.settings.target.lock(self.job.name)
         try:
-            return self._prepared(slide, devices)
-        except BaseException:
-            slide.close()
-            raise
-
-    def _prepared(self, slide: Slide, devices: Sequence[ComputeDevice]) -> OpenJob:
-        settings = self.settings
-        request = settings.scoring.request_on(slide, settings.outlines)
-        plan = request.plan(slide, settings.card)
-        lock = settings.target.lock(self.name)
-        try:
-            store = self._opened_store(slide, request, plan, devices[0])
+            store = self._opened_store(devices[0])
         except BaseException:
             lock.release()
             raise
-        return OpenJob(self, slide, request, plan, store, devices, lock)
+        return OpenJob(self.job, self.slide, self.request, self.plan, store, devices, lock)
 
-    def _opened_store(
-        self, slide: Slide, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
-    ) -> ScoreStore:
-        settings, folder = self.settings, self.settings.target.folder(self.name)
+    def _opened_store(self, device: ComputeDevice) -> ScoreStore:
+        settings = self.job.settings
+        folder = settings.target.folder(self.job.name)
         remove_unfinished(folder)
         if settings.overwrite:
             remove_results(folder)
         path = folder / STORE_NAME
         store = open_run(
-            path, slide, settings.card, request, plan, device, overwrite=settings.overwrite
+            path,
+            self.slide,
+            settings.card,
+            self.request,
+            self.plan,
+            device,
+            overwrite=settings.overwrite,
         )
         if not store.complete:
             remove_results(folder)
