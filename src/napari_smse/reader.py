@@ -38,6 +38,9 @@ SLIDE_KEY = "napari_smse_slide"
 MAP_NAME_KEY = "napari_smse_map"
 """Key of the metadata of an opened heat map: its `napari_smse.scoring.MapName`."""
 
+MAP_SLIDE_KEY = "napari_smse_map_slide"
+"""Key of the metadata of an opened heat map: the quick hash of the slide that it is of."""
+
 _SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"} | {
     ".czi"
 }
@@ -130,7 +133,7 @@ def map_layers(path: Path) -> list[LayerData]:
             "opacity": 0.55,
             "blending": "translucent",
             "visible": name == shown,
-            "metadata": {MAP_NAME_KEY: MapName(name, stack.name)},
+            "metadata": {MAP_NAME_KEY: MapName(name, stack.name), MAP_SLIDE_KEY: stack.slide},
         }
         layers.append((values, arguments, "image"))
     return layers

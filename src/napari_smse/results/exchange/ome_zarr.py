@@ -121,6 +121,7 @@ def write_map(
                     "slide_mpp": stack.slide_mpp,
                     "cell_px": stack.cell,
                     "corner_px": [stack.x, stack.y],
+                    **({} if stack.slide is None else {"slide": stack.slide}),
                 },
             },
         )
