@@ -128,6 +128,45 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             _remove(gone)
 
 
+@contextmanager
+def atomic_files(stem: Path) -> Iterator[Path]:
+    """Yield a folder to make files in that belong together, and put them beside `stem` at the end.
+
+    If one of them cannot be made, none is put there, and what lies there stays.
+
+    Parameters
+    ----------
+    stem
+        What the files are called after; its folder must exist.
+
+    Yields
+    ------
+    Path
+        A new folder beside it, which is gone afterwards.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    part = stem.with_name(f".{stem.name}.{uuid4().hex[:8]}.part")
+    try:
+        part.mkdir()
+        yield part
+        for file in sorted(part.iterdir()):
+            _move(file, stem.with_name(file.name))
+    except OSError as error:
+        raise output_error(stem, error) from error
+    finally:
+        _remove(part)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what writers who ended left beside a path; only while nobody else writes there."""
+    for part in parts_of(path):
+        _remove(part)
+
+
 def _remove(path: Path) -> None:
     if path.is_file():
         path.unlink(missing_ok=True)
@@ -213,7 +252,7 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
 
 
 def parts_of(path: Path) -> Iterator[Path]:
-    """Yield the files beside a path that were to become it, and that writers who ended left."""
+    """Yield what was to become a path, and lies beside it as its writer was killed."""
     return path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part")
 
 

@@ -177,6 +177,7 @@ class InternalError(SmseError):
 _NO_MEMORY = (
     "allocate",  # "can't allocate memory", "Failed to allocate 2 GiB"
     "bad_alloc",
+    "could not create a primitive",  # oneDNN has no other words for it
     "failed to map segment",  # a library that cannot be loaded
     "out of memory",
     "not enough memory",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import openslide
 import tifffile
 
 from napari_smse.address import is_url
+from napari_smse.errors import UnreachableSlideError
 from napari_smse.slides import (
     LevelArray,
     Slide,
@@ -38,11 +42,16 @@ SLIDE_KEY = "napari_smse_slide"
 MAP_NAME_KEY = "napari_smse_map"
 """Key of the metadata of an opened heat map: its `napari_smse.scoring.MapName`."""
 
+MAP_SLIDE_KEY = "napari_smse_map_slide"
+"""Key of the metadata of an opened heat map: the quick hash of the slide that it is of."""
+
 _SCANNER_SUFFIXES = {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu"} | {
     ".czi"
 }
 _TIFF_SUFFIXES = {".tif", ".tiff", ".btf", ".tf8"}
 _RGB_PHOTOMETRICS = {2, 6}  # RGB, YCbCr
+WINDOW_SECONDS = 30.0
+"""That napari's window may wait for a slide at an address."""
 _LARGE_PIXELS = 25_000_000
 _REFRESH_MS = 100
 
@@ -76,10 +85,60 @@ def read_slides(path: str | Sequence[str]) -> list[LayerData]:
     Raises
     ------
     SlideError
-        When a file cannot be opened as a slide; napari shows its message.
+        When a file cannot be opened as a slide; napari shows its message. So, too, when one at an
+        address keeps the window waiting for longer than `WINDOW_SECONDS`.
     """
     paths = [path] if isinstance(path, str | Path) else path
-    return [slide_layer(open_slide(slide)) for file in paths for slide in _slides_at(file)]
+    return [layer for file in paths for layer in _layers_at(file)]
+
+
+def _layers_at(place: str | Path) -> list[LayerData]:
+    if is_url(place) and _holds_window_up():
+        return _within(WINDOW_SECONDS, slide_path(place), partial(_opened_layers, place))
+    return _opened_layers(place)
+
+
+def _opened_layers(place: str | Path) -> list[LayerData]:
+    return [slide_layer(open_slide(slide)) for slide in _slides_at(place)]
+
+
+def _holds_window_up() -> bool:
+    """Whether a window waits for this thread, as it does while napari opens a file."""
+    from qtpy.QtWidgets import QApplication
+
+    return QApplication.instance() is not None and current_thread() is main_thread()
+
+
+def _within(
+    seconds: float, address: Path, open_layers: Callable[[], list[LayerData]]
+) -> list[LayerData]:
+    """Return the layers of what lies at an address, or raise if that takes too long."""
+    answer: Future[list[LayerData]] = Future()
+
+    def fetch() -> None:
+        try:
+            answer.set_result(open_layers())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=fetch, daemon=True, name="napari-smse address").start()
+    try:
+        return answer.result(seconds)
+    except TimeoutError as error:
+        if answer.done():  # it is of what was opened
+            raise
+        answer.add_done_callback(_close_slides)
+        raise UnreachableSlideError(
+            f"{address} did not answer within {seconds:g} s, for which napari's window waits: open "
+            "it with Open address … in SMSE: Slides, which waits in the background."
+        ) from error
+
+
+def _close_slides(answer: Future[list[LayerData]]) -> None:
+    """Close what came too late."""
+    if answer.exception() is None:
+        for _, arguments, _ in answer.result():
+            arguments["metadata"][SLIDE_KEY].close()
 
 
 def read_maps(path: str | Sequence[str]) -> list[LayerData]:
@@ -130,7 +189,7 @@ def map_layers(path: Path) -> list[LayerData]:
             "opacity": 0.55,
             "blending": "translucent",
             "visible": name == shown,
-            "metadata": {MAP_NAME_KEY: MapName(name, stack.name)},
+            "metadata": {MAP_NAME_KEY: MapName(name, stack.name), MAP_SLIDE_KEY: stack.slide},
         }
         layers.append((values, arguments, "image"))
     return layers

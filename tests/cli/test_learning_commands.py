@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from napari_smse.models import ModelCard, load_model, read_card, save_model
+from napari_smse.scoring import store_lock
 from napari_smse.training.train_model import ModelTrainer
 from napari_smse.training.trainer import TrainingProgress
 from support.annotated_slides import annotate, write_red_slide
@@ -538,6 +539,16 @@ class TestFinetune:
             "mine.json",
             "mine.safetensors",
         ]
+
+    def test_of_two_at_once_one_is_refused(self, shell: Shell, cases: Path, tmp_path: Path) -> None:
+        out = tmp_path / "models" / "x"
+        part = out.with_name(".x.0123abcd.part")
+        part.mkdir()  # as a kill leaves it
+        words = ("finetune", "mini", cases, "--out", out, "--steps", "1", "--quiet")
+        with store_lock(out):
+            assert_one_error(shell(*words), "is being written by process")
+        assert shell(*words).status == 0
+        assert not part.exists()
 
     def test_it_prints_a_table(self, shell: Shell, cases: Path, tmp_path: Path) -> None:
         answer = shell(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from napari_smse.errors import OutputError
+from napari_smse.finetuning import saving
 from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.finetuning.saving import fine_tuned_card, save_fine_tuned
@@ -46,6 +49,30 @@ def test_class_colours_go_onto_the_card(base: Model, tmp_path: Path) -> None:
     # Those of the model it comes from stay, and other classes have no place there.
     assert read_card(path).class_colours == {"benign": (1, 2, 3), "malignant": (200, 0, 0)}
     assert fine_tuned_card(tuning, tuned, "x").class_colours == CARD.class_colours
+
+
+def test_all_files_are_written_or_none(
+    base: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning = FineTuner(base, mini_set(tmp_path / "data"), fine_tune_recipe(steps=2))
+    tuned = finished(tuning)
+    out = tmp_path / "models" / "mine"
+    with monkeypatch.context() as full:
+
+        def no_room(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        full.setattr(saving, "save_bank", no_room)
+        with pytest.raises(OutputError, match=r"mine: the disk is full"):
+            save_fine_tuned(tuning, tuned, out)
+    assert not list(out.parent.iterdir())
+    path = save_fine_tuned(tuning, tuned, out)
+    assert path == out.with_suffix(".safetensors")
+    assert sorted(one.name for one in out.parent.iterdir()) == [
+        "mine.exemplars.safetensors",
+        "mine.json",
+        "mine.safetensors",
+    ]
 
 
 def test_other_classes_have_no_colours_unless_given(base: Model, tmp_path: Path) -> None:

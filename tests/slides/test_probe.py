@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from napari_smse.errors import DamagedSlideError
+from napari_smse.slides import Slide, open_slide
 from napari_smse.slides import probe as probe_module
 from napari_smse.slides.probe import Probe
 from support.shell import Shell, shell, write_section
@@ -65,6 +68,23 @@ def test_what_does_not_come_back_is_ended(tmp_path: Path, crashing: Probe) -> No
             crashing.require_openable(tmp_path / "hang.tif")
     finally:
         crashing._time_limit = before
+
+
+def test_the_middle_of_each_level_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_pyramid_tiff(tmp_path / "a.tif", noise_image(1024, 512))
+    with open_slide(path) as slide:
+        middles = [(i, one.width // 2, one.height // 2) for i, one in enumerate(slide.levels)]
+    read: list[tuple[int, ...]] = []
+    reading = Slide.read_level
+
+    def noted(slide: Slide, level: int, x: int, y: int, *size: int) -> NDArray[np.uint8]:
+        read.append((level, x, y))
+        return reading(slide, level, x, y, *size)
+
+    monkeypatch.setattr(Slide, "read_level", noted)
+    probe_module.look_at(path)
+    assert sorted(read) == middles
+    assert len(middles) > 1
 
 
 @pytest.mark.parametrize("command", [["/no/such/program"], [sys.executable, "-c", "1 / 0"]])

@@ -71,7 +71,8 @@ def estimate_slides(
         mask_mpp=mask_mpp,
     )
     scoring.request()
-    require_tiles(read_card(model))
+    card = read_card(model)
+    require_tiles(card)
     outlines = None if roi is None else read_regions(roi)
     paths = batch = find_slides(slides)
     scoring.require_masks(len(paths))
@@ -81,7 +82,7 @@ def estimate_slides(
         console.report(shard.describe(len(paths), len(batch)))
     with BatchProgress(console, len(paths)) as progress:
         estimation.estimate_slides(
-            paths, model, scoring, progress, outlines=outlines, source_mpp=source_mpp
+            paths, model, card, scoring, progress, outlines=outlines, source_mpp=source_mpp
         )
     if progress.failed:
         raise typer.Exit(1)

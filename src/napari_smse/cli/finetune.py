@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from napari_smse import models
+from napari_smse.atomic_write import remove_parts
 from napari_smse.cli.console import Console
 from napari_smse.cli.files import read_images, report_images, skipped_values
 from napari_smse.cli.options import (
@@ -29,7 +30,7 @@ from napari_smse.errors import DataError
 from napari_smse.models.card import CARD_SUFFIX
 from napari_smse.models.model_files import model_stem, new_model_paths
 from napari_smse.progress import Progress, run_task
-from napari_smse.scoring import choose_device
+from napari_smse.scoring import choose_device, store_lock
 from napari_smse.workflows.settings.fine_tune import (
     Classification,
     FineTuneSettings,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 
 def finetune(
+    context: typer.Context,
     model: ModelArgument,
     data: Annotated[
         Path,
@@ -96,6 +98,9 @@ def finetune(
 
     console = Console(quiet=quiet, as_json=as_json)
     new_model_paths(out, overwrite=overwrite)
+    stem = model_stem(out)
+    context.with_resource(store_lock(stem))  # of two at once, one would learn for nothing
+    remove_parts(stem)
     chosen = choose_device(device)
     loaded = models.load_model(model)
     settings = FineTuneSettings(

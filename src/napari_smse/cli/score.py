@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -200,16 +201,13 @@ class Scorer:
         jobs = [job for job in jobs if not _is_settled(job, progress, several=several)]
         if not jobs:
             return
+        precision = settings.scoring.precision
+        load = partial(load_on_fastest, self.model, self.devices, progress, precision=precision)
         if self.local_workers is None and self.scheduler is None:
-            model, devices = load_on_fastest(
-                self.model, self.devices, progress, precision=settings.scoring.precision
-            )
-            score_here(jobs, model, devices, progress)
+            score_here(jobs, load, progress)
             return
         with workers(self.local_workers, self.scheduler) as client:
-            model, devices = load_on_fastest(
-                self.model, self.devices, progress, precision=settings.scoring.precision
-            )
+            model, devices = load()
             if len(devices) > 1:
                 raise RequestError("Each worker runs the network on one device: name one only.")
             WorkerScorer(client, model, self.model, devices[0]).score(jobs, progress)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from napari_smse.atomic_write import atomic_files
 from napari_smse.finetuning.fine_tuner import FineTuner
 from napari_smse.finetuning.result import FineTuneResult
 from napari_smse.metrics.estimate import Estimate
@@ -38,7 +39,7 @@ def save_fine_tuned(
     label: tuple[str, str] | None = None,
     colours: Mapping[str, Colour] | None = None,
 ) -> Path:
-    """Write weights, card, exemplars and reference, each whole or not at all.
+    """Write weights, card, exemplars and reference: all of them or, if one cannot be, none.
 
     Parameters
     ----------
@@ -67,16 +68,20 @@ def save_fine_tuned(
     """
     name, version = label or (model_stem(out).name, "1")
     card = fine_tuned_card(tuning, tuned, name, version=version, colours=colours)
-    path = save_model(tuned.network, card, out)
-    weights = read_card(path).weights_sha256
-    save_bank(replace(tuned.exemplars, model=weights), model_bank_path(path))
+    stem = model_stem(out)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_files(stem) as part:
+        made = save_model(tuned.network, card, part / stem.name)
+        weights = read_card(made).weights_sha256
+        save_bank(replace(tuned.exemplars, model=weights), model_bank_path(made))
+        if tuned.ood_reference is not None:
+            save_ood_reference(
+                tuned.ood_reference.model_copy(update={"model": weights}), ood_reference_path(made)
+            )
+    path = stem.with_name(made.name)
     if tuned.ood_reference is None:
         # Those of a model that lay here before are not of this one.
         ood_reference_path(path).unlink(missing_ok=True)
-    else:
-        save_ood_reference(
-            tuned.ood_reference.model_copy(update={"model": weights}), ood_reference_path(path)
-        )
     return path
 
 

@@ -31,9 +31,10 @@ from napari_smse.scoring.runtimes.selection import select_runtime
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import MASK, REGION, UNSIGNED, ScoreStore
 from napari_smse.scoring.tile_table import ScaleScores
-from napari_smse.scoring.write_lock import WriteLock, folder_lock, store_lock
+from napari_smse.scoring.write_lock import LOCK_NAME, WriteLock, folder_lock, store_lock
 
 __all__ = [
+    "LOCK_NAME",
     "MASK",
     "MULTI_SCALE_MEAN",
     "REGION",

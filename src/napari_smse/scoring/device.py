@@ -155,6 +155,11 @@ def choose_device(name: str = "auto", *, exact: bool = False) -> ComputeDevice:
     )
 
 
+def first_device(names: str) -> str:
+    """Return the first of names separated by commas, for what needs one device only."""
+    return names.split(",")[0].strip()
+
+
 def choose_devices(names: str = "auto", *, exact: bool = False) -> list[ComputeDevice]:
     """Several devices that share a run's tiles, or one.
 

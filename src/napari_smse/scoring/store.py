@@ -30,7 +30,7 @@ from napari_smse.scoring.store_layout import (
     create_array,
     create_scale,
     has_checksums,
-    open_group,
+    open_store_group,
     read_appearance,
     read_tiles,
     reading,
@@ -41,6 +41,7 @@ from napari_smse.scoring.store_layout import (
 )
 from napari_smse.scoring.tile_table import ScaleScores, TileTable, unit_length
 from napari_smse.tiles import TilePlan
+from napari_smse.zarr_groups import open_group
 
 REGION: Final = "region"
 """The fact that holds the outline of the region that was scored, as a GeoJSON geometry."""
@@ -114,7 +115,7 @@ class ScoreStore:
         part = path.with_name(path.name + ".part")
         try:
             shutil.rmtree(part, ignore_errors=True)
-            group = zarr.open_group(part, mode="w-", zarr_format=3)
+            group = open_group(part, mode="w-", zarr_format=3)
             for number, tiles in enumerate(plan.scales):
                 create_scale(group, number, tiles, len(classes), embedding_dim)
             create_array(group, "blocks_done", (len(plan.blocks),), np.uint8, 0)[:] = 0
@@ -151,7 +152,7 @@ class ScoreStore:
             If there is none, or it is of another kind or version.
         """
         with reading(path):
-            group = open_group(path)
+            group = open_store_group(path)
             if group.attrs.get("format") != FORMAT or group.attrs.get("version") not in READABLE:
                 raise OutputError(
                     f"{path} was not written by this version of napari-smse: remove it and "

@@ -23,6 +23,7 @@ from napari_smse.errors import OutputError
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 from napari_smse.tiles.appearance import MEASURES
+from napari_smse.zarr_groups import open_group
 
 _log = logging.getLogger(__name__)
 
@@ -112,13 +113,13 @@ class ScaleFacts(_Facts):
     inside: bool = False
 
 
-def open_group(path: Path) -> zarr.Group:
+def open_store_group(path: Path) -> zarr.Group:
     """Open a store's group for reading and writing; raises what zarr raises if there is none.
 
     Only what is of zarr's format 3 is seen: the filters of format 2 may unpickle. Consolidated
     metadata is not used, as it may list arrays of format 2 in a group of format 3.
     """
-    return zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
+    return open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
 
 
 def check_facts(attributes: Mapping[str, Any]) -> StoreFacts:

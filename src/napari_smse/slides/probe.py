@@ -151,12 +151,13 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def look_at(path: Path) -> None:
-    """Open each slide of a file as a run does, and read a little of its coarsest level."""
+    """Open each slide of a file as a run does, and read a little in the middle of each level."""
     from napari_smse.slides.opening import open_slide, slides_in_file
 
     for part in slides_in_file(path):
         with open_slide(part) as slide:
-            slide.read_level(len(slide.levels) - 1, 0, 0, _SIDE, _SIDE)
+            for number, level in reversed(list(enumerate(slide.levels))):
+                slide.read_level(number, level.width // 2, level.height // 2, _SIDE, _SIDE)
 
 
 def serve() -> None:

@@ -28,6 +28,7 @@ from napari_smse.widgets.slide_layers import (
     slide_key,
     slide_layers,
     slide_of,
+    tell_why_hidden,
 )
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.workflows.batch.score_queue import ScoreChoice
@@ -321,6 +322,7 @@ class Session:
             self.choose(event.value)
         elif not self.is_in_view(event.value):
             self._put_away(event.value)
+            tell_why_hidden(event.value)
 
     def _watch(self, layer: Image) -> None:
         layer.events.visible.connect(self._on_visible)

@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
 from napari_smse.errors import SlideNotFoundError, SmseError
-from napari_smse.reader import SLIDE_KEY
+from napari_smse.reader import MAP_SLIDE_KEY, SLIDE_KEY
 from napari_smse.slides import Slide, file_and_image, open_slide
 from napari_smse.slides.remote_path import RemotePath
 
@@ -30,6 +31,7 @@ class LayerKind(StrEnum):
     CONTOURS = "contours"
     DIFFERENCE = "difference by fine-tuning"
     EXAMPLES = "examples"
+    EXPORTED_MAP = "heat map that was opened from a file"
     HEAT_MAP = "heat map"
     HITS = "hits"
     OUT_OF_DISTRIBUTION = "out of distribution"
@@ -70,13 +72,22 @@ class LayerMark:
 def mark_of(layer: Layer) -> LayerMark | None:
     """Return the mark of a layer; None if it is not one of this plugin's, or a slide."""
     mark = layer.metadata.get(LAYER_KEY)
-    return mark if isinstance(mark, LayerMark) else None
+    if isinstance(mark, LayerMark):
+        return mark
+    slide = layer.metadata.get(MAP_SLIDE_KEY)  # the reader lies below marks
+    return LayerMark(LayerKind.EXPORTED_MAP, slide) if isinstance(slide, str) else None
 
 
 def is_of_kind(layer: Layer, kind: LayerKind, slide: str | None = None) -> bool:
     """Whether a layer shows this, on the slide with this quick hash or on any."""
     mark = mark_of(layer)
     return mark is not None and mark.kind is kind and slide in (None, mark.slide)
+
+
+def tell_why_hidden(layer: Layer) -> None:
+    """Say why what was just opened is not seen, if the user opened it by itself."""
+    if is_of_kind(layer, LayerKind.EXPORTED_MAP):
+        show_info(f"{layer.name} is of another slide, and is seen when that slide is in view.")
 
 
 def layers_of_kind(viewer: ViewerModel, kind: LayerKind, slide: str | None = None) -> list[Layer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ COLOURS = ((200, 0, 7), (0, 0, 0), (1, 255, 3))
 def stack(x: float = 7, y: float = 9, cell: float = 4, slide_mpp: float = 0.25) -> MapStack:
     values = np.random.default_rng(0).random((3, 20, 30), dtype=np.float32)
     values[:, :5] = np.nan
-    return MapStack("20x", CLASSES, values, x, y, cell, slide_mpp, COLOURS)
+    return MapStack("20x", CLASSES, values, x, y, cell, slide_mpp, COLOURS, "the slide's hash")
 
 
 def as_zarr(path: Path, maps: MapStack) -> Path:
@@ -57,6 +58,8 @@ def test_maps_come_back_as_they_were(
     np.testing.assert_array_equal(read.values, stack().values)
     assert (read.name, read.classes, read.rgb) == ("20x", CLASSES, COLOURS)
     assert (read.x, read.y, read.cell, read.slide_mpp) == (7, 9, 4, 0.25)
+    assert read.slide == "the slide's hash"
+    assert read_map(writes(tmp_path, replace(stack(), slide=None))).slide is None
 
 
 @given(st.floats(0, 2e5), st.floats(0, 2e5), st.floats(1, 5000), st.floats(0.02, 10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -221,6 +222,27 @@ def test_what_makes_the_library_crash_is_damaged(
     path.write_bytes(data)
     with pytest.raises(DamagedSlideError, match=r"states -?[0-9]+ dimensions.; copy it again"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize(
+    ("at", "kind", "stated"), [(76, "<i", -16), (76, "<i", 2**31 - 1), (40, "<q", 2**50)]
+)
+def test_a_tile_whose_head_makes_the_library_crash_is_damaged(
+    one_scene: Path, tmp_path: Path, level: int, at: int, kind: str, stated: int
+) -> None:
+    data = bytearray(one_scene.read_bytes())
+    heads = [found.start() for found in re.finditer(b"ZISRAWSUBBLOCK", data)]
+    struct.pack_into(kind, data, heads[-1 if level else 0] + at, stated)
+    path = tmp_path / "a.czi"
+    path.write_bytes(data)
+    with open_slide(path) as slide:
+        whole = (0, 0, slide.levels[level].width, slide.levels[level].height)
+        for _ in range(2):
+            with pytest.raises(DamagedSlideError, match=rf"states {stated} .*copy it again"):
+                slide.read_level(level, *whole)
+        other = slide.levels[1]
+        slide.read_level(1, 0, 0, other.width, other.height)  # which is not damaged
 
 
 def test_a_tile_that_is_damaged_is_named(tmp_path: Path) -> None:

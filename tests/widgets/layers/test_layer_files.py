@@ -2,16 +2,19 @@
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from shapely.geometry import box
 
 from napari_smse.annotations import Annotation, AnnotationSet, read_annotations
 from napari_smse.errors import OutputError, RegionError, RequestError, SlideNotFoundError
 from napari_smse.reader import get_reader
 from napari_smse.results.exchange.map_files import read_map
+from napari_smse.results.exchange.ome_tiff import write_map
 from napari_smse.widgets.layers.annotation_layer import AnnotationLayer
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
+from support.slides import noise_image, write_pyramid_tiff
 from widgets.layers.test_heat_map_layers import maps_of
 
 pytestmark = pytest.mark.gui
@@ -90,6 +93,40 @@ def test_a_heat_map_is_saved_where_it_lies_and_opens_there(viewer, slide_layer, 
     assert opened.save(str(again)) == [str(again)]
     np.testing.assert_allclose(read_map(again).origin_um, opened.translate, rtol=1e-9)
     assert layer.save(str(path)) == [str(path)]  # another map is replaced
+
+
+@pytest.mark.parametrize("kind", ["ome.zarr", "ome.tif"])
+def test_an_opened_map_is_seen_with_its_own_slide_alone(viewer, slide_layer, tmp_path, kind):
+    laid = HeatMapLayers(
+        viewer, slide_layer, slide_of(slide_layer), maps_of(("benign", "malignant"), (0.2, 0.8))
+    )
+    laid.add_next()
+    (own,) = laid.layers.values()
+    path = tmp_path / "map.ome.zarr"
+    own.save(str(path))
+    if kind == "ome.tif":
+        write_map(tmp_path / "map.ome.tif", read_map(path))
+        path = tmp_path / "map.ome.tif"
+    other_path = write_pyramid_tiff(tmp_path / "other.tif", noise_image(900, 900), mpp=0.25)
+    (opened,) = viewer.open(str(path), plugin="napari-smse")
+    assert opened.visible
+    (other,) = viewer.open(str(other_path), plugin="napari-smse")
+    session = session_of(viewer)
+    session.choose(other)
+    assert not opened.visible
+    session.choose(slide_layer)
+    assert opened.visible
+    session.choose(other)
+    with notification_manager:
+        (late,) = viewer.open(str(path), plugin="napari-smse")
+        said = notification_manager.records[-1].message
+    assert not late.visible
+    assert "is of another slide" in said
+    session.choose(slide_layer)
+    assert late.visible
+    again = tmp_path / "again.zarr"
+    late.save(str(again))
+    assert read_map(again).slide == slide_of(slide_layer).quick_hash
 
 
 def test_what_is_no_map_is_not_replaced_or_written(viewer, slide_layer, tmp_path):

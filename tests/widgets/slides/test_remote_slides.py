@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QInputDialog
 
+from napari_smse import reader
+from napari_smse.errors import UnreachableSlideError
 from napari_smse.reader import SLIDE_KEY, get_reader
-from napari_smse.slides import open_slide
+from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.progressive_pyramid import ProgressiveLevel
 from napari_smse.slides.remote_path import RemotePath
 from napari_smse.widgets.slide_layers import slide_of
@@ -57,6 +61,25 @@ def test_napari_opens_a_url_lazily_and_sharpens_what_is_in_view(viewer, until, s
     assert all(isinstance(level, ProgressiveLevel) for level in layer.data[:-1])
     until(lambda: np.array_equal(layer.data[0][box], exact))
     assert np.array_equal(np.asarray(layer.data[-1]), np.asarray(layer.data[-1][:]))
+
+
+def test_the_window_waits_for_an_address_for_so_long_at_most(viewer, until, url, monkeypatch):
+    opened, may_answer = [], Event()
+
+    def slow(path):
+        may_answer.wait()
+        opened.append(open_slide(path))
+        return opened[0]
+
+    monkeypatch.setattr(reader, "open_slide", slow)
+    monkeypatch.setattr(reader, "WINDOW_SECONDS", 0.1)
+    with pytest.raises(UnreachableSlideError, match=r"did not answer within 0.1 s.*Open address"):
+        viewer.open(url, plugin="napari-smse")
+    assert not viewer.layers
+    closed = []
+    monkeypatch.setattr(Slide, "close", lambda slide: closed.append(slide))
+    may_answer.set()
+    until(lambda: closed == opened != [])  # what comes too late is closed
 
 
 def test_a_level_that_came_is_shown(viewer, until, url):

@@ -11,7 +11,8 @@ import pytest
 
 from napari_smse.cli.console import traceback_file
 from napari_smse.slides import Slide
-from support.shell import Shell, shell, write_section
+from support.shell import Shell, assert_one_error, shell, write_section
+from support.slides import cut
 
 __all__ = ["shell"]  # the fixture
 
@@ -122,3 +123,33 @@ def test_a_key_still_stops_all(
     answer = shell("score", slides, "--out", tmp_path / "out")
     assert answer.status == 130
     assert not list((tmp_path / "out").glob("*/run.json"))
+
+
+@pytest.mark.parametrize("bad", ["cut short", "without a scale"])
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("score", "cli.score"),
+        ("index", "workflows.batch.indexing"),
+        ("estimate", "workflows.batch.estimation"),
+    ],
+)
+def test_no_network_is_loaded_for_what_cannot_be_scored(
+    shell: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    module: str,
+    bad: str,
+) -> None:
+    def load(*_args: object, **_options: object) -> None:
+        raise AssertionError("the network is loaded")
+
+    monkeypatch.setattr(f"napari_smse.{module}.load_on_fastest", load)
+    for place in ("cli.index", "cli.estimate"):
+        monkeypatch.setattr(f"napari_smse.{place}.read_card", lambda _: shell.model.card)
+    path = write_section(tmp_path / "a.tif", mpp=None if bad == "without a scale" else 0.5)
+    if bad == "cut short":
+        cut(path, 300)
+    words = () if command == "estimate" else ("--out", tmp_path / "out")
+    assert_one_error(shell(command, path, *words), "a.tif")

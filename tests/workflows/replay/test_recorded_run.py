@@ -24,7 +24,7 @@ from napari_smse.models import read_card
 from napari_smse.progress import run_task
 from napari_smse.results import STORE_NAME, RunContext, save_results
 from napari_smse.results.run_record import read_record
-from napari_smse.scoring import ScoreRequest
+from napari_smse.scoring import LOCK_NAME, ScoreRequest
 from napari_smse.slides import open_slide
 from napari_smse.workflows.replay.recorded_run import (
     RepeatedRun,
@@ -126,6 +126,20 @@ def test_a_folder_that_holds_something_is_left_alone(
     with pytest.raises(OutputError, match="empty folder"):
         repeated(results, tmp_path, model)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_what_was_stopped_goes_on(results: Path, model: str, tmp_path: Path) -> None:
+    running = rerun(results, tmp_path, models=(model,), device="cpu")
+    while not (tmp_path / STORE_NAME).exists():
+        next(running)
+    running.close()
+    (tmp_path / LOCK_NAME).touch()  # as a kill leaves it
+    part = tmp_path / ".tiles.csv.0123abcd.part"
+    part.touch()
+    assert repeated(results, tmp_path, model).same_tiles
+    assert not part.exists()
+    with pytest.raises(OutputError, match="empty folder"):  # now it is finished
+        repeated(results, tmp_path, model)
 
 
 def test_a_record_without_the_outline_of_its_region_is_refused(

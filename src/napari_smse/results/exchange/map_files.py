@@ -8,14 +8,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
-import zarr
 
 from napari_smse.errors import OutputError
 from napari_smse.palette import Colour
 from napari_smse.results.exchange.map_stack import MapStack
-from napari_smse.results.exchange.ome_tiff import SLIDE_MPP
+from napari_smse.results.exchange.ome_tiff import SLIDE, SLIDE_MPP
 from napari_smse.slides.backends.ome_zarr import MAP_KEY, check_codecs, read_multiscales
 from napari_smse.slides.exported_maps import map_description
+from napari_smse.zarr_groups import open_group
 
 _OME: Final = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
 _FULL_BYTE: Final = 255
@@ -40,7 +40,7 @@ def read_map(path: Path) -> MapStack:
 def _read_zarr(path: Path) -> MapStack:
     (image,) = read_multiscales(path)
     about = image["metadata"][MAP_KEY]
-    group = zarr.open_group(path, mode="r", use_consolidated=False)
+    group = open_group(path, mode="r", use_consolidated=False)
     array: Any = group[str(image["datasets"][0]["path"])]
     check_codecs(array)
     values = np.asarray(array[:])
@@ -58,6 +58,7 @@ def _read_zarr(path: Path) -> MapStack:
         float(about["cell_px"]),
         float(about["slide_mpp"]),
         tuple(_colour(bytes.fromhex(one["color"])) for one in channels),
+        str(about["slide"]) if "slide" in about else None,
     )
 
 
@@ -68,16 +69,19 @@ def _read_tiff(path: Path) -> MapStack:
     image = _found(ome, f"{_OME}Image")
     pixels = _found(image, f"{_OME}Pixels")
     plane, channels = _found(pixels, f"{_OME}Plane"), pixels.findall(f"{_OME}Channel")
-    mpp = next(float(one.text or "") for one in ome.iter(f"{_OME}M") if one.get("K") == SLIDE_MPP)
+    values = np.asarray(tifffile.imread(path, series=0, level=0), dtype=np.float32)
+    stated = {one.get("K"): one.text or "" for one in ome.iter(f"{_OME}M")}
+    mpp = float(stated[SLIDE_MPP])
     return MapStack(
         image.attrib["Name"],
         tuple(one.attrib["Name"] for one in channels),
-        np.asarray(tifffile.imread(path, series=0, level=0), dtype=np.float32),
+        values.reshape(len(channels), *values.shape[-2:]),  # which come without the axis of one
         float(plane.attrib["PositionX"]) / mpp,
         float(plane.attrib["PositionY"]) / mpp,
         float(pixels.attrib["PhysicalSizeX"]) / mpp,
         mpp,
         tuple(_colour((int(one.attrib["Color"]) % 2**32).to_bytes(4, "big")) for one in channels),
+        stated.get(SLIDE),
     )
 
 

@@ -15,6 +15,7 @@ from napari_smse.errors import OutputError
 from napari_smse.palette import Colour, class_colours
 from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.results.folder import folder_name
+from napari_smse.results.run_record import SlideRecord
 from napari_smse.scoring import MULTI_SCALE_MEAN, HeatMap, ScaleScores, fuse
 from napari_smse.scoring.calls import CallRule
 from napari_smse.scoring.score_maps import name_scales
@@ -41,6 +42,8 @@ class MapStack:
         um/px of level 0.
     colours
         Of the classes, RGB 0..255; those without one get a usual colour.
+    slide
+        Quick hash of the slide that the maps are of; None if that is not known.
     """
 
     name: str
@@ -51,15 +54,25 @@ class MapStack:
     cell: float
     slide_mpp: float
     colours: tuple[Colour, ...] = ()
+    slide: str | None = None
 
     @classmethod
     def from_maps(
-        cls, name: str, classes: Sequence[str], maps: Sequence[HeatMap], slide_mpp: float
+        cls, name: str, classes: Sequence[str], maps: Sequence[HeatMap], slide: SlideRecord
     ) -> MapStack:
         """Put the maps of classes, all of one grid, on each other."""
         values = np.stack([one.values for one in maps])
         first = maps[0]
-        return cls(name, tuple(classes), values, first.x, first.y, first.cell, slide_mpp)
+        return cls(
+            name,
+            tuple(classes),
+            values,
+            first.x,
+            first.y,
+            first.cell,
+            slide.mpp,
+            slide=slide.quick_hash,
+        )
 
     @property
     def cell_um(self) -> float:
@@ -145,7 +158,7 @@ def map_stacks(run: ResultFolder) -> list[MapStack]:
 def _stack(run: ResultFolder, name: str, scales: Sequence[ScaleScores]) -> MapStack:
     classes = run.store.classes
     maps = [fuse([one.heat_map(number) for one in scales]) for number in range(len(classes))]
-    return MapStack.from_maps(name, classes, maps, run.record.slide.mpp)
+    return MapStack.from_maps(name, classes, maps, run.record.slide)
 
 
 def _fused_scales(run: ResultFolder, scales: Sequence[ScaleScores]) -> list[ScaleScores]:

@@ -14,6 +14,8 @@ from napari_smse.slides.exported_maps import CREATOR
 
 SLIDE_MPP: Final = "slide µm/px"
 """What OME has no word for, and is needed to lay the map on the slide."""
+SLIDE: Final = "slide quick hash"
+"""By which a viewer knows the slide that the map lies on."""
 _TILE: Final = 256
 _UM_PER_CM: Final = 1e4
 
@@ -96,7 +98,10 @@ def _metadata(stack: MapStack) -> dict[str, Any]:
         "Creator": CREATOR,
         "axes": "CYX",
         "Name": stack.name,
-        "MapAnnotation": {SLIDE_MPP: repr(stack.slide_mpp)},
+        "MapAnnotation": {
+            SLIDE_MPP: repr(stack.slide_mpp),
+            **({} if stack.slide is None else {SLIDE: stack.slide}),
+        },
         "PhysicalSizeX": stack.cell_um,
         "PhysicalSizeXUnit": um,
         "PhysicalSizeY": stack.cell_um,

@@ -15,6 +15,7 @@ from napari_smse.results.exchange.map_stack import CallMap, MapStack, call_maps,
 from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.scoring import shown_class
 from napari_smse.slides.backends.ome_zarr import MAP_KEY
+from napari_smse.zarr_groups import open_group
 
 Version = Literal["0.4", "0.5"]
 
@@ -104,7 +105,7 @@ def write_map(
     levels = stack.pyramid()
     pixels: list[NDArray[Any]] = [one.as_bytes() if as_bytes else one.values for one in levels]
     with atomic_folder(path, overwrite=overwrite) as part:
-        group = zarr.open_group(part, mode="w", zarr_format=made.zarr_format)
+        group = open_group(part, mode="w", zarr_format=made.zarr_format)
         writer.write_multiscale(
             pixels,
             group,
@@ -120,6 +121,7 @@ def write_map(
                     "slide_mpp": stack.slide_mpp,
                     "cell_px": stack.cell,
                     "corner_px": [stack.x, stack.y],
+                    **({} if stack.slide is None else {"slide": stack.slide}),
                 },
             },
         )

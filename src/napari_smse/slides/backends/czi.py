@@ -24,12 +24,13 @@ from napari_smse.errors import (
     SlideError,
 )
 from napari_smse.slides.backends.base import Level, SlideFacts
+from napari_smse.slides.backends.czi_heads import tile_positions
 from napari_smse.slides.backends.czi_tiles import (
     SCENE,
     first_plane,
-    require_sound_directory,
     stored_levels,
     stored_tiles,
+    tile_heads,
 )
 from napari_smse.slides.backends.tiff_metadata import positive
 from napari_smse.slides.cache import ArrayCache
@@ -124,13 +125,19 @@ class CziBackend:
 
     def _read(self, level: int, box: Region) -> NDArray[np.uint8]:
         step = self._stored[level].step
-        corner = (self._box.x + box.x * step, self._box.y + box.y * step)
+        place = Region(
+            self._box.x + box.x * step,
+            self._box.y + box.y * step,
+            box.width * step,
+            box.height * step,
+        )
         with (
             _named_errors(self._path, f"cannot be read at ({box.x}, {box.y}) of level {level}"),
             self._readers.borrowed() as reader,
         ):
+            self._heads.require_sound(place, 1 / step)
             bgr = reader.read(
-                roi=(*corner, box.width * step, box.height * step),
+                roi=(place.x, place.y, place.width, place.height),
                 plane=self._plane,
                 scene=self._scene,
                 zoom=1 / step,
@@ -146,10 +153,12 @@ class CziBackend:
         described = [f"{box.width} x {box.height} px" for box in scenes.values()]
         number = chosen_index(described, self._path, image)
         self._scene, self._box = list(scenes.items())[number]
-        tiles = [tile for tile in stored_tiles(reader) if tile.place.get(SCENE) == self._scene]
+        tiles = stored_tiles(reader, tile_positions(self._path))
+        tiles = [tile for tile in tiles if tile.place.get(SCENE) == self._scene]
         self._plane = first_plane(tiles, self._path)
         tiles = [tile for tile in tiles if tile.is_on(self._plane)]
         _require_brightfield({tile.pixel_type for tile in tiles if tile.step == 1}, self._path)
+        self._heads = tile_heads(self._path, tiles)
         self._stored = stored_levels(self._box, tiles)
         self.levels: tuple[Level, ...] = tuple(one.level for one in self._stored)
         self.facts = SlideFacts(
@@ -216,7 +225,7 @@ def _new_reader(path: Path) -> Any:
             f"{path.name} is a CZI file, which is read by the package pylibCZIrw: "
             'run pip install "napari-smse[czi]".'
         ) from error
-    require_sound_directory(path)
+    tile_positions(path)
     return CziReader(str(path), cache_options=CacheOptions(CacheType.Standard, READER_CACHE_BYTES))
 
 

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import logging
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.slides.backends.base import Level
+from napari_smse.slides.backends.czi_heads import TileHeads
 from napari_smse.slides.region import Region
 
 SCENE: Final = "S"
 _FOCUS: Final = "Z"
 _CELLS: Final = 64
 _MAX_TILE: Final = 2048
-_DIRECTORY: Final = b"ZISRAWDIRECTORY"
-_DIRECTORY_AT: Final = 84
-_COUNT_AT, _ENTRIES_AT = 32, 160
-_ENTRY_HEAD, _ENTRY_DIMENSION = 32, 20
-_MAX_DIMENSIONS: Final = 40
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +27,8 @@ _log = logging.getLogger(__name__)
 class StoredTile:
     """A stored tile: where it lies, in px of the file's plane, and its own size, px.
 
-    ``place`` is its index along each dimension but x and y.
+    ``place`` is its index along each dimension but x and y, ``position`` where it lies in the file,
+    bytes; None where that is not known.
     """
 
     box: Region
@@ -40,6 +36,7 @@ class StoredTile:
     height: int
     place: Mapping[str, int]
     pixel_type: str
+    position: int | None
 
     @property
     def step(self) -> int:
@@ -53,38 +50,16 @@ class StoredTile:
         return all(self.place.get(name, index) == index for name, index in plane.items())
 
 
-def require_sound_directory(path: Path) -> None:
-    """Raise `ValueError` if the directory states what makes the library that reads it crash.
+def stored_tiles(reader: Any, positions: Sequence[int]) -> list[StoredTile]:
+    """Return all tiles of a file, of all scenes and levels.
 
-    It believes an entry of any number of dimensions, and reads beyond its memory. Whatever else
-    may be wrong it finds itself.
+    Parameters
+    ----------
+    reader
+        The library's.
+    positions
+        Where the tiles lie in the file, bytes; those that are not known are left out at the end.
     """
-    with path.open("rb") as file:
-        start = _number(file, "<q", _DIRECTORY_AT)
-        file.seek(max(0, start))
-        if file.read(len(_DIRECTORY)) != _DIRECTORY:
-            return
-        count = _number(file, "<i", start + _COUNT_AT)
-        at = start + _ENTRIES_AT
-        for _ in range(count):
-            file.seek(at)
-            head = file.read(_ENTRY_HEAD)
-            if len(head) < _ENTRY_HEAD or not head.startswith(b"DV"):
-                return
-            (dimensions,) = struct.unpack_from("<i", head, _ENTRY_HEAD - 4)
-            if not 0 <= dimensions <= _MAX_DIMENSIONS:
-                raise ValueError(f"a tile states {dimensions} dimensions")
-            at += _ENTRY_HEAD + _ENTRY_DIMENSION * dimensions
-
-
-def _number(file: IO[bytes], kind: str, at: int) -> int:
-    file.seek(at)
-    (number,) = struct.unpack(kind, file.read(struct.calcsize(kind)))
-    return int(number)
-
-
-def stored_tiles(reader: Any) -> list[StoredTile]:
-    """Return all tiles of a file, of all scenes and levels."""
     tiles = []
 
     def add(index: int, info: Any) -> bool:
@@ -96,12 +71,24 @@ def stored_tiles(reader: Any) -> list[StoredTile]:
                 size.h,
                 info.coordinate.to_dict(),
                 info.pixelType.name,
+                positions[index] if index < len(positions) else None,
             )
         )
         return True
 
     reader.enumerate_subblocks(add)
     return tiles
+
+
+def tile_heads(path: Path, tiles: Sequence[StoredTile]) -> TileHeads:
+    """Return what looks at the heads of tiles before they are read."""
+    known = [tile for tile in tiles if tile.position is not None and tile.box.width > 0]
+    return TileHeads(
+        path,
+        [tile.box for tile in known],
+        [tile.width / tile.box.width for tile in known],
+        [tile.position for tile in known if tile.position is not None],
+    )
 
 
 def first_plane(tiles: Sequence[StoredTile], path: Path) -> dict[str, int]:

@@ -29,6 +29,7 @@ from napari_smse.slides.byte_ranges import trying
 from napari_smse.slides.cache import ArrayCache
 from napari_smse.slides.remote_path import RemotePath
 from napari_smse.slides.scale import StatedScale, mean_mpp, pixel_ratio
+from napari_smse.zarr_groups import open_group
 
 CACHE_BYTES: Final = 64 * 2**20
 MAX_CHUNK_BYTES: Final = 2**29
@@ -261,7 +262,7 @@ def read_multiscales(path: Path) -> list[dict[str, Any]]:
 def _group(path: Path) -> zarr.Group:
     if isinstance(path, RemotePath):
         return remote_group(path)
-    return zarr.open_group(path, mode="r", use_consolidated=False)
+    return open_group(path, mode="r", use_consolidated=False)
 
 
 def _inside(path: Any) -> str:

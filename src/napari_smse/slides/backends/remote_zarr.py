@@ -15,6 +15,7 @@ from napari_smse.errors import CopyFirstError, UnreachableSlideError
 from napari_smse.slides.byte_ranges import trying
 from napari_smse.slides.http_ranges import request_options
 from napari_smse.slides.remote_path import RemotePath
+from napari_smse.zarr_groups import open_group
 
 METADATA: Final = (".zarray", ".zattrs", ".zgroup", "zarr.json")
 """Names of files, sorted."""
@@ -42,7 +43,7 @@ def remote_group(path: RemotePath) -> zarr.Group:
         )
     file_system(url, UnreachableSlideError)  # names what is not installed
     store = FsspecStore.from_url(url, storage_options=request_options(url), read_only=True)
-    return trying(place, lambda: zarr.open_group(store, mode="r", use_consolidated=False))
+    return trying(place, lambda: open_group(store, mode="r", use_consolidated=False))
 
 
 def remote_files(path: RemotePath, levels: Sequence[str]) -> list[Path]:

@@ -206,9 +206,10 @@ def _planes(
     count = level.rows * level.columns
     separate = page.planarconfig == 2 and page.samplesperpixel > 1
     repeats = page.samplesperpixel if separate else 1
-    if min(len(offsets), len(counts)) < count * repeats:
+    listed = min(len(offsets), len(counts))
+    if listed < count * repeats:
         raise DamagedSlideError(
-            f"{file.name} lists {len(offsets)} of its {count * repeats} tiles; copy it again"
+            f"{file.name} lists {listed} of its {count * repeats} tiles; copy it again"
         )
     if level.tile_width * level.tile_height * page.samplesperpixel > _LARGEST_SEGMENT:
         raise NotASlideError(

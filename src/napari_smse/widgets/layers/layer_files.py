@@ -139,7 +139,9 @@ def _stack(layer: Image) -> MapStack:
     # napari places a layer by the middle of its first pixel.
     left, top = float(x) - (cell - 1) / 2, float(y) - (cell - 1) / 2
     values = np.asarray(layer.data, dtype=np.float32)[None]
-    return MapStack(name.scale, (name.class_name,), values, left, top, cell, mpp)
+    mark = mark_of(layer)
+    slide = None if mark is None else mark.slide
+    return MapStack(name.scale, (name.class_name,), values, left, top, cell, mpp, slide=slide)
 
 
 def _level0(layer: Image, pixel: float) -> tuple[float, Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_smse.metrics.estimate import counted
+from napari_smse.models.card import ModelCard
 from napari_smse.progress import run_task
 from napari_smse.scoring import TimeEstimate, estimate
-from napari_smse.scoring.device import usable_cores
-from napari_smse.slides import open_slide
+from napari_smse.scoring.device import first_device, usable_cores
+from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.probe import require_openable
+from napari_smse.tiles import TilePlan
 from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest
 from napari_smse.workflows.chosen_tissue import chosen_tissue
 from napari_smse.workflows.settings.score import ScoreSettings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 def estimate_slides(
     paths: Sequence[Path],
     model: str,
+    card: ModelCard,
     scoring: ScoreSettings,
     reporter: BatchReporter,
     *,
@@ -36,7 +39,9 @@ def estimate_slides(
     paths
         The slides; those that cannot be read are reported, and stop no others.
     model
-        ``bundled`` or a path.
+        ``bundled`` or a path; it is loaded once a slide was opened and planned.
+    card
+        Of the model.
     scoring
         Which tiles, and on what.
     reporter
@@ -51,28 +56,53 @@ def estimate_slides(
     ModelError, DeviceError
         There is no such model or device.
     """
-    loaded, devices = load_on_fastest(model, scoring.device, reporter, precision=scoring.precision)
-    estimates = []
-    for path in paths:
+    estimates: list[TimeEstimate] = []
+    network = None
+    for slide, plan in _planned(paths, card, scoring, reporter, outlines, source_mpp):
+        network = network or load_on_fastest(
+            model, scoring.device, reporter, precision=scoring.precision
+        )
+        loaded, devices = network
         try:
-            if len(paths) > 1:  # a file that ends the process ends the others with it
-                require_openable(path)
-            with open_slide(path, mpp=source_mpp) as slide:
-                request = scoring.request_on(slide, outlines)
-                mask = run_task(chosen_tissue(slide, request, devices[0].torch_name))
-                plan = request.plan(slide, loaded.card, mask)
-                threads = usable_cores()
-                estimated = estimate(slide, loaded, plan, devices, threads=threads)
+            estimated = estimate(slide, loaded, plan, devices, threads=usable_cores())
         except Exception as error:
-            reporter.fail(error, path.name)
+            reporter.fail(error, slide.path.name)
             continue
         estimates.append(estimated)
-        reporter.done(f"{path.name}: {_describe(estimated)}")
+        reporter.done(f"{slide.path.name}: {_describe(estimated)}")
     if len(estimates) > 1:
         tiles = sum(estimated.tiles for estimated in estimates)
         seconds = sum(estimated.seconds for estimated in estimates)
         reporter.report(f"In all: {tiles:,} tiles, {describe_time(seconds)}.")
     return estimates
+
+
+def _planned(
+    paths: Sequence[Path],
+    card: ModelCard,
+    scoring: ScoreSettings,
+    reporter: BatchReporter,
+    outlines: BaseGeometry | None,
+    source_mpp: float | None,
+) -> Iterator[tuple[Slide, TilePlan]]:
+    """Yield slides, open for as long as they have their turn; the others are reported."""
+    for path in paths:
+        try:
+            if len(paths) > 1:  # a file that ends the process ends the others with it
+                require_openable(path)
+            slide = open_slide(path, mpp=source_mpp)
+        except Exception as error:
+            reporter.fail(error, path.name)
+            continue
+        with slide:
+            try:
+                request = scoring.request_on(slide, outlines)
+                mask = run_task(chosen_tissue(slide, request, first_device(scoring.device)))
+                plan = request.plan(slide, card, mask)
+            except Exception as error:
+                reporter.fail(error, path.name)
+                continue
+            yield slide, plan
 
 
 def describe_time(seconds: float) -> str:

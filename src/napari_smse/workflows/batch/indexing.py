@@ -16,10 +16,11 @@ from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import quick_hash, slide_name
 from napari_smse.slides.probe import require_openable
-from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest, tissue_progress
+from napari_smse.workflows.batch.scorers import BatchReporter, load_on_fastest, planned_jobs
 from napari_smse.workflows.batch.slide_job import (
     BatchSettings,
     OpenJob,
+    PlannedJob,
     SlideJob,
     slide_jobs,
 )
@@ -59,15 +60,15 @@ class Indexing:
         """Add slides, each as soon as it is scored; torch is there only if one must be."""
         several = len(jobs) > 1
         left = [job for job in jobs if not self._is_settled(job, several=several)]
-        if not left:
-            return
         settings = self._settings
-        model, devices = load_on_fastest(
-            self._model, self._devices, self._reporter, precision=settings.scoring.precision
-        )
-        for job in left:
+        network = None
+        for job, planned in planned_jobs(left, self._reporter):
+            network = network or load_on_fastest(
+                self._model, self._devices, self._reporter, precision=settings.scoring.precision
+            )
+            model, devices = network
             try:
-                with self._prepared(job, devices) as prepared:
+                with self._prepared(planned, devices) as prepared:
                     self._reporter.warn(prepared.warnings)
                     running = score(
                         prepared.slide,
@@ -120,15 +121,15 @@ class Indexing:
         self._reporter.done(f"{job.path.name}: {outcome}, {tiles:,} tiles")
         return True
 
-    def _prepared(self, job: SlideJob, devices: Sequence[ComputeDevice]) -> OpenJob:
+    def _prepared(self, planned: PlannedJob, devices: Sequence[ComputeDevice]) -> OpenJob:
         try:
-            return job.prepare(devices, tissue_progress(job, self._reporter))
+            return planned.prepare(devices)
         except OutputError:
             if not self._overwrite:
                 raise
         # Only what holds another run's scores is begun anew: a stopped run goes on.
-        anew = replace(job, settings=replace(self._settings, overwrite=True))
-        return anew.prepare(devices, tissue_progress(job, self._reporter))
+        anew = replace(planned.job, settings=replace(self._settings, overwrite=True))
+        return replace(planned, job=anew).prepare(devices)
 
     def _append(self, job: SlideJob, slide: Slide, store: ScoreStore) -> None:
         added = self._index.add_scored(slide, store, replace=self._overwrite)

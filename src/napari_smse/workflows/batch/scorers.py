@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -12,13 +12,16 @@ from napari_smse.progress import OnProgress, Progress
 from napari_smse.scoring import choose_devices, score
 from napari_smse.scoring.device import PrecisionChoice, usable_cores
 from napari_smse.scoring.runtimes.selection import device_as_wanted
-from napari_smse.workflows.batch.slide_job import OpenJob, SlideJob
+from napari_smse.workflows.batch.slide_job import OpenJob, PlannedJob, SlideJob
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from napari_smse.models import Model
     from napari_smse.scoring import ComputeDevice
+
+    LoadNetwork = Callable[[], tuple[Model, list[ComputeDevice]]]
+    """Loads a network, and says what it runs on."""
 
 
 class BatchReporter(Protocol):
@@ -73,16 +76,25 @@ def load_on_fastest(
     return loaded, chosen
 
 
-def score_here(
-    jobs: Sequence[SlideJob],
-    model: Model,
-    devices: Sequence[ComputeDevice],
-    reporter: BatchReporter,
-) -> None:
-    """Score slides one after the other in this process; those that fail stop no others."""
-    for job in jobs:
+def score_here(jobs: Sequence[SlideJob], load: LoadNetwork, reporter: BatchReporter) -> None:
+    """Score slides one after the other in this process; those that fail stop no others.
+
+    Parameters
+    ----------
+    jobs
+        The slides.
+    load
+        Loads the network, once a slide was opened and planned that needs it; what it raises stops
+        all.
+    reporter
+        Where to report it.
+    """
+    network = None
+    for job, planned in planned_jobs(jobs, reporter):
+        network = network or load()
+        model, devices = network
         try:
-            with job.prepare(devices, tissue_progress(job, reporter)) as prepared:
+            with planned.prepare(devices) as prepared:
                 reporter.warn(prepared.warnings)
                 running = score(
                     prepared.slide,
@@ -103,6 +115,23 @@ def score_here(
 def tissue_progress(job: SlideJob, reporter: BatchReporter) -> OnProgress:
     """Return what reports how far a network is that looks for a slide's tissue."""
     return partial(reporter.tiles, f"tissue of {job.name}")
+
+
+def planned_jobs(
+    jobs: Iterable[SlideJob], reporter: BatchReporter
+) -> Iterator[tuple[SlideJob, PlannedJob]]:
+    """Yield slides one after the other, open for as long as they have their turn.
+
+    Those that cannot be opened and planned are reported as failed.
+    """
+    for job in jobs:
+        try:
+            planned = job.plan(tissue_progress(job, reporter))
+        except Exception as error:
+            reporter.fail(error, job.path.name)
+            continue
+        with planned:
+            yield job, planned
 
 
 def workers(local: int | None, scheduler: str | None) -> AbstractContextManager[Client]:

@@ -30,6 +30,7 @@ from napari_smse.scoring import (
     open_run,
     run_warnings,
 )
+from napari_smse.scoring.device import first_device
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
@@ -153,6 +154,30 @@ class SlideJob:
         with open_slide(self.path, mpp=settings.source_mpp) as slide:
             return f"; {settings.index.add_from(settings.target.folder(self.name), slide)}"
 
+    def plan(self, on_progress: OnProgress | None = None) -> PlannedJob:
+        """Open it, and plan its tiles; without the network that scores them.
+
+        Parameters
+        ----------
+        on_progress
+            Called while a network looks for its tissue, where one does.
+
+        Raises
+        ------
+        SlideError, ScaleError, RegionError
+            As opening and planning do.
+        """
+        settings = self.settings
+        slide = open_slide(self.path, mpp=settings.source_mpp)
+        try:
+            request = settings.scoring.request_on(slide, settings.outlines)
+            device = first_device(settings.scoring.device)
+            mask = run_task(chosen_tissue(slide, request, device), on_progress)
+            return PlannedJob(self, slide, request, request.plan(slide, settings.card, mask))
+        except BaseException:
+            slide.close()
+            raise
+
     def prepare(
         self, devices: Sequence[ComputeDevice], on_progress: OnProgress | None = None
     ) -> OpenJob:
@@ -160,48 +185,83 @@ class SlideJob:
 
         Parameters
         ----------
-        devices
-            What it will be scored on; all compute alike.
-        on_progress
-            Called while a network looks for its tissue, where one does.
+        devices, on_progress
+            As for `PlannedJob.prepare`, and for `plan`.
 
         Raises
         ------
         SlideError, ScaleError, RegionError, OutputError
-            As opening, planning and `open_run` do.
+            As `plan` and `PlannedJob.prepare` do.
         """
-        slide = open_slide(self.path, mpp=self.settings.source_mpp)
+        planned = self.plan(on_progress)
         try:
-            return self._prepared(slide, devices, on_progress)
+            return planned.prepare(devices)
         except BaseException:
-            slide.close()
+            planned.slide.close()
             raise
 
-    def _prepared(
-        self, slide: Slide, devices: Sequence[ComputeDevice], on_progress: OnProgress | None
-    ) -> OpenJob:
-        settings = self.settings
-        request = settings.scoring.request_on(slide, settings.outlines)
-        mask = run_task(chosen_tissue(slide, request, devices[0].torch_name), on_progress)
-        plan = request.plan(slide, settings.card, mask)
-        lock = settings.target.lock(self.name)
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A slide that is open, with its plan; on what it will be scored need not be known yet.
+
+    Parameters
+    ----------
+    job
+        What it was made of.
+    slide, request, plan
+        What to score.
+    """
+
+    job: SlideJob
+    slide: Slide
+    request: ScoreRequest
+    plan: TilePlan
+
+    def __enter__(self) -> PlannedJob:
+        """Return it."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the slide."""
+        self.slide.close()
+
+    def prepare(self, devices: Sequence[ComputeDevice]) -> OpenJob:
+        """Open its store.
+
+        Parameters
+        ----------
+        devices
+            What it will be scored on; all compute alike.
+
+        Raises
+        ------
+        OutputError
+            As `open_run` does.
+        """
+        lock = self.job.settings.target.lock(self.job.name)
         try:
-            store = self._opened_store(slide, request, plan, devices[0])
+            store = self._opened_store(devices[0])
         except BaseException:
             lock.release()
             raise
-        return OpenJob(self, slide, request, plan, store, devices, lock)
+        return OpenJob(self.job, self.slide, self.request, self.plan, store, devices, lock)
 
-    def _opened_store(
-        self, slide: Slide, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
-    ) -> ScoreStore:
-        settings, folder = self.settings, self.settings.target.folder(self.name)
+    def _opened_store(self, device: ComputeDevice) -> ScoreStore:
+        settings = self.job.settings
+        folder = settings.target.folder(self.job.name)
         remove_unfinished(folder)
         if settings.overwrite:
             remove_results(folder)
         path = folder / STORE_NAME
         store = open_run(
-            path, slide, settings.card, request, plan, device, overwrite=settings.overwrite
+            path,
+            self.slide,
+            settings.card,
+            self.request,
+            self.plan,
+            device,
+            overwrite=settings.overwrite,
         )
         if not store.complete:
             remove_results(folder)

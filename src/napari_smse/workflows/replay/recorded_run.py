@@ -13,9 +13,9 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import MaskError, OutputError, RequestError
 from napari_smse.progress import Task
-from napari_smse.results import RECORD_NAME, STORE_NAME, save_results
+from napari_smse.results import RECORD_NAME, STORE_NAME, remove_unfinished, save_results
 from napari_smse.results.run_record import CLASS_HEAD, RunRecord
-from napari_smse.scoring import MASK, REGION, ScoreStore, folder_lock
+from napari_smse.scoring import LOCK_NAME, MASK, REGION, ScoreStore, folder_lock
 from napari_smse.scoring.device import PrecisionChoice
 from napari_smse.scoring.runtimes.quantised_network import find_quantisation
 from napari_smse.tiles.mask_choice import NO_ARTEFACT, mask_sha256
@@ -70,7 +70,7 @@ def rerun(
     recorded
         `run.json`, or the results folder that it lies in.
     out
-        Folder of the new results; nothing may lie there yet.
+        Folder of the new results; nothing may lie there yet, but what was left when it was stopped.
     models
         Models that may have scored it, besides those that come with the program.
     slides
@@ -91,18 +91,28 @@ def rerun(
         The model or the slide is not there, or another one.
     """
     folder = recorded.parent if recorded.name == RECORD_NAME else recorded
-    if out.exists() and any(out.iterdir()):
+    if _holds_others(out):
         raise OutputError(f"{out} holds files already: choose an empty folder, or a new one.")
     before = open_results(folder, models)
     mask = recorded_mask(before.record, tissue_mask)
     settings = recorded_settings(before.record, device, mask)
     region = recorded_region(before.record)
     with before.open_slide(slides) as slide, folder_lock(out):
+        remove_unfinished(out)
         job = ScoreJob(slide, before.model, settings, region, out=out / STORE_NAME)
         run = yield from job.run()
         context = replace(before.context, device=run.device.label, warnings=run.warnings)
         save_results(out, slide, run.store, context)
     return _compared(before, run.store, out)
+
+
+def _holds_others(out: Path) -> bool:
+    """Whether a folder holds anything but what a run that was stopped left there."""
+    if not out.exists():
+        return False
+    stopped = (out / STORE_NAME).exists() and not (out / RECORD_NAME).exists()
+    left = {f"{STORE_NAME}.part", LOCK_NAME, f"{LOCK_NAME}.by"}
+    return not stopped and any(path.name not in left for path in out.iterdir())
 
 
 def recorded_settings(
