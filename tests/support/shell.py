@@ -46,7 +46,8 @@ class Shell:
         self.model = model
         hide_bundled_reference(monkeypatch)
         monkeypatch.setattr("napari_smse.models.load_model", lambda _name: model)
-        monkeypatch.setattr("napari_smse.cli.score.read_card", lambda _name: model.card)
+        for command in ("score", "estimate"):
+            monkeypatch.setattr(f"napari_smse.cli.{command}.read_card", lambda _name: model.card)
 
     def __call__(self, *words: str | Path) -> Answer:
         self._monkeypatch.setattr(sys, "argv", ["napari-smse", *map(str, words)])

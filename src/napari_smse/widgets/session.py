@@ -47,10 +47,8 @@ class ScoredLayer:
 
     Attributes
     ----------
-    layer
-        Its layer.
-    slide, run
-        The slide and the run in force, which may still go on.
+    layer, slide, run
+        Its layer, the slide, and the run in force, which may still go on.
     """
 
     layer: Image

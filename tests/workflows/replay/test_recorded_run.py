@@ -39,6 +39,9 @@ from support.icc_profiles import wide_profile
 from support.shell import section
 from support.slides import write_pyramid_tiff
 
+ROUNDING = 1e-5
+"""Of float32: tiles come in other batches each time, for which a matrix is multiplied otherwise."""
+
 REGION = MultiPolygon([box(10.1, 20.3, 300.7, 200), box(320, 250.25, 500, 480)])
 
 
@@ -72,7 +75,7 @@ def test_a_region_is_scored_again_as_it_was(results: Path, model: str, tmp_path:
     again = repeated(results / "run.json", tmp_path / "again", model)
     assert again.tiles > 4
     assert again.same_tiles
-    assert again.largest_difference < 1e-6
+    assert again.largest_difference < ROUNDING
     before, now = read_record(results), read_record(tmp_path / "again")
     assert now.settings == before.settings
     assert now.scales == before.scales
@@ -89,7 +92,7 @@ def test_a_profile_is_applied_again(model: str, tmp_path: Path) -> None:
     again = repeated(folder, tmp_path / "again", model)
     assert again.tiles > 4
     assert again.same_tiles
-    assert again.largest_difference < 1e-6
+    assert again.largest_difference < ROUNDING
     assert read_record(tmp_path / "again").settings["icc"] is True
 
 

@@ -202,5 +202,5 @@ def _write_calls(
     )
     if made.zarr_format == 3:
         # From 0.5 on the group of all labels states the version, too, which the writer leaves out.
-        labels = group["labels"]
-        labels.attrs["ome"] = {**labels.attrs["ome"], "version": made.version}
+        stated: Any = group["labels"].attrs
+        stated["ome"] = {**stated["ome"], "version": made.version}

@@ -70,8 +70,9 @@ def slides_at_address(url: str) -> list[Path]:
         One of its other classes: it cannot be reached.
     """
     place = slide_path(url.partition("?")[0].rstrip("/") if url.endswith("/") else url)
-    is_slide = not isinstance(place, RemotePath) or place.is_dir() or is_series(place)
-    if is_slide or not url.endswith("/"):
+    if not isinstance(place, RemotePath) or not url.endswith("/"):
+        return [place]
+    if place.is_dir() or is_series(place):
         return [place]
     files, folder = file_system(place.url, UnreachableSlideError)
     listed = files.ls if place.url.startswith("http") else files.find

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -202,7 +203,7 @@ class SlideJob:
 
 
 @dataclass(frozen=True)
-class PlannedJob:
+class PlannedJob(AbstractContextManager["PlannedJob"]):
     """A slide that is open, with its plan; on what it will be scored need not be known yet.
 
     Parameters
@@ -217,10 +218,6 @@ class PlannedJob:
     slide: Slide
     request: ScoreRequest
     plan: TilePlan
-
-    def __enter__(self) -> PlannedJob:
-        """Return it."""
-        return self
 
     def __exit__(self, *exception: object) -> None:
         """Close the slide."""
@@ -253,23 +250,15 @@ class PlannedJob:
         remove_unfinished(folder)
         if settings.overwrite:
             remove_results(folder)
-        path = folder / STORE_NAME
-        store = open_run(
-            path,
-            self.slide,
-            settings.card,
-            self.request,
-            self.plan,
-            device,
-            overwrite=settings.overwrite,
-        )
+        planned = (self.slide, settings.card, self.request, self.plan)
+        store = open_run(folder / STORE_NAME, *planned, device, overwrite=settings.overwrite)
         if not store.complete:
             remove_results(folder)
         return store
 
 
 @dataclass(frozen=True)
-class OpenJob:
+class OpenJob(AbstractContextManager["OpenJob"]):
     """A slide that is open, with its plan and store, to which nobody else writes meanwhile.
 
     Parameters
@@ -291,10 +280,6 @@ class OpenJob:
     store: ScoreStore
     devices: Sequence[ComputeDevice]
     lock: WriteLock
-
-    def __enter__(self) -> OpenJob:
-        """Return it."""
-        return self
 
     def __exit__(self, *exception: object) -> None:
         """Close the slide, and let others write to its folder."""
