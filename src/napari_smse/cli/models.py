@@ -153,7 +153,7 @@ def quantise_model(
     source_mpp: SourceMpp = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a model into int8, calibrated on tiles of your slides, for score --precision int8.
+    """Bring a model into int8, calibrated on tiles of your slides, to score with it so.
 
     Tells how far its outputs lie from those in float32, on other tiles of the same slides.
     """

@@ -68,4 +68,5 @@ def _tiles(slide: Slide, model: Model, mpps: tuple[float, ...], count: int) -> N
 def _spread(count: int) -> list[int]:
     """Return the numbers below `count` so that any first few of them lie far apart."""
     golden = (5**0.5 - 1) / 2
-    return list(map(int, np.argsort(np.arange(count) * golden % 1, kind="stable")))
+    order: list[int] = np.argsort(np.arange(count) * golden % 1, kind="stable").tolist()
+    return order
