@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from importlib import util
 from typing import Final, Protocol
 
@@ -38,3 +41,22 @@ class TileRunner(Protocol):
 def is_installed(runtime: Runtime) -> bool:
     """Whether everything that a runtime needs is there; nothing is imported."""
     return all(util.find_spec(package) is not None for package in _NEEDED[runtime])
+
+
+@contextlib.contextmanager
+def unreported() -> Iterator[None]:
+    """Keep a library from sending what it is used for to its makers, over the network.
+
+    OpenVINO does so when it is imported and when it converts, unless its user opted out, or in a CI
+    job, which it knows by a variable; NNCF has one of its own.
+    """
+    before = {name: os.environ.get(name) for name in ("CI", "NNCF_CI")}
+    os.environ.update(CI="true", NNCF_CI="1")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_smse.models import Model
 
 _FILE: Final = "network.onnx"
+onnxruntime.disable_telemetry_events()  # which it hands to Windows for its makers
 
 
 class OnnxRunner:

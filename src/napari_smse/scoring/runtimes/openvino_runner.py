@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 import torch
 from numpy.typing import NDArray
 
 from napari_smse.scoring.device import ComputeDevice
-from napari_smse.scoring.runtimes.base import Prediction
+from napari_smse.scoring.runtimes.base import Prediction, unreported
 from napari_smse.scoring.runtimes.batchnorm_folding import fold_batchnorm
 from napari_smse.scoring.runtimes.converted_network import (
     ExportableNetwork,
@@ -26,6 +25,9 @@ from napari_smse.scoring.runtimes.quantised_network import NETWORK_FILES, quanti
 
 if TYPE_CHECKING:
     from napari_smse.models import Model
+
+with unreported():
+    import openvino
 
 
 class OpenVinoRunner:
@@ -119,7 +121,7 @@ def model_files(converted: openvino.Model) -> ConvertedFiles:
 
 
 def _converted(network: ExportableNetwork, tiles: torch.Tensor, batch_size: int) -> openvino.Model:
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), unreported():
         # It traces the network, which warns of Python numbers that stay as they are.
         warnings.simplefilter("ignore")
         return openvino.convert_model(

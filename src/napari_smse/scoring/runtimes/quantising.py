@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,7 +17,7 @@ from torch import nn
 from napari_smse.errors import DeviceError, ModelError, SmseError
 from napari_smse.models.generated_tiles import generated_tile
 from napari_smse.scoring.device import ComputeDevice, Quantisation, choose_device
-from napari_smse.scoring.runtimes.base import Prediction, TileRunner, is_installed
+from napari_smse.scoring.runtimes.base import Prediction, TileRunner, is_installed, unreported
 from napari_smse.scoring.runtimes.network_archive import ConvertedFiles
 from napari_smse.scoring.runtimes.quantised_network import network_sha256, write_quantised
 
@@ -121,9 +120,8 @@ def _quantised(model: Model, tiles: NDArray[np.uint8]) -> ConvertedFiles:
 @contextlib.contextmanager
 def _quiet_nncf() -> Iterator[Any]:
     """Import NNCF so that it reports nothing, neither to its makers nor on the screen."""
-    os.environ.setdefault("NNCF_CI", "1")  # else it sends what it is used for over the network
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with unreported(), contextlib.redirect_stdout(io.StringIO()):
         import nncf
 
         nncf.set_log_level(logging.ERROR)
