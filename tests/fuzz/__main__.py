@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from fuzz.harness import fuzz
+from fuzz.harness import HEAD, fuzz
 from fuzz.targets import TARGETS
 
 
@@ -17,8 +17,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="kinds whose name holds this")
     options = parser.parse_args()
     targets = [target for target in TARGETS if options.only in target.name]
-    tally = fuzz(targets, options.each, options.seed)
-    print(tally.table())
+    print(HEAD, flush=True)
+    tally = fuzz(targets, options.each, options.seed, lambda line: print(line, flush=True))
+    print(tally.row(""))
     for fault in tally.faults:
         print(*fault)
     return int(bool(tally.faults))

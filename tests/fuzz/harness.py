@@ -15,7 +15,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ TRACEBACK: Final = "traceback"
 CRASH: Final = "crash"
 HANG: Final = "hang"
 OUTCOMES: Final = (NAMED, READ, ALTERED, TRACEBACK, CRASH, HANG)
+HEAD: Final = f"{'':22}" + "".join(f"{outcome:>10}" for outcome in OUTCOMES)
 FAULTS: Final = frozenset({ALTERED, TRACEBACK, CRASH, HANG})
 
 _LIMIT_S: Final = 20.0
@@ -64,11 +65,12 @@ class Tally:
     def table(self) -> str:
         """Return the counts as text, a line a target."""
         names = list(dict.fromkeys(name for name, _ in self.counts))
-        lines = [f"{'':22}" + "".join(f"{outcome:>10}" for outcome in OUTCOMES)]
-        for name in [*names, ""]:
-            row = [self._count(name, outcome) for outcome in OUTCOMES]
-            lines.append(f"{name or 'all':22}" + "".join(f"{count:10}" for count in row))
-        return "\n".join(lines)
+        return "\n".join([HEAD, *map(self.row, [*names, ""])])
+
+    def row(self, name: str) -> str:
+        """Return the counts of a target, or of all for no name, as a line of the table."""
+        row = [self._count(name, outcome) for outcome in OUTCOMES]
+        return f"{name or 'all':22}" + "".join(f"{count:10}" for count in row)
 
     def _count(self, name: str, outcome: str) -> int:
         return sum(
@@ -78,10 +80,23 @@ class Tally:
         )
 
 
-def fuzz(targets: Sequence[Target], each: int, seed: int = 0) -> Tally:
+def fuzz(
+    targets: Sequence[Target], each: int, seed: int = 0, report: Callable[[str], None] | None = None
+) -> Tally:
     """Read so many damaged files of each target.
 
     A process reads one after the other; if it dies or hangs, another goes on after that input.
+
+    Parameters
+    ----------
+    targets
+        What to read.
+    each
+        Inputs of each.
+    seed
+        Other inputs with another.
+    report
+        Called with the line of each target, once it is done.
     """
     tally = Tally()
     for target in targets:
@@ -91,6 +106,8 @@ def fuzz(targets: Sequence[Target], each: int, seed: int = 0) -> Tally:
                 for number, outcome, note in _in_a_process(target, Path(folder), first, each, seed):
                     tally.add(target.name, number, outcome, note)
                     first = number + 1
+        if report is not None:
+            report(tally.row(target.name))
     return tally
 
 
