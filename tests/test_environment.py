@@ -12,7 +12,7 @@ import pytest
 
 import napari_smse
 from napari_smse.scoring import choose_device, select_runtime
-from napari_smse.scoring.runtimes import selection
+from napari_smse.scoring.runtimes import speed_memory
 from support.models import redness_model
 
 HEAVY = ("torch", "torchvision", "timm", "napari", "qtpy")
@@ -27,7 +27,7 @@ def test_no_test_inherits_how_another_ran_its_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What an earlier test measured must decide nothing, as the order is another every time."""
-    monkeypatch.setattr(selection.platformdirs, "user_cache_path", lambda _name: tmp_path)
+    monkeypatch.setattr(speed_memory.platformdirs, "user_cache_path", lambda _name: tmp_path)
     model, device = redness_model(), choose_device("cpu")
     other = replace(model, card=model.card.model_copy(update={"weights_sha256": "b" * 64}))
     assert select_runtime(device, model) == select_runtime(device, other) == device
