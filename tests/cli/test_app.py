@@ -311,6 +311,8 @@ class TestStopping:
     ) -> None:
         shell("score", slide, "--out", tmp_path / "whole")
         whole = tiles_scored(shell.model)
+        if signal.getsignal(number) is signal.SIG_IGN:  # as nohup has it, which is respected
+            signal.signal(number, signal.SIG_DFL)
         before = signal.getsignal(number)
         network = interrupt_soon(shell, number)
         answer = shell("score", slide, "--out", tmp_path / "halves")

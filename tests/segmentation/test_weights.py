@@ -145,9 +145,10 @@ def test_a_pickled_network_is_refused_and_how_to_convert_it_said(tmp_path):
     assert not trap.exists()
 
 
+@pytest.mark.parametrize("content", [b"no weights", b"\x80\x02."])
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
-def test_what_is_no_file_of_weights_is_refused(name, tmp_path):
-    (tmp_path / name).write_bytes(b"no weights")
+def test_what_is_no_file_of_weights_is_refused(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(MaskError, match=name):
         read_weights(tmp_path / name)
     with pytest.raises(MaskError, match=r"gone\.pth"):

@@ -40,7 +40,7 @@ def write_scored_case(folder):
         write_darker_slide(folder, "second")
         with open_slide(first) as slide:
             # In float32, as it is measured else what is the fastest.
-            settings = ScoreSettings((0.5, 0.6), float32=True)
+            settings = ScoreSettings((0.5, 0.6), precision="float32")
             run_task(ScoreJob(slide, weights_in(folder), settings).run())
     return folder
 

@@ -145,7 +145,7 @@ def test_a_pickle_with_code_in_it_is_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.bin", "a.pth", "a.txt"])
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\x00" * 4000])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\x00" * 4000, b"\x80\x02."])
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EncoderWeightsError, match=name) as refused:

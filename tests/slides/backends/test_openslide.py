@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from napari_smse.errors import DamagedSlideError
 from napari_smse.slides import Region
 from napari_smse.slides.backends import openslide as backend_module
-from napari_smse.slides.backends.openslide import OpenSlideBackend, number
+from napari_smse.slides.backends.openslide import OpenSlideBackend, number, stated_properties
 from support.slides import noise_image, pyramid, write_pyramid_tiff
 
 IMAGE = noise_image(1203, 901, seed=7)
@@ -132,3 +132,16 @@ def test_transparent_is_background(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_number(text: str | None, value: float | None) -> None:
     assert number(text) == value
+
+
+def test_a_property_with_a_damaged_name_is_left_out() -> None:
+    class Properties(dict[str, str]):
+        """As OpenSlide's: a name that is listed may have no value."""
+
+        def __getitem__(self, name: str) -> str:
+            if name == "aperio.App\ufffdMag":
+                raise KeyError
+            return super().__getitem__(name)
+
+    found = stated_properties(Properties({"aperio.App\ufffdMag": "", "aperio.MPP": "0.499"}))
+    assert found == {"aperio.MPP": "0.499"}

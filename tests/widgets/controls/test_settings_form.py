@@ -21,7 +21,7 @@ RECORDS = {
     EmbeddingMapSettings: (),
     EvidenceSettings: (),
     FineTuneSettings: (),
-    ScoreSettings: ("mpp", "device"),
+    ScoreSettings: ("mpp", "device", "tissue_mask", "leave_out"),
     SuggestSettings: (),
 }
 every_record = pytest.mark.parametrize("record", RECORDS)

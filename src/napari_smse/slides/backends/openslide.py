@@ -200,8 +200,17 @@ def _check_tiles(levels: Sequence[Level], name: str) -> None:
             )
 
 
+def stated_properties(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return what a slide states; OpenSlide lists damaged names, too, which have no value."""
+    stated = {}
+    for name in properties:
+        with contextlib.suppress(KeyError):
+            stated[name] = properties[name]
+    return stated
+
+
 def _facts(handle: openslide.OpenSlide, path: Path) -> SlideFacts:
-    properties = dict(handle.properties)
+    properties = stated_properties(handle.properties)
     vendor = properties.get("openslide.vendor", "")
     across, down = (number(properties.get(f"openslide.mpp-{side}")) for side in "xy")
     mpp = mean_mpp(across, down, path.name)

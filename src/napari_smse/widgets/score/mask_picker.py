@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
+    QToolButton,
     QWidget,
 )
 
@@ -36,6 +37,8 @@ class MaskPicker(QWidget):
         self.file = QLineEdit()
         self.file.setPlaceholderText(_BY_COLOUR)
         self.file.setClearButtonEnabled(True)
+        for button in self.file.findChildren(QToolButton):
+            button.setToolTip("Find tissue by its colours again.")
         self.file.setToolTip(options["tissue_mask"].option.help)
         self.browse = QPushButton("…")
         self.browse.setMaximumWidth(32)
