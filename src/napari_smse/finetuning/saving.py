@@ -63,8 +63,10 @@ def save_fine_tuned(
         A weight is not finite.
     BankError
         The exemplars cannot be written.
+    OutputError
+        The files cannot be written.
     OSError
-        The folder cannot be written.
+        The folder cannot be made.
     """
     name, version = label or (model_stem(out).name, "1")
     card = fine_tuned_card(tuning, tuned, name, version=version, colours=colours)

@@ -106,7 +106,7 @@ def test_no_room_on_the_disk_is_told_and_the_result_stays(docks, told, tmp_path,
         broken.setattr("napari_smse.atomic_write.os.replace", full)
         docks.tune.save_to(tmp_path / "mine")
         docks.until(lambda: bool(told))
-    assert "No space left on device" in told[-1]
+    assert "mine: the disk is full; free some space" in told[-1]
     assert docks.tune.result is not None
     assert docks.tune.outcome.save.isEnabled()
     assert not list(tmp_path.glob("mine*"))
