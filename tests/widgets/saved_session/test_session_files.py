@@ -208,9 +208,10 @@ def test_a_session_that_is_cancelled_keeps_what_was_opened_and_loses_no_region(
     assert not buttons.save.isEnabled()
     until(lambda: len(again.files._slides) == 1)
     buttons.open.click()
-    assert told[-1] == "Cancelled: 1 of 2 slides were opened."
+    shown = list(again.layers)
+    assert shown in (["first"], ["first", "second"])  # the second may have been on its way
+    assert told[-1] == f"Cancelled: {len(shown)} of 2 slides were opened."
     assert buttons.open.text() == "Open session …"
-    assert list(again.layers) == ["first"]
     again.files.save(case / "part.smse-session.json")
     kept = read_session(case / "part.smse-session.json").slides
     assert [one.name for one in kept] == ["first", "second"]

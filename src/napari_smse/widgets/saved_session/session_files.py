@@ -158,6 +158,8 @@ class SessionFiles(QObject):
         record = self._record
         if self.task.cancel() or record is not None:
             self._steps.clear()
+            for _ in self._step or ():  # a slide of which a part is seen already comes whole
+                pass
             self._step = None
             number = 0 if record is None else len(record.slides)
             for one in () if record is None else record.slides[len(self._slides) :]:
