@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -43,6 +43,23 @@ class LayerKind(StrEnum):
     SIMILARITY = "similarity"
     STROKE = "stroke of the brush"
     TISSUE = "tissue"
+
+
+COLOUR_MAPS: Final = frozenset(
+    {
+        LayerKind.AGREEMENT,
+        LayerKind.DIFFERENCE,
+        LayerKind.EXPORTED_MAP,
+        LayerKind.HEAT_MAP,
+        LayerKind.OTHER_SCORES,
+        LayerKind.SHARPNESS,
+        LayerKind.SIMILARITY,
+    }
+)
+"""What covers a slide with colours, by whatever program: two on each other cannot be read."""
+
+ALL_MAPS: Final = COLOUR_MAPS | {LayerKind.CONTOURS, LayerKind.OUT_OF_DISTRIBUTION}
+"""Whatever says something of each place."""
 
 
 @dataclass
@@ -93,6 +110,18 @@ def tell_why_hidden(layer: Layer) -> None:
 def layers_of_kind(viewer: ViewerModel, kind: LayerKind, slide: str | None = None) -> list[Layer]:
     """Return the layers that show this, on the slide with this quick hash or on any."""
     return [layer for layer in viewer.layers if is_of_kind(layer, kind, slide)]
+
+
+def maps_on(
+    viewer: ViewerModel, slide: str, kinds: Collection[LayerKind] = ALL_MAPS
+) -> list[Layer]:
+    """Return the maps on the slide with this quick hash, all or of some kinds."""
+    marks = ((layer, mark_of(layer)) for layer in viewer.layers)
+    return [
+        layer
+        for layer, mark in marks
+        if mark is not None and mark.kind in kinds and mark.slide == slide
+    ]
 
 
 def slide_layers(viewer: ViewerModel) -> Iterator[Image]:

@@ -79,17 +79,18 @@ def test_a_cell_lies_where_its_tile_does(viewer):
     assert maps.layer.data_to_world((0, 0)) == pytest.approx((3 + 22 * MPP, 4 + 62 * MPP))
 
 
-def test_it_takes_the_place_of_the_heat_map_that_is_seen(viewer):
+@pytest.mark.parametrize(
+    "kind", [LayerKind.HEAT_MAP, LayerKind.EXPORTED_MAP, LayerKind.OTHER_SCORES]
+)
+def test_it_takes_the_place_of_the_map_that_is_seen(viewer, kind):
     for name, visible in (("seen", True), ("hidden", False)):
         viewer.add_image(
             np.zeros((3, 3)),
             name=name,
             visible=visible,
-            metadata=LayerMark(LayerKind.HEAT_MAP, "q").metadata,
+            metadata=LayerMark(kind, "q").metadata,
         )
-    viewer.add_image(
-        np.zeros((3, 3)), name="other", metadata=LayerMark(LayerKind.HEAT_MAP, "another").metadata
-    )
+    viewer.add_image(np.zeros((3, 3)), name="other", metadata=LayerMark(kind, "another").metadata)
     maps = shown(viewer)
     maps.show(a_map(0.0), 1.0)
     assert [one.name for one in viewer.layers if one.visible] == [

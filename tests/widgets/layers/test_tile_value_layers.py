@@ -51,11 +51,14 @@ def test_they_are_seen_with_their_own_slide_alone(viewer, slide_path, table, tmp
     assert shown.visible
 
 
-def test_the_slides_own_map_makes_room(viewer, slide_path, table):
+@pytest.mark.parametrize(
+    "kind", [LayerKind.HEAT_MAP, LayerKind.CONTOURS, LayerKind.EXPORTED_MAP, LayerKind.SIMILARITY]
+)
+def test_other_maps_of_the_slide_make_room(viewer, slide_path, table, kind):
     (slide_layer,) = viewer.open(str(slide_path), plugin="napari-smse")
     slide = slide_of(slide_layer).quick_hash
     own, elsewhere = (
-        viewer.add_image(np.ones((4, 4)), metadata=LayerMark(LayerKind.HEAT_MAP, of).metadata)
+        viewer.add_image(np.ones((4, 4)), metadata=LayerMark(kind, of).metadata)
         for of in (slide, "of another slide")
     )
     viewer.open(str(table), plugin="napari-smse")

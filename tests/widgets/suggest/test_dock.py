@@ -250,12 +250,21 @@ def test_keys_are_given_back_while_another_dock_lies_over_it(dock, annotate, sco
     assert keys_of(dock.viewer)["1"] is not before["1"]
 
 
-def test_heat_maps_are_hidden_meanwhile_unless_told_otherwise(dock, scored, until):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        LayerKind.HEAT_MAP,
+        LayerKind.EXPORTED_MAP,
+        LayerKind.OTHER_SCORES,
+        LayerKind.OUT_OF_DISTRIBUTION,
+        LayerKind.SIMILARITY,
+    ],
+)
+def test_maps_are_hidden_meanwhile_unless_told_otherwise(dock, scored, until, kind):
+    # Whoever sees what a network says of a place labels it likewise.
     layer = scored()
     of = slide_of(layer).quick_hash
-    own = dock.viewer.add_image(
-        np.zeros((4, 4)), metadata=LayerMark(LayerKind.HEAT_MAP, of).metadata
-    )
+    own = dock.viewer.add_image(np.zeros((4, 4)), metadata=LayerMark(kind, of).metadata)
     find(dock, until)
     assert not own.visible
     dock.queue.hide_maps.setChecked(False)

@@ -31,11 +31,7 @@ from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.layers.overlays import difference_of, hide_difference, show_difference
 from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import (
-    LayerKind,
-    layer_with,
-    layers_of_kind,
-)
+from napari_smse.widgets.slide_layers import COLOUR_MAPS, layer_with, maps_on
 from napari_smse.workflows.fine_tune import FineTuneOutcome, SlideComparison
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
@@ -253,7 +249,7 @@ class ResultPanel(QWidget):
         )
         if found is not None:
             self._show(layer, one, one.after)
-            for other in layers_of_kind(self._viewer, LayerKind.HEAT_MAP, slide.quick_hash):
+            for other in maps_on(self._viewer, slide.quick_hash, COLOUR_MAPS):
                 self._session.set_shown(other, False)
             self._session.set_shown(found, True)
 

@@ -1,4 +1,4 @@
-"""A clear view of one slide: it is in view, and its heat maps are hidden for a while."""
+"""A clear view of one slide: it is in view, and all maps on it are hidden for a while."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from napari.layers import Image, Layer
 
 from napari_smse.slides import Slide
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import (
-    LayerKind,
-    layers_of_kind,
-)
+from napari_smse.widgets.slide_layers import maps_on
 
 
 class IsolateSlide:
-    """Brings a slide into view without its heat maps; brings back what was seen before.
+    """Brings a slide into view without what maps say of it; brings back what was seen before.
 
     Parameters
     ----------
@@ -34,18 +31,17 @@ class IsolateSlide:
             self._before = self._session.slide_layer
 
     def show(self, slide_layer: Image, slide: Slide, *, maps: bool) -> None:
-        """Show a slide, with its heat maps or without."""
+        """Show a slide, with the maps on it or without."""
         self.remember()
         self._showing = slide_layer
         self._session.choose(slide_layer)
-        heat_maps = layers_of_kind(self._viewer, LayerKind.HEAT_MAP, slide.quick_hash)
-        for layer in [] if maps else heat_maps:
+        for layer in [] if maps else maps_on(self._viewer, slide.quick_hash):
             if self._session.is_shown(layer):
                 self._session.set_shown(layer, False)
                 self._hidden.append(layer)
 
     def restore(self) -> None:
-        """Bring back the heat maps, and the slide before unless another was chosen meanwhile."""
+        """Bring back the maps, and the slide before unless another was chosen meanwhile."""
         for layer in self._hidden:
             if layer in self._viewer.layers:
                 self._session.set_shown(layer, True)

@@ -14,7 +14,13 @@ from napari_smse.scoring import HeatMap
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.coordinates import place, placement
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind
+from napari_smse.widgets.slide_layers import (
+    COLOUR_MAPS,
+    LayerKind,
+    LayerMark,
+    layers_of_kind,
+    maps_on,
+)
 
 _HIT, _NEAR = (0, 158, 115), (150, 205, 190)
 _STEPS = 1024
@@ -63,7 +69,7 @@ class SimilarityLayer:
             layer.colormap = similarity_colours(_value(radius, reach))
 
     def hide(self) -> None:
-        """Remove the layer, and show again the heat maps that it took the place of."""
+        """Remove the layer, and show again the maps that it took the place of."""
         layer = self.layer
         if layer is not None:
             self._viewer.layers.remove(layer)
@@ -90,7 +96,7 @@ class SimilarityLayer:
         self._viewer.layers.selection.active = active
 
     def _make_room(self) -> None:
-        """Hide the heat maps that are seen: two maps on each other cannot be read."""
+        """Hide the maps that are seen: two on each other cannot be read."""
         session = session_of(self._viewer)
         for layer in self._maps():
             if session.is_shown(layer):
@@ -98,7 +104,8 @@ class SimilarityLayer:
                 self._covered_up.append(layer)
 
     def _maps(self) -> list[Layer]:
-        return layers_of_kind(self._viewer, LayerKind.HEAT_MAP, self._slide.quick_hash)
+        others = COLOUR_MAPS - {LayerKind.SIMILARITY}
+        return maps_on(self._viewer, self._slide.quick_hash, others)
 
     def _above_the_maps(self) -> int:
         below = [self._slide_layer, *self._maps()]

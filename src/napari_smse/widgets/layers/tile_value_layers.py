@@ -21,7 +21,7 @@ from napari_smse.reader import LayerData
 from napari_smse.results.exchange.tile_values import SUFFIXES, TileValues, read_tile_values
 from napari_smse.widgets.layers.coordinates import placement
 from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import LayerKind, LayerMark, layers_of_kind, slide_of
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark, maps_on, slide_of
 
 MOST_MAPS: Final = 24
 """Of a file; a table of features has hundreds of columns, which say nothing one by one."""
@@ -66,16 +66,15 @@ def read_values(path: str | Sequence[str]) -> list[LayerData]:
         for values in read_tile_values(Path(one), slide_of(layer))
         for made in _layers(values, layer, slide_of(layer).quick_hash)
     ]
-    _hide_own_maps(slide_of(layer).quick_hash)
+    _hide_maps_on(slide_of(layer).quick_hash)
     return made_layers
 
 
-def _hide_own_maps(slide: str) -> None:
+def _hide_maps_on(slide: str) -> None:
     """Hide the slide's maps: two lie over each other unreadably, and the legend is of one."""
     viewer = napari.current_viewer()
-    for kind in (LayerKind.HEAT_MAP, LayerKind.OUT_OF_DISTRIBUTION, LayerKind.CONTOURS):
-        for layer in [] if viewer is None else layers_of_kind(viewer, kind, slide):
-            session_of(viewer).set_shown(layer, False)
+    for layer in [] if viewer is None else maps_on(viewer, slide):
+        session_of(viewer).set_shown(layer, False)
 
 
 def _is_drawn(path: Path) -> bool:

@@ -96,7 +96,7 @@ class TileQueue(QWidget):
         self.labels: list[QPushButton] = []
         self.skip = push_button("Skip  [S]", "Leave this tile without a label, and go to the next.")
         self.undo = push_button("Undo  [⌫]", "Take the last label back.")
-        self.hide_maps = QCheckBox("Hide the heat maps meanwhile")
+        self.hide_maps = QCheckBox("Hide all maps meanwhile")
         self.hide_maps.setChecked(True)
         self.hide_maps.setToolTip("See the tissue alone while labelling.")
         self.keys = QLabel(_KEYS_ABOUT)
