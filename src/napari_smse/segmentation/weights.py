@@ -1,27 +1,22 @@
-"""A file of weights as a network that tells what each pixel shows.
-
-Nothing in a file can run code: safetensors holds numbers alone, and what torch wrote is read by its
-restricted unpickler.
-"""
+"""A file of weights as a network that tells what each pixel shows; nothing in a file is run."""
 
 from __future__ import annotations
 
 import io
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from napari_smse.errors import MaskError, is_out_of_memory, memory_error
+from napari_smse.models.state_dict import HoldsCodeError, StateDictError, read_state_dict
 from napari_smse.segmentation.networks import MaskNetwork, recognise
 
 _ENCODER: Final = "timm-efficientnet-b0"
@@ -168,10 +163,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "network, or .safetensors."
         )
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        return read_state_dict(path, _WRAPPERS)
+    except HoldsCodeError as error:
         raise MaskError(
             f"{path.name} holds more than numbers (GrandQC_MPP1, MPP15 and MPP2 are published as "
             "whole pickled networks), and reading it could run code: where it comes from a source "
@@ -180,13 +173,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "'GrandQC_MPP15_state_dict.pth'); of a Lightning checkpoint, "
             "torch.save(checkpoint['state_dict'], ...)."
         ) from error
-    except Exception as error:  # of a damaged pickle torch raises whatever it comes to
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except StateDictError as error:
         raise MaskError(
-            f"{path.name} holds no weights that can be read ({reason}): give .safetensors, or a "
+            f"{path.name} holds no weights that can be read ({error}): give .safetensors, or a "
             "state dict that torch wrote; TorchScript is a program, and is not run."
         ) from error
-    return _unwrapped(loaded, path)
 
 
 def _is_program(path: Path) -> bool:
@@ -196,15 +187,6 @@ def _is_program(path: Path) -> bool:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def _unwrapped(loaded: Any, path: Path) -> dict[str, Tensor]:
-    for key in _WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            return _unwrapped(loaded[key], path)
-    if not isinstance(loaded, Mapping):
-        raise MaskError(f"{path.name} holds no weights by name: give a state dict.")
-    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

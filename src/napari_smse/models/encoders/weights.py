@@ -1,19 +1,13 @@
-"""The weights of encoders, read and fitted in.
-
-Nothing in a file can run code: safetensors holds numbers alone, and what was pickled is read by
-torch's restricted unpickler.
-"""
+"""The weights of encoders, read and fitted in; nothing in a file is run."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from napari_smse.errors import EncoderWeightsError
@@ -21,6 +15,7 @@ from napari_smse.models.encoders.construction import EncoderTrunk, build_encoder
 from napari_smse.models.encoders.encoder import Encoder
 from napari_smse.models.encoders.known_files import file_sha256, remember_file
 from napari_smse.models.encoders.weight_files import PICKLED, SAFETENSORS, weights_path
+from napari_smse.models.state_dict import HoldsCodeError, StateDictError, read_state_dict
 
 Tensors = dict[str, Tensor]
 _FIRST_STAGE_HALVES: Final = "layers.0.downsample.reduction.weight"
@@ -117,30 +112,17 @@ def read_tensors(path: Path) -> Tensors:
             f"{path} is no checkpoint: give a .safetensors, or a .bin or .pth of torch."
         )
     try:
-        if path.suffix == SAFETENSORS:
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        return read_state_dict(path, _WRAPPERS)
+    except HoldsCodeError as error:
         raise EncoderWeightsError(
             f"{path} holds more than numbers, and reading it could run code: get the "
             ".safetensors of this encoder instead."
         ) from error
-    except Exception as error:  # of a damaged pickle torch raises whatever it comes to
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except StateDictError as error:
         raise EncoderWeightsError(
-            f"{path} cannot be read ({reason}): download it again."
+            f"{path} holds no weights that can be read ({error}): download it again, or give a "
+            "state dict."
         ) from error
-    return _unwrapped(loaded, path)
-
-
-def _unwrapped(loaded: Any, path: Path) -> Tensors:
-    """Return the tensors within a checkpoint that holds other things besides."""
-    for key in _WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            return _unwrapped(loaded[key], path)
-    if not isinstance(loaded, Mapping):
-        raise EncoderWeightsError(f"{path} holds no weights by name: give a state dict.")
-    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
 
 
 def _network(trunk: EncoderTrunk) -> nn.Module:
