@@ -450,6 +450,7 @@ class TestInstallation:
         assert (answer.status, answer.err) == (0, "")
         for words in ("torch ", "device cpu: CPU", "GPU: ", "redness 1, self-test passed"):
             assert words in answer.out
+        assert answer.out.splitlines()[-1].startswith("on the CPU: ")
 
     def test_the_bundled_card_is_printed_as_json(self, shell: Shell) -> None:
         card = json.loads(shell("card").out)

@@ -35,7 +35,7 @@ from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError, is_out_of_memory, memory_error
 from napari_smse.results.exchange.tile_values import read_tile_values
-from napari_smse.scoring import list_devices
+from napari_smse.scoring import choose_device, describe_runtime, list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
 from napari_smse.slides.backends.srgb_pixels import describe_profile
 from napari_smse.slides.remote_path import RemotePath
@@ -146,8 +146,9 @@ def doctor() -> None:
     for device in list_devices():
         console.report(f"device {device.torch_name}: {device.label}, {device.precision}")
     console.report(_why_no_gpu())
-    card = models.load_model("bundled").card
-    console.report(f"bundled model: {card.name} {card.version}, self-test passed")
+    model = models.load_model("bundled")
+    console.report(f"bundled model: {model.card.name} {model.card.version}, self-test passed")
+    console.report(describe_runtime(choose_device("cpu"), model))
 
 
 def _version(package: str) -> str:

@@ -27,7 +27,7 @@ from napari_smse.scoring.request import (
     require_tiles,
     scale_warnings,
 )
-from napari_smse.scoring.runtimes.selection import select_runtime
+from napari_smse.scoring.runtimes.selection import describe_runtime, select_runtime
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, MapName, ScoreMaps, shown_class
 from napari_smse.scoring.store import MASK, REGION, UNSIGNED, ScoreStore
 from napari_smse.scoring.tile_table import ScaleScores
@@ -56,6 +56,7 @@ __all__ = [
     "as_scored",
     "choose_device",
     "choose_devices",
+    "describe_runtime",
     "describe_scale",
     "estimate",
     "folder_lock",

@@ -316,6 +316,24 @@ def test_where_somebody_waits_torch_runs_until_it_is_measured(machine: Machine) 
     assert machine.measured == 1
 
 
+def test_how_the_network_runs_is_said_without_measuring(machine: Machine) -> None:
+    assert "when slides are first scored" in selection.describe_runtime(CPU, model_of())
+    assert not machine.measured
+    select_runtime(CPU, model_of())
+    assert "OpenVINO in float32" in selection.describe_runtime(CPU, model_of())
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_may_be_faster_is_named_where_it_is_not_installed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, bfloat16: bool, installed: bool
+) -> None:
+    machine.installed |= {"openvino": False, "onnxruntime": installed}
+    monkeypatch.setattr(selection, "computes_bfloat16", lambda: bfloat16)
+    named = "napari-smse[onnx]" in selection.describe_runtime(CPU, model_of())
+    assert named is not (bfloat16 or installed)
+
+
 def test_without_bfloat16_nothing_is_to_be_compared(machine: Machine) -> None:
     device = replace(CPU, precision="float32")
     assert choice_of(runtime_at_once(device, model_of())) == TORCH

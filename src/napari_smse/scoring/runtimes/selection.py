@@ -39,6 +39,11 @@ TOLERANCE: Final = 0.01
 RuntimeChoice = tuple[Runtime, Precision]
 _EXACT: Final[RuntimeChoice] = ("torch", "float32")
 _ROUNDS: Final = 6
+_NAMES: Final[dict[Runtime, str]] = {
+    "torch": "torch",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -141,6 +146,25 @@ def needs_measuring(device: ComputeDevice, model: Model, threads: int = 1) -> bo
 def remembered_speed(device: ComputeDevice, model: Model, threads: int) -> Speed | None:
     """Return the choice for a model on the CPU; None if it is still to be made."""
     return next(iter(stored_speeds(_weights_key(device, model, threads))), None)
+
+
+def describe_runtime(device: ComputeDevice, model: Model, threads: int = 1) -> str:
+    """Return how the network runs on the CPU here, and what would be faster, as one line.
+
+    Parameters
+    ----------
+    device, model, threads
+        As for `select_runtime`; nothing is measured.
+    """
+    speed = remembered_speed(device, model, threads)
+    if speed is None:
+        line = "on the CPU: what runs the network fastest is measured when slides are first scored"
+    else:
+        name = _NAMES[speed.runtime]
+        line = f"on the CPU: {name} in {speed.precision}, as measured on this computer"
+    if computes_bfloat16() or has_other_runtimes():
+        return line
+    return f'{line}; ONNX Runtime may be faster here: pip install "napari-smse[onnx]"'
 
 
 def _by_torch(device: ComputeDevice, model: Model, threads: int) -> Speed:
