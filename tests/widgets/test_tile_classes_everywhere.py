@@ -27,7 +27,7 @@ from napari_smse.tiles import (
 )
 from napari_smse.workflows import batch_effect, label_efficiency
 from napari_smse.workflows.annotation_counts import TILE_MPP, TILE_PX, count_tiles
-from napari_smse.workflows.label_issues import said_of_tiles
+from napari_smse.workflows.label_issues import annotated_classes
 from napari_smse.workflows.scored_slide import Run, ScoredSlide
 from support.exemplar_banks import AREA, CLASSES, MODEL, made_bank
 from support.models import redness_model
@@ -130,7 +130,7 @@ def test_all_agree_on_the_class_of_every_tile(scored, corrections, drawn):
     wanted = placement(tiles, rule.class_names.tolist())
 
     stored = started.store.tile_table()
-    assert placement(tiles, said_of_tiles(one, stored, 0).names.tolist()) == wanted
+    assert placement(tiles, annotated_classes(one, stored, 0).names.tolist()) == wanted
     sample = batch_effect._Sample(one)
     assert placement(tiles.take(sample.rows), sample.drawn) == wanted
     comparison = label_efficiency._Labelled(one, "case")

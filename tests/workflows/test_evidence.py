@@ -98,7 +98,7 @@ def test_the_models_own_bank_is_read_or_it_is_said_why_not(started, tmp_path, re
 
 
 def test_a_corrected_tile_takes_its_place_in_the_bank(read, monkeypatch):
-    monkeypatch.setattr(evidence, "_looks_of", lambda *_: None)
+    monkeypatch.setattr(evidence, "_appearances", lambda *_: None)
     read = replace(read, slide=SimpleNamespace(quick_hash="hash", name="a"))
     bank = made_bank(4)
     bank = replace(bank, model=read.model)

@@ -22,7 +22,7 @@ from napari_smse.workflows import reference_pictures
 from napari_smse.workflows.reference_pictures import (
     PictureSearch,
     pictures_path,
-    with_kept_pictures,
+    with_cached_pictures,
     without_picture,
 )
 from support.exemplar_banks import same_banks
@@ -117,12 +117,12 @@ def test_every_tile_gets_the_very_picture_it_was_cut_from(learnt, model, picture
 def test_what_was_found_is_there_at_the_next_start(learnt, model, pictures) -> None:
     bank, _ = learnt
     found = search(bank, model, pictures)
-    same_banks(with_kept_pictures(bank), found.bank)
+    same_banks(with_cached_pictures(bank), found.bank)
     # It is of this model alone, and rows may come and go.
-    part = with_kept_pictures(bank.take([7, 2]))
+    part = with_cached_pictures(bank.take([7, 2]))
     np.testing.assert_array_equal(part.thumbnails, found.bank.thumbnails[[7, 2]])
-    assert with_kept_pictures(replace(bank, model="b" * 64)).thumbnails is None
-    again = search(with_kept_pictures(bank), model, pictures)
+    assert with_cached_pictures(replace(bank, model="b" * 64)).thumbnails is None
+    again = search(with_cached_pictures(bank), model, pictures)
     assert "have their pictures" in again.sentence
 
 
@@ -162,7 +162,7 @@ def test_stopping_keeps_what_was_found(learnt, model, pictures) -> None:
     found = run_task(task)
     assert 0 < found.found < 12
     assert "stopped before" in found.sentence
-    same_banks(with_kept_pictures(bank), found.bank)
+    same_banks(with_cached_pictures(bank), found.bank)
 
 
 def test_tiles_added_from_slides_are_left_alone(learnt, model, pictures) -> None:
@@ -191,10 +191,10 @@ def test_what_was_kept_and_is_damaged_is_left_out(learnt, caplog) -> None:
     path = pictures_path(bank.model)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"nothing")
-    assert with_kept_pictures(bank).thumbnails is None
+    assert with_cached_pictures(bank).thumbnails is None
     assert "not shown" in caplog.text
     save_bank(bank.take([]), path)
-    assert with_kept_pictures(bank).thumbnails is None
+    assert with_cached_pictures(bank).thumbnails is None
 
 
 def test_a_cache_that_cannot_be_written_is_told(learnt, model, pictures, monkeypatch, tmp_path):

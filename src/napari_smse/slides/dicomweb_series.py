@@ -129,7 +129,7 @@ class DicomwebSeries:
         """
         found = {
             str(uid): frozenset(map(str, syntaxes or ()))
-            for series, uid, syntaxes in self._asked(
+            for series, uid, syntaxes in self._request(
                 lambda: list(self._client.get_wsi_instances(self._study, [self._series]))
             )
             if series == self._series  # not every server looks at all that it is asked for
@@ -141,13 +141,13 @@ class DicomwebSeries:
     def metadata(self, instance: str) -> dict[str, Any]:
         """Return all that is stated of an instance, as DICOM's JSON; raises as `instances`."""
 
-        def asked() -> dict[str, Any]:
+        def request() -> dict[str, Any]:
             stated = self._web.retrieve_instance_metadata(self._study, self._series, instance)
             if not isinstance(stated, dict):
                 raise TypeError
             return stated
 
-        return self._asked(asked)
+        return self._request(request)
 
     def frames(self, instance: str, numbers: Sequence[int], syntax: str) -> list[bytes]:
         """Return frames of an instance, from 1, as they are stored in a transfer syntax.
@@ -160,7 +160,7 @@ class DicomwebSeries:
             One of its classes.
         """
 
-        def asked() -> list[bytes]:
+        def request() -> list[bytes]:
             given = self._client.get_frames(
                 self._study, self._series, instance, list(numbers), syntax
             )
@@ -169,7 +169,7 @@ class DicomwebSeries:
                 raise Again("the server ends its answer early")
             return frames
 
-        return self._asked(asked)
+        return self._request(request)
 
     def icc_profile(self, metadata: Mapping[str, Any]) -> bytes | None:
         """Return the ICC profile of an instance, which may lie elsewhere on the server.
@@ -199,14 +199,14 @@ class DicomwebSeries:
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
             return b""  # who answers there is not to see the credentials
         try:
-            parts = self._asked(lambda: self._web.retrieve_bulkdata(address))
+            parts = self._request(lambda: self._web.retrieve_bulkdata(address))
         except SlideError:
             return b""
         return bytes(parts[0]) if parts else b""
 
     def _nothing(self) -> SlideError:
         """Return why there is no whole-slide image."""
-        others = self._asked(
+        others = self._request(
             lambda: self._web.search_for_instances(self._study, self._series, limit=1)
         )
         if not others:
@@ -217,7 +217,7 @@ class DicomwebSeries:
             "the address of a series of whole-slide images"
         )
 
-    def _asked(self, ask: Callable[[], _T]) -> _T:
+    def _request(self, ask: Callable[[], _T]) -> _T:
         def once() -> _T:
             if self._closed:
                 raise self.closed_error()

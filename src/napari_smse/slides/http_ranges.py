@@ -128,7 +128,7 @@ class HttpRanges:
         reason = ""
         for wait in (*byte_ranges.WAITS, None):
             try:
-                return await self._asked(start, stop, state)
+                return await self._request(start, stop, state)
             except Again as error:
                 reason = error.reason
             if wait is not None:
@@ -136,7 +136,7 @@ class HttpRanges:
                 await asyncio.sleep(wait)
         raise UnreachableSlideError(broke_off(self._place, reason))
 
-    async def _asked(self, start: int, stop: int, state: FileState | None) -> _Answer:
+    async def _request(self, start: int, stop: int, state: FileState | None) -> _Answer:
         import aiohttp
 
         session = await self._files.set_session()

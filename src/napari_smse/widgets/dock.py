@@ -45,13 +45,13 @@ class SlideDock(QWidget):
 
     Parameters
     ----------
-    kept_when_closed
+    hides_on_close
         Whether the close button only hides it at any time, so that it opens again as it was left.
     """
 
-    def __init__(self, *, kept_when_closed: bool = False) -> None:
+    def __init__(self, *, hides_on_close: bool = False) -> None:
         super().__init__()
-        self._kept_when_closed = kept_when_closed
+        self._hides_on_close = hides_on_close
         keep_programs()
         self._left = False
         self._tasks_to_end: tuple[Worker, ...] = ()
@@ -99,7 +99,7 @@ class SlideDock(QWidget):
         """Do what napari's close button does, or hide the frame if it is to open again as it is."""
         running = (task.doing for task in self._tasks_to_end if task.is_running)
         self._closed_amid = next(filter(None, running), "")
-        if not self._closed_amid and not self._kept_when_closed:
+        if not self._closed_amid and not self._hides_on_close:
             type(frame).destroyOnClose(frame)
             return
         frame.hide()

@@ -35,7 +35,7 @@ from napari_smse.similarity.familiarity import near_limit
 from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with_own
 from napari_smse.slides import Region, Slide
 from napari_smse.workflows.out_of_distribution import appearance_of_tiles
-from napari_smse.workflows.reference_pictures import with_kept_pictures
+from napari_smse.workflows.reference_pictures import with_cached_pictures
 from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.thumbnails import read_thumbnail
 
@@ -226,12 +226,12 @@ def with_annotated(
         name=read.slide.name,
         case=case,
     )
-    new = exemplars(found, thumbnails=thumbnails, appearances=_looks_of(read, rows))
+    new = exemplars(found, thumbnails=thumbnails, appearances=_appearances(read, rows))
     bank = without_tiles(bank, read.tiles, slide, drawn.classless)
     return with_newer(bank, new, exemplars(drawn)), new
 
 
-def _looks_of(read: ScoredTiles, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
+def _appearances(read: ScoredTiles, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
     """Return what tiles look like; None where their slide cannot be read, which is no reason."""
     try:
         return appearance_of_tiles(read.slide, read.run, read.tiles, rows)
@@ -250,7 +250,7 @@ def _own_bank(run: Run) -> tuple[ExemplarBank, str]:
         found.require_model(run.card.weights_sha256, run.card.name)
     except SmseError as error:
         return nothing, str(error)
-    return with_kept_pictures(found), ""
+    return with_cached_pictures(found), ""
 
 
 def _thumbnail(slide: Slide, region: Region) -> NDArray[np.uint8]:

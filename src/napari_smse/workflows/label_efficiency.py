@@ -27,7 +27,7 @@ from napari_smse.models import ModelCard
 from napari_smse.models.card import TRAINING_IMAGES
 from napari_smse.progress import Progress, Task
 from napari_smse.tiles import ScaleTiles
-from napari_smse.workflows.label_issues import said_of_tiles
+from napari_smse.workflows.label_issues import annotated_classes
 from napari_smse.workflows.scored_slide import ScoredSlide, cases_of, require_one_model
 from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
 
@@ -150,7 +150,7 @@ def measure_label_efficiency(
             "There are too few labels to hold half of them out: label some more tiles of each "
             "class."
         )
-    return labels.worth(efficiency, rows, slides[0].run.card)
+    return labels.result(efficiency, rows, slides[0].run.card)
 
 
 class _Labelled:
@@ -160,17 +160,17 @@ class _Labelled:
         tiles = one.run.store.tile_table()
         scale = asking_scale(tiles, one.run.card)
         grid, at = tiles.scales[scale], tiles.rows_of(scale)
-        said = said_of_tiles(one, tiles, scale)
-        rows = np.flatnonzero(said.names != "")
+        annotated = annotated_classes(one, tiles, scale)
+        rows = np.flatnonzero(annotated.names != "")
         drawn = [drawn.geometry for drawn in one.annotations.annotations]
         # What lies in a region but in part is a neighbour of what was meant.
         share = covered_share(tiles.places[at][rows], drawn)
-        share[np.isin(rows, list(said.judged))] = 1.0
+        share[np.isin(rows, list(annotated.reviewed))] = 1.0
         order = np.argsort(-share, kind="stable")
         rows = rows[not_overlapping(grid.take(rows), order)]
         part = grid.take(rows)
         self.mpp = grid.grid.spec.mpp
-        self.names = said.names[rows].astype(str)
+        self.names = annotated.names[rows].astype(str)
         self.regions = _region_of(one, part, self.names)
         self.slides = np.full(len(rows), one.slide.quick_hash)
         self.cases = np.full(len(rows), case)
@@ -229,7 +229,7 @@ class _Labels:
         pairs = zip(self.names[rows], self.units[rows], strict=True)
         return rows[evenly([f"{name} {unit}" for name, unit in pairs], MOST)]
 
-    def worth(
+    def result(
         self, efficiency: LabelEfficiency, rows: NDArray[np.intp], card: ModelCard
     ) -> LabelEfficiencyResult:
         """Return what was found, with what it was found on."""

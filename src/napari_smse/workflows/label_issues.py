@@ -59,26 +59,26 @@ class LabelIssueResult:
 
 
 @dataclass(frozen=True)
-class SaidOfTiles:
-    """What a person said of the tiles of one scale, by drawing or tile by tile.
+class AnnotatedClasses:
+    """The classes that a person gave the tiles of one scale, by drawing or one by one.
 
     Attributes
     ----------
     names
-        ``(n,)``, the class of each; empty if nothing was said, or that it is not to be learnt from.
+        ``(n,)``, the class of each; empty if none was given, or the tile is not to be learnt from.
     groups
         ``(n,)``, the region that each lies in.
-    judged
-        Rows that were judged by themselves.
+    reviewed
+        Rows that were reviewed one by one.
     """
 
     names: NDArray[np.object_]
     groups: NDArray[np.object_]
-    judged: set[int]
+    reviewed: set[int]
 
 
-def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles:
-    """Return what was said of a slide's tiles of one scale."""
+def annotated_classes(one: ScoredSlide, tiles: TileTable, scale: int) -> AnnotatedClasses:
+    """Return the classes given to the tiles of one scale of a slide."""
     grid = tiles.scales[scale]
     slide, regions, mpp = one.slide.quick_hash, one.regions, grid.grid.spec.mpp
     found = assign_classes(grid, slide, regions, one.run.plan.mask, one.annotations.corrections)
@@ -88,7 +88,7 @@ def said_of_tiles(one: ScoredSlide, tiles: TileTable, scale: int) -> SaidOfTiles
         if len(rows):
             near = nearest_areas(grid.x[rows], grid.y[rows], grid.grid.edge, area)
             groups[rows] = [f"{slide} {name} {part}" for part in near]
-    return SaidOfTiles(found.class_names, groups, set(np.flatnonzero(found.reviewed).tolist()))
+    return AnnotatedClasses(found.class_names, groups, set(np.flatnonzero(found.reviewed).tolist()))
 
 
 @dataclass
@@ -100,7 +100,7 @@ class _AnnotatedTiles:
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
-    judged: list[bool] = field(default_factory=list)
+    reviewed: list[bool] = field(default_factory=list)
 
     def take(self, one: ScoredSlide) -> None:
         """Add the tiles of a slide that lie in a region, or were given a class by hand."""
@@ -110,13 +110,13 @@ class _AnnotatedTiles:
 
     def _take_scale(self, one: ScoredSlide, tiles: TileTable, scale: int) -> None:
         first, mpp = tiles.rows_of(scale).start, tiles.scales[scale].grid.spec.mpp
-        said = said_of_tiles(one, tiles, scale)
-        for row in np.flatnonzero(np.isin(said.names, self.classes)).tolist():
+        annotated = annotated_classes(one, tiles, scale)
+        for row in np.flatnonzero(np.isin(annotated.names, self.classes)).tolist():
             self.tiles.append(TileOnSlide(one.slide, tiles.region(first + row), mpp))
             self.embeddings.append(tiles.embeddings[first + row])
-            self.labels.append(self.classes.index(said.names[row]))
-            self.groups.append(said.groups[row])
-            self.judged.append(row in said.judged)
+            self.labels.append(self.classes.index(annotated.names[row]))
+            self.groups.append(annotated.groups[row])
+            self.reviewed.append(row in annotated.reviewed)
 
 
 def find_suspected_labels(slides: Sequence[ScoredSlide]) -> LabelIssueResult:
@@ -142,7 +142,7 @@ def find_suspected_labels(slides: Sequence[ScoredSlide]) -> LabelIssueResult:
         )
     labels = np.array(found.labels)
     doubts = find_label_issues(np.stack(found.embeddings), labels, found.groups)
-    order = [row for row in doubts.order.tolist() if not found.judged[row]]
+    order = [row for row in doubts.order.tolist() if not found.reviewed[row]]
     tiles = [
         LabelIssue(
             found.tiles[row],
@@ -164,13 +164,13 @@ def correction_of(tile: TileOnSlide, class_name: str) -> TileCorrection:
 
 def _classes(slides: Sequence[ScoredSlide]) -> tuple[str, ...]:
     drawn = [name for one in slides for name in one.regions]
-    said = [
+    annotated = [
         correction.class_name
         for one in slides
         for correction in one.annotations.corrections
         if correction.action == "class" and correction.class_name
     ]
-    return tuple(dict.fromkeys(drawn + said))
+    return tuple(dict.fromkeys(drawn + annotated))
 
 
 def _alone(found: _AnnotatedTiles) -> list[str]:

@@ -280,7 +280,7 @@ def keep_pictures(bank: ExemplarBank) -> None:
     save_bank(bank.take(rows), path)
 
 
-def with_kept_pictures(bank: ExemplarBank) -> ExemplarBank:
+def with_cached_pictures(bank: ExemplarBank) -> ExemplarBank:
     """Return a bank with the pictures that were found for its model before, as far as they are.
 
     What is kept cannot be read: it is left out, as pictures can be found again.

@@ -96,7 +96,7 @@ class ScoreJob:
         Path of the store to write; in the cache by default.
     threads
         CPU threads for the network; by default all but one, which is the viewer's.
-    runs_kept
+    runs_to_keep
         Number of runs to keep in the cache at most.
     at_once
         Somebody waits for the first tile: where it was not measured yet how the model runs fastest
@@ -115,7 +115,7 @@ class ScoreJob:
     loaded: Model | None = None
     out: Path | None = None
     threads: int | None = None
-    runs_kept: int = RUNS_KEPT
+    runs_to_keep: int = RUNS_KEPT
     at_once: bool = False
 
     @cached_property
@@ -196,7 +196,7 @@ class ScoreJob:
         """
         if self.out is not None:
             return self._of_store(self.out, devices), self.out
-        forget_old_runs(runs_folder(), self.runs_kept)
+        forget_old_runs(runs_folder(), self.runs_to_keep)
         places = [(device, self._cached(card, plan, device)) for device in devices]
         there = (place for place in places if place[1].exists() and not self.again)
         return next(there, places[0])

@@ -316,7 +316,7 @@ def test_where_somebody_waits_torch_runs_until_it_is_measured(machine: Machine) 
     assert machine.measured == 1
 
 
-def test_how_the_network_runs_is_said_without_measuring(machine: Machine) -> None:
+def test_how_the_network_runs_is_described_without_measuring(machine: Machine) -> None:
     assert "when slides are first scored" in selection.describe_runtime(CPU, model_of())
     assert not machine.measured
     select_runtime(CPU, model_of())

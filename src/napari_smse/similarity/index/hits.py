@@ -146,11 +146,11 @@ class TopK:
             similar = (self.queries @ block.T).max(axis=0)
             if excluded is not None:
                 similar[excluded[first : first + step]] = -np.inf
-            rows = self._worth_keeping(similar)
+            rows = self._most_similar_rows(similar)
             self.offer(shard, rows + first_row + first, similar[rows])
             yield len(block)
 
-    def _worth_keeping(self, similar: NDArray[np.float32]) -> NDArray[np.intp]:
+    def _most_similar_rows(self, similar: NDArray[np.float32]) -> NDArray[np.intp]:
         worst = self._similar[-1] if len(self._similar) == self.k else -np.inf
         rows = np.flatnonzero(similar > worst)
         if len(rows) <= self.k:

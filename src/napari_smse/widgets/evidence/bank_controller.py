@@ -21,7 +21,7 @@ from napari_smse.workflows.evidence import NamedBank, ScoredTiles, describe_bank
 from napari_smse.workflows.reference_pictures import (
     FoundPictures,
     PictureSearch,
-    with_kept_pictures,
+    with_cached_pictures,
 )
 
 _FILTER = "Reference tiles (*.safetensors)"
@@ -128,7 +128,7 @@ class BankController(QObject):
         """Take the exemplars that came with the model again."""
         if self._read is not None and not self.is_busy:
             own = self._read.own_bank
-            self._take(replace(own, bank=with_kept_pictures(own.bank)))
+            self._take(replace(own, bank=with_cached_pictures(own.bank)))
             self._panel.show_message(self._read.note)
 
     def save_to(self, path: Path) -> None:

@@ -34,8 +34,8 @@ _NOT_KNOWN: Final = (
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What a summary is of."""
+class _SummaryRequest:
+    """What is to be summed up."""
 
     layer: Image
     maps: HeatMapLayers
@@ -59,7 +59,7 @@ class RunSummary(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._session, self.panel = viewer, session_of(viewer), panel
-        self._asked: _Asked | None = None
+        self._asked: _SummaryRequest | None = None
         self.summary: SlideSummary | None = None
         # Without a parent, as a worker may still speak while its dock is being destroyed.
         self.task = Worker()
@@ -106,7 +106,7 @@ class RunSummary(QObject):
             self.panel.say(no_classes(run), maps.by)
             return
         ood = self._session.ood_of(layer)
-        self._asked = _Asked(layer, maps, _seen(maps).class_name, ood)
+        self._asked = _SummaryRequest(layer, maps, _seen(maps).class_name, ood)
         self.task.start(
             partial(summarise_run, run, maps.maps, maps.rule, self._asked.class_name, ood)
         )

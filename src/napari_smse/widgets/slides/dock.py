@@ -49,7 +49,7 @@ class SlidesDock(SlideDock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(kept_when_closed=True)
+        super().__init__(hides_on_close=True)
         guard_against_triton()
         self.viewer = napari_viewer
         self.session = session_of(napari_viewer)

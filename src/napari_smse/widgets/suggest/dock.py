@@ -116,7 +116,7 @@ class SuggestDock(SlideDock):
                 layout.addStretch()
             self.tabs.addTab(column, title)
         self.copy = CopyAsButton(
-            lambda: suggest_script(self._asked_slides(), SuggestSettings(self.queue.count.value))
+            lambda: suggest_script(self._current_slides(), SuggestSettings(self.queue.count.value))
         )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -192,7 +192,7 @@ class SuggestDock(SlideDock):
             return []
         return [f"What is shown below was found with {self._answered_by}: look again to follow."]
 
-    def _asked_slides(self) -> list[ScoredSlide]:
+    def _current_slides(self) -> list[ScoredSlide]:
         """Return the slides as they are scored now, and note by which models."""
         self._answered_by = _models(self._session.scored_layers())
         self.show_slides()
@@ -204,7 +204,7 @@ class SuggestDock(SlideDock):
         """Look for tiles to label next."""
         if not self.finding.is_running:
             self.queue.show_message("Looking for tiles …")
-            self.finding.start(partial(find_next, self._asked_slides(), count))
+            self.finding.start(partial(find_next, self._current_slides(), count))
 
     def _show_queue(self, found: Suggestions) -> None:
         self.labelling.begin_anew()
@@ -225,7 +225,7 @@ class SuggestDock(SlideDock):
             self._measure_efficiency()
 
     def _measure_efficiency(self) -> None:
-        self.estimating.start(partial(measure_label_efficiency, self._asked_slides()))
+        self.estimating.start(partial(measure_label_efficiency, self._current_slides()))
 
     def _follow_labels(self) -> None:
         if self.efficiency.is_followed:
@@ -237,7 +237,7 @@ class SuggestDock(SlideDock):
         """Look for labels that neighbours doubt."""
         if not self.doubting.is_running:
             self.label_issues.show_message("Comparing neighbours …")
-            self.doubting.start(partial(find_suspected_labels, self._asked_slides()))
+            self.doubting.start(partial(find_suspected_labels, self._current_slides()))
 
     def _show_doubts(self, found: LabelIssueResult) -> None:
         self.label_issues.show_doubts(found)
@@ -267,7 +267,7 @@ class SuggestDock(SlideDock):
         if not self.measuring.is_running:
             self._stop_staining()
             self.batch_effect.show_message("Measuring …")
-            self.measuring.start(partial(measure_batch_effect, self._asked_slides()))
+            self.measuring.start(partial(measure_batch_effect, self._current_slides()))
 
     def _show_measured(self, found: BatchEffectResult) -> None:
         self._unmeasured = False
@@ -287,7 +287,7 @@ class SuggestDock(SlideDock):
             self.batch_effect.end_stain(reason)
             return
         self.batch_effect.show_stain_progress(Progress(message="Starting …"))
-        self.staining.start(partial(measure_stain_robustness, self._asked_slides()))
+        self.staining.start(partial(measure_stain_robustness, self._current_slides()))
 
     def _show_stained(self, found: StainRobustness) -> None:
         self._turn.give_back()

@@ -163,7 +163,7 @@ class ScoreSlidesJob:
                     self.choice.settings,
                     again=self.choice.again,
                     loaded=model,
-                    runs_kept=RUNS_KEPT + len(self.slides),
+                    runs_to_keep=RUNS_KEPT + len(self.slides),
                 )
                 run = yield from map_progress(job.run(), lambda at: self._step(number, wanted, at))
                 maps = None if wanted.slide is None else maps_of_run(run)
