@@ -19,7 +19,7 @@ def annotate(images: Path) -> None:
         stage.live()
         stage.viewer.reset_view()
         draw_regions(dock)
-        stage.until(lambda: "take a class" in dock.note.text())
+        stage.until(lambda: "with a class" in dock.note.text())
         stage.live()
         stage.shoot("annotate")
         dock.release()

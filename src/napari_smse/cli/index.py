@@ -32,6 +32,7 @@ from napari_smse.cli.options import (
 )
 from napari_smse.cli.progress import BatchProgress
 from napari_smse.errors import RequestError
+from napari_smse.metrics.estimate import counted
 from napari_smse.models import read_card
 from napari_smse.scoring import require_tiles
 from napari_smse.similarity.index.approximate import require_usearch
@@ -127,7 +128,10 @@ def index_slides(
             if approximate or (shard is None and _is_large(index)):
                 for step in index.build_approximate():
                     progress.tiles("approximate index", step)
-            progress.report(f"Index {out}: {len(index.slides)} slides, {index.tile_count:,} tiles.")
+            progress.report(
+                f"Index {out}: {counted(len(index.slides), 'slides')}, "
+                f"{counted(index.tile_count, 'tiles')}."
+            )
     except KeyboardInterrupt as stop:
         console.message(
             "Stopped. What was scored and indexed is kept: the same command goes on from there."

@@ -16,6 +16,7 @@ from napari_smse.finetuning.annotated_slide import AnnotatedSlide, duplicates_of
 from napari_smse.finetuning.exemplar_tiles import ExemplarTile
 from napari_smse.finetuning.pair_constraints import PairConstraints
 from napari_smse.finetuning.tile_collector import SOURCE, TileCollector
+from napari_smse.metrics.estimate import counted
 from napari_smse.training.prediction import TileOutputs
 
 
@@ -80,7 +81,7 @@ class AnnotatedTiles:
             )
         if self.conflicts:
             messages.append(
-                f"{self.conflicts} tiles lie in regions of two classes and were not learnt from."
+                f"{counted(self.conflicts, 'tiles')} in regions of two classes: not learnt from."
             )
         if self.unmatched:
             messages.append(

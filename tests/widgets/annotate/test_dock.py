@@ -156,7 +156,7 @@ def test_regions_on_glass_and_beside_the_slide_are_told(dock, until):
     draw(dock, 1000, 0, 250, 250)
     draw(dock, 5000, 0, 250, 250)
     until(lambda: "benign hold hardly any tissue" in dock.note.text())
-    assert "1 shapes are lines or lie beside" in dock.note.text()
+    assert "1 shape left out: lines, or beside" in dock.note.text()
 
 
 def test_what_was_drawn_survives_a_crash(dock, opened, folder, until):

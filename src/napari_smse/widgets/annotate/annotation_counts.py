@@ -8,6 +8,7 @@ from functools import partial
 from qtpy.QtCore import QObject, Signal
 
 from napari_smse.annotations import AnnotationSet
+from napari_smse.metrics.estimate import counted
 from napari_smse.slides import Slide
 from napari_smse.tiles import TissueMask
 from napari_smse.widgets.annotate.class_table import ClassTable
@@ -76,11 +77,11 @@ class AnnotationCountsLabel(QObject):
 
 
 def _notes(counts: AnnotationCounts, left_out: int) -> list[str]:
-    notes = [f"{sum(counts.tiles.values()):,} tiles of 112 µm (20x) take a class."]
+    notes = [f"{counted(sum(counts.tiles.values()), 'tiles')} of 112 µm (20x) with a class."]
     if counts.conflicts:
         notes.append(f"{counts.conflicts:,} lie in two classes and are not used.")
     for name in counts.on_glass:
         notes.append(f"Regions of {name} hold hardly any tissue, and no tile takes their class.")
     if left_out:
-        notes.append(f"{left_out} shapes are lines or lie beside the slide, and do not count.")
+        notes.append(f"{counted(left_out, 'shapes')} left out: lines, or beside the slide.")
     return notes

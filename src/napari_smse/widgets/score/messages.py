@@ -38,7 +38,7 @@ def describe_end(run: Run, progress: ScoringProgress | None) -> str:
         The last progress; None if there was nothing left to score.
     """
     total, how = run.plan.tile_count, run.device.how
-    text = f"Done: {total:,} tiles on {how}."
+    text = f"Done: {counted(total, 'tiles')} on {how}."
     if not run.store.complete:
         done = 0 if progress is None else progress.done
         text = (
@@ -68,4 +68,4 @@ def describe_size(slide: Slide | None) -> str:
     if slide.scale.mpp is None:
         return size
     width, height = (side * slide.scale.mpp / 1000 for side in (slide.width, slide.height))
-    return f"{size}, {width:.2f} x {height:.2f} mm, {len(slide.levels)} levels"
+    return f"{size}, {width:.2f} x {height:.2f} mm, {counted(len(slide.levels), 'levels')}"
