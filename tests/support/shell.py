@@ -58,7 +58,8 @@ class Shell:
             with pytest.raises(SystemExit) as ended:
                 main()
         finally:
-            log.handlers, log.level = before
+            log.handlers = before[0]
+            log.setLevel(before[1])
             logging.getLogger("napari_smse.slides").setLevel(logging.NOTSET)
         printed = self._capsys.readouterr()
         return Answer(int(ended.value.code or 0), printed.out, printed.err)

@@ -156,8 +156,9 @@ def test_paused_work_waits_and_goes_on(task, qtbot, until):
     task.progressed.connect(pause)
     task.start(work)
     until(lambda: task.is_paused)
+    until(lambda: len(steps) == 5)  # the last was under way
     qtbot.wait(250)
-    assert steps == [0, 1, 2, 3, 4]  # the last was under way
+    assert steps == [0, 1, 2, 3, 4]
     assert task.ends == []
     task.resume()
     assert not task.is_paused
