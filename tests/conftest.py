@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import shutil
 import signal
@@ -73,15 +72,6 @@ def shared_data() -> Path:
 def sample_slide() -> Path:
     """The generated slide that is shipped with the package."""
     return ROOT / "sample_data" / "sample_slide.tif"
-
-
-@pytest.fixture(autouse=True)
-def log_as_at_the_start() -> None:
-    """What earlier tests, or libraries they imported, did to this package's loggers is undone."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("napari_smse")]
-    for log in map(logging.getLogger, names):
-        log.disabled, log.propagate = False, True
-        log.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

@@ -52,14 +52,15 @@ class Shell:
     def __call__(self, *words: str | Path) -> Answer:
         self._monkeypatch.setattr(sys, "argv", ["napari-smse", *map(str, words)])
         self._capsys.readouterr()
-        log = logging.getLogger("napari_smse")
-        before = log.handlers, log.level
+        logs = [logging.getLogger(name) for name in ("napari_smse", "napari_smse.internal")]
+        before = [(log.handlers, log.level, log.propagate) for log in logs]
         try:
             with pytest.raises(SystemExit) as ended:
                 main()
         finally:
-            log.handlers = before[0]
-            log.setLevel(before[1])
+            for log, (handlers, level, propagate) in zip(logs, before, strict=True):
+                log.handlers, log.propagate = handlers, propagate
+                log.setLevel(level)
             logging.getLogger("napari_smse.slides").setLevel(logging.NOTSET)
         printed = self._capsys.readouterr()
         return Answer(int(ended.value.code or 0), printed.out, printed.err)

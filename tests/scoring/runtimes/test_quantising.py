@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -112,3 +113,15 @@ def test_a_failing_converter_leaves_what_there_was(
     with pytest.raises(ModelError, match="cannot be brought into int8"):
         quantise(model, tiles, 1)
     assert quantised_files(model.card, made)
+
+
+def test_logging_by_others_stays_as_it_was() -> None:
+    """NNCF's own way to be quiet changes the level of others' handlers, too."""
+    handler = logging.NullHandler()
+    logging.getLogger("nncf").addHandler(handler)
+    try:
+        with quantising._quiet_nncf():
+            pass
+        assert handler.level == logging.NOTSET
+    finally:
+        logging.getLogger("nncf").removeHandler(handler)

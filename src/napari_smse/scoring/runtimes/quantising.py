@@ -124,7 +124,8 @@ def _quiet_nncf() -> Iterator[Any]:
     with unreported(), contextlib.redirect_stdout(io.StringIO()):
         import nncf
 
-        nncf.set_log_level(logging.ERROR)
+        # Its set_log_level is also applied to handlers of others, who then miss our warnings.
+        nncf.nncf_logger.setLevel(logging.ERROR)
         yield nncf
 
 
