@@ -20,6 +20,7 @@ from napari_smse.models import Model
 from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Region, Slide
+from support.cluster import write_model
 from support.shell import Shell, shell, write_section
 from support.slides import cut
 
@@ -468,18 +469,13 @@ class TestInstallation:
         assert done.returncode == 0, done.stderr
 
 
-DENSE = ("--overlap", "0.5", "--quiet")
-SMALL = """
+DENSE = ("--mpp", "0.5", "--overlap", "0.5", "--float32", "--quiet")
+BLOCK_PX = 300
+KILLED = f"""
+import os, signal
+
 import napari_smse.tiles.plan as plan
 from napari_smse.cli.app import main
-
-plan.BLOCK_EDGE = 300
-if __name__ == "__main__":
-    main()
-"""
-KILLED = (
-    """
-import os, signal
 from napari_smse.scoring import ScoreStore
 
 mark_done = ScoreStore.mark_done
@@ -491,9 +487,10 @@ def mark_and_die(store, blocks):
 
 
 ScoreStore.mark_done = mark_and_die
+plan.BLOCK_EDGE = {BLOCK_PX}
+if __name__ == "__main__":
+    main()
 """
-    + SMALL
-)
 
 
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -534,10 +531,17 @@ class TestInstalledCommand:
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-    def test_a_killed_run_goes_on_to_the_same_result(self, tmp_path: Path) -> None:
+    def test_a_killed_run_goes_on_to_the_same_result(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        model = write_model(tmp_path / "model")
         slide = write_section(tmp_path / "slide.tif", width=1600, height=1200)
+        words = ["score", slide, "--model", model.path, *DENSE]
         killed = subprocess.run(
-            [sys.executable, "-c", KILLED, "score", slide, "--out", tmp_path / "killed", *DENSE],
+            [sys.executable, "-c", KILLED, *words, "--out", tmp_path / "killed"],
             check=False,
             capture_output=True,
             text=True,
@@ -549,14 +553,10 @@ class TestInstalledCommand:
         store = ScoreStore.open(folder / "scores.zarr")
         assert 0 < store.blocks_done().sum() < len(store.blocks_done())
 
+        monkeypatch.setattr("napari_smse.tiles.plan.BLOCK_EDGE", BLOCK_PX)
+        here = Shell(monkeypatch, capsys, model)
         for out in ("killed", "whole"):
-            done = subprocess.run(
-                [sys.executable, "-c", SMALL, "score", slide, "--out", tmp_path / out, *DENSE],
-                check=False,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, done.stderr
+            assert here(*words, "--out", tmp_path / out).status == 0
         whole, resumed = table(tmp_path / "whole" / "slide"), table(folder)
         assert resumed.drop(["p_benign", "p_malignant"]).equals(
             whole.drop(["p_benign", "p_malignant"])

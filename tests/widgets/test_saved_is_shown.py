@@ -26,7 +26,7 @@ from support.docks import Docks
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 SLIDES = ("first", "second")
-SEQUENCES, STEPS = 4, 8
+SEQUENCES, STEPS = 2, 8
 _ROUNDED = 0.0006
 """The table shows three decimals."""
 

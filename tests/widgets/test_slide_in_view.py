@@ -21,7 +21,7 @@ from napari_smse.widgets.slide_layers import (
 from support.annotated_slides import write_red_slide
 from support.docks import Docks
 
-pytestmark = [pytest.mark.gui, pytest.mark.shown]
+pytestmark = pytest.mark.gui
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from napari_smse.workflows.settings.score import ScoreSettings
 from support.annotated_slides import PINK_BOXES, RED_BOXES, write_darker_slide, write_red_slide
 from support.docks import put_in_force, run_in_force
 
-pytestmark = [pytest.mark.gui, pytest.mark.shown]
+pytestmark = pytest.mark.gui
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +146,7 @@ def test_without_a_scored_slide_it_says_what_to_do(dock, until, viewer, tmp_path
     assert dock.queue.tiles == []
 
 
+@pytest.mark.shown
 def test_tiles_are_found_flown_to_and_outlined(dock, queue, until):
     assert len(dock.queue.tiles) == 6
     assert dock.queue.progress.text() == "0 labelled, 6 to go"
@@ -158,6 +159,7 @@ def test_tiles_are_found_flown_to_and_outlined(dock, queue, until):
     until(lambda: not dock.queue.list.item(5).icon().isNull())
 
 
+@pytest.mark.shown
 def test_keys_label_the_tile_and_the_next_one_comes(dock, queue, annotate, qtbot, settle):
     first, second = dock.queue.tiles[:2]
     dock.queue.go_to(0)
@@ -173,6 +175,7 @@ def test_keys_label_the_tile_and_the_next_one_comes(dock, queue, annotate, qtbot
     assert annotate.table.item(1, 2).text() == "1"
 
 
+@pytest.mark.shown
 def test_skipping_and_taking_back(dock, queue, annotate, qtbot):
     dock.queue.go_to(0)
     press(dock, qtbot, Qt.Key.Key_S)
@@ -206,6 +209,7 @@ def test_what_else_is_drawn_stays_as_it_is(dock, queue, annotate):
     assert list(annotate.drawing.layer.shape_type) == ["rectangle", "ellipse"]
 
 
+@pytest.mark.shown
 def test_a_key_without_a_class_says_so(dock, queue, annotate, qtbot, told):
     dock.queue.go_to(0)
     press(dock, qtbot, Qt.Key.Key_9)
@@ -221,6 +225,7 @@ def test_the_keys_work_while_the_dock_has_them(dock, queue, annotate, qtbot):
     assert dock.queue.states[:3] == ["malignant", SKIPPED, ""]
 
 
+@pytest.mark.shown
 def test_keys_are_given_back(dock, annotate, scored, until, qtbot):
     layer = scored()
     annotate.modes["Select"].click()
@@ -240,6 +245,7 @@ def test_keys_are_given_back(dock, annotate, scored, until, qtbot):
     assert (keys_of(dock.viewer), keys_of(layer)) == (before, of_layer)
 
 
+@pytest.mark.shown
 def test_keys_are_given_back_while_another_dock_lies_over_it(dock, annotate, scored, until):
     scored()
     before = keys_of(dock.viewer)
@@ -250,6 +256,7 @@ def test_keys_are_given_back_while_another_dock_lies_over_it(dock, annotate, sco
     assert keys_of(dock.viewer)["1"] is not before["1"]
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize(
     "kind",
     [
@@ -287,6 +294,7 @@ def test_a_label_that_cannot_be_saved_is_told_and_can_be_taken_back(dock, queue,
     assert squares(dock, queue) == []
 
 
+@pytest.mark.shown
 def test_keys_are_given_back_when_the_queue_is_done(dock, scored, until):
     scored()
     before = keys_of(dock.viewer)
@@ -310,6 +318,7 @@ def test_the_keys_of_an_annotate_dock_that_opened_meanwhile_stay(dock, queue, vi
     assert "1" not in keys_of(viewer)
 
 
+@pytest.mark.shown
 def test_without_the_annotate_dock_the_models_classes_are_taken_and_saved(dock, queue, folder):
     assert [button.text() for button in dock.queue.labels] == ["benign  [1]", "malignant  [2]"]
     dock.labelling.label(1)
@@ -332,6 +341,7 @@ def test_labelled_tiles_are_not_asked_for_again(dock, queue, until):
     assert not requested & {bounds(one) for one in dock.queue.tiles}
 
 
+@pytest.mark.shown
 def test_slides_take_turns_and_hide_each_other_only_meanwhile(dock, scored, until):
     first, second = scored(), scored("other", seed=1)
     find(dock, until)
@@ -419,6 +429,7 @@ def test_it_says_which_labels_are_missing(dock, scored, until):
     assert dock.efficiency.about.isHidden()
 
 
+@pytest.mark.shown
 def test_what_labels_are_worth_is_shown(dock, labelled, until):
     start_label_efficiency(dock, until)
     efficiency = dock.efficiency
@@ -438,6 +449,7 @@ def test_what_labels_are_worth_is_shown(dock, labelled, until):
     assert not efficiency.curve.isExpanded()
 
 
+@pytest.mark.shown
 def test_the_curve_follows_the_labels_while_it_is_in_view(dock, labelled, until):
     dock._judge_later.setInterval(0)
     find(dock, until)
@@ -629,6 +641,7 @@ def is_reading(dock):
     return dock.batch_effect.bar.isVisible() and "stain anew" in dock.batch_effect.bar.format()
 
 
+@pytest.mark.shown
 def test_the_same_tiles_are_shown_as_they_are_and_stained_anew(dock, measured, until):
     batch_effect = dock.batch_effect
     assert batch_effect.stain.isVisible()
@@ -653,6 +666,7 @@ def test_the_same_tiles_are_shown_as_they_are_and_stained_anew(dock, measured, u
     assert batch_effect.stain_sentence.text() == ""
 
 
+@pytest.mark.shown
 def test_it_stops_half_way_and_keeps_what_was_measured(dock, measured, until, settle):
     batch_effect = dock.batch_effect
     before = batch_effect.as_is.slide.accuracy
@@ -694,6 +708,7 @@ def test_measuring_anew_or_losing_a_slide_stops_it(dock, measured, until):
     assert dock.batch_effect.stain.isHidden()
 
 
+@pytest.mark.shown
 def test_a_model_that_is_gone_is_told(dock, measured, until, monkeypatch):
     def gone(_name):
         raise ModelNotFoundError("There is no model 'redness'.")
@@ -717,6 +732,7 @@ def test_a_slide_whose_file_is_gone_is_told(dock, measured):
     assert "darker.tif is gone" in dock.state.text()
 
 
+@pytest.mark.shown
 def test_closing_while_it_is_stained_anew(dock, measured, until, settle):
     dock.batch_effect.stain.click()
     until(lambda: is_reading(dock))
