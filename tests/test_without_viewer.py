@@ -61,7 +61,7 @@ def statuses(*commands: tuple[str | Path, ...]) -> tuple[dict[str, int], str]:
         [sys.executable, "-c", PROGRAM, json.dumps(viewer_packages()), words],
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=280,
     )
     printed = result.stdout + result.stderr
     assert result.returncode == 0, printed

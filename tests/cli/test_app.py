@@ -501,6 +501,7 @@ def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         env=os.environ | {"COLUMNS": "100"},
+        timeout=200,
     )
 
 
@@ -545,6 +546,7 @@ class TestInstalledCommand:
             check=False,
             capture_output=True,
             text=True,
+            timeout=200,
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         folder = tmp_path / "killed" / "slide"

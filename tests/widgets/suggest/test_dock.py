@@ -401,7 +401,7 @@ def test_what_was_found_with_another_model_than_the_one_in_force_is_told(dock, s
     assert "found with" not in dock.state.text()
 
 
-# -- what labels are worth -------------------------------------------------------------
+# -- label efficiency ------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -430,7 +430,7 @@ def test_it_says_which_labels_are_missing(dock, scored, until):
 
 
 @pytest.mark.shown
-def test_what_labels_are_worth_is_shown(dock, labelled, until):
+def test_label_efficiency_is_shown(dock, labelled, until):
     start_label_efficiency(dock, until)
     efficiency = dock.efficiency
     assert efficiency.sentence.text().startswith("Too few to tell whether further labels help")
