@@ -36,9 +36,10 @@ def test_what_crosses_itself_here_and_there_is_mended_however_long() -> None:
 
 
 def test_what_crosses_itself_everywhere_is_refused() -> None:
-    assert mended(star(99), NOWHERE)
-    with pytest.raises(RegionError, match=r"a.geojson holds an outline that crosses itself more"):
-        mended(star(1001), NOWHERE)
+    assert mended(star(49), NOWHERE)
+    for points in (99, 1001):
+        with pytest.raises(RegionError, match=r"a.geojson holds an outline that crosses itself"):
+            mended(star(points), NOWHERE)
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "1e400"])

@@ -14,9 +14,9 @@ from napari_smse.errors import RegionError
 
 logger = logging.getLogger(__name__)
 
-_FEW_CORNERS: Final = 200
+_FEW_CORNERS: Final = 60
 _SIDES_AT_ONCE: Final = 256
-_MAX_CROSSINGS: Final = 5_000
+_MAX_CROSSINGS: Final = 2_000
 
 
 def mended(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
@@ -32,7 +32,7 @@ def mended(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
     Raises
     ------
     RegionError
-        It crosses itself so often that mending it would take minutes.
+        It crosses itself so often that mending it would take more than some seconds.
     """
     if not geometry.is_valid:
         _require_few_crossings(geometry, path)
@@ -44,7 +44,7 @@ def mended(geometry: Polygon | MultiPolygon, path: Path) -> list[Polygon]:
 
 
 def _require_few_crossings(geometry: Polygon | MultiPolygon, path: Path) -> None:
-    """Refuse an outline whose mending would take minutes: each crossing makes a piece."""
+    """Refuse an outline whose mending would take long: each crossing makes a piece."""
     rings = [ring for one in shapely.get_parts(geometry) for ring in (one.exterior, *one.interiors)]
     corners = [shapely.get_coordinates(ring) for ring in rings]
     if sum(map(len, corners)) < _FEW_CORNERS:
