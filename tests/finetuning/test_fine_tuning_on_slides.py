@@ -122,24 +122,20 @@ def test_fine_tuned_heads_call_other_cases_better(
     assert better.value > 0
 
 
-@pytest.mark.parametrize("similarity", ["pair", "triplet"])
 def test_a_last_stage_learns_from_slides_and_the_model_stays_as_it_is(
-    model: Model,
-    fields: LabelledSet,
-    known: dict[LabelledImage, TileOutputs],
-    similarity: str,
+    model: Model, fields: LabelledSet, known: dict[LabelledImage, TileOutputs]
 ) -> None:
     held = {name: value.clone() for name, value in model.network.state_dict().items()}
-    recipe = fine_tune_recipe(similarity, "stage", steps=4, warm_up=1)
+    recipe = fine_tune_recipe("triplet", "stage", steps=4, warm_up=1)
     some = replace(fields, images=fields.images[::4])
     tuned = finished(FineTuner(model, some, recipe, precomputed=known))
     now = tuned.network.state_dict()
     trunk = [name for name in held if name.startswith("trunk.")]
     assert any(not torch.equal(now[name], held[name]) for name in trunk)
-    if similarity == "triplet":  # pairs draw distances first: four steps raise the loss slightly
-        # After so few steps, calls say little yet; probabilities already do.
-        assert class_mean_loss(tuned.after.held_out, some) < class_mean_loss(
-            tuned.before.held_out, some
-        )
+    # After so few steps, calls say little yet; probabilities already do. By pairs, which draw
+    # distances first, the loss rises slightly.
+    assert class_mean_loss(tuned.after.held_out, some) < class_mean_loss(
+        tuned.before.held_out, some
+    )
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, held[name]), name
