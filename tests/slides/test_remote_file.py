@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Hashable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from napari_smse.errors import SlideError
 from napari_smse.slides import remote_file
@@ -54,16 +57,35 @@ def test_any_part_is_what_lies_there(
 
 
 def test_no_byte_is_fetched_twice_by_many_threads(remote: RemoteFile, server: SlideServer) -> None:
-    before = server.bytes_served
     places = [(number * 4099) % len(CONTENT) for number in range(300)]
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda place: remote.read(place, 500), places))
     assert found == [CONTENT[place : place + 500] for place in places]
-    # The server counts an answer a moment after it was read.
-    deadline = time.monotonic() + 5
-    while server.bytes_served - before < len(CONTENT) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert server.bytes_served - before == len(CONTENT)
+    parts = sorted((start, stop) for _, start, stop in server.served[1:])  # the first: its state
+    assert all(stop <= start for (_, stop), (start, _) in pairwise(parts))
+
+
+def test_a_block_that_others_fetch_meanwhile_is_not_fetched_again(
+    remote: RemoteFile, server: SlideServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another thread comes where it would do most harm: after a block was not found in the cache.
+    get = remote_file._cache.get
+    first = threading.current_thread()
+    others: list[Future[bytes]] = []
+
+    def get_and_wait(key: Hashable) -> NDArray[np.uint8] | None:
+        found = get(key)
+        if threading.current_thread() is first and not others:
+            others.append(pool.submit(remote.read, 0, 9))
+            wait(others, timeout=0.3)  # it may have to wait for us
+        return found
+
+    monkeypatch.setattr(remote_file._cache, "get", get_and_wait)
+    requests = server.requests
+    with ThreadPoolExecutor(1) as pool:
+        assert remote.read(0, 9) == CONTENT[:9]
+        assert others[0].result() == CONTENT[:9]
+    assert server.requests - requests == 1
 
 
 def test_parts_made_ready_are_fetched_together_and_alone(

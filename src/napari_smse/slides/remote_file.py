@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_smse.errors import SlideError
 from napari_smse.slides.byte_ranges import ByteRanges, FileState, Part
@@ -65,7 +66,7 @@ class RemoteFile:
         if stop <= offset:
             return b""
         first, last = offset // BLOCK, (stop - 1) // BLOCK
-        ahead = range(last + 1, min(first + READ_AHEAD, -(-self.size // BLOCK)))
+        ahead = range(last + 1, min(first + READ_AHEAD, self._count))
         blocks = self._blocks(range(first, last + 1), ahead)
         joined = b"".join(blocks[number] for number in range(first, last + 1))
         return joined[offset - first * BLOCK : stop - first * BLOCK]
@@ -87,40 +88,37 @@ class RemoteFile:
         """Read no more; what was fetched stays in the cache for the next who opens it."""
         self._closed = True
 
-    def _blocks(self, wanted: Sequence[int], ahead: Sequence[int]) -> dict[int, bytes]:
+    def _blocks(self, wanted: Iterable[int], ahead: Iterable[int]) -> dict[int, bytes]:
         """Return blocks by number; those ahead are fetched as well if any is fetched."""
-        found: dict[int, bytes] = {}
-        missing: list[int] = []
-        for number in wanted:
-            block = _cache.get(self._key(number))
-            if block is None:
-                missing.append(number)
-            else:
-                found[number] = block.tobytes()
-        if missing and self._state.whole:
-            ahead = range(-(-self.size // BLOCK))
-        if missing:
-            missing += self._absent(set(ahead) - set(missing))
-            found |= self._fetched(sorted(missing))
-        return found
-
-    def _absent(self, numbers: Iterable[int]) -> list[int]:
-        return [number for number in numbers if _cache.get(self._key(number)) is None]
-
-    def _fetched(self, numbers: Sequence[int]) -> dict[int, bytes]:
-        """Fetch blocks, or wait for who fetches them already."""
-        mine: dict[int, Future[bytes]] = {}
+        cached: dict[int, NDArray[np.uint8]] = {}
         others: dict[int, Future[bytes]] = {}
+        mine: dict[int, Future[bytes]] = {}
+        # Cache and requests are looked at as one: a block goes from these to that meanwhile.
         with _lock:
-            for number in numbers:
+            for number in wanted:
                 key = self._key(number)
-                if key in _pending:
+                block = _cache.get(key)
+                if block is not None:
+                    cached[number] = block
+                elif key in _pending:
                     others[number] = _pending[key]
                 else:
                     mine[number] = _pending[key] = Future()
+            if mine:
+                mine |= self._begin(range(self._count) if self._state.whole else ahead)
         if mine:
-            self._fetch(mine)
-        return {number: future.result() for number, future in (mine | others).items()}
+            self._fetch(dict(sorted(mine.items())))
+        fetched = {number: future.result() for number, future in (mine | others).items()}
+        return fetched | {number: block.tobytes() for number, block in cached.items()}
+
+    def _begin(self, numbers: Iterable[int]) -> dict[int, Future[bytes]]:
+        """Return promises of the blocks that nobody has fetched or fetches."""
+        begun: dict[int, Future[bytes]] = {}
+        for number in numbers:
+            key = self._key(number)
+            if key not in _pending and _cache.get(key) is None:
+                begun[number] = _pending[key] = Future()
+        return begun
 
     def _fetch(self, futures: dict[int, Future[bytes]]) -> None:
         try:
@@ -140,6 +138,11 @@ class RemoteFile:
             with _lock:
                 for number in futures:
                     del _pending[self._key(number)]
+
+    @property
+    def _count(self) -> int:
+        """Blocks of the file."""
+        return -(-self.size // BLOCK)
 
     def _key(self, number: int) -> tuple[str, str, int]:
         return self._place, self._state.key, number
