@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -452,6 +453,11 @@ class TestInstallation:
         for words in ("torch ", "device cpu: CPU", "GPU: ", "redness 1, self-test passed"):
             assert words in answer.out
         assert answer.out.splitlines()[-1].startswith("on the CPU: ")
+
+    def test_its_version_is_printed(self, shell: Shell) -> None:
+        answer = shell("--version")
+        assert (answer.status, answer.err) == (0, "")
+        assert answer.out == f"napari-smse {metadata.version('napari-smse')}\n"
 
     def test_the_bundled_card_is_printed_as_json(self, shell: Shell) -> None:
         card = json.loads(shell("card").out)

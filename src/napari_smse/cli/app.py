@@ -64,6 +64,24 @@ app.command("search")(search_slides)
 app.add_typer(models_app, name="models")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        Console().report(f"napari-smse {_version('napari-smse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def set_up(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Hold the options that stand before any command."""
+
+
 def main() -> None:
     """Run the command line; every named error becomes one line and exit status 1."""
     print_any_text()
