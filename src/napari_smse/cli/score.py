@@ -121,13 +121,13 @@ def score_slides(
         overlap,
         min_tissue,
         time_limit,
-        device,
-        number_format,
-        any_stain,
-        icc,
-        tissue_mask,
-        split_names(leave_out),
-        mask_mpp,
+        device=device,
+        precision=number_format,
+        any_stain=any_stain,
+        icc=icc,
+        tissue_mask=tissue_mask,
+        leave_out=split_names(leave_out),
+        mask_mpp=mask_mpp,
     )
     scoring.request()
     settings = BatchSettings(
