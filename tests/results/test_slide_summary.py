@@ -40,7 +40,7 @@ DISC_MM2 = np.pi * (1200 * SLIDE_MPP / 1000) ** 2
 
 
 def tiles_of(mask: TissueMask, mpp: float, overlap: float, least: float = 1e-6) -> ScaleTiles:
-    grid = TileGrid(TileSpec(64, mpp, SLIDE_MPP, overlap), AREA)
+    grid = TileGrid(TileSpec(64, mpp, SLIDE_MPP, overlap), mask.region)
     rows, columns = (
         part.ravel() for part in np.mgrid[0 : grid.rows, 0 : grid.columns].astype(np.int32)
     )
@@ -66,6 +66,24 @@ def summarised(
 def test_the_area_is_that_of_the_tissue_whatever_the_overlap(mpp, overlap):
     area = tile_areas(tiles_of(MASK, mpp, overlap)).sum()
     assert area == pytest.approx(DISC_MM2, rel=0.03)
+
+
+@given(
+    width=st.integers(140, 900),
+    height=st.integers(140, 900),
+    overlap=st.sampled_from([0.0, 0.25, 0.5]),
+)
+def test_no_edge_of_a_slide_counts_twice(width, height, overlap):
+    """Tissue up to the edges, where the last tiles are moved back."""
+    area = Region(0, 0, width, height)
+    mask = TissueMask(np.ones((height, width), np.uint8), area)
+    tiles = [tiles_of(mask, mpp, overlap) for mpp in (0.25, 0.5)]
+    summary = summarised(*(scores_of(one, np.full(len(one), 0.9)) for one in tiles))
+    want = width * height * (SLIDE_MPP / 1000) ** 2
+    # Edges a pixel apart are taken for one, which is 1 / 140 here at most.
+    assert [scale.mm2 for scale in summary.scales] == pytest.approx([want] * 3, rel=0.015)
+    for spot in summary.leading.spots:
+        assert area.intersection(spot.region) == spot.region
 
 
 @given(overlap=st.floats(0, 0.8), seed=st.integers(0, 999))

@@ -1,10 +1,9 @@
 """What was called on a slide, and how much of it: areas, shares, a histogram, and hottest spots.
 
-Areas are of tissue, and no tissue counts twice. A cell of a scale's grid is as large as the step
-from tile to tile; where tiles overlap, several cover it, and its area is dealt out among them by
-how much of it each covers. A tile stands for its parts of the cells, times its share of tissue:
-``area = tissue * sum over cells of (covered by it / covered by all) * area of the cell``. Without
-overlap that is the tissue in the tile.
+Areas are of tissue, and no tissue counts twice: what several tiles cover is divided among them
+evenly, as where tiles overlap and at the far edges of a slide, where the last row and column are
+moved back. A tile stands for its part of the slide times its share of tissue. Without overlap that
+is the tissue in the tile.
 """
 
 from __future__ import annotations
@@ -18,12 +17,13 @@ from numpy.typing import NDArray
 
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring.calls import OOD_LIMIT, OOD_SHARE, OUT_OF_DISTRIBUTION, CallRule
-from napari_smse.scoring.heat_map import HeatMap, cells_covered, fuse
+from napari_smse.scoring.heat_map import HeatMap, fuse
 from napari_smse.scoring.request import describe_scale, fused_scales, is_trained_scale
 from napari_smse.scoring.score_maps import MULTI_SCALE_MEAN, name_scales
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Region
 from napari_smse.tiles import ScaleTiles
+from napari_smse.tiles.coverage import TileCoverage
 
 BINS: Final = 20
 """Of the histogram, from 0 to 1."""
@@ -185,33 +185,9 @@ def summarise_slide(
 
 def tile_areas(tiles: ScaleTiles) -> NDArray[np.float64]:
     """Return the area of tissue that each tile stands for, mm2, ``(n,)``; see this module."""
-    spec = tiles.grid.spec
-    cell = (spec.stride_level0 * spec.slide_mpp) ** 2 * _MM2
-    return _cell_shares(tiles) * tiles.tissue * cell
-
-
-def _cell_shares(tiles: ScaleTiles) -> NDArray[np.float64]:
-    """How many cells each tile stands for, in parts of cells."""
-    reach = len(cells_covered(tiles.grid))
-    shape = (tiles.grid.rows + reach - 1, tiles.grid.columns + reach - 1)
-    total, covered = np.zeros(shape), np.zeros(shape)
-    for cell, weight in _covering(tiles):
-        np.add.at(total, cell, weight)
-        np.maximum.at(covered, cell, weight)
-    shares = np.zeros(len(tiles))
-    for cell, weight in _covering(tiles):
-        shares += weight / total[cell] * covered[cell]
-    return shares
-
-
-def _covering(
-    tiles: ScaleTiles,
-) -> Iterator[tuple[tuple[NDArray[np.int32], NDArray[np.int32]], float]]:
-    """Yield the cells that tiles cover, one of each tile, and how much of them."""
-    covered = cells_covered(tiles.grid)
-    for down, height in enumerate(covered):
-        for along, width in enumerate(covered):
-            yield (tiles.rows + down, tiles.columns + along), height * width
+    grid = tiles.grid
+    px2 = TileCoverage.of_tiles(tiles).shares(grid.area)
+    return px2 * tiles.tissue * grid.spec.slide_mpp**2 * _MM2
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,14 +224,20 @@ class _Places:
         finest = scales[0][0]
         maps = [fuse([one.heat_map(number) for one, _ in scales]) for number in range(classes)]
         rows, columns = np.nonzero(np.all([np.isfinite(one.values) for one in maps], axis=0))
-        x = maps[0].x + (columns + 0.5) * maps[0].cell
-        y = maps[0].y + (rows + 0.5) * maps[0].cell
+        along, down = maps[0].centres()
+        x, y = along[columns], down[rows]
         unlike = fuse(
             [one.map_of(np.where(values > OOD_LIMIT, 1.0, 0.0)) for one, values in scales]
         )
-        edge = finest.tiles.grid.edge
-        corners = [np.rint(middle - edge / 2) for middle in (x, y)]
-        mm2 = (maps[0].cell * finest.tiles.grid.spec.slide_mpp) ** 2 * _MM2
+        grid = finest.tiles.grid
+        edge = grid.edge
+        # The last cells reach over the far edges: what they show is the slide before these.
+        ends = (grid.area.x, grid.area.right), (grid.area.y, grid.area.bottom)
+        corners = [
+            np.rint(np.clip(middle - edge / 2, first, max(first, last - edge)))
+            for middle, (first, last) in zip((x, y), ends, strict=True)
+        ]
+        mm2 = _area_within(grid.area, x, y, maps[0].cell) * grid.spec.slide_mpp**2 * _MM2
         return cls(
             f"{MULTI_SCALE_MEAN} of {' and '.join(name_scales([one.mpp for one, _ in scales]))}",
             "places",
@@ -303,6 +285,17 @@ class _Places:
             yield HotSpot(Region(x, y, width, height), self.mpp, float(values[row]))
             apart = np.abs(middles - middles[row]) >= 2 * self.regions[row, 2:]
             left &= apart.any(axis=1)
+
+
+def _area_within(
+    region: Region, x: NDArray[np.floating], y: NDArray[np.floating], cell: float
+) -> NDArray[np.float64]:
+    """Return how much of cells with these middles lies in a region, level-0 px²."""
+    width, height = (
+        np.clip(middle + cell / 2, first, last) - np.clip(middle - cell / 2, first, last)
+        for middle, first, last in ((x, region.x, region.right), (y, region.y, region.bottom))
+    )
+    return np.asarray(width * height)
 
 
 def _tissue_at(

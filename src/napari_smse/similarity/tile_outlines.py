@@ -10,14 +10,13 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.tiles import ScaleTiles
+from napari_smse.tiles.coverage import TileCoverage
 
 
 def hit_regions(tiles: ScaleTiles, hits: NDArray[np.bool_]) -> list[Polygon]:
     """Return the union of the boxes of some tiles, as polygons that do not touch along an edge.
 
-    Exact but for this: tiles that are meant to end where others begin may miss each other by the
-    `pixel` of their grid, as their edges are rounded. Such edges are taken for one, so that there
-    are neither gaps nor slivers between neighbours.
+    Exact but for edges that only rounding keeps apart: see `TileCoverage.of_tiles`.
 
     Parameters
     ----------
@@ -31,10 +30,11 @@ def hit_regions(tiles: ScaleTiles, hits: NDArray[np.bool_]) -> list[Polygon]:
     list of Polygon
         Valid, with holes where there are such, in level-0 px; from top to bottom.
     """
-    covered, x, y = _covered(tiles, hits)
-    row, column = np.nonzero(covered)
+    coverage = _coverage(tiles, hits)
+    row, column = np.nonzero(coverage.covered())
     if not len(row):
         return []
+    x, y = coverage.x, coverage.y
     cells = shapely.box(x[column], y[row], x[column + 1], y[row + 1])
     # Cells meet corner to corner, which makes joining them much faster than any boxes.
     parts = shapely.get_parts(shapely.coverage_union_all(cells))
@@ -43,8 +43,7 @@ def hit_regions(tiles: ScaleTiles, hits: NDArray[np.bool_]) -> list[Polygon]:
 
 def hit_area(tiles: ScaleTiles, hits: NDArray[np.bool_]) -> float:
     """Return the area that some tiles cover, what several cover counted once, in level-0 px²."""
-    covered, x, y = _covered(tiles, hits)
-    return float(np.diff(y) @ covered @ np.diff(x))
+    return _coverage(tiles, hits).area()
 
 
 def middles(tiles: ScaleTiles) -> NDArray[np.float64]:
@@ -52,50 +51,8 @@ def middles(tiles: ScaleTiles) -> NDArray[np.float64]:
     return np.stack([tiles.x + tiles.width / 2, tiles.y + tiles.height / 2], axis=1)
 
 
-def _covered(
-    tiles: ScaleTiles, hits: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Return which cells between the edges of all tiles are covered, and those edges, x and y."""
-    found = tiles.take(np.flatnonzero(hits))
-    grid = tiles.grid
-    columns, rows = np.arange(grid.columns), np.arange(grid.rows)
-    x = _edges(np.concatenate([grid.left(columns), grid.right(columns)]), grid.pixel)
-    y = _edges(np.concatenate([grid.top(rows), grid.bottom(rows)]), grid.pixel)
-    left, right = (_number(x, edge) for edge in (found.x, found.x + found.width))
-    top, bottom = (_number(y, edge) for edge in (found.y, found.y + found.height))
-    covered = _cells_of_boxes(left, top, right, bottom, (len(y), len(x)))
-    return covered, x.astype(np.float64), y.astype(np.float64)
-
-
-def _cells_of_boxes(
-    left: NDArray[np.intp],
-    top: NDArray[np.intp],
-    right: NDArray[np.intp],
-    bottom: NDArray[np.intp],
-    edges: tuple[int, int],
-) -> NDArray[np.bool_]:
-    """Return which cells between so many edges, y and x, lie in a box from edge to edge."""
-    # Up where a tile begins and down where it ends: the running sum says how many are there.
-    up, down = (
-        np.bincount(np.concatenate(corners), minlength=edges[0] * edges[1])
-        for corners in (
-            (top * edges[1] + left, bottom * edges[1] + right),
-            (top * edges[1] + right, bottom * edges[1] + left),
-        )
-    )
-    count = (up - down).reshape(edges).cumsum(axis=0).cumsum(axis=1)
-    return np.asarray(count[:-1, :-1] > 0)
-
-
-def _edges(all_of_them: NDArray[np.integer], pixel: int) -> NDArray[np.integer]:
-    """Return the edges in order; of those that only rounding keeps apart, the first."""
-    edges = np.unique(all_of_them)
-    apart = np.concatenate([[True], np.diff(edges) > pixel])
-    return np.asarray(edges[apart])
-
-
-def _number(edges: NDArray[np.integer], value: NDArray[np.integer]) -> NDArray[np.intp]:
-    return np.searchsorted(edges, value, side="right") - 1
+def _coverage(tiles: ScaleTiles, hits: NDArray[np.bool_]) -> TileCoverage:
+    return TileCoverage.of_tiles(tiles.take(np.flatnonzero(hits)))
 
 
 def _corners_only(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
@@ -154,17 +111,7 @@ def covered_px(tiles: TileTable, chosen: NDArray[np.bool_]) -> float:
     used = _used(tiles, chosen)
     if len(used) <= 1:
         return sum(hit_area(tiles.scales[n], chosen[tiles.rows_of(n)]) for n in used)
-    left, top, width, height = tiles.places[chosen].T
-    x, left_and_right = np.unique(np.concatenate([left, left + width]), return_inverse=True)
-    y, top_and_bottom = np.unique(np.concatenate([top, top + height]), return_inverse=True)
-    covered = _cells_of_boxes(
-        left_and_right[: len(left)],
-        top_and_bottom[: len(top)],
-        left_and_right[len(left) :],
-        top_and_bottom[len(top) :],
-        (len(y), len(x)),
-    )
-    return float(np.diff(y) @ covered @ np.diff(x))
+    return TileCoverage.of_boxes(tiles.places[chosen]).area()
 
 
 def _used(tiles: TileTable, chosen: NDArray[np.bool_]) -> list[int]:
