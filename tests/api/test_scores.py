@@ -116,6 +116,19 @@ def test_scores_that_were_read_back_are_saved_like_those_just_made(
     assert record["precision"] == json.loads((other / "run.json").read_text())["precision"]
 
 
+def test_results_of_another_run_are_replaced_only_when_that_is_wanted(
+    scored, scored_by_mini, tmp_path
+):
+    folder = scored_by_mini.save(tmp_path / "slide")
+    before = (folder / "tiles.csv").read_bytes()
+    assert scored_by_mini.save(folder) == folder
+    with pytest.raises(errors.OutputError, match=r"another run: choose .* overwrite=True"):
+        scored.save(folder)
+    assert (folder / "tiles.csv").read_bytes() == before
+    scored.save(folder, overwrite=True)
+    assert (folder / "tiles.csv").read_bytes() != before
+
+
 def test_a_region_and_other_ways_to_name_a_scale(redness, slide, tmp_path):
     some = smse.score(slide, redness, "10x", roi=TISSUE, out=tmp_path / "a.zarr", device="cpu")
     same = smse.score(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import (
     ModelNotFoundError,
+    OutputError,
     RequestError,
     ScaleError,
     SlideError,
@@ -19,6 +20,7 @@ from napari_smse.errors import (
 from napari_smse.models.card import ModelCard
 from napari_smse.models.model_files import bundled_models, read_card
 from napari_smse.results import RunContext, save_results, tile_rows, tile_table
+from napari_smse.results.folder import STORE_NAME
 from napari_smse.scoring import (
     HeatMap,
     ScoreStore,
@@ -284,17 +286,26 @@ class Scores:
         number = self._class_number(class_name)
         return self.store.fused(number, fused_scales(self.mpps, self.card))
 
-    def save(self, folder: str | Path, *, geojson: bool = False, report: bool = False) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        geojson: bool = False,
+        report: bool = False,
+        overwrite: bool = False,
+    ) -> Path:
         """Write the results as the command line does: tables, picture, record and scores.
 
         Parameters
         ----------
         folder
-            Folder of this one slide; made if it is not there. Results in it are replaced.
+            Folder of this one slide; made if it is not there. Results of the same run are replaced.
         geojson
             Also write the tiles for QuPath (``tiles.geojson``).
         report
             Also write a report (``report.html``, ``report.pdf``).
+        overwrite
+            Replace results of another run, such as another model's, too.
 
         Returns
         -------
@@ -304,7 +315,8 @@ class Scores:
         Raises
         ------
         OutputError
-            The folder cannot be written, or the run did not come to its end.
+            The folder cannot be written, or holds the results of another run, or this run did not
+            come to its end.
         SlideError, ModelNotFoundError
             The slide or the model is not known.
         ChangedSlideError
@@ -314,8 +326,20 @@ class Scores:
         context = replace(self.context, device=run.device.label, warnings=run.warnings)
         wanted = {"geojson": geojson, "report": report}
         with folder_lock(folder), store_lock(self.path):
+            if not overwrite:
+                self._refuse_another_run(folder)
             save_results(folder, self.slide, self.store, context, **wanted)
         return folder
+
+    def _refuse_another_run(self, folder: Path) -> None:
+        store = folder / STORE_NAME
+        if not store.exists():
+            return
+        if ScoreStore.open(store).facts.get("signature") != self.store.facts.get("signature"):
+            raise OutputError(
+                f"{folder} holds the results of another run: choose another folder, or replace "
+                "them with overwrite=True."
+            )
 
     @cached_property
     def context(self) -> RunContext:
