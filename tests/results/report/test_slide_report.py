@@ -189,6 +189,19 @@ def test_a_name_in_any_letters_can_be_written(report: SlideReport, name: str) ->
     assert "Report of" in text
 
 
+def test_settings_are_in_words(report: SlideReport) -> None:
+    assert dict(report.provenance)["Settings"] == (
+        "0.25 and 0.5 µm/px, no overlap, tiles with at least 25% of tissue, whole slide"
+    )
+
+
+def test_every_laboratory_that_was_left_out_is_in_the_excerpt() -> None:
+    card = read_card("bundled")
+    left_out = {one.data for one in card.figures if one.data.endswith("left out as a whole")}
+    assert len(left_out) == 5
+    assert left_out <= {data for data, _, _ in excerpt(card).figures}
+
+
 def test_of_the_bundled_card_it_says_what_a_reader_must_know() -> None:
     card = read_card("bundled")
     found = excerpt(card)

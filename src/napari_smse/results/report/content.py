@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from napari_smse.models.card import Metric, ModelCard, TrainingSource
 from napari_smse.palette import Colour
@@ -19,7 +19,7 @@ from napari_smse.scoring.calls import INDETERMINATE, OUT_OF_DISTRIBUTION
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 
-MAX_FIGURES: Final = 5
+MAX_FIGURES: Final = 6
 """Of a card; all are on the card itself."""
 
 _NO_CALL: Final = {
@@ -332,6 +332,22 @@ def _figure(one: Metric) -> tuple[str, str, str]:
     return one.data, f"{one.value:.2f}{interval}", one.how
 
 
+def _setting(name: str, value: Any) -> str:
+    """A setting of a run in words, where it has such; else as JSON."""
+    match name, value:
+        case "mpps", list():
+            return " and ".join(f"{mpp:g}" for mpp in value) + " µm/px"
+        case "overlap", float() | int():
+            return f"tiles overlap by {value:.0%}" if value else "no overlap"
+        case "min_tissue", float() | int():
+            return f"tiles with at least {value:.0%} of tissue"
+        case "roi", None:
+            return "whole slide"
+        case "roi", str():
+            return f"a region (hash {value})"
+    return f"{name} {json.dumps(value)}"
+
+
 def _provenance(record: RunRecord) -> Iterator[tuple[str, str]]:
     slide, model = record.slide, record.model
     yield "Slide", slide.path
@@ -346,5 +362,5 @@ def _provenance(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "Computed on", f"{record.device}, {record.precision}, {record.seconds:.0f} s"
     yield "Scored", f"{record.started:%Y-%m-%d %H:%M %Z} to {record.finished:%Y-%m-%d %H:%M %Z}"
     stated = {name: value for name, value in record.settings.items() if name not in UNSIGNED}
-    yield "Settings", ", ".join(f"{name} {json.dumps(stated[name])}" for name in stated) or "none"
+    yield "Settings", ", ".join(_setting(name, stated[name]) for name in stated) or "none"
     yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
