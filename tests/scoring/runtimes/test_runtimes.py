@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_smse.errors import DeviceError
-from napari_smse.models import Model, SmseNetwork
+from napari_smse.models import Model, SmseNetwork, load_model
 from napari_smse.scoring import choose_device
 from napari_smse.scoring.device import ComputeDevice, Runtime
 from napari_smse.scoring.runtimes.base import EXTRAS, Prediction, TileRunner
 from napari_smse.scoring.runtimes.factory import build_runner
+from napari_smse.scoring.tile_classifier import TileClassifier
 from support import ROOT
 from support.cluster import TILE_PX, write_model
 
@@ -132,6 +133,21 @@ def test_the_next_call_does_not_overwrite_an_answer(model: Model, runner: TileRu
     runner(some_tiles(1))
     for part, before in zip(answer, kept, strict=True):
         np.testing.assert_array_equal(part, before)
+
+
+def test_an_answer_depends_on_the_tile_alone(runtime: Runtime) -> None:
+    """To the last bit, so that scores do not depend on which tiles were read before others.
+
+    By the bundled network: a small one has too few numbers to add to show it.
+    """
+    bundled = load_model("bundled")
+    tiles = np.random.default_rng(0).integers(0, 256, (8, 224, 224, 3), dtype=np.uint8)
+    classify = TileClassifier(bundled, replace(on(runtime), batch_size=8), 1)
+    answer = classify(tiles)
+    for first in range(1, len(tiles)):
+        moved = classify(np.roll(tiles, first, axis=0))
+        for part, again in zip(answer, moved, strict=True):
+            np.testing.assert_array_equal(np.roll(part, first, axis=0), again)
 
 
 def test_twins_in_two_threads_answer_each_its_own_tiles(model: Model, runner: TileRunner) -> None:

@@ -26,14 +26,17 @@ onnxruntime.disable_telemetry_events()  # which it hands to Windows for its make
 
 
 class OnnxRunner:
-    """Runs a network that is exported to ONNX, in float32.
+    """Runs a network that is exported to ONNX, in float32, tile by tile.
+
+    In batches of any size, answers depend, in the last bit, on a tile's place in the batch; and
+    single tiles are no slower on a CPU.
 
     Parameters
     ----------
     model
         The loaded model; its network is not changed.
     device
-        Its batch size is the number of tiles of every call.
+        The CPU.
     threads
         CPU threads for arithmetic.
     """
@@ -43,7 +46,7 @@ class OnnxRunner:
         options.intra_op_num_threads = threads
         # Threads that wait for work by counting take the cores that reading needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        exported = _exported(model, device.batch_size)
+        exported = _exported(model)
         self._session = onnxruntime.InferenceSession(
             exported, options, providers=["CPUExecutionProvider"]
         )
@@ -51,7 +54,8 @@ class OnnxRunner:
 
     def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         """Classify RGB tiles (n, h, w, 3)."""
-        probability, embedding = self._session.run(None, {self._input: tiles})
+        answers = [self._session.run(None, {self._input: tile[np.newaxis]}) for tile in tiles]
+        probability, embedding = (np.concatenate(parts) for parts in zip(*answers, strict=True))
         return probability, embedding
 
     def clone(self) -> OnnxRunner:
@@ -59,9 +63,9 @@ class OnnxRunner:
         return self
 
 
-def _exported(model: Model, batch_size: int) -> bytes:
+def _exported(model: Model) -> bytes:
     network = ExportableNetwork(fold_batchnorm(model.network).cpu())
-    tiles = network.example(model.card.tile_px, batch_size)
+    tiles = network.example(model.card.tile_px, 1)
 
     def export() -> ConvertedFiles:
         # The exporter tells of its own progress and of what it deprecated itself.
