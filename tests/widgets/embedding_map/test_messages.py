@@ -39,14 +39,21 @@ ONE, OTHER = run("one"), run("other")
     ],
 )
 def test_what_is_out_of_date_is_told(shown, wanted, said):
-    news = describe_changes(shown, wanted)
+    news = describe_changes(shown, wanted, [])
     assert news.startswith(said)
     assert bool(news) == bool(said)
 
 
+def test_a_slide_of_the_map_that_another_model_scored_meanwhile_is_not_called_closed():
+    again = run("other", "b")
+    news = describe_changes([mapped(ONE), mapped(OTHER)], [ONE], [again])
+    assert news.startswith("other was scored by another model: the map shows what it was before.")
+    assert not describe_changes([mapped(ONE)], [ONE], [again])
+
+
 def test_a_run_that_goes_on_is_told_with_what_is_shown_of_it():
     going = run("one", finished=False)
-    news = describe_changes([mapped(going, finished=False)], [going])
+    news = describe_changes([mapped(going, finished=False)], [going], [])
     assert "not scored to the end" in news
     assert "1,234 tiles" in news
 

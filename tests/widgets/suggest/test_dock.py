@@ -391,14 +391,29 @@ def test_slides_of_two_models_are_not_mixed(dock, scored, until):
 def test_what_was_found_with_another_model_than_the_one_in_force_is_told(dock, scored, until):
     layer = scored()
     find(dock, until)
-    assert "found with" not in dock.state.text()
+    assert "Found with" not in dock.state.text()
     run = run_in_force(layer)
     card = run.card.model_copy(update={"name": "tuned"})
     session_of(dock.viewer).set_run(layer, replace(run, card=card, base=run))
     assert "Model tuned 1." in dock.state.text()
-    assert "was found with redness 1: look again" in dock.state.text()
+    shown = "Found with redness 1, and shown until you look again: the tiles to annotate next."
+    assert shown in dock.state.text()
+    # Asking for something else changes nothing about the queue, and neither does what failed.
+    dock.efficiency.ask.click()
+    until(lambda: not dock.estimating.is_running)
+    assert dock.queue.tiles
+    assert shown in dock.state.text()
     find(dock, until)
-    assert "found with" not in dock.state.text()
+    assert "Found with" not in dock.state.text()
+
+
+def test_two_models_of_one_name_and_version_are_told_apart(dock, scored, until):
+    layer = scored()
+    find(dock, until)
+    run = run_in_force(layer)
+    card = run.card.model_copy(update={"weights_sha256": "f" * 64})
+    session_of(dock.viewer).set_run(layer, replace(run, card=card))
+    assert "Found with redness 1" in dock.state.text()
 
 
 # -- label efficiency ------------------------------------------------------------------

@@ -151,7 +151,7 @@ class EmbeddingMapDock(SlideDock):
                     f"{same[0].slide.name} is being scored: Refresh shows what is there."
                 )
             return
-        news = describe_changes(self.space.slides, same) or describe_left_out(others)
+        news = describe_changes(self.space.slides, same, others) or describe_left_out(others)
         self.news.setText(news)
         self.news.setVisible(bool(news))
 

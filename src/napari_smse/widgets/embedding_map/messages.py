@@ -88,8 +88,19 @@ def describe_left_out(runs: Sequence[ScoredLayer]) -> str:
     return f"Left out, as scored by another model: {names}. Choose the slide to see it alone."
 
 
-def describe_changes(mapped: Sequence[MappedSlide], wanted: Sequence[ScoredLayer]) -> str:
-    """Say why a map is out of date; nothing if it is not."""
+def describe_changes(
+    mapped: Sequence[MappedSlide], wanted: Sequence[ScoredLayer], others: Sequence[ScoredLayer]
+) -> str:
+    """Say why a map is out of date; nothing if it is not.
+
+    Parameters
+    ----------
+    mapped
+        The slides in the map.
+    wanted, others
+        Those that would be in it by now, and those that would be left out, as another model is in
+        force there.
+    """
     known = {one.slide.quick_hash: one for one in mapped}
     for scored in wanted:
         old = known.get(scored.slide.quick_hash)
@@ -103,6 +114,13 @@ def describe_changes(mapped: Sequence[MappedSlide], wanted: Sequence[ScoredLayer
             return (
                 f"{scored.slide.name} is not scored to the end: the map shows {len(old.tiles):,} "
                 "tiles, and Refresh those that were added since."
+            )
+    by_another = {one.slide.quick_hash: one.slide.name for one in others}
+    for mapped_hash in known:
+        if mapped_hash in by_another:
+            return (
+                f"{by_another[mapped_hash]} was scored by another model: the map shows what it was "
+                "before. Press Refresh to leave it out."
             )
     gone = set(known) - {scored.slide.quick_hash for scored in wanted}
     return "A slide of the map was closed: press Refresh." if gone else ""

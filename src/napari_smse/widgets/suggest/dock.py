@@ -13,16 +13,20 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smse.annotations.tile_notes import TileCorrection
-from napari_smse.errors import SmseError
 from napari_smse.progress import Progress
 from napari_smse.widgets.controls.copy_as import CopyAsButton
 from napari_smse.widgets.controls.layout import scroll_area
 from napari_smse.widgets.dock import SlideDock
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.tile_marker import fly_to
-from napari_smse.widgets.scored_slides import scored_slides
+from napari_smse.widgets.scored_slides import (
+    ResultModels,
+    model_names,
+    scored_slides,
+    slides_gone,
+)
 from napari_smse.widgets.session import ScoredLayer, session_of
-from napari_smse.widgets.slide_layers import layer_with, slide_layers, slide_of
+from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.suggest.batch_effect_panel import BatchEffectPanel
 from napari_smse.widgets.suggest.label_efficiency_panel import LabelEfficiencyPanel
 from napari_smse.widgets.suggest.label_issues_panel import LabelIssuesPanel
@@ -31,7 +35,10 @@ from napari_smse.widgets.suggest.tile_queue import TileQueue
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.widgets.worker import ComputeLock, Worker
 from napari_smse.workflows.batch_effect import BatchEffectResult, measure_batch_effect
-from napari_smse.workflows.label_efficiency import measure_label_efficiency
+from napari_smse.workflows.label_efficiency import (
+    LabelEfficiencyResult,
+    measure_label_efficiency,
+)
 from napari_smse.workflows.label_issues import LabelIssueResult, find_suspected_labels
 from napari_smse.workflows.replay.script import suggest_script
 from napari_smse.workflows.scored_slide import NOT_SCORED, ScoredSlide, TileOnSlide
@@ -45,6 +52,10 @@ _TABS: Final = (
     ("Suspected label errors", "Labels that neighbours doubt"),
     ("Batch effect", "Do slides differ more than classes?"),
 )
+_QUEUE: Final = "the tiles to annotate next"
+_CURVE: Final = "the learning curve"
+_DOUBTS: Final = "the suspected label errors"
+_EFFECT: Final = "the batch effect"
 _TWO_NEEDED: Final = (
     "Two scored slides are needed: open and score at least two, with one model and at the same "
     "scale."
@@ -74,8 +85,7 @@ class SuggestDock(SlideDock):
         self.efficiency = LabelEfficiencyPanel()
         self._view = IsolateSlide(napari_viewer)
         self._session = session_of(napari_viewer)
-        # The models by which what is shown was found.
-        self._answered_by = ""
+        self._found_by = ResultModels()
         # Whether a reason why slides could not be measured stands where figures would.
         self._unmeasured = False
         self._turn = ComputeLock("Slides are being measured with their stain changed")
@@ -116,7 +126,9 @@ class SuggestDock(SlideDock):
                 layout.addStretch()
             self.tabs.addTab(column, title)
         self.copy = CopyAsButton(
-            lambda: suggest_script(self._current_slides(), SuggestSettings(self.queue.count.value))
+            lambda: suggest_script(
+                scored_slides(self.viewer), SuggestSettings(self.queue.count.value)
+            )
         )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -128,9 +140,9 @@ class SuggestDock(SlideDock):
         self.label_issues.find_wanted.connect(self.find_suspected_labels)
         self.batch_effect.measure_wanted.connect(self.measure)
         self.finding.returned.connect(self._show_queue)
-        self.finding.errored.connect(self._fail_finding)
+        self.finding.errored.connect(self.queue.show_message)
         self.doubting.returned.connect(self._show_doubts)
-        self.doubting.errored.connect(self._fail_doubting)
+        self.doubting.errored.connect(self.label_issues.show_message)
         self.measuring.returned.connect(self._show_measured)
         self.measuring.errored.connect(self._fail_measuring)
         self.batch_effect.stain_wanted.connect(self.measure_stain_robustness)
@@ -141,8 +153,8 @@ class SuggestDock(SlideDock):
         self.queue.labels_changed.connect(self._judge_later.start)
         self._judge_later.timeout.connect(self._follow_labels)
         self.estimating.progressed.connect(self.efficiency.show_progress)
-        self.estimating.returned.connect(self.efficiency.show_efficiency)
-        self.estimating.errored.connect(self.efficiency.fail)
+        self.estimating.returned.connect(self._show_efficiency)
+        self.estimating.errored.connect(self._fail_estimating)
         self.label_issues.tile_chosen.connect(self._fly_to)
         self.label_issues.correction_made.connect(self._correct)
         self.labelling.problem.connect(show_error)
@@ -156,10 +168,10 @@ class SuggestDock(SlideDock):
     def show_slides(self, _event: object = None) -> None:
         """Say which slides there are."""
         found = self._session.scored_layers()
-        state = _summary(found) if found else NOT_SCORED
-        self.state.setText(" ".join([state, *self._out_of_date(found), *self._gone()]))
+        self._describe(found)
         if len(found) < 2 and not self.measuring.is_running:
             self._stop_staining()
+            self._found_by.forget(_EFFECT)
             self.batch_effect.show_message(_TWO_NEEDED)
         elif self.batch_effect.sentence.text() == _TWO_NEEDED:
             self.batch_effect.show_message("")
@@ -175,28 +187,18 @@ class SuggestDock(SlideDock):
             self.batch_effect.show_message("")
         self.show_slides()
 
-    def _gone(self) -> list[str]:
-        """Say of each scored slide whose file is gone that it is left out."""
-        reasons = []
-        for layer in slide_layers(self.viewer):
-            if self._session.run_of(layer) is not None:
-                try:
-                    slide_of(layer)
-                except SmseError as error:
-                    reasons.append(f"Left out: {error}")
-        return reasons
-
-    def _out_of_date(self, found: Sequence[ScoredLayer]) -> list[str]:
-        """Say that another model is in force than the one that what is shown was found with."""
-        if not found or self._answered_by in ("", _models(found)):
-            return []
-        return [f"What is shown below was found with {self._answered_by}: look again to follow."]
-
-    def _current_slides(self) -> list[ScoredSlide]:
+    def _slides_for(self, result: str) -> list[ScoredSlide]:
         """Return the slides as they are scored now, and note by which models."""
-        self._answered_by = _models(self._session.scored_layers())
-        self.show_slides()
+        self._found_by.ask(result, self._session.scored_layers())
         return scored_slides(self.viewer)
+
+    def _note(self, result: str, *, shown: bool) -> None:
+        (self._found_by.show if shown else self._found_by.forget)(result)
+        self._describe(self._session.scored_layers())
+
+    def _describe(self, found: Sequence[ScoredLayer]) -> None:
+        sentences = [_summary(found) if found else NOT_SCORED, *self._found_by.outdated(found)]
+        self.state.setText(" ".join([*sentences, *slides_gone(self.viewer)]))
 
     # -- where to annotate next ------------------------------------------------------
 
@@ -204,16 +206,14 @@ class SuggestDock(SlideDock):
         """Look for tiles to label next."""
         if not self.finding.is_running:
             self.queue.show_message("Looking for tiles …")
-            self.finding.start(partial(find_next, self._current_slides(), count))
+            self.finding.start(partial(find_next, self._slides_for(_QUEUE), count))
 
     def _show_queue(self, found: Suggestions) -> None:
         self.labelling.begin_anew()
         self.queue.show_message("")
         self._change_tab()
         self.queue.show_queue(found.queue)
-
-    def _fail_finding(self, text: str) -> None:
-        self.queue.show_message(text)
+        self._note(_QUEUE, shown=True)
 
     # -- what labels are worth -------------------------------------------------------
 
@@ -225,7 +225,15 @@ class SuggestDock(SlideDock):
             self._measure_efficiency()
 
     def _measure_efficiency(self) -> None:
-        self.estimating.start(partial(measure_label_efficiency, self._current_slides()))
+        self.estimating.start(partial(measure_label_efficiency, self._slides_for(_CURVE)))
+
+    def _show_efficiency(self, found: LabelEfficiencyResult) -> None:
+        self.efficiency.show_efficiency(found)
+        self._note(_CURVE, shown=True)
+
+    def _fail_estimating(self, text: str) -> None:
+        self.efficiency.fail(text)
+        self._note(_CURVE, shown=False)
 
     def _follow_labels(self) -> None:
         if self.efficiency.is_followed:
@@ -237,13 +245,11 @@ class SuggestDock(SlideDock):
         """Look for labels that neighbours doubt."""
         if not self.doubting.is_running:
             self.label_issues.show_message("Comparing neighbours …")
-            self.doubting.start(partial(find_suspected_labels, self._current_slides()))
+            self.doubting.start(partial(find_suspected_labels, self._slides_for(_DOUBTS)))
 
     def _show_doubts(self, found: LabelIssueResult) -> None:
         self.label_issues.show_doubts(found)
-
-    def _fail_doubting(self, text: str) -> None:
-        self.label_issues.show_message(text)
+        self._note(_DOUBTS, shown=True)
 
     def _correct(self, correction: TileCorrection) -> None:
         layer = layer_with(self.viewer, correction.place.slide)
@@ -266,16 +272,21 @@ class SuggestDock(SlideDock):
         """Measure whether slides differ more than classes."""
         if not self.measuring.is_running:
             self._stop_staining()
-            self.batch_effect.show_message("Measuring …")
-            self.measuring.start(partial(measure_batch_effect, self._current_slides()))
+            self._show_no_effect("Measuring …")
+            self.measuring.start(partial(measure_batch_effect, self._slides_for(_EFFECT)))
 
     def _show_measured(self, found: BatchEffectResult) -> None:
         self._unmeasured = False
         self.batch_effect.show_measured(found)
+        self._note(_EFFECT, shown=True)
 
     def _fail_measuring(self, text: str) -> None:
         self._unmeasured = True
+        self._show_no_effect(text)
+
+    def _show_no_effect(self, text: str) -> None:
         self.batch_effect.show_message(text)
+        self._note(_EFFECT, shown=False)
 
     def measure_stain_robustness(self) -> None:
         """Measure again with the stain of the tiles changed; while that goes on, stop it."""
@@ -287,11 +298,12 @@ class SuggestDock(SlideDock):
             self.batch_effect.end_stain(reason)
             return
         self.batch_effect.show_stain_progress(Progress(message="Starting …"))
-        self.staining.start(partial(measure_stain_robustness, self._current_slides()))
+        self.staining.start(partial(measure_stain_robustness, self._slides_for(_EFFECT)))
 
     def _show_stained(self, found: StainRobustness) -> None:
         self._turn.give_back()
         self.batch_effect.show_stained(found)
+        self._note(_EFFECT, shown=True)
 
     def _end_staining(self, text: str) -> None:
         self._turn.give_back()
@@ -334,9 +346,4 @@ class SuggestDock(SlideDock):
 def _summary(slides: Sequence[ScoredLayer]) -> str:
     number = "1 scored slide" if len(slides) == 1 else f"{len(slides)} scored slides"
     names = ", ".join(scored.slide.name for scored in slides)
-    return f"{number}: {names}. Model {_models(slides)}."
-
-
-def _models(slides: Sequence[ScoredLayer]) -> str:
-    names = (f"{scored.run.card.name} {scored.run.card.version}" for scored in slides)
-    return ", ".join(dict.fromkeys(names))
+    return f"{number}: {names}. Model {model_names(scored.run.card for scored in slides)}."
