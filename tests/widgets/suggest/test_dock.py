@@ -278,8 +278,13 @@ def test_maps_are_hidden_meanwhile_unless_told_otherwise(dock, scored, until, ki
     assert own.visible
     dock.queue.hide_maps.setChecked(True)
     assert not own.visible
+    # What comes meanwhile, as another run's maps do, is no better.
+    late = dock.viewer.add_image(np.zeros((4, 4)), metadata=LayerMark(kind, of).metadata)
+    assert not late.visible
     dock.close()
     assert own.visible
+    assert late.visible
+    assert dock.viewer.add_image(np.zeros((4, 4)), metadata=LayerMark(kind, of).metadata).visible
 
 
 def test_a_label_that_cannot_be_saved_is_told_and_can_be_taken_back(dock, queue, told, monkeypatch):

@@ -14,6 +14,7 @@ from napari_smse.widgets.click_tool import give_back_clicks, take_clicks
 from napari_smse.widgets.key_bindings import KEYS, Action, KeyBindings
 from napari_smse.widgets.layers.isolate_slide import IsolateSlide
 from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import layer_with
 from napari_smse.widgets.suggest.tile_labels import TileLabel, TileLabels
 from napari_smse.widgets.suggest.tile_queue import SKIPPED, TileQueue
@@ -52,6 +53,9 @@ class LabellingController(QObject):
         queue.undo_wanted.connect(self.take_back)
         queue.current_changed.connect(self.show_current)
         queue.view_changed.connect(self.show_current)
+        self._session = session_of(viewer)
+        self._session.maps_changed.connect(self._hide_new_maps)
+        viewer.layers.events.inserted.connect(self._hide_new_maps)
 
     def begin_anew(self) -> None:
         """Forget what was done with an earlier queue; its annotations stay."""
@@ -140,6 +144,15 @@ class LabellingController(QObject):
         for owner in (self._viewer, layer):
             self._keys.take(owner, self._actions())
 
+    def _hide_new_maps(self, _event: object = None) -> None:
+        """Hide maps that come while a tile of their slide waits, as those of a run do."""
+        tile = self._queue.tile
+        if not self._on or tile is None or not self._queue.hide_maps.isChecked():
+            return
+        layer = layer_with(self._viewer, tile.tile.slide.quick_hash)
+        if layer is not None and self._session.slide_layer is layer:
+            self._view.show(layer, tile.tile.slide, maps=False)
+
     def _activate(self, layer: Layer) -> None:
         selection = self._viewer.layers.selection
         if self._active is None:
@@ -158,6 +171,8 @@ class LabellingController(QObject):
     def release(self) -> None:
         """Give back the keys, and show what was hidden; the annotations stay."""
         self._on = False
+        self._session.maps_changed.disconnect(self._hide_new_maps, missing_ok=True)
+        self._viewer.layers.events.inserted.disconnect(self._hide_new_maps)
         self.show_current()
 
     def _relabel(self, at: int, class_name: str) -> None:
