@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from napari_smse.datasets.crops import crop_grid
 from napari_smse.errors import BankError, DamagedSlideError
 from napari_smse.progress import Progress
+from napari_smse.scoring import ScoreStore
 from napari_smse.scoring.map_raster import MapRaster
 from napari_smse.similarity.bank_file import load_bank, save_bank
 from napari_smse.similarity.exemplar_bank import THUMBNAIL_PX, ExemplarBank
@@ -681,6 +682,29 @@ def test_two_slides_of_a_model_share_its_bank(docks, dock, tmp_path):
     assert dock.read is None
     assert not dock.bank.add.isEnabled()
     assert "First score a slide" in dock.state.text()
+
+
+@pytest.mark.parametrize("by_click", [True, False])
+def test_a_run_that_did_not_end_is_followed_when_it_is_stopped_or_asked(
+    docks, dock, monkeypatch, by_click
+):
+    scored(docks, dock)
+    session, layer = session_of(docks.viewer), dock.slides.layer
+    run = session.run_of(layer)
+    monkeypatch.setattr(ScoreStore, "finished", property(lambda _store: False))
+    session.set_scoring(layer)
+    other = run.card.model_copy(update={"name": "other"})
+    session.set_run(layer, replace(run, card=other))
+    docks.until(lambda: quiet(dock))
+    assert dock.model.text() == "Model: mini 1"  # nothing competes with the run
+    if by_click:
+        click(docks, dock, PINK_TILE)
+    else:
+        session.set_scoring(None)
+        session.run_changed.emit(layer)
+        docks.until(lambda: quiet(dock))
+    assert dock.model.text() == "Model: other 1"
+    session.set_scoring(None)
 
 
 def test_a_new_run_takes_the_maps_over(docks, dock, problems):

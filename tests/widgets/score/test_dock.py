@@ -162,7 +162,10 @@ def test_cancel_returns_at_once_and_run_goes_on_from_there(dock, viewer, until, 
     under_way = max(block.tile_count for block in plan.blocks)
     # All that was let through, but for what fills no batch.
     until(lambda: dock._progress.done > plan.tile_count - under_way - 8)
+    changed: list[object] = []
+    dock.session.run_changed.connect(changed.append)
     dock.panel.cancel.click()
+    assert changed == [dock.form.slide_layer]  # so that other docks read what was scored
     assert not dock.scoring.is_running
     assert dock.panel.run.isEnabled()
     assert not dock.panel.cancel.isEnabled()

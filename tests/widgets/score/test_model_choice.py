@@ -107,7 +107,11 @@ def test_everything_shown_follows_a_model_of_other_classes(dock, pick, run, two,
     run()
     assert seen(dock) == ["P(malignant) multi-scale mean · slide"]
     assert dock.table.tiles.headers[4:-1] == ["benign", "malignant"]
+    done = dock.panel.state.text()
+    assert " tiles by two " in done
     pick(three)
+    # Until it is run, all that is shown is the other model's, and the dock says so.
+    assert re.match(r"three is chosen: .*\. What is shown: Scored by two ", dock.panel.state.text())
     run()
     assert not dock.panel.problem.text()
     assert mapped(dock) == sorted(

@@ -101,15 +101,8 @@ class EvidenceDock(SlideDock):
         outer.addWidget(
             scroll_area(
                 [
-                    notice,
-                    question,
-                    self.slides,
-                    self.model,
-                    self.overlays,
-                    self.colour_by,
-                    self.state,
-                    self.evidence,
-                    self.bank,
+                    *(notice, question, self.slides, self.model, self.overlays),
+                    *(self.colour_by, self.state, self.evidence, self.bank),
                 ]
             )
         )
@@ -159,8 +152,10 @@ class EvidenceDock(SlideDock):
         """Answer for another run, or another model's, as soon as it is in force."""
         self._find_slides()
         run = self.session.run_of(layer)
+        if layer is not self.slides.layer:
+            return
         # While a slide is being scored, nothing should compete with that.
-        if layer is self.slides.layer and (run is None or run.store.finished):
+        if run is None or run.store.finished or not self.session.is_scoring(layer):
             self.refresh()
 
     def _take_maps(self, layer: Image) -> None:
@@ -173,19 +168,21 @@ class EvidenceDock(SlideDock):
         layer = self.slides.layer
         if layer is None or self.reading.is_running:
             return
-        run = self.session.run_of(layer)
-        if self.read is None or run is not self.read.run or self._has_grown(self.read):
+        if self.read is None or not self._is_current(self.read):
             self._choose_slide()
         else:
             self.colour_by.refresh()
 
-    def _has_grown(self, read: ScoredTiles) -> bool:
+    def _is_current(self, read: ScoredTiles) -> bool:
+        layer = self.slides.layer
+        if layer is None or self.session.run_of(layer) is not read.run:
+            return False
         if read.blocks == len(read.run.plan.blocks):
-            return False
+            return True
         try:
-            return int(read.run.store.blocks_done().sum()) != read.blocks
+            return int(read.run.store.blocks_done().sum()) == read.blocks
         except SmseError:
-            return False
+            return True
 
     def _choose_slide(self) -> None:
         layer = self.slides.layer
@@ -246,7 +243,7 @@ class EvidenceDock(SlideDock):
         read = self.read
         if layer is None:
             return
-        if layer is self.slides.layer and read is not None and not self._has_grown(read):
+        if layer is self.slides.layer and read is not None and self._is_current(read):
             self._point_at(tile)
             return
         self._clicked = tile

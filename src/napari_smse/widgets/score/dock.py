@@ -28,7 +28,7 @@ from napari_smse.widgets.layers.tile_marker import fly_to
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.live_results import LiveResults
 from napari_smse.widgets.score.map_controls import MapControls
-from napari_smse.widgets.score.messages import describe_end, describe_run
+from napari_smse.widgets.score.messages import describe_choice, describe_end, describe_run
 from napari_smse.widgets.score.result_saver import ResultButtons, ResultSaver
 from napari_smse.widgets.score.run_planner import RunPlanner
 from napari_smse.widgets.score.run_summary import RunSummary
@@ -133,8 +133,10 @@ class ScoreDock(SlideDock):
         self.scoring.returned.connect(self._finish)
         self.scoring.returned.connect(self.planner.settle_runtime)
         self.scoring.errored.connect(self._fail)
-        for part in (self.models, self.saver, self.planner):
-            part.described.connect(panel.state.setText)
+        say = panel.state.setText
+        self.models.described.connect(lambda text: say(describe_choice(text, self.shown_run)))
+        self.saver.described.connect(say)
+        self.planner.described.connect(say)
         for part in (self.models, self.saver, self.live.ood, self.planner):
             part.problem.connect(self._show_problem)
         self.asking.returned.connect(form.show_devices)
@@ -293,30 +295,28 @@ class ScoreDock(SlideDock):
         return f"{name}: {text}" if text else name
 
     def _set_running(self, running: bool) -> None:
-        scored = self._scored[0] if running and self._scored is not None else None
-        self.session.set_scoring(scored)
+        layer = None if self._scored is None else self._scored[0]
+        self.session.set_scoring(layer if running else None)
         self.panel.set_running(running)
         self._show_run()
         (self._responsive.begin if running else self._responsive.end)()
         if not running:
             self._watch.end()
             self._turn.give_back()
+            if self._run is not None:  # the same, but more of it is there now
+                self.session.run_changed.emit(layer)
 
     def _finish(self, _run: Run) -> None:
         self.live.show_everything()
         self._set_running(False)
-        if self._run is not None:
-            layer, job = self._scored
-            # It is the same run, but all of it is there now.
-            self.session.run_changed.emit(layer)
+        if self._run is not None and self._scored is not None:
             self.panel.state.setText(self._of_which(describe_end(self._run, self._progress)))
-            self.index.add(job.slide, self._run)
+            self.index.add(self._scored[1].slide, self._run)
 
     def _fail(self, text: str) -> None:
         self.live.show_everything()
         self._set_running(False)
         self.index.show_stopped()
-        self.panel.state.setText("")
         self._show_problem(text)
 
     def _show_problem(self, text: str) -> None:

@@ -19,6 +19,21 @@ def describe_run(run: Run | None) -> str:
     return text if run.card.knows_classes else f"{text} {no_classes(run)}"
 
 
+def describe_choice(chosen: str, run: Run | None) -> str:
+    """Say what was chosen to score with, and what is shown until that is done.
+
+    Parameters
+    ----------
+    chosen
+        What is said of the model that was chosen; empty if none was.
+    run
+        The run that is shown.
+    """
+    if run is None or not chosen:
+        return chosen or describe_run(run)
+    return f"{chosen} What is shown: {describe_run(run)}"
+
+
 def no_classes(run: Run) -> str:
     """Say what can be done with the tiles of a run by a model that knows no classes."""
     return (
@@ -38,11 +53,12 @@ def describe_end(run: Run, progress: ScoringProgress | None) -> str:
         The last progress; None if there was nothing left to score.
     """
     total, how = run.plan.tile_count, run.device.how
-    text = f"Done: {counted(total, 'tiles')} on {how}."
+    by = f"by {run.card.name} {run.card.version}"
+    text = f"Done: {counted(total, 'tiles')} {by} on {how}."
     if not run.store.complete:
         done = 0 if progress is None else progress.done
         text = (
-            f"Time is up: {done:,} of {total:,} tiles on {how}, all tissue at least once. Run "
+            f"Time is up: {done:,} of {total:,} tiles {by} on {how}, all tissue at least once. Run "
             "looks closer for as long again."
         )
     if progress is not None and progress.bottleneck is not None:
