@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from napari_smse.errors import DataError
 from napari_smse.results import TileRows, tile_table, write_csv, write_parquet, write_qupath_tiles
 from napari_smse.results.exchange.tile_values import TileValues, read_tile_values
-from napari_smse.slides import Slide, open_slide
+from napari_smse.scoring import HeatMapBuilder
+from napari_smse.slides import Region, Slide, open_slide
+from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
 from support.slides import write_pyramid_tiff
 
 EDGE = 100
@@ -206,4 +208,66 @@ def test_tiles_of_any_part_of_a_grid_keep_their_places(
         written(path, x=x, y=y, tile_size=[edge] * len(x), score=scores), slide
     )
     middles = np.array(corners, dtype=np.float64) + edge / 2
+    np.testing.assert_array_equal(found.heat_map("score").at(*middles.T), scores)
+
+
+def scored(grid: TileGrid, chosen: list[int]) -> ScaleTiles:
+    """Return tiles of a grid by their numbers, as they are scored."""
+    rows, columns = np.divmod(np.array(chosen, dtype=np.int32), np.int32(grid.columns))
+    return ScaleTiles(grid, columns, rows, np.ones(len(chosen), np.float32))
+
+
+def check_map(folder: Path, slide: Slide, tiles: ScaleTiles) -> None:
+    """Read back, tiles have the cells that they have in the map of their own run."""
+    scores = np.arange(len(tiles), dtype=np.float32)
+    size = [tiles.grid.edge] * len(tiles)
+    path = written(folder / "a.csv", x=tiles.x, y=tiles.y, width=size, height=size, score=scores)
+    (found,) = read_tile_values(path, slide)
+    np.testing.assert_array_equal(found.placed.columns, tiles.columns - tiles.columns.min())
+    np.testing.assert_array_equal(found.placed.rows, tiles.rows - tiles.rows.min())
+    builder = HeatMapBuilder(tiles.grid)
+    builder.add(tiles.columns, tiles.rows, scores)
+    own, others = builder.heat_map().values, found.heat_map("score").values
+    own = own[tiles.rows.min() :, tiles.columns.min() :][: others.shape[0], : others.shape[1]]
+    np.testing.assert_allclose(others, own, rtol=0.02, atol=0.5)
+
+
+@pytest.mark.parametrize("mpp", [0.5, 0.503, 0.561, 0.59])
+@pytest.mark.parametrize("overlap", [0, 0.25, 0.5])
+def test_tiles_at_the_slide_s_far_edges_have_cells_of_their_own(
+    slide: Slide, tmp_path: Path, mpp: float, overlap: float
+) -> None:
+    grid = TileGrid(TileSpec(33, mpp, 0.5, overlap), Region(0, 0, 800, 600))
+    check_map(tmp_path, slide, scored(grid, [*range(grid.columns * grid.rows)]))
+    # A hole, and no tile before the third row.
+    check_map(
+        tmp_path,
+        slide,
+        scored(
+            grid,
+            [
+                *range(2 * grid.columns, 3 * grid.columns),
+                *range(grid.columns * 5, grid.columns * grid.rows),
+            ],
+        ),
+    )
+
+
+def test_a_step_that_is_no_whole_number_does_not_add_up(slide: Slide, tmp_path: Path) -> None:
+    # 12.48 px; the last column and row are moved back to 1 px behind those before.
+    grid = TileGrid(TileSpec(12, 0.52, 0.5), Region(0, 0, 800, 800))
+    check_map(tmp_path, slide, scored(grid, [*range(grid.columns * 40)]))
+    corner = [63 + n * grid.columns for n in range(30)] + [64 + n * grid.columns for n in range(30)]
+    check_map(tmp_path, slide, scored(grid, [*range(20), *corner]))
+
+
+def test_tiles_that_lie_on_no_grid_are_found_at_their_middles(slide: Slide, tmp_path: Path) -> None:
+    first = [(x, y) for y in (0, 100) for x in (0, 100, 200)]
+    corners = [*first, *((x + 30, y + 245) for x, y in first), (430, 20), (530, 20)]
+    x, y = zip(*corners, strict=True)
+    size, scores = [EDGE] * len(x), np.arange(len(x), dtype=np.float32)
+    path = written(tmp_path / "a.csv", x=x, y=y, w=size, h=size, score=scores)
+    (found,) = read_tile_values(path, slide, tile_size=EDGE)
+    middles = np.array(corners, dtype=np.float64) + EDGE / 2
+    assert found.tile_size == EDGE
     np.testing.assert_array_equal(found.heat_map("score").at(*middles.T), scores)

@@ -20,8 +20,9 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from napari_smse.errors import DataError
+from napari_smse.results.exchange.fitted_grid import fitted_grid, usual_step
 from napari_smse.results.exchange.h5_files import require_h5py
-from napari_smse.results.exchange.tile_features import stated_edge, tile_grid
+from napari_smse.results.exchange.tile_features import stated_edge
 from napari_smse.scoring import HeatMap, HeatMapBuilder
 from napari_smse.slides import Slide
 from napari_smse.tiles import PlacedTiles
@@ -93,8 +94,8 @@ def read_tile_values(path: Path, slide: Slide, tile_size: int | None = None) -> 
     slide
         The slide that they are of.
     tile_size
-        Edge of a tile, level-0 px, where the file does not say so; by default the smallest distance
-        of two tiles.
+        Edge of a tile, level-0 px, where the file does not say so; by default the commonest
+        distance of neighbours.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def read_tile_values(path: Path, slide: Slide, tile_size: int | None = None) -> 
     if not rows.values:
         raise DataError(f"{path} holds no number a tile, but places alone: add a column of scores.")
     _require_on(slide, path, rows.corners)
-    sizes = np.where(rows.sizes > 0, rows.sizes, tile_size or _spacing(rows.corners))
+    sizes = np.where(rows.sizes > 0, rows.sizes, tile_size or usual_step(rows.corners))
     kinds = _kinds(sizes)
     if len(kinds) > _MOST_SIZES or min(kinds) < 1:
         raise DataError(
@@ -124,38 +125,23 @@ def read_tile_values(path: Path, slide: Slide, tile_size: int | None = None) -> 
 
 def _kinds(sizes: NDArray[np.float64]) -> list[int]:
     """Return the sizes of tiles, small to large; edges on whole px make one size of two."""
-    kinds: list[int] = []
-    for size in np.unique(np.rint(sizes)).tolist():
-        if not kinds or size - kinds[-1] > max(_ROUNDING, _ALIKE * size):
-            kinds.append(int(size))
-    return kinds
+    kinds: list[dict[int, int]] = []
+    numbers = np.unique(np.rint(sizes).astype(np.int64), return_counts=True)
+    for size, count in zip(*(one.tolist() for one in numbers), strict=True):
+        if not kinds or size - min(kinds[-1]) > max(_ROUNDING, _ALIKE * size):
+            kinds.append({})
+        kinds[-1][size] = count
+    return [max(kind, key=kind.__getitem__) for kind in kinds]  # which is nearest to the exact one
 
 
 def _of_size(
     path: Path, slide: Slide, rows: _Rows, chosen: NDArray[np.bool_], edge: int
 ) -> TileValues:
     corners = np.rint(rows.corners[chosen]).astype(np.int32)
-    grid = tile_grid(slide, corners, edge, edge, max(0.0, edge - _usual_step(corners, edge)))
+    grid = fitted_grid(slide, corners, edge, edge, usual_step(corners) or edge)
     values = {name: column[chosen] for name, column in rows.values.items()}
     known = {name: column for name, column in values.items() if np.isfinite(column).any()}
     return TileValues(path, PlacedTiles.near(grid, corners), known)
-
-
-def _spacing(corners: NDArray[np.float64]) -> float:
-    """Return the smallest distance along either side of two tiles that do not lie at one place."""
-    steps = _steps(corners)
-    return float(steps.min()) if len(steps) else 0.0
-
-
-def _usual_step(corners: NDArray[np.int32], edge: int) -> float:
-    """Return the commonest distance of neighbours; tiles at the slide's edge may lie nearer."""
-    steps, counts = np.unique(_steps(corners), return_counts=True)
-    return float(steps[counts.argmax()]) if len(steps) else float(edge)
-
-
-def _steps(corners: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.floating]:
-    """Return the distances of columns, and of rows."""
-    return np.concatenate([np.diff(np.unique(np.rint(side))) for side in corners.T])
 
 
 def _require_on(slide: Slide, path: Path, corners: NDArray[np.float64]) -> None:
